@@ -1,0 +1,366 @@
+"""Nodes: what a value is, where it came from, and the gradient that flows back to it.
+
+A graph is made of three kinds of node. A `Constant` is given, a `Variable` is given and collects a gradient,
+an `Operator` was computed from other nodes by a rule (see `rule.py`). Inside the package every array of a
+node is C-contiguous and owned by the graph; outsiders see the values of computed nodes read-only.
+"""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+from ..errors import DTypeError, GraphError, ShapeError
+from . import settings
+from .hooks import Handle, Hook, Hooks
+
+if TYPE_CHECKING:
+    from .rule import Rule
+
+Array = np.ndarray[Any, Any]
+
+
+class GraphNode(NDArrayOperatorsMixin):
+    """A value in a computation graph.
+
+    Attributes: `value` (ndarray), `grad` (ndarray of the same shape and dtype, or None), `inputs` (tuple of
+    nodes), `shape`, `dtype`, `ndim`, `size`, `name` (str or None).
+    """
+
+    __slots__ = ("__weakref__", "_data", "_spare", "grad", "hooks", "name", "scope")
+    __hash__ = object.__hash__  # == compares values, as in NumPy; as a key a node is itself
+
+    # x += y makes a new node and rebinds x; nodes never change in place
+    __iadd__ = NDArrayOperatorsMixin.__add__
+    __isub__ = NDArrayOperatorsMixin.__sub__
+    __imul__ = NDArrayOperatorsMixin.__mul__
+    __itruediv__ = NDArrayOperatorsMixin.__truediv__
+    __ipow__ = NDArrayOperatorsMixin.__pow__
+    __imatmul__ = NDArrayOperatorsMixin.__matmul__
+
+    inputs: tuple[GraphNode, ...] = ()
+    requires_grad = False
+
+    def __init__(self, data: Array, name: str | None = None) -> None:
+        self._data = data
+        self.grad: Array | None = None
+        self._spare: Array | None = None  # a gradient buffer that waits for its next use
+        self.name = name
+        self.hooks: list[Hooks] | None = None
+        self.scope = settings.scope()
+
+    # ---------------------------------------------------------------- what it holds
+    @property
+    def value(self) -> Array:
+        """The array. Read-only here: a graph still needs it for its backward pass."""
+        view = self._data.view()
+        view.flags.writeable = False
+        return view
+
+    @value.setter
+    def value(self, new: Any) -> None:
+        raise GraphError(f"{self!r} is computed; set the value of a Constant or Variable and run forward again")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._data.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self._data.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self._data.ndim
+
+    @property
+    def size(self) -> int:
+        return self._data.size
+
+    @property
+    def T(self) -> GraphNode:
+        """The node with its axes in reverse order."""
+        return _operator("transpose", self)
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError(f"len() of {self!r}, which has no axes")
+        return self.shape[0]
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            raise GraphError(f"the truth of {self!r} is not one yes or no; compare its .value")
+        return bool(self.item())
+
+    def item(self) -> Any:
+        """The single number that the node holds, as a Python scalar."""
+        if self.size != 1:
+            raise ShapeError(f"{self!r} holds {self.size} numbers, not one; use .value")
+        return self._data.item()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.array(self._data, dtype=dtype)
+
+    def __repr__(self) -> str:
+        name = f" {self.name!r}" if self.name else ""
+        return f"<{type(self).__name__}{name} {_shape(self.shape)} {self.dtype}>"
+
+    # ---------------------------------------------------------------- gradients
+    def backward(self, grad: Any = None) -> None:
+        """Pull gradients back from this node to every `Variable` that it was computed from.
+
+        `grad` is ∂L/∂(this node), of this node's shape; it may be left out for a single number, where it is 1.
+        Gradients of variables add up over calls until cleared; those of operators belong to the last call.
+        Raises `GraphError` where there is nothing to pull or `grad` is missing, `ShapeError` for a wrong shape.
+        """
+        from .order import backward, topological_sort
+
+        backward(topological_sort(self), grad)
+
+    def zero_grad(self) -> None:
+        """Forget the gradient (its memory is kept for the next one)."""
+        if self.grad is not None:
+            self._spare, self.grad = self.grad, None
+
+    def receive(self, cotangent: Array, owned: bool) -> None:
+        """Add a contribution to the gradient. `owned` arrays are kept as they are, others are copied."""
+        if self.grad is not None:
+            np.add(self.grad, cotangent, out=self.grad)
+        elif self._spare is not None:
+            np.copyto(self._spare, cotangent)
+            self.grad = self._spare
+        else:
+            self.grad = cotangent if owned else cotangent.copy()
+
+    def target(self) -> Array | None:
+        """An array into which a kernel may write the whole gradient, or None if there is one to add to."""
+        if self.grad is not None:
+            return None
+        if self._spare is None:
+            self._spare = np.empty(self.shape, self.dtype)
+        return self._spare
+
+    # ---------------------------------------------------------------- hooks
+    def register_forward_hook(self, hook: Hook) -> Handle:
+        """Call `hook(node, value)` each time the node's value has been computed anew."""
+        return Handle(self._own_hooks().forward, hook)
+
+    def register_backward_hook(self, hook: Hook) -> Handle:
+        """Call `hook(node, grad)` once per backward pass, when the node's gradient is complete."""
+        return Handle(self._own_hooks().backward, hook)
+
+    def _own_hooks(self) -> Hooks:
+        if self.hooks is None:
+            self.hooks = [Hooks()]
+        return self.hooks[0]
+
+    # ---------------------------------------------------------------- the way to the operators
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        from .rule import by_numpy
+
+        if method != "__call__" or options:
+            extra = f".{method}" if method != "__call__" else f" with {', '.join(options)}="
+            raise GraphError(f"np.{ufunc.__name__}{extra} has no place in a graph; nodes never change in place")
+        return by_numpy(ufunc)(*inputs)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, options: dict[str, Any]) -> Any:
+        from .rule import by_numpy
+
+        return by_numpy(function)(*args, **options)
+
+    def __getitem__(self, key: Any) -> GraphNode:
+        return _operator("getitem", self, key=key)
+
+    def sum(self, axis: Any = None, keepdims: bool = False) -> GraphNode:
+        """Sum over `axis` (all axes by default)."""
+        return _operator("sum", self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: Any = None, keepdims: bool = False) -> GraphNode:
+        """Mean over `axis` (all axes by default)."""
+        return _operator("mean", self, axis=axis, keepdims=keepdims)
+
+    def max(self, axis: Any = None, keepdims: bool = False) -> GraphNode:
+        """Largest entry along `axis` (all axes by default); ties share the gradient."""
+        return _operator("max", self, axis=axis, keepdims=keepdims)
+
+    def min(self, axis: Any = None, keepdims: bool = False) -> GraphNode:
+        """Smallest entry along `axis` (all axes by default); ties share the gradient."""
+        return _operator("min", self, axis=axis, keepdims=keepdims)
+
+    def reshape(self, *shape: Any) -> GraphNode:
+        """The same numbers in another shape; one entry may be -1."""
+        return _operator("reshape", self, shape=shape[0] if len(shape) == 1 else shape)
+
+    def transpose(self, *axes: Any) -> GraphNode:
+        """The axes in another order, reversed by default."""
+        order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else (axes or None)
+        return _operator("transpose", self, axes=order)
+
+    def flatten(self) -> GraphNode:
+        """All numbers in one axis."""
+        return _operator("reshape", self, shape=-1)
+
+
+class Constant(GraphNode):
+    """A fixed value: data, a target, a number in a formula. It has no gradient.
+
+    `value` is copied and becomes the default dtype unless `dtype` says otherwise; integer and boolean dtypes
+    are allowed too (token ids, class ids, masks). Raises `DTypeError` for complex, text or object values.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, value: Any, name: str | None = None, dtype: Any = None) -> None:
+        super().__init__(as_array(value, dtype, integers=True), name)
+
+    #: The array, read-only; assign a new one of the same shape to feed a graph that is built already.
+    value = GraphNode.value.setter(lambda self, new: _replace(self, new))  # type: ignore[attr-defined]
+
+
+class Variable(GraphNode):
+    """A leaf that collects a gradient: a parameter, or an input whose influence is asked for.
+
+    `value` is copied and becomes float32 or float64 (`dtype`, or the default one). It stays writable:
+    `w.value -= lr * w.grad` is a training step.
+    """
+
+    __slots__ = ("_trainable",)
+
+    def __init__(self, value: Any, name: str | None = None, dtype: Any = None) -> None:
+        super().__init__(as_array(value, settings.float_dtype(dtype)), name)
+        self._trainable = True
+
+    @property
+    def requires_grad(self) -> bool:  # type: ignore[override]
+        """False freezes the variable in graphs built from then on: it gets no gradient."""
+        return self._trainable
+
+    @requires_grad.setter
+    def requires_grad(self, yes: bool) -> None:
+        self._trainable = bool(yes)
+
+    @property
+    def value(self) -> Array:
+        """The array itself; writing to it changes the variable."""
+        return self._data
+
+    @value.setter
+    def value(self, new: Any) -> None:
+        _replace(self, new)
+
+
+class Operator(GraphNode):
+    """A computed node: a `rule` applied to `inputs`, with `attributes` (stride, axis, …).
+
+    `plan` is what the rule worked out from the shapes, `work` the named buffers that its kernel fills on the way
+    (which element a pooling window chose, the hidden states of an RNN); both are there for drawings to read.
+    """
+
+    __slots__ = ("attributes", "inputs", "plan", "requires_grad", "rule", "work")
+
+    def __init__(self, rule: Rule, inputs: tuple[GraphNode, ...], attributes: dict[str, Any], plan: Any) -> None:
+        self.rule, self.inputs, self.attributes, self.plan = rule, inputs, attributes, plan
+        self.work: dict[str, Array] = {}
+        self.requires_grad = rule.differentiable and any(x.requires_grad for x in inputs)
+        super().__init__(rule.run(self, None))
+
+    def __repr__(self) -> str:
+        name = f" {self.name!r}" if self.name else ""
+        return f"<{type(self).__name__} {self.rule.name}{name} {_shape(self.shape)} {self.dtype}>"
+
+    def buffer(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
+        """The named work buffer of the node's kernel; made at the first call, the same one afterwards."""
+        if name not in self.work:
+            self.work[name] = np.empty(shape, dtype)
+        return self.work[name]
+
+    def deliver(self, index: int, cotangent: Array, owned: bool) -> None:
+        """Hand a cotangent of this node's shape on to an input."""
+        raise NotImplementedError
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Operator:
+        from .copying import copy_graph
+
+        return copy_graph(self, memo)
+
+    def __reduce__(self) -> Any:
+        from .copying import flatten_graph, rebuild_graph
+
+        return rebuild_graph, (flatten_graph(self),)
+
+
+class ScalarOperator(Operator):
+    """An operator between single numbers: operands and result have no axes, so cotangents pass as they are."""
+
+    __slots__ = ()
+
+    def deliver(self, index: int, cotangent: Array, owned: bool) -> None:
+        self.inputs[index].receive(np.asarray(cotangent), owned)
+
+
+class BroadcastedOperator(Operator):
+    """An operator with at least one array. What NumPy broadcast on the way forward is summed on the way back."""
+
+    __slots__ = ()
+
+    def deliver(self, index: int, cotangent: Array, owned: bool) -> None:
+        x = self.inputs[index]
+        if cotangent.shape != x.shape:
+            cotangent, owned = sum_to(cotangent, x.shape), True
+        x.receive(cotangent, owned)
+
+
+def sum_to(array: Array, shape: tuple[int, ...]) -> Array:
+    """Undo broadcasting: sum `array` over the axes that were added or stretched to get from `shape` to its own."""
+    if array.ndim < len(shape) or any(n not in (1, m) for n, m in zip(shape[::-1], array.shape[::-1], strict=False)):
+        return np.broadcast_to(array, shape).copy()  # a rule may return a smaller array, as NumPy would broadcast it
+    added = array.ndim - len(shape)
+    stretched = tuple(i + added for i, n in enumerate(shape) if n == 1 and array.shape[i + added] != 1)
+    return np.asarray(array.sum(axis=(*range(added), *stretched))).reshape(shape)
+
+
+def as_array(value: Any, dtype: Any = None, integers: bool = False) -> Array:
+    """A C-contiguous copy of `value` as float32 or float64 (by default the default one; `integers`: or a whole type)."""
+    if isinstance(value, GraphNode):
+        raise DTypeError(f"{value!r} is a node already; use it as it is, or its .value")
+    wanted = np.dtype(dtype) if integers and dtype is not None else settings.float_dtype(dtype)
+    if wanted not in settings.FLOATS and wanted.kind not in "biu":
+        raise DTypeError(f"dtype {dtype!r}: a Constant holds float32, float64, integers or booleans")
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ShapeError(f"cannot make an array of {type(value).__name__}: {error}") from None
+    if array.dtype.kind not in "biuf":
+        raise DTypeError(f"cannot compute with {array.dtype} values; numbers are expected")
+    if wanted.kind in "iu" and array.dtype.kind == "f":
+        raise DTypeError(f"{array.dtype} values are not whole numbers; use .astype to say how to round them")
+    return np.array(array, dtype=wanted, order="C")
+
+
+def _replace(node: GraphNode, new: Any) -> None:
+    """Copy a new value into a leaf's own memory, so that graphs built on it see it."""
+    if new is node._data:  # the end of `x.value -= step`, which has happened in place
+        return
+    array = np.asarray(new)
+    if array.shape != node.shape:
+        raise ShapeError(f"{node!r} cannot take a value of shape {_shape(array.shape)}; a node keeps its shape")
+    if array.dtype.kind not in "biuf" or (node.dtype.kind != "f" and array.dtype.kind == "f"):
+        raise DTypeError(f"{node!r} cannot take {array.dtype} values")
+    np.copyto(node._data, array, casting="unsafe")
+
+
+def _operator(name: str, *inputs: Any, **attributes: Any) -> GraphNode:
+    from .rule import by_name
+
+    return by_name(name)(*inputs, **attributes)
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return str(tuple(shape))

@@ -1,0 +1,84 @@
+"""The order in which values flow, and gradients flow back. Nothing here recurses: depth costs no stack."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import DTypeError, GraphError, ShapeError
+from .hooks import fire
+from .node import Array, GraphNode, Operator
+
+
+def topological_sort(head: GraphNode) -> list[GraphNode]:
+    """All nodes that `head` was computed from, inputs before users, `head` last.
+
+    The order is that of a depth-first walk over the inputs from left to right: the same graph, the same list.
+    """
+    order: list[GraphNode] = []
+    seen: set[int] = set()
+    stack: list[tuple[GraphNode, bool]] = [(head, False)]
+    while stack:
+        node, inputs_done = stack.pop()
+        if inputs_done:
+            order.append(node)
+        elif id(node) not in seen:
+            seen.add(id(node))
+            stack.append((node, True))
+            stack.extend((x, False) for x in reversed(node.inputs))
+    return order
+
+
+def forward(order: Sequence[GraphNode]) -> Array:
+    """Compute every operator of the order anew, in place, from the present values of its leaves.
+
+    Returns the value of the last node.
+    """
+    for node in order:
+        if isinstance(node, Operator):
+            node.rule.run(node, node._data)
+            if node.hooks:
+                for hooks in node.hooks:
+                    fire(hooks.forward, node, node._data)
+    return order[-1].value
+
+
+def backward(order: Sequence[GraphNode], grad: Any = None) -> None:
+    """Pull gradients back along the order, from its last node to its leaves.
+
+    `grad` is the gradient of the last node (1 by default if that is a single number). Gradients of leaves add up
+    over calls, those of operators are made anew.
+    """
+    head = order[-1]
+    seed = _seed(head, grad)
+    for node in order:
+        if isinstance(node, Operator):
+            node.zero_grad()
+    head.receive(seed, owned=True)
+    for node in reversed(order):
+        if node.grad is None or not node.requires_grad:
+            continue
+        if node.hooks:
+            for hooks in node.hooks:
+                fire(hooks.backward, node, node.grad)
+        if isinstance(node, Operator):
+            node.rule.pull(node, node.grad)
+
+
+def _seed(head: GraphNode, grad: Any) -> Array:
+    if not head.requires_grad:
+        raise GraphError(f"backward from {head!r}: it depends on no Variable, so there is no gradient to pull")
+    if grad is None:
+        if head.shape != ():
+            raise GraphError(
+                f"backward from {head!r}: shape {head.shape} is not a single number; "
+                "reduce it (mean, sum) or give grad, an array of that shape"
+            )
+        return np.ones((), head.dtype)
+    array = np.asarray(grad.value if isinstance(grad, GraphNode) else grad)
+    if array.shape != head.shape:
+        raise ShapeError(f"backward from {head!r}: grad has shape {array.shape}, {head.shape} was expected")
+    if array.dtype.kind not in "biuf":
+        raise DTypeError(f"backward from {head!r}: grad holds {array.dtype}, numbers were expected")
+    return np.array(array, head.dtype, order="C")

@@ -1,0 +1,248 @@
+"""Rules: everything minigrad knows about one operator, written once and read by everybody.
+
+A rule says what an operator computes and how gradients come back through it. Calling it on nodes (or arrays, or
+numbers) makes an `Operator`. There are two kinds:
+
+* `Elementwise`: plain mathematics on arrays, one function forward and one per input backward;
+* `Rule` itself, subclassed for everything heavier: it plans shapes, then writes into given arrays, so that
+  a graph that runs again allocates nothing.
+
+Rules are found by name, and by the NumPy function whose place they take: `np.tanh(node)` and `mg.tanh(node)`
+are one path.
+"""
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..errors import DTypeError, GraphError, ShapeError
+from . import settings
+from .node import Array, BroadcastedOperator, Constant, GraphNode, Operator, ScalarOperator
+
+#: `(g, y, *xs) -> cotangent of one input`, or None for an input through which no gradient passes
+Derivative = Callable[..., Any] | None
+
+_by_name: dict[str, Rule] = {}
+_by_numpy: dict[Any, Callable[..., Any]] = {}
+
+
+def by_name(name: str) -> Rule:
+    """The rule of that name."""
+    return _by_name[name]
+
+
+def all_rules() -> dict[str, Rule]:
+    """Every registered rule by its name: what generated tests and documentation go through."""
+    return dict(_by_name)
+
+
+def by_numpy(function: Any) -> Callable[..., Any]:
+    """The operator that stands for a NumPy function. Raises `GraphError` where there is none."""
+    try:
+        return _by_numpy[function]
+    except KeyError:
+        raise GraphError(f"np.{function.__name__} has no minigrad operator; use .value for the array") from None
+
+
+def stands_for(*functions: Any) -> Callable[[Any], Any]:
+    """Decorator: `np.f(node)` calls the decorated operator."""
+
+    def register(operator: Any) -> Any:
+        _by_numpy.update(dict.fromkeys(functions, operator))
+        return operator
+
+    return register
+
+
+class Rule:
+    """One operator. A subclass fills in the class attributes and the four methods below.
+
+    `name` is unique, `symbol` is what a drawing writes into the node.
+    """
+
+    name: str
+    symbol: str
+    differentiable = True
+
+    def plan(self, *inputs: GraphNode, **attributes: Any) -> Any:
+        """Check the inputs and work out what forward and backward need to know.
+
+        Raises `ShapeError` or `DTypeError` with the operator's name and every shape.
+        """
+        return None
+
+    def shape(self, node: Operator) -> tuple[int, ...]:
+        """The shape of the result, from `node.plan` and the inputs."""
+        raise NotImplementedError
+
+    def dtype(self, node: Operator) -> np.dtype[Any]:
+        """The dtype of the result: that of the first float input."""
+        dtypes = [x._data.dtype for x in node.inputs]
+        return next((dtype for dtype in dtypes if dtype.kind == "f"), dtypes[0])
+
+    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
+        """Write the result into `out`."""
+        raise NotImplementedError
+
+    def backward(self, node: Operator, grads: list[Array | None], g: Array, y: Array, *xs: Array) -> None:
+        """Write ∂L/∂xs[i] into `grads[i]` for each i where it is not None; `g` is ∂L/∂y."""
+        raise NotImplementedError
+
+    def flops(self, node: Operator) -> int:
+        """Floating-point operations of one forward pass, counted as in papers (a multiply-add is two)."""
+        return node.size
+
+    # ------------------------------------------------------------ how the graph uses a rule
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "name" in vars(cls):
+            _by_name[cls.name] = cls()
+
+    def __call__(self, *inputs: Any, **attributes: Any) -> GraphNode:
+        return self.apply(inputs, attributes)
+
+    def apply(self, inputs: tuple[Any, ...], attributes: dict[str, Any]) -> GraphNode:
+        """Make the node: operands that are not nodes yet become constants in the dtype of those that are."""
+        nodes = self.operands(inputs)
+        plan = self.plan(*nodes, **attributes)
+        scalar = all(not x.shape for x in nodes)
+        node = (ScalarOperator if scalar else BroadcastedOperator)(self, nodes, attributes, plan)
+        if not settings.recording():
+            result = Constant.__new__(Constant)
+            GraphNode.__init__(result, node._data)
+            return result
+        return node
+
+    def operands(self, inputs: tuple[Any, ...]) -> tuple[GraphNode, ...]:
+        """The inputs as nodes, floats among them of one dtype. Raises `DTypeError` where two nodes disagree."""
+        dtype = None
+        for x in inputs:
+            if isinstance(x, GraphNode) and x._data.dtype.kind == "f":
+                if dtype is not None and x._data.dtype != dtype:
+                    raise DTypeError(
+                        f"{self.name}: operands are {dtype} and {x.dtype}; make them one dtype (dtype=…), "
+                        "for minigrad never changes it silently"
+                    )
+                dtype = x._data.dtype
+        return tuple(x if isinstance(x, GraphNode) else Constant(x, dtype=dtype) for x in inputs)
+
+    def run(self, node: Operator, out: Array | None) -> Array:
+        """Compute the node's value, into `out` if it is given."""
+        if out is None:
+            out = np.empty(self.shape(node), self.dtype(node))
+        self.forward(node, out, *(x._data for x in node.inputs))
+        return out
+
+    def pull(self, node: Operator, g: Array) -> None:
+        """Take the node's gradient `g` back to its inputs.
+
+        A gradient that nobody has written yet is written in place; otherwise the kernel writes into a buffer
+        that belongs to the node, and the contribution is added.
+        """
+        grads: list[Array | None] = [None] * len(node.inputs)
+        added: list[int] = []
+        claimed: set[int] = set()
+        for i, x in enumerate(node.inputs):
+            if not x.requires_grad:
+                continue
+            target = x.target() if id(x) not in claimed else None
+            claimed.add(id(x))
+            if target is None:
+                target = node.buffer(f"grad {i}", x.shape, x.dtype)
+                added.append(i)
+            grads[i] = target
+        self.backward(node, grads, g, node._data, *(x._data for x in node.inputs))
+        for i, (x, grad) in enumerate(zip(node.inputs, grads, strict=True)):
+            if grad is not None and i not in added:
+                x.grad = grad
+        for i in added:
+            node.inputs[i].receive(node.work[f"grad {i}"], owned=False)
+
+    def complain(self, inputs: tuple[GraphNode, ...], expected: str) -> ShapeError:
+        """A `ShapeError` in the one voice of all operators: name, every shape, what was expected."""
+        shapes = " and ".join(str(x.shape) for x in inputs)
+        return ShapeError(f"{self.name}: shapes {shapes}; {expected}")
+
+
+class Elementwise(Rule):
+    """Mathematics applied to each entry, with NumPy broadcasting.
+
+    `function(*xs, **attributes) -> y` and, per input, `derivative(g, y, *xs, **attributes) -> ` its cotangent; all in
+    terms that work on arrays, on single numbers and on nodes alike.
+    """
+
+    def __init__(self, function: Callable[..., Any], symbol: str, backward: tuple[Derivative, ...]) -> None:
+        self.name, self.symbol = function.__name__, symbol
+        self.function, self.derivatives = function, backward
+        self.differentiable = bool(backward)
+        self.__doc__, self.__name__, self.__module__ = function.__doc__, function.__name__, function.__module__
+        self.__signature__ = inspect.signature(function)
+        parameters = self.__signature__.parameters.values()
+        self._defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+        self._names = [p.name for p in parameters]
+        self._arity = len(self._names) - len(self._defaults)
+        _by_name[self.name] = self
+
+    def __call__(self, *inputs: Any, **attributes: Any) -> GraphNode:
+        if len(inputs) != self._arity or self._defaults or attributes:
+            inputs, attributes = self._bind(inputs, attributes)
+        return self.apply(inputs, attributes)
+
+    def _bind(self, inputs: tuple[Any, ...], attributes: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Sort the arguments into operands and attributes, as Python would for the function itself."""
+        try:
+            bound = self.__signature__.bind(*inputs, **attributes)
+        except TypeError as error:
+            raise TypeError(f"{self.name}: {error}") from None
+        values = {**self._defaults, **bound.arguments}
+        operands = tuple(values.pop(name) for name in self._names[: self._arity])
+        return operands, values
+
+    def plan(self, *inputs: GraphNode, **attributes: Any) -> None:
+        first = inputs[0]._data
+        for x, derivative in zip(inputs, self.derivatives, strict=False):
+            if derivative and x._data.dtype.kind != "f":
+                raise DTypeError(f"{self.name}: {x!r} holds {x.dtype}; make it a float (dtype=…) to compute with it")
+        for x in inputs[1:]:
+            if x._data.shape != first.shape:
+                try:
+                    np.broadcast_shapes(*(x.shape for x in inputs))
+                except ValueError:
+                    raise self.complain(inputs, "shapes that broadcast were expected") from None
+
+    def run(self, node: Operator, out: Array | None) -> Array:
+        xs = [x._data for x in node.inputs]
+        y = self.function(*xs, **node.attributes)
+        if out is not None:
+            out[...] = y
+            return out
+        y = np.asarray(y, order="C")
+        return y.copy() if y.base is not None or any(y is x for x in xs) else y
+
+    def pull(self, node: Operator, g: Array) -> None:
+        xs = [x._data for x in node.inputs]
+        for i, (x, derivative) in enumerate(zip(node.inputs, self.derivatives, strict=True)):
+            if x.requires_grad and derivative:
+                cotangent = derivative(g, node._data, *xs, **node.attributes)
+                # a rule may hand on g itself, or a view of it: that memory is not the input's to keep
+                owned = cotangent is not g and getattr(cotangent, "base", None) is None
+                node.deliver(i, cotangent, owned)
+
+
+def elementwise(
+    symbol: str, *numpy: Any, backward: tuple[Derivative, ...] = ()
+) -> Callable[[Callable[..., Any]], Elementwise]:
+    """Decorator that turns `function(*xs) -> y` into an operator; `numpy` are the functions it stands for.
+
+    `backward` has one function `(g, y, *xs) -> cotangent` per input; none means that no gradient passes.
+    """
+
+    def define(function: Callable[..., Any]) -> Elementwise:
+        rule = Elementwise(function, symbol, backward)
+        stands_for(*numpy)(rule)
+        return rule
+
+    return define

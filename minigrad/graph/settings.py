@@ -1,0 +1,73 @@
+"""What holds for a stretch of code rather than for one call: dtype, recording, module scope.
+
+Context variables keep these per thread and per task, so that two threads can train two models.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+
+from ..errors import DTypeError
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+_dtype: ContextVar[np.dtype[Any]] = ContextVar("dtype", default=FLOATS[0])
+_recording: ContextVar[bool] = ContextVar("recording", default=True)
+#: The modules being called just now, outermost first; a drawing groups nodes by it.
+_scope: ContextVar[tuple[object, ...]] = ContextVar("scope", default=())
+
+recording = _recording.get
+scope = _scope.get
+
+
+def float_dtype(dtype: Any = None) -> np.dtype[Any]:
+    """float32 or float64 as a `np.dtype`; the default one for None. Raises `DTypeError` for any other."""
+    if dtype is None:
+        return _dtype.get()
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found not in FLOATS:
+        raise DTypeError(f"dtype {dtype!r}: minigrad computes in float32 or float64")
+    return found
+
+
+@contextmanager
+def default_dtype(dtype: Any) -> Iterator[None]:
+    """Within the block (or the decorated function), whatever enters a graph becomes `dtype`.
+
+    `dtype` is float32 or float64; anything else raises `DTypeError`.
+    """
+    token = _dtype.set(float_dtype(dtype))
+    try:
+        yield
+    finally:
+        _dtype.reset(token)
+
+
+@contextmanager
+def no_grad() -> Iterator[None]:
+    """Within the block (or the decorated function), operators compute but record nothing.
+
+    Their results are `Constant`s: no inputs, no gradient, no memory of how they came about.
+    """
+    token = _recording.set(False)
+    try:
+        yield
+    finally:
+        _recording.reset(token)
+
+
+@contextmanager
+def inside(module: object) -> Iterator[None]:
+    """Within the block, new nodes belong to `module` (nested modules add up)."""
+    token = _scope.set((*_scope.get(), module))
+    try:
+        yield
+    finally:
+        _scope.reset(token)

@@ -1,0 +1,15 @@
+"""Loops over arrays, compiled by Numba: arrays in, arrays out, nothing about graphs.
+
+Beside each heavy kernel stands a `…_reference`: the same result in the plainest code, which is the lesson and the
+test oracle. Importing Numba takes a moment, so a kernel module is imported when it is first used.
+"""
+from importlib import import_module
+from types import ModuleType
+
+__all__ = ["conv", "embedding", "jit", "pool", "recurrent", "softmax", "update"]
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in __all__:
+        return import_module(f".{name}", __name__)
+    raise AttributeError(name)

@@ -1,0 +1,68 @@
+"""How minigrad calls Numba: one decorator, and a disk cache that cannot go stale."""
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+import platformdirs
+from numba import get_num_threads, prange
+
+__all__ = ["jit", "prange", "shard", "threads"]
+
+# Of "fast math" only what leaves NaN and infinity as they are. The error model is NumPy's: a division that
+# might raise Python's ZeroDivisionError keeps LLVM from vectorising the loop around it.
+_OPTIONS: dict[str, Any] = {
+    "nogil": True,
+    "error_model": "numpy",
+    "fastmath": {"contract", "nsz", "arcp", "reassoc"},
+}
+
+
+def _cache_folder() -> str:
+    """A folder named after all kernel sources and versions.
+
+    Numba's own cache looks at the file of the outer function only: a change in a function that it calls from
+    another file would leave old machine code in place.
+    """
+    digest = hashlib.sha256(f"{numba.__version__} {np.__version__} {platform.python_version()}".encode())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    base = os.environ.get("NUMBA_CACHE_DIR") or platformdirs.user_cache_dir("minigrad")
+    return str(Path(base) / f"kernels-{digest.hexdigest()[:16]}")
+
+
+_FOLDER = _cache_folder()
+
+
+def jit(function: Callable[..., Any] | None = None, *, parallel: bool = False) -> Any:
+    """Compile with Numba at the first call, cached on disk; where no cache can be written, without one.
+
+    `parallel=True` is for thin wrappers that share work out with `prange`: it makes compiling slow.
+    """
+    if function is None:
+        return lambda f: jit(f, parallel=parallel)
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = _FOLDER
+    try:
+        return numba.njit(function, cache=True, parallel=parallel, **_OPTIONS)
+    except RuntimeError:  # Numba found no folder to write to
+        return numba.njit(function, parallel=parallel, **_OPTIONS)
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+def threads(items: int) -> int:
+    """Into how many shards to cut `items` pieces of work: one per thread, at least one."""
+    return max(1, min(items, int(get_num_threads())))
+
+
+@jit
+def shard(s: int, shards: int, items: int) -> tuple[int, int]:
+    """The half-open range of items that shard number s works on."""
+    return items * s // shards, items * (s + 1) // shards

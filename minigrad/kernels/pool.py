@@ -1,0 +1,119 @@
+"""Pooling over windows of (planes, h, w), a plane being one channel of one sample; planes are shared out over threads."""
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .jit import jit, prange
+
+
+class PoolDims(NamedTuple):
+    """The sizes of one pooling: planes of (h, w), windows of (kh, kw), results of (oh, ow)."""
+
+    planes: int
+    h: int
+    w: int
+    kh: int
+    kw: int
+    oh: int
+    ow: int
+    sh: int  # stride
+    sw: int
+    ph: int  # padding, on both sides
+    pw: int
+
+
+def max_pool_reference(x: Any, d: PoolDims) -> tuple[Any, Any]:
+    """Largest entry of each window and its position row * w + column; padding never wins."""
+    padded = np.pad(x, ((0, 0), (d.ph, d.ph), (d.pw, d.pw)), constant_values=-np.inf)
+    y, winners = np.empty((d.planes, d.oh, d.ow), x.dtype), np.empty((d.planes, d.oh, d.ow), np.int32)
+    for p, i, j in np.ndindex(y.shape):
+        window = padded[p, i * d.sh : i * d.sh + d.kh, j * d.sw : j * d.sw + d.kw]
+        row, column = np.unravel_index(np.argmax(window), window.shape)
+        y[p, i, j] = window[row, column]
+        winners[p, i, j] = (i * d.sh + row - d.ph) * d.w + j * d.sw + column - d.pw
+    return y, winners
+
+
+def avg_pool_reference(x: Any, d: PoolDims) -> Any:
+    """Mean of each window, the zeros of the padding counted in, as PyTorch does by default."""
+    padded = np.pad(x, ((0, 0), (d.ph, d.ph), (d.pw, d.pw)))
+    y = np.empty((d.planes, d.oh, d.ow), x.dtype)
+    for p, i, j in np.ndindex(y.shape):
+        y[p, i, j] = padded[p, i * d.sh : i * d.sh + d.kh, j * d.sw : j * d.sw + d.kw].mean()
+    return y
+
+
+@jit
+def _max_plane(x: Any, y: Any, winners: Any, d: Any) -> None:
+    for i in range(d.oh):
+        top, bottom = max(0, i * d.sh - d.ph), min(d.h, i * d.sh - d.ph + d.kh)
+        for j in range(d.ow):
+            left, right = max(0, j * d.sw - d.pw), min(d.w, j * d.sw - d.pw + d.kw)
+            best, at = x[top, left], top * d.w + left
+            for r in range(top, bottom):
+                for c in range(left, right):
+                    v = x[r, c]
+                    if v > best or v != v:  # the first of equals; NaN wins over everything, the last NaN over others
+                        best, at = v, r * d.w + c
+            y[i, j], winners[i, j] = best, at
+
+
+@jit(parallel=True)
+def max_forward(x: Any, y: Any, winners: Any, d: Any) -> None:
+    """Write the maxima into y and the winning positions (row * w + column) into winners, both (planes, oh, ow)."""
+    for p in prange(d.planes):
+        _max_plane(x[p], y[p], winners[p], d)
+
+
+@jit(parallel=True)
+def max_backward(g: Any, winners: Any, gx: Any, d: Any) -> None:
+    """Write into gx (planes, h * w): each window's gradient goes to its winner; windows may overlap."""
+    for p in prange(d.planes):
+        goal, source, at = gx[p], g[p].ravel(), winners[p].ravel()
+        goal[:] = 0
+        for q in range(source.size):
+            goal[at[q]] += source[q]
+
+
+@jit
+def _avg_plane(x: Any, y: Any, d: Any) -> None:
+    share = x.dtype.type(1) / x.dtype.type(d.kh * d.kw)
+    for i in range(d.oh):
+        top, bottom = max(0, i * d.sh - d.ph), min(d.h, i * d.sh - d.ph + d.kh)
+        for j in range(d.ow):
+            left, right = max(0, j * d.sw - d.pw), min(d.w, j * d.sw - d.pw + d.kw)
+            total = x.dtype.type(0)
+            for r in range(top, bottom):
+                for c in range(left, right):
+                    total += x[r, c]
+            y[i, j] = total * share
+
+
+@jit(parallel=True)
+def avg_forward(x: Any, y: Any, d: Any) -> None:
+    """Write the means into y (planes, oh, ow)."""
+    for p in prange(d.planes):
+        _avg_plane(x[p], y[p], d)
+
+
+@jit
+def _avg_plane_back(g: Any, gx: Any, d: Any) -> None:
+    share = g.dtype.type(1) / g.dtype.type(d.kh * d.kw)
+    gx[:] = 0
+    for i in range(d.oh):
+        top, bottom = max(0, i * d.sh - d.ph), min(d.h, i * d.sh - d.ph + d.kh)
+        for j in range(d.ow):
+            left, right = max(0, j * d.sw - d.pw), min(d.w, j * d.sw - d.pw + d.kw)
+            part = g[i, j] * share
+            for r in range(top, bottom):
+                for c in range(left, right):
+                    gx[r, c] += part
+
+
+@jit(parallel=True)
+def avg_backward(g: Any, gx: Any, d: Any) -> None:
+    """Write into gx (planes, h, w): each window's gradient is shared out over its entries."""
+    for p in prange(d.planes):
+        _avg_plane_back(g[p], gx[p], d)

@@ -1,0 +1,44 @@
+"""Softmax and cross-entropy of rows in one pass, without overflow."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .jit import jit, prange, shard
+
+
+def cross_entropy_reference(logits: Any, ids: Any) -> tuple[Any, Any]:
+    """-log softmax(logits)[id] per row, and the softmax; the row's maximum is taken off first, so exp cannot overflow."""
+    shifted = logits - logits.max(1, keepdims=True)
+    exponentials = np.exp(shifted)
+    total = exponentials.sum(1, keepdims=True)
+    losses = np.log(total[:, 0]) - shifted[np.arange(len(ids)), ids]
+    return losses, exponentials / total
+
+
+@jit
+def _rows(logits: Any, ids: Any, losses: Any, p: Any, lo: int, hi: int) -> None:
+    zero = logits.dtype.type(0)
+    for i in range(lo, hi):
+        row, out = logits[i], p[i]
+        top = row[0]
+        for j in range(row.size):
+            top = row[j] if row[j] > top or row[j] != row[j] else top
+        total = zero
+        for j in range(row.size):
+            e = np.exp(row[j] - top)
+            out[j] = e
+            total += e
+        losses[i] = np.log(total) - (row[ids[i]] - top)
+        scale = logits.dtype.type(1) / total
+        for j in range(row.size):
+            out[j] *= scale
+
+
+@jit(parallel=True)
+def cross_entropy(logits: Any, ids: Any, losses: Any, p: Any, shards: int) -> None:
+    """Write the losses (n,) and the softmax p (n, classes) of logits (n, classes) with class ids (n,)."""
+    for s in prange(shards):
+        lo, hi = shard(s, shards, ids.size)
+        _rows(logits, ids, losses, p, lo, hi)

@@ -1,0 +1,49 @@
+"""One pass over a parameter, its gradient and the optimiser's memory of it; all arrays flat and of one dtype."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .jit import jit
+
+
+@jit
+def sgd(p: Any, g: Any, velocity: Any, lr: Any, momentum: Any, nesterov: bool, decay: Any) -> None:
+    """Stochastic gradient descent, with momentum where `velocity` is not empty (Polyak 1964, Nesterov 1983)."""
+    if velocity.size:
+        for i in range(p.size):
+            step = g[i] + decay * p[i]
+            velocity[i] = momentum * velocity[i] + step
+            p[i] -= lr * (step + momentum * velocity[i] if nesterov else velocity[i])
+    else:
+        for i in range(p.size):
+            p[i] -= lr * (g[i] + decay * p[i])
+
+
+@jit
+def adam(
+    p: Any, g: Any, m: Any, v: Any, lr: Any, b1: Any, b2: Any, eps: Any, c1: Any, c2: Any, coupled: Any, decoupled: Any
+) -> None:
+    """Adam (Kingma & Ba 2015); c1 = 1 - b1^t and c2 = 1 - b2^t correct the bias of the averages.
+
+    `coupled` weight decay is added to the gradient, `decoupled` shrinks the parameter (AdamW, Loshchilov & Hutter 2019).
+    """
+    one = p.dtype.type(1)
+    root = np.sqrt(c2)
+    for i in range(p.size):
+        step = g[i] + coupled * p[i]
+        m[i] = b1 * m[i] + (one - b1) * step
+        v[i] = b2 * v[i] + (one - b2) * step * step
+        p[i] -= lr * decoupled * p[i]
+        p[i] -= lr / c1 * m[i] / (np.sqrt(v[i]) / root + eps)
+
+
+@jit
+def rmsprop(p: Any, g: Any, v: Any, lr: Any, alpha: Any, eps: Any, decay: Any) -> None:
+    """RMSprop (Tieleman & Hinton 2012), PyTorch's form: eps is outside of the root."""
+    one = p.dtype.type(1)
+    for i in range(p.size):
+        step = g[i] + decay * p[i]
+        v[i] = alpha * v[i] + (one - alpha) * step * step
+        p[i] -= lr * step / (np.sqrt(v[i]) + eps)

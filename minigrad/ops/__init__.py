@@ -1,0 +1,16 @@
+"""The operators: each defined once, with its shape rule, forward, backward and the symbol that drawings show."""
+from .conv import conv1d, conv2d
+from .elementwise import (
+    abs, add, clip, cos, divide, equal, exp, gelu, greater, greater_equal, leaky_relu, less, less_equal, log, maximum,
+    minimum, multiply, negative, not_equal, power, relu, sigmoid, sign, sin, softplus, sqrt, subtract, tanh, where,
+)  # fmt: skip
+from .embedding import embedding
+from .linalg import linear, matmul
+from .loss import binary_cross_entropy, binary_cross_entropy_with_logits, cross_entropy, mse_loss
+from .pool import avg_pool1d, avg_pool2d, max_pool1d, max_pool2d
+from .recurrent import rnn
+from .reduce import log_softmax, logsumexp, max, mean, min, softmax, sum
+from .shape import broadcast_to, concatenate, flatten, getitem, pad, reshape, stack, transpose
+
+__all__ = [name for name in dir() if not name.startswith("_") and name not in {
+    "conv", "elementwise", "linalg", "loss", "pool", "recurrent", "reduce", "shape"}]  # fmt: skip

@@ -1,0 +1,124 @@
+"""Convolution (as in all of deep learning: a cross-correlation, the kernel is not flipped)."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import kernels
+from ..errors import DTypeError
+from ..graph.node import Array, GraphNode, Operator
+from ..graph.rule import Rule, by_name
+
+Grads = list[Array | None]
+
+
+def per_axis(rule: Rule, what: str, value: Any, axes: int, least: int) -> tuple[int, ...]:
+    """An option of a sliding window as one integer per axis, each at least `least`."""
+    values = tuple(value) if isinstance(value, tuple | list) else (value,) * axes
+    whole = all(isinstance(v, int | np.integer) and not isinstance(v, bool) for v in values)
+    if len(values) != axes or not whole or any(v < least for v in values):
+        raise ValueError(f"{rule.name}: {what}={value!r}; an integer ≥ {least} or {axes} of them were expected")
+    return tuple(int(v) for v in values)
+
+
+def window_count(size: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> int:
+    """How many windows fit along an axis; what a stride leaves over at the end is not visited."""
+    return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+
+
+class Conv2d(Rule):
+    """Convolution over two axes; the one-dimensional one is the same over pictures of height 1."""
+
+    name, symbol = "conv2d", "∗"
+    axes = 2
+
+    def plan(  # type: ignore[override]
+        self, x: GraphNode, w: GraphNode, b: GraphNode | None = None,
+        stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1,
+    ) -> Any:  # fmt: skip
+        inputs = tuple(n for n in (x, w, b) if n is not None)
+        if any(n.dtype.kind != "f" for n in inputs):
+            raise DTypeError(f"{self.name}: dtypes {', '.join(str(n.dtype) for n in inputs)}; floats were expected")
+        names = "(N, C, H, W)" if self.axes == 2 else "(N, C, L)"
+        if x.ndim != self.axes + 2 or w.ndim != self.axes + 2:
+            raise self.complain(inputs, f"x {names} and weight (out, C / groups, kernel size) were expected")
+        (groups,) = per_axis(self, "groups", groups, 1, 1)
+        if x.shape[1] % groups or w.shape[0] % groups or w.shape[1] * groups != x.shape[1]:
+            raise self.complain(
+                inputs, f"with groups={groups} the weight must have C / groups channels and out must be a multiple"
+            )
+        if b is not None and b.shape != w.shape[:1]:
+            raise self.complain(inputs, f"a bias of shape {w.shape[:1]} was expected")
+        s, p, d = (
+            per_axis(self, what, value, self.axes, least)
+            for what, value, least in (("stride", stride, 1), ("padding", padding, 0), ("dilation", dilation, 1))
+        )
+        flat = (0,) * (2 - self.axes)  # the height that a one-dimensional convolution lacks
+        ones = (1,) * (2 - self.axes)
+        size, kernel = ones + x.shape[2:], ones + w.shape[2:]
+        s, p, d = ones + s, flat + p, ones + d
+        out = tuple(map(window_count, size, kernel, s, p, d))
+        if min(out) < 1 or min(kernel) < 1:
+            raise self.complain(inputs, "the kernel is larger than the padded input; use more padding or a smaller kernel")
+        return kernels.conv.ConvDims(*x.shape[:2], *size, w.shape[0], *kernel, *out, *s, *p, *d, groups)
+
+    def shape(self, node: Operator) -> tuple[int, ...]:
+        d = node.plan
+        return (d.n, d.o, d.oh, d.ow) if self.axes == 2 else (d.n, d.o, d.ow)
+
+    def _scratch(self, node: Operator, dtype: Any) -> Array:
+        d = node.plan
+        return node.buffer("columns", (kernels.jit.threads(d.n), d.taps, d.positions), dtype)
+
+    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
+        d = node.plan
+        x, w = xs[0].reshape(d.n, d.c, d.h, d.w), xs[1].reshape(d.o, d.taps)
+        b = xs[2] if len(xs) == 3 else np.empty(0, out.dtype)
+        kernels.conv.forward(x, w, b, out.reshape(d.n, d.o, d.positions), self._scratch(node, out.dtype), d)
+
+    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
+        d = node.plan
+        x, w = xs[0].reshape(d.n, d.c, d.h, d.w), xs[1].reshape(d.o, d.taps)
+        columns = self._scratch(node, g.dtype)
+        shards = len(columns)
+        none = np.empty((0,) * 4, g.dtype)
+        gx = none if grads[0] is None else grads[0].reshape(x.shape)
+        gw = node.buffer("weight parts", (shards, d.o, d.taps if grads[1] is not None else 0), g.dtype)
+        has_bias = len(xs) == 3 and grads[2] is not None
+        gb = node.buffer("bias parts", (shards, d.o if has_bias else 0), g.dtype)
+        kernels.conv.backward(g.reshape(d.n, d.o, d.positions), x, w, gx, gw, gb, columns, d)
+        if grads[1] is not None:
+            np.sum(gw, axis=0, out=grads[1].reshape(w.shape))
+        if has_bias:
+            np.sum(gb, axis=0, out=grads[2])
+
+    def flops(self, node: Operator) -> int:
+        return int(2 * node.size * node.plan.taps)
+
+
+class Conv1d(Conv2d):
+    name, symbol = "conv1d", "∗"
+    axes = 1
+
+
+def _convolve(name: str, x: Any, w: Any, b: Any, **options: Any) -> GraphNode:
+    return by_name(name)(x, w, **options) if b is None else by_name(name)(x, w, b, **options)
+
+
+def conv2d(
+    x: Any, w: Any, b: Any = None, *, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+) -> GraphNode:
+    """Convolve x (N, C, H, W) with w (O, C / groups, KH, KW), add b (O,): (N, O, OH, OW).
+
+    OH = (H + 2·padding - dilation·(KH - 1) - 1) // stride + 1, and OW likewise; options are an integer or one per axis.
+    Raises `ShapeError` when shapes do not fit together, `ValueError` for impossible options.
+    """
+    return _convolve("conv2d", x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups)
+
+
+def conv1d(
+    x: Any, w: Any, b: Any = None, *, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+) -> GraphNode:
+    """Convolve x (N, C, L) with w (O, C / groups, K), add b (O,): (N, O, OL); see `conv2d`."""
+    return _convolve("conv1d", x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups)

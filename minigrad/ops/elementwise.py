@@ -1,0 +1,236 @@
+"""Operators that act on each entry, with NumPy broadcasting: each one is its mathematics, forward and backward.
+
+In every derivative `g` is ∂L/∂y, `y` the result and the other arguments are the inputs; there is one derivative per
+input, computed only if somebody needs it. Inputs are arrays or nodes of one float dtype (or numbers, which take the
+dtype of the others); shapes broadcast, else `ShapeError`; the result has the broadcast shape.
+"""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..graph.rule import elementwise, stands_for
+
+stands_for(np.positive)(lambda x: x)
+
+
+# ---------------------------------------------------------------- arithmetic
+@elementwise("+", np.add, backward=(lambda g, y, a, b: g, lambda g, y, a, b: g))
+def add(a: Any, b: Any) -> Any:
+    """Sum a + b."""
+    return a + b
+
+
+@elementwise("−", np.subtract, backward=(lambda g, y, a, b: g, lambda g, y, a, b: -g))
+def subtract(a: Any, b: Any) -> Any:
+    """Difference a - b."""
+    return a - b
+
+
+@elementwise("×", np.multiply, backward=(lambda g, y, a, b: g * b, lambda g, y, a, b: g * a))
+def multiply(a: Any, b: Any) -> Any:
+    """Product a · b."""
+    return a * b
+
+
+@elementwise("÷", np.divide, backward=(lambda g, y, a, b: g / b, lambda g, y, a, b: -g * y / b))
+def divide(a: Any, b: Any) -> Any:
+    """Quotient a / b."""
+    return a / b
+
+
+@elementwise("neg", np.negative, backward=(lambda g, y, x: -g,))
+def negative(x: Any) -> Any:
+    """-x."""
+    return -x
+
+
+def _power_base(g: Any, y: Any, a: Any, b: Any) -> Any:
+    # at b = 0 the slope is 0, also for a = 0, where the formula alone would say 0 · inf
+    return np.where(b == 0, 0, g * b * np.power(a, np.where(b == 0, 1, b - 1)))
+
+
+def _power_exponent(g: Any, y: Any, a: Any, b: Any) -> Any:
+    # 0^b stays 0 around every b >= 0
+    flat = (a == 0) & (b >= 0)
+    return np.where(flat, 0, g * y * np.log(np.where(flat, 1, a)))
+
+
+@elementwise("^", np.power, np.float_power, backward=(_power_base, _power_exponent))
+def power(a: Any, b: Any) -> Any:
+    """a to the power b. The slope in a at 0^0 is 0; negative a with a fractional b gives NaN, as in NumPy."""
+    return np.power(a, b)
+
+
+# ---------------------------------------------------------------- functions of one number
+@elementwise("exp", np.exp, backward=(lambda g, y, x: g * y,))
+def exp(x: Any) -> Any:
+    """e to the power x."""
+    return np.exp(x)
+
+
+@elementwise("log", np.log, backward=(lambda g, y, x: g / x,))
+def log(x: Any) -> Any:
+    """Natural logarithm."""
+    return np.log(x)
+
+
+@elementwise("√", np.sqrt, backward=(lambda g, y, x: g / (2 * y),))
+def sqrt(x: Any) -> Any:
+    """Square root; its slope at 0 is infinite."""
+    return np.sqrt(x)
+
+
+@elementwise("sin", np.sin, backward=(lambda g, y, x: g * np.cos(x),))
+def sin(x: Any) -> Any:
+    """Sine of x in radians."""
+    return np.sin(x)
+
+
+@elementwise("cos", np.cos, backward=(lambda g, y, x: -g * np.sin(x),))
+def cos(x: Any) -> Any:
+    """Cosine of x in radians."""
+    return np.cos(x)
+
+
+@elementwise("tanh", np.tanh, backward=(lambda g, y, x: g * (1 - y * y),))
+def tanh(x: Any) -> Any:
+    """Hyperbolic tangent."""
+    return np.tanh(x)
+
+
+@elementwise("abs", np.absolute, np.fabs, backward=(lambda g, y, x: g * np.sign(x),))
+def abs(x: Any) -> Any:
+    """Absolute value; its slope at 0 is 0."""
+    return np.absolute(x)
+
+
+# ---------------------------------------------------------------- activations
+def _logistic(x: Any) -> Any:
+    small = np.exp(-np.absolute(x))  # in (0, 1] for every x, so that nothing overflows
+    return np.where(x >= 0, 1, small) / (1 + small)
+
+
+@elementwise("σ", backward=(lambda g, y, x: g * y * (1 - y),))
+def sigmoid(x: Any) -> Any:
+    """Logistic function 1 / (1 + exp(-x)), without overflow."""
+    return _logistic(x)
+
+
+@elementwise("relu", backward=(lambda g, y, x: g * (x > 0),))
+def relu(x: Any) -> Any:
+    """max(x, 0); its slope at 0 is 0."""
+    return np.maximum(x, 0)
+
+
+@elementwise("leaky relu", backward=(lambda g, y, x, slope: np.where(x > 0, g, g * slope),))
+def leaky_relu(x: Any, slope: float = 0.01) -> Any:
+    """x where it is positive, slope · x elsewhere (Maas et al. 2013)."""
+    return np.where(x > 0, x, x * slope)
+
+
+@elementwise("softplus", backward=(lambda g, y, x: g * _logistic(x),))
+def softplus(x: Any) -> Any:
+    """log(1 + exp(x)), without overflow."""
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.absolute(x)))
+
+
+def _normal_cdf(x: Any) -> Any:
+    from scipy.special import erf  # NumPy has none; imported late, because SciPy takes its time
+
+    return 0.5 * (1 + erf(x * 0.7071067811865476))
+
+
+@elementwise(
+    "gelu", backward=(lambda g, y, x: g * (_normal_cdf(x) + x * np.exp(-0.5 * x * x) * 0.3989422804014327),)
+)
+def gelu(x: Any) -> Any:
+    """x · Φ(x), Φ being the distribution function of the normal distribution (Hendrycks & Gimpel 2016)."""
+    return x * _normal_cdf(x)
+
+
+# ---------------------------------------------------------------- choices
+def _shared(g: Any, a: Any, b: Any) -> Any:
+    """The part of g that goes to a where the larger of a and b was chosen: all, nothing, or half at a tie."""
+    return np.where(a > b, g, np.where(a == b, 0.5 * g, 0 * g))
+
+
+@elementwise("max", np.maximum, backward=(lambda g, y, a, b: _shared(g, a, b), lambda g, y, a, b: _shared(g, b, a)))
+def maximum(a: Any, b: Any) -> Any:
+    """The larger of a and b; at a tie each gets half of the gradient."""
+    return np.maximum(a, b)
+
+
+@elementwise("min", np.minimum, backward=(lambda g, y, a, b: _shared(g, b, a), lambda g, y, a, b: _shared(g, a, b)))
+def minimum(a: Any, b: Any) -> Any:
+    """The smaller of a and b; at a tie each gets half of the gradient."""
+    return np.minimum(a, b)
+
+
+@elementwise(
+    "where",
+    np.where,
+    backward=(None, lambda g, y, c, a, b: np.where(c, g, 0), lambda g, y, c, a, b: np.where(c, 0, g)),
+)
+def where(condition: Any, a: Any, b: Any) -> Any:
+    """a where the condition holds (is not 0), b elsewhere. The condition gets no gradient."""
+    return np.where(condition, a, b)
+
+
+def _inside(x: Any, low: Any, high: Any) -> Any:
+    inside = x == x  # all but NaN
+    if low is not None:
+        inside = inside & (x >= low)
+    return inside if high is None else inside & (x <= high)
+
+
+@elementwise("clip", np.clip, backward=(lambda g, y, x, low, high: g * _inside(x, low, high),))
+def clip(x: Any, low: float | None = None, high: float | None = None) -> Any:
+    """x limited to [low, high], numbers or None for no limit. The slope is 1 up to and on the limits, 0 beyond."""
+    if low is not None:
+        x = np.maximum(x, low)
+    return x + 0 if high is None else np.minimum(x, high)
+
+
+# ---------------------------------------------------------------- comparisons and steps: no gradient passes
+@elementwise("=", np.equal)
+def equal(a: Any, b: Any) -> Any:
+    """Whether a = b, as booleans."""
+    return np.equal(a, b)
+
+
+@elementwise("≠", np.not_equal)
+def not_equal(a: Any, b: Any) -> Any:
+    """Whether a ≠ b, as booleans."""
+    return np.not_equal(a, b)
+
+
+@elementwise("<", np.less)
+def less(a: Any, b: Any) -> Any:
+    """Whether a < b, as booleans."""
+    return np.less(a, b)
+
+
+@elementwise("≤", np.less_equal)
+def less_equal(a: Any, b: Any) -> Any:
+    """Whether a ≤ b, as booleans."""
+    return np.less_equal(a, b)
+
+
+@elementwise(">", np.greater)
+def greater(a: Any, b: Any) -> Any:
+    """Whether a > b, as booleans."""
+    return np.greater(a, b)
+
+
+@elementwise("≥", np.greater_equal)
+def greater_equal(a: Any, b: Any) -> Any:
+    """Whether a ≥ b, as booleans."""
+    return np.greater_equal(a, b)
+
+
+@elementwise("sign", np.sign)
+def sign(x: Any) -> Any:
+    """-1, 0 or 1; constant almost everywhere, so no gradient passes."""
+    return np.sign(x)

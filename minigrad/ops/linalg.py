@@ -1,0 +1,105 @@
+"""Matrix products."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import DTypeError
+from ..graph.node import Array, GraphNode, Operator, sum_to
+from ..graph.rule import Rule, by_name, stands_for
+
+Grads = list[Array | None]
+
+
+class MatMul(Rule):
+    """a @ b with NumPy's rules: vectors count as a row on the left and a column on the right, leading axes broadcast."""
+
+    name, symbol = "matmul", "@"
+
+    def plan(self, a: GraphNode, b: GraphNode) -> tuple[int, ...]:  # type: ignore[override]
+        if not a.ndim or not b.ndim:
+            raise self.complain((a, b), "two arrays were expected; use * to multiply by a number")
+        if a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
+            raise self.complain((a, b), "the last axis of the first must be as long as the second to last of the second")
+        for x in (a, b):
+            if x.dtype.kind != "f":
+                raise DTypeError(f"matmul: {x!r} holds {x.dtype}; make it a float (dtype=…) to compute with it")
+        try:
+            batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        except ValueError:
+            raise self.complain((a, b), "leading axes that broadcast were expected") from None
+        return (*batch, *a.shape[-2:-1], *(b.shape[-1:] if b.ndim > 1 else ()))
+
+    def shape(self, node: Operator) -> tuple[int, ...]:
+        shape: tuple[int, ...] = node.plan
+        return shape
+
+    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
+        a, b = xs
+        np.matmul(a, b, out=out)
+
+    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
+        a, b = xs
+        if a.ndim == b.ndim == 2:
+            if grads[0] is not None:
+                np.matmul(g, b.T, out=grads[0])
+            if grads[1] is not None:
+                np.matmul(a.T, g, out=grads[1])
+            return
+        rows = a[None, :] if a.ndim == 1 else a
+        columns = b[:, None] if b.ndim == 1 else b
+        g = g[..., None] if b.ndim == 1 else g
+        g = g[..., None, :] if a.ndim == 1 else g
+        if grads[0] is not None:
+            np.copyto(grads[0], sum_to(g @ columns.swapaxes(-1, -2), rows.shape).reshape(a.shape))
+        if grads[1] is not None:
+            np.copyto(grads[1], sum_to(rows.swapaxes(-1, -2) @ g, columns.shape).reshape(b.shape))
+
+    def flops(self, node: Operator) -> int:
+        return 2 * node.size * node.inputs[0].shape[-1]
+
+
+class Linear(Rule):
+    """y = x Wᵀ + b, one node instead of three, with W (out, in) as PyTorch stores it."""
+
+    name, symbol = "linear", "x Wᵀ + b"
+
+    def plan(self, x: GraphNode, w: GraphNode, b: GraphNode | None = None) -> None:  # type: ignore[override]
+        inputs = tuple(n for n in (x, w, b) if n is not None)
+        if w.ndim != 2 or not x.ndim or x.shape[-1] != w.shape[1] or (b is not None and b.shape != w.shape[:1]):
+            raise self.complain(inputs, "x (…, in), weight (out, in) and bias (out,) were expected")
+        if any(n.dtype.kind != "f" for n in inputs):
+            raise DTypeError(f"linear: dtypes {', '.join(str(n.dtype) for n in inputs)}; floats were expected")
+
+    def shape(self, node: Operator) -> tuple[int, ...]:
+        return (*node.inputs[0].shape[:-1], node.inputs[1].shape[0])
+
+    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
+        np.matmul(xs[0], xs[1].T, out=out)
+        if len(xs) == 3:
+            out += xs[2]
+
+    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
+        x, w = xs[0], xs[1]
+        rows, g2 = x.reshape(-1, w.shape[1]), g.reshape(-1, w.shape[0])
+        if grads[0] is not None:
+            np.matmul(g, w, out=grads[0])
+        if grads[1] is not None:
+            np.matmul(g2.T, rows, out=grads[1])
+        if len(xs) == 3 and grads[2] is not None:
+            np.sum(g2, axis=0, out=grads[2])
+
+    def flops(self, node: Operator) -> int:
+        return 2 * node.size * node.inputs[1].shape[1]
+
+
+@stands_for(np.matmul, np.dot)
+def matmul(a: Any, b: Any) -> GraphNode:
+    """Matrix product a @ b of (…, m, k) and (…, k, n); one-dimensional operands as in NumPy."""
+    return by_name("matmul")(a, b)
+
+
+def linear(x: Any, weight: Any, bias: Any = None) -> GraphNode:
+    """x Wᵀ + b for x (…, in), weight (out, in), bias (out,) or None; the result is (…, out)."""
+    return by_name("linear")(x, weight) if bias is None else by_name("linear")(x, weight, bias)

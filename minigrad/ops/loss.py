@@ -1,0 +1,142 @@
+"""Losses: one number for a batch, the mean over it."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import kernels
+from ..errors import DTypeError
+from ..graph.node import Array, GraphNode, Operator
+from ..graph.rule import Rule, by_name
+from .elementwise import _logistic
+from .embedding import check_range, integer_operand
+
+Grads = list[Array | None]
+
+
+class Paired(Rule):
+    """A mean over pairs of equal shape, prediction x and target t: `terms` forward, `slope` back."""
+
+    def plan(self, x: GraphNode, t: GraphNode) -> None:  # type: ignore[override]
+        for n in (x, t):
+            if n.dtype.kind != "f":
+                raise DTypeError(f"{self.name}: {n!r} holds {n.dtype}; make it a float (dtype=…) to compute with it")
+        if x.shape != t.shape:
+            raise self.complain(
+                (x, t), "equal shapes were expected (a loss does not broadcast; reshape the target if it is a column)"
+            )
+
+    def shape(self, node: Operator) -> tuple[int, ...]:
+        return ()
+
+    def terms(self, x: Array, t: Array) -> Array:
+        raise NotImplementedError
+
+    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
+        out[...] = self.terms(*xs).sum() / (xs[0].size or np.nan)
+
+    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
+        scale = g / (xs[0].size or np.nan)
+        for i, grad in enumerate(grads):
+            if grad is not None:
+                np.multiply(self.slope(i, *xs), scale, out=grad)
+
+    def slope(self, index: int, x: Array, t: Array) -> Array:
+        """The derivative of `terms` in x (index 0) or t (index 1)."""
+        raise NotImplementedError
+
+
+class MSE(Paired):
+    name, symbol = "mse_loss", "MSE"
+
+    def terms(self, x: Array, t: Array) -> Array:
+        return np.square(x - t)
+
+    def slope(self, index: int, x: Array, t: Array) -> Array:
+        return 2 * (x - t) if index == 0 else 2 * (t - x)
+
+
+def _limited_log(p: Array) -> Array:
+    with np.errstate(divide="ignore"):  # log 0 is -inf, which is then limited
+        return np.maximum(np.log(p), -100)
+
+
+class BCE(Paired):
+    """Logarithms are limited to -100, so that a wrong certainty costs 100 and not infinity (PyTorch does so too)."""
+
+    name, symbol = "binary_cross_entropy", "BCE"
+
+    def terms(self, x: Array, t: Array) -> Array:
+        return -(t * _limited_log(x) + (1 - t) * _limited_log(1 - x))
+
+    def slope(self, index: int, x: Array, t: Array) -> Array:
+        if index == 1:
+            return _limited_log(1 - x) - _limited_log(x)
+        return (x - t) / np.maximum(x * (1 - x), 1e-12)
+
+
+class BCEWithLogits(Paired):
+    name, symbol = "binary_cross_entropy_with_logits", "BCE σ"
+
+    def terms(self, x: Array, t: Array) -> Array:
+        return np.maximum(x, 0) - x * t + np.log1p(np.exp(-np.absolute(x)))
+
+    def slope(self, index: int, x: Array, t: Array) -> Array:
+        return _logistic(x) - t if index == 0 else -x
+
+
+class CrossEntropy(Rule):
+    """`node.work["softmax"]` (N, classes) holds the probabilities."""
+
+    name, symbol = "cross_entropy", "CE"
+
+    def plan(self, x: GraphNode, ids: GraphNode) -> None:  # type: ignore[override]
+        if x.ndim != 2 or ids.shape != x.shape[:1] or x.shape[1] < 1:
+            raise self.complain((x, ids), "logits (N, classes) and class ids (N,) were expected")
+        if x.dtype.kind != "f":
+            raise DTypeError(f"cross_entropy: {x!r} holds {x.dtype}; floats were expected")
+
+    def shape(self, node: Operator) -> tuple[int, ...]:
+        return ()
+
+    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
+        x, ids = xs
+        check_range("cross_entropy", "class id", ids, x.shape[1])
+        p, losses = node.buffer("softmax", x.shape, x.dtype), node.buffer("losses", ids.shape, x.dtype)
+        kernels.softmax.cross_entropy(x, ids, losses, p, kernels.jit.threads(len(ids)))
+        out[...] = losses.sum() / (len(ids) or np.nan)
+
+    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
+        x, ids = xs
+        grad = grads[0]
+        assert grad is not None
+        scale = g / (len(ids) or np.nan)
+        np.multiply(node.work["softmax"], scale, out=grad)
+        grad[np.arange(len(ids)), ids] -= scale
+
+    def flops(self, node: Operator) -> int:
+        return 5 * node.inputs[0].size
+
+
+def mse_loss(prediction: Any, target: Any) -> GraphNode:
+    """Mean of (prediction - target)² over all entries; equal shapes, else `ShapeError`."""
+    return by_name("mse_loss")(prediction, target)
+
+
+def cross_entropy(logits: Any, class_ids: Any) -> GraphNode:
+    """Mean of -log softmax(logits)[class id] for logits (N, classes) and integer class ids (N,).
+
+    Raises `DTypeError` for ids that are not integers, `IndexError` for ids outside of [0, classes).
+    """
+    return by_name("cross_entropy")(logits, integer_operand("cross_entropy", "class ids", class_ids))
+
+
+def binary_cross_entropy(probability: Any, target: Any) -> GraphNode:
+    """Mean of -(t log p + (1 - t) log(1 - p)), p in [0, 1]; the logarithms are limited to -100 as in PyTorch."""
+    return by_name("binary_cross_entropy")(probability, target)
+
+
+def binary_cross_entropy_with_logits(logits: Any, target: Any) -> GraphNode:
+    """The same for p = sigmoid(logits), computed from the logits without overflow or loss of digits."""
+    return by_name("binary_cross_entropy_with_logits")(logits, target)

@@ -1,0 +1,108 @@
+"""Pooling: the largest or the mean entry of each window."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import kernels
+from ..errors import DTypeError
+from ..graph.node import Array, GraphNode, Operator
+from ..graph.rule import Rule, by_name
+from .conv import per_axis, window_count
+
+Grads = list[Array | None]
+
+
+class Pool(Rule):
+    """What the four poolings share: windows over the last `axes` axes of (N, C, …)."""
+
+    axes = 2
+
+    def plan(self, x: GraphNode, kernel_size: Any = None, stride: Any = None, padding: Any = 0) -> Any:  # type: ignore[override]
+        if x.dtype.kind != "f":
+            raise DTypeError(f"{self.name}: {x!r} holds {x.dtype}; make it a float (dtype=…) to compute with it")
+        if x.ndim != self.axes + 2:
+            raise self.complain((x,), "x (N, C, H, W) was expected" if self.axes == 2 else "x (N, C, L) was expected")
+        k = per_axis(self, "kernel_size", kernel_size, self.axes, 1)
+        s = k if stride is None else per_axis(self, "stride", stride, self.axes, 1)
+        p = per_axis(self, "padding", padding, self.axes, 0)
+        if any(2 * b > a for a, b in zip(k, p, strict=True)):
+            raise ValueError(f"{self.name}: padding={padding!r}; at most half of kernel_size={kernel_size!r} was expected")
+        ones, flat = (1,) * (2 - self.axes), (0,) * (2 - self.axes)
+        size, k, s, p = ones + x.shape[2:], ones + k, ones + s, flat + p
+        out = tuple(map(window_count, size, k, s, p))
+        if min(out) < 1:
+            raise self.complain((x,), f"the window {kernel_size} is larger than the padded input")
+        return kernels.pool.PoolDims(x.shape[0] * x.shape[1], *size, *k, *out, *s, *p)
+
+    def shape(self, node: Operator) -> tuple[int, ...]:
+        d = node.plan
+        return node.inputs[0].shape[:2] + ((d.oh, d.ow) if self.axes == 2 else (d.ow,))
+
+    def flops(self, node: Operator) -> int:
+        return int(node.size * node.plan.kh * node.plan.kw)
+
+
+class MaxPool2d(Pool):
+    """`node.work["winners"]` (planes, oh, ow) holds the position row · W + column that each window chose."""
+
+    name, symbol = "max_pool2d", "max pool"
+
+    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
+        d = node.plan
+        windows = (d.planes, d.oh, d.ow)
+        winners = node.buffer("winners", windows, np.int32)
+        kernels.pool.max_forward(xs[0].reshape(d.planes, d.h, d.w), out.reshape(windows), winners, d)
+
+    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
+        d = node.plan
+        grad = grads[0]
+        assert grad is not None
+        kernels.pool.max_backward(g.reshape(d.planes, d.oh, d.ow), node.work["winners"], grad.reshape(d.planes, d.h * d.w), d)
+
+
+class MaxPool1d(MaxPool2d):
+    name, symbol, axes = "max_pool1d", "max pool", 1
+
+
+class AvgPool2d(Pool):
+    name, symbol = "avg_pool2d", "mean pool"
+
+    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
+        d = node.plan
+        kernels.pool.avg_forward(xs[0].reshape(d.planes, d.h, d.w), out.reshape(d.planes, d.oh, d.ow), d)
+
+    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
+        d = node.plan
+        grad = grads[0]
+        assert grad is not None
+        kernels.pool.avg_backward(g.reshape(d.planes, d.oh, d.ow), grad.reshape(d.planes, d.h, d.w), d)
+
+
+class AvgPool1d(AvgPool2d):
+    name, symbol, axes = "avg_pool1d", "mean pool", 1
+
+
+def max_pool2d(x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0) -> GraphNode:
+    """Largest entry of each window of x (N, C, H, W); the stride is the kernel size unless given.
+
+    The gradient goes to the first of equal entries; padding (at most half a window) never wins; NaN does.
+    Raises `ShapeError` or `ValueError` as `conv2d` does.
+    """
+    return by_name("max_pool2d")(x, kernel_size=kernel_size, stride=stride, padding=padding)
+
+
+def max_pool1d(x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0) -> GraphNode:
+    """Largest entry of each window of x (N, C, L); see `max_pool2d`."""
+    return by_name("max_pool1d")(x, kernel_size=kernel_size, stride=stride, padding=padding)
+
+
+def avg_pool2d(x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0) -> GraphNode:
+    """Mean of each window of x (N, C, H, W), zeros of the padding counted in, as PyTorch does by default."""
+    return by_name("avg_pool2d")(x, kernel_size=kernel_size, stride=stride, padding=padding)
+
+
+def avg_pool1d(x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0) -> GraphNode:
+    """Mean of each window of x (N, C, L); see `avg_pool2d`."""
+    return by_name("avg_pool1d")(x, kernel_size=kernel_size, stride=stride, padding=padding)

@@ -1,0 +1,208 @@
+"""Operators that reduce axes, and the softmax family.
+
+`axis` is an integer, a tuple of integers or None for all axes; negative ones count from the end; `keepdims` keeps reduced
+axes with length 1, all as in NumPy. A wrong axis raises `ShapeError`.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import DTypeError
+from ..graph.node import Array, GraphNode, Operator
+from ..graph.rule import Rule, by_name, stands_for
+
+
+class Reduced(NamedTuple):
+    """Which axes go, how many entries each result is made from, and the shapes with and without the axes."""
+
+    axes: tuple[int, ...]
+    count: int
+    kept: tuple[int, ...]
+    shape: tuple[int, ...]
+
+
+def normalise_axes(rule: Rule, x: GraphNode, axis: Any) -> tuple[int, ...]:
+    """`axis` as a tuple of different numbers in [0, ndim)."""
+    if axis is None:
+        return tuple(range(x.ndim))
+    axes = axis if isinstance(axis, tuple | list) else (axis,)
+    if not all(isinstance(a, int | np.integer) and -x.ndim <= a < x.ndim for a in axes):
+        raise rule.complain((x,), f"axis {axis} does not fit; integers from {-x.ndim} to {x.ndim - 1} were expected")
+    found = tuple(int(a) % x.ndim for a in axes)
+    if len(set(found)) != len(found):
+        raise rule.complain((x,), f"axis {axis} names an axis twice")
+    return found
+
+
+class Reduction(Rule):
+    """`reduce(x, axes)` forward; backward `spread(g, y, x, axes, count)`, g and y with their axes kept."""
+
+    needs_entries = False
+    reduce: Callable[..., Any]
+    spread: Callable[..., Any]
+
+    def plan(self, x: GraphNode, axis: Any = None, keepdims: bool = False) -> Reduced:  # type: ignore[override]
+        if x.dtype.kind != "f":
+            raise DTypeError(f"{self.name}: {x!r} holds {x.dtype}; make it a float (dtype=…) to compute with it")
+        axes = normalise_axes(self, x, axis)
+        kept = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
+        count = int(np.prod([x.shape[i] for i in axes], dtype=int))
+        if self.needs_entries and count == 0:
+            raise self.complain((x,), f"there is no entry to take the {self.name} of along axis {axis}")
+        shape = kept if keepdims else tuple(n for i, n in enumerate(x.shape) if i not in axes)
+        return Reduced(axes, count, kept, shape)
+
+    def shape(self, node: Operator) -> tuple[int, ...]:
+        shape: tuple[int, ...] = node.plan.shape
+        return shape
+
+    def forward(self, node: Operator, out: Array, x: Array) -> None:  # type: ignore[override]
+        self.reduce(x, node.plan.axes, out=out.reshape(node.plan.kept))
+
+    def backward(self, node: Operator, grads: list[Array | None], g: Array, y: Array, x: Array) -> None:  # type: ignore[override]
+        kept = node.plan.kept
+        np.copyto(grads[0], self.spread(g.reshape(kept), y.reshape(kept), x, node.plan.axes, node.plan.count))  # type: ignore[arg-type]
+
+    def flops(self, node: Operator) -> int:
+        return node.inputs[0].size
+
+
+def _tied(g: Array, y: Array, x: Array, axes: tuple[int, ...], count: int) -> Array:
+    winners = x == y
+    return winners * (g / winners.sum(axes, keepdims=True, dtype=g.dtype))
+
+
+def _average(x: Array, axes: tuple[int, ...], out: Array) -> None:
+    np.sum(x, axis=axes, keepdims=True, out=out)
+    if out.size:
+        out /= x.size // out.size or np.nan  # the mean of nothing is not a number
+
+
+class Sum(Reduction):
+    name, symbol = "sum", "Σ"
+    reduce = staticmethod(lambda x, axes, out: np.sum(x, axis=axes, keepdims=True, out=out))
+    spread = staticmethod(lambda g, y, x, axes, count: g)
+
+
+class Mean(Reduction):
+    name, symbol = "mean", "mean"
+    reduce = staticmethod(lambda x, axes, out: _average(x, axes, out))
+    spread = staticmethod(lambda g, y, x, axes, count: g / (count or np.nan))
+
+
+class Max(Reduction):
+    name, symbol, needs_entries = "max", "max", True
+    reduce = staticmethod(lambda x, axes, out: np.max(x, axis=axes, keepdims=True, out=out))
+    spread = staticmethod(_tied)
+
+
+class Min(Reduction):
+    name, symbol, needs_entries = "min", "min", True
+    reduce = staticmethod(lambda x, axes, out: np.min(x, axis=axes, keepdims=True, out=out))
+    spread = staticmethod(_tied)
+
+
+def _logsumexp(x: Array, axes: tuple[int, ...], out: Array) -> None:
+    top = x.max(axis=axes, keepdims=True)
+    top = np.where(np.isfinite(top), top, 0)  # all -inf, or an inf: nothing to scale, and inf - inf is no number
+    with np.errstate(divide="ignore"):  # the logarithm of an empty sum is -inf, as it should be
+        np.add(np.log(np.exp(x - top).sum(axis=axes, keepdims=True)), top, out=out)
+
+
+def _logsumexp_spread(g: Array, y: Array, x: Array, axes: tuple[int, ...], count: int) -> Array:
+    with np.errstate(invalid="ignore"):  # all entries -inf: NaN, as in PyTorch and JAX
+        return g * np.exp(x - y)
+
+
+class LogSumExp(Reduction):
+    name, symbol, needs_entries = "logsumexp", "log Σ exp", True
+    reduce = staticmethod(_logsumexp)
+    spread = staticmethod(_logsumexp_spread)
+
+
+class AlongAxis(Rule):
+    """Operators on the vectors along one axis that keep the shape: softmax and its logarithm."""
+
+    def plan(self, x: GraphNode, axis: int = -1) -> int:  # type: ignore[override]
+        if x.dtype.kind != "f":
+            raise DTypeError(f"{self.name}: {x!r} holds {x.dtype}; make it a float (dtype=…) to compute with it")
+        if not isinstance(axis, int | np.integer) or not x.ndim:
+            raise self.complain((x,), f"an array and one axis were expected, not axis {axis}")
+        return normalise_axes(self, x, axis)[0]
+
+    def shape(self, node: Operator) -> tuple[int, ...]:
+        return node.inputs[0].shape
+
+    def flops(self, node: Operator) -> int:
+        return 4 * node.size
+
+
+def _shift(x: Array, axis: int, out: Array) -> None:
+    np.subtract(x, x.max(axis=axis, keepdims=True, initial=-np.inf), out=out)
+
+
+class Softmax(AlongAxis):
+    name, symbol = "softmax", "softmax"
+
+    def forward(self, node: Operator, out: Array, x: Array) -> None:  # type: ignore[override]
+        with np.errstate(invalid="ignore"):  # a row with an infinite maximum: NaN, as in PyTorch and JAX
+            _shift(x, node.plan, out)
+        np.exp(out, out=out)
+        out /= out.sum(node.plan, keepdims=True)
+
+    def backward(self, node: Operator, grads: list[Array | None], g: Array, y: Array, x: Array) -> None:  # type: ignore[override]
+        np.multiply(y, g - (g * y).sum(node.plan, keepdims=True), out=grads[0])
+
+
+class LogSoftmax(AlongAxis):
+    name, symbol = "log_softmax", "log softmax"
+
+    def forward(self, node: Operator, out: Array, x: Array) -> None:  # type: ignore[override]
+        with np.errstate(invalid="ignore"):
+            _shift(x, node.plan, out)
+        out -= np.log(np.exp(out).sum(node.plan, keepdims=True))
+
+    def backward(self, node: Operator, grads: list[Array | None], g: Array, y: Array, x: Array) -> None:  # type: ignore[override]
+        np.subtract(g, np.exp(y) * g.sum(node.plan, keepdims=True), out=grads[0])
+
+
+@stands_for(np.sum)
+def sum(x: Any, axis: Any = None, keepdims: bool = False) -> GraphNode:
+    """Sum over `axis`."""
+    return by_name("sum")(x, axis=axis, keepdims=keepdims)
+
+
+@stands_for(np.mean)
+def mean(x: Any, axis: Any = None, keepdims: bool = False) -> GraphNode:
+    """Mean over `axis`; of no entries it is NaN."""
+    return by_name("mean")(x, axis=axis, keepdims=keepdims)
+
+
+@stands_for(np.max)
+def max(x: Any, axis: Any = None, keepdims: bool = False) -> GraphNode:
+    """Largest entry along `axis`; ties share the gradient equally."""
+    return by_name("max")(x, axis=axis, keepdims=keepdims)
+
+
+@stands_for(np.min)
+def min(x: Any, axis: Any = None, keepdims: bool = False) -> GraphNode:
+    """Smallest entry along `axis`; ties share the gradient equally."""
+    return by_name("min")(x, axis=axis, keepdims=keepdims)
+
+
+def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> GraphNode:
+    """log Σ exp(x) over `axis`, without overflow: a smooth maximum."""
+    return by_name("logsumexp")(x, axis=axis, keepdims=keepdims)
+
+
+def softmax(x: Any, axis: int = -1) -> GraphNode:
+    """exp(x) / Σ exp(x) along `axis`: positive numbers that add up to 1, of the shape of x."""
+    return by_name("softmax")(x, axis=axis)
+
+
+def log_softmax(x: Any, axis: int = -1) -> GraphNode:
+    """Logarithm of the softmax along `axis`, exact where the softmax itself underflows."""
+    return by_name("log_softmax")(x, axis=axis)

@@ -1,0 +1,255 @@
+"""Operators that move numbers about and change none: reshape, transpose, index, join, pad, broadcast.
+
+They take any dtype, so token ids can be reshaped too; gradients pass through float ones only.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import ShapeError
+from ..graph.node import Array, GraphNode, Operator, sum_to
+from ..graph.rule import Rule, by_name, stands_for
+from .reduce import normalise_axes
+
+Grads = list[Array | None]
+
+
+class Reshape(Rule):
+    """The result shares the memory of its input: nothing is copied, whenever the graph runs."""
+
+    name, symbol = "reshape", "reshape"
+
+    def plan(self, x: GraphNode, shape: Any = None) -> tuple[int, ...]:  # type: ignore[override]
+        wanted = tuple(shape) if isinstance(shape, Sequence | np.ndarray) else (shape,)
+        try:
+            return x._data.reshape(wanted).shape
+        except (ValueError, TypeError):
+            raise self.complain((x,), f"{x.size} entries do not fit into shape {wanted}") from None
+
+    def run(self, node: Operator, out: Array | None) -> Array:
+        return node.inputs[0]._data.reshape(node.plan) if out is None else out
+
+    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
+        np.copyto(grads[0], g.reshape(xs[0].shape))  # type: ignore[arg-type]
+
+    def flops(self, node: Operator) -> int:
+        return 0
+
+
+class Transpose(Rule):
+    name, symbol = "transpose", "ᵀ"
+
+    def plan(self, x: GraphNode, axes: Any = None) -> tuple[int, ...]:  # type: ignore[override]
+        order = tuple(reversed(range(x.ndim))) if axes is None else normalise_axes(self, x, tuple(axes))
+        if len(order) != x.ndim:
+            raise self.complain((x,), f"axes {tuple(axes)} were given, one for each of the {x.ndim} axes was expected")
+        return order
+
+    def shape(self, node: Operator) -> tuple[int, ...]:
+        return tuple(node.inputs[0].shape[i] for i in node.plan)
+
+    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
+        np.copyto(out, xs[0].transpose(node.plan))
+
+    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
+        np.copyto(grads[0], g.transpose(np.argsort(node.plan)))  # type: ignore[arg-type]
+
+    def flops(self, node: Operator) -> int:
+        return 0
+
+
+class GetItem(Rule):
+    """Indexing as in NumPy. Entries that are picked more than once collect their gradients."""
+
+    name, symbol = "getitem", "[ ]"
+
+    def plan(self, x: GraphNode, key: Any = None) -> Any:  # type: ignore[override]
+        parts = key if isinstance(key, tuple) else (key,)
+        plain = tuple(self._part(x, part) for part in parts)
+        try:
+            x._data[plain]
+        except IndexError as error:
+            raise IndexError(f"getitem: shape {x.shape}: {error}") from None
+        return plain
+
+    def _part(self, x: GraphNode, part: Any) -> Any:
+        if isinstance(part, GraphNode):
+            part = part._data
+        if isinstance(part, list):
+            part = np.array(part, dtype=None if part else int)
+        if isinstance(part, np.ndarray):
+            if part.dtype.kind not in "biu":
+                raise IndexError(f"getitem: shape {x.shape}: {part.dtype} indices; integers or booleans were expected")
+            return part.copy()  # an index belongs to the graph, like every value that enters it
+        return part
+
+    def shape(self, node: Operator) -> tuple[int, ...]:
+        return np.asarray(node.inputs[0]._data[node.plan]).shape
+
+    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
+        out[...] = xs[0][node.plan]
+
+    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
+        grad = grads[0]
+        assert grad is not None
+        grad[...] = 0
+        if any(isinstance(part, np.ndarray) for part in node.plan):
+            np.add.at(grad, node.plan, g)
+        else:
+            grad[node.plan] = g
+
+    def flops(self, node: Operator) -> int:
+        return 0
+
+
+class Join(Rule):
+    """Concatenate and stack: `_parts` gives the view of the result that belongs to each input."""
+
+    def plan(self, *inputs: GraphNode, axis: int = 0) -> tuple[int, tuple[int, ...]]:  # type: ignore[override]
+        if not inputs:
+            raise ShapeError(f"{self.name}: at least one array was expected")
+        try:
+            joined = getattr(np, self.name)([np.broadcast_to(0, x.shape) for x in inputs], axis=axis)
+        except (ValueError, TypeError) as error:  # NumPy's AxisError is a ValueError
+            raise self.complain(inputs, f"axis {axis}: {error}") from None
+        return axis % joined.ndim, joined.shape
+
+    def shape(self, node: Operator) -> tuple[int, ...]:
+        shape: tuple[int, ...] = node.plan[1]
+        return shape
+
+    def _parts(self, node: Operator, whole: Array) -> list[Array]:
+        raise NotImplementedError
+
+    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
+        for part, x in zip(self._parts(node, out), xs, strict=True):
+            np.copyto(part, x)
+
+    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
+        for part, grad in zip(self._parts(node, g), grads, strict=True):
+            if grad is not None:
+                np.copyto(grad, part)
+
+    def flops(self, node: Operator) -> int:
+        return 0
+
+
+class Concatenate(Join):
+    name, symbol = "concatenate", "concat"
+
+    def _parts(self, node: Operator, whole: Array) -> list[Array]:
+        axis = node.plan[0]
+        ends = np.cumsum([x.shape[axis] for x in node.inputs])
+        return np.split(whole, ends[:-1], axis)
+
+
+class Stack(Join):
+    name, symbol = "stack", "stack"
+
+    def _parts(self, node: Operator, whole: Array) -> list[Array]:
+        return list(np.moveaxis(whole, node.plan[0], 0))
+
+
+class Pad(Rule):
+    name, symbol = "pad", "pad"
+
+    def plan(self, x: GraphNode, pad_width: Any = 0, value: float = 0.0) -> tuple[tuple[int, int], ...]:  # type: ignore[override]
+        try:
+            widths = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2))
+        except ValueError:
+            widths = np.array([[-1]])
+        if widths.dtype.kind not in "iu" or (widths < 0).any():
+            raise self.complain(
+                (x,), f"pad_width {pad_width} does not fit; (before, after) pairs of integers ≥ 0 were expected"
+            )
+        return tuple((int(a), int(b)) for a, b in widths)
+
+    def shape(self, node: Operator) -> tuple[int, ...]:
+        return tuple(a + n + b for n, (a, b) in zip(node.inputs[0].shape, node.plan, strict=True))
+
+    def _inner(self, node: Operator) -> tuple[slice, ...]:
+        return tuple(slice(a, a + n) for n, (a, _) in zip(node.inputs[0].shape, node.plan, strict=True))
+
+    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
+        out[...] = node.attributes.get("value", 0)
+        out[self._inner(node)] = xs[0]
+
+    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
+        np.copyto(grads[0], g[self._inner(node)])  # type: ignore[arg-type]
+
+    def flops(self, node: Operator) -> int:
+        return 0
+
+
+class BroadcastTo(Rule):
+    name, symbol = "broadcast_to", "broadcast"
+
+    def plan(self, x: GraphNode, shape: Any = ()) -> tuple[int, ...]:  # type: ignore[override]
+        try:
+            return np.broadcast_to(x._data, shape).shape
+        except (ValueError, TypeError):
+            raise self.complain((x,), f"this does not broadcast to shape {shape}") from None
+
+    def shape(self, node: Operator) -> tuple[int, ...]:
+        shape: tuple[int, ...] = node.plan
+        return shape
+
+    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
+        out[...] = xs[0]
+
+    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
+        np.copyto(grads[0], sum_to(g, xs[0].shape))  # type: ignore[arg-type]
+
+    def flops(self, node: Operator) -> int:
+        return 0
+
+
+@stands_for(np.reshape)
+def reshape(x: Any, shape: Any) -> GraphNode:
+    """The numbers of x in another shape, in C order; one entry may be -1. Raises `ShapeError` if they do not fit."""
+    return by_name("reshape")(x, shape=shape)
+
+
+def flatten(x: Any, start_axis: int = 0) -> GraphNode:
+    """All axes from `start_axis` on as one: (N, C, H, W) becomes (N, C·H·W) with start_axis=1."""
+    node = by_name("reshape").operands((x,))[0]
+    (start,) = normalise_axes(by_name("reshape"), node, start_axis) if node.ndim else (0,)
+    return reshape(node, (*node.shape[:start], int(np.prod(node.shape[start:]))))
+
+
+@stands_for(np.transpose)
+def transpose(x: Any, axes: Any = None) -> GraphNode:
+    """The axes of x in the order `axes`, reversed by default."""
+    return by_name("transpose")(x, axes=axes)
+
+
+def getitem(x: Any, key: Any) -> GraphNode:
+    """x[key] with integers, slices, ellipsis, newaxis, integer or boolean arrays. Raises `IndexError` outside of x."""
+    return by_name("getitem")(x, key=key)
+
+
+@stands_for(np.concatenate)
+def concatenate(xs: Sequence[Any], axis: int = 0) -> GraphNode:
+    """The arrays one after the other along an axis that exists; the other axes must agree, else `ShapeError`."""
+    return by_name("concatenate")(*xs, axis=axis)
+
+
+@stands_for(np.stack)
+def stack(xs: Sequence[Any], axis: int = 0) -> GraphNode:
+    """The arrays, all of one shape, along a new axis."""
+    return by_name("stack")(*xs, axis=axis)
+
+
+@stands_for(np.pad)
+def pad(x: Any, pad_width: Any, value: float = 0.0) -> GraphNode:
+    """x with `value` around it; `pad_width` as for `np.pad`: one number, (before, after), or a pair per axis."""
+    return by_name("pad")(x, pad_width=pad_width, value=value)
+
+
+@stands_for(np.broadcast_to)
+def broadcast_to(x: Any, shape: Any) -> GraphNode:
+    """x repeated to `shape` as NumPy broadcasts; the gradient is summed back."""
+    return by_name("broadcast_to")(x, shape=shape)

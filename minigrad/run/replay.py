@@ -1,0 +1,54 @@
+"""Replay: a graph built once and run many times on the same memory."""
+from __future__ import annotations
+
+from typing import Any
+
+from ..graph.hooks import Handle, Hook, Hooks
+from ..graph.node import Array, GraphNode
+from ..graph.order import backward, forward, topological_sort
+
+
+class Graph:
+    """The graph that leads to `head`, in an order fixed once.
+
+    Feed it by assigning to the `value` of its constants (same shapes), then call `forward()` and `backward()` as often as
+    needed. Values are written into the arrays that the first, eager run made, gradients into those
+    of the first backward pass.
+    """
+
+    def __init__(self, head: GraphNode) -> None:
+        self.head = head
+        self.order = topological_sort(head)
+        self._hooks = Hooks()
+
+    def forward(self) -> Array:
+        """Compute every operator anew; returns the value of the head."""
+        return forward(self.order)
+
+    def backward(self, grad: Any = None) -> None:
+        """Pull gradients back to the variables, where they add up until cleared. See `GraphNode.backward`."""
+        backward(self.order, grad)
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        for node in self.order:
+            node.zero_grad()
+
+    def register_forward_hook(self, hook: Hook) -> Handle:
+        """Call `hook(node, value)` for every operator, in the order in which they are computed."""
+        self._watch()
+        return Handle(self._hooks.forward, hook)
+
+    def register_backward_hook(self, hook: Hook) -> Handle:
+        """Call `hook(node, grad)` for every node that gets a gradient, in the order in which they are completed."""
+        self._watch()
+        return Handle(self._hooks.backward, hook)
+
+    def _watch(self) -> None:
+        for node in self.order:
+            hooks = node.hooks = node.hooks or [Hooks()]
+            if not any(h is self._hooks for h in hooks):
+                hooks.append(self._hooks)
+
+    def __repr__(self) -> str:
+        return f"<Graph of {len(self.order)} nodes, head {self.head!r}>"

@@ -150,16 +150,16 @@ class GraphNode(NDArrayOperatorsMixin):
     # ---------------------------------------------------------------- hooks
     def register_forward_hook(self, hook: Hook) -> Handle:
         """Call `hook(node, value)` each time the node's value has been computed anew."""
-        return Handle(self._own_hooks().forward, hook)
+        return Handle(self.watched_by(Hooks()).forward, hook)
 
     def register_backward_hook(self, hook: Hook) -> Handle:
         """Call `hook(node, grad)` once per backward pass, when the node's gradient is complete."""
-        return Handle(self._own_hooks().backward, hook)
+        return Handle(self.watched_by(Hooks()).backward, hook)
 
-    def _own_hooks(self) -> Hooks:
-        if self.hooks is None:
-            self.hooks = [Hooks()]
-        return self.hooks[0]
+    def watched_by(self, hooks: Hooks) -> Hooks:
+        """Tell these hooks, too, whatever happens to the node. Returns them."""
+        self.hooks = [*(self.hooks or ()), hooks]
+        return hooks
 
     # ---------------------------------------------------------------- the way to the operators
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:

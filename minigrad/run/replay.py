@@ -46,9 +46,8 @@ class Graph:
 
     def _watch(self) -> None:
         for node in self.order:
-            hooks = node.hooks = node.hooks or [Hooks()]
-            if not any(h is self._hooks for h in hooks):
-                hooks.append(self._hooks)
+            if not any(hooks is self._hooks for hooks in node.hooks or ()):
+                node.watched_by(self._hooks)
 
     def __repr__(self) -> str:
         return f"<Graph of {len(self.order)} nodes, head {self.head!r}>"

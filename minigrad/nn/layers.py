@@ -1,0 +1,174 @@
+"""Layers with PyTorch's names, arguments, parameter names and weight layouts.
+
+Weights start with Glorot's uniform initialisation (see `init`), biases at zero; `dtype` is float32 or float64, `seed` an
+integer for the layer's own first values.
+"""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import ops
+from ..graph.node import GraphNode, Variable
+from . import init
+from .module import Module
+
+
+def weight(shape: tuple[int, ...], dtype: Any, seed: Any) -> Variable:
+    """A weight of this shape with Glorot's uniform first values."""
+    return init.xavier_uniform_(Variable(np.zeros(shape), dtype=dtype), seed=seed)
+
+
+def zeros(size: int, dtype: Any) -> Variable:
+    """A bias: zeros."""
+    return Variable(np.zeros(size), dtype=dtype)
+
+
+def positive(layer: str, **sizes: Any) -> None:
+    """Raise `ValueError` unless each size is an integer of at least 1."""
+    for name, value in sizes.items():
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+            raise ValueError(f"{layer}: {name}={value!r}; an integer ≥ 1 was expected")
+
+
+class Linear(Module):
+    """y = x Wᵀ + b for x (…, in_features): (…, out_features). `weight` (out, in), `bias` (out,) or None."""
+
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, *, dtype: Any = None, seed: Any = None
+    ) -> None:
+        positive("Linear", in_features=in_features, out_features=out_features)
+        self.in_features, self.out_features = in_features, out_features
+        self.weight = weight((out_features, in_features), dtype, seed)
+        self.bias = zeros(out_features, dtype) if bias else None
+
+    def forward(self, x: Any) -> GraphNode:  # type: ignore[override]
+        return ops.linear(x, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        return f"{self.in_features}, {self.out_features}" + ("" if self.bias is not None else ", bias=False")
+
+
+class _Conv(Module):
+    axes: int
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0,
+        dilation: Any = 1, groups: int = 1, bias: bool = True, *, dtype: Any = None, seed: Any = None,
+    ) -> None:  # fmt: skip
+        name = type(self).__name__
+        positive(name, in_channels=in_channels, out_channels=out_channels, groups=groups)
+        size = tuple(kernel_size) if isinstance(kernel_size, tuple | list) else (kernel_size,) * self.axes
+        if len(size) != self.axes:
+            raise ValueError(f"{name}: kernel_size={kernel_size!r}; an integer or {self.axes} of them were expected")
+        for k in size:
+            positive(name, kernel_size=k)
+        if in_channels % groups or out_channels % groups:
+            raise ValueError(f"{name}: groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}")
+        self.weight = weight((out_channels, in_channels // groups, *size), dtype, seed)
+        self.bias = zeros(out_channels, dtype) if bias else None
+        self.options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+        self._text = f"{in_channels}, {out_channels}, kernel_size={kernel_size}"
+
+    def extra_repr(self) -> str:
+        usual = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
+        return ", ".join([self._text, *(f"{k}={v}" for k, v in self.options.items() if v != usual[k])])
+
+
+class Conv1d(_Conv):
+    """Convolution of (N, in_channels, L): (N, out_channels, OL); see `mg.conv1d`. `weight` (out, in / groups, K)."""
+
+    axes = 1
+
+    def forward(self, x: Any) -> GraphNode:  # type: ignore[override]
+        return ops.conv1d(x, self.weight, self.bias, **self.options)
+
+
+class Conv2d(_Conv):
+    """Convolution of (N, in_channels, H, W): (N, out_channels, OH, OW); see `mg.conv2d`. `weight` (out, in / groups, KH, KW)."""
+
+    axes = 2
+
+    def forward(self, x: Any) -> GraphNode:  # type: ignore[override]
+        return ops.conv2d(x, self.weight, self.bias, **self.options)
+
+
+class _Pool(Module):
+    operator: Any
+
+    def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0) -> None:
+        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+
+    def forward(self, x: Any) -> GraphNode:  # type: ignore[override]
+        node: GraphNode = type(self).operator(x, self.kernel_size, self.stride, self.padding)
+        return node
+
+    def extra_repr(self) -> str:
+        return f"{self.kernel_size}" + (f", stride={self.stride}" if self.stride is not None else "")
+
+
+class MaxPool1d(_Pool):
+    """Largest entry of each window of (N, C, L)."""
+
+    operator = staticmethod(ops.max_pool1d)
+
+
+class MaxPool2d(_Pool):
+    """Largest entry of each window of (N, C, H, W)."""
+
+    operator = staticmethod(ops.max_pool2d)
+
+
+class AvgPool1d(_Pool):
+    """Mean of each window of (N, C, L)."""
+
+    operator = staticmethod(ops.avg_pool1d)
+
+
+class AvgPool2d(_Pool):
+    """Mean of each window of (N, C, H, W)."""
+
+    operator = staticmethod(ops.avg_pool2d)
+
+
+class Flatten(Module):
+    """(N, …) becomes (N, everything else)."""
+
+    def forward(self, x: Any) -> GraphNode:  # type: ignore[override]
+        return ops.flatten(x, start_axis=1)
+
+
+class Embedding(Module):
+    """Rows of a table by their ids: (…) integers give (…, embedding_dim). `weight` (num_embeddings, embedding_dim)."""
+
+    def __init__(self, num_embeddings: int, embedding_dim: int, *, dtype: Any = None, seed: Any = None) -> None:
+        positive("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
+        self.weight = weight((num_embeddings, embedding_dim), dtype, seed)
+
+    def forward(self, ids: Any) -> GraphNode:  # type: ignore[override]
+        return ops.embedding(ids, self.weight)
+
+    def extra_repr(self) -> str:
+        return f"{self.weight.shape[0]}, {self.weight.shape[1]}"
+
+
+class ReLU(Module):
+    """max(x, 0)."""
+
+    def forward(self, x: Any) -> GraphNode:  # type: ignore[override]
+        return ops.relu(x)
+
+
+class Tanh(Module):
+    """Hyperbolic tangent."""
+
+    def forward(self, x: Any) -> GraphNode:  # type: ignore[override]
+        return ops.tanh(x)
+
+
+class Sigmoid(Module):
+    """Logistic function."""
+
+    def forward(self, x: Any) -> GraphNode:  # type: ignore[override]
+        return ops.sigmoid(x)

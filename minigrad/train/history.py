@@ -1,0 +1,32 @@
+"""What happened during training."""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class History:
+    """The course of one `fit`.
+
+    `batch_loss` has one number per step, the others one per epoch: `epoch_loss` (mean over the samples, as the parameters
+    moved), `epoch_seconds`, and, where validation data was given, `validation_loss` and `accuracy` on it.
+    `interrupted` says that Ctrl-C ended it early.
+    """
+
+    batch_loss: list[float] = field(default_factory=list)
+    epoch_loss: list[float] = field(default_factory=list)
+    epoch_seconds: list[float] = field(default_factory=list)
+    validation_loss: list[float] = field(default_factory=list)
+    accuracy: list[float] = field(default_factory=list)
+    interrupted: bool = False
+
+    def plot(self, title: str = "") -> Any:
+        """Loss and accuracy curves as a matplotlib figure."""
+        from ..viz import training_curves
+
+        return training_curves({"": self}, title=title)
+
+    def __repr__(self) -> str:
+        last = f", last loss {self.epoch_loss[-1]:.4g}" if self.epoch_loss else ""
+        return f"<History of {len(self.epoch_loss)} epochs, {len(self.batch_loss)} steps{last}>"

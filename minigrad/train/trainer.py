@@ -1,0 +1,216 @@
+"""Fitting, evaluating and predicting with a model, a loss and an optimiser."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from .. import ops
+from ..errors import DTypeError, GraphError, ShapeError
+from ..graph.node import Array, Constant, GraphNode
+from ..nn import Module
+from ..optim import Optimizer
+from ..run.replay import Graph
+from .history import History
+
+EVALUATION_BATCH = 1000
+MODES = ("eager", "replay")
+
+
+class Program:
+    """Model and loss on batches of one shape: a graph to be fed, run and read."""
+
+    def __init__(self, trainer: Trainer, x: Array, y: Array | None) -> None:
+        self.x = Constant(x, name="x", dtype=x.dtype)
+        self.output: GraphNode = trainer.model(self.x)
+        if not isinstance(self.output, GraphNode):
+            raise GraphError(f"Trainer: the model returned {type(self.output).__name__}, one node was expected")
+        self.y: Constant | None = None
+        head = self.output
+        if y is not None:
+            self.y = Constant(y.reshape(column_of(y, self.output)), name="target", dtype=y.dtype)
+            head = trainer.loss(self.output, self.y)
+            head.name = head.name or "loss"
+        self.graph = Graph(head)
+
+    def feed(self, x: Array, y: Array | None) -> None:
+        """Put another batch of the same shape in and compute."""
+        self.x.value = x
+        if self.y is not None and y is not None:
+            self.y.value = y.reshape(self.y.shape)
+        self.graph.forward()
+
+
+class Trainer:
+    """Trains `model` so that `loss(output, target)`, a single number, becomes small.
+
+    `mode` says how graphs run: "replay" builds the graph once per batch shape and runs it again on the same memory, "eager"
+    builds it anew for every batch; the numbers are the same. `callbacks` are called after each epoch as
+    `callback(trainer, history)`; one that has a method `on_batch` is told `on_batch(trainer, graph)` after each
+    backward pass, before the step. Floats enter the model in the dtype of its parameters, integers stay integers. A target of
+    shape (N,) beside an output (N, 1) is read as a column.
+    """
+
+    def __init__(
+        self, model: Module, loss: Callable[..., GraphNode], optimizer: Optimizer, *,
+        mode: str = "replay", callbacks: Iterable[Any] = (),
+    ) -> None:  # fmt: skip
+        if mode == "compiled":
+            raise GraphError('Trainer: mode="compiled" is not there yet; use mode="replay"')
+        if mode not in MODES:
+            raise ValueError(f"Trainer: mode={mode!r}; one of {', '.join(MODES)} was expected")
+        self.model, self.loss, self.optimizer = model, loss, optimizer
+        self.mode, self.callbacks = mode, list(callbacks)
+        self._programs: dict[Any, Program] = {}
+
+    # ---------------------------------------------------------------- training
+    def fit(
+        self, x: Any, y: Any, *, epochs: int, batch_size: int, validation: tuple[Any, Any] | None = None,
+        seed: int = 0, shuffle: bool = True, progress: bool = True,
+    ) -> History:  # fmt: skip
+        """Go through (x, y) `epochs` times in batches of `batch_size` (the last one may be smaller).
+
+        The order is shuffled anew for each epoch by a generator started from `seed`. `validation` is (x, y) to evaluate
+        after each epoch. Ctrl-C ends the training early and leaves a usable model. A loss that is not finite stops with a
+        `GraphError` that names the epoch, the batch and the first bad node, before the step is made.
+        """
+        x, y = self._array(x), self._array(y)
+        _check(x, y, epochs, batch_size)
+        checked = None if validation is None else (self._array(validation[0]), self._array(validation[1]))
+        history, rng = History(), np.random.default_rng(seed)
+        steps = -(-len(x) // batch_size)
+        self.model.train()
+        with tqdm(total=epochs * steps, unit="step", disable=not progress, leave=False, mininterval=0.2) as bar:
+            try:
+                for epoch in range(epochs):
+                    order = rng.permutation(len(x)) if shuffle else np.arange(len(x))
+                    self._epoch(epoch, x, y, order, batch_size, history, bar)
+                    if checked is not None:
+                        found = self.evaluate(*checked)
+                        history.validation_loss.append(found["loss"])
+                        history.accuracy.append(found["accuracy"])
+                        self.model.train()
+                    for callback in self.callbacks:
+                        if callable(callback):
+                            callback(self, history)
+            except KeyboardInterrupt:
+                history.interrupted = True
+        self.model.eval()
+        return history
+
+    def _epoch(
+        self, epoch: int, x: Array, y: Array, order: Array, batch_size: int, history: History, bar: Any
+    ) -> None:
+        started, total = time.perf_counter(), 0.0
+        for batch, start in enumerate(range(0, len(x), batch_size)):
+            chosen = order[start : start + batch_size]
+            loss = self._step(x[chosen], y[chosen], f"epoch {epoch + 1}, batch {batch + 1}")
+            history.batch_loss.append(loss)
+            total += loss * len(chosen)
+            bar.update()
+        history.epoch_loss.append(total / len(x))
+        history.epoch_seconds.append(time.perf_counter() - started)
+        bar.set_postfix(epoch=epoch + 1, loss=f"{history.epoch_loss[-1]:.4f}")
+
+    def _step(self, x: Array, y: Array, where: str) -> float:
+        program = self._program(x, y)
+        loss = float(program.graph.head.item())
+        if not np.isfinite(loss):
+            raise GraphError(f"the loss is {loss} in {where}; {first_bad_node(program.graph)}")
+        self.optimizer.zero_grad()
+        program.graph.backward()
+        for callback in self.callbacks:
+            if hasattr(callback, "on_batch"):
+                callback.on_batch(self, program.graph)
+        self.optimizer.step()
+        return loss
+
+    def _program(self, x: Array, y: Array | None) -> Program:
+        """The graph for this batch, computed up to its head."""
+        if self.mode == "eager":
+            return Program(self, x, y)
+        key = (x.shape, None if y is None else y.shape, self.model.training)
+        program = self._programs.get(key)
+        if program is None:
+            program = self._programs[key] = Program(self, x, y)
+        else:
+            program.feed(x, y)
+        return program
+
+    # ---------------------------------------------------------------- looking
+    def evaluate(self, x: Any, y: Any) -> dict[str, float]:
+        """Mean loss and accuracy over all samples, as {"loss": …, "accuracy": …}.
+
+        A prediction is right if the largest of several outputs is at the class id, or if a single output is on the right
+        side of 0.5 (of 0 for a loss on logits); for targets that are no classes, accuracy is NaN.
+        """
+        x, y = self._array(x), self._array(y)
+        _check(x, y, 1, 1)
+        loss = right = 0.0
+        for chosen, program in self._look(x, y):
+            loss += float(program.graph.head.item()) * len(chosen)
+            right += float(hits(program.output.value, y[chosen], self.loss).sum())
+        return {"loss": loss / len(x), "accuracy": right / len(x)}
+
+    def predict(self, x: Any) -> Array:
+        """The model's outputs for all samples, one after the other."""
+        x = self._array(x)
+        if not len(x):
+            raise ShapeError(f"Trainer: x has shape {x.shape}; at least one sample was expected")
+        return np.concatenate([program.output.value.copy() for _, program in self._look(x, None)])
+
+    def _look(self, x: Array, y: Array | None) -> Iterator[tuple[Array, Program]]:
+        training = self.model.training
+        self.model.eval()
+        try:
+            for start in range(0, len(x), EVALUATION_BATCH):
+                chosen = np.arange(start, min(start + EVALUATION_BATCH, len(x)))
+                yield chosen, self._program(x[chosen], None if y is None else y[chosen])
+        finally:
+            self.model.train(training)
+
+    def _array(self, data: Any) -> Array:
+        """Data as an array: floats in the dtype of the parameters, integers as they are."""
+        array = data.value if isinstance(data, GraphNode) else np.asarray(data)
+        if array.dtype.kind not in "biuf":
+            raise DTypeError(f"Trainer: data of dtype {array.dtype}; numbers were expected")
+        if array.dtype.kind == "f":
+            array = array.astype(self.optimizer.params[0].dtype, copy=False)
+        return array
+
+
+def column_of(y: Array, output: GraphNode) -> tuple[int, ...]:
+    """The shape of the target beside this output: a column where (N,) meets (N, 1)."""
+    lonely = y.dtype.kind == "f" and output.shape == (*y.shape, 1)
+    return output.shape if lonely else y.shape
+
+
+def hits(output: Array, y: Array, loss: Any) -> Array:
+    """1.0 for each sample that is classified rightly, 0.0 for a wrong one, NaN where the targets are no classes."""
+    if output.ndim == 2 and output.shape[1] > 1 and y.ndim == 1:
+        return np.asarray(output.argmax(1) == y, dtype=float)
+    y = y.reshape(len(y), -1)
+    if not np.isin(y, (0, 1)).all() or output.size != y.size:
+        return np.full(len(y), np.nan)
+    threshold = 0.0 if loss is ops.binary_cross_entropy_with_logits else 0.5
+    return ((output.reshape(y.shape) > threshold) == (y > 0.5)).mean(1)
+
+
+def first_bad_node(graph: Graph) -> str:
+    """In words, the first node in execution order whose value is not finite."""
+    for i, node in enumerate(graph.order):
+        if node.dtype.kind == "f" and not np.isfinite(node.value).all():
+            bad = np.isnan(node.value).sum(), np.isinf(node.value).sum()
+            return f"first bad node: number {i} of the graph, {node!r}, with {bad[0]} NaN and {bad[1]} infinite entries"
+    return "no node holds a value that is not finite"
+
+
+def _check(x: Array, y: Array, epochs: int, batch_size: int) -> None:
+    if x.ndim < 1 or y.ndim < 1 or len(x) != len(y) or not len(x):
+        raise ShapeError(f"Trainer: x and y have shapes {x.shape} and {y.shape}; the same number of samples was expected")
+    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
+        if not isinstance(value, int | np.integer) or value < 1:
+            raise ValueError(f"Trainer: {name}={value!r}; an integer ≥ 1 was expected")

@@ -1,6 +1,7 @@
 """The errors that minigrad raises on purpose.
 
-Each derives from the built-in that fits best, so code that knows nothing of minigrad still catches the right thing.
+Each derives from the built-in that fits best, so code that knows nothing of minigrad still catches the right
+thing.
 """
 
 from __future__ import annotations
@@ -19,4 +20,4 @@ class GraphError(RuntimeError):
 
 
 class DataError(RuntimeError):
-    """A data set that is missing, damaged or out of reach; the message says which file and what to do next."""
+    """A data set that is missing, damaged or out of reach; the message says which one and what to do."""

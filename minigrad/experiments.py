@@ -1,0 +1,166 @@
+"""What is trained on what: the papers' experiments and this project's variants, as data.
+
+`EXPERIMENTS` is what `minigrad train`, `minigrad demo` and the notebooks read, so that they all mean the same thing.
+"""
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from . import data, models, ops, optim
+from .data import Dataset
+from .graph.node import Array, Constant
+from .nn import Module, init
+from .train import History, Trainer
+from .train.trainer import column_of
+
+Optimize = Callable[..., optim.Optimizer]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A model, its data and how it is trained. `paper` is the held-out accuracy that the paper reports, in words.
+
+    `decay` multiplies the learning rate after each epoch. `split` turns the loaded data set into the arrays of the model.
+    """
+
+    title: str
+    make: Callable[[], Module]
+    load: Callable[[], Dataset]
+    split: Callable[[Dataset], Dataset]
+    loss: Callable[..., Any]
+    optimizer: Optimize
+    lr: float
+    epochs: int
+    batch_size: int
+    paper: str
+    decay: float = 1.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: the trained model and what it scores on training and held-out data."""
+
+    seed: int
+    trainer: Trainer
+    history: History
+    train: dict[str, float]
+    test: dict[str, float]
+
+
+def train_once(
+    experiment: Experiment, arrays: Dataset, *, seed: int = 0, epochs: int | None = None, batch_size: int | None = None,
+    mode: str = "replay", progress: bool = True, follow: bool = False,
+) -> Run:  # fmt: skip
+    """Train the experiment's model from `seed` on arrays that `prepare` made; `follow` evaluates after each epoch."""
+    init.manual_seed(seed)
+    model = experiment.make()
+    optimizer = experiment.optimizer(model.parameters(), lr=experiment.lr)
+
+    def lower_rate(trainer: Trainer, history: History) -> None:
+        trainer.optimizer.lr *= experiment.decay
+
+    trainer = Trainer(model, experiment.loss, optimizer, mode=mode, callbacks=[lower_rate])
+    history = trainer.fit(
+        arrays.x_train, arrays.y_train, epochs=epochs or experiment.epochs, seed=seed, progress=progress,
+        batch_size=batch_size or experiment.batch_size, validation=(arrays.x_test, arrays.y_test) if follow else None,
+    )  # fmt: skip
+    on_train = trainer.evaluate(arrays.x_train, arrays.y_train)
+    on_test = trainer.evaluate(arrays.x_test, arrays.y_test)
+    return Run(seed, trainer, history, on_train, on_test)
+
+
+def prepare(experiment: Experiment) -> Dataset:
+    """Load the experiment's data in the shape that its model takes; raises `DataError` where it cannot be had."""
+    return experiment.split(experiment.load())
+
+
+def gradient_error(
+    model: Module, loss: Callable[..., Any], x: Array, y: Array, *, entries: int = 12, seed: int = 0
+) -> float:
+    """Largest deviation of the model's gradients on the batch (x, y) from central differences, in float64.
+
+    For each parameter `entries` random entries are compared, relative to the parameter's largest gradient entry. The model
+    itself is not touched.
+    """
+    twin = copy.deepcopy(model).to(np.float64)
+    inputs = Constant(x, dtype=np.float64 if x.dtype.kind == "f" else x.dtype)
+
+    def total() -> Any:
+        output = twin(inputs)
+        return loss(output, Constant(y.reshape(column_of(y, output)), dtype=np.float64 if y.dtype.kind == "f" else y.dtype))
+
+    total().backward()
+    rng, worst = np.random.default_rng(seed), 0.0
+    for p in twin.parameters():
+        if p.grad is None or not np.any(p.grad):
+            continue
+        flat, grad = p.value.reshape(-1), p.grad.reshape(-1)
+        active = np.flatnonzero(grad)  # of an embedding, only the rows of words in the batch
+        for i in rng.choice(active, min(entries, active.size), replace=False):
+            kept, step = flat[i], 1e-6
+            flat[i] = kept + step
+            above = total().item()
+            flat[i] = kept - step
+            slope = (above - total().item()) / (2 * step)
+            flat[i] = kept
+            worst = max(worst, abs(slope - grad[i]) / np.abs(grad).max())
+    return float(worst)
+
+
+# ---------------------------------------------------------------- the arrays that the models take
+def _images(d: Dataset) -> Dataset:
+    return d.with_arrays(d.x_train[:, None], d.y_train, d.x_test[:, None], d.y_test)
+
+
+def _fives(d: Dataset) -> Dataset:
+    def is_five(y: Array) -> Array:
+        return (y == 5).astype(np.float32)
+
+    x, y = d.x_train[:100, None], is_five(d.y_train[:100])
+    return d.with_arrays(x, y, d.x_test[:1000, None], is_five(d.y_test[:1000]))
+
+
+def _pixels(d: Dataset) -> Dataset:
+    return d.with_arrays(d.x_train.reshape(-1, 4, 196), d.y_train, d.x_test.reshape(-1, 4, 196), d.y_test)
+
+
+def _as_they_are(d: Dataset) -> Dataset:
+    return d
+
+
+_momentum = partial(optim.SGD, momentum=0.9)
+_clipped_adam = partial(optim.Adam, max_grad_norm=1.0)
+
+EXPERIMENTS = {
+    "mlp": Experiment(
+        "MLP on a circle", models.mlp, data.circle, _as_they_are, ops.mse_loss, _momentum, 0.03, 30, 32, "0.970 ± 0.008"
+    ),
+    "cnn-five": Experiment(
+        "CNN, is it a five? (100 images)", models.cnn_five, data.mnist, _fives, ops.mse_loss, optim.SGD, 0.01, 100, 1,
+        "loss curves only",
+    ),
+    "cnn": Experiment(
+        "CNN, ten digits", models.cnn, data.mnist, _images, ops.cross_entropy, optim.Adam, 3e-3, 3, 50, "–", decay=0.3
+    ),
+    "textcnn": Experiment(
+        "text-CNN on IMDB", models.TextCNN, data.imdb, _as_they_are, ops.binary_cross_entropy, optim.Adam, 1e-3, 5, 64, "0.87"
+    ),
+    "textcnn-long": Experiment(
+        "text-CNN, 400 words", partial(models.TextCNN, 12_849, 32, 64, 398, 400, probability=False),
+        partial(data.imdb, length=400), _as_they_are, ops.binary_cross_entropy_with_logits, optim.Adam, 1e-3, 4, 64, "–",
+    ),
+    "rnn": Experiment(
+        "RNN, 4 × 196 pixels", partial(models.RowRNN, 196), data.mnist, _pixels, ops.cross_entropy, optim.SGD, 0.05, 5, 100,
+        "0.9224",
+    ),
+    "rnn-rows": Experiment(
+        "RNN, 28 rows", partial(models.RowRNN, 28, 128), data.mnist, _as_they_are, ops.cross_entropy, _clipped_adam, 2e-3, 5, 100,
+        "–", decay=0.5,
+    ),
+}  # fmt: skip

@@ -1,0 +1,75 @@
+"""The four models of the papers, and the better variants that this project adds.
+
+Each is a few lines of layers: to be read, copied and changed. First values come from the library's generator, so
+`mg.manual_seed(n)` before making a model decides them.
+"""
+from __future__ import annotations
+
+from typing import Any
+
+from . import ops
+from .graph.node import GraphNode
+from .nn import RNN, Conv1d, Conv2d, Embedding, Flatten, Linear, MaxPool1d, MaxPool2d, Module, ReLU, Sequential, Sigmoid, Tanh
+
+ACTIVATIONS = {"tanh": Tanh, "relu": ReLU, "sigmoid": Sigmoid}
+
+
+def mlp(activation: str = "tanh", clipped: bool = False) -> Sequential:
+    """Points of the plane (N, 2) to one number (N, 1): three hidden layers of 25; `clipped` ends in a sigmoid."""
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"mlp: activation={activation!r}; one of {', '.join(ACTIVATIONS)} was expected")
+    act = ACTIVATIONS[activation]
+    layers: list[Module] = [Linear(2, 25), act(), Linear(25, 25), act(), Linear(25, 25), act(), Linear(25, 1)]
+    return Sequential(*layers, *([Sigmoid()] if clipped else []))
+
+
+def cnn_five() -> Sequential:
+    """The paper's: images (N, 1, 28, 28) to the probability (N, 1) that the digit is a five."""
+    return Sequential(Conv2d(1, 4, 3), ReLU(), Flatten(), Linear(4 * 26 * 26, 1), Sigmoid())
+
+
+def cnn() -> Sequential:
+    """Images (N, 1, 28, 28) to ten logits (N, 10): two stages of convolution and pooling."""
+    return Sequential(
+        Conv2d(1, 8, 5), ReLU(), MaxPool2d(2),
+        Conv2d(8, 32, 5), ReLU(), MaxPool2d(2),
+        Flatten(), Linear(32 * 4 * 4, 10),
+    )  # fmt: skip
+
+
+class TextCNN(Module):
+    """Token ids (N, length) to one logit or probability (N, 1).
+
+    Each word becomes a vector, a convolution looks at three words at a time, and pooling keeps the strongest answer of
+    each filter in every window of `pool` positions (Kim 2014).
+    """
+
+    def __init__(
+        self, vocabulary: int = 12_849, width: int = 50, filters: int = 8, pool: int = 8, length: int = 130,
+        probability: bool = True,
+    ) -> None:  # fmt: skip
+        self.embedding = Embedding(vocabulary, width)
+        self.conv = Conv1d(width, filters, 3)
+        self.pool = MaxPool1d(pool)
+        self.flatten = Flatten()
+        self.dense = Linear(filters * ((length - 2) // pool), 1)
+        self.probability = probability
+
+    def forward(self, ids: Any) -> GraphNode:  # type: ignore[override]
+        words = ops.transpose(self.embedding(ids), (0, 2, 1))  # (N, width, length): words lie along the last axis
+        features = self.pool(ops.relu(self.conv(words)))
+        logit: GraphNode = self.dense(self.flatten(features))
+        return ops.sigmoid(logit) if self.probability else logit
+
+
+class RowRNN(Module):
+    """Sequences (N, steps, width) to ten logits (N, 10), read off the last hidden state of a recurrent layer."""
+
+    def __init__(self, width: int, hidden: int = 64, unroll: bool = False) -> None:
+        self.rnn = RNN(width, hidden, unroll=unroll)
+        self.dense = Linear(hidden, 10)
+
+    def forward(self, x: Any) -> GraphNode:  # type: ignore[override]
+        states, _ = self.rnn(ops.transpose(x, (1, 0, 2)))  # time first
+        logits: GraphNode = self.dense(states[-1])
+        return logits

@@ -1,0 +1,105 @@
+"""Modules: how parameters are found, named, saved and loaded; hooks; training mode."""
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import nn
+
+
+class Pair(nn.Module):
+    """Two layers in a list and one on its own, with a shared weight."""
+
+    def __init__(self):
+        self.layers = [nn.Linear(3, 4, seed=1), nn.Linear(4, 3, seed=2)]
+        self.head = nn.Linear(3, 4, seed=3)
+        self.head.weight = self.layers[0].weight
+        self.scale = mg.Variable(2.0)
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = mg.tanh(layer(x))
+        return self.head(x) * self.scale
+
+
+def test_parameters_have_pytorch_names_and_shared_ones_come_once():
+    names = [name for name, _ in Pair().named_parameters()]
+    assert names == ["scale", "layers.0.weight", "layers.0.bias", "layers.1.weight", "layers.1.bias", "head.bias"]
+    assert "head.weight" in Pair().state_dict()  # in a checkpoint under both names, as in PyTorch
+
+
+def test_state_goes_round():
+    one, other = Pair(), Pair()
+    one.scale.value = 5.0
+    other.load_state_dict(one.state_dict())
+    x = np.ones((2, 3))
+    assert np.array_equal(one(x).value, other(x).value)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        (lambda s: s.pop("scale"), mg.GraphError, ["Pair", "missing scale"]),
+        (lambda s: s.update(extra=np.ones(2)), mg.GraphError, ["unexpected extra"]),
+        (lambda s: s.update(scale=np.ones(2)), mg.ShapeError, ["scale", "(2,)", "()"]),
+    ],
+)
+def test_state_that_does_not_fit_changes_nothing(change, error, words):
+    model = Pair()
+    before = model.state_dict()
+    state = {name: array + 1 for name, array in before.items()}
+    change(state)
+    with pytest.raises(error) as caught:
+        model.load_state_dict(state)
+    assert all(word in str(caught.value) for word in words)
+    assert all(np.array_equal(before[name], array) for name, array in model.state_dict().items())
+
+
+def test_sequential_is_a_list_whose_slices_share_their_modules():
+    model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+    assert len(model) == 3
+    assert model[:2][0] is model[0]
+    assert [name for name, _ in model.named_parameters()] == ["0.weight", "0.bias", "2.weight", "2.bias"]
+    with pytest.raises(TypeError, match="argument 1 is a function"):
+        nn.Sequential(nn.ReLU(), mg.data.circle)
+
+
+def test_training_mode_reaches_every_module():
+    model = nn.Sequential(nn.ReLU(), nn.Sequential(nn.Tanh()))
+    assert not any(m.training for m in model.eval().modules())
+    assert all(m.training for m in model.train().modules())
+
+
+def test_to_changes_the_dtype_of_all_parameters():
+    model = nn.Linear(2, 1).to(np.float64)
+    assert model(np.ones((1, 2))).dtype == np.float64
+    with pytest.raises(mg.DTypeError):
+        model.to(np.float16)
+
+
+def test_hooks_see_value_and_gradient_of_the_output_until_removed():
+    model, seen = nn.Sequential(nn.Linear(2, 3), nn.Tanh()), []
+    handle = model[0].register_forward_hook(lambda node, value: seen.append(("forward", value.shape)))
+    model[0].register_backward_hook(lambda node, grad: seen.append(("backward", grad.shape)))
+    model(np.ones((4, 2))).sum().backward()
+    assert seen == [("forward", (4, 3)), ("backward", (4, 3))]
+    handle.remove()
+    model(np.ones((4, 2)))
+    assert len(seen) == 2
+
+
+def test_hooks_registered_after_a_graph_was_built_are_called_when_it_runs_again():
+    model, seen = nn.Linear(2, 3), []
+    graph = mg.Graph(model(np.ones((4, 2))).sum())
+    model.register_forward_hook(lambda node, value: seen.append(node))
+    graph.forward()
+    assert len(seen) == 1
+
+
+def test_a_module_without_forward_says_so():
+    with pytest.raises(NotImplementedError, match="Module defines no forward"):
+        nn.Module()(1)
+
+
+def test_repr_nests():
+    text = repr(nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.Flatten()))
+    assert text == "Sequential(\n  (0): Conv2d(1, 4, kernel_size=3, padding=1)\n  (1): Flatten()\n)"

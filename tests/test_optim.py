@@ -1,0 +1,103 @@
+"""Optimisers against their formulas, written out in NumPy."""
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import optim
+
+
+def sgd(p, g, s, t, lr=0.1, momentum=0.0, nesterov=False, weight_decay=0.0):
+    g = g + weight_decay * p
+    s["v"] = momentum * s.get("v", 0) + g
+    step = g + momentum * s["v"] if nesterov else s["v"]
+    return p - lr * step
+
+
+def adam(p, g, s, t, lr=0.1, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, decoupled=False):
+    if decoupled:
+        p = p - lr * weight_decay * p
+    else:
+        g = g + weight_decay * p
+    s["m"] = betas[0] * s.get("m", 0) + (1 - betas[0]) * g
+    s["v"] = betas[1] * s.get("v", 0) + (1 - betas[1]) * g**2
+    return p - lr * (s["m"] / (1 - betas[0] ** t)) / (np.sqrt(s["v"] / (1 - betas[1] ** t)) + eps)
+
+
+def rmsprop(p, g, s, t, lr=0.1, alpha=0.99, eps=1e-8, weight_decay=0.0):
+    g = g + weight_decay * p
+    s["v"] = alpha * s.get("v", 0) + (1 - alpha) * g**2
+    return p - lr * g / (np.sqrt(s["v"]) + eps)
+
+
+CASES = [
+    (optim.SGD, sgd, {}),
+    (optim.SGD, sgd, {"momentum": 0.9}),
+    (optim.SGD, sgd, {"momentum": 0.9, "nesterov": True, "weight_decay": 0.01}),
+    (optim.Adam, adam, {}),
+    (optim.Adam, adam, {"betas": (0.8, 0.99), "eps": 1e-3, "weight_decay": 0.1}),
+    (optim.AdamW, lambda *a, **o: adam(*a, decoupled=True, **o), {"weight_decay": 0.1}),
+    (optim.RMSprop, rmsprop, {"alpha": 0.9, "weight_decay": 0.1}),
+]
+
+
+@pytest.mark.parametrize(("make", "formula", "options"), CASES)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-12), (np.float32, 2e-5)])
+def test_five_steps_follow_the_formula(make, formula, options, dtype, tolerance):
+    rng = np.random.default_rng(0)
+    p = mg.Variable(rng.normal(size=(3, 4)), dtype=dtype)
+    optimizer, expected, memory = make([p], lr=0.1, **options), p.value.astype(float), {}
+    for t in range(1, 6):
+        g = rng.normal(size=p.shape)
+        p.grad = g.astype(dtype)
+        optimizer.step()
+        expected = formula(expected, g, memory, t, **options)
+    np.testing.assert_allclose(p.value, expected, rtol=tolerance, atol=tolerance)
+    assert p.dtype == dtype
+
+
+def test_parameters_without_gradient_stay_and_shared_ones_move_once():
+    p, idle = mg.Variable(1.0), mg.Variable(1.0)
+    p.grad = np.float32([1.0]).reshape(())
+    optim.SGD([p, p, idle], lr=0.5).step()
+    assert (p.item(), idle.item()) == (0.5, 1.0)
+
+
+def test_clipping_scales_all_gradients_together():
+    p, q = mg.Variable([3.0]), mg.Variable([4.0])
+    p.grad, q.grad = np.float32([3.0]), np.float32([4.0])
+    assert optim.clip_grad_norm([p, q], 1.0) == pytest.approx(5)
+    assert np.allclose([p.grad[0], q.grad[0]], [0.6, 0.8])
+    assert optim.clip_grad_norm([p, q], 10.0) == pytest.approx(1)
+    assert np.allclose([p.grad[0], q.grad[0]], [0.6, 0.8])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda p: optim.SGD([], lr=0.1),
+        lambda p: optim.SGD([np.ones(2)], lr=0.1),
+        lambda p: optim.SGD([p], lr=-0.1),
+        lambda p: optim.SGD([p], lr=0),
+        lambda p: optim.SGD([p], lr=0.1, momentum=1.0),
+        lambda p: optim.SGD([p], lr=0.1, nesterov=True),
+        lambda p: optim.Adam([p], betas=(1.0, 0.9)),
+        lambda p: optim.Adam([p], eps=-1),
+        lambda p: optim.Adam([p], weight_decay=-1),
+        lambda p: optim.RMSprop([p], alpha=2),
+        lambda p: optim.Adam([p], max_grad_norm=0),
+    ],
+)
+def test_impossible_options_are_refused(make):
+    with pytest.raises(ValueError, match="SGD|Adam|RMSprop"):
+        make(mg.Variable(1.0))
+
+
+def test_the_state_goes_round_and_refuses_another_optimisers():
+    p = mg.Variable(np.ones(3))
+    one, other = optim.Adam([p]), optim.Adam([p])
+    p.grad = np.ones(3, np.float32)
+    one.step()
+    other.load_state_dict(one.state_dict())
+    assert all(np.array_equal(a, other.state_dict()[name]) for name, a in one.state_dict().items())
+    with pytest.raises(mg.GraphError, match="RMSprop"):
+        optim.RMSprop([p]).load_state_dict(one.state_dict())

@@ -1,0 +1,80 @@
+"""Checkpoints: whole or not at all, and checked before anything changes."""
+import os
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+import minigrad as mg
+from minigrad import nn
+from minigrad.errors import DataError
+
+
+def make(seed=0, width=3):
+    model = nn.Sequential(nn.Linear(2, width, seed=seed), nn.Tanh(), nn.Linear(width, 1, seed=seed + 1))
+    return mg.Trainer(model, mg.mse_loss, mg.optim.Adam(model.parameters()))
+
+
+def test_a_model_goes_round_under_plain_names(tmp_path):
+    one, other = make(0).model, make(5).model
+    mg.save(one, tmp_path / "m.safetensors")
+    assert set(load_file(tmp_path / "m.safetensors")) == {"0.weight", "0.bias", "2.weight", "2.bias"}
+    mg.load(other, tmp_path / "m.safetensors")
+    assert np.array_equal(one(np.ones((1, 2))).value, other(np.ones((1, 2))).value)
+
+
+def test_a_trainer_resumes_with_the_same_losses(tmp_path):
+    d = mg.data.circle(100)
+    fit = {"epochs": 1, "batch_size": 20, "progress": False}
+    one, other = make(), make(9)
+    one.fit(d.x_train, d.y_train, **fit)
+    mg.save(one, tmp_path / "t.safetensors")
+    mg.load(other, tmp_path / "t.safetensors")
+    again = [run.fit(d.x_train, d.y_train, seed=1, **fit).batch_loss for run in (one, other)]
+    assert again[0] == again[1]
+
+
+def test_what_does_not_fit_changes_nothing(tmp_path):
+    path = tmp_path / "m.safetensors"
+    mg.save(make(0, width=4), path)
+    run = make()
+    before = run.model.state_dict()
+    with pytest.raises(mg.ShapeError, match="0.weight"):
+        mg.load(run, path)
+    mg.save(run.model, path)
+    with pytest.raises(mg.GraphError, match="another trainer"):
+        mg.load(run, path)
+    state = load_file(path)
+    save_file({**state, "more": np.ones(1)}, path)
+    with pytest.raises(mg.GraphError, match="unexpected more"):
+        mg.load(run.model, path)
+    assert all(np.array_equal(before[name], array) for name, array in run.model.state_dict().items())
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-5], lambda b: b"", lambda b: b"\xff" * 64, lambda b: b"{" + b[1:]])
+def test_damaged_files_are_named(tmp_path, damage):
+    path = tmp_path / "m.safetensors"
+    mg.save(make().model, path)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(DataError, match=r"m\.safetensors"):
+        mg.load(make().model, path)
+
+
+def test_a_failed_save_keeps_the_old_file_and_leaves_nothing_behind(tmp_path, monkeypatch):
+    path = tmp_path / "m.safetensors"
+    mg.save(make(0).model, path)
+    before = path.read_bytes()
+
+    def full(*args):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="no space"):
+        mg.save(make(1).model, path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_only_models_and_trainers_are_saved(tmp_path):
+    with pytest.raises(TypeError, match="Module or a Trainer"):
+        mg.save(np.ones(3), tmp_path / "x")

@@ -1,0 +1,34 @@
+"""Cross-validation and grid search."""
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import nn
+from minigrad.train import cross_validate, grid_search
+
+DATA = mg.data.circle(200)
+
+
+def make(hidden=8):
+    return nn.Sequential(nn.Linear(2, hidden), nn.Tanh(), nn.Linear(hidden, 1))
+
+
+RECIPE = {"epochs": 2, "batch_size": 20, "lr": 0.02, "optimizer": mg.optim.Adam}
+
+
+def test_every_fold_is_scored_and_processes_give_the_same_bits():
+    here = cross_validate(make, DATA.x_train, DATA.y_train, folds=4, repeats=2, **RECIPE)
+    there = cross_validate(make, DATA.x_train, DATA.y_train, folds=4, repeats=2, n_jobs=2, **RECIPE)
+    assert len(here.test_accuracy) == 8
+    assert here == there
+    assert here.mean == pytest.approx(np.mean(here.test_accuracy))
+    assert "8 folds" in repr(here)
+
+
+def test_the_grid_reaches_recipe_and_model_and_the_best_is_found():
+    result = grid_search(
+        make, DATA.x_train, DATA.y_train, {"lr": [1e-6, 0.05], "hidden": [4, 8]}, folds=2, **{**RECIPE, "epochs": 15}
+    )
+    assert len(result.rows) == 4
+    assert result.best[0]["lr"] == 0.05
+    assert result.best[1].mean == max(scores.mean for _, scores in result.rows)

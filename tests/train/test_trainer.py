@@ -1,0 +1,141 @@
+"""Training: modes agree to the bit, seeds decide everything, and what goes wrong says where."""
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import nn
+
+
+def classifier(seed=0):
+    mg.manual_seed(seed)
+    return nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1))
+
+
+def trainer(mode="replay", model=None, **options):
+    model = model or classifier()
+    return mg.Trainer(model, mg.mse_loss, mg.optim.Adam(model.parameters(), lr=0.01), mode=mode, **options)
+
+
+DATA = mg.data.circle(230, seed=3)
+FIT = {"epochs": 3, "batch_size": 32, "progress": False}  # 184 samples: the last batch is smaller
+
+
+@pytest.mark.parametrize("make", [
+    lambda: (classifier(), mg.mse_loss, DATA.x_train, DATA.y_train),
+    lambda: (nn.Sequential(nn.Conv2d(1, 3, 3, seed=0), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(12, 3, seed=1)),
+             mg.cross_entropy, np.random.default_rng(0).normal(size=(50, 1, 6, 6)), np.arange(50) % 3),
+])  # fmt: skip
+def test_replay_equals_eager_to_the_bit(make):
+    losses = {}
+    for mode in ("eager", "replay"):
+        model, loss, x, y = make()
+        run = mg.Trainer(model, loss, mg.optim.SGD(model.parameters(), lr=0.1, momentum=0.9), mode=mode)
+        losses[mode] = run.fit(x, y, **FIT).batch_loss
+    assert losses["eager"] == losses["replay"]
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others():
+    def run(seed):
+        return trainer().fit(DATA.x_train, DATA.y_train, **FIT, seed=seed).batch_loss
+
+    assert run(1) == run(1)
+    assert run(1) != run(2)
+
+
+def test_it_learns_and_reports():
+    run = trainer()
+    history = run.fit(DATA.x_train, DATA.y_train, validation=(DATA.x_test, DATA.y_test), **{**FIT, "epochs": 60})
+    assert len(history.batch_loss) == 60 * 6
+    assert len(history.epoch_loss) == len(history.epoch_seconds) == len(history.accuracy) == 60
+    assert history.epoch_loss[-1] < 0.5 * history.epoch_loss[0]
+    found = run.evaluate(DATA.x_test, DATA.y_test)
+    assert found == {"loss": history.validation_loss[-1], "accuracy": history.accuracy[-1]}
+    assert run.predict(DATA.x_test).shape == (46, 1)
+    assert "60 epochs" in repr(history)
+
+
+def test_evaluation_counts_every_sample_once_however_they_are_cut(monkeypatch):
+    run = trainer()
+    whole = run.evaluate(DATA.x_train, DATA.y_train)
+    monkeypatch.setattr("minigrad.train.trainer.EVALUATION_BATCH", 50)
+    assert run.evaluate(DATA.x_train, DATA.y_train) == pytest.approx(whole)
+
+
+def test_a_loss_that_is_not_finite_names_epoch_batch_and_node_and_makes_no_step():
+    model = nn.Sequential(nn.Linear(2, 1, seed=0))
+    x, y = np.ones((8, 2)), np.ones(8)
+    x[5] = np.nan
+    run = mg.Trainer(model, lambda out, t: mg.mse_loss(mg.exp(out), t), mg.optim.SGD(model.parameters(), lr=0.1))
+    with pytest.raises(mg.GraphError, match=r"nan in epoch 1, batch 2; first bad node: number 0 .*'x'"):
+        run.fit(x, y, epochs=1, batch_size=4, shuffle=False, progress=False)
+    assert np.isfinite(model[0].weight.value).all()
+
+
+def test_ctrl_c_leaves_a_usable_model():
+    class Impatient:
+        def on_batch(self, run, graph):
+            if len(seen) == 4:
+                raise KeyboardInterrupt
+            seen.append(graph)
+
+    seen = []
+    run = trainer(callbacks=[Impatient()])
+    history = run.fit(DATA.x_train, DATA.y_train, **FIT)
+    assert history.interrupted
+    assert len(history.batch_loss) == 4
+    run.callbacks.clear()
+    assert np.isfinite(run.fit(DATA.x_train, DATA.y_train, **FIT).epoch_loss[-1])
+
+
+def test_callbacks_come_after_each_epoch():
+    seen = []
+    run = trainer(callbacks=[lambda who, history: seen.append(len(history.epoch_loss))])
+    run.fit(DATA.x_train, DATA.y_train, **FIT)
+    assert seen == [1, 2, 3]
+
+
+def test_integers_stay_integers():
+    mg.manual_seed(0)
+
+    class Words(nn.Module):
+        def __init__(self):
+            self.table, self.dense = nn.Embedding(20, 3), nn.Linear(12, 2)
+
+        def forward(self, ids):
+            assert ids.dtype == np.int32
+            return self.dense(mg.flatten(self.table(ids), 1))
+
+    model = Words()
+    ids, classes = np.random.default_rng(0).integers(0, 20, (40, 4)).astype(np.int32), np.arange(40) % 2
+    run = mg.Trainer(model, mg.cross_entropy, mg.optim.Adam(model.parameters(), lr=0.05))
+    run.fit(ids, classes, epochs=30, batch_size=10, progress=False)
+    assert run.evaluate(ids, classes)["accuracy"] > 0.9
+
+
+def test_accuracy_of_logits_is_measured_at_zero_and_of_numbers_is_not_a_number():
+    model = nn.Sequential(nn.Linear(1, 1, seed=0))
+    model[0].weight.value[...] = 1
+    x, y = np.array([[0.2], [-0.2]]), np.array([1.0, 0.0])
+    on_logits = mg.Trainer(model, mg.binary_cross_entropy_with_logits, mg.optim.SGD(model.parameters(), lr=1))
+    assert on_logits.evaluate(x, y)["accuracy"] == 1
+    on_numbers = mg.Trainer(model, mg.mse_loss, mg.optim.SGD(model.parameters(), lr=1))
+    assert np.isnan(on_numbers.evaluate(x, np.array([1.5, 2.5]))["accuracy"])
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: trainer(mode="compiled"), mg.GraphError, "not there yet"),
+        (lambda: trainer(mode="fast"), ValueError, "mode='fast'"),
+        (lambda: trainer().fit(DATA.x_train, DATA.y_test, **FIT), mg.ShapeError, "(184, 2) and (46,)"),
+        (lambda: trainer().fit(DATA.x_train[:0], DATA.y_train[:0], **FIT), mg.ShapeError, "(0, 2)"),
+        (lambda: trainer().fit(DATA.x_train, DATA.y_train, epochs=0, batch_size=1), ValueError, "epochs=0"),
+        (lambda: trainer().fit(DATA.x_train, DATA.y_train, epochs=1, batch_size=2.5), ValueError, "batch_size=2.5"),
+        (lambda: trainer().fit(np.array(["a"]), np.array([1.0]), **FIT), mg.DTypeError, "<U1"),
+        (lambda: trainer().predict(DATA.x_test[:0]), mg.ShapeError, "at least one sample"),
+    ],
+)
+def test_bad_use_is_explained(call, error, words):
+    with pytest.raises(error) as caught:
+        call()
+    assert words in str(caught.value)

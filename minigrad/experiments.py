@@ -135,6 +135,7 @@ def _as_they_are(d: Dataset) -> Dataset:
 
 
 _momentum = partial(optim.SGD, momentum=0.9)
+_decayed_adam = partial(optim.Adam, weight_decay=1e-5)
 _clipped_adam = partial(optim.Adam, max_grad_norm=1.0)
 
 EXPERIMENTS = {
@@ -152,8 +153,8 @@ EXPERIMENTS = {
         "text-CNN on IMDB", models.TextCNN, data.imdb, _as_they_are, ops.binary_cross_entropy, optim.Adam, 1e-3, 5, 64, "0.87"
     ),
     "textcnn-long": Experiment(
-        "text-CNN, 400 words", partial(models.TextCNN, 12_849, 32, 64, 398, 400, probability=False),
-        partial(data.imdb, length=400), _as_they_are, ops.binary_cross_entropy_with_logits, optim.Adam, 1e-3, 4, 64, "–",
+        "text-CNN, 400 words", partial(models.TextCNN, 12_849, 64, 64, 398, 400, probability=False),
+        partial(data.imdb, length=400), _as_they_are, ops.binary_cross_entropy_with_logits, _decayed_adam, 1e-3, 3, 64, "–", decay=0.5,
     ),
     "rnn": Experiment(
         "RNN, 4 × 196 pixels", partial(models.RowRNN, 196), data.mnist, _pixels, ops.cross_entropy, optim.SGD, 0.05, 5, 100,

@@ -1,0 +1,32 @@
+"""Real data to learn from: points around a circle, handwritten digits, film reviews.
+
+Each loader returns a `Dataset`, four named arrays that know where they came from:
+
+    x_train, y_train, x_test, y_test = minigrad.data.circle()
+    digits = minigrad.data.mnist()
+    print(digits.source)
+
+Downloads are kept in `cache_dir()`, and every file is checked against its SHA-256 each time it is used.
+"""
+
+from __future__ import annotations
+
+from .cache import cache_dir
+from .circle import circle
+from .dataset import Dataset
+from .idx import read_idx
+from .imdb import decode_review, encode_reviews, imdb, tokenise
+from .mnist import mnist, mnist_sample
+
+__all__ = [
+    "Dataset",
+    "cache_dir",
+    "circle",
+    "decode_review",
+    "encode_reviews",
+    "imdb",
+    "mnist",
+    "mnist_sample",
+    "read_idx",
+    "tokenise",
+]

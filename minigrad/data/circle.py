@@ -1,0 +1,41 @@
+"""Points inside and outside of a circle: the smallest problem that a straight line cannot solve."""
+
+from __future__ import annotations
+
+import math
+from operator import index
+
+import numpy as np
+
+from .dataset import Dataset
+
+CENTRE = 0.5
+RADIUS = math.sqrt(1 / (2 * math.pi))
+"""Chosen so that the circle covers half of the unit square: guessing is right half of the time."""
+
+
+def circle(n: int = 10_000, seed: int = 0) -> Dataset:
+    """Draw `n` points in the unit square; a point has label 1 when it lies outside of the circle.
+
+    Parameters
+    ----------
+    n : number of points in all, at least 5; the first 80 % (rounded down) train, the others test
+    seed : the same seed gives the same points, on every machine
+
+    Returns
+    -------
+    Dataset with x float32 of shape (N, 2), uniform in [0, 1), and y float32 of shape (N,), 0 or 1
+
+    Raises
+    ------
+    ValueError : fewer than 5 points, of which 80 % and 20 % would leave one part empty
+    """
+    n = index(n)
+    if n < 5:
+        raise ValueError(f"circle: n is {n}, expected at least 5 so that both parts hold a point")
+    x = np.random.default_rng(seed).random((n, 2)).astype(np.float32)
+    # The labels follow from the rounded float32 points, so that data and labels never disagree at the rim.
+    y = (((x - CENTRE) ** 2).sum(axis=1) > RADIUS**2).astype(np.float32)
+    split = n * 4 // 5
+    source = f"circle, {n:,} points, generated from seed {seed}"
+    return Dataset(x[:split], y[:split], x[split:], y[split:], source=source)

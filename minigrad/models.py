@@ -9,7 +9,21 @@ from typing import Any
 
 from . import ops
 from .graph.node import GraphNode
-from .nn import RNN, Conv1d, Conv2d, Embedding, Flatten, Linear, MaxPool1d, MaxPool2d, Module, ReLU, Sequential, Sigmoid, Tanh
+from .nn import (
+    RNN,
+    Conv1d,
+    Conv2d,
+    Embedding,
+    Flatten,
+    Linear,
+    MaxPool1d,
+    MaxPool2d,
+    Module,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    Tanh,
+)
 
 ACTIVATIONS = {"tanh": Tanh, "relu": ReLU, "sigmoid": Sigmoid}
 

@@ -126,9 +126,8 @@ class Adam(Optimizer):
         zero = number(0)
         coupled, decoupled = (zero, decay) if self.decoupled else (decay, zero)
         c1, c2 = number(1 - b1**self.steps), number(1 - b2**self.steps)
-        kernels.update.adam(
-            p, g, memory["m"], memory["v"], number(self.lr), number(b1), number(b2), number(o["eps"]), c1, c2, coupled, decoupled
-        )
+        lr, eps = number(self.lr), number(o["eps"])
+        kernels.update.adam(p, g, memory["m"], memory["v"], lr, number(b1), number(b2), eps, c1, c2, coupled, decoupled)
 
 
 class AdamW(Adam):

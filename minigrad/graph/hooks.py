@@ -1,7 +1,7 @@
 """Who is told when a value or a gradient is ready: one mechanism for drawings, NaN finding, timing and progress."""
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -37,9 +37,11 @@ class Hooks:
         self.backward: dict[int, Hook] = {}
 
 
-def fire(hooks: dict[int, Hook], node: GraphNode, array: np.ndarray[Any, Any]) -> None:
+def fire(tables: Iterable[dict[int, Hook]], node: GraphNode, array: np.ndarray[Any, Any]) -> None:
     """Call each hook with `(node, array)`; the array is read-only, for a hook watches and never steers."""
-    view = array.view()
-    view.flags.writeable = False
-    for hook in tuple(hooks.values()):  # a hook may remove itself
-        hook(node, view)
+    called = [hook for table in tables for hook in table.values()]  # a list, because a hook may remove itself
+    if called:
+        view = array.view()
+        view.flags.writeable = False
+        for hook in called:
+            hook(node, view)

@@ -18,7 +18,7 @@ from .hooks import Handle, Hook, Hooks
 if TYPE_CHECKING:
     from .rule import Rule
 
-Array = np.ndarray[Any, Any]
+Array = np.ndarray[tuple[int, ...], np.dtype[Any]]
 
 
 class GraphNode(NDArrayOperatorsMixin):
@@ -238,7 +238,7 @@ class Variable(GraphNode):
         self._trainable = True
 
     @property
-    def requires_grad(self) -> bool:  # type: ignore[override]
+    def requires_grad(self) -> bool:
         """False freezes the variable in graphs built from then on: it gets no gradient."""
         return self._trainable
 
@@ -327,7 +327,7 @@ def sum_to(array: Array, shape: tuple[int, ...]) -> Array:
 
 
 def as_array(value: Any, dtype: Any = None, integers: bool = False) -> Array:
-    """A C-contiguous copy of `value` as float32 or float64 (by default the default one; `integers`: or a whole type)."""
+    """A C-contiguous copy of `value` as float32 or float64, the default one unless given (`integers`: or whole)."""
     if isinstance(value, GraphNode):
         raise DTypeError(f"{value!r} is a node already; use it as it is, or its .value")
     wanted = np.dtype(dtype) if integers and dtype is not None else settings.float_dtype(dtype)

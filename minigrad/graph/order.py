@@ -39,8 +39,7 @@ def forward(order: Sequence[GraphNode]) -> Array:
         if isinstance(node, Operator):
             node.rule.run(node, node._data)
             if node.hooks:
-                for hooks in node.hooks:
-                    fire(hooks.forward, node, node._data)
+                fire([hooks.forward for hooks in node.hooks], node, node._data)
     return order[-1].value
 
 
@@ -60,8 +59,7 @@ def backward(order: Sequence[GraphNode], grad: Any = None) -> None:
         if node.grad is None or not node.requires_grad:
             continue
         if node.hooks:
-            for hooks in node.hooks:
-                fire(hooks.backward, node, node.grad)
+            fire([hooks.backward for hooks in node.hooks], node, node.grad)
         if isinstance(node, Operator):
             node.rule.pull(node, node.grad)
 

@@ -13,8 +13,8 @@ are one path.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from .node import Array, BroadcastedOperator, Constant, GraphNode, Operator, Sca
 
 #: `(g, y, *xs) -> cotangent of one input`, or None for an input through which no gradient passes
 Derivative = Callable[..., Any] | None
+F = TypeVar("F", bound=Callable[..., Any])
 
 _by_name: dict[str, Rule] = {}
 _by_numpy: dict[Any, Callable[..., Any]] = {}
@@ -47,10 +48,10 @@ def by_numpy(function: Any) -> Callable[..., Any]:
         raise GraphError(f"np.{function.__name__} has no minigrad operator; use .value for the array") from None
 
 
-def stands_for(*functions: Any) -> Callable[[Any], Any]:
+def stands_for(*functions: Any) -> Callable[[F], F]:
     """Decorator: `np.f(node)` calls the decorated operator."""
 
-    def register(operator: Any) -> Any:
+    def register(operator: F) -> F:
         _by_numpy.update(dict.fromkeys(functions, operator))
         return operator
 
@@ -112,7 +113,7 @@ class Rule:
         node = (ScalarOperator if scalar else BroadcastedOperator)(self, nodes, attributes, plan)
         if not settings.recording():
             result = Constant.__new__(Constant)
-            GraphNode.__init__(result, node._data)
+            GraphNode.__init__(result, node._data if node._data.base is None else node._data.copy())
             return result
         return node
 
@@ -122,12 +123,15 @@ class Rule:
         for x in inputs:
             if isinstance(x, GraphNode) and x._data.dtype.kind == "f":
                 if dtype is not None and x._data.dtype != dtype:
-                    raise DTypeError(
-                        f"{self.name}: operands are {dtype} and {x.dtype}; make them one dtype (dtype=…), "
-                        "for minigrad never changes it silently"
-                    )
+                    nodes = tuple(x for x in inputs if isinstance(x, GraphNode))
+                    expected = "make them one (dtype=…), for minigrad never changes it silently"
+                    raise self.complain(nodes, f"{_dtypes(nodes)}; {expected}", DTypeError)
                 dtype = x._data.dtype
-        return tuple(x if isinstance(x, GraphNode) else Constant(x, dtype=dtype) for x in inputs)
+        try:
+            return tuple(x if isinstance(x, GraphNode) else Constant(x, dtype=dtype) for x in inputs)
+        except (DTypeError, ShapeError) as error:  # something that is no array of numbers
+            shapes = " and ".join(str(x.shape) if hasattr(x, "shape") else type(x).__name__ for x in inputs)
+            raise type(error)(f"{self.name}: shapes {shapes}; {error}") from None
 
     def run(self, node: Operator, out: Array | None) -> Array:
         """Compute the node's value, into `out` if it is given."""
@@ -161,10 +165,19 @@ class Rule:
         for i in added:
             node.inputs[i].receive(node.work[f"grad {i}"], owned=False)
 
-    def complain(self, inputs: tuple[GraphNode, ...], expected: str) -> ShapeError:
-        """A `ShapeError` in the one voice of all operators: name, every shape, what was expected."""
+    def complain(self, inputs: Sequence[GraphNode], expected: str, kind: type[Exception] = ShapeError) -> Exception:
+        """An error in the one voice of all operators: name, every shape, what was expected."""
         shapes = " and ".join(str(x.shape) for x in inputs)
-        return ShapeError(f"{self.name}: shapes {shapes}; {expected}")
+        return kind(f"{self.name}: shapes {shapes}; {expected}")
+
+    def need_floats(self, *inputs: GraphNode) -> None:
+        """Raise `DTypeError` where one of the inputs holds integers or booleans."""
+        if any(x._data.dtype.kind != "f" for x in inputs):
+            raise self.complain(inputs, f"{_dtypes(inputs)}, floats were expected (dtype=…)", DTypeError)
+
+
+def _dtypes(inputs: Sequence[GraphNode]) -> str:
+    return "dtypes " + " and ".join(str(x.dtype) for x in inputs)
 
 
 class Elementwise(Rule):
@@ -199,13 +212,17 @@ class Elementwise(Rule):
             raise TypeError(f"{self.name}: {error}") from None
         values = {**self._defaults, **bound.arguments}
         operands = tuple(values.pop(name) for name in self._names[: self._arity])
-        return operands, values
+        # as Python numbers, which take the dtype of the arrays they meet
+        return operands, {k: v.item() if isinstance(v, np.generic) else v for k, v in values.items()}
 
     def plan(self, *inputs: GraphNode, **attributes: Any) -> None:
         first = inputs[0]._data
         for x, derivative in zip(inputs, self.derivatives, strict=False):
             if derivative and x._data.dtype.kind != "f":
-                raise DTypeError(f"{self.name}: {x!r} holds {x.dtype}; make it a float (dtype=…) to compute with it")
+                raise self.complain(inputs, f"{_dtypes(inputs)}, floats were expected (dtype=…)", DTypeError)
+        for name, value in attributes.items():
+            if not isinstance(value, int | float | None):
+                raise self.complain(inputs, f"{name}={value!r}; a number was expected", DTypeError)
         for x in inputs[1:]:
             if x._data.shape != first.shape:
                 try:

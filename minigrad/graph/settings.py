@@ -29,12 +29,9 @@ def float_dtype(dtype: Any = None) -> np.dtype[Any]:
     if dtype is None:
         return _dtype.get()
     try:
-        found = np.dtype(dtype)
-    except TypeError:
-        found = None
-    if found not in FLOATS:
-        raise DTypeError(f"dtype {dtype!r}: minigrad computes in float32 or float64")
-    return found
+        return FLOATS[FLOATS.index(np.dtype(dtype))]
+    except (TypeError, ValueError):  # no dtype at all, or not one of the two
+        raise DTypeError(f"dtype {dtype!r}: minigrad computes in float32 or float64") from None
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Pooling over windows of (planes, h, w), a plane being one channel of one sample; planes are shared out over threads."""
+"""Pooling over windows of (planes, h, w), a plane being one channel of one sample; threads share out the planes."""
 from __future__ import annotations
 
 from typing import Any, NamedTuple

@@ -1,7 +1,7 @@
 """A recurrent layer over all its time steps, forward and through time backward, in one call each.
 
-h_t = f(W x_t + V h_{t-1} + b), f = tanh or relu. The batch is cut into shards; each thread takes its samples through all
-steps, so threads meet once per call and not once per step.
+h_t = f(W x_t + V h_{t-1} + b), f = tanh or relu. The batch is cut into shards; each thread takes its samples through
+all steps, so threads meet once per call and not once per step.
 """
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def rnn_reference(x: Any, w: Any, v: Any, b: Any, h: Any, relu: bool) -> Any:
 
 def rnn_backward_reference(g: Any, x: Any, w: Any, v: Any, h0: Any, hs: Any, relu: bool) -> tuple[Any, ...]:
     """Backpropagation through time (Werbos 1990): gradients of x, w, v, b and h0."""
-    gx, gw, gv, gb, back = np.zeros_like(x), np.zeros_like(w), np.zeros_like(v), np.zeros_like(w[:, 0]), np.zeros_like(h0)
+    gx, gw, gv, gb, back = (np.zeros_like(a) for a in (x, w, v, w[:, 0], h0))
     for t in reversed(range(len(x))):
         dh = g[t] + back
         dpre = dh * (hs[t] > 0) if relu else dh * (1 - hs[t] ** 2)

@@ -9,7 +9,7 @@ from .jit import jit, prange, shard
 
 
 def cross_entropy_reference(logits: Any, ids: Any) -> tuple[Any, Any]:
-    """-log softmax(logits)[id] per row, and the softmax; the row's maximum is taken off first, so exp cannot overflow."""
+    """-log softmax(logits)[id] per row, and the softmax; the row's maximum comes off first, so exp cannot overflow."""
     shifted = logits - logits.max(1, keepdims=True)
     exponentials = np.exp(shifted)
     total = exponentials.sum(1, keepdims=True)

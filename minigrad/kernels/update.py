@@ -27,7 +27,8 @@ def adam(
 ) -> None:
     """Adam (Kingma & Ba 2015); c1 = 1 - b1^t and c2 = 1 - b2^t correct the bias of the averages.
 
-    `coupled` weight decay is added to the gradient, `decoupled` shrinks the parameter (AdamW, Loshchilov & Hutter 2019).
+    `coupled` weight decay is added to the gradient, `decoupled` shrinks the parameter (AdamW, Loshchilov & Hutter
+    2019).
     """
     one = p.dtype.type(1)
     root = np.sqrt(c2)

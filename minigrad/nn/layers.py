@@ -65,7 +65,8 @@ class _Conv(Module):
         for k in size:
             positive(name, kernel_size=k)
         if in_channels % groups or out_channels % groups:
-            raise ValueError(f"{name}: groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}")
+            channels = f"in_channels={in_channels} and out_channels={out_channels}"
+            raise ValueError(f"{name}: groups={groups} must divide {channels}")
         self.weight = weight((out_channels, in_channels // groups, *size), dtype, seed)
         self.bias = zeros(out_channels, dtype) if bias else None
         self.options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
@@ -86,7 +87,10 @@ class Conv1d(_Conv):
 
 
 class Conv2d(_Conv):
-    """Convolution of (N, in_channels, H, W): (N, out_channels, OH, OW); see `mg.conv2d`. `weight` (out, in / groups, KH, KW)."""
+    """Convolution of (N, in_channels, H, W): (N, out_channels, OH, OW); see `mg.conv2d`.
+
+    `weight` (out, in / groups, KH, KW).
+    """
 
     axes = 2
 

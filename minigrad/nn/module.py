@@ -33,8 +33,7 @@ class Module:
         node = output[0] if isinstance(output, tuple) else output
         if isinstance(node, GraphNode):
             hooks = node.watched_by(self._own_hooks())
-            if hooks.forward:
-                fire(hooks.forward, node, node._data)
+            fire([hooks.forward], node, node._data)
         return output
 
     # ---------------------------------------------------------------- what it is made of
@@ -143,8 +142,9 @@ def check_state(owner: str, shapes: Mapping[str, tuple[int, ...]], state: Mappin
     missing = [name for name in shapes if name not in state]
     unexpected = [name for name in state if name not in shapes]
     if missing or unexpected:
-        parts = [f"missing {', '.join(missing)}"] * bool(missing) + [f"unexpected {', '.join(unexpected)}"] * bool(unexpected)
-        raise GraphError(f"{owner}: the state does not fit: {'; '.join(parts)}")
+        parts = {"missing": missing, "unexpected": unexpected}
+        said = "; ".join(f"{what} {', '.join(names)}" for what, names in parts.items() if names)
+        raise GraphError(f"{owner}: the state does not fit: {said}")
     wrong = [
         f"{name} is {np.shape(state[name])}, {shape} was expected"
         for name, shape in shapes.items()

@@ -1,5 +1,5 @@
 """The operators: each defined once, with its shape rule, forward, backward and the symbol that drawings show."""
-from .conv import conv1d, conv2d
+from .conv import conv1d, conv2d  # noqa: I001
 from .elementwise import (
     abs, add, clip, cos, divide, equal, exp, gelu, greater, greater_equal, leaky_relu, less, less_equal, log, maximum,
     minimum, multiply, negative, not_equal, power, relu, sigmoid, sign, sin, softplus, sqrt, subtract, tanh, where,
@@ -12,5 +12,12 @@ from .recurrent import rnn
 from .reduce import log_softmax, logsumexp, max, mean, min, softmax, sum
 from .shape import broadcast_to, concatenate, flatten, getitem, pad, reshape, stack, transpose
 
-__all__ = [name for name in dir() if not name.startswith("_") and name not in {
-    "conv", "elementwise", "linalg", "loss", "pool", "recurrent", "reduce", "shape"}]  # fmt: skip
+__all__ = [
+    "abs", "add", "avg_pool1d", "avg_pool2d", "binary_cross_entropy", "binary_cross_entropy_with_logits",
+    "broadcast_to", "clip", "concatenate", "conv1d", "conv2d", "cos", "cross_entropy", "divide", "embedding",
+    "equal", "exp", "flatten", "gelu", "getitem", "greater", "greater_equal", "leaky_relu", "less", "less_equal",
+    "linear", "log", "log_softmax", "logsumexp", "matmul", "max", "max_pool1d", "max_pool2d", "maximum", "mean",
+    "min", "minimum", "mse_loss", "multiply", "negative", "not_equal", "pad", "power", "relu", "reshape", "rnn",
+    "sigmoid", "sign", "sin", "softmax", "softplus", "sqrt", "stack", "subtract", "sum", "tanh", "transpose",
+    "where",
+]  # fmt: skip

@@ -6,19 +6,21 @@ from typing import Any
 import numpy as np
 
 from .. import kernels
-from ..errors import DTypeError
 from ..graph.node import Array, GraphNode, Operator
 from ..graph.rule import Rule, by_name
 
 Grads = list[Array | None]
 
 
-def per_axis(rule: Rule, what: str, value: Any, axes: int, least: int) -> tuple[int, ...]:
+def per_axis(
+    rule: Rule, inputs: tuple[GraphNode, ...], what: str, value: Any, axes: int, least: int
+) -> tuple[int, ...]:
     """An option of a sliding window as one integer per axis, each at least `least`."""
     values = tuple(value) if isinstance(value, tuple | list) else (value,) * axes
     whole = all(isinstance(v, int | np.integer) and not isinstance(v, bool) for v in values)
     if len(values) != axes or not whole or any(v < least for v in values):
-        raise ValueError(f"{rule.name}: {what}={value!r}; an integer ≥ {least} or {axes} of them were expected")
+        some = "an integer" if axes == 1 else f"an integer or {axes} of them,"
+        raise rule.complain(inputs, f"{what}={value!r}; {some} ≥ {least} was expected", ValueError)
     return tuple(int(v) for v in values)
 
 
@@ -38,12 +40,11 @@ class Conv2d(Rule):
         stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1,
     ) -> Any:  # fmt: skip
         inputs = tuple(n for n in (x, w, b) if n is not None)
-        if any(n.dtype.kind != "f" for n in inputs):
-            raise DTypeError(f"{self.name}: dtypes {', '.join(str(n.dtype) for n in inputs)}; floats were expected")
+        self.need_floats(*inputs)
         names = "(N, C, H, W)" if self.axes == 2 else "(N, C, L)"
         if x.ndim != self.axes + 2 or w.ndim != self.axes + 2:
             raise self.complain(inputs, f"x {names} and weight (out, C / groups, kernel size) were expected")
-        (groups,) = per_axis(self, "groups", groups, 1, 1)
+        (groups,) = per_axis(self, inputs, "groups", groups, 1, 1)
         if x.shape[1] % groups or w.shape[0] % groups or w.shape[1] * groups != x.shape[1]:
             raise self.complain(
                 inputs, f"with groups={groups} the weight must have C / groups channels and out must be a multiple"
@@ -51,7 +52,7 @@ class Conv2d(Rule):
         if b is not None and b.shape != w.shape[:1]:
             raise self.complain(inputs, f"a bias of shape {w.shape[:1]} was expected")
         s, p, d = (
-            per_axis(self, what, value, self.axes, least)
+            per_axis(self, inputs, what, value, self.axes, least)
             for what, value, least in (("stride", stride, 1), ("padding", padding, 0), ("dilation", dilation, 1))
         )
         flat = (0,) * (2 - self.axes)  # the height that a one-dimensional convolution lacks
@@ -60,7 +61,7 @@ class Conv2d(Rule):
         s, p, d = ones + s, flat + p, ones + d
         out = tuple(map(window_count, size, kernel, s, p, d))
         if min(out) < 1 or min(kernel) < 1:
-            raise self.complain(inputs, "the kernel is larger than the padded input; use more padding or a smaller kernel")
+            raise self.complain(inputs, "the kernel is larger than the padded input; use more padding or a smaller one")
         return kernels.conv.ConvDims(*x.shape[:2], *size, w.shape[0], *kernel, *out, *s, *p, *d, groups)
 
     def shape(self, node: Operator) -> tuple[int, ...]:

@@ -13,31 +13,42 @@ from ..graph.rule import Rule, by_name
 Grads = list[Array | None]
 
 
-def integer_operand(rule: str, what: str, ids: Any) -> GraphNode:
-    """`ids` as a node of integers. Raises `DTypeError` for anything else."""
-    if not isinstance(ids, GraphNode):
+def keep_integers(ids: Any) -> Any:
+    """An array of integers as a constant of its own dtype, where an operator would make it float; the rest as it is."""
+    if isinstance(ids, GraphNode):
+        return ids
+    try:
         array = np.asarray(ids)
-        if array.size == 0 and array.dtype.kind == "f":  # an empty list has no dtype of its own
-            array = array.astype(np.int64)
-        ids = array if array.dtype.kind not in "iu" else Constant(array, dtype=array.dtype)
+    except ValueError:  # rows of different lengths
+        return ids
+    if not array.size:  # an empty list has no dtype of its own
+        array = array.astype(np.int64)
+    return Constant(array, dtype=array.dtype) if array.dtype.kind in "iu" else ids
+
+
+def check_ids(rule: Rule, inputs: tuple[GraphNode, ...], what: str, ids: GraphNode) -> None:
+    """Raise `DTypeError` unless `ids`, one of the inputs, holds integers."""
     if ids.dtype.kind not in "iu":
-        raise DTypeError(f"{rule}: {what} are {ids.dtype}; integers were expected (Constant(…, dtype=np.int64))")
-    return ids  # type: ignore[no-any-return]
+        raise rule.complain(
+            inputs, f"{what} are {ids.dtype}, integers were expected (Constant(…, dtype=np.int64))", DTypeError
+        )
 
 
-def check_range(rule: str, what: str, ids: Array, count: int) -> None:
+def check_range(rule: Rule, inputs: tuple[GraphNode, ...], what: str, ids: Array, count: int) -> None:
     """Raise `IndexError` unless all ids lie in [0, count): NumPy would count negative ones from the end."""
     if ids.size and (ids.min() < 0 or ids.max() >= count):
         wrong = ids[(ids < 0) | (ids >= count)].flat[0]
-        raise IndexError(f"{rule}: {what} {wrong} is out of range; 0 to {count - 1} were expected")
+        raise rule.complain(inputs, f"{what} {wrong} is out of range, 0 to {count - 1} were expected", IndexError)
 
 
 class Embedding(Rule):
     name, symbol = "embedding", "lookup"
 
     def plan(self, ids: GraphNode, weight: GraphNode) -> None:  # type: ignore[override]
-        if weight.ndim != 2 or weight.dtype.kind != "f":
-            raise self.complain((ids, weight), "ids of any shape and a float weight (rows, width) were expected")
+        if weight.ndim != 2:
+            raise self.complain((ids, weight), "ids of any shape and a weight (rows, width) were expected")
+        self.need_floats(weight)
+        check_ids(self, (ids, weight), "ids", ids)
 
     def shape(self, node: Operator) -> tuple[int, ...]:
         ids, weight = node.inputs
@@ -45,7 +56,7 @@ class Embedding(Rule):
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         ids, weight = xs
-        check_range("embedding", "id", ids, len(weight))
+        check_range(self, node.inputs, "id", ids, len(weight))
         kernels.embedding.gather(weight, ids.reshape(-1), out.reshape(ids.size, weight.shape[1]))
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
@@ -62,4 +73,4 @@ def embedding(ids: Any, weight: Any) -> GraphNode:
     Rows that are looked up more than once collect their gradients. Raises `DTypeError` for ids that are not
     integers, `IndexError` for ids that are negative or too large.
     """
-    return by_name("embedding")(integer_operand("embedding", "ids", ids), weight)
+    return by_name("embedding")(keep_integers(ids), weight)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DTypeError
+from ..errors import GraphError
 from ..graph.node import Array, GraphNode, Operator, sum_to
 from ..graph.rule import Rule, by_name, stands_for
 
@@ -13,7 +13,7 @@ Grads = list[Array | None]
 
 
 class MatMul(Rule):
-    """a @ b with NumPy's rules: vectors count as a row on the left and a column on the right, leading axes broadcast."""
+    """a @ b with NumPy's rules: a vector is a row on the left and a column on the right; leading axes broadcast."""
 
     name, symbol = "matmul", "@"
 
@@ -21,10 +21,8 @@ class MatMul(Rule):
         if not a.ndim or not b.ndim:
             raise self.complain((a, b), "two arrays were expected; use * to multiply by a number")
         if a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
-            raise self.complain((a, b), "the last axis of the first must be as long as the second to last of the second")
-        for x in (a, b):
-            if x.dtype.kind != "f":
-                raise DTypeError(f"matmul: {x!r} holds {x.dtype}; make it a float (dtype=…) to compute with it")
+            raise self.complain((a, b), "the first's last axis must be as long as the second's last but one")
+        self.need_floats(a, b)
         try:
             batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
         except ValueError:
@@ -69,8 +67,7 @@ class Linear(Rule):
         inputs = tuple(n for n in (x, w, b) if n is not None)
         if w.ndim != 2 or not x.ndim or x.shape[-1] != w.shape[1] or (b is not None and b.shape != w.shape[:1]):
             raise self.complain(inputs, "x (…, in), weight (out, in) and bias (out,) were expected")
-        if any(n.dtype.kind != "f" for n in inputs):
-            raise DTypeError(f"linear: dtypes {', '.join(str(n.dtype) for n in inputs)}; floats were expected")
+        self.need_floats(*inputs)
 
     def shape(self, node: Operator) -> tuple[int, ...]:
         return (*node.inputs[0].shape[:-1], node.inputs[1].shape[0])
@@ -82,7 +79,8 @@ class Linear(Rule):
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         x, w = xs[0], xs[1]
-        rows, g2 = x.reshape(-1, w.shape[1]), g.reshape(-1, w.shape[0])
+        count = int(np.prod(x.shape[:-1]))  # said outright: reshape cannot guess it for no columns
+        rows, g2 = x.reshape(count, w.shape[1]), g.reshape(count, w.shape[0])
         if grads[0] is not None:
             np.matmul(g, w, out=grads[0])
         if grads[1] is not None:
@@ -94,10 +92,18 @@ class Linear(Rule):
         return 2 * node.size * node.inputs[1].shape[1]
 
 
-@stands_for(np.matmul, np.dot)
+@stands_for(np.matmul)
 def matmul(a: Any, b: Any) -> GraphNode:
     """Matrix product a @ b of (…, m, k) and (…, k, n); one-dimensional operands as in NumPy."""
     return by_name("matmul")(a, b)
+
+
+@stands_for(np.dot)
+def _dot(a: Any, b: Any) -> GraphNode:
+    a, b = by_name("matmul").operands((a, b))
+    if max(a.ndim, b.ndim) > 2:
+        raise GraphError(f"np.dot: shapes {a.shape} and {b.shape}; with more than two axes use a @ b, another product")
+    return matmul(a, b) if a.ndim and b.ndim else a * b
 
 
 def linear(x: Any, weight: Any, bias: Any = None) -> GraphNode:

@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 
 from .. import kernels
-from ..errors import DTypeError
 from ..graph.node import Array, GraphNode, Operator
 from ..graph.rule import Rule, by_name
 from .elementwise import _logistic
-from .embedding import check_range, integer_operand
+from .embedding import check_ids, check_range, keep_integers
 
 Grads = list[Array | None]
 
@@ -19,9 +18,7 @@ class Paired(Rule):
     """A mean over pairs of equal shape, prediction x and target t: `terms` forward, `slope` back."""
 
     def plan(self, x: GraphNode, t: GraphNode) -> None:  # type: ignore[override]
-        for n in (x, t):
-            if n.dtype.kind != "f":
-                raise DTypeError(f"{self.name}: {n!r} holds {n.dtype}; make it a float (dtype=…) to compute with it")
+        self.need_floats(x, t)
         if x.shape != t.shape:
             raise self.complain(
                 (x, t), "equal shapes were expected (a loss does not broadcast; reshape the target if it is a column)"
@@ -30,7 +27,7 @@ class Paired(Rule):
     def shape(self, node: Operator) -> tuple[int, ...]:
         return ()
 
-    def terms(self, x: Array, t: Array) -> Array:
+    def terms(self, x: Array, t: Array) -> Any:
         raise NotImplementedError
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
@@ -42,7 +39,7 @@ class Paired(Rule):
             if grad is not None:
                 np.multiply(self.slope(i, *xs), scale, out=grad)
 
-    def slope(self, index: int, x: Array, t: Array) -> Array:
+    def slope(self, index: int, x: Array, t: Array) -> Any:
         """The derivative of `terms` in x (index 0) or t (index 1)."""
         raise NotImplementedError
 
@@ -50,14 +47,14 @@ class Paired(Rule):
 class MSE(Paired):
     name, symbol = "mse_loss", "MSE"
 
-    def terms(self, x: Array, t: Array) -> Array:
+    def terms(self, x: Array, t: Array) -> Any:
         return np.square(x - t)
 
-    def slope(self, index: int, x: Array, t: Array) -> Array:
+    def slope(self, index: int, x: Array, t: Array) -> Any:
         return 2 * (x - t) if index == 0 else 2 * (t - x)
 
 
-def _limited_log(p: Array) -> Array:
+def _limited_log(p: Array) -> Any:
     with np.errstate(divide="ignore"):  # log 0 is -inf, which is then limited
         return np.maximum(np.log(p), -100)
 
@@ -67,10 +64,10 @@ class BCE(Paired):
 
     name, symbol = "binary_cross_entropy", "BCE"
 
-    def terms(self, x: Array, t: Array) -> Array:
+    def terms(self, x: Array, t: Array) -> Any:
         return -(t * _limited_log(x) + (1 - t) * _limited_log(1 - x))
 
-    def slope(self, index: int, x: Array, t: Array) -> Array:
+    def slope(self, index: int, x: Array, t: Array) -> Any:
         if index == 1:
             return _limited_log(1 - x) - _limited_log(x)
         return (x - t) / np.maximum(x * (1 - x), 1e-12)
@@ -79,10 +76,10 @@ class BCE(Paired):
 class BCEWithLogits(Paired):
     name, symbol = "binary_cross_entropy_with_logits", "BCE σ"
 
-    def terms(self, x: Array, t: Array) -> Array:
+    def terms(self, x: Array, t: Array) -> Any:
         return np.maximum(x, 0) - x * t + np.log1p(np.exp(-np.absolute(x)))
 
-    def slope(self, index: int, x: Array, t: Array) -> Array:
+    def slope(self, index: int, x: Array, t: Array) -> Any:
         return _logistic(x) - t if index == 0 else -x
 
 
@@ -94,22 +91,21 @@ class CrossEntropy(Rule):
     def plan(self, x: GraphNode, ids: GraphNode) -> None:  # type: ignore[override]
         if x.ndim != 2 or ids.shape != x.shape[:1] or x.shape[1] < 1:
             raise self.complain((x, ids), "logits (N, classes) and class ids (N,) were expected")
-        if x.dtype.kind != "f":
-            raise DTypeError(f"cross_entropy: {x!r} holds {x.dtype}; floats were expected")
+        self.need_floats(x)
+        check_ids(self, (x, ids), "class ids", ids)
 
     def shape(self, node: Operator) -> tuple[int, ...]:
         return ()
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         x, ids = xs
-        check_range("cross_entropy", "class id", ids, x.shape[1])
+        check_range(self, node.inputs, "class id", ids, x.shape[1])
         p, losses = node.buffer("softmax", x.shape, x.dtype), node.buffer("losses", ids.shape, x.dtype)
         kernels.softmax.cross_entropy(x, ids, losses, p, kernels.jit.threads(len(ids)))
         out[...] = losses.sum() / (len(ids) or np.nan)
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
-        x, ids = xs
-        grad = grads[0]
+        ids, grad = xs[1], grads[0]
         assert grad is not None
         scale = g / (len(ids) or np.nan)
         np.multiply(node.work["softmax"], scale, out=grad)
@@ -129,7 +125,7 @@ def cross_entropy(logits: Any, class_ids: Any) -> GraphNode:
 
     Raises `DTypeError` for ids that are not integers, `IndexError` for ids outside of [0, classes).
     """
-    return by_name("cross_entropy")(logits, integer_operand("cross_entropy", "class ids", class_ids))
+    return by_name("cross_entropy")(logits, keep_integers(class_ids))
 
 
 def binary_cross_entropy(probability: Any, target: Any) -> GraphNode:

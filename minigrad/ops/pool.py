@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from .. import kernels
-from ..errors import DTypeError
 from ..graph.node import Array, GraphNode, Operator
 from ..graph.rule import Rule, by_name
 from .conv import per_axis, window_count
@@ -20,15 +19,16 @@ class Pool(Rule):
     axes = 2
 
     def plan(self, x: GraphNode, kernel_size: Any = None, stride: Any = None, padding: Any = 0) -> Any:  # type: ignore[override]
-        if x.dtype.kind != "f":
-            raise DTypeError(f"{self.name}: {x!r} holds {x.dtype}; make it a float (dtype=…) to compute with it")
+        self.need_floats(x)
         if x.ndim != self.axes + 2:
             raise self.complain((x,), "x (N, C, H, W) was expected" if self.axes == 2 else "x (N, C, L) was expected")
-        k = per_axis(self, "kernel_size", kernel_size, self.axes, 1)
-        s = k if stride is None else per_axis(self, "stride", stride, self.axes, 1)
-        p = per_axis(self, "padding", padding, self.axes, 0)
+        k = per_axis(self, (x,), "kernel_size", kernel_size, self.axes, 1)
+        s = k if stride is None else per_axis(self, (x,), "stride", stride, self.axes, 1)
+        p = per_axis(self, (x,), "padding", padding, self.axes, 0)
         if any(2 * b > a for a, b in zip(k, p, strict=True)):
-            raise ValueError(f"{self.name}: padding={padding!r}; at most half of kernel_size={kernel_size!r} was expected")
+            raise self.complain(
+                (x,), f"padding={padding!r}; at most half of kernel_size={kernel_size!r} was expected", ValueError
+            )
         ones, flat = (1,) * (2 - self.axes), (0,) * (2 - self.axes)
         size, k, s, p = ones + x.shape[2:], ones + k, ones + s, flat + p
         out = tuple(map(window_count, size, k, s, p))
@@ -59,7 +59,8 @@ class MaxPool2d(Pool):
         d = node.plan
         grad = grads[0]
         assert grad is not None
-        kernels.pool.max_backward(g.reshape(d.planes, d.oh, d.ow), node.work["winners"], grad.reshape(d.planes, d.h * d.w), d)
+        winners, goal = node.work["winners"], grad.reshape(d.planes, d.h * d.w)
+        kernels.pool.max_backward(g.reshape(winners.shape), winners, goal, d)
 
 
 class MaxPool1d(MaxPool2d):

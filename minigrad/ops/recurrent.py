@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from .. import kernels
-from ..errors import DTypeError
 from ..graph.node import Array, GraphNode, Operator
 from ..graph.rule import Rule, by_name
 
@@ -26,15 +25,15 @@ class Rnn(Rule):
         nonlinearity: str = "tanh",
     ) -> Any:  # fmt: skip
         inputs = (x, h0, w, v, b, c)
-        if any(n.dtype.kind != "f" for n in inputs):
-            raise DTypeError(f"rnn: dtypes {', '.join(str(n.dtype) for n in inputs)}; floats were expected")
+        self.need_floats(*inputs)
         if nonlinearity not in ("tanh", "relu"):
-            raise ValueError(f"rnn: nonlinearity={nonlinearity!r}; 'tanh' or 'relu' was expected")
+            raise self.complain(inputs, f"nonlinearity={nonlinearity!r}; 'tanh' or 'relu' was expected", ValueError)
         hidden = w.shape[0] if w.ndim == 2 else -1
         fits = x.ndim == 3 and w.ndim == 2 and x.shape[2] == w.shape[1] and v.shape == (hidden, hidden)
         if not (fits and h0.shape == (x.shape[1], hidden) and b.shape == c.shape == (hidden,)):
             raise self.complain(
-                inputs, "x (T, N, in), h0 (N, hidden), w (hidden, in), v (hidden, hidden), two biases (hidden,) were expected"
+                inputs,
+                "x (T, N, in), h0 (N, hidden), w (hidden, in), v (hidden, hidden), two biases (hidden,) were expected",
             )
         return kernels.recurrent.RecurrentDims(*x.shape, hidden, nonlinearity == "relu")
 
@@ -53,7 +52,7 @@ class Rnn(Rule):
         kernels.recurrent.rnn_forward(x, wt, vt, bias, h0, out, d, kernels.jit.threads(d.n))
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
-        x, h0, w, v, b, c = xs
+        x, h0, w, v = xs[:4]
         d, dtype = node.plan, g.dtype
         shards = kernels.jit.threads(d.n)
         dh, dpre = node.buffer("dh", y.shape, dtype), node.buffer("dpre", h0.shape, dtype)

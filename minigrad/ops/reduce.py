@@ -1,7 +1,7 @@
 """Operators that reduce axes, and the softmax family.
 
-`axis` is an integer, a tuple of integers or None for all axes; negative ones count from the end; `keepdims` keeps reduced
-axes with length 1, all as in NumPy. A wrong axis raises `ShapeError`.
+`axis` is an integer, a tuple of integers or None for all axes; negative ones count from the end; `keepdims` keeps
+reduced axes with length 1, all as in NumPy. A wrong axis raises `ShapeError`.
 """
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import DTypeError
 from ..graph.node import Array, GraphNode, Operator
 from ..graph.rule import Rule, by_name, stands_for
 
@@ -19,7 +18,7 @@ class Reduced(NamedTuple):
     """Which axes go, how many entries each result is made from, and the shapes with and without the axes."""
 
     axes: tuple[int, ...]
-    count: int
+    entries: int
     kept: tuple[int, ...]
     shape: tuple[int, ...]
 
@@ -45,8 +44,7 @@ class Reduction(Rule):
     spread: Callable[..., Any]
 
     def plan(self, x: GraphNode, axis: Any = None, keepdims: bool = False) -> Reduced:  # type: ignore[override]
-        if x.dtype.kind != "f":
-            raise DTypeError(f"{self.name}: {x!r} holds {x.dtype}; make it a float (dtype=…) to compute with it")
+        self.need_floats(x)
         axes = normalise_axes(self, x, axis)
         kept = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
         count = int(np.prod([x.shape[i] for i in axes], dtype=int))
@@ -64,15 +62,16 @@ class Reduction(Rule):
 
     def backward(self, node: Operator, grads: list[Array | None], g: Array, y: Array, x: Array) -> None:  # type: ignore[override]
         kept = node.plan.kept
-        np.copyto(grads[0], self.spread(g.reshape(kept), y.reshape(kept), x, node.plan.axes, node.plan.count))  # type: ignore[arg-type]
+        np.copyto(grads[0], self.spread(g.reshape(kept), y.reshape(kept), x, node.plan.axes, node.plan.entries))  # type: ignore[arg-type]
 
     def flops(self, node: Operator) -> int:
         return node.inputs[0].size
 
 
-def _tied(g: Array, y: Array, x: Array, axes: tuple[int, ...], count: int) -> Array:
+def _tied(g: Array, y: Array, x: Array, axes: tuple[int, ...], count: int) -> Any:
     winners = x == y
-    return winners * (g / winners.sum(axes, keepdims=True, dtype=g.dtype))
+    with np.errstate(divide="ignore", invalid="ignore"):  # NaN is the largest entry and equals none: its slope is NaN
+        return winners * (g / winners.sum(axes, keepdims=True, dtype=g.dtype))
 
 
 def _average(x: Array, axes: tuple[int, ...], out: Array) -> None:
@@ -108,11 +107,11 @@ class Min(Reduction):
 def _logsumexp(x: Array, axes: tuple[int, ...], out: Array) -> None:
     top = x.max(axis=axes, keepdims=True)
     top = np.where(np.isfinite(top), top, 0)  # all -inf, or an inf: nothing to scale, and inf - inf is no number
-    with np.errstate(divide="ignore"):  # the logarithm of an empty sum is -inf, as it should be
+    with np.errstate(divide="ignore", over="ignore"):  # all -inf: the logarithm of 0; an inf: nothing to scale by
         np.add(np.log(np.exp(x - top).sum(axis=axes, keepdims=True)), top, out=out)
 
 
-def _logsumexp_spread(g: Array, y: Array, x: Array, axes: tuple[int, ...], count: int) -> Array:
+def _logsumexp_spread(g: Array, y: Array, x: Array, axes: tuple[int, ...], count: int) -> Any:
     with np.errstate(invalid="ignore"):  # all entries -inf: NaN, as in PyTorch and JAX
         return g * np.exp(x - y)
 
@@ -127,8 +126,7 @@ class AlongAxis(Rule):
     """Operators on the vectors along one axis that keep the shape: softmax and its logarithm."""
 
     def plan(self, x: GraphNode, axis: int = -1) -> int:  # type: ignore[override]
-        if x.dtype.kind != "f":
-            raise DTypeError(f"{self.name}: {x!r} holds {x.dtype}; make it a float (dtype=…) to compute with it")
+        self.need_floats(x)
         if not isinstance(axis, int | np.integer) or not x.ndim:
             raise self.complain((x,), f"an array and one axis were expected, not axis {axis}")
         return normalise_axes(self, x, axis)[0]
@@ -181,13 +179,13 @@ def mean(x: Any, axis: Any = None, keepdims: bool = False) -> GraphNode:
     return by_name("mean")(x, axis=axis, keepdims=keepdims)
 
 
-@stands_for(np.max)
+@stands_for(np.max, np.amax)
 def max(x: Any, axis: Any = None, keepdims: bool = False) -> GraphNode:
     """Largest entry along `axis`; ties share the gradient equally."""
     return by_name("max")(x, axis=axis, keepdims=keepdims)
 
 
-@stands_for(np.min)
+@stands_for(np.min, np.amin)
 def min(x: Any, axis: Any = None, keepdims: bool = False) -> GraphNode:
     """Smallest entry along `axis`; ties share the gradient equally."""
     return by_name("min")(x, axis=axis, keepdims=keepdims)

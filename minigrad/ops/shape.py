@@ -4,12 +4,13 @@ They take any dtype, so token ids can be reshaped too; gradients pass through fl
 """
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ..errors import ShapeError
+from ..errors import DTypeError, GraphError, ShapeError
 from ..graph.node import Array, GraphNode, Operator, sum_to
 from ..graph.rule import Rule, by_name, stands_for
 from .reduce import normalise_axes
@@ -25,9 +26,10 @@ class Reshape(Rule):
     def plan(self, x: GraphNode, shape: Any = None) -> tuple[int, ...]:  # type: ignore[override]
         wanted = tuple(shape) if isinstance(shape, Sequence | np.ndarray) else (shape,)
         try:
-            return x._data.reshape(wanted).shape
+            view: Array = x._data.reshape(wanted)
         except (ValueError, TypeError):
             raise self.complain((x,), f"{x.size} entries do not fit into shape {wanted}") from None
+        return view.shape
 
     def run(self, node: Operator, out: Array | None) -> Array:
         return node.inputs[0]._data.reshape(node.plan) if out is None else out
@@ -72,7 +74,7 @@ class GetItem(Rule):
         try:
             x._data[plain]
         except IndexError as error:
-            raise IndexError(f"getitem: shape {x.shape}: {error}") from None
+            raise self.complain((x,), str(error), IndexError) from None
         return plain
 
     def _part(self, x: GraphNode, part: Any) -> Any:
@@ -82,7 +84,7 @@ class GetItem(Rule):
             part = np.array(part, dtype=None if part else int)
         if isinstance(part, np.ndarray):
             if part.dtype.kind not in "biu":
-                raise IndexError(f"getitem: shape {x.shape}: {part.dtype} indices; integers or booleans were expected")
+                raise self.complain((x,), f"{part.dtype} indices; integers or booleans were expected", IndexError)
             return part.copy()  # an index belongs to the graph, like every value that enters it
         return part
 
@@ -96,10 +98,21 @@ class GetItem(Rule):
         grad = grads[0]
         assert grad is not None
         grad[...] = 0
-        if any(isinstance(part, np.ndarray) for part in node.plan):
-            np.add.at(grad, node.plan, g)
+        self._add(grad, node.plan, g)
+
+    def pull(self, node: Operator, g: Array) -> None:
+        """Add to the entries that were picked and touch no others: a thousand slices of x cost as much as x."""
+        (x,) = node.inputs
+        if x.requires_grad and x.grad is not None:
+            self._add(x.grad, node.plan, g)
         else:
-            grad[node.plan] = g
+            super().pull(node, g)
+
+    def _add(self, grad: Array, key: Any, g: Array) -> None:
+        if any(isinstance(part, np.ndarray) for part in key):
+            np.add.at(grad, key, g)
+        else:
+            grad[key] += g
 
     def flops(self, node: Operator) -> int:
         return 0
@@ -112,7 +125,7 @@ class Join(Rule):
         if not inputs:
             raise ShapeError(f"{self.name}: at least one array was expected")
         try:
-            joined = getattr(np, self.name)([np.broadcast_to(0, x.shape) for x in inputs], axis=axis)
+            joined = getattr(np, self.name)([np.broadcast_to(0, x.shape) for x in inputs], axis=operator.index(axis))
         except (ValueError, TypeError) as error:  # NumPy's AxisError is a ValueError
             raise self.complain(inputs, f"axis {axis}: {error}") from None
         return axis % joined.ndim, joined.shape
@@ -150,7 +163,8 @@ class Stack(Join):
     name, symbol = "stack", "stack"
 
     def _parts(self, node: Operator, whole: Array) -> list[Array]:
-        return list(np.moveaxis(whole, node.plan[0], 0))
+        before = (slice(None),) * node.plan[0]
+        return [whole[(*before, i, ...)] for i in range(len(node.inputs))]
 
 
 class Pad(Rule):
@@ -165,6 +179,8 @@ class Pad(Rule):
             raise self.complain(
                 (x,), f"pad_width {pad_width} does not fit; (before, after) pairs of integers ≥ 0 were expected"
             )
+        if not isinstance(value, int | float | np.number):
+            raise self.complain((x,), f"value={value!r}; a number was expected", DTypeError)
         return tuple((int(a), int(b)) for a, b in widths)
 
     def shape(self, node: Operator) -> tuple[int, ...]:
@@ -243,10 +259,16 @@ def stack(xs: Sequence[Any], axis: int = 0) -> GraphNode:
     return by_name("stack")(*xs, axis=axis)
 
 
-@stands_for(np.pad)
 def pad(x: Any, pad_width: Any, value: float = 0.0) -> GraphNode:
     """x with `value` around it; `pad_width` as for `np.pad`: one number, (before, after), or a pair per axis."""
     return by_name("pad")(x, pad_width=pad_width, value=value)
+
+
+@stands_for(np.pad)
+def _np_pad(x: Any, pad_width: Any, mode: Any = "constant", *, constant_values: float = 0.0) -> GraphNode:
+    if mode != "constant":
+        raise GraphError(f"np.pad: mode {mode!r} has no minigrad operator; 'constant' was expected")
+    return pad(x, pad_width, constant_values)
 
 
 @stands_for(np.broadcast_to)

@@ -11,9 +11,9 @@ from ..graph.order import backward, forward, topological_sort
 class Graph:
     """The graph that leads to `head`, in an order fixed once.
 
-    Feed it by assigning to the `value` of its constants (same shapes), then call `forward()` and `backward()` as often as
-    needed. Values are written into the arrays that the first, eager run made, gradients into those
-    of the first backward pass.
+    Feed it by assigning to the `value` of its constants (same shapes), then call `forward()` and `backward()` as
+    often as needed. Values are written into the arrays that the first, eager run made, gradients into those of the
+    first backward pass.
     """
 
     def __init__(self, head: GraphNode) -> None:

@@ -1,13 +1,12 @@
 """Saving and loading: safetensors files, written whole or not at all, read with every name and shape checked first."""
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..data.cache import write_atomically
 from ..errors import DataError, GraphError
 from ..nn import Module
 from .trainer import Trainer
@@ -37,18 +36,7 @@ def save(what: Module | Trainer, path: Any) -> None:
     """
     from safetensors.numpy import save as to_bytes
 
-    path = Path(path)
-    content = to_bytes({name: np.ascontiguousarray(array) for name, array in _state(what).items()})
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    write_atomically(Path(path), to_bytes({name: np.ascontiguousarray(array) for name, array in _state(what).items()}))
 
 
 def load(what: Module | Trainer, path: Any) -> None:

@@ -107,7 +107,7 @@ class GridResult:
 
     @property
     def best(self) -> tuple[dict[str, Any], Scores]:
-        """The combination with the highest mean held-out accuracy, or lowest loss where there is no accuracy; the first of equals."""
+        """The highest mean held-out accuracy, or the lowest loss where there is no accuracy; the first of equals."""
         if any(np.isnan(scores.mean) for _, scores in self.rows):
             return min(self.rows, key=lambda row: float(np.mean(row[1].test_loss)))
         return max(self.rows, key=lambda row: row[1].mean)

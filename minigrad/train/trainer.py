@@ -50,8 +50,8 @@ class Trainer:
     `mode` says how graphs run: "replay" builds the graph once per batch shape and runs it again on the same memory, "eager"
     builds it anew for every batch; the numbers are the same. `callbacks` are called after each epoch as
     `callback(trainer, history)`; one that has a method `on_batch` is told `on_batch(trainer, graph)` after each
-    backward pass, before the step. Floats enter the model in the dtype of its parameters, integers stay integers. A target of
-    shape (N,) beside an output (N, 1) is read as a column.
+    backward pass, before the step. Floats enter the model in the dtype of its parameters, integers stay integers.
+    A target of shape (N,) beside an output (N, 1) is read as a column.
     """
 
     def __init__(

@@ -1,0 +1,93 @@
+"""Operators of the user's own, from two functions on arrays."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..errors import DTypeError, GraphError, ShapeError
+from .node import Array, GraphNode, Operator, sum_to
+from .rule import Rule
+
+
+class Custom(Rule):
+    """What `operator` returns: call it on nodes, arrays and numbers like any other operator."""
+
+    def __init__(self, forward: Callable[..., Any], backward: Callable[..., Any], name: str, symbol: str) -> None:
+        self.name, self.symbol = name, symbol
+        self.function, self.pullback = forward, backward
+        self.__doc__ = forward.__doc__
+
+    def plan(self, *inputs: GraphNode, **attributes: Any) -> None:
+        if attributes:
+            raise TypeError(f"{self.name}: it takes arrays only, not {', '.join(attributes)}=")
+        if not inputs:
+            raise TypeError(f"{self.name}: at least one input was expected")
+        self.need_floats(*inputs)
+
+    def run(self, node: Operator, out: Array | None) -> Array:
+        xs = [x._data for x in node.inputs]
+        y = self._array(self.function(*xs), "forward", xs[0].dtype)
+        if out is None:
+            return y
+        if y.shape != out.shape:
+            raise ShapeError(f"{self.name}: forward returned shape {y.shape}, and {out.shape} when the graph was built")
+        out[...] = y
+        return out
+
+    def pull(self, node: Operator, g: Array) -> None:
+        found = self.pullback(g, node._data, *(x._data for x in node.inputs))
+        grads = found if isinstance(found, tuple | list) else (found,)
+        if len(grads) != len(node.inputs):
+            raise GraphError(
+                f"{self.name}: backward returned {len(grads)} gradients for {len(node.inputs)} inputs; "
+                "one for each was expected, None where there is none"
+            )
+        for i, (x, grad) in enumerate(zip(node.inputs, grads, strict=True)):
+            if grad is None or not x.requires_grad:
+                continue
+            array = self._array(grad, "backward", x.dtype)
+            x.receive(self._fit(array, x, i), owned=True)
+
+    def _array(self, found: Any, function: str, dtype: Any) -> Array:
+        """A copy of what a function returned, in the dtype of the graph: the user's arrays stay the user's."""
+        array = np.asarray(found)
+        if array.dtype.kind not in "biuf":
+            raise DTypeError(f"{self.name}: {function} returned {array.dtype} values; numbers were expected")
+        return np.array(array, dtype, order="C")
+
+    def _fit(self, grad: Array, x: GraphNode, index: int) -> Array:
+        """The gradient with broadcasting undone."""
+        if grad.shape == x.shape:
+            return grad
+        try:
+            if np.broadcast_shapes(grad.shape, x.shape) == grad.shape:
+                return sum_to(grad, x.shape)
+        except ValueError:
+            pass
+        raise ShapeError(
+            f"{self.name}: backward returned shape {grad.shape} for input {index}; "
+            f"{x.shape} was expected, or a shape to which that broadcasts"
+        )
+
+
+def operator(
+    forward: Callable[..., Any], backward: Callable[..., Any], *, name: str | None = None, symbol: str | None = None
+) -> Custom:
+    """An operator from `forward(*xs) -> y` and `backward(g, y, *xs) -> gradients`, both on arrays.
+
+    `backward` returns one gradient for a single input, or a tuple with one (or None) per input; where forward
+    broadcast an input, its gradient may have the shape of y and is summed. `name` is used in messages (the
+    function's own by default), `symbol` in drawings. Raises `GraphError`, `ShapeError` or `DTypeError`, with the name,
+    for what does not fit.
+
+        cube = mg.operator(lambda x: x**3, lambda g, y, x: g * 3 * x**2, name="cube", symbol="x³")
+        mg.gradcheck(cube, [np.array([1.0, -2.0])])
+    """
+    for what, function in (("forward", forward), ("backward", backward)):
+        if not callable(function):
+            raise TypeError(f"operator: {what} is a {type(function).__name__}, a function was expected")
+    own = getattr(forward, "__name__", "operator")
+    name = name or ("operator" if own == "<lambda>" else own)
+    return Custom(forward, backward, name, symbol or name)

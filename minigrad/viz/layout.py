@@ -1,0 +1,175 @@
+"""Where everything goes: coordinates from Graphviz if it answers in time, else from a plain layered layout of our own.
+
+Only coordinates come from the engine. Sizes are ours (`geometry.py`), and so is every line of the SVG.
+"""
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
+
+from .geometry import SMALL, footprint
+from .layers import layered
+from .picture import Box, Cluster, Picture
+from .text import width
+
+#: seconds for which we wait for an engine; then the drawing is made without it
+TIME_LIMIT = 8.0
+_TOO_SLOW = "too slow"
+
+Point = tuple[float, float]
+Rectangle = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Centres of footprints, Bézier points of edges, frames (left, top, right, bottom) of clusters; y grows down."""
+
+    engine: str
+    places: dict[str, Point]
+    curves: dict[str, tuple[Point, ...]]
+    frames: dict[str, Rectangle]
+
+
+def dot_source(picture: Picture) -> str:
+    """The picture in DOT: fixed sizes, no texts but the names."""
+    import graphviz
+
+    graph = graphviz.Digraph("minigrad")
+    graph.attr(rankdir="LR", nodesep="0.2", ranksep="0.36")
+    graph.attr("node", shape="box", fixedsize="true", label="")
+    graph.attr("edge", arrowhead="none", tailport="e", headport="w")
+    for cluster in picture.clusters:
+        if cluster.parent is None:
+            graph.subgraph(_cluster_dot(graphviz, picture, cluster))
+    for box in picture.boxes:
+        if box.cluster is None:
+            graph.node(box.id, **_size(box))
+    boxes = {box.id: box for box in picture.boxes}
+    gates = _gates(picture)
+    for edge in picture.edges:  # what is computed runs straight, what is given joins from the side
+        weight = "1" if _leaf(boxes[edge.source]) else "100"
+        stops = [edge.source, *([_gate(edge.id)] if edge.id in gates else []), edge.target]
+        for i, (tail, head) in enumerate(pairwise(stops)):
+            graph.edge(tail, head, id=f"{edge.id}.{i}", weight=weight)
+    return str(graph.source)
+
+
+def _cluster_dot(graphviz: Any, picture: Picture, cluster: Cluster) -> Any:
+    """A cluster with an empty table in place of its label, which keeps room for it without asking a font."""
+    sub = graphviz.Digraph(f"cluster_{cluster.id}")
+    table = '<<TABLE BORDER="0" FIXEDSIZE="TRUE" WIDTH="{:.0f}" HEIGHT="14"><TR><TD></TD></TR></TABLE>>'
+    sub.attr(id=cluster.id, margin="9", label=table.format(width(cluster.label, SMALL) + 8), labeljust="l")
+    for inner in picture.clusters:
+        if inner.parent == cluster.id:
+            sub.subgraph(_cluster_dot(graphviz, picture, inner))
+    for box in picture.boxes:
+        if box.cluster == cluster.id:
+            sub.node(box.id, **_size(box))
+    for edge, frame in _gates(picture).items():
+        if frame == cluster.id:
+            sub.node(_gate(edge), width="0.02", height="0.1")
+    return sub
+
+
+def _gates(picture: Picture) -> dict[str, str]:
+    """By edge that enters a frame in which leaves feed its target: that frame.
+
+    Such an edge gets a point to pass through in the leaves' column. Without it the frame would lie beside the one
+    before it, or the edge would have to run around the leaves, for Graphviz lets no line through a frame.
+    """
+    boxes = {box.id: box for box in picture.boxes}
+    ends = [(edge, boxes[edge.source], boxes[edge.target]) for edge in picture.edges]
+    fed = {target.id for _, source, target in ends if _leaf(source) and source.cluster == target.cluster}
+    return {
+        edge.id: target.cluster
+        for edge, source, target in ends
+        if target.cluster and source.cluster != target.cluster and target.id in fed
+    }
+
+
+def _gate(edge: str) -> str:
+    return f"{edge}.gate"
+
+
+def _leaf(box: Box) -> bool:
+    """A parameter or a literal number; data has two lines and runs with what is computed."""
+    return box.kind in ("variable", "ghost") or (box.kind == "constant" and len(box.lines) == 1)
+
+
+def _size(box: Box) -> dict[str, str]:
+    size = footprint(box)
+    return {"width": f"{size.width / 72:.4f}", "height": f"{size.height / 72:.4f}"}
+
+
+def lay_out(picture: Picture, source: str) -> Layout:
+    """Coordinates for a picture, whose DOT is `source`."""
+    answer = _ask(source) if picture.boxes else None
+    if answer is not None:
+        return _read(answer, picture)
+    places, curves, frames = layered(picture)
+    return Layout("layers", places, curves, frames)
+
+
+# -------------------------------------------------------------------- the engine
+def engines() -> list[list[str]]:
+    """The commands that can lay out a graph here, best first."""
+    own = [sys.executable, "-P", os.path.join(os.path.dirname(__file__), "engine.py")]
+    system = shutil.which("dot")
+    return ([own] if sys.executable else []) + ([[system, "-Tjson"]] if system else [])
+
+
+def _ask(source: str) -> str | None:
+    """The engine's JSON, None if no engine answers."""
+    for command in engines():
+        answer = _run(tuple(command), source, TIME_LIMIT)
+        if answer == _TOO_SLOW:
+            return None  # the next engine would be as slow
+        if answer:
+            return answer
+    return None
+
+
+@lru_cache(maxsize=64)
+def _run(command: tuple[str, ...], source: str, limit: float) -> str:
+    """One run of an engine; empty if it does not work here. Remembered, the time-outs too.
+
+    What it says on stderr (about fonts, for a picture without text) is of no use to anyone.
+    """
+    try:
+        done = subprocess.run(command, input=source.encode(), capture_output=True, timeout=limit, check=True)
+    except subprocess.TimeoutExpired:
+        return _TOO_SLOW
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return done.stdout.decode()
+
+
+def _read(answer: str, picture: Picture) -> Layout:
+    """The engine's JSON as a layout; there y grows upwards."""
+    data = json.loads(answer)
+    top = float(data["bb"].split(",")[3])
+    places, frames = {}, {}
+    for item in data.get("objects", ()):
+        if "pos" in item:
+            places[item["name"]] = _points(item["pos"], top)[0]
+        elif "bb" in item:
+            left, low, right, high = (float(x) for x in item["bb"].split(","))
+            frames[item["id"]] = (left, top - high, right, top - low)
+    curves: dict[str, tuple[Point, ...]] = {}
+    for item in sorted(data.get("edges", ()), key=lambda item: str(item["id"])):  # the parts before and after a gate
+        name, points = item["id"].partition(".")[0], _points(item["pos"], top)
+        curves[name] = (*curves[name], *points[1:]) if name in curves else points
+    places = {box.id: places[box.id] for box in picture.boxes}
+    return Layout("graphviz", places, curves, frames)
+
+
+def _points(text: str, top: float) -> tuple[Point, ...]:
+    pairs = (pair.split(",") for pair in text.split())
+    return tuple((float(x), top - float(y)) for x, y in pairs)

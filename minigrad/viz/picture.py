@@ -1,0 +1,77 @@
+"""What is drawn, as plain data: boxes, edges and clusters with their words. No arrays, no coordinates, no colours.
+
+`build.py` makes a `Picture` from a graph, `layout.py` gives it coordinates, `svg.py` ink, `words.py` sentences.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What is written where a value leaves its box: the value above the line, its gradient below.
+
+    `state` is that of the gradient (`none` where there is none) and `step` its ink, 0 (weak) to 5, or -1.
+    """
+
+    id: str
+    above: tuple[str, ...]
+    below: str
+    state: str
+    step: int
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A node, a collapsed module, or the ghost of a parameter that is drawn elsewhere.
+
+    `kind` is `constant`, `variable`, `scalar` or `broadcasted` (the two kinds of operator), `module` or `ghost`.
+    `flows` are the values that leave it, one for a node. `dead` is the share of zeros that a ReLU put out.
+    """
+
+    id: str
+    kind: str
+    lines: tuple[str, ...]
+    title: str
+    flows: tuple[Flow, ...]
+    cluster: str | None = None
+    head: bool = False
+    bad: bool = False
+    dead: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A line from flow number `port` of one box to another; `state` and `step` as in `Flow`."""
+
+    id: str
+    source: str
+    port: int
+    target: str
+    state: str
+    step: int
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A module drawn as a frame around its nodes; `parent` is the frame that it lies in."""
+
+    id: str
+    label: str
+    parent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Everything a drawing shows. `rows` is the table that stands in for boxes where a graph is too big to draw."""
+
+    title: str
+    nodes: int
+    links: int
+    note: str
+    boxes: tuple[Box, ...] = ()
+    edges: tuple[Edge, ...] = ()
+    clusters: tuple[Cluster, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()

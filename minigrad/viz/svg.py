@@ -1,0 +1,262 @@
+"""Picture and layout as SVG, every element ours: the same graph gives the same bytes."""
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator
+
+from .geometry import ARROW, EDGE, GAP, LABEL, LINE, NOTE, RINGS, SMALL, TITLE, Footprint, footprint
+from .layout import Layout, Point
+from .palette import line_width, plain_style, style
+from .picture import Box, Edge, Flow, Picture
+from .text import escape, shorten, width
+
+MARGIN = 16.0
+
+
+def render(picture: Picture, layout: Layout, theme: str | None = None, *, plain: bool = False) -> str:
+    """The SVG of a picture. `plain` is for converters, which know no CSS variables: then `theme` must be given."""
+    content = _Canvas(picture, layout)
+    key = "mg-" + hashlib.sha256(repr((picture, layout, theme)).encode()).hexdigest()[:8]
+    sheet = plain_style(theme or "light") if plain else style(theme)
+    body = "\n".join(content.elements(key))
+    w, h = content.size
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="mg mg-{theme or "auto"}" id="{key}" width="{_n(w)}" '
+        f'height="{_n(h)}" viewBox="0 0 {_n(w)} {_n(h)}" role="img" aria-labelledby="{key}-t {key}-d">\n'
+        f'<title id="{key}-t">{escape(picture.title)}</title>\n<desc id="{key}-d">{escape(picture.note)}</desc>\n'
+        f'<style>{sheet}</style>\n<rect class="bg" width="{_n(w)}" height="{_n(h)}" rx="8"/>\n{body}\n</svg>\n'
+    )
+
+
+class _Canvas:
+    """Moves everything into place and writes it down in reading order: frames, then box by box what leads to it."""
+
+    def __init__(self, picture: Picture, layout: Layout) -> None:
+        self.picture = picture
+        self.sizes = {box.id: footprint(box) for box in picture.boxes}
+        left, top, right, bottom = _extent(layout, self.sizes)
+        self.columns = [max(width(cell, LABEL) for cell in column) + 14 for column in zip(*picture.rows, strict=True)]
+        wide = max(right - left, sum(self.columns), 260.0)
+        self.heading = shorten(picture.title, max(20, int(wide / 9)))
+        self.notes = _wrap(picture.note, wide)
+        self.top = MARGIN + TITLE + 12
+        tall = max(bottom - top, 20.0 * len(picture.rows))
+        self.size = (wide + 2 * MARGIN, self.top + tall + 18 + 15 * len(self.notes) + MARGIN / 2)
+        dx, dy = MARGIN - left + (wide - (right - left)) / 2, self.top - top
+        self.places = {key: (x + dx, y + dy) for key, (x, y) in layout.places.items()}
+        self.frames = {key: (a + dx, b + dy, c + dx, d + dy) for key, (a, b, c, d) in layout.frames.items()}
+        curves = {key: tuple((x + dx, y + dy) for x, y in points) for key, points in layout.curves.items()}
+        self.curves = self._docked(curves)
+
+    # ---------------------------------------------------------------- in reading order
+    def elements(self, key: str) -> Iterator[str]:
+        """Every element of the drawing as a line of SVG."""
+        yield f'<text class="heading" x="{_n(MARGIN)}" y="{_n(MARGIN + TITLE - 3)}">{escape(self.heading)}</text>'
+        for cluster in self.picture.clusters:
+            a, b, c, d = self.frames[cluster.id]
+            place = f'x="{_n(a)}" y="{_n(b)}" width="{_n(c - a)}" height="{_n(d - b)}" rx="12"'
+            text = f'<text x="{_n(a + 12)}" y="{_n(b + 16)}">{escape(cluster.label)}</text>'
+            title = f"<title>{escape(f'module {cluster.label}')}</title>"
+            yield f'<g class="cluster" id="{key}-{cluster.id}">{title}<rect class="frame" {place}/>{text}</g>'
+        arriving: dict[str, list[Edge]] = {}
+        for edge in self.picture.edges:
+            arriving.setdefault(edge.target, []).append(edge)
+        used = {(edge.source, edge.port) for edge in self.picture.edges}
+        for box in self.picture.boxes:
+            yield from (self._edge(edge, key) for edge in arriving.get(box.id, ()))
+            yield self._box(box, key)
+            for port, flow in enumerate(box.flows):
+                yield self._flow(box, port, flow, key, (box.id, port) in used)
+        yield from self._table()
+        bottom = self.size[1] - MARGIN / 2 - 15 * len(self.notes) + 8
+        for i, line in enumerate(self.notes):
+            yield f'<text class="note" x="{_n(MARGIN)}" y="{_n(bottom + 15 * i)}">{escape(line)}</text>'
+
+    def _table(self) -> Iterator[str]:
+        for r, row in enumerate(self.picture.rows):
+            y, x = self.top + 14 + 20 * r, MARGIN
+            cells = []
+            for c, (cell, wide) in enumerate(zip(row, self.columns, strict=True)):
+                at, anchor = (x, "start") if c == 0 else (x + wide, "end")
+                kind = "note" if r == 0 or c else "label"
+                cells.append(_text(kind, at, y, cell, anchor))
+                x += wide
+            rule = f'<line class="rule" x1="{_n(MARGIN)}" y1="{_n(y + 6)}" x2="{_n(x)}" y2="{_n(y + 6)}"/>'
+            yield f'<g class="row">{"".join(cells)}{rule}</g>'
+
+    # ---------------------------------------------------------------- boxes
+    def _box(self, box: Box, key: str) -> str:
+        x, y, size = self._shape(box)
+        ellipse = box.kind in ("scalar", "broadcasted")
+        parts = [f"<title>{escape(box.title)}</title>"]
+        wide, tall = size.shape_width, size.shape_height
+        if box.bad:
+            wide, tall = wide - RINGS, tall - RINGS
+        if box.kind == "module":  # a pile of three sheets, the front one at the bottom left
+            wide, tall, x, y = wide - 6, tall - 6, x - 3, y + 3
+            parts += [_outline(False, x + shift, y - shift, wide, tall, 8, "shape") for shift in (6, 3)]
+        corner = {"variable": 9, "ghost": 8, "module": 8}.get(box.kind, 0)
+        parts.append(_outline(ellipse, x, y, wide, tall, corner, "shape"))
+        if box.head:
+            parts.append(_outline(ellipse, x, y, wide - 7, tall - 7, max(0, corner - 3), "inner"))
+        if box.bad:
+            parts += [_outline(ellipse, x, y, wide + grow, tall + grow, corner + 4, "ring") for grow in (6, 11)]
+        parts += _inscription(box, x, y, tall)
+        kind = f"node {box.kind}{' operator' * ellipse}{' loss' * box.head}{' bad' * box.bad}"
+        return f'<g class="{kind}" id="{key}-{box.id}">{"".join(parts)}</g>'
+
+    def _shape(self, box: Box) -> tuple[float, float, Footprint]:
+        """The middle of a box's shape, which lies at the left of its footprint."""
+        (x, y), size = self.places[box.id], self.sizes[box.id]
+        return x - size.width / 2 + size.shape_width / 2, y, size
+
+    def _flow(self, box: Box, port: int, flow: Flow, key: str, used: bool) -> str:
+        """The stub on which a value leaves its box, with the texts above and below it."""
+        x, y, size = self._shape(box)
+        start, end, y = x + size.shape_width / 2, x - size.shape_width / 2 + size.width, y + size.ports[port]
+        if end <= start:
+            return ""
+        half = line_width(flow.state, flow.step) / 2
+        middle = (start + end) / 2 if used else (start + end - ARROW) / 2
+        stop = end + 0.5 if used else end - ARROW  # a little into the edge, so that no seam shows
+        parts = [f"<title>{escape(flow.title)}</title>", _line(((start, y), (stop, y)), 2 * half)]
+        if not used:
+            parts.append(_tip((end, y), (1.0, 0.0), half))
+        for i, line in enumerate(reversed(flow.above)):
+            kind = "s" if len(flow.above) > 1 and i == len(flow.above) - 1 else "v"
+            parts.append(_text(kind, middle, y - half - GAP - LINE * i, line))
+        if flow.below:
+            parts.append(_text("d", middle, y + half + GAP + EDGE * 0.8, flow.below))
+        framed = " framed" * bool(box.cluster)
+        return f'<g class="flow {_ink(flow.state, flow.step)}{framed}" id="{key}-{flow.id}">{"".join(parts)}</g>'
+
+    # ---------------------------------------------------------------- edges
+    def _edge(self, edge: Edge, key: str) -> str:
+        points = self.curves[edge.id]
+        (ax, ay), (tx, ty) = points[-2], points[-1]
+        far = math.hypot(tx - ax, ty - ay) or 1.0
+        way = ((tx - ax) / far, (ty - ay) / far)
+        half = line_width(edge.state, edge.step) / 2
+        stop = (tx - way[0] * ARROW, ty - way[1] * ARROW)
+        title, line = f"<title>{escape(edge.title)}</title>", _line((*points[:-1], stop), 2 * half)
+        ink = _ink(edge.state, edge.step)
+        return f'<g class="edge {ink}" id="{key}-{edge.id}">{title}{line}{_tip((tx, ty), way, half)}</g>'
+
+    def _docked(self, curves: dict[str, tuple[Point, ...]]) -> dict[str, tuple[Point, ...]]:
+        """Every curve from its own stub to its own place on the left side of its target."""
+        boxes = {box.id: box for box in self.picture.boxes}
+        arriving: dict[str, list[Edge]] = {}
+        for edge in self.picture.edges:
+            arriving.setdefault(edge.target, []).append(edge)
+        docked = {}
+        for target, edges in arriving.items():
+            x, y, size = self._shape(boxes[target])
+            # as they come in, from above to below, so that they do not cross
+            edges = sorted(edges, key=lambda edge: (curves[edge.id][-4][1], curves[edge.id][-2][1]))
+            room = size.shape_height * (0.5 if boxes[target].kind in ("scalar", "broadcasted") else 0.7)
+            step = min(12.0, room / max(1, len(edges) - 1))
+            for i, edge in enumerate(edges):
+                dy = (i - (len(edges) - 1) / 2) * step
+                side = _side(boxes[target], size, dy)
+                docked[edge.id] = _bend(curves[edge.id], self._exit(boxes[edge.source], edge.port), (x - side, y + dy))
+        return docked
+
+    def _exit(self, box: Box, port: int) -> Point:
+        (x, y), size = self.places[box.id], self.sizes[box.id]
+        return x + size.width / 2, y + size.ports[port]
+
+
+def _bend(points: tuple[Point, ...], start: Point, end: Point) -> tuple[Point, ...]:
+    """The curve with new ends; the handles next to them move along, so that it stays smooth."""
+    moved = list(points)
+    for near, handle, new in ((0, 1, start), (-1, -2, end)):
+        dx, dy = new[0] - points[near][0], new[1] - points[near][1]
+        moved[near] = new
+        moved[handle] = (points[handle][0] + dx, points[handle][1] + dy)
+    return tuple(moved)
+
+
+def _side(box: Box, size: Footprint, dy: float) -> float:
+    """How far the left side of a shape is from its middle, at height `dy`."""
+    half = size.shape_width / 2
+    if box.kind not in ("scalar", "broadcasted"):
+        return half
+    return half * math.sqrt(max(0.0, 1 - (2 * dy / size.shape_height) ** 2))
+
+
+def _outline(ellipse: bool, x: float, y: float, wide: float, tall: float, corner: float, kind: str) -> str:
+    if ellipse:
+        return f'<ellipse class="{kind}" cx="{_n(x)}" cy="{_n(y)}" rx="{_n(wide / 2)}" ry="{_n(tall / 2)}"/>'
+    place = f'x="{_n(x - wide / 2)}" y="{_n(y - tall / 2)}" width="{_n(wide)}" height="{_n(tall)}"'
+    rounded = f' rx="{_n(corner)}"' if corner else ""
+    return f'<rect class="{kind}" {place}{rounded}/>'
+
+
+def _inscription(box: Box, x: float, y: float, tall: float) -> Iterator[str]:
+    """The lines of a box, and a ReLU's bar of dead outputs under them."""
+    if box.kind == "ghost":
+        yield _text("small", x, y + SMALL * 0.35, box.lines[0])
+        return
+    lift = 5.0 if box.dead is not None else 0.0
+    y0 = y + LABEL * 0.35 - LINE * (len(box.lines) - 1) / 2 - lift
+    for i, line in enumerate(box.lines):
+        yield _text("label" if i == 0 else "small", x, y0 + (LINE + 1) * i, line)
+    if box.dead is not None:
+        wide, top = 24.0, y + tall / 2 - 10
+        place = f'x="{_n(x - wide / 2)}" y="{_n(top)}" height="4"'
+        yield f'<rect class="dead" {place} width="{_n(wide * box.dead)}"/>'
+        yield f'<rect class="track" {place} width="{_n(wide)}"/>'
+
+
+def _line(points: tuple[Point, ...], wide: float) -> str:
+    """A straight line from two points, a chain of Bézier curves from more."""
+    (x, y), *rest = points
+    bends = f"{'C' if len(rest) > 1 else 'L'}{' '.join(f'{_n(a)},{_n(b)}' for a, b in rest)}"
+    return f'<path class="line" stroke-width="{_n(wide)}" d="M{_n(x)},{_n(y)}{bends}"/>'
+
+
+def _tip(point: Point, way: Point, half: float) -> str:
+    """An arrow head that ends at `point`, as strong as its line."""
+    (x, y), (ux, uy), side = point, way, 2.6 + half
+    back = (x - ux * (ARROW + half), y - uy * (ARROW + half))
+    corners = (point, (back[0] - uy * side, back[1] + ux * side), (back[0] + uy * side, back[1] - ux * side))
+    return f'<polygon class="tip" points="{" ".join(f"{_n(a)},{_n(b)}" for a, b in corners)}"/>'
+
+
+def _text(kind: str, x: float, y: float, line: str, anchor: str = "middle") -> str:
+    return f'<text class="{kind}" x="{_n(x)}" y="{_n(y)}" text-anchor="{anchor}">{escape(line)}</text>'
+
+
+def _ink(state: str, step: int) -> str:
+    return f"{state} g{step}" if step >= 0 else state
+
+
+def _extent(layout: Layout, sizes: dict[str, Footprint]) -> tuple[float, float, float, float]:
+    """The smallest rectangle around everything that has a place."""
+    parts = list(layout.frames.values())
+    for key, size in sizes.items():
+        x, y = layout.places[key]
+        parts.append((x - size.width / 2, y - size.height / 2, x + size.width / 2, y + size.height / 2))
+    parts += [(x, y, x, y) for points in layout.curves.values() for x, y in points]
+    if not parts:
+        return (0.0, 0.0, 0.0, 0.0)
+    lefts, tops, rights, bottoms = zip(*parts, strict=True)
+    return min(lefts), min(tops), max(rights), max(bottoms)
+
+
+def _wrap(line: str, room: float) -> list[str]:
+    """The sentence in lines that fit."""
+    lines = [""]
+    for word in line.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and width(longer, NOTE) > room:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
+
+
+def _n(x: float) -> str:
+    """A coordinate with one decimal, without a trailing zero and without a negative one."""
+    return f"{round(x, 1) + 0.0:.1f}".removesuffix(".0")

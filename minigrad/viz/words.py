@@ -1,0 +1,92 @@
+"""The same in words: a title for every node and edge, and the description of a whole picture."""
+from __future__ import annotations
+
+from typing import Any
+
+from ..graph.node import Constant, GraphNode, Operator, Variable
+from .measure import Stats
+from .picture import Picture
+from .text import alarm, number, shape, shorten
+
+_STATES = {"zero": "exactly zero", "vanished": "vanished", "exploded": "exploded"}
+
+
+def node_label(node: GraphNode, known: str | None = None) -> str:
+    """What a node is called: the symbol of an operator, the name of a leaf, the number of a constant without one."""
+    if isinstance(node, Operator):
+        return shorten(node.rule.symbol)
+    name = node.name or known
+    if name:
+        return shorten(name)
+    if isinstance(node, Constant):
+        return number(float(node.item())) if not node.shape else "constant"
+    return "variable"
+
+
+def node_words(name: str, label: str, node: GraphNode, value: Stats, gradient: Stats | None) -> str:
+    """The title of a node: kind, rule, shape, what is known of its value and of its gradient."""
+    kind = {Constant: "constant", Variable: "variable"}.get(type(node), "operator")
+    parts = [f"{name}, {kind} {label}"]
+    if isinstance(node, Operator):
+        own = f" {shorten(node.name)}" if node.name else ""
+        parts[0] += f" ({node.rule.name}{_attributes(node)}){own}"
+    parts.append(f"shape {shape(value.shape)}, {value.dtype}")
+    parts.append(f"value {stats_words(value)}")
+    if gradient is not None:
+        parts.append(f"gradient {stats_words(gradient)}")
+    return "; ".join(parts)
+
+
+def stats_words(stats: Stats) -> str:
+    """`4`, or mean, spread, range, rms and zeros of an array, with what is wrong with it."""
+    if not stats.size:
+        return "empty"
+    if stats.state in ("nan", "inf"):
+        counted = f" ({stats.nans} NaN, {stats.infs} inf of {stats.size})" if stats.shape else ""
+        return f"{alarm(stats)}{counted}"
+    state = f" ({_STATES[stats.state]})" if stats.state == "zero" else ""
+    if not stats.shape:
+        return number(stats.mean) + state
+    return (
+        f"mean {number(stats.mean)}, standard deviation {number(stats.std)}, from {number(stats.low)} to "
+        f"{number(stats.high)}, rms {number(stats.rms)}, zeros {number(100 * stats.zeros)} %{state}"
+    )
+
+
+def flow_words(label: str, value: Stats | None, gradient: Stats | None, uses: int) -> str:
+    """The title of what leaves a node: its value and its gradient, a sum where it is used several times."""
+    parts = [f"{label}:"]
+    if value is not None:
+        parts.append(f"value {stats_words(value)}" + (";" if gradient is not None else ""))
+    if gradient is not None:
+        summed = f" (summed over its {uses} uses)" if uses > 1 else ""
+        state = _STATES.get(gradient.state) if gradient.state != "zero" else None
+        parts.append(f"gradient {stats_words(gradient)}{f' ({state})' if state else ''}{summed}")
+    return " ".join(parts)
+
+
+def _attributes(node: Operator) -> str:
+    """`, stride=1, padding=0`"""
+    return "".join(f", {key}={shorten(_brief(value), 20)}" for key, value in node.attributes.items())
+
+
+def _brief(value: Any) -> str:
+    """A repr without array contents, for which a title has no room (and which may be huge)."""
+    size = getattr(value, "shape", None)
+    return f"array {shape(size)}" if size is not None else repr(value)
+
+
+def describe(picture: Picture) -> str:
+    """The picture as plain text, line by line in the order in which values are computed."""
+    lines = [f"{picture.title}. {picture.note}"]
+    frames = {cluster.id: cluster for cluster in picture.clusters}
+    for box in picture.boxes:
+        where = f" [in {frames[box.cluster].label}]" if box.cluster else ""
+        lines.append(f"  {box.title}{where}")
+        lines += [f"    {edge.title}" for edge in picture.edges if edge.target == box.id]
+    if picture.rows:
+        widths = [max(len(row[i]) for row in picture.rows) for i in range(len(picture.rows[0]))]
+        for row in picture.rows:
+            cells = [cell.rjust(w) if i else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))]
+            lines.append(("  " + "  ".join(cells)).rstrip())
+    return "\n".join(lines)

@@ -1,0 +1,67 @@
+"""Operators of the user's own."""
+import numpy as np
+import pytest
+
+import minigrad as mg
+
+cube = mg.operator(lambda x: x**3, lambda g, y, x: g * 3 * x**2, name="cube", symbol="x³")
+scaled = mg.operator(lambda a, b: a * b, lambda g, y, a, b: (g * b, g * a), name="scaled")
+norm = mg.operator(lambda x: np.sqrt((x * x).sum()), lambda g, y, x: g * x / y, name="norm")
+
+
+def test_values_and_gradients_under_broadcasting():
+    rng = np.random.default_rng(0)
+    assert mg.gradcheck(cube, [rng.normal(size=(2, 3))])
+    assert mg.gradcheck(scaled, [rng.normal(size=(2, 1, 3)), rng.normal(size=(4, 1))])
+    assert mg.gradcheck(norm, [rng.normal(size=5)])
+    assert mg.gradcheck(lambda x: scaled(cube(x), 2.0) + x, [np.array(0.5)])
+
+
+def test_a_wrong_gradient_is_found():
+    wrong = mg.operator(lambda x: x**3, lambda g, y, x: g * 3.003 * x**2)
+    with pytest.raises(AssertionError, match=r"gradient .* central difference"):
+        mg.gradcheck(wrong, [np.array([1.0, 2.0])])
+
+
+def test_it_runs_again_and_is_drawn_with_its_symbol():
+    x = mg.Variable([1.0, 2.0])
+    graph = mg.Graph(cube(x).sum())
+    x.value = [3.0, 1.0]
+    assert graph.forward() == 28
+    graph.backward()
+    assert np.array_equal(x.grad, [27, 3])
+    assert x.grad.dtype == np.float32
+    assert "x³" in mg.draw(graph).describe()
+
+
+def test_arrays_of_the_user_stay_the_users():
+    kept = np.ones(2, np.float32)
+    same = mg.operator(lambda x: kept, lambda g, y, x: g)
+    x = mg.Variable([1.0, 2.0])
+    y = same(x)
+    kept[:] = 5
+    seed = np.ones(2, np.float32)
+    y.backward(seed)
+    assert np.array_equal(y.value, [1, 1])
+    assert not np.shares_memory(x.grad, seed)
+
+
+@pytest.mark.parametrize(
+    ("backward", "error", "words"),
+    [
+        (lambda g, y, a, b: g, mg.GraphError, "returned 1 gradients for 2 inputs"),
+        (lambda g, y, a, b: (g, np.ones(5)), mg.ShapeError, "shape (5,) for input 1; (2,) was expected"),
+        (lambda g, y, a, b: (g, np.ones(2) * 1j), mg.DTypeError, "complex128"),
+    ],
+)
+def test_what_does_not_fit_is_explained(backward, error, words):
+    crooked = mg.operator(lambda a, b: a + b, backward, name="crooked")
+    with pytest.raises(error) as caught:
+        crooked(mg.Variable([1.0, 2.0]), mg.Variable([1.0, 2.0])).backward([1, 1])
+    assert words in str(caught.value)
+    assert str(caught.value).startswith("crooked: ")
+
+
+def test_a_function_is_expected():
+    with pytest.raises(TypeError, match="backward is a int"):
+        mg.operator(np.sin, 3)

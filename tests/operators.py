@@ -1,0 +1,204 @@
+"""The one table of operators: each rule, what JAX calls the same thing, and the operands to try it on.
+
+A new operator needs one row here; `ops/test_table.py` generates its tests and fails while the row is missing.
+"""
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from oracle import Row, coin, each, few, ids, positive, real, unit
+
+import minigrad as mg
+
+# broadcasting: equal, stretched, added axes, an axis of 1 that is not stretched, single numbers, nothing at all
+PAIRS = [((3,), (3,)), ((), ()), ((1,), (3, 1)), ((3, 1), (1, 4)), ((), (2, 3)), ((2, 3), ()),
+         ((4, 2, 3), (3, 4, 1, 2, 3)), ((1, 3), (1, 3)), ((1, 0), (3, 1))]  # fmt: skip
+ONE = [((),), ((1,),), ((2, 3),), ((0, 3),)]
+ONE_ND = [((5,),), ((2, 3, 4),), ((1, 3, 1),)]
+
+AXES = [{}, {"axis": 0}, {"axis": -1, "keepdims": True}, {"axis": ()}]
+REDUCTIONS = [
+    *each([((),), ((5,),)], {}, {"axis": (), "keepdims": True}),
+    *each([((2, 3, 4),)], *AXES, {"axis": (0, -1)}, {"axis": [2, 1]}, {"keepdims": True}),
+    (((3, 0),), {"axis": 0}),
+]
+EMPTY_REDUCTIONS = [(((0, 3),), {}), (((0, 3),), {"axis": 0}), (((3, 0),), {"axis": 1, "keepdims": True})]
+
+
+# ---------------------------------------------------------------- what JAX has no single function for
+def jax_conv(x: Any, w: Any, b: Any = None, *, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1) -> Any:
+    n = x.ndim - 2
+    s, p, d = (v if isinstance(v, tuple) else (v,) * n for v in (stride, padding, dilation))
+    y = lax.conv_general_dilated(x, w, s, [(q, q) for q in p], rhs_dilation=d, feature_group_count=groups)
+    return y if b is None else y + b.reshape(-1, *(1,) * n)
+
+
+def jax_pool(x: Any, init: float, op: Any, kernel_size: Any, stride: Any = None, padding: Any = 0) -> tuple[Any, int]:
+    n = x.ndim - 2
+    k, p = (v if isinstance(v, tuple) else (v,) * n for v in (kernel_size, padding))
+    s = k if stride is None else stride if isinstance(stride, tuple) else (stride,) * n
+    y = lax.reduce_window(x, init, op, (1, 1, *k), (1, 1, *s), [(0, 0), (0, 0), *((q, q) for q in p)])
+    return y, int(np.prod(k))
+
+
+def jax_max_pool(x: Any, **options: Any) -> Any:
+    return jax_pool(x, -jnp.inf, lax.max, **options)[0]
+
+
+def jax_avg_pool(x: Any, **options: Any) -> Any:
+    total, count = jax_pool(x, 0.0, lax.add, **options)
+    return total / count
+
+
+def jax_rnn(x: Any, h: Any, w: Any, v: Any, b: Any, c: Any, nonlinearity: str = "tanh") -> Any:
+    f = jnp.tanh if nonlinearity == "tanh" else jax.nn.relu
+    hs = []
+    for x_t in x:
+        h = f(x_t @ w.T + b + h @ v.T + c)
+        hs.append(h)
+    return jnp.stack(hs) if hs else jnp.zeros((0, *h.shape))
+
+
+def jax_bce(p: Any, t: Any) -> Any:
+    return -(t * jnp.log(p) + (1 - t) * jnp.log(1 - p)).mean()
+
+
+def jax_cross_entropy(x: Any, i: Any) -> Any:
+    return -jax.nn.log_softmax(x)[jnp.arange(len(i)), i].mean()
+
+
+# ---------------------------------------------------------------- the table
+ELEMENTWISE = [
+    Row("add", mg.add, jnp.add, each(PAIRS)),
+    Row("subtract", mg.subtract, jnp.subtract, each(PAIRS)),
+    Row("multiply", mg.multiply, jnp.multiply, each(PAIRS)),
+    Row("divide", mg.divide, jnp.divide, each(PAIRS), (real, positive)),
+    Row("power", mg.power, jnp.power, each(PAIRS), (positive, real)),
+    Row("maximum", mg.maximum, jnp.maximum, each(PAIRS)),
+    Row("minimum", mg.minimum, jnp.minimum, each(PAIRS)),
+    Row("negative", mg.negative, jnp.negative, each(ONE)),
+    Row("exp", mg.exp, jnp.exp, each(ONE)),
+    Row("log", mg.log, jnp.log, each(ONE), (positive,)),
+    Row("sqrt", mg.sqrt, jnp.sqrt, each(ONE), (positive,)),
+    Row("sin", mg.sin, jnp.sin, each(ONE)),
+    Row("cos", mg.cos, jnp.cos, each(ONE)),
+    Row("tanh", mg.tanh, jnp.tanh, each(ONE)),
+    Row("abs", mg.abs, jnp.abs, each(ONE)),
+    Row("sigmoid", mg.sigmoid, jax.nn.sigmoid, each(ONE)),
+    Row("relu", mg.relu, jax.nn.relu, each(ONE)),
+    Row("leaky_relu", mg.leaky_relu, lambda x, slope=0.01: jax.nn.leaky_relu(x, slope), each(ONE, {}, {"slope": 0.3})),
+    Row("softplus", mg.softplus, jax.nn.softplus, each(ONE)),
+    Row("gelu", mg.gelu, lambda x: jax.nn.gelu(x, approximate=False), each(ONE)),
+    Row("clip", mg.clip, lambda x, low=None, high=None: jnp.clip(x, low, high),
+        each(ONE, {"low": -0.5, "high": 0.7}, {"low": 0.1}, {"high": 0.1}, {})),
+    Row("where", mg.where, jnp.where,
+        each([((2, 3), (2, 3), (2, 3)), ((3,), (2, 1), ()), ((2, 1), (1, 3), (3,)), ((), (), ()), ((0, 3), (3,), ())]),
+        (coin, real)),
+]  # fmt: skip
+STEPS = [
+    Row(name, getattr(mg, name), getattr(jnp, name), each(PAIRS), (few,))
+    for name in ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
+] + [Row("sign", mg.sign, jnp.sign, each(ONE), (few,))]
+REDUCE = [
+    Row("sum", mg.sum, jnp.sum, REDUCTIONS + EMPTY_REDUCTIONS),
+    Row("mean", mg.mean, jnp.mean, REDUCTIONS + EMPTY_REDUCTIONS),
+    Row("max", mg.max, jnp.max, REDUCTIONS),
+    Row("min", mg.min, jnp.min, REDUCTIONS),
+    Row("max", mg.max, jnp.max, REDUCTIONS, (few,)),  # ties share, as in JAX
+    Row("min", mg.min, jnp.min, REDUCTIONS, (few,)),
+    Row("logsumexp", mg.logsumexp, jax.nn.logsumexp, REDUCTIONS),
+    Row("softmax", mg.softmax, jax.nn.softmax, each(ONE_ND, {}, {"axis": 0}) + each([((0, 3),)], {})),
+    Row("log_softmax", mg.log_softmax, jax.nn.log_softmax, each(ONE_ND, {}, {"axis": 0}) + each([((0, 3),)], {})),
+]
+KEYS = [
+    1, -1, slice(1, None), slice(None, None, -1), slice(1, 1), slice(-2, -5), ..., None, (), (slice(None), -1),
+    (slice(None), slice(2, 0, -1)), (..., 0), (0, ..., None), (1, slice(None, None, 2), 0), np.array([0, 0, 1]),
+    np.array([], int), np.array([[0, 1], [1, 1]]), (slice(None), np.array([2, 0, 2])), (np.array([0, 1]), np.array([2, 2])),
+    (0, slice(None), np.array([3, 3])), np.array([True, False]), np.zeros((2, 3), bool), (np.array([1]), None, slice(1, 2)),
+]  # fmt: skip
+SHAPE = [
+    Row("reshape", mg.reshape, jnp.reshape, [
+        (((2, 3),), {"shape": (3, 2)}), (((2, 3),), {"shape": -1}), (((2, 6),), {"shape": (2, -1, 3)}),
+        (((1,),), {"shape": ()}), (((),), {"shape": (1, 1)}), (((0, 3),), {"shape": (3, 0, 2)})]),
+    Row("reshape", mg.flatten, lambda x, start_axis=0: x.reshape(*x.shape[:start_axis], -1),
+        [(((2, 3, 4),), {}), (((2, 3, 4),), {"start_axis": 1}), (((),), {})]),
+    Row("transpose", mg.transpose, jnp.transpose, [
+        (((2, 3),), {}), (((2, 3, 4),), {"axes": (1, 2, 0)}), (((2, 3, 4),), {"axes": (-1, 0, 1)}), (((),), {}),
+        (((0, 3),), {}), (((4,),), {})]),
+    Row("getitem", mg.getitem, lambda x, key: x[key], each([((2, 3, 4),)], *({"key": key} for key in KEYS))),
+    Row("getitem", mg.getitem, lambda x, key: x[key], each([((),)], {"key": ()}, {"key": None}, {"key": ...})),
+    Row("concatenate", lambda *xs, **o: mg.concatenate(xs, **o), lambda *xs, **o: jnp.concatenate(xs, **o), [
+        (((2, 3), (1, 3)), {}), (((2, 3), (2, 1), (2, 2)), {"axis": -1}), (((2, 0), (2, 3)), {"axis": 1}),
+        (((4,),), {})]),
+    Row("stack", lambda *xs, **o: mg.stack(xs, **o), lambda *xs, **o: jnp.stack(xs, **o),
+        each([((2, 3), (2, 3)), ((2, 0), (2, 0), (2, 0))], {}, {"axis": 1}, {"axis": -1}) + [(((), ()), {})]),
+    Row("pad", mg.pad, lambda x, pad_width, value=0: jnp.pad(x, pad_width, constant_values=value),
+        each([((2, 3),), ((0, 3),)], {"pad_width": 1}, {"pad_width": (1, 2)}, {"pad_width": ((0, 2), (3, 0)), "value": -1})),
+    Row("broadcast_to", mg.broadcast_to, jnp.broadcast_to, [
+        (((3,),), {"shape": (2, 3)}), (((2, 1, 3),), {"shape": (4, 2, 5, 3)}), (((),), {"shape": (2, 2)}),
+        (((1,),), {"shape": (0,)}), (((2, 3),), {"shape": (2, 3)})]),
+]  # fmt: skip
+LINALG = [
+    Row("matmul", mg.matmul, jnp.matmul, each([
+        ((2, 3), (3, 4)), ((3,), (3,)), ((3,), (3, 4)), ((2, 3), (3,)), ((8, 0), (0, 8)), ((0, 3), (3, 2)),
+        ((5, 2, 3), (3, 4)), ((2, 3), (5, 3, 4)), ((5, 1, 2, 3), (4, 3, 2)), ((5, 2, 3), (3,)), ((3,), (5, 3, 2)),
+        ((1, 1), (1, 1))])),
+    Row("linear", mg.linear, lambda x, w, b=0.0: x @ w.T + b, each([
+        ((2, 3), (4, 3), (4,)), ((2, 3), (4, 3)), ((3,), (4, 3), (4,)), ((5, 2, 3), (4, 3), (4,)), ((0, 3), (4, 3), (4,)),
+        ((2, 0), (4, 0), (4,)), ((1, 1), (1, 1), (1,))])),
+]  # fmt: skip
+CONV = [
+    Row("conv2d", mg.conv2d, jax_conv, [
+        (((2, 3, 5, 6), (4, 3, 3, 2), (4,)), {}),
+        (((2, 3, 5, 6), (4, 3, 3, 2)), {"stride": (2, 1), "padding": (1, 2)}),  # H and W differ in everything
+        (((1, 1, 7, 8), (2, 1, 3, 3), (2,)), {"stride": 2, "padding": 1}),  # the stride leaves a tail
+        (((2, 2, 7, 9), (2, 2, 3, 2), (2,)), {"dilation": (2, 3), "stride": (1, 2)}),
+        (((2, 4, 5, 4), (6, 2, 2, 3), (6,)), {"groups": 2, "padding": 1}),
+        (((2, 3, 4, 4), (6, 1, 3, 3), (6,)), {"groups": 3}),  # depthwise
+        (((2, 3, 4, 5), (2, 3, 4, 5), (2,)), {}),  # kernel == input
+        (((2, 3, 4, 5), (2, 3, 1, 1), (2,)), {}),
+        (((1, 1, 1, 1), (1, 1, 3, 3), (1,)), {"padding": 3}),  # the border sees padding only
+        (((0, 3, 5, 6), (4, 3, 3, 2), (4,)), {}),  # an empty batch: the weight's gradient is 0
+        (((1, 1, 8, 9), (1, 1, 6, 7), (1,)), {})]),  # more than 32 taps
+    Row("conv1d", mg.conv1d, jax_conv, [
+        (((2, 3, 7), (4, 3, 3), (4,)), {}), (((2, 4, 8), (2, 2, 3)), {"stride": 2, "padding": 1, "groups": 2}),
+        (((1, 2, 9), (3, 2, 3), (3,)), {"dilation": 3, "stride": 2}), (((2, 1, 4), (1, 1, 4), (1,)), {})]),
+]  # fmt: skip
+WINDOWS_2D = [
+    (((2, 3, 4, 6),), {"kernel_size": 2}), (((2, 1, 5, 7),), {"kernel_size": (3, 2), "stride": (1, 2)}),  # overlapping
+    (((1, 2, 5, 6),), {"kernel_size": 3, "stride": 2, "padding": 1}), (((1, 1, 4, 5),), {"kernel_size": (4, 5)}),
+    (((2, 1, 3, 3),), {"kernel_size": 1, "stride": 2}), (((0, 2, 4, 4),), {"kernel_size": 2}),
+]  # fmt: skip
+WINDOWS_1D = [
+    (((2, 3, 7),), {"kernel_size": 2}), (((1, 2, 8),), {"kernel_size": 3, "stride": 1, "padding": 1}),
+    (((1, 1, 5),), {"kernel_size": 5}),
+]  # fmt: skip
+POOL = [
+    Row("max_pool2d", mg.max_pool2d, jax_max_pool, WINDOWS_2D),
+    Row("max_pool2d", mg.max_pool2d, jax_max_pool, WINDOWS_2D, (few,)),  # at ties the first wins, as in JAX
+    Row("avg_pool2d", mg.avg_pool2d, jax_avg_pool, WINDOWS_2D),
+    Row("max_pool1d", mg.max_pool1d, jax_max_pool, WINDOWS_1D),
+    Row("avg_pool1d", mg.avg_pool1d, jax_avg_pool, WINDOWS_1D),
+]
+RNN = [((4, 3, 2), (3, 5), (5, 2), (5, 5), (5,), (5,)), ((1, 1, 1), (1, 1), (1, 1), (1, 1), (1,), (1,)),
+       ((0, 3, 2), (3, 5), (5, 2), (5, 5), (5,), (5,)), ((2, 0, 2), (0, 3), (3, 2), (3, 3), (3,), (3,))]  # fmt: skip
+LAYERS = [
+    Row("embedding", mg.embedding, lambda i, w: w[i],
+        each([((5,), (4, 3)), ((2, 3), (4, 2)), ((), (4, 2)), ((0,), (4, 3)), ((3, 0), (4, 1))]), (ids(4), real)),
+    Row("rnn", mg.rnn, jax_rnn, each(RNN, {}, {"nonlinearity": "relu"})),
+]  # fmt: skip
+LOSS = [
+    Row("mse_loss", mg.mse_loss, lambda x, t: ((x - t) ** 2).mean(), each([((4,), (4,)), ((2, 3), (2, 3)), ((), ())])),
+    Row("binary_cross_entropy", mg.binary_cross_entropy, jax_bce, each([((4,), (4,)), ((2, 1), (2, 1))]), (unit,)),
+    Row("binary_cross_entropy_with_logits", mg.binary_cross_entropy_with_logits,
+        lambda x, t: jax_bce(jax.nn.sigmoid(x), t), each([((4,), (4,)), ((2, 1), (2, 1))]), (real, unit)),
+    Row("cross_entropy", mg.cross_entropy, jax_cross_entropy, each([((4, 3), (4,)), ((1, 1), (1,))]), (real, ids(1))),
+    Row("cross_entropy", mg.cross_entropy, jax_cross_entropy, each([((6, 3), (6,))]), (real, ids(3))),
+]  # fmt: skip
+
+SMOOTH = [*ELEMENTWISE, *REDUCE, *SHAPE, *LINALG, *CONV, *POOL, *LAYERS, *LOSS]
+TABLE = [*SMOOTH, *STEPS]

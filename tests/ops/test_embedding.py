@@ -1,0 +1,39 @@
+"""Embedding: which ids are ids."""
+import numpy as np
+import pytest
+
+import minigrad as mg
+from oracle import gradients
+
+TABLE = np.arange(12.0).reshape(4, 3)
+
+
+def test_repeated_ids_collect():
+    (grad,) = gradients(lambda w: mg.embedding([[1, 1], [3, 1]], w), TABLE)
+    np.testing.assert_array_equal(grad, np.repeat([[0], [3], [0], [1]], 3, 1))
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64, np.uint8])
+def test_any_integer_dtype(dtype):
+    ids = np.array([2, 0], dtype)
+    np.testing.assert_array_equal(mg.embedding(ids, TABLE).value, TABLE[ids])
+    np.testing.assert_array_equal(mg.embedding(mg.Constant(ids, dtype=dtype), TABLE).value, TABLE[ids])
+
+
+@pytest.mark.parametrize("ids", [[], np.zeros((0, 2), int), 3, [[1, 2], [3, 0]]])
+def test_any_shape_of_ids(ids):
+    assert mg.embedding(ids, TABLE).shape == (*np.shape(ids), 3)
+
+
+@pytest.mark.parametrize("wrong", [4, -1])
+def test_ids_out_of_range(wrong):
+    """NumPy would count -1 from the end; a graph that runs again looks at its new ids, too."""
+    with pytest.raises(IndexError, match=rf"embedding: shapes \(2,\) and \(4, 3\); id {wrong} is out of range"):
+        mg.embedding([0, wrong], TABLE)
+    ids = mg.Constant([0, 1], dtype=np.int64)
+    graph = mg.Graph(mg.embedding(ids, TABLE))
+    ids.value = [0, wrong]
+    with pytest.raises(IndexError, match=f"id {wrong}"):
+        graph.forward()
+    ids.value = [0, 3]
+    np.testing.assert_array_equal(graph.forward(), TABLE[[0, 3]])

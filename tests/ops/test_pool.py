@@ -1,0 +1,56 @@
+"""Pooling: ties, padding, NaN and overlapping windows."""
+import numpy as np
+import pytest
+
+import minigrad as mg
+from oracle import gradients
+
+NAN, INF = np.nan, np.inf
+
+
+def picture(*rows):
+    return np.array(rows, float)[None, None]
+
+
+def test_the_first_of_equals_wins():
+    (grad,) = gradients(lambda x: mg.max_pool2d(x, 2), np.ones((1, 1, 4, 4)))
+    np.testing.assert_array_equal(grad[0, 0], [[1, 0, 1, 0], [0, 0, 0, 0]] * 2)
+
+
+def test_overlapping_windows_add_up():
+    (grad,) = gradients(lambda x: mg.max_pool2d(x, 2, stride=1), picture([0, 0, 0], [0, 9, 0], [0, 0, 0]))
+    np.testing.assert_array_equal(grad[0, 0], [[0, 0, 0], [0, 4, 0], [0, 0, 0]])
+
+
+def test_padding_never_wins_a_maximum_but_counts_in_a_mean():
+    x = picture([-1, -2], [-3, -4])
+    np.testing.assert_array_equal(mg.max_pool2d(x, 2, padding=1).value[0, 0], [[-1, -2], [-3, -4]])
+    np.testing.assert_array_equal(mg.avg_pool2d(x, 2, padding=1).value[0, 0], [[-0.25, -0.5], [-0.75, -1]])
+
+
+@pytest.mark.parametrize(
+    ("window", "largest", "winner"),
+    [([1, NAN, 3, 2], NAN, 1), ([NAN, NAN, 3, NAN], NAN, 3), ([-INF] * 4, -INF, 0), ([1, INF, INF, 2], INF, 1)],
+)
+def test_nan_and_infinity(window, largest, winner):
+    """NaN wins, the last of several, as in PyTorch; a window of -inf has a winner all the same."""
+    x = mg.Variable(np.reshape(window, (1, 1, 2, 2)))
+    y = mg.max_pool2d(x, 2)
+    y.backward(np.ones((1, 1, 1, 1)))
+    np.testing.assert_array_equal(y.value.item(), largest)
+    np.testing.assert_array_equal(x.grad.ravel(), np.eye(4)[winner])
+    assert y.work["winners"].item() == winner
+
+
+def test_tail_that_the_stride_leaves_over_gets_no_gradient():
+    for pool in (mg.max_pool2d, mg.avg_pool2d):
+        (grad,) = gradients(lambda x, pool=pool: pool(x, 2), np.ones((1, 1, 3, 5)))
+        assert not grad[..., 2:, :].any() and not grad[..., 4:].any() and grad.sum() == 2
+
+
+def test_cotangent_in_any_layout():
+    x, g = np.random.default_rng(0).normal(size=(2, 3, 4, 6)), np.random.default_rng(1).normal(size=(2, 3, 3, 2))
+    for pool in (mg.max_pool2d, mg.avg_pool2d):
+        turned = gradients(lambda x, pool=pool: pool(x, 2), x, seed=g.transpose(0, 1, 3, 2))
+        plain = gradients(lambda x, pool=pool: pool(x, 2), x, seed=g.transpose(0, 1, 3, 2).copy())
+        np.testing.assert_array_equal(turned[0], plain[0])

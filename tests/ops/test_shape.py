@@ -1,0 +1,101 @@
+"""Operators that move numbers: indices of every kind, the same node twice, nothing at all, and who owns the memory."""
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, basic_indices, integer_array_indices
+
+import minigrad as mg
+from oracle import gradients
+
+keys = array_shapes(max_dims=3, max_side=4).flatmap(
+    lambda shape: st.tuples(
+        st.just(shape), basic_indices(shape, allow_newaxis=True) | integer_array_indices(shape, dtype=np.int64)
+    )
+)
+
+
+@settings(derandomize=True, max_examples=150, deadline=None)
+@given(keys)
+def test_any_index(shape_and_key):
+    """x[key] is NumPy's; each entry's gradient is the sum of the cotangents of the places it was copied to."""
+    shape, key = shape_and_key
+    x = np.arange(np.prod(shape), dtype=float).reshape(shape)
+    y = np.asarray(x[key])
+    g = np.arange(1.0, y.size + 1).reshape(y.shape)
+    node = mg.Variable(x, dtype=np.float64)
+    picked = node[key]
+    picked.backward(g)
+    np.testing.assert_array_equal(picked.value, y)
+    np.testing.assert_array_equal(node.grad.ravel(), np.bincount(y.astype(int).ravel(), g.ravel(), minlength=x.size))
+
+
+@pytest.mark.parametrize("key", [[0, 0, 1], (0, 0, 1), np.int64(1), True, mg.Constant([0, 1], dtype=np.int64), []], ids=str)
+def test_index_kinds(key):
+    """Lists, tuples, NumPy integers, booleans, integer nodes, nothing."""
+    x = np.arange(8.0).reshape(2, 2, 2)
+    same = key.value if isinstance(key, mg.GraphNode) else np.array(key, int) if isinstance(key, list) else key
+    np.testing.assert_array_equal(mg.Constant(x)[key].value, x[same])
+
+
+def test_repeated_index_accumulates():
+    (grad,) = gradients(lambda x: x[[0, 0, 1]], np.ones(3))
+    np.testing.assert_array_equal(grad, [2, 1, 0])
+
+
+def test_index_by_a_comparison():
+    (grad,) = gradients(lambda x: x[x > 1], [1.0, 2.0, 3.0])
+    np.testing.assert_array_equal(grad, [0, 1, 1])
+
+
+def test_slices_add_into_one_gradient():
+    """A thousand slices of one array need the gradient once, not a thousand arrays of its size."""
+    x = mg.Variable(np.ones((1000, 50)))
+    total = sum((x[t] * t for t in range(1000)), start=mg.Constant(0.0)).sum()
+    tracemalloc.start()
+    total.backward()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(x.grad, np.repeat(np.arange(1000.0)[:, None], 50, 1))
+    assert peak < 20 * x.value.nbytes
+
+
+def test_index_belongs_to_the_graph():
+    x, key = mg.Variable([1.0, 2.0, 3.0]), np.array([0, 1])
+    y = x[key]
+    key[:] = 2
+    y.backward([1, 1])
+    np.testing.assert_array_equal(x.grad, [1, 1, 0])
+    np.testing.assert_array_equal(mg.Graph(y).forward(), [1, 2])
+
+
+def test_the_same_node_twice():
+    for fn in (lambda x: mg.concatenate([x, 2 * x, x]), lambda x: mg.stack([x, x, 2 * x], axis=1)):
+        (grad,) = gradients(fn, [1.0, 2.0])
+        np.testing.assert_array_equal(grad, [4, 4])
+
+
+def test_flatten_and_reshape_methods():
+    x = mg.Variable(np.arange(24.0).reshape(2, 3, 4))
+    assert x.flatten().shape == (24,)
+    assert mg.flatten(x, start_axis=1).shape == (2, 12)
+    assert x.reshape(6, 4).shape == x.reshape((6, 4)).shape == x.reshape(-1, 4).shape == (6, 4)
+    assert x.T.shape == x.transpose().shape == (4, 3, 2)
+    assert x.transpose(1, 0, 2).shape == x.transpose((1, 0, 2)).shape == x.transpose([1, 0, -1]).shape == (3, 2, 4)
+
+
+def test_integers_can_be_moved_too():
+    tokens = mg.Constant([[1, 2], [3, 4]], dtype=np.int64)
+    for y in (tokens.T, tokens.reshape(-1), tokens[0], mg.concatenate([tokens, tokens]), mg.pad(tokens, 1)):
+        assert y.dtype == np.int64 and not y.requires_grad
+
+
+def test_reshape_without_recording_owns_its_memory():
+    """Else feeding the result would write into the variable."""
+    w = mg.Variable([1.0, 2.0])
+    with mg.no_grad():
+        copy = w.reshape(2, 1)
+    copy.value = [[5.0], [6.0]]
+    assert w.value.tolist() == [1, 2]

@@ -1,0 +1,30 @@
+"""The public names that users rely on."""
+import pytest
+
+import minigrad as mg
+
+NAMES = {
+    mg: """GraphNode Constant Variable Operator ScalarOperator BroadcastedOperator topological_sort forward backward Graph
+        no_grad default_dtype gradcheck exp log sqrt sin cos tanh sigmoid relu leaky_relu softplus gelu abs maximum minimum
+        where clip sum mean max min logsumexp softmax log_softmax reshape transpose concatenate stack pad flatten
+        broadcast_to matmul conv1d conv2d max_pool1d max_pool2d avg_pool1d avg_pool2d embedding mse_loss cross_entropy
+        binary_cross_entropy binary_cross_entropy_with_logits Trainer save load draw ShapeError DTypeError GraphError""",
+    mg.nn: """Module Sequential Linear Conv1d Conv2d MaxPool1d MaxPool2d AvgPool1d AvgPool2d Flatten Embedding RNN ReLU Tanh
+        Sigmoid init""",
+    mg.optim: "SGD Adam AdamW RMSprop",
+    mg.train: "Trainer cross_validate grid_search History",
+    mg.data: "circle mnist imdb read_idx",
+    mg.viz: "draw",
+}
+
+
+@pytest.mark.parametrize("module", NAMES, ids=lambda module: module.__name__)
+def test_every_name_is_there_and_documented(module):
+    for name in NAMES[module].split():
+        assert (getattr(module, name).__doc__ or "").strip(), name
+
+
+def test_errors_are_the_built_in_ones_too():
+    assert issubclass(mg.ShapeError, ValueError)
+    assert issubclass(mg.DTypeError, TypeError)
+    assert issubclass(mg.GraphError, RuntimeError)

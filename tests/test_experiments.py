@@ -1,0 +1,75 @@
+"""The experiments on a small scale: shapes fit, gradients are right on real data, seeds decide, the table is honest."""
+import json
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import data, demo
+from minigrad.errors import DataError
+from minigrad.experiments import EXPERIMENTS, gradient_error, prepare, train_once
+
+
+@pytest.fixture(autouse=True)
+def _only_what_ships(monkeypatch, tmp_path):
+    """Nothing is downloaded: the shipped sample of MNIST, and invented token ids instead of reviews."""
+    rng = np.random.default_rng(0)
+
+    def reviews(vocabulary=12_849, length=130):
+        x, y = rng.integers(0, vocabulary, (40, length)).astype(np.int32), (np.arange(40) % 2).astype(np.float32)
+        return data.Dataset(x[:32], y[:32], x[32:], y[32:], source="invented ids")
+
+    ships = {data.mnist: data.mnist_sample, data.imdb: reviews}
+    for name, experiment in list(EXPERIMENTS.items()):
+        load = ships.get(experiment.load, experiment.load)
+        if isinstance(load, partial):
+            load = partial(reviews, **load.keywords)
+        monkeypatch.setitem(EXPERIMENTS, name, replace(experiment, load=load))
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_gradients_on_a_real_batch_and_a_short_training(name):
+    experiment = EXPERIMENTS[name]
+    arrays = prepare(experiment)
+    few = arrays.with_arrays(*(array[:64] for array in arrays))
+    run = train_once(experiment, few, epochs=1, batch_size=16, progress=False)
+    again = train_once(experiment, few, epochs=1, batch_size=16, progress=False, mode="eager")
+    assert run.history.batch_loss == again.history.batch_loss
+    assert gradient_error(run.trainer.model, experiment.loss, few.x_train[:8], few.y_train[:8]) < 1e-4
+
+
+def test_a_gradient_wrong_by_a_thousandth_is_noticed(monkeypatch):
+    experiment = EXPERIMENTS["mlp"]
+    arrays, model = prepare(experiment), experiment.make()
+    x, y = arrays.x_train[:16], arrays.y_train[:16]
+    assert gradient_error(model, mg.mse_loss, x, y) < 1e-6
+    rule = mg.tanh
+    monkeypatch.setattr(rule, "derivatives", (lambda g, y, x: 1.001 * g * (1 - y * y),))
+    assert gradient_error(model, mg.mse_loss, x, y) > 1e-4
+
+
+def test_the_demo_writes_pictures_and_leaves_out_what_has_no_data(tmp_path, monkeypatch):
+    def nowhere():
+        raise DataError("no network; the next step is to fetch it")
+
+    monkeypatch.setitem(EXPERIMENTS, "textcnn", replace(EXPERIMENTS["textcnn"], load=nowhere))
+    said = []
+    rows = demo.demo(tmp_path, seeds=1, only=["cnn-five", "textcnn"], say=said.append)
+    assert [row.quantity for row in rows if row.measured == "–"] == ["left out: no data"]
+    assert any("the next step" in line for line in said)
+    assert {p.name for p in tmp_path.iterdir()} == {"sin-x2.svg", "cnn-five-graph.svg", "cnn-five-curves.svg"}
+
+
+def test_the_same_run_leaves_the_same_bytes(tmp_path):
+    for folder in ("one", "two"):
+        demo.demo(tmp_path / folder, seeds=1, only=["cnn-five"], say=lambda line: None)
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+def test_the_committed_results_belong_to_the_committed_experiments():
+    rows = json.loads((Path(__file__).parents[1] / "figures" / "results.json").read_text())
+    assert {experiment.title for experiment in EXPERIMENTS.values()} <= {row["experiment"] for row in rows}

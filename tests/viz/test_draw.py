@@ -1,0 +1,175 @@
+"""`draw` and `Drawing` as a user meets them; files; curves of training runs."""
+from __future__ import annotations
+
+import subprocess
+import sys
+import types
+
+import pytest
+from viz.examples import mlp, sine
+
+import minigrad as mg
+from minigrad.viz import draw, save_figure, style, training_curves
+
+
+def test_a_drawing_shows_itself():
+    drawing = draw(sine())
+    assert repr(drawing) == "<Drawing of 4 nodes, 3 edges>"
+    assert drawing._repr_mimebundle_() == {"text/plain": repr(drawing), "image/svg+xml": drawing.svg}
+    assert drawing._repr_svg_() == drawing.svg
+    assert drawing.source.startswith("digraph")
+
+
+def test_a_graph_is_drawn_as_its_head():
+    head = mlp()
+    assert draw(mg.Graph(head)).svg == draw(head).svg
+
+
+def test_a_single_node():
+    assert repr(draw(mg.Variable([1.0], name="w"))) == "<Drawing of 1 node, 0 edges>"
+    assert draw(mg.Constant(3.0)).svg
+
+
+def test_a_drawing_keeps_what_was_drawn():
+    x = mg.Variable(2.0, name="x")
+    drawing = draw(x * 3.0)
+    x.value = 777.5
+    assert "value 2" in drawing.describe() and "777.5" not in drawing.svg
+
+
+def test_in_words():
+    assert draw(sine(), title="Sine").describe().splitlines() == [
+        "Sine. 4 nodes, 3 edges.",
+        "  n0, variable x; shape (), float32; value 2; gradient -2.61",
+        "  n1, constant 2; shape (), float32; value 2",
+        "  n2, operator ^ (power); shape (), float32; value 4; gradient -0.654",
+        "    n0 (x) to n2 (^), input 1: value 2; gradient -2.61",
+        "    n1 (2) to n2 (^), input 2: value 2",
+        "  n3, operator sin (sin); shape (), float32; value -0.757; gradient 1",
+        "    n2 (^) to n3 (sin), input 1: value 4; gradient -0.654",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"values": 1}, TypeError, "values=1 is a int; bool or None was expected"),
+        ({"grads": "yes"}, TypeError, "grads='yes' is a str"),
+        ({"depth": 1.0}, TypeError, "depth=1.0 is a float"),
+        ({"depth": -1}, ValueError, "depth=-1"),
+        ({"depth": True}, ValueError, "depth=True"),
+        ({"theme": "pink"}, ValueError, "theme='pink'; 'light', 'dark', 'print' or None was expected"),
+        ({"title": 3}, TypeError, "title=3 is a int"),
+    ],
+)
+def test_wrong_options(options, error, message):
+    with pytest.raises(error, match=message):
+        draw(sine(), **options)
+
+
+@pytest.mark.parametrize("thing", [3, "x", None, [1.0], lambda x: x])
+def test_wrong_things(thing):
+    with pytest.raises(TypeError, match=rf"draw: cannot draw a {type(thing).__name__}; a node or a Graph was expected"):
+        draw(thing)
+
+
+@pytest.mark.parametrize(("suffix", "start"), [("svg", b"<svg"), ("png", b"\x89PNG"), ("PDF", b"%PDF")])
+@pytest.mark.parametrize("theme", [None, "dark"])
+def test_saving(suffix, start, theme, tmp_path):
+    drawing = draw(mlp(), theme=theme)
+    path = tmp_path / f"drawing.{suffix}"
+    drawing.save(path)
+    first = path.read_bytes()
+    assert first.startswith(start) and len(first) > 2000
+    drawing.save(str(path))
+    assert path.read_bytes() == first
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_png_has_the_colours_of_its_theme(tmp_path):
+    from matplotlib.image import imread
+
+    for theme, colour in (("light", (255, 255, 255)), ("dark", (0x11, 0x15, 0x1C))):
+        draw(sine(), theme=theme).save(tmp_path / "x.png")
+        pixel = imread(tmp_path / "x.png")[40, 8, :3] * 255
+        assert tuple(round(float(c)) for c in pixel) == colour
+
+
+@pytest.mark.parametrize("name", ["x.gif", "x", "svg"])
+def test_an_unknown_format_is_refused_before_anything_is_written(name, tmp_path):
+    with pytest.raises(ValueError, match=r"ends in \.svg, \.png, \.pdf"):
+        draw(sine()).save(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "x.svg"
+    path.write_text("old")
+
+    def fail(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("os.replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        draw(sine()).save(path)
+    assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["x.svg"]
+
+
+def test_importing_is_light():
+    script = """
+import sys, time, minigrad
+known = set(sys.modules)
+for name in [m for m in sys.modules if m.startswith("minigrad.viz")]:
+    del sys.modules[name]
+start = time.perf_counter()
+import minigrad.viz
+print(time.perf_counter() - start)
+print(*(m for m in ("matplotlib", "pygraphviz", "graphviz", "resvg_py", "svglib", "reportlab") if m in sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True)
+    seconds, heavy = done.stdout.split("\n")[:2]
+    assert heavy == ""
+    assert float(seconds) < 0.2  # 10 ms on an idle machine
+
+
+def history(**lists):
+    return types.SimpleNamespace(**lists)
+
+
+def test_training_curves(tmp_path):
+    runs = {
+        "mlp": history(batch_loss=[4.0, 3.0, 2.0, 1.0], epoch_loss=[3.5, 1.5], accuracy=[0.5, 0.9]),
+        "cnn": history(batch_loss=[], epoch_loss=[2.5, 0.5], accuracy=[None, 0.95]),
+    }
+    figure = training_curves(runs, "Two runs")
+    loss, accuracy = figure.axes
+    assert [list(line.get_ydata()) for line in loss.lines] == [[3.5, 1.5], [4.0, 3.0, 2.0, 1.0], [2.5, 0.5]]
+    assert list(loss.lines[1].get_xdata()) == [0.5, 1.0, 1.5, 2.0]
+    assert [text.get_text() for text in accuracy.get_legend().get_texts()] == ["mlp", "cnn"]
+    for suffix in ("svg", "png", "pdf"):
+        written = []
+        for _ in range(2):
+            save_figure(training_curves(runs, "Two runs"), tmp_path / f"x.{suffix}")
+            written.append((tmp_path / f"x.{suffix}").read_bytes())
+        assert written[0] == written[1]
+
+
+def test_a_run_without_accuracy_has_one_plot():
+    assert len(training_curves({"": history(batch_loss=[1.0], epoch_loss=[1.0], accuracy=[])}).axes) == 1
+
+
+def test_wrong_histories(tmp_path):
+    with pytest.raises(TypeError, match="a list; a dict"):
+        training_curves([1.0])
+    with pytest.raises(ValueError, match="no histories"):
+        training_curves({})
+    figure = training_curves({"a": history(epoch_loss=[1.0])})
+    with pytest.raises(ValueError, match=r"ends in \.svg, \.png, \.pdf"):
+        save_figure(figure, tmp_path / "x.bmp")
+
+
+def test_the_style_is_known_to_matplotlib():
+    import matplotlib
+
+    with matplotlib.rc_context(style()):
+        assert matplotlib.rcParams["svg.hashsalt"] == "minigrad"

@@ -1,0 +1,181 @@
+"""What becomes a box, what is written on it, what is collapsed and who gets a ghost."""
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from viz.examples import EXAMPLES, Layer, broken, dense, diamonds, mlp, neuron, shared, sine
+
+import minigrad as mg
+from minigrad.graph.settings import inside
+from minigrad.viz import draw
+from minigrad.viz.text import gradient_line, number, value_lines
+from minigrad.viz.measure import measure
+
+
+def boxes(picture):
+    return {box.id: box for box in picture.boxes}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_node_edge_value_and_gradient_is_there(name):
+    head = EXAMPLES[name]()
+    order = mg.topological_sort(head)
+    picture = draw(head).picture
+    found = boxes(picture)
+    for i, node in enumerate(order):
+        (flow,) = found[f"n{i}"].flows
+        assert flow.above == value_lines(measure(node.value))
+        assert flow.below == ("" if node.grad is None else gradient_line(measure(node.grad)))
+    index = {id(node): i for i, node in enumerate(order)}
+    expected = sorted((index[id(x)], index[id(node)]) for node in order for x in node.inputs)
+    assert sorted((origin(e.source), origin(e.target)) for e in picture.edges) == expected
+    assert (picture.nodes, picture.links) == (len(order), len(expected))
+
+
+def origin(box):
+    """The number of the node that a box or a ghost stands for."""
+    return int(box.rpartition("n")[2])
+
+
+def test_sine_of_a_square():
+    picture = draw(sine()).picture
+    assert [(box.id, box.kind, box.lines) for box in picture.boxes] == [
+        ("n0", "variable", ("x", "2")), ("n1", "constant", ("2",)), ("n2", "scalar", ("^", "4")),
+        ("n3", "scalar", ("sin", "-0.757")),
+    ]  # fmt: skip
+    assert [(e.id, e.source, e.target) for e in picture.edges] == [("e0", "n0", "n2"), ("e1", "n1", "n2"), ("e2", "n2", "n3")]
+    assert picture.boxes[0].flows[0].below == number(4 * np.cos(4))
+    assert [box.head for box in picture.boxes] == [False, False, False, True]
+
+
+def test_kinds_of_operators_and_the_bar_of_a_dead_relu():
+    found = boxes(draw(neuron()).picture)
+    kinds = {box.lines[0]: box.kind for box in found.values()}
+    assert (kinds["@"], kinds["W"], kinds["x"]) == ("broadcasted", "variable", "constant")
+    assert [box.dead for box in found.values() if box.lines[0] == "relu"] == [1.0]
+    assert all(box.dead is None for box in found.values() if box.lines[0] != "relu")
+    assert "1 ReLU put out nothing but zeros" in draw(neuron()).picture.note
+
+
+def test_a_variable_used_again_has_ghosts_and_its_summed_gradient():
+    picture = draw(shared()).picture
+    ghosts = [box for box in picture.boxes if box.kind == "ghost"]
+    assert [box.lines for box in ghosts] == [("↗ x",), ("↗ x",)]
+    assert [e.source for e in picture.edges].count("n0") == 2  # x * x
+    assert "summed over its 4 uses" in boxes(picture)["n0"].flows[0].title
+
+
+def test_the_first_bad_node_is_marked_and_named():
+    picture = draw(broken()).picture
+    assert [box.lines[0] for box in picture.boxes if box.bad] == ["log"]
+    assert "First bad node: n4 (log), value ▲ -inf." in picture.note
+
+
+def test_a_bad_gradient_is_found_where_it_arises():
+    x = mg.Variable([0.0, 4.0], name="x")
+    y = mg.sum(mg.sqrt(x) * 2.0)
+    with np.errstate(divide="ignore"):
+        y.backward()
+    picture = draw(y).picture
+    assert [box.lines[0] for box in picture.boxes if box.bad] == ["x"]
+    assert "n0 (x), gradient ▲ inf" in picture.note
+
+
+def test_values_and_gradients_on_request():
+    head = sine()
+    assert all(not flow.above for box in draw(head, values=False).picture.boxes for flow in box.flows)
+    assert all(not flow.below for box in draw(head, grads=False).picture.boxes for flow in box.flows)
+    y = mg.sin(mg.Variable(1.0, name="x"))
+    assert [flow.below for box in draw(y).picture.boxes for flow in box.flows] == ["", ""]
+    assert [flow.below for box in draw(y, grads=True).picture.boxes for flow in box.flows] == ["no gradient"] * 2
+
+
+def test_modules_are_frames_and_collapse():
+    head = mlp()
+    opened = draw(head).picture
+    assert [cluster.label for cluster in opened.clusters] == [
+        "Net · 33 parameters", "first · Dense · 24 parameters", "second · Dense · 9 parameters",
+    ]  # fmt: skip
+    assert [cluster.parent for cluster in opened.clusters] == [None, "c0", "c0"]
+    frames = {cluster.id: cluster.label for cluster in opened.clusters}
+    places = {box.lines[0]: frames.get(box.cluster, "") for box in opened.boxes}
+    assert places["weight"].startswith("second") and places["tanh"].startswith("Net")
+    assert places["x"] == places["MSE"] == ""
+
+    halves = draw(head, depth=1).picture
+    assert [box.lines[0] for box in halves.boxes] == ["x", "first · Dense", "tanh", "second · Dense", "y", "MSE"]
+    whole = draw(head, depth=0).picture
+    assert [box.lines[0] for box in whole.boxes] == ["x", "Net", "y", "MSE"]
+    assert not whole.clusters
+    parameters = [v.grad for v in mg.topological_sort(head) if isinstance(v, mg.Variable)]
+    rms = np.sqrt(sum((g.astype(float) ** 2).sum() for g in parameters) / 33)
+    assert boxes(whole)["m0"].lines == ("Net", "33 parameters", f"∇ rms {number(rms)}")
+
+
+def test_two_calls_of_one_module_are_two_boxes():
+    layer = dense(2, 2, 0)
+    y = mg.sum(layer(mg.tanh(layer(mg.Constant(np.ones((3, 2)), name="x")))))
+    picture = draw(y, depth=0).picture
+    assert [box.lines[0] for box in picture.boxes] == ["x", "Dense", "tanh", "↗ weight", "↗ bias", "Dense", "Σ"]
+
+
+def test_a_module_that_says_nothing_of_itself():
+    class Odd:
+        pass
+
+    with inside(Odd()):
+        y = mg.sin(mg.Variable(1.0, name="x"))
+    assert draw(y, depth=0).picture.boxes[-1].lines == ("Odd",)
+
+
+def test_middle_sized_graphs_collapse_by_themselves():
+    x = mg.Constant(np.ones((1, 2)), name="x")
+    net = Layer(**{f"d{i}": dense(2, 2, i) for i in range(20)})
+    y = x
+    with inside(net):
+        for layer in vars(net).values():
+            y = mg.tanh(layer(y))
+    assert len(mg.topological_sort(y)) > 60
+    assert len(draw(y).picture.boxes) == 41
+    assert len(draw(y, depth=9).picture.boxes) == 101
+
+
+def test_diamonds_take_no_longer_than_their_nodes():
+    start = time.perf_counter()
+    picture = draw(diamonds(60)).picture
+    assert (picture.nodes, len(picture.boxes)) == (181, 181)
+    assert time.perf_counter() - start < 2
+
+
+def test_a_huge_graph_gets_a_table():
+    head = diamonds(6667)
+    start = time.perf_counter()
+    drawing = draw(head)
+    assert "20,002 nodes" in drawing.picture.note
+    assert drawing.svg and drawing.describe()
+    assert time.perf_counter() - start < 5
+    assert [row[:2] for row in drawing.picture.rows[1:]] == [
+        ("add", "6,667"), ("cos", "6,667"), ("sin", "6,667"), ("variables", "1"),
+    ]  # fmt: skip
+
+
+def test_the_table_counts_alarms_and_parameters():
+    w = mg.Variable(np.full(3, 1e-30), name="w")
+    y = mg.sum(w)
+    for _ in range(450):
+        y = mg.tanh(y)
+    (y * 1e-9).backward()
+    rows = {row[0]: row for row in draw(y).picture.rows}
+    assert rows["variables"][2] == rows["sum"][2] == "3"
+    assert rows["tanh"][-1] == "▽ 450"
+
+
+def test_drawing_changes_nothing():
+    head = mlp()
+    before = [(n.value.copy(), None if n.grad is None else n.grad.copy()) for n in mg.topological_sort(head)]
+    draw(head).svg  # noqa: B018
+    for node, (value, grad) in zip(mg.topological_sort(head), before, strict=True):
+        np.testing.assert_array_equal(node.value, value)
+        assert (node.grad is None and grad is None) or np.array_equal(node.grad, grad)

@@ -16,7 +16,7 @@ from ..optim import Optimizer
 from ..run.replay import Graph
 from .history import History
 
-EVALUATION_BATCH = 1000
+EVALUATION_BATCH = 250
 MODES = ("eager", "replay")
 
 
@@ -132,7 +132,7 @@ class Trainer:
         """The graph for this batch, computed up to its head."""
         if self.mode == "eager":
             return Program(self, x, y)
-        key = (x.shape, None if y is None else y.shape, self.model.training)
+        key = (x.shape, None if y is None else y.shape, self.model.training, self.optimizer.params[0].dtype)
         program = self._programs.get(key)
         if program is None:
             program = self._programs[key] = Program(self, x, y)

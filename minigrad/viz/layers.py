@@ -68,16 +68,31 @@ def _places(picture: Picture, columns: dict[str, int]) -> dict[str, Point]:
 
 
 def _frames(picture: Picture, places: dict[str, Point]) -> dict[str, Rectangle]:
-    """Around the boxes of each cluster and the frames inside it, innermost first."""
-    frames: dict[str, Rectangle] = {}
-    for cluster in reversed(picture.clusters):  # outer ones come first in a picture
-        parts = [frames[inner.id] for inner in picture.clusters if inner.parent == cluster.id and inner.id in frames]
-        for box in picture.boxes:
-            if box.cluster == cluster.id:
-                (x, y), size = places[box.id], footprint(box)
-                parts.append((x - size.width / 2, y - size.height / 2, x + size.width / 2, y + size.height / 2))
-        if parts:
-            lows = [min(part[i] for part in parts) for i in (0, 1)]
-            highs = [max(part[i] for part in parts) for i in (2, 3)]
-            frames[cluster.id] = (lows[0] - MARGIN, lows[1] - MARGIN - HEADING, highs[0] + MARGIN, highs[1] + MARGIN)
+    """Around the boxes of each cluster and of those inside it; a frame that would catch a stranger is left out."""
+    sizes = {box.id: footprint(box) for box in picture.boxes}
+    corners = {
+        key: (x - sizes[key].width / 2, y - sizes[key].height / 2, x + sizes[key].width / 2, y + sizes[key].height / 2)
+        for key, (x, y) in places.items()
+    }
+    members: dict[str, set[str]] = {cluster.id: set() for cluster in picture.clusters}
+    depth: dict[str, int] = {}
+    parents = {cluster.id: cluster.parent for cluster in picture.clusters}
+    for box in picture.boxes:
+        around, level = box.cluster, 0
+        while around is not None:
+            members[around].add(box.id)
+            depth[around] = max(depth.get(around, 0), level)
+            around, level = parents[around], level + 1
+    frames = {}
+    for key, inside in members.items():
+        lefts, tops, rights, bottoms = zip(*(corners[box] for box in inside), strict=True)
+        room = MARGIN * (1 + depth[key])
+        heading = HEADING * (1 + depth[key])
+        frame = (min(lefts) - room, min(tops) - room - heading, max(rights) + room, max(bottoms) + room)
+        if not any(_meet(frame, corners[box]) for box in corners.keys() - inside):
+            frames[key] = frame
     return frames
+
+
+def _meet(a: Rectangle, b: Rectangle) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

@@ -65,7 +65,8 @@ def training_curves(histories: Mapping[str, Any], title: str | None = None) -> F
             ax.set_title(label)
             ax.set_xlabel("epoch")
             ax.xaxis.get_major_locator().set_params(integer=True)
-        axes[-1].legend()
+        if axes[-1].get_legend_handles_labels()[0]:  # a single run may go without a name
+            axes[-1].legend()
         if title:
             figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
     return figure

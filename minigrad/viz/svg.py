@@ -54,6 +54,8 @@ class _Canvas:
         """Every element of the drawing as a line of SVG."""
         yield f'<text class="heading" x="{_n(MARGIN)}" y="{_n(MARGIN + TITLE - 3)}">{escape(self.heading)}</text>'
         for cluster in self.picture.clusters:
+            if cluster.id not in self.frames:  # see `layers.py`
+                continue
             a, b, c, d = self.frames[cluster.id]
             place = f'x="{_n(a)}" y="{_n(b)}" width="{_n(c - a)}" height="{_n(d - b)}" rx="12"'
             text = f'<text x="{_n(a + 12)}" y="{_n(b + 16)}">{escape(cluster.label)}</text>'

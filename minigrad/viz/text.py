@@ -20,6 +20,7 @@ _WIDTHS = {
 }  # fmt: skip
 _WIDTH = {character: width for width, characters in _WIDTHS.items() for character in characters}
 _UNKNOWN = 80
+_FORBIDDEN = "\ufffe\uffff"
 _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"}
 
 #: what stands before a number that is an alarm: shape says it, colour only repeats it
@@ -96,4 +97,4 @@ def shorten(line: str, most: int = 24) -> str:
 
 def escape(line: str) -> str:
     """Text as XML takes it, in element content and in attributes; the characters that XML forbids are left out."""
-    return "".join(_ESCAPES.get(c, c) for c in line if " " <= c < "\ud800" or (c > "\udfff" and c not in "\ufffe\uffff"))
+    return "".join(_ESCAPES.get(c, c) for c in line if " " <= c < "\ud800" or (c > "\udfff" and c not in _FORBIDDEN))

@@ -56,7 +56,7 @@ def test_statistics_hold_at_the_ends_of_the_range():
 
 
 def test_six_inks_from_weak_to_strong():
-    steps = [measure(np.array([x, x])).step for x in (1e-7, 1e-5, 1e-4, 1e-2, 0.1, 5, 50, 1e9)]
+    steps = [measure(np.array([x, x])).step for x in (1e-7, 1e-5, 1e-4, 1e-3, 0.1, 1, 50, 1e9)]
     assert steps == sorted(steps)
     assert set(steps) == set(range(6))
 
@@ -64,7 +64,7 @@ def test_six_inks_from_weak_to_strong():
 def test_widths():
     assert text.width("ii", 10) < text.width("WW", 10)
     assert text.width("W", 20) == 2 * text.width("W", 10)
-    assert text.width("é", 10) == text.width("e\u0301", 10) + text.width("é", 10) - text.width("e", 10)
+    assert text.width("e\u0301", 10) == text.width("e", 10)
     assert text.width("漢", 10) == 10
 
 

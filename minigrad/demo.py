@@ -95,9 +95,8 @@ def run_mlp(repeats: int, n_jobs: int, out: Path, say: Say) -> list[Row]:
                 return mlp(activation, clipped)
 
             search = grid_search(
-                make, arrays.x_train, arrays.y_train, {"lr": LEARNING_RATES}, n_jobs=n_jobs, progress=True,
-                **{**recipe, "epochs": 10},
-            )  # fmt: skip
+                make, arrays.x_train, arrays.y_train, {"lr": LEARNING_RATES}, n_jobs=n_jobs, progress=True, **recipe
+            )
             lr = search.best[0]["lr"]
             scores = cross_validate(make, x, y, repeats=repeats, n_jobs=n_jobs, progress=True, lr=lr, **recipe)
             train = f"{np.mean(scores.train_accuracy):.3f} ± {np.std(scores.train_accuracy):.3f}"

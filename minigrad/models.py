@@ -55,24 +55,27 @@ class TextCNN(Module):
     """Token ids (N, length) to one logit or probability (N, 1).
 
     Each word becomes a vector, a convolution looks at three words at a time, and pooling keeps the strongest answer of
-    each filter in every window of `pool` positions (Kim 2014).
+    each filter in every window of `pool` positions (Kim 2014). `mean` adds the mean of all word vectors to what the last
+    layer sees: what the review says as a whole, beside its strongest words.
     """
 
     def __init__(
         self, vocabulary: int = 12_849, width: int = 50, filters: int = 8, pool: int = 8, length: int = 130,
-        probability: bool = True,
+        probability: bool = True, mean: bool = False,
     ) -> None:  # fmt: skip
         self.embedding = Embedding(vocabulary, width)
         self.conv = Conv1d(width, filters, 3)
         self.pool = MaxPool1d(pool)
         self.flatten = Flatten()
-        self.dense = Linear(filters * ((length - 2) // pool), 1)
-        self.probability = probability
+        self.dense = Linear(filters * ((length - 2) // pool) + (width if mean else 0), 1)
+        self.probability, self.mean = probability, mean
 
     def forward(self, ids: Any) -> GraphNode:  # type: ignore[override]
         words = ops.transpose(self.embedding(ids), (0, 2, 1))  # (N, width, length): words lie along the last axis
-        features = self.pool(ops.relu(self.conv(words)))
-        logit: GraphNode = self.dense(self.flatten(features))
+        features = self.flatten(self.pool(ops.relu(self.conv(words))))
+        if self.mean:
+            features = ops.concatenate([features, ops.mean(words, axis=2)], axis=1)
+        logit: GraphNode = self.dense(features)
         return ops.sigmoid(logit) if self.probability else logit
 
 

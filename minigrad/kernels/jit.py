@@ -8,6 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+# OpenMP's threads spin for milliseconds while they wait for each other. Beside other busy programs, where one of them
+# does not get a core at once, that made training ten times slower; with a short spin they sleep instead. The setting is
+# read when Numba loads OpenMP, so it comes before that; a user's own setting stays.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
 import numba
 import numpy as np
 import platformdirs
@@ -40,19 +45,23 @@ def _cache_folder() -> str:
 _FOLDER = _cache_folder()
 
 
-def jit(function: Callable[..., Any] | None = None, *, parallel: bool = False) -> Any:
+def jit(
+    function: Callable[..., Any] | None = None, *, parallel: bool = False, reassociate: bool = True
+) -> Any:
     """Compile with Numba at the first call, cached on disk; where no cache can be written, without one.
 
     `parallel=True` is for thin wrappers that share work out with `prange`: it makes compiling slow.
+    `reassociate=False` adds in the order that is written, for formulas that rely on it: a - (b - c) with b close to c.
     """
     if function is None:
-        return lambda f: jit(f, parallel=parallel)
+        return lambda f: jit(f, parallel=parallel, reassociate=reassociate)
+    options = _OPTIONS if reassociate else {**_OPTIONS, "fastmath": _OPTIONS["fastmath"] - {"reassoc"}}
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = _FOLDER
     try:
-        return numba.njit(function, cache=True, parallel=parallel, **_OPTIONS)
+        return numba.njit(function, cache=True, parallel=parallel, **options)
     except RuntimeError:  # Numba found no folder to write to
-        return numba.njit(function, parallel=parallel, **_OPTIONS)
+        return numba.njit(function, parallel=parallel, **options)
     finally:
         numba.config.CACHE_DIR = before
 

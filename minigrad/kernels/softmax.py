@@ -17,7 +17,7 @@ def cross_entropy_reference(logits: Any, ids: Any) -> tuple[Any, Any]:
     return losses, exponentials / total
 
 
-@jit
+@jit(reassociate=False)
 def _rows(logits: Any, ids: Any, losses: Any, p: Any, lo: int, hi: int) -> None:
     zero = logits.dtype.type(0)
     for i in range(lo, hi):

@@ -26,8 +26,10 @@ def keep_integers(ids: Any) -> Any:
     return Constant(array, dtype=array.dtype) if array.dtype.kind in "iu" else ids
 
 
-def check_ids(rule: Rule, inputs: tuple[GraphNode, ...], what: str, ids: GraphNode) -> None:
-    """Raise `DTypeError` unless `ids`, one of the inputs, holds integers."""
+def check_dtypes(rule: Rule, inputs: tuple[GraphNode, ...], what: str, ids: GraphNode, floats: GraphNode) -> None:
+    """Raise `DTypeError` unless `ids` holds integers and `floats` floats, both among the inputs."""
+    if floats.dtype.kind != "f":
+        raise rule.complain(inputs, f"{floats.dtype} values, floats were expected (dtype=…)", DTypeError)
     if ids.dtype.kind not in "iu":
         raise rule.complain(
             inputs, f"{what} are {ids.dtype}, integers were expected (Constant(…, dtype=np.int64))", DTypeError
@@ -47,8 +49,7 @@ class Embedding(Rule):
     def plan(self, ids: GraphNode, weight: GraphNode) -> None:  # type: ignore[override]
         if weight.ndim != 2:
             raise self.complain((ids, weight), "ids of any shape and a weight (rows, width) were expected")
-        self.need_floats(weight)
-        check_ids(self, (ids, weight), "ids", ids)
+        check_dtypes(self, (ids, weight), "ids", ids, weight)
 
     def shape(self, node: Operator) -> tuple[int, ...]:
         ids, weight = node.inputs

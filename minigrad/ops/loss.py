@@ -9,7 +9,7 @@ from .. import kernels
 from ..graph.node import Array, GraphNode, Operator
 from ..graph.rule import Rule, by_name
 from .elementwise import _logistic
-from .embedding import check_ids, check_range, keep_integers
+from .embedding import check_dtypes, check_range, keep_integers
 
 Grads = list[Array | None]
 
@@ -91,8 +91,7 @@ class CrossEntropy(Rule):
     def plan(self, x: GraphNode, ids: GraphNode) -> None:  # type: ignore[override]
         if x.ndim != 2 or ids.shape != x.shape[:1] or x.shape[1] < 1:
             raise self.complain((x, ids), "logits (N, classes) and class ids (N,) were expected")
-        self.need_floats(x)
-        check_ids(self, (x, ids), "class ids", ids)
+        check_dtypes(self, (x, ids), "class ids", ids, x)
 
     def shape(self, node: Operator) -> tuple[int, ...]:
         return ()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 #: line colours that people with any colour vision tell apart; the dashes tell the lines apart without colour
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#8a6d00", "#CC79A7", "#56B4E9")
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
+_MOST_POINTS = 500  # of the line of batch losses; more are averaged in groups
 _FORMATS = ("svg", "png", "pdf")
 
 
@@ -77,6 +78,8 @@ def _loss(ax: Any, name: str, history: Any) -> None:
     ends = np.arange(1, epochs.size + 1)
     (line,) = ax.plot(ends, epochs, marker="o", markersize=3.5, label=name)
     if batches.size:
+        group = -(-batches.size // _MOST_POINTS)  # a line of many thousand points only makes the file large
+        batches = np.add.reduceat(batches, starts := np.arange(0, batches.size, group)) / np.diff([*starts, batches.size])
         place = np.arange(1, batches.size + 1) / batches.size * max(1, epochs.size)
         ax.plot(place, batches, color=line.get_color(), linewidth=0.7, alpha=0.4, linestyle="-", zorder=1)
     shown = np.concatenate([batches, epochs])

@@ -1,4 +1,7 @@
-"""Copying and pickling graphs of any depth: along the topological order, where Python itself would recurse."""
+"""Copying and pickling graphs of any depth: along the topological order, where Python itself would recurse.
+
+A copy has the values, gradients and names; hooks, and the modules that nodes were made in, stay with the original.
+"""
 from __future__ import annotations
 
 import copy
@@ -6,9 +9,9 @@ from typing import Any
 
 from .node import GraphNode, Operator
 from .order import topological_sort
-from .rule import by_name
+from .rule import Rule
 
-Row = tuple[str, tuple[int, ...], dict[str, Any], str | None]
+Row = tuple[Rule, tuple[int, ...], dict[str, Any], str | None]
 
 
 def copy_graph(head: Operator, memo: dict[int, Any]) -> Operator:
@@ -32,7 +35,7 @@ def flatten_graph(head: Operator) -> list[GraphNode | Row]:
     order = topological_sort(head)
     position = {id(node): i for i, node in enumerate(order)}
     return [
-        (node.rule.name, tuple(position[id(x)] for x in node.inputs), node.attributes, node.name)
+        (node.rule, tuple(position[id(x)] for x in node.inputs), node.attributes, node.name)
         if isinstance(node, Operator)
         else node
         for node in order
@@ -47,7 +50,7 @@ def rebuild_graph(rows: list[GraphNode | Row]) -> GraphNode:
             nodes.append(row)
         else:
             rule, inputs, attributes, name = row
-            node = by_name(rule).apply(tuple(nodes[i] for i in inputs), attributes)
+            node = rule.apply(tuple(nodes[i] for i in inputs), attributes)
             node.name = name
             nodes.append(node)
     return nodes[-1]

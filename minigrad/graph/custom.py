@@ -19,6 +19,9 @@ class Custom(Rule):
         self.function, self.pullback = forward, backward
         self.__doc__ = forward.__doc__
 
+    def __reduce__(self) -> Any:
+        return Custom, (self.function, self.pullback, self.name, self.symbol)
+
     def plan(self, *inputs: GraphNode, **attributes: Any) -> None:
         if attributes:
             raise TypeError(f"{self.name}: it takes arrays only, not {', '.join(attributes)}=")

@@ -112,6 +112,10 @@ class GraphNode(NDArrayOperatorsMixin):
         name = f" {self.name!r}" if self.name else ""
         return f"<{type(self).__name__}{name} {_shape(self.shape)} {self.dtype}>"
 
+    def __getstate__(self) -> Any:
+        _, slots = super().__getstate__()
+        return None, {**slots, "_spare": None, "hooks": None, "scope": ()}
+
     # ---------------------------------------------------------------- gradients
     def backward(self, grad: Any = None) -> None:
         """Pull gradients back from this node to every `Variable` that it was computed from.

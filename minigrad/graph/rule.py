@@ -97,6 +97,9 @@ class Rule:
         return node.size
 
     # ------------------------------------------------------------ how the graph uses a rule
+    def __reduce__(self) -> Any:
+        return by_name, (self.name,)  # there is one of each, also in a graph that comes from a pickle
+
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "name" in vars(cls):

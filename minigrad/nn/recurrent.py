@@ -52,7 +52,7 @@ class RNN(Module):
             raise ShapeError(f"RNN: shapes {x.shape} and {start.shape}; h0 of shape {shape} was expected")
         last = []
         for k in range(self.num_layers):
-            h = Constant(np.zeros(shape[1:]), dtype=dtype) if start is None else start[k]
+            h = Constant(np.zeros(shape[1:]), name="h0", dtype=dtype) if start is None else start[k]
             layer = self._unrolled if self.unroll else ops.rnn
             x = layer(x, h, *self._layer(k), nonlinearity=self.nonlinearity)
             last.append(x[-1] if x.shape[0] else h)

@@ -42,7 +42,7 @@ class Reshape(Rule):
 
 
 class Transpose(Rule):
-    name, symbol = "transpose", "ᵀ"
+    name, symbol = "transpose", "transpose"
 
     def plan(self, x: GraphNode, axes: Any = None) -> tuple[int, ...]:  # type: ignore[override]
         order = tuple(reversed(range(x.ndim))) if axes is None else normalise_axes(self, x, tuple(axes))

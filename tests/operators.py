@@ -30,7 +30,9 @@ EMPTY_REDUCTIONS = [(((0, 3),), {}), (((0, 3),), {"axis": 0}), (((3, 0),), {"axi
 
 
 # ---------------------------------------------------------------- what JAX has no single function for
-def jax_conv(x: Any, w: Any, b: Any = None, *, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1) -> Any:
+def jax_conv(
+    x: Any, w: Any, b: Any = None, *, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+) -> Any:
     n = x.ndim - 2
     s, p, d = (v if isinstance(v, tuple) else (v,) * n for v in (stride, padding, dilation))
     y = lax.conv_general_dilated(x, w, s, [(q, q) for q in p], rhs_dilation=d, feature_group_count=groups)
@@ -117,8 +119,9 @@ REDUCE = [
 KEYS = [
     1, -1, slice(1, None), slice(None, None, -1), slice(1, 1), slice(-2, -5), ..., None, (), (slice(None), -1),
     (slice(None), slice(2, 0, -1)), (..., 0), (0, ..., None), (1, slice(None, None, 2), 0), np.array([0, 0, 1]),
-    np.array([], int), np.array([[0, 1], [1, 1]]), (slice(None), np.array([2, 0, 2])), (np.array([0, 1]), np.array([2, 2])),
-    (0, slice(None), np.array([3, 3])), np.array([True, False]), np.zeros((2, 3), bool), (np.array([1]), None, slice(1, 2)),
+    np.array([], int), np.array([[0, 1], [1, 1]]), (slice(None), np.array([2, 0, 2])),
+    (np.array([0, 1]), np.array([2, 2])), (0, slice(None), np.array([3, 3])), np.array([True, False]),
+    np.zeros((2, 3), bool), (np.array([1]), None, slice(1, 2)),
 ]  # fmt: skip
 SHAPE = [
     Row("reshape", mg.reshape, jnp.reshape, [
@@ -135,9 +138,10 @@ SHAPE = [
         (((2, 3), (1, 3)), {}), (((2, 3), (2, 1), (2, 2)), {"axis": -1}), (((2, 0), (2, 3)), {"axis": 1}),
         (((4,),), {})]),
     Row("stack", lambda *xs, **o: mg.stack(xs, **o), lambda *xs, **o: jnp.stack(xs, **o),
-        each([((2, 3), (2, 3)), ((2, 0), (2, 0), (2, 0))], {}, {"axis": 1}, {"axis": -1}) + [(((), ()), {})]),
+        [*each([((2, 3), (2, 3)), ((2, 0), (2, 0), (2, 0))], {}, {"axis": 1}, {"axis": -1}), (((), ()), {})]),
     Row("pad", mg.pad, lambda x, pad_width, value=0: jnp.pad(x, pad_width, constant_values=value),
-        each([((2, 3),), ((0, 3),)], {"pad_width": 1}, {"pad_width": (1, 2)}, {"pad_width": ((0, 2), (3, 0)), "value": -1})),
+        each([((2, 3),), ((0, 3),)],
+             {"pad_width": 1}, {"pad_width": (1, 2)}, {"pad_width": ((0, 2), (3, 0)), "value": -1})),
     Row("broadcast_to", mg.broadcast_to, jnp.broadcast_to, [
         (((3,),), {"shape": (2, 3)}), (((2, 1, 3),), {"shape": (4, 2, 5, 3)}), (((),), {"shape": (2, 2)}),
         (((1,),), {"shape": (0,)}), (((2, 3),), {"shape": (2, 3)})]),
@@ -148,8 +152,8 @@ LINALG = [
         ((5, 2, 3), (3, 4)), ((2, 3), (5, 3, 4)), ((5, 1, 2, 3), (4, 3, 2)), ((5, 2, 3), (3,)), ((3,), (5, 3, 2)),
         ((1, 1), (1, 1))])),
     Row("linear", mg.linear, lambda x, w, b=0.0: x @ w.T + b, each([
-        ((2, 3), (4, 3), (4,)), ((2, 3), (4, 3)), ((3,), (4, 3), (4,)), ((5, 2, 3), (4, 3), (4,)), ((0, 3), (4, 3), (4,)),
-        ((2, 0), (4, 0), (4,)), ((1, 1), (1, 1), (1,))])),
+        ((2, 3), (4, 3), (4,)), ((2, 3), (4, 3)), ((3,), (4, 3), (4,)), ((5, 2, 3), (4, 3), (4,)),
+        ((0, 3), (4, 3), (4,)), ((2, 0), (4, 0), (4,)), ((1, 1), (1, 1), (1,))])),
 ]  # fmt: skip
 CONV = [
     Row("conv2d", mg.conv2d, jax_conv, [

@@ -97,7 +97,7 @@ class Case:
         return np.asarray(value), [np.asarray(x) for x in grads], g
 
     def run(self, dtype: Any, arrays: list[np.ndarray] | None = None) -> tuple[mg.GraphNode, list[mg.Variable]]:
-        """The operator on variables of that dtype (operands of integers stay arrays), pulled back from `reference`'s g."""
+        """The operator on variables of that dtype (integer operands stay arrays), pulled back from its g."""
         arrays = self.operands if arrays is None else arrays
         nodes = [mg.Variable(x, dtype=dtype) if x.dtype.kind == "f" else x for x in arrays]
         y = self.ours(*nodes)

@@ -113,8 +113,8 @@ class GraphNode(NDArrayOperatorsMixin):
         return f"<{type(self).__name__}{name} {_shape(self.shape)} {self.dtype}>"
 
     def __getstate__(self) -> Any:
-        _, slots = super().__getstate__()
-        return None, {**slots, "_spare": None, "hooks": None, "scope": ()}
+        state: Any = super().__getstate__()
+        return None, {**state[1], "_spare": None, "hooks": None, "scope": ()}
 
     # ---------------------------------------------------------------- gradients
     def backward(self, grad: Any = None) -> None:

@@ -1,9 +1,9 @@
 """Convolution: what its table of cases cannot say."""
 import numpy as np
 import pytest
+from oracle import gradients
 
 import minigrad as mg
-from oracle import gradients
 
 
 def test_tail_that_the_stride_leaves_over_gets_no_gradient():

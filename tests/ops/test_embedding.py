@@ -1,9 +1,9 @@
 """Embedding: which ids are ids."""
 import numpy as np
 import pytest
+from oracle import gradients
 
 import minigrad as mg
-from oracle import gradients
 
 TABLE = np.arange(12.0).reshape(4, 3)
 

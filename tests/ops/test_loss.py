@@ -1,9 +1,9 @@
 """Losses: certainty that is wrong, logits far out, targets of the wrong kind."""
 import numpy as np
 import pytest
+from oracle import gradients
 
 import minigrad as mg
-from oracle import gradients
 
 
 def test_cross_entropy_of_far_logits():

@@ -7,17 +7,19 @@ import minigrad as mg
 A, B = np.arange(1.0, 7).reshape(2, 3), np.arange(1.0, 4)
 
 FUNCTIONS = [
-    (np.add, A, B), (np.subtract, A, B), (np.multiply, A, B), (np.divide, A, B), (np.true_divide, A, B), (np.power, A, B),
-    (np.maximum, A, B), (np.minimum, A, B), (np.negative, A), (np.positive, A), (np.exp, A), (np.log, A), (np.sqrt, A),
-    (np.sin, A), (np.cos, A), (np.tanh, A), (np.abs, A), (np.absolute, A), (np.fabs, A), (np.matmul, A, B), (np.dot, A, B),
-    (np.dot, B, np.float64(2)), (np.less, A, B), (np.equal, A, B), (np.sign, A), (np.sum, A), (np.mean, A), (np.max, A),
-    (np.min, A), (np.amax, A), (np.transpose, A),
+    (np.add, A, B), (np.subtract, A, B), (np.multiply, A, B), (np.divide, A, B), (np.true_divide, A, B),
+    (np.power, A, B), (np.maximum, A, B), (np.minimum, A, B), (np.negative, A), (np.positive, A), (np.exp, A),
+    (np.log, A), (np.sqrt, A), (np.sin, A), (np.cos, A), (np.tanh, A), (np.abs, A), (np.absolute, A), (np.fabs, A),
+    (np.matmul, A, B), (np.dot, A, B), (np.dot, B, np.float64(2)), (np.less, A, B), (np.equal, A, B), (np.sign, A),
+    (np.sum, A), (np.mean, A), (np.max, A), (np.min, A), (np.amax, A), (np.amin, A), (np.transpose, A),
 ]  # fmt: skip
 CALLS = [
     lambda x: np.sum(x, axis=0), lambda x: np.sum(x, axis=(0, 1), keepdims=True), lambda x: np.mean(x, 1),
-    lambda x: np.max(x, axis=-1), lambda x: np.min(x, axis=0), lambda x: np.reshape(x, (3, 2)), lambda x: np.transpose(x, (1, 0)),
-    lambda x: np.concatenate([x, x], axis=1), lambda x: np.concatenate([np.ones((1, 3)), x]), lambda x: np.stack([x, A]),
-    lambda x: np.where(A > 2, x, 0), lambda x: np.clip(x, 2, 4), lambda x: np.pad(x, 1), lambda x: np.pad(x, ((0, 1), (2, 0))),
+    lambda x: np.max(x, axis=-1), lambda x: np.min(x, axis=0),
+    lambda x: np.reshape(x, (3, 2)), lambda x: np.transpose(x, (1, 0)), lambda x: np.stack([x, A]),
+    lambda x: np.concatenate([x, x], axis=1), lambda x: np.concatenate([np.ones((1, 3)), x]),
+    lambda x: np.where(A > 2, x, 0), lambda x: np.clip(x, 2, 4), lambda x: np.pad(x, ((0, 1), (2, 0))),
+    lambda x: np.pad(x, 1),
     lambda x: np.pad(x, 1, mode="constant", constant_values=5), lambda x: np.broadcast_to(x, (2, 2, 3)),
 ]  # fmt: skip
 

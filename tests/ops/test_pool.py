@@ -1,9 +1,9 @@
 """Pooling: ties, padding, NaN and overlapping windows."""
 import numpy as np
 import pytest
+from oracle import gradients
 
 import minigrad as mg
-from oracle import gradients
 
 NAN, INF = np.nan, np.inf
 

@@ -1,9 +1,9 @@
 """Reductions and the softmax family: ties, nothing to reduce, NaN, and numbers near the end of the range."""
 import numpy as np
 import pytest
+from oracle import gradients
 
 import minigrad as mg
-from oracle import gradients
 
 INF, NAN = np.inf, np.nan
 

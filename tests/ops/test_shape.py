@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, basic_indices, integer_array_indices
+from oracle import gradients
 
 import minigrad as mg
-from oracle import gradients
 
 keys = array_shapes(max_dims=3, max_side=4).flatmap(
     lambda shape: st.tuples(
@@ -32,7 +32,10 @@ def test_any_index(shape_and_key):
     np.testing.assert_array_equal(node.grad.ravel(), np.bincount(y.astype(int).ravel(), g.ravel(), minlength=x.size))
 
 
-@pytest.mark.parametrize("key", [[0, 0, 1], (0, 0, 1), np.int64(1), True, mg.Constant([0, 1], dtype=np.int64), []], ids=str)
+KINDS = [[0, 0, 1], (0, 0, 1), np.int64(1), True, mg.Constant([0, 1], dtype=np.int64), []]
+
+
+@pytest.mark.parametrize("key", KINDS, ids=str)
 def test_index_kinds(key):
     """Lists, tuples, NumPy integers, booleans, integer nodes, nothing."""
     x = np.arange(8.0).reshape(2, 2, 2)

@@ -1,11 +1,11 @@
 """Every operator, generated from the one table: value and gradient against JAX and against central differences."""
 import numpy as np
 import pytest
+from operators import SMOOTH, TABLE
+from oracle import assert_close, cases, few
 
 import minigrad as mg
 from minigrad.graph.rule import all_rules
-from operators import SMOOTH, TABLE
-from oracle import assert_close, cases, few
 
 FLOATS = [np.float32, np.float64]
 CASES = cases(TABLE)

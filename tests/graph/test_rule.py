@@ -1,0 +1,88 @@
+"""Rules: one place per operator, found by name, usable by everybody who reads the graph."""
+import numpy as np
+import pytest
+from operators import TABLE
+from oracle import cases
+
+import minigrad as mg
+from minigrad.graph.rule import Elementwise, Rule, all_rules, by_name, elementwise
+
+
+@pytest.fixture
+def registry(monkeypatch):
+    """Rules that a test makes are forgotten after it."""
+    import minigrad.graph.rule as module
+
+    monkeypatch.setattr(module, "_by_name", dict(module._by_name))
+    monkeypatch.setattr(module, "_by_numpy", dict(module._by_numpy))
+
+
+@pytest.mark.parametrize("name", sorted(all_rules()))
+def test_every_rule_says_what_it_is(name):
+    rule = by_name(name)
+    assert rule.name == name and rule.symbol and isinstance(rule, Rule)
+    assert not isinstance(rule, Elementwise) or rule.__doc__  # the operator itself
+
+
+@pytest.mark.parametrize("case", [next(iter(cases([row]))) for row in TABLE], ids=lambda case: case.row.name)
+def test_every_rule_counts_its_work(case):
+    node, _ = case.run(np.float32)
+    flops = node.rule.flops(node)
+    assert isinstance(flops, int) and flops >= 0
+
+
+def test_a_new_operator_is_one_definition(registry):
+    """Eager, by NumPy's name, replayed, copied and checked: from its two formulas alone."""
+
+    @elementwise("cbrt", np.cbrt, backward=(lambda g, y, x: g / (3 * y * y),))
+    def cube_root(x):
+        """Cube root."""
+        return np.cbrt(x)
+
+    x = mg.Variable([8.0, 27.0])
+    y = np.cbrt(x)
+    np.testing.assert_allclose(y.value, [2, 3])
+    y.backward([1, 1])
+    np.testing.assert_allclose(x.grad, [1 / 12, 1 / 27], rtol=1e-6)
+    assert y.rule is cube_root is by_name("cube_root") and cube_root.__doc__ == "Cube root."
+    assert mg.gradcheck(cube_root, [np.array([8.0, 1.5])])
+
+
+def test_a_heavy_operator_writes_into_given_arrays(registry):
+    class Double(Rule):
+        name, symbol = "double", "2×"
+
+        def shape(self, node):
+            return node.inputs[0].shape
+
+        def forward(self, node, out, x):
+            np.multiply(x, 2, out=out)
+
+        def backward(self, node, grads, g, y, x):
+            np.multiply(g, 2, out=grads[0])
+
+    x = mg.Variable([1.0, 2.0])
+    y = by_name("double")(x)
+    y.backward([1, 10])
+    np.testing.assert_array_equal(x.grad, [2, 20])
+    y.backward([1, 10])  # into a gradient that is there already
+    np.testing.assert_array_equal(x.grad, [4, 40])
+
+
+def test_a_derivative_may_be_smaller_than_its_input(registry):
+    """What NumPy would broadcast, the graph broadcasts."""
+
+    @elementwise("c", backward=(lambda g, y, x: np.float32(3.0),))
+    def constant_slope(x):
+        return 3 * x
+
+    x = mg.Variable([[1.0, 2.0]])
+    constant_slope(x).backward([[1, 1]])
+    np.testing.assert_array_equal(x.grad, [[3, 3]])
+
+
+def test_signatures_show_in_help():
+    import inspect
+
+    assert str(inspect.signature(mg.clip)).startswith("(x: 'Any', low: 'float | None' = None")
+    assert mg.clip.__name__ == "clip" and "limited" in mg.clip.__doc__

@@ -1,0 +1,84 @@
+"""The convolution kernels against the seven loops of the definition, on random sizes and into poisoned memory."""
+import numpy as np
+import pytest
+
+from minigrad.kernels import conv
+from minigrad.ops.conv import window_count
+
+POISON = 666.666
+
+
+def random_dims(seed):
+    """Sizes in which H and W differ in everything; a third have a stride that leaves a tail."""
+    rng = np.random.default_rng(seed)
+    while True:
+        groups = int(rng.integers(1, 4))
+        n, (cg, og) = int(rng.integers(0, 4)), rng.integers(1, 4, 2)
+        size, kernel, stride = rng.integers(1, 10, 2), rng.integers(1, 5, 2), rng.integers(1, 4, 2)
+        padding, dilation = rng.integers(0, 4, 2), rng.integers(1, 4, 2)
+        out = [window_count(*map(int, q)) for q in zip(size, kernel, stride, padding, dilation, strict=True)]
+        if min(out) >= 1:
+            sizes = (n, cg * groups, *size, og * groups, *kernel, *out, *stride, *padding, *dilation, groups)
+            return conv.ConvDims(*map(int, sizes))
+
+
+SPECIAL = [
+    conv.ConvDims(2, 3, 4, 5, 2, 4, 5, 1, 1, 1, 1, 0, 0, 1, 1, 1),  # kernel == input
+    conv.ConvDims(2, 3, 4, 5, 2, 1, 1, 4, 5, 1, 1, 0, 0, 1, 1, 1),  # 1×1
+    conv.ConvDims(1, 1, 1, 1, 1, 3, 3, 5, 5, 1, 1, 3, 3, 1, 1, 1),  # border windows see padding only
+    conv.ConvDims(1, 1, 5, 7, 1, 2, 3, 1, 1, 1, 1, 0, 0, 4, 3, 1),  # dilated kernel == input
+    conv.ConvDims(1, 1, 8, 8, 1, 6, 6, 3, 3, 1, 1, 0, 0, 1, 1, 1),  # 36 taps
+]
+DIMS = SPECIAL + [random_dims(seed) for seed in range(40)]
+
+
+def operands(d, dtype):
+    rng = np.random.default_rng(1)
+    x, w = rng.normal(size=(d.n, d.c, d.h, d.w)), rng.normal(size=(d.o, d.c // d.groups, d.kh, d.kw))
+    b, g = rng.normal(size=d.o), rng.normal(size=(d.n, d.o, d.oh, d.ow))
+    return [a.astype(dtype) for a in (x, w, b, g)]
+
+
+def poisoned(*shape, dtype):
+    return np.full(shape, POISON, dtype)
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+@pytest.mark.parametrize("d", DIMS, ids=lambda d: ",".join(map(str, d)))
+def test_forward_and_backward(d, shards, dtype=np.float64):
+    x, w, b, g = operands(d, dtype)
+    col = poisoned(shards, d.taps, d.positions, dtype=dtype)
+    y = poisoned(d.n, d.o, d.positions, dtype=dtype)
+    conv.forward(x, w.reshape(d.o, -1), b, y, col, d)
+    np.testing.assert_allclose(y.reshape(g.shape), conv.conv2d_reference(x, w, b, d), atol=1e-12)
+
+    gx, gw, gb = (poisoned(*shape, dtype=dtype) for shape in (x.shape, (shards, d.o, d.taps), (shards, d.o)))
+    col[:] = POISON
+    conv.backward(g.reshape(y.shape), x, w.reshape(d.o, -1), gx, gw, gb, col, d)
+    expected = conv.conv2d_backward_reference(g, x, w, d)
+    for actual, right in zip((gx, gw.sum(0).reshape(w.shape), gb.sum(0)), expected, strict=True):
+        np.testing.assert_allclose(actual, right, atol=1e-12)
+
+
+def test_float32_and_no_bias():
+    d = DIMS[-1]
+    x, w, _, g = operands(d, np.float32)
+    y, col = poisoned(d.n, d.o, d.positions, dtype=np.float32), poisoned(2, d.taps, d.positions, dtype=np.float32)
+    conv.forward(x, w.reshape(d.o, -1), np.empty(0, np.float32), y, col, d)
+    np.testing.assert_allclose(y.reshape(g.shape), conv.conv2d_reference(x, w, None, d), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("wanted", [0, 1, 2])
+def test_only_what_is_asked_for(wanted):
+    """A gradient of size 0 is not computed; the others are the same to the bit."""
+    d = next(d for d in DIMS if d.n > 1 and d.groups > 1)
+    x, w, _, g = operands(d, np.float64)
+
+    def run(sizes):
+        grads = [np.full(s, POISON) for s in sizes]
+        conv.backward(g.reshape(d.n, d.o, -1), x, w.reshape(d.o, -1), *grads, np.empty((2, d.taps, d.positions)), d)
+        return grads
+
+    every, nothing = [x.shape, (2, d.o, d.taps), (2, d.o)], [(0, 0, 0, 0), (2, d.o, 0), (2, 0)]
+    only = run([s if i == wanted else nothing[i] for i, s in enumerate(every)])
+    np.testing.assert_array_equal(only[wanted], run(every)[wanted])

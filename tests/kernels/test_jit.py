@@ -1,0 +1,84 @@
+"""How kernels are compiled: the same numbers without a compiler and with any number of threads, and the disk cache."""
+import os
+import subprocess
+import sys
+import textwrap
+
+import numba
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad.kernels import jit
+
+STEP = textwrap.dedent("""
+    import numpy as np, minigrad as mg
+    r = np.random.default_rng(0)
+    x = mg.Variable(r.normal(size=(3, 2, 5, 6)))
+    w, b = mg.Variable(r.normal(size=(4, 2, 2, 3))), mg.Variable(r.normal(size=4))
+    h = mg.avg_pool2d(mg.max_pool2d(mg.conv2d(x, w, b, padding=1), 2), 2)
+    steps = mg.embedding([[0, 1, 0]], h.reshape(3, -1))
+    n = steps.shape[-1]
+    v, u = mg.Variable(r.normal(size=(3, n)) / n), mg.Variable(r.normal(size=(3, 3)))
+    y = mg.rnn(steps, np.zeros((3, 3)), v, u, np.zeros(3), np.zeros(3))
+    loss = mg.cross_entropy(y[-1], [0, 2, 1])
+    loss.backward()
+    numbers = np.concatenate([loss.value.ravel(), *(p.grad.ravel() for p in (x, w, b, v, u))])
+""")
+
+
+def numbers(**environment):
+    code = STEP + "print(*map(float, numbers))"
+    env = {**os.environ, **environment}
+    output = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout
+    return np.array(output.split(), float)
+
+
+def test_without_the_compiler():
+    scope = {}
+    exec(STEP, scope)
+    np.testing.assert_allclose(numbers(NUMBA_DISABLE_JIT="1"), scope["numbers"], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="one thread only")
+def test_number_of_threads():
+    """To rounding: weight gradients are summed per thread. With the same number of threads, to the bit."""
+    results, before = [], numba.get_num_threads()
+    try:
+        for threads in (1, 2, 2):
+            numba.set_num_threads(threads)
+            scope = {}
+            exec(STEP, scope)
+            results.append(scope["numbers"])
+    finally:
+        numba.set_num_threads(before)
+    np.testing.assert_allclose(results[0], results[1], rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(results[1], results[2])
+
+
+def test_shards_cover_everything_once():
+    for items in range(9):
+        for shards in range(1, 5):
+            cuts = [jit.shard(s, shards, items) for s in range(shards)]
+            assert [i for lo, hi in cuts for i in range(lo, hi)] == list(range(items))
+    assert jit.threads(0) == 1
+
+
+def test_cache_that_cannot_be_written(tmp_path):
+    """A folder that is a file: kernels compile all the same."""
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    code = "import numpy as np, minigrad as mg; print(mg.embedding([1], np.eye(2)).value.tolist())"
+    env = {**os.environ, "NUMBA_CACHE_DIR": str(blocked)}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert done.stdout.strip() == "[[0.0, 1.0]]", done.stderr
+
+
+def test_views_of_any_kind_reach_the_kernels_as_they_expect():
+    """One compiled version per dtype: no layout of the user's arrays asks for another."""
+    x = np.random.default_rng(0).normal(size=(2, 4, 4, 3)).astype(np.float32)
+    mg.max_pool2d(x.transpose(0, 3, 1, 2), 2)
+    count = len(mg.max_pool2d(x, 2).rule.forward.__globals__["kernels"].pool.max_forward.signatures)
+    for view in (x[::-1], x[:, ::2], np.broadcast_to(x[:1], x.shape), np.asfortranarray(x)):
+        mg.max_pool2d(view, 2)
+    assert len(mg.max_pool2d(x, 2).rule.forward.__globals__["kernels"].pool.max_forward.signatures) == count

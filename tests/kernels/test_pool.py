@@ -1,0 +1,62 @@
+"""The pooling kernels against their plain twins, on random sizes and into poisoned memory."""
+import numpy as np
+import pytest
+
+from minigrad.kernels import pool
+from minigrad.ops.conv import window_count
+
+POISON = 666
+
+
+def random_dims(seed):
+    rng = np.random.default_rng(seed)
+    while True:
+        size, kernel, stride = rng.integers(1, 9, 2), rng.integers(1, 5, 2), rng.integers(1, 5, 2)
+        padding = [int(rng.integers(0, k // 2 + 1)) for k in kernel]
+        out = [window_count(*map(int, q)) for q in zip(size, kernel, stride, padding, strict=True)]
+        if min(out) >= 1:
+            return pool.PoolDims(*map(int, (rng.integers(0, 5), *size, *kernel, *out, *stride, *padding)))
+
+
+DIMS = [pool.PoolDims(2, 3, 4, 3, 4, 1, 1, 3, 4, 0, 0), *map(random_dims, range(40))]
+EVERY = pytest.mark.parametrize("d", DIMS, ids=lambda d: ",".join(map(str, d)))
+
+
+@EVERY
+@pytest.mark.parametrize("ties", [False, True])
+def test_max(d, ties):
+    rng = np.random.default_rng(0)
+    x = rng.integers(-2, 0, (d.planes, d.h, d.w)).astype(float) if ties else rng.normal(size=(d.planes, d.h, d.w))
+    y, winners = np.full((d.planes, d.oh, d.ow), float(POISON)), np.full((d.planes, d.oh, d.ow), POISON, np.int32)
+    pool.max_forward(x, y, winners, d)
+    expected, positions = pool.max_pool_reference(x, d)
+    np.testing.assert_array_equal(y, expected)
+    np.testing.assert_array_equal(winners, positions)
+
+    g, gx = rng.normal(size=y.shape), np.full((d.planes, d.h * d.w), float(POISON))
+    pool.max_backward(g, winners, gx, d)
+    collected = np.zeros_like(gx)
+    for p in range(d.planes):
+        np.add.at(collected[p], positions[p].ravel(), g[p].ravel())
+    np.testing.assert_allclose(gx, collected, atol=1e-14)
+
+
+@EVERY
+def test_avg(d):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(d.planes, d.h, d.w)), np.full((d.planes, d.oh, d.ow), float(POISON))
+    pool.avg_forward(x, y, d)
+    np.testing.assert_allclose(y, pool.avg_pool_reference(x, d), atol=1e-14)
+
+    g, gx = rng.normal(size=y.shape), np.full(x.shape, float(POISON))
+    pool.avg_backward(g, gx, d)
+    assert gx.shape == x.shape and abs((gx * x).sum() - (g * y).sum()) < 1e-12  # the mean is linear: its own transpose
+
+
+def test_nan_wins_the_last_one_and_minus_infinity_can_win():
+    d = pool.PoolDims(1, 2, 4, 2, 2, 1, 2, 2, 2, 0, 0)
+    x = np.array([[[np.nan, 5, -np.inf, -np.inf], [np.nan, 1, -np.inf, -np.inf]]], np.float32)
+    y, winners = np.full((1, 1, 2), POISON, np.float32), np.full((1, 1, 2), POISON, np.int32)
+    pool.max_forward(x, y, winners, d)
+    np.testing.assert_array_equal(y[0, 0], [np.nan, -np.inf])
+    np.testing.assert_array_equal(winners[0, 0], [4, 2])

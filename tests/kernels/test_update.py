@@ -1,0 +1,49 @@
+"""The optimisers' loops against their formulas in NumPy, over several steps."""
+import numpy as np
+import pytest
+
+from minigrad.kernels import update
+
+STEPS = [np.random.default_rng(seed).normal(size=9) for seed in range(4)]
+START = np.linspace(-1, 1, 9)
+LR, DECAY = 0.1, 0.01
+
+
+@pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.9, True)])
+def test_sgd(momentum, nesterov):
+    p, q, v = START.copy(), START.copy(), 0
+    velocity = np.zeros(9 if momentum else 0)
+    for g in STEPS:
+        update.sgd(p, g, velocity, LR, momentum, nesterov, DECAY)
+        step = g + DECAY * q
+        v = momentum * v + step
+        q = q - LR * (step + momentum * v if nesterov else v)
+    np.testing.assert_allclose(p, q, rtol=1e-13)
+
+
+@pytest.mark.parametrize(("coupled", "decoupled"), [(0.0, 0.0), (DECAY, 0.0), (0.0, DECAY)])
+def test_adam(coupled, decoupled):
+    p, q, m, v, mean, square = START.copy(), START.copy(), np.zeros(9), np.zeros(9), 0, 0
+    b1, b2, eps = 0.9, 0.999, 1e-8
+    for t, g in enumerate(STEPS, 1):
+        update.adam(p, g, m, v, LR, b1, b2, eps, 1 - b1**t, 1 - b2**t, coupled, decoupled)
+        g = g + coupled * q
+        mean, square = b1 * mean + (1 - b1) * g, b2 * square + (1 - b2) * g * g
+        q = q * (1 - LR * decoupled) - LR * (mean / (1 - b1**t)) / (np.sqrt(square / (1 - b2**t)) + eps)
+    np.testing.assert_allclose(p, q, rtol=1e-12)
+
+
+def test_rmsprop():
+    p, q, v, square, alpha, eps = START.copy(), START.copy(), np.zeros(9), 0, 0.99, 1e-8
+    for g in STEPS:
+        update.rmsprop(p, g, v, LR, alpha, eps, DECAY)
+        g = g + DECAY * q
+        square = alpha * square + (1 - alpha) * g * g
+        q = q - LR * g / (np.sqrt(square) + eps)
+    np.testing.assert_allclose(p, q, rtol=1e-12)
+
+
+def test_float32_stays_float32():
+    p, lr = START.astype(np.float32), np.float32(LR)
+    update.sgd(p, STEPS[0].astype(np.float32), np.empty(0, np.float32), lr, np.float32(0), False, np.float32(0))
+    np.testing.assert_allclose(p, START - LR * STEPS[0], rtol=1e-5, atol=1e-7)

@@ -96,7 +96,7 @@ ELEMENTWISE = [
     Row("softplus", mg.softplus, jax.nn.softplus, each(ONE)),
     Row("gelu", mg.gelu, lambda x: jax.nn.gelu(x, approximate=False), each(ONE)),
     Row("clip", mg.clip, lambda x, low=None, high=None: jnp.clip(x, low, high),
-        each(ONE, {"low": -0.5, "high": 0.7}, {"low": 0.1}, {"high": 0.1}, {})),
+        each(ONE[::2], {"low": -0.5, "high": 0.7}, {"low": 0.1}, {"high": 0.1}, {})),
     Row("where", mg.where, jnp.where,
         each([((2, 3), (2, 3), (2, 3)), ((3,), (2, 1), ()), ((2, 1), (1, 3), (3,)), ((), (), ()), ((0, 3), (3,), ())]),
         (coin, real)),
@@ -112,7 +112,7 @@ REDUCE = [
     Row("min", mg.min, jnp.min, REDUCTIONS),
     Row("max", mg.max, jnp.max, REDUCTIONS, (few,)),  # ties share, as in JAX
     Row("min", mg.min, jnp.min, REDUCTIONS, (few,)),
-    Row("logsumexp", mg.logsumexp, jax.nn.logsumexp, REDUCTIONS),
+    Row("logsumexp", mg.logsumexp, jax.nn.logsumexp, REDUCTIONS[::2]),
     Row("softmax", mg.softmax, jax.nn.softmax, each(ONE_ND, {}, {"axis": 0}) + each([((0, 3),)], {})),
     Row("log_softmax", mg.log_softmax, jax.nn.log_softmax, each(ONE_ND, {}, {"axis": 0}) + each([((0, 3),)], {})),
 ]

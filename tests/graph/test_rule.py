@@ -26,7 +26,7 @@ def test_every_rule_says_what_it_is(name):
 
 @pytest.mark.parametrize("case", [next(iter(cases([row]))) for row in TABLE], ids=lambda case: case.row.name)
 def test_every_rule_counts_its_work(case):
-    node, _ = case.run(np.float32)
+    node = case.ours(*case.operands)
     flops = node.rule.flops(node)
     assert isinstance(flops, int) and flops >= 0
 

@@ -113,9 +113,7 @@ def draw_graph(experiment: Experiment, run: Run, arrays: Dataset, path: Path) ->
     """The graph of model and loss on four samples, with the values and gradients of the trained model."""
     model = run.trainer.model
     x, y = arrays.x_train[:4], arrays.y_train[:4]
-    for name, parameter in model.named_parameters():
-        parameter.name = name
-        parameter.zero_grad()
+    model.zero_grad()
     output = model(Constant(x, name="x", dtype=x.dtype))
     loss = experiment.loss(output, Constant(y.reshape(column_of(y, output)), name="target", dtype=y.dtype))
     loss.name = "loss"

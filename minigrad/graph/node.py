@@ -129,7 +129,11 @@ class GraphNode(NDArrayOperatorsMixin):
         backward(topological_sort(self), grad)
 
     def zero_grad(self) -> None:
-        """Forget the gradient (its memory is kept for the next one)."""
+        """Forget the gradient. Who has kept the array keeps it: the next gradient is a new one."""
+        self.grad = self._spare = None
+
+    def recycle_grad(self) -> None:
+        """Forget the gradient, but keep its memory for the next one: what runs again and again does."""
         if self.grad is not None:
             self._spare, self.grad = self.grad, None
 

@@ -53,7 +53,7 @@ def backward(order: Sequence[GraphNode], grad: Any = None) -> None:
     seed = _seed(head, grad)
     for node in order:
         if isinstance(node, Operator):
-            node.zero_grad()
+            node.recycle_grad()
     head.receive(seed, owned=True)
     for node in reversed(order):
         if node.grad is None or not node.requires_grad:

@@ -30,9 +30,9 @@ class Graph:
         backward(self.order, grad)
 
     def zero_grad(self) -> None:
-        """Forget all gradients."""
+        """Forget all gradients; their memory is used again."""
         for node in self.order:
-            node.zero_grad()
+            node.recycle_grad()
 
     def register_forward_hook(self, hook: Hook) -> Handle:
         """Call `hook(node, value)` for every operator, in the order in which they are computed."""

@@ -120,7 +120,8 @@ class Trainer:
         loss = float(program.graph.head.item())
         if not np.isfinite(loss):
             raise GraphError(f"the loss is {loss} in {where}; {first_bad_node(program.graph)}")
-        self.optimizer.zero_grad()
+        for p in self.optimizer.params:
+            p.recycle_grad()
         program.graph.backward()
         for callback in self.callbacks:
             if hasattr(callback, "on_batch"):

@@ -17,20 +17,21 @@ class Alarms:
     values did so first.
     """
 
-    def __init__(self, order: Sequence[GraphNode], values: Sequence[Stats], grads: Sequence[Stats | None]) -> None:
+    def __init__(self, order: Sequence[GraphNode], values: Sequence[Stats | None], grads: Sequence[Stats | None]) -> None:
         n = len(order)
         self._grads = grads
-        in_value = next((i for i in range(n) if values[i].state in _BAD), None)
+        in_value = next((i for i in range(n) if _state(values[i]) in _BAD), None)
         in_grad = next((i for i in reversed(range(n)) if _state(grads[i]) in _BAD), None)
         self.bad = in_value if in_value is not None else in_grad
         self._what = ""
         if in_value is not None:
-            self._what = f"value {alarm(values[in_value])}"
+            self._what = f"value {alarm(values[in_value])}"  # type: ignore[arg-type]
         elif in_grad is not None:
             self._what = f"gradient {alarm(grads[in_grad])}"  # type: ignore[arg-type]
         self._dead = sum(
             bool(node.inputs) and node.rule.name == "relu" and stats.zeros == 1  # type: ignore[attr-defined]
             for node, stats in zip(order, values, strict=True)
+            if stats is not None
         )
 
     def note(self, name: Callable[[int], str]) -> str:

@@ -71,8 +71,9 @@ class _Builder:
         for i, home in enumerate(self.homes):
             self.members.setdefault(home, []).append(i)
         self.names = parameter_names(paths)
-        self.values = [measure(node.value) for node in order]
-        self.grads = [None if node.grad is None else measure(node.grad) for node in order]
+        # what the caller does not want to see is not looked at: a picture without values is the same for all values
+        self.values = [None if options.values is False else measure(node.value) for node in order]
+        self.grads = [None if node.grad is None or options.grads is False else measure(node.grad) for node in order]
         self.alarms = Alarms(order, self.values, self.grads)
         self.show_values = options.values if options.values is not None else len(self.members) <= ALL
         self.show_grads = options.grads if options.grads is not None else any(g is not None for g in self.grads)
@@ -180,12 +181,13 @@ class _Builder:
         if not node.inputs:
             kind = "variable" if isinstance(node, Variable) else "constant"
         second = shape(node.shape) if node.shape else ""
-        if not node.shape and self.show_values:
+        if not node.shape and self.show_values and value is not None:
             second = number(value.mean)
         if node.inputs and node.name:
             second = f"{shorten(node.name, 16)} {second}".strip()
         lines = (label, second) if second and second != label else (label,)
-        dead = value.zeros if node.inputs and node.rule.name == "relu" else None  # type: ignore[attr-defined]
+        relu = node.inputs and node.rule.name == "relu"  # type: ignore[attr-defined]
+        dead = value.zeros if relu and value is not None else None
         title = words.node_words(f"n{i}", label, node, value, self._told(i)[1])
         head = i == len(self.order) - 1 and bool(node.inputs)
         return Box(f"n{i}", kind, lines, title, self._flows(f"n{i}"), self._frame(i), head, self.alarms.bad == i, dead)

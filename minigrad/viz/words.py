@@ -23,15 +23,16 @@ def node_label(node: GraphNode, known: str | None = None) -> str:
     return "variable"
 
 
-def node_words(name: str, label: str, node: GraphNode, value: Stats, gradient: Stats | None) -> str:
+def node_words(name: str, label: str, node: GraphNode, value: Stats | None, gradient: Stats | None) -> str:
     """The title of a node: kind, rule, shape, what is known of its value and of its gradient."""
     kind = {Constant: "constant", Variable: "variable"}.get(type(node), "operator")
     parts = [f"{name}, {kind} {label}"]
     if isinstance(node, Operator):
         own = f" {shorten(node.name)}" if node.name else ""
         parts[0] += f" ({node.rule.name}{_attributes(node)}){own}"
-    parts.append(f"shape {shape(value.shape)}, {value.dtype}")
-    parts.append(f"value {stats_words(value)}")
+    parts.append(f"shape {shape(node.shape)}, {node.dtype}")
+    if value is not None:
+        parts.append(f"value {stats_words(value)}")
     if gradient is not None:
         parts.append(f"gradient {stats_words(gradient)}")
     return "; ".join(parts)

@@ -204,3 +204,13 @@ def test_a_loop_over_time_and_a_left_deep_sum():
     total = sum(x[t] for t in range(len(x)))
     total.backward()
     np.testing.assert_array_equal(x.grad, 1)
+
+
+def test_a_gradient_that_was_kept_is_not_overwritten():
+    x = mg.Variable([1.0, 2.0])
+    (x * 3).sum().backward()
+    kept = x.grad
+    x.zero_grad()
+    (x * 5).sum().backward()
+    assert np.array_equal(kept, [3, 3])
+    assert np.array_equal(x.grad, [5, 5])

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import types
 
+import numpy as np
 import pytest
 from viz.examples import mlp, sine
 
@@ -173,3 +174,13 @@ def test_the_style_is_known_to_matplotlib():
 
     with matplotlib.rc_context(style()):
         assert matplotlib.rcParams["svg.hashsalt"] == "minigrad"
+
+
+def test_a_picture_without_values_and_gradients_is_the_same_for_all_of_them():
+    def picture(scale):
+        x = mg.Variable(np.linspace(-1, 1, 6).reshape(2, 3) * scale, name="x")
+        y = mg.relu(x).sum()
+        y.backward(scale)
+        return draw(y, values=False, grads=False).svg
+
+    assert picture(1.0) == picture(-7.0) == picture(np.nan)

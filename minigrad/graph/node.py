@@ -347,7 +347,7 @@ def as_array(value: Any, dtype: Any = None, integers: bool = False) -> Array:
         raise ShapeError(f"cannot make an array of {type(value).__name__}: {error}") from None
     if array.dtype.kind not in "biuf":
         raise DTypeError(f"cannot compute with {array.dtype} values; numbers are expected")
-    if wanted.kind in "iu" and array.dtype.kind == "f":
+    if wanted.kind in "iu" and array.dtype.kind == "f" and not (np.isfinite(array) & (array == np.rint(array))).all():
         raise DTypeError(f"{array.dtype} values are not whole numbers; use .astype to say how to round them")
     return np.array(array, dtype=wanted, order="C")
 

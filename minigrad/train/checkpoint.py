@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..data.cache import write_atomically
 from ..errors import DataError, GraphError
+from ..files import write_atomically
 from ..nn import Module
 from .trainer import Trainer
 

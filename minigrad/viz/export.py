@@ -7,11 +7,11 @@ the same picture.
 from __future__ import annotations
 
 import os
-import tempfile
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..files import write_atomically
 from .palette import EXPORT_FONT
 from .svg import render
 
@@ -29,21 +29,6 @@ def save(drawing: Drawing, path: str | os.PathLike[str]) -> None:
     if maker is None:
         raise ValueError(f"save: {target.name!r}; a name that ends in {', '.join(makers)} was expected")
     write_atomically(target, maker(drawing))
-
-
-def write_atomically(target: Path, data: bytes) -> None:
-    """Write a file whole or not at all: first beside its place, then in one step into it."""
-    handle, beside = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(beside, 0o666 & ~umask)  # mkstemp lets nobody else read
-        os.replace(beside, target)
-    except BaseException:
-        os.unlink(beside)
-        raise
 
 
 def _svg(drawing: Drawing) -> bytes:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .export import write_atomically
+from ..files import write_atomically
 from .palette import LIGHT
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ def training_curves(histories: Mapping[str, Any], title: str | None = None) -> F
     """Loss (of batches, thin, and epochs, with dots) and, where there is one, accuracy, of one run or several.
 
     `histories` maps a name to an object with the lists `batch_loss`, `epoch_loss` and `accuracy`; an empty or missing
-    one is left out. The x axis counts epochs. Raises `TypeError` for what is no mapping, `ValueError` for an empty one.
+    one is left out. The x axis counts epochs. The figure shows itself in a notebook,
+    whatever pyplot is set to there. Raises `TypeError` for what is no mapping, `ValueError` for an empty one.
     """
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -70,6 +71,7 @@ def training_curves(histories: Mapping[str, Any], title: str | None = None) -> F
             axes[-1].legend()
         if title:
             figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
+    figure._repr_png_ = lambda: _encode(figure, "png", dpi=100)  # type: ignore[attr-defined]
     return figure
 
 
@@ -100,17 +102,22 @@ def _series(history: Any, name: str) -> np.ndarray[Any, Any]:
 
 def save_figure(figure: Figure, path: str | PathLike[str]) -> None:
     """Write a figure as SVG, PNG or PDF, the same bytes for the same figure. Raises `ValueError` for another name."""
-    from io import BytesIO
-
-    from matplotlib import rc_context
-
     target = Path(path)
     kind = target.suffix.lower().removeprefix(".")
     if kind not in _FORMATS:
         raise ValueError(f"save_figure: {target.name!r}; a name that ends in .{', .'.join(_FORMATS)} was expected")
+    write_atomically(target, _encode(figure, kind, dpi=150))
+
+
+def _encode(figure: Figure, kind: str, dpi: int) -> bytes:
+    """The figure as a file's bytes, without a date in them."""
+    from io import BytesIO
+
+    from matplotlib import rc_context
+
     undated: Any = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}[kind]
     settings: Any = style()
     data = BytesIO()
     with rc_context(settings):
-        figure.savefig(data, format=kind, dpi=150, metadata=undated)
-    write_atomically(target, data.getvalue())
+        figure.savefig(data, format=kind, dpi=dpi, metadata=undated)
+    return data.getvalue()

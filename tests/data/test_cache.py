@@ -15,8 +15,9 @@ import pytest
 import requests
 
 from minigrad.data import cache, catalog
-from minigrad.data.cache import KnownFile, cache_dir, download, gunzip, run_client, write_atomically
+from minigrad.data.cache import KnownFile, cache_dir, download, gunzip, run_client
 from minigrad.errors import DataError
+from minigrad.files import write_atomically
 
 CONTENT = b"seven bytes and then some"
 KNOWN = KnownFile("things/thing.bin", len(CONTENT), hashlib.sha256(CONTENT).hexdigest())

@@ -186,3 +186,9 @@ def test_results_without_recording_keep_nothing(no_gc):
         y = h * 2
     del h
     assert ref() is None and type(y) is mg.Constant and y.inputs == ()
+
+
+def test_whole_floats_are_taken_as_integers():
+    assert mg.Constant(np.zeros(4), dtype=np.int64).dtype == np.int64
+    with pytest.raises(mg.DTypeError, match="not whole numbers"):
+        mg.Constant([np.inf], dtype=np.int64)

@@ -136,3 +136,13 @@ def test_broadcasting_is_undone(shapes):
     assert (g * (a + b)).sum() == (ga * a).sum() + (gb * b).sum()
     ga, gb = gradients(mg.multiply, a, b, seed=g)
     assert (g * a * b).sum() == (ga * a).sum() == (gb * b).sum()
+
+
+def test_a_mask_is_a_factor_of_zeros_and_ones():
+    x = mg.Variable([-1.0, 2.0, 3.0])
+    y = x * (x > 0) + (x > 2)
+    y.sum().backward()
+    assert np.array_equal(y.value, [0, 2, 4]) and y.dtype == np.float32
+    assert np.array_equal(x.grad, [0, 1, 1])
+    with pytest.raises(mg.DTypeError, match="add: .*bool and bool"):
+        (x > 0) + (x > 1)

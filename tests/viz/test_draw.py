@@ -184,3 +184,8 @@ def test_a_picture_without_values_and_gradients_is_the_same_for_all_of_them():
         return draw(y, values=False, grads=False).svg
 
     assert picture(1.0) == picture(-7.0) == picture(np.nan)
+
+
+def test_curves_show_themselves_as_png():
+    history = types.SimpleNamespace(batch_loss=[1.0, 0.5], epoch_loss=[0.7], accuracy=[0.9])
+    assert training_curves({"": history})._repr_png_().startswith(b"\x89PNG")

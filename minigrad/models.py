@@ -7,51 +7,36 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import ops
+from . import nn, ops
 from .graph.node import GraphNode
-from .nn import (
-    RNN,
-    Conv1d,
-    Conv2d,
-    Embedding,
-    Flatten,
-    Linear,
-    MaxPool1d,
-    MaxPool2d,
-    Module,
-    ReLU,
-    Sequential,
-    Sigmoid,
-    Tanh,
-)
 
-ACTIVATIONS = {"tanh": Tanh, "relu": ReLU, "sigmoid": Sigmoid}
+ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU, "sigmoid": nn.Sigmoid}
 
 
-def mlp(activation: str = "tanh", clipped: bool = False) -> Sequential:
+def mlp(activation: str = "tanh", clipped: bool = False) -> nn.Sequential:
     """Points of the plane (N, 2) to one number (N, 1): three hidden layers of 25; `clipped` ends in a sigmoid."""
     if activation not in ACTIVATIONS:
         raise ValueError(f"mlp: activation={activation!r}; one of {', '.join(ACTIVATIONS)} was expected")
     act = ACTIVATIONS[activation]
-    layers: list[Module] = [Linear(2, 25), act(), Linear(25, 25), act(), Linear(25, 25), act(), Linear(25, 1)]
-    return Sequential(*layers, *([Sigmoid()] if clipped else []))
+    layers: list[nn.Module] = [nn.Linear(2, 25), act(), nn.Linear(25, 25), act(), nn.Linear(25, 25), act(), nn.Linear(25, 1)]
+    return nn.Sequential(*layers, *([nn.Sigmoid()] if clipped else []))
 
 
-def cnn_five() -> Sequential:
+def cnn_five() -> nn.Sequential:
     """The paper's: images (N, 1, 28, 28) to the probability (N, 1) that the digit is a five."""
-    return Sequential(Conv2d(1, 4, 3), ReLU(), Flatten(), Linear(4 * 26 * 26, 1), Sigmoid())
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 26 * 26, 1), nn.Sigmoid())
 
 
-def cnn() -> Sequential:
+def cnn() -> nn.Sequential:
     """Images (N, 1, 28, 28) to ten logits (N, 10): two stages of convolution and pooling."""
-    return Sequential(
-        Conv2d(1, 8, 5), ReLU(), MaxPool2d(2),
-        Conv2d(8, 32, 5), ReLU(), MaxPool2d(2),
-        Flatten(), Linear(32 * 4 * 4, 10),
+    return nn.Sequential(
+        nn.Conv2d(1, 8, 5), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(8, 32, 5), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(32 * 4 * 4, 10),
     )  # fmt: skip
 
 
-class TextCNN(Module):
+class TextCNN(nn.Module):
     """Token ids (N, length) to one logit or probability (N, 1).
 
     Each word becomes a vector, a convolution looks at three words at a time, and pooling keeps the strongest answer of
@@ -63,11 +48,11 @@ class TextCNN(Module):
         self, vocabulary: int = 12_849, width: int = 50, filters: int = 8, pool: int = 8, length: int = 130,
         probability: bool = True, mean: bool = False,
     ) -> None:  # fmt: skip
-        self.embedding = Embedding(vocabulary, width)
-        self.conv = Conv1d(width, filters, 3)
-        self.pool = MaxPool1d(pool)
-        self.flatten = Flatten()
-        self.dense = Linear(filters * ((length - 2) // pool) + (width if mean else 0), 1)
+        self.embedding = nn.Embedding(vocabulary, width)
+        self.conv = nn.Conv1d(width, filters, 3)
+        self.pool = nn.MaxPool1d(pool)
+        self.flatten = nn.Flatten()
+        self.dense = nn.Linear(filters * ((length - 2) // pool) + (width if mean else 0), 1)
         self.probability, self.mean = probability, mean
 
     def forward(self, ids: Any) -> GraphNode:  # type: ignore[override]
@@ -79,12 +64,12 @@ class TextCNN(Module):
         return ops.sigmoid(logit) if self.probability else logit
 
 
-class RowRNN(Module):
+class RowRNN(nn.Module):
     """Sequences (N, steps, width) to ten logits (N, 10), read off the last hidden state of a recurrent layer."""
 
     def __init__(self, width: int, hidden: int = 64, unroll: bool = False) -> None:
-        self.rnn = RNN(width, hidden, unroll=unroll)
-        self.dense = Linear(hidden, 10)
+        self.rnn = nn.RNN(width, hidden, unroll=unroll)
+        self.dense = nn.Linear(hidden, 10)
 
     def forward(self, x: Any) -> GraphNode:  # type: ignore[override]
         states, _ = self.rnn(ops.transpose(x, (1, 0, 2)))  # time first

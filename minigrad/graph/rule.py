@@ -220,9 +220,10 @@ class Elementwise(Rule):
 
     def plan(self, *inputs: GraphNode, **attributes: Any) -> None:
         first = inputs[0]._data
-        masks = "fb" if any(x._data.dtype.kind == "f" for x in inputs) else "f"  # x * (x > 0) is fine, True + True is not
         for x, derivative in zip(inputs, self.derivatives, strict=False):
-            if derivative and x._data.dtype.kind not in masks:
+            kind = x._data.dtype.kind
+            if derivative and kind != "f" and not (kind == "b" and any(x._data.dtype.kind == "f" for x in inputs)):
+                # a mask beside floats is fine, x * (x > 0); True + True is not
                 raise self.complain(inputs, f"{_dtypes(inputs)}, floats were expected (dtype=…)", DTypeError)
         for name, value in attributes.items():
             if not isinstance(value, int | float | None):

@@ -31,7 +31,7 @@ class Program:
         self.y: Constant | None = None
         head = self.output
         if y is not None:
-            self.y = Constant(y.reshape(column_of(y, self.output)), name="target", dtype=y.dtype)
+            self.y = target_for(self.output, y)
             head = trainer.loss(self.output, self.y)
             head.name = head.name or "loss"
         self.graph = Graph(head)
@@ -183,10 +183,11 @@ class Trainer:
         return array
 
 
-def column_of(y: Array, output: GraphNode) -> tuple[int, ...]:
-    """The shape of the target beside this output: a column where (N,) meets (N, 1)."""
-    lonely = y.dtype.kind == "f" and output.shape == (*y.shape, 1)
-    return output.shape if lonely else y.shape
+def target_for(output: GraphNode, y: Array) -> Constant:
+    """The target y as a node beside this output: floats in its dtype, and a column where (N,) meets (N, 1)."""
+    floats = y.dtype.kind == "f"
+    column = floats and output.shape == (*y.shape, 1)
+    return Constant(y.reshape(output.shape) if column else y, name="target", dtype=output.dtype if floats else y.dtype)
 
 
 def hits(output: Array, y: Array, loss: Any) -> Array:

@@ -7,13 +7,13 @@ from typing import Any
 
 from ..graph.node import GraphNode
 from ..graph.order import topological_sort
-from .build import Options, build
-from .layout import Layout, dot_source, lay_out
-from .palette import THEMES
-from .picture import Picture
-from .svg import render
-from .text import count
-from .words import describe
+from .page.layout import Layout, dot_source, lay_out
+from .page.palette import THEMES
+from .page.svg import render
+from .scene.build import Options, build
+from .scene.picture import Picture
+from .scene.text import count
+from .scene.words import describe
 
 
 class Drawing:
@@ -47,7 +47,7 @@ class Drawing:
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the drawing to a `.svg`, `.png` or `.pdf` file. Raises `ValueError` for any other name."""
-        from .export import save
+        from .page.export import save
 
         save(self, path)
 

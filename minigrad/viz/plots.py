@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..files import write_atomically
-from .palette import LIGHT
+from .page.palette import LIGHT
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

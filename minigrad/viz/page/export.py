@@ -11,12 +11,12 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..files import write_atomically
+from ...files import write_atomically
 from .palette import EXPORT_FONT
 from .svg import render
 
 if TYPE_CHECKING:
-    from .draw import Drawing
+    from ..draw import Drawing
 
 _ZOOM = 2.0  # pixels per unit of a PNG: sharp on the screens of today
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..graph.node import Constant, GraphNode, Operator, Variable
+from ...graph.node import Constant, GraphNode, Operator, Variable
 from .measure import Stats
 from .picture import Picture
 from .text import alarm, number, shape, shorten

@@ -14,10 +14,10 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
+from ..scene.picture import Box, Cluster, Picture
+from ..scene.text import width
 from .geometry import SMALL, footprint
 from .layers import layered
-from .picture import Box, Cluster, Picture
-from .text import width
 
 #: seconds for which we wait for an engine; then the drawing is made without it
 TIME_LIMIT = 8.0

@@ -6,8 +6,8 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from minigrad.viz import text
-from minigrad.viz.measure import measure
+from minigrad.viz.scene import text
+from minigrad.viz.scene.measure import measure
 
 
 @pytest.mark.parametrize(

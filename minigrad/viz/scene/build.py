@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..graph.node import Constant, GraphNode, ScalarOperator, Variable
+from ...graph.node import Constant, GraphNode, ScalarOperator, Variable
 from . import words
 from .alarms import Alarms
 from .measure import Stats, measure

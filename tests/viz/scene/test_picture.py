@@ -10,8 +10,8 @@ from viz.examples import EXAMPLES, Layer, broken, dense, diamonds, mlp, neuron, 
 import minigrad as mg
 from minigrad.graph.settings import inside
 from minigrad.viz import draw
-from minigrad.viz.measure import measure
-from minigrad.viz.text import gradient_line, number, value_lines
+from minigrad.viz.scene.measure import measure
+from minigrad.viz.scene.text import gradient_line, number, value_lines
 
 
 def boxes(picture):

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from .picture import Box, Flow
-from .text import width
+from ..scene.picture import Box, Flow
+from ..scene.text import width
 
 # font sizes
 LABEL, SMALL, EDGE, NOTE, TITLE = 13.0, 10.0, 10.5, 11.0, 15.0

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..graph.node import Constant, GraphNode, Operator, Variable
+from ...graph.node import Constant, GraphNode, Operator, Variable
 from .alarms import Alarms
 from .measure import Stats, measure
 from .picture import Picture

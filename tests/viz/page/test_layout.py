@@ -8,8 +8,9 @@ import sys
 import pytest
 from viz.examples import EXAMPLES, diamonds, mlp, shared, sine
 
-from minigrad.viz import draw, layout
-from minigrad.viz.geometry import footprint
+from minigrad.viz import draw
+from minigrad.viz.page import layout
+from minigrad.viz.page.geometry import footprint
 
 
 def rectangles(drawing):

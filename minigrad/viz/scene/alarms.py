@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..graph.node import GraphNode
+from ...graph.node import GraphNode
 from .measure import Stats
 from .text import alarm, count
 

@@ -9,9 +9,9 @@ from viz.examples import EXAMPLES, broken, mlp, shared, sine
 
 import minigrad as mg
 from minigrad.viz import draw
-from minigrad.viz.geometry import EDGE
-from minigrad.viz.palette import THEMES
-from minigrad.viz.text import width
+from minigrad.viz.page.geometry import EDGE
+from minigrad.viz.page.palette import THEMES
+from minigrad.viz.scene.text import width
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..graph.node import GraphNode, Variable
+from ...graph.node import GraphNode, Variable
 from .text import count, shorten
 
 

@@ -5,11 +5,11 @@ import hashlib
 import math
 from collections.abc import Iterator
 
+from ..scene.picture import Box, Edge, Flow, Picture
+from ..scene.text import escape, shorten, width
 from .geometry import ARROW, EDGE, GAP, LABEL, LINE, NOTE, RINGS, SMALL, TITLE, Footprint, footprint
 from .layout import Layout, Point
 from .palette import line_width, plain_style, style
-from .picture import Box, Edge, Flow, Picture
-from .text import escape, shorten, width
 
 MARGIN = 16.0
 

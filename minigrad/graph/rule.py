@@ -67,6 +67,8 @@ class Rule:
     name: str
     symbol: str
     differentiable = True
+    #: what one step computes, of an operator that runs over the first axis of its first input; drawings open it by this
+    cell: Callable[..., GraphNode] | None = None
 
     def plan(self, *inputs: GraphNode, **attributes: Any) -> Any:
         """Check the inputs and work out what forward and backward need to know.

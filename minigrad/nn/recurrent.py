@@ -8,6 +8,7 @@ import numpy as np
 from .. import ops
 from ..errors import ShapeError
 from ..graph.node import Constant, GraphNode
+from ..ops.recurrent import rnn_by_steps
 from . import init
 from .layers import positive, weight, zeros
 from .module import Module
@@ -53,18 +54,10 @@ class RNN(Module):
         last = []
         for k in range(self.num_layers):
             h = Constant(np.zeros(shape[1:]), name="h0", dtype=dtype) if start is None else start[k]
-            layer = self._unrolled if self.unroll else ops.rnn
+            layer = rnn_by_steps if self.unroll else ops.rnn
             x = layer(x, h, *self._layer(k), nonlinearity=self.nonlinearity)
             last.append(x[-1] if x.shape[0] else h)
         return x, ops.stack(last)
-
-    def _unrolled(self, x: Any, h: Any, w: Any, v: Any, b: Any, c: Any, nonlinearity: str) -> GraphNode:
-        f = ops.relu if nonlinearity == "relu" else ops.tanh
-        states = []
-        for t in range(x.shape[0]):
-            h = f(ops.linear(x[t], w, b) + ops.linear(h, v, c))
-            states.append(h)
-        return ops.stack(states)
 
     def extra_repr(self) -> str:
         layers = f", num_layers={self.num_layers}" if self.num_layers > 1 else ""

@@ -8,8 +8,30 @@ import numpy as np
 from .. import kernels
 from ..graph.node import Array, GraphNode, Operator
 from ..graph.rule import Rule, by_name
+from ..graph.settings import inside
+from .linalg import linear
+from .shape import stack
 
 Grads = list[Array | None]
+
+
+class Steps:
+    """One run of a layer that was unrolled over so many time steps; what its `Step`s have in common."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+
+
+class Step:
+    """The scope of time step `t` (from 0) of an unrolled layer: a drawing frames it as it frames a module."""
+
+    def __init__(self, steps: Steps, t: int) -> None:
+        self.steps, self.t = steps, t
+
+
+def rnn_cell(x: Any, h: Any, w: Any, v: Any, b: Any, c: Any, nonlinearity: str = "tanh") -> GraphNode:
+    """One step of `rnn` in elementary operators: x (N, in) and h (N, hidden) to the next h (N, hidden)."""
+    return by_name(nonlinearity)(linear(x, w, b) + linear(h, v, c))
 
 
 class Rnn(Rule):
@@ -19,6 +41,7 @@ class Rnn(Rule):
     """
 
     name, symbol = "rnn", "RNN"
+    cell = staticmethod(rnn_cell)
 
     def plan(  # type: ignore[override]
         self, x: GraphNode, h0: GraphNode, w: GraphNode, v: GraphNode, b: GraphNode, c: GraphNode,
@@ -78,3 +101,13 @@ def rnn(x: Any, h0: Any, w: Any, v: Any, b: Any, c: Any, nonlinearity: str = "ta
     `nonlinearity` is "tanh" or "relu". Raises `ShapeError` when shapes do not fit together.
     """
     return by_name("rnn")(x, h0, w, v, b, c, nonlinearity=nonlinearity)
+
+
+def rnn_by_steps(x: Any, h0: Any, w: Any, v: Any, b: Any, c: Any, nonlinearity: str = "tanh") -> GraphNode:
+    """The same as `rnn`, built cell by cell: to look at, and to check the fused node against."""
+    states, h, steps = [], h0, Steps(x.shape[0])
+    for t in range(steps.total):
+        with inside(Step(steps, t)):
+            h = rnn_cell(x[t], h, w, v, b, c, nonlinearity)
+        states.append(h)
+    return stack(states)

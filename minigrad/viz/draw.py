@@ -1,6 +1,7 @@
 """`draw`: a graph as a picture that a notebook shows, a file keeps and a screen reader can read out."""
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from os import PathLike
 from typing import Any
@@ -12,6 +13,8 @@ from .page.palette import THEMES
 from .page.svg import render
 from .scene.build import Options, build
 from .scene.picture import Picture
+from .scene.readings import Readings
+from .scene.steps import Opened
 from .scene.text import count
 from .scene.words import describe
 
@@ -67,10 +70,13 @@ def draw(
     values: bool | None = None,
     grads: bool | None = None,
     depth: int | None = None,
+    focus: GraphNode | None = None,
+    radius: int = 2,
+    unroll: int | str | None = None,
     theme: str | None = None,
     title: str | None = None,
 ) -> Drawing:
-    """Draw the computation that led to a node (or a `Graph`).
+    """Draw the computation that led to a node, a `Graph`, or a tuple of nodes (what calling a model gave).
 
     Above each line stands the value that runs along it, below it the gradient that came back; the stronger the line,
     the larger the gradient. Operators are ellipses (thin: between single numbers, thick: between arrays), variables
@@ -80,28 +86,82 @@ def draw(
     * `grads`: write gradients? By default where there are any.
     * `depth`: levels of modules to open; modules below are drawn as one box (0: all of them). By default as many as
       leave a picture of 60 boxes; a graph that does not become small enough is drawn as a table by kind of operator.
+    * `focus`, `radius`: draw only what lies within so many edges of this node.
+    * `unroll`: open fused recurrent nodes: `"rolled"` (one cell for all steps), a number k (the first and the last k
+      steps), `"all"`. The gradients of the steps are those that the kernel computed. A layer that was built step by
+      step is drawn with three steps at either end where it is too long.
     * `theme`: `"light"`, `"dark"` or `"print"`; by default what the reader's system or JupyterLab is set to.
     * `title`: what stands above the picture.
     """
-    _check("values", values, bool)
-    _check("grads", grads, bool)
-    _check("depth", depth, int)
-    _check("title", title, str)
-    if isinstance(depth, bool) or (depth is not None and depth < 0):
-        raise ValueError(f"draw: depth={depth!r}; 0, 1, 2, … or None was expected")
+    _check(graph, values=values, grads=grads, depth=depth, focus=focus, radius=radius, unroll=unroll, theme=theme, title=title)
+    return _drawing(graph, theme, unroll, Options(values, grads, depth, title, focus, radius))
+
+
+def inked(
+    graph: Any, readings: Readings, *, depth: int | None = None, theme: str | None = None, title: str | None = None
+) -> Drawing:
+    """The drawing of a graph with `readings` (by `id(node)`) below its lines in place of gradients."""
+    return _drawing(graph, theme, None, Options(depth=depth, title=title, readings=readings))
+
+
+def _drawing(graph: Any, theme: str | None, unroll: int | str | None, options: Options) -> Drawing:
+    heads, order = _heads(graph), _order(graph)
+    if options.focus is not None and not any(node is options.focus for node in order):
+        raise ValueError(f"draw: focus={options.focus!r} is not part of the graph")
+    loops: list[tuple[GraphNode, GraphNode]] = []
+    if unroll is not None:
+        opened = Opened(order, unroll == "rolled")
+        order, loops = opened.order, opened.loops
+        heads = tuple(opened.twins[id(head)] for head in heads)
+        if options.focus is not None:
+            options = replace(options, focus=opened.twins[id(options.focus)])
+    steps = None if unroll is None else unroll if isinstance(unroll, int) else 0
+    return Drawing(build(order, replace(options, steps=steps, heads=heads, loops=loops)), theme)
+
+
+_KINDS: dict[str, Any] = {"values": bool, "grads": bool, "depth": int, "radius": int, "title": str, "focus": GraphNode}
+_UNROLL = ("rolled", "all")
+
+
+def _check(graph: Any, **options: Any) -> None:
+    """Raise `TypeError` or `ValueError`, which say what was expected, for an option that makes no sense."""
+    for name, kind in _KINDS.items():
+        if options[name] is not None and not isinstance(options[name], kind):
+            found = type(options[name]).__name__
+            raise TypeError(f"draw: {name}={options[name]!r} is a {found}; {kind.__name__} or None was expected")
+    for name in ("depth", "radius"):
+        if isinstance(options[name], bool) or (options[name] is not None and options[name] < 0):
+            raise ValueError(f"draw: {name}={options[name]!r}; 0, 1, 2, … or None was expected")
+    unroll, theme = options["unroll"], options["theme"]
+    counted = isinstance(unroll, int) and not isinstance(unroll, bool) and unroll > 0
+    if unroll is not None and not counted and unroll not in _UNROLL:
+        raise ValueError(f"draw: unroll={unroll!r}; 'rolled', 'all', a number of steps ≥ 1 or None was expected")
     if theme is not None and theme not in THEMES:
         raise ValueError(f"draw: theme={theme!r}; {', '.join(map(repr, THEMES))} or None was expected")
-    return Drawing(build(_order(graph), Options(values, grads, depth, title)), theme)
 
 
-def _check(name: str, value: object, kind: type) -> None:
-    if value is not None and not isinstance(value, kind):
-        raise TypeError(f"draw: {name}={value!r} is a {type(value).__name__}; {kind.__name__} or None was expected")
+def _heads(graph: Any) -> tuple[GraphNode, ...]:
+    """The nodes that were asked for."""
+    found = getattr(graph, "head", graph)
+    heads = found if isinstance(found, tuple | list) else (found,)
+    if not heads or not all(isinstance(head, GraphNode) for head in heads):
+        expected = "a node, a Graph or a tuple of nodes was expected (call a model first)"
+        raise TypeError(f"draw: cannot draw a {type(graph).__name__}; {expected}")
+    return tuple({id(head): head for head in heads}.values())
 
 
 def _order(graph: Any) -> list[GraphNode]:
-    if isinstance(graph, GraphNode):
-        return topological_sort(graph)
-    if isinstance(getattr(graph, "head", None), GraphNode) and isinstance(getattr(graph, "order", None), list):
-        return list(graph.order)
-    raise TypeError(f"draw: cannot draw a {type(graph).__name__}; a node or a Graph was expected (call a model first)")
+    known = getattr(graph, "order", None)
+    if isinstance(known, list):
+        return list(known)
+    nodes = {id(node): node for head in _heads(graph) for node in topological_sort(head)}
+    return list(nodes.values())
+
+
+def _show(node: GraphNode) -> dict[str, str]:
+    """What a notebook shows of a node that is the last line of a cell."""
+    drawing = draw(node)
+    return {"image/svg+xml": drawing.svg}
+
+
+GraphNode.pictured_by = staticmethod(_show)

@@ -51,7 +51,7 @@ def footprint(box: Box) -> Footprint:
 
 def _shape(box: Box) -> tuple[float, float]:
     first, *others = box.lines
-    if box.kind == "ghost":
+    if box.kind in ("ghost", "more"):
         return width(first, SMALL) + 14, 20.0
     bold = 1.12 if box.kind == "module" else 1.0
     text = max(width(first, LABEL) * bold, *(width(line, SMALL) for line in others), 0.0)

@@ -57,7 +57,7 @@ def dot_source(picture: Picture) -> str:
         weight = "1" if _leaf(boxes[edge.source]) else "100"
         stops = [edge.source, *([_gate(edge.id)] if edge.id in gates else []), edge.target]
         for i, (tail, head) in enumerate(pairwise(stops)):
-            graph.edge(tail, head, id=f"{edge.id}.{i}", weight=weight)
+            graph.edge(tail, head, id=f"{edge.id}.{i}", weight=weight, **({"constraint": "false"} if edge.back else {}))
     return str(graph.source)
 
 
@@ -90,7 +90,7 @@ def _gates(picture: Picture) -> dict[str, str]:
     return {
         edge.id: target.cluster
         for edge, source, target in ends
-        if target.cluster and source.cluster != target.cluster and target.id in fed
+        if target.cluster and source.cluster != target.cluster and target.id in fed and not edge.back
     }
 
 

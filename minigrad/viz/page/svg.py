@@ -98,14 +98,14 @@ class _Canvas:
         if box.kind == "module":  # a pile of three sheets, the front one at the bottom left
             wide, tall, x, y = wide - 6, tall - 6, x - 3, y + 3
             parts += [_outline(False, x + shift, y - shift, wide, tall, 8, "shape") for shift in (6, 3)]
-        corner = {"variable": 9, "ghost": 8, "module": 8}.get(box.kind, 0)
+        corner = {"variable": 9, "ghost": 8, "module": 8, "more": 10}.get(box.kind, 0)
         parts.append(_outline(ellipse, x, y, wide, tall, corner, "shape"))
         if box.head:
             parts.append(_outline(ellipse, x, y, wide - 7, tall - 7, max(0, corner - 3), "inner"))
         if box.bad:
             parts += [_outline(ellipse, x, y, wide + grow, tall + grow, corner + 4, "ring") for grow in (6, 11)]
         parts += _inscription(box, x, y, tall)
-        kind = f"node {box.kind}{' operator' * ellipse}{' loss' * box.head}{' bad' * box.bad}"
+        kind = f"node {box.kind}{' operator' * ellipse}{' loss' * box.head}{' bad' * box.bad}{' focus' * box.focus}"
         return f'<g class="{kind}" id="{key}-{box.id}">{"".join(parts)}</g>'
 
     def _shape(self, box: Box) -> tuple[float, float, Footprint]:
@@ -142,7 +142,7 @@ class _Canvas:
         half = line_width(edge.state, edge.step) / 2
         stop = (tx - way[0] * ARROW, ty - way[1] * ARROW)
         title, line = f"<title>{escape(edge.title)}</title>", _line((*points[:-1], stop), 2 * half)
-        ink = _ink(edge.state, edge.step)
+        ink = _ink(edge.state, edge.step) + " back" * edge.back
         return f'<g class="edge {ink}" id="{key}-{edge.id}">{title}{line}{_tip((tx, ty), way, half)}</g>'
 
     def _docked(self, curves: dict[str, tuple[Point, ...]]) -> dict[str, tuple[Point, ...]]:
@@ -197,7 +197,7 @@ def _outline(ellipse: bool, x: float, y: float, wide: float, tall: float, corner
 
 def _inscription(box: Box, x: float, y: float, tall: float) -> Iterator[str]:
     """The lines of a box, and a ReLU's bar of dead outputs under them."""
-    if box.kind == "ghost":
+    if box.kind in ("ghost", "more"):
         yield _text("small", x, y + SMALL * 0.35, box.lines[0])
         return
     lift = 5.0 if box.dead is not None else 0.0

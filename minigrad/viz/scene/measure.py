@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,3 +72,22 @@ def measure(array: np.ndarray[Any, Any]) -> Stats:
     unit = x / largest if largest > 0 else x  # squares of numbers near the ends of the range would leave it
     mean, std, rms = (float(f) * (largest or 1.0) for f in (unit.mean(), unit.std(), np.sqrt(np.mean(unit * unit))))
     return Stats(shape, x.size, dtype, whole, mean, std, rms, low, high, zeros, 0, 0)
+
+
+def pooled(parts: Sequence[Stats]) -> Stats:
+    """The numbers of several arrays as one, stacked where they have one shape; at least one array was expected."""
+    if len(parts) == 1:
+        return parts[0]
+    size, same = sum(s.size for s in parts), len({s.shape for s in parts}) == 1
+    shape = (len(parts), *parts[0].shape) if same else (size,)
+    full = [s for s in parts if s.size]
+
+    def mean(numbers: list[float]) -> float:
+        return sum(x * s.size for x, s in zip(numbers, full, strict=True)) / size if size else math.nan
+
+    centre, rms = mean([s.mean for s in full]), math.hypot(*(s.rms * math.sqrt(s.size / size) for s in full))
+    return Stats(
+        shape, size, parts[0].dtype, all(s.whole for s in parts), centre, math.sqrt(max(0.0, rms**2 - centre**2)), rms,
+        min((s.low for s in full), default=math.nan), max((s.high for s in full), default=math.nan),
+        mean([s.zeros for s in full]) if size else 0.0, sum(s.nans for s in parts), sum(s.infs for s in parts),
+    )  # fmt: skip

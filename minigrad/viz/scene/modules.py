@@ -5,11 +5,13 @@ Nothing here imports `minigrad.nn`: a module is any object that a node's `scope`
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ...graph.node import GraphNode, Variable
+from ...ops.recurrent import Step
+from .steps import Rolled, Scope, Skipped
 from .text import count, shorten
 
 
@@ -37,17 +39,17 @@ class Call:
 Path = tuple[Call, ...]
 
 
-def paths_of(order: Sequence[GraphNode]) -> dict[int, Path]:
-    """By `id(node)`: the calls that the node belongs to, outermost first."""
+def paths_of(order: Sequence[GraphNode], scopes: Mapping[int, Scope]) -> dict[int, Path]:
+    """By `id(node)`: the calls that the node belongs to, outermost first; `scopes` say which modules it was made in."""
     finder = _Finder()
     paths: dict[int, Path] = {}
     for node in order:
         if node.inputs:
-            paths[id(node)] = finder.path(node)
+            paths[id(node)] = finder.path(node, scopes[id(node)])
     for node in order:  # a leaf lies where it is first used
         for x in node.inputs:
             if not x.inputs and id(x) not in paths:
-                paths[id(x)] = _leaf_path(x, paths[id(node)])
+                paths[id(x)] = _leaf_path(x, scopes.get(id(x), ()), paths[id(node)])
     return {id(node): paths.get(id(node), ()) for node in order}
 
 
@@ -66,18 +68,18 @@ class _Finder:
         self.left: dict[int, int] = {}
         self.inside: dict[int, int] = {}
 
-    def path(self, node: GraphNode) -> Path:
+    def path(self, node: GraphNode, scope: Scope) -> Path:
         left = passed = mine = 0
         for x in node.inputs:
             left |= self.left.get(id(x), 0)
             passed |= self.inside.get(id(x), 0)
         path: list[Call] = []
-        for module in node.scope:
+        for module in scope:
             parent = path[-1] if path else None
             key = (parent.id if parent else "", id(module))
             call = self.open.get(key)
             if call is None or left & self.bit[call.id]:
-                call = self.open[key] = self._new(module, parent, node.scope[0])
+                call = self.open[key] = self._new(module, parent, scope[0])
             path.append(call)
             mine |= self.bit[call.id]
         self.inside[id(node)], self.left[id(node)] = mine, (left | passed) & ~mine
@@ -91,13 +93,13 @@ class _Finder:
         return call
 
 
-def _leaf_path(leaf: GraphNode, path: Path) -> Path:
+def _leaf_path(leaf: GraphNode, scope: Scope, path: Path) -> Path:
     """The part of its user's path that a leaf shares: a parameter's up to the module that owns it."""
     for level in range(len(path), 0, -1):
         if isinstance(leaf, Variable) and any(p is leaf for p in parameters_of(path[level - 1].module)):
             return path[:level]
     level = 0
-    while level < min(len(path), len(leaf.scope)) and path[level].module is leaf.scope[level]:
+    while level < min(len(path), len(scope)) and path[level].module is scope[level]:
         level += 1
     return path[:level]
 
@@ -120,7 +122,13 @@ def parameter_names(paths: dict[int, Path]) -> dict[int, str]:
 
 
 def _name(module: object, root: object) -> str:
-    """`layers.0 · Linear`: the way from the outermost module, where that knows it, and the class."""
+    """`layers.0 · Linear`: the way from the outermost module, where that knows it, and the class; or the time step."""
+    if isinstance(module, Step):
+        return f"step {module.t + 1}"
+    if isinstance(module, Skipped):
+        return f"⋯ steps {module.first + 1} to {module.last + 1}"
+    if isinstance(module, Rolled):
+        return f"× {module.total} steps"
     ask = getattr(root, "named_modules", None)
     way = next((name for name, inner in ask() if inner is module), "") if callable(ask) and module is not root else ""
     kind = shorten(type(module).__name__, 32)

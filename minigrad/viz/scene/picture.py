@@ -26,8 +26,9 @@ class Flow:
 class Box:
     """A node, a collapsed module, or the ghost of a parameter that is drawn elsewhere.
 
-    `kind` is `constant`, `variable`, `scalar` or `broadcasted` (the two kinds of operator), `module` or `ghost`.
-    `flows` are the values that leave it, one for a node. `dead` is the share of zeros that a ReLU put out.
+    `kind` is `constant`, `variable`, `scalar` or `broadcasted` (the two kinds of operator), `module`, `ghost`, or `more`
+    for what is left out. `flows` are the values that leave it, one for a node. `dead` is the share of zeros that a ReLU
+    put out. `focus` marks the node that the picture is about.
     """
 
     id: str
@@ -39,11 +40,15 @@ class Box:
     head: bool = False
     bad: bool = False
     dead: float | None = None
+    focus: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A line from flow number `port` of one box to another; `state` and `step` as in `Flow`."""
+    """A line from flow number `port` of one box to another; `state` and `step` as in `Flow`.
+
+    `back` marks the line of a rolled cell that leads from one time step to the next.
+    """
 
     id: str
     source: str
@@ -52,6 +57,7 @@ class Edge:
     state: str
     step: int
     title: str
+    back: bool = False
 
 
 @dataclass(frozen=True, slots=True)

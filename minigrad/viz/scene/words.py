@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...graph.node import Constant, GraphNode, Operator, Variable
+from ...graph.node import Constant, GraphNode, Operator, ScalarOperator, Variable
 from .measure import Stats
 from .picture import Picture
 from .text import alarm, number, shape, shorten
@@ -21,6 +21,24 @@ def node_label(node: GraphNode, known: str | None = None) -> str:
     if isinstance(node, Constant):
         return number(float(node.item())) if not node.shape else "constant"
     return "variable"
+
+
+def node_kind(node: GraphNode) -> str:
+    """The kind of its box."""
+    if node.inputs:
+        return "scalar" if isinstance(node, ScalarOperator) else "broadcasted"
+    return "variable" if isinstance(node, Variable) else "constant"
+
+
+def node_lines(node: GraphNode, label: str, value: Stats | None) -> tuple[str, ...]:
+    """What is written into its box: the label, and below it its name, its shape or (if it is told) its number."""
+    second = shape(node.shape) if node.shape else ""
+    if not node.shape and value is not None:
+        second = number(value.mean)
+    if isinstance(node, Operator):
+        steps = f"×{node.shape[0]}" if node.rule.cell is not None else ""
+        second = " ".join(filter(None, [shorten(node.name, 16) if node.name else "", steps, second]))
+    return (label, second) if second and second != label else (label,)
 
 
 def node_words(name: str, label: str, node: GraphNode, value: Stats | None, gradient: Stats | None) -> str:

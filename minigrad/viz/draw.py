@@ -8,6 +8,7 @@ from typing import Any
 
 from ..graph.node import GraphNode
 from ..graph.order import topological_sort
+from .page.fold import fold
 from .page.layout import Layout, dot_source, lay_out
 from .page.palette import THEMES
 from .page.svg import render
@@ -18,6 +19,9 @@ from .scene.steps import Opened
 from .scene.text import count
 from .scene.words import describe
 
+#: pixels: a line of a drawing is about as wide as a notebook
+WIDTH = 1200
+
 
 class Drawing:
     """A picture of a graph as it was when `draw` was called; later changes of the graph do not show.
@@ -26,8 +30,8 @@ class Drawing:
     `save()` writes a file.
     """
 
-    def __init__(self, picture: Picture, theme: str | None = None) -> None:
-        self.picture, self.theme = picture, theme
+    def __init__(self, picture: Picture, theme: str | None = None, width: float | None = WIDTH) -> None:
+        self.picture, self.theme, self.width = picture, theme, width
 
     @cached_property
     def source(self) -> str:
@@ -37,7 +41,8 @@ class Drawing:
     @cached_property
     def layout(self) -> Layout:
         """Where everything is; an engine is asked when this is first needed."""
-        return lay_out(self.picture, self.source)
+        layout = lay_out(self.picture, self.source)
+        return layout if self.width is None else fold(layout, self.picture, self.width)
 
     @cached_property
     def svg(self) -> str:
@@ -73,6 +78,7 @@ def draw(
     focus: GraphNode | None = None,
     radius: int = 2,
     unroll: int | str | None = None,
+    width: float | None = WIDTH,
     theme: str | None = None,
     title: str | None = None,
 ) -> Drawing:
@@ -90,21 +96,23 @@ def draw(
     * `unroll`: open fused recurrent nodes: `"rolled"` (one cell for all steps), a number k (the first and the last k
       steps), `"all"`. The gradients of the steps are those that the kernel computed. A layer that was built step by
       step is drawn with three steps at either end where it is too long.
+    * `width`: pixels after which the picture goes on in a further line (None: never).
     * `theme`: `"light"`, `"dark"` or `"print"`; by default what the reader's system or JupyterLab is set to.
     * `title`: what stands above the picture.
     """
-    _check(graph, values=values, grads=grads, depth=depth, focus=focus, radius=radius, unroll=unroll, theme=theme, title=title)
-    return _drawing(graph, theme, unroll, Options(values, grads, depth, title, focus, radius))
+    _check(values, grads, depth, focus, radius, title)
+    _check_choices(unroll, width, theme)
+    return Drawing(_picture(graph, unroll, Options(values, grads, depth, title, focus, radius)), theme, width)
 
 
 def inked(
     graph: Any, readings: Readings, *, depth: int | None = None, theme: str | None = None, title: str | None = None
 ) -> Drawing:
     """The drawing of a graph with `readings` (by `id(node)`) below its lines in place of gradients."""
-    return _drawing(graph, theme, None, Options(depth=depth, title=title, readings=readings))
+    return Drawing(_picture(graph, None, Options(depth=depth, title=title, readings=readings)), theme)
 
 
-def _drawing(graph: Any, theme: str | None, unroll: int | str | None, options: Options) -> Drawing:
+def _picture(graph: Any, unroll: int | str | None, options: Options) -> Picture:
     heads, order = _heads(graph), _order(graph)
     if options.focus is not None and not any(node is options.focus for node in order):
         raise ValueError(f"draw: focus={options.focus!r} is not part of the graph")
@@ -116,26 +124,28 @@ def _drawing(graph: Any, theme: str | None, unroll: int | str | None, options: O
         if options.focus is not None:
             options = replace(options, focus=opened.twins[id(options.focus)])
     steps = None if unroll is None else unroll if isinstance(unroll, int) else 0
-    return Drawing(build(order, replace(options, steps=steps, heads=heads, loops=loops)), theme)
+    return build(order, replace(options, steps=steps, heads=heads, loops=loops))
 
 
-_KINDS: dict[str, Any] = {"values": bool, "grads": bool, "depth": int, "radius": int, "title": str, "focus": GraphNode}
-_UNROLL = ("rolled", "all")
-
-
-def _check(graph: Any, **options: Any) -> None:
+def _check(values: Any, grads: Any, depth: Any, focus: Any, radius: Any, title: Any) -> None:
     """Raise `TypeError` or `ValueError`, which say what was expected, for an option that makes no sense."""
-    for name, kind in _KINDS.items():
-        if options[name] is not None and not isinstance(options[name], kind):
-            found = type(options[name]).__name__
-            raise TypeError(f"draw: {name}={options[name]!r} is a {found}; {kind.__name__} or None was expected")
-    for name in ("depth", "radius"):
-        if isinstance(options[name], bool) or (options[name] is not None and options[name] < 0):
-            raise ValueError(f"draw: {name}={options[name]!r}; 0, 1, 2, … or None was expected")
-    unroll, theme = options["unroll"], options["theme"]
+    kinds = {"values": bool, "grads": bool, "depth": int, "focus": GraphNode, "radius": int, "title": str}
+    given = (values, grads, depth, focus, radius, title)
+    for (name, kind), value in zip(kinds.items(), given, strict=True):
+        if value is not None and not isinstance(value, kind):
+            found = type(value).__name__
+            raise TypeError(f"draw: {name}={value!r} is a {found}; {kind.__name__} or None was expected")
+    for name, value in (("depth", depth), ("radius", 0 if radius is None else radius)):
+        if isinstance(value, bool) or (value is not None and value < 0):
+            raise ValueError(f"draw: {name}={value!r}; 0, 1, 2, … was expected")
+
+
+def _check_choices(unroll: Any, width: Any, theme: Any) -> None:
     counted = isinstance(unroll, int) and not isinstance(unroll, bool) and unroll > 0
-    if unroll is not None and not counted and unroll not in _UNROLL:
+    if unroll is not None and not counted and unroll not in ("rolled", "all"):
         raise ValueError(f"draw: unroll={unroll!r}; 'rolled', 'all', a number of steps ≥ 1 or None was expected")
+    if width is not None and (isinstance(width, bool) or not isinstance(width, int | float) or not width >= 200):
+        raise ValueError(f"draw: width={width!r}; a number of pixels ≥ 200 or None was expected")
     if theme is not None and theme not in THEMES:
         raise ValueError(f"draw: theme={theme!r}; {', '.join(map(repr, THEMES))} or None was expected")
 
@@ -160,8 +170,7 @@ def _order(graph: Any) -> list[GraphNode]:
 
 def _show(node: GraphNode) -> dict[str, str]:
     """What a notebook shows of a node that is the last line of a cell."""
-    drawing = draw(node)
-    return {"image/svg+xml": drawing.svg}
+    return {"image/svg+xml": draw(node).svg}
 
 
 GraphNode.pictured_by = staticmethod(_show)

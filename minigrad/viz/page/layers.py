@@ -23,7 +23,7 @@ def layered(picture: Picture) -> tuple[dict[str, Point], dict[str, tuple[Point, 
     for edge in picture.edges:
         (x0, y0), (x1, y1) = places[edge.source], places[edge.target]
         x0, x1 = x0 + sizes[edge.source].width / 2, x1 - sizes[edge.target].width / 2
-        bend = max(abs(x1 - x0) / 2, 20.0)
+        bend = (x1 - x0) / 2 if x1 > x0 else 20.0
         curves[edge.id] = ((x0, y0), (x0 + bend, y0), (x1 - bend, y1), (x1, y1))
     return places, curves, _frames(picture, places)
 

@@ -5,7 +5,7 @@ import hashlib
 import math
 from collections.abc import Iterator
 
-from ..scene.picture import Box, Edge, Flow, Picture
+from ..scene.picture import Box, Cluster, Edge, Flow, Picture
 from ..scene.text import escape, shorten, width
 from .geometry import ARROW, EDGE, GAP, LABEL, LINE, NOTE, RINGS, SMALL, TITLE, Footprint, footprint
 from .layout import Layout, Point
@@ -54,13 +54,7 @@ class _Canvas:
         """Every element of the drawing as a line of SVG."""
         yield f'<text class="heading" x="{_n(MARGIN)}" y="{_n(MARGIN + TITLE - 3)}">{escape(self.heading)}</text>'
         for cluster in self.picture.clusters:
-            if cluster.id not in self.frames:  # see `layers.py`
-                continue
-            a, b, c, d = self.frames[cluster.id]
-            place = f'x="{_n(a)}" y="{_n(b)}" width="{_n(c - a)}" height="{_n(d - b)}" rx="12"'
-            text = f'<text x="{_n(a + 12)}" y="{_n(b + 16)}">{escape(cluster.label)}</text>'
-            title = f"<title>{escape(f'module {cluster.label}')}</title>"
-            yield f'<g class="cluster" id="{key}-{cluster.id}">{title}<rect class="frame" {place}/>{text}</g>'
+            yield from self._cluster(cluster, key)
         arriving: dict[str, list[Edge]] = {}
         for edge in self.picture.edges:
             arriving.setdefault(edge.target, []).append(edge)
@@ -74,6 +68,18 @@ class _Canvas:
         bottom = self.size[1] - MARGIN / 2 - 15 * len(self.notes) + 8
         for i, line in enumerate(self.notes):
             yield f'<text class="note" x="{_n(MARGIN)}" y="{_n(bottom + 15 * i)}">{escape(line)}</text>'
+
+    def _cluster(self, cluster: Cluster, key: str) -> Iterator[str]:
+        """A frame; in several pieces where the layout was folded (`fold.py`), in none where it left it out (`layers.py`)."""
+        pieces = [name for name in self.frames if name.partition(".")[0] == cluster.id]
+        for i, name in enumerate(pieces):
+            a, b, c, d = self.frames[name]
+            place = f'x="{_n(a)}" y="{_n(b)}" width="{_n(c - a)}" height="{_n(d - b)}" rx="12"'
+            label = f"… {cluster.label}" if i else cluster.label
+            label = shorten(label, max(1, int(len(label) * (c - a - 20) / width(label, SMALL))))
+            text = f'<text x="{_n(a + 12)}" y="{_n(b + 16)}">{escape(label)}</text>'
+            title = f"<title>{escape(f'module {cluster.label}')}</title>"
+            yield f'<g class="cluster" id="{key}-{name}">{title}<rect class="frame" {place}/>{text}</g>'
 
     def _table(self) -> Iterator[str]:
         for r, row in enumerate(self.picture.rows):

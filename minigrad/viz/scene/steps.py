@@ -112,7 +112,8 @@ class Opened:
         known: dict[int, GraphNode] = dict(zip(map(id, cell.leaves), inputs, strict=True))
         made = [self._inner(cell, inner, known, scope, cell.whole) for inner in cell.inner]
         made[-1].name = node.name
-        self.loops += [(made[-1], made[i]) for i, inner in enumerate(cell.inner) if any(x is cell.leaves[1] for x in inner.inputs)]
+        readers = (i for i, inner in enumerate(cell.inner) if any(x is cell.leaves[1] for x in inner.inputs))
+        self.loops += [(made[-1], made[i]) for i in readers]
         return made[-1]
 
     def _inner(self, cell: _Cell, inner: Operator, known: dict[int, GraphNode], scope: Scope, cut: Any) -> Operator:

@@ -41,7 +41,8 @@ class _Canvas:
         self.heading = shorten(picture.title, max(20, int(wide / 9)))
         self.notes = _wrap(picture.note, wide)
         self.top = MARGIN + TITLE + 12
-        tall = max(bottom - top, 20.0 * len(picture.rows))
+        self.table = self.top + (bottom - top + 24 if picture.rows and picture.boxes else 0)
+        tall = max(bottom - top, self.table - self.top + 20.0 * len(picture.rows))
         self.size = (wide + 2 * MARGIN, self.top + tall + 18 + 15 * len(self.notes) + MARGIN / 2)
         dx, dy = MARGIN - left + (wide - (right - left)) / 2, self.top - top
         self.places = {key: (x + dx, y + dy) for key, (x, y) in layout.places.items()}
@@ -83,7 +84,7 @@ class _Canvas:
 
     def _table(self) -> Iterator[str]:
         for r, row in enumerate(self.picture.rows):
-            y, x = self.top + 14 + 20 * r, MARGIN
+            y, x = self.table + 14 + 20 * r, MARGIN
             cells = []
             for c, (cell, wide) in enumerate(zip(row, self.columns, strict=True)):
                 at, anchor = (x, "start") if c == 0 else (x + wide, "end")

@@ -49,6 +49,8 @@ def build(order: Sequence[GraphNode], options: Options) -> Picture:
     title = options.title
     if title is None:
         title = f"Computation graph of {' and '.join(map(_head_name, heads[:3]))}{' and more' * (len(heads) > 3)}"
+    if len(order) > MOST and options.focus is None and options.depth is None and not _steps(order, options):
+        return summarize(order, title)
     seen = view(order, options.focus, options.radius)
     paths, depth = _frames(seen.nodes, options)
     if depth is None:
@@ -58,9 +60,7 @@ def build(order: Sequence[GraphNode], options: Options) -> Picture:
 
 def _frames(nodes: Sequence[GraphNode], options: Options) -> tuple[dict[int, Path], int | None]:
     """Which modules the nodes lie in, and how many levels of them to open; None if the picture would be too big."""
-    few = options.steps or None
-    if options.steps is None and len(nodes) > ALL and any(isinstance(m, Step) for node in nodes for m in node.scope):
-        few = FEW
+    few = _steps(nodes, options)
     if few is None and options.depth is None and len(nodes) > MOST:
         return {}, None
     paths = paths_of(nodes, scopes(nodes, few))
@@ -75,6 +75,13 @@ def _frames(nodes: Sequence[GraphNode], options: Options) -> tuple[dict[int, Pat
     if boxes(deepest) > MOST:
         return paths, None
     return paths, next((depth for depth in range(deepest, 0, -1) if boxes(depth) <= ALL), 0)
+
+
+def _steps(nodes: Sequence[GraphNode], options: Options) -> int | None:
+    """How many time steps to draw at either end of an unrolled layer; None for all of them."""
+    if options.steps is not None:
+        return options.steps or None
+    return FEW if len(nodes) > ALL and any(isinstance(m, Step) for node in nodes for m in node.scope) else None
 
 
 def _closed(path: Path, depth: int) -> Call | None:

@@ -19,7 +19,6 @@ class Stats:
 
     shape: tuple[int, ...]
     size: int
-    dtype: str
     whole: bool
     mean: float
     std: float
@@ -55,23 +54,23 @@ class Stats:
 
 def measure(array: np.ndarray[Any, Any]) -> Stats:
     """Measure an array, in float64, without changing it. Where NaN or inf are, mean, std and rms are NaN."""
-    shape, dtype, whole = array.shape, str(array.dtype), array.dtype.kind in "biu"
+    shape, whole = array.shape, array.dtype.kind in "biu"
     if array.size == 1:  # most of a teaching graph: NumPy would take ten times as long
         a = float(array.item())
         std, rms = (0.0, abs(a)) if math.isfinite(a) else (math.nan, math.nan)
-        return Stats(shape, 1, dtype, whole, a, std, rms, a, a, float(a == 0), int(math.isnan(a)), int(math.isinf(a)))
+        return Stats(shape, 1, whole, a, std, rms, a, a, float(a == 0), int(math.isnan(a)), int(math.isinf(a)))
     if not array.size:
-        return Stats(shape, 0, dtype, whole, math.nan, math.nan, 0.0, math.nan, math.nan, 0.0, 0, 0)
+        return Stats(shape, 0, whole, math.nan, math.nan, 0.0, math.nan, math.nan, 0.0, 0, 0)
     x = array.astype(np.float64).ravel()
     low, high = float(x.min()), float(x.max())
     zeros = 1 - np.count_nonzero(x) / x.size
     if not (math.isfinite(low) and math.isfinite(high)):
         nans, infs = int(np.isnan(x).sum()), int(np.isinf(x).sum())
-        return Stats(shape, x.size, dtype, whole, math.nan, math.nan, math.nan, low, high, zeros, nans, infs)
+        return Stats(shape, x.size, whole, math.nan, math.nan, math.nan, low, high, zeros, nans, infs)
     largest = max(-low, high)
     unit = x / largest if largest > 0 else x  # squares of numbers near the ends of the range would leave it
     mean, std, rms = (float(f) * (largest or 1.0) for f in (unit.mean(), unit.std(), np.sqrt(np.mean(unit * unit))))
-    return Stats(shape, x.size, dtype, whole, mean, std, rms, low, high, zeros, 0, 0)
+    return Stats(shape, x.size, whole, mean, std, rms, low, high, zeros, 0, 0)
 
 
 def pooled(parts: Sequence[Stats]) -> Stats:
@@ -87,7 +86,7 @@ def pooled(parts: Sequence[Stats]) -> Stats:
 
     centre, rms = mean([s.mean for s in full]), math.hypot(*(s.rms * math.sqrt(s.size / size) for s in full))
     return Stats(
-        shape, size, parts[0].dtype, all(s.whole for s in parts), centre, math.sqrt(max(0.0, rms**2 - centre**2)), rms,
+        shape, size, all(s.whole for s in parts), centre, math.sqrt(max(0.0, rms**2 - centre**2)), rms,
         min((s.low for s in full), default=math.nan), max((s.high for s in full), default=math.nan),
         mean([s.zeros for s in full]) if size else 0.0, sum(s.nans for s in parts), sum(s.infs for s in parts),
     )  # fmt: skip

@@ -1,15 +1,16 @@
-"""The picture of a graph too big to draw: a table with a row for each kind of operator, in one walk over the nodes."""
+"""The picture of a graph too big to draw: how its kinds of node feed each other, and a table of them; in a few walks."""
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
 from ...graph.node import Constant, GraphNode, Operator, Variable
 from .alarms import Alarms
-from .measure import Stats, measure
-from .picture import Picture
+from .measure import Stats, measure, pooled
+from .picture import Box, Edge, Flow, Picture
 from .text import GLYPHS, count, number, shorten
 from .words import node_label
 
@@ -34,7 +35,38 @@ def summarize(order: Sequence[GraphNode], title: str) -> Picture:
     links = sum(len(node.inputs) for node in order)
     note = Alarms(order, values, grads).note(lambda i: f"n{i} ({node_label(order[i])})")
     sentence = f"{count(len(order), 'node')}, {count(links, 'edge')}: too many to draw one by one. {note}".strip()
-    return Picture(title, len(order), links, sentence, rows=tuple(rows))
+    boxes, edges = _kinds(order, groups, grads)
+    return Picture(title, len(order), links, sentence, boxes, edges, rows=tuple(rows))
+
+
+def _kinds(
+    order: Sequence[GraphNode], groups: dict[str, list[int]], grads: Sequence[Stats | None]
+) -> tuple[tuple[Box, ...], tuple[Edge, ...]]:
+    """A box for each kind of node, in the order in which they first occur, and an edge where one feeds another."""
+    number = {kind: i for i, kind in enumerate(groups)}
+    kind_of = {id(order[i]): kind for kind, members in groups.items() for i in members}
+    feeds = Counter((kind_of[id(x)], kind_of[id(node)]) for node in order for x in node.inputs)
+    inks = {kind: _ink([grads[i] for i in members]) for kind, members in groups.items()}
+    boxes = []
+    for kind, members in groups.items():
+        name, size = f"k{number[kind]}", len(members)
+        lines = (node_label(order[members[0]]), f"× {size:,}") if order[members[0]].inputs else (kind, f"{size:,}")
+        flow = Flow(f"{name}f0", (), "", *inks[kind], f"what {kind} gives")
+        boxes.append(Box(name, "module", lines, f"{kind}: {count(size, 'node')}", (flow,)))
+    edges = []
+    for (a, b), times in feeds.items():
+        title, back = f"{a} to {b}: {count(times, 'edge')}", number[a] >= number[b]
+        edges.append(Edge(f"e{len(edges)}", f"k{number[a]}", 0, f"k{number[b]}", *inks[a], title, back))
+    return tuple(boxes), tuple(edges)
+
+
+def _ink(grads: Sequence[Stats | None]) -> tuple[str, int]:
+    """State and step of the gradients of a kind, taken as one array."""
+    known = [gradient for gradient in grads if gradient is not None]
+    if not known:
+        return ("none", -1)
+    whole = pooled(known)
+    return whole.state, whole.step
 
 
 def _kind(node: GraphNode) -> str:

@@ -5,9 +5,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from .errors import DataError, GraphError
+
+if TYPE_CHECKING:
+    from .graph.node import GraphNode
 
 
 class Parser(argparse.ArgumentParser):
@@ -26,6 +29,14 @@ def positive(text: str) -> int:
 
 
 positive.__name__ = "integer ≥ 1"  # argparse names the type in its message
+
+
+def steps(text: str) -> int | str:
+    """`rolled`, `all` or a number of time steps, for argparse."""
+    return text if text in ("rolled", "all") else positive(text)
+
+
+steps.__name__ = "'rolled', 'all' or integer ≥ 1"
 
 
 def _demo(args: argparse.Namespace) -> None:
@@ -58,15 +69,26 @@ def _train(args: argparse.Namespace) -> None:
 
 
 def _draw(args: argparse.Namespace) -> None:
-    from .demo import draw_graph
+    from .viz import Drawing, draw
+    from .viz.script import backward, from_script
+
+    graph = _experiment_graph(args.what) if args.what in args.experiments else from_script(args.what)
+    if args.gradients and not isinstance(graph, Drawing):
+        backward(graph)
+    if not isinstance(graph, Drawing):
+        graph = draw(graph, depth=args.depth, unroll=args.unroll, theme=args.theme, title=args.title)
+    graph.save(Path(args.output))
+    print(f"drew {args.output}")
+
+
+def _experiment_graph(name: str) -> GraphNode:
+    """The loss of a model that has seen 32 samples for one epoch."""
+    from .demo import loss_on_samples
     from .experiments import EXPERIMENTS, prepare, train_once
 
-    experiment = EXPERIMENTS[args.name]
-    arrays = prepare(experiment)
+    arrays = prepare(EXPERIMENTS[name])
     few = arrays.with_arrays(*(array[:32] for array in arrays))
-    run = train_once(experiment, few, epochs=1, progress=False)
-    draw_graph(experiment, run, few, Path(args.output))
-    print(f"drew {args.output}")
+    return loss_on_samples(EXPERIMENTS[name], train_once(EXPERIMENTS[name], few, epochs=1, progress=False), few)
 
 
 def _data(args: argparse.Namespace) -> None:
@@ -105,10 +127,16 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--out", help="folder for the checkpoint (default: none is written)")
     train.set_defaults(run=_train)
 
-    draw = commands.add_parser("draw", help="draw a model's graph with values and gradients")
-    draw.add_argument("name", choices=EXPERIMENTS)
+    draw = commands.add_parser("draw", help="draw the graph of a model, or what a script of yours builds")
+    names = ", ".join(EXPERIMENTS)
+    draw.add_argument("what", help=f"{names}, or script.py:name, a node, a Graph or a function that makes one")
     draw.add_argument("-o", "--output", default="graph.svg", help=".svg, .png or .pdf (default: graph.svg)")
-    draw.set_defaults(run=_draw)
+    draw.add_argument("--gradients", action="store_true", help="pull gradients back first, where there are none")
+    draw.add_argument("--depth", type=int, help="levels of modules to open (default: as many as fit)")
+    draw.add_argument("--unroll", type=steps, help="rolled, all, or a number of time steps (default: closed)")
+    draw.add_argument("--theme", choices=("light", "dark", "print"), help="default: the reader's")
+    draw.add_argument("--title", help="what stands above the picture")
+    draw.set_defaults(run=_draw, experiments=tuple(EXPERIMENTS))
 
     data = commands.add_parser("data", help="list, fetch and verify data sets")
     data.add_argument("action", choices=("list", "fetch", "verify"))

@@ -17,9 +17,8 @@ from . import ops, viz
 from .data import Dataset
 from .errors import DataError
 from .experiments import EXPERIMENTS, Experiment, Run, gradient_error, prepare, train_once
-from .graph.node import Constant, Variable
+from .graph.node import Constant, GraphNode, Variable
 from .models import ACTIVATIONS, mlp
-from .run.replay import Graph
 from .train import cross_validate, grid_search
 from .train.trainer import target_for
 
@@ -62,7 +61,9 @@ def run_experiment(name: str, seeds: int, out: Path, say: Say) -> list[Row]:
             raise KeyboardInterrupt
         runs.append(run)
         say(f"  seed {seed}: held-out accuracy {run.test['accuracy']:.4f}, {time.perf_counter() - started:.1f} s")
-    draw_graph(experiment, runs[0], arrays, out / f"{name}-graph.svg")
+    loss = loss_on_samples(experiment, runs[0], arrays)
+    loss.backward()
+    viz.draw(loss, title=experiment.title).save(out / f"{name}-graph.svg")
     curves = viz.training_curves({f"seed {run.seed}": run.history for run in runs}, title=experiment.title)
     viz.save_figure(curves, out / f"{name}-curves.svg")
     rows = [
@@ -108,16 +109,15 @@ def run_mlp(repeats: int, n_jobs: int, out: Path, say: Say) -> list[Row]:
     return rows
 
 
-def draw_graph(experiment: Experiment, run: Run, arrays: Dataset, path: Path) -> None:
-    """The graph of model and loss on four samples, with the values and gradients of the trained model."""
+def loss_on_samples(experiment: Experiment, run: Run, arrays: Dataset) -> GraphNode:
+    """The loss of the trained model on the first four samples, without gradients."""
     model = run.trainer.model
     x, y = arrays.x_train[:4], arrays.y_train[:4]
     model.zero_grad()
     output = model(Constant(x, name="x", dtype=x.dtype))
-    loss = experiment.loss(output, target_for(output, y))
+    loss: GraphNode = experiment.loss(output, target_for(output, y))
     loss.name = "loss"
-    loss.backward()
-    viz.draw(Graph(loss), title=experiment.title).save(path)
+    return loss
 
 
 def first_picture(path: Path) -> None:

@@ -1,4 +1,6 @@
 """The command line: one line and exit code 2 for bad use, and each command doing its work on a small scale."""
+from xml.etree import ElementTree
+
 import pytest
 
 from minigrad import cli
@@ -7,7 +9,7 @@ from minigrad import cli
 @pytest.mark.parametrize(
     "arguments",
     [[], ["train"], ["train", "transformer"], ["train", "mlp", "--epochs", "0"], ["train", "mlp", "--mode", "compiled"],
-     ["data", "burn"], ["draw"], ["demo", "--seeds", "-1"], ["sing"]],
+     ["data", "burn"], ["draw"], ["draw", "mlp", "--unroll", "0"], ["demo", "--seeds", "-1"], ["sing"]],
 )  # fmt: skip
 def test_bad_use_gets_one_line_and_code_2(arguments, capsys):
     with pytest.raises(SystemExit) as ended:
@@ -31,9 +33,59 @@ def test_train_prints_and_saves(tmp_path, capsys):
     assert (tmp_path / "mlp.safetensors").stat().st_size > 1000
 
 
-def test_draw_writes_a_picture(tmp_path):
-    assert cli.main(["draw", "mlp", "-o", str(tmp_path / "mlp.svg")]) == 0
-    assert (tmp_path / "mlp.svg").read_text().startswith("<svg")
+def test_draw_writes_a_picture_with_gradients_on_request(tmp_path):
+    for options, gradients in (([], 0), (["--gradients"], 17)):
+        assert cli.main(["draw", "mlp", "-o", str(tmp_path / "mlp.svg"), *options]) == 0
+        texts = ElementTree.parse(tmp_path / "mlp.svg").iter("{http://www.w3.org/2000/svg}text")
+        assert sum(text.get("class") == "d" for text in texts) == gradients
+
+
+SCRIPT = """
+import minigrad as mg
+from beside import start
+x = mg.Variable(start, name="from the script")
+y = mg.sin(x) * 2.0
+g = mg.Graph(y)
+picture = mg.draw(y, title="mine")
+number = 3
+def make():
+    return mg.cos(x)
+def broken():
+    raise RuntimeError("of my own")
+"""
+
+
+@pytest.fixture
+def script(tmp_path):
+    (tmp_path / "beside.py").write_text("start = 0.5")
+    (tmp_path / "script.py").write_text(SCRIPT)
+    return str(tmp_path / "script.py")
+
+
+@pytest.mark.parametrize("name", ["y", "g", "make", "picture"])
+def test_draw_shows_what_a_script_builds(name, script, tmp_path):
+    out = tmp_path / "graph.svg"
+    assert cli.main(["draw", f"{script}:{name}", "-o", str(out), "--gradients"]) == 0
+    drawn = ElementTree.parse(out)
+    assert any("from the script" in (text.text or "") for text in drawn.iter("{http://www.w3.org/2000/svg}text"))
+    below = [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text") if text.get("class") == "d"]
+    assert bool(below) == (name != "picture")  # which was drawn by the script already
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [(":z", "makes no 'z'; to draw there would be x, y, g, picture"), (":number", "number of script.py is a int; a node, a Graph or a Drawing was expected"), ("", "was expected"),
+     ("c.py:y", "there is no script")],
+)  # fmt: skip
+def test_a_script_that_does_not_build_it(name, said, script, capsys):
+    assert cli.main(["draw", name if name == "c.py:y" else script + name]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
+
+
+def test_an_error_of_the_script_is_shown_as_python_shows_it(script):
+    with pytest.raises(RuntimeError, match="of my own"):
+        cli.main(["draw", f"{script}:broken"])
 
 
 def test_an_unknown_kind_of_picture_is_bad_use(tmp_path, capsys):

@@ -31,7 +31,8 @@ def from_script(target: str) -> Any:
     finally:
         sys.path.remove(str(path.parent.resolve()))
     if not _drawable(graph):
-        raise ValueError(f"draw: {name} of {path.name} is a {type(graph).__name__}; a node, a Graph or a Drawing was expected")
+        kind = type(graph).__name__
+        raise ValueError(f"draw: {name} of {path.name} is a {kind}; a node, a Graph or a Drawing was expected")
     return graph
 
 
@@ -47,7 +48,7 @@ def backward(graph: Any) -> None:
 def _drawable(thing: Any) -> bool:
     found = getattr(thing, "head", thing)
     nodes = found if isinstance(found, tuple) else (found,)
-    return hasattr(thing, "picture") or bool(nodes) and all(isinstance(node, GraphNode) for node in nodes)
+    return hasattr(thing, "picture") or (bool(nodes) and all(isinstance(node, GraphNode) for node in nodes))
 
 
 def _offer(found: dict[str, Any]) -> str:

@@ -6,6 +6,8 @@ dtype of the others); shapes broadcast, else `ShapeError`; the result has the br
 """
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -107,6 +109,21 @@ def abs(x: Any) -> Any:
 
 
 # ---------------------------------------------------------------- activations
+def _written_as(name: str) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
+    """Decorator: in formulas (`viz/symbols.py`) the function stands by its name, not by its code."""
+
+    def mark(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        @wraps(function)
+        def call(x: Any) -> Any:
+            write = getattr(x, "written_as", None)
+            return function(x) if write is None else write(name)
+
+        return call
+
+    return mark
+
+
+@_written_as("σ")
 def _logistic(x: Any) -> Any:
     small = np.exp(-np.absolute(x))  # in (0, 1] for every x, so that nothing overflows
     return np.where(x >= 0, 1, small) / (1 + small)
@@ -136,6 +153,7 @@ def softplus(x: Any) -> Any:
     return np.maximum(x, 0) + np.log1p(np.exp(-np.absolute(x)))
 
 
+@_written_as("Φ")
 def _normal_cdf(x: Any) -> Any:
     from scipy.special import erf  # NumPy has none; imported late, because SciPy takes its time
 

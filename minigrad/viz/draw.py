@@ -9,6 +9,7 @@ from typing import Any
 from ..graph.node import GraphNode
 from ..graph.order import topological_sort
 from .page.fold import fold
+from .page.html import embed
 from .page.layout import Layout, dot_source, lay_out
 from .page.palette import THEMES
 from .page.svg import render
@@ -63,7 +64,12 @@ class Drawing:
         return self.svg
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"text/plain": repr(self), "image/svg+xml": self.svg}
+        return {"text/plain": repr(self), "image/svg+xml": self.svg, "text/html": self.html}
+
+    @property
+    def html(self) -> str:
+        """The picture for a page: an image that becomes the SVG itself where scripts may run."""
+        return embed(self.svg, f"{self.picture.title}. {self.picture.note}")
 
     def __repr__(self) -> str:
         return f"<Drawing of {count(self.picture.nodes, 'node')}, {count(self.picture.links, 'edge')}>"
@@ -170,7 +176,8 @@ def _order(graph: Any) -> list[GraphNode]:
 
 def _show(node: GraphNode) -> dict[str, str]:
     """What a notebook shows of a node that is the last line of a cell."""
-    return {"image/svg+xml": draw(node).svg}
+    drawing = draw(node)
+    return {"image/svg+xml": drawing.svg, "text/html": drawing.html}
 
 
 GraphNode.pictured_by = staticmethod(_show)

@@ -1,7 +1,9 @@
-"""Curves of training runs in the colours of the drawings. No global state: figures are made, not "current"."""
+"""Figures in the colours of the drawings, and the curves of training runs. Figures are made, none is "current"."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +12,10 @@ import numpy as np
 
 from ..files import write_atomically
 from .page.palette import LIGHT
+from .scene.text import count, number, shorten
 
 if TYPE_CHECKING:
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
 #: line colours that people with any colour vision tell apart; the dashes tell the lines apart without colour
@@ -19,6 +23,14 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#8a6d00", "#CC79A7", "#56B4E9")
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 _MOST_POINTS = 500  # of the line of batch losses; more are averaged in groups
 _FORMATS = ("svg", "png", "pdf")
+#: where each kind of file keeps the description; of an SVG it becomes the <title>, which a screen reader reads out
+_DESCRIBED = {"svg": "Title", "png": "Description", "pdf": "Subject"}
+#: the stops of the colour maps, weak to strong: blue and orange stay apart for people with any colour vision
+_STOPS = {
+    "diverging": ("#5c2300", "#b34700", "#f0a868", LIGHT["bg"], "#7db8de", "#0072B2", "#00304d"),
+    "gradient": (LIGHT["bg"], *(LIGHT[f"g{step}"] for step in range(6))),
+    "plain": (LIGHT["bg"], "#8d949e", LIGHT["fg"]),
+}
 
 
 def style() -> dict[str, Any]:
@@ -38,6 +50,57 @@ def style() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def colours(kind: str) -> Colormap:
+    """A colour map: `"diverging"` (negative orange, 0 white, positive blue), `"gradient"` (the ramp of gradients, from 0)
+    or `"plain"` (white to black). In each, lightness alone tells how far a number is from 0; NaN is left blank."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list(f"minigrad {kind}", _STOPS[kind], N=257)  # odd, so that 0 is exactly white
+
+
+def plain(text: Any, most: int = 40) -> str:
+    """Any text as one line that matplotlib shows as it is: without control characters, dollars not read as formulas."""
+    return shorten(str(text), most).replace("$", r"\$")
+
+
+@contextmanager
+def figure(width: float, height: float, title: str | None = None) -> Iterator[Any]:
+    """Within the block, a new figure of `width` × `height` inches is drawn in the house style.
+
+        with figure(6.0, 3.4, "Loss") as fig:
+            fig.subplots().plot([3, 2, 1])
+            fig.description = "The loss falls from 3 to 1 in three epochs."
+            fig.numbers = {"loss": np.array([3, 2, 1])}
+        return fig
+
+    It shows itself in a notebook, whatever pyplot is set to there. `description` says in a sentence or two what is seen:
+    it is the picture's alt text in a notebook and is kept in the files that `save_figure` writes. `numbers` maps names to
+    what was drawn, for readers who want to go on with it.
+    """
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    settings: Any = style()
+    with rc_context(settings):
+        made: Any = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(made)
+        made.description, made.numbers = "", {}
+        made._repr_png_ = partial(_encode, made, "png", dpi=100)
+        made._repr_mimebundle_ = partial(_bundle, made)
+        if title:
+            made.suptitle(plain(title, 100), x=0.01, ha="left", fontweight="bold")
+        yield made
+
+
+def _bundle(figure: Any, include: Any = None, exclude: Any = None) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+    """The picture, and beside it the alt text where nbconvert looks for it."""
+    from base64 import b64encode
+
+    picture = b64encode(figure._repr_png_()).decode()
+    return {"image/png": picture}, {"image/png": {"alt": shorten(figure.description, 2000)}}
+
+
 def training_curves(histories: Mapping[str, Any], title: str | None = None) -> Figure:
     """Loss (of batches, thin, and epochs, with dots) and, where there is one, accuracy, of one run or several.
 
@@ -45,34 +108,40 @@ def training_curves(histories: Mapping[str, Any], title: str | None = None) -> F
     one is left out. The x axis counts epochs. The figure shows itself in a notebook,
     whatever pyplot is set to there. Raises `TypeError` for what is no mapping, `ValueError` for an empty one.
     """
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     if not isinstance(histories, Mapping):
         raise TypeError(f"training_curves: a {type(histories).__name__}; a dict from names to histories was expected")
     if not histories:
         raise ValueError("training_curves: no histories; at least one was expected")
-    settings: Any = style()
     scored = any(_series(history, "accuracy").size for history in histories.values())
-    with rc_context(settings):
-        figure = Figure(figsize=(9.6 if scored else 6.0, 3.4), layout="constrained")
-        FigureCanvasAgg(figure)
-        axes = figure.subplots(1, 2 if scored else 1, squeeze=False)[0]
+    with figure(9.6 if scored else 6.0, 3.4, title) as made:
+        axes = made.subplots(1, 2 if scored else 1, squeeze=False)[0]
         for name, history in histories.items():
-            _loss(axes[0], str(name), history)
+            _loss(axes[0], plain(name), history)
             if scored:
-                _accuracy(axes[1], str(name), history)
+                _accuracy(axes[1], plain(name), history)
         for ax, label in zip(axes, ("loss", "accuracy"), strict=False):
             ax.set_title(label)
             ax.set_xlabel("epoch")
             ax.xaxis.get_major_locator().set_params(integer=True)
         if axes[-1].get_legend_handles_labels()[0]:  # a single run may go without a name
             axes[-1].legend()
-        if title:
-            figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
-    figure._repr_png_ = lambda: _encode(figure, "png", dpi=100)  # type: ignore[attr-defined]
-    return figure
+        made.description = "Training curves. " + " ".join(_course(str(name), history) for name, history in histories.items())
+        made.numbers = {str(name): _lists(history) for name, history in histories.items()}
+    return made
+
+
+def _lists(history: Any) -> dict[str, np.ndarray[Any, Any]]:
+    return {name: _series(history, name) for name in ("batch_loss", "epoch_loss", "accuracy")}
+
+
+def _course(name: str, history: Any) -> str:
+    """One run in a sentence."""
+    lists = _lists(history)
+    loss, accuracy = (lists[key][np.isfinite(lists[key])] for key in ("epoch_loss", "accuracy"))
+    said = [f"loss from {number(loss[0])} to {number(loss[-1])} in {count(loss.size, 'epoch')}"] if loss.size else []
+    if accuracy.size:
+        said.append(f"accuracy at last {number(accuracy[-1])}")
+    return f"{name + ': ' if name else ''}{', '.join(said) or 'nothing was measured'}."
 
 
 def _loss(ax: Any, name: str, history: Any) -> None:
@@ -110,12 +179,15 @@ def save_figure(figure: Figure, path: str | PathLike[str]) -> None:
 
 
 def _encode(figure: Figure, kind: str, dpi: int) -> bytes:
-    """The figure as a file's bytes, without a date in them."""
+    """The figure as a file's bytes, with its description and without a date in them."""
     from io import BytesIO
 
     from matplotlib import rc_context
 
     undated: Any = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}[kind]
+    description = shorten(getattr(figure, "description", ""), 2000)
+    if description:
+        undated[_DESCRIBED[kind]] = description
     settings: Any = style()
     data = BytesIO()
     with rc_context(settings):

@@ -1,9 +1,11 @@
 """`draw` and `Drawing` as a user meets them; files; curves of training runs."""
 from __future__ import annotations
 
+import base64
 import subprocess
 import sys
 import types
+import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
@@ -16,9 +18,33 @@ from minigrad.viz import draw, save_figure, style, training_curves
 def test_a_drawing_shows_itself():
     drawing = draw(sine())
     assert repr(drawing) == "<Drawing of 4 nodes, 3 edges>"
-    assert drawing._repr_mimebundle_() == {"text/plain": repr(drawing), "image/svg+xml": drawing.svg}
-    assert drawing._repr_svg_() == drawing.svg
+    shown = drawing._repr_mimebundle_()
+    assert shown["text/plain"] == repr(drawing)
+    assert shown["image/svg+xml"] == drawing._repr_svg_() == drawing.svg
     assert drawing.source.startswith("digraph")
+
+
+def test_html_is_an_image_with_words_that_holds_the_very_svg():
+    drawing = draw(sine(), title='"<Sine>" & more')
+    image, script = drawing.html.split("\n", 1)
+    found = ET.fromstring(image.removesuffix(">") + "/>")
+    assert found.get("alt") == '"<Sine>" & more. 4 nodes, 3 edges.'
+    assert base64.b64decode(found.get("src").partition("base64,")[2]).decode() == drawing.svg
+    assert script.startswith("<script>") and "http" not in drawing.html
+
+
+def test_a_computed_node_shows_its_graph_and_a_leaf_its_line():
+    y = sine()
+    assert y._repr_mimebundle_() == {**draw(y)._repr_mimebundle_(), "text/plain": repr(y)}
+    assert y.inputs[0].inputs[0]._repr_mimebundle_() == {"text/plain": "<Variable 'x' () float32>"}
+
+
+def test_what_a_model_gave_can_be_drawn():
+    x = mg.Variable(2.0, name="x")
+    pair = (x * x, mg.sin(x))
+    picture = draw(pair).picture
+    assert [box.lines[0] for box in picture.boxes if box.head] == ["×", "sin"]
+    assert picture.title == "Computation graph of × and sin"
 
 
 def test_a_graph_is_drawn_as_its_head():

@@ -4,20 +4,20 @@ from __future__ import annotations
 import re
 
 LIGHT = {
-    "bg": "#ffffff", "fg": "#1a1a1a", "muted": "#5b6470", "line": "#6b7280", "frame": "#c3c9d1", "tint": "#f7f8fa",
+    "bg": "#ffffff", "fg": "#1a1a1a", "muted": "#5b6470", "line": "#6b7280", "frame": "#87909b", "tint": "#f7f8fa",
     "variable": "#0072B2", "variable-fill": "#eaf4fb", "constant": "#8a6d00", "constant-fill": "#fcf8e6",
     "operator": "#6b7280", "operator-fill": "#ffffff", "gradient": "#A63F00", "bad": "#A63F00", "faint": "#8a8678",
     "g0": "#8a8678", "g1": "#707173", "g2": "#575d6d", "g3": "#3b496c", "g4": "#123570", "g5": "#00224e",
 }  # fmt: skip
 DARK = {
-    "bg": "#11151c", "fg": "#e8eaed", "muted": "#a8b0ba", "line": "#9aa4b2", "frame": "#3a4454", "tint": "#171d27",
+    "bg": "#11151c", "fg": "#e8eaed", "muted": "#a8b0ba", "line": "#9aa4b2", "frame": "#606b7a", "tint": "#171d27",
     "variable": "#56B4E9", "variable-fill": "#12283a", "constant": "#F0E442", "constant-fill": "#29280f",
     "operator": "#9aa4b2", "operator-fill": "#11151c", "gradient": "#E69F00", "bad": "#E69F00", "faint": "#707173",
     "g0": "#707173", "g1": "#8a8678", "g2": "#a59c74", "g3": "#c3b369", "g4": "#e1cc55", "g5": "#fee838",
 }  # fmt: skip
 #: black on white: shapes, line styles and glyphs say everything
 PRINT = {
-    **LIGHT, "fg": "#000000", "muted": "#333333", "line": "#333333", "frame": "#999999", "tint": "#ffffff",
+    **LIGHT, "fg": "#000000", "muted": "#333333", "line": "#333333", "frame": "#808080", "tint": "#ffffff",
     "variable": "#000000", "variable-fill": "#ffffff", "constant": "#000000", "constant-fill": "#ffffff",
     "operator": "#000000", "gradient": "#000000", "bad": "#000000",
 }  # fmt: skip
@@ -58,6 +58,7 @@ _RULES = f"""\
 """
 _HALO = """\
 .mg .v,.mg .d,.mg .s{paint-order:stroke;stroke:var(--bg);stroke-width:3px;stroke-linejoin:round}
+.mg .caption{paint-order:stroke;stroke:var(--tint);stroke-width:3px;stroke-linejoin:round}
 .mg .framed .v,.mg .framed .d,.mg .framed .s{stroke:var(--tint)}
 """
 

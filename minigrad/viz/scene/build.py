@@ -150,7 +150,8 @@ class _Builder:
         boxes += self.further
         links = sum(len(node.inputs) for node in self.whole)
         note = f"{count(len(self.whole), 'node')}, {count(links, 'edge')}. {self._around()}{self.alarms.note(self._name)}"
-        return Picture(title, len(self.whole), links, note.strip(), tuple(boxes), self._edges(), self._clusters(boxes))
+        parts = (tuple(boxes), self._edges(), self._clusters(boxes))
+        return Picture(title, len(self.whole), links, note.strip(), *parts, runs=self._runs())
 
     # ---------------------------------------------------------------- who is where
     def _frame(self, i: int) -> str | None:
@@ -307,7 +308,7 @@ class _Builder:
 
     def _module(self, call: Call, i: int) -> Box:
         """The box of a collapsed module, whose last node is node i."""
-        lines = [call.name]
+        lines = call.name.split(" ", 1) if isinstance(call.module, Skipped) else [call.name]
         if call.parameters:
             lines.append(count(call.parameters, "parameter"))
             stats = [measure(p.grad) for p in parameters_of(call.module) if p.grad is not None]
@@ -327,3 +328,14 @@ class _Builder:
                 if way[-1].frame in needed:
                     found.setdefault(call.frame, Cluster(call.frame, call.label, way[level - 1].frame if level else None))
         return tuple(found.values())
+
+    def _runs(self) -> tuple[tuple[str, ...], ...]:
+        """By unrolled layer the frames of its steps, in order of time, and a box where steps are left out."""
+        runs: dict[int, dict[str, None]] = {}
+        for i, node in enumerate(self.order if self.options.focus is None else ()):
+            step = next((module for module in node.scope if isinstance(module, Step)), None)
+            call = next((call for call in self.paths[id(node)] if isinstance(call.module, Step | Skipped)), None)
+            if node.inputs and step is not None and call is not None and call in (self.calls[i], *self.frames[i]):
+                key = call.id if call is self.calls[i] else call.frame
+                runs.setdefault(id(step.steps), {})[key] = None
+        return tuple(map(tuple, runs.values()))

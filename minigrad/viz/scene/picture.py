@@ -4,7 +4,7 @@
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,10 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Everything a drawing shows. `rows` is the table that stands in for boxes where a graph is too big to draw."""
+    """Everything a drawing shows. `rows` is the table that stands in for boxes where a graph is too big to draw.
+
+    `runs` are the unrolled layers: the frames of a layer's time steps, from first to last; a box where steps are left out.
+    """
 
     title: str
     nodes: int
@@ -81,3 +84,4 @@ class Picture:
     edges: tuple[Edge, ...] = ()
     clusters: tuple[Cluster, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
+    runs: tuple[tuple[str, ...], ...] = field(default=(), repr=False)

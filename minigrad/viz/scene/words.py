@@ -81,7 +81,7 @@ def flow_words(label: str, value: Stats | None, gradient: Stats | None, uses: in
         summed = f" (summed over its {uses} uses)" if uses > 1 else ""
         state = _STATES.get(gradient.state) if gradient.state != "zero" else None
         parts.append(f"gradient {stats_words(gradient)}{f' ({state})' if state else ''}{summed}")
-    return " ".join(parts)
+    return " ".join(parts) if len(parts) > 1 else label
 
 
 def _attributes(node: Operator) -> str:

@@ -1,0 +1,1 @@
+"""How gradients flow: recorded over a training, measured along depth and time, and judged."""

@@ -1,0 +1,249 @@
+"""The pictures of `GradientFlow`: the heat strip of gradient norms with its lanes of alarms, and the update ratios."""
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import plots
+from ..page.palette import LIGHT
+from ..scene.measure import EXPLODED, VANISHED, Stats, pooled
+from ..scene.text import GLYPHS, count, number
+from .layers import layers, norm
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from .record import Record
+
+#: what the glyphs of the lanes mean, in the order in which a legend says it
+ALARMS = {
+    "zero": "exactly zero", "vanished": f"vanished, rms < {VANISHED:.0e}", "exploded": f"exploded, rms > {EXPLODED:g}",
+    "nan": "NaN", "inf": "inf",
+}  # fmt: skip
+RULE_OF_THUMB = (1e-4, 1e-3, 1e-2)
+_WORST = ("normal", "none", "vanished", "zero", "exploded", "inf", "nan")
+_GLYPHS = 40  # of a lane at most: where there are more steps, neighbours share one
+_LABELS = 24  # of lines at most
+
+
+def heat(records: Sequence[Record], kinds: Mapping[str, str]) -> Figure:
+    """See `GradientFlow.heat`; `kinds` maps a layer to its class."""
+    steps = [record.step for record in records]
+    names = {name: None for record in records for name in record.weights}
+    rows = {
+        layer: [_together(record, members) for record in records]
+        for layer, members in layers(names).items()
+        if any(name in record.parameters for record in records for name in members)
+    }
+    labels = [f"{layer} · {kinds[layer]}" if layer in kinds else layer for layer in rows]
+    norms = np.array([[norm(cell) if cell else np.nan for cell in row] for row in rows.values()])
+    states = [[cell.state if cell else "none" for cell in row] for row in rows.values()]
+    height = min(14.0, 1.45 + max(1.0, 0.44 * len(rows)))
+    with plots.figure(9.6, height, "Gradient norm of each layer over training") as made:
+        ax = made.subplots()
+        strips = _strips(ax, steps, norms)
+        _lanes(ax, steps, states)
+        _sides(ax, labels, norms, states)
+        if strips is not None:
+            _scale(made, ax, strips)
+        made.supxlabel(_legend(states), fontsize=9, color=LIGHT["muted"], x=0.01, ha="left")
+        made.description = _heat_words(labels, steps, norms, states)
+        made.numbers = {"step": np.array(steps), **dict(zip(rows, norms, strict=True))}
+    return made
+
+
+def _together(record: Record, members: Iterable[str]) -> Stats | None:
+    parts = [record.parameters[name] for name in members if name in record.parameters]
+    return pooled(parts) if parts else None
+
+
+def _edges(steps: Sequence[int]) -> np.ndarray[Any, Any]:
+    """Where one column ends and the next begins: halfway between the steps."""
+    if len(steps) == 1:
+        return np.array([steps[0] - 0.5, steps[0] + 0.5])
+    x = np.array(steps, float)
+    half = np.diff(x) / 2
+    return np.concatenate([[x[0] - half[0]], x[:-1] + half, [x[-1] + half[-1]]])
+
+
+def _strips(ax: Any, steps: Sequence[int], norms: np.ndarray[Any, Any]) -> Any:
+    """A strip per layer, its upper part the heat; the lane below stays free. None where no norm has a logarithm."""
+    from matplotlib.colors import Normalize
+
+    edges = _edges(steps)
+    ax.set_xlim(edges[0], edges[-1])
+    ax.set_ylim(len(norms), -0.04)
+    usable = np.isfinite(norms) & (norms > 0)
+    if not usable.any():
+        return None
+    logs = np.log10(np.where(usable, norms, 1.0))
+    low, high = math.floor(logs[usable].min()), math.ceil(logs[usable].max())
+    high = max(high, low + 2)  # noise within a decade is not to look like a change
+    scale = Normalize(low - (high - low) / 5, high)  # white is left for what has no size
+    strips = None
+    for i, (row, mask) in enumerate(zip(logs, ~usable, strict=True)):
+        cells = np.ma.masked_array(row[None], mask[None])
+        strips = ax.pcolormesh(
+            edges, [i, i + 0.62], cells, norm=scale, cmap=plots.colours("gradient"), rasterized=True, zorder=2,
+        )  # fmt: skip
+        ax.plot(edges[[0, -1, -1, 0, 0]], [i, i, i + 0.62, i + 0.62, i], color=LIGHT["frame"], lw=0.8, ls="-", zorder=3)
+    return strips
+
+
+def _lanes(ax: Any, steps: Sequence[int], states: Sequence[Sequence[str]]) -> None:
+    """Below each strip, a glyph for every alarm; neighbours share the worst of theirs where there are too many."""
+    places = _edges(steps)
+    groups = np.array_split(np.arange(len(steps)), min(_GLYPHS, len(steps)))
+    for i, row in enumerate(states):
+        for group in groups:
+            worst = max((row[j] for j in group), key=_WORST.index)
+            if worst in GLYPHS:
+                x = (places[group[0]] + places[group[-1] + 1]) / 2
+                ax.text(x, i + 0.77, GLYPHS[worst], ha="center", va="center", fontsize=8, color=LIGHT["bad"])
+
+
+def _sides(ax: Any, labels: Sequence[str], norms: np.ndarray[Any, Any], states: Sequence[Sequence[str]]) -> None:
+    """Names on the left, the last number on the right, steps below; of very many layers only some."""
+    every = -(-len(labels) // 60)
+    shown = range(0, len(labels), every)
+    size = 9 if len(labels) <= 30 else 6
+    ax.set_yticks([i + 0.31 for i in shown], [plots.plain(labels[i]) for i in shown], fontsize=size, color=LIGHT["fg"])
+    ax.tick_params(axis="y", length=0)
+    for i in shown:
+        text = number(norms[i][-1], 2) if np.isfinite(norms[i][-1]) else ""
+        glyph = GLYPHS.get(states[i][-1], "")
+        ax.text(1.008, i + 0.31, f"{text} {glyph}".strip(), transform=ax.get_yaxis_transform(), va="center", fontsize=size)
+    ax.text(1.008, -0.12, "last", transform=ax.get_yaxis_transform(), va="bottom", fontsize=8, color=LIGHT["muted"])
+    ax.set_xlabel("step")
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.grid(False)
+    ax.spines[["left", "bottom"]].set_visible(False)
+
+
+def _scale(made: Any, ax: Any, strips: Any) -> None:
+    """The scale of the inks, beside the strips; its ticks are whole decades."""
+    low, high = math.ceil(strips.norm.vmin), math.floor(strips.norm.vmax)
+    bar = made.colorbar(strips, ax=ax, pad=0.075, aspect=max(9.0, 5 * made.get_size_inches()[1]))
+    gap = -(-(high - low + 1) // 6)
+    ticks = range(high, low - 1, -gap)
+    bar.set_ticks(list(ticks), labels=[f"$10^{{{tick}}}$" for tick in ticks])
+    bar.ax.set_ylim(low if low < high else low - 1, high)
+    bar.outline.set_edgecolor(LIGHT["frame"])
+    bar.set_label("‖∂L/∂(layer)‖")
+
+
+def _legend(states: Sequence[Sequence[str]]) -> str:
+    seen = {state for row in states for state in row}
+    told = [f"{GLYPHS[state]} {words}" for state, words in ALARMS.items() if state in seen]
+    return "    ".join(told) if told else "no alarms: nothing zero, vanished, exploded or not finite"
+
+
+def _heat_words(labels: Sequence[str], steps: Sequence[int], norms: Any, states: Sequence[Sequence[str]]) -> str:
+    lines = [f"Gradient norm of {count(len(labels), 'layer')} at {count(len(steps), 'step')}, {steps[0]} to {steps[-1]}."]
+    for label, row, state in zip(labels, norms, states, strict=True):
+        told = [f"{words} at {count(state.count(name), 'step')}" for name, words in ALARMS.items() if name in state]
+        lines.append(f"{label}: from {number(row[0])} to {number(row[-1])}{''.join(f', {t}' for t in told)}.")
+    return " ".join(lines)
+
+
+# ---------------------------------------------------------------- update / weight
+def ratios(records: Sequence[Record]) -> Figure:
+    """See `GradientFlow.ratios`."""
+    steps = np.array([record.step for record in records])
+    names = {name: None for record in records for name in record.weights}
+    series = {name: np.array([record.ratios.get(name, np.nan) for record in records]) for name in names}
+    usable = {name: np.where(np.isfinite(y) & (y > 0), y, np.nan) for name, y in series.items()}
+    drawn = {name: y for name, y in usable.items() if np.isfinite(y).any()}
+    height = max(3.4, min(9.0, 1.3 + 0.2 * min(len(drawn), _LABELS)))
+    with plots.figure(9.6, height, "Update / weight of each parameter") as made:
+        ax = made.subplots()
+        _band(ax)
+        ends: list[tuple[float, float, str, str]] = []
+        looks = _looks(records, names)
+        for name, y in drawn.items():
+            last = int(np.flatnonzero(np.isfinite(y))[-1])
+            ends.append((float(steps[last]), float(y[last]), name, looks[name]["color"]))
+        ends = _fewer(ends)
+        named = {name for _, _, name, _ in ends}
+        for name, y in drawn.items():
+            look = looks[name] if name in named else {"color": LIGHT["frame"], "ls": "-", "lw": 0.5}
+            ax.plot(steps, y, marker="o" if np.isfinite(y).sum() == 1 else None, zorder=3 if name in named else 2, **look)
+        ax.set_yscale("log")
+        ax.set_xlabel("step")
+        ax.set_ylabel("‖update‖ / ‖weights‖")
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        _end_labels(ax, ends)
+        made.description = _ratio_words(steps, drawn, len(series))
+        made.numbers = {"step": steps, **series}
+    return made
+
+
+def _looks(records: Sequence[Record], names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Colour and dash say the layer; matrices are drawn thick, biases and other lists of numbers thin."""
+    looks: dict[str, dict[str, Any]] = {}
+    cycle = list(plots.style()["axes.prop_cycle"])
+    for i, members in enumerate(layers(names).values()):
+        for name in members:
+            stats = next((record.parameters[name] for record in records if name in record.parameters), None)
+            looks[name] = {**cycle[i % len(cycle)], "lw": 2.0 if stats is not None and len(stats.shape) > 1 else 0.9}
+    return looks
+
+
+def _band(ax: Any) -> None:
+    low, middle, high = RULE_OF_THUMB
+    ax.axhspan(low, high, color=LIGHT["frame"], alpha=0.22, lw=0, zorder=0)
+    ax.axhline(middle, color=LIGHT["muted"], lw=1, ls=(0, (2, 3)), zorder=1)
+    told = "thick: matrices, thin: biases; grey: the rule of thumb, about 1e-3 (Karpathy, CS231n)"
+    ax.set_title(told, loc="left", fontsize=8.5, fontweight="normal", color=LIGHT["muted"])
+
+
+def _fewer(ends: list[Any]) -> list[Any]:
+    """The ends that get a label: all, or the largest and the smallest."""
+    ends = sorted(ends, key=lambda end: (-end[1], end[2]))
+    return ends if len(ends) <= _LABELS else ends[: _LABELS // 2] + ends[-_LABELS // 2 :]
+
+
+def _end_labels(ax: Any, ends: Sequence[Any]) -> None:
+    """A name at the right of each line, largest first, moved apart where lines end close together."""
+    if not ends:
+        return
+    low, high = (math.log10(x) for x in ax.get_ylim())
+    wanted = [(math.log10(y) - low) / (high - low) for _, y, _, _ in ends]
+    right = ax.get_xlim()[1]
+    for (x, y, name, colour), place in zip(ends, list(_apart(wanted, 0.2 / 4.4 if len(ends) > 12 else 0.055)), strict=True):
+        at = 10 ** (low + place * (high - low))
+        ax.plot([x, right], [y, at], color=colour, lw=0.8, ls=(0, (1, 2)), zorder=2, clip_on=False)
+        text = f" {plots.plain(name)}  {number(y, 2)}"
+        ax.text(right, at, text, va="center", fontsize=8.5, color=LIGHT["fg"], clip_on=False)
+    ax.set_ylim(10**low, 10**high)
+    ax.set_xlim(right=right)
+
+
+def _apart(wanted: Sequence[float], gap: float) -> Iterator[float]:
+    """Falling places at least `gap` apart, near the wanted ones, within 0 … 1 as far as there is room."""
+    gap = min(gap, 1 / max(1, len(wanted) - 1))
+    places: list[float] = []
+    for place in wanted:
+        places.append(min(place, places[-1] - gap) if places else min(place, 1.0))
+    lowest = 0.0
+    for i in reversed(range(len(places))):
+        places[i] = max(places[i], lowest)
+        lowest = places[i] + gap
+    yield from places
+
+
+def _ratio_words(steps: Any, drawn: Mapping[str, Any], all_: int) -> str:
+    low, _, high = RULE_OF_THUMB
+    if not drawn:
+        return "Update / weight: no update is known yet."
+    found = {name: float(np.nanmedian(y)) for name, y in drawn.items()}
+    told = "; ".join(f"{name} {number(m)}" for name, m in found.items())
+    inside = sum(low <= m <= high for m in found.values())
+    return (
+        f"Update / weight at {count(len(steps), 'step')}, the median of each parameter: {told}. {inside} of {len(found)} "
+        f"lie between {low:g} and {high:g}, around the rule of thumb of 1e-3."
+        + (f" {count(all_ - len(found), 'parameter')} had no update, or weights of 0." if all_ > len(found) else "")
+    )

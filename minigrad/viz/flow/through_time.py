@@ -1,0 +1,159 @@
+"""Gradients through time: what a recurrent layer's earlier steps still hear of the loss."""
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+import numpy as np
+
+from ...errors import GraphError
+from ...graph.node import Array, Operator
+from .. import plots
+from ..page.palette import LIGHT
+from ..scene.text import number
+from .layers import order_of, slope
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def gradient_through_time(rnn_node_or_graph: Any) -> Figure:
+    """log10 ‖∂L/∂h_t‖ over the time steps of a fused RNN node, and the share of each step in ∂L/∂W.
+
+    To be called after a backward pass, with the node or with a graph (or its head) that has one; an `LSTM` or an unrolled
+    network has none. ‖∂L/∂h_t‖ is the Euclidean norm over batch and units of the gradient that the backward pass left
+    for h_t. It is compared with what theory says: ∂L/∂h_t = ∂L/∂h_t (direct) + Vᵀ diag(f') ∂L/∂h_{t+1}, and f' ≤ 1
+    for tanh and relu, so that with σ, the largest singular value of V,
+
+        ‖∂L/∂h_t‖ ≤ ‖direct_t‖ + σ ‖∂L/∂h_{t+1}‖,
+
+    a bound that holds always: σ < 1 suffices for vanishing, σ > 1 is needed for exploding (Pascanu, Mikolov and Bengio
+    2013, section 2.1). Over many steps a linear network (f' = 1) would follow the spectral radius ρ of V instead: the same
+    recursion with ρ in place of σ, which is no bound. Where the loss reads only the last state, both are straight
+    lines of log10 σ and log10 ρ decades per step.
+
+    Below, the share of step t in the input weights' gradient: ‖δ_tᵀ x_t‖ / Σ_s ‖δ_sᵀ x_s‖ (Frobenius norms), with δ_t =
+    f'(h_t) ∂L/∂h_t. The steps' matrices add up to ∂L/∂W; their norms do not, because contributions may cancel.
+    Raises `GraphError` where there is not exactly one fused RNN node, or no backward pass; `TypeError` for no graph.
+    """
+    node = _rnn(rnn_node_or_graph)
+    numbers = through_time(node)
+    with plots.figure(7.6, 5.4, "Gradient through time") as made:
+        above, below = made.subplots(2, 1, sharex=True, height_ratios=(3, 1.6))
+        _norms(above, numbers)
+        t = np.arange(1, len(numbers["norm"]) + 1)
+        below.bar(t, numbers["share"], color=LIGHT["g3"], width=0.8, zorder=2)
+        below.set_ylabel("share in ∂L/∂W")
+        below.yaxis.set_major_formatter(lambda x, _: f"{100 * x:g} %")
+        below.set_xlabel("time step t")
+        below.set_xlim(0.4, len(t) + 0.6)
+        below.xaxis.get_major_locator().set_params(integer=True)
+        below.grid(axis="x", visible=False)
+        made.description, made.numbers = _words(numbers), numbers
+    return made
+
+
+def _rnn(thing: Any) -> Operator:
+    """The one fused RNN node that is meant."""
+    order = [thing] if _is_rnn(thing) else order_of(thing, "gradient_through_time")
+    found = [(i, node) for i, node in enumerate(order) if _is_rnn(node)]
+    if len(found) != 1:
+        places = f", nodes {', '.join(str(i) for i, _ in found)} of its order; pass one of them" if found else ""
+        raise GraphError(f"gradient_through_time: a graph with {len(found)} fused RNN nodes{places}; one was expected")
+    node = found[0][1]
+    if node.grad is None or "dh" not in node.work:
+        raise GraphError(f"gradient_through_time: {node!r} has no gradient; call backward() on the loss first")
+    if not len(node.work["dh"]):
+        raise GraphError(f"gradient_through_time: {node!r} has no time steps")
+    return node
+
+
+def _is_rnn(thing: Any) -> TypeGuard[Operator]:
+    return isinstance(thing, Operator) and thing.rule.name == "rnn"
+
+
+def through_time(node: Operator) -> dict[str, Any]:
+    """The numbers of `gradient_through_time`, arrays with an entry per step: `norm`, `bound`, `linear`, `share`; `sigma`
+    and `rho` of V, and `slope`, the measured one, in decades per step along t; `last` says that the loss reads the last
+    state only."""
+    assert node.grad is not None
+    direct = _lengths(node.grad)
+    recurrent = np.asarray(node.inputs[3].value, np.float64)
+    finite = bool(np.isfinite(recurrent).all())
+    sigma = float(np.linalg.norm(recurrent, 2)) if finite else math.nan
+    rho = float(np.abs(np.linalg.eigvals(recurrent)).max()) if finite else math.nan
+    norms = _lengths(node.work["dh"])
+    parts = contributions(node)
+    total = parts.sum()
+    return {
+        "norm": norms, "bound": _recursion(direct, sigma), "linear": _recursion(direct, rho), "sigma": sigma, "rho": rho,
+        "slope": slope(range(len(norms)), norms), "share": parts / total if total > 0 else parts,
+        "last": not direct[:-1].any(),
+    }  # fmt: skip
+
+
+def contributions(node: Operator) -> Array:
+    """The Frobenius norm of each step's own part of ∂L/∂W, δ_tᵀ x_t, from the states and gradients that are there."""
+    x, h, dh = node.inputs[0].value, node.value, node.work["dh"]
+    relu = node.attributes.get("nonlinearity") == "relu"
+    found = []
+    for x_t, h_t, dh_t in zip(x, h, dh, strict=True):  # a step at a time: all (T, hidden, in) at once may be too much
+        local = h_t > 0 if relu else 1 - np.square(h_t, dtype=np.float64)
+        found.append(np.linalg.norm((dh_t * local).T @ x_t.astype(np.float64)))
+    return np.array(found)
+
+
+def _lengths(array: Array) -> Array:
+    """The Euclidean norm of each step of (T, N, hidden)."""
+    return np.asarray(np.linalg.norm(array.astype(np.float64).reshape(len(array), -1), axis=1))
+
+
+def _recursion(direct: Array, factor: float) -> Array:
+    found = np.zeros_like(direct)
+    after = 0.0
+    with np.errstate(over="ignore"):  # σ to the power of many steps may leave the range: the bound is inf then
+        for t in reversed(range(len(direct))):
+            found[t] = after = direct[t] + factor * after
+    return found
+
+
+def _norms(ax: Any, numbers: dict[str, Any]) -> None:
+    steps = np.arange(1, len(numbers["norm"]) + 1)
+    lines = (
+        ("bound", f"bound, σ = {_theory(numbers, 'sigma')}", LIGHT["gradient"], "--", None),
+        ("linear", f"linear network, ρ = {_theory(numbers, 'rho')}", LIGHT["constant"], ":", None),
+        ("norm", f"measured: {_decades(numbers['slope'])}", LIGHT["g4"], "-", "o" if len(steps) <= 60 else None),
+    )
+    for name, label, colour, dash, marker in lines:
+        y = np.where(np.isfinite(numbers[name]) & (numbers[name] > 0), numbers[name], np.nan)
+        ax.plot(steps, y, color=colour, ls=dash, marker=marker, markersize=4, label=label)
+    ax.set_yscale("log")
+    sized = numbers["norm"][np.isfinite(numbers["norm"]) & (numbers["norm"] > 0)]
+    if sized.size:  # a bound that is far away is not to press the measured line flat
+        low, high = (math.log10(y) for y in ax.get_ylim())
+        low, high = max(low, math.log10(sized.min()) - 2), min(high, math.log10(sized.max()) + 3)
+        ax.set_ylim(10**low, 10**high)
+    ax.set_ylabel("‖∂L/∂$h_t$‖")
+    handles, labels = ax.get_legend_handles_labels()
+    ax.legend(handles[::-1], labels[::-1], fontsize=8.5)
+
+
+def _decades(x: float) -> str:
+    return f"{round(x, 3) + 0.0:+.3f} decades per step"
+
+
+def _theory(numbers: dict[str, Any], factor: str) -> str:
+    """`0.9: +0.046 decades per step`, the slope only where the line is straight."""
+    x = numbers[factor]
+    return number(x) + (f": {_decades(-math.log10(x))}" if numbers["last"] and x > 0 else "")
+
+
+def _words(numbers: dict[str, Any]) -> str:
+    norms, share = numbers["norm"], numbers["share"]
+    most = int(np.argmax(share)) + 1
+    return (
+        f"Gradient through {len(norms)} time steps: ‖∂L/∂h_t‖ goes from {number(norms[0])} at the first step to "
+        f"{number(norms[-1])} at the last, {_decades(numbers['slope'])}; the largest singular value of V is "
+        f"{number(numbers['sigma'])}, its spectral radius {number(numbers['rho'])}. Step {most} has the largest share in "
+        f"∂L/∂W, {number(100 * share[most - 1])} %."
+    )

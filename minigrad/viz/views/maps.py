@@ -1,0 +1,198 @@
+"""Arrays as maps of coloured cells: one scale for all that is compared, signs and numbers readable without colour.
+
+Maps are laid out on a sheet: axes as large as the figure, whose unit is the inch, y downwards.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..page.palette import LIGHT
+from ..plots import colours, plain
+from ..scene.text import number, width
+
+Array = np.ndarray[Any, Any]
+Cell = tuple[float, float]  # width and height of one number, in inches
+
+READABLE = 0.24  # inches: in smaller cells a number cannot be read
+_SIGN, _SIGNS = 0.04, 6000  # inches of the smallest cell, and how many cells at most get a sign
+LABEL = 0.15  # inches above a map for its label
+MARGIN, BAR = 0.2, 0.85  # inches around everything, and for a scale
+TITLE, NOTE, SMALL = 11.0, 8.5, 7.0  # font sizes in points
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Which colour a number has: from `low` to `high` along the colour map `kind` (see `plots.colours`)."""
+
+    kind: str
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, *arrays: Array, kind: str = "plain") -> Scale:
+        """One scale for these arrays: diverging and centred on 0 where a number is negative, else `kind` from 0 up."""
+        finite = [a[np.isfinite(a)] for a in arrays]
+        low, high = (float(f([f(a) for a in finite if a.size] or [0.0])) for f in (np.min, np.max))
+        largest = max(-low, high) or 1.0
+        return cls("diverging", -largest, largest) if low < 0 else cls(kind, 0.0, largest)
+
+    def ink(self, x: float) -> str:
+        """The colour of text on a cell that holds `x`."""
+        return LIGHT["bg" if abs(x) > 0.6 * self.high else "fg"]
+
+
+def sheet(figure: Any) -> Any:
+    """The axes to lay maps out on."""
+    figure.set_layout_engine("none")
+    wide, tall = figure.get_size_inches()
+    ax = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    ax.axis("off")
+    ax.set_xlim(0, wide)
+    ax.set_ylim(tall, 0)
+    return ax
+
+
+def heading(ax: Any, x: float, y: float, title: str, note: str = "") -> float:
+    """Write a title and a smaller line below it; returns where what they head begins."""
+    ax.text(x, y, plain(title, 120), fontsize=TITLE, fontweight="bold", va="top")
+    if note:
+        ax.text(x, y + 0.23, plain(note, 160), fontsize=NOTE, color=LIGHT["muted"], va="top")
+    return y + (0.5 if note else 0.32)
+
+
+def room(title: str, note: str = "") -> float:
+    """How many inches wide a heading is at most."""
+    return max(1.08 * width(title, TITLE), width(note, NOTE)) / 72
+
+
+def tile(ax: Any, array: Array, x: float, y: float, scale: Scale, cell: Cell) -> Any:
+    """Draw a map (rows, columns) with its top left corner at (x, y), in a thin frame; returns the image."""
+    wide, tall = array.shape[1] * cell[0], array.shape[0] * cell[1]
+    image = ax.imshow(
+        array, cmap=colours(scale.kind), vmin=scale.low, vmax=scale.high, interpolation="nearest",
+        extent=(x, x + wide, y + tall, y), aspect="auto",
+    )  # fmt: skip
+    outline(ax, x, y, wide, tall, color=LIGHT["line"], linewidth=0.6)
+    figure = ax.figure.get_size_inches()
+    ax.set_xlim(0, figure[0])  # imshow moves the limits
+    ax.set_ylim(figure[1], 0)
+    return image
+
+
+def outline(ax: Any, x: float, y: float, wide: float, tall: float, **look: Any) -> None:
+    """An empty rectangle."""
+    from matplotlib.patches import Rectangle
+
+    ax.add_patch(Rectangle((x, y), wide, tall, fill=False, **look))
+
+
+def write(ax: Any, array: Array, x: float, y: float, scale: Scale, cell: Cell) -> None:
+    """Write the numbers of a map into its cells."""
+    size = min(9.0, cell[0] * 72 * 0.33, cell[1] * 72 * 0.6)
+    for (row, column), value in np.ndenumerate(array):
+        at = x + (column + 0.5) * cell[0], y + (row + 0.5) * cell[1]
+        ax.text(*at, brief(value), fontsize=size, color=scale.ink(value), ha="center", va="center")
+
+
+def mark_negative(ax: Any, array: Array, x: float, y: float, scale: Scale, cell: Cell) -> None:
+    """A minus sign into each cell that is clearly below 0; none where it could not be seen."""
+    inches = min(cell)
+    if inches < _SIGN or array.size > _SIGNS:
+        return
+    rows, columns = np.nonzero(array < -0.04 * scale.high)
+    inks = [scale.ink(v) for v in array[rows, columns]]
+    places = x + (columns + 0.5) * cell[0], y + (rows + 0.5) * cell[1]
+    ax.scatter(*places, s=(inches * 72 * 0.5) ** 2, marker="_", c=inks, linewidths=min(0.9, inches * 6))
+
+
+def scale_bar(figure: Any, image: Any, x: float, y: float, tall: float, label: str) -> None:
+    """The scale of an image, upright, its bar's top left corner at (x, y) inches; it takes about 0.8 inches."""
+    wide, high = figure.get_size_inches()
+    bar = figure.colorbar(image, cax=figure.add_axes((x / wide, 1 - (y + tall) / high, 0.12 / wide, tall / high)))
+    bar.outline.set_edgecolor(LIGHT["frame"])
+    bar.set_label(label, fontsize=SMALL + 0.5)
+    bar.ax.tick_params(labelsize=SMALL)
+    bar.ax.grid(False)
+
+
+@dataclass(frozen=True)
+class Mosaic:
+    """Maps of one size (count, rows, columns) in a grid; its size in inches is known before it is drawn.
+
+    Labels stand above the maps, where none has one below the first row only there.
+    """
+
+    maps: Array
+    labels: Sequence[str]
+    columns: int
+    cell: Cell
+    gap: float
+
+    @classmethod
+    def fit(
+        cls, maps: Array, labels: Sequence[str], *, wide: float, tall: float, columns: int | None = None,
+        most: float = 0.31, stretch: float = 1.0, gap: float = 0.09,
+    ) -> Mosaic:  # fmt: skip
+        """As large as it may be in `wide` × `tall` inches, with cells of at most `most` inches, `stretch` times as wide
+        as high; without `columns`, in as many as make it largest (of equals the fewest rows)."""
+        _, h, w = maps.shape
+
+        def rank(n: int) -> tuple[float, int, int]:
+            rows = -(-len(maps) // n)
+            side = min(most, (wide / n - gap) / (w * stretch), (tall / rows - gap - LABEL * any(labels)) / h)
+            return round(max(side, 0.01), 6), -rows, -n
+
+        best = columns or max(range(1, len(maps) + 1), key=rank)
+        side = rank(best)[0]
+        return cls(maps, labels, best, (side * stretch, side), gap)
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """Width and height in inches, labels included."""
+        last = self._place(len(self.maps) - 1)
+        return self._pitch * min(self.columns, len(self.maps)) - self.gap, last[1] + self.maps.shape[1] * self.cell[1]
+
+    @property
+    def top(self) -> float:
+        """Where the first row of maps begins, below its labels."""
+        return LABEL * any(self.labels)
+
+    @property
+    def _pitch(self) -> float:
+        return self.maps.shape[2] * self.cell[0] + self.gap
+
+    def _place(self, i: int) -> tuple[float, float]:
+        row, column = divmod(i, self.columns)
+        down = self.maps.shape[1] * self.cell[1] + self.gap + LABEL * any(self.labels[self.columns :])
+        return column * self._pitch, self.top + row * down
+
+    def draw(self, ax: Any, x: float, y: float, scale: Scale) -> Any:
+        """Draw all maps from (x, y) on; returns an image, for the scale."""
+        for i, (array, label) in enumerate(zip(self.maps, self.labels, strict=True)):
+            left, top = (a + b for a, b in zip(self._place(i), (x, y), strict=True))
+            ax.text(left, top - 0.03, label, fontsize=SMALL, color=LIGHT["muted"], va="bottom")
+            image = tile(ax, array, left, top, scale, self.cell)
+            if min(self.cell) >= READABLE:
+                write(ax, array, left, top, scale, self.cell)
+            elif scale.kind == "diverging":
+                mark_negative(ax, array, left, top, scale, self.cell)
+        return image
+
+
+def minus(x: float) -> str:
+    """A number as it is written everywhere, with the minus sign of the axes' ticks."""
+    return number(x).replace("-", "−")
+
+
+def brief(x: float) -> str:
+    """A number for a small cell: two decimals at most, without the leading zero."""
+    if not np.isfinite(x) or abs(x) >= 1000:
+        return number(x, 2)
+    if x == 0:
+        return "0"
+    text = f"{abs(x):.{2 if abs(x) < 1 else 1 if abs(x) < 10 else 0}f}"
+    return ("−" if x < 0 else "") + (text[1:] if text.startswith("0.") else text)

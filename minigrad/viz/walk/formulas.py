@@ -1,0 +1,121 @@
+"""The formulas of rules: what an operator computes, and what it adds to the adjoint of each input.
+
+An elementwise rule is plain mathematics that works on whatever takes part in NumPy's arithmetic, so it is run on symbols
+and what comes out is its formula: what is shown is what is computed. Heavier rules say theirs beside their code
+(`Rule.formula`, `Rule.adjoints`), as expressions in Python's notation that are run on symbols likewise.
+"""
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from typing import Any
+
+import numpy as np
+
+from ...graph.node import Operator
+from ...graph.rule import Elementwise, Rule
+from ..scene.text import shorten
+from .symbols import AND, COMPARE, MATMUL, POWER, SUM, Symbol, apply, as_symbol, join, key_text, latex_text, multiply, word
+
+
+def _over_axis(name: str, x: Any, axis: Any = None) -> Symbol:
+    return apply(name, x) if axis is None else apply(name, x, word(f"axis={axis}"))
+
+
+#: what the formulas of rules may call
+FUNCTIONS: dict[str, Callable[..., Symbol]] = {
+    **{name: partial(apply, name) for name in (
+        "exp", "log", "where", "softmax", "onehot", "broadcast", "scatter", "unpool", "spread", "corr", "crop", "put",
+        "part", "pad", "stack", "concat", "reshape", "transpose", "slope", "σ",
+    )},
+    "sum": partial(_over_axis, "Σ"), "mean": partial(_over_axis, "mean"), "max": partial(_over_axis, "max"),
+    "min": partial(_over_axis, "min"), "maxpool": partial(apply, "maxpool"), "meanpool": partial(apply, "meanpool"),
+    "conv": lambda x, w: join(x, w, ("∗", r"\ast"), MATMUL, MATMUL, POWER), "convt": partial(apply, "convᵀ"),
+    "say": lambda value: word(str(value)), "at": lambda key: word(key_text(key)),
+    "apply": apply, "given": lambda x, name, meaning: _given(x, join(name, meaning, ("=", "="), COMPARE, SUM, SUM)),
+}  # fmt: skip
+
+
+def _given(x: Symbol, definition: Symbol) -> Symbol:
+    """An expression and, behind a comma, what a letter in it stands for."""
+    return Symbol(f"{x.text}, {definition.text}", f"{x.latex}, {definition.latex}", AND)
+
+
+def formula(node: Operator, y: Symbol, xs: Sequence[Symbol]) -> Symbol:
+    """What the node computes, y being its own symbol and xs those of its inputs."""
+    rule = node.rule
+    if isinstance(rule, Elementwise):
+        with np.errstate(all="ignore"):  # a literal may be anything
+            return as_symbol(rule.function(*_known(xs), **node.attributes))
+    if rule.formula is None:
+        return apply(rule.symbol, *xs)
+    return _written(rule.formula, node, {"y": y}, xs)
+
+
+def adjoint(node: Operator, index: int, g: Symbol, y: Symbol, xs: Sequence[Symbol]) -> Symbol | None:
+    """What the node, with adjoint g, adds to the adjoint of an input; None where no gradient passes."""
+    rule = node.rule
+    if not node.requires_grad or not node.inputs[index].requires_grad:
+        return None
+    if isinstance(rule, Elementwise):
+        derivative = rule.derivatives[index]
+        if derivative is None:
+            return None
+        with np.errstate(all="ignore"):
+            found = as_symbol(derivative(g, y, *_known(xs), **node.attributes))
+        return found if node.inputs[index].shape == node.shape else apply("Σ", found)
+    if rule.formula is None:
+        ratio = f"∂{shorten(rule.symbol)}/∂{xs[index].text}"
+        slope = Symbol(ratio, rf"\frac{{\partial {latex_text(shorten(rule.symbol))}}}{{\partial {xs[index].latex}}}")
+        return multiply(g, slope)
+    text = rule.adjoints[min(index, len(rule.adjoints) - 1)]  # the last one stands for all further inputs
+    return None if text is None else _written(text, node, {"g": g, "y": y, "i": index}, xs)
+
+
+def _known(xs: Sequence[Symbol]) -> list[Any]:
+    """Literals as numbers, so that a rule can decide what depends on them; not if there is nothing but literals."""
+    values = [x.number if x.opposite is None else -(x.opposite.number or np.nan) for x in xs if _literal(x)]
+    if len(values) == len(xs):
+        return list(xs)
+    found = iter(values)
+    return [next(found) if _literal(x) else x for x in xs]
+
+
+def _literal(x: Symbol) -> bool:
+    return x.number is not None or (x.opposite is not None and x.opposite.number is not None)
+
+
+def _written(text: str, node: Operator, names: dict[str, Any], xs: Sequence[Symbol]) -> Symbol:
+    """An expression of a rule, with the node's inputs, attributes and sizes for its names."""
+    first = node.inputs[0]
+    scope = {
+        **FUNCTIONS, "t": Symbol("t", "t"), "δ": Symbol("δ", r"\delta"), **_arguments(node.rule, node.attributes, xs),
+        **names, "shape": node.shape, "size": first.size, "rows": first.shape[0] if first.shape else 1,
+        "count": first.size // (node.size or 1),
+    }  # fmt: skip
+    return as_symbol(eval(_compiled(text), {"__builtins__": {}}, scope))
+
+
+def _arguments(rule: Rule, attributes: dict[str, Any], xs: Sequence[Symbol]) -> dict[str, Any]:
+    """The arguments of `rule.plan` by name."""
+    found: dict[str, Any] = {}
+    rest = list(xs)
+    for p in _parameters(rule):
+        if p.kind is p.VAR_POSITIONAL:
+            found[p.name], rest = tuple(rest), []
+        elif p.name in attributes or not rest or p.kind is p.KEYWORD_ONLY:
+            found[p.name] = attributes.get(p.name, p.default)
+        else:
+            found[p.name] = rest.pop(0)
+    return found
+
+
+@lru_cache(maxsize=256)
+def _parameters(rule: Rule) -> tuple[inspect.Parameter, ...]:
+    return tuple(inspect.signature(rule.plan).parameters.values())
+
+
+@lru_cache(maxsize=1024)
+def _compiled(text: str) -> Any:
+    return compile(text, "<formula>", "eval")

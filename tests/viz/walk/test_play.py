@@ -1,0 +1,227 @@
+"""The player as data: its steps, its numbers, its one piece of HTML. How it behaves is tested in a browser."""
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from viz.examples import EXAMPLES, diamonds, mlp, neuron, shared, sine
+
+import minigrad as mg
+from minigrad.viz import draw, play, trace
+
+VOID = {"input", "meta", "path", "br", "link"}
+
+
+class Fragment(HTMLParser):
+    """Elements with their attributes, texts by class; fails on tags that do not close."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.elements, self.open, self.texts = [], [], {}
+        self.feed(html)
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(self.elements[-1])
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop()[0] == tag
+
+    def handle_data(self, data):
+        for key in self.open[-1][1].get("class", "").split() if self.open else ():
+            self.texts[key] = self.texts.get(key, "") + data
+
+    def having(self, name):
+        return [(tag, attrs) for tag, attrs in self.elements if name in attrs.get("class", "").split()]
+
+
+def data(player):
+    return json.loads(Fragment(player.html).texts["mgp-data"])
+
+
+def test_the_steps_are_the_forward_pass_and_the_way_back():
+    assert [(step.box, step.phase, step.text) for step in play(sine()).steps] == [
+        ("n0", "forward", "Variable x = 2"),
+        ("n1", "forward", "Constant v₁ = 2"),
+        ("n2", "forward", "v₂ = x² = 4"),
+        ("n3", "forward", "v₃ = sin(v₂) = -0.757"),
+        ("n3", "backward", "v̄₃ = 1"),
+        ("n2", "backward", "v̄₂ = v̄₃·cos(v₂) = -0.654"),
+        ("n0", "backward", "x̄ = 2·v̄₂·x = -2.61"),
+    ]
+
+
+@pytest.mark.parametrize("example", EXAMPLES.values(), ids=EXAMPLES.keys())
+def test_every_step_says_what_the_trace_says(example):
+    head = example()
+    player, table = play(head), trace(head)
+    rows = [*table.forward, *table.reverse]
+    assert len(player.steps) == len(rows)
+    for step, row in zip(player.steps, rows, strict=True):
+        assert row.name.text in step.text and step.text.endswith(row.number)
+        assert row.formula.text in step.text or row.formula.text in ("variable", "constant")
+
+
+def test_the_lines_of_a_step_lead_to_its_box_or_away_from_it():
+    edges = {edge.id: edge for edge in draw(shared()).picture.edges}
+    for step in play(shared()).steps:
+        for edge in (edges[line] for line in step.lines if line in edges):
+            assert step.box == edge.target if step.phase == "forward" else edge.source in (step.box, f"g{edge.target[1:]}n0")
+    last = play(shared()).steps[-1]
+    assert sum(line in edges for line in last.lines) == 4  # x is used four times, from ghosts too
+
+
+@pytest.mark.parametrize("example", EXAMPLES.values(), ids=EXAMPLES.keys())
+def test_everything_the_script_looks_for_is_in_the_fragment(example):
+    player = play(example())
+    fragment, told = Fragment(player.html), data(player)
+    ids = {attrs["id"] for _, attrs in fragment.elements if "id" in attrs}
+    key = next(attrs["id"] for tag, attrs in fragment.elements if tag == "svg")
+    drawn = {f"{key}-{name}" for name in told["owners"]}
+    assert {name for name in drawn if "f" not in name.rpartition("-")[2]} <= ids  # a stub may be too short to be drawn
+    assert {line for step in player.steps for line in step.lines} <= set(told["owners"]) == set(told["titles"])
+    for name in ("stage", "controls", "slider", "status", "count", "first", "back", "play", "forward", "last"):
+        assert len(fragment.having(f"mgp-{name}")) == 1
+    (_, slider), (_, status) = fragment.having("mgp-slider")[0], fragment.having("mgp-status")[0]
+    assert slider["max"] == str(len(player.steps)) and slider["aria-label"]
+    assert status["aria-live"] == "polite"
+    assert all(attrs["aria-label"] and attrs["type"] == "button" for tag, attrs in fragment.elements if tag == "button")
+
+
+def test_titles_tell_no_number_before_its_time():
+    player = play(sine())
+    bare, valued = data(player)["titles"]["n2"]
+    full = next(box.title for box in player.drawing.picture.boxes if box.id == "n2")
+    assert "value" not in bare and "gradient" not in bare
+    assert valued == f"{bare}; value 4" and full == f"{valued}; gradient -0.654"
+
+
+def test_without_the_script_the_whole_drawing_is_there():
+    player = play(neuron())
+    assert player.drawing.svg in player.html
+    assert player.drawing.svg == draw(neuron()).svg
+    (_, controls), *_ = Fragment(player.html).having("mgp-controls")
+    assert "hidden" in controls
+
+
+def test_nothing_is_fetched_and_nothing_can_leave_a_script():
+    html = play(mlp()).html
+    assert not re.search(r"https?:(?!//www\.w3\.org/2000/svg)|@import|url\(|\bimport\b|fetch\(|src=", html)
+    assert html.count("<script") == html.count("</script>") == 2
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["</script><script>alert(1)</script>", "<!--<script>", "a & b", "'\"", "\u2028\u2029", "]]>", "PLAYER_ID", "\ud800"],
+)
+def test_a_name_is_harmless(name):
+    x = mg.Variable(2.0, name=name)
+    y = mg.sin(x)
+    y.backward()
+    player = play(y)
+    fragment = Fragment(player.html)
+    assert [tag for tag, _ in fragment.elements].count("script") == 2
+    raw = fragment.texts["mgp-data"]
+    assert not set(raw) & set("<>&\u2028\u2029")
+    assert json.loads(raw)["steps"][0][3] == player.steps[0].text
+    player.html.encode()
+    scripts = re.findall(r"<script>(.*?)</script>", player.html, re.S)
+    assert len(scripts) == 1 and "PLAYER_ID" not in scripts[0]
+
+
+def test_a_graph_without_gradients_is_walked_forward():
+    x = mg.Variable(2.0, name="x")
+    assert {step.phase for step in play(mg.exp(x) * x).steps} == {"forward"}
+
+
+def test_collapsed_modules_are_one_step_each():
+    steps = [step for step in play(mlp(), depth=1).steps if step.box.startswith("m")]
+    assert [step.phase for step in steps] == ["forward", "forward", "backward", "backward"]
+    assert steps[0].text.startswith("Module first · Dense · 24 parameters: 4 nodes, n1 to n4. Its result: (10, 8)")
+    assert steps[-1].text.startswith("Module first · Dense. Gradient of its result: rms") and "∇ rms" in steps[-1].text
+
+
+def test_a_focus_keeps_the_numbers_of_the_whole_graph():
+    head = neuron()
+    relu = next(node for node in mg.topological_sort(head) if node.inputs and node.rule.name == "relu")
+    steps = play(head, focus=relu, radius=1).steps
+    assert ("n5", "v₅ = max(v₄, 0) = [0]") in [(step.box, step.text) for step in steps]
+    assert len(steps) < len(play(head).steps)
+
+
+def test_a_graph_too_big_to_draw_is_refused_with_a_way_out():
+    with pytest.raises(mg.GraphError, match=r"play: 3,001 nodes do not fit into 400 boxes; use depth=0 .* focus=node"):
+        play(diamonds(1000))
+
+
+def test_an_alarm_waits_for_its_step():
+    player = play(EXAMPLES["broken"]())
+    bad = next(box for box in player.drawing.picture.boxes if box.bad)
+    first = next(i for i, step in enumerate(player.steps, 1) if step.box == bad.id)
+    assert data(player)["complete"] == {bad.id: first}  # a value that is infinite
+    x = mg.Variable(0.0, name="x")
+    with np.errstate(all="ignore"):
+        y = mg.sqrt(x)
+        y.backward()
+    assert data(play(y))["complete"] == {"n0": 4}  # a gradient that is: the last step
+
+
+def test_showing_and_saving(tmp_path, monkeypatch):
+    player = play(sine(), title="A <sine>", theme="dark")
+    assert repr(player) == "<Player of 4 nodes, 7 steps>"
+    assert player._repr_mimebundle_() == {"text/plain": repr(player), "text/html": player.html}
+    assert player._repr_html_() == player.html
+    path = tmp_path / "sine.HTML"
+    player.save(path)
+    page = path.read_text()
+    assert player.html in page and page.startswith("<!DOCTYPE html>") and "<title>A &lt;sine&gt;</title>" in page
+    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        player.save(path)
+    assert path.read_text() == page and len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("name", ["x.svg", "x", "x.htm"])
+def test_another_kind_of_file_is_refused(name, tmp_path):
+    with pytest.raises(ValueError, match=r"save: .*ends in \.html was expected"):
+        play(sine()).save(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_wrong_things_and_options():
+    with pytest.raises(TypeError, match="play: a int; a node or a Graph was expected"):
+        play(3)
+    with pytest.raises(ValueError, match="theme='pink'"):
+        play(sine(), theme="pink")
+
+
+def test_the_same_graph_gives_the_same_bytes_and_another_one_another_id():
+    script = "import sys; sys.path.insert(0, 'tests'); from viz.examples import mlp; from minigrad.viz import play; " \
+             "import hashlib; print(hashlib.sha256(play(mlp()).html.encode()).hexdigest())"  # fmt: skip
+    runs = [
+        subprocess.run([sys.executable, "-c", script], env={"PYTHONHASHSEED": seed}, capture_output=True, check=True).stdout
+        for seed in ("1", "2")
+    ]
+    assert runs[0] == runs[1]
+    ids = [Fragment(play(graph()).html).having("mgp")[0][1]["id"] for graph in EXAMPLES.values()]
+    assert len(set(ids)) == len(ids)
+
+
+def test_looking_changes_nothing():
+    head = neuron()
+    before = [(node.value.copy(), None if node.grad is None else node.grad.copy()) for node in mg.topological_sort(head)]
+    assert play(head).html == play(mg.Graph(head)).html
+    for node, (value, grad) in zip(mg.topological_sort(head), before, strict=True):
+        np.testing.assert_array_equal(node.value, value)
+        assert (node.grad is None and grad is None) or np.array_equal(node.grad, grad)

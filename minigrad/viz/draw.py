@@ -69,7 +69,12 @@ class Drawing:
     @property
     def html(self) -> str:
         """The picture for a page: an image that becomes the SVG itself where scripts may run."""
-        return embed(self.svg, f"{self.picture.title}. {self.picture.note}")
+        return embed(self.svg, self.words)
+
+    @property
+    def words(self) -> str:
+        """Title and note: the gist for who cannot see the picture; `describe()` tells it all."""
+        return f"{self.picture.title}. {self.picture.note}"
 
     def __repr__(self) -> str:
         return f"<Drawing of {count(self.picture.nodes, 'node')}, {count(self.picture.links, 'edge')}>"

@@ -10,17 +10,25 @@ import base64
 
 from ..scene.text import escape
 
-_SCRIPT = """\
-for (const still of document.querySelectorAll("img.mg-still")) {
+#: makes the SVG element of an image that `still` made
+ALIVE = """\
+const alive = (still) => {
   const bytes = Uint8Array.from(atob(still.src.split(",")[1]), c => c.charCodeAt(0));
   const page = new DOMParser().parseFromString(new TextDecoder().decode(bytes), "image/svg+xml");
-  still.replaceWith(document.importNode(page.documentElement, true));
-}"""
+  return document.importNode(page.documentElement, true);
+};"""
+_SCRIPT = f"""{{
+{ALIVE}
+for (const still of document.querySelectorAll("img.mg-still")) still.replaceWith(alive(still));
+}}"""
 
 
 def embed(svg: str, words: str) -> str:
     """The fragment that shows `svg`; `words` are for who cannot see it."""
+    return f"{still(svg, words, 'mg-still')}\n<script>{_SCRIPT}</script>"
+
+
+def still(svg: str, words: str, kind: str) -> str:
+    """The SVG as an image element of class `kind`."""
     data = base64.b64encode(svg.encode()).decode()
-    return (
-        f'<img class="mg-still" alt="{escape(words)}" src="data:image/svg+xml;base64,{data}">\n<script>\n{_SCRIPT}\n</script>'
-    )
+    return f'<img class="{kind}" alt="{escape(words)}" src="data:image/svg+xml;base64,{data}">'

@@ -20,6 +20,7 @@ from ...errors import GraphError
 from ...files import write_atomically
 from ...graph.node import Constant, GraphNode
 from ..draw import Drawing, draw
+from ..page.html import ALIVE, still
 from ..scene.build import MOST
 from ..scene.picture import Box, Picture
 from ..scene.text import count, escape
@@ -66,8 +67,9 @@ class Player:
         """The player as one fragment of HTML."""
         picture, theme = self.drawing.picture, self.drawing.theme or "auto"
         data = json.dumps(self._data(), separators=(",", ":")).translate(_ESCAPES)
+        image = still(self.drawing.svg, self.drawing.words, "mgp-still")
         body = (
-            f'<style>{_file("player.css")}</style>\n<div class="mgp-stage">\n{self.drawing.svg}</div>\n'
+            f'<style>{_file("player.css")}</style>\n<div class="mgp-stage">\n{image}</div>\n'
             f'<div class="mgp-controls" hidden>\n{_controls(len(self.steps))}</div>\n'
             '<p class="mgp-status" aria-live="polite" aria-atomic="true">All values and gradients are shown.</p>\n'
             f'<script type="application/json" class="mgp-data">{data}</script>\n'
@@ -78,7 +80,7 @@ class Player:
             f'<div class="mgp mg-{theme}" id="{key}" role="group" data-lm-suppress-shortcuts="true" '
             f'aria-label="{escape(f"Step player: {picture.title}")}">'
         )
-        script = _file("player.js").replace("PLAYER_ID", key)
+        script = _file("player.js").replace("PLAYER_ID", key).replace("/* ALIVE */", ALIVE)
         return f"{opening}\n{body}<script>{script}</script>\n</div>\n"
 
     def _data(self) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 (() => {
   "use strict";
   const PAUSE = 1400; // milliseconds from step to step while playing
+  /* ALIVE */
   const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
 
   // The same player may be on the page twice: each script takes what no other has taken yet.
@@ -9,7 +10,8 @@
   function start(root) {
     const find = (name) => root.querySelector(".mgp-" + name);
     const { steps, owners, complete, titles } = JSON.parse(find("data").textContent);
-    const svg = find("stage").querySelector("svg"), stage = find("stage"), slider = find("slider");
+    const stage = find("stage"), slider = find("slider"), svg = alive(find("still"));
+    find("still").replaceWith(svg);
     const elements = new Map();
     for (const id of Object.keys(owners)) {
       const element = svg.querySelector('[id="' + svg.id + "-" + id + '"]');

@@ -91,6 +91,12 @@ def _experiment_graph(name: str) -> GraphNode:
     return loss_on_samples(EXPERIMENTS[name], train_once(EXPERIMENTS[name], few, epochs=1, progress=False), few)
 
 
+def _gallery(args: argparse.Namespace) -> None:
+    from .gallery import gallery
+
+    gallery(Path(args.out), only=args.only or ())
+
+
 def _data(args: argparse.Namespace) -> None:
     from .data import catalog
 
@@ -137,6 +143,11 @@ def parser() -> argparse.ArgumentParser:
     draw.add_argument("--theme", choices=("light", "dark", "print"), help="default: the reader's")
     draw.add_argument("--title", help="what stands above the picture")
     draw.set_defaults(run=_draw, experiments=tuple(EXPERIMENTS))
+
+    gallery = commands.add_parser("gallery", help="make every kind of picture, and the page that shows them")
+    gallery.add_argument("--out", default="figures", help="folder for page and pictures (default: figures)")
+    gallery.add_argument("--only", nargs="+", metavar="word", help="only sections with one of these words in the title")
+    gallery.set_defaults(run=_gallery)
 
     data = commands.add_parser("data", help="list, fetch and verify data sets")
     data.add_argument("action", choices=("list", "fetch", "verify"))

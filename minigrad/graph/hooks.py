@@ -15,6 +15,13 @@ Hook = Callable[["GraphNode", np.ndarray[Any, Any]], object]
 _keys = count()
 
 
+def read_only(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """A view of the array through which nobody can write."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
 class Handle:
     """What registering a hook returns; `remove()` takes the hook off again (twice does no harm)."""
 
@@ -36,12 +43,25 @@ class Hooks:
         self.forward: dict[int, Hook] = {}
         self.backward: dict[int, Hook] = {}
 
+    def __reduce__(self) -> Any:
+        return type(self), ()  # hooks stay with the original: copies and pickles begin without
+
+
+class OwnHooks(Hooks):
+    """Those that were registered on a node itself; modules and graphs share theirs among nodes."""
+
+    __slots__ = ()
+
 
 def fire(tables: Iterable[dict[int, Hook]], node: GraphNode, array: np.ndarray[Any, Any]) -> None:
-    """Call each hook with `(node, array)`; the array is read-only, for a hook watches and never steers."""
-    called = [hook for table in tables for hook in table.values()]  # a list, because a hook may remove itself
+    """Call each hook with `(node, array)`; the array is read-only, for a hook watches and never steers.
+
+    The order is that of registration, whether on the node, a module or a graph. A hook that another one removes is
+    not called any more; one that is registered meanwhile is not called yet.
+    """
+    called = [(key, table) for table in tables for key in table]
     if called:
-        view = array.view()
-        view.flags.writeable = False
-        for hook in called:
-            hook(node, view)
+        view = read_only(array)
+        for key, table in sorted(called, key=lambda pair: pair[0]):
+            if key in table:
+                table[key](node, view)

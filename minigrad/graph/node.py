@@ -14,7 +14,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ..errors import DTypeError, GraphError, ShapeError
 from . import settings
-from .hooks import Handle, Hook, Hooks
+from .hooks import Handle, Hook, Hooks, OwnHooks, read_only
 
 if TYPE_CHECKING:
     from .rule import Rule
@@ -57,9 +57,7 @@ class GraphNode(NDArrayOperatorsMixin):
     @property
     def value(self) -> Array:
         """The array. Read-only here: a graph still needs it for its backward pass."""
-        view = self._data.view()
-        view.flags.writeable = False
-        return view
+        return read_only(self._data)
 
     @value.setter
     def value(self, new: Any) -> None:
@@ -167,15 +165,20 @@ class GraphNode(NDArrayOperatorsMixin):
     # ---------------------------------------------------------------- hooks
     def register_forward_hook(self, hook: Hook) -> Handle:
         """Call `hook(node, value)` each time the node's value has been computed anew."""
-        return Handle(self.watched_by(Hooks()).forward, hook)
+        return Handle(self._own_hooks().forward, hook)
 
     def register_backward_hook(self, hook: Hook) -> Handle:
         """Call `hook(node, grad)` once per backward pass, when the node's gradient is complete."""
-        return Handle(self.watched_by(Hooks()).backward, hook)
+        return Handle(self._own_hooks().backward, hook)
+
+    def _own_hooks(self) -> Hooks:
+        own = next((hooks for hooks in self.hooks or () if isinstance(hooks, OwnHooks)), None)
+        return own if own is not None else self.watched_by(OwnHooks())
 
     def watched_by(self, hooks: Hooks) -> Hooks:
-        """Tell these hooks, too, whatever happens to the node. Returns them."""
-        self.hooks = [*(self.hooks or ()), hooks]
+        """Tell these hooks, too, whatever happens to the node; once, however often this is asked. Returns them."""
+        if not any(known is hooks for known in self.hooks or ()):
+            self.hooks = [*(self.hooks or ()), hooks]
         return hooks
 
     # ---------------------------------------------------------------- the way to the operators
@@ -297,6 +300,14 @@ class Operator(GraphNode):
         if name not in self.work:
             self.work[name] = np.empty(shape, dtype)
         return self.work[name]
+
+    def facts(self) -> dict[str, Any]:
+        """What the operator's kernel knows about its last pass, worked out when asked; see `Rule.facts`.
+
+        Arrays are read-only. Some are the kernel's own, which the next pass overwrites: copy what is to last.
+        """
+        found = self.rule.facts(self)
+        return {name: read_only(fact) if isinstance(fact, np.ndarray) else fact for name, fact in found.items()}
 
     def deliver(self, index: int, cotangent: Array, owned: bool) -> None:
         """Hand a cotangent of this node's shape on to an input."""

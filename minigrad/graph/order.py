@@ -38,8 +38,10 @@ def forward(order: Sequence[GraphNode]) -> Array:
     for node in order:
         if isinstance(node, Operator):
             node.rule.run(node, node._data)
-            if node.hooks:
-                fire([hooks.forward for hooks in node.hooks], node, node._data)
+            for hooks in node.hooks or ():  # empty ones cost next to nothing: every module's output has those of the module
+                if hooks.forward:
+                    fire([each.forward for each in node.hooks or ()], node, node._data)
+                    break
     return order[-1].value
 
 
@@ -58,8 +60,10 @@ def backward(order: Sequence[GraphNode], grad: Any = None) -> None:
     for node in reversed(order):
         if node.grad is None or not node.requires_grad:
             continue
-        if node.hooks:
-            fire([hooks.backward for hooks in node.hooks], node, node.grad)
+        for hooks in node.hooks or ():
+            if hooks.backward:
+                fire([each.backward for each in node.hooks or ()], node, node.grad)
+                break
         if isinstance(node, Operator):
             node.rule.pull(node, node.grad)
 

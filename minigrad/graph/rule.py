@@ -67,6 +67,10 @@ class Rule:
     name: str
     symbol: str
     differentiable = True
+    #: y, and what comes back to each input (the last entry for all further ones), in terms of g = ∂L/∂y, of y and of the
+    #: arguments of `plan`; for trace tables (`viz/walk/formulas.py`). None: the symbol applied to the inputs
+    formula: str | None = None
+    adjoints: tuple[str | None, ...] = ()
     #: what one step computes, of an operator that runs over the first axis of its first input; drawings open it by this
     cell: Callable[..., GraphNode] | None = None
 
@@ -97,6 +101,15 @@ class Rule:
     def flops(self, node: Operator) -> int:
         """Floating-point operations of one forward pass, counted as in papers (a multiply-add is two)."""
         return node.size
+
+    def bytes(self, node: Operator) -> int:
+        """Bytes that one forward pass reads and writes: each input once, and the result."""
+        arrays = {id(x): x._data for x in node.inputs}
+        return node._data.nbytes + sum(array.nbytes for array in arrays.values())
+
+    def facts(self, node: Operator) -> dict[str, Any]:
+        """What is known of the node's last pass, by name: `flops` and `bytes`; rules whose kernels know more add it."""
+        return {"flops": self.flops(node), "bytes": self.bytes(node)}
 
     # ------------------------------------------------------------ how the graph uses a rule
     def __reduce__(self) -> Any:

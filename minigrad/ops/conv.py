@@ -33,6 +33,8 @@ class Conv2d(Rule):
     """Convolution over two axes; the one-dimensional one is the same over pictures of height 1."""
 
     name, symbol = "conv2d", "∗"
+    formula = "conv(x, w) + b"
+    adjoints = ("convt(g, w)", "corr(x, g)", "sum(g)")
     axes = 2
 
     def plan(  # type: ignore[override]
@@ -96,6 +98,11 @@ class Conv2d(Rule):
 
     def flops(self, node: Operator) -> int:
         return int(2 * node.size * node.plan.taps)
+
+    def facts(self, node: Operator) -> dict[str, Any]:
+        """`feature_maps`: the result, (N, O, OH, OW); `patch`: the part of x that each of its numbers was computed from,
+        (C / groups, KH, KW). Of `conv1d` (N, O, OL) and (C / groups, K)."""
+        return {**super().facts(node), "feature_maps": node._data, "patch": node.inputs[1].shape[1:]}
 
 
 class Conv1d(Conv2d):

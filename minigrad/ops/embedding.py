@@ -45,6 +45,8 @@ def check_range(rule: Rule, inputs: tuple[GraphNode, ...], what: str, ids: Array
 
 class Embedding(Rule):
     name, symbol = "embedding", "lookup"
+    formula = "weight[ids]"
+    adjoints = (None, "scatter(g, ids)")
 
     def plan(self, ids: GraphNode, weight: GraphNode) -> None:  # type: ignore[override]
         if weight.ndim != 2:
@@ -66,6 +68,14 @@ class Embedding(Rule):
 
     def flops(self, node: Operator) -> int:
         return 0
+
+    def bytes(self, node: Operator) -> int:
+        return node.inputs[0]._data.nbytes + 2 * node._data.nbytes  # of the weight only the rows that are looked up
+
+    def facts(self, node: Operator) -> dict[str, Any]:
+        """`ids`: the rows that were looked up, each once and sorted; `counts`: how often each was."""
+        ids, counts = np.unique(node.inputs[0]._data, return_counts=True)
+        return {**super().facts(node), "ids": ids, "counts": counts}
 
 
 def embedding(ids: Any, weight: Any) -> GraphNode:

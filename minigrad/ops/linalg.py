@@ -16,6 +16,8 @@ class MatMul(Rule):
     """a @ b with NumPy's rules: a vector is a row on the left and a column on the right; leading axes broadcast."""
 
     name, symbol = "matmul", "@"
+    formula = "a @ b"
+    adjoints = ("g @ b.T", "a.T @ g")
 
     def plan(self, a: GraphNode, b: GraphNode) -> tuple[int, ...]:  # type: ignore[override]
         if not a.ndim or not b.ndim:
@@ -62,6 +64,8 @@ class Linear(Rule):
     """y = x Wᵀ + b, one node instead of three, with W (out, in) as PyTorch stores it."""
 
     name, symbol = "linear", "x Wᵀ + b"
+    formula = "x @ w.T + b"
+    adjoints = ("g @ w", "g.T @ x", "sum(g)")
 
     def plan(self, x: GraphNode, w: GraphNode, b: GraphNode | None = None) -> None:  # type: ignore[override]
         inputs = tuple(n for n in (x, w, b) if n is not None)

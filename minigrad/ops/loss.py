@@ -15,7 +15,12 @@ Grads = list[Array | None]
 
 
 class Paired(Rule):
-    """A mean over pairs of equal shape, prediction x and target t: `terms` forward, `slope` back."""
+    """A mean over pairs of equal shape, prediction x and target t: `terms` forward, `slope` back.
+
+    `operations` is how many it takes to compute one term and add it up.
+    """
+
+    operations: int
 
     def plan(self, x: GraphNode, t: GraphNode) -> None:  # type: ignore[override]
         self.need_floats(x, t)
@@ -43,9 +48,14 @@ class Paired(Rule):
         """The derivative of `terms` in x (index 0) or t (index 1)."""
         raise NotImplementedError
 
+    def flops(self, node: Operator) -> int:
+        return self.operations * node.inputs[0].size
+
 
 class MSE(Paired):
-    name, symbol = "mse_loss", "MSE"
+    name, symbol, operations = "mse_loss", "MSE", 3
+    formula = "mean((x - t) ** 2)"
+    adjoints = ("2 * g * (x - t) / size", "2 * g * (t - x) / size")
 
     def terms(self, x: Array, t: Array) -> Any:
         return np.square(x - t)
@@ -62,7 +72,9 @@ def _limited_log(p: Array) -> Any:
 class BCE(Paired):
     """Logarithms are limited to -100, so that a wrong certainty costs 100 and not infinity (PyTorch does so too)."""
 
-    name, symbol = "binary_cross_entropy", "BCE"
+    name, symbol, operations = "binary_cross_entropy", "BCE", 9
+    formula = "-mean(t * log(x) + (1 - t) * log(1 - x))"
+    adjoints = ("g * (x - t) / (x * (1 - x)) / size", "g * (log(1 - x) - log(x)) / size")
 
     def terms(self, x: Array, t: Array) -> Any:
         return -(t * _limited_log(x) + (1 - t) * _limited_log(1 - x))
@@ -74,7 +86,9 @@ class BCE(Paired):
 
 
 class BCEWithLogits(Paired):
-    name, symbol = "binary_cross_entropy_with_logits", "BCE σ"
+    name, symbol, operations = "binary_cross_entropy_with_logits", "BCE σ", 9
+    formula = "mean(log(1 + exp(x)) - x * t)"
+    adjoints = ("g * (σ(x) - t) / size", "-g * x / size")
 
     def terms(self, x: Array, t: Array) -> Any:
         return np.maximum(x, 0) - x * t + np.log1p(np.exp(-np.absolute(x)))
@@ -82,11 +96,17 @@ class BCEWithLogits(Paired):
     def slope(self, index: int, x: Array, t: Array) -> Any:
         return _logistic(x) - t if index == 0 else -x
 
+    def facts(self, node: Operator) -> dict[str, Any]:
+        """`probabilities`: σ(x), in the shape of x."""
+        return {**super().facts(node), "probabilities": _logistic(node.inputs[0]._data)}
+
 
 class CrossEntropy(Rule):
     """`node.work["softmax"]` (N, classes) holds the probabilities."""
 
     name, symbol = "cross_entropy", "CE"
+    formula = "-sum(onehot(ids) * log(softmax(x))) / rows"
+    adjoints = ("g * (softmax(x) - onehot(ids)) / rows", None)
 
     def plan(self, x: GraphNode, ids: GraphNode) -> None:  # type: ignore[override]
         if x.ndim != 2 or ids.shape != x.shape[:1] or x.shape[1] < 1:
@@ -112,6 +132,10 @@ class CrossEntropy(Rule):
 
     def flops(self, node: Operator) -> int:
         return 5 * node.inputs[0].size
+
+    def facts(self, node: Operator) -> dict[str, Any]:
+        """`probabilities` (N, classes): the softmax of the logits."""
+        return {**super().facts(node), "probabilities": node.work["softmax"]}
 
 
 def mse_loss(prediction: Any, target: Any) -> GraphNode:

@@ -48,6 +48,8 @@ class MaxPool2d(Pool):
     """`node.work["winners"]` (planes, oh, ow) holds the position row · W + column that each window chose."""
 
     name, symbol = "max_pool2d", "max pool"
+    formula = "maxpool(x)"
+    adjoints = ("unpool(g)",)
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         d = node.plan
@@ -62,6 +64,12 @@ class MaxPool2d(Pool):
         winners, goal = node.work["winners"], grad.reshape(d.planes, d.h * d.w)
         kernels.pool.max_backward(g.reshape(winners.shape), winners, goal, d)
 
+    def facts(self, node: Operator) -> dict[str, Any]:
+        """`winners` (N, C, OH, OW, 2): (row, column) in x of the entry that each window chose; of `max_pool1d`
+        (N, C, OL, 1): its place."""
+        places = np.divmod(node.work["winners"].reshape(node.shape), node.plan.w)
+        return {**super().facts(node), "winners": np.stack(places[2 - self.axes :], axis=-1)}
+
 
 class MaxPool1d(MaxPool2d):
     name, symbol, axes = "max_pool1d", "max pool", 1
@@ -69,6 +77,8 @@ class MaxPool1d(MaxPool2d):
 
 class AvgPool2d(Pool):
     name, symbol = "avg_pool2d", "mean pool"
+    formula = "meanpool(x)"
+    adjoints = ("spread(g)",)
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         d = node.plan

@@ -41,6 +41,11 @@ class Rnn(Rule):
     """
 
     name, symbol = "rnn", "RNN"
+    formula = "apply(nonlinearity, x[t] @ w.T + b + y[t - 1] @ v.T + c)"
+    adjoints = tuple(
+        f"given({term}, δ[t], (g[t] + δ[t + 1] @ v) * slope(y[t]))"  # the slope of the nonlinearity, from its result
+        for term in ("δ[t] @ w", "δ[0] @ v", "sum(δ[t].T @ x[t])", "sum(δ[t].T @ y[t - 1])", "sum(δ[t])")
+    )
     cell = staticmethod(rnn_cell)
 
     def plan(  # type: ignore[override]
@@ -92,6 +97,12 @@ class Rnn(Rule):
 
     def flops(self, node: Operator) -> int:
         return int(2 * node.size * (node.plan.width + node.plan.hidden))
+
+    def facts(self, node: Operator) -> dict[str, Any]:
+        """`hidden` (T, N, hidden): h_t of every step; `hidden_grads`: ∂L/∂h_t in the same shape, None before a backward
+        pass."""
+        grads = None if node.grad is None else node.work.get("dh")
+        return {**super().facts(node), "hidden": node._data, "hidden_grads": grads}
 
 
 def rnn(x: Any, h0: Any, w: Any, v: Any, b: Any, c: Any, nonlinearity: str = "tanh") -> GraphNode:

@@ -82,24 +82,32 @@ def _average(x: Array, axes: tuple[int, ...], out: Array) -> None:
 
 class Sum(Reduction):
     name, symbol = "sum", "Σ"
+    formula = "sum(x, axis)"
+    adjoints = ("broadcast(g)",)
     reduce = staticmethod(lambda x, axes, out: np.sum(x, axis=axes, keepdims=True, out=out))
     spread = staticmethod(lambda g, y, x, axes, count: g)
 
 
 class Mean(Reduction):
     name, symbol = "mean", "mean"
+    formula = "mean(x, axis)"
+    adjoints = ("broadcast(g) / count",)
     reduce = staticmethod(lambda x, axes, out: _average(x, axes, out))
     spread = staticmethod(lambda g, y, x, axes, count: g / (count or np.nan))
 
 
 class Max(Reduction):
     name, symbol, needs_entries = "max", "max", True
+    formula = "max(x, axis)"
+    adjoints = ("g * (x == y) / sum(x == y, axis)",)
     reduce = staticmethod(lambda x, axes, out: np.max(x, axis=axes, keepdims=True, out=out))
     spread = staticmethod(_tied)
 
 
 class Min(Reduction):
     name, symbol, needs_entries = "min", "min", True
+    formula = "min(x, axis)"
+    adjoints = ("g * (x == y) / sum(x == y, axis)",)
     reduce = staticmethod(lambda x, axes, out: np.min(x, axis=axes, keepdims=True, out=out))
     spread = staticmethod(_tied)
 
@@ -118,8 +126,13 @@ def _logsumexp_spread(g: Array, y: Array, x: Array, axes: tuple[int, ...], count
 
 class LogSumExp(Reduction):
     name, symbol, needs_entries = "logsumexp", "log Σ exp", True
+    formula = "log(sum(exp(x), axis))"
+    adjoints = ("g * exp(x - y)",)
     reduce = staticmethod(_logsumexp)
     spread = staticmethod(_logsumexp_spread)
+
+    def flops(self, node: Operator) -> int:
+        return 4 * node.inputs[0].size
 
 
 class AlongAxis(Rule):
@@ -135,7 +148,7 @@ class AlongAxis(Rule):
         return node.inputs[0].shape
 
     def flops(self, node: Operator) -> int:
-        return 4 * node.size
+        return 5 * node.size
 
 
 def _shift(x: Array, axis: int, out: Array) -> None:
@@ -144,6 +157,8 @@ def _shift(x: Array, axis: int, out: Array) -> None:
 
 class Softmax(AlongAxis):
     name, symbol = "softmax", "softmax"
+    formula = "exp(x) / sum(exp(x), axis)"
+    adjoints = ("y * (g - sum(g * y, axis))",)
 
     def forward(self, node: Operator, out: Array, x: Array) -> None:  # type: ignore[override]
         with np.errstate(invalid="ignore"):  # a row with an infinite maximum: NaN, as in PyTorch and JAX
@@ -157,6 +172,8 @@ class Softmax(AlongAxis):
 
 class LogSoftmax(AlongAxis):
     name, symbol = "log_softmax", "log softmax"
+    formula = "x - log(sum(exp(x), axis))"
+    adjoints = ("g - exp(y) * sum(g, axis)",)
 
     def forward(self, node: Operator, out: Array, x: Array) -> None:  # type: ignore[override]
         with np.errstate(invalid="ignore"):

@@ -22,6 +22,8 @@ class Reshape(Rule):
     """The result shares the memory of its input: nothing is copied, whenever the graph runs."""
 
     name, symbol = "reshape", "reshape"
+    formula = "reshape(x, say(shape))"
+    adjoints = ("reshape(g)",)
 
     def plan(self, x: GraphNode, shape: Any = None) -> tuple[int, ...]:  # type: ignore[override]
         wanted = tuple(shape) if isinstance(shape, Sequence | np.ndarray) else (shape,)
@@ -40,9 +42,14 @@ class Reshape(Rule):
     def flops(self, node: Operator) -> int:
         return 0
 
+    def bytes(self, node: Operator) -> int:
+        return 0
+
 
 class Transpose(Rule):
     name, symbol = "transpose", "transpose"
+    formula = "transpose(x, say(axes)) if axes else x.T"
+    adjoints = ("transpose(g) if axes else g.T",)
 
     def plan(self, x: GraphNode, axes: Any = None) -> tuple[int, ...]:  # type: ignore[override]
         order = tuple(reversed(range(x.ndim))) if axes is None else normalise_axes(self, x, tuple(axes))
@@ -67,6 +74,8 @@ class GetItem(Rule):
     """Indexing as in NumPy. Entries that are picked more than once collect their gradients."""
 
     name, symbol = "getitem", "[ ]"
+    formula = "x[key]"
+    adjoints = ("put(g, at(key))",)
 
     def plan(self, x: GraphNode, key: Any = None) -> Any:  # type: ignore[override]
         parts = key if isinstance(key, tuple) else (key,)
@@ -117,6 +126,9 @@ class GetItem(Rule):
     def flops(self, node: Operator) -> int:
         return 0
 
+    def bytes(self, node: Operator) -> int:
+        return 2 * node._data.nbytes  # of x only the entries that are picked
+
 
 class Join(Rule):
     """Concatenate and stack: `_parts` gives the view of the result that belongs to each input."""
@@ -152,6 +164,8 @@ class Join(Rule):
 
 class Concatenate(Join):
     name, symbol = "concatenate", "concat"
+    formula = "concat(*inputs)"
+    adjoints = ("part(g, i)",)
 
     def _parts(self, node: Operator, whole: Array) -> list[Array]:
         axis = node.plan[0]
@@ -161,6 +175,8 @@ class Concatenate(Join):
 
 class Stack(Join):
     name, symbol = "stack", "stack"
+    formula = "stack(*inputs)"
+    adjoints = ("part(g, i)",)
 
     def _parts(self, node: Operator, whole: Array) -> list[Array]:
         before = (slice(None),) * node.plan[0]
@@ -169,6 +185,8 @@ class Stack(Join):
 
 class Pad(Rule):
     name, symbol = "pad", "pad"
+    formula = "pad(x, say(pad_width))"
+    adjoints = ("crop(g)",)
 
     def plan(self, x: GraphNode, pad_width: Any = 0, value: float = 0.0) -> tuple[tuple[int, int], ...]:  # type: ignore[override]
         try:
@@ -202,6 +220,8 @@ class Pad(Rule):
 
 class BroadcastTo(Rule):
     name, symbol = "broadcast_to", "broadcast"
+    formula = "broadcast(x)"
+    adjoints = ("sum(g)",)
 
     def plan(self, x: GraphNode, shape: Any = ()) -> tuple[int, ...]:  # type: ignore[override]
         try:

@@ -1,11 +1,14 @@
 """Replay: a graph built once and run many times on the same memory."""
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..graph.hooks import Handle, Hook, Hooks
 from ..graph.node import Array, GraphNode
 from ..graph.order import backward, forward, topological_sort
+
+if TYPE_CHECKING:
+    from ..viz.diff import Diff, Snapshot
 
 
 class Graph:
@@ -46,8 +49,26 @@ class Graph:
 
     def _watch(self) -> None:
         for node in self.order:
-            if not any(hooks is self._hooks for hooks in node.hooks or ()):
-                node.watched_by(self._hooks)
+            node.watched_by(self._hooks)
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.head,)  # a copy or a pickle orders its own nodes
+
+    # ---------------------------------------------------------------- looking at it
+    def snapshot(self) -> Snapshot:
+        """Copies of all values, gradients and names as they are now, to compare with what they become."""
+        from ..viz.diff import snapshot
+
+        return snapshot(self)
+
+    def diff(self, other: Any) -> Diff:
+        """What has changed from `other` (a snapshot, another graph or its head) to this graph, as a drawing of both.
+
+        Printed, it is a table of the changes; see `mg.viz.diff`. Raises `TypeError` for what is no graph.
+        """
+        from ..viz.diff import diff
+
+        return diff(other, self)
 
     def __repr__(self) -> str:
         return f"<Graph of {len(self.order)} nodes, head {self.head!r}>"

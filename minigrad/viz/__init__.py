@@ -1,10 +1,12 @@
 """Pictures: computation graphs as SVG, curves of a training run. Looks at the graph and never changes it."""
+from .diff import Diff, Snapshot, diff, snapshot
 from .draw import Drawing, draw
 from .flow.diagnose import diagnose
 from .flow.record import GradientFlow
 from .flow.ruler import gradient_ruler
 from .flow.through_time import gradient_through_time
 from .plots import save_figure, style, training_curves
+from .profile import Cost, Profile, profile
 from .views import (
     Review,
     confusion_matrix,
@@ -20,7 +22,8 @@ from .walk.play import Player, play
 from .walk.trace import Trace, trace
 
 __all__ = [
-    "Drawing", "GradientFlow", "Player", "Review", "Trace", "confusion_matrix", "decision_map", "diagnose", "draw",
-    "feature_maps", "filters", "gradient_ruler", "gradient_through_time", "patch_product", "play", "pooling_winners",
-    "review", "saliency", "save_figure", "style", "trace", "training_curves",
+    "Cost", "Diff", "Drawing", "GradientFlow", "Player", "Profile", "Review", "Snapshot", "Trace", "confusion_matrix",
+    "decision_map", "diagnose", "diff", "draw", "feature_maps", "filters", "gradient_ruler", "gradient_through_time",
+    "patch_product", "play", "pooling_winners", "profile", "review", "saliency", "save_figure", "snapshot", "style",
+    "trace", "training_curves",
 ]  # fmt: skip

@@ -8,14 +8,13 @@ from typing import Any
 
 from ..graph.node import GraphNode
 from ..graph.order import topological_sort
-from .page.fold import fold
 from .page.html import embed
 from .page.layout import Layout, dot_source, lay_out
 from .page.palette import THEMES
 from .page.svg import render
 from .scene.build import Options, build
 from .scene.picture import Picture
-from .scene.readings import Readings
+from .scene.readings import Pool, Readings
 from .scene.steps import Opened
 from .scene.text import count
 from .scene.words import describe
@@ -42,8 +41,7 @@ class Drawing:
     @cached_property
     def layout(self) -> Layout:
         """Where everything is; an engine is asked when this is first needed."""
-        layout = lay_out(self.picture, self.source)
-        return layout if self.width is None else fold(layout, self.picture, self.width)
+        return lay_out(self.picture, self.source, self.width)
 
     @cached_property
     def svg(self) -> str:
@@ -69,10 +67,10 @@ class Drawing:
     @property
     def html(self) -> str:
         """The picture for a page: an image that becomes the SVG itself where scripts may run."""
-        return embed(self.svg, self.words)
+        return embed(self.svg, self.description)
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """Title and note: the gist for who cannot see the picture; `describe()` tells it all."""
         return f"{self.picture.title}. {self.picture.note}"
 
@@ -117,10 +115,16 @@ def draw(
 
 
 def inked(
-    graph: Any, readings: Readings, *, depth: int | None = None, theme: str | None = None, title: str | None = None
-) -> Drawing:
-    """The drawing of a graph with `readings` (by `id(node)`) below its lines in place of gradients."""
-    return Drawing(_picture(graph, None, Options(depth=depth, title=title, readings=readings)), theme)
+    graph: Any, readings: Readings, pool: Pool | None = None, *, depth: int | None = None, theme: str | None = None,
+    title: str | None = None,
+) -> Drawing:  # fmt: skip
+    """The drawing of a graph with `readings` (by `id(node)`) below its lines in place of gradients.
+
+    `pool` makes one reading of those of the nodes of a closed module. Other options as in `draw`.
+    """
+    _check(None, None, depth, None, None, title)
+    _check_choices(None, None, theme)
+    return Drawing(_picture(graph, None, Options(depth=depth, title=title, readings=readings, pool=pool)), theme)
 
 
 def _picture(graph: Any, unroll: int | str | None, options: Options) -> Picture:

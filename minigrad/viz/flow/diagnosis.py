@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
-from ..scene.text import count, number, shorten
+from ..scene.text import count, markdown, number
 
 _CURES = {
     "dead ReLU": "Lower the learning rate, start biases at 0 and weights by He's rule, or use leaky_relu.",
@@ -70,21 +70,9 @@ class Diagnosis(Sequence[Finding]):
     __repr__ = __str__
 
     def _repr_markdown_(self) -> str:
-        rows = [f"**Diagnosis:** {_markdown(self._verdict())}"]
+        rows = [f"**Diagnosis:** {markdown(self._verdict())}"]
         if self:
             rows += ["", "| | found | where | evidence | usual cure |", "| --- | --- | --- | --- | --- |"]
         for i, f in enumerate(self, 1):
-            rows.append(f"| {i} | {' | '.join(_markdown(x) for x in (f.kind, f.where, f.evidence, f.cure))} |")
+            rows.append(f"| {i} | {' | '.join(markdown(x) for x in (f.kind, f.where, f.evidence, f.cure))} |")
         return "\n".join(rows)
-
-
-def _markdown(text: str) -> str:
-    """Text that Markdown, HTML and MathJax show as it is: whatever could be markup becomes a character reference."""
-    return "".join(_character(c) for c in shorten(text, 1000))
-
-
-def _character(c: str) -> str:
-    if c.isalnum() or c in " .,:;()=%+-'" or ord(c) > 127:
-        return c
-    # MathJax reads the page when it is done; what it looks for must not be next to other text
-    return f"<span>&#{ord(c)};</span>" if c in "$\\" else f"&#{ord(c)};"

@@ -12,7 +12,7 @@ from .focus import View, view
 from .measure import Stats, measure, pooled
 from .modules import Call, Path, parameter_names, parameters_of, paths_of
 from .picture import Box, Cluster, Edge, Flow, Picture
-from .readings import Reading, Readings
+from .readings import Pool, Reading, Readings
 from .steps import Skipped, scopes
 from .summary import summarize
 from .text import count, gradient_line, number, shorten, value_lines
@@ -41,6 +41,7 @@ class Options:
     heads: tuple[GraphNode, ...] = ()
     loops: Sequence[tuple[GraphNode, GraphNode]] = ()
     readings: Readings | None = None
+    pool: Pool | None = None
 
 
 def build(order: Sequence[GraphNode], options: Options) -> Picture:
@@ -264,6 +265,9 @@ class _Builder:
     def _below(self, nodes: Sequence[int]) -> Reading:
         """What stands below a line, and its ink: the gradient, or what the caller reads in its place."""
         readings = self.options.readings
+        call = self.calls[nodes[0]]
+        if self.options.pool is not None and call is not None:
+            return self.options.pool([self.order[i] for i in self.members[call.id]])
         if readings is not None:
             return readings.get(id(self.order[nodes[0]]), NOTHING) if len(nodes) == 1 else NOTHING
         gradient = self._told(nodes)[1]

@@ -4,8 +4,10 @@ A profile reads seconds or bytes, a comparison the change, a recording the gradi
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+
+from ...graph.node import GraphNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +22,5 @@ class Reading:
 
 #: by `id(node)`; a node without one has no ink
 Readings = Mapping[int, Reading]
+#: what the nodes of a module that is drawn as one box read together
+Pool = Callable[[Sequence[GraphNode]], Reading]

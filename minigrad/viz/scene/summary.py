@@ -11,7 +11,7 @@ from ...graph.node import Constant, GraphNode, Operator, Variable
 from .alarms import Alarms
 from .measure import Stats, measure, pooled
 from .picture import Box, Edge, Flow, Picture
-from .text import GLYPHS, count, number, shorten
+from .text import GLYPHS, count, number, quantity, shorten
 from .words import node_label
 
 HEADER = ("kind", "count", "parameters", "bytes", "rms: smallest", "median", "largest", "alarms")
@@ -30,7 +30,7 @@ def summarize(order: Sequence[GraphNode], title: str) -> Picture:
         alarms = [values[i].state for i in members if values[i].state in ("nan", "inf")]  # zero or large is fine here
         alarms += [gradient.state for gradient in (grads[i] for i in members) if gradient is not None]
         told = " ".join(f"{GLYPHS[state]} {alarms.count(state)}" for state in GLYPHS if state in alarms)
-        sizes = (f"{len(own):,}", f"{_parameters(own):,}", _bytes(sum(node.value.nbytes for node in own)))
+        sizes = (f"{len(own):,}", f"{_parameters(own):,}", quantity(sum(node.value.nbytes for node in own), "B"))
         rows.append((kind, *sizes, *_spread([values[i] for i in members]), told or "–"))
     links = sum(len(node.inputs) for node in order)
     note = Alarms(order, values, grads).note(lambda i: f"n{i} ({node_label(order[i])})")
@@ -86,11 +86,3 @@ def _spread(stats: list[Stats]) -> tuple[str, str, str]:
     if not known:
         return ("–", "–", "–")
     return (number(min(known)), number(float(np.median(known))), number(max(known)))
-
-
-def _bytes(n: int) -> str:
-    for unit in ("B", "kB", "MB"):
-        if n < 1000:
-            return f"{n:.3g} {unit}"
-        n /= 1000  # type: ignore[assignment]
-    return f"{n:.3g} GB"

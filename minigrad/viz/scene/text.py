@@ -21,6 +21,7 @@ _WIDTHS = {
 _WIDTH = {character: width for width, characters in _WIDTHS.items() for character in characters}
 _UNKNOWN = 80
 _FORBIDDEN = "\ufffe\uffff"
+_PREFIXES = {-3: "n", -2: "µ", -1: "m", 0: "", 1: "k", 2: "M", 3: "G", 4: "T"}
 _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"}
 
 #: what stands before a number that is an alarm: shape says it, colour only repeats it
@@ -93,6 +94,27 @@ def shorten(line: str, most: int = 24) -> str:
     """One line of at most `most` characters: blanks and control characters become single spaces, the rest is `…`."""
     line = " ".join("".join(c if c.isprintable() else " " for c in line).split())
     return line if len(line) <= most else line[: most - 1].rstrip() + "…"
+
+
+def quantity(x: float, unit: str) -> str:
+    """A number with three digits and a prefix before its unit: `1.23 ms`, `560 kB`, `0 flop`."""
+    if not x:
+        return f"0 {unit}"
+    power = math.floor(math.log10(float(f"{x:.2e}")) / 3 + 1e-9)
+    power = min(max(power, min(_PREFIXES)), max(_PREFIXES))
+    return f"{number(x / 1000.0**power)} {_PREFIXES[power]}{unit}"
+
+
+def markdown(text: str) -> str:
+    """Text that Markdown, HTML and MathJax show as it is: whatever could be markup becomes a character reference."""
+    return "".join(_reference(c) for c in shorten(text, 1000))
+
+
+def _reference(c: str) -> str:
+    if c.isalnum() or c in " .,:;()=%+-'" or ord(c) > 127:
+        return c
+    # MathJax reads the page when it is done; what it looks for must not be next to other text
+    return f"<span>&#{ord(c)};</span>" if c in "$\\" else f"&#{ord(c)};"
 
 
 def escape(line: str) -> str:

@@ -56,7 +56,10 @@ class Drawing:
         """Write the drawing to a `.svg`, `.png` or `.pdf` file. Raises `ValueError` for any other name."""
         from .page.export import save
 
-        save(self, path)
+        def plain() -> str:
+            return render(self.picture, self.layout, self.theme or "light", plain=True)
+
+        save(path, self.svg, plain, self.picture.title)
 
     def _repr_svg_(self) -> str:
         return self.svg

@@ -1,4 +1,4 @@
-"""Drawings as files: our own SVG as it is, or turned into PNG by resvg and into PDF by svglib and ReportLab.
+"""Pictures as files: our own SVG as it is, or turned into PNG by resvg and into PDF by svglib and ReportLab.
 
 All three are plain wheels; no program of the system is needed. Neither knows CSS variables or media queries, so they
 get the SVG with the colours of one theme written out, and the font that Matplotlib ships, so that every machine gives
@@ -7,37 +7,28 @@ the same picture.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...files import write_atomically
 from .palette import EXPORT_FONT
-from .svg import render
-
-if TYPE_CHECKING:
-    from ..draw import Drawing
 
 _ZOOM = 2.0  # pixels per unit of a PNG: sharp on the screens of today
 
 
-def save(drawing: Drawing, path: str | os.PathLike[str]) -> None:
-    """Write the drawing in the format that the name asks for. Raises `ValueError` for a name that asks for another."""
+def save(path: str | os.PathLike[str], svg: str, plain: Callable[[], str], title: str) -> None:
+    """Write a picture in the format that the name asks for; `plain` gives its SVG for converters.
+
+    Raises `ValueError` for a name that asks for another format.
+    """
     target = Path(path)
-    makers = {".svg": _svg, ".png": _png, ".pdf": _pdf}
+    makers = {".svg": svg.encode, ".png": lambda: _png(plain()), ".pdf": lambda: _pdf(plain(), title)}
     maker = makers.get(target.suffix.lower())
     if maker is None:
         raise ValueError(f"save: {target.name!r}; a name that ends in {', '.join(makers)} was expected")
-    write_atomically(target, maker(drawing))
-
-
-def _svg(drawing: Drawing) -> bytes:
-    return drawing.svg.encode()
-
-
-def _plain(drawing: Drawing) -> str:
-    """The SVG without variables, in the drawing's theme (light where it would follow the reader's)."""
-    return render(drawing.picture, drawing.layout, drawing.theme or "light", plain=True)
+    write_atomically(target, maker())
 
 
 def _font_files() -> dict[tuple[str, str], Path]:
@@ -48,18 +39,18 @@ def _font_files() -> dict[tuple[str, str], Path]:
     return {face: Path(get_data_path(), "fonts", "ttf", f"DejaVuSans{name}.ttf") for face, name in faces.items()}
 
 
-def _png(drawing: Drawing) -> bytes:
+def _png(plain: str) -> bytes:
     import resvg_py
 
     files = [str(file) for file in _font_files().values()]
     image = resvg_py.svg_to_bytes(
-        svg_string=_plain(drawing), zoom=_ZOOM, skip_system_fonts=True, font_files=files,
+        svg_string=plain, zoom=_ZOOM, skip_system_fonts=True, font_files=files,
         font_family=EXPORT_FONT, sans_serif_family=EXPORT_FONT,
     )  # fmt: skip
     return bytes(image)
 
 
-def _pdf(drawing: Drawing) -> bytes:
+def _pdf(plain: str, title: str) -> bytes:
     from reportlab.graphics import renderPDF
     from reportlab.pdfgen.canvas import Canvas
     from svglib.fonts import register_font
@@ -67,10 +58,10 @@ def _pdf(drawing: Drawing) -> bytes:
 
     for (weight, slant), file in _font_files().items():
         register_font(EXPORT_FONT, str(file), weight, slant)
-    page: Any = svg2rlg(BytesIO(_plain(drawing).encode()))
+    page: Any = svg2rlg(BytesIO(plain.encode()))
     data = BytesIO()
     canvas = Canvas(data, pagesize=(page.width, page.height), invariant=1)  # no date, no random id
-    canvas.setTitle(drawing.picture.title)
+    canvas.setTitle(title)
     renderPDF.draw(page, canvas, 0, 0)
     canvas.save()
     return data.getvalue()

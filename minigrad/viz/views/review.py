@@ -35,7 +35,7 @@ class Review:
     """A text whose words are tinted by the size of their gradient, as it was when `review` was called.
 
     In a notebook it shows itself. `svg` is the picture, `description` the gist in words, `describe()` every word with its
-    number, `save()` writes an `.svg` or `.png` file. `numbers` has `"gradient"` (length, width), ∂s/∂e for each word's
+    number, `save()` writes a file. `numbers` has `"gradient"` (length, width), ∂s/∂e for each word's
     vector e, `"size"` (length,), its norm, and `"score"`, s; `gram` the words of the strongest pooled number, or None.
     """
 
@@ -91,7 +91,7 @@ class Review:
         return render(self, self.theme)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write an `.svg` or `.png` file. Raises `ValueError` for any other name."""
+        """Write an `.svg`, `.png` or `.pdf` file. Raises `ValueError` for any other name."""
         from .review_svg import save
 
         save(self, path)

@@ -5,14 +5,12 @@ import hashlib
 import re
 from collections.abc import Iterator
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...data.imdb import OTHER, PAD
-from ...files import write_atomically
-from ..page.export import _ZOOM, _font_files
+from ..page import export
 from ..page.geometry import LABEL, NOTE, SMALL, TITLE
-from ..page.palette import EXPORT_FONT, THEMES, plain_style, style
+from ..page.palette import THEMES, plain_style, style
 from ..page.svg import MARGIN, _n, _wrap
 from ..scene.text import count, escape, number, width
 from .review import leading
@@ -52,19 +50,7 @@ def render(review: Review, theme: str | None, plain: bool = False) -> str:
 
 def save(review: Review, path: str | PathLike[str]) -> None:
     """Write the review in the format that the name asks for. Raises `ValueError` for a name that asks for another."""
-    import resvg_py
-
-    target = Path(path)
-    if target.suffix.lower() not in (".svg", ".png"):
-        raise ValueError(f"save: {target.name!r}; a name that ends in .svg, .png was expected")
-    if target.suffix.lower() == ".svg":
-        write_atomically(target, review.svg.encode())
-        return
-    image = resvg_py.svg_to_bytes(
-        svg_string=render(review, review.theme or "light", plain=True), zoom=_ZOOM, skip_system_fonts=True,
-        font_files=[str(file) for file in _font_files().values()], font_family=EXPORT_FONT, sans_serif_family=EXPORT_FONT,
-    )  # fmt: skip
-    write_atomically(target, bytes(image))
+    export.save(path, review.svg, lambda: render(review, review.theme or "light", plain=True), review.title)
 
 
 def _plain_rules(theme: str) -> str:

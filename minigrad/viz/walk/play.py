@@ -67,7 +67,7 @@ class Player:
         """The player as one fragment of HTML."""
         picture, theme = self.drawing.picture, self.drawing.theme or "auto"
         data = json.dumps(self._data(), separators=(",", ":")).translate(_ESCAPES)
-        image = still(self.drawing.svg, self.drawing.words, "mgp-still")
+        image = still(self.drawing.svg, self.drawing.description, "mgp-still")
         body = (
             f'<style>{_file("player.css")}</style>\n<div class="mgp-stage">\n{image}</div>\n'
             f'<div class="mgp-controls" hidden>\n{_controls(len(self.steps))}</div>\n'

@@ -165,7 +165,7 @@ def test_saving(tmp_path):
             made.save(tmp_path / "x.png")
             written.append((tmp_path / "x.png").read_bytes())
         assert written[0] == written[1] and written[0].startswith(b"\x89PNG")
-    with pytest.raises(ValueError, match=r"'x.gif'; a name that ends in .svg, .png was expected"):
+    with pytest.raises(ValueError, match=r"'x.gif'; a name that ends in .svg, .png, .pdf was expected"):
         made.save(tmp_path / "x.gif")
     assert not list(tmp_path.glob("*.gif"))
 

@@ -74,7 +74,8 @@ def test_draw_shows_what_a_script_builds(name, script, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [(":z", "makes no 'z'; to draw there would be x, y, g, picture"), (":number", "number of script.py is a int; a node, a Graph or a Drawing was expected"), ("", "was expected"),
+    [(":z", "makes no 'z'; to draw there would be x, y, g, picture"),
+     (":number", "number of script.py is a int; a node, a Graph or a Drawing was expected"), ("", "was expected"),
      ("c.py:y", "there is no script")],
 )  # fmt: skip
 def test_a_script_that_does_not_build_it(name, said, script, capsys):

@@ -16,9 +16,9 @@ import numpy as np
 from ..graph.node import Array, GraphNode, Operator, Variable
 from .draw import WIDTH, Drawing, inked
 from .flow.layers import order_of
-from .page.geometry import footprint
-from .page.layout import Layout, Point, Rectangle
-from .page.svg import _extent
+from .page.geometry import Point, footprint
+from .page.layout import Layout, Rectangle
+from .page.svg import extent
 from .scene.measure import STEPS, Stats, measure
 from .scene.modules import parameter_names, paths_of
 from .scene.picture import Cluster, Picture
@@ -336,7 +336,7 @@ class _Half:
     def __init__(self, drawing: Drawing) -> None:
         self.layout = drawing.layout
         sizes = {box.id: footprint(box) for box in drawing.picture.boxes}
-        left, top, right, bottom = _extent(self.layout, sizes)
+        left, top, right, bottom = extent(self.layout, sizes)
         self.left, self.top = left - _FRAME, top - _FRAME - _HEADING
         self.width, self.height = right + _FRAME - self.left, bottom + _FRAME - self.top
         self.dx = self.dy = 0.0

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from ..scene.picture import Edge, Picture
-from .geometry import footprint
-from .layout import Layout, Point, Rectangle
+from .geometry import Point, footprint, rounded
+from .layout import Layout, Rectangle
 
 LANE, GAP, ROUND, _MARGIN = 8.0, 26.0, 7.0, 9.0
 #: what a cut costs, in pixels of an unused line: for each edge that it cuts, for each frame that fits on a line
@@ -150,13 +150,14 @@ class _Folded:
             whole += moved[1:] if whole else moved
         return tuple(whole)
 
-    def _way(self, key: str, k: int, start: Point, end: Point) -> list[Point]:
+    def _way(self, key: str, k: int, start: Point, end: Point) -> tuple[Point, ...]:
         """From the end of line k to the beginning of the next: right, down, left, down, right; in lanes, none crossing."""
         lane, lanes, upper = self.crossing[k].index(key), len(self.crossing[k]), self.lines[k]
         right = max(line.right + line.dx for line in self.lines) + GAP / 2 + LANE * (lanes - lane)
         across = upper.bottom + upper.dy + GAP + LANE * (lanes - 1 - lane)
         left = self.lines[0].left - GAP / 2 - LANE * (lane + 1)
-        return _rounded([start, (right, start[1]), (right, across), (left, across), (left, end[1]), end])
+        corners = [start, (right, start[1]), (right, across), (left, across), (left, end[1]), end]
+        return rounded(corners, ROUND)[1:]
 
 
 def _split(points: tuple[Point, ...], cuts: list[float]) -> list[tuple[int, tuple[Point, ...]]]:
@@ -199,26 +200,3 @@ def _halves(curve: Sequence[Point], t: float) -> tuple[tuple[Point, ...], tuple[
     while len(rows[-1]) > 1:
         rows.append([((1 - t) * a + t * c, (1 - t) * b + t * d) for (a, b), (c, d) in pairwise(rows[-1])])
     return tuple(row[0] for row in rows), tuple(row[-1] for row in reversed(rows))
-
-
-def _rounded(corners: list[Point]) -> list[Point]:
-    """Straight ways with rounded corners as Bézier points, without the first."""
-    points = [corners[0]]
-    for (ax, ay), (bx, by), (cx, cy) in zip(corners, corners[1:], corners[2:], strict=False):
-        before, after = _toward((bx, by), (ax, ay)), _toward((bx, by), (cx, cy))
-        points += [*_straight(points[-1], before), (bx, by), (bx, by), after]
-    points += _straight(points[-1], corners[-1])
-    return points[1:]
-
-
-def _toward(corner: Point, other: Point) -> Point:
-    """A point near the corner, on the way to the other."""
-    dx, dy = other[0] - corner[0], other[1] - corner[1]
-    far = max(abs(dx), abs(dy)) or 1.0
-    share = min(ROUND, far / 2) / far
-    return corner[0] + dx * share, corner[1] + dy * share
-
-
-def _straight(a: Point, b: Point) -> list[Point]:
-    (x0, y0), (x1, y1) = a, b
-    return [((2 * x0 + x1) / 3, (2 * y0 + y1) / 3), ((x0 + 2 * x1) / 3, (y0 + 2 * y1) / 3), b]

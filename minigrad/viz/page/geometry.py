@@ -6,7 +6,9 @@ do texts.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from ..scene.picture import Box, Flow
@@ -18,6 +20,9 @@ LINE = 12.5  # from one small line to the next
 GAP = 3.0  # between a stub and its texts
 ARROW = 6.0
 RINGS = 12.0  # what two rings around a shape add to it
+TURN = 6.0  # the radius of a corner in a line
+
+Point = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +36,31 @@ class Footprint:
     ports: tuple[float, ...]  # where each stub leaves, measured from the vertical middle
 
 
+@dataclass(frozen=True, slots=True)
+class Stub:
+    """The line on which a value leaves its box, in points measured from the middle of the shape.
+
+    Its `texts` stand above and below its last piece ("around") or to the right of it ("beside"); without `texts` they are
+    in its title only.
+    """
+
+    points: tuple[Point, ...]
+    texts: str = "around"
+
+
+@dataclass(frozen=True, slots=True)
+class Sized(Box):
+    """A box that stands for a part of the picture that has been laid out already."""
+
+    width: float = 0.0
+    height: float = 0.0
+
+
 @lru_cache(maxsize=4096)
 def footprint(box: Box) -> Footprint:
     """The room that a box takes."""
+    if isinstance(box, Sized):
+        return Footprint(box.width, box.height, box.width, box.height, ())
     shape_width, shape_height = (side + RINGS * box.bad for side in _shape(box))
     above = max((len(flow.above) for flow in box.flows), default=0)
     below = any(flow.below for flow in box.flows)
@@ -47,6 +74,66 @@ def footprint(box: Box) -> Footprint:
     return Footprint(
         _up(shape_width), _up(shape_height), _up(shape_width + stub), _up(max(shape_height, texts)), ports
     )
+
+
+def bare(box: Box) -> Footprint:
+    """The room that its shape alone takes."""
+    size = footprint(box)
+    return replace(size, width=size.shape_width, height=size.shape_height)
+
+
+def side(box: Box, dy: float) -> float:
+    """How far the left and right sides of its shape are from the middle, at height `dy`."""
+    size = footprint(box)
+    half = size.shape_width / 2
+    if box.kind not in ("scalar", "broadcasted"):
+        return half
+    return half * math.sqrt(max(0.0, 1 - (2 * dy / size.shape_height) ** 2))
+
+
+def end(box: Box, dx: float) -> float:
+    """How far top and bottom of its shape are from the middle, `dx` beside it."""
+    size = footprint(box)
+    half = size.shape_height / 2
+    if box.kind not in ("scalar", "broadcasted"):
+        return half
+    return half * math.sqrt(max(0.0, 1 - (2 * dx / size.shape_width) ** 2))
+
+
+def bend(points: tuple[Point, ...], start: Point, stop: Point) -> tuple[Point, ...]:
+    """The curve with new ends; the handles next to them move along, so that it stays smooth."""
+    moved = list(points)
+    for near, handle, new in ((0, 1, start), (-1, -2, stop)):
+        dx, dy = new[0] - points[near][0], new[1] - points[near][1]
+        moved[near] = new
+        moved[handle] = (points[handle][0] + dx, points[handle][1] + dy)
+    return tuple(moved)
+
+
+def rounded(corners: Sequence[Point], radius: float) -> tuple[Point, ...]:
+    """Straight ways with rounded corners as Bézier points."""
+    points = [corners[0]]
+    for before, corner, after in zip(corners, corners[1:], corners[2:], strict=False):
+        points += [*_straight(points[-1], _toward(corner, before, radius)), corner, corner, _toward(corner, after, radius)]
+    return (*points, *_straight(points[-1], corners[-1]))
+
+
+def _toward(corner: Point, other: Point, radius: float) -> Point:
+    """A point near the corner, on the way to the other."""
+    dx, dy = other[0] - corner[0], other[1] - corner[1]
+    far = math.hypot(dx, dy) or 1.0
+    share = min(radius, far / 2) / far
+    return corner[0] + dx * share, corner[1] + dy * share
+
+
+def _straight(a: Point, b: Point) -> tuple[Point, ...]:
+    (x0, y0), (x1, y1) = a, b
+    return ((2 * x0 + x1) / 3, (2 * y0 + y1) / 3), ((x0 + 2 * x1) / 3, (y0 + 2 * y1) / 3), b
+
+
+def text_width(flow: Flow) -> float:
+    """How wide the texts of a stub are."""
+    return max((width(line, EDGE) for line in (*flow.above, flow.below) if line), default=0.0)
 
 
 def _shape(box: Box) -> tuple[float, float]:
@@ -64,8 +151,8 @@ def _shape(box: Box) -> tuple[float, float]:
 
 
 def _stub(flow: Flow) -> float:
-    texts = [width(line, EDGE) for line in (*flow.above, flow.below) if line]
-    return max(texts) + 11 if texts else 0.0
+    texts = text_width(flow)
+    return texts + 11 if texts else 0.0
 
 
 def _up(x: float) -> float:

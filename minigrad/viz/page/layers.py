@@ -6,11 +6,10 @@ them. Linear in the size of the picture. Lines may cross boxes that stand betwee
 from __future__ import annotations
 
 from ..scene.picture import Picture
-from .geometry import footprint
+from .geometry import Point, footprint
 
 COLUMN_GAP, ROW_GAP, MARGIN, HEADING = 34.0, 18.0, 10.0, 18.0
 
-Point = tuple[float, float]
 Rectangle = tuple[float, float, float, float]
 
 

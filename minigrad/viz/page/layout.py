@@ -9,69 +9,78 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
 from ..scene.picture import Box, Cluster, Picture
 from ..scene.text import width
-from .geometry import SMALL, footprint
+from .blocks import Blocks
+from .geometry import SMALL, Point, Sized, Stub, footprint
 from .layers import layered
 
 #: seconds for which we wait for an engine; then the drawing is made without it
 TIME_LIMIT = 8.0
 _TOO_SLOW = "too slow"
 
-Point = tuple[float, float]
 Rectangle = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Centres of footprints, Bézier points of edges, frames (left, top, right, bottom) of clusters; y grows down."""
+    """Centres of footprints, Bézier points of edges, frames (left, top, right, bottom) of clusters; y grows down.
+
+    `stubs` says, by flow, where a value does not leave its box to the right: in columns (`columns.py`). There the place of
+    a box is the middle of its shape, and edges end where they should.
+    """
 
     engine: str
     places: dict[str, Point]
     curves: dict[str, tuple[Point, ...]]
     frames: dict[str, Rectangle]
+    stubs: dict[str, Stub] = field(default_factory=dict, repr=False)
 
 
 def dot_source(picture: Picture) -> str:
-    """The picture in DOT: fixed sizes, no texts but the names."""
+    """The picture in DOT: fixed sizes, no texts but the names; an unrolled layer is one box."""
     import graphviz
 
+    blocks = Blocks(picture)
+    picture = blocks.small
     graph = graphviz.Digraph("minigrad")
     graph.attr(rankdir="LR", nodesep="0.2", ranksep="0.36")
     graph.attr("node", shape="box", fixedsize="true", label="")
     graph.attr("edge", arrowhead="none", tailport="e", headport="w")
     for cluster in picture.clusters:
         if cluster.parent is None:
-            graph.subgraph(_cluster_dot(graphviz, picture, cluster))
+            graph.subgraph(_cluster_dot(graphviz, blocks, cluster))
     for box in picture.boxes:
         if box.cluster is None:
-            graph.node(box.id, **_size(box))
+            graph.node(box.id, **_size(box, blocks))
     boxes = {box.id: box for box in picture.boxes}
     gates = _gates(picture)
     for edge in picture.edges:  # what is computed runs straight, what is given joins from the side
         weight = "1" if _leaf(boxes[edge.source]) else "100"
         stops = [edge.source, *([_gate(edge.id)] if edge.id in gates else []), edge.target]
+        for i, (y, direction) in enumerate(zip(blocks.ends(edge), "ew", strict=True)):
+            stops[-i] += f":{round(y)}:{direction}" if y is not None else ""
         for i, (tail, head) in enumerate(pairwise(stops)):
             graph.edge(tail, head, id=f"{edge.id}.{i}", weight=weight, **({"constraint": "false"} if edge.back else {}))
     return str(graph.source)
 
 
-def _cluster_dot(graphviz: Any, picture: Picture, cluster: Cluster) -> Any:
+def _cluster_dot(graphviz: Any, blocks: Blocks, cluster: Cluster) -> Any:
     """A cluster with an empty table in place of its label, which keeps room for it without asking a font."""
-    sub = graphviz.Digraph(f"cluster_{cluster.id}")
+    sub, picture = graphviz.Digraph(f"cluster_{cluster.id}"), blocks.small
     table = '<<TABLE BORDER="0" FIXEDSIZE="TRUE" WIDTH="{:.0f}" HEIGHT="14"><TR><TD></TD></TR></TABLE>>'
     sub.attr(id=cluster.id, margin="9", label=table.format(width(cluster.label, SMALL) + 8), labeljust="l")
     for inner in picture.clusters:
         if inner.parent == cluster.id:
-            sub.subgraph(_cluster_dot(graphviz, picture, inner))
+            sub.subgraph(_cluster_dot(graphviz, blocks, inner))
     for box in picture.boxes:
         if box.cluster == cluster.id:
-            sub.node(box.id, **_size(box))
+            sub.node(box.id, **_size(box, blocks))
     for edge, frame in _gates(picture).items():
         if frame == cluster.id:
             sub.node(_gate(edge), width="0.02", height="0.1")
@@ -103,18 +112,37 @@ def _leaf(box: Box) -> bool:
     return box.kind in ("variable", "ghost") or (box.kind == "constant" and len(box.lines) == 1)
 
 
-def _size(box: Box) -> dict[str, str]:
+def _size(box: Box, blocks: Blocks) -> dict[str, str]:
     size = footprint(box)
+    if isinstance(box, Sized):
+        return {"shape": "plain", "fixedsize": "false", "label": _ports(box, blocks)}
     return {"width": f"{size.width / 72:.4f}", "height": f"{size.height / 72:.4f}"}
 
 
-def lay_out(picture: Picture, source: str) -> Layout:
-    """Coordinates for a picture, whose DOT is `source`."""
+def _ports(box: Sized, blocks: Blocks) -> str:
+    """A label of empty cells that has the size of a block, with a thin one at each height at which lines come and go."""
+    wide, tall, y, rows = round(box.width), round(box.height), 0, []
+    cell = f'<TR><TD FIXEDSIZE="TRUE" WIDTH="{wide}" HEIGHT="{{}}"{{}}></TD></TR>'
+    ends = (zip(blocks.ends(edge), (edge.source, edge.target), strict=True) for edge in blocks.small.edges)
+    for at in sorted({round(at) for pair in ends for at, key in pair if at is not None and key == box.id}):
+        if at - 1 > y:
+            rows.append(cell.format(at - 1 - y, ""))
+        rows.append(cell.format(2, f' PORT="{at}"'))
+        y = max(y, at - 1) + 2
+    rows.append(cell.format(max(1, tall - y), ""))
+    size = f'FIXEDSIZE="TRUE" WIDTH="{wide}" HEIGHT="{tall}"'
+    return f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0" {size}>{"".join(rows)}</TABLE>>'
+
+
+def lay_out(picture: Picture, source: str, width: float | None = None) -> Layout:
+    """Coordinates for a picture, whose DOT is `source`, in lines of about `width` pixels."""
+    from .fold import fold
+
+    blocks = Blocks(picture)
     answer = _ask(source) if picture.boxes else None
-    if answer is not None:
-        return _read(answer, picture)
-    places, curves, frames = layered(picture)
-    return Layout("layers", places, curves, frames)
+    layout = Layout("layers", *layered(blocks.small)) if answer is None else _read(answer, blocks.small)
+    layout = blocks.docked(layout)
+    return blocks.expanded(layout if width is None else fold(layout, blocks.small, width))  # a block is not cut
 
 
 # -------------------------------------------------------------------- the engine

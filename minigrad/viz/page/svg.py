@@ -7,8 +7,27 @@ from collections.abc import Iterator
 
 from ..scene.picture import Box, Cluster, Edge, Flow, Picture
 from ..scene.text import escape, shorten, width
-from .geometry import ARROW, EDGE, GAP, LABEL, LINE, NOTE, RINGS, SMALL, TITLE, Footprint, footprint
-from .layout import Layout, Point
+from .geometry import (
+    ARROW,
+    EDGE,
+    GAP,
+    LABEL,
+    LINE,
+    NOTE,
+    RINGS,
+    SMALL,
+    TITLE,
+    TURN,
+    Footprint,
+    Point,
+    Stub,
+    bare,
+    bend,
+    footprint,
+    rounded,
+    side,
+)
+from .layout import Layout
 from .palette import line_width, plain_style, style
 
 MARGIN = 16.0
@@ -22,10 +41,10 @@ def render(picture: Picture, layout: Layout, theme: str | None = None, *, plain:
     body = "\n".join(content.elements(key))
     w, h = content.size
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="mg mg-{theme or "auto"}" id="{key}" width="{_n(w)}" '
-        f'height="{_n(h)}" viewBox="0 0 {_n(w)} {_n(h)}" role="img" aria-labelledby="{key}-t {key}-d">\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="mg mg-{theme or "auto"}" id="{key}" width="{px(w)}" '
+        f'height="{px(h)}" viewBox="0 0 {px(w)} {px(h)}" role="img" aria-labelledby="{key}-t" aria-describedby="{key}-d">\n'
         f'<title id="{key}-t">{escape(picture.title)}</title>\n<desc id="{key}-d">{escape(picture.note)}</desc>\n'
-        f'<style>{sheet}</style>\n<rect class="bg" width="{_n(w)}" height="{_n(h)}" rx="8"/>\n{body}\n</svg>\n'
+        f'<style>{sheet}</style>\n<rect class="bg" width="{px(w)}" height="{px(h)}" rx="8"/>\n{body}\n</svg>\n'
     )
 
 
@@ -33,13 +52,13 @@ class _Canvas:
     """Moves everything into place and writes it down in reading order: frames, then box by box what leads to it."""
 
     def __init__(self, picture: Picture, layout: Layout) -> None:
-        self.picture = picture
-        self.sizes = {box.id: footprint(box) for box in picture.boxes}
-        left, top, right, bottom = _extent(layout, self.sizes)
+        self.picture, self.stubs = picture, layout.stubs
+        self.sizes = {box.id: bare(box) if self._in_column(box) else footprint(box) for box in picture.boxes}
+        left, top, right, bottom = extent(layout, self.sizes)
         self.columns = [max(width(cell, LABEL) for cell in column) + 14 for column in zip(*picture.rows, strict=True)]
         wide = max(right - left, sum(self.columns), 260.0)
         self.heading = shorten(picture.title, max(20, int(wide / 9)))
-        self.notes = _wrap(picture.note, wide)
+        self.notes = wrap(picture.note, wide)
         self.top = MARGIN + TITLE + 12
         self.table = self.top + (bottom - top + 24 if picture.rows and picture.boxes else 0)
         tall = max(bottom - top, self.table - self.top + 20.0 * len(picture.rows))
@@ -53,9 +72,9 @@ class _Canvas:
     # ---------------------------------------------------------------- in reading order
     def elements(self, key: str) -> Iterator[str]:
         """Every element of the drawing as a line of SVG."""
-        yield f'<text class="heading" x="{_n(MARGIN)}" y="{_n(MARGIN + TITLE - 3)}">{escape(self.heading)}</text>'
+        yield f'<text class="heading" x="{px(MARGIN)}" y="{px(MARGIN + TITLE - 3)}">{escape(self.heading)}</text>'
         for cluster in self.picture.clusters:
-            yield from self._cluster(cluster, key)
+            yield from self._frame(cluster, key)
         arriving: dict[str, list[Edge]] = {}
         for edge in self.picture.edges:
             arriving.setdefault(edge.target, []).append(edge)
@@ -65,22 +84,30 @@ class _Canvas:
             yield self._box(box, key)
             for port, flow in enumerate(box.flows):
                 yield self._flow(box, port, flow, key, (box.id, port) in used)
+        for cluster in self.picture.clusters:  # on top of the lines that pass there
+            yield from self._headings(cluster)
         yield from self._table()
         bottom = self.size[1] - MARGIN / 2 - 15 * len(self.notes) + 8
         for i, line in enumerate(self.notes):
-            yield f'<text class="note" x="{_n(MARGIN)}" y="{_n(bottom + 15 * i)}">{escape(line)}</text>'
+            yield f'<text class="note" x="{px(MARGIN)}" y="{px(bottom + 15 * i)}">{escape(line)}</text>'
 
-    def _cluster(self, cluster: Cluster, key: str) -> Iterator[str]:
-        """A frame; in several pieces where the layout was folded (`fold.py`), in none where it left it out (`layers.py`)."""
-        pieces = [name for name in self.frames if name.partition(".")[0] == cluster.id]
-        for i, name in enumerate(pieces):
+    def _pieces(self, cluster: Cluster) -> list[str]:
+        """A frame has several where the layout was folded (`fold.py`), none where it left it out (`layers.py`)."""
+        return [name for name in self.frames if name.partition(".")[0] == cluster.id]
+
+    def _frame(self, cluster: Cluster, key: str) -> Iterator[str]:
+        for name in self._pieces(cluster):
             a, b, c, d = self.frames[name]
-            place = f'x="{_n(a)}" y="{_n(b)}" width="{_n(c - a)}" height="{_n(d - b)}" rx="12"'
-            label = f"… {cluster.label}" if i else cluster.label
-            label = shorten(label, max(1, int(len(label) * (c - a - 20) / width(label, SMALL))))
-            text = f'<text x="{_n(a + 12)}" y="{_n(b + 16)}">{escape(label)}</text>'
+            place = f'x="{px(a)}" y="{px(b)}" width="{px(c - a)}" height="{px(d - b)}" rx="12"'
             title = f"<title>{escape(f'module {cluster.label}')}</title>"
-            yield f'<g class="cluster" id="{key}-{name}">{title}<rect class="frame" {place}/>{text}</g>'
+            yield f'<g class="cluster" id="{key}-{name}">{title}<rect class="frame" {place}/></g>'
+
+    def _headings(self, cluster: Cluster) -> Iterator[str]:
+        for i, name in enumerate(self._pieces(cluster)):
+            left, top, right, _ = self.frames[name]
+            label = f"… {cluster.label}" if i else cluster.label
+            label = shorten(label, max(1, int(len(label) * (right - left - 20) / width(label, SMALL))))
+            yield _text("caption", left + 12, top + 16, label, "start")
 
     def _table(self) -> Iterator[str]:
         for r, row in enumerate(self.picture.rows):
@@ -91,7 +118,7 @@ class _Canvas:
                 kind = "note" if r == 0 or c else "label"
                 cells.append(_text(kind, at, y, cell, anchor))
                 x += wide
-            rule = f'<line class="rule" x1="{_n(MARGIN)}" y1="{_n(y + 6)}" x2="{_n(x)}" y2="{_n(y + 6)}"/>'
+            rule = f'<line class="rule" x1="{px(MARGIN)}" y1="{px(y + 6)}" x2="{px(x)}" y2="{px(y + 6)}"/>'
             yield f'<g class="row">{"".join(cells)}{rule}</g>'
 
     # ---------------------------------------------------------------- boxes
@@ -121,22 +148,24 @@ class _Canvas:
         return x - size.width / 2 + size.shape_width / 2, y, size
 
     def _flow(self, box: Box, port: int, flow: Flow, key: str, used: bool) -> str:
-        """The stub on which a value leaves its box, with the texts above and below it."""
-        x, y, size = self._shape(box)
-        start, end, y = x + size.shape_width / 2, x - size.shape_width / 2 + size.width, y + size.ports[port]
-        if end <= start:
+        """The stub on which a value leaves its box, with its texts."""
+        x, y, _ = self._shape(box)
+        stub = self._stub(box, port)
+        *points, (ax, ay), (bx, by) = ((x + dx, y + dy) for dx, dy in stub.points)
+        far = math.hypot(bx - ax, by - ay)
+        if not far:
             return ""
+        ux, uy = (bx - ax) / far, (by - ay) / far
+        more = 0.5 if used else -ARROW  # a little into the edge, so that no seam shows
+        line = rounded((*points, (ax, ay), (bx + more * ux, by + more * uy)), TURN)
         half = line_width(flow.state, flow.step) / 2
-        middle = (start + end) / 2 if used else (start + end - ARROW) / 2
-        stop = end + 0.5 if used else end - ARROW  # a little into the edge, so that no seam shows
-        parts = [f"<title>{escape(flow.title)}</title>", _line(((start, y), (stop, y)), 2 * half)]
+        parts = [f"<title>{escape(flow.title)}</title>", _line(line if points else (line[0], line[-1]), 2 * half)]
         if not used:
-            parts.append(_tip((end, y), (1.0, 0.0), half))
-        for i, line in enumerate(reversed(flow.above)):
-            kind = "s" if len(flow.above) > 1 and i == len(flow.above) - 1 else "v"
-            parts.append(_text(kind, middle, y - half - GAP - LINE * i, line))
-        if flow.below:
-            parts.append(_text("d", middle, y + half + GAP + EDGE * 0.8, flow.below))
+            parts.append(_tip((bx, by), (ux, uy), half))
+        if stub.texts == "around":
+            parts += _around((ax + bx + min(more, 0) * ux) / 2, by, half, flow)
+        elif stub.texts:
+            parts += _beside(ax + half + GAP, (ay + by) / 2, flow)
         framed = " framed" * bool(box.cluster)
         return f'<g class="flow {_ink(flow.state, flow.step)}{framed}" id="{key}-{flow.id}">{"".join(parts)}</g>'
 
@@ -158,47 +187,48 @@ class _Canvas:
         arriving: dict[str, list[Edge]] = {}
         for edge in self.picture.edges:
             arriving.setdefault(edge.target, []).append(edge)
-        docked = {}
+        docked: dict[str, tuple[Point, ...]] = {}
         for target, edges in arriving.items():
+            if self._in_column(boxes[target]):
+                docked.update((edge.id, curves[edge.id]) for edge in edges)
+                continue
             x, y, size = self._shape(boxes[target])
             # as they come in, from above to below, so that they do not cross
             edges = sorted(edges, key=lambda edge: (curves[edge.id][-4][1], curves[edge.id][-2][1]))
+            docks: dict[object, list[Edge]] = {}
+            for edge in edges:  # what comes from columns on one rail stays together
+                railed = self._in_column(boxes[edge.source])
+                docks.setdefault(curves[edge.id][-4:] if railed else edge.id, []).append(edge)
             room = size.shape_height * (0.5 if boxes[target].kind in ("scalar", "broadcasted") else 0.7)
-            step = min(12.0, room / max(1, len(edges) - 1))
-            for i, edge in enumerate(edges):
-                dy = (i - (len(edges) - 1) / 2) * step
-                side = _side(boxes[target], size, dy)
-                docked[edge.id] = _bend(curves[edge.id], self._exit(boxes[edge.source], edge.port), (x - side, y + dy))
+            step = min(12.0, room / max(1, len(docks) - 1))
+            for i, edges in enumerate(docks.values()):
+                dy = (i - (len(docks) - 1) / 2) * step
+                stop = (x - side(boxes[target], dy), y + dy)
+                for edge in edges:
+                    docked[edge.id] = bend(curves[edge.id], self._exit(boxes[edge.source], edge.port), stop)
         return docked
 
     def _exit(self, box: Box, port: int) -> Point:
-        (x, y), size = self.places[box.id], self.sizes[box.id]
-        return x + size.width / 2, y + size.ports[port]
+        x, y, size = self._shape(box)
+        dx, dy = self._stub(box, port).points[-1] if box.flows else (size.shape_width / 2, 0.0)
+        return x + dx, y + dy
 
+    def _stub(self, box: Box, port: int) -> Stub:
+        """The line on which a value leaves a box: where the layout says nothing else, from its right side to the right."""
+        _, _, size = self._shape(box)
+        start, stop, dy = size.shape_width / 2, size.width - size.shape_width / 2, size.ports[port]
+        return self.stubs.get(box.flows[port].id) or Stub(((start, dy), (stop, dy)))
 
-def _bend(points: tuple[Point, ...], start: Point, end: Point) -> tuple[Point, ...]:
-    """The curve with new ends; the handles next to them move along, so that it stays smooth."""
-    moved = list(points)
-    for near, handle, new in ((0, 1, start), (-1, -2, end)):
-        dx, dy = new[0] - points[near][0], new[1] - points[near][1]
-        moved[near] = new
-        moved[handle] = (points[handle][0] + dx, points[handle][1] + dy)
-    return tuple(moved)
-
-
-def _side(box: Box, size: Footprint, dy: float) -> float:
-    """How far the left side of a shape is from its middle, at height `dy`."""
-    half = size.shape_width / 2
-    if box.kind not in ("scalar", "broadcasted"):
-        return half
-    return half * math.sqrt(max(0.0, 1 - (2 * dy / size.shape_height) ** 2))
+    def _in_column(self, box: Box) -> bool:
+        """Is it a box whose stubs, and the lines to it, the layout has drawn to their ends (see `columns.py`)?"""
+        return bool(box.flows) and box.flows[0].id in self.stubs
 
 
 def _outline(ellipse: bool, x: float, y: float, wide: float, tall: float, corner: float, kind: str) -> str:
     if ellipse:
-        return f'<ellipse class="{kind}" cx="{_n(x)}" cy="{_n(y)}" rx="{_n(wide / 2)}" ry="{_n(tall / 2)}"/>'
-    place = f'x="{_n(x - wide / 2)}" y="{_n(y - tall / 2)}" width="{_n(wide)}" height="{_n(tall)}"'
-    rounded = f' rx="{_n(corner)}"' if corner else ""
+        return f'<ellipse class="{kind}" cx="{px(x)}" cy="{px(y)}" rx="{px(wide / 2)}" ry="{px(tall / 2)}"/>'
+    place = f'x="{px(x - wide / 2)}" y="{px(y - tall / 2)}" width="{px(wide)}" height="{px(tall)}"'
+    rounded = f' rx="{px(corner)}"' if corner else ""
     return f'<rect class="{kind}" {place}{rounded}/>'
 
 
@@ -213,16 +243,32 @@ def _inscription(box: Box, x: float, y: float, tall: float) -> Iterator[str]:
         yield _text("label" if i == 0 else "small", x, y0 + (LINE + 1) * i, line)
     if box.dead is not None:
         wide, top = 24.0, y + tall / 2 - 10
-        place = f'x="{_n(x - wide / 2)}" y="{_n(top)}" height="4"'
-        yield f'<rect class="dead" {place} width="{_n(wide * box.dead)}"/>'
-        yield f'<rect class="track" {place} width="{_n(wide)}"/>'
+        place = f'x="{px(x - wide / 2)}" y="{px(top)}" height="4"'
+        yield f'<rect class="dead" {place} width="{px(wide * box.dead)}"/>'
+        yield f'<rect class="track" {place} width="{px(wide)}"/>'
+
+
+def _around(x: float, y: float, half: float, flow: Flow) -> Iterator[str]:
+    """The texts of a stub above and below its middle."""
+    for i, line in enumerate(reversed(flow.above)):
+        kind = "s" if len(flow.above) > 1 and i == len(flow.above) - 1 else "v"
+        yield _text(kind, x, y - half - GAP - LINE * i, line)
+    if flow.below:
+        yield _text("d", x, y + half + GAP + EDGE * 0.8, flow.below)
+
+
+def _beside(x: float, y: float, flow: Flow) -> Iterator[str]:
+    """The value and, below it, the gradient to the right of a stub that leads upwards; the shape stands in the box."""
+    lines = [("v", line) for line in flow.above[-1:]] + [("d", line) for line in (flow.below,) if line]
+    for i, (kind, line) in enumerate(lines):
+        yield _text(kind, x, y + EDGE * 0.35 + LINE * (i - (len(lines) - 1) / 2), line, "start")
 
 
 def _line(points: tuple[Point, ...], wide: float) -> str:
     """A straight line from two points, a chain of Bézier curves from more."""
     (x, y), *rest = points
-    bends = f"{'C' if len(rest) > 1 else 'L'}{' '.join(f'{_n(a)},{_n(b)}' for a, b in rest)}"
-    return f'<path class="line" stroke-width="{_n(wide)}" d="M{_n(x)},{_n(y)}{bends}"/>'
+    bends = f"{'C' if len(rest) > 1 else 'L'}{' '.join(f'{px(a)},{px(b)}' for a, b in rest)}"
+    return f'<path class="line" stroke-width="{px(wide)}" d="M{px(x)},{px(y)}{bends}"/>'
 
 
 def _tip(point: Point, way: Point, half: float) -> str:
@@ -230,18 +276,18 @@ def _tip(point: Point, way: Point, half: float) -> str:
     (x, y), (ux, uy), side = point, way, 2.6 + half
     back = (x - ux * (ARROW + half), y - uy * (ARROW + half))
     corners = (point, (back[0] - uy * side, back[1] + ux * side), (back[0] + uy * side, back[1] - ux * side))
-    return f'<polygon class="tip" points="{" ".join(f"{_n(a)},{_n(b)}" for a, b in corners)}"/>'
+    return f'<polygon class="tip" points="{" ".join(f"{px(a)},{px(b)}" for a, b in corners)}"/>'
 
 
 def _text(kind: str, x: float, y: float, line: str, anchor: str = "middle") -> str:
-    return f'<text class="{kind}" x="{_n(x)}" y="{_n(y)}" text-anchor="{anchor}">{escape(line)}</text>'
+    return f'<text class="{kind}" x="{px(x)}" y="{px(y)}" text-anchor="{anchor}">{escape(line)}</text>'
 
 
 def _ink(state: str, step: int) -> str:
     return f"{state} g{step}" if step >= 0 else state
 
 
-def _extent(layout: Layout, sizes: dict[str, Footprint]) -> tuple[float, float, float, float]:
+def extent(layout: Layout, sizes: dict[str, Footprint]) -> tuple[float, float, float, float]:
     """The smallest rectangle around everything that has a place."""
     parts = list(layout.frames.values())
     for key, size in sizes.items():
@@ -254,7 +300,7 @@ def _extent(layout: Layout, sizes: dict[str, Footprint]) -> tuple[float, float, 
     return min(lefts), min(tops), max(rights), max(bottoms)
 
 
-def _wrap(line: str, room: float) -> list[str]:
+def wrap(line: str, room: float) -> list[str]:
     """The sentence in lines that fit."""
     lines = [""]
     for word in line.split():
@@ -266,6 +312,6 @@ def _wrap(line: str, room: float) -> list[str]:
     return lines
 
 
-def _n(x: float) -> str:
+def px(x: float) -> str:
     """A coordinate with one decimal, without a trailing zero and without a negative one."""
     return f"{round(x, 1) + 0.0:.1f}".removesuffix(".0")

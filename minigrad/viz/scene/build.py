@@ -335,11 +335,11 @@ class _Builder:
 
     def _runs(self) -> tuple[tuple[str, ...], ...]:
         """By unrolled layer the frames of its steps, in order of time, and a box where steps are left out."""
-        runs: dict[int, dict[str, None]] = {}
+        runs: dict[int, dict[str, int]] = {}
         for i, node in enumerate(self.order if self.options.focus is None else ()):
             step = next((module for module in node.scope if isinstance(module, Step)), None)
             call = next((call for call in self.paths[id(node)] if isinstance(call.module, Step | Skipped)), None)
             if node.inputs and step is not None and call is not None and call in (self.calls[i], *self.frames[i]):
                 key = call.id if call is self.calls[i] else call.frame
-                runs.setdefault(id(step.steps), {})[key] = None
-        return tuple(map(tuple, runs.values()))
+                runs.setdefault(id(step.steps), {}).setdefault(key, step.t)
+        return tuple(tuple(sorted(times, key=times.__getitem__)) for times in runs.values())

@@ -11,7 +11,7 @@ from ...data.imdb import OTHER, PAD
 from ..page import export
 from ..page.geometry import LABEL, NOTE, SMALL, TITLE
 from ..page.palette import THEMES, plain_style, style
-from ..page.svg import MARGIN, _n, _wrap
+from ..page.svg import MARGIN, px, wrap
 from ..scene.text import count, escape, number, width
 from .review import leading
 
@@ -33,17 +33,17 @@ _RULES = """\
 def render(review: Review, theme: str | None, plain: bool = False) -> str:
     """The SVG of a review. `plain` is for converters, which know no CSS variables."""
     places, tall = _flow(review)
-    notes = _wrap(review.description, _WIDE)
+    notes = wrap(review.description, _WIDE)
     w, h = _WIDE + 2 * MARGIN, tall + 15 * len(notes) + MARGIN
     body = "\n".join([*_words(review, places), *_bracket(review, places), *_notes(notes, tall)])
     key = "mg-" + hashlib.sha256(f"{body}{theme}".encode()).hexdigest()[:8]
     rules = plain_style(theme or "light") + _plain_rules(theme or "light") if plain else style(theme) + _RULES
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="mg mg-{theme or "auto"}" id="{key}" width="{_n(w)}" '
-        f'height="{_n(h)}" viewBox="0 0 {_n(w)} {_n(h)}" role="img" aria-labelledby="{key}-t {key}-d">\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="mg mg-{theme or "auto"}" id="{key}" width="{px(w)}" '
+        f'height="{px(h)}" viewBox="0 0 {px(w)} {px(h)}" role="img" aria-labelledby="{key}-t" aria-describedby="{key}-d">\n'
         f'<title id="{key}-t">{escape(review.title)}</title>\n<desc id="{key}-d">{escape(review.description)}</desc>\n'
-        f'<style>{rules}</style>\n<rect class="bg" width="{_n(w)}" height="{_n(h)}" rx="8"/>\n'
-        f'<text class="heading" x="{_n(MARGIN)}" y="{_n(MARGIN + TITLE - 3)}">{escape(review.title)}</text>\n'
+        f'<style>{rules}</style>\n<rect class="bg" width="{px(w)}" height="{px(h)}" rx="8"/>\n'
+        f'<text class="heading" x="{px(MARGIN)}" y="{px(MARGIN + TITLE - 3)}">{escape(review.title)}</text>\n'
         f"{body}\n</svg>\n"
     )
 
@@ -88,13 +88,13 @@ def _words(review: Review, places: dict[int, tuple[float, float, float]]) -> Ite
         share = size / largest if largest > 0 else 0.0  # NaN has neither ground nor bar
         text, kind, _ = _label(review, place)
         name = f"{count(skipped, 'id')} of padding, at most" if place < skipped else f"{review.name(place)}, place {place}:"
-        box = f'x="{_n(x - 2)}" y="{_n(y)}" width="{_n(wide + 4)}" height="17" rx="3"'
-        bar = f'x="{_n(x)}" y="{_n(y + 19)}" width="{_n(wide)}" height="{_n(_BAR * share)}"'
+        box = f'x="{px(x - 2)}" y="{px(y)}" width="{px(wide + 4)}" height="17" rx="3"'
+        bar = f'x="{px(x)}" y="{px(y + 19)}" width="{px(wide)}" height="{px(_BAR * share)}"'
         yield (
             f'<g class="token"><title>{escape(f"{name} {number(size)}")}</title>'
             f'<rect class="ground" {box} fill-opacity="{_ALPHA * share:.2f}"/>'
-            f'<text class="{kind}" x="{_n(x + wide / 2)}" y="{_n(y + 13)}" text-anchor="middle">{escape(text)}</text>'
-            f'<path class="base" d="M{_n(x)},{_n(y + 19)}h{_n(wide)}"/><rect class="size" {bar}/></g>'
+            f'<text class="{kind}" x="{px(x + wide / 2)}" y="{px(y + 13)}" text-anchor="middle">{escape(text)}</text>'
+            f'<path class="base" d="M{px(x)},{px(y + 19)}h{px(wide)}"/><rect class="size" {bar}/></g>'
         )
 
 
@@ -110,9 +110,9 @@ def _bracket(review: Review, places: dict[int, tuple[float, float, float]]) -> I
     for line in lines:
         left, y, right = line[0][0], line[0][1] + 28, line[-1][0] + line[-1][2]
         title = f"<title>{escape(f'filter {review.gram.filter}: {number(review.gram.contribution)}')}</title>"
-        yield f'<g>{title}<path class="bracket" d="M{_n(left)},{_n(y)}v4H{_n(right)}v-4"/></g>'
+        yield f'<g>{title}<path class="bracket" d="M{px(left)},{px(y)}v4H{px(right)}v-4"/></g>'
 
 
 def _notes(notes: list[str], tall: float) -> Iterator[str]:
     for i, line in enumerate(notes):
-        yield f'<text class="note" x="{_n(MARGIN)}" y="{_n(tall + NOTE + 15 * i)}">{escape(line)}</text>'
+        yield f'<text class="note" x="{px(MARGIN)}" y="{px(tall + NOTE + 15 * i)}">{escape(line)}</text>'

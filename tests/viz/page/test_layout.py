@@ -24,7 +24,7 @@ def rectangles(drawing):
 def test_boxes_keep_apart_and_lines_run_to_the_right(name, engine, monkeypatch):
     if engine == "layers":
         monkeypatch.setattr(layout, "engines", lambda: [])
-    drawing = draw(EXAMPLES[name]())
+    drawing = draw(EXAMPLES[name](), width=None)
     assert drawing.layout.engine == engine
     placed = dict(rectangles(drawing))
     for i, a in enumerate(placed.values()):

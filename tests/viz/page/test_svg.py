@@ -118,7 +118,8 @@ def test_it_says_itself_in_words():
     root = ET.fromstring(draw(sine(), title="Sine & square").svg)
     assert root.get("role") == "img"
     named = {element.get("id"): element.text for element in root if element.tag in (f"{SVG}title", f"{SVG}desc")}
-    assert [named[key] for key in root.get("aria-labelledby").split()] == ["Sine & square", "4 nodes, 3 edges."]
+    assert named[root.get("aria-labelledby")] == "Sine & square"
+    assert named[root.get("aria-describedby")] == "4 nodes, 3 edges."
     groups = [g for kind in ("node", "edge", "flow") for g in parts(draw(mlp()).svg, kind).values()]
     assert all(g[0].tag == f"{SVG}title" and g[0].text for g in groups)
 

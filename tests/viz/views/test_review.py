@@ -105,7 +105,7 @@ def test_it_is_a_picture_with_a_name_and_a_description():
     made = review(text_model(), TEXT, WORDS)
     root = parsed(made)
     assert root.get("role") == "img"
-    labels = root.get("aria-labelledby").split()
+    labels = [root.get("aria-labelledby"), root.get("aria-describedby")]
     assert [e.get("id") for e in root if e.tag in (f"{SVG}title", f"{SVG}desc")] == labels
     assert root.find(f"{SVG}desc").text == made.description
     assert root.find(f"{SVG}title").text == made.title == f"score {made.numbers['score']:.3g}"

@@ -48,7 +48,8 @@ class Optimizer:
         self.steps += 1
         for i, p in enumerate(self.params):
             if p.grad is not None:
-                self._update(p._data.reshape(-1), p.grad.reshape(-1), self._of(i), p.dtype.type)
+                memory = self._of(i).values()
+                self.kernel(p._data.reshape(-1), p.grad.reshape(-1), *memory, *map(p.dtype.type, self.scalars(self.steps)))
 
     def _of(self, i: int) -> dict[str, Array]:
         if i not in self._memory:
@@ -56,8 +57,13 @@ class Optimizer:
             self._memory[i] = {name: np.zeros(p.size, p.dtype) for name in self.memory}
         return self._memory[i]
 
-    def _update(self, p: Array, g: Array, memory: dict[str, Array], number: Any) -> None:
-        """Change p (flat) by its gradient g; `number` makes scalars of their dtype."""
+    @property
+    def kernel(self) -> Any:
+        """What changes a parameter: `kernel(p, g, *memory, *scalars)`, all arrays flat."""
+        raise NotImplementedError
+
+    def scalars(self, step: int) -> tuple[float, ...]:
+        """The numbers that the kernel needs in this step, counted from 1."""
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, Array]:
@@ -99,10 +105,13 @@ class SGD(Optimizer):
         self.nesterov = nesterov
         self.memory = ("velocity",) if momentum else ()
 
-    def _update(self, p: Array, g: Array, memory: dict[str, Array], number: Any) -> None:
-        velocity = memory.get("velocity", p[:0])
-        momentum, decay = number(self.options["momentum"]), number(self.options["weight_decay"])
-        kernels.update.sgd(p, g, velocity, number(self.lr), momentum, self.nesterov, decay)
+    @property
+    def kernel(self) -> Any:
+        return kernels.update.momentum if self.memory else kernels.update.sgd
+
+    def scalars(self, step: int) -> tuple[float, ...]:
+        lr, decay = self.lr, self.options["weight_decay"]
+        return (lr, decay, self.options["momentum"], float(self.nesterov)) if self.memory else (lr, decay)
 
 
 class Adam(Optimizer):
@@ -120,14 +129,15 @@ class Adam(Optimizer):
             params, lr, max_grad_norm, beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay
         )
 
-    def _update(self, p: Array, g: Array, memory: dict[str, Array], number: Any) -> None:
+    @property
+    def kernel(self) -> Any:
+        return kernels.update.adam
+
+    def scalars(self, step: int) -> tuple[float, ...]:
         o = self.options
-        b1, b2, decay = o["beta1"], o["beta2"], number(o["weight_decay"])
-        zero = number(0)
-        coupled, decoupled = (zero, decay) if self.decoupled else (decay, zero)
-        c1, c2 = number(1 - b1**self.steps), number(1 - b2**self.steps)
-        lr, eps = number(self.lr), number(o["eps"])
-        kernels.update.adam(p, g, memory["m"], memory["v"], lr, number(b1), number(b2), eps, c1, c2, coupled, decoupled)
+        b1, b2, decay = o["beta1"], o["beta2"], o["weight_decay"]
+        coupled, decoupled = (0.0, decay) if self.decoupled else (decay, 0.0)
+        return (self.lr, b1, b2, o["eps"], 1 - b1**step, 1 - b2**step, coupled, decoupled)
 
 
 class AdamW(Adam):
@@ -153,7 +163,10 @@ class RMSprop(Optimizer):
     ) -> None:  # fmt: skip
         super().__init__(params, lr, max_grad_norm, alpha=alpha, eps=eps, weight_decay=weight_decay)
 
-    def _update(self, p: Array, g: Array, memory: dict[str, Array], number: Any) -> None:
+    @property
+    def kernel(self) -> Any:
+        return kernels.update.rmsprop
+
+    def scalars(self, step: int) -> tuple[float, ...]:
         o = self.options
-        alpha, eps, decay = number(o["alpha"]), number(o["eps"]), number(o["weight_decay"])
-        kernels.update.rmsprop(p, g, memory["v"], number(self.lr), alpha, eps, decay)
+        return (self.lr, o["alpha"], o["eps"], o["weight_decay"])

@@ -58,6 +58,14 @@ def stands_for(*functions: Any) -> Callable[[F], F]:
     return register
 
 
+class Mixed(Exception):
+    """Raised by `Rule.batch_axis`: the result for a sample depends on other samples of the batch."""
+
+
+#: in place of an axis: the result is a mean over the samples
+MEAN = -1
+
+
 class Rule:
     """One operator. A subclass fills in the class attributes and the four methods below.
 
@@ -67,6 +75,8 @@ class Rule:
     name: str
     symbol: str
     differentiable = True
+    #: is the result a view of the first input's memory?
+    shares = False
     #: y, and what comes back to each input (the last entry for all further ones), in terms of g = ∂L/∂y, of y and of the
     #: arguments of `plan`; for trace tables (`viz/walk/formulas.py`). None: the symbol applied to the inputs
     formula: str | None = None
@@ -90,6 +100,9 @@ class Rule:
         dtypes = [x._data.dtype for x in node.inputs]
         return next((dtype for dtype in dtypes if dtype.kind == "f"), dtypes[0])
 
+    def check(self, node: Operator, *xs: Array) -> None:
+        """Raise an error where the numbers, not only the shapes, make the operation impossible (an id out of range)."""
+
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         """Write the result into `out`."""
         raise NotImplementedError
@@ -97,6 +110,16 @@ class Rule:
     def backward(self, node: Operator, grads: list[Array | None], g: Array, y: Array, *xs: Array) -> None:
         """Write ∂L/∂xs[i] into `grads[i]` for each i where it is not None; `g` is ∂L/∂y."""
         raise NotImplementedError
+
+    def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
+        """Along which axis of the result the samples of a batch lie, from where they lie in each input (None: nowhere).
+
+        `MEAN` says that the result is a mean over samples. Raises `Mixed` where samples meet in another way, or where the
+        rule does not say; then a batch cannot be worked on in parts.
+        """
+        if any(axis is not None for axis in axes):
+            raise Mixed
+        return None
 
     def flops(self, node: Operator) -> int:
         """Floating-point operations of one forward pass, counted as in papers (a multiply-add is two)."""
@@ -155,7 +178,9 @@ class Rule:
         """Compute the node's value, into `out` if it is given."""
         if out is None:
             out = np.empty(self.shape(node), self.dtype(node))
-        self.forward(node, out, *(x._data for x in node.inputs))
+        xs = [x._data for x in node.inputs]
+        self.check(node, *xs)
+        self.forward(node, out, *xs)
         return out
 
     def pull(self, node: Operator, g: Array) -> None:
@@ -258,6 +283,23 @@ class Elementwise(Rule):
             return out
         y = np.asarray(y, order="C")
         return y.copy() if y.base is not None or any(y is x for x in xs) else y
+
+    def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
+        if MEAN in axes:  # only what is linear in a mean keeps it one
+            others = [axis for axis in axes if axis != MEAN]
+            summed = self.name in ("add", "subtract", "negative")
+            scaled = (self.name == "multiply" and len(others) == 1) or (self.name == "divide" and axes[0] == MEAN != axes[1])
+            if any(axis is not None for axis in others) or not (summed or scaled):
+                raise Mixed
+            return MEAN
+        places = {x.ndim - axis for x, axis in zip(node.inputs, axes, strict=True) if axis is not None}
+        if not places:
+            return None
+        place = places.pop()  # counted from the last axis, as broadcasting does
+        for x, axis in zip(node.inputs, axes, strict=True):
+            if places or (axis is None and x.ndim >= place and x.shape[-place] != 1):
+                raise Mixed
+        return node.ndim - place
 
     def pull(self, node: Operator, g: Array) -> None:
         xs = [x._data for x in node.inputs]

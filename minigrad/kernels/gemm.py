@@ -79,3 +79,24 @@ def add_nt(out: Any, a: Any, b: Any) -> None:
                 s0 += x[k] * b0[k]
             row[j] += s0
             j += 1
+
+
+@jit
+def nn(out: Any, a: Any, b: Any) -> None:
+    """out = a @ b."""
+    out[:] = 0
+    add_nn(out, a, b)
+
+
+@jit
+def tn(out: Any, a: Any, b: Any) -> None:
+    """out = a.T @ b."""
+    out[:] = 0
+    add_tn(out, a, b)
+
+
+@jit
+def nt(out: Any, a: Any, b: Any) -> None:
+    """out = a @ b.T."""
+    out[:] = 0
+    add_nt(out, a, b)

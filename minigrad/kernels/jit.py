@@ -43,6 +43,7 @@ def _cache_folder() -> str:
 
 
 _FOLDER = _cache_folder()
+_serial: dict[Any, Any] = {}
 
 
 def jit(
@@ -56,14 +57,33 @@ def jit(
     if function is None:
         return lambda f: jit(f, parallel=parallel, reassociate=reassociate)
     options = _OPTIONS if reassociate else {**_OPTIONS, "fastmath": _OPTIONS["fastmath"] - {"reassoc"}}
+    return _njit(function, _FOLDER, {**options, "parallel": parallel})
+
+
+def _njit(function: Callable[..., Any], folder: str, options: dict[str, Any]) -> Any:
     before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = _FOLDER
+    numba.config.CACHE_DIR = folder
     try:
-        return numba.njit(function, cache=True, parallel=parallel, **options)
+        return numba.njit(function, cache=True, **options)
     except RuntimeError:  # Numba found no folder to write to
-        return numba.njit(function, parallel=parallel, **options)
+        return numba.njit(function, **options)
     finally:
         numba.config.CACHE_DIR = before
+
+
+def steps_folder() -> str:
+    """Where the source of compiled steps is kept."""
+    return str(Path(_FOLDER) / "steps")
+
+
+def serial(kernel: Any) -> Any:
+    """A kernel without its threads, for use where every thread has work of its own already."""
+    if not kernel.targetoptions.get("parallel"):
+        return kernel
+    if kernel not in _serial:
+        options = {key: value for key, value in kernel.targetoptions.items() if key not in ("parallel", "nopython")}
+        _serial[kernel] = _njit(kernel.py_func, str(Path(_FOLDER) / "serial"), options)
+    return _serial[kernel]
 
 
 def threads(items: int) -> int:

@@ -42,3 +42,14 @@ def cross_entropy(logits: Any, ids: Any, losses: Any, p: Any, shards: int) -> No
     for s in prange(shards):
         lo, hi = shard(s, shards, ids.size)
         _rows(logits, ids, losses, p, lo, hi)
+
+
+@jit
+def cross_entropy_back(p: Any, ids: Any, g: Any, grad: Any) -> None:
+    """Write g[0] / n · (p - onehot(ids)) into grad (n, classes): the gradient of the mean of the losses."""
+    scale = g[0] / g.dtype.type(ids.size)
+    for i in range(ids.size):
+        source, goal = p[i], grad[i]
+        for j in range(goal.size):
+            goal[j] = source[j] * scale
+        goal[ids[i]] -= scale

@@ -9,16 +9,19 @@ from .jit import jit
 
 
 @jit
-def sgd(p: Any, g: Any, velocity: Any, lr: Any, momentum: Any, nesterov: bool, decay: Any) -> None:
-    """Stochastic gradient descent, with momentum where `velocity` is not empty (Polyak 1964, Nesterov 1983)."""
-    if velocity.size:
-        for i in range(p.size):
-            step = g[i] + decay * p[i]
-            velocity[i] = momentum * velocity[i] + step
-            p[i] -= lr * (step + momentum * velocity[i] if nesterov else velocity[i])
-    else:
-        for i in range(p.size):
-            p[i] -= lr * (g[i] + decay * p[i])
+def sgd(p: Any, g: Any, lr: Any, decay: Any) -> None:
+    """Stochastic gradient descent."""
+    for i in range(p.size):
+        p[i] -= lr * (g[i] + decay * p[i])
+
+
+@jit
+def momentum(p: Any, g: Any, velocity: Any, lr: Any, decay: Any, rate: Any, nesterov: Any) -> None:
+    """Gradient descent with momentum (Polyak 1964); where `nesterov` is not 0, looking one step ahead (Nesterov 1983)."""
+    for i in range(p.size):
+        step = g[i] + decay * p[i]
+        velocity[i] = rate * velocity[i] + step
+        p[i] -= lr * (step + rate * velocity[i] if nesterov != 0 else velocity[i])
 
 
 @jit
@@ -48,3 +51,31 @@ def rmsprop(p: Any, g: Any, v: Any, lr: Any, alpha: Any, eps: Any, decay: Any) -
         step = g[i] + decay * p[i]
         v[i] = alpha * v[i] + (one - alpha) * step * step
         p[i] -= lr * step / (np.sqrt(v[i]) + eps)
+
+
+@jit
+def add_to(total: Any, part: Any) -> None:
+    """total += part."""
+    for i in range(total.size):
+        total[i] += part[i]
+
+
+@jit
+def clip_norm(g: Any, limit: Any) -> None:
+    """Scale g so that its Euclidean norm is at most `limit` (Pascanu, Mikolov and Bengio 2013)."""
+    total = g.dtype.type(0)
+    for i in range(g.size):
+        total += g[i] * g[i]
+    norm = np.sqrt(total)
+    if norm > limit:
+        for i in range(g.size):
+            g[i] *= limit / norm
+
+
+@jit
+def gather_rows(rows: Any, order: Any, start: int, out: Any) -> None:
+    """out[i] = rows[order[start + i]]: the samples of a batch."""
+    for i in range(out.shape[0]):
+        source, goal = rows[order[start + i]], out[i]
+        for j in range(goal.size):
+            goal[j] = source[j]

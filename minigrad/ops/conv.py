@@ -1,6 +1,7 @@
 """Convolution (as in all of deep learning: a cross-correlation, the kernel is not flipped)."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from .. import kernels
 from ..graph.node import Array, GraphNode, Operator
 from ..graph.rule import Rule, by_name
+from .linalg import rows_apart
 
 Grads = list[Array | None]
 
@@ -78,7 +80,7 @@ class Conv2d(Rule):
         d = node.plan
         x, w = xs[0].reshape(d.n, d.c, d.h, d.w), xs[1].reshape(d.o, d.taps)
         b = xs[2] if len(xs) == 3 else np.empty(0, out.dtype)
-        kernels.conv.forward(x, w, b, out.reshape(d.n, d.o, d.positions), self._scratch(node, out.dtype), d)
+        node.call(kernels.conv.forward, x, w, b, out.reshape(d.n, d.o, d.positions), self._scratch(node, out.dtype), d)
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         d = node.plan
@@ -90,11 +92,14 @@ class Conv2d(Rule):
         gw = node.buffer("weight parts", (shards, d.o, d.taps if grads[1] is not None else 0), g.dtype)
         has_bias = len(xs) == 3 and grads[2] is not None
         gb = node.buffer("bias parts", (shards, d.o if has_bias else 0), g.dtype)
-        kernels.conv.backward(g.reshape(d.n, d.o, d.positions), x, w, gx, gw, gb, columns, d)
+        node.call(kernels.conv.backward, g.reshape(d.n, d.o, d.positions), x, w, gx, gw, gb, columns, d)
         if grads[1] is not None:
             np.sum(gw, axis=0, out=grads[1].reshape(w.shape))
         if has_bias:
             np.sum(gb, axis=0, out=grads[2])
+
+    def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
+        return rows_apart(self, node, axes, lambda axis: axis == 0)
 
     def flops(self, node: Operator) -> int:
         return int(2 * node.size * node.plan.taps)

@@ -1,6 +1,7 @@
 """Looking up vectors by their number."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from .. import kernels
 from ..errors import DTypeError
 from ..graph.node import Array, Constant, GraphNode, Operator
 from ..graph.rule import Rule, by_name
+from .linalg import rows_apart
 
 Grads = list[Array | None]
 
@@ -57,14 +59,19 @@ class Embedding(Rule):
         ids, weight = node.inputs
         return (*ids.shape, weight.shape[1])
 
+    def check(self, node: Operator, *xs: Array) -> None:
+        check_range(self, node.inputs, "id", xs[0], len(xs[1]))
+
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         ids, weight = xs
-        check_range(self, node.inputs, "id", ids, len(weight))
-        kernels.embedding.gather(weight, ids.reshape(-1), out.reshape(ids.size, weight.shape[1]))
+        node.call(kernels.embedding.gather, weight, ids.reshape(-1), out.reshape(ids.size, weight.shape[1]))
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         ids, weight = xs
-        kernels.embedding.scatter(g.reshape(ids.size, weight.shape[1]), ids.reshape(-1), grads[1])
+        node.call(kernels.embedding.scatter, g.reshape(ids.size, weight.shape[1]), ids.reshape(-1), grads[1])
+
+    def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
+        return rows_apart(self, node, axes, lambda axis: True)
 
     def flops(self, node: Operator) -> int:
         return 0

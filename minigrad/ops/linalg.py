@@ -1,15 +1,24 @@
 """Matrix products."""
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..errors import GraphError
 from ..graph.node import Array, GraphNode, Operator, sum_to
-from ..graph.rule import Rule, by_name, stands_for
+from ..graph.rule import MEAN, Mixed, Rule, by_name, stands_for
 
 Grads = list[Array | None]
+
+
+def rows_apart(rule: Rule, node: Operator, axes: Sequence[int | None], fits: Callable[[int], bool]) -> int | None:
+    """`batch_axis` of an operator that takes samples in its first input only and leaves them along the same axis."""
+    first, *others = axes
+    if first == MEAN or any(axis is not None for axis in others) or (first is not None and not fits(first)):
+        raise Mixed
+    return first
 
 
 class MatMul(Rule):
@@ -56,6 +65,12 @@ class MatMul(Rule):
         if grads[1] is not None:
             np.copyto(grads[1], sum_to(rows.swapaxes(-1, -2) @ g, columns.shape).reshape(b.shape))
 
+    def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
+        a, b = axes
+        if b is not None or MEAN in axes or (a is not None and a >= node.inputs[0].ndim - 1):
+            return super().batch_axis(node, axes)
+        return None if a is None else a + node.ndim - node.inputs[0].ndim + (node.inputs[1].ndim == 1)
+
     def flops(self, node: Operator) -> int:
         return 2 * node.size * node.inputs[0].shape[-1]
 
@@ -91,6 +106,9 @@ class Linear(Rule):
             np.matmul(g2.T, rows, out=grads[1])
         if len(xs) == 3 and grads[2] is not None:
             np.sum(g2, axis=0, out=grads[2])
+
+    def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
+        return rows_apart(self, node, axes, lambda axis: axis < node.ndim - 1)
 
     def flops(self, node: Operator) -> int:
         return 2 * node.size * node.inputs[1].shape[1]

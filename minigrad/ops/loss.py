@@ -1,13 +1,14 @@
 """Losses: one number for a batch, the mean over it."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import kernels
 from ..graph.node import Array, GraphNode, Operator
-from ..graph.rule import Rule, by_name
+from ..graph.rule import MEAN, Mixed, Rule, by_name
 from .elementwise import _logistic
 from .embedding import check_dtypes, check_range, keep_integers
 
@@ -32,6 +33,9 @@ class Paired(Rule):
     def shape(self, node: Operator) -> tuple[int, ...]:
         return ()
 
+    def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
+        return _mean_of_samples(axes)
+
     def terms(self, x: Array, t: Array) -> Any:
         raise NotImplementedError
 
@@ -50,6 +54,14 @@ class Paired(Rule):
 
     def flops(self, node: Operator) -> int:
         return self.operations * node.inputs[0].size
+
+
+def _mean_of_samples(axes: Sequence[int | None]) -> int | None:
+    """Predictions and targets lie along one axis."""
+    x, t = axes
+    if MEAN in axes or (x is not None and t is not None and x != t):
+        raise Mixed
+    return None if x is None and t is None else MEAN
 
 
 class MSE(Paired):
@@ -116,19 +128,20 @@ class CrossEntropy(Rule):
     def shape(self, node: Operator) -> tuple[int, ...]:
         return ()
 
+    def check(self, node: Operator, *xs: Array) -> None:
+        check_range(self, node.inputs, "class id", xs[1], xs[0].shape[1])
+
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         x, ids = xs
-        check_range(self, node.inputs, "class id", ids, x.shape[1])
         p, losses = node.buffer("softmax", x.shape, x.dtype), node.buffer("losses", ids.shape, x.dtype)
-        kernels.softmax.cross_entropy(x, ids, losses, p, kernels.jit.threads(len(ids)))
+        node.call(kernels.softmax.cross_entropy, x, ids, losses, p, kernels.jit.threads(len(ids)))
         out[...] = losses.sum() / (len(ids) or np.nan)
 
+    def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
+        return _mean_of_samples(axes)
+
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
-        ids, grad = xs[1], grads[0]
-        assert grad is not None
-        scale = g / (len(ids) or np.nan)
-        np.multiply(node.work["softmax"], scale, out=grad)
-        grad[np.arange(len(ids)), ids] -= scale
+        node.call(kernels.softmax.cross_entropy_back, node.work["softmax"], xs[1], g.reshape(1), grads[0])
 
     def flops(self, node: Operator) -> int:
         return 5 * node.inputs[0].size

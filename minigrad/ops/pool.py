@@ -1,6 +1,7 @@
 """Pooling: the largest or the mean entry of each window."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from .. import kernels
 from ..graph.node import Array, GraphNode, Operator
 from ..graph.rule import Rule, by_name
 from .conv import per_axis, window_count
+from .linalg import rows_apart
 
 Grads = list[Array | None]
 
@@ -40,6 +42,9 @@ class Pool(Rule):
         d = node.plan
         return node.inputs[0].shape[:2] + ((d.oh, d.ow) if self.axes == 2 else (d.ow,))
 
+    def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
+        return rows_apart(self, node, axes, lambda axis: axis < 2)
+
     def flops(self, node: Operator) -> int:
         return int(node.size * node.plan.kh * node.plan.kw)
 
@@ -55,14 +60,14 @@ class MaxPool2d(Pool):
         d = node.plan
         windows = (d.planes, d.oh, d.ow)
         winners = node.buffer("winners", windows, np.int32)
-        kernels.pool.max_forward(xs[0].reshape(d.planes, d.h, d.w), out.reshape(windows), winners, d)
+        node.call(kernels.pool.max_forward, xs[0].reshape(d.planes, d.h, d.w), out.reshape(windows), winners, d)
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         d = node.plan
         grad = grads[0]
         assert grad is not None
         winners, goal = node.work["winners"], grad.reshape(d.planes, d.h * d.w)
-        kernels.pool.max_backward(g.reshape(winners.shape), winners, goal, d)
+        node.call(kernels.pool.max_backward, g.reshape(winners.shape), winners, goal, d)
 
     def facts(self, node: Operator) -> dict[str, Any]:
         """`winners` (N, C, OH, OW, 2): (row, column) in x of the entry that each window chose; of `max_pool1d`
@@ -82,13 +87,13 @@ class AvgPool2d(Pool):
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         d = node.plan
-        kernels.pool.avg_forward(xs[0].reshape(d.planes, d.h, d.w), out.reshape(d.planes, d.oh, d.ow), d)
+        node.call(kernels.pool.avg_forward, xs[0].reshape(d.planes, d.h, d.w), out.reshape(d.planes, d.oh, d.ow), d)
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         d = node.plan
         grad = grads[0]
         assert grad is not None
-        kernels.pool.avg_backward(g.reshape(d.planes, d.oh, d.ow), grad.reshape(d.planes, d.h, d.w), d)
+        node.call(kernels.pool.avg_backward, g.reshape(d.planes, d.oh, d.ow), grad.reshape(d.planes, d.h, d.w), d)
 
 
 class AvgPool1d(AvgPool2d):

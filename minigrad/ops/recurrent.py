@@ -1,13 +1,14 @@
 """Recurrent layers as single nodes: all time steps of one layer, forward and back."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import kernels
 from ..graph.node import Array, GraphNode, Operator
-from ..graph.rule import Rule, by_name
+from ..graph.rule import Mixed, Rule, by_name
 from ..graph.settings import inside
 from .linalg import linear
 from .shape import stack
@@ -77,7 +78,7 @@ class Rnn(Rule):
         np.copyto(wt, w.T)
         np.copyto(vt, v.T)
         np.add(b, c, out=bias)
-        kernels.recurrent.rnn_forward(x, wt, vt, bias, h0, out, d, kernels.jit.threads(d.n))
+        node.call(kernels.recurrent.rnn_forward, x, wt, vt, bias, h0, out, d, kernels.jit.threads(d.n))
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         x, h0, w, v = xs[:4]
@@ -90,10 +91,16 @@ class Rnn(Rule):
         gb = node.buffer("gb", (shards, d.hidden), dtype)
         dh[...] = 0
         gh0[...] = 0
-        kernels.recurrent.rnn_backward(g, x, w, v, h0, y, dh, dpre, gx, gw, gv, gb, gh0, d)
+        node.call(kernels.recurrent.rnn_backward, g, x, w, v, h0, y, dh, dpre, gx, gw, gv, gb, gh0, d)
         for grad, parts in zip(grads[2:], (gw, gv, gb, gb), strict=True):
             if grad is not None:
                 np.sum(parts, axis=0, out=grad)
+
+    def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
+        x, h0, *parameters = axes
+        if x not in (1, None) or h0 not in (0, None) or any(axis is not None for axis in parameters):
+            raise Mixed
+        return 1 if x == 1 or h0 == 0 else None
 
     def flops(self, node: Operator) -> int:
         return int(2 * node.size * (node.plan.width + node.plan.hidden))

@@ -5,13 +5,13 @@ reduced axes with length 1, all as in NumPy. A wrong axis raises `ShapeError`.
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..graph.node import Array, GraphNode, Operator
-from ..graph.rule import Rule, by_name, stands_for
+from ..graph.rule import MEAN, Mixed, Rule, by_name, stands_for
 
 
 class Reduced(NamedTuple):
@@ -63,6 +63,15 @@ class Reduction(Rule):
     def backward(self, node: Operator, grads: list[Array | None], g: Array, y: Array, x: Array) -> None:  # type: ignore[override]
         kept = node.plan.kept
         np.copyto(grads[0], self.spread(g.reshape(kept), y.reshape(kept), x, node.plan.axes, node.plan.entries))  # type: ignore[arg-type]
+
+    def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
+        (axis,) = axes
+        if axis is None or axis not in node.plan.axes:
+            kept = len(node.plan.kept) == len(node.plan.shape)
+            return axis if axis is None or kept else axis - len([a for a in node.plan.axes if a < axis])
+        if self.name != "mean" or axis == MEAN:
+            raise Mixed
+        return MEAN
 
     def flops(self, node: Operator) -> int:
         return node.inputs[0].size
@@ -146,6 +155,11 @@ class AlongAxis(Rule):
 
     def shape(self, node: Operator) -> tuple[int, ...]:
         return node.inputs[0].shape
+
+    def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
+        if axes[0] == MEAN or axes[0] == node.plan:
+            raise Mixed
+        return axes[0]
 
     def flops(self, node: Operator) -> int:
         return 5 * node.size

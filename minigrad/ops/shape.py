@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import DTypeError, GraphError, ShapeError
 from ..graph.node import Array, GraphNode, Operator, sum_to
-from ..graph.rule import Rule, by_name, stands_for
+from ..graph.rule import MEAN, Mixed, Rule, by_name, stands_for
 from .reduce import normalise_axes
 
 Grads = list[Array | None]
@@ -21,7 +21,7 @@ Grads = list[Array | None]
 class Reshape(Rule):
     """The result shares the memory of its input: nothing is copied, whenever the graph runs."""
 
-    name, symbol = "reshape", "reshape"
+    name, symbol, shares = "reshape", "reshape", True
     formula = "reshape(x, say(shape))"
     adjoints = ("reshape(g)",)
 
@@ -38,6 +38,12 @@ class Reshape(Rule):
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         np.copyto(grads[0], g.reshape(xs[0].shape))  # type: ignore[arg-type]
+
+    def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
+        (axis,) = axes
+        if axis is not None and (axis != 0 or node.shape[:1] != node.inputs[0].shape[:1]):
+            raise Mixed
+        return axis
 
     def flops(self, node: Operator) -> int:
         return 0
@@ -65,6 +71,10 @@ class Transpose(Rule):
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         np.copyto(grads[0], g.transpose(np.argsort(node.plan)))  # type: ignore[arg-type]
+
+    def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
+        (axis,) = axes
+        return axis if axis is None or axis == MEAN else int(node.plan.index(axis))
 
     def flops(self, node: Operator) -> int:
         return 0
@@ -117,6 +127,18 @@ class GetItem(Rule):
         else:
             super().pull(node, g)
 
+    def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
+        (axis,), (x,) = axes, node.inputs
+        if axis is None:
+            return None
+        if axis == MEAN or any(isinstance(part, np.ndarray) for part in node.plan):
+            raise Mixed
+        marked = np.broadcast_to(np.arange(x.shape[axis]).reshape(-1, *(1,) * (x.ndim - axis - 1)), x.shape)[node.plan]
+        found = [i for i, stride in enumerate(marked.strides) if stride]
+        if len(found) != 1 or marked.shape[found[0]] != x.shape[axis]:
+            raise Mixed
+        return found[0]
+
     def _add(self, grad: Array, key: Any, g: Array) -> None:
         if any(isinstance(part, np.ndarray) for part in key):
             np.add.at(grad, key, g)
@@ -148,6 +170,16 @@ class Join(Rule):
 
     def _parts(self, node: Operator, whole: Array) -> list[Array]:
         raise NotImplementedError
+
+    def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
+        known = set(axes)
+        if known == {None}:
+            return None
+        axis, joined = axes[0], node.plan[0]
+        stacked = node.ndim > node.inputs[0].ndim
+        if axis is None or axis == MEAN or len(known) > 1 or (axis == joined and not stacked):
+            raise Mixed
+        return axis + (stacked and joined <= axis)
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         for part, x in zip(self._parts(node, out), xs, strict=True):

@@ -8,16 +8,18 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from .. import ops
+from .. import kernels, ops
 from ..errors import DTypeError, GraphError, ShapeError
 from ..graph.node import Array, Constant, GraphNode
 from ..nn import Module
 from ..optim import Optimizer
+from ..run.batch import parts_of
+from ..run.compiled import CompiledStep
 from ..run.replay import Graph
 from .history import History
 
 EVALUATION_BATCH = 250
-MODES = ("eager", "replay")
+MODES = ("eager", "replay", "compiled")
 
 
 class Program:
@@ -48,23 +50,25 @@ class Trainer:
     """Trains `model` so that `loss(output, target)`, a single number, becomes small.
 
     `mode` says how graphs run: "replay" builds the graph once per batch shape and runs it again on the same memory, "eager"
-    builds it anew for every batch; the numbers are the same. `callbacks` are called after each epoch as
-    `callback(trainer, history)`; one that has a method `on_batch` is told `on_batch(trainer, graph)` after each
-    backward pass, before the step. Floats enter the model in the dtype of its parameters, integers stay integers.
-    A target of shape (N,) beside an output (N, 1) is read as a column.
+    builds it anew for every batch, "compiled" turns the whole step, with the update and the loop over batches, into
+    machine code (once for each model and batch size, then kept on disk); the numbers are the same to rounding.
+    `callbacks` are called after each epoch as `callback(trainer, history)`; one that has a method `on_batch` is told
+    `on_batch(trainer, graph)` after each backward pass, before the step. Floats enter the model in the dtype of its
+    parameters, integers stay integers. A target of shape (N,) beside an output (N, 1) is read as a column.
     """
 
     def __init__(
         self, model: Module, loss: Callable[..., GraphNode], optimizer: Optimizer, *,
         mode: str = "replay", callbacks: Iterable[Any] = (),
     ) -> None:  # fmt: skip
-        if mode == "compiled":
-            raise GraphError('Trainer: mode="compiled" is not there yet; use mode="replay"')
         if mode not in MODES:
             raise ValueError(f"Trainer: mode={mode!r}; one of {', '.join(MODES)} was expected")
+        if mode == "compiled" and (watching := [c for c in callbacks if hasattr(c, "on_batch")]):
+            raise GraphError(f'Trainer: {watching[0]!r} wants every batch; no compiled step shows them, use mode="replay"')
         self.model, self.loss, self.optimizer = model, loss, optimizer
         self.mode, self.callbacks = mode, list(callbacks)
         self._programs: dict[Any, Program] = {}
+        self._compiled: dict[Any, CompiledStep] = {}
 
     # ---------------------------------------------------------------- training
     def fit(
@@ -104,8 +108,12 @@ class Trainer:
     def _epoch(
         self, epoch: int, x: Array, y: Array, order: Array, batch_size: int, history: History, bar: Any
     ) -> None:
-        started, total = time.perf_counter(), 0.0
-        for batch, start in enumerate(range(0, len(x), batch_size)):
+        started, total, done = time.perf_counter(), 0.0, 0
+        if self.mode == "compiled" and len(x) >= batch_size:
+            losses = self._compiled_steps(epoch, x, y, order, batch_size, bar)
+            history.batch_loss += losses
+            total, done = sum(losses) * batch_size, len(losses)
+        for batch, start in enumerate(range(done * batch_size, len(x), batch_size), done):
             chosen = order[start : start + batch_size]
             loss = self._step(x[chosen], y[chosen], f"epoch {epoch + 1}, batch {batch + 1}")
             history.batch_loss.append(loss)
@@ -114,6 +122,42 @@ class Trainer:
         history.epoch_loss.append(total / len(x))
         history.epoch_seconds.append(time.perf_counter() - started)
         bar.set_postfix(epoch=epoch + 1, loss=f"{history.epoch_loss[-1]:.4f}")
+
+    def compile(self, x: Any, y: Any, *, batch_size: int) -> CompiledStep:
+        """The compiled training step for batches of this size of data like (x, y): what `mode="compiled"` runs.
+
+        Its `source` is the generated code. Raises `GraphError` that names the operator for what cannot be compiled.
+        """
+        x, y = self._array(x), self._array(y)
+        _check(x, y, 1, batch_size)
+        key = (batch_size, x.shape[1:], y.shape[1:], x.dtype, y.dtype, self.model.training, self.optimizer.params[0].dtype,
+               kernels.jit.threads(batch_size))  # fmt: skip
+        if key not in self._compiled:
+            whole = Program(self, x[:batch_size], y[:batch_size])
+            assert whole.y is not None
+            parts = parts_of(batch_size, whole.graph.order, (whole.x, whole.y), kernels.jit.threads(batch_size))
+            part = whole if parts == 1 else Program(self, x[: batch_size // parts], y[: batch_size // parts])
+            assert part.y is not None
+            self._compiled[key] = CompiledStep(part.graph.order, {"x": part.x, "y": part.y}, self.optimizer, parts)
+        return self._compiled[key]
+
+    def _compiled_steps(self, epoch: int, x: Array, y: Array, order: Array, batch_size: int, bar: Any) -> list[float]:
+        """All full batches of an epoch, some at a time so that there is progress to show and Ctrl-C is heard."""
+        step = self.compile(x, y, batch_size=batch_size)
+        step.check(x, y)
+        losses = np.zeros(len(x) // batch_size, self.optimizer.params[0].dtype)
+        done, some = 0, 1
+        while done < len(losses):
+            started = time.perf_counter()
+            part = losses[done : done + some]
+            made = step.run(x, y, order[done * batch_size :], part)
+            done += made
+            bar.update(made)
+            if made < len(part):  # once more in replay, which knows the nodes
+                chosen = order[done * batch_size : (done + 1) * batch_size]
+                self._step(x[chosen], y[chosen], f"epoch {epoch + 1}, batch {done + 1}")
+            some = max(1, int(some * 0.1 / (time.perf_counter() - started)))
+        return [float(loss) for loss in losses]
 
     def _step(self, x: Array, y: Array, where: str) -> float:
         program = self._program(x, y)

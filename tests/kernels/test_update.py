@@ -12,9 +12,12 @@ LR, DECAY = 0.1, 0.01
 @pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.9, True)])
 def test_sgd(momentum, nesterov):
     p, q, v = START.copy(), START.copy(), 0
-    velocity = np.zeros(9 if momentum else 0)
+    velocity = np.zeros(9)
     for g in STEPS:
-        update.sgd(p, g, velocity, LR, momentum, nesterov, DECAY)
+        if momentum:
+            update.momentum(p, g, velocity, LR, DECAY, momentum, float(nesterov))
+        else:
+            update.sgd(p, g, LR, DECAY)
         step = g + DECAY * q
         v = momentum * v + step
         q = q - LR * (step + momentum * v if nesterov else v)
@@ -45,5 +48,5 @@ def test_rmsprop():
 
 def test_float32_stays_float32():
     p, lr = START.astype(np.float32), np.float32(LR)
-    update.sgd(p, STEPS[0].astype(np.float32), np.empty(0, np.float32), lr, np.float32(0), False, np.float32(0))
+    update.sgd(p, STEPS[0].astype(np.float32), lr, np.float32(0))
     np.testing.assert_allclose(p, START - LR * STEPS[0], rtol=1e-5, atol=1e-7)

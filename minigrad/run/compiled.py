@@ -1,0 +1,194 @@
+"""The compiled training step: forward, backward and update of many batches as generated source that Numba compiles.
+
+`CompiledStep` traces the graph of one part of a batch (`trace.py`), gives every array a place in one arena (`arena.py`),
+writes the source (`emit.py`) and loads it. Each thread takes one part of the batch through the whole graph with its own
+values and gradients; then the gradients are added in a fixed order and the parameters are changed.
+"""
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import GraphError
+from ..graph.node import GraphNode, Operator, Variable
+from ..graph.rule import Rule
+from .arena import Arena
+from .emit import Emitter
+from .trace import trace
+
+_HEAD = '''\
+"""{title}
+
+Written by minigrad from the rules of the graph's operators; what stands after # is the node that the lines belong to.
+P holds the parameters, G the gradients (a row per part of the batch), V all other numbers that are computed.
+"""
+import numpy as np
+{imports}
+
+f = np.{dtype}
+{constants}
+
+@jit
+def part({arguments}):
+    """Forward and backward for one part of the batch; returns its loss."""
+{body}
+    return {loss}
+
+
+@jit(parallel={parallel})
+def steps(P, G, {arenas}{memories}X, Y, x, y, order, H, losses):
+    """As many steps as there are `losses`. Returns how many were made: a loss that is not finite stops before its step.
+
+    X and Y hold all samples, `order` says which come when; H has the numbers of the optimiser, a row per step.
+    """
+    parts = np.zeros({parts}, P.dtype)
+    for t in range(losses.size):
+        for s in {range}({parts}):
+            gather_rows(X, order, t * {batch} + s * {size}, x[s])
+            gather_rows(Y, order, t * {batch} + s * {size}, y[s])
+            parts[s] = part(P, G[s], {rows}x[s].reshape(-1), y[s].reshape(-1))
+        losses[t] = parts.sum() / {parts}
+        if not abs(losses[t]) < np.inf:  # NaN compares false
+            return t
+{update}
+    return losses.size
+'''
+
+
+class CompiledStep:
+    """The training step of a graph, for one size of batch.
+
+    `order` is the graph of one part of the batch, `inputs` its constants `x` and `y`, which are fed anew; the batch has
+    `parts` of them. Parameters and the optimiser's memory move into the arena: the variables' arrays become views of it.
+    Raises `GraphError` that names the operator for a graph that cannot be compiled.
+    """
+
+    def __init__(self, order: Sequence[GraphNode], inputs: dict[str, GraphNode], optimizer: Any, parts: int) -> None:
+        self.order, self.inputs = order, inputs
+        self.parts, self.size, self.optimizer = parts, inputs["x"].shape[0], optimizer
+        self.batch = parts * self.size
+        self.trace = trace(order, inputs, optimizer.params, 1.0 / parts)
+        if not self.trace.gradients:
+            raise GraphError("compiled: the loss depends on none of the optimiser's parameters")
+        self.arena = Arena(self.trace, [node for node in order if isinstance(node, Variable)], optimizer, parts)
+        self.source = self._write(_title(order, inputs, self.batch))
+        self._run = _load(self.source).steps
+
+    def show(self) -> None:
+        """Print the source."""
+        print(self.source)
+
+    def check(self, x: Any, y: Any) -> None:
+        """Look once at all samples for what rules would refuse batch by batch (an id out of range), and for hooks.
+
+        Raises what the rule raises, `GraphError` where hooks want to be called or a rule looks at computed numbers.
+        """
+        samples = {id(self.inputs["x"]): x, id(self.inputs["y"]): y}
+        for node in self.order:
+            if any(hooks.forward or hooks.backward for hooks in node.hooks or ()):
+                raise GraphError(f'{node!r} has a hook, which no compiled step calls; use mode="replay"')
+            if isinstance(node, Operator) and type(node.rule).check is not Rule.check:
+                node.rule.check(node, *(samples.get(id(x), x._data) for x in node.inputs))
+
+    def run(self, x: Any, y: Any, order: Any, losses: Any) -> int:
+        """Make `len(losses)` steps on the samples x[order], y[order]; returns how many were made (see `steps`).
+
+        The losses are written as they come.
+        """
+        self.arena.adopt()
+        first = self.optimizer.steps + 1
+        rows = [self.optimizer.scalars(first + t) for t in range(len(losses))]
+        numbers = np.array(rows, self.arena.dtype).reshape(len(losses), -1)
+        made = int(self._run(*self.arena.arrays(), x.reshape(len(x), -1), y.reshape(len(y), -1), *self.arena.inputs, order,
+                             numbers, losses))  # fmt: skip
+        self.optimizer.steps += made
+        return made
+
+    # ---------------------------------------------------------------- source
+    def _write(self, title: str) -> str:
+        arena, trace = self.arena, self.trace
+        emitter = Emitter(arena.places, arena.dtype)
+        body = list(emitter.lines(arena.groups))
+        loss = f"{emitter.name(trace.loss.buffer)}[{trace.loss.offset}]"
+        body = [*emitter.openings(trace.program.buffers), *body]
+        arenas = "".join(f"{name}, " for name in arena.names)
+        memories = "".join(f"M{i}, " for i in range(len(self.optimizer.memory)))
+        kernel = self.optimizer.kernel
+        emitter.kernels |= {"exp": None, kernel.__name__: kernel}
+        return _HEAD.format(
+            title=title, imports="\n".join(_imports(emitter.kernels)), dtype=arena.dtype, parts=self.parts,
+            constants="".join(f"{name} = {text}\n" for text, name in emitter.constants.items()),
+            arguments=f"P, G, {arenas}x, y", body=textwrap.indent("\n".join(body), "    "), loss=loss,
+            parallel=self.parts > 1, range="prange" if self.parts > 1 else "range", arenas=arenas, memories=memories,
+            rows="".join(f"{name}[s], " for name in arena.names), batch=self.batch, size=self.size,
+            update=textwrap.indent("\n".join(self._update(kernel.__name__)), " " * 8),
+        )  # fmt: skip
+
+    def _update(self, kernel: str) -> list[str]:
+        n, lines = self.arena.trained, []
+        numbers = ", ".join(f"H[t, {i}]" for i in range(len(self.optimizer.scalars(1))))
+        memories = "".join(f"M{i}[a:b], " for i in range(len(self.optimizer.memory)))
+        add = [f"add_to(G[0, a:b], G[{s}, a:b])" for s in range(1, self.parts)]
+        change = f"{kernel}(P[a:b], G[0, a:b], {memories}{numbers})"
+        if self.optimizer.max_grad_norm is not None:
+            lines = [f"a, b = 0, {n}", *add, f"clip_norm(G[0, :{n}], f({self.optimizer.max_grad_norm!r}))", change]
+        elif self.parts > 1 and n > 20_000:  # the parameters in stretches, too
+            lines = [f"for s in prange({self.parts}):", f"    a, b = shard(s, {self.parts}, {n})",
+                     *(f"    {line}" for line in (*add, change))]  # fmt: skip
+        else:
+            lines = [f"a, b = 0, {n}", *add, change]
+        return lines
+
+
+def _title(order: Sequence[GraphNode], inputs: dict[str, GraphNode], batch: int) -> str:
+    shapes = " and ".join(f"{name} {(batch, *node.shape[1:])}" for name, node in inputs.items())
+    return f"One training step of a graph of {len(order)} nodes on batches {shapes}."
+
+
+def _imports(kernels: dict[str, Any]) -> list[str]:
+    """The lines that bring in what the source calls."""
+    lines = ["from minigrad.kernels.jit import jit, prange, serial, shard",
+             "from minigrad.kernels.mathfn import erf, exp, maximum, minimum, power, sign, square, tanh",
+             "from minigrad.kernels.update import add_to, clip_norm, gather_rows"]  # fmt: skip
+    for name, thing in sorted(kernels.items()):
+        if name.startswith("gemm_"):
+            lines.append(f"from minigrad.kernels.gemm import {name[5:]} as {name}")
+        elif isinstance(thing, type):
+            lines.append(f"from {thing.__module__} import {name}")
+        elif thing is not None:
+            lines.append(f"from {thing.__module__} import {thing.__name__} as {name}")
+            if thing.targetoptions.get("parallel"):
+                lines.append(f"{name} = serial({name})")
+    return sorted(lines, key=lambda line: not line.startswith("from"))
+
+
+def _load(source: str) -> Any:
+    """The source as a module; from a file of its own in the cache, so that Numba finds it compiled the next time."""
+    from ..files import write_atomically
+    from ..kernels.jit import steps_folder
+
+    name = f"step_{hashlib.sha256(source.encode()).hexdigest()[:16]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    path = Path(steps_folder()) / f"{name}.py"
+    try:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, source.encode())
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    except OSError:  # nowhere to write: compiled anew in every process
+        module = type(sys)(name)
+        sys.modules[name] = module
+        exec(compile(source, f"<{name}>", "exec"), vars(module))
+    return module

@@ -1,0 +1,305 @@
+"""From statements to source: loops over numbers that a student can read and Numba compiles to machine code."""
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import GraphError
+from .traced import Assign, Buffer, Call, Expr, MatMul, Reduce, Shape, Statement, Traced, View
+
+#: NumPy's name of a function -> how it is written for single numbers
+_FORMULAS = {
+    "add": "({} + {})", "subtract": "({} - {})", "multiply": "({} * {})", "divide": "({} / {})", "negative": "(-{})",
+    "positive": "{}", "square": "square({})", "power": "power({}, {})", "sqrt": "np.sqrt({})", "exp": "exp({})",
+    "log": "np.log({})", "log1p": "np.log1p({})", "sin": "np.sin({})", "cos": "np.cos({})", "tanh": "tanh({})",
+    "absolute": "abs({})", "sign": "sign({})", "maximum": "maximum({}, {})", "minimum": "minimum({}, {})",
+    "erf": "erf({})", "where": "({1} if {0} else {2})", "equal": "({} == {})", "not_equal": "({} != {})",
+    "less": "({} < {})", "less_equal": "({} <= {})", "greater": "({} > {})", "greater_equal": "({} >= {})",
+    "bitwise_and": "({} and {})", "bitwise_or": "({} or {})", "invert": "(not {})", "isfinite": "(abs({}) < np.inf)",
+}  # fmt: skip
+_FUNCTIONS = {word for text in _FORMULAS.values() for word in re.findall(r"[a-z]+\w*", text)} | {"sum", "range", "part"}
+_START = {"add": "0", "maximum": "-np.inf", "minimum": "np.inf"}
+
+
+def fuse(statements: Sequence[Statement]) -> list[list[Statement]]:
+    """Neighbouring assignments over the same entries, of which none needs another entry of another one, as groups."""
+    groups: list[list[Statement]] = []
+    for statement in statements:
+        if groups and isinstance(groups[-1][0], Assign) and _joins(groups[-1], statement):
+            groups[-1].append(statement)
+        else:
+            groups.append([statement])
+    return groups
+
+
+def _joins(group: Sequence[Any], new: Statement) -> bool:
+    if not isinstance(new, Assign) or new.target.shape != group[0].target.shape:
+        return False
+    if not (new.target.contiguous and group[0].target.contiguous):
+        return False
+    for old in group:
+        for a in (old.target, *views(old.value)):
+            for b in (new.target, *views(new.value)):
+                written = a is old.target or b is new.target
+                if a.buffer is b.buffer and written and not _same(a, b):
+                    return False
+    return True
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a buffer lives: which array, from where."""
+
+    array: str
+    start: int
+
+
+class Emitter:
+    """Writes statements as lines of source; `places` says where each buffer lives."""
+
+    def __init__(self, places: dict[int, Place], dtype: np.dtype[Any]) -> None:
+        self.places, self.dtype = places, dtype
+        self.kernels: dict[str, Any] = {}  # what must be imported, by the name it is called
+        self.constants: dict[str, str] = {}  # source -> name of a constant of the module
+        self.names: dict[int, str] = {}
+
+    # ---------------------------------------------------------------- names
+    def name(self, buffer: Buffer) -> str:
+        """The local name of a buffer's flat array."""
+        if id(buffer) not in self.names:
+            plain = "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in buffer.name)
+            taken = {*self.names.values(), *_FUNCTIONS, *keyword.kwlist, "np", "f", "P", "G", "V", "total"}
+            name, number = plain, 2
+            while name in taken:
+                name, number = f"{plain}_{number}", number + 1
+            self.names[id(buffer)] = name
+        return self.names[id(buffer)]
+
+    def openings(self, buffers: Sequence[Buffer]) -> Iterator[str]:
+        """The lines that give each buffer its name."""
+        for buffer in buffers:
+            if id(buffer) in self.names:
+                place = self.places[id(buffer)]
+                yield f"{self.name(buffer)} = {place.array}[{place.start}:{place.start + buffer.size}]"
+
+    def constant(self, source: str, hint: str) -> str:
+        """The name of a constant of the module."""
+        return self.constants.setdefault(source, f"{hint}{len(self.constants)}")
+
+    # ---------------------------------------------------------------- statements
+    def lines(self, groups: Sequence[Sequence[Statement]]) -> Iterator[str]:
+        """All statements; those of a group, assignments over the same entries, in one loop."""
+        note = ""
+        for group in groups:
+            statement = group[0]
+            if statement.note != note:
+                note = statement.note
+                yield f"# {note}"
+            if isinstance(statement, Assign):
+                yield from self._loops([a for a in group if isinstance(a, Assign)])
+            elif isinstance(statement, Reduce):
+                yield from self._reduce(statement)
+            elif isinstance(statement, MatMul):
+                yield self._matmul(statement)
+            else:
+                yield self._call(statement)
+
+    def _loops(self, group: list[Assign]) -> Iterator[str]:
+        shape = group[0].target.shape
+        operands = [view for a in group for view in (a.target, *views(a.value))]
+        loop = _Nest(shape, operands, self)
+
+        def body() -> Iterator[str]:
+            for a in group:
+                yield f"{loop.entry(a.target)} = {self.formula(a.value, loop)}"
+
+        yield from loop.lines(body)
+
+    def _reduce(self, s: Reduce) -> Iterator[str]:
+        fill = f"{self._typed(_START[s.op], s.target.dtype)}"
+        yield from self._loops([Assign(s.target, _Raw(fill))])
+        target = View(s.target.buffer, s.target.offset, s.value.shape, _stretched(s.target, s.value.shape))
+        loop = _Nest(s.value.shape, [target, *views(s.value)], self)
+        value = self.formula(s.value, loop) if s.value.dtype.kind != "b" else f"({self.formula(s.value, loop)} * 1)"
+
+        def joined(old: str) -> str:
+            return f"{old} + {value}" if s.op == "add" else f"{s.op}({old}, {value})"
+
+        if loop.shape and loop.strides(target)[-1] == 0:
+            yield from loop.lines(
+                lambda: iter([f"total = {joined('total')}"]), before=f"total = {fill}",
+                after=f"{loop.outer(target)} = " + (f"{loop.outer(target)} + total" if s.op == "add"
+                                                     else f"{s.op}({loop.outer(target)}, total)"),
+            )  # fmt: skip
+        else:
+            yield from loop.lines(lambda: iter([f"{loop.entry(target)} = {joined(loop.entry(target))}"]))
+
+    def _matmul(self, s: MatMul) -> str:
+        a, b, out = s.a, s.b, s.out
+        kind = ("n" if a.contiguous else "t") + ("n" if b.contiguous else "t")
+        a, b = (x if x.contiguous else x.T for x in (a, b))
+        if kind == "tt" or not (a.contiguous and b.contiguous and out.contiguous):
+            raise GraphError("a product of matrices in this layout cannot be compiled")
+        self.kernels[f"gemm_{kind}"] = None
+        return f"gemm_{kind}({self.array(out)}, {self.array(a)}, {self.array(b)})"
+
+    def _call(self, s: Call) -> str:
+        name = f"{s.kernel.__module__.rpartition('.')[2]}_{s.kernel.__name__}"
+        self.kernels[name] = s.kernel
+        return f"{name}({', '.join(map(self._argument, s.args))})"
+
+    def _argument(self, x: Any) -> str:
+        if isinstance(x, Traced):
+            return self.array(x)  # type: ignore[arg-type]
+        if isinstance(x, np.ndarray):
+            if x.size or x.dtype != self.dtype:
+                raise GraphError(f"a kernel that is given an array {x.dtype} {x.shape} cannot be compiled")
+            return f"P[0:0].reshape({x.shape})"  # no constant of the module: those cannot be written to
+        if isinstance(x, tuple):
+            self.kernels[type(x).__name__] = type(x)
+            return self.constant(f"{type(x).__name__}{tuple(x)!r}", "dims")
+        return repr(x)
+
+    def array(self, view: View) -> str:
+        """A contiguous view as an array of its shape."""
+        name = self.name(view.buffer)
+        if view.offset or view.size != view.buffer.size:
+            name = f"{name}[{view.offset}:{view.offset + view.size}]"
+        return name if view.ndim == 1 else f"{name}.reshape({view.shape!r})"
+
+    # ---------------------------------------------------------------- formulas
+    def formula(self, value: Any, loop: _Nest) -> str:
+        """A formula for the present entry of the loop."""
+        if isinstance(value, View):
+            return loop.entry(value)
+        if isinstance(value, _Raw):
+            return value.text
+        if not isinstance(value, Expr):
+            return self._typed(repr(value), self.dtype)
+        if value.op not in _FORMULAS:
+            raise GraphError(f"np.{value.op} cannot be compiled")
+        args = [self.formula(x, loop) for x in value.args]
+        if value.dtype.kind == "f":  # a mask among floats counts as 0 or 1
+            masks = [isinstance(x, Traced) and x.dtype.kind == "b" for x in value.args]
+            args = [
+                f"({self._typed('1', self.dtype)} if {text} else {self._typed('0', self.dtype)})"
+                if mask and not (value.op == "where" and i == 0) else text
+                for i, (text, mask) in enumerate(zip(args, masks, strict=True))
+            ]  # fmt: skip
+        return _FORMULAS[value.op].format(*args)
+
+    def _typed(self, number: str, dtype: np.dtype[Any]) -> str:
+        number = {"inf": "np.inf", "-inf": "-np.inf", "nan": "np.nan"}.get(number, number)
+        return f"f({number})" if dtype.kind == "f" else number
+
+
+@dataclass
+class _Raw(Traced):
+    """Source that is a number already."""
+
+    text: str
+
+
+def views(value: Any) -> list[View]:
+    """The views that a formula reads."""
+    if isinstance(value, View):
+        return [value]
+    return [view for x in value.args for view in views(x)] if isinstance(value, Expr) else []
+
+
+def _same(a: View, b: View) -> bool:
+    return (a.offset, a.shape, a.strides) == (b.offset, b.shape, b.strides)
+
+
+def _stretched(view: View, shape: Shape) -> Shape:
+    """The strides of a view that is broadcast to a shape."""
+    added = len(shape) - view.ndim
+    return (0,) * added + tuple(
+        0 if n == 1 and m != 1 else s for n, m, s in zip(view.shape, shape[added:], view.strides, strict=True)
+    )
+
+
+class _Nest:
+    """Loops over a shape, with as few axes as its operands allow, the innermost along rows.
+
+    Rows are sliced before the innermost loop and indexed from 0: an offset index would keep a test for negative values
+    in the loop, which then does not vectorise.
+    """
+
+    def __init__(self, shape: Shape, operands: Sequence[View], emitter: Emitter) -> None:
+        self.emitter = emitter
+        rows: dict[int, tuple[View, list[int]]] = {}
+        for view in operands:
+            strides = zip(_stretched(view, shape), shape, strict=True)
+            rows[id(view)] = (view, [s for s, n in strides if n != 1])
+        sizes = [n for n in shape if n != 1]
+        i = len(sizes) - 2
+        while i >= 0:
+            if all(strides[i] == sizes[i + 1] * strides[i + 1] for _, strides in rows.values()):
+                sizes[i] *= sizes.pop(i + 1)
+                for _, strides in rows.values():
+                    del strides[i]
+            i -= 1
+        self.shape = tuple(sizes)
+        self._strides = {key: tuple(strides) for key, (_, strides) in rows.items()}
+        self._views = {key: view for key, (view, _) in rows.items()}
+        self._texts: dict[tuple[int, int, Shape], str] = {}
+        self._openings: list[str] = []
+        for key, view in self._views.items():
+            self._open(key, view)
+
+    def strides(self, view: View) -> Shape:
+        return self._strides[id(view)]
+
+    def _base(self, view: View, strides: Shape) -> str:
+        terms = [f"i{k} * {s}" if s != 1 else f"i{k}" for k, s in enumerate(strides) if s]
+        return " + ".join([*([str(view.offset)] if view.offset or not terms else []), *terms])
+
+    def _open(self, key: int, view: View) -> None:
+        """The text of an entry of the view, and the line that makes it possible."""
+        strides, name = self._strides[key], self.emitter.name(view.buffer)
+        known = (id(view.buffer), view.offset, strides)
+        if known in self._texts:
+            return
+        base = self._base(view, strides[:-1])
+        if not strides or strides[-1] == 0:
+            self._texts[known] = f"{name}[{base}]"
+            return
+        inner = strides[-1]
+        if len(strides) == 1 and view.offset == 0 and inner == 1 and view.buffer.size == self.shape[-1]:
+            self._texts[known] = f"{name}[j]"  # the whole buffer: no slice is needed
+            return
+        row, far = f"row{len(self._openings)}", (self.shape[-1] - 1) * inner
+        low, high = (base, f"{base} + {far + 1}") if inner > 0 else (f"{base} - {-far}", f"{base} + 1")
+        self._openings.append(f"{row} = {name}[{low}:{high}]")
+        step = "" if abs(inner) == 1 else f" * {abs(inner)}"
+        self._texts[known] = f"{row}[j{step}]" if inner > 0 else f"{row}[({self.shape[-1] - 1} - j){step}]"
+
+    def entry(self, view: View) -> str:
+        """The present entry of a view, in the innermost loop."""
+        return self._texts[id(view.buffer), view.offset, self._strides[id(view)]]
+
+    outer = entry
+
+    def lines(self, body: Any, before: str = "", after: str = "") -> Iterator[str]:
+        """The loops around the lines of `body`."""
+        depth = 0
+        for k, n in enumerate(self.shape[:-1]):
+            yield f"{'    ' * depth}for i{k} in range({n}):"
+            depth += 1
+        pad = "    " * depth
+        yield from (pad + line for line in self._openings)
+        if before:
+            yield pad + before
+        if self.shape:
+            yield f"{pad}for j in range({self.shape[-1]}):"
+            yield from (f"{pad}    {line}" for line in body())
+        else:
+            yield from (pad + line for line in body())
+        if after:
+            yield pad + after

@@ -1,0 +1,166 @@
+"""A graph run once on traced arrays: the program that its rules make, forward and backward."""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import GraphError
+from ..graph.node import GraphNode, Operator, Variable
+from ..graph.rule import Elementwise
+from .traced import Expr, Program, Traced, View
+
+
+@dataclass
+class Trace:
+    """A program, and where to find in it what comes in (`inputs`, by name), the `loss`, and by `id(variable)` the
+    values of the graph's variables and the gradients of those that are trained."""
+
+    program: Program
+    inputs: dict[str, View]
+    loss: View
+    values: dict[int, View]
+    gradients: dict[int, View]
+
+
+class _Twin:
+    """A node of a traced graph: its arrays are views, and gradients are written into buffers of the program."""
+
+    program: Program
+    _data: Any
+    _spare: Any
+    grad: Any
+    label: str
+
+    def target(self) -> Any:
+        if self.grad is not None:
+            return None
+        if self._spare is None:
+            self._spare = self.program.buffer(f"grad_{self.label}", self._data.shape, self._data.dtype)
+        return self._spare
+
+    def receive(self, cotangent: Any, owned: bool) -> None:
+        if self.grad is None:
+            self.grad = self.target()
+            self.program.assign(self.grad, cotangent)
+        else:
+            self.program.assign(self.grad, Expr(self.program, "add", (self.grad, cotangent)))
+
+    def recycle_grad(self) -> None:
+        self.grad = None
+
+
+class _Leaf(_Twin, GraphNode):
+    """A constant or a variable."""
+
+    requires_grad = False
+
+
+class _Node(_Twin, Operator):
+    """An operator."""
+
+    def buffer(self, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
+        if name not in self.work:
+            self.work[name] = self.program.buffer(f"{self.label}_{name.replace(' ', '_')}", shape, dtype)
+        return self.work[name]
+
+    def call(self, kernel: Callable[..., Any], *args: Any) -> None:
+        self.program.call(kernel, *args)
+
+    def deliver(self, index: int, cotangent: Any, owned: bool) -> None:
+        x = self.inputs[index]
+        if isinstance(cotangent, Traced) and cotangent.shape != x.shape and _covers(cotangent.shape, x.shape):
+            cotangent = _sum_to(cotangent, x.shape)
+        x.receive(cotangent, owned)
+
+
+def _covers(large: tuple[int, ...], small: tuple[int, ...]) -> bool:
+    """Does the small shape broadcast to the large one?"""
+    return len(large) >= len(small) and all(n in (1, m) for n, m in zip(small[::-1], large[::-1], strict=False))
+
+
+def _sum_to(value: Traced, shape: tuple[int, ...]) -> View:
+    """Sum over the axes that broadcasting has added or stretched."""
+    added = value.ndim - len(shape)
+    axes = (*range(added), *(i + added for i, n in enumerate(shape) if n == 1 and value.shape[i + added] != 1))
+    return value.sum(axes, keepdims=True).reshape(shape)
+
+
+def trace(order: Sequence[GraphNode], inputs: dict[str, GraphNode], parameters: Sequence[Variable], seed: float) -> Trace:
+    """Run every rule of the order on traced arrays: forward, then backward from `seed`, the gradient of the last node.
+
+    `inputs` are the constants that are fed anew for each batch, by name. Raises `GraphError` that names the operator for
+    one that cannot be written down.
+    """
+    program = Program()
+    twins: dict[int, Any] = {}
+    names = {id(node): name for name, node in inputs.items()}
+    trained = {id(p) for p in parameters}
+    for node in inputs.values():  # also those that the loss does not depend on
+        twins[id(node)] = _leaf(program, node, "", names[id(node)], False)
+    for i, node in enumerate(order):
+        program.note = f"n{i} {_words(node)}"
+        if isinstance(node, Operator):
+            twins[id(node)] = _operator(program, node, tuple(twins[id(x)] for x in node.inputs), f"n{i}")
+        elif id(node) not in twins:
+            twins[id(node)] = _leaf(program, node, f"n{i}", None, id(node) in trained)
+    head = twins[id(order[-1])]
+    head.receive(seed, owned=True)
+    for i, node in reversed(list(enumerate(order))):  # as `graph.order.backward` does
+        twin = twins[id(node)]
+        if isinstance(node, Operator) and twin.grad is not None and node.requires_grad:
+            program.note = f"back through n{i} {_words(node)}"
+            with _naming(node):
+                node.rule.pull(twin, twin.grad)
+    variables = [twins[id(node)] for node in order if isinstance(node, Variable)]
+    keys = [id(node) for node in order if isinstance(node, Variable)]
+    return Trace(
+        program, {name: twins[id(node)]._data for name, node in inputs.items()}, head._data,
+        {key: twin._data for key, twin in zip(keys, variables, strict=True)},
+        {key: twin.grad for key, twin in zip(keys, variables, strict=True) if twin.grad is not None},
+    )  # fmt: skip
+
+
+def _operator(program: Program, node: Operator, inputs: tuple[Any, ...], label: str) -> Any:
+    twin = _Node.__new__(_Node)
+    twin.program, twin.label, twin.name = program, label, node.name
+    twin.rule, twin.inputs, twin.attributes, twin.plan, twin.work = node.rule, inputs, node.attributes, node.plan, {}
+    twin.requires_grad, twin.grad, twin._spare, twin._data = node.requires_grad, None, None, None
+    with _naming(node):
+        if node.rule.shares:
+            twin._data = node.rule.run(twin, None)
+        else:
+            twin._data = program.buffer(f"{label}_{node.rule.name}", node.shape, node.dtype)
+            if isinstance(node.rule, Elementwise):
+                node.rule.run(twin, twin._data)
+            else:
+                node.rule.forward(twin, twin._data, *(x._data for x in inputs))
+    return twin
+
+
+def _leaf(program: Program, node: GraphNode, label: str, fed: str | None, trained: bool) -> Any:
+    twin = _Leaf.__new__(_Leaf)
+    name = f"{label}_{node.name or type(node).__name__.lower()}"
+    kind = "input" if fed else "parameter" if isinstance(node, Variable) else "constant"
+    twin.program, twin.label, twin.name = program, label, node.name
+    initial = node._data.copy() if kind == "constant" else None
+    twin._data = program.buffer(fed or name, node.shape, node.dtype, kind, initial)
+    twin.requires_grad, twin.grad, twin._spare = node.requires_grad and trained, None, None
+    if twin.requires_grad:
+        twin._spare = program.buffer(f"grad_{name}", node.shape, node.dtype, "gradient")
+    return twin
+
+
+def _words(node: GraphNode) -> str:
+    name = f" {node.name!r}" if node.name else ""
+    return f"{node.rule.name if isinstance(node, Operator) else type(node).__name__}{name} {node.shape}"
+
+
+@contextmanager
+def _naming(node: Operator) -> Iterator[None]:
+    """Within the block, what cannot be written down is said with the operator's name."""
+    try:
+        yield
+    except GraphError as error:
+        raise GraphError(f'{node.rule.name}: {error}; use mode="replay"') from None

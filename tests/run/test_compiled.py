@@ -1,0 +1,254 @@
+"""The compiled step: the generated source says what the rules say, and the machine code says the same."""
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from operators import TABLE
+from oracle import assert_close, cases
+
+import minigrad as mg
+from minigrad import kernels, models, nn
+from minigrad.errors import GraphError
+from minigrad.run.arena import needed
+from minigrad.run.compiled import CompiledStep
+
+CASES = [case for case in cases(TABLE) if case.run(np.float64)[0].requires_grad]
+
+
+def in_python(step):
+    """The forward and backward pass of a step, run as plain Python; its loss, and the gradients by variable."""
+    step.arena.adopt()
+    space = {"__name__": "step"}
+    exec(compile(re.sub(r"@jit.*\n", "", step.source), "<step>", "exec"), space)
+    arena = step.arena
+    for array in (arena.G, *arena.rows[: len(arena.names) if not step.trace.program.buffers else 0]):
+        array[...] = np.nan  # what is not written shows
+    x, y = (array[0].reshape(-1) for array in arena.inputs)
+    loss = space["part"](arena.P, arena.G[0], *(row[0] for row in arena.rows), x, y)
+    starts = dict(zip(map(id, arena.variables), arena.starts, strict=False))
+    return loss, lambda p: arena.G[0, starts[id(p)] : starts[id(p)] + p.size].reshape(p.shape)
+
+
+def nothing():
+    return {name: mg.Constant(np.zeros((1, 1)), dtype=np.float64) for name in "xy"}
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_the_source_of_every_operator_computes_what_the_rule_does(case):
+    with mg.default_dtype(np.float64):
+        y, xs = case.run(np.float64)
+        used = [x for x in xs if x.grad is not None]
+        loss = mg.sum(y * case.reference[2])
+        try:
+            step = CompiledStep(mg.topological_sort(loss), nothing(), mg.optim.SGD(used, lr=0.1), 1)
+        except GraphError as error:
+            assert case.row.name in str(error) and 'use mode="replay"' in str(error)
+            pytest.skip(str(error))
+    with np.errstate(all="ignore"):
+        found, gradient = in_python(step)
+    assert_close(found, loss.value)
+    for x in used:
+        assert_close(gradient(x), x.grad)
+
+
+# -------------------------------------------------------------------- whole steps
+def steps_in_python(step, x, y, count):
+    """The losses of so many steps of the generated source, run as plain Python on the arena."""
+    step.arena.adopt()
+    space = {"__name__": "step"}
+    source = re.sub(r"@jit.*\n", "", step.source).replace(f"in prange({step.parts})", f"in range({step.parts})")
+    exec(compile(source, "<step>", "exec"), space)
+    numbers = np.array([step.optimizer.scalars(t + 1) for t in range(count)])
+    losses = np.zeros(count)
+    arrays = (*step.arena.arrays(), x.reshape(len(x), -1), y.reshape(len(y), -1), *step.arena.inputs)
+    made = space["steps"](*arrays, np.arange(len(x)), numbers, losses)
+    return losses[:made]
+
+
+def small_step(optimizer, parts=1, **options):
+    """A step of a small network in float64 on batches of 6, and a twin that trains in replay mode."""
+    built = []
+    for _ in range(2):
+        model = nn.Sequential(nn.Linear(3, 4, seed=0), nn.Tanh(), nn.Linear(4, 1, seed=1)).to(np.float64)
+        built.append((model, optimizer(model.parameters(), **options)))
+    (model, mine), (twin, other) = built
+    x, y = (mg.Constant(np.zeros((6 // parts, n)), name=name, dtype=np.float64) for n, name in ((3, "x"), (1, "y")))
+    order = mg.topological_sort(mg.mse_loss(model(x), y))
+    return model, CompiledStep(order, {"x": x, "y": y}, mine, parts), mg.Trainer(twin, mg.mse_loss, other, mode="replay")
+
+
+X, Y = np.random.default_rng(0).normal(size=(18, 3)), np.random.default_rng(1).normal(size=(18, 1))
+OPTIMIZERS = [
+    (mg.optim.SGD, {"lr": 0.1}), (mg.optim.SGD, {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.01}),
+    (mg.optim.SGD, {"lr": 0.1, "momentum": 0.9, "nesterov": True}), (mg.optim.Adam, {"lr": 0.1, "weight_decay": 0.01}),
+    (mg.optim.AdamW, {"lr": 0.1}), (mg.optim.RMSprop, {"lr": 0.01}), (mg.optim.Adam, {"lr": 0.1, "max_grad_norm": 0.1}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3])
+@pytest.mark.parametrize(("optimizer", "options"), OPTIMIZERS)
+def test_the_source_of_every_optimiser_trains_as_it_does(optimizer, options, parts):
+    model, step, twin = small_step(optimizer, parts, **options)
+    losses = steps_in_python(step, X, Y, 3)
+    history = twin.fit(X, Y, epochs=1, batch_size=6, shuffle=False, progress=False)
+    np.testing.assert_allclose(losses, history.batch_loss, rtol=1e-12)
+    for p, q in zip(model.parameters(), twin.model.parameters(), strict=True):
+        np.testing.assert_allclose(p.value, q.value, rtol=1e-10, atol=1e-13)
+
+
+MODELS = {
+    "mlp": (models.mlp, (2,), (1,), mg.mse_loss, 1),
+    "cnn": (lambda: nn.Sequential(nn.Conv2d(1, 4, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(576, 10)),
+            (1, 28, 28), (), mg.cross_entropy, 2),
+    "textcnn": (lambda: models.TextCNN(50, 4, 3, length=34), (34,), (1,), mg.binary_cross_entropy, 1),
+    "rnn": (lambda: models.RowRNN(28, 16), (28, 28), (), mg.cross_entropy, 2),
+}  # fmt: skip
+
+
+def model_step(name):
+    """The compiled step of a model for batches of 4, not run."""
+    make, features, target, loss, _ = MODELS[name]
+    model = make()
+    x = mg.Constant(np.zeros((4, *features)), name="x", dtype=np.int64 if name == "textcnn" else None)
+    y = mg.Constant(np.zeros((4, *target)), name="y", dtype=np.int64 if loss is mg.cross_entropy else None)
+    optimizer = mg.optim.SGD(model.parameters(), lr=0.1)
+    return CompiledStep(mg.topological_sort(loss(model(x), y)), {"x": x, "y": y}, optimizer, 1)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_what_lives_at_one_time_does_not_share_memory(name):
+    step = model_step(name)
+    lives = {}
+    for i, group in enumerate(step.arena.groups):
+        for view in (view for statement in group for view in needed(statement)):
+            lives[id(view.buffer)] = (lives.get(id(view.buffer), (i, i))[0], i)
+    held = [(step.arena.places[id(b)], b.size, lives[id(b)]) for b in step.trace.program.buffers if id(b) in lives]
+    for k, (place, size, (first, last)) in enumerate(held):
+        for other, more, (start, end) in held[:k]:
+            apart = place.start + size <= other.start or other.start + more <= place.start
+            assert place.array != other.array or apart or last < start or end < first
+    assert sum(row.size for row in step.arena.rows) < sum(b.size for b in step.trace.program.buffers)  # places are shared
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_machine_code_trains_as_replay_does_and_always_the_same(name):
+    make, features, target, loss, parts = MODELS[name]
+    rng = np.random.default_rng(0)
+    ids = name == "textcnn"
+    x = rng.integers(0, 50, (45, *features)) if ids else rng.normal(size=(45, *features)).astype(np.float32)
+    y = rng.integers(0, 2, (45, *target))
+    y = y if loss is mg.cross_entropy else y.astype(np.float32)
+    runs = []
+    for mode in ("replay", "compiled", "compiled"):
+        mg.manual_seed(0)
+        model = make()
+        trainer = mg.Trainer(model, loss, mg.optim.Adam(model.parameters(), lr=1e-2), mode=mode)
+        history = trainer.fit(x, y, epochs=2, batch_size=20, progress=False)  # the last batch has 5 samples
+        runs.append((history.batch_loss, [p.value.copy() for p in model.parameters()], trainer))
+    replay, compiled, again = runs
+    np.testing.assert_allclose(compiled[0], replay[0], rtol=2e-4)
+    for p, q, r in zip(replay[1], compiled[1], again[1], strict=True):
+        np.testing.assert_allclose(q, p, rtol=2e-3, atol=2e-4)
+        np.testing.assert_array_equal(q, r)
+    step = compiled[2].compile(x, y, batch_size=20)
+    assert step.parts == min(parts, kernels.jit.threads(20)) and len(compiled[0]) == 6
+
+
+# -------------------------------------------------------------------- the edges
+def trainer(model=None, **options):
+    model = model or nn.Sequential(nn.Linear(3, 4, seed=0), nn.Tanh(), nn.Linear(4, 1, seed=1))
+    return mg.Trainer(model, mg.mse_loss, mg.optim.SGD(model.parameters(), lr=0.1), mode="compiled", **options)
+
+
+def fit(t, x=X, y=Y, **options):
+    return t.fit(x, y, **{"epochs": 1, "batch_size": 6, "progress": False, **options})
+
+
+def test_the_source_names_the_nodes_and_can_be_shown(capsys):
+    step = trainer().compile(X, Y, batch_size=6)
+    step.show()
+    said = capsys.readouterr().out
+    assert said.strip() == step.source.strip()
+    assert "# n3 linear (6, 4)" in said and "# back through n4 tanh (6, 4)" in said
+
+
+def test_who_wants_to_look_is_told_which_mode_to_use():
+    with pytest.raises(GraphError, match='use mode="replay"'):
+        trainer(callbacks=[mg.viz.GradientFlow()])
+    t = trainer()
+    t.model[1].register_forward_hook(lambda node, value: None)
+    with pytest.raises(GraphError, match='has a hook, which no compiled step calls; use mode="replay"'):
+        fit(t)
+
+
+def test_what_cannot_be_compiled_is_named_and_nothing_has_changed():
+    class Odd(nn.Module):
+        def __init__(self):
+            self.inner = nn.Linear(3, 4, seed=0)
+
+        def forward(self, x):
+            return mg.sum(self.inner(x)[:, np.array([0, 0, 2])], axis=1, keepdims=True)
+
+    t = trainer(Odd())
+    before = t.model.state_dict()
+    with pytest.raises(GraphError, match='getitem: .*cannot be compiled; use mode="replay"'):
+        fit(t)
+    assert all((t.model.state_dict()[name] == array).all() for name, array in before.items())
+
+
+def test_ids_out_of_range_are_refused_before_the_first_step():
+    model = models.TextCNN(50, 4, 3, length=34)
+    t = mg.Trainer(model, mg.binary_cross_entropy, mg.optim.SGD(model.parameters(), lr=0.1), mode="compiled")
+    ids, y = np.zeros((20, 34), int), np.zeros((20, 1))
+    ids[19, 3] = 50
+    before = model.state_dict()
+    with pytest.raises(IndexError, match="embedding: .*id 50 is out of range"):
+        fit(t, ids, y, batch_size=10)
+    assert all((model.state_dict()[name] == array).all() for name, array in before.items())
+
+
+def test_a_loss_that_is_not_finite_stops_before_its_step_and_names_the_node():
+    t, x = trainer(), X.copy()
+    x[13] = np.nan  # in the third batch
+    with pytest.raises(GraphError, match="the loss is nan in epoch 1, batch 3; first bad node: number 0"):
+        fit(t, x, shuffle=False)
+    assert all(np.isfinite(p.value).all() for p in t.model.parameters())
+
+
+def test_parameters_stay_the_models_own(tmp_path):
+    t = trainer()
+    fit(t)
+    mg.save(t, tmp_path / "t.safetensors")
+    saved = t.model.state_dict()
+    fit(t)
+    moved = t.model.state_dict()
+    assert all((moved[name] != saved[name]).any() for name in saved)
+    mg.load(t, tmp_path / "t.safetensors")  # into the arena, where the next step finds it
+    fit(t)
+    assert all((t.model.state_dict()[name] == moved[name]).all() for name in saved)
+    assert np.isfinite(t.evaluate(X, Y)["loss"]) and t.predict(X).shape == (18, 1)
+
+
+def test_frozen_and_unused_parameters_stay_as_they_are():
+    class Part(nn.Module):
+        def __init__(self):
+            self.used, self.frozen, self.idle = (nn.Linear(3, 3, seed=i) for i in range(3))
+            self.frozen.weight.requires_grad = False
+
+        def forward(self, x):
+            return mg.sum(self.frozen(self.used(x)), axis=1, keepdims=True)
+
+    t = trainer(Part())
+    before = t.model.state_dict()
+    fit(t)
+    changed = {name for name, array in t.model.state_dict().items() if (array != before[name]).any()}
+    assert changed == {"used.weight", "used.bias", "frozen.bias"}
+
+
+def test_without_a_cache_to_write_to_it_still_runs(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr("minigrad.kernels.jit.steps_folder", lambda: str(tmp_path / "file" / "steps"))
+    t = trainer(nn.Sequential(nn.Linear(3, 1, seed=0)))
+    assert len(fit(t).batch_loss) == 3

@@ -1,0 +1,75 @@
+"""Arrays that are written down: what NumPy says of shapes and views, and what cannot be written down."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from minigrad.errors import GraphError
+from minigrad.run.traced import Assign, Call, Expr, MatMul, Program, Reduce, View
+
+
+def numbers(view, memory):
+    """What a view shows of a flat array."""
+    return np.lib.stride_tricks.as_strided(
+        memory[view.offset :], view.shape, [s * memory.itemsize for s in view.strides]
+    )
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda a: a, lambda a: a.T, lambda a: a[1], lambda a: a[:, 1:, ::2], lambda a: a[..., 2], lambda a: a[:, None, -1],
+        lambda a: a[::-1], lambda a: a.transpose(1, 2, 0), lambda a: a.swapaxes(0, 1)[2], lambda a: a.reshape(6, 4),
+        lambda a: a[1].reshape(-1), lambda a: a[0, 1, 2], lambda a: a.reshape(2, 1, 3, 4)[:, 0].T,
+    ],
+)  # fmt: skip
+def test_views_show_what_numpys_views_show(look):
+    memory = np.arange(24.0)
+    view = look(Program().buffer("a", (2, 3, 4), np.float64))
+    expected = look(memory.reshape(2, 3, 4))
+    assert isinstance(view, View) and view.shape == expected.shape
+    np.testing.assert_array_equal(numbers(view, memory), expected)
+    assert view.contiguous == expected.flags.c_contiguous
+
+
+def test_a_reshape_that_needs_a_copy_writes_one_down():
+    program = Program()
+    a = program.buffer("a", (2, 3), np.float32)
+    flat = a.T.reshape(6)
+    (copy,) = program.statements
+    assert isinstance(copy, Assign) and copy.value.shape == (3, 2) and flat.buffer is copy.target.buffer
+
+
+def test_formulas_wait_until_they_are_assigned():
+    program = Program()
+    a, b = (program.buffer(name, (2, 3), np.float32) for name in "ab")
+    formula = np.where(a > 0, np.exp(-a) * 2, b[0])
+    assert isinstance(formula, Expr) and formula.shape == (2, 3) and formula.dtype == np.float32
+    assert not program.statements
+    b[...] = formula
+    b[1] += 1.0
+    kinds = [(type(s), s.target.shape) for s in program.statements]
+    assert kinds[0] == (Assign, (2, 3)) and kinds[1] == (Assign, (3,))
+
+
+def test_sums_products_and_kernels_are_statements():
+    program = Program()
+    a, b = program.buffer("a", (4, 3), np.float32), program.buffer("b", (5, 3), np.float32)
+    y = np.matmul(a, b.T)
+    total = (y * y).sum(axis=0, keepdims=True)
+    program.call(print, a, b.T, 3)
+    assert [type(s) for s in program.statements] == [MatMul, Reduce, Assign, Call]
+    assert y.shape == (4, 5) and total.shape == (1, 5)
+    assert program.statements[-1].args[1].contiguous  # the copy that was made for the kernel
+
+
+@pytest.mark.parametrize(
+    "do",
+    [
+        lambda a: bool(a.sum() > 0), lambda a: np.linalg.norm(a), lambda a: a[np.array([0, 1])], lambda a: np.add.reduce(a),
+        lambda a: np.add.at(a, 0, 1), lambda a: a + np.ones(3),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_written_down_is_refused(do):
+    with pytest.raises((GraphError, TypeError), match="compiled|__array_function__|no implementation"):
+        do(Program().buffer("a", (2, 3), np.float32))

@@ -129,7 +129,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--epochs", type=positive, help="default: the experiment's own")
     train.add_argument("--batch-size", type=positive, help="default: the experiment's own")
     train.add_argument("--seed", type=int, default=0)
-    train.add_argument("--mode", choices=("eager", "replay"), default="replay", help="default: replay")
+    train.add_argument("--mode", choices=("eager", "replay", "compiled"), default="replay", help="default: replay")
     train.add_argument("--out", help="folder for the checkpoint (default: none is written)")
     train.set_defaults(run=_train)
 

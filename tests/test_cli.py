@@ -8,7 +8,7 @@ from minigrad import cli
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["train"], ["train", "transformer"], ["train", "mlp", "--epochs", "0"], ["train", "mlp", "--mode", "compiled"],
+    [[], ["train"], ["train", "transformer"], ["train", "mlp", "--epochs", "0"], ["train", "mlp", "--mode", "quick"],
      ["data", "burn"], ["draw"], ["draw", "mlp", "--unroll", "0"], ["demo", "--seeds", "-1"], ["sing"]],
 )  # fmt: skip
 def test_bad_use_gets_one_line_and_code_2(arguments, capsys):

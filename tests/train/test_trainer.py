@@ -125,7 +125,6 @@ def test_accuracy_of_logits_is_measured_at_zero_and_of_numbers_is_not_a_number()
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
-        (lambda: trainer(mode="compiled"), mg.GraphError, "not there yet"),
         (lambda: trainer(mode="fast"), ValueError, "mode='fast'"),
         (lambda: trainer().fit(DATA.x_train, DATA.y_test, **FIT), mg.ShapeError, "(184, 2) and (46,)"),
         (lambda: trainer().fit(DATA.x_train[:0], DATA.y_train[:0], **FIT), mg.ShapeError, "(0, 2)"),

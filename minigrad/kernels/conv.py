@@ -1,8 +1,9 @@
 """Convolution in two dimensions (one dimension is a picture of height 1).
 
-Each sample is unrolled into columns, one row per kernel entry and one column per output position ("im2col",
-Chellapilla et al. 2006), so that stride, padding and dilation are dealt with in one place and the
-rest is a small matrix product. Samples are shared out over threads.
+A convolution is a matrix product: weights times the picture unrolled into columns, one row per kernel entry and one column
+per output position ("im2col", Chellapilla et al. 2006). Where a row of that matrix is a piece of a row of the picture, as it
+is without padding and with a horizontal stride of 1, it is read where it lies and nothing is unrolled. Otherwise each
+sample is unrolled, so that stride, padding and dilation are dealt with in one place. Samples are shared out over threads.
 """
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .gemm import add_nn, add_nt, add_tn
+from .gemm import add_nn, add_nt, add_tn, block, sums
 from .jit import jit, prange, shard
 
 
@@ -130,41 +131,65 @@ def _roll(col: Any, x: Any, d: Any) -> None:
 
 
 @jit
-def _forward_shard(x: Any, w: Any, b: Any, y: Any, col: Any, d: Any, lo: int, hi: int) -> None:
-    cg, og = d.c // d.groups, d.o // d.groups
+def _lies_in_rows(d: Any) -> bool:
+    """Is a row of the unrolled picture, for one row of the output, a piece of a row of the picture itself?"""
+    return d.sw == 1 and d.ph == 0 and d.pw == 0
+
+
+@jit
+def _taps(offsets: Any, d: Any) -> None:
+    """How far from an output position's corner each kernel entry reads, in a picture of one sample."""
+    for r in range(offsets.size):
+        c, tap = r // (d.kh * d.kw), r % (d.kh * d.kw)
+        offsets[r] = (c * d.h + tap // d.kw * d.dh) * d.w + tap % d.kw * d.dw
+
+
+@jit
+def _forward_shard(x: Any, w: Any, b: Any, y: Any, col: Any, offsets: Any, d: Any, lo: int, hi: int) -> None:
+    cg, og, taps, area = d.c // d.groups, d.o // d.groups, w.shape[1], d.oh * d.ow
     for n in range(lo, hi):
         for k in range(d.groups):
-            _unroll(x[n, k * cg : (k + 1) * cg], col, d)
             out = y[n, k * og : (k + 1) * og]
             for o in range(og):
                 out[o, :] = b[k * og + o] if b.size else 0
-            add_nn(out, w[k * og : (k + 1) * og], col)
+            if _lies_in_rows(d):
+                corner, start = (n * d.c + k * cg) * d.h * d.w, (n * d.o + k * og) * area
+                block(y, start, area, og, d.ow, w, k * og * taps, taps, 1, x, corner, 0, offsets, 1, taps, d.oh, d.ow,
+                      d.sh * d.w, False)  # fmt: skip
+            else:
+                _unroll(x[n, k * cg : (k + 1) * cg], col, d)
+                add_nn(out, w[k * og : (k + 1) * og], col)
 
 
 @jit(parallel=True)
-def forward(x: Any, w: Any, b: Any, y: Any, col: Any, d: Any) -> None:
+def forward(x: Any, w: Any, b: Any, y: Any, col: Any, offsets: Any, d: Any) -> None:
     """Write the convolution into y (n, o, oh * ow).
 
-    x (n, c, h, w), w (o, c // groups * kh * kw), b (o,) or (0,) for none; col is scratch,
-    (shards, c // groups * kh * kw, oh * ow).
+    x (n, c, h, w), w (o, c // groups * kh * kw), b (o,) or (0,) for none; scratch are col,
+    (shards, c // groups * kh * kw, oh * ow), and offsets, (c // groups * kh * kw,) of int64.
     """
     shards = col.shape[0]
+    _taps(offsets, d)
     for s in prange(shards):
         lo, hi = shard(s, shards, d.n)
-        _forward_shard(x, w, b, y, col[s], d, lo, hi)
+        _forward_shard(x, w, b, y, col[s], offsets, d, lo, hi)
 
 
 @jit
 def _backward_shard(
-    g: Any, x: Any, w: Any, gx: Any, gw: Any, gb: Any, col: Any, d: Any, lo: int, hi: int
+    g: Any, x: Any, w: Any, gx: Any, gw: Any, gb: Any, col: Any, offsets: Any, d: Any, lo: int, hi: int
 ) -> None:
-    cg, og = d.c // d.groups, d.o // d.groups
+    cg, og, taps, area = d.c // d.groups, d.o // d.groups, w.shape[1], d.oh * d.ow
     gw[:] = 0
     gb[:] = 0
     for n in range(lo, hi):
         for k in range(d.groups):
             gy = g[n, k * og : (k + 1) * og]
-            if gw.size:
+            if gw.size and _lies_in_rows(d):
+                corner, start = (n * d.c + k * cg) * d.h * d.w, (n * d.o + k * og) * area
+                sums(gw, k * og * taps, og, taps, g, start, area, x, corner, 0, offsets, 1, d.ow, d.oh, d.ow, d.sh * d.w,
+                     False)  # fmt: skip
+            elif gw.size:
                 _unroll(x[n, k * cg : (k + 1) * cg], col, d)
                 add_nt(gw[k * og : (k + 1) * og], gy, col)
             if gx.size:
@@ -182,13 +207,14 @@ def _backward_shard(
 
 
 @jit(parallel=True)
-def backward(g: Any, x: Any, w: Any, gx: Any, gw: Any, gb: Any, col: Any, d: Any) -> None:
+def backward(g: Any, x: Any, w: Any, gx: Any, gw: Any, gb: Any, col: Any, offsets: Any, d: Any) -> None:
     """Write the gradients that are asked for: an array of size 0 stands for one that is not.
 
     g (n, o, oh * ow); gx as x; gw (shards, o, taps) and gb (shards, o) hold one part per shard, for the caller to sum,
     in a fixed order: the bits do not depend on which thread was first.
     """
     shards = col.shape[0]
+    _taps(offsets, d)
     for s in prange(shards):
         lo, hi = shard(s, shards, d.n)
-        _backward_shard(g, x, w, gx, gw[s], gb[s], col[s], d, lo, hi)
+        _backward_shard(g, x, w, gx, gw[s], gb[s], col[s], offsets, d, lo, hi)

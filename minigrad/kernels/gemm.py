@@ -1,102 +1,220 @@
-"""Small matrix products that add to their result, for use inside other kernels.
+"""Small matrix products for use inside other kernels, block by block (see `tile.py`); one thread each.
 
-The innermost loop runs along a row that lies contiguous in memory and takes four products at once: per vector of
-results that is five loads and one store for four multiply-adds, close to what a core can do from its cache.
-Rows are sliced first and then indexed from 0, because an offset index keeps a test for negative
-values in the loop, and the loop then does not vectorise.
+`add_…` adds to `out`, the others overwrite it. Letters say how the operands lie: n as in the product, t transposed. All
+arrays are C-contiguous.
 """
 from __future__ import annotations
 
 from typing import Any
 
-from .jit import jit
+import numpy as np
+from numba import config, literally, types
+from numba.extending import overload
+
+from .jit import compiled_symbol, jit
+from .tile import address, dots, lanes, tile
+
+#: for matrices that need no table
+NONE = np.zeros(1, np.int64)
 
 
 @jit
 def add_nn(out: Any, a: Any, b: Any) -> None:
-    """out += a @ b for out (m, n), a (m, k), b (k, n), all C-contiguous."""
-    depth = a.shape[1]
-    for i in range(a.shape[0]):
-        row, factors = out[i], a[i]
-        k = 0
-        while k + 4 <= depth:
-            f0, f1, f2, f3 = factors[k], factors[k + 1], factors[k + 2], factors[k + 3]
-            b0, b1, b2, b3 = b[k], b[k + 1], b[k + 2], b[k + 3]
-            for j in range(row.size):
-                row[j] += f0 * b0[j] + f1 * b1[j] + f2 * b2[j] + f3 * b3[j]
-            k += 4
-        while k < depth:
-            f0, b0 = factors[k], b[k]
-            for j in range(row.size):
-                row[j] += f0 * b0[j]
-            k += 1
-
-
-@jit
-def add_tn(out: Any, a: Any, b: Any) -> None:
-    """out += a.T @ b for out (m, n), a (k, m), b (k, n), all C-contiguous."""
-    depth = a.shape[0]
-    for i in range(a.shape[1]):
-        row = out[i]
-        k = 0
-        while k + 4 <= depth:
-            f0, f1, f2, f3 = a[k, i], a[k + 1, i], a[k + 2, i], a[k + 3, i]
-            b0, b1, b2, b3 = b[k], b[k + 1], b[k + 2], b[k + 3]
-            for j in range(row.size):
-                row[j] += f0 * b0[j] + f1 * b1[j] + f2 * b2[j] + f3 * b3[j]
-            k += 4
-        while k < depth:
-            f0, b0 = a[k, i], b[k]
-            for j in range(row.size):
-                row[j] += f0 * b0[j]
-            k += 1
-
-
-@jit
-def add_nt(out: Any, a: Any, b: Any) -> None:
-    """out += a @ b.T for out (m, n), a (m, k), b (n, k), all C-contiguous."""
-    columns = b.shape[0]
-    zero = out.dtype.type(0)
-    for i in range(a.shape[0]):
-        row, x = out[i], a[i]
-        j = 0
-        while j + 4 <= columns:
-            s0 = s1 = s2 = s3 = zero
-            b0, b1, b2, b3 = b[j], b[j + 1], b[j + 2], b[j + 3]
-            for k in range(x.size):
-                s0 += x[k] * b0[k]
-                s1 += x[k] * b1[k]
-                s2 += x[k] * b2[k]
-                s3 += x[k] * b3[k]
-            row[j] += s0
-            row[j + 1] += s1
-            row[j + 2] += s2
-            row[j + 3] += s3
-            j += 4
-        while j < columns:
-            s0, b0 = zero, b[j]
-            for k in range(x.size):
-                s0 += x[k] * b0[k]
-            row[j] += s0
-            j += 1
+    """out += a @ b for out (m, n), a (m, k), b (k, n)."""
+    (m, n), k = out.shape, a.shape[1]
+    block(out, 0, n, m, n, a, 0, k, 1, b, 0, n, NONE, 0, k, 1, 0, 0, False)
 
 
 @jit
 def nn(out: Any, a: Any, b: Any) -> None:
     """out = a @ b."""
-    out[:] = 0
-    add_nn(out, a, b)
+    (m, n), k = out.shape, a.shape[1]
+    block(out, 0, n, m, n, a, 0, k, 1, b, 0, n, NONE, 0, k, 1, 0, 0, True)
+
+
+@jit
+def add_tn(out: Any, a: Any, b: Any) -> None:
+    """out += a.T @ b for out (m, n), a (k, m), b (k, n)."""
+    (m, n), k = out.shape, a.shape[0]
+    block(out, 0, n, m, n, a, 0, 1, m, b, 0, n, NONE, 0, k, 1, 0, 0, False)
 
 
 @jit
 def tn(out: Any, a: Any, b: Any) -> None:
     """out = a.T @ b."""
-    out[:] = 0
-    add_tn(out, a, b)
+    (m, n), k = out.shape, a.shape[0]
+    block(out, 0, n, m, n, a, 0, 1, m, b, 0, n, NONE, 0, k, 1, 0, 0, True)
+
+
+@jit
+def add_nt(out: Any, a: Any, b: Any) -> None:
+    """out += a @ b.T for out (m, n), a (m, k), b (n, k)."""
+    (m, n), k = out.shape, a.shape[1]
+    sums(out, 0, m, n, a, 0, k, b, 0, k, NONE, 0, k, 1, 0, 0, False)
 
 
 @jit
 def nt(out: Any, a: Any, b: Any) -> None:
     """out = a @ b.T."""
-    out[:] = 0
-    add_nt(out, a, b)
+    (m, n), k = out.shape, a.shape[1]
+    sums(out, 0, m, n, a, 0, k, b, 0, k, NONE, 0, k, 1, 0, 0, True)
+
+
+# -------------------------------------------------------------------- the two products that all others are
+def block(
+    out: Any, c0: int, c_row: int, rows: int, columns: int, a: Any, a0: int, a_row: int, a_step: int, b: Any, b0: int,
+    b_row: int, table: Any, t_step: int, depth: int, times: int, c_next: int, b_next: int, fresh: bool,
+) -> None:  # fmt: skip
+    """`tile` for any number of rows and columns: C (+)= A @ B, `times` times, with C and B further on by so much each time.
+
+    This is the plain form; compiled code has blocks.
+    """
+    out, a, b = out.reshape(-1), a.reshape(-1), b.reshape(-1)
+    for q in range(times):
+        for r in range(rows):
+            at = c0 + q * c_next + r * c_row
+            row = out[at : at + columns]
+            if fresh:
+                row[:] = 0
+            for p in range(depth):
+                start = b0 + q * b_next + p * b_row + table[p * t_step]
+                row += a[a0 + r * a_row + p * a_step] * b[start : start + columns]
+
+
+def sums(
+    out: Any, c0: int, rows: int, columns: int, a: Any, a0: int, a_row: int, b: Any, b0: int, b_row: int, table: Any,
+    t_step: int, depth: int, times: int, a_next: int, b_next: int, fresh: bool,
+) -> None:  # fmt: skip
+    """`dots` for any number of rows and columns: C (+)= A @ Bᵀ. This is the plain form; compiled code has blocks."""
+    out, a, b = out.reshape(-1), a.reshape(-1), b.reshape(-1)
+    for r in range(rows):
+        for u in range(columns):
+            start = b0 + u * b_row + table[u * t_step]
+            total = 0 if fresh else out[c0 + r * columns + u]
+            for q in range(times):
+                left, right = a0 + r * a_row + q * a_next, start + q * b_next
+                total += (a[left : left + depth] * b[right : right + depth]).sum()
+            out[c0 + r * columns + u] = total
+
+
+@jit
+def _rows(
+    c: Any, c0: int, c_row: int, rows: int, a: Any, a0: int, a_row: int, a_step: int, b: Any, b0: int, b_row: int,
+    table: Any, t_step: int, depth: int, rest: int, fresh: bool, vectors: int,
+) -> None:  # fmt: skip
+    """All rows of a stretch of columns: six at a time, then what is left."""
+    literally(vectors)
+    i = 0
+    while i < rows:
+        at, left = c0 + i * c_row, a0 + i * a_row
+        if i + 6 <= rows:
+            tile(c, at, c_row, a, left, a_row, a_step, b, b0, b_row, table, t_step, depth, rest, fresh, 6, vectors)
+            i += 6
+        elif i + 4 <= rows:
+            tile(c, at, c_row, a, left, a_row, a_step, b, b0, b_row, table, t_step, depth, rest, fresh, 4, vectors)
+            i += 4
+        elif i + 2 <= rows:
+            tile(c, at, c_row, a, left, a_row, a_step, b, b0, b_row, table, t_step, depth, rest, fresh, 2, vectors)
+            i += 2
+        else:
+            tile(c, at, c_row, a, left, a_row, a_step, b, b0, b_row, table, t_step, depth, rest, fresh, 1, vectors)
+            i += 1
+
+
+def _make_block(itemsize: int) -> Any:
+    """The compiled `block` for one dtype, on pointers."""
+    wide = lanes(itemsize)
+
+    def block(  # type: ignore[no-untyped-def]
+        c, c0, c_row, rows, columns, a, a0, a_row, a_step, b, b0, b_row, table, t_step, depth, times, c_next, b_next, fresh
+    ):  # fmt: skip
+        for q in range(times):
+            at, r, j = c0 + q * c_next, b0 + q * b_next, 0
+            while j < columns:
+                left = columns - j
+                if left > 3 * wide:
+                    rest = min(left - 3 * wide, wide)
+                    _rows(c, at + j, c_row, rows, a, a0, a_row, a_step, b, r + j, b_row, table, t_step, depth, rest, fresh, 4)
+                elif left > 2 * wide:
+                    rest = left - 2 * wide
+                    _rows(c, at + j, c_row, rows, a, a0, a_row, a_step, b, r + j, b_row, table, t_step, depth, rest, fresh, 3)
+                elif left > wide:
+                    rest = left - wide
+                    _rows(c, at + j, c_row, rows, a, a0, a_row, a_step, b, r + j, b_row, table, t_step, depth, rest, fresh, 2)
+                else:
+                    _rows(c, at + j, c_row, rows, a, a0, a_row, a_step, b, r + j, b_row, table, t_step, depth, left, fresh, 1)
+                j += 4 * wide
+
+    return block
+
+
+def _make_sums(itemsize: int) -> Any:
+    """The compiled `sums` for one dtype, on pointers: four by four at a time, at the edges one by four, four by one, one."""
+
+    def sums(c, c0, rows, columns, a, a0, a_row, b, b0, b_row, table, t_step, depth, times, a_next, b_next, fresh):  # type: ignore[no-untyped-def]
+        i = 0
+        while i < rows:
+            four = i + 4 <= rows
+            j = 0
+            while j < columns:
+                at, left = c0 + i * columns + j, a0 + i * a_row
+                if four and j + 4 <= columns:
+                    dots(c, at, columns, a, left, a_row, b, b0, b_row, table, t_step, j, depth, times, a_next, b_next, fresh, 4, 4)
+                    j += 4
+                elif four:
+                    dots(c, at, columns, a, left, a_row, b, b0, b_row, table, t_step, j, depth, times, a_next, b_next, fresh, 4, 1)
+                    j += 1
+                elif j + 4 <= columns:
+                    dots(c, at, columns, a, left, a_row, b, b0, b_row, table, t_step, j, depth, times, a_next, b_next, fresh, 1, 4)
+                    j += 4
+                else:
+                    dots(c, at, columns, a, left, a_row, b, b0, b_row, table, t_step, j, depth, times, a_next, b_next, fresh, 1, 1)
+                    j += 1
+            i += 4 if four else 1
+
+    return sums
+
+
+def _declare() -> None:
+    """Compile both products once for each dtype and let other kernels call them as functions of their own.
+
+    A kernel that inlined the blocks would be optimised anew with each of them, which takes seconds every time.
+    """
+    n, flag = types.intp, types.boolean
+    known: dict[Any, Any] = {}
+    for dtype in (types.float32, types.float64):
+        p, t = types.CPointer(dtype), types.CPointer(types.int64)
+        size = dtype.bitwidth // 8
+        first = types.void(p, n, n, n, n, p, n, n, n, p, n, n, t, n, n, n, n, n, flag)
+        second = types.void(p, n, n, n, p, n, n, p, n, n, t, n, n, n, n, n, flag)
+        known["block", dtype] = compiled_symbol(f"minigrad_block_{dtype}", first, _make_block(size))
+        known["sums", dtype] = compiled_symbol(f"minigrad_sums_{dtype}", second, _make_sums(size))
+
+    @overload(block)
+    def _block(  # type: ignore[no-untyped-def]
+        out, c0, c_row, rows, columns, a, a0, a_row, a_step, b, b0, b_row, table, t_step, depth, times, c_next, b_next, fresh
+    ):  # fmt: skip
+        call = known["block", out.dtype]
+
+        def run(  # type: ignore[no-untyped-def]
+            out, c0, c_row, rows, columns, a, a0, a_row, a_step, b, b0, b_row, table, t_step, depth, times, c_next, b_next,
+            fresh,
+        ):  # fmt: skip
+            call(address(out), c0, c_row, rows, columns, address(a), a0, a_row, a_step, address(b), b0, b_row, address(table),
+                 t_step, depth, times, c_next, b_next, fresh)  # fmt: skip
+
+        return run
+
+    @overload(sums)
+    def _sums(out, c0, rows, columns, a, a0, a_row, b, b0, b_row, table, t_step, depth, times, a_next, b_next, fresh):  # type: ignore[no-untyped-def]
+        call = known["sums", out.dtype]
+
+        def run(out, c0, rows, columns, a, a0, a_row, b, b0, b_row, table, t_step, depth, times, a_next, b_next, fresh):  # type: ignore[no-untyped-def]
+            call(address(out), c0, rows, columns, address(a), a0, a_row, address(b), b0, b_row, address(table), t_step, depth,
+                 times, a_next, b_next, fresh)  # fmt: skip
+
+        return run
+
+
+if not config.DISABLE_JIT:
+    _declare()

@@ -44,6 +44,7 @@ def _cache_folder() -> str:
 
 _FOLDER = _cache_folder()
 _serial: dict[Any, Any] = {}
+_kept: list[Any] = []  # compiled functions that only the linker knows
 
 
 def jit(
@@ -69,6 +70,26 @@ def _njit(function: Callable[..., Any], folder: str, options: dict[str, Any]) ->
         return numba.njit(function, **options)
     finally:
         numba.config.CACHE_DIR = before
+
+
+def compiled_symbol(name: str, signature: Any, function: Callable[..., Any]) -> Any:
+    """Compile a function of pointers and numbers now, and return what other kernels call it by: a symbol for the linker.
+
+    It must be there before any kernel that calls it is loaded from the disk, so this runs when a module is imported.
+    """
+    from llvmlite import binding
+
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = _FOLDER
+    try:
+        made = numba.cfunc(signature, cache=True, **_OPTIONS)(function)
+    except RuntimeError:
+        made = numba.cfunc(signature, **_OPTIONS)(function)
+    finally:
+        numba.config.CACHE_DIR = before
+    binding.add_symbol(name, made.address)
+    _kept.append(made)
+    return numba.types.ExternalFunction(name, signature)
 
 
 def steps_folder() -> str:

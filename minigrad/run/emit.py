@@ -141,8 +141,9 @@ class Emitter:
 
     def _matmul(self, s: MatMul) -> str:
         a, b, out = s.a, s.b, s.out
-        kind = ("n" if a.contiguous else "t") + ("n" if b.contiguous else "t")
-        a, b = (x if x.contiguous else x.T for x in (a, b))
+        lone = b.shape[1] == 1 and b.T.contiguous and a.contiguous  # one column: sums along rows, not rows of one number
+        kind = ("n" if a.contiguous else "t") + ("t" if lone or not b.contiguous else "n")
+        a, b = a if kind[0] == "n" else a.T, b if kind[1] == "n" else b.T
         if kind == "tt" or not (a.contiguous and b.contiguous and out.contiguous):
             raise GraphError("a product of matrices in this layout cannot be compiled")
         self.kernels[f"gemm_{kind}"] = None

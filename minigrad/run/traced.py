@@ -18,6 +18,8 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from ..errors import GraphError
 
 Shape = tuple[int, ...]
+#: with so many rows it pays to lay a transposed right-hand matrix out anew
+_FEW_ROWS = 4
 _COMPARISONS = {"equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "logical_not"}
 _LOGICAL = {"bitwise_and", "bitwise_or", "invert"}
 
@@ -272,6 +274,8 @@ class Program:
             return target
         rows = a.reshape(-1, a.shape[-1]) if a.ndim != 2 else a
         columns = b.reshape(-1, 1) if b.ndim == 1 else b
+        if not columns.contiguous and rows.shape[0] >= _FEW_ROWS:
+            columns = columns.copy()  # worth it: then its rows are contiguous, and the fast block fits
         self.statements.append(MatMul(target.reshape(rows.shape[0], columns.shape[1]), rows, columns, self.note))
         return target
 

@@ -391,11 +391,6 @@ def test_hooks_in_training(mode):
         np.testing.assert_array_equal(a.value, b.value)
 
 
-def test_a_mode_that_is_not_there_yet_names_the_one_to_use():
-    with pytest.raises(mg.GraphError, match='use mode="replay"'):
-        circle_step("compiled")
-
-
 @pytest.mark.parametrize("mode", ["eager", "replay"])
 def test_a_training_that_a_hook_broke_off_goes_on_where_it_was(mode):
     calls = []

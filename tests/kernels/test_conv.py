@@ -47,14 +47,14 @@ def poisoned(*shape, dtype):
 @pytest.mark.parametrize("d", DIMS, ids=lambda d: ",".join(map(str, d)))
 def test_forward_and_backward(d, shards, dtype=np.float64):
     x, w, b, g = operands(d, dtype)
-    col = poisoned(shards, d.taps, d.positions, dtype=dtype)
+    col, offsets = poisoned(shards, d.taps, d.positions, dtype=dtype), np.empty(d.taps, np.int64)
     y = poisoned(d.n, d.o, d.positions, dtype=dtype)
-    conv.forward(x, w.reshape(d.o, -1), b, y, col, d)
+    conv.forward(x, w.reshape(d.o, -1), b, y, col, offsets, d)
     np.testing.assert_allclose(y.reshape(g.shape), conv.conv2d_reference(x, w, b, d), atol=1e-12)
 
     gx, gw, gb = (poisoned(*shape, dtype=dtype) for shape in (x.shape, (shards, d.o, d.taps), (shards, d.o)))
     col[:] = POISON
-    conv.backward(g.reshape(y.shape), x, w.reshape(d.o, -1), gx, gw, gb, col, d)
+    conv.backward(g.reshape(y.shape), x, w.reshape(d.o, -1), gx, gw, gb, col, offsets, d)
     expected = conv.conv2d_backward_reference(g, x, w, d)
     for actual, right in zip((gx, gw.sum(0).reshape(w.shape), gb.sum(0)), expected, strict=True):
         np.testing.assert_allclose(actual, right, atol=1e-12)
@@ -64,7 +64,7 @@ def test_float32_and_no_bias():
     d = DIMS[-1]
     x, w, _, g = operands(d, np.float32)
     y, col = poisoned(d.n, d.o, d.positions, dtype=np.float32), poisoned(2, d.taps, d.positions, dtype=np.float32)
-    conv.forward(x, w.reshape(d.o, -1), np.empty(0, np.float32), y, col, d)
+    conv.forward(x, w.reshape(d.o, -1), np.empty(0, np.float32), y, col, np.empty(d.taps, np.int64), d)
     np.testing.assert_allclose(y.reshape(g.shape), conv.conv2d_reference(x, w, None, d), rtol=1e-4, atol=1e-5)
 
 
@@ -76,7 +76,8 @@ def test_only_what_is_asked_for(wanted):
 
     def run(sizes):
         grads = [np.full(s, POISON) for s in sizes]
-        conv.backward(g.reshape(d.n, d.o, -1), x, w.reshape(d.o, -1), *grads, np.empty((2, d.taps, d.positions)), d)
+        scratch = np.empty((2, d.taps, d.positions)), np.empty(d.taps, np.int64)
+        conv.backward(g.reshape(d.n, d.o, -1), x, w.reshape(d.o, -1), *grads, *scratch, d)
         return grads
 
     every, nothing = [x.shape, (2, d.o, d.taps), (2, d.o)], [(0, 0, 0, 0), (2, d.o, 0), (2, 0)]

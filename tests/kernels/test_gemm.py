@@ -1,13 +1,13 @@
-"""The small matrix products, over all remainders of their steps of four."""
+"""The small matrix products, over what is left of all their blocks of rows, columns and vectors."""
 import numpy as np
 import pytest
 
-from minigrad.kernels import gemm
+from minigrad.kernels import gemm, jit
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("depth", [0, 1, 3, 4, 5, 8, 11])
-@pytest.mark.parametrize(("m", "n"), [(1, 1), (3, 4), (5, 7), (4, 18), (0, 2), (2, 0)])
+@pytest.mark.parametrize("depth", [0, 1, 3, 5, 16, 37])
+@pytest.mark.parametrize(("m", "n"), [(1, 1), (3, 4), (5, 7), (4, 18), (0, 2), (2, 0), (13, 33), (11, 64), (7, 100)])
 def test_adds_the_product(m, n, depth, dtype):
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(m, depth)).astype(dtype), rng.normal(size=(depth, n)).astype(dtype)
@@ -16,7 +16,22 @@ def test_adds_the_product(m, n, depth, dtype):
     for add, left, right in layouts:
         out = start.copy()
         add(out, left, right)
-        np.testing.assert_allclose(out, start + a @ b, atol=1e-5 if dtype == np.float32 else 1e-13)
+        np.testing.assert_allclose(out, start + a @ b, atol=2e-5 if dtype == np.float32 else 1e-13)
+
+
+def test_what_is_overwritten_may_hold_anything():
+    a, b = np.random.default_rng(0).normal(size=(7, 5)), np.random.default_rng(1).normal(size=(5, 19))
+    for write, left, right in ((gemm.nn, a, b), (gemm.tn, a.T.copy(), b), (gemm.nt, a, b.T.copy())):
+        out = np.full((7, 19), np.nan)
+        write(out, left, right)
+        np.testing.assert_allclose(out, a @ b, atol=1e-13)
+
+
+def test_nothing_beyond_an_array_is_touched():
+    whole = np.full(200, 7.0, np.float32)
+    out = whole[50:92].reshape(3, 14)
+    gemm.nn(out, np.ones((3, 2), np.float32), np.ones((2, 14), np.float32))
+    assert (out == 2).all() and (whole[:50] == 7).all() and (whole[92:] == 7).all()
 
 
 def test_nan_reaches_its_row_only():
@@ -24,3 +39,33 @@ def test_nan_reaches_its_row_only():
     a[1, 4] = np.nan
     gemm.add_nn(out, a, np.ones((5, 2)))
     np.testing.assert_array_equal(out, [[5, 5], [np.nan, np.nan], [5, 5]])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("table", [False, True])
+def test_the_blocks_are_their_plain_forms(table, dtype):
+    """The two products in machine code against the same in plain Python, at odd places of larger arrays."""
+    rng = np.random.default_rng(0)
+    a, b, start = rng.normal(size=200).astype(dtype), rng.normal(size=400).astype(dtype), rng.normal(size=300).astype(dtype)
+    rows = (0, np.array([3, 40, 11, 160, 90]), 1) if table else (31, gemm.NONE, 0)
+    for fresh in (True, False):
+        for plain, run, sizes in (
+            (gemm.block, run_block, (7, 50, 5, 19, a, 2, 9, 3, b, 5, *rows, 5, 2, 23, 11, fresh)),
+            (gemm.sums, run_sums, (7, 6, 5, a, 2, 21, b, 5, *rows, 19, 3, 23, 21, fresh)),
+        ):
+            found, expected = start.copy(), start.copy()
+            run(found, *sizes)
+            plain(expected, *sizes)
+            np.testing.assert_allclose(found, expected, atol=1e-4 if dtype == np.float32 else 1e-12)
+
+
+@jit.jit
+def run_block(c, c0, c_row, m, n, a, a0, a_row, a_step, b, b0, b_row, table, t_step, depth, times, c_next, b_next, fresh):
+    gemm.block(
+        c, c0, c_row, m, n, a, a0, a_row, a_step, b, b0, b_row, table, t_step, depth, times, c_next, b_next, fresh
+    )
+
+
+@jit.jit
+def run_sums(c, c0, m, n, a, a0, a_row, b, b0, b_row, table, t_step, depth, times, a_next, b_next, fresh):
+    gemm.sums(c, c0, m, n, a, a0, a_row, b, b0, b_row, table, t_step, depth, times, a_next, b_next, fresh)

@@ -133,16 +133,17 @@ def _make_block(itemsize: int) -> Any:
             while j < columns:
                 left = columns - j
                 if left > 3 * wide:
-                    rest = min(left - 3 * wide, wide)
-                    _rows(c, at + j, c_row, rows, a, a0, a_row, a_step, b, r + j, b_row, table, t_step, depth, rest, fresh, 4)
+                    w = min(left - 3 * wide, wide)
+                    _rows(c, at + j, c_row, rows, a, a0, a_row, a_step, b, r + j, b_row, table, t_step, depth, w, fresh, 4)
                 elif left > 2 * wide:
-                    rest = left - 2 * wide
-                    _rows(c, at + j, c_row, rows, a, a0, a_row, a_step, b, r + j, b_row, table, t_step, depth, rest, fresh, 3)
+                    w = left - 2 * wide
+                    _rows(c, at + j, c_row, rows, a, a0, a_row, a_step, b, r + j, b_row, table, t_step, depth, w, fresh, 3)
                 elif left > wide:
-                    rest = left - wide
-                    _rows(c, at + j, c_row, rows, a, a0, a_row, a_step, b, r + j, b_row, table, t_step, depth, rest, fresh, 2)
+                    w = left - wide
+                    _rows(c, at + j, c_row, rows, a, a0, a_row, a_step, b, r + j, b_row, table, t_step, depth, w, fresh, 2)
                 else:
-                    _rows(c, at + j, c_row, rows, a, a0, a_row, a_step, b, r + j, b_row, table, t_step, depth, left, fresh, 1)
+                    w = left
+                    _rows(c, at + j, c_row, rows, a, a0, a_row, a_step, b, r + j, b_row, table, t_step, depth, w, fresh, 1)
                 j += 4 * wide
 
     return block
@@ -151,24 +152,24 @@ def _make_block(itemsize: int) -> Any:
 def _make_sums(itemsize: int) -> Any:
     """The compiled `sums` for one dtype, on pointers: four by four at a time, at the edges one by four, four by one, one."""
 
-    def sums(c, c0, rows, columns, a, a0, a_row, b, b0, b_row, table, t_step, depth, times, a_next, b_next, fresh):  # type: ignore[no-untyped-def]
+    def sums(c, c0, rows, n, a, a0, a_row, b, b0, b_row, table, t_step, depth, times, a_next, b_next, fresh):  # type: ignore[no-untyped-def]
         i = 0
         while i < rows:
             four = i + 4 <= rows
             j = 0
-            while j < columns:
-                at, left = c0 + i * columns + j, a0 + i * a_row
-                if four and j + 4 <= columns:
-                    dots(c, at, columns, a, left, a_row, b, b0, b_row, table, t_step, j, depth, times, a_next, b_next, fresh, 4, 4)
+            while j < n:
+                at, left = c0 + i * n + j, a0 + i * a_row
+                if four and j + 4 <= n:
+                    dots(c, at, n, a, left, a_row, b, b0, b_row, table, t_step, j, depth, times, a_next, b_next, fresh, 4, 4)
                     j += 4
                 elif four:
-                    dots(c, at, columns, a, left, a_row, b, b0, b_row, table, t_step, j, depth, times, a_next, b_next, fresh, 4, 1)
+                    dots(c, at, n, a, left, a_row, b, b0, b_row, table, t_step, j, depth, times, a_next, b_next, fresh, 4, 1)
                     j += 1
-                elif j + 4 <= columns:
-                    dots(c, at, columns, a, left, a_row, b, b0, b_row, table, t_step, j, depth, times, a_next, b_next, fresh, 1, 4)
+                elif j + 4 <= n:
+                    dots(c, at, n, a, left, a_row, b, b0, b_row, table, t_step, j, depth, times, a_next, b_next, fresh, 1, 4)
                     j += 4
                 else:
-                    dots(c, at, columns, a, left, a_row, b, b0, b_row, table, t_step, j, depth, times, a_next, b_next, fresh, 1, 1)
+                    dots(c, at, n, a, left, a_row, b, b0, b_row, table, t_step, j, depth, times, a_next, b_next, fresh, 1, 1)
                     j += 1
             i += 4 if four else 1
 

@@ -201,8 +201,8 @@ def _declare() -> None:
             out, c0, c_row, rows, columns, a, a0, a_row, a_step, b, b0, b_row, table, t_step, depth, times, c_next, b_next,
             fresh,
         ):  # fmt: skip
-            call(address(out), c0, c_row, rows, columns, address(a), a0, a_row, a_step, address(b), b0, b_row, address(table),
-                 t_step, depth, times, c_next, b_next, fresh)  # fmt: skip
+            call(address(out), c0, c_row, rows, columns, address(a), a0, a_row, a_step, address(b), b0, b_row,
+                 address(table), t_step, depth, times, c_next, b_next, fresh)  # fmt: skip
 
         return run
 
@@ -211,8 +211,8 @@ def _declare() -> None:
         call = known["sums", out.dtype]
 
         def run(out, c0, rows, columns, a, a0, a_row, b, b0, b_row, table, t_step, depth, times, a_next, b_next, fresh):  # type: ignore[no-untyped-def]
-            call(address(out), c0, rows, columns, address(a), a0, a_row, address(b), b0, b_row, address(table), t_step, depth,
-                 times, a_next, b_next, fresh)  # fmt: skip
+            call(address(out), c0, rows, columns, address(a), a0, a_row, address(b), b0, b_row, address(table), t_step,
+                 depth, times, a_next, b_next, fresh)  # fmt: skip
 
         return run
 

@@ -99,7 +99,8 @@ def tile(
     """C[r, j] (+)= Σ_p A[r, p] · B[p, j] for `rows` rows and `vectors` vectors of columns, the last with `rest` numbers.
 
     Of each array the first entry and the distance between rows are given, in entries; of A also that between columns. Row
-    p of B lies p · b_row + table[p · t_step] from the first: a convolution reads shifted rows of a picture. `fresh` says that C is overwritten. `rows` and `vectors` are literals.
+    p of B lies p · b_row + table[p · t_step] from the first: a convolution reads shifted rows of a picture. `fresh` says that
+    C is overwritten. `rows` and `vectors` are literals.
     """
     if not isinstance(rows, types.IntegerLiteral) or not isinstance(vectors, types.IntegerLiteral):
         return None
@@ -153,9 +154,10 @@ def tile(
 
 
 @intrinsic
-def dots(
-    context, c, c0, c_row, a, a0, a_row, b, b0, b_row, table, t_step, first, depth, times, a_next, b_next, fresh, rows, columns
-):  # type: ignore[no-untyped-def]  # fmt: skip
+def dots(  # type: ignore[no-untyped-def]
+    context, c, c0, c_row, a, a0, a_row, b, b0, b_row, table, t_step, first, depth, times, a_next, b_next, fresh, rows,
+    columns,
+):  # fmt: skip
     """C[r, u] (+)= Σ_p A[r, p] · B[u, p] for `rows` × `columns` numbers, which are literals; see `tile`.
 
     Rows u of B are counted from `first`. The sum runs over `times` stretches of `depth` numbers, which begin `a_next` and

@@ -99,8 +99,8 @@ def tile(
     """C[r, j] (+)= Σ_p A[r, p] · B[p, j] for `rows` rows and `vectors` vectors of columns, the last with `rest` numbers.
 
     Of each array the first entry and the distance between rows are given, in entries; of A also that between columns. Row
-    p of B lies p · b_row + table[p · t_step] from the first: a convolution reads shifted rows of a picture. `fresh` says that
-    C is overwritten. `rows` and `vectors` are literals.
+    p of B lies p · b_row + table[p · t_step] from the first: a convolution reads shifted rows of a picture. `fresh` says
+    that C is overwritten. `rows` and `vectors` are literals.
     """
     if not isinstance(rows, types.IntegerLiteral) or not isinstance(vectors, types.IntegerLiteral):
         return None

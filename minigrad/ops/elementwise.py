@@ -110,7 +110,7 @@ def abs(x: Any) -> Any:
 
 # ---------------------------------------------------------------- activations
 def _written_as(name: str) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
-    """Decorator: in formulas (`viz/symbols.py`) the function stands by its name, not by its code."""
+    """Decorator: in formulas (`viz/walk/symbols.py`) the function stands by its name, not by its code."""
 
     def mark(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
         @wraps(function)

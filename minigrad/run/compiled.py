@@ -121,7 +121,7 @@ class CompiledStep:
         arenas = "".join(f"{name}, " for name in arena.names)
         memories = "".join(f"M{i}, " for i in range(len(self.optimizer.memory)))
         kernel = self.optimizer.kernel
-        emitter.kernels |= {"exp": None, kernel.__name__: kernel}
+        emitter.kernels[kernel.__name__] = kernel
         return _HEAD.format(
             title=title, imports="\n".join(_imports(emitter.kernels)), dtype=arena.dtype, parts=self.parts,
             constants="".join(f"{name} = {text}\n" for text, name in emitter.constants.items()),

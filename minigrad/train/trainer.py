@@ -131,7 +131,7 @@ class Trainer:
         x, y = self._array(x), self._array(y)
         _check(x, y, 1, batch_size)
         key = (batch_size, x.shape[1:], y.shape[1:], x.dtype, y.dtype, self.model.training, self.optimizer.params[0].dtype,
-               kernels.jit.threads(batch_size))  # fmt: skip
+               kernels.jit.threads(batch_size), self.optimizer.max_grad_norm)  # fmt: skip
         if key not in self._compiled:
             whole = Program(self, x[:batch_size], y[:batch_size])
             assert whole.y is not None
@@ -153,9 +153,11 @@ class Trainer:
             made = step.run(x, y, order[done * batch_size :], part)
             done += made
             bar.update(made)
-            if made < len(part):  # once more in replay, which knows the nodes
+            if made < len(part):  # once more in replay, which names the node, or gets by where rounding decided
                 chosen = order[done * batch_size : (done + 1) * batch_size]
-                self._step(x[chosen], y[chosen], f"epoch {epoch + 1}, batch {done + 1}")
+                losses[done] = self._step(x[chosen], y[chosen], f"epoch {epoch + 1}, batch {done + 1}")
+                done += 1
+                bar.update()
             some = max(1, int(some * 0.1 / (time.perf_counter() - started)))
         return [float(loss) for loss in losses]
 

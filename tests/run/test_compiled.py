@@ -252,3 +252,29 @@ def test_without_a_cache_to_write_to_it_still_runs(monkeypatch, tmp_path):
     monkeypatch.setattr("minigrad.kernels.jit.steps_folder", lambda: str(tmp_path / "file" / "steps"))
     t = trainer(nn.Sequential(nn.Linear(3, 1, seed=0)))
     assert len(fit(t).batch_loss) == 3
+
+
+def test_where_replay_gets_by_the_step_is_made_and_training_goes_on(monkeypatch):
+    """A loss that overflows in machine code only: rounding differs between the modes."""
+    t, run = trainer(), CompiledStep.run
+    refused = []
+
+    def refuse_once(step, x, y, order, losses):
+        if len(losses) and not refused:
+            refused.append(losses[0])
+            return 0
+        return run(step, x, y, order, losses)
+
+    monkeypatch.setattr(CompiledStep, "run", refuse_once)
+    twin = trainer()
+    twin.mode = "replay"
+    np.testing.assert_allclose(fit(t).batch_loss, fit(twin).batch_loss, rtol=1e-5)
+    assert refused and t.optimizer.steps == 3
+
+
+def test_another_limit_for_gradients_is_another_step():
+    t = trainer()
+    first = t.compile(X, Y, batch_size=6)
+    t.optimizer.max_grad_norm = 0.1
+    second = t.compile(X, Y, batch_size=6)
+    assert "clip_norm(G" in second.source and "clip_norm(G" not in first.source

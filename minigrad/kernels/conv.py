@@ -1,18 +1,23 @@
 """Convolution in two dimensions (one dimension is a picture of height 1).
 
 A convolution is a matrix product: weights times the picture unrolled into columns, one row per kernel entry and one column
-per output position ("im2col", Chellapilla et al. 2006). Where a row of that matrix is a piece of a row of the picture, as it
-is without padding and with a horizontal stride of 1, it is read where it lies and nothing is unrolled. Otherwise each
-sample is unrolled, so that stride, padding and dilation are dealt with in one place. Samples are shared out over threads.
+per output position ("im2col", Chellapilla et al. 2006). With a horizontal stride of 1, a row of that matrix is, for one row
+of the output, a piece of a row of the (padded) picture: it is read where it lies and nothing is unrolled. Where such pieces
+are too short to fill vectors, all rows are computed in one go, as wide as the picture's, and what is not wanted is left
+out. The gradient of the picture is a convolution too: of the padded gradient with the weights turned around. With other
+strides each sample is unrolled. Samples are shared out over threads.
 """
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba.extending import register_jitable
 
-from .gemm import add_nn, add_nt, add_tn, block, sums
+from .gemm import NONE, block, sums
 from .jit import jit, prange, shard
+from .rows import put
+from .tile import FRESH, START
 
 
 class ConvDims(NamedTuple):
@@ -130,74 +135,202 @@ def _roll(col: Any, x: Any, d: Any) -> None:
                     goal[j * d.sw] += source[j]
 
 
-@jit
-def _lies_in_rows(d: Any) -> bool:
-    """Is a row of the unrolled picture, for one row of the output, a piece of a row of the picture itself?"""
-    return d.sw == 1 and d.ph == 0 and d.pw == 0
+# -------------------------------------------------------------------- rows that are read where they lie
+@register_jitable
+def in_rows(d):  # type: ignore[no-untyped-def]
+    """Does the convolution read rows of the padded picture? Not if most of what it computed would be left out."""
+    return d.sw == 1 and (_fills(d.ow) or (d.sh == 1 and 2 * d.ow >= d.w + 2 * d.pw))
+
+
+@register_jitable
+def back_in_rows(d):  # type: ignore[no-untyped-def]
+    """Is the picture's gradient computed from rows of the padded gradient?"""
+    return d.sh == 1 and d.sw == 1 and min(border(d)) >= 0
+
+
+@register_jitable
+def border(d):  # type: ignore[no-untyped-def]
+    """The padding of the gradient with which a convolution has the picture's size."""
+    return d.dh * (d.kh - 1) - d.ph, d.dw * (d.kw - 1) - d.pw
+
+
+@register_jitable
+def _fills(width):  # type: ignore[no-untyped-def]
+    """Do rows of so many numbers fill several vectors of 16 well enough?"""
+    return width > 16 and 10 * width >= 6 * 16 * ((width + 15) // 16)
+
+
+@register_jitable
+def room(d):  # type: ignore[no-untyped-def]
+    """How many numbers of scratch are needed for a sample's picture (padded or unrolled), for its gradient (likewise), and
+    for results in rows as wide as the picture's."""
+    cg, og, columns = d.c // d.groups, d.o // d.groups, d.c // d.groups * d.kh * d.kw * d.oh * d.ow
+    (bh, bw), wide = border(d), d.w + 2 * d.pw
+    padded = cg * (d.h + 2 * d.ph) * wide if d.ph + d.pw > 0 else 0
+    back = back_in_rows(d)
+    return (
+        padded if in_rows(d) else columns,
+        og * (d.oh + 2 * bh) * (d.ow + 2 * bw) if back else columns,
+        max(og * d.oh * wide if d.sh == 1 and d.sw == 1 else 0, cg * d.h * (d.ow + 2 * bw) if back else 0),
+    )
 
 
 @jit
-def _taps(offsets: Any, d: Any) -> None:
-    """How far from an output position's corner each kernel entry reads, in a picture of one sample."""
-    for r in range(offsets.size):
-        c, tap = r // (d.kh * d.kw), r % (d.kh * d.kw)
-        offsets[r] = (c * d.h + tap // d.kw * d.dh) * d.w + tap % d.kw * d.dw
+def _taps(offsets: Any, planes: int, d: Any, height: int, width: int) -> None:
+    """How far from an output position's corner each kernel entry reads, in planes (height, width)."""
+    kernel = d.kh * d.kw
+    for r in range(planes * kernel):
+        c, tap = r // kernel, r % kernel
+        offsets[r] = (c * height + tap // d.kw * d.dh) * width + tap % d.kw * d.dw
 
 
 @jit
-def _forward_shard(x: Any, w: Any, b: Any, y: Any, col: Any, offsets: Any, d: Any, lo: int, hi: int) -> None:
+def _copy(source: Any, s0: int, s_plane: int, s_row: int, goal: Any, g0: int, g_plane: int, g_row: int, planes: int, h: int,
+          w: int) -> None:  # fmt: skip
+    """Copy planes (h, w) between flat arrays; of each, where the first entry is, and how far planes and rows are apart."""
+    for c in range(planes):
+        for i in range(h):
+            put(goal, g0 + c * g_plane + i * g_row, source, s0 + c * s_plane + i * s_row, w)
+
+
+@jit
+def _pad(source: Any, start: int, planes: int, h: int, w: int, goal: Any, at: int, ph: int, pw: int) -> None:
+    """Copy planes (h, w) into the middle of planes that have a border of ph and pw more on each side."""
+    wide, tall = w + 2 * pw, h + 2 * ph
+    _copy(source, start, h * w, w, goal, at + ph * wide + pw, tall * wide, wide, planes, h, w)
+
+
+@jit
+def _correlate(
+    out: Any, first: int, planes: int, h: int, w: int, weights: Any, w0: int, taps: int, source: Any, corner: int,
+    offsets: Any, down: int, wide: int, spare: Any, b: Any, b0: int, begin: int, least: float,
+) -> None:  # fmt: skip
+    """Write planes (h, w): weights times rows of a picture, `wide` apart; `down` is that times the vertical stride."""
+    if _fills(w) or down != wide:
+        block(out, first, h * w, planes, w, weights, w0, taps, 1, source, corner, 0, offsets, 1, taps, h, w, down, b, b0,
+              begin, least)  # fmt: skip
+    else:
+        block(spare, 0, h * wide, planes, (h - 1) * wide + w, weights, w0, taps, 1, source, corner, 0, offsets, 1, taps, 1, 0,
+              0, b, b0, begin, least)  # fmt: skip
+        _copy(spare, 0, h * wide, wide, out, first, h * w, w, planes, h, w)
+
+
+# -------------------------------------------------------------------- forward
+@jit
+def _forward_shard(
+    x: Any, w: Any, b: Any, y: Any, scratch: Any, offsets: Any, d: Any, least: float, lo: int, hi: int
+) -> None:
     cg, og, taps, area = d.c // d.groups, d.o // d.groups, w.shape[1], d.oh * d.ow
+    begin, flat, out, wide = START if b.size else FRESH, x.reshape(-1), y.reshape(-1), d.w + 2 * d.pw
+    rows, padded, (ahead, back, _) = in_rows(d), d.ph + d.pw > 0, room(d)
+    columns, spare = scratch[: taps * area].reshape((taps, area)) if not rows else w, scratch[ahead + back :]
+    source = scratch if padded else flat  # chosen before the loop: references are counted at each choice
+    scratch[:ahead] = 0
     for n in range(lo, hi):
         for k in range(d.groups):
-            out = y[n, k * og : (k + 1) * og]
-            for o in range(og):
-                out[o, :] = b[k * og + o] if b.size else 0
-            if _lies_in_rows(d):
-                corner, start = (n * d.c + k * cg) * d.h * d.w, (n * d.o + k * og) * area
-                block(y, start, area, og, d.ow, w, k * og * taps, taps, 1, x, corner, 0, offsets, 1, taps, d.oh, d.ow,
-                      d.sh * d.w, False)  # fmt: skip
-            else:
-                _unroll(x[n, k * cg : (k + 1) * cg], col, d)
-                add_nn(out, w[k * og : (k + 1) * og], col)
+            corner, start = (n * d.c + k * cg) * d.h * d.w, (n * d.o + k * og) * area
+            if not rows:
+                _unroll(x[n, k * cg : (k + 1) * cg], columns, d)
+                block(out, start, area, og, area, w, k * og * taps, taps, 1, columns, 0, area, NONE, 0, taps, 1, 0, 0, b,
+                      k * og, begin, least)  # fmt: skip
+                continue
+            if padded:
+                _pad(flat, corner, cg, d.h, d.w, scratch, 0, d.ph, d.pw)
+                corner = 0
+            _correlate(out, start, og, d.oh, d.ow, w, k * og * taps, taps, source, corner, offsets, d.sh * wide, wide, spare,
+                       b, k * og, begin, least)  # fmt: skip
 
 
 @jit(parallel=True)
-def forward(x: Any, w: Any, b: Any, y: Any, col: Any, offsets: Any, d: Any) -> None:
-    """Write the convolution into y (n, o, oh * ow).
+def forward(x: Any, w: Any, b: Any, y: Any, scratch: Any, offsets: Any, d: Any, least: float) -> None:
+    """Write the convolution into y (n, o, oh * ow); what is smaller than `least` becomes it (-inf, or 0 for a ReLU).
 
-    x (n, c, h, w), w (o, c // groups * kh * kw), b (o,) or (0,) for none; scratch are col,
-    (shards, c // groups * kh * kw, oh * ow), and offsets, (c // groups * kh * kw,) of int64.
+    x (n, c, h, w), w (o, c // groups * kh * kw), b (o,) or (0,) for none. Scratch are `scratch` (shards, the sum of `room`)
+    and `offsets` (c // groups * kh * kw,) of int64.
     """
-    shards = col.shape[0]
-    _taps(offsets, d)
+    _taps(offsets, d.c // d.groups, d, d.h + 2 * d.ph, d.w + 2 * d.pw)
+    shards = scratch.shape[0]
     for s in prange(shards):
         lo, hi = shard(s, shards, d.n)
-        _forward_shard(x, w, b, y, col[s], offsets, d, lo, hi)
+        _forward_shard(x, w, b, y, scratch[s], offsets, d, least, lo, hi)
+
+
+# -------------------------------------------------------------------- backward
+@jit
+def _turn(w: Any, turned: Any, d: Any) -> None:
+    """Weights (o, c // groups, taps) for the way back: (c, o // groups, taps), the taps in reverse order."""
+    cg, og, kernel = d.c // d.groups, d.o // d.groups, d.kh * d.kw
+    flat = w.reshape(-1)
+    for k in range(d.groups):
+        for c in range(cg):
+            for o in range(og):
+                for t in range(kernel):
+                    turned[((k * cg + c) * og + o) * kernel + kernel - 1 - t] = flat[((k * og + o) * cg + c) * kernel + t]
+
+
+@jit
+def _weights_back(g: Any, x: Any, gw: Any, scratch: Any, spare: Any, offsets: Any, d: Any, lo: int, hi: int) -> None:
+    """Add to gw what the samples say; g is flat."""
+    cg, og, taps, area, wide = d.c // d.groups, d.o // d.groups, gw.shape[1], d.oh * d.ow, d.w + 2 * d.pw
+    rows, padded, flat = in_rows(d), d.ph + d.pw > 0, x.reshape(-1)
+    columns = scratch[: taps * area].reshape((taps, area)) if not rows else gw
+    source = scratch if padded else flat
+    for n in range(lo, hi):
+        for k in range(d.groups):
+            corner, start = (n * d.c + k * cg) * d.h * d.w, (n * d.o + k * og) * area
+            if not rows:
+                _unroll(x[n, k * cg : (k + 1) * cg], columns, d)
+                sums(gw, k * og * taps, og, taps, g, start, area, columns, 0, area, NONE, 0, area, 1, 0, 0, False)
+                continue
+            if padded:
+                _pad(flat, corner, cg, d.h, d.w, scratch, 0, d.ph, d.pw)
+                corner = 0
+            if d.sh == 1 and d.oh > 1:  # in rows as wide as the picture's, zeros between them: sums without a break
+                _copy(g, start, area, d.ow, spare, 0, d.oh * wide, wide, og, d.oh, d.ow)
+                sums(gw, k * og * taps, og, taps, spare, 0, d.oh * wide, source, corner, 0, offsets, 1,
+                     (d.oh - 1) * wide + d.ow, 1, 0, 0, False)  # fmt: skip
+            else:
+                sums(gw, k * og * taps, og, taps, g, start, area, source, corner, 0, offsets, 1, d.ow, d.oh, d.ow,
+                     d.sh * wide, False)  # fmt: skip
+
+
+@jit
+def _picture_back(
+    g: Any, w: Any, turned: Any, gx: Any, scratch: Any, spare: Any, offsets: Any, d: Any, lo: int, hi: int
+) -> None:
+    """Write the gradient of the samples; g is flat."""
+    cg, og, kernel, area = d.c // d.groups, d.o // d.groups, d.kh * d.kw, d.oh * d.ow
+    taps, rows, flat, (bh, bw) = cg * kernel, back_in_rows(d), gx.reshape(-1), border(d)
+    columns, wide = scratch[: taps * area].reshape((taps, area)) if not rows else w, d.ow + 2 * bw
+    for n in range(lo, hi):
+        for k in range(d.groups):
+            start = (n * d.o + k * og) * area
+            if rows:
+                _pad(g, start, og, d.oh, d.ow, scratch, 0, bh, bw)
+                _correlate(flat, (n * d.c + k * cg) * d.h * d.w, cg, d.h, d.w, turned, k * cg * og * kernel, og * kernel,
+                           scratch, 0, offsets, wide, wide, spare, g, 0, FRESH, -np.inf)  # fmt: skip
+            else:
+                block(columns, 0, area, taps, area, w, k * og * taps, 1, taps, g, start, area, NONE, 0, og, 1, 0, 0, g, 0,
+                      FRESH, -np.inf)  # fmt: skip
+                goal = gx[n, k * cg : (k + 1) * cg]
+                goal[:] = 0
+                _roll(columns, goal, d)
 
 
 @jit
 def _backward_shard(
-    g: Any, x: Any, w: Any, gx: Any, gw: Any, gb: Any, col: Any, offsets: Any, d: Any, lo: int, hi: int
+    g: Any, x: Any, w: Any, turned: Any, gx: Any, gw: Any, gb: Any, scratch: Any, offsets: Any, d: Any, lo: int, hi: int
 ) -> None:
-    cg, og, taps, area = d.c // d.groups, d.o // d.groups, w.shape[1], d.oh * d.ow
+    ahead, back, _ = room(d)
+    taps, spare, flat = d.c // d.groups * d.kh * d.kw, scratch[ahead + back :], g.reshape(-1)
     gw[:] = 0
     gb[:] = 0
+    scratch[:] = 0
+    if gw.size:
+        _weights_back(flat, x, gw, scratch[:ahead], spare, offsets, d, lo, hi)
+    if gx.size:
+        _picture_back(flat, w, turned, gx, scratch[ahead : ahead + back], spare, offsets[taps:], d, lo, hi)
     for n in range(lo, hi):
-        for k in range(d.groups):
-            gy = g[n, k * og : (k + 1) * og]
-            if gw.size and _lies_in_rows(d):
-                corner, start = (n * d.c + k * cg) * d.h * d.w, (n * d.o + k * og) * area
-                sums(gw, k * og * taps, og, taps, g, start, area, x, corner, 0, offsets, 1, d.ow, d.oh, d.ow, d.sh * d.w,
-                     False)  # fmt: skip
-            elif gw.size:
-                _unroll(x[n, k * cg : (k + 1) * cg], col, d)
-                add_nt(gw[k * og : (k + 1) * og], gy, col)
-            if gx.size:
-                col[:] = 0
-                add_tn(col, w[k * og : (k + 1) * og], gy)
-                goal = gx[n, k * cg : (k + 1) * cg]
-                goal[:] = 0
-                _roll(col, goal, d)
         for o in range(gb.size):
             line = g[n, o]
             total = line.dtype.type(0)
@@ -207,14 +340,21 @@ def _backward_shard(
 
 
 @jit(parallel=True)
-def backward(g: Any, x: Any, w: Any, gx: Any, gw: Any, gb: Any, col: Any, offsets: Any, d: Any) -> None:
+def backward(
+    g: Any, x: Any, w: Any, turned: Any, gx: Any, gw: Any, gb: Any, scratch: Any, offsets: Any, d: Any
+) -> None:
     """Write the gradients that are asked for: an array of size 0 stands for one that is not.
 
     g (n, o, oh * ow); gx as x; gw (shards, o, taps) and gb (shards, o) hold one part per shard, for the caller to sum,
-    in a fixed order: the bits do not depend on which thread was first.
+    in a fixed order: the bits do not depend on which thread was first. Scratch are `turned`, as many numbers as w has,
+    `scratch` (shards, the sum of `room`) and `offsets` (c // groups * kh * kw + o // groups * kh * kw,) of int64.
     """
-    shards = col.shape[0]
-    _taps(offsets, d)
+    _taps(offsets, d.c // d.groups, d, d.h + 2 * d.ph, d.w + 2 * d.pw)
+    if gx.size:
+        bh, bw = border(d)
+        _taps(offsets[d.c // d.groups * d.kh * d.kw :], d.o // d.groups, d, d.oh + 2 * bh, d.ow + 2 * bw)
+        _turn(w, turned, d)
+    shards = scratch.shape[0]
     for s in prange(shards):
         lo, hi = shard(s, shards, d.n)
-        _backward_shard(g, x, w, gx, gw[s], gb[s], col[s], offsets, d, lo, hi)
+        _backward_shard(g, x, w, turned, gx, gw[s], gb[s], scratch[s], offsets, d, lo, hi)

@@ -12,7 +12,7 @@ from numba import config, literally, types
 from numba.extending import overload
 
 from .jit import compiled_symbol, jit
-from .tile import address, dots, lanes, tile
+from .tile import ADD, FRESH, address, dots, lanes, tile
 
 #: for matrices that need no table
 NONE = np.zeros(1, np.int64)
@@ -22,28 +22,28 @@ NONE = np.zeros(1, np.int64)
 def add_nn(out: Any, a: Any, b: Any) -> None:
     """out += a @ b for out (m, n), a (m, k), b (k, n)."""
     (m, n), k = out.shape, a.shape[1]
-    block(out, 0, n, m, n, a, 0, k, 1, b, 0, n, NONE, 0, k, 1, 0, 0, False)
+    block(out, 0, n, m, n, a, 0, k, 1, b, 0, n, NONE, 0, k, 1, 0, 0, out, 0, ADD, -np.inf)
 
 
 @jit
 def nn(out: Any, a: Any, b: Any) -> None:
     """out = a @ b."""
     (m, n), k = out.shape, a.shape[1]
-    block(out, 0, n, m, n, a, 0, k, 1, b, 0, n, NONE, 0, k, 1, 0, 0, True)
+    block(out, 0, n, m, n, a, 0, k, 1, b, 0, n, NONE, 0, k, 1, 0, 0, out, 0, FRESH, -np.inf)
 
 
 @jit
 def add_tn(out: Any, a: Any, b: Any) -> None:
     """out += a.T @ b for out (m, n), a (k, m), b (k, n)."""
     (m, n), k = out.shape, a.shape[0]
-    block(out, 0, n, m, n, a, 0, 1, m, b, 0, n, NONE, 0, k, 1, 0, 0, False)
+    block(out, 0, n, m, n, a, 0, 1, m, b, 0, n, NONE, 0, k, 1, 0, 0, out, 0, ADD, -np.inf)
 
 
 @jit
 def tn(out: Any, a: Any, b: Any) -> None:
     """out = a.T @ b."""
     (m, n), k = out.shape, a.shape[0]
-    block(out, 0, n, m, n, a, 0, 1, m, b, 0, n, NONE, 0, k, 1, 0, 0, True)
+    block(out, 0, n, m, n, a, 0, 1, m, b, 0, n, NONE, 0, k, 1, 0, 0, out, 0, FRESH, -np.inf)
 
 
 @jit
@@ -63,22 +63,24 @@ def nt(out: Any, a: Any, b: Any) -> None:
 # -------------------------------------------------------------------- the two products that all others are
 def block(
     out: Any, c0: int, c_row: int, rows: int, columns: int, a: Any, a0: int, a_row: int, a_step: int, b: Any, b0: int,
-    b_row: int, table: Any, t_step: int, depth: int, times: int, c_next: int, b_next: int, fresh: bool,
+    b_row: int, table: Any, t_step: int, depth: int, times: int, c_next: int, b_next: int, start: Any, s0: int, begin: int,
+    least: float,
 ) -> None:  # fmt: skip
-    """`tile` for any number of rows and columns: C (+)= A @ B, `times` times, with C and B further on by so much each time.
+    """`tile` for any number of rows and columns, `times` times, with C and B further on by so much each time.
 
     This is the plain form; compiled code has blocks.
     """
-    out, a, b = out.reshape(-1), a.reshape(-1), b.reshape(-1)
+    out, a, b, start = out.reshape(-1), a.reshape(-1), b.reshape(-1), start.reshape(-1)
     for q in range(times):
         for r in range(rows):
             at = c0 + q * c_next + r * c_row
             row = out[at : at + columns]
-            if fresh:
-                row[:] = 0
+            if begin != ADD:
+                row[:] = 0 if begin == FRESH else start[s0 + r]
             for p in range(depth):
-                start = b0 + q * b_next + p * b_row + table[p * t_step]
-                row += a[a0 + r * a_row + p * a_step] * b[start : start + columns]
+                first = b0 + q * b_next + p * b_row + table[p * t_step]
+                row += a[a0 + r * a_row + p * a_step] * b[first : first + columns]
+            row[:] = np.maximum(row, least)
 
 
 def sums(
@@ -100,24 +102,38 @@ def sums(
 @jit
 def _rows(
     c: Any, c0: int, c_row: int, rows: int, a: Any, a0: int, a_row: int, a_step: int, b: Any, b0: int, b_row: int,
-    table: Any, t_step: int, depth: int, rest: int, fresh: bool, vectors: int,
+    table: Any, t_step: int, depth: int, rest: int, times: int, c_next: int, b_next: int, start: Any, s0: int, begin: int,
+    least: float, vectors: int,
 ) -> None:  # fmt: skip
-    """All rows of a stretch of columns: six at a time, then what is left."""
+    """All rows of a stretch of columns: six at a time, and what is left in groups that are as even as can be."""
     literally(vectors)
     i = 0
     while i < rows:
-        at, left = c0 + i * c_row, a0 + i * a_row
-        if i + 6 <= rows:
-            tile(c, at, c_row, a, left, a_row, a_step, b, b0, b_row, table, t_step, depth, rest, fresh, 6, vectors)
+        at, left, s, more = c0 + i * c_row, a0 + i * a_row, s0 + i, rows - i
+        if more == 6 or more > 8:
+            for q in range(times):
+                tile(c, at + q * c_next, c_row, a, left, a_row, a_step, b, b0 + q * b_next, b_row, table, t_step, depth,
+                     rest, start, s, begin, least, 6, vectors)  # fmt: skip
             i += 6
-        elif i + 4 <= rows:
-            tile(c, at, c_row, a, left, a_row, a_step, b, b0, b_row, table, t_step, depth, rest, fresh, 4, vectors)
+        elif more == 4 or more > 6:
+            for q in range(times):
+                tile(c, at + q * c_next, c_row, a, left, a_row, a_step, b, b0 + q * b_next, b_row, table, t_step, depth,
+                     rest, start, s, begin, least, 4, vectors)  # fmt: skip
             i += 4
-        elif i + 2 <= rows:
-            tile(c, at, c_row, a, left, a_row, a_step, b, b0, b_row, table, t_step, depth, rest, fresh, 2, vectors)
+        elif more == 3 or more == 5:
+            for q in range(times):
+                tile(c, at + q * c_next, c_row, a, left, a_row, a_step, b, b0 + q * b_next, b_row, table, t_step, depth,
+                     rest, start, s, begin, least, 3, vectors)  # fmt: skip
+            i += 3
+        elif more == 2:
+            for q in range(times):
+                tile(c, at + q * c_next, c_row, a, left, a_row, a_step, b, b0 + q * b_next, b_row, table, t_step, depth,
+                     rest, start, s, begin, least, 2, vectors)  # fmt: skip
             i += 2
         else:
-            tile(c, at, c_row, a, left, a_row, a_step, b, b0, b_row, table, t_step, depth, rest, fresh, 1, vectors)
+            for q in range(times):
+                tile(c, at + q * c_next, c_row, a, left, a_row, a_step, b, b0 + q * b_next, b_row, table, t_step, depth,
+                     rest, start, s, begin, least, 1, vectors)  # fmt: skip
             i += 1
 
 
@@ -126,52 +142,73 @@ def _make_block(itemsize: int) -> Any:
     wide = lanes(itemsize)
 
     def block(  # type: ignore[no-untyped-def]
-        c, c0, c_row, rows, columns, a, a0, a_row, a_step, b, b0, b_row, table, t_step, depth, times, c_next, b_next, fresh
+        c, c0, c_row, rows, columns, a, a0, a_row, a_step, b, b0, b_row, table, t_step, depth, times, c_next, b_next, start,
+        s0, begin, least,
     ):  # fmt: skip
-        for q in range(times):
-            at, r, j = c0 + q * c_next, b0 + q * b_next, 0
-            while j < columns:
-                left = columns - j
-                if left > 3 * wide:
-                    w = min(left - 3 * wide, wide)
-                    _rows(c, at + j, c_row, rows, a, a0, a_row, a_step, b, r + j, b_row, table, t_step, depth, w, fresh, 4)
-                elif left > 2 * wide:
-                    w = left - 2 * wide
-                    _rows(c, at + j, c_row, rows, a, a0, a_row, a_step, b, r + j, b_row, table, t_step, depth, w, fresh, 3)
-                elif left > wide:
-                    w = left - wide
-                    _rows(c, at + j, c_row, rows, a, a0, a_row, a_step, b, r + j, b_row, table, t_step, depth, w, fresh, 2)
-                else:
-                    w = left
-                    _rows(c, at + j, c_row, rows, a, a0, a_row, a_step, b, r + j, b_row, table, t_step, depth, w, fresh, 1)
-                j += 4 * wide
+        j = 0
+        while j < columns:
+            left = columns - j
+            if left > 3 * wide:
+                w = min(left - 3 * wide, wide)
+                _rows(c, c0 + j, c_row, rows, a, a0, a_row, a_step, b, b0 + j, b_row, table, t_step, depth, w, times, c_next,
+                      b_next, start, s0, begin, least, 4)  # fmt: skip
+            elif left > 2 * wide:
+                w = left - 2 * wide
+                _rows(c, c0 + j, c_row, rows, a, a0, a_row, a_step, b, b0 + j, b_row, table, t_step, depth, w, times, c_next,
+                      b_next, start, s0, begin, least, 3)  # fmt: skip
+            elif left > wide:
+                w = left - wide
+                _rows(c, c0 + j, c_row, rows, a, a0, a_row, a_step, b, b0 + j, b_row, table, t_step, depth, w, times, c_next,
+                      b_next, start, s0, begin, least, 2)  # fmt: skip
+            else:
+                w = left
+                _rows(c, c0 + j, c_row, rows, a, a0, a_row, a_step, b, b0 + j, b_row, table, t_step, depth, w, times, c_next,
+                      b_next, start, s0, begin, least, 1)  # fmt: skip
+            j += 4 * wide
 
     return block
 
 
+@jit
+def _sums_of_rows(
+    c: Any, c0: int, n: int, a: Any, left: int, a_row: int, b: Any, b0: int, b_row: int, table: Any, t_step: int, depth: int,
+    times: int, a_next: int, b_next: int, fresh: bool, rows: int,
+) -> None:  # fmt: skip
+    """All columns of a few rows: five at a time, and what is left in groups that are as even as can be."""
+    literally(rows)
+    j = 0
+    while j < n:
+        at, more = c0 + j, n - j
+        if more == 5 or more > 8:
+            dots(c, at, n, a, left, a_row, b, b0, b_row, table, t_step, j, depth, times, a_next, b_next, fresh, rows, 5)
+            j += 5
+        elif more == 4 or more > 6:
+            dots(c, at, n, a, left, a_row, b, b0, b_row, table, t_step, j, depth, times, a_next, b_next, fresh, rows, 4)
+            j += 4
+        elif more == 3 or more == 6:
+            dots(c, at, n, a, left, a_row, b, b0, b_row, table, t_step, j, depth, times, a_next, b_next, fresh, rows, 3)
+            j += 3
+        elif more == 2:
+            dots(c, at, n, a, left, a_row, b, b0, b_row, table, t_step, j, depth, times, a_next, b_next, fresh, rows, 2)
+            j += 2
+        else:
+            dots(c, at, n, a, left, a_row, b, b0, b_row, table, t_step, j, depth, times, a_next, b_next, fresh, rows, 1)
+            j += 1
+
+
 def _make_sums(itemsize: int) -> Any:
-    """The compiled `sums` for one dtype, on pointers: four by four at a time, at the edges one by four, four by one, one."""
+    """The compiled `sums` for one dtype, on pointers."""
 
     def sums(c, c0, rows, n, a, a0, a_row, b, b0, b_row, table, t_step, depth, times, a_next, b_next, fresh):  # type: ignore[no-untyped-def]
         i = 0
         while i < rows:
-            four = i + 4 <= rows
-            j = 0
-            while j < n:
-                at, left = c0 + i * n + j, a0 + i * a_row
-                if four and j + 4 <= n:
-                    dots(c, at, n, a, left, a_row, b, b0, b_row, table, t_step, j, depth, times, a_next, b_next, fresh, 4, 4)
-                    j += 4
-                elif four:
-                    dots(c, at, n, a, left, a_row, b, b0, b_row, table, t_step, j, depth, times, a_next, b_next, fresh, 4, 1)
-                    j += 1
-                elif j + 4 <= n:
-                    dots(c, at, n, a, left, a_row, b, b0, b_row, table, t_step, j, depth, times, a_next, b_next, fresh, 1, 4)
-                    j += 4
-                else:
-                    dots(c, at, n, a, left, a_row, b, b0, b_row, table, t_step, j, depth, times, a_next, b_next, fresh, 1, 1)
-                    j += 1
-            i += 4 if four else 1
+            at, left = c0 + i * n, a0 + i * a_row
+            if i + 4 <= rows:
+                _sums_of_rows(c, at, n, a, left, a_row, b, b0, b_row, table, t_step, depth, times, a_next, b_next, fresh, 4)
+                i += 4
+            else:
+                _sums_of_rows(c, at, n, a, left, a_row, b, b0, b_row, table, t_step, depth, times, a_next, b_next, fresh, 1)
+                i += 1
 
     return sums
 
@@ -186,23 +223,24 @@ def _declare() -> None:
     for dtype in (types.float32, types.float64):
         p, t = types.CPointer(dtype), types.CPointer(types.int64)
         size = dtype.bitwidth // 8
-        first = types.void(p, n, n, n, n, p, n, n, n, p, n, n, t, n, n, n, n, n, flag)
+        first = types.void(p, n, n, n, n, p, n, n, n, p, n, n, t, n, n, n, n, n, p, n, n, dtype)
         second = types.void(p, n, n, n, p, n, n, p, n, n, t, n, n, n, n, n, flag)
         known["block", dtype] = compiled_symbol(f"minigrad_block_{dtype}", first, _make_block(size))
         known["sums", dtype] = compiled_symbol(f"minigrad_sums_{dtype}", second, _make_sums(size))
 
     @overload(block)
     def _block(  # type: ignore[no-untyped-def]
-        out, c0, c_row, rows, columns, a, a0, a_row, a_step, b, b0, b_row, table, t_step, depth, times, c_next, b_next, fresh
+        out, c0, c_row, rows, columns, a, a0, a_row, a_step, b, b0, b_row, table, t_step, depth, times, c_next, b_next,
+        start, s0, begin, least,
     ):  # fmt: skip
         call = known["block", out.dtype]
 
         def run(  # type: ignore[no-untyped-def]
             out, c0, c_row, rows, columns, a, a0, a_row, a_step, b, b0, b_row, table, t_step, depth, times, c_next, b_next,
-            fresh,
+            start, s0, begin, least,
         ):  # fmt: skip
             call(address(out), c0, c_row, rows, columns, address(a), a0, a_row, a_step, address(b), b0, b_row,
-                 address(table), t_step, depth, times, c_next, b_next, fresh)  # fmt: skip
+                 address(table), t_step, depth, times, c_next, b_next, address(start), s0, begin, least)  # fmt: skip
 
         return run
 

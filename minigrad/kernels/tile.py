@@ -22,6 +22,9 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, register_jitable
 
+#: what a row of a result begins with: what is there already, zeros, or a number of its own
+ADD, FRESH, START = 0, 1, 2
+
 _BYTES = 64 if binding.get_host_cpu_features().get("avx512f") else 32
 
 
@@ -43,6 +46,7 @@ class _Code:
         index = ir.VectorType(ir.IntType(64), self.lanes)
         iota = ir.Constant(index, list(range(self.lanes)))
         self.mask = builder.icmp_signed("<", iota, self.splat(rest, index))
+        self.whole = builder.icmp_signed("==", rest, ir.Constant(ir.IntType(64), self.lanes))
 
     def splat(self, x: Any, kind: Any) -> Any:
         """x in all lanes."""
@@ -61,18 +65,24 @@ class _Code:
 
     def load(self, address: Any, masked: bool) -> Any:
         if not masked:
-            found = self.builder.load(self.builder.bitcast(address, self.vector.as_pointer()))
+            found = self.builder.load(self._pointer(address))
             found.align = self.dtype.bitwidth // 8
             return found
         args = (self._pointer(address), self._align(), self.mask, ir.Constant(self.vector, None))
         return self._masked("load", self.vector, args)
 
     def store(self, value: Any, address: Any, masked: bool) -> None:
-        if masked:
-            self._masked("store", ir.VoidType(), (value, self._pointer(address), self._align(), self.mask))
-        else:
-            done = self.builder.store(value, self.builder.bitcast(address, self.vector.as_pointer()))
+        def plain() -> None:
+            done = self.builder.store(value, self._pointer(address))
             done.align = self.dtype.bitwidth // 8
+
+        if not masked:
+            return plain()
+        with self.builder.if_else(self.whole) as (then, otherwise):
+            with then:  # a load soon after a store with a mask waits for it
+                plain()
+            with otherwise:
+                self._masked("store", ir.VoidType(), (value, self._pointer(address), self._align(), self.mask))
 
     def fma(self, a: Any, b: Any, c: Any) -> Any:
         """a · b + c, rounded once."""
@@ -94,13 +104,16 @@ class _Code:
 
 @intrinsic
 def tile(
-    context, c, c0, c_row, a, a0, a_row, a_step, b, b0, b_row, table, t_step, depth, rest, fresh, rows, vectors
+    context, c, c0, c_row, a, a0, a_row, a_step, b, b0, b_row, table, t_step, depth, rest, start, s0, begin, least, rows,
+    vectors,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
-    """C[r, j] (+)= Σ_p A[r, p] · B[p, j] for `rows` rows and `vectors` vectors of columns, the last with `rest` numbers.
+    """C[r, j] = max(least, what row r begins with + Σ_p A[r, p] · B[p, j]) for `rows` rows and `vectors` vectors of
+    columns, the last with `rest` numbers.
 
     Of each array the first entry and the distance between rows are given, in entries; of A also that between columns. Row
-    p of B lies p · b_row + table[p · t_step] from the first: a convolution reads shifted rows of a picture. `fresh` says
-    that C is overwritten. `rows` and `vectors` are literals.
+    p of B lies p · b_row + table[p · t_step] from the first: a convolution reads shifted rows of a picture. A row begins
+    with what C holds (`begin` is `ADD`), with zeros (`FRESH`) or with the number start[s0 + r] (`START`, a bias).
+    `least` is -inf, or 0 for a ReLU. `rows` and `vectors` are literals.
     """
     if not isinstance(rows, types.IntegerLiteral) or not isinstance(vectors, types.IntegerLiteral):
         return None
@@ -108,7 +121,7 @@ def tile(
     ints = types.intp
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        c, c0, c_row, a, a0, a_row, a_step, b, b0, b_row, table, t_step, depth, rest, fresh, _, _ = args
+        c, c0, c_row, a, a0, a_row, a_step, b, b0, b_row, table, t_step, depth, rest, start, s0, begin, least, _, _ = args
         code, w = _Code(context, builder, dtype, rest), ir.IntType(64)
 
         def plus(x, y, times=1):  # type: ignore[no-untyped-def]
@@ -123,13 +136,16 @@ def tile(
 
         zero = ir.Constant(code.vector, None)
         sums = [cgutils.alloca_once(builder, code.vector) for _ in range(r_count * u_count)]
-        with builder.if_else(fresh) as (then, otherwise):
-            with then:
-                for total in sums:
-                    builder.store(zero, total)
-            with otherwise:
-                for total, (address, last) in zip(sums, places(), strict=True):
-                    builder.store(code.load(address, last), total)
+        for total in sums:
+            builder.store(zero, total)
+        with builder.if_then(builder.icmp_signed("==", begin, ir.Constant(w, ADD))):
+            for total, (address, last) in zip(sums, places(), strict=True):
+                builder.store(code.load(address, last), total)
+        with builder.if_then(builder.icmp_signed("==", begin, ir.Constant(w, START))):
+            for r in range(r_count):
+                number = code.splat(builder.load(code.at(start, plus(s0, ir.Constant(w, r)))), code.vector)
+                for total in sums[r * u_count : (r + 1) * u_count]:
+                    builder.store(number, total)
         with cgutils.for_range(builder, depth) as loop:
             row = builder.add(b0, code.row(b_row, table, t_step, loop.index))
             across = [
@@ -143,12 +159,17 @@ def tile(
                 for u in range(u_count):
                     total = sums[r * u_count + u]
                     builder.store(code.fma(factor, across[u], builder.load(total)), total)
-        for total, (address, last) in zip(sums, places(), strict=True):
-            code.store(builder.load(total), address, last)
+        least = code.splat(least, code.vector)
+        for total in sums:
+            value = builder.load(total)
+            below = builder.fcmp_ordered("<", value, least)  # false for NaN, which stays
+            builder.store(builder.select(below, least, value), total)
+        for address, total in zip(places(), sums, strict=True):
+            code.store(builder.load(total), *address)
         return context.get_dummy_value()
 
     signature = types.void(
-        c, ints, ints, a, ints, ints, ints, b, ints, ints, table, ints, ints, ints, types.boolean, rows, vectors
+        c, ints, ints, a, ints, ints, ints, b, ints, ints, table, ints, ints, ints, a, ints, ints, dtype, rows, vectors
     )
     return signature, generate
 
@@ -213,6 +234,45 @@ def dots(  # type: ignore[no-untyped-def]
     )
     return signature, generate
 
+
+
+@intrinsic
+def move(context, goal, g0, source, s0, count, add):  # type: ignore[no-untyped-def]
+    """goal[g0 + i] = source[s0 + i] for i < count, or += where the literal `add` is 1; for short rows of any length.
+
+    LLVM's own vectors begin at 64 numbers; shorter rows, and what is left of longer ones, it copies one by one.
+    """
+    if not isinstance(add, types.IntegerLiteral):
+        return None
+    dtype, ints = goal.dtype, types.intp
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        goal, g0, source, s0, count, _ = args
+        size = ir.Constant(ir.IntType(64), lanes(dtype.bitwidth // 8))
+        rest = builder.urem(count, size)
+        code = _Code(context, builder, dtype, rest)
+
+        def step(at, masked):  # type: ignore[no-untyped-def]
+            place = code.at(goal, builder.add(g0, at))
+            value = code.load(code.at(source, builder.add(s0, at)), masked)
+            if add.literal_value:
+                value = builder.fadd(value, code.load(place, masked))
+            code.store(value, place, masked)
+
+        with cgutils.for_range(builder, builder.udiv(count, size)) as loop:
+            step(builder.mul(loop.index, size), False)
+        with builder.if_then(builder.icmp_unsigned("!=", rest, ir.Constant(ir.IntType(64), 0))):
+            if add.literal_value:
+                step(builder.sub(count, rest), True)
+            else:
+                with builder.if_else(builder.icmp_unsigned(">=", count, size)) as (then, otherwise):
+                    with then:  # the last vector once more, further left: no store with a mask
+                        step(builder.sub(count, size), False)
+                    with otherwise:
+                        step(builder.sub(count, rest), True)
+        return context.get_dummy_value()
+
+    return types.void(goal, ints, source, ints, ints, add), generate
 
 
 @intrinsic

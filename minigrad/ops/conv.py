@@ -74,26 +74,31 @@ class Conv2d(Rule):
 
     def _scratch(self, node: Operator, dtype: Any) -> tuple[Array, Array]:
         d = node.plan
-        columns = node.buffer("columns", (kernels.jit.threads(d.n), d.taps, d.positions), dtype)
-        return columns, node.buffer("offsets", (d.taps,), np.int64)
+        kernel = d.kh * d.kw
+        scratch = node.buffer("scratch", (kernels.jit.threads(d.n), sum(kernels.conv.room(d))), dtype)
+        return scratch, node.buffer("offsets", (d.taps + d.o // d.groups * kernel,), np.int64)
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         d = node.plan
         x, w = xs[0].reshape(d.n, d.c, d.h, d.w), xs[1].reshape(d.o, d.taps)
         b = xs[2] if len(xs) == 3 else np.empty(0, out.dtype)
-        node.call(kernels.conv.forward, x, w, b, out.reshape(d.n, d.o, d.positions), *self._scratch(node, out.dtype), d)
+        y = out.reshape(d.n, d.o, d.positions)
+        node.call(kernels.conv.forward, x, w, b, y, *self._scratch(node, out.dtype), d, -np.inf)
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         d = node.plan
         x, w = xs[0].reshape(d.n, d.c, d.h, d.w), xs[1].reshape(d.o, d.taps)
-        columns, offsets = self._scratch(node, g.dtype)
-        shards = len(columns)
+        scratch, offsets = self._scratch(node, g.dtype)
+        shards = len(scratch)
         none = np.empty((0,) * 4, g.dtype)
         gx = none if grads[0] is None else grads[0].reshape(x.shape)
         gw = node.buffer("weight parts", (shards, d.o, d.taps if grads[1] is not None else 0), g.dtype)
         has_bias = len(xs) == 3 and grads[2] is not None
         gb = node.buffer("bias parts", (shards, d.o if has_bias else 0), g.dtype)
-        node.call(kernels.conv.backward, g.reshape(d.n, d.o, d.positions), x, w, gx, gw, gb, columns, offsets, d)
+        turned = node.buffer("turned weight", (w.size if grads[0] is not None else 0,), w.dtype)
+        node.call(
+            kernels.conv.backward, g.reshape(d.n, d.o, d.positions), x, w, turned, gx, gw, gb, scratch, offsets, d
+        )
         if grads[1] is not None:
             np.sum(gw, axis=0, out=grads[1].reshape(w.shape))
         if has_bias:

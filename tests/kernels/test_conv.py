@@ -28,6 +28,11 @@ SPECIAL = [
     conv.ConvDims(1, 1, 1, 1, 1, 3, 3, 5, 5, 1, 1, 3, 3, 1, 1, 1),  # border windows see padding only
     conv.ConvDims(1, 1, 5, 7, 1, 2, 3, 1, 1, 1, 1, 0, 0, 4, 3, 1),  # dilated kernel == input
     conv.ConvDims(1, 1, 8, 8, 1, 6, 6, 3, 3, 1, 1, 0, 0, 1, 1, 1),  # 36 taps
+    conv.ConvDims(2, 1, 28, 28, 4, 3, 3, 26, 26, 1, 1, 0, 0, 1, 1, 1),  # rows that fill vectors
+    conv.ConvDims(1, 3, 9, 40, 5, 3, 3, 9, 40, 1, 1, 1, 1, 1, 1, 1),  # the same, padded
+    conv.ConvDims(1, 2, 9, 40, 2, 3, 3, 4, 38, 2, 1, 0, 0, 1, 1, 1),  # every other row
+    conv.ConvDims(2, 4, 6, 12, 6, 3, 5, 6, 8, 1, 1, 1, 0, 1, 1, 2),  # short rows, computed as wide as the picture
+    conv.ConvDims(1, 2, 5, 5, 3, 1, 1, 7, 7, 1, 1, 1, 1, 1, 1, 1),  # more padding than the kernel reaches
 ]
 DIMS = SPECIAL + [random_dims(seed) for seed in range(40)]
 
@@ -43,18 +48,27 @@ def poisoned(*shape, dtype):
     return np.full(shape, POISON, dtype)
 
 
+def room(d, shards, dtype):
+    """Scratch for forward and backward."""
+    taps = (d.c + d.o) // d.groups * d.kh * d.kw
+    return poisoned(shards, sum(conv.room(d)), dtype=dtype), np.empty(taps, np.int64)
+
+
 @pytest.mark.parametrize("shards", [1, 3])
 @pytest.mark.parametrize("d", DIMS, ids=lambda d: ",".join(map(str, d)))
 def test_forward_and_backward(d, shards, dtype=np.float64):
     x, w, b, g = operands(d, dtype)
-    col, offsets = poisoned(shards, d.taps, d.positions, dtype=dtype), np.empty(d.taps, np.int64)
+    scratch, offsets = room(d, shards, dtype)
     y = poisoned(d.n, d.o, d.positions, dtype=dtype)
-    conv.forward(x, w.reshape(d.o, -1), b, y, col, offsets, d)
-    np.testing.assert_allclose(y.reshape(g.shape), conv.conv2d_reference(x, w, b, d), atol=1e-12)
+    for least in (0.0, -np.inf):
+        conv.forward(x, w.reshape(d.o, -1), b, y, scratch, offsets, d, least)
+        expected = np.maximum(conv.conv2d_reference(x, w, b, d), least)
+        np.testing.assert_allclose(y.reshape(g.shape), expected, atol=1e-12)
 
     gx, gw, gb = (poisoned(*shape, dtype=dtype) for shape in (x.shape, (shards, d.o, d.taps), (shards, d.o)))
-    col[:] = POISON
-    conv.backward(g.reshape(y.shape), x, w.reshape(d.o, -1), gx, gw, gb, col, offsets, d)
+    scratch[:] = POISON
+    turned = poisoned(w.size, dtype=dtype)
+    conv.backward(g.reshape(y.shape), x, w.reshape(d.o, -1), turned, gx, gw, gb, scratch, offsets, d)
     expected = conv.conv2d_backward_reference(g, x, w, d)
     for actual, right in zip((gx, gw.sum(0).reshape(w.shape), gb.sum(0)), expected, strict=True):
         np.testing.assert_allclose(actual, right, atol=1e-12)
@@ -63,8 +77,8 @@ def test_forward_and_backward(d, shards, dtype=np.float64):
 def test_float32_and_no_bias():
     d = DIMS[-1]
     x, w, _, g = operands(d, np.float32)
-    y, col = poisoned(d.n, d.o, d.positions, dtype=np.float32), poisoned(2, d.taps, d.positions, dtype=np.float32)
-    conv.forward(x, w.reshape(d.o, -1), np.empty(0, np.float32), y, col, np.empty(d.taps, np.int64), d)
+    y = poisoned(d.n, d.o, d.positions, dtype=np.float32)
+    conv.forward(x, w.reshape(d.o, -1), np.empty(0, np.float32), y, *room(d, 2, np.float32), d, -np.inf)
     np.testing.assert_allclose(y.reshape(g.shape), conv.conv2d_reference(x, w, None, d), rtol=1e-4, atol=1e-5)
 
 
@@ -76,8 +90,8 @@ def test_only_what_is_asked_for(wanted):
 
     def run(sizes):
         grads = [np.full(s, POISON) for s in sizes]
-        scratch = np.empty((2, d.taps, d.positions)), np.empty(d.taps, np.int64)
-        conv.backward(g.reshape(d.n, d.o, -1), x, w.reshape(d.o, -1), *grads, *scratch, d)
+        turned = poisoned(w.size, dtype=np.float64)
+        conv.backward(g.reshape(d.n, d.o, -1), x, w.reshape(d.o, -1), turned, *grads, *room(d, 2, np.float64), d)
         return grads
 
     every, nothing = [x.shape, (2, d.o, d.taps), (2, d.o)], [(0, 0, 0, 0), (2, d.o, 0), (2, 0)]

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from minigrad.kernels import gemm, jit
+from minigrad.kernels import gemm, jit, tile
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -48,22 +48,49 @@ def test_the_blocks_are_their_plain_forms(table, dtype):
     rng = np.random.default_rng(0)
     a, b, start = rng.normal(size=200).astype(dtype), rng.normal(size=400).astype(dtype), rng.normal(size=300).astype(dtype)
     rows = (0, np.array([3, 40, 11, 160, 90]), 1) if table else (31, gemm.NONE, 0)
-    for fresh in (True, False):
-        for plain, run, sizes in (
-            (gemm.block, run_block, (7, 50, 5, 19, a, 2, 9, 3, b, 5, *rows, 5, 2, 23, 11, fresh)),
-            (gemm.sums, run_sums, (7, 6, 5, a, 2, 21, b, 5, *rows, 19, 3, 23, 21, fresh)),
-        ):
-            found, expected = start.copy(), start.copy()
-            run(found, *sizes)
-            plain(expected, *sizes)
-            np.testing.assert_allclose(found, expected, atol=1e-4 if dtype == np.float32 else 1e-12)
+    block = (7, 50, 5, 19, a, 2, 9, 3, b, 5, *rows, 5, 2, 23, 11)
+    sums = (7, 6, 5, a, 2, 21, b, 5, *rows, 19, 3, 23, 21)
+    for plain, run, sizes in (
+        (gemm.block, run_block, (*block, b, 3, tile.ADD, -np.inf)),
+        (gemm.block, run_block, (*block, b, 3, tile.FRESH, 0.0)),
+        (gemm.block, run_block, (*block, b, 3, tile.START, -np.inf)),
+        (gemm.sums, run_sums, (*sums, True)),
+        (gemm.sums, run_sums, (*sums, False)),
+    ):
+        found, expected = start.copy(), start.copy()
+        run(found, *sizes)
+        plain(expected, *sizes)
+        np.testing.assert_allclose(found, expected, atol=1e-4 if dtype == np.float32 else 1e-12)
+
+
+@pytest.mark.parametrize("rows", range(1, 15))
+def test_every_number_of_rows_and_columns(rows):
+    """All ways in which rows and columns are cut into blocks."""
+    rng = np.random.default_rng(rows)
+    a, at = rng.normal(size=(rows, 11)), rng.normal(size=(11, rows))
+    for columns in range(1, 40, 3):
+        b, bt, out = rng.normal(size=(11, columns)), rng.normal(size=(columns, 11)), np.full((rows, columns), 1e30)
+        cases = (gemm.nn, a, b, a @ b), (gemm.tn, at, b, at.T @ b), (gemm.nt, a, bt, a @ bt.T)
+        for product, left, right, expected in cases:
+            product(out, left, right)
+            np.testing.assert_allclose(out, expected, atol=1e-12)
+
+
+def test_relu_keeps_nan():
+    b, out = np.array([[np.nan, -1.0, 2.0]]), np.zeros((1, 3))
+    run_block(out, 0, 3, 1, 3, np.ones((1, 1)), 0, 1, 1, b, 0, 3, gemm.NONE, 0, 1, 1, 0, 0, b, 0, tile.FRESH, 0.0)
+    np.testing.assert_array_equal(out, [[np.nan, 0, 2]])
 
 
 @jit.jit
-def run_block(c, c0, c_row, m, n, a, a0, a_row, a_step, b, b0, b_row, table, t_step, depth, times, c_next, b_next, fresh):
+def run_block(
+    c, c0, c_row, m, n, a, a0, a_row, a_step, b, b0, b_row, table, t_step, depth, times, c_next, b_next, start, s0, begin,
+    least,
+):  # fmt: skip
     gemm.block(
-        c, c0, c_row, m, n, a, a0, a_row, a_step, b, b0, b_row, table, t_step, depth, times, c_next, b_next, fresh
-    )
+        c, c0, c_row, m, n, a, a0, a_row, a_step, b, b0, b_row, table, t_step, depth, times, c_next, b_next, start, s0,
+        begin, least,
+    )  # fmt: skip
 
 
 @jit.jit

@@ -255,6 +255,9 @@ def forward(x: Any, w: Any, b: Any, y: Any, scratch: Any, offsets: Any, d: Any, 
         _forward_shard(x, w, b, y, scratch[s], offsets, d, least, lo, hi)
 
 
+forward.rectifies = True  # its last argument is `least`: a compiled step lets it do the work of a ReLU after it
+
+
 # -------------------------------------------------------------------- backward
 @jit
 def _turn(w: Any, turned: Any, d: Any) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from .jit import jit
+from .rows import add, put
 
 
 def gather_reference(table: Any, ids: Any) -> Any:
@@ -23,17 +24,32 @@ def scatter_reference(g: Any, ids: Any, rows: int) -> Any:
 @jit
 def gather(table: Any, ids: Any, out: Any) -> None:
     """out[i] = table[ids[i]] for ids (n,), out (n, width)."""
+    width = table.shape[1]
     for i in range(ids.size):
-        source, goal = table[ids[i]], out[i]
-        for j in range(goal.size):
-            goal[j] = source[j]
+        put(out, i * width, table, ids[i] * width, width)
 
 
 @jit
 def scatter(g: Any, ids: Any, grad: Any) -> None:
     """grad[ids[i]] += g[i], from zero; one thread, because two could meet in one row."""
     grad[:] = 0
+    scatter_more(g, ids, grad)
+
+
+@jit
+def scatter_more(g: Any, ids: Any, grad: Any) -> None:
+    """grad[ids[i]] += g[i]."""
+    width = grad.shape[1]
     for i in range(ids.size):
-        source, goal = g[i], grad[ids[i]]
-        for j in range(goal.size):
-            goal[j] += source[j]
+        add(grad, ids[i] * width, g, i * width, width)
+
+
+@jit
+def clear(ids: Any, grad: Any) -> None:
+    """grad[ids[i]] = 0: undoes `scatter_more` without going through rows that were never touched."""
+    for i in range(ids.size):
+        grad[ids[i]] = 0
+
+
+#: in a compiled step the table's gradient is kept at zero between steps: another kernel for `scatter`, and one that clears
+scatter.touches_rows = scatter_more, clear

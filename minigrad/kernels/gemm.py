@@ -18,46 +18,60 @@ from .tile import ADD, FRESH, address, dots, lanes, tile
 NONE = np.zeros(1, np.int64)
 
 
+# -------------------------------------------------------------------- of flat arrays, the sizes are said
+@jit
+def product_nn(out: Any, a: Any, b: Any, m: int, k: int, n: int, begin: int = FRESH) -> None:
+    """out (m, n) = a (m, k) @ b (k, n)."""
+    block(out, 0, n, m, n, a, 0, k, 1, b, 0, n, NONE, 0, k, 1, 0, 0, out, 0, begin, -np.inf)
+
+
+@jit
+def product_tn(out: Any, a: Any, b: Any, m: int, k: int, n: int, begin: int = FRESH) -> None:
+    """out (m, n) = aᵀ @ b for a (k, m) and b (k, n)."""
+    block(out, 0, n, m, n, a, 0, 1, m, b, 0, n, NONE, 0, k, 1, 0, 0, out, 0, begin, -np.inf)
+
+
+@jit
+def product_nt(out: Any, a: Any, b: Any, m: int, k: int, n: int, begin: int = FRESH) -> None:
+    """out (m, n) = a @ bᵀ for a (m, k) and b (n, k)."""
+    sums(out, 0, m, n, a, 0, k, b, 0, k, NONE, 0, k, 1, 0, 0, begin == FRESH)
+
+
+# -------------------------------------------------------------------- of matrices
 @jit
 def add_nn(out: Any, a: Any, b: Any) -> None:
-    """out += a @ b for out (m, n), a (m, k), b (k, n)."""
-    (m, n), k = out.shape, a.shape[1]
-    block(out, 0, n, m, n, a, 0, k, 1, b, 0, n, NONE, 0, k, 1, 0, 0, out, 0, ADD, -np.inf)
+    """out += a @ b."""
+    product_nn(out, a, b, out.shape[0], a.shape[1], out.shape[1], ADD)
 
 
 @jit
 def nn(out: Any, a: Any, b: Any) -> None:
     """out = a @ b."""
-    (m, n), k = out.shape, a.shape[1]
-    block(out, 0, n, m, n, a, 0, k, 1, b, 0, n, NONE, 0, k, 1, 0, 0, out, 0, FRESH, -np.inf)
+    product_nn(out, a, b, out.shape[0], a.shape[1], out.shape[1])
 
 
 @jit
 def add_tn(out: Any, a: Any, b: Any) -> None:
-    """out += a.T @ b for out (m, n), a (k, m), b (k, n)."""
-    (m, n), k = out.shape, a.shape[0]
-    block(out, 0, n, m, n, a, 0, 1, m, b, 0, n, NONE, 0, k, 1, 0, 0, out, 0, ADD, -np.inf)
+    """out += a.T @ b."""
+    product_tn(out, a, b, out.shape[0], a.shape[0], out.shape[1], ADD)
 
 
 @jit
 def tn(out: Any, a: Any, b: Any) -> None:
     """out = a.T @ b."""
-    (m, n), k = out.shape, a.shape[0]
-    block(out, 0, n, m, n, a, 0, 1, m, b, 0, n, NONE, 0, k, 1, 0, 0, out, 0, FRESH, -np.inf)
+    product_tn(out, a, b, out.shape[0], a.shape[0], out.shape[1])
 
 
 @jit
 def add_nt(out: Any, a: Any, b: Any) -> None:
-    """out += a @ b.T for out (m, n), a (m, k), b (n, k)."""
-    (m, n), k = out.shape, a.shape[1]
-    sums(out, 0, m, n, a, 0, k, b, 0, k, NONE, 0, k, 1, 0, 0, False)
+    """out += a @ b.T."""
+    product_nt(out, a, b, out.shape[0], a.shape[1], out.shape[1], ADD)
 
 
 @jit
 def nt(out: Any, a: Any, b: Any) -> None:
     """out = a @ b.T."""
-    (m, n), k = out.shape, a.shape[1]
-    sums(out, 0, m, n, a, 0, k, b, 0, k, NONE, 0, k, 1, 0, 0, True)
+    product_nt(out, a, b, out.shape[0], a.shape[1], out.shape[1])
 
 
 # -------------------------------------------------------------------- the two products that all others are

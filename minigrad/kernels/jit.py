@@ -4,7 +4,9 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,7 @@ def _cache_folder() -> str:
 
 _FOLDER = _cache_folder()
 _serial: dict[Any, Any] = {}
+_alone = ContextVar("alone", default=False)
 _kept: list[Any] = []  # compiled functions that only the linker knows
 
 
@@ -109,7 +112,17 @@ def serial(kernel: Any) -> Any:
 
 def threads(items: int) -> int:
     """Into how many shards to cut `items` pieces of work: one per thread, at least one."""
-    return max(1, min(items, int(get_num_threads())))
+    return 1 if _alone.get() else max(1, min(items, int(get_num_threads())))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Within the block, work is not cut into shards."""
+    token = _alone.set(True)
+    try:
+        yield
+    finally:
+        _alone.reset(token)
 
 
 @jit

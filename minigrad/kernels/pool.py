@@ -45,6 +45,8 @@ def avg_pool_reference(x: Any, d: PoolDims) -> Any:
     return y
 
 
+# The comparisons below select and do not branch: which entry of a window wins cannot be predicted. The first of equals
+# wins; NaN wins over everything, the last NaN over others.
 @jit
 def _max_plane(x: Any, y: Any, winners: Any, d: Any) -> None:
     for i in range(d.oh):
@@ -53,18 +55,38 @@ def _max_plane(x: Any, y: Any, winners: Any, d: Any) -> None:
             left, right = max(0, j * d.sw - d.pw), min(d.w, j * d.sw - d.pw + d.kw)
             best, at = x[top, left], top * d.w + left
             for r in range(top, bottom):
-                for c in range(left, right):
-                    v = x[r, c]
-                    if v > best or v != v:  # the first of equals; NaN wins over everything, the last NaN over others
-                        best, at = v, r * d.w + c
+                line, first = x[r, left:right], r * d.w + left
+                for c in range(line.size):
+                    v = line[c]
+                    wins = v > best or v != v
+                    best, at = v if wins else best, first + c if wins else at
             y[i, j], winners[i, j] = best, at
+
+
+@jit
+def _max_plane_two(x: Any, y: Any, winners: Any, d: Any) -> None:
+    """The same for windows of two by two side by side, which are most frequent: both loops over the window written out."""
+    for i in range(d.oh):
+        upper, lower, best, at = x[2 * i], x[2 * i + 1], y[i], winners[i]
+        start, below = np.int32(2 * i * d.w), np.int32((2 * i + 1) * d.w)
+        for j in range(best.size):
+            a, b, c, e = upper[2 * j], upper[2 * j + 1], lower[2 * j], lower[2 * j + 1]
+            second, fourth = b > a or b != b, e > c or e != e
+            first_row, second_row = b if second else a, e if fourth else c
+            down = second_row > first_row or second_row != second_row
+            best[j] = second_row if down else first_row
+            at[j] = np.int32(2 * j) + (below + np.int32(fourth) if down else start + np.int32(second))
 
 
 @jit(parallel=True)
 def max_forward(x: Any, y: Any, winners: Any, d: Any) -> None:
     """Write the maxima into y and the winning positions (row * w + column) into winners, both (planes, oh, ow)."""
+    two = d.kh == 2 and d.kw == 2 and d.sh == 2 and d.sw == 2 and d.ph == 0 and d.pw == 0
     for p in prange(d.planes):
-        _max_plane(x[p], y[p], winners[p], d)
+        if two:
+            _max_plane_two(x[p], y[p], winners[p], d)
+        else:
+            _max_plane(x[p], y[p], winners[p], d)
 
 
 @jit(parallel=True)

@@ -1,11 +1,12 @@
-"""Copying and adding short rows of numbers, in vectors whatever their length (see `tile.move`)."""
+"""Copying and adding short rows of numbers and turning matrices, in vectors whatever the sizes (see `tile.py`)."""
 from __future__ import annotations
 
 from typing import Any
 
 from numba.extending import overload
 
-from .tile import address, move
+from .jit import jit
+from .tile import address, lanes, move, turn_block
 
 
 def put(goal: Any, g0: int, source: Any, s0: int, count: int) -> None:
@@ -26,3 +27,35 @@ def _put(goal, g0, source, s0, count):  # type: ignore[no-untyped-def]
 @overload(add)
 def _add(goal, g0, source, s0, count):  # type: ignore[no-untyped-def]
     return lambda goal, g0, source, s0, count: move(address(goal), g0, address(source), s0, count, 1)
+
+
+def turn_piece(goal: Any, g0: int, g_row: int, source: Any, s0: int, s_row: int, h: int, w: int) -> None:
+    """goal[g0 + j · g_row + i] = source[s0 + i · s_row + j] for i < h and j < w, a vector's length at most; plain form."""
+    goal, source = goal.reshape(-1), source.reshape(-1)
+    for i in range(h):
+        for j in range(w):
+            goal[g0 + j * g_row + i] = source[s0 + i * s_row + j]
+
+
+@overload(turn_piece)
+def _turn_piece(goal, g0, g_row, source, s0, s_row, h, w):  # type: ignore[no-untyped-def]
+    size = lanes(goal.dtype.bitwidth // 8)
+
+    def run(goal, g0, g_row, source, s0, s_row, h, w):  # type: ignore[no-untyped-def]
+        if h == size and w == size:
+            turn_block(address(goal), g0, g_row, address(source), s0, s_row, h, w, 1)
+        else:
+            turn_block(address(goal), g0, g_row, address(source), s0, s_row, h, w, 0)
+
+    return run
+
+
+@jit
+def turn(goal: Any, g0: int, g_row: int, source: Any, s0: int, s_row: int, rows: int, columns: int) -> None:
+    """goal[r, c] = source[c, r]: rows of the goal, (rows, columns), are columns of the source. Of each flat array the first
+    entry and the distance between rows are given."""
+    size = lanes(goal.itemsize)
+    for i in range(0, columns, size):
+        for j in range(0, rows, size):
+            turn_piece(goal, g0 + j * g_row + i, g_row, source, s0 + i * s_row + j, s_row, min(size, columns - i),
+                       min(size, rows - j))  # fmt: skip

@@ -40,7 +40,7 @@ class _Code:
     def __init__(self, context: Any, builder: Any, dtype: Any, rest: Any) -> None:
         self.context, self.builder, self.dtype = context, builder, dtype
         self.number = context.get_value_type(dtype)
-        self.lanes = lanes(dtype.bitwidth // 8)
+        self.lanes, self.floats = lanes(dtype.bitwidth // 8), isinstance(dtype, types.Float)
         self.vector = ir.VectorType(self.number, self.lanes)
         self.mask_type = ir.VectorType(ir.IntType(1), self.lanes)
         index = ir.VectorType(ir.IntType(64), self.lanes)
@@ -98,7 +98,7 @@ class _Code:
 
     def _masked(self, what: str, result: Any, args: tuple[Any, ...]) -> Any:
         kind = ir.FunctionType(result, [x.type for x in args])
-        name = f"llvm.masked.{what}.v{self.lanes}f{self.dtype.bitwidth}.p0"
+        name = f"llvm.masked.{what}.v{self.lanes}{'f' if self.floats else 'i'}{self.dtype.bitwidth}.p0"
         return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), args)
 
 
@@ -273,6 +273,52 @@ def move(context, goal, g0, source, s0, count, add):  # type: ignore[no-untyped-
         return context.get_dummy_value()
 
     return types.void(goal, ints, source, ints, ints, add), generate
+
+
+@intrinsic
+def turn_block(context, goal, g0, g_row, source, s0, s_row, h, w, whole):  # type: ignore[no-untyped-def]
+    """goal[g0 + j · g_row + i] = source[s0 + i · s_row + j] for i < h and j < w, both at most a vector's length.
+
+    All rows are loaded, and interleaved pair by pair until each vector holds a column (the literal `whole` is 1 where h
+    and w are a vector's length, so that no masks are needed).
+    """
+    if not isinstance(whole, types.IntegerLiteral):
+        return None
+    dtype, ints, masked = goal.dtype, types.intp, not whole.literal_value
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        goal, g0, g_row, source, s0, s_row, h, w, _ = args
+        inward, outward = _Code(context, builder, dtype, w), _Code(context, builder, dtype, h)
+        size = inward.lanes
+
+        def row(code, array, first, step, i):  # type: ignore[no-untyped-def]
+            return code.at(array, builder.add(first, builder.mul(step, ir.Constant(ir.IntType(64), i))))
+
+        def only(code, i, limit):  # type: ignore[no-untyped-def]
+            """The mask of row i: none of it if there is no such row."""
+            there = builder.icmp_signed("<", ir.Constant(ir.IntType(64), i), limit)
+            code.mask = builder.select(there, full[id(code)], ir.Constant(code.mask_type, None))
+            code.whole = ir.Constant(ir.IntType(1), 0)
+
+        full = {id(inward): inward.mask, id(outward): outward.mask}
+        rows = []
+        for i in range(size):
+            if masked:
+                only(inward, i, h)
+            rows.append(inward.load(row(inward, source, s0, s_row, i), masked))
+        half, word = size // 2, ir.VectorType(ir.IntType(32), size)
+        low = ir.Constant(word, [i // 2 + (size if i % 2 else 0) for i in range(size)])
+        high = ir.Constant(word, [half + i // 2 + (size if i % 2 else 0) for i in range(size)])
+        for _ in range(size.bit_length() - 1):
+            pairs = [(rows[i], rows[i + half]) for i in range(half)]
+            rows = [builder.shuffle_vector(a, b, which) for a, b in pairs for which in (low, high)]
+        for j, value in enumerate(rows):
+            if masked:
+                only(outward, j, w)
+            outward.store(value, row(outward, goal, g0, g_row, j), masked)
+        return context.get_dummy_value()
+
+    return types.void(goal, ints, ints, source, ints, ints, ints, ints, whole), generate
 
 
 @intrinsic

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from .jit import jit
+from .rows import put
 
 
 @jit
@@ -54,10 +55,17 @@ def rmsprop(p: Any, g: Any, v: Any, lr: Any, alpha: Any, eps: Any, decay: Any) -
 
 
 @jit
-def add_to(total: Any, part: Any) -> None:
-    """total += part."""
+def add_up(parts: Any, a: int, b: int, total: Any) -> Any:
+    """The sum of parts[:, a:b] over the parts, in their order, in the first b - a places of `total`, which are returned."""
+    total = total[: b - a]
+    first, second = parts[0, a:b], parts[1, a:b]
     for i in range(total.size):
-        total[i] += part[i]
+        total[i] = first[i] + second[i]
+    for s in range(2, parts.shape[0]):
+        part = parts[s, a:b]
+        for i in range(total.size):
+            total[i] += part[i]
+    return total
 
 
 @jit
@@ -74,8 +82,7 @@ def clip_norm(g: Any, limit: Any) -> None:
 
 @jit
 def gather_rows(rows: Any, order: Any, start: int, out: Any) -> None:
-    """out[i] = rows[order[start + i]]: the samples of a batch."""
-    for i in range(out.shape[0]):
-        source, goal = rows[order[start + i]], out[i]
-        for j in range(goal.size):
-            goal[j] = source[j]
+    """The samples of a batch, rows[order[start + i]], one after the other in `out`, which is flat."""
+    width = rows.shape[1]
+    for i in range(out.size // max(width, 1)):
+        put(out, i * width, rows, order[start + i] * width, width)

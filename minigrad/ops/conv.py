@@ -92,16 +92,21 @@ class Conv2d(Rule):
         shards = len(scratch)
         none = np.empty((0,) * 4, g.dtype)
         gx = none if grads[0] is None else grads[0].reshape(x.shape)
-        gw = node.buffer("weight parts", (shards, d.o, d.taps if grads[1] is not None else 0), g.dtype)
-        has_bias = len(xs) == 3 and grads[2] is not None
-        gb = node.buffer("bias parts", (shards, d.o if has_bias else 0), g.dtype)
+        gw, gb = (
+            np.empty((shards, *empty), g.dtype) if grad is None
+            else grad.reshape(1, *shape) if shards == 1  # one part is the whole
+            else node.buffer(f"{name} parts", (shards, *shape), g.dtype)
+            for grad, name, shape, empty in (
+                (grads[1], "weight", (d.o, d.taps), (d.o, 0)), (grads[2] if len(xs) == 3 else None, "bias", (d.o,), (0,))
+            )
+        )  # fmt: skip
         turned = node.buffer("turned weight", (w.size if grads[0] is not None else 0,), w.dtype)
         node.call(
             kernels.conv.backward, g.reshape(d.n, d.o, d.positions), x, w, turned, gx, gw, gb, scratch, offsets, d
         )
-        if grads[1] is not None:
+        if shards > 1 and grads[1] is not None:
             np.sum(gw, axis=0, out=grads[1].reshape(w.shape))
-        if has_bias:
+        if shards > 1 and gb.size:
             np.sum(gb, axis=0, out=grads[2])
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:

@@ -135,7 +135,7 @@ def sigmoid(x: Any) -> Any:
     return _logistic(x)
 
 
-@elementwise("relu", backward=(lambda g, y, x: g * (x > 0),))
+@elementwise("relu", backward=(lambda g, y, x: g * (y > 0),))
 def relu(x: Any) -> Any:
     """max(x, 0); its slope at 0 is 0."""
     return np.maximum(x, 0)

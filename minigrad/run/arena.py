@@ -1,17 +1,19 @@
 """One block of memory for a compiled step: who lives where in it, and when."""
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..graph.node import Variable
-from .emit import Place, fuse, views
+from .emit import Place, fuse
+from .simplify import by_rows, simplify, touches
 from .trace import Trace
-from .traced import Assign, Buffer, Call, MatMul, Reduce, Statement, View
+from .traced import Assign, Buffer, Statement, View, views
 
 ALIGN = 16  # numbers: a cache line of float32
+STRETCH = 4096  # so many parameters at a time: what is added up is still in the cache when it is used
 
 
 class Arena:
@@ -34,16 +36,22 @@ class Arena:
             self.places[id(trace.values[id(variable)].buffer)] = Place("P", start)
             if id(variable) in trace.gradients:
                 self.places[id(trace.gradients[id(variable)].buffer)] = Place("G", start)
-        self.groups = fuse(trace.program.statements)
+        statements, self.clearing = by_rows(simplify(trace.program.statements, [trace.loss.buffer]))
+        self.groups = fuse(statements)
         lives = _lives(self.groups)
         lives[id(trace.loss.buffer)] = (0, len(self.groups))  # it is what the part returns
+        self.single = {id(b) for b in trace.program.buffers if _single(b, lives, self.groups)}
+        for key in self.single:
+            del lives[key]
         sizes = self._plan(trace.program.buffers, lives)
         self.names = sorted(sizes)
         self.P = np.zeros(self.starts[-1], self.dtype)
         self.G = np.zeros((parts, self.trained), self.dtype)
+        clipped = optimizer.max_grad_norm is not None
+        self.T = np.zeros((parts, self.trained if clipped else min(self.trained, STRETCH)), self.dtype)
         self.M = [np.zeros(self.trained, self.dtype) for _ in optimizer.memory]
         self.rows = [np.zeros((parts, size), dtype) for name in self.names for dtype, size in [sizes[name]]]
-        self.inputs = [np.zeros((parts, len(v), v.size // len(v)), v.dtype) for v in trace.inputs.values()]
+        self.inputs = [np.zeros((parts, v.size), v.dtype) for v in trace.inputs.values()]
         for buffer in trace.program.buffers:
             if buffer.initial is not None:
                 place = self.places[id(buffer)]
@@ -66,15 +74,35 @@ class Arena:
             for a, b, f, l in sorted(mine):
                 if f <= last and first <= l and a < start + buffer.size and start < b:
                     start = -(-b // ALIGN) * ALIGN
+            heir = self._heir(buffer, first, lives)
+            start = start if heir is None else self.places[id(heir)].start
             mine.append((start, start + buffer.size, first, last))
             self.places[id(buffer)] = Place(name, start)
             sizes[name] = (buffer.dtype, max(sizes.get(name, (0, 0))[1], start + buffer.size))
         return sizes
 
+    def _heir(self, buffer: Buffer, first: int, lives: dict[int, tuple[int, int]]) -> Buffer | None:
+        """A buffer of which this one can take over the place while it is written: entry by entry, in the same loop."""
+        group = self.groups[first] if buffer.kind == "value" else []
+        mine = _of(buffer, group)  # none of the loss, which is given a place for all of the time
+        if not mine or not all(isinstance(s, Assign) for s in group) or not all(map(_whole, mine)):
+            return None
+        written = next(i for i, s in enumerate(group) if _of(buffer, [s]))
+        before = {id(v.buffer): v.buffer for s in group for v in touches(s)}
+        after = {id(v.buffer) for s in group[written + 1 :] for v in touches(s)}
+        taken = [self.places.get(id(b)) for b in before.values()]
+        for other in before.values():
+            ends, place = lives.get(id(other), (0, -1)), self.places.get(id(other))
+            same = other.size == buffer.size and other.dtype == buffer.dtype and other.kind == "value"
+            dies = ends[0] < first == ends[1] and id(other) not in after and taken.count(place) == 1
+            if same and dies and all(_whole(v) for v in _of(other, group)):
+                return other
+        return None
+
     # ---------------------------------------------------------------- in use
     def arrays(self) -> tuple[Any, ...]:
         """What the generated function takes, up to the samples."""
-        return (self.P, self.G, *self.rows, *self.M)
+        return (self.P, self.G, self.T, *self.rows, *self.M)
 
     def adopt(self) -> None:
         """Make the arrays of variables and of the optimiser's memory views of the arena, where they are not yet."""
@@ -98,17 +126,38 @@ def _lives(groups: Sequence[Sequence[Statement]]) -> dict[int, tuple[int, int]]:
     """By `id(buffer)`: the first and the last group of statements that need it."""
     lives: dict[int, tuple[int, int]] = {}
     for i, group in enumerate(groups):
-        for view in (view for statement in group for view in needed(statement)):
+        for view in (view for statement in group for view in touches(statement)):
             first, _ = lives.get(id(view.buffer), (i, i))
             lives[id(view.buffer)] = (first, i)
     return lives
 
 
-def needed(s: Statement) -> Iterator[View]:
-    if isinstance(s, Assign | Reduce):
-        yield s.target
-        yield from views(s.value)
-    elif isinstance(s, MatMul):
-        yield from (s.out, s.a, s.b)
-    elif isinstance(s, Call):
-        yield from (x for x in s.args if isinstance(x, View))
+def _of(buffer: Buffer, group: Sequence[Statement]) -> list[View]:
+    return [view for statement in group for view in touches(statement) if view.buffer is buffer]
+
+
+def _whole(view: View) -> bool:
+    return view.contiguous and view.size == view.buffer.size
+
+
+def _single(buffer: Buffer, lives: dict[int, tuple[int, int]], groups: Sequence[Sequence[Statement]]) -> bool:
+    """Is the buffer written and read in one loop only, so that one number at a time is enough?"""
+    if buffer.kind != "value" or id(buffer) not in lives:
+        return False
+    first, last = lives[id(buffer)]
+    group = groups[first] if first == last else []
+    mine = _of(buffer, group)
+    if len(group) < 2 or not all(isinstance(s, Assign) for s in group):
+        return False
+    shape = group[0].target.shape  # type: ignore[union-attr]
+    return len(mine) > 1 and all(_whole(v) and v.shape == shape for v in mine) and _written_first(buffer, group)
+
+
+def _written_first(buffer: Buffer, group: Sequence[Statement]) -> bool:
+    for s in group:
+        assert isinstance(s, Assign)
+        if any(v.buffer is buffer for v in views(s.value)):
+            return False
+        if s.target.buffer is buffer:
+            return True
+    return False

@@ -19,9 +19,11 @@ import numpy as np
 from ..errors import GraphError
 from ..graph.node import GraphNode, Operator, Variable
 from ..graph.rule import Rule
-from .arena import Arena
+from .arena import STRETCH, Arena
 from .emit import Emitter
 from .trace import trace
+
+THREADED = 20_000  # from so many parameters on they are shared out over threads
 
 _HEAD = '''\
 """{title}
@@ -43,17 +45,18 @@ def part({arguments}):
 
 
 @jit(parallel={parallel})
-def steps(P, G, {arenas}{memories}X, Y, x, y, order, H, losses):
+def steps(P, G, T, {arenas}{memories}X, Y, x, y, order, H, losses):
     """As many steps as there are `losses`. Returns how many were made: a loss that is not finite stops before its step.
 
-    X and Y hold all samples, `order` says which come when; H has the numbers of the optimiser, a row per step.
+    X and Y hold all samples, `order` says which come when; H has the numbers of the optimiser, a row per step. T is where
+    gradients are added up.
     """
     parts = np.zeros({parts}, P.dtype)
     for t in range(losses.size):
         for s in {range}({parts}):
-            gather_rows(X, order, t * {batch} + s * {size}, x[s])
+{clear}            gather_rows(X, order, t * {batch} + s * {size}, x[s])
             gather_rows(Y, order, t * {batch} + s * {size}, y[s])
-            parts[s] = part(P, G[s], {rows}x[s].reshape(-1), y[s].reshape(-1))
+            parts[s] = part(P, G[s], {rows}x[s], y[s])
         losses[t] = parts.sum() / {parts}
         if not abs(losses[t]) < np.inf:  # NaN compares false
             return t
@@ -114,13 +117,13 @@ class CompiledStep:
     # ---------------------------------------------------------------- source
     def _write(self, title: str) -> str:
         arena, trace = self.arena, self.trace
-        emitter = Emitter(arena.places, arena.dtype)
+        emitter = Emitter(arena.places, arena.dtype, arena.single)
         body = list(emitter.lines(arena.groups))
         loss = f"{emitter.name(trace.loss.buffer)}[{trace.loss.offset}]"
         body = [*emitter.openings(trace.program.buffers), *body]
         arenas = "".join(f"{name}, " for name in arena.names)
         memories = "".join(f"M{i}, " for i in range(len(self.optimizer.memory)))
-        kernel = self.optimizer.kernel
+        kernel, clear = self.optimizer.kernel, self._clear(emitter)
         emitter.kernels[kernel.__name__] = kernel
         return _HEAD.format(
             title=title, imports="\n".join(_imports(emitter.kernels)), dtype=arena.dtype, parts=self.parts,
@@ -128,23 +131,38 @@ class CompiledStep:
             arguments=f"P, G, {arenas}x, y", body=textwrap.indent("\n".join(body), "    "), loss=loss,
             parallel=self.parts > 1, range="prange" if self.parts > 1 else "range", arenas=arenas, memories=memories,
             rows="".join(f"{name}[s], " for name in arena.names), batch=self.batch, size=self.size,
-            update=textwrap.indent("\n".join(self._update(kernel.__name__)), " " * 8),
+            update=textwrap.indent("\n".join(self._update(kernel.__name__)), " " * 8), clear=clear,
         )  # fmt: skip
 
     def _update(self, kernel: str) -> list[str]:
-        n, lines = self.arena.trained, []
+        n = self.arena.trained
         numbers = ", ".join(f"H[t, {i}]" for i in range(len(self.optimizer.scalars(1))))
         memories = "".join(f"M{i}[a:b], " for i in range(len(self.optimizer.memory)))
-        add = [f"add_to(G[0, a:b], G[{s}, a:b])" for s in range(1, self.parts)]
-        change = f"{kernel}(P[a:b], G[0, a:b], {memories}{numbers})"
+        total = "add_up(G, a, b, T[{}])".format if self.parts > 1 else lambda row: "G[0, a:b]"
+        change = f"{kernel}(P[a:b], {{}}, {memories}{numbers})".format
         if self.optimizer.max_grad_norm is not None:
-            lines = [f"a, b = 0, {n}", *add, f"clip_norm(G[0, :{n}], f({self.optimizer.max_grad_norm!r}))", change]
-        elif self.parts > 1 and n > 20_000:  # the parameters in stretches, too
-            lines = [f"for s in prange({self.parts}):", f"    a, b = shard(s, {self.parts}, {n})",
-                     *(f"    {line}" for line in (*add, change))]  # fmt: skip
-        else:
-            lines = [f"a, b = 0, {n}", *add, change]
-        return lines
+            norm = f"clip_norm(g, f({self.optimizer.max_grad_norm!r}))"
+            return [f"a, b = 0, {n}", f"g = {total(0)}", norm, change("g")]
+        if self.parts == 1:
+            return [f"a, b = 0, {n}", change(total(0))]
+        stretch = [f"    b = min(a + {STRETCH}, end)", "    " + change(total("{}"))]
+        if n <= THREADED:
+            return [f"end = {n}", f"for a in range(0, end, {STRETCH}):", *(line.format(0) for line in stretch)]
+        return [f"for s in prange({self.parts}):", f"    start, end = shard(s, {self.parts}, {n})",
+                f"    for a in range(start, end, {STRETCH}):", *("    " + line.format("s") for line in stretch)]  # fmt: skip
+
+    def _clear(self, emitter: Emitter) -> str:
+        """The lines that take back what the step before has added to gradients of which it touched few rows."""
+        lines = []
+        for call in self.arena.clearing:
+            kernel, (ids, grad) = call.kernel, call.args
+            place = self.arena.places[id(grad.buffer)]
+            emitter.kernels[f"embedding_{kernel.__name__}"] = kernel
+            lines.append(
+                f"            embedding_{kernel.__name__}({ids.buffer.name}[s, {ids.offset}:{ids.offset + ids.size}], "
+                f"G[s, {place.start}:{place.start + grad.size}].reshape({grad.shape}))\n"
+            )
+        return "".join(lines)
 
 
 def _title(order: Sequence[GraphNode], inputs: dict[str, GraphNode], batch: int) -> str:
@@ -156,10 +174,11 @@ def _imports(kernels: dict[str, Any]) -> list[str]:
     """The lines that bring in what the source calls."""
     lines = ["from minigrad.kernels.jit import jit, prange, serial, shard",
              "from minigrad.kernels.mathfn import erf, exp, maximum, minimum, power, sign, square, tanh",
-             "from minigrad.kernels.update import add_to, clip_norm, gather_rows"]  # fmt: skip
+             "from minigrad.kernels.rows import turn",
+             "from minigrad.kernels.update import add_up, clip_norm, gather_rows"]  # fmt: skip
     for name, thing in sorted(kernels.items()):
-        if name.startswith("gemm_"):
-            lines.append(f"from minigrad.kernels.gemm import {name[5:]} as {name}")
+        if name.startswith("product_"):
+            lines.append(f"from minigrad.kernels.gemm import {name}")
         elif isinstance(thing, type):
             lines.append(f"from {thing.__module__} import {name}")
         elif thing is not None:

@@ -3,14 +3,15 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..errors import GraphError
-from .traced import Assign, Buffer, Call, Expr, MatMul, Reduce, Shape, Statement, Traced, View
+from .simplify import touches
+from .traced import Assign, Buffer, Call, Expr, MatMul, Reduce, Shape, Statement, Traced, View, views
 
 #: NumPy's name of a function -> how it is written for single numbers
 _FORMULAS = {
@@ -23,22 +24,58 @@ _FORMULAS = {
     "bitwise_and": "({} and {})", "bitwise_or": "({} or {})", "invert": "(not {})", "isfinite": "(abs({}) < np.inf)",
 }  # fmt: skip
 _FUNCTIONS = {word for text in _FORMULAS.values() for word in re.findall(r"[a-z]+\w*", text)} | {"sum", "range", "part"}
+_BACK = 6  # how many groups of statements an assignment may pass on its way to one that it fits in with
 _START = {"add": "0", "maximum": "-np.inf", "minimum": "np.inf"}
 
 
 def fuse(statements: Sequence[Statement]) -> list[list[Statement]]:
-    """Neighbouring assignments over the same entries, of which none needs another entry of another one, as groups."""
+    """Assignments over the same entries, of which none needs another entry of another one, as groups; an assignment may
+    pass statements that have nothing to do with it."""
     groups: list[list[Statement]] = []
     for statement in statements:
-        if groups and isinstance(groups[-1][0], Assign) and _joins(groups[-1], statement):
-            groups[-1].append(statement)
+        for group in reversed(groups[-_BACK:]) if isinstance(statement, Assign) else ():
+            fitting = _shaped(statement, group[0].target.shape) if isinstance(group[0], Assign) else None
+            if fitting is not None and _joins(group, fitting):
+                group.append(fitting)
+                break
+            if _meets(group, statement):
+                groups.append([statement])
+                break
         else:
             groups.append([statement])
     return groups
 
 
-def _joins(group: Sequence[Any], new: Statement) -> bool:
-    if not isinstance(new, Assign) or new.target.shape != group[0].target.shape:
+def _shaped(a: Assign, shape: Shape) -> Assign | None:
+    """The same assignment over entries that are counted in another shape, if all its arrays lie without gaps."""
+    if a.target.shape == shape:
+        return a
+    size = a.target.size
+    if size != np.prod(shape) or any(not v.contiguous or v.size not in (1, size) for v in (a.target, *views(a.value))):
+        return None
+
+    def turned(x: Any) -> Any:
+        if isinstance(x, View):
+            return x.reshape(shape if x.size == size else (1,) * len(shape))
+        return Expr(x.program, x.op, [turned(y) for y in x.args]) if isinstance(x, Expr) else x
+
+    return Assign(a.target.reshape(shape), turned(a.value), a.note)
+
+
+def _meets(group: Sequence[Statement], new: Assign) -> bool:
+    """May the order of the group and the assignment matter?"""
+    mine = {id(view.buffer) for view in touches(new)}
+    for s in group:
+        changed = [s.target] if isinstance(s, Assign | Reduce) else [s.out] if isinstance(s, MatMul) else list(touches(s))
+        if any(id(view.buffer) in mine for view in changed):
+            return True
+        if any(view.buffer is new.target.buffer for view in touches(s)):
+            return True
+    return False
+
+
+def _joins(group: Sequence[Any], new: Assign) -> bool:
+    if new.target.shape != group[0].target.shape:
         return False
     if not (new.target.contiguous and group[0].target.contiguous):
         return False
@@ -60,10 +97,13 @@ class Place:
 
 
 class Emitter:
-    """Writes statements as lines of source; `places` says where each buffer lives."""
+    """Writes statements as lines of source.
 
-    def __init__(self, places: dict[int, Place], dtype: np.dtype[Any]) -> None:
-        self.places, self.dtype = places, dtype
+    `places` says where each buffer lives; those whose `id` is in `single` live nowhere: one number at a time is enough.
+    """
+
+    def __init__(self, places: dict[int, Place], dtype: np.dtype[Any], single: Collection[int] = ()) -> None:
+        self.places, self.dtype, self.single = places, dtype, single
         self.kernels: dict[str, Any] = {}  # what must be imported, by the name it is called
         self.constants: dict[str, str] = {}  # source -> name of a constant of the module
         self.names: dict[int, str] = {}
@@ -83,7 +123,7 @@ class Emitter:
     def openings(self, buffers: Sequence[Buffer]) -> Iterator[str]:
         """The lines that give each buffer its name."""
         for buffer in buffers:
-            if id(buffer) in self.names:
+            if id(buffer) in self.names and id(buffer) in self.places and buffer.kind != "input":
                 place = self.places[id(buffer)]
                 yield f"{self.name(buffer)} = {place.array}[{place.start}:{place.start + buffer.size}]"
 
@@ -112,11 +152,16 @@ class Emitter:
     def _loops(self, group: list[Assign]) -> Iterator[str]:
         shape = group[0].target.shape
         operands = [view for a in group for view in (a.target, *views(a.value))]
-        loop = _Nest(shape, operands, self)
+        loop = _Nest(shape, operands, self, {id(a.target.buffer) for a in group})
+        if len(group) == 1 and isinstance(group[0].value, View) and (lines := loop.turned(group[0].target, group[0].value)):
+            yield from lines
+            return
 
         def body() -> Iterator[str]:
             for a in group:
-                yield f"{loop.entry(a.target)} = {self.formula(a.value, loop)}"
+                value = self.formula(a.value, loop)
+                alone = id(a.target.buffer) in self.single and a.target.dtype.kind == "f"
+                yield f"{loop.entry(a.target)} = {f'f({value})' if alone else value}"
 
         yield from loop.lines(body)
 
@@ -124,7 +169,7 @@ class Emitter:
         fill = f"{self._typed(_START[s.op], s.target.dtype)}"
         yield from self._loops([Assign(s.target, _Raw(fill))])
         target = View(s.target.buffer, s.target.offset, s.value.shape, _stretched(s.target, s.value.shape))
-        loop = _Nest(s.value.shape, [target, *views(s.value)], self)
+        loop = _Nest(s.value.shape, [target, *views(s.value)], self, {id(target.buffer)})
         value = self.formula(s.value, loop) if s.value.dtype.kind != "b" else f"({self.formula(s.value, loop)} * 1)"
 
         def joined(old: str) -> str:
@@ -146,8 +191,9 @@ class Emitter:
         a, b = a if kind[0] == "n" else a.T, b if kind[1] == "n" else b.T
         if kind == "tt" or not (a.contiguous and b.contiguous and out.contiguous):
             raise GraphError("a product of matrices in this layout cannot be compiled")
-        self.kernels[f"gemm_{kind}"] = None
-        return f"gemm_{kind}({self.array(out)}, {self.array(a)}, {self.array(b)})"
+        self.kernels[f"product_{kind}"] = None
+        sizes = ", ".join(map(str, (*out.shape[:1], s.a.shape[1], out.shape[1])))
+        return f"product_{kind}({self.flat(out)}, {self.flat(a)}, {self.flat(b)}, {sizes})"
 
     def _call(self, s: Call) -> str:
         name = f"{s.kernel.__module__.rpartition('.')[2]}_{s.kernel.__name__}"
@@ -164,14 +210,16 @@ class Emitter:
         if isinstance(x, tuple):
             self.kernels[type(x).__name__] = type(x)
             return self.constant(f"{type(x).__name__}{tuple(x)!r}", "dims")
-        return repr(x)
+        return {"inf": "np.inf", "-inf": "-np.inf"}.get(repr(x), repr(x))
+
+    def flat(self, view: View) -> str:
+        """A contiguous view as a flat array."""
+        name = self.name(view.buffer)
+        return f"{name}[{view.offset}:{view.offset + view.size}]" if view.offset or view.size != view.buffer.size else name
 
     def array(self, view: View) -> str:
         """A contiguous view as an array of its shape."""
-        name = self.name(view.buffer)
-        if view.offset or view.size != view.buffer.size:
-            name = f"{name}[{view.offset}:{view.offset + view.size}]"
-        return name if view.ndim == 1 else f"{name}.reshape({view.shape!r})"
+        return self.flat(view) if view.ndim == 1 else f"{self.flat(view)}.reshape({view.shape!r})"
 
     # ---------------------------------------------------------------- formulas
     def formula(self, value: Any, loop: _Nest) -> str:
@@ -206,13 +254,6 @@ class _Raw(Traced):
     text: str
 
 
-def views(value: Any) -> list[View]:
-    """The views that a formula reads."""
-    if isinstance(value, View):
-        return [value]
-    return [view for x in value.args for view in views(x)] if isinstance(value, Expr) else []
-
-
 def _same(a: View, b: View) -> bool:
     return (a.offset, a.shape, a.strides) == (b.offset, b.shape, b.strides)
 
@@ -232,8 +273,8 @@ class _Nest:
     in the loop, which then does not vectorise.
     """
 
-    def __init__(self, shape: Shape, operands: Sequence[View], emitter: Emitter) -> None:
-        self.emitter = emitter
+    def __init__(self, shape: Shape, operands: Sequence[View], emitter: Emitter, written: Collection[int]) -> None:
+        self.emitter, self.written = emitter, written
         rows: dict[int, tuple[View, list[int]]] = {}
         for view in operands:
             strides = zip(_stretched(view, shape), shape, strict=True)
@@ -267,9 +308,15 @@ class _Nest:
         known = (id(view.buffer), view.offset, strides)
         if known in self._texts:
             return
+        if id(view.buffer) in self.emitter.single:
+            self._texts[known] = name
+            return
         base = self._base(view, strides[:-1])
         if not strides or strides[-1] == 0:
             self._texts[known] = f"{name}[{base}]"
+            if strides and id(view.buffer) not in self.written:  # the same for the whole row
+                self._texts[known] = f"one{len(self._openings)}"
+                self._openings.append(f"one{len(self._openings)} = {name}[{base}]")
             return
         inner = strides[-1]
         if len(strides) == 1 and view.offset == 0 and inner == 1 and view.buffer.size == self.shape[-1]:
@@ -280,6 +327,21 @@ class _Nest:
         self._openings.append(f"{row} = {name}[{low}:{high}]")
         step = "" if abs(inner) == 1 else f" * {abs(inner)}"
         self._texts[known] = f"{row}[j{step}]" if inner > 0 else f"{row}[({self.shape[-1] - 1} - j){step}]"
+
+    def turned(self, target: View, source: View) -> list[str]:
+        """The lines of a copy of which one side is contiguous along another axis than the other; none if it is not so."""
+        there, here = self._strides[id(target)], self._strides[id(source)]
+        last, across = len(there) - 1, next((k for k, s in enumerate(here) if s == 1), -1)
+        if len(there) < 2 or there[-1] != 1 or not 0 <= across < last or min(self.shape[across], self.shape[-1]) < 8:
+            return []
+        outer = [k for k in range(last) if k != across]
+        lines = [f"{'    ' * i}for i{k} in range({self.shape[k]}):" for i, k in enumerate(outer)]
+        goal, origin = (
+            f"{self.emitter.name(v.buffer)}, {self._base(v, tuple(s if k in outer else 0 for k, s in enumerate(strides)))}"
+            for v, strides in ((target, there), (source, here))
+        )
+        sizes = f"{self.shape[across]}, {self.shape[last]}"
+        return [*lines, f"{'    ' * len(outer)}turn({goal}, {there[across]}, {origin}, {here[last]}, {sizes})"]
 
     def entry(self, view: View) -> str:
         """The present entry of a view, in the innermost loop."""

@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import GraphError
 from ..graph.node import GraphNode, Operator, Variable
 from ..graph.rule import Elementwise
+from ..kernels.jit import one_thread
 from .traced import Expr, Program, Traced, View
 
 
@@ -31,6 +32,7 @@ class _Twin:
     _data: Any
     _spare: Any
     grad: Any
+    borrowed = False
     label: str
 
     def target(self) -> Any:
@@ -41,11 +43,18 @@ class _Twin:
         return self._spare
 
     def receive(self, cotangent: Any, owned: bool) -> None:
-        if self.grad is None:
+        if self.grad is None and self._may_borrow(cotangent):
+            self.grad, self.borrowed = cotangent, True
+            return
+        total = cotangent if self.grad is None else Expr(self.program, "add", (self.grad, cotangent))
+        if self.grad is None or self.borrowed:
+            self.grad, self.borrowed = None, False
             self.grad = self.target()
-            self.program.assign(self.grad, cotangent)
-        else:
-            self.program.assign(self.grad, Expr(self.program, "add", (self.grad, cotangent)))
+        self.program.assign(self.grad, total)
+
+    def _may_borrow(self, cotangent: Any) -> bool:
+        """Can another array stand for the gradient as it is? It is not written to after it has been handed on."""
+        return False
 
     def recycle_grad(self) -> None:
         self.grad = None
@@ -67,6 +76,9 @@ class _Node(_Twin, Operator):
 
     def call(self, kernel: Callable[..., Any], *args: Any) -> None:
         self.program.call(kernel, *args)
+
+    def _may_borrow(self, cotangent: Any) -> bool:
+        return isinstance(cotangent, View) and cotangent.contiguous and cotangent.shape == self._data.shape
 
     def deliver(self, index: int, cotangent: Any, owned: bool) -> None:
         x = self.inputs[index]
@@ -93,6 +105,11 @@ def trace(order: Sequence[GraphNode], inputs: dict[str, GraphNode], parameters: 
     `inputs` are the constants that are fed anew for each batch, by name. Raises `GraphError` that names the operator for
     one that cannot be written down.
     """
+    with one_thread():  # each part of a batch has a thread to itself
+        return _trace(order, inputs, parameters, seed)
+
+
+def _trace(order: Sequence[GraphNode], inputs: dict[str, GraphNode], parameters: Sequence[Variable], seed: float) -> Trace:
     program = Program()
     twins: dict[int, Any] = {}
     names = {id(node): name for name, node in inputs.items()}

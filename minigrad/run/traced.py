@@ -185,6 +185,13 @@ class View(Traced):
         self.program.assign(self[key], value)
 
 
+def views(value: Any) -> list[View]:
+    """The views that a formula reads."""
+    if isinstance(value, View):
+        return [value]
+    return [view for x in value.args for view in views(x)] if isinstance(value, Expr) else []
+
+
 # -------------------------------------------------------------------- statements
 @dataclass
 class Assign:
@@ -274,6 +281,9 @@ class Program:
             return target
         rows = a.reshape(-1, a.shape[-1]) if a.ndim != 2 else a
         columns = b.reshape(-1, 1) if b.ndim == 1 else b
+        if rows.shape[1] == 1 and target.buffer.kind == "value":  # a product entry by entry: fits in with its neighbours
+            self.assign(target.reshape(len(rows), columns.shape[1]), Expr(self, "multiply", (rows, columns)))
+            return target
         if not columns.contiguous and rows.shape[0] >= _FEW_ROWS:
             columns = columns.copy()  # worth it: then its rows are contiguous, and the fast block fits
         self.statements.append(MatMul(target.reshape(rows.shape[0], columns.shape[1]), rows, columns, self.note))

@@ -11,7 +11,7 @@ from oracle import assert_close, cases
 import minigrad as mg
 from minigrad import kernels, models, nn
 from minigrad.errors import GraphError
-from minigrad.run.arena import needed
+from minigrad.run.simplify import touches
 from minigrad.run.compiled import CompiledStep
 
 CASES = [case for case in cases(TABLE) if case.run(np.float64)[0].requires_grad]
@@ -122,7 +122,7 @@ def test_what_lives_at_one_time_does_not_share_memory(name):
     step = model_step(name)
     lives = {}
     for i, group in enumerate(step.arena.groups):
-        for view in (view for statement in group for view in needed(statement)):
+        for view in (view for statement in group for view in touches(statement)):
             lives[id(view.buffer)] = (lives.get(id(view.buffer), (i, i))[0], i)
     held = [(step.arena.places[id(b)], b.size, lives[id(b)]) for b in step.trace.program.buffers if id(b) in lives]
     for k, (place, size, (first, last)) in enumerate(held):

@@ -1,0 +1,87 @@
+"""What a program says more than it must: assignments that nobody reads, and a ReLU that a kernel can do on the way."""
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+
+from .traced import Assign, Buffer, Call, Expr, MatMul, Reduce, Statement, View, views
+
+
+def reads(s: Statement) -> Iterator[View]:
+    """The views that a statement reads, or may read."""
+    if isinstance(s, Assign | Reduce):
+        yield from views(s.value)
+    elif isinstance(s, MatMul):
+        yield from (s.a, s.b)
+    elif isinstance(s, Call):
+        yield from (x for x in s.args if isinstance(x, View))
+
+
+def touches(s: Statement) -> Iterator[View]:
+    """The views that a statement reads or writes."""
+    if isinstance(s, Assign | Reduce):
+        yield s.target
+    elif isinstance(s, MatMul):
+        yield s.out
+    yield from reads(s)
+
+
+def simplify(statements: Sequence[Statement], kept: Collection[Buffer]) -> list[Statement]:
+    """The same program without what is superfluous; what is written into the buffers `kept` is for others to read."""
+    return _without_dead_assignments(_rectified(statements), {id(buffer) for buffer in kept})
+
+
+def _rectified(statements: Sequence[Statement]) -> list[Statement]:
+    """A call of a kernel that can end in a ReLU, and the ReLU that alone reads its result, as one call."""
+    uses = Counter(id(buffer) for s in statements for buffer in {view.buffer for view in touches(s)})
+    made: list[Statement] = []
+    for s in statements:
+        before = made[-1] if made else None
+        if isinstance(before, Call) and isinstance(s, Assign) and getattr(before.kernel, "rectifies", False):
+            raw = _relu_of(s)
+            if raw is not None and uses[id(raw.buffer)] == 2 and s.target.contiguous:
+                mine = [i for i, x in enumerate(before.args) if isinstance(x, View) and x.buffer is raw.buffer]
+                if len(mine) == 1 and before.args[mine[0]].size == s.target.size:
+                    args = list(before.args)
+                    args[mine[0]], args[-1] = s.target.reshape(before.args[mine[0]].shape), 0.0
+                    made[-1] = Call(before.kernel, tuple(args), before.note)
+                    continue
+        made.append(s)
+    return made
+
+
+def _relu_of(s: Assign) -> View | None:
+    """What `s` takes the larger of and 0, all of a buffer."""
+    value = s.value
+    if not (isinstance(value, Expr) and value.op == "maximum" and isinstance(value.args[0], View)):
+        return None
+    raw, least = value.args
+    whole = raw.contiguous and raw.size == raw.buffer.size and raw.shape == s.target.shape
+    return raw if whole and isinstance(least, int | float) and least == 0 else None
+
+
+def by_rows(statements: Sequence[Statement]) -> tuple[list[Statement], list[Call]]:
+    """The gradient of a table of which a batch touches few rows is not written from zero: such calls are replaced, and those
+    come second that set back to zero what they have added, from the same samples."""
+    uses = Counter(id(view.buffer) for s in statements for view in touches(s))
+    made, clearing = [], []
+    for s in statements:
+        if isinstance(s, Call) and hasattr(s.kernel, "touches_rows"):
+            _, ids, grad = s.args
+            if grad.buffer.kind == "gradient" and uses[id(grad.buffer)] == 1 and ids.buffer.kind == "input":
+                more, clear = s.kernel.touches_rows
+                s = Call(more, s.args, s.note)
+                clearing.append(Call(clear, (ids, grad), s.note))
+        made.append(s)
+    return made, clearing
+
+
+def _without_dead_assignments(statements: Sequence[Statement], kept: Collection[int]) -> list[Statement]:
+    """From the end to the start: an assignment to a buffer that no later statement reads is left out."""
+    needed, left = set(kept), []
+    for s in reversed(statements):
+        if isinstance(s, Assign) and s.target.buffer.kind == "value" and id(s.target.buffer) not in needed:
+            continue
+        needed |= {id(view.buffer) for view in reads(s)}
+        left.append(s)
+    return left[::-1]

@@ -210,8 +210,9 @@ def _correlate(
         block(out, first, h * w, planes, w, weights, w0, taps, 1, source, corner, 0, offsets, 1, taps, h, w, down, b, b0,
               begin, least)  # fmt: skip
     else:
-        block(spare, 0, h * wide, planes, (h - 1) * wide + w, weights, w0, taps, 1, source, corner, 0, offsets, 1, taps, 1, 0,
-              0, b, b0, begin, least)  # fmt: skip
+        run = (h - 1) * wide + w
+        block(spare, 0, h * wide, planes, run, weights, w0, taps, 1, source, corner, 0, offsets, 1, taps, 1, 0, 0, b, b0,
+              begin, least)  # fmt: skip
         _copy(spare, 0, h * wide, wide, out, first, h * w, w, planes, h, w)
 
 

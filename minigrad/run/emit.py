@@ -158,7 +158,11 @@ class Emitter:
             return
 
         def body() -> Iterator[str]:
+            note = group[0].note
             for a in group:
+                if a.note != note:
+                    note = a.note
+                    yield f"# {note}"
                 value = self.formula(a.value, loop)
                 alone = id(a.target.buffer) in self.single and a.target.dtype.kind == "f"
                 yield f"{loop.entry(a.target)} = {f'f({value})' if alone else value}"

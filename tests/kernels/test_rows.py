@@ -26,3 +26,19 @@ def test_rows_of_every_length(plain, compiled, dtype):
         compiled(found, 7, source, 11, count)
         plain(expected, 7, source, 11, count)
         np.testing.assert_array_equal(found, expected)
+
+
+@jit.jit
+def run_turn(goal, g0, g_row, source, s0, s_row, h, w):
+    rows.turn(goal, g0, g_row, source, s0, s_row, h, w)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+@pytest.mark.parametrize("h, w", [(1, 1), (3, 40), (16, 16), (17, 9), (50, 33), (8, 64)])
+def test_turning_a_matrix_of_any_size_within_a_larger_one(h, w, dtype):
+    source = np.random.default_rng(0).integers(0, 1000, (w + 3, h + 2)).astype(dtype)
+    goal = np.full((h + 1, w + 5), 7, dtype)
+    expected = goal.copy()
+    expected[1:, 4 : 4 + w] = source[2 : 2 + w, 1 : 1 + h].T
+    run_turn(goal, w + 5 + 4, w + 5, source, 2 * (h + 2) + 1, h + 2, h, w)
+    np.testing.assert_array_equal(goal, expected)

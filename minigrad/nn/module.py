@@ -33,7 +33,11 @@ class Module:
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         with settings.inside(self):
-            output = self.forward(*inputs, **options)
+            try:
+                output = self.forward(*inputs, **options)
+            except Exception as error:
+                _tell_where(error)
+                raise
         node = output[0] if isinstance(output, tuple) else output
         if isinstance(node, GraphNode):
             hooks = node.watched_by(self._own_hooks())
@@ -149,6 +153,19 @@ class Module:
         rows = [f"({name}): {child!r}".replace("\n", "\n  ") for name, child in self.children()]
         inner = "\n  " + "\n  ".join(rows) + "\n" if rows else self.extra_repr()
         return f"{type(self).__name__}({inner})"
+
+
+_WHERE = "in module "
+
+
+def _tell_where(error: Exception) -> None:
+    """Note on an error the path of the innermost module that it happened in, as `named_modules` of the outermost has it."""
+    if any(note.startswith(_WHERE) for note in getattr(error, "__notes__", ())):
+        return
+    root, inner = settings.scope()[0], settings.scope()[-1]
+    paths = root.named_modules() if isinstance(root, Module) else ()
+    path = next((f"{name} · " for name, module in paths if module is inner and name), "")
+    error.add_note(f"{_WHERE}{path}{type(inner).__name__}")
 
 
 def _each_once(named: Iterable[tuple[str, Leaf]]) -> list[tuple[str, Leaf]]:

@@ -10,7 +10,7 @@ import numpy as np
 from .. import kernels
 from ..errors import DTypeError
 from ..graph.buffer import Buffer
-from ..graph.node import Array, GraphNode, Operator
+from ..graph.node import Array, Constant, GraphNode, Operator
 from ..graph.rule import Mixed, Rule, by_name
 from ..graph.settings import advancing
 from ..seeds import generator
@@ -146,7 +146,8 @@ class LayerNorm(Normalise):
     name, symbol = "layer_norm", "layer norm"
     formula = "scaled((x - mean(x, axes)) / root(var(x, axes) + eps), w) + b"
     adjoints = (
-        "given((d - mean(d, axes) - z * mean(d * z, axes)) / root(var(x, axes) + eps), d, scaled(g, w))",
+        "given(given((d - mean(d, axes) - z * mean(d * z, axes)) / root(var(x, axes) + eps), d, scaled(g, w)),"
+        " z, (x - mean(x, axes)) / root(var(x, axes) + eps))",
         "sum(g * (x - mean(x, axes)) / root(var(x, axes) + eps))",
         "sum(g)",
     )
@@ -265,9 +266,10 @@ def _statistic(rule: Rule, inputs: tuple[GraphNode, ...], name: str, given: Any,
 
 def _affine(rule: Rule, x: Any, weight: Any, bias: Any) -> tuple[GraphNode, ...]:
     """x, weight and bias as nodes, without those that are None; a bias alone gets a weight of ones."""
+    nodes = rule.operands(tuple(given for given in (x, weight, bias) if given is not None))
     if weight is None and bias is not None:
-        weight = np.ones(np.shape(bias))
-    return rule.operands(tuple(given for given in (x, weight, bias) if given is not None))
+        return nodes[0], Constant(np.ones(nodes[1].shape), dtype=nodes[1].dtype), nodes[1]
+    return nodes
 
 
 def layer_norm(x: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> GraphNode:

@@ -65,6 +65,24 @@ def jax_rnn(x: Any, h: Any, w: Any, v: Any, b: Any, c: Any, nonlinearity: str = 
     return jnp.stack(hs) if hs else jnp.zeros((0, *h.shape))
 
 
+def jax_batch_norm(x: Any, w: Any = None, b: Any = None, mean: Any = None, var: Any = None, eps: float = 1e-5) -> Any:
+    axes, wide = (0, *range(2, x.ndim)), (1, -1, *(1,) * (x.ndim - 2))
+    mean = x.mean(axes) if mean is None else mean
+    var = ((x - mean.reshape(wide)) ** 2).mean(axes) if var is None else var
+    z = (x - mean.reshape(wide)) / jnp.sqrt(var.reshape(wide) + eps)
+    return z * (1 if w is None else w.reshape(wide)) + (0 if b is None else b.reshape(wide))
+
+
+def jax_layer_norm(x: Any, w: Any = None, b: Any = None, *, normalized_shape: Any, eps: float = 1e-5) -> Any:
+    axes = tuple(range(x.ndim - np.size(normalized_shape), x.ndim))
+    z = (x - x.mean(axes, keepdims=True)) / jnp.sqrt(x.var(axes, keepdims=True) + eps)
+    return z * (1 if w is None else w) + (0 if b is None else b)
+
+
+def jax_dropout(x: Any, p: float = 0.5, *, seed: int) -> Any:
+    return x * mg.kernels.norm.mask_reference(x.size, seed, 1, p).reshape(x.shape)
+
+
 def jax_bce(p: Any, t: Any) -> Any:
     return -(t * jnp.log(p) + (1 - t) * jnp.log(1 - p)).mean()
 
@@ -195,6 +213,22 @@ LAYERS = [
         each([((5,), (4, 3)), ((2, 3), (4, 2)), ((), (4, 2)), ((0,), (4, 3)), ((3, 0), (4, 1))]), (ids(4), real)),
     Row("rnn", mg.rnn, jax_rnn, each(RNN, {}, {"nonlinearity": "relu"})),
 ]  # fmt: skip
+RUNNING = np.array([0.5, -1.0, 2.0]), np.array([0.25, 1.0, 3.0])
+AFFINE = [((4, 3), (3,), (3,)), ((2, 3, 5), (3,), (3,)), ((2, 3, 4, 2), (3,), (3,)), ((2, 3, 2, 2), (3,)), ((5, 3),)]
+NORM = [
+    Row("batch_norm", lambda x, w=None, b=None, **o: mg.batch_norm(x, None, None, w, b, True, **o), jax_batch_norm,
+        each([*AFFINE, ((1, 2, 3),), ((7, 1), (1,), (1,))], {}, {"eps": 0.1})),
+    Row("batch_norm", lambda x, w=None, b=None: mg.batch_norm(x, *RUNNING, w, b),
+        lambda x, w=None, b=None: jax_batch_norm(x, w, b, *RUNNING),
+        each([*AFFINE, ((1, 3),), ((0, 3, 2), (3,), (3,))])),
+    Row("layer_norm", lambda x, w=None, b=None, **o: mg.layer_norm(x, weight=w, bias=b, **o), jax_layer_norm, [
+        *each([((2, 5),), ((2, 3, 5), (5,)), ((4, 5), (5,), (5,)), ((5,), (5,), (5,))], {"normalized_shape": 5}),
+        (((2, 3, 4), (3, 4), (3, 4)), {"normalized_shape": (3, 4), "eps": 0.1}),
+        (((0, 3), (3,), (3,)), {"normalized_shape": 3}), (((3, 1), (1,), (1,)), {"normalized_shape": [1]})]),
+    Row("dropout", mg.dropout, jax_dropout, [
+        *each([((),), ((7,),), ((2, 3, 4),), ((0, 3),)], {"seed": 3}),
+        *each([((4, 5),)], {"p": 0.2, "seed": 0}, {"p": 0.0, "seed": 1}, {"p": 1.0, "seed": 2})]),
+]  # fmt: skip
 LOSS = [
     Row("mse_loss", mg.mse_loss, lambda x, t: ((x - t) ** 2).mean(), each([((4,), (4,)), ((2, 3), (2, 3)), ((), ())])),
     Row("binary_cross_entropy", mg.binary_cross_entropy, jax_bce, each([((4,), (4,)), ((2, 1), (2, 1))]), (unit,)),
@@ -204,5 +238,5 @@ LOSS = [
     Row("cross_entropy", mg.cross_entropy, jax_cross_entropy, each([((6, 3), (6,))]), (real, ids(3))),
 ]  # fmt: skip
 
-SMOOTH = [*ELEMENTWISE, *REDUCE, *SHAPE, *LINALG, *CONV, *POOL, *LAYERS, *LOSS]
+SMOOTH = [*ELEMENTWISE, *REDUCE, *SHAPE, *LINALG, *CONV, *POOL, *LAYERS, *NORM, *LOSS]
 TABLE = [*SMOOTH, *STEPS]

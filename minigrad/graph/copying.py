@@ -1,17 +1,21 @@
 """Copying and pickling graphs of any depth: along the topological order, where Python itself would recurse.
 
-A copy has the values, gradients and names; hooks, and the modules that nodes were made in, stay with the original.
+A copy has the values, gradients and names; hooks, and the modules that nodes were made in, stay with the original. What
+depends on buffers, which may have moved on, is copied; everything else is computed again.
 """
 from __future__ import annotations
 
 import copy
 from typing import Any
 
-from .node import GraphNode, Operator
+from . import settings
+from .buffer import state_of
+from .node import Array, GraphNode, Operator
 from .order import topological_sort
 from .rule import Rule
 
-Row = tuple[Rule, tuple[int, ...], dict[str, Any], str | None]
+Kept = tuple[Array, dict[str, Array]] | None
+Row = tuple[Rule, tuple[int, ...], dict[str, Any], str | None, Kept]
 
 
 def copy_graph(head: Operator, memo: dict[int, Any]) -> Operator:
@@ -21,7 +25,9 @@ def copy_graph(head: Operator, memo: dict[int, Any]) -> Operator:
             continue
         if isinstance(node, Operator):
             inputs = tuple(memo[id(x)] for x in node.inputs)
-            twin = type(node)(node.rule, inputs, copy.deepcopy(node.attributes, memo), node.plan)
+            with settings.state_kept():
+                twin = type(node)(node.rule, inputs, copy.deepcopy(node.attributes, memo), node.plan)
+            _restore(twin, copy.deepcopy(_kept(node)))
             twin.name, twin.grad = node.name, None if node.grad is None else node.grad.copy()
             memo[id(node)] = twin
         else:
@@ -31,11 +37,11 @@ def copy_graph(head: Operator, memo: dict[int, Any]) -> Operator:
 
 
 def flatten_graph(head: Operator) -> list[GraphNode | Row]:
-    """The graph as a flat list: leaves as they are, operators as (rule, input positions, attributes, name)."""
+    """The graph as a flat list: leaves as they are, operators as (rule, input positions, attributes, name, arrays)."""
     order = topological_sort(head)
     position = {id(node): i for i, node in enumerate(order)}
     return [
-        (node.rule, tuple(position[id(x)] for x in node.inputs), node.attributes, node.name)
+        (node.rule, tuple(position[id(x)] for x in node.inputs), node.attributes, node.name, _kept(node))
         if isinstance(node, Operator)
         else node
         for node in order
@@ -49,8 +55,20 @@ def rebuild_graph(rows: list[GraphNode | Row]) -> GraphNode:
         if isinstance(row, GraphNode):
             nodes.append(row)
         else:
-            rule, inputs, attributes, name = row
-            node = rule.apply(tuple(nodes[i] for i in inputs), attributes)
+            rule, inputs, attributes, name, kept = row
+            with settings.state_kept():
+                node = rule.apply(tuple(nodes[i] for i in inputs), attributes)
+            _restore(node, kept)
             node.name = name
             nodes.append(node)
     return nodes[-1]
+
+
+def _kept(node: Operator) -> Kept:
+    """Of a node with buffers its value and its work, which running it again would not give."""
+    return (node._data, node.work) if state_of(node) else None
+
+
+def _restore(node: GraphNode, kept: Kept) -> None:
+    if kept is not None and isinstance(node, Operator):
+        node._data, node.work = kept

@@ -20,7 +20,11 @@ _recording: ContextVar[bool] = ContextVar("recording", default=True)
 #: The modules being called just now, outermost first; a drawing groups nodes by it.
 _scope: ContextVar[tuple[object, ...]] = ContextVar("scope", default=())
 
+#: Do operators change the buffers that they keep (running statistics, streams of random numbers)?
+_advancing: ContextVar[bool] = ContextVar("advancing", default=True)
+
 recording = _recording.get
+advancing = _advancing.get
 scope = _scope.get
 
 
@@ -58,6 +62,19 @@ def no_grad() -> Iterator[None]:
         yield
     finally:
         _recording.reset(token)
+
+
+@contextmanager
+def state_kept() -> Iterator[None]:
+    """Within the block, operators use their buffers and leave them as they are: a pass that does not count as one.
+
+    Running statistics do not move, and dropout draws the mask of the last pass again.
+    """
+    token = _advancing.set(False)
+    try:
+        yield
+    finally:
+        _advancing.reset(token)
 
 
 @contextmanager

@@ -1,4 +1,5 @@
 """Layers and models. See `Module` for how to write your own."""
+from ..graph.buffer import Buffer
 from . import init
 from .layers import (
     AvgPool1d,
@@ -15,9 +16,10 @@ from .layers import (
     Tanh,
 )  # fmt: skip
 from .module import Module, Sequential
+from .norm import BatchNorm1d, BatchNorm2d, Dropout, LayerNorm
 from .recurrent import RNN
 
 __all__ = [
-    "RNN", "AvgPool1d", "AvgPool2d", "Conv1d", "Conv2d", "Embedding", "Flatten", "Linear", "MaxPool1d", "MaxPool2d",
-    "Module", "ReLU", "Sequential", "Sigmoid", "Tanh", "init",
+    "RNN", "AvgPool1d", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Buffer", "Conv1d", "Conv2d", "Dropout", "Embedding",
+    "Flatten", "LayerNorm", "Linear", "MaxPool1d", "MaxPool2d", "Module", "ReLU", "Sequential", "Sigmoid", "Tanh", "init",
 ]  # fmt: skip

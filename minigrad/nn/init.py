@@ -1,7 +1,6 @@
 """First values of parameters. Each function fills a `Variable` in place and returns it, under PyTorch's names.
 
-`seed` is an integer, a `numpy.random.Generator` to draw on, or None for the library's own generator, which starts
-with seed 0 in every process: a script gives the same numbers each time. `manual_seed` sets it anew.
+`seed` is an integer, a `numpy.random.Generator` to draw on, or None for the library's own generator (see `seeds`).
 """
 from __future__ import annotations
 
@@ -12,19 +11,12 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..graph.node import Variable
+from ..seeds import generator, manual_seed
 
-_generator = np.random.default_rng(0)
-
-
-def manual_seed(seed: int) -> None:
-    """Start the generator that layers without `seed=` draw on from `seed`."""
-    global _generator
-    _generator = np.random.default_rng(seed)
-
-
-def generator(seed: Any = None) -> np.random.Generator:
-    """The generator that a seed stands for."""
-    return _generator if seed is None else np.random.default_rng(seed)
+__all__ = [
+    "constant_", "fans", "generator", "kaiming_normal_", "kaiming_uniform_", "manual_seed", "normal_", "ones_",
+    "orthogonal_", "uniform_", "xavier_normal_", "xavier_uniform_", "zeros_",
+]  # fmt: skip
 
 
 def fans(parameter: Variable) -> tuple[int, int]:

@@ -1,23 +1,27 @@
 """Modules: models as compositions. No derivative is written here; the operators know theirs."""
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 
-from ..errors import GraphError, ShapeError
+from ..errors import DTypeError, GraphError, ShapeError
 from ..graph import settings
+from ..graph.buffer import Buffer
 from ..graph.hooks import Handle, Hook, Hooks, fire
 from ..graph.node import GraphNode, Variable
+
+Leaf = TypeVar("Leaf", Variable, Buffer)
 
 
 class Module:
     """Base of layers and models.
 
-    A subclass makes its parameters (`Variable`s) and inner modules in `__init__` and defines `forward`; calling the
-    module calls `forward`. Attributes that are variables or modules, or lists, tuples and dicts of modules, are found by
-    themselves, in the order in which they were assigned, under PyTorch's names (`layers.0.weight`).
+    A subclass makes its parameters (`Variable`s), buffers (`nn.Buffer`s: state that is not trained) and inner modules in
+    `__init__` and defines `forward`; calling the module calls `forward`. Attributes that are variables, buffers or modules,
+    or lists, tuples and dicts of modules, are found by themselves, in the order in which they were assigned, under PyTorch's
+    names (`layers.0.weight`).
     """
 
     training = True
@@ -29,7 +33,11 @@ class Module:
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         with settings.inside(self):
-            output = self.forward(*inputs, **options)
+            try:
+                output = self.forward(*inputs, **options)
+            except Exception as error:
+                _tell_where(error)
+                raise
         node = output[0] if isinstance(output, tuple) else output
         if isinstance(node, GraphNode):
             hooks = node.watched_by(self._own_hooks())
@@ -56,45 +64,55 @@ class Module:
         """This module and all inside it."""
         return [module for _, module in self.named_modules()]
 
-    def _all_parameters(self) -> Iterator[tuple[str, Variable]]:
-        """Every (dotted name, parameter), a shared parameter under each of its names."""
+    def _leaves(self) -> Iterator[tuple[str, Variable | Buffer]]:
+        """Every (dotted name, parameter or buffer), a shared one under each of its names."""
         for prefix, module in self.named_modules():
             for name, value in vars(module).items():
-                if isinstance(value, Variable):
+                if isinstance(value, Variable | Buffer):
                     yield (f"{prefix}.{name}" if prefix else name), value
 
     def named_parameters(self) -> list[tuple[str, Variable]]:
         """(dotted name, parameter); a parameter that is used in several places comes once, under its first name."""
-        first: dict[int, tuple[str, Variable]] = {}
-        for name, parameter in self._all_parameters():
-            first.setdefault(id(parameter), (name, parameter))
-        return list(first.values())
+        return _each_once((name, leaf) for name, leaf in self._leaves() if isinstance(leaf, Variable))
 
     def parameters(self) -> list[Variable]:
         """The parameters, each once."""
         return [parameter for _, parameter in self.named_parameters()]
 
+    def named_buffers(self) -> list[tuple[str, Buffer]]:
+        """(dotted name, buffer), each once: running statistics and whatever else a model keeps that is not trained."""
+        return _each_once((name, leaf) for name, leaf in self._leaves() if isinstance(leaf, Buffer))
+
+    def buffers(self) -> list[Buffer]:
+        """The buffers, each once."""
+        return [buffer for _, buffer in self.named_buffers()]
+
     # ---------------------------------------------------------------- state
+    def _saved(self) -> dict[str, Variable | Buffer]:
+        return {name: leaf for name, leaf in self._leaves() if isinstance(leaf, Variable) or leaf.persistent}
+
     def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
-        """Copies of all parameters under PyTorch's names, in PyTorch's layouts."""
-        return {name: parameter.value.copy() for name, parameter in self._all_parameters()}
+        """Copies of all parameters and of the buffers that are persistent, under PyTorch's names, in PyTorch's layouts."""
+        return {name: leaf.value.copy() for name, leaf in self._saved().items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Copy arrays into the parameters of the same names.
+        """Copy arrays into the parameters and buffers of the same names.
 
-        Raises `GraphError` that lists missing and unexpected names, `ShapeError` that lists shapes that differ; nothing
-        is changed then.
+        Raises `GraphError` that lists missing and unexpected names, `ShapeError` that lists shapes that differ, `DTypeError`
+        for what holds no numbers, or fractions where whole ones are kept; nothing is changed then.
         """
-        check_state(type(self).__name__, {name: p.shape for name, p in self._all_parameters()}, state)
-        for name, parameter in self._all_parameters():
-            parameter.value = np.asarray(state[name])
+        load_leaves(type(self).__name__, self._saved(), state)
 
     def to(self, dtype: Any) -> Module:
-        """Turn all parameters into float32 or float64, in place; gradients are forgotten. Returns the module."""
+        """Turn all parameters and buffers of floats into float32 or float64, in place; gradients are forgotten.
+
+        Returns the module.
+        """
         wanted = settings.float_dtype(dtype)
-        for parameter in self.parameters():
-            parameter._data = parameter._data.astype(wanted)
-            parameter.grad = parameter._spare = None
+        for leaf in (*self.parameters(), *self.buffers()):
+            if leaf.dtype.kind == "f":
+                leaf._data = leaf._data.astype(wanted)
+                leaf.grad = leaf._spare = None
         return self
 
     def train(self, mode: bool = True) -> Module:
@@ -137,21 +155,54 @@ class Module:
         return f"{type(self).__name__}({inner})"
 
 
-def check_state(owner: str, shapes: Mapping[str, tuple[int, ...]], state: Mapping[str, Any]) -> None:
-    """Raise unless `state` has exactly these names with exactly these shapes; every difference is listed."""
-    missing = [name for name in shapes if name not in state]
-    unexpected = [name for name in state if name not in shapes]
+_WHERE = "in module "
+
+
+def _tell_where(error: Exception) -> None:
+    """Note on an error the path of the innermost module that it happened in, as `named_modules` of the outermost has it."""
+    if any(note.startswith(_WHERE) for note in getattr(error, "__notes__", ())):
+        return
+    root, inner = settings.scope()[0], settings.scope()[-1]
+    paths = root.named_modules() if isinstance(root, Module) else ()
+    path = next((f"{name} · " for name, module in paths if module is inner and name), "")
+    error.add_note(f"{_WHERE}{path}{type(inner).__name__}")
+
+
+def _each_once(named: Iterable[tuple[str, Leaf]]) -> list[tuple[str, Leaf]]:
+    first: dict[int, tuple[str, Leaf]] = {}
+    for name, leaf in named:
+        first.setdefault(id(leaf), (name, leaf))
+    return list(first.values())
+
+
+def load_leaves(owner: str, leaves: Mapping[str, GraphNode], state: Mapping[str, Any]) -> None:
+    """Copy the arrays of `state` into the leaves, if it has exactly these names, shapes and kinds of numbers.
+
+    Otherwise nothing is changed, and an error lists every difference.
+    """
+    missing = [name for name in leaves if name not in state]
+    unexpected = [name for name in state if name not in leaves]
     if missing or unexpected:
         parts = {"missing": missing, "unexpected": unexpected}
         said = "; ".join(f"{what} {', '.join(names)}" for what, names in parts.items() if names)
         raise GraphError(f"{owner}: the state does not fit: {said}")
+    arrays = {name: np.asarray(state[name]) for name in leaves}
     wrong = [
-        f"{name} is {np.shape(state[name])}, {shape} was expected"
-        for name, shape in shapes.items()
-        if np.shape(state[name]) != shape
+        f"{name} is {arrays[name].shape}, {leaf.shape} was expected"
+        for name, leaf in leaves.items()
+        if arrays[name].shape != leaf.shape
     ]
     if wrong:
         raise ShapeError(f"{owner}: the state does not fit: {'; '.join(wrong)}")
+    wrong = [
+        f"{name} is {arrays[name].dtype}, {leaf.dtype} was expected"
+        for name, leaf in leaves.items()
+        if arrays[name].dtype.kind not in ("biuf" if leaf.dtype.kind == "f" else "biu")
+    ]
+    if wrong:
+        raise DTypeError(f"{owner}: the state does not fit: {'; '.join(wrong)}")
+    for name, leaf in leaves.items():
+        leaf.value = arrays[name]
 
 
 class Sequential(Module):

@@ -20,8 +20,9 @@ class Arena:
     """Arrays of a compiled step, and the place of every buffer of its program in them.
 
     Parameters are contiguous in P (those that are trained first, `trained` numbers in all), their gradients at the same
-    places in a row of G for each part of the batch. Everything that is computed shares the rows of V (and of an array
-    for each other dtype): a buffer's place is used again after the last statement that needs it.
+    places in a row of G for each part of the batch. A model's own buffers are in S, an array for each dtype,
+    the same for all parts. Everything that is computed shares the rows of V (and of an array for each other dtype): a
+    buffer's place is used again after the last statement that needs it.
     """
 
     def __init__(self, trace: Trace, variables: Sequence[Variable], optimizer: Any, parts: int) -> None:
@@ -36,6 +37,7 @@ class Arena:
             self.places[id(trace.values[id(variable)].buffer)] = Place("P", start)
             if id(variable) in trace.gradients:
                 self.places[id(trace.gradients[id(variable)].buffer)] = Place("G", start)
+        self.S, self.state = _state(trace, self.places)
         statements, self.clearing = by_rows(simplify(trace.program.statements, [trace.loss.buffer]))
         self.groups = fuse(statements)
         lives = _lives(self.groups)
@@ -102,12 +104,14 @@ class Arena:
     # ---------------------------------------------------------------- in use
     def arrays(self) -> tuple[Any, ...]:
         """What the generated function takes, up to the samples."""
-        return (self.P, self.G, self.T, *self.rows, *self.M)
+        return (self.P, self.G, self.T, *self.S.values(), *self.rows, *self.M)
 
     def adopt(self) -> None:
-        """Make the arrays of variables and of the optimiser's memory views of the arena, where they are not yet."""
+        """Make the arrays of variables, buffers and the optimiser's memory views of the arena, where they are not yet."""
         for variable, start in zip(self.variables, self.starts, strict=False):
             variable._data = _adopted(variable._data, self.P[start : start + variable.size])
+        for buffer, place in self.state:
+            buffer._data = _adopted(buffer._data, place)
         for number, variable, start in zip(self._numbers, self.variables, self.starts, strict=False):
             memory = self.optimizer._of(number)
             for name, whole in zip(self.optimizer.memory, self.M, strict=True):
@@ -120,6 +124,18 @@ def _adopted(array: Any, place: Any) -> Any:
         place[...] = array.reshape(-1)
         return place.reshape(array.shape)
     return array
+
+
+def _state(trace: Trace, places: dict[int, Place]) -> tuple[dict[str, Any], list[tuple[Any, Any]]]:
+    """One array for the buffers of each dtype, by name, and each buffer with its place in them, noted in `places`."""
+    sizes: dict[str, int] = {}
+    for buffer, view in trace.state:
+        name = f"S_{buffer.dtype}"
+        places[id(view.buffer)] = Place(name, sizes.get(name, 0))
+        sizes[name] = sizes.get(name, 0) + buffer.size
+    arrays = {name: np.zeros(size, name[2:]) for name, size in sizes.items()}
+    found = [(buffer, places[id(view.buffer)]) for buffer, view in trace.state]
+    return arrays, [(b, arrays[at.array][at.start : at.start + b.size]) for b, at in found]
 
 
 def _lives(groups: Sequence[Sequence[Statement]]) -> dict[int, tuple[int, int]]:

@@ -29,7 +29,8 @@ _HEAD = '''\
 """{title}
 
 Written by minigrad from the rules of the graph's operators; what stands after # is the node that the lines belong to.
-P holds the parameters, G the gradients (a row per part of the batch), V all other numbers that are computed.
+P holds the parameters, G the gradients (a row per part of the batch), S what else a model keeps (running statistics), V all
+other numbers that are computed.
 """
 import numpy as np
 {imports}
@@ -121,7 +122,7 @@ class CompiledStep:
         body = list(emitter.lines(arena.groups))
         loss = f"{emitter.name(trace.loss.buffer)}[{trace.loss.offset}]"
         body = [*emitter.openings(trace.program.buffers), *body]
-        arenas = "".join(f"{name}, " for name in arena.names)
+        arenas = "".join(f"{name}, " for name in (*arena.S, *arena.names))
         memories = "".join(f"M{i}, " for i in range(len(self.optimizer.memory)))
         kernel, clear = self.optimizer.kernel, self._clear(emitter)
         emitter.kernels[kernel.__name__] = kernel
@@ -130,8 +131,9 @@ class CompiledStep:
             constants="".join(f"{name} = {text}\n" for text, name in emitter.constants.items()),
             arguments=f"P, G, {arenas}x, y", body=textwrap.indent("\n".join(body), "    "), loss=loss,
             parallel=self.parts > 1, range="prange" if self.parts > 1 else "range", arenas=arenas, memories=memories,
-            rows="".join(f"{name}[s], " for name in arena.names), batch=self.batch, size=self.size,
-            update=textwrap.indent("\n".join(self._update(kernel.__name__)), " " * 8), clear=clear,
+            rows="".join([*(f"{name}, " for name in arena.S), *(f"{name}[s], " for name in arena.names)]),
+            batch=self.batch, size=self.size, clear=clear,
+            update=textwrap.indent("\n".join(self._update(kernel.__name__)), " " * 8),
         )  # fmt: skip
 
     def _update(self, kernel: str) -> list[str]:

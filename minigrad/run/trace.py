@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import GraphError
+from ..graph.buffer import Buffer, state_of
 from ..graph.node import GraphNode, Operator, Variable
 from ..graph.rule import Elementwise
 from ..kernels.jit import one_thread
@@ -15,14 +16,15 @@ from .traced import Expr, Program, Traced, View
 
 @dataclass
 class Trace:
-    """A program, and where to find in it what comes in (`inputs`, by name), the `loss`, and by `id(variable)` the
-    values of the graph's variables and the gradients of those that are trained."""
+    """A program, and where to find in it what comes in (`inputs`, by name), the `loss`, by `id(variable)` the
+    values of the graph's variables and the gradients of those that are trained, and the buffers that it may change."""
 
     program: Program
     inputs: dict[str, View]
     loss: View
     values: dict[int, View]
     gradients: dict[int, View]
+    state: list[tuple[Buffer, View]]
 
 
 class _Twin:
@@ -116,10 +118,15 @@ def _trace(order: Sequence[GraphNode], inputs: dict[str, GraphNode], parameters:
     trained = {id(p) for p in parameters}
     for node in inputs.values():  # also those that the loss does not depend on
         twins[id(node)] = _leaf(program, node, "", names[id(node)], False)
+    state = _state(order)
+    for i, buffer in enumerate(state):
+        twins[id(buffer)] = _leaf(program, buffer, f"s{i}", None, False)
     for i, node in enumerate(order):
         program.note = f"n{i} {_words(node)}"
         if isinstance(node, Operator):
-            twins[id(node)] = _operator(program, node, tuple(twins[id(x)] for x in node.inputs), f"n{i}")
+            known = {name: twins[id(buffer)] for name, buffer in state_of(node).items()}
+            inner = tuple(twins[id(x)] for x in node.inputs)
+            twins[id(node)] = _operator(program, node, inner, {**node.attributes, **known}, f"n{i}")
         elif id(node) not in twins:
             twins[id(node)] = _leaf(program, node, f"n{i}", None, id(node) in trained)
     head = twins[id(order[-1])]
@@ -136,13 +143,25 @@ def _trace(order: Sequence[GraphNode], inputs: dict[str, GraphNode], parameters:
         program, {name: twins[id(node)]._data for name, node in inputs.items()}, head._data,
         {key: twin._data for key, twin in zip(keys, variables, strict=True)},
         {key: twin.grad for key, twin in zip(keys, variables, strict=True) if twin.grad is not None},
+        [(buffer, twins[id(buffer)]._data) for buffer in state],
     )  # fmt: skip
 
 
-def _operator(program: Program, node: Operator, inputs: tuple[Any, ...], label: str) -> Any:
+def _state(order: Sequence[GraphNode]) -> list[Buffer]:
+    """The buffers of a graph, leaves and attributes of its nodes, each once."""
+    found: dict[int, Buffer] = {}
+    for node in order:
+        held = (node,) if isinstance(node, Buffer) else state_of(node).values() if isinstance(node, Operator) else ()
+        found.update((id(buffer), buffer) for buffer in held)
+    return list(found.values())
+
+
+def _operator(
+    program: Program, node: Operator, inputs: tuple[Any, ...], attributes: dict[str, Any], label: str
+) -> Any:
     twin = _Node.__new__(_Node)
     twin.program, twin.label, twin.name = program, label, node.name
-    twin.rule, twin.inputs, twin.attributes, twin.plan, twin.work = node.rule, inputs, node.attributes, node.plan, {}
+    twin.rule, twin.inputs, twin.attributes, twin.plan, twin.work = node.rule, inputs, attributes, node.plan, {}
     twin.requires_grad, twin.grad, twin._spare, twin._data = node.requires_grad, None, None, None
     with _naming(node):
         if node.rule.shares:
@@ -159,7 +178,8 @@ def _operator(program: Program, node: Operator, inputs: tuple[Any, ...], label: 
 def _leaf(program: Program, node: GraphNode, label: str, fed: str | None, trained: bool) -> Any:
     twin = _Leaf.__new__(_Leaf)
     name = f"{label}_{node.name or type(node).__name__.lower()}"
-    kind = "input" if fed else "parameter" if isinstance(node, Variable) else "constant"
+    kinds = ((Variable, "parameter"), (Buffer, "state"), (GraphNode, "constant"))
+    kind = "input" if fed else next(kind for leaf, kind in kinds if isinstance(node, leaf))
     twin.program, twin.label, twin.name = program, label, node.name
     initial = node._data.copy() if kind == "constant" else None
     twin._data = program.buffer(fed or name, node.shape, node.dtype, kind, initial)

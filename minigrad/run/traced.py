@@ -28,8 +28,8 @@ _LOGICAL = {"bitwise_and", "bitwise_or", "invert"}
 class Buffer:
     """Memory of a program: `size` numbers of one dtype.
 
-    `kind` says where it lives: `parameter`, `gradient` (of a parameter), `input`, `constant` (with its numbers in
-    `initial`) or `value` (whatever is computed).
+    `kind` says where it lives: `parameter`, `gradient` (of a parameter), `input`, `state` (a model's own buffer),
+    `constant` (with its numbers in `initial`) or `value` (whatever is computed).
     """
 
     program: Program

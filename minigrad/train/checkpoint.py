@@ -8,7 +8,9 @@ import numpy as np
 
 from ..errors import DataError, GraphError
 from ..files import write_atomically
+from ..graph.buffer import Buffer
 from ..nn import Module
+from ..nn.module import load_leaves
 from .trainer import Trainer
 
 Arrays = dict[str, np.ndarray[Any, Any]]
@@ -18,25 +20,31 @@ def _split(state: Arrays, prefix: str) -> Arrays:
     return {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}
 
 
+def _passing(model: Module) -> dict[str, Buffer]:
+    """The buffers that are no part of the model's state but of its training: how far dropout's random numbers are."""
+    return {name: buffer for name, buffer in model.named_buffers() if not buffer.persistent}
+
+
 def _state(what: Module | Trainer) -> Arrays:
     if isinstance(what, Module):
         return what.state_dict()
     if isinstance(what, Trainer):
         model, optimizer = what.model.state_dict(), what.optimizer.state_dict()
-        named = {"model.": model, "optimizer.": optimizer}
+        streams = {name: buffer.value.copy() for name, buffer in _passing(what.model).items()}
+        named = {"model.": model, "optimizer.": optimizer, "buffers.": streams}
         return {prefix + name: array for prefix, state in named.items() for name, array in state.items()}
     raise TypeError(f"a Module or a Trainer was expected, not {type(what).__name__}")
 
 
 def save(what: Module | Trainer, path: Any) -> None:
-    """Write a model's parameters, or a trainer's with its optimiser's memory, to a safetensors file.
+    """Write a model's parameters and buffers, or a trainer's with its optimiser's memory, to a safetensors file.
 
     The file appears under its name only when it is complete; an older one stays until then. Any tool that reads
     safetensors (PyTorch, for one) reads it.
     """
     from safetensors.numpy import save as to_bytes
 
-    write_atomically(Path(path), to_bytes({name: np.ascontiguousarray(array) for name, array in _state(what).items()}))
+    write_atomically(Path(path), to_bytes(_state(what)))
 
 
 def load(what: Module | Trainer, path: Any) -> None:
@@ -61,7 +69,9 @@ def load(what: Module | Trainer, path: Any) -> None:
         raise GraphError(f"{path}: this checkpoint is of another trainer: {differing}")
     try:
         what.model.load_state_dict(_split(state, "model."))
+        load_leaves(type(what.model).__name__, _passing(what.model), _split(state, "buffers."))
         what.optimizer.load_state_dict(_split(state, "optimizer."))
     except Exception:
         what.model.load_state_dict(_split(before, "model."))
+        load_leaves(type(what.model).__name__, _passing(what.model), _split(before, "buffers."))
         raise

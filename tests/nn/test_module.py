@@ -103,3 +103,22 @@ def test_a_module_without_forward_says_so():
 def test_repr_nests():
     text = repr(nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.Flatten()))
     assert text == "Sequential(\n  (0): Conv2d(1, 4, kernel_size=3, padding=1)\n  (1): Flatten()\n)"
+
+
+def test_an_error_tells_in_which_module_it_happened():
+    model = nn.Sequential(nn.ReLU(), nn.Sequential(nn.Tanh(), nn.Linear(4, 2)))
+    with pytest.raises(mg.ShapeError) as caught:
+        model(np.ones((2, 3)))
+    assert caught.value.__notes__ == ["in module 1.1 · Linear"]
+    with pytest.raises(mg.ShapeError) as caught:
+        nn.Linear(4, 2)(np.ones((2, 3)))
+    assert caught.value.__notes__ == ["in module Linear"]
+
+
+def test_tied_parameters_go_through_a_file(tmp_path):
+    one, other = Pair(), Pair()
+    one.head.weight.value += 1
+    mg.save(one, tmp_path / "p.safetensors")
+    mg.load(other, tmp_path / "p.safetensors")  # a number without axes among them
+    assert other.head.weight is other.layers[0].weight
+    assert all(np.array_equal(array, other.state_dict()[name]) for name, array in one.state_dict().items())

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad import nn
 
 SHAPE, DTYPE = mg.ShapeError, mg.DTypeError
 
@@ -96,6 +97,28 @@ BAD = [  # (call, class, operator, shapes)
      "(3, 2, 4) and (2, 5) and (5, 4) and (5, 4) and (5,) and (5,)"),
     (lambda: mg.rnn(f(3, 2, 4), f(2, 5), f(5, 4), f(5, 5), f(5), f(5), "sinh"), ValueError, "rnn",
      "(3, 2, 4) and (2, 5) and (5, 4) and (5, 5) and (5,) and (5,)"),
+    (lambda: mg.batch_norm(f(1, 3), None, None, training=True), SHAPE, "batch_norm", "(1, 3); more than one value"),
+    (lambda: mg.batch_norm(f(2), None, None, training=True), SHAPE, "batch_norm", "(2,)"),
+    (lambda: mg.batch_norm(f(2, 3), None, None, f(2), f(2), True), SHAPE, "batch_norm", "(2, 3) and (2,) and (2,)"),
+    (lambda: mg.batch_norm(f(2, 3)), ValueError, "batch_norm", "(2, 3); running_mean=None"),
+    (lambda: mg.batch_norm(f(2, 3), nn.Buffer(np.ones(3)), training=True), ValueError, "batch_norm", "running_var=None"),
+    (lambda: mg.batch_norm(f(2, 3), np.ones(2), np.ones(2)), SHAPE, "batch_norm", "running_mean has shape (2,)"),
+    (lambda: mg.batch_norm(f(2, 3), np.ones(3), np.ones(3), training=True), TypeError, "batch_norm", "a ndarray; a Buffer"),
+    (lambda: mg.batch_norm(f(2, 3), f(3), f(3)), TypeError, "batch_norm", "is a Variable; a Buffer or an array"),
+    (lambda: mg.batch_norm(f(2, 3), *[nn.Buffer(np.ones(3), dtype=np.float64)] * 2), DTYPE, "batch_norm", "is float64"),
+    (lambda: mg.batch_norm(f(2, 3), np.ones(3), np.ones(3), eps=-1), ValueError, "batch_norm", "eps=-1; a number ≥ 0"),
+    (lambda: mg.batch_norm(f(2, 3), np.ones(3), np.ones(3), momentum=None), ValueError, "batch_norm", "momentum=None"),
+    (lambda: mg.batch_norm(f(2, 3), training=True, num_batches_tracked=nn.Buffer(0.0)), ValueError, "batch_norm", "int64"),
+    (lambda: mg.batch_norm(whole(2, 3), None, None, training=True), DTYPE, "batch_norm", "(2, 3)"),
+    (lambda: mg.layer_norm(f(2, 3), 2), SHAPE, "layer_norm", "(2, 3); normalized_shape=2"),
+    (lambda: mg.layer_norm(f(2, 3), (2, 3), f(3)), SHAPE, "layer_norm", "(2, 3) and (3,)"),
+    (lambda: mg.layer_norm(f(3), (2, 3)), SHAPE, "layer_norm", "(3,)"),
+    (lambda: mg.layer_norm(f(3), ()), SHAPE, "layer_norm", "(3,)"),
+    (lambda: mg.layer_norm(f(2, 3), 3, eps="small"), ValueError, "layer_norm", "eps='small'"),
+    (lambda: mg.dropout(f(2, 3), 1.5), ValueError, "dropout", "(2, 3); p=1.5; a number from 0 to 1"),
+    (lambda: mg.dropout(f(2, 3), -0.1, training=False), ValueError, "dropout", "p=-0.1"),
+    (lambda: mg.dropout(f(2, 3), seed=nn.Buffer([1, 2])), ValueError, "dropout", "a Buffer of two int64"),
+    (lambda: mg.dropout(whole(2, 3)), DTYPE, "dropout", "(2, 3)"),
     (lambda: mg.mse_loss(f(3, 1), f(3)), SHAPE, "mse_loss", "(3, 1) and (3,)"),
     (lambda: mg.mse_loss(f(3), whole(3)), DTYPE, "mse_loss", "(3,) and (3,)"),
     (lambda: mg.binary_cross_entropy(f(3), f(1)), SHAPE, "binary_cross_entropy", "(3,) and (1,)"),

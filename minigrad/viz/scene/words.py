@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...graph.buffer import Buffer
 from ...graph.node import Constant, GraphNode, Operator, ScalarOperator, Variable
 from .measure import Stats
 from .picture import Picture
@@ -31,19 +32,25 @@ def node_kind(node: GraphNode) -> str:
 
 
 def node_lines(node: GraphNode, label: str, value: Stats | None) -> tuple[str, ...]:
-    """What is written into its box: the label, and below it its name, its shape or (if it is told) its number."""
+    """What is written into its box: the label, and below it its name, its shape or (if it is told) its number.
+
+    Of dropout also, where values are told, the share of entries that it let through.
+    """
     second = shape(node.shape) if node.shape else ""
     if not node.shape and value is not None:
         second = number(value.mean)
     if isinstance(node, Operator):
         steps = f"×{node.shape[0]}" if node.rule.cell is not None else ""
         second = " ".join(filter(None, [shorten(node.name, 16) if node.name else "", steps, second]))
-    return (label, second) if second and second != label else (label,)
+    lines = (label, second) if second and second != label else (label,)
+    if isinstance(node, Operator) and node.rule.name == "dropout" and value is not None and node.size:
+        return (*lines, f"kept {100 * node.facts()['kept']:.0f} %")
+    return lines
 
 
 def node_words(name: str, label: str, node: GraphNode, value: Stats | None, gradient: Stats | None) -> str:
     """The title of a node: kind, rule, shape, what is known of its value and of its gradient."""
-    kind = {Constant: "constant", Variable: "variable"}.get(type(node), "operator")
+    kind = {Constant: "constant", Buffer: "buffer", Variable: "variable"}.get(type(node), "operator")
     parts = [f"{name}, {kind} {label}"]
     if isinstance(node, Operator):
         own = f" {shorten(node.name)}" if node.name else ""

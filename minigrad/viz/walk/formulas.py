@@ -27,14 +27,18 @@ def _over_axis(name: str, x: Any, axis: Any = None) -> Symbol:
 FUNCTIONS: dict[str, Callable[..., Symbol]] = {
     **{name: partial(apply, name) for name in (
         "exp", "log", "where", "softmax", "onehot", "broadcast", "scatter", "unpool", "spread", "corr", "crop", "put",
-        "part", "pad", "stack", "concat", "reshape", "transpose", "slope", "σ",
+        "part", "pad", "stack", "concat", "reshape", "transpose", "slope", "σ", "mask",
     )},
     "sum": partial(_over_axis, "Σ"), "mean": partial(_over_axis, "mean"), "max": partial(_over_axis, "max"),
-    "min": partial(_over_axis, "min"), "maxpool": partial(apply, "maxpool"), "meanpool": partial(apply, "meanpool"),
+    "min": partial(_over_axis, "min"), "var": partial(_over_axis, "var"), "root": np.sqrt,
+    "scaled": lambda x, w: x if w is None else x * w, "maxpool": partial(apply, "maxpool"),
+    "meanpool": partial(apply, "meanpool"),
     "conv": lambda x, w: join(x, w, ("∗", r"\ast"), MATMUL, MATMUL, POWER), "convt": partial(apply, "convᵀ"),
     "say": lambda value: word(str(value)), "at": lambda key: word(key_text(key)),
     "apply": apply, "given": lambda x, name, meaning: _given(x, join(name, meaning, ("=", "="), COMPARE, SUM, SUM)),
 }  # fmt: skip
+#: what formulas may use beside arguments: a step in time, ∂L/∂h of a step, and what `given` explains
+_LETTERS = {"t": Symbol("t", "t"), "δ": Symbol("δ", r"\delta"), "z": Symbol("z", "z"), "d": Symbol("d", "d")}
 
 
 def _given(x: Symbol, definition: Symbol) -> Symbol:
@@ -90,7 +94,7 @@ def _written(text: str, node: Operator, names: dict[str, Any], xs: Sequence[Symb
     """An expression of a rule, with the node's inputs, attributes and sizes for its names."""
     first = node.inputs[0]
     scope = {
-        **FUNCTIONS, "t": Symbol("t", "t"), "δ": Symbol("δ", r"\delta"), **_arguments(node.rule, node.attributes, xs),
+        **FUNCTIONS, **_LETTERS, **_arguments(node.rule, node.attributes, xs),
         **names, "shape": node.shape, "size": first.size, "rows": first.shape[0] if first.shape else 1,
         "count": first.size // (node.size or 1),
     }  # fmt: skip

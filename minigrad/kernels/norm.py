@@ -1,0 +1,222 @@
+"""Normalisation of groups of numbers to mean 0 and variance 1, and the masks of dropout.
+
+Arrays are (n, groups, length): a group is what lies at one place of the middle axis. For batch normalisation groups are
+channels, and n and length run over samples and places; for layer normalisation groups are samples, and n is 1.
+One thread does it all: a pass takes about as long as reading the array, and sharing it out would quintuple the compile time.
+"""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .jit import jit
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd
+_MIX1, _MIX2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_S30, _S27, _S31, _S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
+_UNIT = 2.0**53
+
+
+# ---------------------------------------------------------------- normalisation
+def normalise_reference(x: Any, eps: float, mean: Any = None, var: Any = None) -> Any:
+    """(x - mean) / sqrt(var + eps) of each group, with its own mean and (biased) variance unless they are given."""
+    axes = (0, 2)
+    mean = x.mean(axes) if mean is None else mean
+    var = np.square(x - mean[:, None]).mean(axes) if var is None else var
+    return (x - mean[:, None]) / np.sqrt(var[:, None] + eps)
+
+
+def normalise_backward_reference(g: Any, x: Any, eps: float) -> Any:
+    """The gradient of x where mean and variance come from x: g less what a change of mean and variance takes back."""
+    z = normalise_reference(x, eps)
+    var = np.square(x - x.mean((0, 2))[:, None]).mean((0, 2))
+    inner = g - g.mean((0, 2))[:, None] - z * (g * z).mean((0, 2))[:, None]
+    return inner / np.sqrt(var[:, None] + eps)
+
+
+@jit
+def _moments(x: Any, mean: Any, var: Any, sums: Any) -> None:
+    """Mean and biased variance of each group, in two passes with sums in float64: nothing cancels."""
+    n, groups, length = x.shape
+    count = n * length
+    if length == 1:  # groups lie side by side: all of them at once, row by row
+        rows, totals, squares = x.reshape(n, groups), sums[0], sums[1]
+        for j in range(groups):
+            totals[j] = 0
+            squares[j] = 0
+        for i in range(n):
+            row = rows[i]
+            for j in range(row.size):
+                totals[j] += row[j]
+        for j in range(groups):
+            totals[j] /= count
+        for i in range(n):
+            row = rows[i]
+            for j in range(row.size):
+                d = row[j] - totals[j]
+                squares[j] += d * d
+        for j in range(groups):
+            mean[j] = totals[j]
+            var[j] = squares[j] / count
+    else:
+        for c in range(groups):
+            total = 0.0
+            for i in range(n):
+                line = x[i, c]
+                for j in range(line.size):
+                    total += line[j]
+            middle = total / count
+            square = 0.0
+            for i in range(n):
+                line = x[i, c]
+                for j in range(line.size):
+                    d = line[j] - middle
+                    square += d * d
+            mean[c] = middle
+            var[c] = square / count
+
+
+@jit(reassociate=False)
+def forward(
+    x: Any, w: Any, b: Any, eps: float, own: bool, mean: Any, var: Any, y: Any, sums: Any, scratch: Any
+) -> None:
+    """y = (x - mean) / sqrt(var + eps) · w + b for x (n, groups, length); w and b (groups,), or (0,) for 1 and 0.
+
+    `own` computes mean and var (groups,) from x first. Scratch are sums (2, groups) of float64 and scratch (3, groups).
+    """
+    n, groups, length = x.shape
+    if own:
+        _moments(x, mean, var, sums)
+    scale, shift = scratch[0], scratch[1]
+    for c in range(groups):
+        scale[c] = (w[c] if w.size else 1) / np.sqrt(var[c] + eps)
+        shift[c] = b[c] if b.size else 0
+    if length == 1:
+        xs, ys = x.reshape(n, groups), y.reshape(n, groups)
+        for i in range(n):
+            row, goal = xs[i], ys[i]
+            for j in range(row.size):
+                goal[j] = (row[j] - mean[j]) * scale[j] + shift[j]
+    else:
+        for i in range(n):
+            for c in range(groups):
+                row, goal, middle, k, a = x[i, c], y[i, c], mean[c], scale[c], shift[c]
+                for j in range(row.size):
+                    goal[j] = (row[j] - middle) * k + a
+
+
+@jit
+def _backward_sums(g: Any, x: Any, mean: Any, sums: Any) -> None:
+    """Of each group the sums of g and of g · (x - mean)."""
+    n, groups, length = x.shape
+    if length == 1:
+        gs, xs, totals, products = g.reshape(n, groups), x.reshape(n, groups), sums[0], sums[1]
+        for j in range(groups):
+            totals[j] = 0
+            products[j] = 0
+        for i in range(n):
+            row, other = gs[i], xs[i]
+            for j in range(row.size):
+                totals[j] += row[j]
+                products[j] += row[j] * (other[j] - mean[j])
+    else:
+        for c in range(groups):
+            total, product, middle = 0.0, 0.0, mean[c]
+            for i in range(n):
+                row, other = g[i, c], x[i, c]
+                for j in range(row.size):
+                    total += row[j]
+                    product += row[j] * (other[j] - middle)
+            sums[0, c] = total
+            sums[1, c] = product
+
+
+@jit
+def _spread(g: Any, x: Any, mean: Any, factors: Any, gx: Any) -> None:
+    """gx = (g - a - (x - mean) · b) · k with the rows k, a, b of `factors`."""
+    n, groups, length = x.shape
+    if length == 1:
+        gs, xs, goals = g.reshape(n, groups), x.reshape(n, groups), gx.reshape(n, groups)
+        ks, less, slopes = factors[0], factors[1], factors[2]
+        for i in range(n):
+            row, other, goal = gs[i], xs[i], goals[i]
+            for j in range(row.size):
+                goal[j] = (row[j] - less[j] - (other[j] - mean[j]) * slopes[j]) * ks[j]
+    else:
+        for i in range(n):
+            for c in range(groups):
+                row, other, goal, middle = g[i, c], x[i, c], gx[i, c], mean[c]
+                k, a, b = factors[0, c], factors[1, c], factors[2, c]
+                for j in range(row.size):
+                    goal[j] = (row[j] - a - (other[j] - middle) * b) * k
+
+
+# written order: else the bits of one gradient would depend on whether another is asked for
+@jit(reassociate=False)
+def backward(
+    g: Any, x: Any, w: Any, eps: float, own: bool, mean: Any, var: Any, gx: Any, gw: Any, gb: Any, sums: Any, scratch: Any
+) -> None:
+    """Write the gradients gx (n, groups, length), gw and gb (groups,); an array of size 0 stands for one not asked for.
+
+    `own` says that mean and var were computed from x and change with it (Ioffe & Szegedy 2015, section 3).
+    """
+    _backward_sums(g, x, mean, sums)
+    count = x.shape[0] * x.shape[2]
+    for c in range(mean.size):
+        total, product, rate = sums[0, c], sums[1, c], 1 / np.sqrt(var[c] + eps)
+        if gw.size:
+            gw[c] = product * rate
+        if gb.size:
+            gb[c] = total
+        scratch[0, c] = rate * w[c] if w.size else rate
+        scratch[1, c] = total / count if own else 0
+        scratch[2, c] = product * rate * rate / count if own else 0
+    if gx.size:
+        _spread(g, x, mean, scratch, gx)
+
+
+@jit
+def follow(running_mean: Any, running_var: Any, mean: Any, var: Any, momentum: float, count: int) -> None:
+    """Move the running statistics towards those of a batch, by the share `momentum`; the variance without its bias."""
+    for c in range(mean.size):
+        running_mean[c] += momentum * (mean[c] - running_mean[c])
+        running_var[c] += momentum * (var[c] * count / (count - 1) - running_var[c])
+
+
+@jit
+def advance(counter: Any) -> None:
+    """Count one more pass; counter (1,)."""
+    counter[0] += 1
+
+
+# ---------------------------------------------------------------- dropout
+@jit
+def _mix(z: Any) -> Any:
+    """64 bits, thoroughly mixed: the output function of SplitMix64 (Steele, Lea & Flood 2014)."""
+    z = (z ^ (z >> _S30)) * _MIX1
+    z = (z ^ (z >> _S27)) * _MIX2
+    return z ^ (z >> _S31)
+
+
+def mask_reference(size: int, seed: int, draw: int, p: float) -> Any:
+    """The mask of the draw with this number: 0 with probability p, else 1 / (1 - p)."""
+    key = _mix.py_func(_mix.py_func(np.array([seed]).astype(np.uint64)) + np.array([draw]).astype(np.uint64))
+    bits = _mix.py_func(key + np.arange(1, size + 1, dtype=np.uint64) * _GOLDEN)
+    return np.where((bits >> _S11) / _UNIT >= p, 1 / (1 - p) if p < 1 else 0.0, 0.0)
+
+
+@jit
+def draw_mask(stream: Any, p: float, mask: Any) -> None:
+    """Fill mask (size,) with 0, with probability p, and 1 / (1 - p) for stream (2,), a seed and the number of the draw.
+
+    Entry i is a function of seed, draw and i alone (SplitMix64 started from a mixture of the first two), so that it does not
+    matter who computes it, when and in which order (counter-based random numbers, Salmon et al. 2011).
+    """
+    key = _mix(_mix(np.uint64(stream[0])) + np.uint64(stream[1]))
+    limit = np.uint64(np.ceil(p * _UNIT))  # of 53 bits
+    dropped = mask.dtype.type(0)
+    kept = mask.dtype.type(1 / (1 - p)) if p < 1 else dropped
+    for i in range(mask.size):
+        bits = _mix(key + np.uint64(i + 1) * _GOLDEN)
+        mask[i] = kept if (bits >> _S11) >= limit else dropped

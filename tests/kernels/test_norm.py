@@ -1,0 +1,108 @@
+"""The kernels of normalisation and dropout give what their references say; nothing cancels far from zero."""
+import numpy as np
+import pytest
+
+from minigrad.kernels import norm
+
+SHAPES = [(4, 3, 5), (4, 3, 1), (1, 6, 7), (1, 4, 1), (2, 1, 33), (130, 2, 1)]
+
+
+def arrays(shape, dtype, shift=0.0):
+    rng = np.random.default_rng(0)
+    x, g = ((rng.normal(size=shape) + by).astype(dtype) for by in (shift, 0))
+    w, b = (rng.normal(size=shape[1]).astype(dtype) for _ in "wb")
+    return x, g, w, b
+
+
+def scratch(groups, dtype):
+    return np.full((2, groups), 66.0), np.full((3, groups), 66, dtype)
+
+
+def normalised(x, w, b, eps, own=True, mean=None, var=None):
+    mean, var = (np.full(x.shape[1], 66, x.dtype) if given is None else given for given in (mean, var))
+    y = np.full_like(x, 66)
+    norm.forward(x, w, b, eps, own, mean, var, y, *scratch(x.shape[1], x.dtype))
+    return y, mean, var
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_forward(shape):
+    x, _, w, b = arrays(shape, np.float64)
+    y, mean, var = normalised(x, w, b, 1e-3)
+    np.testing.assert_allclose(mean, x.mean((0, 2)), rtol=1e-13, atol=1e-15)
+    np.testing.assert_allclose(var, x.var((0, 2)), rtol=1e-13, atol=1e-15)
+    z = norm.normalise_reference(x, 1e-3)
+    np.testing.assert_allclose(y, z * w[:, None] + b[:, None], rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(normalised(x, w[:0], b[:0], 1e-3)[0], z, rtol=1e-12, atol=1e-13)
+    given = normalised(x, w[:0], b[:0], 1e-3, False, b, w * w)[0]
+    np.testing.assert_allclose(given, norm.normalise_reference(x, 1e-3, b, w * w), rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_backward(shape):
+    x, g, w, b = arrays(shape, np.float64)
+    _, mean, var = normalised(x, w, b, 1e-3)
+    gx, gw, gb = np.full_like(x, 66), np.full_like(w, 66), np.full_like(b, 66)
+    norm.backward(g, x, w, 1e-3, True, mean, var, gx, gw, gb, *scratch(shape[1], x.dtype))
+    expected = norm.normalise_backward_reference(g * w[:, None], x, 1e-3)
+    np.testing.assert_allclose(gx, expected, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(gw, (g * norm.normalise_reference(x, 1e-3)).sum((0, 2)), rtol=1e-11, atol=1e-12)
+    np.testing.assert_allclose(gb, g.sum((0, 2)), rtol=1e-12, atol=1e-13)
+    norm.backward(g, x, w[:0], 1e-3, False, b, w * w, gx, gw[:0], gb[:0], *scratch(shape[1], x.dtype))
+    np.testing.assert_allclose(gx, g / np.sqrt(w * w + 1e-3)[:, None], rtol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(64, 3, 50), (3200, 3, 1), (1, 3, 3200)])
+def test_nothing_cancels_at_a_distance(shape):
+    """x + 10,000 in float32: the mean of the squares less the square of the mean would be wrong in the first digit."""
+    x, g, w, b = arrays(shape, np.float32, 1e4)
+    y, mean, var = normalised(x, w, b, 1e-5)
+    exact = x.astype(np.float64)
+    np.testing.assert_allclose(var, exact.var((0, 2)), rtol=1e-6)
+    np.testing.assert_allclose(mean, exact.mean((0, 2)), rtol=1e-7)
+    z = norm.normalise_reference(exact, 1e-5)
+    np.testing.assert_allclose(y, z * w[:, None] + b[:, None], atol=2e-3)  # the mean itself is rounded to a step of 1e-3
+    gx = np.empty_like(x)
+    norm.backward(g, x, w, 1e-5, True, mean, var, gx, w[:0], b[:0], *scratch(3, x.dtype))
+    expected = norm.normalise_backward_reference(g.astype(np.float64) * w[:, None], exact, 1e-5)
+    np.testing.assert_allclose(gx, expected, atol=2e-4)
+
+
+def test_running_statistics_follow_without_bias():
+    mean, var = np.array([0.0, 2.0]), np.array([1.0, 4.0])
+    norm.follow(mean, var, np.array([1.0, 1.0]), np.array([3.0, 3.0]), 0.25, 4)
+    np.testing.assert_allclose(mean, [0.25, 1.75])
+    np.testing.assert_allclose(var, [1.75, 4.0])  # 3 · 4 / 3 = 4 is the unbiased variance
+
+
+# ---------------------------------------------------------------- masks
+def mask(size, seed, draw, p, dtype=np.float32):
+    made = np.full(size, 66, dtype)
+    norm.draw_mask(np.array([seed, draw]), p, made)
+    return made
+
+
+@pytest.mark.parametrize("p", [0.0, 0.1, 0.5, 0.9, 1.0])
+@pytest.mark.parametrize(("seed", "draw"), [(0, 0), (1, 7), (2**63 - 1, 2**40)])
+def test_masks_are_those_of_the_reference_in_either_dtype(p, seed, draw):
+    expected = norm.mask_reference(1003, seed, draw, p)
+    np.testing.assert_array_equal(mask(1003, seed, draw, p, np.float64), expected)
+    np.testing.assert_array_equal(mask(1003, seed, draw, p), expected.astype(np.float32))
+    np.testing.assert_array_equal(mask(10, seed, draw, p), mask(1003, seed, draw, p)[:10])
+
+
+def test_the_generator_is_splitmix64():
+    """The first numbers from seed 1234567, as Vigna's program prints them."""
+    bits = norm._mix.py_func(np.array([1234567], np.uint64) + np.arange(1, 4, dtype=np.uint64) * norm._GOLDEN)
+    assert bits.tolist() == [6457827717110365317, 3203168211198807973, 9817491932198370423]
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.8])
+def test_the_share_kept_and_neighbours_seeds_and_draws_are_independent(p):
+    """Within five standard deviations of what independent coins would give."""
+    n = 100_000
+    one, later, other = (mask(n, *which, p) > 0 for which in ((3, 1), (3, 2), (4, 1)))
+    limit = 5 * np.sqrt(p * (1 - p) / n)
+    assert abs(one.mean() - (1 - p)) < limit
+    for a, b in ((one, later), (one, other), (one[1:], one[:-1]), (one[64:], one[:-64])):
+        assert abs(np.mean((a - (1 - p)) * (b - (1 - p)))) < 5 * p * (1 - p) / np.sqrt(len(a))

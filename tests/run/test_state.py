@@ -1,0 +1,140 @@
+"""What a model keeps from batch to batch (running statistics, streams of masks) is the same in every mode."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import nn
+from minigrad.kernels.norm import mask_reference
+from minigrad.run.batch import separable
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.normal(size=(45, 2, 8, 8)).astype(np.float32), RNG.integers(0, 3, 45)
+MODES = ("eager", "replay", "compiled")
+
+
+def model():
+    mg.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.3), nn.Flatten(), nn.Linear(144, 8),
+        nn.BatchNorm1d(8), nn.Tanh(), nn.LayerNorm(8), nn.Dropout(), nn.Linear(8, 3),
+    )  # fmt: skip
+
+
+def trainer(mode, made=None, loss=mg.cross_entropy, lr=0.05):
+    made = made or model()
+    return mg.Trainer(made, loss, mg.optim.SGD(made.parameters(), lr=lr), mode=mode)
+
+
+@pytest.mark.parametrize("mode", MODES[1:])
+def test_statistics_counts_and_losses_are_those_of_eager_mode(mode):
+    """Two epochs of two full batches and a small one, with an evaluation after each."""
+    runs = []
+    for each in (MODES[0], mode):
+        run = trainer(each)
+        history = run.fit(X, Y, epochs=2, batch_size=20, validation=(X, Y), progress=False)
+        runs.append((history, run.model))
+    (eager, one), (history, other) = runs
+    same = np.testing.assert_array_equal if mode == "replay" else np.testing.assert_allclose
+    close = {} if mode == "replay" else {"rtol": 1e-4, "atol": 1e-5}
+    same(history.batch_loss, eager.batch_loss, **close)
+    same(history.validation_loss, eager.validation_loss, **close)
+    for (name, a), (_, b) in zip(one.named_buffers(), other.named_buffers(), strict=True):
+        if a.dtype.kind == "i":
+            np.testing.assert_array_equal(a.value, b.value)
+        else:
+            same(a.value, b.value, err_msg=name, **close)
+    assert other[1].num_batches_tracked.value == other[3].stream.value[1] == 6
+
+
+class Masked(nn.Module):
+    """Its weight, once for each sample, through dropout: the gradient of their sum is the mask itself."""
+
+    def __init__(self, n):
+        self.weight = mg.Variable(np.zeros(n))
+        self.drop = nn.Dropout(0.25, seed=7)
+
+    def forward(self, x):
+        return self.drop(x * self.weight)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_masks_are_the_same_to_the_bit(mode):
+    n, made = 37, Masked(37)
+    run = trainer(mode, made, lambda output, target: mg.sum(output), lr=1.0)
+    for epoch in range(2):
+        run.fit(np.ones((5, n)), np.zeros((5, n)), epochs=1, batch_size=1, progress=False)
+        masks = np.array([mask_reference(n, 7, 1 + draw, 0.25) for draw in range(5 * (epoch + 1))])
+        expected = np.zeros(n, np.float32)
+        for mask in masks.astype(np.float32):
+            expected -= mask
+        np.testing.assert_array_equal(made.weight.value, expected)
+    assert made.drop.stream.value.tolist() == [7, 10]
+
+
+def test_looking_at_a_compiled_step_makes_none():
+    run = trainer("compiled")
+    before = {name: b.value.copy() for name, b in run.model.named_buffers()}
+    run.compile(X, Y, batch_size=20)
+    assert all((b.value == before[name]).all() for name, b in run.model.named_buffers())
+
+
+def test_the_seed_is_no_part_of_the_source():
+    """Else another seed would be compiled anew."""
+    sources = []
+    for seed in (1, 2):
+        made = nn.Sequential(nn.Linear(3, 4, seed=0), nn.Dropout(seed=seed), nn.Linear(4, 1, seed=1))
+        sources.append(trainer("compiled", made, mg.mse_loss).compile(np.ones((6, 3)), np.ones((6, 1)), batch_size=6).source)
+    assert sources[0] == sources[1] and "S_int64" in sources[0]
+
+
+def test_only_what_does_not_mix_samples_is_worked_on_in_parts():
+    for layer, mode, expected in (
+        (nn.BatchNorm1d(3), True, False), (nn.BatchNorm1d(3), False, True), (nn.LayerNorm(3), True, True),
+        (nn.Dropout(), True, False), (nn.Dropout(), False, True),
+    ):  # fmt: skip
+        x, y = mg.Constant(np.ones((4, 3))), mg.Constant(np.ones((4, 3)))
+        order = mg.topological_sort(mg.mse_loss(layer.train(mode)(x), y))
+        assert separable(order, (x, y)) == expected
+
+
+def test_evaluation_can_be_compiled_and_follows_the_running_statistics():
+    made = nn.Sequential(nn.Linear(3, 4, seed=0), nn.BatchNorm1d(4), nn.Linear(4, 1, seed=1)).eval()
+    run = trainer("compiled", made, mg.mse_loss)
+    x, y = RNG.normal(size=(12, 3)).astype(np.float32), np.ones((12, 1), np.float32)
+    step = run.compile(x, y, batch_size=6)
+    losses = np.zeros(1, np.float32)
+    for scale in (1.0, 4.0):
+        made[1].running_var.value = np.full(4, scale)
+        expected = mg.mse_loss(made(x[:6]), y[:6])
+        assert step.run(x, y, np.arange(12), losses) == 1
+        np.testing.assert_allclose(losses[0], expected.value, rtol=1e-5)
+        assert made[1].num_batches_tracked.value == 0
+
+
+def test_state_is_loaded_into_the_arena_and_saved_from_it(tmp_path):
+    run = trainer("compiled")
+    fit = {"epochs": 1, "batch_size": 20, "progress": False}
+    run.fit(X, Y, **fit)
+    mg.save(run, tmp_path / "t.safetensors")
+    first = run.fit(X, Y, **fit).batch_loss
+    mg.load(run, tmp_path / "t.safetensors")
+    assert run.fit(X, Y, **fit).batch_loss == first
+
+
+def test_a_buffer_as_an_operand_is_seen_as_it_is_now():
+    class Shifted(nn.Module):
+        def __init__(self):
+            self.inner, self.shift = nn.Linear(3, 1, seed=0), nn.Buffer([0.0])
+
+        def forward(self, x):
+            return self.inner(x) + self.shift
+
+    made = Shifted()
+    run = trainer("compiled", made, mg.mse_loss)
+    x, y = np.ones((4, 3)), np.zeros((4, 1))
+    fit = {"epochs": 1, "batch_size": 4, "progress": False}
+    run.fit(x, y, **fit)
+    made.shift.value = [100.0]
+    assert run.fit(x, y, **fit).batch_loss[0] > 5000

@@ -4,7 +4,8 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 import numba
 import numpy as np
 import platformdirs
-from numba import get_num_threads, prange
+from numba import get_num_threads, prange, set_num_threads
 
 __all__ = ["jit", "prange", "shard", "threads"]
 
@@ -110,6 +111,17 @@ def serial(kernel: Any) -> Any:
 def threads(items: int) -> int:
     """Into how many shards to cut `items` pieces of work: one per thread, at least one."""
     return max(1, min(items, int(get_num_threads())))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Within the block work is cut into one shard only."""
+    before = get_num_threads()
+    set_num_threads(1)
+    try:
+        yield
+    finally:
+        set_num_threads(before)
 
 
 @jit

@@ -15,9 +15,10 @@ from .layers import (
     Tanh,
 )  # fmt: skip
 from .module import Module, Sequential
-from .recurrent import RNN
+from .recurrent import GRU, LSTM, RNN
 
 __all__ = [
-    "RNN", "AvgPool1d", "AvgPool2d", "Conv1d", "Conv2d", "Embedding", "Flatten", "Linear", "MaxPool1d", "MaxPool2d",
+    "GRU", "LSTM", "RNN",
+    "AvgPool1d", "AvgPool2d", "Conv1d", "Conv2d", "Embedding", "Flatten", "Linear", "MaxPool1d", "MaxPool2d",
     "Module", "ReLU", "Sequential", "Sigmoid", "Tanh", "init",
 ]  # fmt: skip

@@ -35,6 +35,11 @@ FUNCTIONS: dict[str, Callable[..., Symbol]] = {
     "say": lambda value: word(str(value)), "at": lambda key: word(key_text(key)),
     "apply": apply, "given": lambda x, name, meaning: _given(x, join(name, meaning, ("=", "="), COMPARE, SUM, SUM)),
 }  # fmt: skip
+#: and the letters that they may use for what has no name of its own
+LETTERS = {
+    **{letter: Symbol(letter, letter) for letter in "npqtz"},
+    **{letter: Symbol(letter, latex) for letter, latex in zip("γδεη", (r"\gamma", r"\delta", r"\epsilon", r"\eta"), strict=True)},
+}
 
 
 def _given(x: Symbol, definition: Symbol) -> Symbol:
@@ -90,7 +95,7 @@ def _written(text: str, node: Operator, names: dict[str, Any], xs: Sequence[Symb
     """An expression of a rule, with the node's inputs, attributes and sizes for its names."""
     first = node.inputs[0]
     scope = {
-        **FUNCTIONS, "t": Symbol("t", "t"), "δ": Symbol("δ", r"\delta"), **_arguments(node.rule, node.attributes, xs),
+        **FUNCTIONS, **LETTERS, **_arguments(node.rule, node.attributes, xs),
         **names, "shape": node.shape, "size": first.size, "rows": first.shape[0] if first.shape else 1,
         "count": first.size // (node.size or 1),
     }  # fmt: skip

@@ -214,7 +214,7 @@ RNN = [((4, 3, 2), (3, 5), (5, 2), (5, 5), (5,), (5,)), ((1, 1, 1), (1, 1), (1, 
 
 
 def recurrent(states: int, gates: int) -> list[Any]:
-    """Shapes for layers of several gates: T, N, in, hidden differ; all 1; no steps; no samples; 9 samples, for two shards."""
+    """Shapes for layers of several gates: all sizes differ; all 1; no steps; no samples; samples for two shards."""
     sizes = [(4, 3, 2, 5), (1, 1, 1, 1), (0, 3, 2, 5), (2, 0, 2, 3), (3, 9, 2, 1)]
     return [
         ((t, n, k), *((n, m),) * states, (gates * m, k), (gates * m, m), (gates * m,), (gates * m,)) for t, n, k, m in sizes

@@ -11,18 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from .gemm import add_nn, nn, tn
+from .gemm import add_nn, nn
 from .jit import jit, prange, shard
 from .mathfn import sigmoid, tanh
 from .recurrent import (
     column_sums,
+    copy_samples,
     flat,
     gather,
     input_gradient,
     own_rows,
     scatter,
     transpose,
-    weight_gradient,
+    weight_gradients,
 )
 
 
@@ -129,7 +130,8 @@ def _cell_back(gates: Any, before: Any, q: Any, dh: Any, dbefore: Any, dpre: Any
         dq[j] = dp[j] * r[j]
     for j in range(n):
         dbefore[j] += dh[j] * z[j]
-    drest[: 2 * n] = dpre[: 2 * n]
+    for j in range(2 * n):
+        drest[j] = dpre[j]
 
 
 @jit
@@ -142,7 +144,7 @@ def _backward_shard(
     dpre = drows[:rows].reshape(d.steps, hi - lo, 3 * d.hidden)
     drest = erows[:rows].reshape(d.steps, hi - lo, 3 * d.hidden)
     gh0[lo:hi] = 0
-    dh[:, lo:hi] = g[:, lo:hi]
+    copy_samples(g, dh, lo, hi)
     for k in range(d.steps):
         t = d.steps - 1 - k
         before, dbefore = (hs[t - 1, lo:hi], dh[t - 1, lo:hi]) if t > 0 else (h0[lo:hi], gh0[lo:hi])
@@ -152,8 +154,7 @@ def _backward_shard(
     xs, own = own_rows(x, lo, hi, xrows), own_rows(hs, lo, hi, hrows)
     gather(x, xs, lo, hi)
     gather(hs, own, lo, hi)
-    tn(gw, flat(dpre), flat(xs))
-    weight_gradient(gv, drest, h0[lo:hi], own)
+    weight_gradients(gw, gv, dpre, drest, xs, h0[lo:hi], own)
     column_sums(gb, dpre)
     column_sums(gc, drest)
     input_gradient(gx, dpre, w, lo, hi, xrows)

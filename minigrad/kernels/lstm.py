@@ -11,18 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from .gemm import add_nn, nn, tn
+from .gemm import add_nn, nn
 from .jit import jit, prange, shard
 from .mathfn import sigmoid, tanh
 from .recurrent import (
     column_sums,
+    copy_samples,
     flat,
     gather,
     input_gradient,
     own_rows,
     scatter,
     transpose,
-    weight_gradient,
+    weight_gradients,
 )
 
 
@@ -153,8 +154,8 @@ def _backward_shard(
     hs, cs, dh, dc = y[0], y[1], dy[0], dy[1]
     gh0[lo:hi] = 0
     gc0[lo:hi] = 0
-    dh[:, lo:hi] = g[0, :, lo:hi]
-    dc[:, lo:hi] = g[1, :, lo:hi]
+    copy_samples(g[0], dh, lo, hi)
+    copy_samples(g[1], dc, lo, hi)
     for k in range(d.steps):
         t = d.steps - 1 - k
         for i in range(hi - lo):
@@ -165,8 +166,7 @@ def _backward_shard(
     xs, own = own_rows(x, lo, hi, xrows), own_rows(hs, lo, hi, hrows)
     gather(x, xs, lo, hi)
     gather(hs, own, lo, hi)
-    tn(gw, flat(dpre), flat(xs))
-    weight_gradient(gv, dpre, h0[lo:hi], own)
+    weight_gradients(gw, gv, dpre, dpre, xs, h0[lo:hi], own)
     column_sums(gb, dpre)
     input_gradient(gx, dpre, w, lo, hi, xrows)
 

@@ -71,11 +71,25 @@ def own_rows(a: Any, lo: int, hi: int, scratch: Any) -> Any:
 
 
 @jit
+def _copy(a: Any, out: Any) -> None:
+    source, goal = a.reshape(-1), out.reshape(-1)  # Numba's own assignment of slices is four times slower
+    for j in range(source.size):
+        goal[j] = source[j]
+
+
+@jit
+def copy_samples(a: Any, out: Any, lo: int, hi: int) -> None:
+    """out = a for samples lo to hi of all steps."""
+    for t in range(a.shape[0]):
+        _copy(a[t, lo:hi], out[t, lo:hi])
+
+
+@jit
 def gather(a: Any, own: Any, lo: int, hi: int) -> None:
     """Copy the samples of a into their place."""
     if hi - lo < a.shape[1]:
         for t in range(a.shape[0]):
-            own[t] = a[t, lo:hi]
+            _copy(a[t, lo:hi], own[t])
 
 
 @jit
@@ -83,7 +97,7 @@ def scatter(own: Any, a: Any, lo: int, hi: int) -> None:
     """Copy the samples back into a."""
     if hi - lo < a.shape[1]:
         for t in range(a.shape[0]):
-            a[t, lo:hi] = own[t]
+            _copy(own[t], a[t, lo:hi])
 
 
 @jit
@@ -104,12 +118,21 @@ def transpose(a: Any, out: Any, lo: int, hi: int) -> None:
 
 
 @jit
-def weight_gradient(grad: Any, d: Any, first: Any, others: Any) -> None:
-    """grad (m, k) = Σ_t d_tᵀ h_{t-1}, for d (steps, n, m), h_{-1} = first (n, k) and h = others (steps, n, k)."""
-    n = first.shape[0]
-    rows, before = flat(d), flat(others)
-    tn(grad, rows[:n], first)
-    add_tn(grad, rows[n:], before[: max(before.shape[0] - n, 0)])
+def _add_outer(grad: Any, a: Any, b: Any) -> None:
+    """grad += aᵀ b for a (rows, m) and b (rows, k), as many rows at a time as stay in the cache."""
+    for i in range(0, a.shape[0], 64):
+        add_tn(grad, a[i : i + 64], b[i : i + 64])
+
+
+@jit
+def weight_gradients(gw: Any, gv: Any, d: Any, e: Any, xs: Any, h0: Any, hs: Any) -> None:
+    """gw = Σ_t d_tᵀ x_t and gv = Σ_t e_tᵀ h_{t-1}, for arrays (steps, n, …) and h0 (n, hidden)."""
+    n = h0.shape[0]
+    gw[:] = 0
+    _add_outer(gw, flat(d), flat(xs))
+    rows, before = flat(e), flat(hs)
+    tn(gv, rows[:n], h0)
+    _add_outer(gv, rows[n:], before[: max(before.shape[0] - n, 0)])
 
 
 @jit
@@ -181,7 +204,7 @@ def _backward_shard(
 ) -> None:  # fmt: skip
     dpre = drows[: d.steps * (hi - lo)].reshape(d.steps, hi - lo, d.hidden)
     gh0[lo:hi] = 0
-    dh[:, lo:hi] = g[:, lo:hi]
+    copy_samples(g, dh, lo, hi)
     zero, one = dh.dtype.type(0), dh.dtype.type(1)  # a plain 1 would make it double precision
     for k in range(d.steps):
         t = d.steps - 1 - k
@@ -197,8 +220,7 @@ def _backward_shard(
     xs, own = own_rows(x, lo, hi, xrows), own_rows(hs, lo, hi, hrows)
     gather(x, xs, lo, hi)
     gather(hs, own, lo, hi)
-    tn(gw, flat(dpre), flat(xs))
-    weight_gradient(gv, dpre, h0[lo:hi], own)
+    weight_gradients(gw, gv, dpre, dpre, xs, h0[lo:hi], own)
     column_sums(gb, dpre)
     input_gradient(gx, dpre, w, lo, hi, xrows)
 

@@ -38,8 +38,8 @@ FUNCTIONS: dict[str, Callable[..., Symbol]] = {
 #: and the letters that they may use for what has no name of its own
 LETTERS = {
     **{letter: Symbol(letter, letter) for letter in "npqtz"},
-    **{letter: Symbol(letter, latex) for letter, latex in zip("γδεη", (r"\gamma", r"\delta", r"\epsilon", r"\eta"), strict=True)},
-}
+    "γ": Symbol("γ", r"\gamma"), "δ": Symbol("δ", r"\delta"), "ε": Symbol("ε", r"\epsilon"), "η": Symbol("η", r"\eta"),
+}  # fmt: skip
 
 
 def _given(x: Symbol, definition: Symbol) -> Symbol:

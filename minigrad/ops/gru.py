@@ -8,16 +8,17 @@ from ..graph.node import Array, GraphNode, Operator
 from ..graph.rule import by_name
 from .elementwise import sigmoid, tanh
 from .linalg import linear
-from .recurrent import Grads, Recurrent, by_steps
+from .recurrent import Grads, Recurrent, by_steps, named
 
 
 def gru_cell(x: Any, h: Any, w: Any, v: Any, b: Any, c: Any) -> GraphNode:
     """One step of `gru` in elementary operators: x (N, in) and h (N, hidden) to the next h (N, hidden)."""
     n = h.shape[1]
     seen, known = linear(x, w, b), linear(h, v, c)
-    r, z = (sigmoid(seen[:, k * n : (k + 1) * n] + known[:, k * n : (k + 1) * n]) for k in range(2))
-    new = tanh(seen[:, 2 * n :] + r * known[:, 2 * n :])
-    result: GraphNode = new + z * (h - new)  # (1 - z) new + z h
+    r = named("r", sigmoid(seen[:, :n] + known[:, :n]))
+    z = named("z", sigmoid(seen[:, n : 2 * n] + known[:, n : 2 * n]))
+    new = named("n", tanh(seen[:, 2 * n :] + r * known[:, 2 * n :]))
+    result: GraphNode = named("h", new + z * (h - new))  # (1 - z) new + z h
     return result
 
 

@@ -11,7 +11,7 @@ from ..graph.rule import by_name
 from ..graph.settings import inside
 from .elementwise import sigmoid, tanh
 from .linalg import linear
-from .recurrent import Grads, Recurrent, Step, Steps
+from .recurrent import Grads, Recurrent, Step, Steps, named
 from .shape import stack
 
 
@@ -20,8 +20,9 @@ def lstm_cell(x: Any, h: Any, c: Any, w: Any, v: Any, b: Any, d: Any) -> tuple[G
     n = c.shape[1]
     gates = linear(x, w, b) + linear(h, v, d)
     i, f, g, o = (gates[:, k * n : (k + 1) * n] for k in range(4))
-    c = sigmoid(f) * c + sigmoid(i) * tanh(g)
-    return sigmoid(o) * tanh(c), c
+    i, f, g, o = named("i", sigmoid(i)), named("f", sigmoid(f)), named("g", tanh(g)), named("o", sigmoid(o))
+    c = named("c", f * c + i * g)
+    return named("h", o * tanh(c)), c
 
 
 class Lstm(Recurrent):

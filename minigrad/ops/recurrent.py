@@ -30,6 +30,12 @@ class Step:
         self.steps, self.t = steps, t
 
 
+def named(name: str, node: Any) -> Any:
+    """The node with a name, for drawings to show."""
+    node.name = name
+    return node
+
+
 def rnn_cell(x: Any, h: Any, w: Any, v: Any, b: Any, c: Any, nonlinearity: str = "tanh") -> GraphNode:
     """One step of `rnn` in elementary operators: x (N, in) and h (N, hidden) to the next h (N, hidden)."""
     return by_name(nonlinearity)(linear(x, w, b) + linear(h, v, c))
@@ -99,6 +105,13 @@ class Recurrent(Rule):
                 np.sum(parts, axis=0, out=grad)
 
     # ---------------------------------------------------------------- what others ask
+    def input_grads(self, node: Operator) -> Array:
+        """∂L/∂(W x_t + b) of every step (T, N, gates · hidden), after a backward pass."""
+        d, rows = node.plan, node.work["drows"]
+        ends = [d.n * s // len(rows) for s in range(len(rows) + 1)]  # as `kernels.jit.shard` cuts
+        parts = [part[: d.steps * n].reshape(d.steps, n, -1) for part, n in zip(rows, np.diff(ends), strict=True)]
+        return np.concatenate(parts, axis=1)
+
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
         x, states, parameters = axes[0], axes[1 : 1 + self.states], axes[1 + self.states :]
         alone = all(axis is None for axis in parameters)

@@ -126,7 +126,7 @@ class Opened:
         for inner in cell.inner:
             known[id(inner)] = self._inner(cell, inner, known, scope, cell.whole)
         states = [known[id(state)] for state in cell.states]
-        states[0].name = node.name
+        states[0].name = node.name or states[0].name
         for leaf, state in zip(cell.leaves[1:], states, strict=False):
             readers = (inner for inner in cell.inner if any(x is leaf for x in inner.inputs))
             self.loops += [(state, known[id(inner)]) for inner in readers]
@@ -137,7 +137,7 @@ class Opened:
         if id(inner) in cell.stepped:  # not what is computed from parameters alone, the same in every step
             data, grad = cut(data), None if grad is None else cut(grad)
         inputs = tuple(known[id(x)] for x in inner.inputs)
-        return self._make(inner.rule, inputs, data, grad, scope, inner.attributes)
+        return self._make(inner.rule, inputs, data, grad, scope, inner.attributes, inner.name)
 
     # ---------------------------------------------------------------- what reads the states
     def _all(self, state: _States, reader: Operator | GraphNode, j: int | None = None) -> GraphNode:

@@ -13,6 +13,7 @@ from jax import lax
 from oracle import Row, coin, each, few, ids, positive, real, unit
 
 import minigrad as mg
+from minigrad.graph.rule import by_name
 
 # broadcasting: equal, stretched, added axes, an axis of 1 that is not stretched, single numbers, nothing at all
 PAIRS = [((3,), (3,)), ((), ()), ((1,), (3, 1)), ((3, 1), (1, 4)), ((), (2, 3)), ((2, 3), ()),
@@ -81,6 +82,26 @@ def jax_layer_norm(x: Any, w: Any = None, b: Any = None, *, normalized_shape: An
 
 def jax_dropout(x: Any, p: float = 0.5, *, seed: int) -> Any:
     return x * mg.kernels.norm.mask_reference(x.size, seed, 1, p).reshape(x.shape)
+
+
+def jax_lstm(x: Any, h: Any, c: Any, w: Any, v: Any, b: Any, d: Any) -> Any:
+    states = []
+    for x_t in x:
+        i, f, g, o = jnp.split(x_t @ w.T + b + h @ v.T + d, 4, axis=1)
+        c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+        h = jax.nn.sigmoid(o) * jnp.tanh(c)
+        states.append(jnp.stack([h, c]))
+    return jnp.stack(states, axis=1) if states else jnp.zeros((2, 0, *h.shape))
+
+
+def jax_gru(x: Any, h: Any, w: Any, v: Any, b: Any, c: Any) -> Any:
+    hs = []
+    for x_t in x:
+        (r, z, p), (r2, z2, q) = jnp.split(x_t @ w.T + b, 3, axis=1), jnp.split(h @ v.T + c, 3, axis=1)
+        r, z = jax.nn.sigmoid(r + r2), jax.nn.sigmoid(z + z2)
+        h = (1 - z) * jnp.tanh(p + r * q) + z * h
+        hs.append(h)
+    return jnp.stack(hs) if hs else jnp.zeros((0, *h.shape))
 
 
 def jax_bce(p: Any, t: Any) -> Any:
@@ -208,10 +229,22 @@ POOL = [
 ]
 RNN = [((4, 3, 2), (3, 5), (5, 2), (5, 5), (5,), (5,)), ((1, 1, 1), (1, 1), (1, 1), (1, 1), (1,), (1,)),
        ((0, 3, 2), (3, 5), (5, 2), (5, 5), (5,), (5,)), ((2, 0, 2), (0, 3), (3, 2), (3, 3), (3,), (3,))]  # fmt: skip
+
+
+def recurrent(states: int, gates: int) -> list[Any]:
+    """Shapes for layers of several gates: all sizes differ; all 1; no steps; no samples; samples for two shards."""
+    sizes = [(4, 3, 2, 5), (1, 1, 1, 1), (0, 3, 2, 5), (2, 0, 2, 3), (3, 9, 2, 1)]
+    return [
+        ((t, n, k), *((n, m),) * states, (gates * m, k), (gates * m, m), (gates * m,), (gates * m,)) for t, n, k, m in sizes
+    ]
+
+
 LAYERS = [
     Row("embedding", mg.embedding, lambda i, w: w[i],
         each([((5,), (4, 3)), ((2, 3), (4, 2)), ((), (4, 2)), ((0,), (4, 3)), ((3, 0), (4, 1))]), (ids(4), real)),
     Row("rnn", mg.rnn, jax_rnn, each(RNN, {}, {"nonlinearity": "relu"})),
+    Row("lstm", by_name("lstm"), jax_lstm, each(recurrent(2, 4))),  # h and c of all steps; `mg.lstm` hands out parts
+    Row("gru", mg.gru, jax_gru, each(recurrent(1, 3))),
 ]  # fmt: skip
 RUNNING = np.array([0.5, -1.0, 2.0]), np.array([0.25, 1.0, 3.0])
 AFFINE = [((4, 3), (3,), (3,)), ((2, 3, 5), (3,), (3,)), ((2, 3, 4, 2), (3,), (3,)), ((2, 3, 2, 2), (3,)), ((5, 3),)]

@@ -81,8 +81,12 @@ class Rule:
     #: arguments of `plan`; for trace tables (`viz/walk/formulas.py`). None: the symbol applied to the inputs
     formula: str | None = None
     adjoints: tuple[str | None, ...] = ()
-    #: what one step computes, of an operator that runs over the first axis of its first input; drawings open it by this
-    cell: Callable[..., GraphNode] | None = None
+    #: what one step computes, of an operator that runs over the first axis of its first input; drawings open it by this.
+    #: It takes a step of that input, the states (as many inputs as `states` says) and the other inputs, and gives the new
+    #: state; of several states a tuple, in which the first is computed from the others. The operator's value is the states
+    #: of all steps, several along an axis of their own, the first.
+    cell: Callable[..., Any] | None = None
+    states = 1
 
     def plan(self, *inputs: GraphNode, **attributes: Any) -> Any:
         """Check the inputs and work out what forward and backward need to know.

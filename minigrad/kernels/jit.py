@@ -6,7 +6,6 @@ import os
 import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 import numba
 import numpy as np
 import platformdirs
-from numba import get_num_threads, prange
+from numba import get_num_threads, prange, set_num_threads
 
 __all__ = ["jit", "prange", "shard", "threads"]
 
@@ -46,7 +45,6 @@ def _cache_folder() -> str:
 
 _FOLDER = _cache_folder()
 _serial: dict[Any, Any] = {}
-_alone = ContextVar("alone", default=False)
 _kept: list[Any] = []  # compiled functions that only the linker knows
 
 
@@ -112,17 +110,18 @@ def serial(kernel: Any) -> Any:
 
 def threads(items: int) -> int:
     """Into how many shards to cut `items` pieces of work: one per thread, at least one."""
-    return 1 if _alone.get() else max(1, min(items, int(get_num_threads())))
+    return max(1, min(items, int(get_num_threads())))
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Within the block, work is not cut into shards."""
-    token = _alone.set(True)
+    """Within the block work is cut into one shard only."""
+    before = get_num_threads()
+    set_num_threads(1)
     try:
         yield
     finally:
-        _alone.reset(token)
+        set_num_threads(before)
 
 
 @jit

@@ -90,6 +90,13 @@ def _overload_exp(x):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
+def sigmoid(x):  # type: ignore[no-untyped-def]
+    """Logistic function 1 / (1 + exp(-x)), without overflow; 0 and 1 at -inf and inf, NaN of NaN."""
+    small = exp(-abs(x))
+    return (type(x)(1) if x >= 0 else small) / (type(x)(1) + small)
+
+
+@register_jitable
 def maximum(a, b):  # type: ignore[no-untyped-def]
     """The larger of two numbers; NaN if one of them is NaN."""
     return a if a > b or a != a else b

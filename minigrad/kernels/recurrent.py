@@ -1,7 +1,9 @@
 """A recurrent layer over all its time steps, forward and through time backward, in one call each.
 
 h_t = f(W x_t + V h_{t-1} + b), f = tanh or relu. The batch is cut into shards; each thread takes its samples through
-all steps, so threads meet once per call and not once per step.
+all steps, so threads meet once per call and not once per step. Only what a step needs of the one before is computed step
+by step. The rest is one large product each: W x_t of all steps before, the gradients of the weights and of x after.
+`lstm.py` and `gru.py` go about it in the same way.
 """
 from __future__ import annotations
 
@@ -9,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .gemm import add_nn, add_tn
-from .jit import jit, prange, shard
+from .gemm import add_nn, add_tn, nn, tn
+from .jit import jit, prange, shard, threads
 from .mathfn import tanh
 
 
@@ -21,7 +23,7 @@ class RecurrentDims(NamedTuple):
     n: int
     width: int
     hidden: int
-    relu: bool
+    relu: bool = False
 
 
 def rnn_reference(x: Any, w: Any, v: Any, b: Any, h: Any, relu: bool) -> Any:
@@ -47,78 +49,193 @@ def rnn_backward_reference(g: Any, x: Any, w: Any, v: Any, h0: Any, hs: Any, rel
     return gx, gw, gv, gb, back
 
 
+# -------------------------------------------------------------------- what all recurrent layers share
+def shards_of(n: int) -> int:
+    """Into how many shards to cut a batch. Products with fewer than four rows take as long as with four: they wait for
+    the weights."""
+    return threads(-(-n // 4))
+
+
+def rows_of(d: Any, shards: int) -> int:
+    """The most rows that one of the shards has, all steps together."""
+    return int(d.steps * -(-d.n // shards))
+
+
 @jit
-def _forward_shard(x: Any, wt: Any, vt: Any, b: Any, h0: Any, hs: Any, d: Any, lo: int, hi: int) -> None:
+def own_rows(a: Any, lo: int, hi: int, scratch: Any) -> Any:
+    """A place for samples lo to hi of all steps of a (steps, n, width), one after the other: a itself, if these are all
+    its samples, else the beginning of scratch (rows, width)."""
+    if hi - lo == a.shape[1]:
+        return a
+    return scratch[: a.shape[0] * (hi - lo)].reshape(a.shape[0], hi - lo, a.shape[2])
+
+
+@jit
+def _copy(a: Any, out: Any) -> None:
+    source, goal = a.reshape(-1), out.reshape(-1)  # Numba's own assignment of slices is four times slower
+    for j in range(source.size):
+        goal[j] = source[j]
+
+
+@jit
+def copy_samples(a: Any, out: Any, lo: int, hi: int) -> None:
+    """out = a for samples lo to hi of all steps."""
+    for t in range(a.shape[0]):
+        _copy(a[t, lo:hi], out[t, lo:hi])
+
+
+@jit
+def gather(a: Any, own: Any, lo: int, hi: int) -> None:
+    """Copy the samples of a into their place."""
+    if hi - lo < a.shape[1]:
+        for t in range(a.shape[0]):
+            _copy(a[t, lo:hi], own[t])
+
+
+@jit
+def scatter(own: Any, a: Any, lo: int, hi: int) -> None:
+    """Copy the samples back into a."""
+    if hi - lo < a.shape[1]:
+        for t in range(a.shape[0]):
+            _copy(own[t], a[t, lo:hi])
+
+
+@jit
+def flat(a: Any) -> Any:
+    """(steps, n, width) as rows."""
+    return a.reshape(a.shape[0] * a.shape[1], a.shape[2])
+
+
+@jit
+def transpose(a: Any, out: Any, lo: int, hi: int) -> None:
+    """Rows lo to hi of a (m, n) as columns of out (n, m), a strip at a time."""
+    for j in range(lo, hi, 16):
+        end = min(j + 16, hi)
+        for i in range(a.shape[1]):
+            row, column = out[i, j:end], a[j:end, i]
+            for k in range(row.size):
+                row[k] = column[k]
+
+
+@jit
+def _add_outer(grad: Any, a: Any, b: Any) -> None:
+    """grad += aᵀ b for a (rows, m) and b (rows, k), as many rows at a time as stay in the cache."""
+    for i in range(0, a.shape[0], 64):
+        add_tn(grad, a[i : i + 64], b[i : i + 64])
+
+
+@jit
+def weight_gradients(gw: Any, gv: Any, d: Any, e: Any, xs: Any, h0: Any, hs: Any) -> None:
+    """gw = Σ_t d_tᵀ x_t and gv = Σ_t e_tᵀ h_{t-1}, for arrays (steps, n, …) and h0 (n, hidden)."""
+    n = h0.shape[0]
+    gw[:] = 0
+    _add_outer(gw, flat(d), flat(xs))
+    rows, before = flat(e), flat(hs)
+    tn(gv, rows[:n], h0)
+    _add_outer(gv, rows[n:], before[: max(before.shape[0] - n, 0)])
+
+
+@jit
+def column_sums(total: Any, d: Any) -> None:
+    """total (m,) = the sum over steps and samples of d (steps, n, m)."""
+    total[:] = 0
+    rows = flat(d)
+    for i in range(rows.shape[0]):
+        row = rows[i]
+        for j in range(row.size):
+            total[j] += row[j]
+
+
+@jit
+def input_gradient(gx: Any, d: Any, w: Any, lo: int, hi: int, scratch: Any) -> None:
+    """gx = d w for samples lo to hi of all steps; gx of size 0 is not computed."""
+    if gx.size:
+        own = own_rows(gx, lo, hi, scratch)
+        nn(flat(own), flat(d), w)
+        scatter(own, gx, lo, hi)
+
+
+# -------------------------------------------------------------------- the plain recurrent layer
+@jit
+def _forward_shard(
+    x: Any, wt: Any, vt: Any, b: Any, h0: Any, hs: Any, xrows: Any, hrows: Any, d: Any, lo: int, hi: int
+) -> None:
+    xs, own = own_rows(x, lo, hi, xrows), own_rows(hs, lo, hi, hrows)
+    gather(x, xs, lo, hi)
+    nn(flat(own), flat(xs), wt)
     for t in range(d.steps):
-        h = hs[t, lo:hi]
-        for i in range(hi - lo):
-            h[i, :] = b
-        add_nn(h, x[t, lo:hi], wt)
-        add_nn(h, hs[t - 1, lo:hi] if t > 0 else h0[lo:hi], vt)
+        h = own[t]
+        add_nn(h, own[t - 1] if t > 0 else h0[lo:hi], vt)
         for i in range(hi - lo):
             row = h[i]
             if d.relu:
                 for j in range(row.size):
-                    row[j] = row.dtype.type(0) if row[j] < 0 else row[j]
+                    pre = row[j] + b[j]
+                    row[j] = row.dtype.type(0) if pre < 0 else pre
             else:
                 for j in range(row.size):
-                    row[j] = tanh(row[j])
+                    row[j] = tanh(row[j] + b[j])
+    scatter(own, hs, lo, hi)
 
 
 @jit(parallel=True)
-def rnn_forward(x: Any, wt: Any, vt: Any, b: Any, h0: Any, hs: Any, d: Any, shards: int) -> None:
+def rnn_forward(
+    x: Any, w: Any, v: Any, b: Any, h0: Any, hs: Any, wt: Any, vt: Any, xrows: Any, hrows: Any, d: Any
+) -> None:
     """Write the hidden states into hs (steps, n, hidden).
 
-    x (steps, n, width), h0 (n, hidden); the weights come transposed, wt (width, hidden) and vt (hidden, hidden).
+    x (steps, n, width), w (hidden, width), v (hidden, hidden), b (hidden,), h0 (n, hidden). Scratch are wt and vt, for the
+    transposed weights, and, for each shard, xrows (shards, rows, width) and hrows (shards, rows, hidden), see `rows_of`.
     """
+    shards = xrows.shape[0]
+    for s in prange(shards):
+        lo, hi = shard(s, shards, w.shape[0])
+        transpose(w, wt, lo, hi)
+        transpose(v, vt, lo, hi)
     for s in prange(shards):
         lo, hi = shard(s, shards, d.n)
-        _forward_shard(x, wt, vt, b, h0, hs, d, lo, hi)
+        _forward_shard(x, wt, vt, b, h0, hs, xrows[s], hrows[s], d, lo, hi)
 
 
 @jit
 def _backward_shard(
-    g: Any, x: Any, w: Any, v: Any, h0: Any, hs: Any, dh: Any, dpre: Any,
-    gx: Any, gw: Any, gv: Any, gb: Any, gh0: Any, d: Any, lo: int, hi: int,
+    g: Any, x: Any, w: Any, v: Any, h0: Any, hs: Any, dh: Any, gx: Any, gw: Any, gv: Any, gb: Any, gh0: Any,
+    xrows: Any, hrows: Any, drows: Any, d: Any, lo: int, hi: int,
 ) -> None:  # fmt: skip
-    gw[:] = 0
-    gv[:] = 0
-    gb[:] = 0
+    dpre = drows[: d.steps * (hi - lo)].reshape(d.steps, hi - lo, d.hidden)
+    gh0[lo:hi] = 0
+    copy_samples(g, dh, lo, hi)
+    zero, one = dh.dtype.type(0), dh.dtype.type(1)  # a plain 1 would make it double precision
     for k in range(d.steps):
         t = d.steps - 1 - k
-        for i in range(lo, hi):
-            row, incoming, h, pre = dh[t, i], g[t, i], hs[t, i], dpre[i]
-            for j in range(row.size):  # dh[t] holds what step t + 1 sent back
-                row[j] += incoming[j]
+        for i in range(hi - lo):
+            row, h, pre = dh[t, lo + i], hs[t, lo + i], dpre[t, i]
             if d.relu:
                 for j in range(row.size):
-                    pre[j] = row[j] if h[j] > 0 else row.dtype.type(0)
+                    pre[j] = row[j] if h[j] > 0 else zero
             else:
                 for j in range(row.size):
-                    pre[j] = row[j] * (1 - h[j] * h[j])
-            for j in range(row.size):
-                gb[j] += pre[j]
-        pre2 = dpre[lo:hi]
-        before = hs[t - 1, lo:hi] if t > 0 else h0[lo:hi]
-        add_tn(gw, pre2, x[t, lo:hi])
-        add_tn(gv, pre2, before)
-        if gx.size:
-            gx[t, lo:hi] = 0
-            add_nn(gx[t, lo:hi], pre2, w)
-        add_nn(dh[t - 1, lo:hi] if t > 0 else gh0[lo:hi], pre2, v)
+                    pre[j] = row[j] * (one - h[j] * h[j])
+        add_nn(dh[t - 1, lo:hi] if t > 0 else gh0[lo:hi], dpre[t], v)
+    xs, own = own_rows(x, lo, hi, xrows), own_rows(hs, lo, hi, hrows)
+    gather(x, xs, lo, hi)
+    gather(hs, own, lo, hi)
+    weight_gradients(gw, gv, dpre, dpre, xs, h0[lo:hi], own)
+    column_sums(gb, dpre)
+    input_gradient(gx, dpre, w, lo, hi, xrows)
 
 
 @jit(parallel=True)
 def rnn_backward(
-    g: Any, x: Any, w: Any, v: Any, h0: Any, hs: Any, dh: Any, dpre: Any,
-    gx: Any, gw: Any, gv: Any, gb: Any, gh0: Any, d: Any,
+    g: Any, x: Any, w: Any, v: Any, h0: Any, hs: Any, dh: Any, gx: Any, gw: Any, gv: Any, gb: Any, gh0: Any,
+    xrows: Any, hrows: Any, drows: Any, d: Any,
 ) -> None:  # fmt: skip
     """Write ∂L/∂h_t of every step into dh (steps, n, hidden) and the gradients of all inputs.
 
-    dh and gh0 must be zero on entry; gx of size 0 is not computed; gw, gv, gb hold one part per shard, for the caller
-    to sum in their fixed order; dpre (n, hidden) is scratch.
+    gx of size 0 is not computed; gw, gv, gb hold one part per shard, for the caller to sum in their fixed order. Scratch
+    are xrows and hrows, as in `rnn_forward`, and drows (shards, rows, hidden).
     """
     shards = gw.shape[0]
     for s in prange(shards):
         lo, hi = shard(s, shards, d.n)
-        _backward_shard(g, x, w, v, h0, hs, dh, dpre, gx, gw[s], gv[s], gb[s], gh0, d, lo, hi)
+        _backward_shard(g, x, w, v, h0, hs, dh, gx, gw[s], gv[s], gb[s], gh0, xrows[s], hrows[s], drows[s], d, lo, hi)

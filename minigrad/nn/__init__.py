@@ -17,9 +17,10 @@ from .layers import (
 )  # fmt: skip
 from .module import Module, Sequential
 from .norm import BatchNorm1d, BatchNorm2d, Dropout, LayerNorm
-from .recurrent import RNN
+from .recurrent import GRU, LSTM, RNN
 
 __all__ = [
-    "RNN", "AvgPool1d", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Buffer", "Conv1d", "Conv2d", "Dropout", "Embedding",
-    "Flatten", "LayerNorm", "Linear", "MaxPool1d", "MaxPool2d", "Module", "ReLU", "Sequential", "Sigmoid", "Tanh", "init",
+    "GRU", "LSTM", "RNN", "AvgPool1d", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Buffer", "Conv1d", "Conv2d", "Dropout",
+    "Embedding", "Flatten", "LayerNorm", "Linear", "MaxPool1d", "MaxPool2d", "Module", "ReLU", "Sequential", "Sigmoid",
+    "Tanh", "init",
 ]  # fmt: skip

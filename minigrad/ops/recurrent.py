@@ -30,16 +30,111 @@ class Step:
         self.steps, self.t = steps, t
 
 
+def named(name: str, node: Any) -> Any:
+    """The node with a name, for drawings to show."""
+    node.name = name
+    return node
+
+
 def rnn_cell(x: Any, h: Any, w: Any, v: Any, b: Any, c: Any, nonlinearity: str = "tanh") -> GraphNode:
     """One step of `rnn` in elementary operators: x (N, in) and h (N, hidden) to the next h (N, hidden)."""
     return by_name(nonlinearity)(linear(x, w, b) + linear(h, v, c))
 
 
-class Rnn(Rule):
-    """h_t = f(W x_t + b + V h_{t-1} + c) (Elman 1990), gradients by backpropagation through time (Werbos 1990).
+class Recurrent(Rule):
+    """What all recurrent layers share. Their inputs are x (T, N, in), as many first states (N, hidden) as the rule says,
+    the weights w (gates · hidden, in) and v (gates · hidden, hidden), and two biases (gates · hidden,).
 
-    After a backward pass `node.work["dh"]` (steps, N, hidden) holds ∂L/∂h_t for every step.
+    After a backward pass `node.work["dh"]`, of the node's shape, holds ∂L/∂state_t for every step.
     """
+
+    gates = 1  # blocks of rows in the weights
+
+    def sizes(self, *inputs: GraphNode, relu: bool = False) -> Any:
+        """The sizes of the layer, once the inputs are known to fit together."""
+        (x, *states), (w, v, *biases) = inputs[: 1 + self.states], inputs[1 + self.states :]
+        rows = w.shape[0] if w.ndim == 2 else -1
+        hidden = rows // self.gates
+        fits = x.ndim == 3 and w.ndim == 2 and x.shape[2] == w.shape[1] and rows == hidden * self.gates
+        fits = fits and v.shape == (rows, hidden) and all(b.shape == (rows,) for b in biases)
+        if not (fits and all(state.shape == (x.shape[1], hidden) for state in states)):
+            names, times = ("h0", "h0 and c0")[self.states - 1], "" if self.gates == 1 else f"{self.gates} "
+            raise self.complain(inputs, f"x (T, N, in), {names} (N, hidden), w ({times}hidden, in), "
+                                f"v ({times}hidden, hidden), two biases ({times}hidden,) were expected")  # fmt: skip
+        return kernels.recurrent.RecurrentDims(*x.shape, hidden, relu)
+
+    def shape(self, node: Operator) -> tuple[int, ...]:
+        d = node.plan
+        return (*([self.states] if self.states > 1 else []), d.steps, d.n, d.hidden)
+
+    # ---------------------------------------------------------------- memory of the kernels
+    def scratch(self, node: Operator, dtype: Any) -> list[Array]:
+        """Transposed weights, and rows of x and of h for each shard, which are not needed where there is one shard."""
+        d, m = node.plan, self.gates * node.plan.hidden
+        shards = kernels.recurrent.shards_of(d.n)
+        rows = kernels.recurrent.rows_of(d, shards) if shards > 1 else 0
+        weights = node.buffer("wt", (d.width, m), dtype), node.buffer("vt", (d.hidden, m), dtype)
+        both = (node.buffer(name, (shards, rows, n), dtype) for name, n in (("xrows", d.width), ("hrows", d.hidden)))
+        return [*weights, *both]
+
+    def kept(self, node: Operator, name: str, dtype: Any) -> Array:
+        """A row of gates for each step and sample, shard by shard."""
+        shards = len(node.work["xrows"])
+        rows = kernels.recurrent.rows_of(node.plan, shards)
+        return node.buffer(name, (shards, rows, self.gates * node.plan.hidden), dtype)
+
+    def gradients(self, node: Operator, grads: Grads, dtype: Any) -> list[Array]:
+        """Where the kernel writes: the gradient of x, of size 0 where it is not asked for, those of the first states, and
+        those of the parameters, a part per shard; where there is one shard, that is the gradient itself."""
+        shards, found = len(node.work["xrows"]), []
+        for i, (x, grad) in enumerate(zip(node.inputs, grads, strict=True)):
+            if i == 0:
+                found.append(np.empty((0,) * 3, dtype) if grad is None else grad)
+            elif i <= self.states:
+                found.append(node.buffer(f"g{i}", x.shape, dtype) if grad is None else grad)
+            elif shards == 1 and grad is not None:
+                found.append(grad[None])
+            else:
+                found.append(node.buffer(f"g{i}", (shards, *x.shape), dtype))
+        return found
+
+    def add_up(self, grads: Grads, found: list[Array]) -> None:
+        """The gradients of the parameters from their parts, in the order of the shards."""
+        for grad, parts in list(zip(grads, found, strict=True))[1 + self.states :]:
+            if grad is not None and len(parts) > 1:
+                np.sum(parts, axis=0, out=grad)
+
+    # ---------------------------------------------------------------- what others ask
+    def input_grads(self, node: Operator) -> Array:
+        """∂L/∂(W x_t + b) of every step (T, N, gates · hidden), after a backward pass."""
+        d, rows = node.plan, node.work["drows"]
+        ends = [d.n * s // len(rows) for s in range(len(rows) + 1)]  # as `kernels.jit.shard` cuts
+        parts = [part[: d.steps * n].reshape(d.steps, n, -1) for part, n in zip(rows, np.diff(ends), strict=True)]
+        return np.concatenate(parts, axis=1)
+
+    def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
+        x, states, parameters = axes[0], axes[1 : 1 + self.states], axes[1 + self.states :]
+        alone = all(axis is None for axis in parameters)
+        if x not in (1, None) or not alone or any(axis not in (0, None) for axis in states):
+            raise Mixed
+        return node.ndim - 2 if x == 1 or 0 in states else None
+
+    def flops(self, node: Operator) -> int:
+        d = node.plan
+        return int(2 * d.steps * d.n * self.gates * d.hidden * (d.width + d.hidden))
+
+    def facts(self, node: Operator) -> dict[str, Any]:
+        """`hidden` (T, N, hidden): h_t of every step; `hidden_grads`: ∂L/∂h_t in the same shape, None before a backward
+        pass. Where there are cells too: `cells`, `cell_grads`."""
+        grads = None if node.grad is None else node.work.get("dh")
+        if self.states == 1:
+            return {**super().facts(node), "hidden": node._data, "hidden_grads": grads}
+        (hidden, cells), (dh, dc) = node._data, (None, None) if grads is None else grads
+        return {**super().facts(node), "hidden": hidden, "hidden_grads": dh, "cells": cells, "cell_grads": dc}
+
+
+class Rnn(Recurrent):
+    """h_t = f(W x_t + b + V h_{t-1} + c) (Elman 1990), gradients by backpropagation through time (Werbos 1990)."""
 
     name, symbol = "rnn", "RNN"
     formula = "apply(nonlinearity, x[t] @ w.T + b + y[t - 1] @ v.T + c)"
@@ -57,59 +152,24 @@ class Rnn(Rule):
         self.need_floats(*inputs)
         if nonlinearity not in ("tanh", "relu"):
             raise self.complain(inputs, f"nonlinearity={nonlinearity!r}; 'tanh' or 'relu' was expected", ValueError)
-        hidden = w.shape[0] if w.ndim == 2 else -1
-        fits = x.ndim == 3 and w.ndim == 2 and x.shape[2] == w.shape[1] and v.shape == (hidden, hidden)
-        if not (fits and h0.shape == (x.shape[1], hidden) and b.shape == c.shape == (hidden,)):
-            raise self.complain(
-                inputs,
-                "x (T, N, in), h0 (N, hidden), w (hidden, in), v (hidden, hidden), two biases (hidden,) were expected",
-            )
-        return kernels.recurrent.RecurrentDims(*x.shape, hidden, nonlinearity == "relu")
-
-    def shape(self, node: Operator) -> tuple[int, ...]:
-        d = node.plan
-        return (d.steps, d.n, d.hidden)
+        return self.sizes(*inputs, relu=nonlinearity == "relu")
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         x, h0, w, v, b, c = xs
-        d = node.plan
-        wt, vt = node.buffer("wt", (d.width, d.hidden), w.dtype), node.buffer("vt", v.shape, v.dtype)
         bias = node.buffer("bias", b.shape, b.dtype)
-        np.copyto(wt, w.T)
-        np.copyto(vt, v.T)
         np.add(b, c, out=bias)
-        node.call(kernels.recurrent.rnn_forward, x, wt, vt, bias, h0, out, d, kernels.jit.threads(d.n))
+        node.call(kernels.recurrent.rnn_forward, x, w, v, bias, h0, out, *self.scratch(node, w.dtype), node.plan)
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         x, h0, w, v = xs[:4]
-        d, dtype = node.plan, g.dtype
-        shards = kernels.jit.threads(d.n)
-        dh, dpre = node.buffer("dh", y.shape, dtype), node.buffer("dpre", h0.shape, dtype)
-        gh0 = node.buffer("gh0", h0.shape, dtype) if grads[1] is None else grads[1]
-        gx = np.empty((0,) * 3, dtype) if grads[0] is None else grads[0]
-        gw, gv = node.buffer("gw", (shards, *w.shape), dtype), node.buffer("gv", (shards, *v.shape), dtype)
-        gb = node.buffer("gb", (shards, d.hidden), dtype)
-        dh[...] = 0
-        gh0[...] = 0
-        node.call(kernels.recurrent.rnn_backward, g, x, w, v, h0, y, dh, dpre, gx, gw, gv, gb, gh0, d)
-        for grad, parts in zip(grads[2:], (gw, gv, gb, gb), strict=True):
-            if grad is not None:
-                np.sum(parts, axis=0, out=grad)
-
-    def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
-        x, h0, *parameters = axes
-        if x not in (1, None) or h0 not in (0, None) or any(axis is not None for axis in parameters):
-            raise Mixed
-        return 1 if x == 1 or h0 == 0 else None
-
-    def flops(self, node: Operator) -> int:
-        return int(2 * node.size * (node.plan.width + node.plan.hidden))
-
-    def facts(self, node: Operator) -> dict[str, Any]:
-        """`hidden` (T, N, hidden): h_t of every step; `hidden_grads`: ∂L/∂h_t in the same shape, None before a backward
-        pass."""
-        grads = None if node.grad is None else node.work.get("dh")
-        return {**super().facts(node), "hidden": node._data, "hidden_grads": grads}
+        found = self.gradients(node, grads, g.dtype)
+        gx, gh0, gw, gv, gb, _ = found
+        dh, drows = node.buffer("dh", y.shape, g.dtype), self.kept(node, "drows", g.dtype)
+        node.call(kernels.recurrent.rnn_backward, g, x, w, v, h0, y, dh, gx, gw, gv, gb, gh0,
+                  *self.scratch(node, g.dtype)[2:], drows, node.plan)  # fmt: skip
+        self.add_up(grads[:5], found[:5])
+        if grads[5] is not None:
+            np.sum(gb, axis=0, out=grads[5])
 
 
 def rnn(x: Any, h0: Any, w: Any, v: Any, b: Any, c: Any, nonlinearity: str = "tanh") -> GraphNode:
@@ -121,11 +181,16 @@ def rnn(x: Any, h0: Any, w: Any, v: Any, b: Any, c: Any, nonlinearity: str = "ta
     return by_name("rnn")(x, h0, w, v, b, c, nonlinearity=nonlinearity)
 
 
-def rnn_by_steps(x: Any, h0: Any, w: Any, v: Any, b: Any, c: Any, nonlinearity: str = "tanh") -> GraphNode:
-    """The same as `rnn`, built cell by cell: to look at, and to check the fused node against."""
-    states, h, steps = [], h0, Steps(x.shape[0])
+def by_steps(cell: Any, x: Any, h: Any, *parameters: Any, **attributes: Any) -> GraphNode:
+    """The states of a layer with one state, built cell by cell: to look at, and to check the fused node against."""
+    states, steps = [], Steps(x.shape[0])
     for t in range(steps.total):
         with inside(Step(steps, t)):
-            h = rnn_cell(x[t], h, w, v, b, c, nonlinearity)
+            h = cell(x[t], h, *parameters, **attributes)
         states.append(h)
     return stack(states)
+
+
+def rnn_by_steps(x: Any, h0: Any, w: Any, v: Any, b: Any, c: Any, nonlinearity: str = "tanh") -> GraphNode:
+    """The same as `rnn`, cell by cell."""
+    return by_steps(rnn_cell, x, h0, w, v, b, c, nonlinearity=nonlinearity)

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import kernels
 from ..errors import GraphError
 from ..graph.node import GraphNode, Operator, Variable
 from ..graph.rule import Rule
@@ -78,7 +79,8 @@ class CompiledStep:
         self.order, self.inputs = order, inputs
         self.parts, self.size, self.optimizer = parts, inputs["x"].shape[0], optimizer
         self.batch = parts * self.size
-        self.trace = trace(order, inputs, optimizer.params, 1.0 / parts)
+        with kernels.jit.one_thread():  # each part has a thread of its own already
+            self.trace = trace(order, inputs, optimizer.params, 1.0 / parts)
         if not self.trace.gradients:
             raise GraphError("compiled: the loss depends on none of the optimiser's parameters")
         self.arena = Arena(self.trace, [node for node in order if isinstance(node, Variable)], optimizer, parts)

@@ -10,7 +10,6 @@ from ..errors import GraphError
 from ..graph.buffer import Buffer, state_of
 from ..graph.node import GraphNode, Operator, Variable
 from ..graph.rule import Elementwise
-from ..kernels.jit import one_thread
 from .traced import Expr, Program, Traced, View
 
 
@@ -107,11 +106,6 @@ def trace(order: Sequence[GraphNode], inputs: dict[str, GraphNode], parameters: 
     `inputs` are the constants that are fed anew for each batch, by name. Raises `GraphError` that names the operator for
     one that cannot be written down.
     """
-    with one_thread():  # each part of a batch has a thread to itself
-        return _trace(order, inputs, parameters, seed)
-
-
-def _trace(order: Sequence[GraphNode], inputs: dict[str, GraphNode], parameters: Sequence[Variable], seed: float) -> Trace:
     program = Program()
     twins: dict[int, Any] = {}
     names = {id(node): name for name, node in inputs.items()}

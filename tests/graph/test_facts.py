@@ -17,6 +17,13 @@ def variable(*shape, seed=0):
 
 # ---------------------------------------------------------------- work: counted by hand
 T, N, IN, H = 4, 3, 5, 6
+
+
+def recurrent_inputs(states, gates):
+    shapes = [(T, N, IN), *[(N, H)] * states, (gates * H, IN), (gates * H, H), (gates * H,), (gates * H,)]
+    return [variable(*shape, seed=i) for i, shape in enumerate(shapes)]
+
+
 HEAVY = {
     # N·OH·OW·O numbers of C/groups·KH·KW products each, as many sums
     "conv2d": (
@@ -34,6 +41,8 @@ HEAVY = {
             normal(T, N, IN), normal(N, H), normal(H, IN), normal(H, H), normal(H), normal(H)))),
         T * (2 * N * IN * H + 2 * N * H * H),
     ),
+    "lstm": (lambda: mg.lstm(*recurrent_inputs(2, 4))[0].inputs[0], 4 * T * (2 * N * IN * H + 2 * N * H * H)),
+    "gru": (lambda: mg.gru(*recurrent_inputs(1, 3)), 3 * T * (2 * N * IN * H + 2 * N * H * H)),
     "max_pool2d": (lambda: mg.max_pool2d(variable(2, 3, 6, 6), (2, 3)), (2 * 3 * 3 * 2) * 6),
     "avg_pool1d": (lambda: mg.avg_pool1d(variable(2, 3, 6), 3), (2 * 3 * 2) * 3),
     "embedding": (lambda: mg.embedding([0, 2], variable(4, 3)), 0),

@@ -1,7 +1,8 @@
-"""The tanh of compiled code: within two units in the last place, and right at the edges."""
+"""Functions of compiled code: within two units in the last place, and right at the edges."""
 import numba
 import numpy as np
 import pytest
+import scipy.special
 
 from minigrad.kernels import mathfn
 from minigrad.kernels.jit import jit
@@ -11,6 +12,18 @@ from minigrad.kernels.jit import jit
 def _each(x, y):
     for i in range(x.size):
         y[i] = mathfn.tanh(x[i])
+
+
+@jit
+def _each_sigmoid(x, y):
+    for i in range(x.size):
+        y[i] = mathfn.sigmoid(x[i])
+
+
+def compiled_sigmoid(x):
+    y = np.full_like(x, 666)
+    _each_sigmoid(x, y)
+    return y
 
 
 def compiled_tanh(x):
@@ -37,3 +50,18 @@ def test_edges(dtype):
 def test_it_is_numpys_in_python():
     assert mathfn.tanh(0.5) == np.tanh(0.5)
     assert numba.config.DISABLE_JIT or compiled_tanh(np.array([0.5])).item() == pytest.approx(np.tanh(0.5), rel=1e-15)
+
+
+@pytest.mark.parametrize(("dtype", "most"), [(np.float32, 3e-7), (np.float64, 1e-15)])
+def test_sigmoid_error(dtype, most):
+    x = np.concatenate([np.linspace(-80, 80, 100_001), np.logspace(-30, 1, 1001)]).astype(dtype)
+    right = scipy.special.expit(x.astype(np.longdouble))
+    assert (np.abs(compiled_sigmoid(x) - right) / right).max() < most
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_edges_of_sigmoid(dtype):
+    x = np.array([np.nan, np.inf, -np.inf, 2000, -2000, 0.0, -0.0], dtype)
+    np.testing.assert_array_equal(compiled_sigmoid(x), np.array([np.nan, 1, 0, 1, 0, 0.5, 0.5], dtype))
+    with np.errstate(over="raise", invalid="raise"):  # in Python
+        assert [mathfn.sigmoid(dtype(a)) for a in (-2000, 2000)] == [0, 1]

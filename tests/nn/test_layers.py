@@ -50,6 +50,8 @@ def test_embedding_keeps_ids_whole():
         (lambda: nn.Embedding(5, -1), "Embedding: embedding_dim=-1"),
         (lambda: nn.RNN(3, 4, nonlinearity="sin"), "RNN: nonlinearity='sin'"),
         (lambda: nn.RNN(3, 4, num_layers=0), "RNN: num_layers=0"),
+        (lambda: nn.LSTM(3, 0), "LSTM: hidden_size=0"),
+        (lambda: nn.GRU(3.0, 4), "GRU: input_size=3.0"),
     ],
 )
 def test_impossible_layers_are_refused_by_name(make, words):

@@ -1,45 +1,119 @@
-"""The recurrent layer: fused equals unrolled, shapes as in PyTorch."""
+"""The recurrent layers: fused equals unrolled, shapes, names, numbers and order of gates as in PyTorch."""
 import numpy as np
 import pytest
 
 import minigrad as mg
 from minigrad import nn
 
+LAYERS = {
+    "tanh": nn.RNN, "relu": lambda *sizes, **options: nn.RNN(*sizes, nonlinearity="relu", **options),
+    "lstm": nn.LSTM, "gru": nn.GRU,
+}  # fmt: skip
 
-def outputs_and_gradients(unroll, layers, nonlinearity, start):
+
+def called(layer, x, starts):
+    """The output and the final states of a layer, in one list; `starts` are h0 and, for an LSTM, c0, or nothing."""
+    if isinstance(layer, nn.LSTM):
+        out, states = layer(x, tuple(starts)) if starts else layer(x)
+        return [out, *states]
+    return [*layer(x, *starts)]
+
+
+def outputs_and_gradients(kind, unroll, layers, start, steps=5, n=2):
     rng = np.random.default_rng(0)
-    layer = nn.RNN(3, 4, layers, nonlinearity, unroll=unroll, dtype=np.float64, seed=7)
-    x = mg.Variable(rng.normal(size=(5, 2, 3)), dtype=np.float64)
-    h0 = mg.Variable(rng.normal(size=(layers, 2, 4)), dtype=np.float64) if start else None
-    out, state = layer(x, h0)
-    ((out * rng.normal(size=out.shape)).sum() + (state * rng.normal(size=state.shape)).sum()).backward()
-    leaves = [x, *layer.parameters()] + ([h0] if start else [])
-    return [out.value, state.value, *(leaf.grad for leaf in leaves)]
+    layer = LAYERS[kind](3, 4, layers, unroll=unroll, dtype=np.float64, seed=7)
+    for name, p in layer.named_parameters():
+        if "bias" in name:
+            p.value = rng.normal(size=p.shape)
+    x = mg.Variable(rng.normal(size=(steps, n, 3)), dtype=np.float64)
+    states = [mg.Variable(rng.normal(size=(layers, n, 4)), dtype=np.float64) for _ in range(1 + (kind == "lstm"))]
+    found = called(layer, x, states if start else [])
+    sum((y * rng.normal(size=y.shape)).sum() for y in found).backward()
+    leaves = [x, *layer.parameters(), *(states if start else [])]
+    return [*(y.value for y in found), *(leaf.grad for leaf in leaves)]
 
 
-@pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
+@pytest.mark.parametrize("kind", LAYERS)
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("start", [False, True])
-def test_fused_equals_unrolled(layers, nonlinearity, start):
-    fused = outputs_and_gradients(False, layers, nonlinearity, start)
-    unrolled = outputs_and_gradients(True, layers, nonlinearity, start)
+@pytest.mark.parametrize(("steps", "n"), [(5, 2), (1, 1), (3, 9)])
+def test_fused_equals_unrolled(kind, layers, start, steps, n):
+    fused = outputs_and_gradients(kind, False, layers, start, steps, n)
+    unrolled = outputs_and_gradients(kind, True, layers, start, steps, n)
     for a, b in zip(fused, unrolled, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
 
 
-def test_shapes_and_names():
-    layer = nn.RNN(3, 4, num_layers=2)
-    out, state = layer(np.zeros((6, 5, 3)))
+# torch 2.13, float64: every parameter, x and the first states from a linspace; the states of an LSTM are s and -s
+TORCH = {
+    "lstm": [[-0.0734099508, -0.2931301758, 0.005913009, 0.0016652878],
+             [0.0461864861, -0.0302541096, 0.005913009, 0.0016652878],
+             [0.0478974991, -0.0305638172, 0.0077390506, 0.0019841437]],
+    "gru": [[0.350045032, 0.85531344, 0.5862377937, 0.8793701839], [0.4636075219, 0.0412290409, 0.5862377937, 0.8793701839]],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", TORCH)
+def test_the_same_numbers_as_torch(kind):
+    layer = LAYERS[kind](2, 2, 2, dtype=np.float64)
+    layer.load_state_dict({k: np.linspace(-1, 1, p.size).reshape(p.shape) for k, p in layer.named_parameters()})
+    x, s = np.linspace(-2, 2, 4).reshape(2, 1, 2), np.linspace(-0.5, 1, 4).reshape(2, 1, 2)
+    found = called(layer, x, [s, -s] if kind == "lstm" else [s])
+    for y, right in zip(found, TORCH[kind], strict=True):
+        assert y.shape == (2, 1, 2)
+        np.testing.assert_allclose(y.value.reshape(-1), right, atol=1e-9)
+
+
+@pytest.mark.parametrize(("kind", "gates"), [("tanh", 1), ("lstm", 4), ("gru", 3)])
+def test_shapes_and_names(kind, gates):
+    layer = LAYERS[kind](3, 4, num_layers=2)
+    out, *states = called(layer, np.zeros((6, 5, 3)), [])
     assert out.shape == (6, 5, 4)
-    assert state.shape == (2, 5, 4)
-    assert layer.state_dict()["weight_ih_l1"].shape == (4, 4)
+    assert [state.shape for state in states] == [(2, 5, 4)] * (1 + (kind == "lstm"))
+    shapes = {name: array.shape for name, array in layer.state_dict().items()}
+    m = gates * 4
+    assert shapes == {
+        f"{name}_l{k}": shape for k, width in ((0, 3), (1, 4))
+        for name, shape in (("weight_ih", (m, width)), ("weight_hh", (m, 4)), ("bias_ih", (m,)), ("bias_hh", (m,)))
+    }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("x", "h0", "words"), [(np.zeros((6, 3)), None, "(6, 3)"), (np.zeros((6, 5, 3)), np.zeros((5, 4)), "(5, 4)")]
-)
-def test_wrong_shapes_are_named(x, h0, words):
+@pytest.mark.parametrize("kind", LAYERS)
+def test_no_steps_give_the_first_states_back(kind):
+    layer = LAYERS[kind](3, 4, dtype=np.float64)
+    given = [mg.Variable(np.full((1, 2, 4), number), dtype=np.float64) for number in (1, 2)[: 1 + (kind == "lstm")]]
+    out, *states = called(layer, np.zeros((0, 2, 3)), given)
+    assert out.shape == (0, 2, 4)
+    sum(state.sum() for state in states).backward()
+    for state, start in zip(states, given, strict=True):
+        np.testing.assert_array_equal(state.value, start.value)
+        np.testing.assert_array_equal(start.grad, 1)
+
+
+def test_each_gate_gets_first_values_of_its_own():
+    blocks = nn.LSTM(30, 20, seed=0).weight_ih_l0.value.reshape(4, -1)
+    limit = np.sqrt(6 / 50)  # Glorot's for one gate
+    assert (np.abs(blocks).max(axis=1) > 0.95 * limit).all() and (np.abs(blocks) <= limit).all()
+    assert len(np.unique(blocks[:, 0])) == 4
+
+
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+@pytest.mark.parametrize("x", [np.zeros((6, 3)), np.zeros((6, 5, 2))], ids=lambda x: str(x.shape))
+def test_wrong_shapes_are_named(kind, x):
     with pytest.raises(mg.ShapeError) as caught:
-        nn.RNN(3, 4)(x, h0)
-    assert "RNN" in str(caught.value)
-    assert words in str(caught.value)
+        getattr(nn, kind)(3, 4)(x)
+    assert str(caught.value) == f"{kind}: shape {x.shape}; (T, N, 3) was expected"
+
+
+def test_wrong_states_are_named():
+    x, right, wrong = np.zeros((6, 5, 3)), np.zeros((1, 5, 4)), np.zeros((5, 4))
+    for layer, state, shapes in (
+        (nn.RNN(3, 4), wrong, "RNN: shapes (6, 5, 3) and (5, 4); h0 of shape (1, 5, 4)"),
+        (nn.GRU(3, 4), wrong, "GRU: shapes (6, 5, 3) and (5, 4); h0 of shape (1, 5, 4)"),
+        (nn.LSTM(3, 4), (right, wrong), "LSTM: shapes (6, 5, 3) and (1, 5, 4) and (5, 4); h0 and c0 of shape (1, 5, 4)"),
+    ):  # fmt: skip
+        with pytest.raises(mg.ShapeError) as caught:
+            layer(x, state)
+        assert str(caught.value).startswith(shapes)
+    with pytest.raises(TypeError, match=r"LSTM: a state of type ndarray; a pair \(h0, c0\) was expected"):
+        nn.LSTM(3, 4)(x, right)

@@ -100,12 +100,24 @@ def test_the_source_of_every_optimiser_trains_as_it_does(optimizer, options, par
         np.testing.assert_allclose(p.value, q.value, rtol=1e-10, atol=1e-13)
 
 
+class Gated(nn.Module):
+    """Sequences to logits by an LSTM, whose last cells take part, and a GRU on top of it."""
+
+    def __init__(self):
+        self.lstm, self.gru, self.dense = nn.LSTM(28, 8), nn.GRU(8, 8), nn.Linear(8, 10)
+
+    def forward(self, x):
+        states, (_, cells) = self.lstm(mg.transpose(x, (1, 0, 2)))
+        return self.dense(self.gru(states)[0][-1] + cells[0])
+
+
 MODELS = {
     "mlp": (models.mlp, (2,), (1,), mg.mse_loss, 1),
     "cnn": (lambda: nn.Sequential(nn.Conv2d(1, 4, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(576, 10)),
             (1, 28, 28), (), mg.cross_entropy, 2),
     "textcnn": (lambda: models.TextCNN(50, 4, 3, length=34), (34,), (1,), mg.binary_cross_entropy, 1),
     "rnn": (lambda: models.RowRNN(28, 16), (28, 28), (), mg.cross_entropy, 2),
+    "gated": (lambda: Gated(), (28, 28), (), mg.cross_entropy, 2),
 }  # fmt: skip
 
 

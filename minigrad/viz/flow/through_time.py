@@ -8,6 +8,7 @@ import numpy as np
 
 from ...errors import GraphError
 from ...graph.node import Array, Operator
+from ...ops.recurrent import Recurrent
 from .. import plots
 from ..page.palette import LIGHT
 from ..scene.text import number
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
 
 
 def gradient_through_time(rnn_node_or_graph: Any) -> Figure:
-    """log10 ‖∂L/∂h_t‖ over the time steps of a fused RNN node, and the share of each step in ∂L/∂W.
+    """log10 ‖∂L/∂h_t‖ over the time steps of a fused recurrent node, and the share of each step in ∂L/∂W.
 
-    To be called after a backward pass, with the node or with a graph (or its head) that has one; an `LSTM` or an unrolled
-    network has none. ‖∂L/∂h_t‖ is the Euclidean norm over batch and units of the gradient that the backward pass left
-    for h_t. It is compared with what theory says: ∂L/∂h_t = ∂L/∂h_t (direct) + Vᵀ diag(f') ∂L/∂h_{t+1}, and f' ≤ 1
+    To be called after a backward pass, with the node or with a graph (or its head) that has one; an unrolled network has
+    none. ‖∂L/∂h_t‖ is the Euclidean norm over batch and units of the gradient that the backward pass left for h_t; of an
+    LSTM there is ‖∂L/∂c_t‖, too. For a plain RNN it is compared with what theory says:
+    ∂L/∂h_t = ∂L/∂h_t (direct) + Vᵀ diag(f') ∂L/∂h_{t+1}, and f' ≤ 1
     for tanh and relu, so that with σ, the largest singular value of V,
 
         ‖∂L/∂h_t‖ ≤ ‖direct_t‖ + σ ‖∂L/∂h_{t+1}‖,
@@ -33,8 +35,8 @@ def gradient_through_time(rnn_node_or_graph: Any) -> Figure:
     lines of log10 σ and log10 ρ decades per step.
 
     Below, the share of step t in the input weights' gradient: ‖δ_tᵀ x_t‖ / Σ_s ‖δ_sᵀ x_s‖ (Frobenius norms), with δ_t =
-    f'(h_t) ∂L/∂h_t. The steps' matrices add up to ∂L/∂W; their norms do not, because contributions may cancel.
-    Raises `GraphError` where there is not exactly one fused RNN node, or no backward pass; `TypeError` for no graph.
+    ∂L/∂(W x_t + b). The steps' matrices add up to ∂L/∂W; their norms do not, because contributions may cancel.
+    Raises `GraphError` where there is not exactly one fused recurrent node, or no backward pass; `TypeError` for no graph.
     """
     node = _rnn(rnn_node_or_graph)
     numbers = through_time(node)
@@ -54,53 +56,55 @@ def gradient_through_time(rnn_node_or_graph: Any) -> Figure:
 
 
 def _rnn(thing: Any) -> Operator:
-    """The one fused RNN node that is meant."""
-    order = [thing] if _is_rnn(thing) else order_of(thing, "gradient_through_time")
-    found = [(i, node) for i, node in enumerate(order) if _is_rnn(node)]
+    """The one fused recurrent node that is meant."""
+    order = [thing] if _is_recurrent(thing) else order_of(thing, "gradient_through_time")
+    found = [(i, node) for i, node in enumerate(order) if _is_recurrent(node)]
     if len(found) != 1:
         places = f", nodes {', '.join(str(i) for i, _ in found)} of its order; pass one of them" if found else ""
-        raise GraphError(f"gradient_through_time: a graph with {len(found)} fused RNN nodes{places}; one was expected")
+        raise GraphError(f"gradient_through_time: a graph with {len(found)} fused recurrent nodes{places}; one was expected")
     node = found[0][1]
     if node.grad is None or "dh" not in node.work:
         raise GraphError(f"gradient_through_time: {node!r} has no gradient; call backward() on the loss first")
-    if not len(node.work["dh"]):
+    if not len(node.inputs[0].value):
         raise GraphError(f"gradient_through_time: {node!r} has no time steps")
     return node
 
 
-def _is_rnn(thing: Any) -> TypeGuard[Operator]:
-    return isinstance(thing, Operator) and thing.rule.name == "rnn"
+def _is_recurrent(thing: Any) -> TypeGuard[Operator]:
+    return isinstance(thing, Operator) and isinstance(thing.rule, Recurrent)
 
 
 def through_time(node: Operator) -> dict[str, Any]:
-    """The numbers of `gradient_through_time`, arrays with an entry per step: `norm`, `bound`, `linear`, `share`; `sigma`
-    and `rho` of V, and `slope`, the measured one, in decades per step along t; `last` says that the loss reads the last
-    state only."""
+    """The numbers of `gradient_through_time`, arrays with an entry per step: `norm` and `share`, of an LSTM `cells` (the
+    norm for c_t); `slope`, the measured one, in decades per step along t; `last` says that the loss reads the last state
+    only. Of a plain RNN also `bound` and `linear`, with `sigma` and `rho` of V."""
     assert node.grad is not None
-    direct = _lengths(node.grad)
+    facts, direct = node.facts(), _lengths(node.grad if node.rule.states == 1 else node.grad[0])
+    norms, parts = _lengths(facts["hidden_grads"]), contributions(node)
+    total = parts.sum()
+    numbers = {
+        "norm": norms, "slope": slope(range(len(norms)), norms), "share": parts / total if total > 0 else parts,
+        "last": not direct[:-1].any(),
+    }  # fmt: skip
+    if "cells" in facts:
+        numbers["cells"] = _lengths(facts["cell_grads"])
+    return {**numbers, **_theory_of(node, direct)} if node.rule.name == "rnn" else numbers
+
+
+def _theory_of(node: Operator, direct: Array) -> dict[str, Any]:
+    """The bound and the linear network's course, from the recurrent weights V."""
     recurrent = np.asarray(node.inputs[3].value, np.float64)
     finite = bool(np.isfinite(recurrent).all())
     sigma = float(np.linalg.norm(recurrent, 2)) if finite else math.nan
     rho = float(np.abs(np.linalg.eigvals(recurrent)).max()) if finite else math.nan
-    norms = _lengths(node.work["dh"])
-    parts = contributions(node)
-    total = parts.sum()
-    return {
-        "norm": norms, "bound": _recursion(direct, sigma), "linear": _recursion(direct, rho), "sigma": sigma, "rho": rho,
-        "slope": slope(range(len(norms)), norms), "share": parts / total if total > 0 else parts,
-        "last": not direct[:-1].any(),
-    }  # fmt: skip
+    return {"bound": _recursion(direct, sigma), "linear": _recursion(direct, rho), "sigma": sigma, "rho": rho}
 
 
 def contributions(node: Operator) -> Array:
-    """The Frobenius norm of each step's own part of ∂L/∂W, δ_tᵀ x_t, from the states and gradients that are there."""
-    x, h, dh = node.inputs[0].value, node.value, node.work["dh"]
-    relu = node.attributes.get("nonlinearity") == "relu"
-    found = []
-    for x_t, h_t, dh_t in zip(x, h, dh, strict=True):  # a step at a time: all (T, hidden, in) at once may be too much
-        local = h_t > 0 if relu else 1 - np.square(h_t, dtype=np.float64)
-        found.append(np.linalg.norm((dh_t * local).T @ x_t.astype(np.float64)))
-    return np.array(found)
+    """The Frobenius norm of each step's own part of ∂L/∂W, δ_tᵀ x_t, from what the backward pass left."""
+    assert isinstance(node.rule, Recurrent)
+    deltas, x = node.rule.input_grads(node).astype(np.float64), node.inputs[0].value
+    return np.array([np.linalg.norm(d.T @ x_t) for d, x_t in zip(deltas, x, strict=True)])  # all at once may be too much
 
 
 def _lengths(array: Array) -> Array:
@@ -119,14 +123,18 @@ def _recursion(direct: Array, factor: float) -> Array:
 
 def _norms(ax: Any, numbers: dict[str, Any]) -> None:
     steps = np.arange(1, len(numbers["norm"]) + 1)
-    lines = (
-        ("bound", f"bound, σ = {_theory(numbers, 'sigma')}", LIGHT["gradient"], "--", None),
-        ("linear", f"linear network, ρ = {_theory(numbers, 'rho')}", LIGHT["constant"], ":", None),
-        ("norm", f"measured: {_decades(numbers['slope'])}", LIGHT["g4"], "-", "o" if len(steps) <= 60 else None),
-    )
-    for name, label, colour, dash, marker in lines:
+    marker = "o" if len(steps) <= 60 else None
+    lines = [("norm", f"measured: {_decades(numbers['slope'])}", LIGHT["g4"], "-", marker)]
+    if "cells" in numbers:
+        lines.insert(0, ("cells", "cells, ‖∂L/∂$c_t$‖", LIGHT["g3"], "--", None))
+    if "bound" in numbers:
+        lines = [
+            ("bound", f"bound, σ = {_theory(numbers, 'sigma')}", LIGHT["gradient"], "--", None),
+            ("linear", f"linear network, ρ = {_theory(numbers, 'rho')}", LIGHT["constant"], ":", None), *lines,
+        ]  # fmt: skip
+    for name, label, colour, dash, sign in lines:
         y = np.where(np.isfinite(numbers[name]) & (numbers[name] > 0), numbers[name], np.nan)
-        ax.plot(steps, y, color=colour, ls=dash, marker=marker, markersize=4, label=label)
+        ax.plot(steps, y, color=colour, ls=dash, marker=sign, markersize=4, label=label)
     ax.set_yscale("log")
     sized = numbers["norm"][np.isfinite(numbers["norm"]) & (numbers["norm"] > 0)]
     if sized.size:  # a bound that is far away is not to press the measured line flat
@@ -151,9 +159,12 @@ def _theory(numbers: dict[str, Any], factor: str) -> str:
 def _words(numbers: dict[str, Any]) -> str:
     norms, share = numbers["norm"], numbers["share"]
     most = int(np.argmax(share)) + 1
+    theory = ""
+    if "sigma" in numbers:
+        sigma, rho = number(numbers["sigma"]), number(numbers["rho"])
+        theory = f"; the largest singular value of V is {sigma}, its spectral radius {rho}"
     return (
         f"Gradient through {len(norms)} time steps: ‖∂L/∂h_t‖ goes from {number(norms[0])} at the first step to "
-        f"{number(norms[-1])} at the last, {_decades(numbers['slope'])}; the largest singular value of V is "
-        f"{number(numbers['sigma'])}, its spectral radius {number(numbers['rho'])}. Step {most} has the largest share in "
+        f"{number(norms[-1])} at the last, {_decades(numbers['slope'])}{theory}. Step {most} has the largest share in "
         f"∂L/∂W, {number(100 * share[most - 1])} %."
     )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...graph.node import BroadcastedOperator, Constant, GraphNode, Operator, ScalarOperator, Variable
-from ...graph.order import backward, topological_sort
+from ...graph.order import topological_sort
 from ...graph.rule import Rule, by_name
 from ...ops.recurrent import Step, Steps
 
@@ -59,10 +59,23 @@ class Opened:
         self.order: list[GraphNode] = []
         self.twins: dict[int, GraphNode] = {}
         self.loops: list[tuple[GraphNode, GraphNode]] = []
+        self._states: dict[int, list[_States]] = {}  # by id of a node with several states
+        read_whole = _read_whole(order)
         for node in order:
             inputs = tuple(self.twins[id(x)] for x in node.inputs)
-            if isinstance(node, Operator) and node.rule.cell is not None and node.shape[0]:
-                twin: GraphNode = self._open(node, inputs, rolled)
+            if isinstance(node, Operator) and node.rule.cell is not None and len(node.inputs[0]._data):
+                states = self._open(node, inputs, rolled)
+                self._states[id(node)] = states
+                if node.rule.states == 1:
+                    twin: GraphNode = self._all(states[0], node)
+                elif id(node) in read_whole:
+                    each = tuple(self._all(state, node, j) for j, state in enumerate(states))
+                    twin = self._make(by_name("stack"), each, node._data, node.grad, node.scope, {"axis": 0}, node.name)
+                else:
+                    twin = states[0].nodes[-1]  # for who asks for the node itself; it is read in parts only
+            elif (part := _part(node)) is not None and id(node.inputs[0]) in self._states:
+                state = self._states[id(node.inputs[0])][part[0]]
+                twin = self._all(state, node) if len(part) == 1 else self._last(state, node)
             elif all(a is b for a, b in zip(inputs, node.inputs, strict=True)):
                 twin = self._add(node)
             else:
@@ -88,63 +101,115 @@ class Opened:
         self._add(node)
         return node
 
-    def _open(self, node: Operator, inputs: tuple[GraphNode, ...], rolled: bool) -> Operator:
-        """The cells of a fused node, and the node that stands for its result."""
+    def _open(self, node: Operator, inputs: tuple[GraphNode, ...], rolled: bool) -> list[_States]:
+        """The cells of a fused node, and the nodes that stand for its states."""
         cell = _Cell(node)
         if rolled:
             return self._roll(node, inputs, cell)
-        total = node.shape[0]
-        steps, states = Steps(total), []
-        known: dict[int, GraphNode] = dict(zip(map(id, cell.leaves[2:]), inputs[2:], strict=True))
-        known[id(cell.leaves[1])] = inputs[1]
-        for t in range(total):
+        steps, states = Steps(cell.steps), [_States([], False) for _ in cell.states]
+        known: dict[int, GraphNode] = dict(zip(map(id, cell.leaves[1:]), inputs[1:], strict=True))
+        for t in range(steps.total):
             scope = (*node.scope, Step(steps, t))
             part = inputs[0]._data[t], None if cell.leaves[0].grad is None else cell.part(cell.leaves[0].grad, t)
             known[id(cell.leaves[0])] = self._make(by_name("getitem"), inputs[:1], *part, scope, {"key": t})
             for inner in cell.inner:
                 known[id(inner)] = self._inner(cell, inner, known, scope, lambda array, t=t: cell.part(array, t))
-            state = known[id(cell.leaves[1])] = known[id(cell.inner[-1])]
-            states.append(state)
-        return self._make(by_name("stack"), tuple(states), node._data, node.grad, node.scope, {"axis": 0}, node.name)
+            now = [known[id(state)] for state in cell.states]
+            for leaf, state, found in zip(cell.leaves[1:], now, states, strict=False):
+                known[id(leaf)] = state
+                found.nodes.append(state)
+        return states
 
-    def _roll(self, node: Operator, inputs: tuple[GraphNode, ...], cell: _Cell) -> Operator:
-        scope = (*node.scope, Rolled(node.shape[0]))
+    def _roll(self, node: Operator, inputs: tuple[GraphNode, ...], cell: _Cell) -> list[_States]:
+        scope = (*node.scope, Rolled(cell.steps))
         known: dict[int, GraphNode] = dict(zip(map(id, cell.leaves), inputs, strict=True))
-        made = [self._inner(cell, inner, known, scope, cell.whole) for inner in cell.inner]
-        made[-1].name = node.name
-        readers = (i for i, inner in enumerate(cell.inner) if any(x is cell.leaves[1] for x in inner.inputs))
-        self.loops += [(made[-1], made[i]) for i in readers]
-        return made[-1]
+        for inner in cell.inner:
+            known[id(inner)] = self._inner(cell, inner, known, scope, cell.whole)
+        states = [known[id(state)] for state in cell.states]
+        states[0].name = node.name or states[0].name
+        for leaf, state in zip(cell.leaves[1:], states, strict=False):
+            readers = (inner for inner in cell.inner if any(x is leaf for x in inner.inputs))
+            self.loops += [(state, known[id(inner)]) for inner in readers]
+        return [_States([state], True) for state in states]
 
     def _inner(self, cell: _Cell, inner: Operator, known: dict[int, GraphNode], scope: Scope, cut: Any) -> Operator:
         data, grad = inner._data, inner.grad
         if id(inner) in cell.stepped:  # not what is computed from parameters alone, the same in every step
             data, grad = cut(data), None if grad is None else cut(grad)
         inputs = tuple(known[id(x)] for x in inner.inputs)
-        twin = known[id(inner)] = self._make(inner.rule, inputs, data, grad, scope, inner.attributes)
-        return twin
+        return self._make(inner.rule, inputs, data, grad, scope, inner.attributes, inner.name)
+
+    # ---------------------------------------------------------------- what reads the states
+    def _all(self, state: _States, reader: Operator | GraphNode, j: int | None = None) -> GraphNode:
+        """The node that stands for a state of all steps, which `reader` holds (as its part j, where that is given)."""
+        if state.rolled:
+            return state.nodes[0]
+        data, grad = reader._data, reader.grad
+        if j is not None:
+            data, grad = data[j], None if grad is None else grad[j]
+        return self._make(by_name("stack"), tuple(state.nodes), data, grad, reader.scope, {"axis": 0}, reader.name)
+
+    def _last(self, state: _States, reader: GraphNode) -> GraphNode:
+        """The node that stands for the last step's."""
+        if not state.rolled:
+            return state.nodes[-1]
+        key = {"key": -1}
+        return self._make(by_name("getitem"), (state.nodes[0],), reader._data, reader.grad, reader.scope, key, reader.name)
+
+
+class _States:
+    """The nodes that stand for one state of an opened node: one for each step, or one for all of them (rolled up)."""
+
+    def __init__(self, nodes: list[GraphNode], rolled: bool) -> None:
+        self.nodes, self.rolled = nodes, rolled
+
+
+def _part(node: GraphNode) -> tuple[int, ...] | None:
+    """(j,) for a node that reads state j of all steps, (j, -1) for one that reads the last; of an operator with several."""
+    if not isinstance(node, Operator) or node.rule.name != "getitem":
+        return None
+    x = node.inputs[0]
+    if not isinstance(x, Operator) or x.rule.cell is None or x.rule.states == 1 or not len(x.inputs[0]._data):
+        return None
+    keys = ((j, *rest) for j in range(x.rule.states) for rest in ((), (-1,)))
+    return node.plan if node.plan in keys else None
+
+
+def _read_whole(order: Sequence[GraphNode]) -> set[int]:
+    """By id: the nodes that are read in another way, or by nobody."""
+    parts = {id(node.inputs[0]) for node in order if _part(node) is not None}
+    others = {id(x) for node in order if _part(node) is None for x in node.inputs}
+    return {id(node) for node in order if id(node) in others or id(node) not in parts}
 
 
 class _Cell:
     """A fused node's cell, evaluated once with all steps as one batch.
 
-    `leaves` stand for the node's inputs (x, the state, the parameters), `inner` are the operators, the new state last.
+    `leaves` stand for the node's inputs (x, the states, the parameters), `inner` are the operators, `states` those among
+    them that are the new states.
     """
 
     def __init__(self, node: Operator) -> None:
-        x, h0, *parameters = node.inputs
-        self.steps, self.batch = node.shape[:2]
-        before = np.concatenate([h0._data[None], node._data[:-1]])
-        given = (_flat(x._data), _flat(before), *(p._data for p in parameters))
+        rule = node.rule
+        x, *others = node.inputs
+        values = node._data if rule.states > 1 else node._data[None]
+        self.steps, self.batch = values.shape[1:3]
+        before = (np.concatenate([start._data[None], value[:-1]]) for start, value in zip(others, values, strict=False))
+        given = (_flat(x._data), *map(_flat, before), *(p._data for p in others[rule.states :]))
         follow = node.grad is not None and "dh" in node.work
-        kinds = (Variable if follow and (i == 1 or p.requires_grad) else Constant for i, p in enumerate(node.inputs))
+        kinds = (
+            Variable if follow and (0 < i <= rule.states or p.requires_grad) else Constant for i, p in enumerate(node.inputs)
+        )
         self.leaves = [kind(array, dtype=array.dtype) for kind, array in zip(kinds, given, strict=True)]
-        assert node.rule.cell is not None
-        order = topological_sort(node.rule.cell(*self.leaves, **node.attributes))
+        assert rule.cell is not None
+        made = rule.cell(*self.leaves, **node.attributes)
+        self.states: tuple[GraphNode, ...] = made if isinstance(made, tuple) else (made,)
+        order = topological_sort(self.states[0])
         if follow:
-            backward(order, _flat(node.work["dh"]))
+            grads = node.work["dh"] if rule.states > 1 else node.work["dh"][None]
+            _pull(order, {id(state): _flat(grad) for state, grad in zip(self.states, grads, strict=True)})
         self.inner = [inner for inner in order if isinstance(inner, Operator)]
-        self.stepped = {id(leaf) for leaf in self.leaves[:2]}  # what differs from step to step
+        self.stepped = {id(leaf) for leaf in self.leaves[: 1 + rule.states]}  # what differs from step to step
         for inner in self.inner:
             if any(id(x) in self.stepped for x in inner.inputs):
                 self.stepped.add(id(inner))
@@ -156,6 +221,15 @@ class _Cell:
     def part(self, array: Array, t: int) -> Array:
         """Step t of it."""
         return self.whole(array)[t]
+
+
+def _pull(order: Sequence[GraphNode], known: dict[int, Array]) -> None:
+    """Pull gradients back along the order; those that are known are complete, whatever comes to them on the way."""
+    for node in reversed(order):
+        if id(node) in known:
+            node.grad = known[id(node)].copy()
+        if isinstance(node, Operator) and node.grad is not None and node.requires_grad:
+            node.rule.pull(node, node.grad)
 
 
 def _flat(array: Array) -> Array:

@@ -40,7 +40,7 @@ def node_lines(node: GraphNode, label: str, value: Stats | None) -> tuple[str, .
     if not node.shape and value is not None:
         second = number(value.mean)
     if isinstance(node, Operator):
-        steps = f"×{node.shape[0]}" if node.rule.cell is not None else ""
+        steps = f"×{node.inputs[0].shape[0]}" if node.rule.cell is not None else ""
         second = " ".join(filter(None, [shorten(node.name, 16) if node.name else "", steps, second]))
     lines = (label, second) if second and second != label else (label,)
     if isinstance(node, Operator) and node.rule.name == "dropout" and value is not None and node.size:

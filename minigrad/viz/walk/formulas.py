@@ -37,8 +37,11 @@ FUNCTIONS: dict[str, Callable[..., Symbol]] = {
     "say": lambda value: word(str(value)), "at": lambda key: word(key_text(key)),
     "apply": apply, "given": lambda x, name, meaning: _given(x, join(name, meaning, ("=", "="), COMPARE, SUM, SUM)),
 }  # fmt: skip
-#: what formulas may use beside arguments: a step in time, ∂L/∂h of a step, and what `given` explains
-_LETTERS = {"t": Symbol("t", "t"), "δ": Symbol("δ", r"\delta"), "z": Symbol("z", "z"), "d": Symbol("d", "d")}
+#: and the letters that they may use for what has no name of its own
+LETTERS = {
+    **{letter: Symbol(letter, letter) for letter in "dnpqtz"},
+    "γ": Symbol("γ", r"\gamma"), "δ": Symbol("δ", r"\delta"), "ε": Symbol("ε", r"\epsilon"), "η": Symbol("η", r"\eta"),
+}  # fmt: skip
 
 
 def _given(x: Symbol, definition: Symbol) -> Symbol:
@@ -94,7 +97,7 @@ def _written(text: str, node: Operator, names: dict[str, Any], xs: Sequence[Symb
     """An expression of a rule, with the node's inputs, attributes and sizes for its names."""
     first = node.inputs[0]
     scope = {
-        **FUNCTIONS, **_LETTERS, **_arguments(node.rule, node.attributes, xs),
+        **FUNCTIONS, **LETTERS, **_arguments(node.rule, node.attributes, xs),
         **names, "shape": node.shape, "size": first.size, "rows": first.shape[0] if first.shape else 1,
         "count": first.size // (node.size or 1),
     }  # fmt: skip

@@ -9,6 +9,8 @@ import pytest
 
 import minigrad as mg
 from minigrad import models, nn
+from minigrad.ops.gru import gru_cell
+from minigrad.ops.lstm import lstm_cell
 from minigrad.viz import GradientFlow, gradient_ruler, gradient_through_time, save_figure
 from minigrad.viz.flow.figures import _apart, _edges
 from minigrad.viz.flow.layers import norm
@@ -225,6 +227,38 @@ def test_gradient_through_time_against_autodiff(nonlinearity, every_state):
     assert numbers["share"].sum() == pytest.approx(1)
 
 
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+@pytest.mark.parametrize("n", [2, 9])  # one shard, and two
+def test_gradient_of_gated_layers_through_time(kind, n):
+    """Against the layer built step by step, with a W of its own for each step."""
+    layer, rng = kind(4, 6, seed=0, dtype=np.float64), np.random.default_rng(0)
+    x = mg.Constant(rng.normal(size=(7, n, 4)), dtype=np.float64)
+    loss = mg.sum(layer(x)[0] ** 2)
+    loss.backward()
+    w, v, b, c = layer.parameters()
+    own = [mg.Variable(w.value, dtype=np.float64) for _ in range(7)]
+    h = cell = mg.Constant(np.zeros((n, 6)), dtype=np.float64)
+    hs, cells = [], []
+    for t, w_t in enumerate(own):
+        if kind is nn.LSTM:
+            h, cell = lstm_cell(x[t], h, cell, w_t, v, b, c)
+        else:
+            h = gru_cell(x[t], h, w_t, v, b, c)
+        hs.append(h)
+        cells.append(cell)
+    mg.sum(mg.stack(hs) ** 2).backward()
+    figure = gradient_through_time(loss)
+    numbers = figure.numbers
+    np.testing.assert_allclose(numbers["norm"], [np.linalg.norm(h.grad) for h in hs], rtol=1e-9)
+    parts = np.array([np.linalg.norm(w_t.grad) for w_t in own])
+    np.testing.assert_allclose(numbers["share"], parts / parts.sum(), rtol=1e-9)
+    assert ("cells" in numbers) == (kind is nn.LSTM) and "bound" not in numbers
+    if kind is nn.LSTM:
+        np.testing.assert_allclose(numbers["cells"], [np.linalg.norm(c.grad) for c in cells], rtol=1e-9)
+    assert len(figure.axes[0].get_legend().get_texts()) == 1 + (kind is nn.LSTM)
+    assert "singular" not in figure.description
+
+
 @pytest.mark.parametrize("every_state", [False, True])
 def test_theory(every_state):
     rnn, _, node = recurrent(every_state=every_state)
@@ -258,12 +292,12 @@ def test_the_figure_shows_these_numbers():
 def test_wrong_things_through_time():
     with pytest.raises(mg.GraphError, match="has no gradient; call backward"):
         gradient_through_time(recurrent(grad=False)[1])
-    with pytest.raises(mg.GraphError, match="a graph with 0 fused RNN nodes; one was expected"):
+    with pytest.raises(mg.GraphError, match="a graph with 0 fused recurrent nodes; one was expected"):
         gradient_through_time(mg.Variable(1.0) * 2.0)
     states, _ = nn.RNN(2, 3, num_layers=2)(np.ones((4, 1, 2)))
     loss = mg.sum(states)
     loss.backward()
-    with pytest.raises(mg.GraphError, match=r"a graph with 2 fused RNN nodes, nodes \d+, \d+ of its order; pass one"):
+    with pytest.raises(mg.GraphError, match=r"a graph with 2 fused recurrent nodes, nodes \d+, \d+ of its order; pass one"):
         gradient_through_time(loss)
     with pytest.raises(TypeError, match="gradient_through_time: a str"):
         gradient_through_time("rnn")

@@ -9,6 +9,7 @@ import pytest
 import minigrad as mg
 from minigrad import models, nn
 from minigrad.graph.node import GraphNode
+from minigrad.graph.rule import by_name
 from minigrad.viz import draw
 from minigrad.viz.scene.steps import Opened
 
@@ -36,11 +37,27 @@ def stacked(unroll: bool) -> GraphNode:
     return loss
 
 
+def gated(kind, unroll: bool, cells: bool = True) -> GraphNode:
+    """Two layers with several gates, first states of their own; for an LSTM with the last cells in the loss, or without."""
+    rng = np.random.default_rng(0)
+    x = mg.Variable(rng.normal(size=(4, 2, 3)), name="x", dtype="float64")
+    start = [mg.Variable(rng.normal(size=(2, 2, 3)), name=name, dtype="float64") for name in ("start", "cells")]
+    layer = kind(3, 3, num_layers=2, unroll=unroll, dtype="float64", seed=1)
+    states, last = layer(x, tuple(start) if kind is nn.LSTM else start[0])
+    ends = last if kind is nn.LSTM else (last,)
+    loss = mg.mean(states**2) + sum(mg.sum(end) for end in ends[: 1 + cells])
+    loss.backward()
+    return loss
+
+
 MADE = {
     "classifier": classifier,
     "relu": lambda unroll: classifier(unroll, nonlinearity="relu"),
     "one step": lambda unroll: classifier(unroll, 1),
     "stacked": stacked,
+    "lstm": lambda unroll: gated(nn.LSTM, unroll),
+    "lstm, states only": lambda unroll: gated(nn.LSTM, unroll, cells=False),
+    "gru": lambda unroll: gated(nn.GRU, unroll),
 }
 
 
@@ -67,6 +84,34 @@ def test_the_opened_graph_is_the_unrolled_one(name):
         assert close(node._data, twin._data), kind(node)
         assert close(node.grad, twin.grad), kind(node)
         assert [type(module) for module in node.scope] == [type(module) for module in twin.scope]
+
+
+def test_a_node_with_two_states_that_is_read_whole():
+    """Nobody but `mg.lstm` reads the operator's own result; opened, it is the states of all steps and joins them again."""
+    layer = nn.LSTM(3, 4, seed=0)
+    x, zeros = mg.Constant(np.ones((3, 2, 3))), mg.Constant(np.zeros((2, 4)))
+    both = by_name("lstm")(x, zeros, zeros, *layer.parameters())
+    mg.sum(both**2).backward()
+    opened = Opened(mg.topological_sort(both), rolled=False)
+    joined = opened.twins[id(both)]
+    assert joined is opened.order[-1] and [x.rule.name for x in (joined, *joined.inputs)] == ["stack"] * 3
+    for whole, part in zip(both.value, joined.inputs, strict=True):
+        np.testing.assert_array_equal(part.value, whole)
+        np.testing.assert_allclose(np.stack([state.value for state in part.inputs]), whole, rtol=1e-5)
+    assert len(Opened(mg.topological_sort(both), rolled=True).loops) == 2  # h and c come back
+
+
+def test_rolled_up_an_lstm_has_both_states():
+    layer = nn.LSTM(3, 4, seed=0)
+    states, (_, cells) = layer(np.ones((5, 2, 3)))
+    loss = mg.sum(states) + mg.sum(cells)
+    loss.backward()
+    opened = Opened(mg.topological_sort(loss), rolled=True)
+    node = states.inputs[0]
+    found = [n for n in opened.order if n.shape == (5, 2, 4)]
+    for value, grad in zip(node.value, node.work["dh"], strict=True):
+        assert any(close(n._data, value) and close(n.grad, grad) for n in found)
+    assert {source.rule.name for source, _ in opened.loops} == {"multiply", "add"}
 
 
 # -------------------------------------------------------------------- the drawing

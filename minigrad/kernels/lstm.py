@@ -1,0 +1,189 @@
+"""Long short-term memory (Hochreiter & Schmidhuber 1997) with a forget gate (Gers, Schmidhuber & Cummins 2000).
+
+    i, f, g, o = W x_t + V h_{t-1} + b, four blocks of rows        c_t = σ(f) c_{t-1} + σ(i) tanh(g)
+                                                                   h_t = σ(o) tanh(c_t)
+
+Shards and products as in `recurrent.py`. The forward pass keeps the four gates for the way back.
+"""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .gemm import add_nn, nn
+from .jit import jit, prange, shard
+from .mathfn import sigmoid, tanh
+from .recurrent import (
+    column_sums,
+    copy_samples,
+    flat,
+    gather,
+    input_gradient,
+    own_rows,
+    scatter,
+    transpose,
+    weight_gradients,
+)
+
+
+def _logistic(x: Any) -> Any:
+    return 1 / (1 + np.exp(-x))
+
+
+def lstm_reference(x: Any, w: Any, v: Any, b: Any, h: Any, c: Any) -> tuple[Any, Any, Any]:
+    """The recurrence as it is written: h and c of all steps, and the gates (steps, n, 4 hidden)."""
+    hs, cs, gates = (np.zeros((len(x), len(h), k * h.shape[1]), x.dtype) for k in (1, 1, 4))
+    for t, x_t in enumerate(x):
+        i, f, g, o = np.split(x_t @ w.T + h @ v.T + b, 4, axis=1)
+        i, f, g, o = _logistic(i), _logistic(f), np.tanh(g), _logistic(o)
+        cs[t] = c = f * c + i * g
+        hs[t] = h = o * np.tanh(c)
+        gates[t] = np.concatenate([i, f, g, o], axis=1)
+    return hs, cs, gates
+
+
+def lstm_backward_reference(
+    gh: Any, gc: Any, x: Any, w: Any, v: Any, h0: Any, c0: Any, hs: Any, cs: Any, gates: Any
+) -> tuple[Any, ...]:
+    """Backpropagation through time: gradients of x, w, v, b, h0 and c0."""
+    gx, gw, gv, gb, dh, dc = (np.zeros_like(a) for a in (x, w, v, w[:, 0], h0, c0))
+    for t in reversed(range(len(x))):
+        i, f, g, o = np.split(gates[t], 4, axis=1)
+        squashed = np.tanh(cs[t])
+        dh = dh + gh[t]
+        dc = dc + gc[t] + dh * o * (1 - squashed**2)
+        d = np.concatenate([dc * g * i * (1 - i), dc * (cs[t - 1] if t else c0) * f * (1 - f), dc * i * (1 - g**2),
+                            dh * squashed * o * (1 - o)], axis=1)  # fmt: skip
+        gw += d.T @ x[t]
+        gv += d.T @ (hs[t - 1] if t else h0)
+        gb += d.sum(0)
+        gx[t], dh, dc = d @ w, d @ v, dc * f
+    return gx, gw, gv, gb, dh, dc
+
+
+@jit
+def _cell(gates: Any, b: Any, before: Any, c: Any, h: Any) -> None:
+    """One sample's step: gates (4 hidden,) hold W x_t + V h_{t-1}, and afterwards σ(i), σ(f), tanh(g), σ(o).
+
+    A loop for each line: so many arrays in one loop would not vectorise.
+    """
+    n = h.size
+    both, i, f, g, o = gates[: 2 * n], gates[:n], gates[n : 2 * n], gates[2 * n : 3 * n], gates[3 * n :]
+    b_both, b_g, b_o = b[: 2 * n], b[2 * n : 3 * n], b[3 * n :]
+    for j in range(both.size):
+        both[j] = sigmoid(both[j] + b_both[j])
+    for j in range(n):
+        g[j] = tanh(g[j] + b_g[j])
+    for j in range(n):
+        o[j] = sigmoid(o[j] + b_o[j])
+    for j in range(n):
+        c[j] = f[j] * before[j] + i[j] * g[j]
+    for j in range(n):
+        h[j] = o[j] * tanh(c[j])
+
+
+@jit
+def _forward_shard(
+    x: Any, wt: Any, vt: Any, b: Any, h0: Any, c0: Any, hs: Any, cs: Any, gates: Any, xrows: Any, hrows: Any, d: Any,
+    lo: int, hi: int,
+) -> None:  # fmt: skip
+    xs, own = own_rows(x, lo, hi, xrows), own_rows(hs, lo, hi, hrows)
+    pre = gates[: d.steps * (hi - lo)].reshape(d.steps, hi - lo, 4 * d.hidden)
+    gather(x, xs, lo, hi)
+    nn(flat(pre), flat(xs), wt)
+    for t in range(d.steps):
+        add_nn(pre[t], own[t - 1] if t > 0 else h0[lo:hi], vt)
+        for i in range(hi - lo):
+            _cell(pre[t, i], b, cs[t - 1, lo + i] if t > 0 else c0[lo + i], cs[t, lo + i], own[t, i])
+    scatter(own, hs, lo, hi)
+
+
+@jit(parallel=True)
+def lstm_forward(
+    x: Any, w: Any, v: Any, b: Any, h0: Any, c0: Any, hs: Any, cs: Any, gates: Any, wt: Any, vt: Any, xrows: Any,
+    hrows: Any, d: Any,
+) -> None:  # fmt: skip
+    """Write the hidden states and the cells into hs and cs (steps, n, hidden), the gates into gates (shards, rows, 4
+    hidden).
+
+    x (steps, n, width), w (4 hidden, width), v (4 hidden, hidden), b (4 hidden,), h0 and c0 (n, hidden). Scratch are wt, vt,
+    xrows and hrows, as in `recurrent.rnn_forward`.
+    """
+    shards = gates.shape[0]
+    for s in prange(shards):
+        lo, hi = shard(s, shards, w.shape[0])
+        transpose(w, wt, lo, hi)
+        transpose(v, vt, lo, hi)
+    for s in prange(shards):
+        lo, hi = shard(s, shards, d.n)
+        _forward_shard(x, wt, vt, b, h0, c0, hs, cs, gates[s], xrows[s], hrows[s], d, lo, hi)
+
+
+@jit
+def _cell_back(gates: Any, before: Any, c: Any, dh: Any, dc: Any, dbefore: Any, dpre: Any) -> None:
+    """One sample's step back: from ∂L/∂h_t and what comes to c_t from later steps to ∂L/∂(i, f, g, o) before their
+    functions in dpre, ∂L/∂c_t in dc, and the part of it that goes on to c_{t-1}, added to dbefore."""
+    n, one = c.size, c.dtype.type(1)  # a plain 1 would make it double precision
+    i, f, g, o = gates[:n], gates[n : 2 * n], gates[2 * n : 3 * n], gates[3 * n :]
+    di, df, dg, do = dpre[:n], dpre[n : 2 * n], dpre[2 * n : 3 * n], dpre[3 * n :]
+    for j in range(n):
+        do[j] = tanh(c[j])
+    for j in range(n):
+        dc[j] += dh[j] * o[j] * (one - do[j] * do[j])
+    for j in range(n):
+        do[j] *= dh[j] * o[j] * (one - o[j])
+    for j in range(n):
+        di[j] = dc[j] * g[j] * i[j] * (one - i[j])
+    for j in range(n):
+        dg[j] = dc[j] * i[j] * (one - g[j] * g[j])
+    for j in range(n):
+        df[j] = dc[j] * before[j] * f[j] * (one - f[j])
+    for j in range(n):
+        dbefore[j] += dc[j] * f[j]
+
+
+@jit
+def _backward_shard(
+    g: Any, x: Any, w: Any, v: Any, h0: Any, c0: Any, y: Any, gates: Any, dy: Any, gx: Any, gw: Any, gv: Any, gb: Any,
+    gh0: Any, gc0: Any, xrows: Any, hrows: Any, drows: Any, d: Any, lo: int, hi: int,
+) -> None:  # fmt: skip
+    rows = d.steps * (hi - lo)
+    kept = gates[:rows].reshape(d.steps, hi - lo, 4 * d.hidden)
+    dpre = drows[:rows].reshape(d.steps, hi - lo, 4 * d.hidden)
+    hs, cs, dh, dc = y[0], y[1], dy[0], dy[1]
+    gh0[lo:hi] = 0
+    gc0[lo:hi] = 0
+    copy_samples(g[0], dh, lo, hi)
+    copy_samples(g[1], dc, lo, hi)
+    for k in range(d.steps):
+        t = d.steps - 1 - k
+        for i in range(hi - lo):
+            n = lo + i
+            before, dbefore = (cs[t - 1, n], dc[t - 1, n]) if t > 0 else (c0[n], gc0[n])
+            _cell_back(kept[t, i], before, cs[t, n], dh[t, n], dc[t, n], dbefore, dpre[t, i])
+        add_nn(dh[t - 1, lo:hi] if t > 0 else gh0[lo:hi], dpre[t], v)
+    xs, own = own_rows(x, lo, hi, xrows), own_rows(hs, lo, hi, hrows)
+    gather(x, xs, lo, hi)
+    gather(hs, own, lo, hi)
+    weight_gradients(gw, gv, dpre, dpre, xs, h0[lo:hi], own)
+    column_sums(gb, dpre)
+    input_gradient(gx, dpre, w, lo, hi, xrows)
+
+
+@jit(parallel=True)
+def lstm_backward(
+    g: Any, x: Any, w: Any, v: Any, h0: Any, c0: Any, y: Any, gates: Any, dy: Any, gx: Any, gw: Any, gv: Any, gb: Any,
+    gh0: Any, gc0: Any, xrows: Any, hrows: Any, drows: Any, d: Any,
+) -> None:  # fmt: skip
+    """Write ∂L/∂h_t and ∂L/∂c_t of every step into dy, and the gradients of all inputs.
+
+    g, y and dy (2, steps, n, hidden) belong to hidden states and cells; gates are those of `lstm_forward`. gx of size 0 is
+    not computed; gw, gv, gb hold one part per shard, for the caller to sum in their fixed order. Scratch are xrows and
+    hrows, as there, and drows (shards, rows, 4 hidden).
+    """
+    shards = gates.shape[0]
+    for s in prange(shards):
+        lo, hi = shard(s, shards, d.n)
+        _backward_shard(g, x, w, v, h0, c0, y, gates[s], dy, gx, gw[s], gv[s], gb[s], gh0, gc0, xrows[s], hrows[s],
+                        drows[s], d, lo, hi)  # fmt: skip

@@ -177,8 +177,10 @@ class GraphNode(NDArrayOperatorsMixin):
 
     def watched_by(self, hooks: Hooks) -> Hooks:
         """Tell these hooks, too, whatever happens to the node; once, however often this is asked. Returns them."""
-        if not any(known is hooks for known in self.hooks or ()):
-            self.hooks = [*(self.hooks or ()), hooks]
+        if self.hooks is None:
+            self.hooks = [hooks]
+        elif not any(known is hooks for known in self.hooks):
+            self.hooks = [*self.hooks, hooks]
         return hooks
 
     # ---------------------------------------------------------------- the way to the operators

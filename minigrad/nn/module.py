@@ -33,7 +33,8 @@ class Module:
         node = output[0] if isinstance(output, tuple) else output
         if isinstance(node, GraphNode):
             hooks = node.watched_by(self._own_hooks())
-            fire([hooks.forward], node, node._data)
+            if hooks.forward:
+                fire([hooks.forward], node, node._data)
         return output
 
     # ---------------------------------------------------------------- what it is made of

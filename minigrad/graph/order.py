@@ -18,15 +18,17 @@ def topological_sort(head: GraphNode) -> list[GraphNode]:
     """
     order: list[GraphNode] = []
     seen: set[int] = set()
-    stack: list[tuple[GraphNode, bool]] = [(head, False)]
+    stack: list[GraphNode | None] = [head]
     while stack:
-        node, inputs_done = stack.pop()
-        if inputs_done:
-            order.append(node)
+        node = stack.pop()
+        if node is None:  # above a node whose inputs are in the order now
+            order.append(stack.pop())  # type: ignore[arg-type]
         elif id(node) not in seen:
             seen.add(id(node))
-            stack.append((node, True))
-            stack.extend((x, False) for x in reversed(node.inputs))
+            if node.inputs:
+                stack += (node, None, *node.inputs[::-1])
+            else:
+                order.append(node)
     return order
 
 

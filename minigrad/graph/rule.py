@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import numpy as np
@@ -26,6 +27,7 @@ from .node import Array, BroadcastedOperator, Constant, GraphNode, Operator, Sca
 Derivative = Callable[..., Any] | None
 F = TypeVar("F", bound=Callable[..., Any])
 
+_axes = attrgetter("_data.ndim")
 _by_name: dict[str, Rule] = {}
 _by_numpy: dict[Any, Callable[..., Any]] = {}
 
@@ -97,8 +99,10 @@ class Rule:
 
     def dtype(self, node: Operator) -> np.dtype[Any]:
         """The dtype of the result: that of the first float input."""
-        dtypes = [x._data.dtype for x in node.inputs]
-        return next((dtype for dtype in dtypes if dtype.kind == "f"), dtypes[0])
+        for x in node.inputs:
+            if x._data.dtype.kind == "f":
+                return x._data.dtype
+        return node.inputs[0]._data.dtype
 
     def check(self, node: Operator, *xs: Array) -> None:
         """Raise an error where the numbers, not only the shapes, make the operation impossible (an id out of range)."""
@@ -150,8 +154,8 @@ class Rule:
         """Make the node: operands that are not nodes yet become constants in the dtype of those that are."""
         nodes = self.operands(inputs)
         plan = self.plan(*nodes, **attributes)
-        scalar = all(not x.shape for x in nodes)
-        node = (ScalarOperator if scalar else BroadcastedOperator)(self, nodes, attributes, plan)
+        kind = BroadcastedOperator if any(map(_axes, nodes)) else ScalarOperator
+        node = kind(self, nodes, attributes, plan)
         if not settings.recording():
             result = Constant.__new__(Constant)
             GraphNode.__init__(result, node._data if node._data.base is None else node._data.copy())
@@ -160,14 +164,18 @@ class Rule:
 
     def operands(self, inputs: tuple[Any, ...]) -> tuple[GraphNode, ...]:
         """The inputs as nodes, floats among them of one dtype. Raises `DTypeError` where two nodes disagree."""
-        dtype = None
+        dtype, all_nodes = None, True
         for x in inputs:
-            if isinstance(x, GraphNode) and x._data.dtype.kind == "f":
+            if not isinstance(x, GraphNode):
+                all_nodes = False
+            elif x._data.dtype.kind == "f":
                 if dtype is not None and x._data.dtype != dtype:
                     nodes = tuple(x for x in inputs if isinstance(x, GraphNode))
                     expected = "make them one (dtype=…), for minigrad never changes it silently"
                     raise self.complain(nodes, f"{_dtypes(nodes)}; {expected}", DTypeError)
                 dtype = x._data.dtype
+        if all_nodes:
+            return inputs
         try:
             return tuple(x if isinstance(x, GraphNode) else Constant(x, dtype=dtype) for x in inputs)
         except (DTypeError, ShapeError) as error:  # something that is no array of numbers
@@ -190,23 +198,18 @@ class Rule:
         that belongs to the node, and the contribution is added.
         """
         grads: list[Array | None] = [None] * len(node.inputs)
-        added: list[int] = []
-        claimed: set[int] = set()
+        added: list[tuple[GraphNode, Array]] = []
         for i, x in enumerate(node.inputs):
-            if not x.requires_grad:
-                continue
-            target = x.target() if id(x) not in claimed else None
-            claimed.add(id(x))
-            if target is None:
-                target = node.buffer(f"grad {i}", x.shape, x.dtype)
-                added.append(i)
-            grads[i] = target
-        self.backward(node, grads, g, node._data, *(x._data for x in node.inputs))
-        for i, (x, grad) in enumerate(zip(node.inputs, grads, strict=True)):
-            if grad is not None and i not in added:
-                x.grad = grad
-        for i in added:
-            node.inputs[i].receive(node.work[f"grad {i}"], owned=False)
+            if x.requires_grad:
+                grads[i] = target = x.target()
+                if target is not None:
+                    x.grad = target  # claimed: where x is an input twice, the second contribution is added
+                else:
+                    grads[i] = extra = node.buffer(f"grad {i}", x._data.shape, x._data.dtype)
+                    added.append((x, extra))
+        self.backward(node, grads, g, node._data, *[x._data for x in node.inputs])
+        for x, extra in added:
+            x.receive(extra, owned=False)
 
     def complain(self, inputs: Sequence[GraphNode], expected: str, kind: type[Exception] = ShapeError) -> Exception:
         """An error in the one voice of all operators: name, every shape, what was expected."""
@@ -215,8 +218,9 @@ class Rule:
 
     def need_floats(self, *inputs: GraphNode) -> None:
         """Raise `DTypeError` where one of the inputs holds integers or booleans."""
-        if any(x._data.dtype.kind != "f" for x in inputs):
-            raise self.complain(inputs, f"{_dtypes(inputs)}, floats were expected (dtype=…)", DTypeError)
+        for x in inputs:
+            if x._data.dtype.kind != "f":
+                raise self.complain(inputs, f"{_dtypes(inputs)}, floats were expected (dtype=…)", DTypeError)
 
 
 def _dtypes(inputs: Sequence[GraphNode]) -> str:

@@ -1,6 +1,7 @@
 """Matrix products."""
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +20,12 @@ def rows_apart(rule: Rule, node: Operator, axes: Sequence[int | None], fits: Cal
     if first == MEAN or any(axis is not None for axis in others) or (first is not None and not fits(first)):
         raise Mixed
     return first
+
+
+def product(a: Array, b: Array, out: Array) -> None:
+    """out = a @ b. For matrices `np.dot` goes to BLAS by a shorter way than `np.matmul`, which has its own slow loop where
+    the inner size is 1."""
+    (np.dot if a.ndim == b.ndim == 2 else np.matmul)(a, b, out=out)
 
 
 class MatMul(Rule):
@@ -45,16 +52,15 @@ class MatMul(Rule):
         return shape
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
-        a, b = xs
-        np.matmul(a, b, out=out)
+        product(*xs, out=out)
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         a, b = xs
         if a.ndim == b.ndim == 2:
             if grads[0] is not None:
-                np.matmul(g, b.T, out=grads[0])
+                product(g, b.T, out=grads[0])
             if grads[1] is not None:
-                np.matmul(a.T, g, out=grads[1])
+                product(a.T, g, out=grads[1])
             return
         rows = a[None, :] if a.ndim == 1 else a
         columns = b[:, None] if b.ndim == 1 else b
@@ -75,6 +81,12 @@ class MatMul(Rule):
         return 2 * node.size * node.inputs[0].shape[-1]
 
 
+def _rows(x: Array) -> Array:
+    """(…, n) as a matrix (rows, n)."""
+    # the number of rows is said outright: reshape cannot guess it for no columns
+    return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+
+
 class Linear(Rule):
     """y = x Wᵀ + b, one node instead of three, with W (out, in) as PyTorch stores it."""
 
@@ -92,20 +104,19 @@ class Linear(Rule):
         return (*node.inputs[0].shape[:-1], node.inputs[1].shape[0])
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
-        np.matmul(xs[0], xs[1].T, out=out)
+        x, w = xs[0], xs[1]
+        product(_rows(x), w.T, out=_rows(out))
         if len(xs) == 3:
             out += xs[2]
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
-        x, w = xs[0], xs[1]
-        count = int(np.prod(x.shape[:-1]))  # said outright: reshape cannot guess it for no columns
-        rows, g2 = x.reshape(count, w.shape[1]), g.reshape(count, w.shape[0])
+        x, w, g = _rows(xs[0]), xs[1], _rows(g)
         if grads[0] is not None:
-            np.matmul(g, w, out=grads[0])
+            product(g, w, out=_rows(grads[0]))
         if grads[1] is not None:
-            np.matmul(g2.T, rows, out=grads[1])
+            product(g.T, x, out=grads[1])
         if len(xs) == 3 and grads[2] is not None:
-            np.sum(g2, axis=0, out=grads[2])
+            g.sum(axis=0, out=grads[2])
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
         return rows_apart(self, node, axes, lambda axis: axis < node.ndim - 1)

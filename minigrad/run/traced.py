@@ -92,8 +92,8 @@ class Traced(NDArrayOperatorsMixin):
             raise GraphError(f"np.{name} cannot be compiled")
         return _FUNCTIONS[name](*args, **options)
 
-    def sum(self, axis: Any = None, keepdims: bool = False, dtype: Any = None) -> View:
-        return self.program.reduce("add", self, axis, keepdims, dtype=dtype)
+    def sum(self, axis: Any = None, keepdims: bool = False, dtype: Any = None, out: View | None = None) -> View:
+        return self.program.reduce("add", self, axis, keepdims, out, dtype)
 
     def max(self, axis: Any = None, keepdims: bool = False, initial: Any = None) -> View:
         return self.program.reduce("maximum", self, axis, keepdims)
@@ -302,6 +302,10 @@ def _where(condition: Any, a: Any, b: Any) -> Expr:
     return Expr(program, "where", (condition, a, b))
 
 
+def _dot(a: Any, b: Any, out: View | None = None) -> View:
+    return (a if isinstance(a, Traced) else b).program.matmul(a, b, None if out is None else (out,))
+
+
 def _sum(x: Traced, axis: Any = None, keepdims: bool = False, out: View | None = None) -> View:
     return x.program.reduce("add", x, axis, keepdims, out)
 
@@ -319,4 +323,4 @@ def _split(whole: View, ends: Any, axis: int = 0) -> list[View]:
     return [whole[(*before, slice(a, b))] for a, b in pairwise([0, *map(int, ends), whole.shape[axis]])]
 
 
-_FUNCTIONS = {"copyto": _copyto, "where": _where, "sum": _sum, "max": _max, "min": _min, "split": _split}
+_FUNCTIONS = {"copyto": _copyto, "dot": _dot, "where": _where, "sum": _sum, "max": _max, "min": _min, "split": _split}

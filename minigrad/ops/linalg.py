@@ -95,13 +95,14 @@ class Linear(Rule):
     adjoints = ("g @ w", "g.T @ x", "sum(g)")
 
     def plan(self, x: GraphNode, w: GraphNode, b: GraphNode | None = None) -> None:  # type: ignore[override]
-        inputs = tuple(n for n in (x, w, b) if n is not None)
-        if w.ndim != 2 or not x.ndim or x.shape[-1] != w.shape[1] or (b is not None and b.shape != w.shape[:1]):
+        inputs = (x, w) if b is None else (x, w, b)
+        columns, weight = x._data.shape[-1:], w._data.shape
+        if len(weight) != 2 or columns != weight[1:] or (b is not None and b._data.shape != weight[:1]):
             raise self.complain(inputs, "x (…, in), weight (out, in) and bias (out,) were expected")
         self.need_floats(*inputs)
 
     def shape(self, node: Operator) -> tuple[int, ...]:
-        return (*node.inputs[0].shape[:-1], node.inputs[1].shape[0])
+        return (*node.inputs[0]._data.shape[:-1], len(node.inputs[1]._data))
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         x, w = xs[0], xs[1]

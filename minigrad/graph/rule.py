@@ -263,21 +263,25 @@ class Elementwise(Rule):
         return operands, {k: v.item() if isinstance(v, np.generic) else v for k, v in values.items()}
 
     def plan(self, *inputs: GraphNode, **attributes: Any) -> None:
-        first = inputs[0]._data
-        for x, derivative in zip(inputs, self.derivatives, strict=False):
-            kind = x._data.dtype.kind
-            if derivative and kind != "f" and not (kind == "b" and any(x._data.dtype.kind == "f" for x in inputs)):
-                # a mask beside floats is fine, x * (x > 0); True + True is not
-                raise self.complain(inputs, f"{_dtypes(inputs)}, floats were expected (dtype=…)", DTypeError)
+        shape, equal = inputs[0]._data.shape, True
+        for i, x in enumerate(inputs):
+            if x._data.dtype.kind != "f":
+                self._check_kind(inputs, i)
+            equal = equal and x._data.shape == shape
         for name, value in attributes.items():
             if not isinstance(value, int | float | None):
                 raise self.complain(inputs, f"{name}={value!r}; a number was expected", DTypeError)
-        for x in inputs[1:]:
-            if x._data.shape != first.shape:
-                try:
-                    np.broadcast_shapes(*(x.shape for x in inputs))
-                except ValueError:
-                    raise self.complain(inputs, "shapes that broadcast were expected") from None
+        if not equal:
+            try:
+                np.broadcast_shapes(*(x.shape for x in inputs))
+            except ValueError:
+                raise self.complain(inputs, "shapes that broadcast were expected") from None
+
+    def _check_kind(self, inputs: Sequence[GraphNode], i: int) -> None:
+        """Where a gradient passes there must be floats; a mask beside floats is fine, x * (x > 0); True + True is not."""
+        mask = inputs[i]._data.dtype.kind == "b" and any(x._data.dtype.kind == "f" for x in inputs)
+        if self.differentiable and self.derivatives[i] and not mask:
+            raise self.complain(inputs, f"{_dtypes(inputs)}, floats were expected (dtype=…)", DTypeError)
 
     def run(self, node: Operator, out: Array | None) -> Array:
         xs = [x._data for x in node.inputs]
@@ -286,7 +290,7 @@ class Elementwise(Rule):
             out[...] = y
             return out
         y = np.asarray(y, order="C")
-        return y.copy() if y.base is not None or any(y is x for x in xs) else y
+        return y.copy() if y.base is not None or id(y) in map(id, xs) else y  # it is the node's own memory
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
         if MEAN in axes:  # only what is linear in a mean keeps it one

@@ -28,8 +28,11 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} defines no forward")
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
-        with settings.inside(self):
+        token = settings.enter(self)
+        try:
             output = self.forward(*inputs, **options)
+        finally:
+            settings.leave(token)
         node = output[0] if isinstance(output, tuple) else output
         if isinstance(node, GraphNode):
             hooks = node.watched_by(self._own_hooks())

@@ -52,15 +52,16 @@ class MatMul(Rule):
         return shape
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
-        product(*xs, out=out)
+        a, b = xs
+        product(a, b, out)
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         a, b = xs
         if a.ndim == b.ndim == 2:
             if grads[0] is not None:
-                product(g, b.T, out=grads[0])
+                product(g, b.T, grads[0])
             if grads[1] is not None:
-                product(a.T, g, out=grads[1])
+                product(a.T, g, grads[1])
             return
         rows = a[None, :] if a.ndim == 1 else a
         columns = b[:, None] if b.ndim == 1 else b
@@ -106,16 +107,16 @@ class Linear(Rule):
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         x, w = xs[0], xs[1]
-        product(_rows(x), w.T, out=_rows(out))
+        product(_rows(x), w.T, _rows(out))
         if len(xs) == 3:
             out += xs[2]
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         x, w, g = _rows(xs[0]), xs[1], _rows(g)
         if grads[0] is not None:
-            product(g, w, out=_rows(grads[0]))
+            product(g, w, _rows(grads[0]))
         if grads[1] is not None:
-            product(g.T, x, out=grads[1])
+            product(g.T, x, grads[1])
         if len(xs) == 3 and grads[2] is not None:
             g.sum(axis=0, out=grads[2])
 

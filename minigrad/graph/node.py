@@ -151,8 +151,8 @@ class GraphNode(NDArrayOperatorsMixin):
         if self.grad is not None:
             np.add(self.grad, cotangent, out=self.grad)
         elif self._spare is not None:
-            np.copyto(self._spare, cotangent)
             self.grad = self._spare
+            self.grad[...] = cotangent
         else:
             self.grad = cotangent if owned else cotangent.copy()
 

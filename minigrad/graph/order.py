@@ -79,7 +79,7 @@ def _seed(head: GraphNode, grad: Any) -> Array:
                 f"backward from {head!r}: shape {head.shape} is not a single number; "
                 "reduce it (mean, sum) or give grad, an array of that shape"
             )
-        return np.ones((), head.dtype)
+        return np.array(1, head.dtype)
     array = np.asarray(grad.value if isinstance(grad, GraphNode) else grad)
     if array.shape != head.shape:
         raise ShapeError(f"backward from {head!r}: grad has shape {array.shape}, {head.shape} was expected")

@@ -23,9 +23,12 @@ def rows_apart(rule: Rule, node: Operator, axes: Sequence[int | None], fits: Cal
 
 
 def product(a: Array, b: Array, out: Array) -> None:
-    """out = a @ b. For matrices `np.dot` goes to BLAS by a shorter way than `np.matmul`, which has its own slow loop where
-    the inner size is 1."""
-    (np.dot if a.ndim == b.ndim == 2 else np.matmul)(a, b, out=out)
+    """out = a @ b. For matrices `dot` goes to BLAS by a shorter way than `np.matmul`, which has its own slow loop where the
+    inner size is 1."""
+    if a.ndim == b.ndim == 2:
+        a.dot(b, out)
+    else:
+        np.matmul(a, b, out=out)
 
 
 class MatMul(Rule):

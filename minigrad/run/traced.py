@@ -95,6 +95,9 @@ class Traced(NDArrayOperatorsMixin):
     def sum(self, axis: Any = None, keepdims: bool = False, dtype: Any = None, out: View | None = None) -> View:
         return self.program.reduce("add", self, axis, keepdims, out, dtype)
 
+    def dot(self, other: Any, out: View | None = None) -> View:
+        return self.program.matmul(self, other, None if out is None else (out,))
+
     def max(self, axis: Any = None, keepdims: bool = False, initial: Any = None) -> View:
         return self.program.reduce("maximum", self, axis, keepdims)
 
@@ -302,10 +305,6 @@ def _where(condition: Any, a: Any, b: Any) -> Expr:
     return Expr(program, "where", (condition, a, b))
 
 
-def _dot(a: Any, b: Any, out: View | None = None) -> View:
-    return (a if isinstance(a, Traced) else b).program.matmul(a, b, None if out is None else (out,))
-
-
 def _sum(x: Traced, axis: Any = None, keepdims: bool = False, out: View | None = None) -> View:
     return x.program.reduce("add", x, axis, keepdims, out)
 
@@ -323,4 +322,4 @@ def _split(whole: View, ends: Any, axis: int = 0) -> list[View]:
     return [whole[(*before, slice(a, b))] for a, b in pairwise([0, *map(int, ends), whole.shape[axis]])]
 
 
-_FUNCTIONS = {"copyto": _copyto, "dot": _dot, "where": _where, "sum": _sum, "max": _max, "min": _min, "split": _split}
+_FUNCTIONS = {"copyto": _copyto, "where": _where, "sum": _sum, "max": _max, "min": _min, "split": _split}

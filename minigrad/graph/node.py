@@ -181,7 +181,7 @@ class GraphNode(NDArrayOperatorsMixin):
         """Tell these hooks, too, whatever happens to the node; once, however often this is asked. Returns them."""
         if self.hooks is None:
             self.hooks = [hooks]
-        elif not any(known is hooks for known in self.hooks):
+        elif hooks not in self.hooks:
             self.hooks = [*self.hooks, hooks]
         return hooks
 

@@ -121,7 +121,10 @@ class Linear(Rule):
         if grads[1] is not None:
             product(g.T, x, grads[1])
         if len(xs) == 3 and grads[2] is not None:
-            g.sum(axis=0, out=grads[2])
+            if len(g) == 1:  # nothing to add up
+                grads[2][...] = g[0]
+            else:
+                g.sum(axis=0, out=grads[2])
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
         return rows_apart(self, node, axes, lambda axis: axis < node.ndim - 1)

@@ -37,7 +37,7 @@ class Reshape(Rule):
         return node.inputs[0]._data.reshape(node.plan) if out is None else out
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
-        np.copyto(grads[0], g.reshape(xs[0].shape))  # type: ignore[arg-type]
+        grads[0][...] = g.reshape(xs[0].shape)  # type: ignore[index]
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
         (axis,) = axes

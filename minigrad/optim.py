@@ -46,10 +46,13 @@ class Optimizer:
         if self.max_grad_norm is not None:
             clip_grad_norm(self.params, self.max_grad_norm)
         self.steps += 1
+        kernel, scalars, dtype = self.kernel, self.scalars(self.steps), None
         for i, p in enumerate(self.params):
             if p.grad is not None:
-                memory = self._of(i).values()
-                self.kernel(p._data.reshape(-1), p.grad.reshape(-1), *memory, *map(p.dtype.type, self.scalars(self.steps)))
+                if p._data.dtype is not dtype:  # making numbers costs more than calling the kernel
+                    dtype = p._data.dtype
+                    numbers = [dtype.type(x) for x in scalars]
+                kernel(p._data.ravel(), p.grad.ravel(), *self._of(i).values(), *numbers)
 
     def _of(self, i: int) -> dict[str, Array]:
         if i not in self._memory:

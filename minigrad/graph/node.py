@@ -7,6 +7,7 @@ node is C-contiguous and owned by the graph; outsiders see the values of compute
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from .rule import Rule
 
 Array = np.ndarray[tuple[int, ...], np.dtype[Any]]
+_wants_grad = attrgetter("requires_grad")
 
 
 class GraphNode(NDArrayOperatorsMixin):
@@ -149,8 +151,8 @@ class GraphNode(NDArrayOperatorsMixin):
         if self.grad is not None:
             np.add(self.grad, cotangent, out=self.grad)
         elif self._spare is not None:
-            np.copyto(self._spare, cotangent)
             self.grad = self._spare
+            self.grad[...] = cotangent
         else:
             self.grad = cotangent if owned else cotangent.copy()
 
@@ -159,7 +161,7 @@ class GraphNode(NDArrayOperatorsMixin):
         if self.grad is not None:
             return None
         if self._spare is None:
-            self._spare = np.empty(self.shape, self.dtype)
+            self._spare = np.empty(self._data.shape, self._data.dtype)
         return self._spare
 
     # ---------------------------------------------------------------- hooks
@@ -177,8 +179,10 @@ class GraphNode(NDArrayOperatorsMixin):
 
     def watched_by(self, hooks: Hooks) -> Hooks:
         """Tell these hooks, too, whatever happens to the node; once, however often this is asked. Returns them."""
-        if not any(known is hooks for known in self.hooks or ()):
-            self.hooks = [*(self.hooks or ()), hooks]
+        if self.hooks is None:
+            self.hooks = [hooks]
+        elif hooks not in self.hooks:
+            self.hooks = [*self.hooks, hooks]
         return hooks
 
     # ---------------------------------------------------------------- the way to the operators
@@ -248,23 +252,15 @@ class Variable(GraphNode):
     """A leaf that collects a gradient: a parameter, or an input whose influence is asked for.
 
     `value` is copied and becomes float32 or float64 (`dtype`, or the default one). It stays writable:
-    `w.value -= lr * w.grad` is a training step.
+    `w.value -= lr * w.grad` is a training step. `requires_grad = False` freezes the variable in graphs built from then
+    on: it gets no gradient.
     """
 
-    __slots__ = ("_trainable",)
+    __slots__ = ("requires_grad",)
 
     def __init__(self, value: Any, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(as_array(value, settings.float_dtype(dtype)), name)
-        self._trainable = True
-
-    @property
-    def requires_grad(self) -> bool:
-        """False freezes the variable in graphs built from then on: it gets no gradient."""
-        return self._trainable
-
-    @requires_grad.setter
-    def requires_grad(self, yes: bool) -> None:
-        self._trainable = bool(yes)
+        self.requires_grad = True
 
     @property
     def value(self) -> Array:
@@ -288,7 +284,7 @@ class Operator(GraphNode):
     def __init__(self, rule: Rule, inputs: tuple[GraphNode, ...], attributes: dict[str, Any], plan: Any) -> None:
         self.rule, self.inputs, self.attributes, self.plan = rule, inputs, attributes, plan
         self.work: dict[str, Array] = {}
-        self.requires_grad = rule.differentiable and any(x.requires_grad for x in inputs)
+        self.requires_grad = rule.differentiable and any(map(_wants_grad, inputs))
         super().__init__(rule.run(self, None))
 
     def __repr__(self) -> str:
@@ -344,8 +340,8 @@ class BroadcastedOperator(Operator):
 
     def deliver(self, index: int, cotangent: Array, owned: bool) -> None:
         x = self.inputs[index]
-        if cotangent.shape != x.shape:
-            cotangent, owned = sum_to(cotangent, x.shape), True
+        if cotangent.shape != x._data.shape:
+            cotangent, owned = sum_to(cotangent, x._data.shape), True
         x.receive(cotangent, owned)
 
 

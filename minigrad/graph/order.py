@@ -18,15 +18,17 @@ def topological_sort(head: GraphNode) -> list[GraphNode]:
     """
     order: list[GraphNode] = []
     seen: set[int] = set()
-    stack: list[tuple[GraphNode, bool]] = [(head, False)]
+    stack: list[GraphNode | None] = [head]
     while stack:
-        node, inputs_done = stack.pop()
-        if inputs_done:
-            order.append(node)
+        node = stack.pop()
+        if node is None:  # above a node whose inputs are in the order now
+            order.append(stack.pop())  # type: ignore[arg-type]
         elif id(node) not in seen:
             seen.add(id(node))
-            stack.append((node, True))
-            stack.extend((x, False) for x in reversed(node.inputs))
+            if node.inputs:
+                stack += (node, None, *node.inputs[::-1])
+            else:
+                order.append(node)
     return order
 
 
@@ -77,7 +79,7 @@ def _seed(head: GraphNode, grad: Any) -> Array:
                 f"backward from {head!r}: shape {head.shape} is not a single number; "
                 "reduce it (mean, sum) or give grad, an array of that shape"
             )
-        return np.ones((), head.dtype)
+        return np.array(1, head.dtype)
     array = np.asarray(grad.value if isinstance(grad, GraphNode) else grad)
     if array.shape != head.shape:
         raise ShapeError(f"backward from {head!r}: grad has shape {array.shape}, {head.shape} was expected")

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import numpy as np
@@ -26,6 +27,7 @@ from .node import Array, BroadcastedOperator, Constant, GraphNode, Operator, Sca
 Derivative = Callable[..., Any] | None
 F = TypeVar("F", bound=Callable[..., Any])
 
+_axes = attrgetter("_data.ndim")
 _by_name: dict[str, Rule] = {}
 _by_numpy: dict[Any, Callable[..., Any]] = {}
 
@@ -101,8 +103,10 @@ class Rule:
 
     def dtype(self, node: Operator) -> np.dtype[Any]:
         """The dtype of the result: that of the first float input."""
-        dtypes = [x._data.dtype for x in node.inputs]
-        return next((dtype for dtype in dtypes if dtype.kind == "f"), dtypes[0])
+        for x in node.inputs:
+            if x._data.dtype.kind == "f":
+                return x._data.dtype
+        return node.inputs[0]._data.dtype
 
     def check(self, node: Operator, *xs: Array) -> None:
         """Raise an error where the numbers, not only the shapes, make the operation impossible (an id out of range)."""
@@ -154,8 +158,8 @@ class Rule:
         """Make the node: operands that are not nodes yet become constants in the dtype of those that are."""
         nodes = self.operands(inputs)
         plan = self.plan(*nodes, **attributes)
-        scalar = all(not x.shape for x in nodes)
-        node = (ScalarOperator if scalar else BroadcastedOperator)(self, nodes, attributes, plan)
+        kind = BroadcastedOperator if any(map(_axes, nodes)) else ScalarOperator
+        node = kind(self, nodes, attributes, plan)
         if not settings.recording():
             result = Constant.__new__(Constant)
             GraphNode.__init__(result, node._data if node._data.base is None else node._data.copy())
@@ -164,14 +168,18 @@ class Rule:
 
     def operands(self, inputs: tuple[Any, ...]) -> tuple[GraphNode, ...]:
         """The inputs as nodes, floats among them of one dtype. Raises `DTypeError` where two nodes disagree."""
-        dtype = None
+        dtype, all_nodes = None, True
         for x in inputs:
-            if isinstance(x, GraphNode) and x._data.dtype.kind == "f":
+            if not isinstance(x, GraphNode):
+                all_nodes = False
+            elif x._data.dtype.kind == "f":
                 if dtype is not None and x._data.dtype != dtype:
                     nodes = tuple(x for x in inputs if isinstance(x, GraphNode))
                     expected = "make them one (dtype=…), for minigrad never changes it silently"
                     raise self.complain(nodes, f"{_dtypes(nodes)}; {expected}", DTypeError)
                 dtype = x._data.dtype
+        if all_nodes:
+            return inputs
         try:
             return tuple(x if isinstance(x, GraphNode) else Constant(x, dtype=dtype) for x in inputs)
         except (DTypeError, ShapeError) as error:  # something that is no array of numbers
@@ -194,23 +202,18 @@ class Rule:
         that belongs to the node, and the contribution is added.
         """
         grads: list[Array | None] = [None] * len(node.inputs)
-        added: list[int] = []
-        claimed: set[int] = set()
+        added: list[tuple[GraphNode, Array]] = []
         for i, x in enumerate(node.inputs):
-            if not x.requires_grad:
-                continue
-            target = x.target() if id(x) not in claimed else None
-            claimed.add(id(x))
-            if target is None:
-                target = node.buffer(f"grad {i}", x.shape, x.dtype)
-                added.append(i)
-            grads[i] = target
-        self.backward(node, grads, g, node._data, *(x._data for x in node.inputs))
-        for i, (x, grad) in enumerate(zip(node.inputs, grads, strict=True)):
-            if grad is not None and i not in added:
-                x.grad = grad
-        for i in added:
-            node.inputs[i].receive(node.work[f"grad {i}"], owned=False)
+            if x.requires_grad:
+                grads[i] = target = x.target()
+                if target is not None:
+                    x.grad = target  # claimed: where x is an input twice, the second contribution is added
+                else:
+                    grads[i] = extra = node.buffer(f"grad {i}", x._data.shape, x._data.dtype)
+                    added.append((x, extra))
+        self.backward(node, grads, g, node._data, *[x._data for x in node.inputs])
+        for x, extra in added:
+            x.receive(extra, owned=False)
 
     def complain(self, inputs: Sequence[GraphNode], expected: str, kind: type[Exception] = ShapeError) -> Exception:
         """An error in the one voice of all operators: name, every shape, what was expected."""
@@ -219,8 +222,9 @@ class Rule:
 
     def need_floats(self, *inputs: GraphNode) -> None:
         """Raise `DTypeError` where one of the inputs holds integers or booleans."""
-        if any(x._data.dtype.kind != "f" for x in inputs):
-            raise self.complain(inputs, f"{_dtypes(inputs)}, floats were expected (dtype=…)", DTypeError)
+        for x in inputs:
+            if x._data.dtype.kind != "f":
+                raise self.complain(inputs, f"{_dtypes(inputs)}, floats were expected (dtype=…)", DTypeError)
 
 
 def _dtypes(inputs: Sequence[GraphNode]) -> str:
@@ -263,21 +267,25 @@ class Elementwise(Rule):
         return operands, {k: v.item() if isinstance(v, np.generic) else v for k, v in values.items()}
 
     def plan(self, *inputs: GraphNode, **attributes: Any) -> None:
-        first = inputs[0]._data
-        for x, derivative in zip(inputs, self.derivatives, strict=False):
-            kind = x._data.dtype.kind
-            if derivative and kind != "f" and not (kind == "b" and any(x._data.dtype.kind == "f" for x in inputs)):
-                # a mask beside floats is fine, x * (x > 0); True + True is not
-                raise self.complain(inputs, f"{_dtypes(inputs)}, floats were expected (dtype=…)", DTypeError)
+        shape, equal = inputs[0]._data.shape, True
+        for i, x in enumerate(inputs):
+            if x._data.dtype.kind != "f":
+                self._check_kind(inputs, i)
+            equal = equal and x._data.shape == shape
         for name, value in attributes.items():
             if not isinstance(value, int | float | None):
                 raise self.complain(inputs, f"{name}={value!r}; a number was expected", DTypeError)
-        for x in inputs[1:]:
-            if x._data.shape != first.shape:
-                try:
-                    np.broadcast_shapes(*(x.shape for x in inputs))
-                except ValueError:
-                    raise self.complain(inputs, "shapes that broadcast were expected") from None
+        if not equal:
+            try:
+                np.broadcast_shapes(*(x.shape for x in inputs))
+            except ValueError:
+                raise self.complain(inputs, "shapes that broadcast were expected") from None
+
+    def _check_kind(self, inputs: Sequence[GraphNode], i: int) -> None:
+        """Where a gradient passes there must be floats; a mask beside floats is fine, x * (x > 0); True + True is not."""
+        mask = inputs[i]._data.dtype.kind == "b" and any(x._data.dtype.kind == "f" for x in inputs)
+        if self.differentiable and self.derivatives[i] and not mask:
+            raise self.complain(inputs, f"{_dtypes(inputs)}, floats were expected (dtype=…)", DTypeError)
 
     def run(self, node: Operator, out: Array | None) -> Array:
         xs = [x._data for x in node.inputs]
@@ -286,7 +294,7 @@ class Elementwise(Rule):
             out[...] = y
             return out
         y = np.asarray(y, order="C")
-        return y.copy() if y.base is not None or any(y is x for x in xs) else y
+        return y.copy() if y.base is not None or id(y) in map(id, xs) else y  # it is the node's own memory
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
         if MEAN in axes:  # only what is linear in a mean keeps it one

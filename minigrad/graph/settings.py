@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Any
 
 import numpy as np
@@ -64,6 +64,14 @@ def no_grad() -> Iterator[None]:
         _recording.reset(token)
 
 
+def enter(module: object) -> Token[tuple[object, ...]]:
+    """New nodes belong to `module` (nested modules add up) until `leave` gets what this returns."""
+    return _scope.set((*_scope.get(), module))
+
+
+leave = _scope.reset
+
+
 @contextmanager
 def state_kept() -> Iterator[None]:
     """Within the block, operators use their buffers and leave them as they are: a pass that does not count as one.
@@ -79,9 +87,9 @@ def state_kept() -> Iterator[None]:
 
 @contextmanager
 def inside(module: object) -> Iterator[None]:
-    """Within the block, new nodes belong to `module` (nested modules add up)."""
-    token = _scope.set((*_scope.get(), module))
+    """Within the block, new nodes belong to `module`. Where every microsecond counts, `enter` and `leave` do it."""
+    token = enter(module)
     try:
         yield
     finally:
-        _scope.reset(token)
+        leave(token)

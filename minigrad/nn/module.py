@@ -32,16 +32,19 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} defines no forward")
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
-        with settings.inside(self):
-            try:
-                output = self.forward(*inputs, **options)
-            except Exception as error:
-                _tell_where(error)
-                raise
+        token = settings.enter(self)
+        try:
+            output = self.forward(*inputs, **options)
+        except Exception as error:
+            _tell_where(error)
+            raise
+        finally:
+            settings.leave(token)
         node = output[0] if isinstance(output, tuple) else output
         if isinstance(node, GraphNode):
             hooks = node.watched_by(self._own_hooks())
-            fire([hooks.forward], node, node._data)
+            if hooks.forward:
+                fire([hooks.forward], node, node._data)
         return output
 
     # ---------------------------------------------------------------- what it is made of

@@ -1,6 +1,7 @@
 """Matrix products."""
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +20,15 @@ def rows_apart(rule: Rule, node: Operator, axes: Sequence[int | None], fits: Cal
     if first == MEAN or any(axis is not None for axis in others) or (first is not None and not fits(first)):
         raise Mixed
     return first
+
+
+def product(a: Array, b: Array, out: Array) -> None:
+    """out = a @ b. For matrices `dot` goes to BLAS by a shorter way than `np.matmul`, which has its own slow loop where the
+    inner size is 1."""
+    if a.ndim == b.ndim == 2:
+        a.dot(b, out)
+    else:
+        np.matmul(a, b, out=out)
 
 
 class MatMul(Rule):
@@ -46,15 +56,15 @@ class MatMul(Rule):
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         a, b = xs
-        np.matmul(a, b, out=out)
+        product(a, b, out)
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         a, b = xs
         if a.ndim == b.ndim == 2:
             if grads[0] is not None:
-                np.matmul(g, b.T, out=grads[0])
+                product(g, b.T, grads[0])
             if grads[1] is not None:
-                np.matmul(a.T, g, out=grads[1])
+                product(a.T, g, grads[1])
             return
         rows = a[None, :] if a.ndim == 1 else a
         columns = b[:, None] if b.ndim == 1 else b
@@ -75,6 +85,12 @@ class MatMul(Rule):
         return 2 * node.size * node.inputs[0].shape[-1]
 
 
+def _rows(x: Array) -> Array:
+    """(…, n) as a matrix (rows, n)."""
+    # the number of rows is said outright: reshape cannot guess it for no columns
+    return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+
+
 class Linear(Rule):
     """y = x Wᵀ + b, one node instead of three, with W (out, in) as PyTorch stores it."""
 
@@ -83,29 +99,32 @@ class Linear(Rule):
     adjoints = ("g @ w", "g.T @ x", "sum(g)")
 
     def plan(self, x: GraphNode, w: GraphNode, b: GraphNode | None = None) -> None:  # type: ignore[override]
-        inputs = tuple(n for n in (x, w, b) if n is not None)
-        if w.ndim != 2 or not x.ndim or x.shape[-1] != w.shape[1] or (b is not None and b.shape != w.shape[:1]):
+        inputs = (x, w) if b is None else (x, w, b)
+        columns, weight = x._data.shape[-1:], w._data.shape
+        if len(weight) != 2 or columns != weight[1:] or (b is not None and b._data.shape != weight[:1]):
             raise self.complain(inputs, "x (…, in), weight (out, in) and bias (out,) were expected")
         self.need_floats(*inputs)
 
     def shape(self, node: Operator) -> tuple[int, ...]:
-        return (*node.inputs[0].shape[:-1], node.inputs[1].shape[0])
+        return (*node.inputs[0]._data.shape[:-1], len(node.inputs[1]._data))
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
-        np.matmul(xs[0], xs[1].T, out=out)
+        x, w = xs[0], xs[1]
+        product(_rows(x), w.T, _rows(out))
         if len(xs) == 3:
             out += xs[2]
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
-        x, w = xs[0], xs[1]
-        count = int(np.prod(x.shape[:-1]))  # said outright: reshape cannot guess it for no columns
-        rows, g2 = x.reshape(count, w.shape[1]), g.reshape(count, w.shape[0])
+        x, w, g = _rows(xs[0]), xs[1], _rows(g)
         if grads[0] is not None:
-            np.matmul(g, w, out=grads[0])
+            product(g, w, _rows(grads[0]))
         if grads[1] is not None:
-            np.matmul(g2.T, rows, out=grads[1])
+            product(g.T, x, grads[1])
         if len(xs) == 3 and grads[2] is not None:
-            np.sum(g2, axis=0, out=grads[2])
+            if len(g) == 1:  # nothing to add up
+                grads[2][...] = g[0]
+            else:
+                g.sum(axis=0, out=grads[2])
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
         return rows_apart(self, node, axes, lambda axis: axis < node.ndim - 1)

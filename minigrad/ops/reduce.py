@@ -5,6 +5,7 @@ reduced axes with length 1, all as in NumPy. A wrong axis raises `ShapeError`.
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -27,13 +28,14 @@ def normalise_axes(rule: Rule, x: GraphNode, axis: Any) -> tuple[int, ...]:
     """`axis` as a tuple of different numbers in [0, ndim)."""
     if axis is None:
         return tuple(range(x.ndim))
-    axes = axis if isinstance(axis, tuple | list) else (axis,)
-    if not all(isinstance(a, int | np.integer) and -x.ndim <= a < x.ndim for a in axes):
-        raise rule.complain((x,), f"axis {axis} does not fit; integers from {-x.ndim} to {x.ndim - 1} were expected")
-    found = tuple(int(a) % x.ndim for a in axes)
+    n, found = x.ndim, []
+    for a in axis if isinstance(axis, tuple | list) else (axis,):
+        if not isinstance(a, int | np.integer) or not -n <= a < n:
+            raise rule.complain((x,), f"axis {axis} does not fit; integers from {-n} to {n - 1} were expected")
+        found.append(int(a) % n)
     if len(set(found)) != len(found):
         raise rule.complain((x,), f"axis {axis} names an axis twice")
-    return found
+    return tuple(found)
 
 
 class Reduction(Rule):
@@ -47,7 +49,7 @@ class Reduction(Rule):
         self.need_floats(x)
         axes = normalise_axes(self, x, axis)
         kept = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
-        count = int(np.prod([x.shape[i] for i in axes], dtype=int))
+        count = math.prod([x.shape[i] for i in axes])
         if self.needs_entries and count == 0:
             raise self.complain((x,), f"there is no entry to take the {self.name} of along axis {axis}")
         shape = kept if keepdims else tuple(n for i, n in enumerate(x.shape) if i not in axes)

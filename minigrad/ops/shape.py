@@ -4,6 +4,7 @@ They take any dtype, so token ids can be reshaped too; gradients pass through fl
 """
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -26,7 +27,7 @@ class Reshape(Rule):
     adjoints = ("reshape(g)",)
 
     def plan(self, x: GraphNode, shape: Any = None) -> tuple[int, ...]:  # type: ignore[override]
-        wanted = tuple(shape) if isinstance(shape, Sequence | np.ndarray) else (shape,)
+        wanted = tuple(shape) if isinstance(shape, tuple | Sequence | np.ndarray) else (shape,)  # the usual kind first: fast
         try:
             view: Array = x._data.reshape(wanted)
         except (ValueError, TypeError):
@@ -37,7 +38,7 @@ class Reshape(Rule):
         return node.inputs[0]._data.reshape(node.plan) if out is None else out
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
-        np.copyto(grads[0], g.reshape(xs[0].shape))  # type: ignore[arg-type]
+        grads[0][...] = g.reshape(xs[0].shape)  # type: ignore[index]
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
         (axis,) = axes
@@ -285,7 +286,7 @@ def flatten(x: Any, start_axis: int = 0) -> GraphNode:
     """All axes from `start_axis` on as one: (N, C, H, W) becomes (N, C·H·W) with start_axis=1."""
     node = by_name("reshape").operands((x,))[0]
     (start,) = normalise_axes(by_name("reshape"), node, start_axis) if node.ndim else (0,)
-    return reshape(node, (*node.shape[:start], int(np.prod(node.shape[start:]))))
+    return reshape(node, (*node.shape[:start], math.prod(node.shape[start:])))
 
 
 @stands_for(np.transpose)

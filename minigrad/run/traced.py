@@ -92,8 +92,11 @@ class Traced(NDArrayOperatorsMixin):
             raise GraphError(f"np.{name} cannot be compiled")
         return _FUNCTIONS[name](*args, **options)
 
-    def sum(self, axis: Any = None, keepdims: bool = False, dtype: Any = None) -> View:
-        return self.program.reduce("add", self, axis, keepdims, dtype=dtype)
+    def sum(self, axis: Any = None, keepdims: bool = False, dtype: Any = None, out: View | None = None) -> View:
+        return self.program.reduce("add", self, axis, keepdims, out, dtype)
+
+    def dot(self, other: Any, out: View | None = None) -> View:
+        return self.program.matmul(self, other, None if out is None else (out,))
 
     def max(self, axis: Any = None, keepdims: bool = False, initial: Any = None) -> View:
         return self.program.reduce("maximum", self, axis, keepdims)

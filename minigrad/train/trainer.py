@@ -1,6 +1,7 @@
 """Fitting, evaluating and predicting with a model, a loss and an optimiser."""
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -166,7 +167,7 @@ class Trainer:
     def _step(self, x: Array, y: Array, where: str) -> float:
         program = self._program(x, y)
         loss = float(program.graph.head.item())
-        if not np.isfinite(loss):
+        if not math.isfinite(loss):
             raise GraphError(f"the loss is {loss} in {where}; {first_bad_node(program.graph)}")
         for p in self.optimizer.params:
             p.recycle_grad()

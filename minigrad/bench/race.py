@@ -6,7 +6,8 @@ ratios the median and the range over the rounds are told.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import median
 from time import sleep
@@ -52,16 +53,14 @@ class Entry:
 
 
 class Runner:
-    """A contender that is ready: its process, and how many steps fill a round.
-
-    `first` is what it is asked at first, to warm up and to see that all compute the same: its result holds the loss.
-    """
+    """A contender that is ready: its process, and how many steps fill a round of `unit` seconds."""
 
     def __init__(self, process: Process, entry: Entry, unit: float, made: int) -> None:
         self.process, self.entry, self.unit, self.id = process, entry, unit, made
         self.steps = 1
 
     def loss_after(self, steps: int) -> float:
+        """The loss after so many steps: to warm up, and to see that all compute the same."""
         raise NotImplementedError
 
     def once(self, steps: int, turn: int) -> tuple[float, int]:
@@ -107,58 +106,49 @@ class KernelRunner(Runner):
 
 
 def race(
-    pool: Pool, contenders: Iterable[Contender], *, rounds: int, unit: float, check_steps: int = 1,
-    runner: Callable[..., Runner] = TrainingRunner, **what: Any,
-) -> list[Entry]:  # fmt: skip
+    pool: Pool, contenders: Iterable[Contender], entries: list[Entry], *, rounds: int, unit: float, check_steps: int = 1,
+    runner: type[Runner] = TrainingRunner, **what: Any,
+) -> None:  # fmt: skip
     """Let all contenders run for `rounds` rounds of about `unit` seconds each on the task in `folder=` (or `kernel=`).
 
-    Each round begins with another contender. One that fails has its reason in its entry, and the others go on.
+    Each round begins with another contender. `entries` gets one for each; who fails has the reason in it, and the others go
+    on. After Ctrl-C the entries hold the rounds that all have made.
     """
-    entries, ready = [], []
+    ready: list[Runner] = []
     try:
         for contender in contenders:
             entry = Entry(contender)
             entries.append(entry)
-            try:
+            with _told(entry):
                 process = pool.process(contender.library)
-                made = runner(process, entry, unit, process.make(contender.mode, **what))
-                ready.append(made)
+                ready.append(made := runner(process, entry, unit, process.make(contender.mode, **what)))
                 entry.loss = made.loss_after(check_steps)
                 made.calibrate()
-            except Failed as error:
-                entry.reason = str(error)
         for turn in range(rounds):
             running = [r for r in ready if not r.entry.reason]
-            for made in running[turn % max(1, len(running)) :] + running[: turn % max(1, len(running))]:
-                try:
+            first = turn % max(1, len(running))
+            for made in running[first:] + running[:first]:
+                with _told(made.entry):
                     made.round(turn)
-                except Failed as error:
-                    made.entry.reason = str(error)
-    except KeyboardInterrupt:  # what was measured until now is told; a round that only some have made is left out
+    except KeyboardInterrupt:
         fewest = min((len(r.entry.seconds) for r in ready if not r.entry.reason), default=0)
-        for made in ready:
-            del made.entry.seconds[fewest:]
-        raise Interrupted(entries) from None
-    finally:
-        _drop(ready)
-    return entries
+        for entry in entries:
+            del entry.seconds[fewest:]
+            entry.reason = entry.reason or ("" if entry.seconds else "interrupted")
+        raise
+    for made in ready:
+        if made.process.alive:
+            with _told(made.entry):
+                made.process.drop(made.id)
 
 
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C during a race; `entries` is what had been measured by then."""
-
-    def __init__(self, entries: Sequence[Entry]) -> None:
-        self.entries = entries
-        super().__init__()
-
-
-def _drop(runners: Iterable[Runner]) -> None:
-    for runner in runners:
-        try:
-            if runner.process.alive:
-                runner.process.drop(runner.id)
-        except Failed:
-            pass  # its reason is told already, or it has done its work
+@contextmanager
+def _told(entry: Entry) -> Iterator[None]:
+    """What fails within the block is the entry's reason, and the race goes on."""
+    try:
+        yield
+    except Failed as error:
+        entry.reason = str(error)
 
 
 def agree(entries: Iterable[Entry]) -> bool:
@@ -169,13 +159,13 @@ def agree(entries: Iterable[Entry]) -> bool:
     return max(losses) - min(losses) <= AGREE * max(map(abs, losses))
 
 
-def best_of(rows: dict[str, dict[str, Any]], library: str) -> str | None:
+def best_of(rows: Mapping[str, Mapping[str, Any]], library: str) -> str | None:
     """The name of a library's fastest mode among the rows of a table."""
     measured = {name: row["median"] for name, row in rows.items() if name.split()[0] == library and row.get("median")}
     return min(measured, key=lambda name: measured[name]) if measured else None
 
 
-def ratio(slower: dict[str, Any], faster: dict[str, Any]) -> tuple[float, float, float]:
+def ratio(slower: Mapping[str, Any], faster: Mapping[str, Any]) -> tuple[float, float, float]:
     """How many times as long `slower` took, compared round by round: median, lowest and highest."""
     found = [a / b for a, b in zip(slower["rounds"], faster["rounds"], strict=False)]
     return median(found), min(found), max(found)

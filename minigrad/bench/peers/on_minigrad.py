@@ -86,7 +86,7 @@ class Kernel:
     """One operator, forward or backward alone, as a graph that runs again runs it: into memory that is there already."""
 
     def __init__(self, kernel: dict[str, Any], mode: str) -> None:
-        self.way = mode.rsplit(" ", 1)[1]
+        self.way = kernel["way"]
         name, arrays = kernel["operator"], [np.load(path) for path in kernel["arrays"]]
         if name in ("rnn", "lstm"):
             layer = getattr(nn, name.upper())(arrays[0].shape[2], arrays[2].shape[1])

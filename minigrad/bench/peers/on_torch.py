@@ -111,10 +111,9 @@ class Kernel:
     """One operator, forward or backward alone, on NCHW arrays or on channels-last ones."""
 
     def __init__(self, kernel: dict[str, Any], mode: str) -> None:
-        layout, self.way = mode.rsplit(" ", 1)
-        self.options, self.name = kernel["options"], kernel["operator"]
-        arrays = [torch.from_numpy(np.asarray(np.load(path))) for path in kernel["arrays"]]
-        if layout == "channels-last":
+        self.name, self.options, self.way = kernel["operator"], kernel["options"], kernel["way"]
+        arrays = [torch.from_numpy(np.load(path)) for path in kernel["arrays"]]
+        if mode == "channels-last":
             arrays = [a.contiguous(memory_format=torch.channels_last) if a.ndim == 4 else a for a in arrays]
         self.arrays = [a.long() if a.dtype == torch.int32 else a for a in arrays]
         self.inputs = [a.requires_grad_() for a in self.arrays if a.is_floating_point()]

@@ -1,9 +1,10 @@
 """One contender's process: it waits for a line, does what it says, and answers with a line. All lines are JSON.
 
     {"do": "make", "id": 1, "folder": "…", "mode": "fused"}    a contender for the task in that folder
-    {"do": "make", "id": 2, "kernel": {…}, "mode": "nchw"}     or for one kernel (see kernels.py)
+    {"do": "make", "id": 2, "kernel": {…}, "mode": "NCHW"}     or for one kernel (see kernels.py)
     {"do": "ask", "id": 1, "what": "train", "with": {"steps": 20, "seed": 0}}
     {"do": "drop", "id": 1}
+    {"do": "call", "what": "ceilings"}                         a function of the library's module
     {"do": "memory"}
 
 The first line comes from the worker when its library is imported: {"versions": {…}}. An answer is {"result": …, "seconds": …},

@@ -47,7 +47,7 @@ def pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-pair.__name__ = "LIBRARY=PATH"
+pair.__name__ = "PEER=PATH"
 
 
 def _demo(args: argparse.Namespace) -> None:
@@ -118,9 +118,9 @@ def _bench(args: argparse.Namespace) -> None:
         threads=args.threads or min(2, cores()), quick=args.quick, rounds=args.rounds or (3 if args.quick else 7),
         unit=0.05 if args.quick else 0.2,
     )  # fmt: skip
-    paths = {"json_path": args.json, "plots": args.plots, "readme": args.readme}
+    sections = SECTIONS if args.section == "all" else [args.section]
     bench(
-        SECTIONS if args.section == "all" else [args.section], settings, **{name: path and Path(path) for name, path in paths.items()},
+        sections, settings, json_path=args.json, plots=args.plots, readme=args.readme,
         note=lambda line: print(line, file=sys.stderr),
     )  # fmt: skip
 
@@ -186,10 +186,10 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument("--quick", action="store_true", help="short rounds, without torch.compile")
     bench.add_argument("--threads", type=positive, help="for every contender (default: 2, or what there is)")
     bench.add_argument("--peers", nargs="+", choices=(*PEERS, "none"), default=list(PEERS), help="default: all")
-    bench.add_argument("--python", nargs="+", type=pair, default=[], metavar="LIBRARY=PATH", help="where a peer is installed")
-    bench.add_argument("--json", metavar="PATH", help="write all numbers here")
-    bench.add_argument("--plots", metavar="FOLDER", help="write pictures here")
-    bench.add_argument("--readme", metavar="PATH", help="write the table of the jobs between its markers here")
+    bench.add_argument("--python", nargs="+", type=pair, default=[], metavar="PEER=PATH", help="a peer's own Python")
+    bench.add_argument("--json", type=Path, metavar="PATH", help="write all numbers here")
+    bench.add_argument("--plots", type=Path, metavar="FOLDER", help="write pictures here")
+    bench.add_argument("--readme", type=Path, metavar="PATH", help="write the table of the jobs between its markers here")
     bench.set_defaults(run=_bench)
 
     data = commands.add_parser("data", help="list, fetch and verify data sets")

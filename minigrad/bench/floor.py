@@ -1,7 +1,7 @@
 """The floor: the time that no program could beat on this machine, from counted work and measured ceilings.
 
 Work is what cannot be left out: the operations of forward and backward pass as each rule counts them, and the bytes of the
-batch, the parameters and the optimiser's memory, read and written once. What could stay in registers or caches counts nothing.
+batch, the parameters and the optimiser's memory, read and written once. What could stay in registers counts nothing.
 """
 from __future__ import annotations
 

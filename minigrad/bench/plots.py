@@ -10,11 +10,12 @@ import numpy as np
 from ..viz.page.palette import LIGHT
 from ..viz.plots import COLOURS, figure, save_figure
 from ..viz.scene.text import quantity
+from . import table
 from .floor import bandwidth
+from .process import LIBRARIES
 from .race import best_of
 from .scaling import AXES
 
-LIBRARIES = ("minigrad", "torch", "jax", "autograd", "mygrad")
 _MARKS = ("o", "s", "^", "D", "v")
 
 
@@ -36,11 +37,12 @@ def jobs(section: Mapping[str, Any]) -> Any:
                 ax.plot(x, y, linestyle="none", marker=mark, markersize=7, color=colour, label=library, zorder=3)
                 said.append(f"{library} {', '.join(quantity(value, 's') for value in x)}")
         floors = [(section[name]["floor"], y) for y, name in enumerate(names) if "floor" in section[name]]
-        for x, y in floors:
-            ax.plot([x], [y], linestyle="none", marker="|", markersize=14, color=LIGHT["fg"], label="floor" if not y else None)
+        if floors:
+            x, y = zip(*floors, strict=True)
+            ax.plot(x, y, linestyle="none", marker="|", markersize=14, color=LIGHT["fg"], label="floor")
         ax.set_xscale("log")
         seconds_axis(ax.xaxis)
-        ax.set_yticks(range(len(names)), [f"{name} {section[name]['title']}, batch {section[name]['batch']}" for name in names])
+        ax.set_yticks(range(len(names)), [table.title(name, section[name]) for name in names])
         ax.set_ylim(len(names) - 0.5, -0.5)
         ax.grid(axis="x", visible=False)
         ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
@@ -61,7 +63,8 @@ def scaling(section: Mapping[str, Any]) -> Any:
         if axes_:
             handles, labels = made.axes[0].get_legend_handles_labels()
             made.legend(handles, labels, loc="outside lower center", ncols=len(labels))
-        made.description = "Seconds per step, both scales logarithmic, against " + "; ".join(AXES[axis] for axis in axes_) + "."
+        against = "; ".join(AXES[axis] for axis in axes_)
+        made.description = f"Seconds per step, both scales logarithmic, against {against}."
     return made
 
 
@@ -118,15 +121,20 @@ def roofline(section: Mapping[str, Any], ceilings: Mapping[str, Any]) -> Any:
         _roofs(ax, ceilings, low, high)
         names = list(dict.fromkeys(p[0] for p in points))
         for name in names:
-            colour = COLOURS[names.index(name) % len(COLOURS)]
+            colour, mark = COLOURS[names.index(name) % len(COLOURS)], _MARKS[names.index(name) % len(_MARKS)]
             mine = [p for p in points if p[0] == name]
             ax.plot([p[2] for p in mine], [p[3] for p in mine], color=colour, linewidth=0.9, linestyle="-", zorder=2)
             for _, way, at, rate in mine:
-                ax.plot([at], [rate], marker="o", markersize=7, color=colour, linestyle="none", zorder=3,
+                ax.plot([at], [rate], marker=mark, markersize=7, color=colour, linestyle="none", zorder=3,
                         markerfacecolor=colour if way == "forward" else LIGHT["bg"])  # fmt: skip
         ax.set(xscale="log", yscale="log", xlim=(low, high), xlabel="operations per byte")
+        ax.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
         ax.yaxis.set_major_formatter(lambda y, _: quantity(y, "flop/s"))
-        _column(made, ax, [next(p for p in points if p[0] == name) for name in names], names)
+        _column(ax, [max((p for p in points if p[0] == name), key=lambda p: p[2]) for name in names], names)
+        grey = LIGHT["muted"]
+        for way, inside in (("forward", grey), ("backward", LIGHT["bg"])):
+            ax.plot([], [], marker="o", markersize=7, color=grey, linestyle="none", markerfacecolor=inside, label=way)
+        made.legend(loc="outside lower center", ncols=3)
         made.description = "Kernels in operations per byte and per second. " + "; ".join(
             f"{name} {way}: {quantity(rate, 'flop/s')} at {at:.2g}" for name, way, at, rate in points) + "."  # fmt: skip
     return made
@@ -141,15 +149,17 @@ def _point(found: Mapping[str, Any]) -> tuple[float, float] | None:
 def _roofs(ax: Any, ceilings: Mapping[str, Any], low: float, high: float) -> None:
     """The most operations per second: at this many operations per byte from each memory, and at all."""
     x = np.geomspace(low, high, 200)
-    for size, style in ((1 << 19, "-"), (1 << 23, "--"), (1 << 28, ":")):
-        rate = bandwidth(ceilings, size)
-        y = np.minimum(x * rate, ceilings["flops"])
-        ax.plot(x, y, color=LIGHT["muted"], linewidth=1.1, linestyle=style, zorder=1,
-                label=f"{quantity(rate, 'B/s')} from {quantity(size, 'B')}")  # fmt: skip
-    ax.legend(loc="lower right", title=f"{quantity(ceilings['flops'], 'flop/s')} at most")
+    most = ceilings["flops"]
+    ax.axhline(most, color=LIGHT["muted"], linewidth=1.1, label=f"{quantity(most, 'flop/s')} at most")
+    for power, style in ((19, "--"), (23, "-."), (28, ":")):
+        rate = bandwidth(ceilings, 1 << power)
+        size = f"{1 << power - 20} MiB" if power >= 20 else f"{1 << power - 10} KiB"
+        label = f"{quantity(rate, 'B/s')} through {size}"
+        below = x[x * rate <= most]
+        ax.plot(below, below * rate, color=LIGHT["muted"], linewidth=1.1, linestyle=style, zorder=1, label=label)
 
 
-def _column(made: Any, ax: Any, points: Sequence[Any], names: Sequence[str]) -> None:
+def _column(ax: Any, points: Sequence[Any], names: Sequence[str]) -> None:
     """The kernels' names to the right of the axes, at the height of their points or next to it, tied to them by a line."""
     low, high = ax.get_ylim()
     share = [(np.log(p[3]) - np.log(low)) / (np.log(high) - np.log(low)) for p in points]

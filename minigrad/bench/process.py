@@ -12,7 +12,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 LIBRARIES = ("minigrad", "torch", "jax", "autograd", "mygrad")
@@ -25,20 +27,23 @@ UNWANTED = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
-class Failed(RuntimeError):
+class Failed(ChildProcessError):
     """A contender that is not there, crashed, or could not do what it was told; the message is one line for the table."""
 
 
-def environment(threads: int, extra: Mapping[str, str] = {}) -> dict[str, str]:  # noqa: B006 (only read)
+def environment(threads: int, extra: Mapping[str, str]) -> dict[str, str]:
     """The same variables for every contender: so many threads, without what slows down."""
     kept = {name: value for name, value in os.environ.items() if name not in UNWANTED}
     return {**kept, **dict.fromkeys(_THREADS, str(threads)), **extra}
 
 
 def find(library: str, python: str) -> Path | None:
-    """The folder of a library in that Python, or None where it is not installed. Nothing is imported but its finder."""
+    """The folder of a library in that Python, or None where it is not installed; the library is not imported."""
     code = f"import importlib.util as u; s = u.find_spec({library!r}); print(s.origin or '' if s else '')"
-    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise Failed(f"{python}: {error.strerror}") from None
     return Path(done.stdout.strip()).parent if done.stdout.strip() else None
 
 
@@ -46,7 +51,7 @@ class Process:
     """One library's worker. Raises `Failed` where it is not installed, does not start, crashes or takes too long."""
 
     def __init__(
-        self, library: str, *, python: str = "", threads: int = 1, extra: Mapping[str, str] = {},  # noqa: B006
+        self, library: str, *, python: str = "", threads: int = 1, extra: Mapping[str, str] | None = None,
         patience: float = PATIENCE,
     ) -> None:  # fmt: skip
         self.library, self.patience, self._made = library, patience, 0
@@ -54,11 +59,12 @@ class Process:
         folder = find(library, python)
         if folder is None:
             raise Failed("not installed")
-        variables = environment(threads, extra)
+        variables = environment(threads, extra or {})
         if library == "torch" and (own := sorted(folder.glob("lib/libgomp*.so*"))):
             # torch.compile links the system's OpenMP, whose threads would fight with those of PyTorch's own
             variables["LD_PRELOAD"] = str(own[0])
-        self._errors = tempfile.TemporaryFile("w+")
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed in __exit__)
+        self.started = perf_counter()
         self._process = subprocess.Popen(
             [python, "-c", _RUN, library, str(threads)], env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=self._errors, text=True, start_new_session=True,  # Ctrl-C is for the parent, which ends its children
@@ -118,10 +124,8 @@ class Process:
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
-            try:
+            with suppress(BrokenPipeError):  # words that it did not read any more
                 pipe.close()
-            except BrokenPipeError:  # words that it did not read any more
-                pass
 
     def __enter__(self) -> Process:
         return self

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from ..files import write_atomically
 from . import table
 from .machine import cores, machine
-from .sections import SECTIONS, Bench, Settings
+from .sections import PEERS, SECTIONS, Bench, Settings
 
 Report = dict[str, Any]
 BEGIN, END = "<!-- minigrad bench -->", "<!-- end -->"
@@ -21,6 +22,8 @@ def measure(sections: Iterable[str], settings: Settings, say: Callable[[str], No
 
     Raises `ValueError` for more threads than there are processors, `Failed` where minigrad's own process does not start.
     """
+    if strange := set(settings.pythons) - set(PEERS):
+        raise ValueError(f"bench: python={', '.join(sorted(strange))}; a Python of one of {', '.join(PEERS)} was expected")
     if settings.threads > cores():
         raise ValueError(f"bench: threads={settings.threads}; this process may use {cores()} processors")
     report: Report = {"machine": machine(), "settings": _told(settings)}
@@ -34,7 +37,7 @@ def measure(sections: Iterable[str], settings: Settings, say: Callable[[str], No
                     SECTIONS[name](bench, report.setdefault(name, {}))
             except KeyboardInterrupt:
                 report["interrupted"] = True
-            report["versions"] = bench.pool.versions()
+            report["versions"] = bench.versions()
     return _rounded(report)
 
 
@@ -52,8 +55,10 @@ def _rounded(value: Any) -> Any:
 
 
 def write_json(report: Report, path: Path) -> None:
-    """The report as JSON."""
-    write_atomically(path, (json.dumps(report, indent=1, ensure_ascii=False) + "\n").encode())
+    """The report as JSON, each list of numbers in one line."""
+    text = json.dumps(report, indent=1, ensure_ascii=False)
+    text = re.sub(r"\[[^][{}]*\]", lambda found: " ".join(found[0].split()), text)
+    write_atomically(path, (text + "\n").encode())
 
 
 def read_json(path: Path) -> Report:

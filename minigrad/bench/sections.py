@@ -2,10 +2,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
 from time import perf_counter
 from typing import Any
 
@@ -13,15 +12,15 @@ from ..errors import DataError
 from . import kernels, scaling
 from .floor import floor
 from .jobs import JOBS, Job
-from .process import Failed, Pool, Process
+from .process import LIBRARIES, Failed, Pool, Process
 from .race import Contender, Entry, KernelRunner, agree, race
 
 MODES = {
     "minigrad": ("compiled", "replay", "eager"), "torch": ("eager", "fused", "compile"), "jax": ("step", "scan"),
     "autograd": ("",), "mygrad": ("",),
 }  # fmt: skip
-PEERS = tuple(MODES)[1:]
-CHECK_STEPS = 20
+PEERS = LIBRARIES[1:]
+CHECK_STEPS = 10
 Found = dict[str, Any]
 
 
@@ -55,6 +54,7 @@ class Bench:
         self.pool = Pool(settings.pythons, settings.threads)
         self.ceilings: Found = {}
         self._tasks: dict[str, tuple[str, int]] = {}
+        self._versions: dict[str, str] = {}
 
     def measure_ceilings(self) -> None:
         """Once, in minigrad's process."""
@@ -72,8 +72,16 @@ class Bench:
             self._tasks[name] = str(folder), min(CHECK_STEPS, task.per_epoch)
         return self._tasks[name]
 
+    def folders(self, found: Found, names: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """(name, folder) of each job; one whose data is missing has its reason in `found`."""
+        for name in names:
+            try:
+                yield name, self.task(name, JOBS[name])[0]
+            except DataError as error:
+                found[name] = {"reason": str(error).splitlines()[0]}
+
     def race(self, name: str, job: Job, contenders: Iterable[Contender], pool: Pool | None = None) -> Found:
-        """A race between contenders for a job, for the report."""
+        """A race between contenders for a job, for the report; `pool` is one with another number of threads."""
         found: Found = {"title": job.title, "batch": job.batch, "paper": job.paper}
         try:
             folder, check_steps = self.task(name, job)
@@ -102,14 +110,22 @@ class Bench:
             ours = pool.process("minigrad")
             made = ours.make("eager", **what)
             found["work"] = ours.ask(made, "work")["result"]
-            found["floor"] = floor(found["work"], self.ceilings)
+            cores = {"flops": min(pool.threads * self.ceilings["flops_of_a_core"], self.ceilings["flops"])}
+            found["floor"] = floor(found["work"], {**self.ceilings, **cores})
             ours.drop(made)
         except Failed as error:
             self.say(f"  no floor: {error}")
 
     def start(self, library: str, **extra: str) -> Process:
         """A fresh process of a library; raises `Failed`."""
-        return Process(library, python=self.settings.pythons.get(library, ""), threads=self.settings.threads, extra=extra)
+        python = self.settings.pythons.get(library, "")
+        process = Process(library, python=python, threads=self.settings.threads, extra=extra)
+        self._versions |= process.versions
+        return process
+
+    def versions(self) -> dict[str, str]:
+        """Of every library that was started."""
+        return {**self._versions, **self.pool.versions()}
 
 
 def keep(found: Found, key: str, value: Found) -> None:
@@ -148,23 +164,27 @@ def each_kernel(bench: Bench, found: Found) -> None:
 
 def memory(bench: Bench, found: Found) -> None:
     """The most memory that a job's process held at once, and what minigrad's modes allocate in further steps."""
-    for name in bench.settings.jobs:
+    for name, folder in bench.folders(found, bench.settings.jobs):
         bench.say(f"memory, job {name}")
-        try:
-            folder, _ = bench.task(name, JOBS[name])
-        except DataError as error:
-            found[name] = {"reason": str(error).splitlines()[0]}
-            continue
         found[name] = {"samples": _bytes_of(Path(folder)), "rows": {}, "allocations": {}}
         for contender in _one_mode_each(bench):
-            try:
-                found[name]["rows"][contender.name] = _peak(bench, contender, folder)
-            except Failed as error:
-                found[name]["rows"][contender.name] = {"reason": str(error)}
+            found[name]["rows"][contender.name] = _or_reason(lambda c=contender, f=folder: _peak(bench, c, f))
         for mode in MODES["minigrad"]:
-            with bench.start("minigrad", NUMBA_NRT_STATS="1") as process:
-                made = process.make(mode, folder=folder)
-                found[name]["allocations"][mode] = process.ask(made, "allocations", steps=CHECK_STEPS)["result"]
+            found[name]["allocations"][mode] = _or_reason(lambda m=mode, f=folder: _allocations(bench, m, f))
+
+
+def _or_reason(measure: Callable[[], Found]) -> Found:
+    try:
+        return measure()
+    except Failed as error:
+        return {"reason": str(error)}
+
+
+def _allocations(bench: Bench, mode: str, folder: str) -> Found:
+    with bench.start("minigrad", NUMBA_NRT_STATS="1") as process:
+        made = process.make(mode, folder=folder)
+        found: Found = process.ask(made, "allocations", steps=CHECK_STEPS)["result"]
+    return found
 
 
 def _one_mode_each(bench: Bench) -> list[Contender]:
@@ -190,21 +210,16 @@ def _peak(bench: Bench, contender: Contender, folder: str) -> Found:
 
 def startup(bench: Bench, found: Found) -> None:
     """Seconds from a process's start to its library's import and to its first step: with an empty cache folder, then
-    again with what that run left in it."""
-    chosen = [c for c in bench.settings.contenders() + [Contender("minigrad", "replay")] if c.mode not in ("scan", "fused")]
-    for name in bench.settings.jobs:
-        try:
-            folder, _ = bench.task(name, JOBS[name])
-        except DataError as error:
-            found[name] = {"reason": str(error).splitlines()[0]}
-            continue
+    again with what that run left in it. One job of each model; `torch.compile`, which is slow, in the first."""
+    chosen = [*bench.settings.contenders(), Contender("minigrad", "replay")]
+    large = {"J1b": "J1a", "J3b": "J3a", "J4b": "J4a"}
+    names = [name for name in bench.settings.jobs if large.get(name) not in bench.settings.jobs]
+    for name, folder in bench.folders(found, names):
         bench.say(f"start-up, job {name}")
-        found[name] = {"rows": {}}
-        for contender in chosen:
-            try:
-                found[name]["rows"][contender.name] = _starts(bench, contender, folder)
-            except Failed as error:
-                found[name]["rows"][contender.name] = {"reason": str(error)}
+        rows = found[name] = {"rows": {}}
+        for c in chosen:
+            if c.mode not in ("scan", "fused") and (c.mode != "compile" or name == names[0]):
+                rows["rows"][c.name] = _or_reason(lambda c=c, f=folder: _starts(bench, c, f))
 
 
 def _starts(bench: Bench, contender: Contender, folder: str) -> Found:
@@ -212,17 +227,16 @@ def _starts(bench: Bench, contender: Contender, folder: str) -> Found:
     warm: list[Found] = []
     with tempfile.TemporaryDirectory() as caches:
         extra = {"NUMBA_CACHE_DIR": caches, "TORCHINDUCTOR_CACHE_DIR": caches}
-        for turn in range(2 if bench.settings.quick else 4):
-            started = perf_counter()
+        for turn in range(2 if bench.settings.quick else 3):
             with bench.start(contender.library, **extra) as process:
-                imported = perf_counter() - started
+                imported = perf_counter() - process.started
                 process.ask(process.make(contender.mode, folder=folder), "train", steps=1, seed=0)
-                times = {"import": imported, "step": perf_counter() - started}
+                times = {"import": imported, "step": perf_counter() - process.started}
             if turn:
                 warm.append(times)
             else:
                 cold = times
-    return {"cold": cold, "warm": {key: median(times[key] for times in warm) for key in ("import", "step")}}
+    return {"cold": cold, "warm": {key: min(times[key] for times in warm) for key in cold}}
 
 
 def growth(bench: Bench, found: Found) -> None:

@@ -5,12 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..viz.scene.text import number, quantity
+from .process import LIBRARIES
 from .race import best_of, ratio
 from .scaling import AXES
 
 Rows = Mapping[str, Mapping[str, Any]]
 NONE = "–"
 OURS = "minigrad compiled"
+BUSY = 0.5  # other programs at work, on average, from which on times say little
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -61,8 +63,8 @@ def notes(section: Mapping[str, Any]) -> str:
         if "reason" in found:
             reasons.setdefault(f"left out: {found['reason']}", []).append(key)
         if found.get("agree") is False:
-            losses = ", ".join(f"{name} {row['loss']:.6g}" for name, row in found["rows"].items() if row.get("loss") is not None)
-            reasons.setdefault(f"losses differ: {losses}", []).append(key)
+            losses = (f"{name} {row['loss']:.6g}" for name, row in found["rows"].items() if row.get("loss") is not None)
+            reasons.setdefault(f"losses differ: {', '.join(losses)}", []).append(key)
         for name, row in found.get("rows", {}).items():
             if "reason" in row:
                 reasons.setdefault(f"{name}: {row['reason']}", []).append(key)
@@ -74,7 +76,7 @@ def _noted(text: str, section: Mapping[str, Any]) -> str:
     return f"{text}\n\n{said}" if said else text
 
 
-def _title(name: str, found: Mapping[str, Any]) -> str:
+def title(name: str, found: Mapping[str, Any]) -> str:
     return f"{name} {found['title']}, batch {found['batch']}"
 
 
@@ -88,7 +90,7 @@ def jobs(section: Mapping[str, Any]) -> str:
         if "rows" not in found:
             continue
         ratios = [times(compared(found["rows"], library)) for library in libraries]
-        rows.append([_title(key, found), *([found.get("paper") or NONE] if paper else []),
+        rows.append([title(key, found), *([found.get("paper") or NONE] if paper else []),
                      *(_cell(found["rows"], name) for name in names), *ratios, seconds(found.get("floor"))])  # fmt: skip
     head = ["one training step", *paper, *names, *(f"{x} ÷ minigrad" for x in libraries), "floor"]
     return _noted(table(head, rows), section)
@@ -102,7 +104,7 @@ def modes(section: Mapping[str, Any]) -> str:
         if "rows" in found:
             ratios = [times(compared(found["rows"], "torch", name)) for name in ours]
             cells = [_cell(found["rows"], name) for name in (*ours, "torch eager")]
-            rows.append([_title(key, found), *cells, *ratios])
+            rows.append([title(key, found), *cells, *ratios])
     head = ["one training step", "compiled", "replay", "eager", "torch eager", *(f"torch ÷ {n.split()[1]}" for n in ours)]
     return _noted(table(head, rows), section)
 
@@ -141,7 +143,7 @@ def memory(section: Mapping[str, Any]) -> str:
         rows.append([key, quantity(found["samples"], "B"), *cells])
         further.append([key, *(_allocated(found["allocations"].get(m)) for m in ("compiled", "replay", "eager"))])
     told = table(["most memory held", "samples", *names], rows)
-    head = ["allocated in 20 further steps", "compiled", "replay", "eager"]
+    head = ["allocated in further steps", "compiled", "replay", "eager"]
     return _noted(f"{told}\n\n{table(head, further)}", section)
 
 
@@ -151,7 +153,9 @@ def _peak(row: Mapping[str, Any]) -> str:
 
 def _allocated(found: Mapping[str, Any] | None) -> str:
     """Bytes of NumPy and Python held at once, and arrays that compiled code asked for."""
-    return NONE if found is None else f"{quantity(found['bytes'], 'B')}, {found['arrays'] / found['steps']:.2g} arrays a step"
+    if not found or "reason" in found:
+        return NONE
+    return f"{quantity(found['bytes'], 'B')} in {found['steps']}, {found['arrays'] / found['steps']:.2g} arrays a step"
 
 
 def startup(section: Mapping[str, Any]) -> str:
@@ -162,7 +166,8 @@ def startup(section: Mapping[str, Any]) -> str:
             if "warm" in row:
                 warm, cold = row["warm"], row["cold"]
                 rows.append([f"{key} {name}", *map(seconds, (warm["import"], warm["step"], cold["step"]))])
-    return _noted(table(["from the start of the process", "to the import", "to the first step", "with empty caches"], rows), section)
+    head = ["from the start of the process", "to the import", "to the first step", "with empty caches"]
+    return _noted(table(head, rows), section)
 
 
 def scaling(section: Mapping[str, Any]) -> str:
@@ -180,20 +185,24 @@ TOLD = {"jobs": jobs, "kernels": kernels, "modes": modes, "memory": memory, "sta
 
 
 def circumstances(report: Mapping[str, Any]) -> str:
-    """Machine, versions and settings, a line each."""
+    """Machine, ceilings, versions and settings, a line each."""
     m, s = report["machine"], report["settings"]
-    lines = [f"{m['processor']}, {m['vectors']}, {m['cores']} cores, {quantity(m['memory'], 'B')} of memory, {m['system']}; "
-             f"load at the start {m['load']:g}"]  # fmt: skip
+    cores = f"{m['cores']} cores, {quantity(m['memory'], 'B')} of memory"
+    lines = [f"{m['processor']}, {m['vectors']}, {cores}, {m['system']}; load at the start {m['load']:g}"]
+    if m["load"] >= BUSY:
+        lines.append("other programs were at work: too much for times that can be trusted")
     if report.get("ceilings"):
         c = report["ceilings"]
-        small, large = c["bandwidth"][0][1], c["bandwidth"][-1][1]
-        lines.append(f"measured here: {quantity(c['flops_of_a_core'], 'flop/s')} on one core, {quantity(c['flops'], 'flop/s')} in "
-                     f"all; {quantity(max(small, large), 'B/s')} in the nearest cache, {quantity(large, 'B/s')} in memory")  # fmt: skip
+        compute = f"{quantity(c['flops_of_a_core'], 'flop/s')} on one core, {quantity(c['flops'], 'flop/s')} in all"
+        near, far = (quantity(rate, "B/s") for rate in (max(rate for _, rate in c["bandwidth"]), c["bandwidth"][-1][1]))
+        lines.append(f"measured here: {compute}; {near} in the nearest cache, {far} in memory")
     lines.append(", ".join(f"{name} {version}" for name, version in report.get("versions", {}).items()))
-    lines.append(f"{s['threads']} threads, {s['rounds']} rounds of {s['unit']:g} s{', quick' * s['quick']}; float32; medians, "
-                 "ratios round by round with their range" + ", cut short" * bool(report.get("interrupted")))  # fmt: skip
+    rounds = f"{s['threads']} threads, {s['rounds']} rounds of {s['unit']:g} s{', quick' * s['quick']}"
+    lines.append(f"{rounds}; float32; medians, ratios round by round with their range")
     if m["unset"]:
         lines.append("unset for all: " + ", ".join(f"{name}={value}" for name, value in m["unset"].items()))
+    if report.get("interrupted"):
+        lines.append("cut short")
     return "\n".join(lines)
 
 
@@ -204,20 +213,19 @@ def everything(report: Mapping[str, Any]) -> str:
 
 def readme(report: Mapping[str, Any]) -> str:
     """What stands in the README: each library in its fastest mode, and where it was measured."""
-    libraries = ("torch", "jax", "autograd", "mygrad")
     section = report["jobs"]
     rows = []
     for key, found in section.items():
         if "rows" in found:
-            cells = [_cell(found["rows"], best_of(found["rows"], library)) for library in ("minigrad", *libraries)]
-            ratios = [times(compared(found["rows"], library)) for library in libraries[:2]]
-            rows.append([_title(key, found), *cells, *ratios, seconds(found.get("floor"))])
-    head = ["one training step", "minigrad", "torch", "jax", "autograd", "mygrad", "torch ÷", "jax ÷", "floor"]
+            cells = [_cell(found["rows"], best_of(found["rows"], library)) for library in LIBRARIES]
+            ratios = [times(compared(found["rows"], library)) for library in LIBRARIES[1:3]]
+            rows.append([title(key, found), *cells, *ratios, seconds(found.get("floor"))])
+    head = ["one training step", *LIBRARIES, *(f"{library} ÷ minigrad" for library in LIBRARIES[1:3]), "floor"]
     return f"{table(head, rows)}\n\n{_sentence(report)}"
 
 
 def _sentence(report: Mapping[str, Any]) -> str:
     m, s = report["machine"], report["settings"]
+    where = f"{m['cores']} cores of {m['processor']} ({m['vectors']})"
     made = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
-    return (f"Measured on {m['cores']} cores of {m['processor']} ({m['vectors']}) with {s['threads']} threads, {s['rounds']} "
-            f"rounds: {made}.")  # fmt: skip
+    return f"Measured on {where} with {s['threads']} threads, {s['rounds']} rounds: {made}."

@@ -1,7 +1,7 @@
 """PyTorch, in its own best style: `nn.Module`s and `torch.optim`, as the manual shows it.
 
-Modes: "eager" with the optimiser's defaults, "fused" with the optimiser's one-kernel variant, "compile" with the loss compiled
-by `torch.compile` beside the fused optimiser (which needs a C++ compiler).
+Modes: "eager" with the optimiser's defaults, "fused" with the optimiser's one-kernel variant, "compile" with the loss
+compiled by `torch.compile` beside the fused optimiser (which needs a C++ compiler).
 """
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ class Task:
     """One training job as every contender gets it.
 
     `kind` says which model ("cnn", "textcnn", "rnn", "mlp"), `sizes` how large it is; `loss` is "mse", "bce" or
-    "cross_entropy", `optimizer` "sgd" or "adam". `x`, `y` hold all samples along their first axis; `parameters` are the first
-    values, float32, under PyTorch's names and in its layouts.
+    "cross_entropy", `optimizer` "sgd" or "adam". `x`, `y` hold all samples along their first axis; `parameters` are the
+    first values, float32, under PyTorch's names and in its layouts.
     """
 
     kind: str

@@ -7,8 +7,8 @@
     {"do": "call", "what": "ceilings"}                         a function of the library's module
     {"do": "memory"}
 
-The first line comes from the worker when its library is imported: {"versions": {…}}. An answer is {"result": …, "seconds": …},
-measured around the work itself, or {"error": "…"}, after which the process goes on.
+The first line comes from the worker when its library is imported: {"versions": {…}}. An answer is {"result": …,
+"seconds": …}, measured around the work itself, or {"error": "…"}, after which the process goes on.
 
 What a contender can be asked: `reset()`, back to the first values; `train(steps, seed)`, which returns the steps made (some
 round up) and the last loss; `run(times)` of a kernel, which returns a checksum.

@@ -39,6 +39,17 @@ def steps(text: str) -> int | str:
 steps.__name__ = "'rolled', 'all' or integer ≥ 1"
 
 
+def pair(text: str) -> tuple[str, str]:
+    """`torch=/path/to/python`, for argparse."""
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise ValueError
+    return name, value
+
+
+pair.__name__ = "PEER=PATH"
+
+
 def _demo(args: argparse.Namespace) -> None:
     from .demo import demo
 
@@ -97,6 +108,23 @@ def _gallery(args: argparse.Namespace) -> None:
     gallery(Path(args.out), only=args.only or ())
 
 
+def _bench(args: argparse.Namespace) -> None:
+    from .bench.machine import cores
+    from .bench.report import bench
+    from .bench.sections import SECTIONS, Settings
+
+    settings = Settings(
+        jobs=tuple(args.only), peers=tuple(peer for peer in args.peers if peer != "none"), pythons=dict(args.python),
+        threads=args.threads or min(2, cores()), quick=args.quick, rounds=args.rounds or (3 if args.quick else 7),
+        unit=0.05 if args.quick else 0.2,
+    )  # fmt: skip
+    sections = SECTIONS if args.section == "all" else [args.section]
+    bench(
+        sections, settings, json_path=args.json, plots=args.plots, readme=args.readme,
+        note=lambda line: print(line, file=sys.stderr),
+    )  # fmt: skip
+
+
 def _data(args: argparse.Namespace) -> None:
     from .data import catalog
 
@@ -111,6 +139,8 @@ def _data(args: argparse.Namespace) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The whole grammar."""
+    from .bench.jobs import JOBS
+    from .bench.sections import PEERS, SECTIONS
     from .data.catalog import CATALOG
     from .experiments import EXPERIMENTS
 
@@ -148,6 +178,19 @@ def parser() -> argparse.ArgumentParser:
     gallery.add_argument("--out", default="figures", help="folder for page and pictures (default: figures)")
     gallery.add_argument("--only", nargs="+", metavar="word", help="only sections with one of these words in the title")
     gallery.set_defaults(run=_gallery)
+
+    bench = commands.add_parser("bench", help="time minigrad beside its peers, as far as they are installed")
+    bench.add_argument("section", nargs="?", choices=(*SECTIONS, "all"), default="jobs", help="default: jobs")
+    bench.add_argument("--only", nargs="+", choices=JOBS, default=list(JOBS), help="these jobs only")
+    bench.add_argument("--rounds", type=positive, help="in which all take their turn (default: 7, 3 with --quick)")
+    bench.add_argument("--quick", action="store_true", help="short rounds, without torch.compile")
+    bench.add_argument("--threads", type=positive, help="for every contender (default: 2, or what there is)")
+    bench.add_argument("--peers", nargs="+", choices=(*PEERS, "none"), default=list(PEERS), help="default: all")
+    bench.add_argument("--python", nargs="+", type=pair, default=[], metavar="PEER=PATH", help="a peer's own Python")
+    bench.add_argument("--json", type=Path, metavar="PATH", help="write all numbers here")
+    bench.add_argument("--plots", type=Path, metavar="FOLDER", help="write pictures here")
+    bench.add_argument("--readme", type=Path, metavar="PATH", help="write the table of the jobs between its markers here")
+    bench.set_defaults(run=_bench)
 
     data = commands.add_parser("data", help="list, fetch and verify data sets")
     data.add_argument("action", choices=("list", "fetch", "verify"))

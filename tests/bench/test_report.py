@@ -1,0 +1,122 @@
+"""A whole run: sections in order, Ctrl-C, files, and the README's table."""
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from bench import given
+
+from minigrad import cli
+from minigrad.bench import report as module
+from minigrad.bench import sections, table
+from minigrad.bench.jobs import JOBS
+from minigrad.bench.report import bench, measure, read_json, update_readme, write_json
+from minigrad.bench.sections import Settings
+from minigrad.errors import DataError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def sectioned(monkeypatch):
+    """Two sections that need no processes, the second of which is interrupted."""
+    def first(bench, found):
+        found["J1a"] = given.job("J1a")
+
+    def second(bench, found):
+        found["J1a"] = given.report()["modes"]["J1a"]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "SECTIONS", {"jobs": first, "modes": second})
+    monkeypatch.setattr(sections.Bench, "measure_ceilings", lambda self: None)
+
+
+def quiet(line):
+    pass
+
+
+def test_ctrl_c_leaves_and_tells_what_was_measured(sectioned, tmp_path):
+    said, readme = [], tmp_path / "README.md"
+    readme.write_text(f"before {module.BEGIN} {module.END} after")
+    with pytest.raises(KeyboardInterrupt):
+        paths = {"json_path": tmp_path / "b.json", "plots": tmp_path, "readme": readme}
+        bench(["jobs", "modes"], Settings(), **paths, say=said.append, note=quiet)
+    found = read_json(tmp_path / "b.json")
+    assert found["interrupted"] and set(found["jobs"]) == set(found["modes"]) == {"J1a"}
+    assert "cut short" in said[0] and "60 µs" in said[0] and (tmp_path / "bench-jobs.svg").exists()
+    assert readme.read_text() == f"before {module.BEGIN} {module.END} after"
+
+
+def test_a_run_writes_what_was_asked_for(sectioned, tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n\n{module.BEGIN}\nold\n{module.END}\n\nafter\n")
+    found = bench(["jobs"], Settings(), readme=readme, say=quiet, note=quiet)
+    assert readme.read_text() == f"before\n\n{module.BEGIN}\n\n{table.readme(found)}\n\n{module.END}\n\nafter\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+
+
+def test_a_readme_without_a_place_for_it_stays(tmp_path):
+    (tmp_path / "README.md").write_text("nothing")
+    with pytest.raises(ValueError, match="has no place for the tables"):
+        update_readme(given.report(), tmp_path / "README.md")
+
+
+def test_numbers_are_written_short_and_come_back(tmp_path):
+    path = tmp_path / "b.json"
+    write_json({"rounds": [1.5, 2.5], "deep": {"names": ["a b", "c"]}, "empty": []}, path)
+    assert read_json(path) == {"rounds": [1.5, 2.5], "deep": {"names": ["a b", "c"]}, "empty": []}
+    assert "[ 1.5, 2.5 ]" in path.read_text()
+    assert module._rounded({"a": [1.23456789e-5, 3, "x"], "b": (0.1,)}) == {"a": [1.235e-5, 3, "x"], "b": [0.1]}
+
+
+@pytest.mark.parametrize("options", [{"threads": 4096}, {"pythons": {"keras": "x"}}])
+def test_settings_that_cannot_be(options):
+    with pytest.raises(ValueError, match="threads=4096|python=keras"):
+        measure([], Settings(**options), quiet)
+
+
+def test_a_job_without_data_is_left_out_with_its_reason(monkeypatch, tmp_path):
+    def nowhere():
+        raise DataError("no reviews here\n  tried this\n  tried that")
+
+    monkeypatch.setitem(JOBS, "J2", replace(JOBS["J2"], samples=nowhere))
+    for section in ("jobs", "modes", "memory", "startup"):
+        found = {}
+        sections.SECTIONS[section](sections.Bench(Settings(jobs=("J2",)), tmp_path, quiet), found)
+        assert found["J2"]["reason"] == "no reviews here"
+        assert "left out: no reviews here (J2)" in table.TOLD[section](found)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["dance"], ["jobs", "--only", "J9"], ["--rounds", "0"], ["--peers", "keras"], ["--python", "torch"],
+                  ["--python", "keras=/usr/bin/python3"], ["--threads", "4096"]],
+)  # fmt: skip
+def test_bad_use_gets_one_line_and_code_2(arguments, capsys):
+    try:
+        code = cli.main(["bench", *arguments])
+    except SystemExit as ended:
+        code = ended.code
+    assert code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_real_run_of_one_job(tmp_path, capsys):
+    arguments = ["bench", "jobs", "--only", "J4b", "--quick", "--rounds", "2", "--threads", "1", "--peers", "jax"]
+    assert cli.main([*arguments, "--json", str(tmp_path / "b.json"), "--plots", str(tmp_path)]) == 0
+    found = read_json(tmp_path / "b.json")
+    rows = found["jobs"]["J4b"]["rows"]
+    assert found["jobs"]["J4b"]["agree"] and len(rows["minigrad compiled"]["rounds"]) == 2
+    assert set(rows) == {"minigrad compiled", "jax step", "jax scan"}
+    assert found["jobs"]["J4b"]["work"]["flops"] > 250_000 and found["jobs"]["J4b"]["floor"] > 0
+    assert {"minigrad", "numpy", "numba"} <= set(found["versions"])
+    assert "J4b MLP on a circle, batch 32" in capsys.readouterr().out
+    assert (tmp_path / "bench-jobs.svg").exists()
+
+
+def test_the_committed_numbers_are_those_of_the_readme_and_cover_every_section():
+    committed = json.loads((ROOT / "figures" / "bench.json").read_text())
+    assert set(sections.SECTIONS) <= set(committed) and "interrupted" not in committed
+    assert set(committed["jobs"]) == set(JOBS)
+    block = (ROOT / "README.md").read_text().partition(module.BEGIN)[2].partition(module.END)[0]
+    assert block.strip() == table.readme(committed)
+    assert all((ROOT / "figures" / f"bench-{name}.svg").exists() for name in ("jobs", "scaling", "roofline"))

@@ -61,7 +61,7 @@ class Run:
 
 def train_once(
     experiment: Experiment, arrays: Dataset, *, seed: int = 0, epochs: int | None = None, batch_size: int | None = None,
-    mode: str = "replay", progress: bool = True, follow: bool = False,
+    mode: str = "compiled", progress: bool = True, follow: bool = False,
 ) -> Run:  # fmt: skip
     """Train the experiment's model from `seed` on arrays that `prepare` made; `follow` evaluates after each epoch."""
     init.manual_seed(seed)

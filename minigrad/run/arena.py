@@ -35,9 +35,9 @@ class Arena:
             if id(variable) in trace.gradients:
                 self.places[id(trace.gradients[id(variable)].buffer)] = Place("G", start)
         self.groups = fuse(trace.program.statements)
-        lives = _lives(self.groups)
-        lives[id(trace.loss.buffer)] = (0, len(self.groups))  # it is what the part returns
-        sizes = self._plan(trace.program.buffers, lives)
+        self.lives = _lives(self.groups)
+        self.lives[id(trace.loss.buffer)] = (0, len(self.groups))  # it is what the part returns
+        sizes = self._plan(trace.program.buffers, self.lives)
         self.names = sorted(sizes)
         self.P = np.zeros(self.starts[-1], self.dtype)
         self.G = np.zeros((parts, self.trained), self.dtype)

@@ -11,6 +11,7 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,6 +25,7 @@ from ..graph.rule import Rule
 from ..optim import Optimizer
 from .arena import Arena
 from .emit import Emitter
+from .memory import Memory, memory_of
 from .trace import trace
 
 _HEAD = '''\
@@ -92,6 +94,11 @@ class CompiledStep:
     def show(self) -> None:
         """Print the source."""
         print(self.source)
+
+    @cached_property
+    def memory(self) -> Memory:
+        """Which array lives where in the arena, and when; `print(step.memory)`, or draw it: `mg.viz.memory_plan(step)`."""
+        return memory_of(self)
 
     def check(self, x: Any, y: Any) -> None:
         """Look once at all samples for what rules would refuse batch by batch (an id out of range), and for hooks.

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -98,6 +99,15 @@ def _gallery(args: argparse.Namespace) -> None:
     gallery(Path(args.out), only=args.only or ())
 
 
+def _warmup(args: argparse.Namespace) -> None:
+    from .experiments import EXPERIMENTS, warm_up
+
+    for name, experiment in EXPERIMENTS.items():
+        started = time.perf_counter()
+        warm_up(experiment)
+        print(f"{name:14}{experiment.title:34}{time.perf_counter() - started:6.1f} s", flush=True)
+
+
 def _data(args: argparse.Namespace) -> None:
     from .data import catalog
 
@@ -149,6 +159,9 @@ def parser() -> argparse.ArgumentParser:
     gallery.add_argument("--out", default="figures", help="folder for page and pictures (default: figures)")
     gallery.add_argument("--only", nargs="+", metavar="word", help="only sections with one of these words in the title")
     gallery.set_defaults(run=_gallery)
+
+    warmup = commands.add_parser("warmup", help="compile what the experiments need, so that later starts are quick")
+    warmup.set_defaults(run=_warmup)
 
     data = commands.add_parser("data", help="list, fetch and verify data sets")
     data.add_argument("action", choices=("list", "fetch", "verify"))

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -99,7 +100,8 @@ def _experiment_graph(name: str) -> GraphNode:
 
     arrays = prepare(EXPERIMENTS[name])
     few = arrays.with_arrays(*(array[:32] for array in arrays))
-    return loss_on_samples(EXPERIMENTS[name], train_once(EXPERIMENTS[name], few, epochs=1, progress=False), few)
+    run = train_once(EXPERIMENTS[name], few, epochs=1, mode="replay", progress=False)  # one step is not worth compiling
+    return loss_on_samples(EXPERIMENTS[name], run, few)
 
 
 def _gallery(args: argparse.Namespace) -> None:
@@ -123,6 +125,15 @@ def _bench(args: argparse.Namespace) -> None:
         sections, settings, json_path=args.json, plots=args.plots, readme=args.readme,
         note=lambda line: print(line, file=sys.stderr),
     )  # fmt: skip
+
+
+def _warmup(args: argparse.Namespace) -> None:
+    from .experiments import EXPERIMENTS, warm_up
+
+    for name, experiment in EXPERIMENTS.items():
+        started = time.perf_counter()
+        warm_up(experiment)
+        print(f"{name:14}{experiment.title:34}{time.perf_counter() - started:6.1f} s", flush=True)
 
 
 def _data(args: argparse.Namespace) -> None:
@@ -159,7 +170,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--epochs", type=positive, help="default: the experiment's own")
     train.add_argument("--batch-size", type=positive, help="default: the experiment's own")
     train.add_argument("--seed", type=int, default=0)
-    train.add_argument("--mode", choices=("eager", "replay", "compiled"), default="replay", help="default: replay")
+    train.add_argument("--mode", choices=("eager", "replay", "compiled"), default="compiled", help="default: compiled")
     train.add_argument("--out", help="folder for the checkpoint (default: none is written)")
     train.set_defaults(run=_train)
 
@@ -191,6 +202,9 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument("--plots", type=Path, metavar="FOLDER", help="write pictures here")
     bench.add_argument("--readme", type=Path, metavar="PATH", help="write the table of the jobs between its markers here")
     bench.set_defaults(run=_bench)
+
+    warmup = commands.add_parser("warmup", help="compile what the experiments need, so that later starts are quick")
+    warmup.set_defaults(run=_warmup)
 
     data = commands.add_parser("data", help="list, fetch and verify data sets")
     data.add_argument("action", choices=("list", "fetch", "verify"))

@@ -61,7 +61,7 @@ class Run:
 
 def train_once(
     experiment: Experiment, arrays: Dataset, *, seed: int = 0, epochs: int | None = None, batch_size: int | None = None,
-    mode: str = "replay", progress: bool = True, follow: bool = False,
+    mode: str = "compiled", progress: bool = True, follow: bool = False,
 ) -> Run:  # fmt: skip
     """Train the experiment's model from `seed` on arrays that `prepare` made; `follow` evaluates after each epoch."""
     init.manual_seed(seed)
@@ -84,6 +84,32 @@ def train_once(
 def prepare(experiment: Experiment) -> Dataset:
     """Load the experiment's data in the shape that its model takes; raises `DataError` where it cannot be had."""
     return experiment.split(experiment.load())
+
+
+def warm_up(experiment: Experiment) -> None:
+    """Compile what training the experiment's model needs: its step, and the kernels that replay and evaluation call.
+
+    It ends up in the cache on disk, where the next process finds it. No data is needed.
+    """
+    zeros = _zeros(experiment)
+    model = experiment.make()
+    trainer = Trainer(model, experiment.loss, experiment.optimizer(model.parameters(), lr=experiment.lr))
+    trainer.compile(zeros.x_train, zeros.y_train, batch_size=experiment.batch_size).load(zeros.x_train, zeros.y_train)
+    few = zeros.with_arrays(*(array[:2] for array in zeros))
+    train_once(experiment, few, epochs=1, batch_size=2, mode="replay", progress=False)
+
+
+def _zeros(experiment: Experiment) -> Dataset:
+    """A batch of zeros in the shapes and dtypes of the experiment's data."""
+    load, options = experiment.load, {}
+    if isinstance(load, partial):
+        load, options = load.func, load.keywords
+    shape, inputs, targets = {
+        data.circle: ((2,), np.float32, np.float32), data.mnist: ((28, 28), np.float32, np.int64),
+        data.imdb: ((options.get("length", 130),), np.int32, np.float32),
+    }[load]  # fmt: skip
+    x, y = np.zeros((max(2, experiment.batch_size), *shape), inputs), np.zeros(max(2, experiment.batch_size), targets)
+    return experiment.split(Dataset(x, y, x, y))
 
 
 def gradient_error(

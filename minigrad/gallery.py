@@ -141,6 +141,13 @@ text = "not a bad film at all the story is simple but the acting is wonderful an
 ids = mg.data.encode_reviews([text], d.vocabulary)[0]
 mg.viz.review(model, ids, d.vocabulary)"""),
     )),
+    Section("A compiled training step", """\
+model = models.cnn()
+trainer = mg.Trainer(model, mg.cross_entropy, mg.optim.Adam(model.parameters(), lr=3e-3))
+step = trainer.compile(np.zeros((50, 1, 28, 28)), np.zeros(50, int), batch_size=50)
+""", (
+        Plate("memory", "Which array lies where in memory, and when: places are used again", "mg.viz.memory_plan(step)"),
+    )),
 )  # fmt: skip
 
 

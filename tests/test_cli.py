@@ -4,6 +4,7 @@ from xml.etree import ElementTree
 import pytest
 
 from minigrad import cli
+from minigrad.experiments import EXPERIMENTS
 
 
 @pytest.mark.parametrize(
@@ -18,7 +19,7 @@ def test_bad_use_gets_one_line_and_code_2(arguments, capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [["--help"], *([c, "--help"] for c in ("demo", "train", "draw", "data"))])
+@pytest.mark.parametrize("arguments", [["--help"], *([c, "--help"] for c in ("demo", "train", "draw", "warmup", "data"))])
 def test_help_everywhere(arguments, capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main(arguments)
@@ -31,6 +32,15 @@ def test_train_prints_and_saves(tmp_path, capsys):
     said = capsys.readouterr().out
     assert "epoch 1: loss" in said
     assert (tmp_path / "mlp.safetensors").stat().st_size > 1000
+
+
+def test_warmup_prints_a_line_for_each_model(monkeypatch, capsys):
+    warmed = []
+    monkeypatch.setattr("minigrad.experiments.warm_up", warmed.append)
+    assert cli.main(["warmup"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(EXPERIMENTS) and all(line.endswith(" s") for line in lines)
+    assert warmed == list(EXPERIMENTS.values())
 
 
 def test_draw_writes_a_picture_with_gradients_on_request(tmp_path):

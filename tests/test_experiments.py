@@ -10,7 +10,10 @@ import pytest
 import minigrad as mg
 from minigrad import data, demo
 from minigrad.errors import DataError
-from minigrad.experiments import EXPERIMENTS, gradient_error, prepare, train_once
+from minigrad.experiments import EXPERIMENTS, gradient_error, prepare, train_once, warm_up
+from minigrad.run.compiled import CompiledStep
+
+AS_THEY_ARE = dict(EXPERIMENTS)
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +38,7 @@ def test_gradients_on_a_real_batch_and_a_short_training(name):
     experiment = EXPERIMENTS[name]
     arrays = prepare(experiment)
     few = arrays.with_arrays(*(array[:64] for array in arrays))
-    run = train_once(experiment, few, epochs=1, batch_size=16, progress=False)
+    run = train_once(experiment, few, epochs=1, batch_size=16, progress=False, mode="replay")
     again = train_once(experiment, few, epochs=1, batch_size=16, progress=False, mode="eager")
     assert run.history.batch_loss == again.history.batch_loss
     assert gradient_error(run.trainer.model, experiment.loss, few.x_train[:8], few.y_train[:8]) < 1e-4
@@ -49,6 +52,21 @@ def test_a_gradient_wrong_by_a_thousandth_is_noticed(monkeypatch):
     rule = mg.tanh
     monkeypatch.setattr(rule, "derivatives", (lambda g, y, x: 1.001 * g * (1 - y * y),))
     assert gradient_error(model, mg.mse_loss, x, y) > 1e-4
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_warming_up_compiles_the_very_step_that_training_runs(name, monkeypatch):
+    experiment, loaded = AS_THEY_ARE[name], []
+    monkeypatch.setattr(CompiledStep, "load", lambda step, x, y: loaded.append((step, x.dtype, y.dtype)))
+    warm_up(experiment)
+    ((step, *dtypes),) = loaded
+    arrays = prepare(EXPERIMENTS[name])
+    assert dtypes == [arrays.x_train.dtype, arrays.y_train.dtype]
+    model = experiment.make()
+    trainer = mg.Trainer(model, experiment.loss, experiment.optimizer(model.parameters(), lr=1.0))
+    several = -(-experiment.batch_size // len(arrays.x_train))
+    x, y = (np.concatenate([array] * several) for array in (arrays.x_train, arrays.y_train))
+    assert trainer.compile(x, y, batch_size=experiment.batch_size).source == step.source
 
 
 def test_the_demo_writes_pictures_and_leaves_out_what_has_no_data(tmp_path, monkeypatch):

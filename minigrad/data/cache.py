@@ -22,9 +22,9 @@ def cache_dir() -> Path:
     chosen = os.environ.get("MINIGRAD_DATA")
     if chosen:
         return Path(chosen).expanduser().absolute()
-    import pooch
+    import platformdirs
 
-    return Path(pooch.os_cache("minigrad"))
+    return Path(platformdirs.user_cache_dir("minigrad"))
 
 
 @dataclass(frozen=True)

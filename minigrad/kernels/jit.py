@@ -2,11 +2,14 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 import platform
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 # OpenMP's threads spin for milliseconds while they wait for each other. Beside other busy programs, where one of them
@@ -18,6 +21,8 @@ import numba
 import numpy as np
 import platformdirs
 from numba import get_num_threads, prange, set_num_threads
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, NullCache
+from numba.core.ccallback import CFunc
 
 __all__ = ["jit", "prange", "shard", "threads"]
 
@@ -30,17 +35,78 @@ _OPTIONS: dict[str, Any] = {
 }
 
 
+def _without_linear_algebra() -> None:
+    """Load Numba's NumPy functions without scipy.linalg, a quarter of a second that no kernel needs.
+
+    They only look whether SciPy's BLAS is there. Who compiles a function with `np.dot` gets it when that is compiled.
+    """
+    blas = "scipy.linalg.cython_blas"
+    if blas in sys.modules:
+        return
+    sys.modules[blas] = ModuleType(blas)
+    try:
+        importlib.import_module("numba.np.arraymath")
+    finally:
+        del sys.modules[blas]
+
+
+_without_linear_algebra()
+
+
 def _cache_folder() -> str:
-    """A folder named after all kernel sources and versions.
+    """A folder named after all kernel sources, versions, and the processor that Numba is told to compile for.
 
     Numba's own cache looks at the file of the outer function only: a change in a function that it calls from
     another file would leave old machine code in place.
     """
-    digest = hashlib.sha256(f"{numba.__version__} {np.__version__} {platform.python_version()}".encode())
+    versions = f"{numba.__version__} {np.__version__} {platform.python_version()}"
+    digest = hashlib.sha256(f"{versions} {numba.config.CPU_NAME} {numba.config.CPU_FEATURES}".encode())
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())
     base = os.environ.get("NUMBA_CACHE_DIR") or platformdirs.user_cache_dir("minigrad")
     return str(Path(base) / f"kernels-{digest.hexdigest()[:16]}")
+
+
+class _Locator(CompileResultCacheImpl._locator_classes[0]):  # type: ignore[misc]
+    """Where a function is kept: in the folder that Numba is told, whether it can be written to or only read."""
+
+    def ensure_cache_path(self) -> None:
+        with suppress(OSError):
+            Path(self.get_cache_path()).mkdir(parents=True, exist_ok=True)
+
+
+class _Files(CompileResultCacheImpl):  # type: ignore[misc]
+    _locator_classes = (_Locator,)  # never a folder beside the source, where machine code would go stale
+
+
+class _Cache(FunctionCache):  # type: ignore[misc]
+    """Numba's cache on disk; what cannot be read counts as not there, what cannot be written is not kept."""
+
+    _impl_class = _Files
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # damaged: pickle raises whatever comes first
+            with suppress(OSError):
+                self.flush()
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        with suppress(OSError):
+            super().save_overload(sig, data)
+
+
+def _cached(function: Callable[..., Any], folder: str) -> Any:
+    """The cache of one function; none where there is no source file to know it by."""
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = folder
+    try:
+        return _Cache(function)
+    except RuntimeError:
+        return NullCache()
+    finally:
+        numba.config.CACHE_DIR = before
 
 
 _FOLDER = _cache_folder()
@@ -63,14 +129,10 @@ def jit(
 
 
 def _njit(function: Callable[..., Any], folder: str, options: dict[str, Any]) -> Any:
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = folder
-    try:
-        return numba.njit(function, cache=True, **options)
-    except RuntimeError:  # Numba found no folder to write to
-        return numba.njit(function, **options)
-    finally:
-        numba.config.CACHE_DIR = before
+    made = numba.njit(function, **options)
+    if not numba.config.DISABLE_JIT:
+        made._cache = _cached(function, folder)
+    return made
 
 
 def compiled_symbol(name: str, signature: Any, function: Callable[..., Any]) -> Any:
@@ -80,14 +142,9 @@ def compiled_symbol(name: str, signature: Any, function: Callable[..., Any]) -> 
     """
     from llvmlite import binding
 
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = _FOLDER
-    try:
-        made = numba.cfunc(signature, cache=True, **_OPTIONS)(function)
-    except RuntimeError:
-        made = numba.cfunc(signature, **_OPTIONS)(function)
-    finally:
-        numba.config.CACHE_DIR = before
+    made = CFunc(function, (signature.args, signature.return_type), {}, _OPTIONS)
+    made._cache = _cached(function, _FOLDER)
+    made.compile()
     binding.add_symbol(name, made.address)
     _kept.append(made)
     return numba.types.ExternalFunction(name, signature)

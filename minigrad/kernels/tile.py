@@ -10,22 +10,23 @@ unrolls it.
 * `dots`: R × U numbers of C += A @ Bᵀ, where rows of A and of B lie contiguous: R·U sums of vectors side by side, whose
   lanes are added up at the end.
 
-A vector has 64 bytes where the processor has AVX-512 and 32 elsewhere. What does not fill the last vector is masked out:
+A vector has 64 bytes where Numba compiles for AVX-512 and 32 elsewhere. What does not fill the last vector is masked out:
 nothing beyond an array is read or written.
 """
 from __future__ import annotations
 
 from typing import Any
 
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.core.registry import cpu_target
 from numba.extending import intrinsic, register_jitable
 
 #: what a row of a result begins with: what is there already, zeros, or a number of its own
 ADD, FRESH, START = 0, 1, 2
 
-_BYTES = 64 if binding.get_host_cpu_features().get("avx512f") else 32
+_BYTES = 64 if "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[-1] else 32
 
 
 @register_jitable
@@ -85,9 +86,9 @@ class _Code:
                 self._masked("store", ir.VoidType(), (value, self._pointer(address), self._align(), self.mask))
 
     def fma(self, a: Any, b: Any, c: Any) -> Any:
-        """a · b + c, rounded once."""
+        """a · b + c, rounded once where the processor can; where it cannot, a library call per lane would do that."""
         kind = ir.FunctionType(self.vector, [self.vector] * 3)
-        name = f"llvm.fma.v{self.lanes}f{self.dtype.bitwidth}"
+        name = f"llvm.fmuladd.v{self.lanes}f{self.dtype.bitwidth}"
         return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), (a, b, c))
 
     def _pointer(self, address: Any) -> Any:

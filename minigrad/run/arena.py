@@ -40,12 +40,12 @@ class Arena:
         self.S, self.state = _state(trace, self.places)
         statements, self.clearing = by_rows(simplify(trace.program.statements, [trace.loss.buffer]))
         self.groups = fuse(statements)
-        lives = _lives(self.groups)
-        lives[id(trace.loss.buffer)] = (0, len(self.groups))  # it is what the part returns
-        self.single = {id(b) for b in trace.program.buffers if _single(b, lives, self.groups)}
+        self.lives = _lives(self.groups)
+        self.lives[id(trace.loss.buffer)] = (0, len(self.groups))  # it is what the part returns
+        self.single = {id(b) for b in trace.program.buffers if _single(b, self.lives, self.groups)}
         for key in self.single:
-            del lives[key]
-        sizes = self._plan(trace.program.buffers, lives)
+            del self.lives[key]
+        sizes = self._plan(trace.program.buffers, self.lives)
         self.names = sorted(sizes)
         self.P = np.zeros(self.starts[-1], self.dtype)
         self.G = np.zeros((parts, self.trained), self.dtype)

@@ -7,21 +7,26 @@ values and gradients; then the gradients are added in a fixed order and the para
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import sys
 import textwrap
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from .. import kernels
 from ..errors import GraphError
+from ..graph.hooks import read_only
 from ..graph.node import GraphNode, Operator, Variable
 from ..graph.rule import Rule
+from ..optim import Optimizer
 from .arena import STRETCH, Arena
 from .emit import Emitter
+from .memory import Memory, memory_of
 from .trace import trace
 
 THREADED = 20_000  # from so many parameters on they are shared out over threads
@@ -72,10 +77,15 @@ class CompiledStep:
 
     `order` is the graph of one part of the batch, `inputs` its constants `x` and `y`, which are fed anew; the batch has
     `parts` of them. Parameters and the optimiser's memory move into the arena: the variables' arrays become views of it.
-    Raises `GraphError` that names the operator for a graph that cannot be compiled.
+    Raises `GraphError` that names the operator for a graph that cannot be compiled, or an optimiser that steps in Python.
     """
 
     def __init__(self, order: Sequence[GraphNode], inputs: dict[str, GraphNode], optimizer: Any, parts: int) -> None:
+        kernel, own = optimizer.kernel, type(optimizer).__name__
+        if type(optimizer).step is not Optimizer.step:
+            raise GraphError(f'{own} has a step of its own, which is not compiled; use mode="replay"')
+        if getattr(sys.modules.get(kernel.__module__), kernel.__name__, None) is not kernel:
+            raise GraphError(f'{own}.kernel is no function that can be imported by its name; use mode="replay"')
         self.order, self.inputs = order, inputs
         self.parts, self.size, self.optimizer = parts, inputs["x"].shape[0], optimizer
         self.batch = parts * self.size
@@ -91,6 +101,11 @@ class CompiledStep:
         """Print the source."""
         print(self.source)
 
+    @cached_property
+    def memory(self) -> Memory:
+        """Which array lives where in the arena, and when; `print(step.memory)`, or draw it: `mg.viz.memory_plan(step)`."""
+        return memory_of(self)
+
     def check(self, x: Any, y: Any) -> None:
         """Look once at all samples for what rules would refuse batch by batch (an id out of range), and for hooks.
 
@@ -103,17 +118,31 @@ class CompiledStep:
             if isinstance(node, Operator) and type(node.rule).check is not Rule.check:
                 node.rule.check(node, *(samples.get(id(x), x._data) for x in node.inputs))
 
+    def load(self, x: Any, y: Any) -> None:
+        """Compile the step, or load it from the disk, without making one; x and y are samples as for `run`.
+
+        Raises `GraphError` for what Numba refuses.
+        """
+        from numba.core.errors import NumbaError
+
+        try:
+            self.run(x, y, np.arange(0), np.zeros(0, self.arena.dtype))
+        except NumbaError as error:
+            said = " ".join(str(error.args[0]).partition("\n\n")[0].split())
+            raise GraphError(f'the step does not compile ({said}); use mode="replay"') from error
+
     def run(self, x: Any, y: Any, order: Any, losses: Any) -> int:
         """Make `len(losses)` steps on the samples x[order], y[order]; returns how many were made (see `steps`).
 
-        The losses are written as they come.
+        The losses are written as they come. x and y are C-contiguous, one sample after the other.
         """
         self.arena.adopt()
         first = self.optimizer.steps + 1
         rows = [self.optimizer.scalars(first + t) for t in range(len(losses))]
-        numbers = np.array(rows, self.arena.dtype).reshape(len(losses), -1)
-        made = int(self._run(*self.arena.arrays(), x.reshape(len(x), -1), y.reshape(len(y), -1), *self.arena.inputs, order,
-                             numbers, losses))  # fmt: skip
+        numbers = np.array(rows, self.arena.dtype).reshape(len(losses), len(self.optimizer.scalars(1)))
+        # read-only, whatever they were: one compiled version for all
+        samples = (read_only(data.reshape(len(data), -1)) for data in (x, y))
+        made = int(self._run(*self.arena.arrays(), *samples, *self.arena.inputs, order, numbers, losses))
         self.optimizer.steps += made
         return made
 
@@ -187,31 +216,23 @@ def _imports(kernels: dict[str, Any]) -> list[str]:
             lines.append(f"from {thing.__module__} import {name}")
         elif thing is not None:
             lines.append(f"from {thing.__module__} import {thing.__name__} as {name}")
-            if thing.targetoptions.get("parallel"):
+            if getattr(thing, "targetoptions", {}).get("parallel"):
                 lines.append(f"{name} = serial({name})")
     return sorted(lines, key=lambda line: not line.startswith("from"))
 
 
-def _load(source: str) -> Any:
-    """The source as a module; from a file of its own in the cache, so that Numba finds it compiled the next time."""
+def _load(source: str) -> ModuleType:
+    """The source as a module; kept in a file of its own in the cache, so that Numba finds it compiled the next time."""
     from ..files import write_atomically
     from ..kernels.jit import steps_folder
 
     name = f"step_{hashlib.sha256(source.encode()).hexdigest()[:16]}"
-    if name in sys.modules:
-        return sys.modules[name]
-    path = Path(steps_folder()) / f"{name}.py"
-    try:
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, source.encode())
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    except OSError:  # nowhere to write: compiled anew in every process
-        module = type(sys)(name)
-        sys.modules[name] = module
-        exec(compile(source, f"<{name}>", "exec"), vars(module))
-    return module
+    if name not in sys.modules:
+        path = Path(steps_folder()) / f"{name}.py"
+        with suppress(OSError):  # nowhere to write: compiled anew in every process
+            if not path.is_file() or path.read_bytes() != source.encode():
+                write_atomically(path, source.encode())
+        module = ModuleType(name)
+        exec(compile(source, str(path), "exec"), vars(module))
+        sys.modules[name] = module  # when it is whole, for other threads
+    return sys.modules[name]

@@ -193,5 +193,5 @@ def _naming(node: Operator) -> Iterator[None]:
     """Within the block, what cannot be written down is said with the operator's name."""
     try:
         yield
-    except GraphError as error:
-        raise GraphError(f'{node.rule.name}: {error}; use mode="replay"') from None
+    except Exception as error:  # a rule of the user's may raise anything when it meets arrays without numbers
+        raise GraphError(f'{node.rule.name}: {error}; use mode="replay"') from error

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from .. import ops, optim
 from ..nn import Module, init
@@ -31,7 +30,7 @@ class Recipe:
     lr: float = 1e-3
     epochs: int = 10
     batch_size: int = 32
-    mode: str = "replay"
+    mode: str = "compiled"
 
 
 @dataclass(frozen=True)
@@ -74,6 +73,7 @@ def _run(
 ) -> list[Scores]:  # fmt: skip
     from joblib import Parallel, delayed
     from sklearn.model_selection import RepeatedKFold
+    from tqdm.auto import tqdm
 
     x, y = np.asarray(x), np.asarray(y)
     splits = list(RepeatedKFold(n_splits=folds, n_repeats=repeats, random_state=seed).split(x))

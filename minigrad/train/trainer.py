@@ -4,10 +4,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from threading import Timer
 from typing import Any
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from .. import kernels, ops
 from ..errors import DTypeError, GraphError, ShapeError
@@ -22,6 +23,7 @@ from .history import History
 
 EVALUATION_BATCH = 250
 MODES = ("eager", "replay", "compiled")
+SOON = 1.0  # seconds after which a compilation is spoken of
 
 
 class Program:
@@ -51,24 +53,26 @@ class Program:
 class Trainer:
     """Trains `model` so that `loss(output, target)`, a single number, becomes small.
 
-    `mode` says how graphs run: "replay" builds the graph once per batch shape and runs it again on the same memory, "eager"
-    builds it anew for every batch, "compiled" turns the whole step, with the update and the loop over batches, into
-    machine code (once for each model and batch size, then kept on disk); the numbers are the same to rounding.
+    `mode` says how graphs run: "compiled" turns the whole step, with the update and the loop over batches, into machine
+    code (once for each model and batch size, then kept on disk), "replay" builds the graph once per batch shape and
+    runs it again on the same memory, "eager" builds it anew for every batch; the numbers are the same to rounding.
+    What does not make a full batch, and evaluation, runs in replay where the mode is "compiled"; what cannot be compiled
+    is a `GraphError` that names it, never another mode in silence.
     `callbacks` are called after each epoch as `callback(trainer, history)`; one that has a method `on_batch` is told
-    `on_batch(trainer, graph)` after each backward pass, before the step. Floats enter the model in the dtype of its
-    parameters, integers stay integers. A target of shape (N,) beside an output (N, 1) is read as a column.
+    `on_batch(trainer, graph)` after each backward pass, before the step; for these, and for hooks, say mode="replay".
+    Floats enter the model in the dtype of its parameters, integers stay integers. A target of shape (N,) beside an output
+    (N, 1) is read as a column.
     """
 
     def __init__(
         self, model: Module, loss: Callable[..., GraphNode], optimizer: Optimizer, *,
-        mode: str = "replay", callbacks: Iterable[Any] = (),
+        mode: str = "compiled", callbacks: Iterable[Any] = (),
     ) -> None:  # fmt: skip
         if mode not in MODES:
             raise ValueError(f"Trainer: mode={mode!r}; one of {', '.join(MODES)} was expected")
-        if mode == "compiled" and (watching := [c for c in callbacks if hasattr(c, "on_batch")]):
-            raise GraphError(f'Trainer: {watching[0]!r} wants every batch; no compiled step shows them, use mode="replay"')
         self.model, self.loss, self.optimizer = model, loss, optimizer
         self.mode, self.callbacks = mode, list(callbacks)
+        self._refuse_watchers()
         self._programs: dict[Any, Program] = {}
         self._compiled: dict[Any, CompiledStep] = {}
 
@@ -83,8 +87,11 @@ class Trainer:
         after each epoch. Ctrl-C ends the training early and leaves a usable model. A loss that is not finite stops with a
         `GraphError` that names the epoch, the batch and the first bad node, before the step is made.
         """
+        from tqdm.auto import tqdm
+
         x, y = self._array(x), self._array(y)
         _check(x, y, epochs, batch_size)
+        self._refuse_watchers()
         checked = None if validation is None else (self._array(validation[0]), self._array(validation[1]))
         history, rng = History(), np.random.default_rng(seed)
         steps = -(-len(x) // batch_size)
@@ -106,6 +113,11 @@ class Trainer:
                 history.interrupted = True
         self.model.eval()
         return history
+
+    def _refuse_watchers(self) -> None:
+        watching = [callback for callback in self.callbacks if hasattr(callback, "on_batch")]
+        if self.mode == "compiled" and watching:
+            raise GraphError(f'Trainer: {watching[0]!r} wants every batch; no compiled step shows them, use mode="replay"')
 
     def _epoch(
         self, epoch: int, x: Array, y: Array, order: Array, batch_size: int, history: History, bar: Any
@@ -146,8 +158,11 @@ class Trainer:
 
     def _compiled_steps(self, epoch: int, x: Array, y: Array, order: Array, batch_size: int, bar: Any) -> list[float]:
         """All full batches of an epoch, some at a time so that there is progress to show and Ctrl-C is heard."""
-        step = self.compile(x, y, batch_size=batch_size)
-        step.check(x, y)
+        x, y = np.ascontiguousarray(x), np.ascontiguousarray(y)
+        with _said(bar, "compiling the step …"):
+            step = self.compile(x, y, batch_size=batch_size)
+            step.check(x, y)
+            step.load(x, y)
         losses = np.zeros(len(x) // batch_size, self.optimizer.params[0].dtype)
         done, some = 0, 1
         while done < len(losses):
@@ -230,6 +245,22 @@ class Trainer:
         if array.dtype.kind == "f":
             array = array.astype(self.optimizer.params[0].dtype, copy=False)
         return array
+
+
+@contextmanager
+def _said(bar: Any, words: str) -> Iterator[None]:
+    """Within the block, once it has taken a second, the words stand before the bar."""
+    timer = Timer(SOON, bar.set_description_str, [words])
+    timer.daemon = True
+    if not bar.disable:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        if not bar.disable:
+            timer.join()
+            bar.set_description_str("")
 
 
 def target_for(output: GraphNode, y: Array) -> Constant:

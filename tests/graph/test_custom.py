@@ -1,8 +1,11 @@
 """Operators of the user's own."""
+import math
+
 import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad import nn
 
 cube = mg.operator(lambda x: x**3, lambda g, y, x: g * 3 * x**2, name="cube", symbol="x³")
 scaled = mg.operator(lambda a, b: a * b, lambda g, y, a, b: (g * b, g * a), name="scaled")
@@ -32,6 +35,44 @@ def test_it_runs_again_and_is_drawn_with_its_symbol():
     assert np.array_equal(x.grad, [27, 3])
     assert x.grad.dtype == np.float32
     assert "x³" in mg.draw(graph).describe()
+
+
+def model_with(function):
+    class Model(nn.Module):
+        def __init__(self):
+            self.first, self.last = nn.Linear(3, 4, seed=0), nn.Linear(4, 1, seed=1)
+
+        def forward(self, x):
+            return self.last(function(mg.tanh(self.first(x))))
+
+    return Model()
+
+
+X, Y = np.random.default_rng(0).normal(size=(18, 3)), np.random.default_rng(1).normal(size=(18, 1))
+
+
+def losses(function, mode):
+    model = model_with(function)
+    trainer = mg.Trainer(model, mg.mse_loss, mg.optim.SGD(model.parameters(), lr=0.01), mode=mode)
+    return trainer.fit(X, Y, epochs=2, batch_size=6, progress=False).batch_loss
+
+
+def test_formulas_are_compiled():
+    def function(x):
+        return cube(x) + x * norm(x) + scaled(x, mg.Constant([[2.0, 1.0, 1.0, 3.0]]))
+
+    np.testing.assert_allclose(losses(function, "compiled"), losses(function, "replay"), rtol=1e-4)
+
+
+@pytest.mark.parametrize("forward", [
+    lambda x: np.cumsum(x, axis=1), lambda x: np.array([math.sin(v) for v in x.ravel()]).reshape(x.shape),
+    lambda x: x if float(x[0, 0]) > 5 else -x,
+])  # fmt: skip
+def test_what_is_no_formula_is_named_in_compiled_mode_and_runs_in_replay(forward):
+    looking = mg.operator(forward, lambda g, y, x: g, name="looking")
+    assert np.isfinite(losses(looking, "replay")).all()
+    with pytest.raises(mg.GraphError, match='^looking: .*use mode="replay"'):
+        losses(looking, "compiled")
 
 
 def test_arrays_of_the_user_stay_the_users():

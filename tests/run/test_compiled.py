@@ -214,6 +214,28 @@ def test_what_cannot_be_compiled_is_named_and_nothing_has_changed():
     assert all((t.model.state_dict()[name] == array).all() for name, array in before.items())
 
 
+def plain(p, g, lr, decay):
+    """A kernel that is not compiled."""
+
+
+def test_an_optimiser_that_steps_in_python_is_refused_by_name():
+    class Mine(mg.optim.SGD):
+        def step(self):
+            super().step()
+
+    class Nameless(mg.optim.SGD):
+        kernel = property(lambda self: lambda p, g, lr, decay: None)
+
+    class Plain(mg.optim.SGD):
+        kernel = property(lambda self: plain)
+
+    model = nn.Sequential(nn.Linear(3, 1, seed=0))
+    for optimizer, words in ((Mine, "Mine has a step of its own"), (Nameless, "Nameless.kernel is no function"),
+                             (Plain, "the step does not compile .*plain")):
+        with pytest.raises(GraphError, match=f'{words}.*use mode="replay"'):
+            fit(mg.Trainer(model, mg.mse_loss, optimizer(model.parameters(), lr=0.1)))
+
+
 def test_ids_out_of_range_are_refused_before_the_first_step():
     model = models.TextCNN(50, 4, 3, length=34)
     t = mg.Trainer(model, mg.binary_cross_entropy, mg.optim.SGD(model.parameters(), lr=0.1), mode="compiled")

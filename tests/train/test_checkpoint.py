@@ -10,9 +10,9 @@ from minigrad import nn
 from minigrad.errors import DataError
 
 
-def make(seed=0, width=3):
+def make(seed=0, width=3, mode="replay"):
     model = nn.Sequential(nn.Linear(2, width, seed=seed), nn.Tanh(), nn.Linear(width, 1, seed=seed + 1))
-    return mg.Trainer(model, mg.mse_loss, mg.optim.Adam(model.parameters()))
+    return mg.Trainer(model, mg.mse_loss, mg.optim.Adam(model.parameters()), mode=mode)
 
 
 def test_a_model_goes_round_under_plain_names(tmp_path):
@@ -23,10 +23,11 @@ def test_a_model_goes_round_under_plain_names(tmp_path):
     assert np.array_equal(one(np.ones((1, 2))).value, other(np.ones((1, 2))).value)
 
 
-def test_a_trainer_resumes_with_the_same_losses(tmp_path):
+@pytest.mark.parametrize("mode", ["replay", "compiled"])
+def test_a_trainer_resumes_with_the_same_losses(mode, tmp_path):
     d = mg.data.circle(100)
     fit = {"epochs": 1, "batch_size": 20, "progress": False}
-    one, other = make(), make(9)
+    one, other = make(mode=mode), make(9, mode=mode)
     one.fit(d.x_train, d.y_train, **fit)
     mg.save(one, tmp_path / "t.safetensors")
     mg.load(other, tmp_path / "t.safetensors")

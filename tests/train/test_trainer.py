@@ -1,4 +1,6 @@
 """Training: modes agree to the bit, seeds decide everything, and what goes wrong says where."""
+import time
+
 import numpy as np
 import pytest
 
@@ -65,7 +67,8 @@ def test_a_loss_that_is_not_finite_names_epoch_batch_and_node_and_makes_no_step(
     model = nn.Sequential(nn.Linear(2, 1, seed=0))
     x, y = np.ones((8, 2)), np.ones(8)
     x[5] = np.nan
-    run = mg.Trainer(model, lambda out, t: mg.mse_loss(mg.exp(out), t), mg.optim.SGD(model.parameters(), lr=0.1))
+    sgd = mg.optim.SGD(model.parameters(), lr=0.1)
+    run = mg.Trainer(model, lambda out, t: mg.mse_loss(mg.exp(out), t), sgd, mode="replay")
     with pytest.raises(mg.GraphError, match=r"nan in epoch 1, batch 2; first bad node: number 0 .*'x'"):
         run.fit(x, y, epochs=1, batch_size=4, shuffle=False, progress=False)
     assert np.isfinite(model[0].weight.value).all()
@@ -94,6 +97,57 @@ def test_callbacks_come_after_each_epoch():
     assert seen == [1, 2, 3]
 
 
+class Impatient:
+    def on_batch(self, run, graph):
+        raise KeyboardInterrupt
+
+
+def test_the_default_is_compiled_and_refuses_by_name_who_wants_every_batch():
+    model = classifier()
+    sgd = mg.optim.SGD(model.parameters(), lr=0.1)
+    assert mg.Trainer(model, mg.mse_loss, sgd).mode == "compiled"
+    with pytest.raises(mg.GraphError, match='Impatient.* wants every batch.* use mode="replay"'):
+        mg.Trainer(model, mg.mse_loss, sgd, callbacks=iter([Impatient()]))
+    run = mg.Trainer(model, mg.mse_loss, sgd)
+    run.callbacks.append(Impatient())
+    with pytest.raises(mg.GraphError, match='Impatient.* wants every batch.* use mode="replay"'):
+        run.fit(DATA.x_train, DATA.y_train, **FIT)
+    run.mode = "replay"
+    assert run.fit(DATA.x_train, DATA.y_train, **FIT).interrupted
+
+
+def test_evaluation_and_what_does_not_fill_a_batch_go_by_replay(monkeypatch):
+    monkeypatch.setattr(mg.Trainer, "compile", None)
+    run = trainer(mode="compiled")
+    assert len(run.fit(DATA.x_train[:20], DATA.y_train[:20], **FIT).batch_loss) == 3
+    assert np.isfinite(run.evaluate(DATA.x_test, DATA.y_test)["loss"]) and run.predict(DATA.x_test).shape == (46, 1)
+
+
+@pytest.mark.parametrize(("soon", "progress", "said"), [(0.0, True, True), (0.0, False, False), (60.0, True, False)])
+def test_a_compilation_that_takes_its_time_is_spoken_of_and_nothing_stays(soon, progress, said, monkeypatch, capsys):
+    class Slow:
+        """A step that takes a while to compile and then makes no effort."""
+
+        def check(self, x, y):
+            pass
+
+        def load(self, x, y):
+            time.sleep(0.05)
+
+        def run(self, x, y, order, losses):
+            losses[:] = 1
+            return len(losses)
+
+    monkeypatch.setattr("minigrad.train.trainer.SOON", soon)
+    run = trainer(mode="compiled")
+    monkeypatch.setattr(run, "compile", lambda x, y, batch_size: Slow())
+    run.fit(DATA.x_train[:160], DATA.y_train[:160], **{**FIT, "epochs": 1, "progress": progress})
+    err = capsys.readouterr().err
+    assert ("compiling the step …" in err) == said
+    assert "compiling" not in err.rpartition("5/5")[2] and not err.rpartition("\r")[2].strip()
+    assert bool(err) == progress
+
+
 def test_integers_stay_integers():
     mg.manual_seed(0)
 
@@ -107,7 +161,7 @@ def test_integers_stay_integers():
 
     model = Words()
     ids, classes = np.random.default_rng(0).integers(0, 20, (40, 4)).astype(np.int32), np.arange(40) % 2
-    run = mg.Trainer(model, mg.cross_entropy, mg.optim.Adam(model.parameters(), lr=0.05))
+    run = mg.Trainer(model, mg.cross_entropy, mg.optim.Adam(model.parameters(), lr=0.05), mode="replay")
     run.fit(ids, classes, epochs=30, batch_size=10, progress=False)
     assert run.evaluate(ids, classes)["accuracy"] > 0.9
 

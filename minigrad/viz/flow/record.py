@@ -68,7 +68,7 @@ class GradientFlow:
     """Records gradients, weights and updates over a training; use one of three ways, for one training at a time.
 
         flow = mg.viz.GradientFlow()
-        mg.Trainer(model, loss, optimizer, callbacks=[flow]).fit(…)    # a callback
+        mg.Trainer(model, loss, optimizer, mode="replay", callbacks=[flow]).fit(…)  # a callback
         loss.backward(); flow.record(loss, model); optimizer.step()    # a loop of one's own, in every step
         handle = flow.watch(model)                                     # hooks, until handle.remove()
 

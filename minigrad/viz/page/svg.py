@@ -39,11 +39,18 @@ def render(picture: Picture, layout: Layout, theme: str | None = None, *, plain:
     key = "mg-" + hashlib.sha256(repr((picture, layout, theme)).encode()).hexdigest()[:8]
     sheet = plain_style(theme or "light") if plain else style(theme)
     body = "\n".join(content.elements(key))
-    w, h = content.size
+    return document(key, theme, picture.title, picture.note, sheet, content.size, body)
+
+
+def document(
+    key: str, theme: str | None, title: str, note: str, sheet: str, size: tuple[float, float], body: str
+) -> str:
+    """The SVG around the elements of a picture: its words, its style sheet and its ground."""
+    w, h = size
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="mg mg-{theme or "auto"}" id="{key}" width="{px(w)}" '
         f'height="{px(h)}" viewBox="0 0 {px(w)} {px(h)}" role="img" aria-labelledby="{key}-t" aria-describedby="{key}-d">\n'
-        f'<title id="{key}-t">{escape(picture.title)}</title>\n<desc id="{key}-d">{escape(picture.note)}</desc>\n'
+        f'<title id="{key}-t">{escape(title)}</title>\n<desc id="{key}-d">{escape(note)}</desc>\n'
         f'<style>{sheet}</style>\n<rect class="bg" width="{px(w)}" height="{px(h)}" rx="8"/>\n{body}\n</svg>\n'
     )
 

@@ -11,7 +11,7 @@ from ...data.imdb import OTHER, PAD
 from ..page import export
 from ..page.geometry import LABEL, NOTE, SMALL, TITLE
 from ..page.palette import THEMES, plain_style, style
-from ..page.svg import MARGIN, px, wrap
+from ..page.svg import MARGIN, document, px, wrap
 from ..scene.text import count, escape, number, width
 from .review import leading
 
@@ -38,14 +38,8 @@ def render(review: Review, theme: str | None, plain: bool = False) -> str:
     body = "\n".join([*_words(review, places), *_bracket(review, places), *_notes(notes, tall)])
     key = "mg-" + hashlib.sha256(f"{body}{theme}".encode()).hexdigest()[:8]
     rules = plain_style(theme or "light") + _plain_rules(theme or "light") if plain else style(theme) + _RULES
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="mg mg-{theme or "auto"}" id="{key}" width="{px(w)}" '
-        f'height="{px(h)}" viewBox="0 0 {px(w)} {px(h)}" role="img" aria-labelledby="{key}-t" aria-describedby="{key}-d">\n'
-        f'<title id="{key}-t">{escape(review.title)}</title>\n<desc id="{key}-d">{escape(review.description)}</desc>\n'
-        f'<style>{rules}</style>\n<rect class="bg" width="{px(w)}" height="{px(h)}" rx="8"/>\n'
-        f'<text class="heading" x="{px(MARGIN)}" y="{px(MARGIN + TITLE - 3)}">{escape(review.title)}</text>\n'
-        f"{body}\n</svg>\n"
-    )
+    heading = f'<text class="heading" x="{px(MARGIN)}" y="{px(MARGIN + TITLE - 3)}">{escape(review.title)}</text>'
+    return document(key, theme, review.title, review.description, rules, (w, h), f"{heading}\n{body}")
 
 
 def save(review: Review, path: str | PathLike[str]) -> None:

@@ -232,7 +232,7 @@ def test_no_false_alarm(name):
     model, x, y = make(), x(), y()
     for n in (32, 64):
         assert diagnose(model, x[:n], y[:n]).healthy and diagnose(model, x[:n], y[:n], loss).healthy
-    trainer = mg.Trainer(model, loss, mg.optim.Adam(model.parameters(), lr))
+    trainer = mg.Trainer(model, loss, mg.optim.Adam(model.parameters(), lr), mode="replay")
     trainer.fit(x, y, epochs=4, batch_size=32, progress=False)
     for n in (32, 64):
         assert diagnose(model, x[:n], y[:n]).healthy and diagnose(model, x[:n], y[:n], loss).healthy
@@ -244,7 +244,7 @@ def test_no_false_alarm_for_text():
     ids[y == 1, ::9] = 7  # a word that tells
     model = models.TextCNN(vocabulary=300)
     assert diagnose(model, ids, y).healthy
-    trainer = mg.Trainer(model, ops.binary_cross_entropy, mg.optim.Adam(model.parameters(), 1e-3))
+    trainer = mg.Trainer(model, ops.binary_cross_entropy, mg.optim.Adam(model.parameters(), 1e-3), mode="replay")
     trainer.fit(ids, y, epochs=8, batch_size=16, progress=False)
     assert diagnose(model, ids, y).healthy
 

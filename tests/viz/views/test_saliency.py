@@ -85,7 +85,7 @@ def test_the_model_is_left_as_it_was():
 def test_training_goes_on_as_if_nobody_had_looked():
     def train(look):
         model, x, y = cnn(), images(8), np.arange(8) % 5
-        trainer = mg.Trainer(model, mg.cross_entropy, mg.optim.Adam(model.parameters()))
+        trainer = mg.Trainer(model, mg.cross_entropy, mg.optim.Adam(model.parameters()), mode="replay")
         for _ in range(2):
             trainer.fit(x, y, epochs=1, batch_size=4, progress=False)
             if look:

@@ -1,0 +1,183 @@
+"""The cache on disk: it may be missing, damaged, read-only or shared; the numbers are the same. And narrow processors."""
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad.kernels import jit, tile
+from minigrad.run.compiled import _load
+
+ROOT = Path(__file__).parents[2]
+TRAINING = """
+import numpy as np, minigrad as mg
+class Scale(mg.nn.Module):
+    def __init__(self):
+        self.w = mg.Variable(np.full(3, 0.5))
+    def forward(self, x):
+        return mg.tanh(x * self.w)
+model, x = Scale(), np.linspace(-1, 1, 36).reshape(12, 3)
+trainer = mg.Trainer(model, mg.mse_loss, mg.optim.Adam(model.parameters(), lr=0.1), mode=MODE)
+losses = trainer.fit(x, x**2, epochs=2, batch_size=4, progress=False).batch_loss
+"""
+ENDING = """
+hits = trainer.compile(x, x**2, batch_size=4)._run.stats.cache_hits
+print(sum(hits.values()), *losses)
+"""
+#: nothing can be written, as on a file system that is mounted read-only (the tests may run as root, who may write anywhere)
+READ_ONLY = """
+import builtins, os, pathlib
+def refuse(*args, **options):
+    raise PermissionError("read-only")
+pathlib.Path.mkdir = pathlib.Path.write_bytes = os.mkdir = os.makedirs = os.replace = refuse
+plain = builtins.open
+builtins.open = lambda file, mode="r", *args, **options: (refuse if set(mode) & set("wax+") else plain)(
+    file, mode, *args, **options)
+"""
+
+
+def start(cache, before=""):
+    code = before + TRAINING.replace("MODE", "'compiled'") + ENDING
+    env = {**os.environ, "NUMBA_CACHE_DIR": str(cache), "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def end(process):
+    """Whether the step came from the disk; the losses are checked, and that nothing was complained of."""
+    said, complaints = process.communicate()
+    assert process.returncode == 0 and not complaints, complaints
+    hits, *losses = map(float, said.split())
+    scope = {}
+    exec(TRAINING.replace("MODE", "'replay'"), scope)
+    np.testing.assert_allclose(losses, scope["losses"], rtol=1e-5)
+    return bool(hits)
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    """A cache that two processes have filled at once."""
+    cache = tmp_path_factory.mktemp("cache")
+    for process in [start(cache), start(cache)]:
+        end(process)
+    return cache
+
+
+@pytest.fixture
+def copy(filled, tmp_path):
+    return Path(shutil.copytree(filled, tmp_path / "copy", symlinks=True))
+
+
+def sources(cache):
+    return list(cache.glob("kernels-*/steps/step_*.py"))
+
+
+def test_two_processes_fill_one_cache_and_leave_whole_files(filled):
+    files = [path for path in filled.rglob("*") if path.is_file()]
+    assert not [path for path in files if path.name.endswith(".part") or ".tmp." in path.name]
+    assert len(sources(filled)) == 1 and {path.suffix for path in files} == {".py", ".nbi", ".nbc"}
+    assert end(start(filled))
+
+
+def test_a_read_only_cache_is_read(filled):
+    assert end(start(filled, READ_ONLY))
+
+
+@pytest.mark.parametrize("how", ["a file in the folder's place", "read-only"])
+def test_without_a_cache_everything_is_compiled_in_memory(how, tmp_path):
+    cache = tmp_path / "cache"
+    if how == "read-only":
+        assert not end(start(cache, READ_ONLY)) and not cache.exists()
+    else:
+        cache.write_text("in the way")
+        assert not end(start(cache)) and cache.read_text() == "in the way"
+
+
+@pytest.mark.parametrize("damage", [b"", b"# a line too few\n", b"\x80\x04 no pickle"], ids=["empty", "text", "bytes"])
+def test_damaged_files_are_made_anew(damage, copy):
+    damaged = [path for path in copy.rglob("*") if path.suffix in (".py", ".nbi")]
+    for path in damaged:
+        path.write_bytes(damage)
+    assert not end(start(copy))
+    assert all(path.read_bytes() != damage for path in sources(copy))
+    assert end(start(copy))
+
+
+def test_damaged_machine_code_is_made_anew(copy):
+    for path in copy.rglob("*.nbc"):
+        path.write_bytes(path.read_bytes()[:1000])
+    assert not end(start(copy))
+    assert end(start(copy))
+
+
+def test_another_source_is_another_file(monkeypatch, tmp_path):
+    """What the emitter writes is known by its content: a changed emitter finds nothing of the old one's."""
+    monkeypatch.setattr(jit, "steps_folder", lambda: str(tmp_path))
+    texts = ["steps = 1  # of a test\n", "steps = 2  # of a test\n"]
+    one, other = map(_load, texts)
+    assert (one.steps, other.steps) == (1, 2)
+    assert sorted(path.read_text() for path in tmp_path.iterdir()) == texts
+    assert _load(texts[0]) is one
+
+
+def test_the_folder_is_named_after_every_kernel_source_and_the_processor(monkeypatch, tmp_path):
+    kernels = Path(shutil.copytree(Path(jit.__file__).parent, tmp_path / "kernels"))
+    monkeypatch.setattr(jit, "__file__", str(kernels / "jit.py"))
+    names = [jit._cache_folder()]
+    assert names == [jit._FOLDER]
+    for path in sorted(kernels.glob("*.py")):
+        path.write_text(path.read_text() + "# changed\n")
+        names.append(jit._cache_folder())
+    monkeypatch.setattr(numba.config, "CPU_NAME", "x86-64-v3")
+    names.append(jit._cache_folder())
+    monkeypatch.setattr(numba.config, "CPU_FEATURES", "+avx2")
+    names.append(jit._cache_folder())
+    assert len(set(names)) == len(names) > 10
+
+
+# -------------------------------------------------------------------- other processors
+NARROW = {
+    "AVX2": {"NUMBA_CPU_NAME": "x86-64-v3", "NUMBA_CPU_FEATURES": "+avx2,+fma"},
+    "SSE": {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""},
+}
+
+
+LAYERS = """
+import numpy as np, minigrad as mg
+from minigrad import nn
+layers = nn.Conv2d(1, 4, 5, seed=0), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(576, 10, seed=1)
+model, x = nn.Sequential(*layers), np.random.default_rng(0).normal(size=(40, 1, 28, 28))
+trainer = mg.Trainer(model, mg.cross_entropy, mg.optim.Adam(model.parameters()))
+losses = trainer.fit(x, np.arange(40) % 10, epochs=2, batch_size=20, progress=False).batch_loss
+"""
+
+
+def python(settings, *arguments):
+    env = {**os.environ, **settings, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, *arguments], env=env, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.skipif("x86" not in os.uname().machine, reason="processors of another family")
+@pytest.mark.parametrize("name", NARROW)
+def test_narrow_processors_compute_the_same(name):
+    code = "from minigrad.kernels import jit, tile; print(tile.lanes(4), jit._FOLDER, *losses)"
+    lanes, folder, *losses = python(NARROW[name], "-c", LAYERS + code).split()
+    assert int(lanes) == 8 and folder != jit._FOLDER  # float32 in 32 bytes
+    scope = {}
+    exec(LAYERS, scope)
+    np.testing.assert_allclose(np.array(losses, float), scope["losses"], rtol=1e-4)
+    files = ["tests/kernels/test_gemm.py", "tests/kernels/test_mathfn.py"]
+    options = ["-p", "no:cacheprovider", "-q", "--import-mode=importlib", "-o", "addopts="]
+    assert " passed" in python(NARROW[name], "-m", "pytest", *options, *files)
+
+
+def test_vectors_are_as_wide_as_the_processor_that_is_compiled_for():
+    features = numba.core.registry.cpu_target.target_context.codegen().magic_tuple()[-1]
+    assert tile.lanes(4) == (16 if "+avx512f" in features else 8) == 2 * tile.lanes(8)
+    assert mg.__file__.startswith(str(ROOT))

@@ -40,8 +40,8 @@ class Memory:
 
     `rows` has a `Stay` for each computed array, in the order in which they begin. All of it is there once for each of
     `parts` parts of the batch, that work side by side. `arrays` maps each array of the arena in which rows lie to its
-    bytes for one part; `fixed` says how many bytes parameters, gradients, the optimiser's memory and the batch take, for all
-    parts. The first `forward` of the `statements` belong to the forward pass.
+    bytes for one part; `fixed` says how many bytes parameters, gradients, the optimiser's memory, what layers keep (running
+    statistics) and the batch take, for all parts. The first `forward` of the `statements` belong to the forward pass.
     """
 
     def __init__(
@@ -105,8 +105,8 @@ def memory_of(step: CompiledStep) -> Memory:
         size, start = buffer.dtype.itemsize * buffer.size, buffer.dtype.itemsize * place.start
         rows.append(Stay(buffer.name, node, kind, place.array, start, size, first, min(last, end)))
     fixed = {
-        "parameters": arena.P.nbytes, "gradients": arena.G.nbytes, "optimiser": sum(m.nbytes for m in arena.M),
-        "batch": sum(samples.nbytes for samples in arena.inputs),
+        "parameters": arena.P.nbytes, "gradients": arena.G.nbytes + arena.T.nbytes, "optimiser": sum(m.nbytes for m in arena.M),
+        "kept": sum(kept.nbytes for kept in arena.S.values()), "batch": sum(samples.nbytes for samples in arena.inputs),
     }  # fmt: skip
     arrays = {name: row.nbytes // step.parts for name, row in zip(arena.names, arena.rows, strict=True)}
     forward = next((i for i, note in enumerate(notes) if note.startswith("back through ")), len(notes))

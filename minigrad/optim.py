@@ -65,8 +65,8 @@ class Optimizer:
         """What changes a parameter: `kernel(p, g, *memory, *scalars)`, all arrays flat."""
         raise NotImplementedError
 
-    def scalars(self, step: int) -> tuple[float, ...]:
-        """The numbers that the kernel needs in this step, counted from 1."""
+    def scalars(self, step: Any) -> tuple[Any, ...]:
+        """The numbers that the kernel needs in this step, counted from 1; of an array of steps, numbers or such arrays."""
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, Array]:
@@ -112,7 +112,7 @@ class SGD(Optimizer):
     def kernel(self) -> Any:
         return kernels.update.momentum if self.memory else kernels.update.sgd
 
-    def scalars(self, step: int) -> tuple[float, ...]:
+    def scalars(self, step: Any) -> tuple[Any, ...]:
         lr, decay = self.lr, self.options["weight_decay"]
         return (lr, decay, self.options["momentum"], float(self.nesterov)) if self.memory else (lr, decay)
 
@@ -136,7 +136,7 @@ class Adam(Optimizer):
     def kernel(self) -> Any:
         return kernels.update.adam
 
-    def scalars(self, step: int) -> tuple[float, ...]:
+    def scalars(self, step: Any) -> tuple[Any, ...]:
         o = self.options
         b1, b2, decay = o["beta1"], o["beta2"], o["weight_decay"]
         coupled, decoupled = (0.0, decay) if self.decoupled else (decay, 0.0)
@@ -170,6 +170,6 @@ class RMSprop(Optimizer):
     def kernel(self) -> Any:
         return kernels.update.rmsprop
 
-    def scalars(self, step: int) -> tuple[float, ...]:
+    def scalars(self, step: Any) -> tuple[Any, ...]:
         o = self.options
         return (self.lr, o["alpha"], o["eps"], o["weight_decay"])

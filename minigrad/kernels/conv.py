@@ -329,10 +329,12 @@ def _backward_shard(
     taps, spare, flat = d.c // d.groups * d.kh * d.kw, scratch[ahead + back :], g.reshape(-1)
     gw[:] = 0
     gb[:] = 0
-    scratch[:] = 0
     if gw.size:
+        scratch[:ahead] = 0
+        spare[:] = 0
         _weights_back(flat, x, gw, scratch[:ahead], spare, offsets, d, lo, hi)
     if gx.size:
+        scratch[ahead : ahead + back] = 0
         _picture_back(flat, w, turned, gx, scratch[ahead : ahead + back], spare, offsets[taps:], d, lo, hi)
     for n in range(lo, hi):
         for o in range(gb.size):

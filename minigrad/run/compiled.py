@@ -138,8 +138,10 @@ class CompiledStep:
         """
         self.arena.adopt()
         first = self.optimizer.steps + 1
-        rows = [self.optimizer.scalars(first + t) for t in range(len(losses))]
-        numbers = np.array(rows, self.arena.dtype).reshape(len(losses), len(self.optimizer.scalars(1)))
+        columns = self.optimizer.scalars(np.arange(first, first + len(losses)))
+        numbers = np.empty((len(losses), len(columns)), self.arena.dtype)
+        for i, column in enumerate(columns):
+            numbers[:, i] = column
         # read-only, whatever they were: one compiled version for all
         samples = (read_only(data.reshape(len(data), -1)) for data in (x, y))
         made = int(self._run(*self.arena.arrays(), *samples, *self.arena.inputs, order, numbers, losses))

@@ -12,7 +12,7 @@ from numba import config, literally, types
 from numba.extending import overload
 
 from .jit import compiled_symbol, jit
-from .tile import ADD, FRESH, address, dots, lanes, tile
+from .tile import ACROSS, ADD, FRESH, address, dots, lanes, tile
 
 #: for matrices that need no table
 NONE = np.zeros(1, np.int64)
@@ -23,6 +23,12 @@ NONE = np.zeros(1, np.int64)
 def product_nn(out: Any, a: Any, b: Any, m: int, k: int, n: int, begin: int = FRESH) -> None:
     """out (m, n) = a (m, k) @ b (k, n)."""
     block(out, 0, n, m, n, a, 0, k, 1, b, 0, n, NONE, 0, k, 1, 0, 0, out, 0, begin, -np.inf)
+
+
+@jit
+def product_bias(out: Any, a: Any, b: Any, m: int, k: int, n: int, bias: Any) -> None:
+    """out (m, n) = a (m, k) @ b (k, n) + bias (n,)."""
+    block(out, 0, n, m, n, a, 0, k, 1, b, 0, n, NONE, 0, k, 1, 0, 0, bias, 0, ACROSS, -np.inf)
 
 
 @jit
@@ -89,7 +95,9 @@ def block(
         for r in range(rows):
             at = c0 + q * c_next + r * c_row
             row = out[at : at + columns]
-            if begin != ADD:
+            if begin == ACROSS:
+                row[:] = start[s0 : s0 + columns]
+            elif begin != ADD:
                 row[:] = 0 if begin == FRESH else start[s0 + r]
             for p in range(depth):
                 first = b0 + q * b_next + p * b_row + table[p * t_step]
@@ -123,7 +131,7 @@ def _rows(
     literally(vectors)
     i = 0
     while i < rows:
-        at, left, s, more = c0 + i * c_row, a0 + i * a_row, s0 + i, rows - i
+        at, left, s, more = c0 + i * c_row, a0 + i * a_row, s0 if begin == ACROSS else s0 + i, rows - i
         if more == 6 or more > 8:
             for q in range(times):
                 tile(c, at + q * c_next, c_row, a, left, a_row, a_step, b, b0 + q * b_next, b_row, table, t_step, depth,
@@ -161,23 +169,23 @@ def _make_block(itemsize: int) -> Any:
     ):  # fmt: skip
         j = 0
         while j < columns:
-            left = columns - j
+            left, s = columns - j, s0 + j if begin == ACROSS else s0
             if left > 3 * wide:
                 w = min(left - 3 * wide, wide)
                 _rows(c, c0 + j, c_row, rows, a, a0, a_row, a_step, b, b0 + j, b_row, table, t_step, depth, w, times, c_next,
-                      b_next, start, s0, begin, least, 4)  # fmt: skip
+                      b_next, start, s, begin, least, 4)  # fmt: skip
             elif left > 2 * wide:
                 w = left - 2 * wide
                 _rows(c, c0 + j, c_row, rows, a, a0, a_row, a_step, b, b0 + j, b_row, table, t_step, depth, w, times, c_next,
-                      b_next, start, s0, begin, least, 3)  # fmt: skip
+                      b_next, start, s, begin, least, 3)  # fmt: skip
             elif left > wide:
                 w = left - wide
                 _rows(c, c0 + j, c_row, rows, a, a0, a_row, a_step, b, b0 + j, b_row, table, t_step, depth, w, times, c_next,
-                      b_next, start, s0, begin, least, 2)  # fmt: skip
+                      b_next, start, s, begin, least, 2)  # fmt: skip
             else:
                 w = left
                 _rows(c, c0 + j, c_row, rows, a, a0, a_row, a_step, b, b0 + j, b_row, table, t_step, depth, w, times, c_next,
-                      b_next, start, s0, begin, least, 1)  # fmt: skip
+                      b_next, start, s, begin, least, 1)  # fmt: skip
             j += 4 * wide
 
     return block

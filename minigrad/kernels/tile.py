@@ -23,8 +23,8 @@ from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic, register_jitable
 
-#: what a row of a result begins with: what is there already, zeros, or a number of its own
-ADD, FRESH, START = 0, 1, 2
+#: what a row of a result begins with: what is there already, zeros, a number of its own, or a row that all begin with
+ADD, FRESH, START, ACROSS = 0, 1, 2, 3
 
 _BYTES = 64 if "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[-1] else 32
 
@@ -113,7 +113,8 @@ def tile(
 
     Of each array the first entry and the distance between rows are given, in entries; of A also that between columns. Row
     p of B lies p · b_row + table[p · t_step] from the first: a convolution reads shifted rows of a picture. A row begins
-    with what C holds (`begin` is `ADD`), with zeros (`FRESH`) or with the number start[s0 + r] (`START`, a bias).
+    with what C holds (`begin` is `ADD`), with zeros (`FRESH`), with the number start[s0 + r] (`START`, the bias of a
+    convolution) or with start[s0 + j] (`ACROSS`, that of a linear layer).
     `least` is -inf, or 0 for a ReLU. `rows` and `vectors` are literals.
     """
     if not isinstance(rows, types.IntegerLiteral) or not isinstance(vectors, types.IntegerLiteral):
@@ -147,6 +148,11 @@ def tile(
                 number = code.splat(builder.load(code.at(start, plus(s0, ir.Constant(w, r)))), code.vector)
                 for total in sums[r * u_count : (r + 1) * u_count]:
                     builder.store(number, total)
+        with builder.if_then(builder.icmp_signed("==", begin, ir.Constant(w, ACROSS))):
+            for u in range(u_count):
+                row = code.load(code.at(start, plus(s0, ir.Constant(w, u * code.lanes))), u == u_count - 1)
+                for total in sums[u::u_count]:
+                    builder.store(row, total)
         with cgutils.for_range(builder, depth) as loop:
             row = builder.add(b0, code.row(b_row, table, t_step, loop.index))
             across = [

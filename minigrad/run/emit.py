@@ -74,8 +74,13 @@ def _meets(group: Sequence[Statement], new: Assign) -> bool:
     return False
 
 
+def _turns(a: Assign) -> bool:
+    """Is it a copy that turns a matrix? `_Nest.turned` writes it in another way, by itself."""
+    return isinstance(a.value, View) and a.value.ndim > 1 and a.value.strides[-1] != 1 and 1 in a.value.strides[:-1]
+
+
 def _joins(group: Sequence[Any], new: Assign) -> bool:
-    if new.target.shape != group[0].target.shape:
+    if new.target.shape != group[0].target.shape or _turns(new) or _turns(group[0]):
         return False
     if not (new.target.contiguous and group[0].target.contiguous):
         return False
@@ -195,9 +200,11 @@ class Emitter:
         a, b = a if kind[0] == "n" else a.T, b if kind[1] == "n" else b.T
         if kind == "tt" or not (a.contiguous and b.contiguous and out.contiguous):
             raise GraphError("a product of matrices in this layout cannot be compiled")
+        kind = "bias" if s.bias is not None else kind
         self.kernels[f"product_{kind}"] = None
         sizes = ", ".join(map(str, (*out.shape[:1], s.a.shape[1], out.shape[1])))
-        return f"product_{kind}({self.flat(out)}, {self.flat(a)}, {self.flat(b)}, {sizes})"
+        bias = f", {self.flat(s.bias)}" if s.bias is not None else ""
+        return f"product_{kind}({self.flat(out)}, {self.flat(a)}, {self.flat(b)}, {sizes}{bias})"
 
     def _call(self, s: Call) -> str:
         name = f"{s.kernel.__module__.rpartition('.')[2]}_{s.kernel.__name__}"

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 
 from .traced import Assign, Buffer, Call, Expr, MatMul, Reduce, Statement, View, views
 
@@ -12,7 +13,7 @@ def reads(s: Statement) -> Iterator[View]:
     if isinstance(s, Assign | Reduce):
         yield from views(s.value)
     elif isinstance(s, MatMul):
-        yield from (s.a, s.b)
+        yield from (s.a, s.b) if s.bias is None else (s.a, s.b, s.bias)
     elif isinstance(s, Call):
         yield from (x for x in s.args if isinstance(x, View))
 
@@ -28,7 +29,7 @@ def touches(s: Statement) -> Iterator[View]:
 
 def simplify(statements: Sequence[Statement], kept: Collection[Buffer]) -> list[Statement]:
     """The same program without what is superfluous; what is written into the buffers `kept` is for others to read."""
-    return _without_dead_assignments(_rectified(statements), {id(buffer) for buffer in kept})
+    return _without_dead_assignments(_biased(_rectified(statements)), {id(buffer) for buffer in kept})
 
 
 def _rectified(statements: Sequence[Statement]) -> list[Statement]:
@@ -48,6 +49,35 @@ def _rectified(statements: Sequence[Statement]) -> list[Statement]:
                     continue
         made.append(s)
     return made
+
+
+def _biased(statements: Sequence[Statement]) -> list[Statement]:
+    """A product of matrices and the addition of a row to all of its rows, as one statement."""
+    made: list[Statement] = []
+    for s in statements:
+        before = made[-1] if made else None
+        if isinstance(before, MatMul) and isinstance(s, Assign) and _in_blocks(before):
+            bias = _row_added(s, before.out)
+            if bias is not None and before.bias is None:
+                made[-1] = replace(before, bias=bias)
+                continue
+        made.append(s)
+    return made
+
+
+def _in_blocks(s: MatMul) -> bool:
+    """Is the product worked out in blocks of rows, not as sums along them?"""
+    return s.a.contiguous and s.b.contiguous and s.out.shape[1] > 1
+
+
+def _row_added(s: Assign, out: View) -> View | None:
+    """The row that `s` adds to all rows of the matrix `out`, if that is all it does."""
+    value, target = s.value, s.target
+    if not (isinstance(value, Expr) and value.op == "add" and all(isinstance(x, View) for x in value.args)):
+        return None
+    old, row = value.args
+    same = all(v.buffer is out.buffer and v.offset == out.offset and v.contiguous for v in (old, target))
+    return row if same and old.size == target.size == out.size and row.shape == out.shape[1:] and row.contiguous and target.shape[-1:] == row.shape else None
 
 
 def _relu_of(s: Assign) -> View | None:

@@ -218,12 +218,13 @@ class Reduce:
 
 @dataclass
 class MatMul:
-    """out (m, n) = a (m, k) @ b (k, n)."""
+    """out (m, n) = a (m, k) @ b (k, n), plus a bias (n,) if there is one."""
 
     out: View
     a: View
     b: View
     note: str = ""
+    bias: View | None = None
 
 
 @dataclass

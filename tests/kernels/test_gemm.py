@@ -54,6 +54,7 @@ def test_the_blocks_are_their_plain_forms(table, dtype):
         (gemm.block, run_block, (*block, b, 3, tile.ADD, -np.inf)),
         (gemm.block, run_block, (*block, b, 3, tile.FRESH, 0.0)),
         (gemm.block, run_block, (*block, b, 3, tile.START, -np.inf)),
+        (gemm.block, run_block, (*block, b, 3, tile.ACROSS, -np.inf)),
         (gemm.sums, run_sums, (*sums, True)),
         (gemm.sums, run_sums, (*sums, False)),
     ):

@@ -67,6 +67,15 @@ def long_memory(steps: int = 3) -> GraphNode:
     return loss
 
 
+def lstm(steps: int = 3) -> GraphNode:
+    """The layer of the library, of which the last cells are read, too."""
+    x = mg.Constant(np.random.default_rng(0).normal(size=(steps, 2, 3)), name="x")
+    states, (_, cells) = nn.LSTM(3, 4, seed=0)(x)
+    loss = mg.mean(states**2) + mg.mean(cells)
+    loss.backward()
+    return loss
+
+
 def gated(steps: int = 3) -> GraphNode:
     """A cell with literal numbers, and with transposes that are computed before any state."""
     rng = np.random.default_rng(0)
@@ -95,6 +104,7 @@ PICTURES = {
     "started": (lambda: started(True), {"unroll": "all"}, 1),
     "wider ghosts": (lambda: started(False), {"unroll": "all"}, 1),
     "long memory": (long_memory, {"depth": 9, "values": True}, 1),
+    "lstm": (lstm, {"unroll": "all", "values": True}, 1),
     "gated": (gated, {"depth": 9, "values": True}, 1),
 }
 GRAPHS = {name: make() for name, (make, _, _) in PICTURES.items()}

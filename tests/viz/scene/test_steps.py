@@ -111,7 +111,9 @@ def test_rolled_up_an_lstm_has_both_states():
     found = [n for n in opened.order if n.shape == (5, 2, 4)]
     for value, grad in zip(node.value, node.work["dh"], strict=True):
         assert any(close(n._data, value) and close(n.grad, grad) for n in found)
-    assert {source.rule.name for source, _ in opened.loops} == {"multiply", "add"}
+    assert {source.name for source, _ in opened.loops} == {"h", "c"}
+    (closed,) = (box for box in draw(loss).picture.boxes if box.lines[0] == "LSTM")
+    assert closed.lines[1] == "×5 (2, 5, 2, 4)"
 
 
 # -------------------------------------------------------------------- the drawing

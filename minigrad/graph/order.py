@@ -17,14 +17,14 @@ def topological_sort(head: GraphNode) -> list[GraphNode]:
     The order is that of a depth-first walk over the inputs from left to right: the same graph, the same list.
     """
     order: list[GraphNode] = []
-    seen: set[int] = set()
+    seen: set[GraphNode] = set()
     stack: list[GraphNode | None] = [head]
     while stack:
         node = stack.pop()
         if node is None:  # above a node whose inputs are in the order now
             order.append(stack.pop())  # type: ignore[arg-type]
-        elif id(node) not in seen:
-            seen.add(id(node))
+        elif node not in seen:
+            seen.add(node)
             if node.inputs:
                 stack += (node, None, *node.inputs[::-1])
             else:

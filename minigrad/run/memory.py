@@ -105,8 +105,8 @@ def memory_of(step: CompiledStep) -> Memory:
         size, start = buffer.dtype.itemsize * buffer.size, buffer.dtype.itemsize * place.start
         rows.append(Stay(buffer.name, node, kind, place.array, start, size, first, min(last, end)))
     fixed = {
-        "parameters": arena.P.nbytes, "gradients": arena.G.nbytes + arena.T.nbytes, "optimiser": sum(m.nbytes for m in arena.M),
-        "kept": sum(kept.nbytes for kept in arena.S.values()),
+        "parameters": arena.P.nbytes, "gradients": arena.G.nbytes + arena.T.nbytes,
+        "optimiser": sum(m.nbytes for m in arena.M), "kept": sum(kept.nbytes for kept in arena.S.values()),
         "batch": sum(samples.nbytes for samples in arena.inputs),
     }  # fmt: skip
     arrays = {name: row.nbytes // step.parts for name, row in zip(arena.names, arena.rows, strict=True)}

@@ -76,8 +76,11 @@ def _row_added(s: Assign, out: View) -> View | None:
     if not (isinstance(value, Expr) and value.op == "add" and all(isinstance(x, View) for x in value.args)):
         return None
     old, row = value.args
-    same = all(v.buffer is out.buffer and v.offset == out.offset and v.contiguous for v in (old, target))
-    return row if same and old.size == target.size == out.size and row.shape == out.shape[1:] and row.contiguous and target.shape[-1:] == row.shape else None
+    same = all(
+        v.buffer is out.buffer and v.offset == out.offset and v.contiguous and v.size == out.size for v in (old, target)
+    )
+    fits = row.shape == out.shape[1:] == target.shape[-1:] and row.contiguous
+    return row if same and fits else None
 
 
 def _relu_of(s: Assign) -> View | None:

@@ -59,14 +59,14 @@ def steps(P, G, T, {arenas}{memories}X, Y, x, y, order, H, losses):
     gradients are added up.
     """
     parts = np.zeros({parts}, P.dtype)
-    for t in range(losses.size):
-        for s in {range}({parts}):
+{copies}    for t in range(losses.size):
+{keep}        for s in {range}({parts}):
 {clear}            gather_rows(X, order, t * {batch} + s * {size}, x[s])
             gather_rows(Y, order, t * {batch} + s * {size}, y[s])
             parts[s] = part(P, G[s], {rows}x[s], y[s])
         losses[t] = parts.sum() / {parts}
         if not abs(losses[t]) < np.inf:  # NaN compares false
-            return t
+{restore}            return t
 {update}
     return losses.size
 '''
@@ -166,6 +166,10 @@ class CompiledStep:
             parallel=self.parts > 1, range="prange" if self.parts > 1 else "range", arenas=arenas, memories=memories,
             rows="".join([*(f"{name}, " for name in arena.S), *(f"{name}[s], " for name in arena.names)]),
             batch=self.batch, size=self.size, clear=clear,
+            # a step that is not made leaves nothing behind
+            copies="".join(f"    before_{name} = {name}.copy()\n" for name in arena.S),
+            keep="".join(f"        before_{name}[:] = {name}\n" for name in arena.S),
+            restore="".join(f"            {name}[:] = before_{name}\n" for name in arena.S),
             update=textwrap.indent("\n".join(self._update(kernel.__name__)), " " * 8),
         )  # fmt: skip
 

@@ -316,3 +316,14 @@ def test_another_limit_for_gradients_is_another_step():
     t.optimizer.max_grad_norm = 0.1
     second = t.compile(X, Y, batch_size=6)
     assert "clip_norm(G" in second.source and "clip_norm(G" not in first.source
+
+
+def test_a_step_that_is_not_made_leaves_running_statistics_and_masks_as_they_were():
+    mg.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.5), nn.Linear(4, 1))
+    x, y, losses = np.ones((12, 3), np.float32), np.zeros((12, 1), np.float32), np.zeros(3, np.float32)
+    x[5] = np.inf  # in the second batch
+    step = mg.Trainer(model, mg.mse_loss, mg.optim.SGD(model.parameters(), lr=0.1)).compile(x, y, batch_size=4)
+    assert step.run(x, y, np.arange(12), losses) == 1
+    assert model[1].num_batches_tracked.value == 1 and np.isfinite(model[1].running_mean.value).all()
+    assert model[2].stream.value[1] == 1

@@ -315,7 +315,7 @@ def test_another_limit_for_gradients_is_another_step():
     first = t.compile(X, Y, batch_size=6)
     t.optimizer.max_grad_norm = 0.1
     second = t.compile(X, Y, batch_size=6)
-    assert "clip_norm(G" in second.source and "clip_norm(G" not in first.source
+    assert "clip_norm(g" in second.source and "clip_norm(g" not in first.source
 
 
 def test_a_step_that_is_not_made_leaves_running_statistics_and_masks_as_they_were():

@@ -29,7 +29,7 @@ def rnn():
 def test_every_byte_is_told_and_nobody_shares_while_both_live(make):
     step = make()
     m, arena = step.memory, step.arena
-    arrays = [arena.P, arena.G, *arena.M, *arena.rows, *arena.inputs]
+    arrays = [arena.P, arena.G, arena.T, *arena.S.values(), *arena.M, *arena.rows, *arena.inputs]
     assert m.total == sum(array.nbytes for array in arrays) and m.parts == step.parts
     assert m.shared * m.parts == sum(row.nbytes for row in arena.rows)
     assert m.unshared == sum(row.bytes for row in m.rows)
@@ -40,7 +40,8 @@ def test_every_byte_is_told_and_nobody_shares_while_both_live(make):
         for i, one in enumerate(held):
             for other in held[:i]:
                 apart = one.offset + one.bytes <= other.offset or other.offset + other.bytes <= one.offset
-                assert apart or one.last < other.first or other.last < one.first, (one, other)
+                taken_over = (one.offset, one.bytes) == (other.offset, other.bytes) and other.last == one.first  # in one loop
+                assert apart or one.last < other.first or other.last < one.first or taken_over, (one, other)
 
 
 def test_rows_name_their_nodes_and_the_passes_part_at_the_loss():
@@ -62,6 +63,6 @@ def test_it_prints_as_a_table_the_largest_first():
     lines = str(m).splitlines()
     assert len(lines) == len(m.rows) + 4 and lines[0].startswith("node ")
     largest = max(m.rows, key=lambda row: row.bytes)
-    assert f"{largest.bytes:,}" in lines[1] and lines[1].startswith("n3 conv2d (")
+    assert f"{largest.bytes:,}" in lines[1] and lines[1].startswith("n4 relu (")
     assert f"computed: {m.shared:,} bytes in place of {m.unshared:,}" in str(m)
     assert f"in all: {m.total:,} bytes" in str(m) and f"{m.shared:,}" in repr(m)

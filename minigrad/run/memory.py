@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..graph.node import Operator
@@ -22,7 +22,8 @@ class Stay:
 
     `node` is the node that it belongs to, in the source's words; `kind` is "value" (of the node), "gradient" (of the node),
     "scratch" (something noted on the way) or "constant" (given once, there always). It lives in `array`, from byte `offset`
-    for so many `bytes`, from statement `first` to statement `last`, counted from 0 in the order of the source.
+    for so many `bytes`, from statement `first` to statement `last`, counted from 0 in the order of the source. Where another
+    array takes over the place entry by entry, in the last loop that reads this one, that loop counts as the other's.
     """
 
     name: str
@@ -110,6 +111,11 @@ def memory_of(step: CompiledStep) -> Memory:
         "batch": sum(samples.nbytes for samples in arena.inputs),
     }  # fmt: skip
     arrays = {name: row.nbytes // step.parts for name, row in zip(arena.names, arena.rows, strict=True)}
+    begins = {(row.array, row.offset, row.first) for row in rows}
+    rows = [
+        replace(row, last=row.last - 1) if row.first < row.last and (row.array, row.offset, row.last) in begins else row
+        for row in rows
+    ]
     forward = next((i for i, note in enumerate(notes) if note.startswith("back through ")), len(notes))
     return Memory(tuple(sorted(rows, key=lambda row: row.first)), arrays, fixed, step.parts, len(notes), forward)
 

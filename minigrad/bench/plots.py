@@ -165,7 +165,8 @@ def _column(ax: Any, points: Sequence[Any], names: Sequence[str]) -> None:
     share = [(np.log(p[3]) - np.log(low)) / (np.log(high) - np.log(low)) for p in points]
     for point, name, y in zip(points, names, apart(share, 0.055), strict=True):
         ax.annotate(name, (point[2], point[3]), xytext=(1.03, y), textcoords="axes fraction", va="center", fontsize=9,
-                    arrowprops={"arrowstyle": "-", "color": LIGHT["frame"], "linewidth": 0.6, "shrinkB": 4})  # fmt: skip
+                    arrowprops={"arrowstyle": "-", "color": LIGHT["frame"], "linewidth": 0.6, "shrinkB": 4,
+                                "relpos": (0.0, 0.5)})  # fmt: skip
 
 
 def draw(report: Mapping[str, Any], folder: Path) -> list[Path]:

@@ -63,19 +63,24 @@ class Process:
         if library == "torch" and (own := sorted(folder.glob("lib/libgomp*.so*"))):
             # torch.compile links the system's OpenMP, whose threads would fight with those of PyTorch's own
             variables["LD_PRELOAD"] = str(own[0])
-        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed in __exit__)
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed in end)
         self.started = perf_counter()
         self._process = subprocess.Popen(
             [python, "-c", _RUN, library, str(threads)], env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=self._errors, text=True, start_new_session=True,  # Ctrl-C is for the parent, which ends its children
         )  # fmt: skip
-        self.versions: dict[str, str] = self._hear()["versions"]
+        try:
+            self.versions: dict[str, str] = self._hear()["versions"]
+        except BaseException:  # Ctrl-C, too
+            self.end()
+            raise
 
     def _hear(self) -> dict[str, Any]:
         answers = self._process.stdout
         assert answers is not None
         if not select.select([answers], [], [], self.patience)[0]:
-            self.end()
+            self._process.kill()
+            self._process.wait()
             raise Failed(f"no answer in {self.patience:.0f} s")
         line = answers.readline()
         if not line:
@@ -86,6 +91,8 @@ class Process:
         return answer
 
     def _last_words(self) -> str:
+        if self._errors.closed:
+            return "before"
         self._errors.seek(0)
         return ([line.strip() for line in self._errors if line.strip()] or ["without a word"])[-1][:200]
 
@@ -119,20 +126,20 @@ class Process:
         return self._process.poll() is None
 
     def end(self) -> None:
-        """End the process, whatever it does."""
+        """End the process, whatever it does; ending it again does nothing."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
             with suppress(BrokenPipeError):  # words that it did not read any more
                 pipe.close()
+        self._errors.close()
 
     def __enter__(self) -> Process:
         return self
 
     def __exit__(self, *error: object) -> None:
         self.end()
-        self._errors.close()
 
 
 class Pool:
@@ -149,6 +156,8 @@ class Pool:
             raise self._failed[library]
         found = self._processes.get(library)
         if found is None or not found.alive:
+            if found is not None:
+                found.end()
             try:
                 found = self._processes[library] = Process(
                     library, python=self.pythons.get(library, ""), threads=self.threads, **self.options
@@ -167,4 +176,4 @@ class Pool:
 
     def __exit__(self, *error: object) -> None:
         for process in self._processes.values():
-            process.__exit__()
+            process.end()

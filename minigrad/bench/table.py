@@ -228,4 +228,5 @@ def _sentence(report: Mapping[str, Any]) -> str:
     m, s = report["machine"], report["settings"]
     where = f"{m['cores']} cores of {m['processor']} ({m['vectors']})"
     made = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
-    return f"Measured on {where} with {s['threads']} threads, {s['rounds']} rounds: {made}."
+    doubt = " Other programs were at work: these times cannot be trusted." if m["load"] >= BUSY else ""
+    return f"Measured on {where} with {s['threads']} threads, {s['rounds']} rounds: {made}.{doubt}"

@@ -52,7 +52,8 @@ class Optimizer:
                 if p._data.dtype is not dtype:  # making numbers costs more than calling the kernel
                     dtype = p._data.dtype
                     numbers = [dtype.type(x) for x in scalars]
-                kernel(p._data.ravel(), p.grad.ravel(), *self._of(i).values(), *numbers)
+                memory = self._of(i).values() if self.memory else ()
+                kernel(p._data.ravel(), p.grad.ravel(), *memory, *numbers)
 
     def _of(self, i: int) -> dict[str, Array]:
         if i not in self._memory:

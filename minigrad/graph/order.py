@@ -56,7 +56,7 @@ def backward(order: Sequence[GraphNode], grad: Any = None) -> None:
     head = order[-1]
     seed = _seed(head, grad)
     for node in order:
-        if isinstance(node, Operator):
+        if node.grad is not None and isinstance(node, Operator):
             node.recycle_grad()
     head.receive(seed, owned=True)
     for node in reversed(order):

@@ -109,17 +109,17 @@ class Linear(Rule):
         return (*node.inputs[0]._data.shape[:-1], len(node.inputs[1]._data))
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
-        x, w = xs[0], xs[1]
-        product(_rows(x), w.T, _rows(out))
+        x, w, y = _rows(xs[0]), xs[1], _rows(out)
+        x.dot(w.T, y)
         if len(xs) == 3:
-            out += xs[2]
+            y += xs[2][None]  # as a row: NumPy has a short way for one row plus another
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         x, w, g = _rows(xs[0]), xs[1], _rows(g)
         if grads[0] is not None:
-            product(g, w, _rows(grads[0]))
+            g.dot(w, _rows(grads[0]))
         if grads[1] is not None:
-            product(g.T, x, grads[1])
+            g.T.dot(x, grads[1])
         if len(xs) == 3 and grads[2] is not None:
             if len(g) == 1:  # nothing to add up
                 grads[2][...] = g[0]

@@ -361,6 +361,8 @@ def as_array(value: Any, dtype: Any = None, integers: bool = False) -> Array:
     wanted = np.dtype(dtype) if integers and dtype is not None else settings.float_dtype(dtype)
     if wanted not in settings.FLOATS and wanted.kind not in "biu":
         raise DTypeError(f"dtype {dtype!r}: a Constant holds float32, float64, integers or booleans")
+    if isinstance(value, np.ndarray) and value.dtype == wanted:
+        return np.array(value, order="C")
     try:
         array = np.asarray(value)
     except ValueError as error:

@@ -294,7 +294,10 @@ class Elementwise(Rule):
             out[...] = y
             return out
         y = np.asarray(y, order="C")
-        return y.copy() if y.base is not None or id(y) in map(id, xs) else y  # it is the node's own memory
+        for x in xs:
+            if y is x:
+                return y.copy()  # a node's memory is its own
+        return y if y.base is None else y.copy()
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
         if MEAN in axes:  # only what is linear in a mean keeps it one

@@ -42,7 +42,7 @@ class Module:
             settings.leave(token)
         node = output[0] if isinstance(output, tuple) else output
         if isinstance(node, GraphNode):
-            hooks = node.watched_by(self._own_hooks())
+            hooks = node.watched_by(self._hooks or self._own_hooks())
             if hooks.forward:
                 fire([hooks.forward], node, node._data)
         return output

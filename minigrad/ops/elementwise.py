@@ -126,7 +126,7 @@ def _written_as(name: str) -> Callable[[Callable[[Any], Any]], Callable[[Any], A
 @_written_as("σ")
 def _logistic(x: Any) -> Any:
     small = np.exp(-np.absolute(x))  # in (0, 1] for every x, so that nothing overflows
-    return np.where(x >= 0, 1, small) / (1 + small)
+    return np.maximum(small, x >= 0) / (1 + small)  # 1 where x >= 0: a np.where by the sign would guess each time
 
 
 @elementwise("σ", backward=(lambda g, y, x: g * y * (1 - y),))

@@ -109,10 +109,10 @@ class Linear(Rule):
         return (*node.inputs[0]._data.shape[:-1], len(node.inputs[1]._data))
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
-        x, w = xs[0], xs[1]
-        _rows(x).dot(w.T, _rows(out))
+        x, w, y = _rows(xs[0]), xs[1], _rows(out)
+        x.dot(w.T, y)
         if len(xs) == 3:
-            out += xs[2][None]  # as a row: NumPy has a short way for one row plus another
+            y += xs[2][None]  # as a row: NumPy has a short way for one row plus another
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         x, w, g = _rows(xs[0]), xs[1], _rows(g)

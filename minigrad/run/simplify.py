@@ -79,8 +79,9 @@ def _row_added(s: Assign, out: View) -> View | None:
     same = all(
         v.buffer is out.buffer and v.offset == out.offset and v.contiguous and v.size == out.size for v in (old, target)
     )
-    fits = row.shape == out.shape[1:] == target.shape[-1:] and row.contiguous
-    return row if same and fits else None
+    columns = out.shape[1]
+    fits = row.shape in ((columns,), (1, columns)) and target.shape[-1:] == (columns,) and row.contiguous
+    return row.reshape(columns) if same and fits else None
 
 
 def _relu_of(s: Assign) -> View | None:

@@ -5,7 +5,7 @@ import pytest
 import minigrad as mg
 from minigrad import nn
 from minigrad.run.compiled import CompiledStep
-from minigrad.run.traced import Assign, Call, View
+from minigrad.run.traced import Assign, Call, MatMul, View
 
 
 def step_of(model, x, y, loss=mg.mse_loss, **options):
@@ -60,6 +60,12 @@ def test_a_gradient_that_is_handed_on_as_it_is_takes_no_memory():
     statements = [s for group in step.arena.groups for s in group]
     copies = [s for s in statements if isinstance(s, Assign) and isinstance(s.value, View)]
     assert not [s for s in copies if s.target.buffer.name.startswith("grad_")]
+
+
+def test_a_bias_is_what_a_product_begins_with():
+    step = step_of(nn.Linear(3, 4, seed=0), np.zeros((5, 3), np.float32), np.zeros((5, 4), np.float32))
+    (product,) = [s for group in step.arena.groups for s in group if isinstance(s, MatMul) and s.bias is not None]
+    assert product.bias.shape == (4,) and "product_bias(" in step.source
 
 
 def test_of_the_gradient_of_a_table_only_rows_that_occur_are_set_back():

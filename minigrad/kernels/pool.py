@@ -78,13 +78,33 @@ def _max_plane_two(x: Any, y: Any, winners: Any, d: Any) -> None:
             at[j] = np.int32(2 * j) + (below + np.int32(fourth) if down else start + np.int32(second))
 
 
+@jit
+def _max_row(line: Any, best: Any, at: Any, d: Any) -> None:
+    """The same for windows of one row without padding: entry k of all windows, then the next entry of all.
+
+    Unsigned numbers: an index that may be negative would keep the loops from being vectorised.
+    """
+    step = np.uint64(d.sw)
+    for j in range(np.uint64(best.size)):
+        best[j], at[j] = line[j * step], np.int32(j * step)
+    for k in range(np.uint64(1), np.uint64(d.kw)):
+        for j in range(np.uint64(best.size)):
+            v = line[j * step + k]
+            wins = v > best[j] or v != v
+            best[j] = v if wins else best[j]
+            at[j] = np.int32(j * step + k) if wins else at[j]
+
+
 @jit(parallel=True)
 def max_forward(x: Any, y: Any, winners: Any, d: Any) -> None:
     """Write the maxima into y and the winning positions (row * w + column) into winners, both (planes, oh, ow)."""
     two = d.kh == 2 and d.kw == 2 and d.sh == 2 and d.sw == 2 and d.ph == 0 and d.pw == 0
+    row = d.h == 1 and d.kh == 1 and d.ph == 0 and d.pw == 0
     for p in prange(d.planes):
         if two:
             _max_plane_two(x[p], y[p], winners[p], d)
+        elif row:
+            _max_row(x[p, 0], y[p, 0], winners[p, 0], d)
         else:
             _max_plane(x[p], y[p], winners[p], d)
 

@@ -18,7 +18,12 @@ def random_dims(seed):
             return pool.PoolDims(*map(int, (rng.integers(0, 5), *size, *kernel, *out, *stride, *padding)))
 
 
-SPECIAL = [pool.PoolDims(2, 3, 4, 3, 4, 1, 1, 3, 4, 0, 0), pool.PoolDims(3, 7, 41, 2, 2, 3, 20, 2, 2, 0, 0)]
+SPECIAL = [
+    pool.PoolDims(2, 3, 4, 3, 4, 1, 1, 3, 4, 0, 0),
+    pool.PoolDims(3, 7, 41, 2, 2, 3, 20, 2, 2, 0, 0),  # two by two
+    pool.PoolDims(3, 1, 131, 1, 8, 1, 16, 1, 8, 0, 0),  # one row
+    pool.PoolDims(2, 1, 40, 1, 3, 1, 20, 1, 2, 0, 1),  # one row with padding
+]
 DIMS = [*SPECIAL, *map(random_dims, range(40))]
 EVERY = pytest.mark.parametrize("d", DIMS, ids=lambda d: ",".join(map(str, d)))
 

@@ -211,7 +211,13 @@ class Rule:
                 else:
                     grads[i] = extra = node.buffer(f"grad {i}", x._data.shape, x._data.dtype)
                     added.append((x, extra))
-        self.backward(node, grads, g, node._data, *[x._data for x in node.inputs])
+        try:
+            self.backward(node, grads, g, node._data, *[x._data for x in node.inputs])
+        except BaseException:  # Ctrl-C, too: what was claimed is not written
+            for x, grad in zip(node.inputs, grads, strict=True):
+                if x.grad is grad:
+                    x.grad = None
+            raise
         for x, extra in added:
             x.receive(extra, owned=False)
 

@@ -18,6 +18,8 @@ def per_axis(
     rule: Rule, inputs: tuple[GraphNode, ...], what: str, value: Any, axes: int, least: int
 ) -> tuple[int, ...]:
     """An option of a sliding window as one integer per axis, each at least `least`."""
+    if type(value) is int and value >= least:
+        return (value,) * axes
     values = tuple(value) if isinstance(value, tuple | list) else (value,) * axes
     whole = all(isinstance(v, int | np.integer) and not isinstance(v, bool) for v in values)
     if len(values) != axes or not whole or any(v < least for v in values):

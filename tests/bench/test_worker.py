@@ -65,7 +65,7 @@ def test_orders_are_those_of_the_trainer(steps, made, monkeypatch):
     one = min(steps, task.per_epoch)
     trainer = Trainer.__new__(Trainer)
     trainer.model = types.SimpleNamespace(train=lambda: None, eval=lambda: None)
-    trainer.callbacks, trainer._array = [], np.asarray
+    trainer.callbacks, trainer._array, trainer.mode = [], np.asarray, "replay"
     trainer.fit(task.x[: one * 4], task.y[: one * 4], epochs=len(made), batch_size=4, seed=5, progress=False)
     for order, its in zip(mine, seen, strict=True):
         assert np.array_equal(order.reshape(-1), its[: order.size])

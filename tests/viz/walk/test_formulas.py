@@ -143,7 +143,7 @@ def rows(function, *arrays):
         (mg.sin, "sin(a)", "g·cos(a)", r"g \cdot \cos(a)"),
         (mg.tanh, "tanh(a)", "g·(1 − y²)", r"g \cdot (1 - y^{2})"),
         (mg.sigmoid, "σ(a)", "g·y·(1 − y)", r"g \cdot y \cdot (1 - y)"),
-        (mg.relu, "max(a, 0)", "g·[a > 0]", r"g \cdot [a \gt 0]"),
+        (mg.relu, "max(a, 0)", "g·[y > 0]", r"g \cdot [y \gt 0]"),
         (mg.sqrt, "√a", "g/(2·y)", r"\frac{g}{2 \cdot y}"),
         (mg.softplus, "max(a, 0) + log(1 + exp(−|a|))", "g·σ(a)", r"g \cdot \sigma(a)"),
         (mg.gelu, "a·Φ(a)", "g·(Φ(a) + 0.398942·a·exp(−0.5·a²))",

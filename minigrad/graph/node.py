@@ -299,7 +299,8 @@ class Operator(GraphNode):
 
     def call(self, kernel: Callable[..., Any], *args: Any) -> None:
         """Call a kernel. Every rule calls its kernels through here, so that a compiled run can write the call down."""
-        kernel(*args)
+        version = settings.version()
+        (version(kernel) if version else kernel)(*args)
 
     def facts(self) -> dict[str, Any]:
         """What the operator's kernel knows about its last pass, worked out when asked; see `Rule.facts`.

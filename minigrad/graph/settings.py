@@ -4,7 +4,7 @@ Context variables keep these per thread and per task, so that two threads can tr
 """
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from typing import Any
@@ -23,9 +23,13 @@ _scope: ContextVar[tuple[object, ...]] = ContextVar("scope", default=())
 #: Do operators change the buffers that they keep (running statistics, streams of random numbers)?
 _advancing: ContextVar[bool] = ContextVar("advancing", default=True)
 
+#: gives what operators call in place of a kernel
+_version: ContextVar[Callable[[Any], Any] | None] = ContextVar("version", default=None)
+
 recording = _recording.get
 advancing = _advancing.get
 scope = _scope.get
+version = _version.get
 
 
 def float_dtype(dtype: Any = None) -> np.dtype[Any]:
@@ -93,3 +97,13 @@ def inside(module: object) -> Iterator[None]:
         yield
     finally:
         leave(token)
+
+
+@contextmanager
+def calling(version: Callable[[Any], Any]) -> Iterator[None]:
+    """Within the block, operators call `version(kernel)` where they would call a kernel."""
+    token = _version.set(version)
+    try:
+        yield
+    finally:
+        _version.reset(token)

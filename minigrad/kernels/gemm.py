@@ -236,7 +236,7 @@ def _make_sums(itemsize: int) -> Any:
 
 
 def _declare() -> None:
-    """Compile both products once for each dtype and let other kernels call them as functions of their own.
+    """Let other kernels call both products as functions of their own, compiled once for each dtype.
 
     A kernel that inlined the blocks would be optimised anew with each of them, which takes seconds every time.
     """
@@ -247,8 +247,8 @@ def _declare() -> None:
         size = dtype.bitwidth // 8
         first = types.void(p, n, n, n, n, p, n, n, n, p, n, n, t, n, n, n, n, n, p, n, n, dtype)
         second = types.void(p, n, n, n, p, n, n, p, n, n, t, n, n, n, n, n, flag)
-        known["block", dtype] = compiled_symbol(f"minigrad_block_{dtype}", first, _make_block(size))
-        known["sums", dtype] = compiled_symbol(f"minigrad_sums_{dtype}", second, _make_sums(size))
+        known["block", dtype] = compiled_symbol(f"minigrad_block_{dtype}", first, _make_block(size), dtype)
+        known["sums", dtype] = compiled_symbol(f"minigrad_sums_{dtype}", second, _make_sums(size), dtype)
 
     @overload(block)
     def _block(  # type: ignore[no-untyped-def]

@@ -21,6 +21,7 @@ import numba
 import numpy as np
 import platformdirs
 from numba import get_num_threads, prange, set_num_threads
+from numba.core import cgutils
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, NullCache
 from numba.core.ccallback import CFunc
 
@@ -85,6 +86,7 @@ class _Cache(FunctionCache):  # type: ignore[misc]
     _impl_class = _Files
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
+        _declare_for(getattr(sig, "args", sig))
         try:
             return super().load_overload(sig, target_context)
         except Exception:  # damaged: pickle raises whatever comes first
@@ -97,6 +99,11 @@ class _Cache(FunctionCache):  # type: ignore[misc]
             super().save_overload(sig, data)
 
 
+class _NoCache(NullCache):  # type: ignore[misc]
+    def load_overload(self, sig: Any, target_context: Any) -> None:
+        _declare_for(getattr(sig, "args", sig))
+
+
 def _cached(function: Callable[..., Any], folder: str) -> Any:
     """The cache of one function; none where there is no source file to know it by."""
     before = numba.config.CACHE_DIR
@@ -104,7 +111,7 @@ def _cached(function: Callable[..., Any], folder: str) -> Any:
     try:
         return _Cache(function)
     except RuntimeError:
-        return NullCache()
+        return _NoCache()
     finally:
         numba.config.CACHE_DIR = before
 
@@ -112,6 +119,7 @@ def _cached(function: Callable[..., Any], folder: str) -> Any:
 _FOLDER = _cache_folder()
 _serial: dict[Any, Any] = {}
 _kept: list[Any] = []  # compiled functions that only the linker knows
+_undeclared: dict[Any, list[Callable[[], None]]] = {}  # dtype -> what its kernels call by symbol and nobody needed yet
 
 
 def jit(
@@ -135,19 +143,84 @@ def _njit(function: Callable[..., Any], folder: str, options: dict[str, Any]) ->
     return made
 
 
-def compiled_symbol(name: str, signature: Any, function: Callable[..., Any]) -> Any:
-    """Compile a function of pointers and numbers now, and return what other kernels call it by: a symbol for the linker.
+def compiled_symbol(name: str, signature: Any, function: Callable[..., Any], dtype: Any) -> Any:
+    """What other kernels call a function of pointers and numbers by: a symbol for the linker.
 
-    It must be there before any kernel that calls it is loaded from the disk, so this runs when a module is imported.
+    It must be there before any kernel that calls it is compiled or loaded from the disk: the function is compiled before the
+    first kernel with an array of that dtype.
     """
     from llvmlite import binding
 
-    made = CFunc(function, (signature.args, signature.return_type), {}, _OPTIONS)
-    made._cache = _cached(function, _FOLDER)
-    made.compile()
-    binding.add_symbol(name, made.address)
-    _kept.append(made)
+    def declare() -> None:
+        made = CFunc(function, (signature.args, signature.return_type), {}, _OPTIONS)
+        made._cache = _cached(function, _FOLDER)
+        made.compile()
+        binding.add_symbol(name, made.address)
+        _kept.append(made)
+
+    _undeclared.setdefault(dtype, []).append(declare)
     return numba.types.ExternalFunction(name, signature)
+
+
+def _declare_for(types: Any) -> None:
+    """Compile the symbols of all dtypes among the arrays that a kernel takes."""
+    for dtype in {t.dtype for t in types if isinstance(t, numba.types.Array)} & set(_undeclared):
+        symbols = _undeclared.pop(dtype)  # at once: these functions are kernels themselves
+        try:
+            for declare in symbols:
+                declare()
+        except BaseException:  # Ctrl-C, too
+            _undeclared[dtype] = symbols
+            raise
+
+
+def apart(function: Callable[..., Any]) -> Any:
+    """Compile a function of arrays with Numba by itself: who calls it does so by a symbol, and is not optimised together
+    with it, which would take as long again.
+
+    `prepare` must have compiled it, or loaded it, before a kernel that calls it runs.
+    """
+    if numba.config.DISABLE_JIT:
+        return function
+    made = jit(function)
+
+    @numba.extending.intrinsic
+    def call(typing: Any, *args: Any) -> Any:
+        types = tuple(map(numba.types.unliteral, args))
+        compiled = made.overloads[types]
+
+        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            convention = context.call_conv
+            shape = convention.get_function_type(compiled.signature.return_type, types)
+            callee = cgutils.get_or_insert_function(builder.module, shape, _symbol(made, types))
+            unpacked = cgutils.unpack_tuple(builder, values[0])
+            status, result = convention.call_function(builder, callee, compiled.signature.return_type, types, unpacked)
+            with cgutils.if_unlikely(builder, status.is_error):
+                convention.return_status_propagate(builder, status)
+            return result
+
+        return compiled.signature.return_type(numba.types.StarArgTuple(args)), generate
+
+    call.prepare = lambda *arguments: _publish(made, tuple(map(numba.typeof, arguments)))
+    return call
+
+
+def prepare(function: Any, *arguments: Any) -> None:
+    """Compile what `apart` made for such arguments, or load it from the disk."""
+    if not numba.config.DISABLE_JIT:
+        function.prepare(*arguments)
+
+
+def _symbol(made: Any, types: Any) -> str:
+    return f"{made.py_func.__module__}.{made.py_func.__name__}{types}"
+
+
+def _publish(made: Any, types: Any) -> None:
+    from llvmlite import binding
+
+    made.compile(types)
+    compiled = made.overloads[types]
+    binding.add_symbol(_symbol(made, types), compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name))
 
 
 def steps_folder() -> str:
@@ -157,7 +230,7 @@ def steps_folder() -> str:
 
 def serial(kernel: Any) -> Any:
     """A kernel without its threads, for use where every thread has work of its own already."""
-    if not kernel.targetoptions.get("parallel"):
+    if not getattr(kernel, "targetoptions", {}).get("parallel"):
         return kernel
     if kernel not in _serial:
         options = {key: value for key, value in kernel.targetoptions.items() if key not in ("parallel", "nopython")}

@@ -44,7 +44,7 @@ import numpy as np
 f = np.{dtype}
 {constants}
 
-@jit
+@apart
 def part({arguments}):
     """Forward and backward for one part of the batch; returns its loss."""
 {body}
@@ -95,7 +95,8 @@ class CompiledStep:
             raise GraphError("compiled: the loss depends on none of the optimiser's parameters")
         self.arena = Arena(self.trace, [node for node in order if isinstance(node, Variable)], optimizer, parts)
         self.source = self._write(_title(order, inputs, self.batch))
-        self._run = _load(self.source).steps
+        self._module = _load(self.source)
+        self._prepared = False
 
     def show(self) -> None:
         """Print the source."""
@@ -144,7 +145,10 @@ class CompiledStep:
             numbers[:, i] = column
         # read-only, whatever they were: one compiled version for all
         samples = (read_only(data.reshape(len(data), -1)) for data in (x, y))
-        made = int(self._run(*self.arena.arrays(), *samples, *self.arena.inputs, order, numbers, losses))
+        if not self._prepared:
+            kernels.jit.prepare(self._module.part, *self.arena.of_part())
+            self._prepared = True
+        made = int(self._module.steps(*self.arena.arrays(), *samples, *self.arena.inputs, order, numbers, losses))
         self.optimizer.steps += made
         return made
 
@@ -211,7 +215,7 @@ def _title(order: Sequence[GraphNode], inputs: dict[str, GraphNode], batch: int)
 
 def _imports(kernels: dict[str, Any]) -> list[str]:
     """The lines that bring in what the source calls."""
-    lines = ["from minigrad.kernels.jit import jit, prange, serial, shard",
+    lines = ["from minigrad.kernels.jit import apart, jit, prange, serial, shard",
              "from minigrad.kernels.mathfn import erf, exp, maximum, minimum, power, sign, square, tanh",
              "from minigrad.kernels.rows import turn",
              "from minigrad.kernels.update import add_up, clip_norm, gather_rows"]  # fmt: skip

@@ -13,7 +13,7 @@ import numpy as np
 from .. import kernels, ops
 from ..errors import DTypeError, GraphError, ShapeError
 from ..graph.node import Array, Constant, GraphNode
-from ..graph.settings import state_kept
+from ..graph.settings import calling, state_kept
 from ..nn import Module
 from ..optim import Optimizer
 from ..run.batch import parts_of
@@ -147,10 +147,12 @@ class Trainer:
         key = (batch_size, x.shape[1:], y.shape[1:], x.dtype, y.dtype, self.model.training, self.optimizer.params[0].dtype,
                kernels.jit.threads(batch_size), self.optimizer.max_grad_norm)  # fmt: skip
         if key not in self._compiled:
-            with state_kept():  # a graph to read, no step
+            threads = kernels.jit.threads(batch_size)
+            # a graph to read, no step; its kernels are those that the step will call, so that no others are compiled
+            with state_kept(), calling(kernels.jit.serial):
                 whole = Program(self, x[:batch_size], y[:batch_size])
                 assert whole.y is not None
-                parts = parts_of(batch_size, whole.graph.order, (whole.x, whole.y), kernels.jit.threads(batch_size))
+                parts = parts_of(batch_size, whole.graph.order, (whole.x, whole.y), threads)
                 part = whole if parts == 1 else Program(self, x[: batch_size // parts], y[: batch_size // parts])
                 assert part.y is not None
             self._compiled[key] = CompiledStep(part.graph.order, {"x": part.x, "y": part.y}, self.optimizer, parts)

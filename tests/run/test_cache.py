@@ -26,7 +26,7 @@ trainer = mg.Trainer(model, mg.mse_loss, mg.optim.Adam(model.parameters(), lr=0.
 losses = trainer.fit(x, x**2, epochs=2, batch_size=4, progress=False).batch_loss
 """
 ENDING = """
-hits = trainer.compile(x, x**2, batch_size=4)._run.stats.cache_hits
+hits = trainer.compile(x, x**2, batch_size=4)._module.steps.stats.cache_hits
 print(sum(hits.values()), *losses)
 """
 #: nothing can be written, as on a file system that is mounted read-only (the tests may run as root, who may write anywhere)

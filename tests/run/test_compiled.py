@@ -18,11 +18,16 @@ from minigrad.run.simplify import touches
 CASES = [case for case in cases(TABLE) if case.run(np.float64)[0].requires_grad]
 
 
+def undecorated(source):
+    """The source without what has it compiled."""
+    return re.sub(r"@(jit|apart).*\n", "", source)
+
+
 def in_python(step):
     """The forward and backward pass of a step, run as plain Python; its loss, and the gradients by variable."""
     step.arena.adopt()
     space = {"__name__": "step"}
-    exec(compile(re.sub(r"@jit.*\n", "", step.source), "<step>", "exec"), space)
+    exec(compile(undecorated(step.source), "<step>", "exec"), space)
     arena = step.arena
     for array in (arena.G, *arena.rows[: len(arena.names) if not step.trace.program.buffers else 0]):
         array[...] = np.nan  # what is not written shows
@@ -60,7 +65,7 @@ def steps_in_python(step, x, y, count):
     """The losses of so many steps of the generated source, run as plain Python on the arena."""
     step.arena.adopt()
     space = {"__name__": "step"}
-    source = re.sub(r"@jit.*\n", "", step.source).replace(f"in prange({step.parts})", f"in range({step.parts})")
+    source = undecorated(step.source).replace(f"in prange({step.parts})", f"in range({step.parts})")
     exec(compile(source, "<step>", "exec"), space)
     numbers = np.array([step.optimizer.scalars(t + 1) for t in range(count)])
     losses = np.zeros(count)

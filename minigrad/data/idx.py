@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import DataError
+from ..files import as_path
 
 DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 GZIP_MAGIC = b"\x1f\x8b"
@@ -38,7 +39,7 @@ def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     DataError : the file is not IDX, is cut short, too long or damaged; the message names it
     OSError : the file cannot be opened
     """
-    path = Path(path)
+    path = as_path("read_idx", path)
     try:
         with _open(path) as file:
             shape, dtype = _read_header(file, path)

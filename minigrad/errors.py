@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
+from types import FrameType
 from typing import TypeVar
 
 E = TypeVar("E", bound=BaseException)
@@ -38,26 +40,34 @@ class DataError(_Located, RuntimeError):
 
 
 def tell_line(error: E) -> E:
-    """Note on an error that is about to be raised the innermost line of code that is the user's own; returns the error.
+    """Note on an error, before or after it is raised, the innermost line of code that is the user's own; returns the error.
 
     A traceback shows that line too, but among those of libraries, and last comes one of ours. What is looked at is the
-    present stack: no node remembers where it was made, which would make each one dearer. Where no line is the user's
-    (a prompt, whose text Python does not keep; a library that calls minigrad) nothing is noted.
+    stack as it is: no node remembers where it was made, which would make each one dearer. Where no line is the user's (a
+    prompt, whose text Python does not keep; a library that calls minigrad), or the error itself is, nothing is noted.
     """
     import linecache
 
-    frame = sys._getframe(1)
-    while frame and not _own(frame.f_code.co_filename, frame.f_globals.get("__name__", "")):
-        frame = frame.f_back  # type: ignore[assignment]
-    if frame:
-        file, number = frame.f_code.co_filename, frame.f_lineno
-        if text := linecache.getline(file, number, frame.f_globals).strip():
-            name = "of the cell" if "ipykernel_" in file else f"of {os.path.basename(file)}"
-            error.add_note(f"{LINE}{number} {name}: {text}")
+    raised = list(traceback.walk_tb(error.__traceback__))
+    if noted(error, LINE) or (raised and _own(raised[-1][0])):
+        return error
+    for frame, number in (*reversed(raised), *traceback.walk_stack(sys._getframe(1))):
+        if _own(frame):
+            file = frame.f_code.co_filename
+            if text := linecache.getline(file, number, frame.f_globals).strip():
+                name = "of the cell" if "ipykernel_" in file else f"of {os.path.basename(file)}"
+                error.add_note(f"{LINE}{number} {name}: {text}")
+            break
     return error
 
 
-def _own(file: str, module: str) -> bool:
-    """Is this file the user's: no part of minigrad, of Python or of an installed package?"""
-    library = module.partition(".")[0] == "minigrad" or f"{os.sep}site-packages{os.sep}" in file
+def noted(error: BaseException, start: str) -> bool:
+    """Has the error a note that begins so?"""
+    return any(note.startswith(start) for note in getattr(error, "__notes__", ()))
+
+
+def _own(frame: FrameType) -> bool:
+    """Is this code the user's: no part of minigrad, of Python or of an installed package?"""
+    file, module = frame.f_code.co_filename, frame.f_globals.get("__name__") or ""
+    library = module.partition(".")[0] == "minigrad" or "-packages" in os.path.dirname(file)  # site-packages, dist-packages
     return not library and not file.startswith(("<", os.path.dirname(os.__file__)))

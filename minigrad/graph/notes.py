@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..errors import noted, tell_line
 from . import settings
 
 if TYPE_CHECKING:
@@ -21,18 +22,17 @@ def module_path(scope: tuple[Any, ...]) -> str:
 
 
 def tell_module(error: BaseException, scope: tuple[Any, ...] | None = None) -> None:
-    """Note the innermost module of the scope (the present one by default); once, for on its way out an error passes many."""
+    """Note the user's line and the innermost module of the scope (the present one by default); once, for on its way out an
+    error passes many."""
+    tell_line(error)
     path = module_path(settings.scope() if scope is None else scope)
-    if path and not _noted(error, MODULE):
+    if path and not noted(error, MODULE):
         error.add_note(f"{MODULE}{path}")
 
 
 def tell_node(error: BaseException, node: GraphNode) -> None:
     """Note the node, and the module that it was made in: where in a graph that runs again an error comes from."""
-    if not _noted(error, NODE):
+    tell_line(error)
+    if not noted(error, NODE):
         error.add_note(f"{NODE}{node!r}")
         tell_module(error, node.scope)
-
-
-def _noted(error: BaseException, start: str) -> bool:
-    return any(note.startswith(start) for note in getattr(error, "__notes__", ()))

@@ -17,6 +17,8 @@ def topological_sort(head: GraphNode) -> list[GraphNode]:
 
     The order is that of a depth-first walk over the inputs from left to right: the same graph, the same list.
     """
+    if not isinstance(head, GraphNode):
+        raise TypeError(f"topological_sort: a {type(head).__name__}; a node was expected (call a model first)")
     order: list[GraphNode] = []
     seen: set[GraphNode] = set()
     stack: list[GraphNode | None] = [head]

@@ -76,18 +76,22 @@ def _read(path: Path) -> Arrays:
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise DataError(f"{path}: not a whole safetensors file ({error})") from None
+        raise DataError(f"load: {path}: not a whole safetensors file ({error})") from None
     except (AttributeError, KeyError, TypeError) as error:  # element types that NumPy has not, such as bfloat16
-        raise DataError(f"{path}: an element type that NumPy lacks ({error}); float32 or float64 was expected") from None
+        raise DataError(f"load: {path}: an element type that NumPy lacks ({error}); floats were expected") from None
 
 
 def _fill(what: Module | Trainer, before: Arrays, state: Arrays, path: Path) -> None:
+    of_trainer = "optimizer.steps" in state
+    if of_trainer != isinstance(what, Trainer):
+        held, goal = ("trainer", "one") if of_trainer else ("model", "trainer.model")
+        raise GraphError(f"load: {path} holds a {held}, not a {type(what).__name__}; load it into {goal}")
     if isinstance(what, Module):
         what.load_state_dict(state)
         return
-    if set(state) != set(before):
-        differing = ", ".join(sorted(set(state) ^ set(before)))
-        raise GraphError(f"{path}: this checkpoint is of another trainer: {differing}")
+    if differing := sorted(set(state) ^ set(before)):
+        more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
+        raise GraphError(f"load: {path} is of another trainer; differing: {', '.join(differing[:5])}{more}")
     try:
         what.model.load_state_dict(_split(state, "model."))
         load_leaves(type(what.model).__name__, _passing(what.model), _split(state, "buffers."))

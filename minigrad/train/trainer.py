@@ -219,6 +219,8 @@ class Trainer:
             loss = float(program.graph.head.item())
             if not math.isfinite(loss):
                 raise GraphError(f"Trainer: the loss is {loss} in {where}; {first_bad_node(program.graph)}")
+            if not program.graph.head.requires_grad:
+                raise GraphError("Trainer: the loss depends on none of the optimiser's parameters")
             for p in self.optimizer.params:
                 p.recycle_grad()
             program.graph.backward()
@@ -236,7 +238,8 @@ class Trainer:
         """The graph for this batch, computed up to its head."""
         if self.mode == "eager":
             return Program(self, x, y)
-        key = (x.shape, None if y is None else y.shape, self.model.training, self.optimizer.params[0].dtype)
+        target = None if y is None else (y.shape, y.dtype)
+        key = (x.shape, x.dtype, target, self.model.training, self.optimizer.params[0].dtype)
         program = self._programs.get(key)
         if program is None:
             program = self._programs[key] = Program(self, x, y)

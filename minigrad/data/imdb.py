@@ -187,6 +187,8 @@ def _read_csv(path: Path) -> tuple[list[str], npt.NDArray[np.float32]]:
                 if row["label"] not in ("0", "1"):
                     found = f"{row['label']!r} near line {rows.line_num:,}"
                     raise DataError(f"{path}: expected label 0 or 1, found {found}")
+                if row["text"] is None:
+                    raise DataError(f"{path}: expected a text, found a row cut short near line {rows.line_num:,}")
                 texts.append(row["text"])
                 labels.append(int(row["label"]))
     except (csv.Error, UnicodeDecodeError) as error:

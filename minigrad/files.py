@@ -26,7 +26,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # In the same folder, because a rename is atomic only within one file system.
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    temporary = path.with_name(f"{_start(path)}{uuid.uuid4().hex}.part")
     with _sweeping(path):
         try:
             with temporary.open("xb") as file:
@@ -42,6 +42,11 @@ def write_atomically(path: Path, data: bytes) -> None:
         finally:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+def _start(path: Path) -> str:
+    """How the names of temporary files of `path` begin: the longest name that a folder takes must have room for more."""
+    return f".{path.name[:50]}."
 
 
 @contextmanager
@@ -61,7 +66,7 @@ def _sweeping(path: Path) -> Iterator[None]:
     try:
         with suppress(OSError):
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for left in path.parent.glob(f".{escape(path.name)}.*.part"):
+            for left in path.parent.glob(f"{escape(_start(path))}*.part"):
                 left.unlink(missing_ok=True)
         with suppress(OSError):
             fcntl.flock(folder, fcntl.LOCK_SH)

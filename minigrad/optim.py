@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import kernels
-from .errors import GraphError
+from .errors import DTypeError, GraphError, ShapeError
 from .graph.node import Array, Variable
 
 
@@ -44,7 +44,13 @@ class Optimizer:
             p.zero_grad()
 
     def step(self) -> None:
-        """Change each parameter that has a gradient."""
+        """Change each parameter that has a gradient.
+
+        Raises `ShapeError` or `DTypeError` where somebody has set a gradient that does not fit, before anything is changed.
+        """
+        for i, p in enumerate(self.params):
+            if p.grad is not None and (getattr(p.grad, "shape", None) != p._data.shape or p.grad.dtype.kind != "f"):
+                raise self._misfit(i, p)
         if self.max_grad_norm is not None:
             clip_grad_norm(self.params, self.max_grad_norm)
         self.steps += 1
@@ -56,6 +62,13 @@ class Optimizer:
                     numbers = [dtype.type(x) for x in scalars]
                 memory = self._of(i).values() if self.memory else ()
                 kernel(p._data.ravel(), p.grad.ravel(), *memory, *numbers)
+
+    def _misfit(self, i: int, p: Variable) -> Exception:
+        grad = np.asarray(p.grad)
+        said = f"{type(self).__name__}: the gradient of parameter {i}, {p!r}, has"
+        if grad.shape != p.shape:
+            return ShapeError(f"{said} shape {grad.shape}; {p.shape} was expected")
+        return DTypeError(f"{said} {grad.dtype} values in a {type(p.grad).__name__}; an array of floats was expected")
 
     def _of(self, i: int) -> dict[str, Array]:
         if i not in self._memory:
@@ -83,7 +96,10 @@ class Optimizer:
         if not isinstance(state, Mapping):
             raise TypeError(f"{owner}: a state of type {type(state).__name__}; a mapping from names to arrays was expected")
         mine = self.state_dict()
-        found = {name: np.asarray(state[name]) for name in state}
+        try:
+            found = {name: np.asarray(state[name]) for name in state}
+        except ValueError:  # rows of different lengths
+            raise ShapeError(f"{owner}: the state holds what is no array") from None
         differing = [str(name) for name in {**mine, **found}
                      if name not in mine or name not in found or mine[name].shape != found[name].shape]  # fmt: skip
         if differing:

@@ -104,7 +104,10 @@ def _run(
     from sklearn.model_selection import RepeatedKFold
     from tqdm.auto import tqdm
 
-    x, y = np.asarray(x), np.asarray(y)
+    try:
+        x, y = np.asarray(x), np.asarray(y)
+    except ValueError:
+        raise ShapeError(f"{function}: x or y has rows of different lengths; arrays were expected") from None
     _check(function, make_model, x, y, folds, repeats, seed)
     splits = list(RepeatedKFold(n_splits=folds, n_repeats=repeats, random_state=seed).split(x))
     jobs = [

@@ -91,6 +91,7 @@ class Trainer:
         self._programs: dict[Any, Program] = {}
         self._compiled: dict[Any, CompiledStep] = {}
         self._buffers: list[Buffer] = []
+        self._trains = False
 
     # ---------------------------------------------------------------- training
     def fit(
@@ -114,7 +115,7 @@ class Trainer:
         steps = -(-len(x) // batch_size)
         modes = [(module, module.training) for module in self.model.modules()]
         self.model.train()
-        self._buffers = self.model.buffers()
+        self._buffers, self._trains = self.model.buffers(), False
         with tqdm(total=epochs * steps, unit="step", disable=not progress, leave=False, mininterval=0.2) as bar:
             try:
                 for epoch in range(epochs):
@@ -219,8 +220,7 @@ class Trainer:
             loss = float(program.graph.head.item())
             if not math.isfinite(loss):
                 raise GraphError(f"Trainer: the loss is {loss} in {where}; {first_bad_node(program.graph)}")
-            if not program.graph.head.requires_grad:
-                raise GraphError("Trainer: the loss depends on none of the optimiser's parameters")
+            self._need_parameters(program.graph)
             for p in self.optimizer.params:
                 p.recycle_grad()
             program.graph.backward()
@@ -233,6 +233,15 @@ class Trainer:
             raise
         self.optimizer.step()
         return loss
+
+    def _need_parameters(self, graph: Graph) -> None:
+        """Look, once for each `fit`, whether there is anything to train: an optimiser of another model would do nothing."""
+        if not self._trains:
+            params = {id(p) for p in self.optimizer.params if p.requires_grad}
+            if not any(id(node) in params for node in graph.order):
+                why = "are they another model's, or frozen?"
+                raise GraphError(f"Trainer: the loss depends on none of the optimiser's parameters; {why}")
+            self._trains = True
 
     def _program(self, x: Array, y: Array | None) -> Program:
         """The graph for this batch, computed up to its head."""

@@ -67,7 +67,7 @@ def test_damaged_idx_files_are_refused_or_read_whole(pack, tmp_path):
 def test_absurd_lengths_of_idx_files_take_no_memory(shape, tmp_path):
     path = tmp_path / "some-idx"
     head = bytes([0, 0, 0x0E, len(shape)]) + struct.pack(f">{len(shape)}I", *shape)
-    for content in (head + bytes(500), gzip.compress(head + bytes(5_000_000))):
+    for content in (head + bytes(500), gzip.compress(head + bytes(500))):
         path.write_bytes(content)
         tracemalloc.start()
         with pytest.raises(DataError, match="found only"):
@@ -75,6 +75,18 @@ def test_absurd_lengths_of_idx_files_take_no_memory(shape, tmp_path):
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 16 << 20
+
+
+def test_a_bomb_is_not_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr("minigrad.data.idx.MOST_UNPACKED", 1_000_000)
+    path = tmp_path / "some-idx"
+    path.write_bytes(gzip.compress(bytes([0, 0, 8, 1]) + struct.pack(">I", 20_000_000) + bytes(20_000_000)))
+    tracemalloc.start()
+    with pytest.raises(DataError, match="the compressed file holds more than 1,000,000 bytes; unpack it first"):
+        data.read_idx(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 << 20
 
 
 # ---------------------------------------------------------------- CSV

@@ -107,3 +107,8 @@ def test_where_folders_cannot_be_locked_files_are_written_all_the_same(tmp_path,
     monkeypatch.setattr(fcntl, "flock", fails(errno.ENOLCK))
     write_atomically(tmp_path / "a", b"one")
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("a", b"one")]
+
+
+def test_the_longest_name_can_be_saved(tmp_path):
+    write_atomically(tmp_path / ("ü" * 127), b"one")
+    assert (tmp_path / ("ü" * 127)).read_bytes() == b"one"

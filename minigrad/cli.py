@@ -32,6 +32,14 @@ def positive(text: str) -> int:
 positive.__name__ = "integer ≥ 1"  # argparse names the type in its message
 
 
+def natural(text: str) -> int:
+    """An integer of at least 0, for argparse."""
+    return positive(text) if text != "0" else 0
+
+
+natural.__name__ = "integer ≥ 0"
+
+
 def steps(text: str) -> int | str:
     """`rolled`, `all` or a number of time steps, for argparse."""
     return text if text in ("rolled", "all") else positive(text)
@@ -62,6 +70,8 @@ def _train(args: argparse.Namespace) -> None:
     from .experiments import EXPERIMENTS, prepare, train_once
 
     experiment = EXPERIMENTS[args.name]
+    if args.out:
+        Path(args.out).mkdir(parents=True, exist_ok=True)  # a folder that cannot be made costs no training
     arrays = prepare(experiment)
     print(f"{experiment.title}: {arrays.source}")
     run = train_once(
@@ -72,10 +82,9 @@ def _train(args: argparse.Namespace) -> None:
         print(f"epoch {epoch}: loss {loss:.4f}, held-out accuracy {accuracy:.4f}, {seconds:.2f} s")
     print(f"training accuracy {run.train['accuracy']:.4f}, held-out accuracy {run.test['accuracy']:.4f}")
     if args.out:
-        folder = Path(args.out)
-        folder.mkdir(parents=True, exist_ok=True)
-        save(run.trainer, folder / f"{args.name}.safetensors")
-        print(f"saved {folder / f'{args.name}.safetensors'}")
+        path = Path(args.out) / f"{args.name}.safetensors"
+        save(run.trainer, path)
+        print(f"saved {path}")
     if run.history.interrupted:
         raise KeyboardInterrupt
 
@@ -169,7 +178,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("name", choices=EXPERIMENTS)
     train.add_argument("--epochs", type=positive, help="default: the experiment's own")
     train.add_argument("--batch-size", type=positive, help="default: the experiment's own")
-    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--seed", type=natural, default=0)
     train.add_argument("--mode", choices=("eager", "replay", "compiled"), default="compiled", help="default: compiled")
     train.add_argument("--out", help="folder for the checkpoint (default: none is written)")
     train.set_defaults(run=_train)
@@ -179,7 +188,7 @@ def parser() -> argparse.ArgumentParser:
     draw.add_argument("what", help=f"{names}, or script.py:name, a node, a Graph or a function that makes one")
     draw.add_argument("-o", "--output", default="graph.svg", help=".svg, .png or .pdf (default: graph.svg)")
     draw.add_argument("--gradients", action="store_true", help="pull gradients back first, where there are none")
-    draw.add_argument("--depth", type=int, help="levels of modules to open (default: as many as fit)")
+    draw.add_argument("--depth", type=natural, help="levels of modules to open (default: as many as fit)")
     draw.add_argument("--unroll", type=steps, help="rolled, all, or a number of time steps (default: closed)")
     draw.add_argument("--theme", choices=("light", "dark", "print"), help="default: the reader's")
     draw.add_argument("--title", help="what stands above the picture")

@@ -2,12 +2,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from . import kernels
-from .errors import GraphError
+from .errors import DTypeError, GraphError, ShapeError
 from .graph.node import Array, Variable
 
 
@@ -23,15 +24,16 @@ class Optimizer:
 
     def __init__(self, params: Iterable[Variable], lr: float, max_grad_norm: float | None = None, **options: float) -> None:
         name = type(self).__name__
-        self.params = list({id(p): p for p in params}.values())
-        if not self.params or not all(isinstance(p, Variable) for p in self.params):
-            raise ValueError(f"{name}: Variables to optimise were expected, for example model.parameters()")
+        self.params = _variables(name, params)
         for option, value in {"lr": lr, **options}.items():
-            limit = 1 if option in ("momentum", "alpha") or option.startswith("beta") else np.inf
-            if not 0 <= value < limit or (option == "lr" and value == 0):
-                raise ValueError(f"{name}: {option}={value} is out of range")
-        if max_grad_norm is not None and not max_grad_norm > 0:
-            raise ValueError(f"{name}: max_grad_norm={max_grad_norm} is out of range")
+            if option == "lr":
+                _need(name, option, value, "> 0", lambda x: 0 < x < np.inf)
+            elif option in ("momentum", "alpha") or option.startswith("beta"):
+                _need(name, option, value, "≥ 0 and < 1", lambda x: 0 <= x < 1)
+            else:
+                _need(name, option, value, "≥ 0", lambda x: 0 <= x < np.inf)
+        if max_grad_norm is not None:
+            _need(name, "max_grad_norm", max_grad_norm, "> 0", lambda x: x > 0)
         self.lr, self.max_grad_norm, self.options = lr, max_grad_norm, options
         self.steps = 0
         self._memory: dict[int, dict[str, Array]] = {}
@@ -42,7 +44,13 @@ class Optimizer:
             p.zero_grad()
 
     def step(self) -> None:
-        """Change each parameter that has a gradient."""
+        """Change each parameter that has a gradient.
+
+        Raises `ShapeError` or `DTypeError` where somebody has set a gradient that does not fit, before anything is changed.
+        """
+        for i, p in enumerate(self.params):
+            if p.grad is not None and (getattr(p.grad, "shape", None) != p._data.shape or p.grad.dtype.kind != "f"):
+                raise self._misfit(i, p)
         if self.max_grad_norm is not None:
             clip_grad_norm(self.params, self.max_grad_norm)
         self.steps += 1
@@ -55,6 +63,13 @@ class Optimizer:
                 memory = self._of(i).values() if self.memory else ()
                 kernel(p._data.ravel(), p.grad.ravel(), *memory, *numbers)
 
+    def _misfit(self, i: int, p: Variable) -> Exception:
+        grad = np.asarray(p.grad)
+        said = f"{type(self).__name__}: the gradient of parameter {i}, {p!r}, has"
+        if grad.shape != p.shape:
+            return ShapeError(f"{said} shape {grad.shape}; {p.shape} was expected")
+        return DTypeError(f"{said} {grad.dtype} values in a {type(p.grad).__name__}; an array of floats was expected")
+
     def _of(self, i: int) -> dict[str, Array]:
         if i not in self._memory:
             p = self.params[i]
@@ -64,7 +79,7 @@ class Optimizer:
     @property
     def kernel(self) -> Any:
         """What changes a parameter: `kernel(p, g, *memory, *scalars)`, all arrays flat."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines no kernel; take SGD, Adam, AdamW or RMSprop")
 
     def scalars(self, step: Any) -> tuple[Any, ...]:
         """The numbers that the kernel needs in this step, counted from 1; of an array of steps, numbers or such arrays."""
@@ -77,18 +92,53 @@ class Optimizer:
 
     def load_state_dict(self, state: Mapping[str, Array]) -> None:
         """The inverse of `state_dict`. Raises `GraphError` where names or sizes differ; nothing is changed then."""
-        mine = {name: array.shape for name, array in self.state_dict().items()}
-        if mine != {name: np.shape(array) for name, array in state.items()}:
-            raise GraphError(f"{type(self).__name__}: the state is of another optimiser or of other parameters")
-        self.steps = int(state["steps"][0])
+        owner = type(self).__name__
+        if not isinstance(state, Mapping):
+            raise TypeError(f"{owner}: a state of type {type(state).__name__}; a mapping from names to arrays was expected")
+        mine = self.state_dict()
+        try:
+            found = {name: np.asarray(state[name]) for name in state}
+        except ValueError:  # rows of different lengths
+            raise ShapeError(f"{owner}: the state holds what is no array") from None
+        differing = [str(name) for name in {**mine, **found}
+                     if name not in mine or name not in found or mine[name].shape != found[name].shape]  # fmt: skip
+        if differing:
+            said = f"the state is of another optimiser or of other parameters: {', '.join(differing)}"
+            raise GraphError(f"{owner}: {said}")
+        kinds = [name for name, array in found.items() if array.dtype.kind not in ("iu" if name == "steps" else "biuf")]
+        if kinds or found["steps"][0] < 0:
+            raise GraphError(f"{owner}: the state holds no numbers that could be these: {', '.join(kinds or ['steps'])}")
+        self.steps = int(found["steps"][0])
         for i in range(len(self.params)):
             for name, array in self._of(i).items():
-                array[...] = state[f"{i}.{name}"]
+                array[...] = found[f"{i}.{name}"]
+
+
+def _need(function: str, name: str, value: Any, said: str, holds: Any) -> None:
+    """Raise `TypeError` for what is no number, `ValueError` for one out of range; NaN holds nothing."""
+    if not isinstance(value, Real) or not holds(value):
+        kind = ValueError if isinstance(value, Real) else TypeError
+        raise kind(f"{function}: {name}={value!r}; a number {said} was expected")
+
+
+def _variables(function: str, params: Any) -> list[Variable]:
+    """Each parameter once. Raises `TypeError` for what is no list, `ValueError` for one that is not of Variables."""
+    expected = "Variables to optimise were expected, for example model.parameters()"
+    if isinstance(params, Variable) or not isinstance(params, Iterable):
+        raise TypeError(f"{function}: params is a {type(params).__name__}; a list of {expected}")
+    found = list({id(p): p for p in params}.values())
+    for p in found:
+        if not isinstance(p, Variable):
+            raise ValueError(f"{function}: params holds a {type(p).__name__}; {expected}")
+    if not found:
+        raise ValueError(f"{function}: params is empty; {expected}")
+    return found
 
 
 def clip_grad_norm(params: Iterable[Variable], max_norm: float) -> float:
     """Scale the gradients together so that their Euclidean norm is at most `max_norm`; returns the norm before."""
-    grads = [p.grad for p in params if p.grad is not None]
+    _need("clip_grad_norm", "max_norm", max_norm, "> 0", lambda x: x > 0)
+    grads = [p.grad for p in ([params] if isinstance(params, Variable) else params) if p.grad is not None]
     norm = float(np.sqrt(sum(float(np.vdot(g, g)) for g in grads)))
     if norm > max_norm:
         for g in grads:
@@ -105,7 +155,7 @@ class SGD(Optimizer):
     ) -> None:  # fmt: skip
         super().__init__(params, lr, max_grad_norm, momentum=momentum, weight_decay=weight_decay)
         if nesterov and not momentum:
-            raise ValueError("SGD: nesterov needs a momentum")
+            raise ValueError("SGD: nesterov=True and momentum=0; a momentum > 0 was expected")
         self.nesterov = nesterov
         self.memory = ("velocity",) if momentum else ()
 
@@ -128,6 +178,8 @@ class Adam(Optimizer):
         self, params: Iterable[Variable], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8, weight_decay: float = 0.0, *, max_grad_norm: float | None = None,
     ) -> None:  # fmt: skip
+        if not isinstance(betas, tuple | list) or len(betas) != 2:
+            raise TypeError(f"{type(self).__name__}: betas={betas!r}; a pair of numbers was expected")
         beta1, beta2 = betas
         super().__init__(
             params, lr, max_grad_norm, beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay

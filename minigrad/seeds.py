@@ -5,6 +5,7 @@ with seed 0 in every process: a script gives the same numbers each time. `manual
 """
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,16 @@ _generator = np.random.default_rng(0)
 def manual_seed(seed: int) -> None:
     """Start the generator that layers without `seed=` draw on from `seed`."""
     global _generator
-    _generator = np.random.default_rng(seed)
+    _generator = generator(seed, "manual_seed")
 
 
-def generator(seed: Any = None) -> np.random.Generator:
-    """The generator that a seed stands for."""
-    return _generator if seed is None else np.random.default_rng(seed)
+def generator(seed: Any = None, function: str = "init") -> np.random.Generator:
+    """The generator that a seed stands for. For what is none, a `TypeError` or `ValueError` with the function's name."""
+    if seed is None:
+        return _generator
+    if isinstance(seed, np.random.Generator):
+        return seed
+    if not isinstance(seed, Integral) or seed < 0:
+        kind = ValueError if isinstance(seed, Integral) else TypeError
+        raise kind(f"{function}: seed={seed!r}; an integer ≥ 0, a numpy.random.Generator or None was expected")
+    return np.random.default_rng(int(seed))

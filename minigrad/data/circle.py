@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from operator import index
 
 import numpy as np
 
-from .dataset import Dataset
+from ..seeds import generator
+from .dataset import Dataset, whole
 
 CENTRE = 0.5
 RADIUS = math.sqrt(1 / (2 * math.pi))
@@ -28,12 +28,11 @@ def circle(n: int = 10_000, seed: int = 0) -> Dataset:
 
     Raises
     ------
-    ValueError : fewer than 5 points, of which 80 % and 20 % would leave one part empty
+    ValueError : fewer than 5 points, of which 80 % and 20 % would leave one part empty; a seed below 0
+    TypeError : n or seed is no integer
     """
-    n = index(n)
-    if n < 5:
-        raise ValueError(f"circle: n is {n}, expected at least 5 so that both parts hold a point")
-    x = np.random.default_rng(seed).random((n, 2)).astype(np.float32)
+    n = whole("circle", "n", n, 5, " so that both parts hold a point")
+    x = generator(seed, "circle").random((n, 2)).astype(np.float32)
     # The labels follow from the rounded float32 points, so that data and labels never disagree at the rim.
     y = (((x - CENTRE) ** 2).sum(axis=1) > RADIUS**2).astype(np.float32)
     split = n * 4 // 5

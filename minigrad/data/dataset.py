@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import index
 from typing import Any, NamedTuple
 
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+
+
+def whole(function: str, name: str, value: Any, least: int, why: str = "") -> int:
+    """The value as an integer of at least `least`. Raises `TypeError` or `ValueError` that names function and argument."""
+    try:
+        number = index(value)
+    except TypeError:
+        raise TypeError(f"{function}: {name}={value!r}; an integer ≥ {least} was expected") from None
+    if number < least:
+        raise ValueError(f"{function}: {name}={value!r}; an integer ≥ {least} was expected{why}")
+    return number
 
 
 class _Arrays(NamedTuple):

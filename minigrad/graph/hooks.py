@@ -26,6 +26,8 @@ class Handle:
     """What registering a hook returns; `remove()` takes the hook off again (twice does no harm)."""
 
     def __init__(self, hooks: dict[int, Hook], hook: Hook) -> None:
+        if not callable(hook):
+            raise TypeError(f"hook: a {type(hook).__name__}; a function of node and array was expected")
         self._hooks, self._key = hooks, next(_keys)
         hooks[self._key] = hook
 

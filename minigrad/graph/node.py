@@ -366,8 +366,8 @@ def as_array(value: Any, dtype: Any = None, integers: bool = False) -> Array:
         return np.array(value, order="C")
     try:
         array = np.asarray(value)
-    except ValueError as error:
-        raise ShapeError(f"cannot make an array of {type(value).__name__}: {error}") from None
+    except ValueError:
+        raise ShapeError(f"cannot make an array of {type(value).__name__}; rows of equal lengths are expected") from None
     if array.dtype.kind not in "biuf":
         raise DTypeError(f"cannot compute with {array.dtype} values; numbers are expected")
     if wanted.kind in "iu" and array.dtype.kind == "f" and not (np.isfinite(array) & (array == np.rint(array))).all():

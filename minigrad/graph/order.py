@@ -9,6 +9,7 @@ import numpy as np
 from ..errors import DTypeError, GraphError, ShapeError
 from .hooks import fire
 from .node import Array, GraphNode, Operator
+from .notes import tell_node
 
 
 def topological_sort(head: GraphNode) -> list[GraphNode]:
@@ -16,6 +17,8 @@ def topological_sort(head: GraphNode) -> list[GraphNode]:
 
     The order is that of a depth-first walk over the inputs from left to right: the same graph, the same list.
     """
+    if not isinstance(head, GraphNode):
+        raise TypeError(f"topological_sort: a {type(head).__name__}; a node was expected (call a model first)")
     order: list[GraphNode] = []
     seen: set[GraphNode] = set()
     stack: list[GraphNode | None] = [head]
@@ -37,13 +40,17 @@ def forward(order: Sequence[GraphNode]) -> Array:
 
     Returns the value of the last node.
     """
-    for node in order:
-        if isinstance(node, Operator):
-            node.rule.run(node, node._data)
-            for hooks in node.hooks or ():  # empty ones cost next to nothing: every module's output has those of the module
-                if hooks.forward:
-                    fire([each.forward for each in node.hooks or ()], node, node._data)
-                    break
+    try:
+        for node in order:
+            if isinstance(node, Operator):
+                node.rule.run(node, node._data)
+                for hooks in node.hooks or ():  # empty ones cost next to nothing: a module's output has those of the module
+                    if hooks.forward:
+                        fire([each.forward for each in node.hooks or ()], node, node._data)
+                        break
+    except Exception as error:
+        tell_node(error, node)
+        raise
     return order[-1].value
 
 
@@ -59,15 +66,19 @@ def backward(order: Sequence[GraphNode], grad: Any = None) -> None:
         if node.grad is not None and isinstance(node, Operator):
             node.recycle_grad()
     head.receive(seed, owned=True)
-    for node in reversed(order):
-        if node.grad is None or not node.requires_grad:
-            continue
-        for hooks in node.hooks or ():
-            if hooks.backward:
-                fire([each.backward for each in node.hooks or ()], node, node.grad)
-                break
-        if isinstance(node, Operator):
-            node.rule.pull(node, node.grad)
+    try:
+        for node in reversed(order):
+            if node.grad is None or not node.requires_grad:
+                continue
+            for hooks in node.hooks or ():
+                if hooks.backward:
+                    fire([each.backward for each in node.hooks or ()], node, node.grad)
+                    break
+            if isinstance(node, Operator):
+                node.rule.pull(node, node.grad)
+    except Exception as error:
+        tell_node(error, node)
+        raise
 
 
 def _seed(head: GraphNode, grad: Any) -> Array:

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..errors import DTypeError, GraphError, ShapeError
+from ..errors import DTypeError, GraphError, ShapeError, tell_line
 from . import settings
 from .node import Array, BroadcastedOperator, Constant, GraphNode, Operator, ScalarOperator
 
@@ -224,7 +224,8 @@ class Rule:
     def complain(self, inputs: Sequence[GraphNode], expected: str, kind: type[Exception] = ShapeError) -> Exception:
         """An error in the one voice of all operators: name, every shape, what was expected."""
         shapes = " and ".join(str(x.shape) for x in inputs)
-        return kind(f"{self.name}: shapes {shapes}; {expected}")
+        error = kind(f"{self.name}: shapes {shapes}; {expected}")
+        return error if kind in (ShapeError, DTypeError) else tell_line(error)  # those tell it by themselves
 
     def need_floats(self, *inputs: GraphNode) -> None:
         """Raise `DTypeError` where one of the inputs holds integers or booleans."""

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from .. import ops
-from ..graph.node import GraphNode, Variable
+from ..errors import DTypeError, ShapeError
+from ..graph.node import Constant, GraphNode, Variable
 from . import init
 from .module import Module
 
@@ -30,6 +31,16 @@ def positive(layer: str, **sizes: Any) -> None:
     for name, value in sizes.items():
         if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
             raise ValueError(f"{layer}: {name}={value!r}; an integer ≥ 1 was expected")
+
+
+def as_node(layer: str, x: Any, dtype: Any) -> GraphNode:
+    """x itself, or a constant of this dtype; an error names the layer."""
+    if isinstance(x, GraphNode):
+        return x
+    try:
+        return Constant(x, dtype=dtype)
+    except (DTypeError, ShapeError) as error:
+        raise type(error)(f"{layer}: {error}") from None
 
 
 class Linear(Module):

@@ -11,6 +11,7 @@ from ..graph import settings
 from ..graph.buffer import Buffer
 from ..graph.hooks import Handle, Hook, Hooks, fire
 from ..graph.node import GraphNode, Variable
+from ..graph.notes import tell_module
 
 Leaf = TypeVar("Leaf", Variable, Buffer)
 
@@ -36,7 +37,7 @@ class Module:
         try:
             output = self.forward(*inputs, **options)
         except Exception as error:
-            _tell_where(error)
+            tell_module(error)
             raise
         finally:
             settings.leave(token)
@@ -158,19 +159,6 @@ class Module:
         return f"{type(self).__name__}({inner})"
 
 
-_WHERE = "in module "
-
-
-def _tell_where(error: Exception) -> None:
-    """Note on an error the path of the innermost module that it happened in, as `named_modules` of the outermost has it."""
-    if any(note.startswith(_WHERE) for note in getattr(error, "__notes__", ())):
-        return
-    root, inner = settings.scope()[0], settings.scope()[-1]
-    paths = root.named_modules() if isinstance(root, Module) else ()
-    path = next((f"{name} · " for name, module in paths if module is inner and name), "")
-    error.add_note(f"{_WHERE}{path}{type(inner).__name__}")
-
-
 def _each_once(named: Iterable[tuple[str, Leaf]]) -> list[tuple[str, Leaf]]:
     first: dict[int, tuple[str, Leaf]] = {}
     for name, leaf in named:
@@ -183,13 +171,15 @@ def load_leaves(owner: str, leaves: Mapping[str, GraphNode], state: Mapping[str,
 
     Otherwise nothing is changed, and an error lists every difference.
     """
+    if not isinstance(state, Mapping):
+        raise TypeError(f"{owner}: a state of type {type(state).__name__}; a mapping from names to arrays was expected")
     missing = [name for name in leaves if name not in state]
     unexpected = [name for name in state if name not in leaves]
     if missing or unexpected:
         parts = {"missing": missing, "unexpected": unexpected}
-        said = "; ".join(f"{what} {', '.join(names)}" for what, names in parts.items() if names)
+        said = "; ".join(f"{what} {', '.join(map(str, names))}" for what, names in parts.items() if names)
         raise GraphError(f"{owner}: the state does not fit: {said}")
-    arrays = {name: np.asarray(state[name]) for name in leaves}
+    arrays = {name: as_state(owner, name, state[name]) for name in leaves}
     wrong = [
         f"{name} is {arrays[name].shape}, {leaf.shape} was expected"
         for name, leaf in leaves.items()
@@ -208,6 +198,14 @@ def load_leaves(owner: str, leaves: Mapping[str, GraphNode], state: Mapping[str,
         leaf.value = arrays[name]
 
 
+def as_state(owner: str, name: str, value: Any) -> Any:
+    """An entry of a state as an array."""
+    try:
+        return np.asarray(value)
+    except ValueError:  # rows of different lengths
+        raise ShapeError(f"{owner}: the state does not fit: {name} is no array") from None
+
+
 class Sequential(Module):
     """Modules one after the other: each gets what the one before returned. Slices are Sequentials of the same modules."""
 
@@ -221,7 +219,11 @@ class Sequential(Module):
         return ((str(i), module) for i, module in enumerate(self._modules))
 
     def forward(self, x: Any) -> Any:  # type: ignore[override]
-        for module in self._modules:
+        for i, module in enumerate(self._modules):
+            if type(x) is tuple and i:  # what a recurrent layer returns, which no other layer takes
+                kind = type(self._modules[i - 1]).__name__
+                raise TypeError(f"Sequential: module {i - 1} ({kind}) returned a tuple of {len(x)}; one node was expected "
+                                f"before module {i}; write a Module whose forward takes what it needs")  # fmt: skip
             x = module(x)
         return x
 
@@ -232,4 +234,7 @@ class Sequential(Module):
         return iter(self._modules)
 
     def __getitem__(self, index: int | slice) -> Module:
-        return Sequential(*self._modules[index]) if isinstance(index, slice) else self._modules[index]
+        try:
+            return Sequential(*self._modules[index]) if isinstance(index, slice) else self._modules[index]
+        except (IndexError, TypeError) as error:
+            raise type(error)(f"Sequential: index {index!r}; there are {len(self)} modules") from None

@@ -10,8 +10,8 @@ import numpy as np
 from .. import ops
 from ..errors import ShapeError
 from ..graph.buffer import Buffer
-from ..graph.node import Constant, GraphNode, Variable
-from .layers import positive, zeros
+from ..graph.node import GraphNode, Variable
+from .layers import as_node, positive, zeros
 from .module import Module
 
 
@@ -33,7 +33,7 @@ class _BatchNorm(Module):
 
     def forward(self, x: Any) -> GraphNode:  # type: ignore[override]
         leaf = next((leaf for leaf in (self.weight, self.running_mean) if leaf is not None), None)
-        x = x if isinstance(x, GraphNode) else Constant(x, dtype=None if leaf is None else leaf.dtype)
+        x = as_node(type(self).__name__, x, None if leaf is None else leaf.dtype)
         if x.ndim not in self.axes or x.shape[1] != self.num_features:
             expected = " or ".join(name.replace("C", str(self.num_features)) for name in self.axes.values())
             raise ShapeError(f"{type(self).__name__}: x has shape {x.shape}; {expected} was expected")

@@ -12,7 +12,7 @@ from ..ops.gru import gru_by_steps
 from ..ops.lstm import lstm_by_steps
 from ..ops.recurrent import rnn_by_steps
 from . import init
-from .layers import positive, weight, zeros
+from .layers import as_node, positive, weight, zeros
 from .module import Module
 
 
@@ -45,12 +45,12 @@ class _Recurrent(Module):
     def _nodes(self, x: Any, **starts: Any) -> tuple[GraphNode, list[Any]]:
         """x as a node, and for each kind of state the first one of every layer: what was given, or zeros."""
         kind, dtype = type(self).__name__, self._layer(0)[0].dtype
-        x = x if isinstance(x, GraphNode) else Constant(x, dtype=dtype)
+        x = as_node(kind, x, dtype)
         if x.ndim != 3 or x.shape[2] != self.input_size:
             raise ShapeError(f"{kind}: shape {x.shape}; (T, N, {self.input_size}) was expected")
         shape = (self.num_layers, x.shape[1], self.hidden_size)
         given = {
-            name: start if start is None or isinstance(start, GraphNode) else Constant(start, dtype=dtype)
+            name: None if start is None else as_node(f"{kind}: {name}", start, dtype)
             for name, start in starts.items()
         }
         wrong = [name for name, start in given.items() if start is not None and start.shape != shape]

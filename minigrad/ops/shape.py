@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,9 +59,10 @@ class Transpose(Rule):
     adjoints = ("transpose(g) if axes else g.T",)
 
     def plan(self, x: GraphNode, axes: Any = None) -> tuple[int, ...]:  # type: ignore[override]
-        order = tuple(reversed(range(x.ndim))) if axes is None else normalise_axes(self, x, tuple(axes))
+        given = tuple(axes) if isinstance(axes, Sequence | np.ndarray) else (axes,)
+        order = tuple(reversed(range(x.ndim))) if axes is None else normalise_axes(self, x, given)
         if len(order) != x.ndim:
-            raise self.complain((x,), f"axes {tuple(axes)} were given, one for each of the {x.ndim} axes was expected")
+            raise self.complain((x,), f"axes {given} were given, one for each of the {x.ndim} axes was expected")
         return order
 
     def shape(self, node: Operator) -> tuple[int, ...]:
@@ -93,7 +94,7 @@ class GetItem(Rule):
         plain = tuple(self._part(x, part) for part in parts)
         try:
             x._data[plain]
-        except IndexError as error:
+        except (IndexError, TypeError) as error:  # a slice from 0 to "a" is a TypeError of Python's own
             raise self.complain((x,), str(error), IndexError) from None
         return plain
 
@@ -101,7 +102,10 @@ class GetItem(Rule):
         if isinstance(part, GraphNode):
             part = part._data
         if isinstance(part, list):
-            part = np.array(part, dtype=None if part else int)
+            try:
+                part = np.array(part, dtype=None if part else int)
+            except ValueError:
+                raise self.complain((x,), "rows of indices of different lengths", IndexError) from None
         if isinstance(part, np.ndarray):
             if part.dtype.kind not in "biu":
                 raise self.complain((x,), f"{part.dtype} indices; integers or booleans were expected", IndexError)
@@ -303,13 +307,19 @@ def getitem(x: Any, key: Any) -> GraphNode:
 @stands_for(np.concatenate)
 def concatenate(xs: Sequence[Any], axis: int = 0) -> GraphNode:
     """The arrays one after the other along an axis that exists; the other axes must agree, else `ShapeError`."""
-    return by_name("concatenate")(*xs, axis=axis)
+    return by_name("concatenate")(*_several("concatenate", xs), axis=axis)
 
 
 @stands_for(np.stack)
 def stack(xs: Sequence[Any], axis: int = 0) -> GraphNode:
     """The arrays, all of one shape, along a new axis."""
-    return by_name("stack")(*xs, axis=axis)
+    return by_name("stack")(*_several("stack", xs), axis=axis)
+
+
+def _several(name: str, xs: Any) -> Any:
+    if not isinstance(xs, Iterable | GraphNode):
+        raise TypeError(f"{name}: a {type(xs).__name__}; a list of arrays was expected")
+    return xs
 
 
 def pad(x: Any, pad_width: Any, value: float = 0.0) -> GraphNode:

@@ -22,6 +22,7 @@ from .. import kernels
 from ..errors import GraphError
 from ..graph.hooks import read_only
 from ..graph.node import GraphNode, Operator, Variable
+from ..graph.notes import tell_node
 from ..graph.rule import Rule
 from ..optim import Optimizer
 from .arena import STRETCH, Arena
@@ -117,7 +118,11 @@ class CompiledStep:
             if any(hooks.forward or hooks.backward for hooks in node.hooks or ()):
                 raise GraphError(f'{node!r} has a hook, which no compiled step calls; use mode="replay"')
             if isinstance(node, Operator) and type(node.rule).check is not Rule.check:
-                node.rule.check(node, *(samples.get(id(x), x._data) for x in node.inputs))
+                try:
+                    node.rule.check(node, *(samples.get(id(x), x._data) for x in node.inputs))
+                except Exception as error:
+                    tell_node(error, node)
+                    raise
 
     def load(self, x: Any, y: Any) -> None:
         """Compile the step, or load it from the disk, without making one; x and y are samples as for `run`.

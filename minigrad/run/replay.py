@@ -20,6 +20,8 @@ class Graph:
     """
 
     def __init__(self, head: GraphNode) -> None:
+        if not isinstance(head, GraphNode):
+            raise TypeError(f"Graph: a {type(head).__name__}; a node was expected (call a model first)")
         self.head = head
         self.order = topological_sort(head)
         self._hooks = Hooks()

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, GraphError
-from ..files import write_atomically
+from ..errors import DataError, DTypeError, GraphError, ShapeError
+from ..files import as_path, write_atomically
 from ..graph.buffer import Buffer
 from ..nn import Module
 from ..nn.module import load_leaves
@@ -25,7 +25,7 @@ def _passing(model: Module) -> dict[str, Buffer]:
     return {name: buffer for name, buffer in model.named_buffers() if not buffer.persistent}
 
 
-def _state(what: Module | Trainer) -> Arrays:
+def _state(function: str, what: Module | Trainer) -> Arrays:
     if isinstance(what, Module):
         return what.state_dict()
     if isinstance(what, Trainer):
@@ -33,7 +33,7 @@ def _state(what: Module | Trainer) -> Arrays:
         streams = {name: buffer.value.copy() for name, buffer in _passing(what.model).items()}
         named = {"model.": model, "optimizer.": optimizer, "buffers.": streams}
         return {prefix + name: array for prefix, state in named.items() for name, array in state.items()}
-    raise TypeError(f"a Module or a Trainer was expected, not {type(what).__name__}")
+    raise TypeError(f"{function}: a {type(what).__name__}; a Module or a Trainer was expected, and then the path")
 
 
 def save(what: Module | Trainer, path: Any) -> None:
@@ -44,29 +44,54 @@ def save(what: Module | Trainer, path: Any) -> None:
     """
     from safetensors.numpy import save as to_bytes
 
-    write_atomically(Path(path), to_bytes(_state(what)))
+    state, path = _state("save", what), as_path("save", path)
+    if path.is_dir():
+        raise IsADirectoryError(f"save: {path} is a folder; the name of a file was expected")
+    write_atomically(path, to_bytes(state))
 
 
 def load(what: Module | Trainer, path: Any) -> None:
     """Read what `save` wrote (or `safetensors.torch.save_file`, for a model) into a model or trainer of the same shape.
 
-    Raises `DataError` for a file that is no safetensors file, `GraphError` or `ShapeError` where names or shapes differ;
-    nothing is changed then.
+    Raises `OSError` for a file that cannot be opened, `DataError` for one that is no safetensors file, `GraphError`,
+    `ShapeError` or `DTypeError` where names, shapes or kinds of numbers differ; nothing is changed then.
     """
+    before, path = _state("load", what), as_path("load", path)
+    state = _read(path)
+    try:
+        _fill(what, before, state, path)
+    except (GraphError, ShapeError, DTypeError) as error:
+        if str(path) not in str(error):
+            error.add_note(f"in {path}")
+        raise
+
+
+def _read(path: Path) -> Arrays:
+    """Every array of a safetensors file. What a header announces beyond the file is refused before memory is taken."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
+    with path.open("rb"):  # what cannot be opened is told as Python tells it
+        pass
     try:
-        state = load_file(path)
+        return load_file(path)
     except SafetensorError as error:
-        raise DataError(f"{path}: this is not a whole safetensors file ({error})") from None
+        raise DataError(f"load: {path}: not a whole safetensors file ({error})") from None
+    except (AttributeError, KeyError, TypeError) as error:  # element types that NumPy has not, such as bfloat16
+        raise DataError(f"load: {path}: an element type that NumPy lacks ({error}); floats were expected") from None
+
+
+def _fill(what: Module | Trainer, before: Arrays, state: Arrays, path: Path) -> None:
+    of_trainer = "optimizer.steps" in state
+    if of_trainer != isinstance(what, Trainer):
+        held, goal = ("trainer", "one") if of_trainer else ("model", "trainer.model")
+        raise GraphError(f"load: {path} holds a {held}, not a {type(what).__name__}; load it into {goal}")
     if isinstance(what, Module):
         what.load_state_dict(state)
         return
-    before = _state(what)
-    if set(state) != set(before):
-        differing = ", ".join(sorted(set(state) ^ set(before)))
-        raise GraphError(f"{path}: this checkpoint is of another trainer: {differing}")
+    if differing := sorted(set(state) ^ set(before)):
+        more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
+        raise GraphError(f"load: {path} is of another trainer; differing: {', '.join(differing[:5])}{more}")
     try:
         what.model.load_state_dict(_split(state, "model."))
         load_leaves(type(what.model).__name__, _passing(what.model), _split(state, "buffers."))

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from .. import ops, optim
+from ..errors import ShapeError
 from ..nn import Module, init
+from ..nn.layers import positive
 from .trainer import Trainer
 
 MakeModel = Callable[..., Module]
@@ -61,21 +63,52 @@ def _fit_fold(
 ) -> tuple[float, ...]:
     init.manual_seed(seed)  # wherever the fold runs, and whatever ran there before, its model starts from the same numbers
     model = make_model(**arguments)
+    if not isinstance(model, Module):
+        raise TypeError(f"{make_model!r} returned a {type(model).__name__}; a Module was expected")
     trainer = Trainer(model, recipe.loss, recipe.optimizer(model.parameters(), lr=recipe.lr), mode=recipe.mode)
     trainer.fit(x[train], y[train], epochs=recipe.epochs, batch_size=recipe.batch_size, seed=seed, progress=False)
     on_train, on_test = trainer.evaluate(x[train], y[train]), trainer.evaluate(x[test], y[test])
     return on_train["loss"], on_test["loss"], on_train["accuracy"], on_test["accuracy"]
 
 
+def _recipe(function: str, options: Mapping[str, Any]) -> Recipe:
+    """The recipe of these options. Raises `TypeError` for one that there is not, or that cannot be called."""
+    known = tuple(Recipe.__dataclass_fields__)
+    for name, value in options.items():
+        if name not in known:
+            raise TypeError(f"{function}: there is no option {name}; {', '.join(known)} were expected")
+        if name in ("loss", "optimizer") and not callable(value):
+            raise TypeError(f"{function}: {name}={value!r}; a function was expected, such as mg.optim.Adam or mg.mse_loss")
+    return Recipe(**options)
+
+
+def _check(function: str, make_model: Any, x: Any, y: Any, folds: int, repeats: int, seed: Any) -> None:
+    """Raise an error that names the function for what would fail in the middle of the first fit."""
+    if not callable(make_model) or isinstance(make_model, Module):
+        found = type(make_model).__name__
+        raise TypeError(f"{function}: make_model is a {found}; a function that makes a new model for each fold was expected")
+    if not x.ndim or not y.ndim or len(x) != len(y):
+        raise ShapeError(f"{function}: x and y have shapes {x.shape} and {y.shape}; the same number of samples was expected")
+    positive(function, repeats=repeats)
+    if not isinstance(folds, int | np.integer) or not 2 <= folds <= len(x):
+        raise ValueError(f"{function}: folds={folds!r} of {len(x)} samples; an integer from 2 to {len(x)} was expected")
+    if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
+        raise ValueError(f"{function}: seed={seed!r}; an integer from 0 to 2³² - 1 was expected")
+
+
 def _run(
-    make_model: MakeModel, candidates: list[tuple[dict[str, Any], Recipe]], x: Any, y: Any,
+    function: str, make_model: MakeModel, candidates: list[tuple[dict[str, Any], Recipe]], x: Any, y: Any,
     folds: int, repeats: int, seed: int, n_jobs: int | None, progress: bool,
 ) -> list[Scores]:  # fmt: skip
     from joblib import Parallel, delayed
     from sklearn.model_selection import RepeatedKFold
     from tqdm.auto import tqdm
 
-    x, y = np.asarray(x), np.asarray(y)
+    try:
+        x, y = np.asarray(x), np.asarray(y)
+    except ValueError:
+        raise ShapeError(f"{function}: x or y has rows of different lengths; arrays were expected") from None
+    _check(function, make_model, x, y, folds, repeats, seed)
     splits = list(RepeatedKFold(n_splits=folds, n_repeats=repeats, random_state=seed).split(x))
     jobs = [
         delayed(_fit_fold)(make_model, arguments, recipe, x, y, train, test, seed + k)
@@ -96,7 +129,8 @@ def cross_validate(
     `make_model()` returns a new model; `recipe` are fields of `Recipe` (loss, optimizer, lr, epochs, batch_size, mode).
     The same seed gives the same scores, on any joblib back end.
     """
-    return _run(make_model, [({}, Recipe(**recipe))], x, y, folds, repeats, seed, n_jobs, progress)[0]
+    candidates: list[tuple[dict[str, Any], Recipe]] = [({}, _recipe("cross_validate", recipe))]
+    return _run("cross_validate", make_model, candidates, x, y, folds, repeats, seed, n_jobs, progress)[0]
 
 
 @dataclass(frozen=True)
@@ -123,14 +157,22 @@ def grid_search(
     """
     from sklearn.model_selection import ParameterGrid
 
-    combinations = list(ParameterGrid({name: list(values) for name, values in grid.items()}))
+    if not isinstance(grid, Mapping):
+        raise TypeError(f"grid_search: grid is a {type(grid).__name__}; names with lists of values were expected")
+    for name, values in grid.items():
+        if not isinstance(values, Iterable) or isinstance(values, str):
+            raise TypeError(f"grid_search: {name} of the grid is {values!r}; a list of values was expected")
+    grid = {name: list(values) for name, values in grid.items()}
+    if not all(grid.values()):
+        raise ValueError(f"grid_search: {next(name for name in grid if not grid[name])} of the grid has no values to try")
+    combinations = list(ParameterGrid(grid))
     fields = set(Recipe.__dataclass_fields__)
     candidates = [
         (
             {name: value for name, value in combination.items() if name not in fields},
-            Recipe(**{**recipe, **{name: value for name, value in combination.items() if name in fields}}),
+            _recipe("grid_search", {**recipe, **{name: value for name, value in combination.items() if name in fields}}),
         )
         for combination in combinations
     ]
-    scores = _run(make_model, candidates, x, y, folds, repeats, seed, n_jobs, progress)
+    scores = _run("grid_search", make_model, candidates, x, y, folds, repeats, seed, n_jobs, progress)
     return GridResult(tuple(zip(combinations, scores, strict=True)))

@@ -12,13 +12,17 @@ import numpy as np
 
 from .. import kernels, ops
 from ..errors import DTypeError, GraphError, ShapeError
+from ..graph.buffer import Buffer
 from ..graph.node import Array, Constant, GraphNode
+from ..graph.notes import module_path
 from ..graph.settings import calling, state_kept
 from ..nn import Module
+from ..nn.layers import positive
 from ..optim import Optimizer
 from ..run.batch import parts_of
 from ..run.compiled import CompiledStep
 from ..run.replay import Graph
+from ..seeds import generator
 from .history import History
 
 EVALUATION_BATCH = 250
@@ -33,12 +37,16 @@ class Program:
         self.x = Constant(x, name="x", dtype=x.dtype)
         self.output: GraphNode = trainer.model(self.x)
         if not isinstance(self.output, GraphNode):
-            raise GraphError(f"Trainer: the model returned {type(self.output).__name__}, one node was expected")
+            raise GraphError(f"Trainer: the model returned a {type(self.output).__name__}; one node was expected")
         self.y: Constant | None = None
         head = self.output
         if y is not None:
             self.y = target_for(self.output, y)
             head = trainer.loss(self.output, self.y)
+            if not isinstance(head, GraphNode):
+                raise GraphError(f"Trainer: the loss returned a {type(head).__name__}; one node was expected")
+            if head.shape:
+                raise ShapeError(f"Trainer: the loss has shape {head.shape}; a single number was expected (mean, sum)")
             head.name = head.name or "loss"
         self.graph = Graph(head)
 
@@ -70,11 +78,20 @@ class Trainer:
     ) -> None:  # fmt: skip
         if mode not in MODES:
             raise ValueError(f"Trainer: mode={mode!r}; one of {', '.join(MODES)} was expected")
+        _need("model", model, isinstance(model, Module), "a Module")
+        _need("loss", loss, callable(loss), "a function of output and target")
+        _need("optimizer", optimizer, isinstance(optimizer, Optimizer), "an Optimizer")
+        _need("callbacks", callbacks, isinstance(callbacks, Iterable), "a list of functions")
         self.model, self.loss, self.optimizer = model, loss, optimizer
         self.mode, self.callbacks = mode, list(callbacks)
+        for callback in self.callbacks:
+            fits = callable(callback) or hasattr(callback, "on_batch")
+            _need("a callback", callback, fits, "a function of trainer and history, or a thing with on_batch,")
         self._refuse_watchers()
         self._programs: dict[Any, Program] = {}
         self._compiled: dict[Any, CompiledStep] = {}
+        self._buffers: list[Buffer] = []
+        self._trains = False
 
     # ---------------------------------------------------------------- training
     def fit(
@@ -89,13 +106,16 @@ class Trainer:
         """
         from tqdm.auto import tqdm
 
-        x, y = self._array(x), self._array(y)
-        _check(x, y, epochs, batch_size)
+        x, y = self._array("x", x), self._array("y", y)
+        _check(x, y)
+        positive("Trainer", epochs=epochs, batch_size=batch_size)
         self._refuse_watchers()
-        checked = None if validation is None else (self._array(validation[0]), self._array(validation[1]))
-        history, rng = History(), np.random.default_rng(seed)
+        checked = None if validation is None else self._validation(validation)
+        history, rng = History(), generator(seed, "Trainer")
         steps = -(-len(x) // batch_size)
+        modes = [(module, module.training) for module in self.model.modules()]
         self.model.train()
+        self._buffers, self._trains = self.model.buffers(), False
         with tqdm(total=epochs * steps, unit="step", disable=not progress, leave=False, mininterval=0.2) as bar:
             try:
                 for epoch in range(epochs):
@@ -111,8 +131,19 @@ class Trainer:
                             callback(self, history)
             except KeyboardInterrupt:
                 history.interrupted = True
+            except BaseException:
+                for module, training in modes:
+                    module.training = training
+                raise
         self.model.eval()
         return history
+
+    def _validation(self, pair: Any) -> tuple[Array, Array]:
+        """The pair as arrays, checked before training starts rather than after an epoch."""
+        _need("validation", pair, isinstance(pair, tuple | list) and len(pair) == 2, "a pair (x, y)")
+        x, y = self._array("validation x", pair[0]), self._array("validation y", pair[1])
+        _check(x, y, "validation ")
+        return x, y
 
     def _refuse_watchers(self) -> None:
         watching = [callback for callback in self.callbacks if hasattr(callback, "on_batch")]
@@ -142,8 +173,11 @@ class Trainer:
 
         Its `source` is the generated code. Raises `GraphError` that names the operator for what cannot be compiled.
         """
-        x, y = self._array(x), self._array(y)
-        _check(x, y, 1, batch_size)
+        x, y = self._array("x", x), self._array("y", y)
+        _check(x, y)
+        positive("Trainer", batch_size=batch_size)
+        if batch_size > len(x):
+            raise ValueError(f"Trainer: batch_size={batch_size} and {len(x)} samples; at least one full batch was expected")
         key = (batch_size, x.shape[1:], y.shape[1:], x.dtype, y.dtype, self.model.training, self.optimizer.params[0].dtype,
                kernels.jit.threads(batch_size), self.optimizer.max_grad_norm)  # fmt: skip
         if key not in self._compiled:
@@ -182,24 +216,41 @@ class Trainer:
         return [float(loss) for loss in losses]
 
     def _step(self, x: Array, y: Array, where: str) -> float:
-        program = self._program(x, y)
-        loss = float(program.graph.head.item())
-        if not math.isfinite(loss):
-            raise GraphError(f"the loss is {loss} in {where}; {first_bad_node(program.graph)}")
-        for p in self.optimizer.params:
-            p.recycle_grad()
-        program.graph.backward()
-        for callback in self.callbacks:
-            if hasattr(callback, "on_batch"):
-                callback.on_batch(self, program.graph)
+        kept = [(buffer, buffer.value.copy()) for buffer in self._buffers]
+        try:
+            program = self._program(x, y)
+            loss = float(program.graph.head.item())
+            if not math.isfinite(loss):
+                raise GraphError(f"Trainer: the loss is {loss} in {where}; {first_bad_node(program.graph)}")
+            self._need_parameters(program.graph)
+            for p in self.optimizer.params:
+                p.recycle_grad()
+            program.graph.backward()
+            for callback in self.callbacks:
+                if hasattr(callback, "on_batch"):
+                    callback.on_batch(self, program.graph)
+        except Exception:  # a step that is not made leaves running statistics as they were
+            for buffer, before in kept:
+                buffer.value = before
+            raise
         self.optimizer.step()
         return loss
+
+    def _need_parameters(self, graph: Graph) -> None:
+        """Look, once for each `fit`, whether there is anything to train: an optimiser of another model would do nothing."""
+        if not self._trains:
+            params = {id(p) for p in self.optimizer.params if p.requires_grad}
+            if not any(id(node) in params for node in graph.order):
+                why = "are they another model's, or frozen?"
+                raise GraphError(f"Trainer: the loss depends on none of the optimiser's parameters; {why}")
+            self._trains = True
 
     def _program(self, x: Array, y: Array | None) -> Program:
         """The graph for this batch, computed up to its head."""
         if self.mode == "eager":
             return Program(self, x, y)
-        key = (x.shape, None if y is None else y.shape, self.model.training, self.optimizer.params[0].dtype)
+        target = None if y is None else (y.shape, y.dtype)
+        key = (x.shape, x.dtype, target, self.model.training, self.optimizer.params[0].dtype)
         program = self._programs.get(key)
         if program is None:
             program = self._programs[key] = Program(self, x, y)
@@ -214,8 +265,8 @@ class Trainer:
         A prediction is right if the largest of several outputs is at the class id, or if a single output is on the right
         side of 0.5 (of 0 for a loss on logits); for targets that are no classes, accuracy is NaN.
         """
-        x, y = self._array(x), self._array(y)
-        _check(x, y, 1, 1)
+        x, y = self._array("x", x), self._array("y", y)
+        _check(x, y)
         loss = right = 0.0
         for chosen, program in self._look(x, y):
             loss += float(program.graph.head.item()) * len(chosen)
@@ -224,8 +275,8 @@ class Trainer:
 
     def predict(self, x: Any) -> Array:
         """The model's outputs for all samples, one after the other."""
-        x = self._array(x)
-        if not len(x):
+        x = self._array("x", x)
+        if not x.ndim or not len(x):
             raise ShapeError(f"Trainer: x has shape {x.shape}; at least one sample was expected")
         return np.concatenate([program.output.value.copy() for _, program in self._look(x, None)])
 
@@ -239,11 +290,14 @@ class Trainer:
         finally:
             self.model.train(training)
 
-    def _array(self, data: Any) -> Array:
+    def _array(self, name: str, data: Any) -> Array:
         """Data as an array: floats in the dtype of the parameters, integers as they are."""
-        array = data.value if isinstance(data, GraphNode) else np.asarray(data)
+        try:
+            array = data.value if isinstance(data, GraphNode) else np.asarray(data)
+        except ValueError:
+            raise ShapeError(f"Trainer: {name} has rows of different lengths; an array of numbers was expected") from None
         if array.dtype.kind not in "biuf":
-            raise DTypeError(f"Trainer: data of dtype {array.dtype}; numbers were expected")
+            raise DTypeError(f"Trainer: {name} is a {type(data).__name__} of dtype {array.dtype}; numbers were expected")
         if array.dtype.kind == "f":
             array = array.astype(self.optimizer.params[0].dtype, copy=False)
         return array
@@ -288,13 +342,19 @@ def first_bad_node(graph: Graph) -> str:
     for i, node in enumerate(graph.order):
         if node.dtype.kind == "f" and not np.isfinite(node.value).all():
             bad = np.isnan(node.value).sum(), np.isinf(node.value).sum()
-            return f"first bad node: number {i} of the graph, {node!r}, with {bad[0]} NaN and {bad[1]} infinite entries"
+            place = module_path(node.scope)
+            made = f"{node!r} in module {place}" if place else repr(node)
+            return f"first bad node: number {i} of the graph, {made}, with {bad[0]} NaN and {bad[1]} infinite entries"
     return "no node holds a value that is not finite"
 
 
-def _check(x: Array, y: Array, epochs: int, batch_size: int) -> None:
+def _need(name: str, value: Any, fits: bool, expected: str) -> None:
+    if not fits:
+        found = f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
+        raise TypeError(f"Trainer: {name} is {found}; {expected} was expected")
+
+
+def _check(x: Array, y: Array, which: str = "") -> None:
     if x.ndim < 1 or y.ndim < 1 or len(x) != len(y) or not len(x):
-        raise ShapeError(f"Trainer: x and y have shapes {x.shape} and {y.shape}; the same number of samples was expected")
-    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
-        if not isinstance(value, int | np.integer) or value < 1:
-            raise ValueError(f"Trainer: {name}={value!r}; an integer ≥ 1 was expected")
+        shapes = f"{which}x and y have shapes {x.shape} and {y.shape}"
+        raise ShapeError(f"Trainer: {shapes}; the same number of samples was expected, at least one")

@@ -37,7 +37,7 @@ def test_seed_decides() -> None:
 
 @pytest.mark.parametrize("n", [4, 0, -3])
 def test_too_few_points(n: int) -> None:
-    with pytest.raises(ValueError, match=f"n is {n}, expected at least 5"):
+    with pytest.raises(ValueError, match=f"circle: n={n}; an integer ≥ 5"):
         circle(n)
 
 

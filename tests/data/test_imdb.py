@@ -94,7 +94,7 @@ def test_encode_pads_on_the_left_and_keeps_the_last_words() -> None:
     assert encoded.dtype == np.int32
     assert encoded.tolist() == [[0, 2, 1], [2, 3, 2], [0, 0, 0], [0, 1, 1]]
     assert decode_review(encoded[0], words) == ["good", "<other>"]
-    with pytest.raises(ValueError, match="length is 0"):
+    with pytest.raises(ValueError, match="encode_reviews: length=0; an integer ≥ 1"):
         encode_reviews(["good"], words, length=0)
 
 
@@ -130,7 +130,7 @@ def test_most_frequent_words_first_and_ties_in_alphabetical_order(expect: Expect
 
 @pytest.mark.parametrize(("vocabulary", "length", "name"), [(2, 130, "vocabulary"), (100, 0, "length")])
 def test_bad_arguments(vocabulary: int, length: int, name: str) -> None:
-    with pytest.raises(ValueError, match=f"imdb: {name} is .*, expected at least"):
+    with pytest.raises(ValueError, match=f"imdb: {name}=.; an integer ≥"):
         imdb(vocabulary, length)
 
 

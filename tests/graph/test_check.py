@@ -94,5 +94,5 @@ def test_inputs_keep_their_values():
 
 
 def test_a_function_must_return_a_node():
-    with pytest.raises(mg.GraphError, match="fn returned float"):
+    with pytest.raises(mg.GraphError, match="fn returned a float"):
         mg.gradcheck(lambda x: 1.0, [X])

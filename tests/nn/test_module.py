@@ -109,10 +109,10 @@ def test_an_error_tells_in_which_module_it_happened():
     model = nn.Sequential(nn.ReLU(), nn.Sequential(nn.Tanh(), nn.Linear(4, 2)))
     with pytest.raises(mg.ShapeError) as caught:
         model(np.ones((2, 3)))
-    assert caught.value.__notes__ == ["in module 1.1 · Linear"]
+    assert caught.value.__notes__[1:] == ["in module 1.1 · Linear"]
     with pytest.raises(mg.ShapeError) as caught:
         nn.Linear(4, 2)(np.ones((2, 3)))
-    assert caught.value.__notes__ == ["in module Linear"]
+    assert caught.value.__notes__[1:] == ["in module Linear"]
 
 
 def test_tied_parameters_go_through_a_file(tmp_path):

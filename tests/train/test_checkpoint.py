@@ -43,7 +43,7 @@ def test_what_does_not_fit_changes_nothing(tmp_path):
     with pytest.raises(mg.ShapeError, match="0.weight"):
         mg.load(run, path)
     mg.save(run.model, path)
-    with pytest.raises(mg.GraphError, match="another trainer"):
+    with pytest.raises(mg.GraphError, match="holds a model, not a Trainer; load it into trainer.model"):
         mg.load(run, path)
     state = load_file(path)
     save_file({**state, "more": np.ones(1)}, path)

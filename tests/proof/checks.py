@@ -58,12 +58,12 @@ def keeps_to_itself(case: Drawn, before: list[np.ndarray], y: mg.GraphNode, xs: 
 
 
 def adds_up(case: Drawn, y: mg.GraphNode, xs: list[mg.Variable]) -> None:
-    """A second pass adds to the gradients, to the bit."""
+    """A second pass adds to the gradients."""
     if y.requires_grad:
         once = [x.grad.copy() for x in xs]
         y.backward(case.reference[2])
         for x, grad in zip(xs, once, strict=True):
-            np.testing.assert_array_equal(x.grad, 2 * grad)
+            assert_close(x.grad, 2 * grad, case.dtype)  # entries that are picked twice are added in another order
 
 
 def goes_away(case: Drawn) -> None:

@@ -138,7 +138,7 @@ def _scaled_entries(pull: Any, node: Any, g: Any) -> None:
 PLUMBING = [
     Mutant("broadcasting undone", "add", lambda: replaced(BroadcastedOperator, "deliver", _scaled_sum)),
     Mutant("a second contribution", "multiply", lambda: replaced(GraphNode, "receive", _scaled_addition)),
-    Mutant("a second contribution through an index", "getitem", lambda: replaced(by_name("getitem"), "pull", _scaled_entries)),
+    Mutant("a second contribution to an entry", "getitem", lambda: replaced(by_name("getitem"), "pull", _scaled_entries)),
 ]
 
 

@@ -2,6 +2,7 @@
 import gc
 
 import pytest
+from proof.tally import COUNTS
 
 
 @pytest.fixture
@@ -11,3 +12,8 @@ def no_gc():
     gc.disable()
     yield
     gc.enable()
+
+
+def pytest_terminal_summary(terminalreporter):
+    if COUNTS:
+        terminalreporter.write_line(f"proven: {', '.join(f'{count:,} {what}' for what, count in COUNTS.items())}")

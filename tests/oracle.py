@@ -17,6 +17,8 @@ import numpy as np
 import minigrad as mg
 
 jax.config.update("jax_enable_x64", True)
+#: each case is compiled once and run once
+QUICK = {"xla_backend_optimization_level": "0", "xla_llvm_disable_expensive_passes": True}
 
 Shapes = tuple[tuple[int, ...], ...]
 Domain = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
@@ -91,10 +93,17 @@ class Case:
                 *(next(left) if x.dtype.kind == "f" else x for x in self.operands), **self.options
             )
 
-        value, pull = jax.vjp(of_floats, *floats)
-        g = np.asarray(np.random.default_rng(0).uniform(0.5, 1.5, value.shape), np.float32).astype(np.float64)
-        grads = pull(g) if value.dtype.kind == "f" else [np.zeros_like(x) for x in floats]
-        return np.asarray(value), [np.asarray(x) for x in grads], g
+        def value_and_grads(*given: Any) -> Any:
+            value, pull = jax.vjp(of_floats, *given)
+            smooth = value.dtype.kind == "f"
+            return value, pull(self.cotangent(value.shape)) if smooth else [np.zeros_like(x) for x in floats]
+
+        value, grads = jax.jit(value_and_grads, compiler_options=QUICK)(*floats)
+        return np.asarray(value), [np.asarray(x) for x in grads], self.cotangent(value.shape)
+
+    def cotangent(self, shape: tuple[int, ...]) -> np.ndarray:
+        """The g that belongs to a result of that shape."""
+        return np.asarray(np.random.default_rng(0).uniform(0.5, 1.5, shape), np.float32).astype(np.float64)
 
     def run(self, dtype: Any, arrays: list[np.ndarray] | None = None) -> tuple[mg.GraphNode, list[mg.Variable]]:
         """The operator on variables of that dtype (integer operands stay arrays), pulled back from its g."""
@@ -113,6 +122,26 @@ def cases(rows: list[Row]) -> list[Case]:
 def each(shapes: list[Shapes], *options: dict[str, Any]) -> list[tuple[Shapes, dict[str, Any]]]:
     """Every choice of shapes with every choice of options."""
     return [(s, o) for s in shapes for o in (options or ({},))]
+
+
+LAYOUTS = ("C", "F", "strided", "reversed", "broadcast", "read-only")
+
+
+def lay_out(x: np.ndarray, layout: str) -> np.ndarray:
+    """The same numbers in Fortran order, as every second entry, with negative strides, not to be written to; "broadcast" is
+    the first row everywhere, with stride 0."""
+    turned = (slice(None, None, -1),) * x.ndim
+    if layout == "F":
+        return x.copy(order="F")
+    if layout == "strided" and x.ndim:
+        return np.repeat(x, 2, axis=-1)[..., ::2]
+    if layout == "reversed":
+        return x[turned].copy()[turned]
+    if layout == "broadcast" and x.ndim:
+        return np.broadcast_to(x[:1], x.shape)
+    x = x.copy()
+    x.flags.writeable = layout != "read-only"
+    return x
 
 
 def assert_close(actual: Any, expected: Any, dtype: Any = np.float64) -> None:

@@ -35,7 +35,13 @@ class Reshape(Rule):
         return view.shape
 
     def run(self, node: Operator, out: Array | None) -> Array:
-        return node.inputs[0]._data.reshape(node.plan) if out is None else out
+        x = node.inputs[0]._data
+        if out is not None and out.base is (x if x.base is None else x.base):
+            return out
+        view: Array = x.reshape(node.plan)
+        if out is not None:  # a compiled step has moved the input into its arena
+            node._data = view
+        return view
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         grads[0][...] = g.reshape(xs[0].shape)  # type: ignore[index]

@@ -167,3 +167,22 @@ def test_a_node_with_a_shape_needs_a_seed():
 def test_repr(replayed):
     *_, graph = replayed
     assert repr(graph) == f"<Graph of {len(graph.order)} nodes, head {graph.head!r}>"
+
+
+def test_a_graph_follows_parameters_that_a_compiled_step_has_moved():
+    """A reshape shares its input's memory, also after that has become another one."""
+
+    class Column(mg.nn.Module):
+        def __init__(self):
+            self.w = mg.Variable(np.ones(3))
+
+        def forward(self, x):
+            return x @ self.w.reshape(1, 3).reshape(3, 1)
+
+    model, x, y = Column(), RNG.normal(size=(12, 3)).astype(np.float32), np.zeros((12, 1), np.float32)
+    trainer = mg.Trainer(model, mg.mse_loss, mg.optim.SGD(model.parameters(), lr=0.1))
+    before = trainer.evaluate(x, y)["loss"]
+    trainer.fit(x, y, epochs=3, batch_size=4, progress=False)
+    after = trainer.evaluate(x, y)["loss"]  # on the graph that was built before
+    assert after < before
+    np.testing.assert_allclose(after, mg.mse_loss(model(x), y).value, rtol=1e-5)

@@ -107,24 +107,19 @@ class Trainer:
         self.course, self._buffers, history = course, self.model.buffers(), History()
         steps = -(-len(x) // batch_size)
         done = course.epoch * steps + course.batch
-        bars = tqdm(total=epochs * steps, initial=done, unit="step", disable=not progress, leave=False, mininterval=0.2)
-        with bars as bar, whole_steps() as whole:
+        with whole_steps() as whole:
+            with whole:  # Ctrl-C within tqdm would leave its lock taken
+                bar = tqdm(total=epochs * steps, initial=done, unit="step", disable=not progress, leave=False,
+                           mininterval=0.2)  # fmt: skip
             try:
                 self.model.train()
                 while course.epoch < epochs:
-                    started = time.perf_counter()
-                    self._epoch(x, y, course.order(shuffle), history, bar, whole)
-                    seconds = time.perf_counter() - started
-                    found = None if checked is None else self.evaluate(*checked)
-                    with whole:
-                        history.close_epoch(course.total / len(x), seconds, found)
-                        course.next_epoch()
-                    bar.set_postfix(epoch=course.epoch, loss=f"{history.epoch_loss[-1]:.4f}")
-                    for callback in self.callbacks:
-                        if callable(callback):
-                            callback(self, history)
+                    self._epoch(x, y, course.order(shuffle), checked, history, bar, whole)
             except KeyboardInterrupt:
                 history.interrupted = True
+            finally:
+                with whole:
+                    bar.close()
             self.model.eval()
         return history
 
@@ -133,14 +128,23 @@ class Trainer:
         if self.mode == "compiled" and watching:
             raise GraphError(f'Trainer: {watching[0]!r} wants every batch; no compiled step shows them, use mode="replay"')
 
-    def _epoch(self, x: Array, y: Array, order: Array, history: History, bar: Any, whole: Whole) -> None:
+    def _epoch(self, x: Array, y: Array, order: Array, checked: Any, history: History, bar: Any, whole: Whole) -> None:
         """What is left of the present epoch. A step and the note of it are whole: Ctrl-C comes before or after them."""
-        course = self.course
+        course, started = self.course, time.perf_counter()
         if self.mode == "compiled" and course.batch < len(x) // course.batch_size:
             self._compiled_steps(x, y, order, history, bar, whole)
         while course.batch * course.batch_size < len(x):
             with whole:
                 self._single_step(x, y, order, history, bar)
+        seconds = time.perf_counter() - started
+        found = None if checked is None else self.evaluate(*checked)
+        with whole:
+            history.close_epoch(course.total / len(x), seconds, found)
+            course.next_epoch()
+            bar.set_postfix(epoch=course.epoch, loss=f"{history.epoch_loss[-1]:.4f}")
+        for callback in self.callbacks:
+            if callable(callback):
+                callback(self, history)
 
     def _note(self, losses: list[float], samples: int, history: History, bar: Any) -> None:
         """Write down steps that are made, each on so many samples."""
@@ -180,7 +184,7 @@ class Trainer:
         """All full batches of an epoch, some at a time so that there is progress to show and Ctrl-C is heard."""
         course, batch_size = self.course, self.course.batch_size
         x, y = np.ascontiguousarray(x), np.ascontiguousarray(y)
-        with _said(bar, "compiling the step …"):
+        with _said(bar, "compiling the step …", whole):
             step = self.compile(x, y, batch_size=batch_size)
             step.check(x, y)
             step.load(x, y)
@@ -274,7 +278,7 @@ class Trainer:
 
 
 @contextmanager
-def _said(bar: Any, words: str) -> Iterator[None]:
+def _said(bar: Any, words: str, whole: Whole) -> Iterator[None]:
     """Within the block, once it has taken a second, the words stand before the bar."""
     timer = Timer(SOON, bar.set_description_str, [words])
     timer.daemon = True
@@ -286,7 +290,8 @@ def _said(bar: Any, words: str) -> Iterator[None]:
         timer.cancel()
         if not bar.disable:
             timer.join()
-            bar.set_description_str("")
+            with whole:
+                bar.set_description_str("")
 
 
 def target_for(output: GraphNode, y: Array) -> Constant:

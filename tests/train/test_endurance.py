@@ -38,11 +38,11 @@ def resident():
 @pytest.mark.parametrize("steps", [1500, pytest.param(100_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("mode", MODES)
 def test_memory_is_flat(mode, steps, no_gc):
-    """Five hundred steps at a time, for a history grows with its steps; with a small batch after every nine full ones."""
+    """Five hundred steps at a time, for a history grows with its steps; with a small batch after every four full ones."""
     run = make(mode)
 
     def train():
-        run.fit(X, Y, epochs=50, batch_size=4 if mode == "compiled" else 9, validation=(X, Y), progress=False)
+        run.fit(X, Y, epochs=100, batch_size=9, validation=(X, Y), progress=False)
 
     train()
     tracemalloc.start()

@@ -1,12 +1,13 @@
 """What holds for a stretch of code rather than for one call: dtype, recording, module scope.
 
-Context variables keep these per thread and per task, so that two threads can train two models.
+Context variables keep these per thread and per task, so that two threads can train two models. They are changed within
+`try`: Ctrl-C may come as soon as they are, and what was before must be there again.
 """
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ recording = _recording.get
 advancing = _advancing.get
 scope = _scope.get
 version = _version.get
+set_scope = _scope.set
 
 
 def float_dtype(dtype: Any = None) -> np.dtype[Any]:
@@ -48,11 +50,12 @@ def default_dtype(dtype: Any) -> Iterator[None]:
 
     `dtype` is float32 or float64; anything else raises `DTypeError`.
     """
-    token = _dtype.set(float_dtype(dtype))
+    before, inside = _dtype.get(), float_dtype(dtype)
     try:
+        _dtype.set(inside)
         yield
     finally:
-        _dtype.reset(token)
+        _dtype.set(before)
 
 
 @contextmanager
@@ -61,19 +64,12 @@ def no_grad() -> Iterator[None]:
 
     Their results are `Constant`s: no inputs, no gradient, no memory of how they came about.
     """
-    token = _recording.set(False)
+    before = _recording.get()
     try:
+        _recording.set(False)
         yield
     finally:
-        _recording.reset(token)
-
-
-def enter(module: object) -> Token[tuple[object, ...]]:
-    """New nodes belong to `module` (nested modules add up) until `leave` gets what this returns."""
-    return _scope.set((*_scope.get(), module))
-
-
-leave = _scope.reset
+        _recording.set(before)
 
 
 @contextmanager
@@ -82,21 +78,23 @@ def state_kept() -> Iterator[None]:
 
     Running statistics do not move, and dropout draws the mask of the last pass again.
     """
-    token = _advancing.set(False)
+    before = _advancing.get()
     try:
+        _advancing.set(False)
         yield
     finally:
-        _advancing.reset(token)
+        _advancing.set(before)
 
 
 @contextmanager
 def inside(module: object) -> Iterator[None]:
-    """Within the block, new nodes belong to `module`. Where every microsecond counts, `enter` and `leave` do it."""
-    token = enter(module)
+    """Within the block, new nodes belong to `module`. Where every microsecond counts, `set_scope` does it."""
+    before = scope()
     try:
+        set_scope((*before, module))
         yield
     finally:
-        leave(token)
+        set_scope(before)
 
 
 @contextmanager

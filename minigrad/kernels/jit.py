@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 from types import ModuleType
 from typing import Any
 
@@ -106,16 +107,18 @@ class _NoCache(NullCache):  # type: ignore[misc]
 
 def _cached(function: Callable[..., Any], folder: str) -> Any:
     """The cache of one function; none where there is no source file to know it by."""
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = folder
-    try:
-        return _Cache(function)
-    except RuntimeError:
-        return _NoCache()
-    finally:
-        numba.config.CACHE_DIR = before
+    with _one_at_a_time:  # the setting is every thread's
+        before = numba.config.CACHE_DIR
+        try:
+            numba.config.CACHE_DIR = folder
+            return _Cache(function)
+        except RuntimeError:
+            return _NoCache()
+        finally:
+            numba.config.CACHE_DIR = before
 
 
+_one_at_a_time = Lock()
 _FOLDER = _cache_folder()
 _serial: dict[Any, Any] = {}
 _kept: list[Any] = []  # compiled functions that only the linker knows
@@ -247,8 +250,8 @@ def threads(items: int) -> int:
 def one_thread() -> Iterator[None]:
     """Within the block work is cut into one shard only."""
     before = get_num_threads()
-    set_num_threads(1)
     try:
+        set_num_threads(1)
         yield
     finally:
         set_num_threads(before)

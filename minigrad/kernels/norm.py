@@ -191,18 +191,20 @@ def advance(counter: Any) -> None:
 
 
 # ---------------------------------------------------------------- dropout
-@jit
-def _mix(z: Any) -> Any:
+def _mixed(z: Any) -> Any:
     """64 bits, thoroughly mixed: the output function of SplitMix64 (Steele, Lea & Flood 2014)."""
     z = (z ^ (z >> _S30)) * _MIX1
     z = (z ^ (z >> _S27)) * _MIX2
     return z ^ (z >> _S31)
 
 
+_mix = jit(_mixed)
+
+
 def mask_reference(size: int, seed: int, draw: int, p: float) -> Any:
     """The mask of the draw with this number: 0 with probability p, else 1 / (1 - p)."""
-    key = _mix.py_func(_mix.py_func(np.array([seed]).astype(np.uint64)) + np.array([draw]).astype(np.uint64))
-    bits = _mix.py_func(key + np.arange(1, size + 1, dtype=np.uint64) * _GOLDEN)
+    key = _mixed(_mixed(np.array([seed]).astype(np.uint64)) + np.array([draw]).astype(np.uint64))
+    bits = _mixed(key + np.arange(1, size + 1, dtype=np.uint64) * _GOLDEN)
     return np.where((bits >> _S11) / _UNIT >= p, 1 / (1 - p) if p < 1 else 0.0, 0.0)
 
 

@@ -33,14 +33,15 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} defines no forward")
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
-        token = settings.enter(self)
+        before = settings.scope()
         try:
+            settings.set_scope((*before, self))
             output = self.forward(*inputs, **options)
         except Exception as error:
             tell_module(error)
             raise
         finally:
-            settings.leave(token)
+            settings.set_scope(before)
         node = output[0] if isinstance(output, tuple) else output
         if isinstance(node, GraphNode):
             hooks = node.watched_by(self._hooks or self._own_hooks())

@@ -11,6 +11,7 @@ from ..files import as_path, write_atomically
 from ..graph.buffer import Buffer
 from ..nn import Module
 from ..nn.module import load_leaves
+from .course import Course
 from .trainer import Trainer
 
 Arrays = dict[str, np.ndarray[Any, Any]]
@@ -31,14 +32,17 @@ def _state(function: str, what: Module | Trainer) -> Arrays:
     if isinstance(what, Trainer):
         model, optimizer = what.model.state_dict(), what.optimizer.state_dict()
         streams = {name: buffer.value.copy() for name, buffer in _passing(what.model).items()}
-        named = {"model.": model, "optimizer.": optimizer, "buffers.": streams}
+        course = what.course.state_dict()
+        named = {"model.": model, "optimizer.": optimizer, "buffers.": streams, "course.": course}
         return {prefix + name: array for prefix, state in named.items() for name, array in state.items()}
     raise TypeError(f"{function}: a {type(what).__name__}; a Module or a Trainer was expected, and then the path")
 
 
 def save(what: Module | Trainer, path: Any) -> None:
-    """Write a model's parameters and buffers, or a trainer's with its optimiser's memory, to a safetensors file.
+    """Write a model's parameters and buffers to a safetensors file, or all that a trainer needs to go on.
 
+    For a trainer that is its optimiser's memory and its course, too: how many epochs and batches are done, and the shuffling
+    generator. `load` it into a trainer made in the same way, and `fit(…, resume=True)` goes on as if nothing had happened.
     The file appears under its name only when it is complete; an older one stays until then. Any tool that reads
     safetensors (PyTorch, for one) reads it.
     """
@@ -92,6 +96,7 @@ def _fill(what: Module | Trainer, before: Arrays, state: Arrays, path: Path) -> 
     if differing := sorted(set(state) ^ set(before)):
         more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
         raise GraphError(f"load: {path} is of another trainer; differing: {', '.join(differing[:5])}{more}")
+    course = Course.of(_split(state, "course."))
     try:
         what.model.load_state_dict(_split(state, "model."))
         load_leaves(type(what.model).__name__, _passing(what.model), _split(state, "buffers."))
@@ -100,3 +105,4 @@ def _fill(what: Module | Trainer, before: Arrays, state: Arrays, path: Path) -> 
         what.model.load_state_dict(_split(before, "model."))
         load_leaves(type(what.model).__name__, _passing(what.model), _split(before, "buffers."))
         raise
+    what.course = course

@@ -21,6 +21,14 @@ class History:
     accuracy: list[float] = field(default_factory=list)
     interrupted: bool = False
 
+    def close_epoch(self, loss: float, seconds: float, found: dict[str, float] | None) -> None:
+        """Write down an epoch that is done; `found` is what `Trainer.evaluate` says of the validation data."""
+        self.epoch_loss.append(loss)
+        self.epoch_seconds.append(seconds)
+        if found is not None:
+            self.validation_loss.append(found["loss"])
+            self.accuracy.append(found["accuracy"])
+
     def plot(self, title: str = "") -> Any:
         """Loss and accuracy curves as a matplotlib figure."""
         from ..viz import training_curves

@@ -22,7 +22,7 @@ from ..optim import Optimizer
 from ..run.batch import parts_of
 from ..run.compiled import CompiledStep
 from ..run.replay import Graph
-from ..seeds import generator
+from .course import Course, Whole, whole_steps
 from .history import History
 
 EVALUATION_BATCH = 250
@@ -69,7 +69,7 @@ class Trainer:
     `callbacks` are called after each epoch as `callback(trainer, history)`; one that has a method `on_batch` is told
     `on_batch(trainer, graph)` after each backward pass, before the step; for these, and for hooks, say mode="replay".
     Floats enter the model in the dtype of its parameters, integers stay integers. A target of shape (N,) beside an output
-    (N, 1) is read as a column.
+    (N, 1) is read as a column. `course` says how far the training has come.
     """
 
     def __init__(
@@ -88,21 +88,27 @@ class Trainer:
             fits = callable(callback) or hasattr(callback, "on_batch")
             _need("a callback", callback, fits, "a function of trainer and history, or a thing with on_batch,")
         self._refuse_watchers()
+        self.course = Course()
+        self._buffers: list[Buffer] = []
         self._programs: dict[Any, Program] = {}
         self._compiled: dict[Any, CompiledStep] = {}
-        self._buffers: list[Buffer] = []
         self._trains = False
 
     # ---------------------------------------------------------------- training
     def fit(
         self, x: Any, y: Any, *, epochs: int, batch_size: int, validation: tuple[Any, Any] | None = None,
-        seed: int = 0, shuffle: bool = True, progress: bool = True,
+        seed: int = 0, shuffle: bool = True, progress: bool = True, resume: bool = False,
     ) -> History:  # fmt: skip
         """Go through (x, y) `epochs` times in batches of `batch_size` (the last one may be smaller).
 
         The order is shuffled anew for each epoch by a generator started from `seed`. `validation` is (x, y) to evaluate
-        after each epoch. Ctrl-C ends the training early and leaves a usable model. A loss that is not finite stops with a
-        `GraphError` that names the epoch, the batch and the first bad node, before the step is made.
+        after each epoch. A loss that is not finite stops with a `GraphError` that names the epoch, the batch and the first
+        bad node, before the step is made.
+
+        Ctrl-C ends the training early, as soon as the step that is being made is whole (a second Ctrl-C does not wait), and
+        leaves a usable model. `resume=True` goes on from there, or from where a loaded checkpoint was, within an epoch or
+        between two, until `epochs` are done in all; `seed` is not looked at then. With the other arguments as they were,
+        the numbers are those of a training that was never cut, to the bit. The `History` begins with the first new step.
         """
         from tqdm.auto import tqdm
 
@@ -111,31 +117,30 @@ class Trainer:
         positive("Trainer", epochs=epochs, batch_size=batch_size)
         self._refuse_watchers()
         checked = None if validation is None else self._validation(validation)
-        history, rng = History(), generator(seed, "Trainer")
-        steps = -(-len(x) // batch_size)
+        course = self.course if resume and self.course.samples else Course(seed)
+        course.enter(len(x), batch_size)
         modes = [(module, module.training) for module in self.model.modules()]
-        self.model.train()
-        self._buffers, self._trains = self.model.buffers(), False
-        with tqdm(total=epochs * steps, unit="step", disable=not progress, leave=False, mininterval=0.2) as bar:
+        self.course, self._buffers, self._trains, history = course, self.model.buffers(), False, History()
+        steps = -(-len(x) // batch_size)
+        done = course.epoch * steps + course.batch
+        with whole_steps() as whole:
+            with whole:  # Ctrl-C within tqdm would leave its lock taken
+                bar = tqdm(total=epochs * steps, initial=done, unit="step", disable=not progress, leave=False,
+                           mininterval=0.2)  # fmt: skip
             try:
-                for epoch in range(epochs):
-                    order = rng.permutation(len(x)) if shuffle else np.arange(len(x))
-                    self._epoch(epoch, x, y, order, batch_size, history, bar)
-                    if checked is not None:
-                        found = self.evaluate(*checked)
-                        history.validation_loss.append(found["loss"])
-                        history.accuracy.append(found["accuracy"])
-                        self.model.train()
-                    for callback in self.callbacks:
-                        if callable(callback):
-                            callback(self, history)
+                self.model.train()
+                while course.epoch < epochs:
+                    self._epoch(x, y, course.order(shuffle), checked, history, bar, whole)
             except KeyboardInterrupt:
                 history.interrupted = True
             except BaseException:
                 for module, training in modes:
                     module.training = training
                 raise
-        self.model.eval()
+            finally:
+                with whole:
+                    bar.close()
+            self.model.eval()
         return history
 
     def _validation(self, pair: Any) -> tuple[Array, Array]:
@@ -150,23 +155,38 @@ class Trainer:
         if self.mode == "compiled" and watching:
             raise GraphError(f'Trainer: {watching[0]!r} wants every batch; no compiled step shows them, use mode="replay"')
 
-    def _epoch(
-        self, epoch: int, x: Array, y: Array, order: Array, batch_size: int, history: History, bar: Any
-    ) -> None:
-        started, total, done = time.perf_counter(), 0.0, 0
-        if self.mode == "compiled" and len(x) >= batch_size:
-            losses = self._compiled_steps(epoch, x, y, order, batch_size, bar)
-            history.batch_loss += losses
-            total, done = sum(losses) * batch_size, len(losses)
-        for batch, start in enumerate(range(done * batch_size, len(x), batch_size), done):
-            chosen = order[start : start + batch_size]
-            loss = self._step(x[chosen], y[chosen], f"epoch {epoch + 1}, batch {batch + 1}")
-            history.batch_loss.append(loss)
-            total += loss * len(chosen)
-            bar.update()
-        history.epoch_loss.append(total / len(x))
-        history.epoch_seconds.append(time.perf_counter() - started)
-        bar.set_postfix(epoch=epoch + 1, loss=f"{history.epoch_loss[-1]:.4f}")
+    def _epoch(self, x: Array, y: Array, order: Array, checked: Any, history: History, bar: Any, whole: Whole) -> None:
+        """What is left of the present epoch. A step and the note of it are whole: Ctrl-C comes before or after them."""
+        course, started = self.course, time.perf_counter()
+        if self.mode == "compiled" and course.batch < len(x) // course.batch_size:
+            self._compiled_steps(x, y, order, history, bar, whole)
+        while course.batch * course.batch_size < len(x):
+            with whole:
+                self._single_step(x, y, order, history, bar)
+        seconds = time.perf_counter() - started
+        found = None if checked is None else self.evaluate(*checked)
+        with whole:
+            history.close_epoch(course.total / len(x), seconds, found)
+            course.next_epoch()
+            bar.set_postfix(epoch=course.epoch, loss=f"{history.epoch_loss[-1]:.4f}")
+        for callback in self.callbacks:
+            if callable(callback):
+                callback(self, history)
+
+    def _note(self, losses: list[float], samples: int, history: History, bar: Any) -> None:
+        """Write down steps that are made, each on so many samples."""
+        history.batch_loss += losses
+        for loss in losses:  # one by one: the sum must not depend on how many came at a time
+            self.course.total += loss * samples
+        self.course.batch += len(losses)
+        bar.update(len(losses))
+
+    def _single_step(self, x: Array, y: Array, order: Array, history: History, bar: Any) -> None:
+        course = self.course
+        start = course.batch * course.batch_size
+        chosen = order[start : start + course.batch_size]
+        loss = self._step(x[chosen], y[chosen], f"epoch {course.epoch + 1}, batch {course.batch + 1}")
+        self._note([loss], len(chosen), history, bar)
 
     def compile(self, x: Any, y: Any, *, batch_size: int) -> CompiledStep:
         """The compiled training step for batches of this size of data like (x, y): what `mode="compiled"` runs.
@@ -192,47 +212,47 @@ class Trainer:
             self._compiled[key] = CompiledStep(part.graph.order, {"x": part.x, "y": part.y}, self.optimizer, parts)
         return self._compiled[key]
 
-    def _compiled_steps(self, epoch: int, x: Array, y: Array, order: Array, batch_size: int, bar: Any) -> list[float]:
+    def _compiled_steps(self, x: Array, y: Array, order: Array, history: History, bar: Any, whole: Whole) -> None:
         """All full batches of an epoch, some at a time so that there is progress to show and Ctrl-C is heard."""
+        course, batch_size = self.course, self.course.batch_size
         x, y = np.ascontiguousarray(x), np.ascontiguousarray(y)
-        with _said(bar, "compiling the step …"):
+        with _said(bar, "compiling the step …", whole):
             step = self.compile(x, y, batch_size=batch_size)
             step.check(x, y)
             step.load(x, y)
-        losses = np.zeros(len(x) // batch_size, self.optimizer.params[0].dtype)
-        done, some = 0, 1
-        while done < len(losses):
+        full, some = len(x) // batch_size, 1
+        while course.batch < full:
             started = time.perf_counter()
-            part = losses[done : done + some]
-            made = step.run(x, y, order[done * batch_size :], part)
-            done += made
-            bar.update(made)
-            if made < len(part):  # once more in replay, which names the node, or gets by where rounding decided
-                chosen = order[done * batch_size : (done + 1) * batch_size]
-                losses[done] = self._step(x[chosen], y[chosen], f"epoch {epoch + 1}, batch {done + 1}")
-                done += 1
-                bar.update()
+            losses = np.zeros(min(some, full - course.batch), self.optimizer.params[0].dtype)
+            with whole:
+                made = step.run(x, y, order[course.batch * batch_size :], losses)
+                self._note(losses[:made].tolist(), batch_size, history, bar)
+                if made < len(losses):  # once more in replay, which names the node, or gets by where rounding decided
+                    self._single_step(x, y, order, history, bar)
             some = max(1, int(some * 0.1 / (time.perf_counter() - started)))
-        return [float(loss) for loss in losses]
 
     def _step(self, x: Array, y: Array, where: str) -> float:
-        kept = [(buffer, buffer.value.copy()) for buffer in self._buffers]
+        """One training step; one that breaks off leaves running statistics and streams of masks as they were."""
+        before = [(buffer, buffer._data.copy()) for buffer in self._buffers]
         try:
-            program = self._program(x, y)
-            loss = float(program.graph.head.item())
-            if not math.isfinite(loss):
-                raise GraphError(f"Trainer: the loss is {loss} in {where}; {first_bad_node(program.graph)}")
-            self._need_parameters(program.graph)
-            for p in self.optimizer.params:
-                p.recycle_grad()
-            program.graph.backward()
-            for callback in self.callbacks:
-                if hasattr(callback, "on_batch"):
-                    callback.on_batch(self, program.graph)
-        except Exception:  # a step that is not made leaves running statistics as they were
-            for buffer, before in kept:
-                buffer.value = before
+            return self._whole_step(x, y, where)
+        except BaseException:
+            for buffer, kept in before:
+                buffer._data[...] = kept
             raise
+
+    def _whole_step(self, x: Array, y: Array, where: str) -> float:
+        program = self._program(x, y)
+        loss = float(program.graph.head.item())
+        if not math.isfinite(loss):
+            raise GraphError(f"Trainer: the loss is {loss} in {where}; {first_bad_node(program.graph)}")
+        self._need_parameters(program.graph)
+        for p in self.optimizer.params:
+            p.recycle_grad()
+        program.graph.backward()
+        for callback in self.callbacks:
+            if hasattr(callback, "on_batch"):
+                callback.on_batch(self, program.graph)
         self.optimizer.step()
         return loss
 
@@ -304,7 +324,7 @@ class Trainer:
 
 
 @contextmanager
-def _said(bar: Any, words: str) -> Iterator[None]:
+def _said(bar: Any, words: str, whole: Whole) -> Iterator[None]:
     """Within the block, once it has taken a second, the words stand before the bar."""
     timer = Timer(SOON, bar.set_description_str, [words])
     timer.daemon = True
@@ -316,7 +336,8 @@ def _said(bar: Any, words: str) -> Iterator[None]:
         timer.cancel()
         if not bar.disable:
             timer.join()
-            bar.set_description_str("")
+            with whole:
+                bar.set_description_str("")
 
 
 def target_for(output: GraphNode, y: Array) -> Constant:

@@ -1,4 +1,6 @@
 """How gradients gather: shared nodes, several losses, repeated passes, and graphs of any depth."""
+import weakref
+
 import jax
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from oracle import assert_close
 
 import minigrad as mg
+from minigrad.graph.rule import by_name
 
 
 def slope(fn, at):
@@ -196,7 +199,23 @@ def test_a_chain_of_100_000_nodes(no_gc):
     assert len(order) == 200_001  # with one constant per step
     x.value = 5.0
     assert mg.forward(order) == pytest.approx(6)
+    middle = weakref.ref(order[100_000])
     del order, y
+    assert middle() is None
+
+
+def test_sixty_diamonds_take_as_many_runs_as_they_have_nodes(monkeypatch):
+    """Counted: one run for each operator forward, one back, however many ways lead through it."""
+    add, seen = by_name("add"), []
+    for name in ("run", "pull"):
+        plain = getattr(add, name)
+        monkeypatch.setattr(add, name, lambda *args, name=name, plain=plain: (seen.append(name), plain(*args))[1])
+    graph = mg.Graph(stacked(mg.Variable(1.0), 60))
+    assert len(graph.order) == 61 and seen == ["run"] * 60
+    seen.clear()
+    graph.forward()
+    graph.backward()
+    assert seen == ["run"] * 60 + ["pull"] * 60
 
 
 def test_a_loop_over_time_and_a_left_deep_sum():

@@ -1,0 +1,117 @@
+"""How far a training has come, so that it can go on from there to the bit; and Ctrl-C, which waits for whole steps."""
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from ..errors import GraphError, ShapeError
+from ..graph.node import Array
+
+_WORD = (1 << 64) - 1
+
+
+class Course:
+    """How far `Trainer.fit` has come: what going on needs beside parameters, buffers and the optimiser's memory.
+
+    `epoch` epochs are done, and `batch` batches of the next one, whose losses add up to `total` over their samples. The
+    shuffling generator, started from `seed`, is kept as it was when that epoch began. `samples` is 0 before a training
+    has begun.
+    """
+
+    def __init__(self, seed: int | None = 0) -> None:
+        if seed is not None and (not isinstance(seed, int | np.integer) or seed < 0):
+            raise ValueError(f"Trainer: seed={seed!r}; an integer ≥ 0 was expected")
+        self.epoch = self.batch = self.samples = self.batch_size = 0
+        self.total = 0.0
+        self._generator: Any = np.random.PCG64(seed).state
+        self._after = self._generator
+
+    def enter(self, samples: int, batch_size: int) -> None:
+        """The data to train on. Raises `ShapeError` where an epoch that was cut had other batches."""
+        if self.batch and (samples, batch_size) != (self.samples, self.batch_size):
+            raise ShapeError(
+                f"Trainer: resume=True within an epoch over {self.samples} samples in batches of {self.batch_size}; "
+                f"{samples} samples in batches of {batch_size} are no part of it"
+            )
+        self.samples, self.batch_size = samples, batch_size
+
+    def order(self, shuffle: bool) -> Array:
+        """The samples in the order of the present epoch, the same one each time."""
+        self._after = self._generator
+        if not shuffle:
+            return np.arange(self.samples)
+        bits = np.random.PCG64(0)
+        bits.state = self._generator
+        order = np.random.Generator(bits).permutation(self.samples)
+        self._after = bits.state
+        return order
+
+    def next_epoch(self) -> None:
+        """The present epoch is done."""
+        self.epoch, self.batch, self.total, self._generator = self.epoch + 1, 0, 0.0, self._after
+
+    # ---------------------------------------------------------------- in a checkpoint
+    def state_dict(self) -> dict[str, Array]:
+        """Everything as arrays by name."""
+        inner = self._generator["state"]
+        words = [inner["state"] >> 64, inner["state"] & _WORD, inner["inc"] >> 64, inner["inc"] & _WORD,
+                 self._generator["has_uint32"], self._generator["uinteger"]]  # fmt: skip
+        done = np.array([self.epoch, self.batch, self.samples, self.batch_size], np.int64)
+        return {"done": done, "total": np.array([self.total]), "generator": np.array(words, np.uint64)}
+
+    @classmethod
+    def of(cls, state: Mapping[str, Array]) -> Course:
+        """The course that `state_dict` described. Raises `GraphError` where the state is none."""
+        made = cls()
+        kinds = {name: (array.shape, array.dtype) for name, array in made.state_dict().items()}
+        if {name: (array.shape, array.dtype) for name, array in state.items()} != kinds or (state["done"] < 0).any():
+            raise GraphError("Trainer: the state holds no course of a training (done, total, generator)")
+        made.epoch, made.batch, made.samples, made.batch_size = map(int, state["done"])
+        made.total = float(state["total"][0])
+        high, low, inc_high, inc_low, has, left = map(int, state["generator"])
+        inner = {"state": high << 64 | low, "inc": inc_high << 64 | inc_low}
+        made._generator = {"bit_generator": "PCG64", "state": inner, "has_uint32": has, "uinteger": left}
+        return made
+
+
+class Whole:
+    """`with whole:` does its block as a whole: Ctrl-C waits for the end and is raised there. A second one does not wait."""
+
+    def __init__(self) -> None:
+        self._within = self._waiting = False
+
+    def hear(self, *_: Any) -> None:
+        """The handler of the signal."""
+        if not self._within or self._waiting:
+            raise KeyboardInterrupt
+        self._waiting = True
+
+    def __enter__(self) -> None:
+        self._within = True
+
+    def __exit__(self, kind: Any, *_: Any) -> None:
+        waiting, self._waiting, self._within = self._waiting, False, False
+        if waiting and kind is None:
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def whole_steps() -> Iterator[Whole]:
+    """Within the block Ctrl-C is heard by the `Whole` that this gives.
+
+    Only in the main thread, and where Ctrl-C raises KeyboardInterrupt as Python has it; a program's own handler stays.
+    """
+    whole, main = Whole(), threading.current_thread() is threading.main_thread()
+    usual = main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    try:
+        if usual:
+            signal.signal(signal.SIGINT, whole.hear)
+        yield whole
+    finally:
+        if usual:
+            signal.signal(signal.SIGINT, signal.default_int_handler)

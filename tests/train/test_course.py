@@ -1,0 +1,295 @@
+"""A training that is cut, by Ctrl-C or with its process, goes on to the bit; Ctrl-C at any moment leaves whole steps."""
+import signal
+import threading
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+import minigrad as mg
+from minigrad import nn
+from minigrad.graph import settings
+from minigrad.train.checkpoint import _state
+from minigrad.train.course import Course, whole_steps
+
+MODES = ("eager", "replay", "compiled")
+RNG = np.random.default_rng(0)
+X, Y = RNG.normal(size=(23, 4)).astype(np.float32), RNG.integers(0, 3, 23)  # batches of 5: the last one is smaller
+FIT = {"batch_size": 5, "seed": 3, "progress": False}
+TIMES = 200
+
+
+def make(mode, callbacks=()):
+    """A trainer whose every piece of state counts: running statistics, a stream of masks, momenta, a generator."""
+    mg.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Tanh(), nn.Dropout(0.3, seed=5), nn.Linear(6, 3))
+    return mg.Trainer(model, mg.cross_entropy, mg.optim.Adam(model.parameters(), lr=0.01), mode=mode, callbacks=callbacks)
+
+
+def same(one, other):
+    a, b = _state(one), _state(other)
+    assert a.keys() == b.keys()
+    for name in a:
+        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
+def numbers(*histories):
+    names = ("batch_loss", "epoch_loss", "validation_loss", "accuracy")
+    return {name: [x for history in histories for x in getattr(history, name)] for name in names}
+
+
+# -------------------------------------------------------------------- between two epochs
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("mode", MODES)
+def test_a_checkpoint_between_epochs_goes_on_in_another_trainer(mode, shuffle, tmp_path):
+    path, fit = tmp_path / "t.safetensors", {**FIT, "validation": (X, Y), "shuffle": shuffle}
+    whole, first, second = make(mode), make(mode), make(mode)
+    expected = whole.fit(X, Y, epochs=5, **fit)
+    parts = [first.fit(X, Y, epochs=2, **fit)]
+    mg.save(first, path)
+    mg.load(second, path)
+    assert (second.course.epoch, second.course.batch) == (2, 0)
+    parts.append(second.fit(X, Y, epochs=5, resume=True, **{**fit, "seed": 99}))
+    assert numbers(*parts) == numbers(expected)
+    same(second, whole)
+
+
+def test_a_callback_may_save_and_what_it_saved_goes_on(tmp_path):
+    whole = make("replay", [lambda trainer, history: mg.save(trainer, tmp_path / f"{trainer.course.epoch}")])
+    whole.fit(X, Y, epochs=3, **FIT)
+    for epoch in (1, 2, 3):
+        again = make("replay")
+        mg.load(again, tmp_path / str(epoch))
+        history = again.fit(X, Y, epochs=3, resume=True, **FIT)
+        assert len(history.epoch_loss) == 3 - epoch and not history.interrupted
+        same(again, whole)
+
+
+def test_to_resume_what_has_not_begun_is_to_begin_and_a_new_fit_begins_anew():
+    whole, other = make("replay"), make("replay")
+    expected = whole.fit(X, Y, epochs=2, **FIT)
+    assert numbers(other.fit(X, Y, epochs=2, resume=True, **FIT)) == numbers(expected)
+    other.fit(X, Y, epochs=1, **FIT)
+    assert other.course.epoch == 1
+    before = _state(other)
+    assert not other.fit(X, Y, epochs=1, resume=True, **FIT).batch_loss  # all done
+    np.testing.assert_equal(_state(other), before)
+
+
+# -------------------------------------------------------------------- within an epoch
+class Cut:
+    """Breaks off in the given batch, after the forward and the backward pass."""
+
+    def __init__(self, batch):
+        self.left = batch
+
+    def on_batch(self, trainer, graph):
+        self.left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("mode", ["eager", "replay"])
+@pytest.mark.parametrize("batch", [0, 1, 4, 5, 7])
+def test_a_cut_within_an_epoch(batch, mode, tmp_path):
+    path, fit = tmp_path / "t.safetensors", {**FIT, "epochs": 3, "validation": (X, Y)}
+    whole, first, second = make(mode), make(mode, [Cut(batch)]), make(mode)
+    expected = whole.fit(X, Y, **fit)
+    parts = [first.fit(X, Y, **fit)]
+    assert parts[0].interrupted and len(parts[0].batch_loss) == batch == 5 * first.course.epoch + first.course.batch
+    mg.save(first, path)
+    mg.load(second, path)
+    parts.append(second.fit(X, Y, resume=True, **fit))
+    assert numbers(*parts) == numbers(expected)
+    same(second, whole)
+
+
+def test_a_cut_while_validating_is_made_good(monkeypatch):
+    """The epoch's steps are done, its numbers are not written: resumed, no step is made twice and none is missing."""
+    fit = {**FIT, "epochs": 3, "validation": (X, Y)}
+    whole, run = make("replay"), make("replay")
+    expected = whole.fit(X, Y, **fit)
+
+    def stop(*data):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "evaluate", stop)
+        first = run.fit(X, Y, **fit)
+    assert first.interrupted and (run.course.epoch, run.course.batch) == (0, 5) and not first.epoch_loss
+    assert numbers(first, run.fit(X, Y, resume=True, **fit)) == numbers(expected)
+    same(run, whole)
+
+
+def test_a_step_that_breaks_off_leaves_statistics_and_masks_as_they_were():
+    run = make("replay", [Cut(2)])
+    run.fit(X, Y, epochs=1, **FIT)
+    assert run.model[1].num_batches_tracked.value == run.model[3].stream.value[1] == 2
+    run.callbacks.clear()
+    before = {name: b.value.copy() for name, b in run.model.named_buffers()}
+    with pytest.raises(mg.GraphError, match="nan in epoch 1, batch 1"):
+        run.fit(np.full_like(X, np.nan), Y, epochs=1, **FIT)
+    np.testing.assert_equal({name: b.value for name, b in run.model.named_buffers()}, before)
+
+
+# -------------------------------------------------------------------- Ctrl-C
+class CtrlC:
+    """`with ctrl_c.within(seconds):` a signal as by Ctrl-C comes at some moment, if the block is not over before."""
+
+    def __init__(self):
+        self.armed = False
+
+    def ring(self, *_):
+        if self.armed:
+            self.armed = False
+            signal.raise_signal(signal.SIGINT)
+
+    def start(self, seconds):
+        self.armed = True
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+    def stop(self):
+        self.armed = False
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+@pytest.fixture
+def ctrl_c():
+    made = CtrlC()
+    before = signal.signal(signal.SIGALRM, made.ring)
+    yield made
+    made.stop()
+    signal.signal(signal.SIGALRM, before)
+
+
+def settings_now():
+    return settings.recording(), settings.advancing(), settings.scope(), settings.float_dtype()
+
+
+def cut(run, ctrl_c, seconds, fit):
+    """Go on with the training until Ctrl-C comes; returns whether it did."""
+    try:
+        ctrl_c.start(seconds)
+        history = run.fit(X, Y, resume=True, **fit)
+        ctrl_c.stop()
+        return history.interrupted
+    except KeyboardInterrupt:  # before the first step or after the last
+        ctrl_c.stop()
+        return True
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_ctrl_c_at_random_moments(mode, ctrl_c, tmp_path):
+    """Two hundred times: the model is usable, the settings are as before, and the end is that of a training without any."""
+    start, path, fit = tmp_path / "start", tmp_path / "cut", {**FIT, "epochs": 20, "validation": (X, Y)}
+    whole, run, other = make(mode), make(mode), make(mode)
+    mg.save(whole, start)
+    for each in (run, other):
+        each.fit(X, Y, **{**fit, "epochs": 1})  # what is compiled, is
+    whole.fit(X, Y, **fit)
+    rng, heard, within, usual = np.random.default_rng(0), 0, 0, settings_now()
+    while heard < TIMES:
+        mg.load(run, start)
+        while run.course.epoch < fit["epochs"]:
+            if not cut(run, ctrl_c, float(rng.uniform(1e-5, 5e-3)), fit):
+                continue
+            heard, within = heard + 1, within + (0 < run.course.batch < 5)
+            assert settings_now() == usual and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+            if heard % 10 == 0:
+                assert np.isfinite(run.predict(X)).all()
+            if heard % 25 == 0:
+                mg.save(run, path)
+                mg.load(other, path)
+                run, other = other, run
+        same(run, whole)
+    assert within > TIMES / 10 or mode == "compiled"  # where all full batches of an epoch are one call
+
+
+def test_ctrl_c_waits_for_the_end_of_a_step_and_a_second_one_does_not():
+    done = []
+    with whole_steps() as whole:
+        with pytest.raises(KeyboardInterrupt), whole:
+            signal.raise_signal(signal.SIGINT)
+            done.append("whole")
+        with pytest.raises(KeyboardInterrupt), whole:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+            done.append("never")
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+            done.append("never")
+        with whole:
+            done.append("as usual")
+    assert done == ["whole", "as usual"]
+
+
+def test_a_handler_of_the_programs_own_stays_and_threads_have_none():
+    heard = []
+    before = signal.signal(signal.SIGINT, lambda *_: heard.append(1))
+    try:
+        make("replay", [lambda *_: signal.raise_signal(signal.SIGINT)]).fit(X, Y, epochs=2, **FIT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(heard) == 2
+    histories = []
+    thread = threading.Thread(target=lambda: histories.append(make("replay").fit(X, Y, epochs=1, **FIT)))
+    thread.start()
+    thread.join()
+    assert histories[0].epoch_loss == make("replay").fit(X, Y, epochs=1, **FIT).epoch_loss
+
+
+@pytest.mark.parametrize("block", [
+    mg.no_grad, settings.state_kept, lambda: mg.default_dtype("float64"), lambda: settings.inside(1),
+])  # fmt: skip
+def test_ctrl_c_at_any_moment_leaves_settings_as_they_were(block, ctrl_c):
+    usual, rng = settings_now(), np.random.default_rng(0)
+    for _ in range(TIMES):
+        with pytest.raises(KeyboardInterrupt):
+            ctrl_c.start(float(rng.uniform(1e-6, 3e-4)))
+            while True:
+                with block():
+                    pass
+        assert settings_now() == usual
+
+
+# -------------------------------------------------------------------- what does not fit
+def test_another_division_of_a_cut_epoch_is_refused():
+    run = make("replay", [Cut(2)])
+    run.fit(X, Y, epochs=1, **FIT)
+    before = _state(run)
+    with pytest.raises(mg.ShapeError, match="23 samples in batches of 5; 20 samples in batches of 5"):
+        run.fit(X[:20], Y[:20], epochs=1, resume=True, **FIT)
+    with pytest.raises(mg.ShapeError, match="23 samples in batches of 6"):
+        run.fit(X, Y, epochs=1, resume=True, **{**FIT, "batch_size": 6})
+    np.testing.assert_equal(_state(run), before)
+    for seed in (-1, 2.5, "a", np.random.default_rng(0)):
+        with pytest.raises(ValueError, match="an integer ≥ 0"):
+            run.fit(X, Y, epochs=1, **{**FIT, "seed": seed})
+
+
+@pytest.mark.parametrize("change", [
+    {"done": np.array([1, -1, 23, 5])}, {"done": np.array([1.0, 1, 23, 5])}, {"total": np.zeros(2)},
+    {"generator": np.zeros(5, np.uint64)},
+])  # fmt: skip
+def test_a_course_that_is_none_changes_nothing(change, tmp_path):
+    run, path = make("replay"), tmp_path / "t.safetensors"
+    run.fit(X, Y, epochs=1, **FIT)
+    mg.save(run, path)
+    state = load_file(path)
+    save_file({name: array + 1 if array.dtype.kind == "f" else array for name, array in state.items()}
+              | {f"course.{name}": array for name, array in change.items()}, path)  # fmt: skip
+    before = _state(run)
+    with pytest.raises(mg.GraphError, match="no course of a training"):
+        mg.load(run, path)
+    np.testing.assert_equal(_state(run), before)
+
+
+def test_the_order_of_an_epoch_is_that_of_numpys_generator():
+    course, rng = Course(7), np.random.default_rng(7)
+    course.enter(11, 2)
+    for _ in range(3):
+        expected = rng.permutation(11)
+        for each in (course, Course.of(course.state_dict())):
+            np.testing.assert_array_equal(each.order(True), expected)
+        course.next_epoch()
+    np.testing.assert_array_equal(course.order(False), np.arange(11))

@@ -52,16 +52,23 @@ def default_dtype(dtype: Any) -> Iterator[None]:
 
 
 @contextmanager
+def recorded(wanted: bool) -> Iterator[None]:
+    """Within the block, operators record where they came from, or not, whatever holds around it."""
+    token = _recording.set(wanted)
+    try:
+        yield
+    finally:
+        _recording.reset(token)
+
+
+@contextmanager
 def no_grad() -> Iterator[None]:
     """Within the block (or the decorated function), operators compute but record nothing.
 
     Their results are `Constant`s: no inputs, no gradient, no memory of how they came about.
     """
-    token = _recording.set(False)
-    try:
+    with recorded(False):
         yield
-    finally:
-        _recording.reset(token)
 
 
 def enter(module: object) -> Token[tuple[object, ...]]:

@@ -35,6 +35,8 @@ def grad(output: GraphNode, inputs: Any, grad: Any = None, *, create_graph: bool
     for x in wrt:
         if not x.requires_grad:
             raise GraphError(f"grad with respect to {x!r}: no gradient is recorded for it; a Variable was expected")
+    if not output.requires_grad and not settings.recording():
+        raise GraphError(f"grad of {output!r}: within no_grad nothing is recorded, so there is no gradient to find")
     if not output.requires_grad:  # the gradient of something linear, say
         found: Sequence[GraphNode] = [_zeros(x) for x in wrt]
     elif not create_graph:

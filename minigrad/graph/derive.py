@@ -68,10 +68,7 @@ def adjoint(node: Operator, g: GraphNode, wanted: Sequence[bool]) -> Sequence[Gr
         raise rule.complain(
             xs, "its gradient has no graph (create_graph=True) and it has no forward mode; its rule needs `unfold`", GraphError
         )
-    return [
-        Pull(rule, i).apply((g, *(shared(x) if j == i else x for j, x in enumerate(xs))), node.attributes) if want else None
-        for i, want in enumerate(wanted)
-    ]
+    return [_back(rule, g, xs, i, node.attributes) if want else None for i, want in enumerate(wanted)]
 
 
 def push(node: Operator, tangents: Sequence[Array | None]) -> Array:
@@ -123,11 +120,18 @@ def _with(rule: Rule, xs: Sequence[Any], index: int, u: Any, zeros: Callable[[An
     return [u if i == index else zeros(x) if i in apart else x for i, x in enumerate(xs)]
 
 
+def _back(rule: Rule, g: GraphNode, xs: Sequence[GraphNode], index: int, attributes: dict[str, Any]) -> GraphNode:
+    """The cotangent of one input. It depends on those that the input is multiplied with; the others lend their shapes."""
+    multiplied = [i for i in range(rule.factors) if i != index] if index < rule.factors else []
+    others = (x if i in multiplied else shared(x) for i, x in enumerate(xs))
+    return Pull(rule, index).apply((g, *others), attributes)
+
+
 class Pull(Rule):
     """What a rule with `factors` hands back to one of its inputs: its backward, as an operator on (g, *inputs).
 
     The result P(g, x) has ⟨u, P(g, x)⟩ = ⟨g, R(x with u in that place)⟩. So the gradient of g is R's forward with u in that
-    place, and that of another input R's backward for the same; the input in that place only lends its shape.
+    place, and that of another factor R's backward for the same.
     """
 
     def __init__(self, of: Rule, index: int) -> None:
@@ -147,11 +151,11 @@ class Pull(Rule):
         g, *xs = arrays
         grads: list[Array | None] = [None] * len(xs)
         grads[self.index] = out
-        self.of.backward(_Seen(self.of, node), grads, g, g, *xs)  # type: ignore[arg-type]
+        self.of.backward(_Seen(self.of, node, ""), grads, g, g, *xs)  # type: ignore[arg-type]
 
     def backward(self, node: Operator, grads: list[Array | None], g: Array, y: Array, *arrays: Array) -> None:
         u, (cotangent, *given) = g, arrays
-        xs, seen = _with(self.of, given, self.index, u, np.zeros_like), _Seen(self.of, node)
+        xs, seen = _with(self.of, given, self.index, u, np.zeros_like), _Seen(self.of, node, "again ")
         if grads[0] is not None:
             self.of.forward(seen, grads[0], *xs)  # type: ignore[arg-type]
         if any(grad is not None for grad in grads[1:]):
@@ -161,10 +165,9 @@ class Pull(Rule):
         u, (cotangent, *given) = g, node.inputs
         xs = _with(self.of, given, self.index, u, lambda x: Constant(np.zeros(x.shape), dtype=x.dtype))
         found = [self.of.apply(tuple(xs), node.attributes) if wanted[0] else None]
-        for i, want in enumerate(wanted[1:]):
-            others = (shared(x) if j == i else x for j, x in enumerate(xs))
-            found.append(Pull(self.of, i).apply((cotangent, *others), node.attributes) if want else None)
-        return found
+        return found + [
+            _back(self.of, cotangent, xs, i, node.attributes) if want else None for i, want in enumerate(wanted[1:])
+        ]
 
 
 class Read(Rule):
@@ -188,10 +191,11 @@ class Read(Rule):
 
 
 class _Seen:
-    """A node of a `Pull` as the rule that it pulls knows its nodes."""
+    """A node of a `Pull` as the rule that it pulls knows its nodes; work buffers of each pass are its own."""
 
-    def __init__(self, rule: Rule, node: Operator) -> None:
-        self.rule, self.inputs = rule, node.inputs[1:]
-        self.attributes, self.plan, self.work, self.buffer, self.call = (
-            node.attributes, node.plan, node.work, node.buffer, node.call
-        )  # fmt: skip
+    def __init__(self, rule: Rule, node: Operator, kind: str) -> None:
+        self.rule, self.inputs, self.attributes, self.plan = rule, node.inputs[1:], node.attributes, node.plan
+        self.node, self.kind, self.call = node, kind, node.call
+
+    def buffer(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
+        return self.node.buffer(self.kind + name, shape, dtype)

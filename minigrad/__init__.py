@@ -1,6 +1,7 @@
 """minigrad: automatic differentiation to read, to teach with, and to train small networks fast."""
 from . import data, nn, optim, train, viz
 from .errors import DataError, DTypeError, GraphError, ShapeError
+from .graph.calculus import grad, jacobian, jvp
 from .graph.check import GradientError, gradcheck
 from .graph.custom import operator
 from .graph.node import BroadcastedOperator, Constant, GraphNode, Operator, ScalarOperator, Variable

@@ -128,6 +128,7 @@ ELEMENTWISE = [
     Row("sin", mg.sin, jnp.sin, each(ONE)),
     Row("cos", mg.cos, jnp.cos, each(ONE)),
     Row("tanh", mg.tanh, jnp.tanh, each(ONE)),
+    Row("erf", mg.erf, jax.scipy.special.erf, each(ONE)),
     Row("abs", mg.abs, jnp.abs, each(ONE)),
     Row("sigmoid", mg.sigmoid, jax.nn.sigmoid, each(ONE)),
     Row("relu", mg.relu, jax.nn.relu, each(ONE)),

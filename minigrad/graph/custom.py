@@ -1,7 +1,7 @@
 """Operators of the user's own, from two functions on arrays."""
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,14 +43,33 @@ class Custom(Rule):
         """What a compiled run writes down: the user's formula, on arrays that only note what is done with them."""
         out[...] = self.function(*xs)
 
-    def pull(self, node: Operator, g: Array) -> None:
-        found = self.pullback(g, node._data, *(x._data for x in node.inputs))
+    def adjoint(self, node: Operator, g: GraphNode, wanted: Sequence[bool]) -> Sequence[GraphNode | None]:
+        try:
+            found = self._gradients(node, self.pullback(g, node, *node.inputs))
+        except Exception as error:  # the user's function may raise anything when it meets nodes in place of arrays
+            raise GraphError(f"{self.name}: backward cannot be run on nodes, for derivatives of it: {error}") from error
+        if not all(isinstance(grad, GraphNode | None) for grad in found):
+            raise GraphError(
+                f"{self.name}: backward, run on nodes, returned {' and '.join(type(grad).__name__ for grad in found)}; written "
+                "in operators and NumPy functions it returns nodes (None where there is no gradient)"
+            )
+        return [
+            sum_to(grad, x.shape) if grad is not None and want else None
+            for grad, x, want in zip(found, node.inputs, wanted, strict=True)
+        ]
+
+    def _gradients(self, node: Operator, found: Any) -> Sequence[Any]:
+        """What backward returned, as one gradient (or None) for each input."""
         grads = found if isinstance(found, tuple | list) else (found,)
         if len(grads) != len(node.inputs):
             raise GraphError(
                 f"{self.name}: backward returned {len(grads)} gradients for {len(node.inputs)} inputs; "
                 "one for each was expected, None where there is none"
             )
+        return grads
+
+    def pull(self, node: Operator, g: Array) -> None:
+        grads = self._gradients(node, self.pullback(g, node._data, *(x._data for x in node.inputs)))
         for i, (x, grad) in enumerate(zip(node.inputs, grads, strict=True)):
             if grad is None or not x.requires_grad:
                 continue
@@ -90,7 +109,8 @@ def operator(
     `backward` returns one gradient for a single input, or a tuple with one (or None) per input; where forward
     broadcast an input, its gradient may have the shape of y and is summed. `name` is used in messages (the
     function's own by default), `symbol` in drawings. Raises `GraphError`, `ShapeError` or `DTypeError`, with the name,
-    for what does not fit.
+    for what does not fit. Forward mode and higher derivatives run `backward` on nodes, so for these it must be written in
+    operators and in NumPy functions that have one.
 
         cube = mg.operator(lambda x: x**3, lambda g, y, x: g * 3 * x**2, name="cube", symbol="x³")
         mg.gradcheck(cube, [np.array([1.0, -2.0])])

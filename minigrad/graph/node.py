@@ -346,13 +346,15 @@ class BroadcastedOperator(Operator):
         x.receive(cotangent, owned)
 
 
-def sum_to(array: Array, shape: tuple[int, ...]) -> Array:
-    """Undo broadcasting: sum `array` over the axes that were added or stretched to get from `shape` to its own."""
+def sum_to(array: Any, shape: tuple[int, ...]) -> Any:
+    """Undo broadcasting: sum `array` (or a node) over the axes that were added or stretched to get from `shape` to its own."""
     if array.ndim < len(shape) or any(n not in (1, m) for n, m in zip(shape[::-1], array.shape[::-1], strict=False)):
-        return np.broadcast_to(array, shape).copy()  # a rule may return a smaller array, as NumPy would broadcast it
+        wide = np.broadcast_to(array, shape)  # a rule may return a smaller array, as NumPy would broadcast it
+        return wide if isinstance(wide, GraphNode) else wide.copy()
     added = array.ndim - len(shape)
     stretched = tuple(i + added for i, n in enumerate(shape) if n == 1 and array.shape[i + added] != 1)
-    return np.asarray(array.sum(axis=(*range(added), *stretched))).reshape(shape)
+    total = array.sum(axis=(*range(added), *stretched))
+    return (total if isinstance(total, GraphNode) else np.asarray(total)).reshape(shape)
 
 
 def as_array(value: Any, dtype: Any = None, integers: bool = False) -> Array:

@@ -1,7 +1,7 @@
 """The order in which values flow, and gradients flow back. Nothing here recurses: depth costs no stack."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,15 +12,16 @@ from .node import Array, GraphNode, Operator
 from .notes import tell_node
 
 
-def topological_sort(head: GraphNode) -> list[GraphNode]:
+def topological_sort(head: GraphNode, known: Iterable[GraphNode] = ()) -> list[GraphNode]:
     """All nodes that `head` was computed from, inputs before users, `head` last.
 
-    The order is that of a depth-first walk over the inputs from left to right: the same graph, the same list.
+    The order is that of a depth-first walk over the inputs from left to right: the same graph, the same list. The walk stops
+    before nodes that are `known`, which are not in the list.
     """
     if not isinstance(head, GraphNode):
         raise TypeError(f"topological_sort: a {type(head).__name__}; a node was expected (call a model first)")
     order: list[GraphNode] = []
-    seen: set[GraphNode] = set()
+    seen: set[GraphNode] = set(known)
     stack: list[GraphNode | None] = [head]
     while stack:
         node = stack.pop()
@@ -61,7 +62,7 @@ def backward(order: Sequence[GraphNode], grad: Any = None) -> None:
     over calls, those of operators are made anew.
     """
     head = order[-1]
-    seed = _seed(head, grad)
+    seed = seed_of(head, grad)
     for node in order:
         if node.grad is not None and isinstance(node, Operator):
             node.recycle_grad()
@@ -81,7 +82,7 @@ def backward(order: Sequence[GraphNode], grad: Any = None) -> None:
         raise
 
 
-def _seed(head: GraphNode, grad: Any) -> Array:
+def seed_of(head: GraphNode, grad: Any) -> Array:
     if not head.requires_grad:
         raise GraphError(f"backward from {head!r}: it depends on no Variable, so there is no gradient to pull")
     if grad is None:

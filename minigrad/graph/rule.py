@@ -21,7 +21,7 @@ import numpy as np
 
 from ..errors import DTypeError, GraphError, ShapeError, tell_line
 from . import settings
-from .node import Array, BroadcastedOperator, Constant, GraphNode, Operator, ScalarOperator
+from .node import Array, BroadcastedOperator, Constant, GraphNode, Operator, ScalarOperator, sum_to
 
 #: `(g, y, *xs) -> cotangent of one input`, or None for an input through which no gradient passes
 Derivative = Callable[..., Any] | None
@@ -89,6 +89,9 @@ class Rule:
     #: of all steps, several along an axis of their own, the first.
     cell: Callable[..., Any] | None = None
     states = 1
+    #: is the result linear in each of the first so many inputs (their product), the other inputs being added to it? 0: no.
+    #: Then forward and backward say all there is to know of its derivatives, of any order
+    factors = 0
 
     def plan(self, *inputs: GraphNode, **attributes: Any) -> Any:
         """Check the inputs and work out what forward and backward need to know.
@@ -118,6 +121,28 @@ class Rule:
     def backward(self, node: Operator, grads: list[Array | None], g: Array, y: Array, *xs: Array) -> None:
         """Write ∂L/∂xs[i] into `grads[i]` for each i where it is not None; `g` is ∂L/∂y."""
         raise NotImplementedError
+
+    def unfold(self, node: Operator, *xs: GraphNode) -> GraphNode | None:
+        """The node's result from `xs` in other operators, perhaps less a constant: what is differentiated twice or forward.
+
+        None, where `factors` or another definition of `adjoint` says how.
+        """
+        return None
+
+    def adjoint(self, node: Operator, g: GraphNode, wanted: Sequence[bool]) -> Sequence[GraphNode | None]:
+        """`backward` as a graph: the cotangents of the wanted inputs as nodes, from `g`, a node of the node's shape.
+
+        Raises `GraphError` for a rule that does not say how.
+        """
+        from .derive import adjoint
+
+        return adjoint(node, g, wanted)
+
+    def push(self, node: Operator, tangents: Sequence[Array | None]) -> Array:
+        """Forward mode: the derivative of the result when the inputs move along `tangents` (None: it stays)."""
+        from .derive import push
+
+        return push(node, tangents)
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
         """Along which axis of the result the samples of a batch lie, from where they lie in each input (None: nowhere).
@@ -331,6 +356,21 @@ class Elementwise(Rule):
                 # a rule may hand on g itself, or a view of it: that memory is not the input's to keep
                 owned = cotangent is not g and getattr(cotangent, "base", None) is None
                 node.deliver(i, cotangent, owned)
+
+    def adjoint(self, node: Operator, g: GraphNode, wanted: Sequence[bool]) -> Sequence[GraphNode | None]:
+        xs = node.inputs
+        return [
+            sum_to(derivative(g, node, *xs, **node.attributes), x.shape) if derivative and want else None
+            for x, derivative, want in zip(xs, self.derivatives, wanted, strict=True)
+        ]
+
+    def push(self, node: Operator, tangents: Sequence[Array | None]) -> Array:
+        """What is multiplied by a slope entry by entry is so in both directions: the derivatives, of tangents."""
+        y, xs, total = node._data, [x._data for x in node.inputs], np.zeros(node.shape, node.dtype)
+        for derivative, tangent in zip(self.derivatives, tangents, strict=True):
+            if derivative and tangent is not None:
+                total += derivative(tangent, y, *xs, **node.attributes)
+        return total
 
 
 def elementwise(

@@ -59,17 +59,24 @@ def default_dtype(dtype: Any) -> Iterator[None]:
 
 
 @contextmanager
+def recorded(wanted: bool) -> Iterator[None]:
+    """Within the block, operators record where they came from, or not, whatever holds around it."""
+    before = _recording.get()
+    try:
+        _recording.set(wanted)
+        yield
+    finally:
+        _recording.set(before)
+
+
+@contextmanager
 def no_grad() -> Iterator[None]:
     """Within the block (or the decorated function), operators compute but record nothing.
 
     Their results are `Constant`s: no inputs, no gradient, no memory of how they came about.
     """
-    before = _recording.get()
-    try:
-        _recording.set(False)
+    with recorded(False):
         yield
-    finally:
-        _recording.set(before)
 
 
 @contextmanager
@@ -100,8 +107,9 @@ def inside(module: object) -> Iterator[None]:
 @contextmanager
 def calling(version: Callable[[Any], Any]) -> Iterator[None]:
     """Within the block, operators call `version(kernel)` where they would call a kernel."""
-    token = _version.set(version)
+    before = _version.get()
     try:
+        _version.set(version)
         yield
     finally:
-        _version.reset(token)
+        _version.set(before)

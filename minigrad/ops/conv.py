@@ -36,7 +36,7 @@ def window_count(size: int, kernel: int, stride: int, padding: int, dilation: in
 class Conv2d(Rule):
     """Convolution over two axes; the one-dimensional one is the same over pictures of height 1."""
 
-    name, symbol = "conv2d", "∗"
+    name, symbol, factors = "conv2d", "∗", 2
     formula = "conv(x, w) + b"
     adjoints = ("convt(g, w)", "corr(x, g)", "sum(g)")
     axes = 2

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..graph.rule import elementwise, stands_for
+from ..graph.node import GraphNode
+from ..graph.rule import by_name, elementwise, stands_for
 
 stands_for(np.positive)(lambda x: x)
 
@@ -55,8 +56,8 @@ def _power_base(g: Any, y: Any, a: Any, b: Any) -> Any:
 
 def _power_exponent(g: Any, y: Any, a: Any, b: Any) -> Any:
     # 0^b stays 0 around every b >= 0
-    flat = (a == 0) & (b >= 0)
-    return np.where(flat, 0, g * y * np.log(np.where(flat, 1, a)))
+    slope = g * y * np.log(np.where(a == 0, np.where(b >= 0, 1, a), a))
+    return np.where(a == 0, np.where(b >= 0, 0, slope), slope)
 
 
 @elementwise("^", np.power, np.float_power, backward=(_power_base, _power_exponent))
@@ -109,12 +110,15 @@ def abs(x: Any) -> Any:
 
 
 # ---------------------------------------------------------------- activations
-def _written_as(name: str) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
-    """Decorator: in formulas (`viz/walk/symbols.py`) the function stands by its name, not by its code."""
+def _written_as(name: str, operator: str = "") -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
+    """Decorator: in formulas (`viz/walk/symbols.py`) the function stands by its name, not by its code; on nodes it is an
+    operator, if there is one for it."""
 
     def mark(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
         @wraps(function)
         def call(x: Any) -> Any:
+            if operator and isinstance(x, GraphNode):
+                return by_name(operator)(x)
             write = getattr(x, "written_as", None)
             return function(x) if write is None else write(name)
 
@@ -123,7 +127,7 @@ def _written_as(name: str) -> Callable[[Callable[[Any], Any]], Callable[[Any], A
     return mark
 
 
-@_written_as("σ")
+@_written_as("σ", "sigmoid")
 def _logistic(x: Any) -> Any:
     small = np.exp(-np.absolute(x))  # in (0, 1] for every x, so that nothing overflows
     return np.maximum(small, x >= 0) / (1 + small)  # 1 where x >= 0: a np.where by the sign would guess each time
@@ -153,11 +157,22 @@ def softplus(x: Any) -> Any:
     return np.maximum(x, 0) + np.log1p(np.exp(-np.absolute(x)))
 
 
-@_written_as("Φ")
-def _normal_cdf(x: Any) -> Any:
+@_written_as("erf", "erf")
+def _error_function(x: Any) -> Any:
     from scipy.special import erf  # NumPy has none; imported late, because SciPy takes its time
 
-    return 0.5 * (1 + erf(x * 0.7071067811865476))
+    return erf(x)
+
+
+@elementwise("erf", backward=(lambda g, y, x: g * 1.1283791670955126 * np.exp(-x * x),))
+def erf(x: Any) -> Any:
+    """Error function 2/√π ∫ exp(-t²) dt from 0 to x."""
+    return _error_function(x)
+
+
+@_written_as("Φ")
+def _normal_cdf(x: Any) -> Any:
+    return 0.5 * (1 + _error_function(x * 0.7071067811865476))
 
 
 @elementwise(
@@ -196,14 +211,16 @@ def where(condition: Any, a: Any, b: Any) -> Any:
     return np.where(condition, a, b)
 
 
-def _inside(x: Any, low: Any, high: Any) -> Any:
-    inside = x == x  # all but NaN
+def _inside(g: Any, x: Any, low: Any, high: Any) -> Any:
+    """g where x lies within the limits, 0 elsewhere and where x is NaN."""
+    if low is None and high is None:
+        return g * (x == x)
     if low is not None:
-        inside = inside & (x >= low)
-    return inside if high is None else inside & (x <= high)
+        g = g * (x >= low)
+    return g if high is None else g * (x <= high)
 
 
-@elementwise("clip", np.clip, backward=(lambda g, y, x, low, high: g * _inside(x, low, high),))
+@elementwise("clip", np.clip, backward=(lambda g, y, x, low, high: _inside(g, x, low, high),))
 def clip(x: Any, low: float | None = None, high: float | None = None) -> Any:
     """x limited to [low, high], numbers or None for no limit. The slope is 1 up to and on the limits, 0 beyond."""
     if low is not None:

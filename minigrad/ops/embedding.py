@@ -46,7 +46,7 @@ def check_range(rule: Rule, inputs: tuple[GraphNode, ...], what: str, ids: Array
 
 
 class Embedding(Rule):
-    name, symbol = "embedding", "lookup"
+    name, symbol, factors = "embedding", "lookup", 2
     formula = "weight[ids]"
     adjoints = (None, "scatter(g, ids)")
 

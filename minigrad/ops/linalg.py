@@ -34,7 +34,7 @@ def product(a: Array, b: Array, out: Array) -> None:
 class MatMul(Rule):
     """a @ b with NumPy's rules: a vector is a row on the left and a column on the right; leading axes broadcast."""
 
-    name, symbol = "matmul", "@"
+    name, symbol, factors = "matmul", "@", 2
     formula = "a @ b"
     adjoints = ("g @ b.T", "a.T @ g")
 
@@ -94,7 +94,7 @@ def _rows(x: Array) -> Array:
 class Linear(Rule):
     """y = x Wᵀ + b, one node instead of three, with W (out, in) as PyTorch stores it."""
 
-    name, symbol = "linear", "x Wᵀ + b"
+    name, symbol, factors = "linear", "x Wᵀ + b", 2
     formula = "x @ w.T + b"
     adjoints = ("g @ w", "g.T @ x", "sum(g)")
 

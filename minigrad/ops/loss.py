@@ -48,8 +48,12 @@ class Paired(Rule):
             if grad is not None:
                 np.multiply(self.slope(i, *xs), scale, out=grad)
 
-    def slope(self, index: int, x: Array, t: Array) -> Any:
-        """The derivative of `terms` in x (index 0) or t (index 1)."""
+    def adjoint(self, node: Operator, g: GraphNode, wanted: Sequence[bool]) -> Sequence[GraphNode | None]:
+        scale = g / (node.inputs[0].size or np.nan)
+        return [self.slope(i, *node.inputs) * scale if want else None for i, want in enumerate(wanted)]
+
+    def slope(self, index: int, x: Any, t: Any) -> Any:
+        """The derivative of `terms` in x (index 0) or t (index 1), of arrays or nodes."""
         raise NotImplementedError
 
     def flops(self, node: Operator) -> int:
@@ -72,11 +76,11 @@ class MSE(Paired):
     def terms(self, x: Array, t: Array) -> Any:
         return np.square(x - t)
 
-    def slope(self, index: int, x: Array, t: Array) -> Any:
+    def slope(self, index: int, x: Any, t: Any) -> Any:
         return 2 * (x - t) if index == 0 else 2 * (t - x)
 
 
-def _limited_log(p: Array) -> Any:
+def _limited_log(p: Any) -> Any:
     with np.errstate(divide="ignore"):  # log 0 is -inf, which is then limited
         return np.maximum(np.log(p), -100)
 
@@ -91,7 +95,7 @@ class BCE(Paired):
     def terms(self, x: Array, t: Array) -> Any:
         return -(t * _limited_log(x) + (1 - t) * _limited_log(1 - x))
 
-    def slope(self, index: int, x: Array, t: Array) -> Any:
+    def slope(self, index: int, x: Any, t: Any) -> Any:
         if index == 1:
             return _limited_log(1 - x) - _limited_log(x)
         return (x - t) / np.maximum(x * (1 - x), 1e-12)
@@ -105,7 +109,7 @@ class BCEWithLogits(Paired):
     def terms(self, x: Array, t: Array) -> Any:
         return np.maximum(x, 0) - x * t + np.log1p(np.exp(-np.absolute(x)))
 
-    def slope(self, index: int, x: Array, t: Array) -> Any:
+    def slope(self, index: int, x: Any, t: Any) -> Any:
         return _logistic(x) - t if index == 0 else -x
 
     def facts(self, node: Operator) -> dict[str, Any]:
@@ -136,6 +140,11 @@ class CrossEntropy(Rule):
         p, losses = node.buffer("softmax", x.shape, x.dtype), node.buffer("losses", ids.shape, x.dtype)
         node.call(kernels.softmax.cross_entropy, x, ids, losses, p, kernels.jit.threads(len(ids)))
         out[...] = losses.sum() / (len(ids) or np.nan)
+
+    def unfold(self, node: Operator, *xs: GraphNode) -> GraphNode:
+        x, ids = xs
+        chosen = np.equal(ids.reshape(-1, 1), keep_integers(np.arange(x.shape[1])))
+        return -by_name("sum")(np.where(chosen, by_name("log_softmax")(x), 0)) / (len(ids) or np.nan)
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
         return _mean_of_samples(axes)

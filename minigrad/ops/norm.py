@@ -10,6 +10,7 @@ import numpy as np
 from .. import kernels
 from ..errors import DTypeError
 from ..graph.buffer import Buffer
+from ..graph.derive import Read
 from ..graph.node import Array, Constant, GraphNode, Operator
 from ..graph.rule import Mixed, Rule, by_name
 from ..graph.settings import advancing
@@ -56,6 +57,12 @@ class Normalise(Rule):
         """`grads` are those of x, w and b; of size 0 where they are not asked for."""
         eps = node.attributes["eps"]
         node.call(kernels.norm.backward, g.reshape(x.shape), x, w, eps, own, *moments, *grads, *self._scratch(node, x))
+
+    def _normal(self, node: Operator, x: GraphNode, axes: tuple[int, ...]) -> GraphNode:
+        """(x - mean) / sqrt(var + eps) in other operators, both taken over the axes."""
+        z = x - x.mean(axes, keepdims=True)
+        result: GraphNode = z / np.sqrt((z * z).mean(axes, keepdims=True) + node.attributes["eps"])
+        return result
 
 
 class BatchNorm(Normalise):
@@ -126,6 +133,15 @@ class BatchNorm(Normalise):
         others = (none if grad is None else grad for grad in (*grads[1:], None, None)[:2])
         self._backward(node, g, x, w, moments, node.attributes["training"], gx, *others)
 
+    def unfold(self, node: Operator, *xs: GraphNode) -> GraphNode:
+        held, wide = node.attributes, (1, -1, *(1,) * (node.ndim - 2))
+        if held["training"]:
+            z = self._normal(node, xs[0], (0, *range(2, node.ndim)))
+        else:
+            mean, var = (held[name].reshape(wide) for name in ("running_mean", "running_var"))
+            z = (xs[0] - mean) / np.sqrt(var + held["eps"])
+        return _scaled(z, *(p.reshape(wide) for p in xs[1:]))
+
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
         if node.attributes["training"]:  # samples meet in mean and variance, and the running statistics move once
             raise Mixed
@@ -186,6 +202,9 @@ class LayerNorm(Normalise):
             self._backward(node, inner, x, none, self._moments(node, x.shape[1], x.dtype), True,
                            grads[0].reshape(x.shape), none, none)  # fmt: skip
 
+    def unfold(self, node: Operator, *xs: GraphNode) -> GraphNode:
+        return _scaled(self._normal(node, xs[0], node.attributes["axes"]), *xs[1:])
+
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
         return rows_apart(self, node, axes, lambda axis: axis < node.ndim - len(node.attributes["axes"]))
 
@@ -196,6 +215,10 @@ class LayerNorm(Normalise):
         """`mean`, `var`: of each sample, in the shape of the leading axes of x."""
         leading = node.shape[: node.ndim - len(node.attributes["axes"])]
         return {**super().facts(node), **{name: node.work[name].reshape(leading) for name in ("mean", "var")}}
+
+
+def _scaled(z: Any, weight: Any = 1, bias: Any = 0) -> Any:
+    return z * weight + bias
 
 
 class Dropout(Rule):
@@ -222,6 +245,10 @@ class Dropout(Rule):
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         np.multiply(g, node.work["mask"], out=grads[0])
 
+    def unfold(self, node: Operator, *xs: GraphNode) -> GraphNode:
+        result: GraphNode = xs[0] * Read("mask", _mask)(node)
+        return result
+
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
         raise Mixed  # one mask for the whole batch: in parts, each would count a draw of its own
 
@@ -229,6 +256,10 @@ class Dropout(Rule):
         """`kept`: the share of entries that the last mask let through (NaN of no entries)."""
         mask = node.work["mask"]
         return {**super().facts(node), "kept": int(np.count_nonzero(mask)) / mask.size if mask.size else math.nan}
+
+
+def _mask(node: Operator) -> Array:
+    return node.work["mask"]
 
 
 def batch_norm(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import kernels
+from ..graph.derive import Read
 from ..graph.node import Array, GraphNode, Operator
 from ..graph.rule import Rule, by_name
 from .conv import per_axis, window_count
@@ -69,6 +70,11 @@ class MaxPool2d(Pool):
         winners, goal = node.work["winners"], grad.reshape(d.planes, d.h * d.w)
         node.call(kernels.pool.max_backward, g.reshape(winners.shape), winners, goal, d)
 
+    def unfold(self, node: Operator, *xs: GraphNode) -> GraphNode:
+        """The winners, looked up."""
+        chosen = by_name("embedding")(Read("winners", _winners)(node), xs[0].reshape(-1, 1))
+        return chosen.reshape(node.shape)
+
     def facts(self, node: Operator) -> dict[str, Any]:
         """`winners` (N, C, OH, OW, 2): (row, column) in x of the entry that each window chose; of `max_pool1d`
         (N, C, OL, 1): its place."""
@@ -76,12 +82,18 @@ class MaxPool2d(Pool):
         return {**super().facts(node), "winners": np.stack(places[2 - self.axes :], axis=-1)}
 
 
+def _winners(node: Operator) -> Array:
+    """The places of the winners in the flat x."""
+    first = np.arange(node.plan.planes, dtype=np.int64) * (node.plan.h * node.plan.w)
+    return np.asarray((node.work["winners"] + first[:, None, None]).reshape(-1))
+
+
 class MaxPool1d(MaxPool2d):
     name, symbol, axes = "max_pool1d", "max pool", 1
 
 
 class AvgPool2d(Pool):
-    name, symbol = "avg_pool2d", "mean pool"
+    name, symbol, factors = "avg_pool2d", "mean pool", 1
     formula = "meanpool(x)"
     adjoints = ("spread(g)",)
 

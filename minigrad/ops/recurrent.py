@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import kernels
-from ..graph.node import Array, GraphNode, Operator
+from ..graph.node import Array, Constant, GraphNode, Operator
 from ..graph.rule import Mixed, Rule, by_name
 from ..graph.settings import inside
 from .linalg import linear
@@ -105,6 +105,19 @@ class Recurrent(Rule):
                 np.sum(parts, axis=0, out=grad)
 
     # ---------------------------------------------------------------- what others ask
+    def unfold(self, node: Operator, *xs: GraphNode) -> GraphNode | None:
+        """The layer cell by cell."""
+        x, states, parameters = xs[0], xs[1 : 1 + self.states], xs[1 + self.states :]
+        steps = []
+        for t in range(len(x)):
+            found = type(self).cell(x[t], *states, *parameters, **node.attributes)  # type: ignore[misc]
+            states = found if isinstance(found, tuple) else (found,)
+            steps.append(states)
+        if not steps:
+            return Constant(np.zeros(node.shape), dtype=node.dtype)
+        joined = [stack(column) for column in zip(*steps, strict=True)]
+        return joined[0] if self.states == 1 else stack(joined)
+
     def input_grads(self, node: Operator) -> Array:
         """∂L/∂(W x_t + b) of every step (T, N, gates · hidden), after a backward pass."""
         d, rows = node.plan, node.work["drows"]

@@ -66,6 +66,11 @@ class Reduction(Rule):
         kept = node.plan.kept
         np.copyto(grads[0], self.spread(g.reshape(kept), y.reshape(kept), x, node.plan.axes, node.plan.entries))  # type: ignore[arg-type]
 
+    def adjoint(self, node: Operator, g: GraphNode, wanted: Sequence[bool]) -> Sequence[GraphNode | None]:
+        (x,), plan = node.inputs, node.plan
+        back = self.spread(g.reshape(plan.kept), node.reshape(plan.kept), x, plan.axes, plan.entries)
+        return [by_name("broadcast_to")(back, shape=x.shape)]
+
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
         (axis,) = axes
         if axis is None or axis not in node.plan.axes:
@@ -82,7 +87,7 @@ class Reduction(Rule):
 def _tied(g: Array, y: Array, x: Array, axes: tuple[int, ...], count: int) -> Any:
     winners = x == y
     with np.errstate(divide="ignore", invalid="ignore"):  # NaN is the largest entry and equals none: its slope is NaN
-        return winners * (g / winners.sum(axes, keepdims=True, dtype=g.dtype))
+        return winners * (g / (winners * x.dtype.type(1)).sum(axes, keepdims=True))
 
 
 def _average(x: Array, axes: tuple[int, ...], out: Array) -> None:
@@ -183,7 +188,14 @@ class Softmax(AlongAxis):
         out /= out.sum(node.plan, keepdims=True)
 
     def backward(self, node: Operator, grads: list[Array | None], g: Array, y: Array, x: Array) -> None:  # type: ignore[override]
-        np.multiply(y, g - (g * y).sum(node.plan, keepdims=True), out=grads[0])
+        np.multiply(y, self._centred(g, y, node.plan), out=grads[0])
+
+    def adjoint(self, node: Operator, g: GraphNode, wanted: Sequence[bool]) -> Sequence[GraphNode | None]:
+        return [node * self._centred(g, node, node.plan)]
+
+    @staticmethod
+    def _centred(g: Any, y: Any, axis: int) -> Any:
+        return g - (g * y).sum(axis, keepdims=True)
 
 
 class LogSoftmax(AlongAxis):
@@ -197,7 +209,14 @@ class LogSoftmax(AlongAxis):
         out -= np.log(np.exp(out).sum(node.plan, keepdims=True))
 
     def backward(self, node: Operator, grads: list[Array | None], g: Array, y: Array, x: Array) -> None:  # type: ignore[override]
-        np.subtract(g, np.exp(y) * g.sum(node.plan, keepdims=True), out=grads[0])
+        np.subtract(g, self._shared(g, y, node.plan), out=grads[0])
+
+    def adjoint(self, node: Operator, g: GraphNode, wanted: Sequence[bool]) -> Sequence[GraphNode | None]:
+        return [g - self._shared(g, node, node.plan)]
+
+    @staticmethod
+    def _shared(g: Any, y: Any, axis: int) -> Any:
+        return np.exp(y) * g.sum(axis, keepdims=True)
 
 
 @stands_for(np.sum)

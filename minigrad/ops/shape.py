@@ -46,6 +46,9 @@ class Reshape(Rule):
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         grads[0][...] = g.reshape(xs[0].shape)  # type: ignore[index]
 
+    def adjoint(self, node: Operator, g: GraphNode, wanted: Sequence[bool]) -> Sequence[GraphNode | None]:
+        return [g.reshape(node.inputs[0].shape)]
+
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
         (axis,) = axes
         if axis is not None and (axis != 0 or node.shape[:1] != node.inputs[0].shape[:1]):
@@ -60,7 +63,7 @@ class Reshape(Rule):
 
 
 class Transpose(Rule):
-    name, symbol = "transpose", "transpose"
+    name, symbol, factors = "transpose", "transpose", 1
     formula = "transpose(x, say(axes)) if axes else x.T"
     adjoints = ("transpose(g) if axes else g.T",)
 
@@ -91,7 +94,7 @@ class Transpose(Rule):
 class GetItem(Rule):
     """Indexing as in NumPy. Entries that are picked more than once collect their gradients."""
 
-    name, symbol = "getitem", "[ ]"
+    name, symbol, factors = "getitem", "[ ]", 1
     formula = "x[key]"
     adjoints = ("put(g, at(key))",)
 
@@ -166,6 +169,8 @@ class GetItem(Rule):
 class Join(Rule):
     """Concatenate and stack: `_parts` gives the view of the result that belongs to each input."""
 
+    factors = 1
+
     def plan(self, *inputs: GraphNode, axis: int = 0) -> tuple[int, tuple[int, ...]]:  # type: ignore[override]
         if not inputs:
             raise ShapeError(f"{self.name}: at least one array was expected")
@@ -227,7 +232,7 @@ class Stack(Join):
 
 
 class Pad(Rule):
-    name, symbol = "pad", "pad"
+    name, symbol, factors = "pad", "pad", 1
     formula = "pad(x, say(pad_width))"
     adjoints = ("crop(g)",)
 
@@ -243,6 +248,9 @@ class Pad(Rule):
         if not isinstance(value, int | float | np.number):
             raise self.complain((x,), f"value={value!r}; a number was expected", DTypeError)
         return tuple((int(a), int(b)) for a, b in widths)
+
+    def unfold(self, node: Operator, *xs: GraphNode) -> GraphNode | None:
+        return pad(xs[0], node.plan) if node.attributes.get("value", 0) else None  # around zeros the result is linear
 
     def shape(self, node: Operator) -> tuple[int, ...]:
         return tuple(a + n + b for n, (a, b) in zip(node.inputs[0].shape, node.plan, strict=True))
@@ -262,7 +270,7 @@ class Pad(Rule):
 
 
 class BroadcastTo(Rule):
-    name, symbol = "broadcast_to", "broadcast"
+    name, symbol, factors = "broadcast_to", "broadcast", 1
     formula = "broadcast(x)"
     adjoints = ("sum(g)",)
 

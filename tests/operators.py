@@ -171,7 +171,8 @@ REDUCE = [
     Row("logsumexp", mg.logsumexp, jax.nn.logsumexp, REDUCTIONS[::2]),
     Row("prod", mg.prod, jnp.prod, REDUCTIONS[::2] + EMPTY_REDUCTIONS[1:], (few,)),  # with many zeros
     Row("prod", mg.prod, jnp.prod, REDUCTIONS[::2]),
-    Row("norm", mg.norm, jnp.linalg.norm, [*REDUCTIONS[1:5], (((2, 3, 4),), {"axis": (0, -1)})], (positive,)),
+    Row("norm", mg.norm, lambda x, axis=None, keepdims=False: jnp.sqrt(jnp.sum(x * x, axis, keepdims=keepdims)),
+        REDUCTIONS[::2], (positive,)),
     Row("cumsum", mg.cumsum, jnp.cumsum, each([((2, 3, 4),)], {"axis": 1}, {"axis": -1})),
     Row("cumprod", mg.cumprod, jnp.cumprod, each([((2, 5),)], {"axis": 1}, {"axis": 0})),
     Row("cumprod", mg.cumprod, jnp.cumprod, each([((2, 5),)], {"axis": 1}), (few,)),
@@ -196,6 +197,8 @@ SHAPE = [
         (((0, 3),), {}), (((4,),), {})]),
     Row("getitem", mg.getitem, lambda x, key: x[key], each([((2, 3, 4),)], *({"key": key} for key in KEYS))),
     Row("getitem", mg.getitem, lambda x, key: x[key], each([((),)], {"key": ()}, {"key": None}, {"key": ...})),
+    Row("getitem", lambda x, i: mg.getitem(x, (slice(1, None), mg.Constant(i, dtype=np.int64))), lambda x, i: x[1:, i],
+        each([((2, 3), (4,)), ((3, 3, 2), (2, 2))]), (real, ids(3))),  # the index is a node
     Row("concatenate", lambda *xs, **o: mg.concatenate(xs, **o), lambda *xs, **o: jnp.concatenate(xs, **o), [
         (((2, 3), (1, 3)), {}), (((2, 3), (2, 1), (2, 2)), {"axis": -1}), (((2, 0), (2, 3)), {"axis": 1}),
         (((4,),), {})]),
@@ -300,5 +303,10 @@ LOSS = [
     Row("cross_entropy", mg.cross_entropy, jax_cross_entropy, each([((6, 3), (6,))]), (real, ids(3))),
 ]  # fmt: skip
 
+KINKED = [  # a gradient that is not the slope, on purpose
+    Row("embedding", lambda i, w: mg.embedding(i, w, 1), lambda i, w: w.at[1].set(lax.stop_gradient(w[1]))[i],
+        each([((6,), (3, 2))]), (ids(3), real)),
+]  # fmt: skip
+
 SMOOTH = [*ELEMENTWISE, *FUNCTIONS, *REDUCE, *SHAPE, *LINALG, *CONV, *POOL, *LAYERS, *NORM, *LOSS]
-TABLE = [*SMOOTH, *STEPS]
+TABLE = [*SMOOTH, *STEPS, *KINKED]

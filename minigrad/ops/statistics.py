@@ -20,7 +20,7 @@ class Norm(Reduction):
     adjoints = ("g * x / y",)
     reduce = staticmethod(lambda x, axes, out: np.sqrt(np.sum(x * x, axis=axes, keepdims=True), out=out))
     # at 0, where it has no slope, 0 is among those that fit
-    spread = staticmethod(lambda g, y, x, axes, count: np.where(y == 0, 0, g * x / np.where(y == 0, 1, y)))
+    spread = staticmethod(lambda g, y, x, axes, count: g * np.where(y == 0, 0, x / np.where(y == 0, 1, y)))
 
     def flops(self, node: Operator) -> int:
         return 2 * node.inputs[0].size

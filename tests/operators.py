@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from oracle import Row, coin, each, few, ids, positive, real, unit
+from oracle import Row, above_one, coin, each, few, ids, odd, positive, real, unit
 
 import minigrad as mg
 from minigrad.graph.rule import by_name
@@ -141,10 +141,27 @@ ELEMENTWISE = [
         each([((2, 3), (2, 3), (2, 3)), ((3,), (2, 1), ()), ((2, 1), (1, 3), (3,)), ((), (), ()), ((0, 3), (3,), ())]),
         (coin, real)),
 ]  # fmt: skip
+FEW = each([((),), ((2, 3),)])
+FUNCTIONS = [
+    *(Row(name, getattr(mg, name), getattr(jnp, name), FEW, (unit,)) for name in (
+        "tan", "arcsin", "arccos", "arctan", "sinh", "cosh", "arcsinh", "arctanh", "expm1", "log1p", "log2", "log10",
+        "square", "reciprocal")),
+    Row("arccosh", mg.arccosh, lambda x: jnp.arccosh(x), FEW, (above_one,)),
+]  # fmt: skip
 STEPS = [
     Row(name, getattr(mg, name), getattr(jnp, name), each(PAIRS), (few,))
     for name in ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
-] + [Row("sign", mg.sign, jnp.sign, each(ONE), (few,))]
+] + [
+    Row("sign", mg.sign, jnp.sign, each(ONE), (few,)),
+    *(Row(name, getattr(mg, name), getattr(jnp, name), FEW) for name in ("floor", "ceil", "trunc", "rint")),
+    *(Row(name, getattr(mg, name), getattr(jnp, name), FEW, (odd,)) for name in ("isnan", "isinf", "isfinite")),
+    *(Row(name, getattr(mg, name), getattr(jnp, name), each([((2, 3), (3,))]), (few,))
+      for name in ("logical_and", "logical_or")),
+    Row("logical_not", mg.logical_not, jnp.logical_not, FEW, (few,)),
+    *(Row(name, getattr(mg, name), getattr(jnp, name), [
+        *each([((2, 3, 4),)], {}, {"axis": 1}, {"axis": -1, "keepdims": True}, {"keepdims": True}), (((),), {})], (few,))
+      for name in ("argmax", "argmin")),
+]  # fmt: skip
 REDUCE = [
     Row("sum", mg.sum, jnp.sum, REDUCTIONS + EMPTY_REDUCTIONS),
     Row("mean", mg.mean, jnp.mean, REDUCTIONS + EMPTY_REDUCTIONS),
@@ -153,6 +170,13 @@ REDUCE = [
     Row("max", mg.max, jnp.max, REDUCTIONS, (few,)),  # ties share, as in JAX
     Row("min", mg.min, jnp.min, REDUCTIONS, (few,)),
     Row("logsumexp", mg.logsumexp, jax.nn.logsumexp, REDUCTIONS[::2]),
+    Row("prod", mg.prod, jnp.prod, REDUCTIONS[::2] + EMPTY_REDUCTIONS[1:], (few,)),  # with many zeros
+    Row("prod", mg.prod, jnp.prod, REDUCTIONS[::2]),
+    Row("norm", mg.norm, lambda x, axis=None, keepdims=False: jnp.sqrt(jnp.sum(x * x, axis, keepdims=keepdims)),
+        REDUCTIONS[::2], (positive,)),
+    Row("cumsum", mg.cumsum, jnp.cumsum, each([((2, 3, 4),)], {"axis": 1}, {"axis": -1})),
+    Row("cumprod", mg.cumprod, jnp.cumprod, each([((2, 5),)], {"axis": 1}, {"axis": 0})),
+    Row("cumprod", mg.cumprod, jnp.cumprod, each([((2, 5),)], {"axis": 1}), (few,)),
     Row("softmax", mg.softmax, jax.nn.softmax, each(ONE_ND, {}, {"axis": 0}) + each([((0, 3),)], {})),
     Row("log_softmax", mg.log_softmax, jax.nn.log_softmax, each(ONE_ND, {}, {"axis": 0}) + each([((0, 3),)], {})),
 ]
@@ -174,6 +198,8 @@ SHAPE = [
         (((0, 3),), {}), (((4,),), {})]),
     Row("getitem", mg.getitem, lambda x, key: x[key], each([((2, 3, 4),)], *({"key": key} for key in KEYS))),
     Row("getitem", mg.getitem, lambda x, key: x[key], each([((),)], {"key": ()}, {"key": None}, {"key": ...})),
+    Row("getitem", lambda x, i: mg.getitem(x, (slice(1, None), mg.Constant(i, dtype=np.int64))), lambda x, i: x[1:, i],
+        each([((2, 3), (4,)), ((3, 3, 2), (2, 2))]), (real, ids(3))),  # the index is a node
     Row("concatenate", lambda *xs, **o: mg.concatenate(xs, **o), lambda *xs, **o: jnp.concatenate(xs, **o), [
         (((2, 3), (1, 3)), {}), (((2, 3), (2, 1), (2, 2)), {"axis": -1}), (((2, 0), (2, 3)), {"axis": 1}),
         (((4,),), {})]),
@@ -191,6 +217,12 @@ LINALG = [
         ((2, 3), (3, 4)), ((3,), (3,)), ((3,), (3, 4)), ((2, 3), (3,)), ((8, 0), (0, 8)), ((0, 3), (3, 2)),
         ((5, 2, 3), (3, 4)), ((2, 3), (5, 3, 4)), ((5, 1, 2, 3), (4, 3, 2)), ((5, 2, 3), (3,)), ((3,), (5, 3, 2)),
         ((1, 1), (1, 1))])),
+    Row("einsum", lambda *xs, s: mg.einsum(s, *xs), lambda *xs, s: jnp.einsum(s, *xs), [
+        (((2, 3), (3, 4)), {"s": "ij,jk->ik"}), (((2, 3), (3, 4), (4, 2)), {"s": "ij,jk,ki"}), (((3, 3),), {"s": "ii"}),
+        (((3, 3),), {"s": "ii->i"}), (((2, 2, 3),), {"s": "iij->ij"}), (((2, 3),), {"s": "ij->j"}),
+        (((2, 3, 4),), {"s": "...ij->...ji"}), (((5, 2, 3), (3, 4)), {"s": "...ij,...jk"}), (((2,), (3,)), {"s": "a,b->ba"}),
+        (((1, 3), (2, 3)), {"s": "ij,ij->i"}), (((4, 1, 3), (5, 3)), {"s": "b...k,...k->...b"}),
+        (((0, 3), (3,)), {"s": "ij,j"}), (((2, 2), (2,)), {"s": "ii,i"})]),
     Row("linear", mg.linear, lambda x, w, b=0.0: x @ w.T + b, each([
         ((2, 3), (4, 3), (4,)), ((2, 3), (4, 3)), ((3,), (4, 3), (4,)), ((5, 2, 3), (4, 3), (4,)),
         ((0, 3), (4, 3), (4,)), ((2, 0), (4, 0), (4,)), ((1, 1), (1, 1), (1,))])),
@@ -272,5 +304,10 @@ LOSS = [
     Row("cross_entropy", mg.cross_entropy, jax_cross_entropy, each([((6, 3), (6,))]), (real, ids(3))),
 ]  # fmt: skip
 
-SMOOTH = [*ELEMENTWISE, *REDUCE, *SHAPE, *LINALG, *CONV, *POOL, *LAYERS, *NORM, *LOSS]
-TABLE = [*SMOOTH, *STEPS]
+KINKED = [  # a gradient that is not the slope, on purpose
+    Row("embedding", lambda i, w: mg.embedding(i, w, 1), lambda i, w: w.at[1].set(lax.stop_gradient(w[1]))[i],
+        each([((6,), (3, 2))]), (ids(3), real)),
+]  # fmt: skip
+
+SMOOTH = [*ELEMENTWISE, *FUNCTIONS, *REDUCE, *SHAPE, *LINALG, *CONV, *POOL, *LAYERS, *NORM, *LOSS]
+TABLE = [*SMOOTH, *STEPS, *KINKED]

@@ -38,6 +38,15 @@ def unit(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return np.asarray(rng.uniform(0.1, 0.9, shape), np.float32).astype(np.float64)
 
 
+def above_one(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return 1 + positive(rng, shape)
+
+
+def odd(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Numbers and what is none."""
+    return rng.choice([np.nan, np.inf, -np.inf, 0.0, 2.5], shape)
+
+
 def few(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """Numbers with many ties: -1, 0 and 1."""
     return rng.integers(-1, 2, shape).astype(np.float64)

@@ -187,17 +187,17 @@ class GraphNode(NDArrayOperatorsMixin):
 
     # ---------------------------------------------------------------- the way to the operators
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
-        from .rule import by_numpy
+        from .rule import by_numpy, numpy_name
 
         if method != "__call__" or options:
             extra = f".{method}" if method != "__call__" else f" with {', '.join(options)}="
-            raise GraphError(f"np.{ufunc.__name__}{extra} has no place in a graph; nodes never change in place")
+            raise GraphError(f"{numpy_name(ufunc)}{extra} has no place in a graph; nodes never change in place")
         return by_numpy(ufunc)(*inputs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, options: dict[str, Any]) -> Any:
-        from .rule import by_numpy
+        from .rule import call_by_numpy
 
-        return by_numpy(function)(*args, **options)
+        return call_by_numpy(function, args, options)
 
     def __getitem__(self, key: Any) -> GraphNode:
         return _operator("getitem", self, key=key)

@@ -47,7 +47,29 @@ def by_numpy(function: Any) -> Callable[..., Any]:
     try:
         return _by_numpy[function]
     except KeyError:
-        raise GraphError(f"np.{function.__name__} has no minigrad operator; use .value for the array") from None
+        raise GraphError(f"{numpy_name(function)} has no minigrad operator; use .value for the array") from None
+
+
+def numpy_name(function: Any) -> str:
+    """How a user writes a function of NumPy's: np.sum, np.linalg.norm."""
+    name: str = function.__name__
+    module = getattr(function, "__module__", None) or ("numpy" if getattr(np, name, None) is function else "")
+    return ".".join(filter(None, ("np" + module[5:] if module.split(".")[0] == "numpy" else module, name)))
+
+
+def call_by_numpy(function: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
+    """Call the operator that stands for a NumPy function. Raises `GraphError` for options that it does not have."""
+    operator = by_numpy(function)
+    try:
+        return operator(*args, **options)
+    except TypeError:
+        signature = inspect.signature(operator)
+        try:
+            signature.bind(*args, **options)
+        except TypeError as unfit:
+            names = ", ".join(name for name in signature.parameters)
+            raise GraphError(f"{numpy_name(function)}: {unfit}; of nodes it takes {names}") from None
+        raise
 
 
 def stands_for(*functions: Any) -> Callable[[F], F]:

@@ -112,15 +112,24 @@ class Conv2d(_Conv):
 class _Pool(Module):
     operator: Any
 
-    def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0) -> None:
+    def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0, *, ceil_mode: bool = False) -> None:
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+        self.options = {"ceil_mode": ceil_mode}
 
     def forward(self, x: Any) -> GraphNode:  # type: ignore[override]
-        node: GraphNode = type(self).operator(x, self.kernel_size, self.stride, self.padding)
+        node: GraphNode = type(self).operator(x, self.kernel_size, self.stride, self.padding, **self.options)
         return node
 
     def extra_repr(self) -> str:
         return f"{self.kernel_size}" + (f", stride={self.stride}" if self.stride is not None else "")
+
+
+class _AvgPool(_Pool):
+    def __init__(
+        self, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False, count_include_pad: bool = True
+    ) -> None:
+        super().__init__(kernel_size, stride, padding, ceil_mode=ceil_mode)
+        self.options["count_include_pad"] = count_include_pad
 
 
 class MaxPool1d(_Pool):
@@ -135,13 +144,13 @@ class MaxPool2d(_Pool):
     operator = staticmethod(ops.max_pool2d)
 
 
-class AvgPool1d(_Pool):
+class AvgPool1d(_AvgPool):
     """Mean of each window of (N, C, L)."""
 
     operator = staticmethod(ops.avg_pool1d)
 
 
-class AvgPool2d(_Pool):
+class AvgPool2d(_AvgPool):
     """Mean of each window of (N, C, H, W)."""
 
     operator = staticmethod(ops.avg_pool2d)
@@ -155,17 +164,29 @@ class Flatten(Module):
 
 
 class Embedding(Module):
-    """Rows of a table by their ids: (…) integers give (…, embedding_dim). `weight` (num_embeddings, embedding_dim)."""
+    """Rows of a table by their ids: (…) integers give (…, embedding_dim). `weight` (num_embeddings, embedding_dim).
 
-    def __init__(self, num_embeddings: int, embedding_dim: int, *, dtype: Any = None, seed: Any = None) -> None:
+    The row `padding_idx` starts as zeros and gets no gradient.
+    """
+
+    def __init__(
+        self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None, *, dtype: Any = None, seed: Any = None
+    ) -> None:
         positive("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         self.weight = weight((num_embeddings, embedding_dim), dtype, seed)
+        self.padding_idx = padding_idx
+        if padding_idx is not None:
+            if not isinstance(padding_idx, int | np.integer) or not -num_embeddings <= padding_idx < num_embeddings:
+                rows = f"a row of {num_embeddings}"
+                raise ValueError(f"Embedding: padding_idx={padding_idx!r}; {rows} was expected")
+            self.weight.value[padding_idx] = 0
 
     def forward(self, ids: Any) -> GraphNode:  # type: ignore[override]
-        return ops.embedding(ids, self.weight)
+        return ops.embedding(ids, self.weight, self.padding_idx)
 
     def extra_repr(self) -> str:
-        return f"{self.weight.shape[0]}, {self.weight.shape[1]}"
+        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
+        return f"{self.weight.shape[0]}, {self.weight.shape[1]}{padding}"
 
 
 class ReLU(Module):

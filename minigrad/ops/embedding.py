@@ -50,10 +50,17 @@ class Embedding(Rule):
     formula = "weight[ids]"
     adjoints = (None, "scatter(g, ids)")
 
-    def plan(self, ids: GraphNode, weight: GraphNode) -> None:  # type: ignore[override]
+    def plan(self, ids: GraphNode, weight: GraphNode, padding_idx: int | None = None) -> int | None:  # type: ignore[override]
         if weight.ndim != 2:
             raise self.complain((ids, weight), "ids of any shape and a weight (rows, width) were expected")
         check_dtypes(self, (ids, weight), "ids", ids, weight)
+        n = weight.shape[0]
+        if padding_idx is None:
+            return None
+        if not isinstance(padding_idx, int | np.integer) or not -n <= padding_idx < n:
+            expected = f"padding_idx={padding_idx!r}; a row from {-n} to {n - 1} was expected"
+            raise self.complain((ids, weight), expected, ValueError)
+        return int(padding_idx) % n
 
     def shape(self, node: Operator) -> tuple[int, ...]:
         ids, weight = node.inputs
@@ -69,6 +76,8 @@ class Embedding(Rule):
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         ids, weight = xs
         node.call(kernels.embedding.scatter, g.reshape(ids.size, weight.shape[1]), ids.reshape(-1), grads[1])
+        if node.plan is not None:
+            grads[1][node.plan] = 0  # type: ignore[index]
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
         return rows_apart(self, node, axes, lambda axis: True)
@@ -85,10 +94,11 @@ class Embedding(Rule):
         return {**super().facts(node), "ids": ids, "counts": counts}
 
 
-def embedding(ids: Any, weight: Any) -> GraphNode:
+def embedding(ids: Any, weight: Any, padding_idx: int | None = None) -> GraphNode:
     """Row `ids[…]` of weight (rows, width) for ids of any shape: (…, width).
 
-    Rows that are looked up more than once collect their gradients. Raises `DTypeError` for ids that are not
-    integers, `IndexError` for ids that are negative or too large.
+    Rows that are looked up more than once collect their gradients; the row `padding_idx` gets none. Raises `DTypeError`
+    for ids that are not integers, `IndexError` for ids that are negative or too large.
     """
-    return by_name("embedding")(keep_integers(ids), weight)
+    options = {} if padding_idx is None else {"padding_idx": padding_idx}
+    return by_name("embedding")(keep_integers(ids), weight, **options)

@@ -11,6 +11,7 @@ from ..graph.node import Array, GraphNode, Operator
 from ..graph.rule import MEAN, Mixed, Rule, by_name
 from .elementwise import _logistic
 from .embedding import check_dtypes, check_range, keep_integers
+from .reduce import log_softmax
 
 Grads = list[Array | None]
 
@@ -165,12 +166,18 @@ def mse_loss(prediction: Any, target: Any) -> GraphNode:
     return by_name("mse_loss")(prediction, target)
 
 
-def cross_entropy(logits: Any, class_ids: Any) -> GraphNode:
+def cross_entropy(logits: Any, class_ids: Any, label_smoothing: float = 0.0) -> GraphNode:
     """Mean of -log softmax(logits)[class id] for logits (N, classes) and integer class ids (N,).
 
-    Raises `DTypeError` for ids that are not integers, `IndexError` for ids outside of [0, classes).
+    With `label_smoothing` that share of a sample's certainty is spread over all classes (Szegedy et al. 2016), as in
+    PyTorch. Raises `DTypeError` for ids that are not integers, `IndexError` for ids outside of [0, classes).
     """
-    return by_name("cross_entropy")(logits, keep_integers(class_ids))
+    if not isinstance(label_smoothing, int | float) or not 0 <= label_smoothing <= 1:
+        raise ValueError(f"cross_entropy: label_smoothing={label_smoothing!r}; a number from 0 to 1 was expected")
+    loss = by_name("cross_entropy")(logits, keep_integers(class_ids))
+    if not label_smoothing:
+        return loss
+    return (1 - label_smoothing) * loss - label_smoothing * log_softmax(logits, axis=1).mean()
 
 
 def binary_cross_entropy(probability: Any, target: Any) -> GraphNode:

@@ -8,10 +8,11 @@ import numpy as np
 
 from .. import kernels
 from ..graph.derive import Read
-from ..graph.node import Array, GraphNode, Operator
+from ..graph.node import Array, Constant, GraphNode, Operator
 from ..graph.rule import Rule, by_name
 from .conv import per_axis, window_count
 from .linalg import rows_apart
+from .shape import pad
 
 Grads = list[Array | None]
 
@@ -112,25 +113,69 @@ class AvgPool1d(AvgPool2d):
     name, symbol, axes = "avg_pool1d", "mean pool", 1
 
 
-def max_pool2d(x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0) -> GraphNode:
+def _sizes(name: str, x: Any, kernel_size: Any, stride: Any, padding: Any) -> tuple[GraphNode, list[tuple[int, ...]]]:
+    """x as a node, and for each of its last axes (entries, window, stride, padding)."""
+    rule = by_name(name)
+    assert isinstance(rule, Pool)
+    (node,) = rule.operands((x,))
+    d = rule.plan(node, kernel_size=kernel_size, stride=stride, padding=padding)  # refuses what does not fit
+    return node, [(d.h, d.kh, d.sh, d.ph), (d.w, d.kw, d.sw, d.pw)][2 - rule.axes :]
+
+
+def _beyond(n: int, k: int, s: int, p: int) -> int:
+    """How much longer an axis must be for a last window that is not full; it must begin before the padding behind."""
+    left = (n + 2 * p - k) % s
+    return s - left if left and n + 2 * p - k - left + s < n + p else 0
+
+
+def _pool(name: str, x: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, fill: float) -> GraphNode:
+    if ceil_mode:
+        x, sizes = _sizes(name, x, kernel_size, stride, padding)
+        more = [_beyond(*size) for size in sizes]
+        x = pad(x, [(0, 0), (0, 0), *((0, m) for m in more)], fill) if any(more) else x
+    return by_name(name)(x, kernel_size=kernel_size, stride=stride, padding=padding)
+
+
+def _avg_pool(
+    name: str, x: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool
+) -> GraphNode:
+    y = _pool(name, x, kernel_size, stride, padding, ceil_mode, 0.0)
+    if not ceil_mode and count_include_pad:
+        return y
+    node, sizes = _sizes(name, x, kernel_size, stride, padding)
+    scale = np.ones(())  # the kernel divides by all entries of a window: by how many it was to divide
+    for (n, k, s, p), windows in zip(sizes, y.shape[2:], strict=True):
+        begin = np.arange(windows) * s - p
+        first, last = (-p, n + p) if count_include_pad else (0, n)
+        scale = scale[..., None] * k / (np.minimum(begin + k, last) - np.maximum(begin, first))
+    return y * Constant(scale, dtype=node.dtype)
+
+
+def max_pool2d(x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, *, ceil_mode: bool = False) -> GraphNode:
     """Largest entry of each window of x (N, C, H, W); the stride is the kernel size unless given.
 
+    With `ceil_mode` there is a last window, too, that reaches over the edge, if it begins before it (and its padding).
     The gradient goes to the first of equal entries; padding (at most half a window) never wins; NaN does.
     Raises `ShapeError` or `ValueError` as `conv2d` does.
     """
-    return by_name("max_pool2d")(x, kernel_size=kernel_size, stride=stride, padding=padding)
+    return _pool("max_pool2d", x, kernel_size, stride, padding, ceil_mode, -np.inf)
 
 
-def max_pool1d(x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0) -> GraphNode:
+def max_pool1d(x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, *, ceil_mode: bool = False) -> GraphNode:
     """Largest entry of each window of x (N, C, L); see `max_pool2d`."""
-    return by_name("max_pool1d")(x, kernel_size=kernel_size, stride=stride, padding=padding)
+    return _pool("max_pool1d", x, kernel_size, stride, padding, ceil_mode, -np.inf)
 
 
-def avg_pool2d(x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0) -> GraphNode:
-    """Mean of each window of x (N, C, H, W), zeros of the padding counted in, as PyTorch does by default."""
-    return by_name("avg_pool2d")(x, kernel_size=kernel_size, stride=stride, padding=padding)
+def avg_pool2d(
+    x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False, count_include_pad: bool = True
+) -> GraphNode:
+    """Mean of each window of x (N, C, H, W), as in PyTorch: zeros of the padding are counted in unless
+    `count_include_pad` is False; with `ceil_mode` (see `max_pool2d`) what lies beyond the padding never is."""
+    return _avg_pool("avg_pool2d", x, kernel_size, stride, padding, ceil_mode, count_include_pad)
 
 
-def avg_pool1d(x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0) -> GraphNode:
+def avg_pool1d(
+    x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False, count_include_pad: bool = True
+) -> GraphNode:
     """Mean of each window of x (N, C, L); see `avg_pool2d`."""
-    return by_name("avg_pool1d")(x, kernel_size=kernel_size, stride=stride, padding=padding)
+    return _avg_pool("avg_pool1d", x, kernel_size, stride, padding, ceil_mode, count_include_pad)

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from ..graph.node import Array, GraphNode, Operator
 from ..graph.rule import MEAN, Mixed, Rule, by_name, stands_for
+
+F = TypeVar("F", bound=Callable[..., GraphNode])
 
 
 class Reduced(NamedTuple):
@@ -219,25 +221,35 @@ class LogSoftmax(AlongAxis):
         return np.exp(y) * g.sum(axis, keepdims=True)
 
 
-@stands_for(np.sum)
+def like_numpy(*functions: Any) -> Callable[[F], F]:
+    """Decorator: the operator stands for these functions, whose third positional argument is another one than ours."""
+
+    def register(operator: F) -> F:
+        stands_for(*functions)(lambda x, axis=None, *, keepdims=False: operator(x, axis, keepdims))
+        return operator
+
+    return register
+
+
+@like_numpy(np.sum)
 def sum(x: Any, axis: Any = None, keepdims: bool = False) -> GraphNode:
     """Sum over `axis`."""
     return by_name("sum")(x, axis=axis, keepdims=keepdims)
 
 
-@stands_for(np.mean)
+@like_numpy(np.mean)
 def mean(x: Any, axis: Any = None, keepdims: bool = False) -> GraphNode:
     """Mean over `axis`; of no entries it is NaN."""
     return by_name("mean")(x, axis=axis, keepdims=keepdims)
 
 
-@stands_for(np.max, np.amax)
+@like_numpy(np.max, np.amax)
 def max(x: Any, axis: Any = None, keepdims: bool = False) -> GraphNode:
     """Largest entry along `axis`; ties share the gradient equally."""
     return by_name("max")(x, axis=axis, keepdims=keepdims)
 
 
-@stands_for(np.min, np.amin)
+@like_numpy(np.min, np.amin)
 def min(x: Any, axis: Any = None, keepdims: bool = False) -> GraphNode:
     """Smallest entry along `axis`; ties share the gradient equally."""
     return by_name("min")(x, axis=axis, keepdims=keepdims)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -91,25 +91,45 @@ class Transpose(Rule):
         return 0
 
 
+class Fed(NamedTuple):
+    """In a key, the place of the node that is this input of the operator: its numbers may be others in the next run."""
+
+    input: int
+
+    def __repr__(self) -> str:
+        return f"input {self.input}"
+
+
 class GetItem(Rule):
-    """Indexing as in NumPy. Entries that are picked more than once collect their gradients."""
+    """Indexing as in NumPy. Entries that are picked more than once collect their gradients.
+
+    An index that is a node is an input of its own (`Fed`), so that the graph can run again with other indices.
+    """
 
     name, symbol, factors = "getitem", "[ ]", 1
-    formula = "x[key]"
-    adjoints = ("put(g, at(key))",)
+    formula = "apply('pick', x, *indices) if indices else x[key]"
+    adjoints = ("put(g, *indices) if indices else put(g, at(key))", None)
 
-    def plan(self, x: GraphNode, key: Any = None) -> Any:  # type: ignore[override]
-        parts = key if isinstance(key, tuple) else (key,)
-        plain = tuple(self._part(x, part) for part in parts)
-        try:
-            x._data[plain]
-        except (IndexError, TypeError) as error:  # a slice from 0 to "a" is a TypeError of Python's own
-            raise self.complain((x,), str(error), IndexError) from None
+    def __call__(self, x: Any, key: Any = None) -> GraphNode:  # type: ignore[override]
+        if isinstance(key, GraphNode) or (isinstance(key, tuple) and any(isinstance(part, GraphNode) for part in key)):
+            parts, nodes = [], []
+            for part in key if isinstance(key, tuple) else (key,):
+                if isinstance(part, GraphNode):
+                    nodes.append(part)
+                    part = Fed(len(nodes))
+                parts.append(part)
+            return self.apply((x, *nodes), {"key": tuple(parts)})
+        return self.apply((x,), {"key": key})
+
+    def plan(self, x: GraphNode, *indices: GraphNode, key: Any = None) -> Any:
+        parts = key if isinstance(key, tuple) and not isinstance(key, Fed) else (key,)
+        plain = tuple(part if isinstance(part, Fed) else self._part(x, part) for part in parts)
+        for node in indices:
+            self._part(x, node._data)
+        self._picked(x, plain, [x._data, *(node._data for node in indices)])
         return plain
 
     def _part(self, x: GraphNode, part: Any) -> Any:
-        if isinstance(part, GraphNode):
-            part = part._data
         if isinstance(part, list):
             try:
                 part = np.array(part, dtype=None if part else int)
@@ -121,31 +141,46 @@ class GetItem(Rule):
             return part.copy()  # an index belongs to the graph, like every value that enters it
         return part
 
+    def _key(self, plan: Any, xs: Sequence[Array]) -> Any:
+        return tuple(xs[part.input] if isinstance(part, Fed) else part for part in plan) if len(xs) > 1 else plan
+
+    def _picked(self, x: GraphNode, plan: Any, xs: Sequence[Array]) -> Array:
+        try:
+            return np.asarray(xs[0][self._key(plan, xs)])
+        except (IndexError, TypeError) as error:  # a slice from 0 to "a" is a TypeError of Python's own
+            raise self.complain((x,), str(error), IndexError) from None
+
     def shape(self, node: Operator) -> tuple[int, ...]:
-        return np.asarray(node.inputs[0]._data[node.plan]).shape
+        return self._picked(node.inputs[0], node.plan, [x._data for x in node.inputs]).shape
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
-        out[...] = xs[0][node.plan]
+        if len(xs) == 1:
+            out[...] = xs[0][node.plan]
+            return
+        found = self._picked(node.inputs[0], node.plan, xs)
+        if found.shape != out.shape:
+            raise self.complain(node.inputs, f"the mask picks shape {found.shape}, {out.shape} when the graph was built")
+        out[...] = found
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         grad = grads[0]
         assert grad is not None
         grad[...] = 0
-        self._add(grad, node.plan, g)
+        self._add(grad, self._key(node.plan, xs), g)
 
     def pull(self, node: Operator, g: Array) -> None:
         """Add to the entries that were picked and touch no others: a thousand slices of x cost as much as x."""
-        (x,) = node.inputs
+        x = node.inputs[0]
         if x.requires_grad and x.grad is not None:
-            self._add(x.grad, node.plan, g)
+            self._add(x.grad, self._key(node.plan, [x._data for x in node.inputs]), g)
         else:
             super().pull(node, g)
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
-        (axis,), (x,) = axes, node.inputs
-        if axis is None:
+        axis, x = axes[0], node.inputs[0]
+        if all(axis is None for axis in axes):
             return None
-        if axis == MEAN or any(isinstance(part, np.ndarray) for part in node.plan):
+        if len(axes) > 1 or axis is None or axis == MEAN or any(isinstance(part, np.ndarray) for part in node.plan):
             raise Mixed
         marked = np.broadcast_to(np.arange(x.shape[axis]).reshape(-1, *(1,) * (x.ndim - axis - 1)), x.shape)[node.plan]
         found = [i for i, stride in enumerate(marked.strides) if stride]
@@ -303,8 +338,17 @@ def reshape(x: Any, shape: Any) -> GraphNode:
 def flatten(x: Any, start_axis: int = 0) -> GraphNode:
     """All axes from `start_axis` on as one: (N, C, H, W) becomes (N, C·H·W) with start_axis=1."""
     node = by_name("reshape").operands((x,))[0]
-    (start,) = normalise_axes(by_name("reshape"), node, start_axis) if node.ndim else (0,)
+    n = node.ndim or 1
+    if not isinstance(start_axis, int | np.integer) or not -n <= start_axis < n:
+        expected = f"start_axis={start_axis!r}; an integer from {-n} to {n - 1} was expected"
+        raise ShapeError(f"flatten: shapes {node.shape}; {expected}")
+    start = start_axis % n
     return reshape(node, (*node.shape[:start], math.prod(node.shape[start:])))
+
+
+stands_for(np.shape)(lambda x: x.shape)
+stands_for(np.ndim)(lambda x: x.ndim)
+stands_for(np.size)(lambda x, axis=None: np.size(x.value, axis))
 
 
 @stands_for(np.transpose)

@@ -18,6 +18,10 @@ _FORMULAS = {
     "add": "({} + {})", "subtract": "({} - {})", "multiply": "({} * {})", "divide": "({} / {})", "negative": "(-{})",
     "positive": "{}", "square": "square({})", "power": "power({}, {})", "sqrt": "np.sqrt({})", "exp": "exp({})",
     "log": "np.log({})", "log1p": "np.log1p({})", "sin": "np.sin({})", "cos": "np.cos({})", "tanh": "tanh({})",
+    **{name: f"np.{name}({{}})" for name in (
+        "tan", "arcsin", "arccos", "arctan", "sinh", "cosh", "arcsinh", "arccosh", "arctanh", "expm1", "log2", "log10",
+        "floor", "ceil", "trunc", "rint",
+    )},
     "absolute": "abs({})", "sign": "sign({})", "maximum": "maximum({}, {})", "minimum": "minimum({}, {})",
     "erf": "erf({})", "where": "({1} if {0} else {2})", "equal": "({} == {})", "not_equal": "({} != {})",
     "less": "({} < {})", "less_equal": "({} <= {})", "greater": "({} > {})", "greater_equal": "({} >= {})",

@@ -4,6 +4,7 @@ import pytest
 from oracle import gradients
 
 import minigrad as mg
+from minigrad import nn
 
 TABLE = np.arange(12.0).reshape(4, 3)
 
@@ -37,3 +38,13 @@ def test_ids_out_of_range(wrong):
         graph.forward()
     ids.value = [0, 3]
     np.testing.assert_array_equal(graph.forward(), TABLE[[0, 3]])
+
+
+def test_the_row_for_padding_stays_as_it_is():
+    layer = nn.Embedding(4, 2, padding_idx=-3, seed=0)
+    assert not layer.weight.value[1].any() and layer.weight.value[0].all() and "padding_idx=-3" in repr(layer)
+    layer(np.array([0, 1, 1, 3])).backward(np.ones((4, 2)))
+    np.testing.assert_array_equal(layer.weight.grad, [[1, 1], [0, 0], [0, 0], [1, 1]])
+    for make in (lambda: nn.Embedding(4, 2, padding_idx=4), lambda: mg.embedding([0], np.ones((4, 2)), padding_idx=4)):
+        with pytest.raises(ValueError, match="mbedding: .*padding_idx=4"):
+            make()

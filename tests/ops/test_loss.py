@@ -66,3 +66,24 @@ def test_class_ids_are_one_number_each(ids):
 def test_class_ids_out_of_range(wrong):
     with pytest.raises(IndexError, match=rf"cross_entropy: shapes \(2, 2\) and \(2,\); class id {wrong}"):
         mg.cross_entropy(np.zeros((2, 2)), [0, wrong])
+
+
+@pytest.mark.parametrize("share", [0.1, 1.0])
+def test_label_smoothing_is_the_loss_against_softened_targets(share):
+    x, ids = np.random.default_rng(0).normal(size=(5, 4)), np.array([0, 3, 3, 1, 2])
+    targets = np.eye(4)[ids] * (1 - share) + share / 4
+    smoothed = gradients(lambda x: mg.cross_entropy(x, ids, label_smoothing=share), x)
+    composed = gradients(lambda x: -(mg.log_softmax(x) * targets).sum(axis=1).mean(), x)
+    np.testing.assert_allclose(smoothed[0], composed[0], atol=1e-15)
+    with pytest.raises(ValueError, match="cross_entropy: label_smoothing=2"):
+        mg.cross_entropy(x, ids, label_smoothing=2)
+
+
+def test_ids_to_ignore_are_left_out_before_the_loss():
+    """PyTorch's ignore_index is not offered: the id is refused; a mask leaves rows out, and of none the mean is NaN."""
+    x, ids = mg.Variable(np.random.default_rng(0).normal(size=(4, 3))), np.array([0, -100, 2, -100])
+    with pytest.raises(IndexError, match="class id -100 is out of range"):
+        mg.cross_entropy(x, ids)
+    mg.cross_entropy(x[ids >= 0], ids[ids >= 0]).backward()
+    assert not x.grad[[1, 3]].any() and x.grad[[0, 2]].any()
+    assert np.isnan(mg.cross_entropy(x[ids > 5], ids[ids > 5]).item())

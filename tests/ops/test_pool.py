@@ -1,4 +1,6 @@
 """Pooling: ties, padding, NaN and overlapping windows."""
+from functools import partial
+
 import numpy as np
 import pytest
 from oracle import gradients
@@ -54,3 +56,37 @@ def test_cotangent_in_any_layout():
         turned = gradients(lambda x, pool=pool: pool(x, 2), x, seed=g.transpose(0, 1, 3, 2))
         plain = gradients(lambda x, pool=pool: pool(x, 2), x, seed=g.transpose(0, 1, 3, 2).copy())
         np.testing.assert_array_equal(turned[0], plain[0])
+
+
+def windows(x, k, s, p, ceil_mode):
+    """The entries of each window, with None for padding, by PyTorch's definition."""
+    n = len(x)
+    count = int((np.ceil if ceil_mode else np.floor)((n + 2 * p - k) / s)) + 1
+    count -= ceil_mode and (count - 1) * s >= n + p
+    padded = [None] * p + list(x) + [None] * p
+    return [padded[i * s : i * s + k] for i in range(count)]
+
+
+@pytest.mark.parametrize("ceil_mode", [False, True])
+@pytest.mark.parametrize(("n", "k", "s", "p"), [  # fmt: skip
+    (5, 2, 2, 0), (6, 3, 2, 1), (7, 3, 3, 1), (5, 2, 3, 1), (8, 4, 3, 2), (4, 2, 2, 0),
+])
+def test_windows_at_the_edge(n, k, s, p, ceil_mode):
+    """A last window that begins before the padding behind, whether or not padding counts in a mean."""
+    x = np.random.default_rng(0).normal(size=n) - 3
+    parts = windows(x, k, s, p, ceil_mode)
+    kept = [[v for v in part if v is not None] for part in parts]
+    for rows in (1, 2):
+        pools = (mg.max_pool1d, mg.avg_pool1d) if rows == 1 else (mg.max_pool2d, mg.avg_pool2d)
+        size, stride, pad = (k, s, p) if rows == 1 else ((1, k), (1, s), (0, p))
+        given = mg.Constant(np.stack([x] * rows)[None, None] if rows == 2 else x[None, None], dtype=np.float64)
+        options = {"stride": stride, "padding": pad, "ceil_mode": ceil_mode}
+        for pool, more, expected in (
+            (pools[0], {}, [max(part) for part in kept]),
+            (pools[1], {}, [sum(v) / len(part) for v, part in zip(kept, parts, strict=True)]),
+            (pools[1], {"count_include_pad": False}, [sum(v) / len(v) for v in kept]),
+        ):
+            call = partial(pool, kernel_size=size, **options, **more)
+            y = call(given)
+            np.testing.assert_allclose(y.value[0, 0].reshape(-1, len(parts)), [expected] * rows)
+            assert mg.gradcheck(call, [given.value])

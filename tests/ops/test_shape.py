@@ -102,3 +102,31 @@ def test_reshape_without_recording_owns_its_memory():
         copy = w.reshape(2, 1)
     copy.value = [[5.0], [6.0]]
     assert w.value.tolist() == [1, 2]
+
+
+def test_an_index_that_is_a_node_is_read_anew_in_every_run():
+    x, ids = mg.Variable(np.arange(6.0).reshape(3, 2)), mg.Constant([0, 2], dtype=np.int64)
+    graph = mg.Graph(x[ids, 1:])
+    np.testing.assert_array_equal(graph.forward(), [[1], [5]])
+    ids.value = [1, 1]
+    np.testing.assert_array_equal(graph.forward(), [[3], [3]])
+    graph.backward(np.ones((2, 1)))
+    np.testing.assert_array_equal(x.grad, [[0, 0], [0, 2], [0, 0]])
+    ids.value = [1, 3]
+    with pytest.raises(IndexError, match=r"getitem: shapes \(3, 2\); .*3 is out of bounds"):
+        graph.forward()
+
+
+def test_a_mask_that_picks_another_shape_in_a_later_run_is_refused():
+    x = mg.Variable([1.0, 2.0, 3.0])
+    graph = mg.Graph(x[x > 1])
+    x.value = [3.0, 0.0, 2.0]
+    np.testing.assert_array_equal(graph.forward(), [3, 2])
+    x.value = [0.0, 0.0, 2.0]
+    with pytest.raises(mg.ShapeError, match=r"getitem: .*picks shape \(1,\), \(2,\) when the graph was built"):
+        graph.forward()
+
+
+def test_flatten_names_itself():
+    with pytest.raises(mg.ShapeError, match=r"^flatten: shapes \(2, 3\); start_axis=2"):
+        mg.flatten(np.ones((2, 3)), start_axis=2)

@@ -1,0 +1,179 @@
+"""Lengths, products, spreads, running totals, and where the extremes are; `axis` and `keepdims` as in `reduce.py`."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import GraphError
+from ..graph.node import Array, GraphNode, Operator
+from ..graph.rule import by_name, stands_for
+from .elementwise import multiply
+from .reduce import AlongAxis, Reduced, Reduction, like_numpy, mean, sum
+
+Grads = list[Array | None]
+
+
+class Norm(Reduction):
+    name, symbol = "norm", "‖ ‖"
+    formula = "root(sum(x ** 2, axis))"
+    adjoints = ("g * x / y",)
+    reduce = staticmethod(lambda x, axes, out: np.sqrt(np.sum(x * x, axis=axes, keepdims=True), out=out))
+    # at 0, where it has no slope, 0 is among those that fit
+    spread = staticmethod(lambda g, y, x, axes, count: g * np.where(y == 0, 0, x / np.where(y == 0, 1, y)))
+
+    def flops(self, node: Operator) -> int:
+        return 2 * node.inputs[0].size
+
+
+def _others(x: Array, axes: tuple[int, ...], count: int) -> Array:
+    """For each entry the product of all others: from both sides, because dividing the whole product fails at 0."""
+    ends = range(-len(axes), 0)
+    rows = np.moveaxis(x, axes, ends)
+    flat = rows.reshape(*rows.shape[: x.ndim - len(axes)], count)
+    others = np.ones_like(flat)
+    np.cumprod(flat[..., :-1], axis=-1, out=others[..., 1:])
+    others[..., :-1] *= np.cumprod(flat[..., :0:-1], axis=-1)[..., ::-1]
+    return np.moveaxis(others.reshape(rows.shape), ends, axes)
+
+
+class Prod(Reduction):
+    name, symbol = "prod", "Π"
+    formula = "apply('Π', x)"
+    adjoints = ("g * apply('others', x)",)
+    reduce = staticmethod(lambda x, axes, out: np.prod(x, axis=axes, keepdims=True, out=out))
+    spread = staticmethod(lambda g, y, x, axes, count: g * _others(x, axes, count))
+
+
+class ArgMax(Reduction):
+    """The place of the first of the largest entries; no gradient passes."""
+
+    name, symbol, needs_entries, differentiable = "argmax", "arg max", True, False
+    formula = "apply('argmax', x)"
+
+    def plan(self, x: GraphNode, axis: Any = None, keepdims: bool = False) -> Reduced:  # type: ignore[override]
+        if isinstance(axis, tuple | list):
+            raise self.complain((x,), f"axis {axis}; one axis or None was expected")
+        return super().plan(x, axis, keepdims)
+
+    def dtype(self, node: Operator) -> np.dtype[Any]:
+        return np.dtype(np.int64)
+
+    def forward(self, node: Operator, out: Array, x: Array) -> None:  # type: ignore[override]
+        axes = node.plan.axes
+        out.reshape(node.plan.kept)[...] = getattr(np, self.name)(
+            x, axis=axes[0] if len(axes) < x.ndim or x.ndim == 1 else None, keepdims=True
+        )
+
+
+class ArgMin(ArgMax):
+    name, symbol = "argmin", "arg min"
+    formula = "apply('argmin', x)"
+
+
+class CumSum(AlongAxis):
+    name, symbol = "cumsum", "Σ so far"
+    formula = "apply('cumsum', x)"
+    adjoints = ("apply('cumsum from the end', g)",)
+
+    def forward(self, node: Operator, out: Array, x: Array) -> None:  # type: ignore[override]
+        np.cumsum(x, axis=node.plan, out=out)
+
+    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, x: Array) -> None:  # type: ignore[override]
+        np.copyto(grads[0], np.flip(np.cumsum(np.flip(g, node.plan), axis=node.plan), node.plan))  # type: ignore[arg-type]
+
+
+class CumProd(AlongAxis):
+    name, symbol = "cumprod", "Π so far"
+    formula = "apply('cumprod', x)"
+    adjoints = ("apply('scan', g, x)",)
+
+    def forward(self, node: Operator, out: Array, x: Array) -> None:  # type: ignore[override]
+        np.cumprod(x, axis=node.plan, out=out)
+
+    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, x: Array) -> None:  # type: ignore[override]
+        """Nothing is divided, so zeros do no harm: with r[i] = g[i] + x[i + 1] r[i + 1], grad[i] = y[i - 1] r[i]."""
+        gs, ys, xs, out = (np.moveaxis(a, node.plan, 0) for a in (g, y, x, grads[0]))  # type: ignore[arg-type]
+        rest = np.zeros_like(gs[:1])
+        for i in reversed(range(len(gs))):
+            rest = gs[i] + (xs[i + 1] * rest if i + 1 < len(gs) else 0)
+            out[i] = (ys[i - 1] if i else 1) * rest
+
+
+@like_numpy(np.prod)
+def prod(x: Any, axis: Any = None, keepdims: bool = False) -> GraphNode:
+    """Product over `axis` (of no entries 1); the gradient is exact where entries are 0."""
+    return by_name("prod")(x, axis=axis, keepdims=keepdims)
+
+
+def norm(x: Any, axis: Any = None, keepdims: bool = False) -> GraphNode:
+    """Euclidean length √Σx² over `axis`; its slope at 0 is 0, as in PyTorch."""
+    return by_name("norm")(x, axis=axis, keepdims=keepdims)
+
+
+@stands_for(np.linalg.norm)
+def _np_norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> GraphNode:
+    vectors = isinstance(axis, int) or (axis is None and x.ndim == 1)
+    if not (ord is None or (ord == 2 and vectors) or (ord == "fro" and not vectors)):
+        raise GraphError(f"np.linalg.norm: ord={ord!r} has no minigrad operator; the Euclidean length was expected")
+    return norm(x, axis, keepdims)
+
+
+def _deviations(x: Any, axis: Any, ddof: float) -> tuple[GraphNode, float]:
+    """x - mean(x), and by what to divide a sum of their squares; not a number where there are too few entries."""
+    (node,) = by_name("mean").operands((x,))
+    middle = mean(node, axis, keepdims=True)
+    freedom = node.size // middle.size - ddof if middle.size else 0
+    return node - middle, freedom if freedom > 0 else np.nan
+
+
+def var(x: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> GraphNode:
+    """Variance Σ(x - mean)² / (n - ddof) over `axis`, as in NumPy; NaN where n ≤ ddof. PyTorch's default is ddof=1."""
+    apart, freedom = _deviations(x, axis, ddof)
+    return sum(multiply(apart, apart), axis, keepdims) / freedom
+
+
+def std(x: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> GraphNode:
+    """Standard deviation, the root of `var`; its slope at constant data is 0, as in PyTorch."""
+    apart, freedom = _deviations(x, axis, ddof)
+    return norm(apart, axis, keepdims) / freedom**0.5
+
+
+@stands_for(np.var)
+def _np_var(x: Any, axis: Any = None, *, ddof: float = 0, keepdims: bool = False) -> GraphNode:
+    return var(x, axis, ddof, keepdims)
+
+
+@stands_for(np.std)
+def _np_std(x: Any, axis: Any = None, *, ddof: float = 0, keepdims: bool = False) -> GraphNode:
+    return std(x, axis, ddof, keepdims)
+
+
+@like_numpy(np.argmax)
+def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> GraphNode:
+    """The place of the largest entry along `axis` (of all, in C order, by default), an integer; of equals the first."""
+    return by_name("argmax")(x, axis=axis, keepdims=keepdims)
+
+
+@like_numpy(np.argmin)
+def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> GraphNode:
+    """The place of the smallest entry along `axis`; see `argmax`."""
+    return by_name("argmin")(x, axis=axis, keepdims=keepdims)
+
+
+@stands_for(np.cumsum)
+def cumsum(x: Any, axis: int | None = None) -> GraphNode:
+    """Sums of the entries up to each along `axis`; without one, of all entries in C order."""
+    return _running("cumsum", x, axis)
+
+
+@stands_for(np.cumprod)
+def cumprod(x: Any, axis: int | None = None) -> GraphNode:
+    """Products of the entries up to each along `axis`; without one, of all entries in C order. Exact at zeros."""
+    return _running("cumprod", x, axis)
+
+
+def _running(name: str, x: Any, axis: int | None) -> GraphNode:
+    rule = by_name(name)
+    (node,) = rule.operands((x,))
+    return rule(node.flatten(), axis=0) if axis is None else rule(node, axis=axis)

@@ -21,14 +21,16 @@ def _slope(answer: Any) -> str | None:
 
 @exercise("4/gain for ReLU", hints={
     2: "Twice the variance is right. The gain multiplies the weights themselves.",
-    0.5: "Larger weights are needed, not smaller ones.", math.sqrt(0.5): "That is what gets lost. Which factor makes up for it?",
+    0.5: "Larger weights are needed, not smaller ones.",
+    math.sqrt(0.5): "That is what gets lost. Which factor makes up for it?",
 })  # fmt: skip
 def _gain(answer: Any) -> str | None:
     return expect(answer, math.sqrt(2), "√½ · gain must be 1.", rtol=0.02)
 
 
 @exercise("4/disease", hints={
-    "dead relu": "Large weights turn as many units on as off.", "saturation": "A ReLU does not saturate: its slope is 1 or 0.",
+    "dead relu": "Large weights turn as many units on as off.",
+    "saturation": "A ReLU does not saturate: its slope is 1 or 0.",
     "vanishing gradient": "Six times larger weights make the gradient larger in each layer.",
 })  # fmt: skip
 def _disease(answer: Any) -> str | None:

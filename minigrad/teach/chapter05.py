@@ -16,7 +16,8 @@ def _strip(answer: Any) -> str | None:
 
 
 @exercise("5/largest rate", hints={
-    2: "That is for the flat direction, of curvature 1. The steep one decides.", 1 / 40: "There it is at the bottom at once, and not yet flying.",
+    2: "That is for the flat direction, of curvature 1. The steep one decides.",
+    1 / 40: "There it is at the bottom at once, and not yet flying.",
     0.045: "It still comes down with that one. How much larger may it be?", 0.051: "With 0.051 it flies already.",
 })  # fmt: skip
 def _rate(answer: Any) -> str | None:
@@ -24,7 +25,8 @@ def _rate(answer: Any) -> str | None:
 
 
 @exercise("5/first step of Adam", hints={
-    0.015: "m is 0.1 · g after one step, but it is divided by c1 = 1 − 0.9.", 0: "m and v start at 0, but c1 and c2 make up for that.",
+    0.015: "m is 0.1 · g after one step, but it is divided by c1 = 1 − 0.9.",
+    0: "m and v start at 0, but c1 and c2 make up for that.",
 })  # fmt: skip
 def _first(answer: Any) -> str | None:
     return expect(answer, 0.15, "After one step m / c1 is g, and the root of v / c2 is |g|.", rtol=0.01)

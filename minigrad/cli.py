@@ -231,8 +231,8 @@ def parser() -> argparse.ArgumentParser:
     chapters = commands.add_parser("chapters", help="list the chapters, open, check and clean them, make student versions")
     chapters.add_argument(
         "action", nargs="?", choices=("list", "open", "check", "clean", "student", "instructor"), default="list",
-        help="list (default); open in JupyterLab; check what they say against what is stored; run them and store them clean; "
-        "write them without solutions (student) or with them (instructor)",
+        help="list (default); open in JupyterLab; check what they say against what is stored; run them and store them "
+        "clean; write them without solutions (student) or with them (instructor)",
     )  # fmt: skip
     chapters.add_argument("numbers", nargs="*", type=int, metavar="number", help="these chapters only (default: all)")
     chapters.add_argument("--out", default="chapters", help="folder for student and instructor (default: chapters)")

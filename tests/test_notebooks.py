@@ -1,4 +1,4 @@
-"""What nbval lets pass in silence: no outputs, the wrong order, warnings, paths, pictures without a caption, broken magic."""
+"""What nbval lets pass in silence: no outputs, the wrong order, warnings, paths, pictures without a caption, magic."""
 from __future__ import annotations
 
 import ast

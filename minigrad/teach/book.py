@@ -21,7 +21,7 @@ _ROW = re.compile(r"\| (\d+) \| (?:\[(?P<link>[^]]+)\]\(\S+\)|(?P<plain>[^|]+?))
 
 @dataclass(frozen=True)
 class Chapter:
-    """A chapter: its number, its title, about how many minutes a class needs, and the notebook, None if it is only planned."""
+    """A chapter: its number, its title, about how many minutes a class needs, and its notebook (None: only planned)."""
 
     number: int
     title: str
@@ -62,10 +62,10 @@ def chosen(numbers: Sequence[int] = ()) -> list[Path]:
 
 # -------------------------------------------------------------------- versions
 def student_version(path: Path) -> Any:
-    """The notebook (`nbformat.NotebookNode`) without solutions and without outputs, so that nothing is seen before it is run.
+    """The notebook (`nbformat.NotebookNode`) without solutions and without outputs: nothing is seen before it is run.
 
-    What stood between the two marks gives way to `name = ...  # your turn` for each name that the rest of the cell needs, or,
-    in a function, to an error that says "your turn".
+    What stood between the two marks gives way to `name = ...  # your turn` for each name that the rest of the cell needs,
+    or, in a function, to an error that says "your turn".
     """
     import nbformat
     from nbconvert.preprocessors import ClearOutputPreprocessor

@@ -14,7 +14,8 @@ ALL = {name: each for chapter in chapters() for name, each in exercises(chapter.
 
 def test_predict_shows_letters_and_reveals_nothing(capsys):
     predict("Which?", ["this", "that"])
-    assert capsys.readouterr().out == 'Which?\n  a) this\n  b) that\nChoose before you run on: add mine="a", or another letter.\n'
+    said = 'Which?\n  a) this\n  b) that\nChoose before you run on: add mine="a", or another letter.\n'
+    assert capsys.readouterr().out == said
 
 
 @pytest.mark.parametrize("mine", ["b", "B", 2])
@@ -83,7 +84,8 @@ def test_a_notebook_shows_the_hint_without_a_trace():
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("three", "a chapter and a name"), ("x/three", "a chapter"), ("3/", "a chapter"), ("78/x", "in chapter 78 there is none"),
+    [("three", "a chapter and a name"), ("x/three", "a chapter"), ("3/", "a chapter"),
+     ("78/x", "in chapter 78 there is none"),
      ("0/what", "in chapter 0 there is '0/nodes'")],
 )  # fmt: skip
 def test_an_exercise_that_does_not_exist(name, said):

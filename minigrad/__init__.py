@@ -1,5 +1,5 @@
 """minigrad: automatic differentiation to read, to teach with, and to train small networks fast."""
-from . import data, nn, optim, train, viz
+from . import data, nn, optim, teach, train, viz
 from .errors import DataError, DTypeError, GraphError, ShapeError
 from .graph.calculus import grad, jacobian, jvp
 from .graph.check import GradientError, gradcheck

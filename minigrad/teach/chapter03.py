@@ -7,7 +7,8 @@ from .checking import exercise, expect
 
 
 @exercise("3/parameters", hints={
-    1325: "Each layer has a bias for each of its outputs, too.", 1351: "There are three hidden layers: 2 → 25 → 25 → 25 → 1.",
+    1325: "Each layer has a bias for each of its outputs, too.",
+    1351: "There are three hidden layers: 2 → 25 → 25 → 25 → 1.",
     701: "There are three hidden layers: 2 → 25 → 25 → 25 → 1.", 1300: "Do not forget the first and the last layer.",
 })  # fmt: skip
 def _parameters(answer: Any) -> str | None:

@@ -10,12 +10,13 @@ from .checking import exercise, expect
 
 
 @exercise("7/parameters", hints={
-    6400: "Each of the 32 output channels has a bias, too.", 832: "A filter has a 5 × 5 sheet for each of the 8 input channels.",
+    6400: "Each of the 32 output channels has a bias, too.",
+    832: "A filter has a 5 × 5 sheet for each of the 8 input channels.",
     800: "A filter has a 5 × 5 sheet for each of the 8 input channels, and a bias.",
     208: "That is the first convolution, of one channel into 8.",
 })  # fmt: skip
 def _parameters(answer: Any) -> str | None:
-    return expect(answer, 32 * (8 * 5 * 5 + 1), "One filter: 8 sheets of 5 × 5 weights, and one bias. Now 32 of them.", rtol=0)
+    return expect(answer, 32 * (8 * 5 * 5 + 1), "One filter: 8 sheets of 5 × 5 weights, and a bias. Now 32 of them.", rtol=0)
 
 
 @exercise("7/rows")

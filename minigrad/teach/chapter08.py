@@ -14,8 +14,8 @@ from .checking import exercise, expect
     1040: "130 words have 128 windows of three, and pooling keeps one of every 8.",
 })  # fmt: skip
 def _features(answer: Any) -> str | None:
-    return expect(answer, 8 * ((130 - 2) // 8), "Count the windows of three words, then what pooling keeps, then the filters.",
-                  rtol=0)  # fmt: skip
+    hint = "Count the windows of three words, then what pooling keeps, then the filters."
+    return expect(answer, 8 * ((130 - 2) // 8), hint, rtol=0)
 
 
 @exercise("8/touched")
@@ -29,7 +29,8 @@ def _touched(answer: Any) -> str | None:
         return "a word that stands twice in the batch has only one row in the table."
     if set(rows.tolist()) == {3, 5, 7}:
         return "0 is an id like any other: padding has a row, too."
-    return None if sorted(rows.tolist()) == [0, 3, 5, 7] else f"of the batch {batch.tolist()} the rows 0, 3, 5 and 7 are used."
+    right = sorted(rows.tolist()) == [0, 3, 5, 7]
+    return None if right else f"of the batch {batch.tolist()} the rows 0, 3, 5 and 7 are used."
 
 
 @exercise("8/words")

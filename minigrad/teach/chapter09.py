@@ -17,7 +17,7 @@ def _bound(answer: Any) -> str | None:
     if expect(answer(0.5, 11), 0.5 * 10, "") is None:
         return "each step multiplies the length by s; s · (T - 1) would add."
     for s, T in ((0.5, 11), (1.0, 28), (2.0, 4)):
-        told = expect(answer(s, T), s ** (T - 1), "V stretches by s, once for each step between 1 and T; tanh' ≤ 1 adds nothing.")
+        told = expect(answer(s, T), s ** (T - 1), "V stretches by s, for each step from T to 1; tanh' ≤ 1 adds nothing.")
         if told is not None:
             return f"at_most({s}, {T}): {told}"
     return None

@@ -1,4 +1,4 @@
-"""The exercises of chapter 10, The clinic, and its patients: a chapter about naming diseases must not show how they came about."""
+"""The exercises of chapter 10, The clinic, and its patients: what made them ill must not stand in the chapter."""
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,4 +1,6 @@
 """minigrad: automatic differentiation to read, to teach with, and to train small networks fast."""
+from typing import Any as _Any
+
 from . import data, nn, optim, train, viz
 from .errors import DataError, DTypeError, GraphError, ShapeError
 from .graph.check import GradientError, gradcheck
@@ -13,3 +15,12 @@ from .train import Trainer, load, save
 from .viz import draw
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> _Any:
+    """`minigrad.sklearn`, which takes scikit-learn's time to import, only when it is asked for."""
+    if name != "sklearn":
+        raise AttributeError(f"module 'minigrad' has no attribute {name!r}")
+    from importlib import import_module
+
+    return import_module(".sklearn", __name__)

@@ -8,6 +8,7 @@ from .graph.custom import operator
 from .graph.node import BroadcastedOperator, Constant, GraphNode, Operator, ScalarOperator, Variable
 from .graph.order import backward, forward, topological_sort
 from .graph.settings import default_dtype, no_grad
+from .interop import export_onnx
 from .nn.init import manual_seed
 from .ops import *  # noqa: F403
 from .run.replay import Graph

@@ -60,6 +60,8 @@ def load(what: Module | Trainer, path: Any) -> None:
         state = load_file(path)
     except SafetensorError as error:
         raise DataError(f"{path}: this is not a whole safetensors file ({error})") from None
+    except TypeError as error:  # bfloat16 and the like
+        raise DataError(f"{path}: NumPy has no such numbers ({error}); save them as float32") from None
     if isinstance(what, Module):
         what.load_state_dict(state)
         return

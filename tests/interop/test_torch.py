@@ -1,7 +1,7 @@
 """PyTorch: its names and layouts, its files, and the same predictions from the same parameters.
 
-What needs PyTorch runs in a process of its own: with the interpreter that `MINIGRAD_TORCH_PYTHON` names (it has torch, numpy,
-safetensors and platformdirs), or with this one where it has torch; without either it is skipped.
+What needs PyTorch runs in a process of its own: with the interpreter that `MINIGRAD_TORCH_PYTHON` names (torch, numpy,
+safetensors and platformdirs are there), or with this one where it has torch; without either it is skipped.
 """
 import importlib.util
 import json

@@ -1,4 +1,6 @@
 """minigrad: automatic differentiation to read, to teach with, and to train small networks fast."""
+from typing import Any as _Any
+
 from . import data, nn, optim, teach, train, viz
 from .errors import DataError, DTypeError, GraphError, ShapeError
 from .graph.calculus import grad, jacobian, jvp
@@ -7,6 +9,7 @@ from .graph.custom import operator
 from .graph.node import BroadcastedOperator, Constant, GraphNode, Operator, ScalarOperator, Variable
 from .graph.order import backward, forward, topological_sort
 from .graph.settings import default_dtype, no_grad
+from .interop import export_onnx
 from .nn.init import manual_seed
 from .ops import *  # noqa: F403
 from .run.replay import Graph
@@ -14,3 +17,12 @@ from .train import Trainer, load, save
 from .viz import draw
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> _Any:
+    """`minigrad.sklearn`, which takes scikit-learn's time to import, only when it is asked for."""
+    if name != "sklearn":
+        raise AttributeError(f"module 'minigrad' has no attribute {name!r}")
+    from importlib import import_module
+
+    return import_module(".sklearn", __name__)

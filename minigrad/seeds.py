@@ -7,6 +7,8 @@ models do not draw on each other's numbers. `manual_seed` sets that of its threa
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from numbers import Integral
 from typing import Any
 
@@ -26,6 +28,17 @@ _own = _Own()
 def manual_seed(seed: int) -> None:
     """Start the generator that layers without `seed=` draw on from `seed`, in this thread."""
     _own.generator = generator(seed, "manual_seed")
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Within the block, in this thread, the library's generator is another one, started from `seed`."""
+    before = _own.generator
+    try:
+        manual_seed(seed)
+        yield
+    finally:
+        _own.generator = before
 
 
 def generator(seed: Any = None, function: str = "init") -> np.random.Generator:

@@ -1,0 +1,233 @@
+"""Models as scikit-learn estimators: in a `Pipeline`, a `GridSearchCV`, wherever `fit` and `predict` are expected."""
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from . import ops, optim, seeds
+from .errors import DataError, DTypeError, GraphError, ShapeError
+from .files import write_atomically
+from .graph.node import Array, Constant, GraphNode
+from .graph.settings import no_grad
+from .nn import Module
+from .train import Trainer
+
+OPTIMIZERS = {"sgd": optim.SGD, "adam": optim.Adam, "adamw": optim.AdamW, "rmsprop": optim.RMSprop}
+Task = tuple[Callable[..., GraphNode], Array]
+
+
+class _Estimator(BaseEstimator):
+    """What classifier and regressor share: `_task` says which loss they train with, `_facts` what a file must say."""
+
+    def __init__(
+        self, make_model: Callable[[], Module], *, optimizer: str = "adam", lr: float = 1e-3, epochs: int = 10,
+        batch_size: int = 64, seed: int = 0, mode: str = "compiled",
+    ) -> None:  # fmt: skip
+        self.make_model, self.optimizer, self.lr, self.epochs = make_model, optimizer, lr, epochs
+        self.batch_size, self.seed, self.mode = batch_size, seed, mode
+
+    # ---------------------------------------------------------------- fitting and predicting
+    def _fit(self, x: Array, y: Array) -> Self:
+        """Train a new model. Ctrl-C leaves what was learnt, and is passed on: a grid search ends, too."""
+        if self.optimizer not in OPTIMIZERS:
+            expected = ", ".join(OPTIMIZERS)
+            raise ValueError(f"{type(self).__name__}: optimizer={self.optimizer!r}; one of {expected} was expected")
+        with seeds.seeded(self.seed):
+            model = self._new_model()
+            x = self._enter(model, x)
+            loss, targets = self._task(self._outputs(model, x[:2]), y)
+            trainer = Trainer(model, loss, OPTIMIZERS[self.optimizer](model.parameters(), lr=self.lr), mode=self.mode)
+            history = trainer.fit(
+                x, targets, epochs=self.epochs, batch_size=self.batch_size, seed=self.seed, progress=False
+            )
+        self.model_, self.history_ = model, history
+        if history.interrupted:
+            raise KeyboardInterrupt
+        return self
+
+    def _task(self, outputs: Array, y: Array) -> Task:
+        """The loss, and the targets as it takes them. Raises `ShapeError` where the model's outputs do not fit."""
+        raise NotImplementedError
+
+    def _new_model(self) -> Module:
+        usable = callable(self.make_model) and not isinstance(self.make_model, Module)
+        model = self.make_model() if usable else None
+        if not isinstance(model, Module):
+            expected = "a function without arguments that returns a new Module was expected"
+            raise TypeError(f"{type(self).__name__}: make_model={self.make_model!r}; {expected}")
+        return model
+
+    def _enter(self, model: Module, x: Array) -> Array:
+        """x in the kind of numbers that the model takes: integers stay what they are (token ids) unless it refuses them."""
+        if x.dtype.kind != "f":
+            try:
+                self._outputs(model, x[:2])
+            except DTypeError:
+                return x.astype(model.parameters()[0].dtype)
+        return x
+
+    def _outputs(self, model: Module, x: Array) -> Array:
+        """What a model gives for some samples, in evaluation mode."""
+        dtype = model.parameters()[0].dtype if x.dtype.kind == "f" else x.dtype
+        with no_grad():
+            node = model.eval()(Constant(x, dtype=dtype))
+        if not isinstance(node, GraphNode):
+            raise GraphError(f"{type(self).__name__}: the model returned {type(node).__name__}, one node was expected")
+        return node.value
+
+    def _predict(self, X: Any) -> Array:
+        """The model's outputs for all samples."""
+        check_is_fitted(self)
+        x = self._enter(self.model_, validate_data(self, X, reset=False, allow_nd=True))
+        idle = optim.SGD(self.model_.parameters(), lr=1.0)  # a trainer has one; it makes no step here
+        return Trainer(self.model_, ops.mse_loss, idle, mode="replay").predict(x)
+
+    # ---------------------------------------------------------------- persistence
+    def save(self, path: Any) -> None:
+        """Write the fitted model to a safetensors file, without pickle.
+
+        `mg.load` and PyTorch read its parameters; what belongs to the estimator (classes, names of features) is in the
+        file's metadata. `make_model` is code, and is not saved.
+        """
+        from safetensors.numpy import save as to_bytes
+
+        check_is_fitted(self)
+        facts = {"estimator": type(self).__name__, "n_features_in_": self.n_features_in_, **self._facts()}
+        if hasattr(self, "feature_names_in_"):
+            facts["feature_names_in_"] = self.feature_names_in_.tolist()
+        try:
+            metadata = {"minigrad": json.dumps(facts)}
+        except TypeError as error:
+            raise DTypeError(f"{type(self).__name__}: classes that are numbers or strings were expected ({error})") from None
+        write_atomically(Path(path), to_bytes(self.model_.state_dict(), metadata))
+
+    def load(self, path: Any) -> Self:
+        """Become what `save` wrote, around a new model from `make_model`. Returns the estimator.
+
+        Raises `DataError` for a file that `save` did not write, `GraphError` or `ShapeError` where the model is another one;
+        nothing is changed then.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, "numpy") as file:
+                facts = json.loads((file.metadata() or {}).get("minigrad", "{}"))
+                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
+        except SafetensorError as error:
+            raise DataError(f"{path}: this is not a whole safetensors file ({error})") from None
+        if facts.pop("estimator", None) != type(self).__name__:
+            raise DataError(f"{path}: this file was not written by {type(self).__name__}.save")
+        model = self._new_model().eval()
+        model.load_state_dict(state)
+        self.model_ = model
+        self._accept(facts)
+        return self
+
+    def _facts(self) -> dict[str, Any]:
+        return {}
+
+    def _accept(self, facts: dict[str, Any]) -> None:
+        self.n_features_in_ = facts["n_features_in_"]
+        if "feature_names_in_" in facts:
+            self.feature_names_in_ = np.array(facts["feature_names_in_"], dtype=object)
+
+
+class MinigradClassifier(ClassifierMixin, _Estimator):
+    """A classifier for scikit-learn.
+
+    `make_model()` returns a new `Module` that gives a logit per class (N, classes), or, of two classes, that of the second
+    alone (N, 1). `optimizer` is "sgd", "adam", "adamw" or "rmsprop"; `lr`, `epochs`, `batch_size` and `mode` are as in the
+    optimiser and the `Trainer`; `seed` decides first values and the order of the samples.
+    Floats enter the model in the dtype of its parameters; integers stay integers where the model takes them (token ids), and
+    become floats where it does not. After `fit` there are `classes_`, `model_`, `history_` and `n_features_in_`.
+    """
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Train a new model on X (N, …) and labels y (N,) of any kind.
+
+        Raises `ShapeError` where the model's outputs do not fit the classes, `ValueError` for fewer than two classes.
+        """
+        x, y = validate_data(self, X, y, allow_nd=True)
+        check_classification_targets(y)
+        classes, ids = np.unique(y, return_inverse=True)
+        if len(classes) < 2:
+            raise ValueError(f"{type(self).__name__}: y has one class, {classes[0]!r}; at least two were expected")
+        self.classes_ = classes
+        return self._fit(x, ids)
+
+    def _task(self, outputs: Array, y: Array) -> Task:
+        n = len(self.classes_)
+        if n == 2 and outputs.shape == (len(outputs), 1):
+            return ops.binary_cross_entropy_with_logits, y.astype(np.float64)
+        if outputs.shape != (len(outputs), n):
+            expected = f"logits (N, {n}){' or (N, 1)' if n == 2 else ''}, one for each of the {n} classes, were expected"
+            raise ShapeError(f"{type(self).__name__}: the model's output has shape {outputs.shape}; {expected}")
+        return ops.cross_entropy, y
+
+    def predict_proba(self, X: Any) -> Array:
+        """Probabilities (N, classes), in the order of `classes_`."""
+        logits = self._predict(X)
+        if logits.shape[1] > 1:
+            return ops.softmax(Constant(logits, dtype=logits.dtype)).value
+        second = ops.sigmoid(Constant(logits, dtype=logits.dtype)).value
+        return np.hstack([1 - second, second])
+
+    def predict(self, X: Any) -> Array:
+        """The most probable class of each sample (N,)."""
+        logits = self._predict(X)
+        return self.classes_[logits.argmax(1) if logits.shape[1] > 1 else (logits[:, 0] > 0).astype(int)]
+
+    def _facts(self) -> dict[str, Any]:
+        return {"classes": self.classes_.tolist(), "dtype": self.classes_.dtype.str}
+
+    def _accept(self, facts: dict[str, Any]) -> None:
+        super()._accept(facts)
+        self.classes_ = np.array(facts["classes"], dtype=facts["dtype"])
+
+
+class MinigradRegressor(RegressorMixin, _Estimator):
+    """A regressor for scikit-learn, trained with the mean squared error.
+
+    `make_model()` returns a new `Module` that gives predictions (N, 1) or (N,) for targets (N,), and (N, targets) for
+    targets (N, targets); everything else is as in `MinigradClassifier`.
+    """
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Train a new model on X (N, …) and numbers y, (N,) or (N, targets).
+
+        Raises `ShapeError` where the model's outputs do not fit the targets.
+        """
+        x, y = validate_data(self, X, y, allow_nd=True, multi_output=True, y_numeric=True)
+        return self._fit(x, y)
+
+    def _task(self, outputs: Array, y: Array) -> Task:
+        shapes = [y.shape[1:], *([(1,)] if y.ndim == 1 else [])]
+        if outputs.shape[1:] not in shapes:
+            expected = f"one for targets {y.shape} was expected"
+            raise ShapeError(f"{type(self).__name__}: the model's output has shape {outputs.shape}; {expected}")
+        self._column = y.ndim == 1 and outputs.ndim == 2
+        return ops.mse_loss, y.astype(outputs.dtype)
+
+    def predict(self, X: Any) -> Array:
+        """Predictions, in the shape of the targets: (N,) or (N, targets)."""
+        found = self._predict(X)
+        return found[:, 0] if self._column else found
+
+    def _facts(self) -> dict[str, Any]:
+        return {"column": self._column}
+
+    def _accept(self, facts: dict[str, Any]) -> None:
+        super()._accept(facts)
+        self._column = facts["column"]
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

@@ -1,0 +1,291 @@
+"""ONNX files: checked, run in onnxruntime, and equal to rounding for every layer, operator and model."""
+import os
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from operators import TABLE
+from oracle import cases
+
+import minigrad as mg
+from minigrad import models, nn
+from minigrad.graph.rule import all_rules, by_name
+from minigrad.interop.forms import FORMS
+
+onnxruntime.set_default_logger_severity(3)  # no warnings about nodes that it folds away
+QUIET = onnxruntime.SessionOptions()
+QUIET.intra_op_num_threads = QUIET.inter_op_num_threads = 1
+RNG = np.random.default_rng(0)
+
+
+def real(*shape):
+    return RNG.normal(size=shape).astype(np.float32)
+
+
+def both(x):
+    """h and c of all steps of an LSTM, as its operator has them."""
+    shapes = [(x.shape[0], 2)] * 2 + [(8, 3), (8, 2), (8,), (8,)]
+    return by_name("lstm")(x[None], *(np.ones(shape) for shape in shapes))
+
+
+def run(path, x):
+    """The file's outputs in onnxruntime."""
+    session = onnxruntime.InferenceSession(path, QUIET, providers=["CPUExecutionProvider"])
+    return session.run(None, {"input": x})
+
+
+def nodes_of(found):
+    return [node for part in found for node in nodes_of(part)] if isinstance(found, tuple | list) else [found]
+
+
+def agrees(model, path, x, tolerance=2e-5):
+    model.eval()
+    expected = [node.value for node in nodes_of(model(mg.Constant(x, dtype=x.dtype)))]
+    found = run(path, x)
+    assert len(found) == len(expected)
+    for ours, theirs in zip(expected, found, strict=True):
+        assert theirs.shape == ours.shape and theirs.dtype == ours.dtype
+        np.testing.assert_allclose(theirs, ours, rtol=tolerance, atol=tolerance * max(1, np.abs(ours).max(initial=0)))
+
+
+def batches(x, axis=0):
+    """The example, one sample of it, and five."""
+    return [x, np.take(x, [0], axis), np.take(x, [0, 1, 0, 1, 1], axis)]
+
+
+# ---------------------------------------------------------------- models and layers
+MODELS = {
+    "mlp": (lambda: models.mlp("tanh", clipped=True), real(3, 2)),
+    "cnn_five": (models.cnn_five, real(2, 1, 28, 28)),
+    "cnn": (models.cnn, real(2, 1, 28, 28)),
+    "text-cnn": (lambda: models.TextCNN(50, 6, length=20), RNG.integers(0, 50, (2, 20))),
+    "text-cnn, mean": (lambda: models.TextCNN(50, 6, length=20, probability=False, mean=True),
+                       RNG.integers(0, 50, (2, 20)).astype(np.int32)),
+    "rnn": (lambda: models.RowRNN(7, 5), real(3, 4, 7)),
+    "rnn, unrolled": (lambda: models.RowRNN(7, 5, unroll=True), real(3, 4, 7)),
+}  # fmt: skip
+LAYERS = {
+    "Linear": (lambda: nn.Linear(3, 4), real(2, 3)),
+    "Linear, no bias": (lambda: nn.Linear(3, 4, bias=False), real(2, 3)),
+    "Linear, 3 axes": (lambda: nn.Linear(3, 4), real(2, 5, 3)),
+    "Conv1d": (lambda: nn.Conv1d(4, 6, 3, stride=2, padding=1, groups=2), real(2, 4, 9)),
+    "Conv2d": (lambda: nn.Conv2d(3, 4, (3, 2), (2, 1), (1, 2), (1, 2)), real(2, 3, 7, 8)),
+    "Conv2d, depthwise": (lambda: nn.Conv2d(3, 6, 3, groups=3, bias=False), real(2, 3, 5, 4)),
+    "MaxPool1d": (lambda: nn.MaxPool1d(3, 1, 1), real(2, 3, 7)),
+    "MaxPool2d": (lambda: nn.MaxPool2d((3, 2), (1, 2)), real(2, 3, 7, 8)),
+    "AvgPool1d": (lambda: nn.AvgPool1d(3, 2, 1), real(2, 3, 7)),
+    "AvgPool2d": (lambda: nn.AvgPool2d((3, 2), (1, 2), padding=1), real(2, 3, 7, 8)),
+    "Flatten": (nn.Flatten, real(2, 3, 4)),
+    "Embedding": (lambda: nn.Embedding(9, 3), RNG.integers(0, 9, (2, 4))),
+    "BatchNorm1d": (lambda: nn.BatchNorm1d(3), real(2, 3)),
+    "BatchNorm1d, not affine": (lambda: nn.BatchNorm1d(3, affine=False), real(2, 3, 4)),
+    "BatchNorm2d": (lambda: nn.BatchNorm2d(3), real(2, 3, 4, 5)),
+    "BatchNorm2d of the batch": (lambda: nn.BatchNorm2d(3, track_running_stats=False), real(2, 3, 4, 5)),
+    "LayerNorm": (lambda: nn.LayerNorm((3, 4)), real(2, 3, 4)),
+    "LayerNorm, not affine": (lambda: nn.LayerNorm(4, elementwise_affine=False), real(2, 3, 4)),
+    "Dropout": (lambda: nn.Sequential(nn.Dropout(0.5), nn.ReLU()), real(2, 3)),
+    "ReLU": (nn.ReLU, real(2, 3)),
+    "Tanh": (nn.Tanh, real(2, 3)),
+    "Sigmoid": (nn.Sigmoid, real(2, 3)),
+}  # fmt: skip
+RECURRENT = {
+    "RNN": lambda **o: nn.RNN(3, 4, **o), "RNN, relu": lambda **o: nn.RNN(3, 4, nonlinearity="relu", **o),
+    "LSTM": lambda **o: nn.LSTM(3, 4, **o), "GRU": lambda **o: nn.GRU(3, 4, **o),
+}  # fmt: skip
+
+
+def shaken(make):
+    """A new model, none of whose numbers are as they start: biases and running statistics, too."""
+    mg.manual_seed(0)
+    model, rng = make(), np.random.default_rng(1)
+    for leaf in (*model.parameters(), *model.buffers()):
+        if leaf.dtype.kind == "f":
+            leaf.value = leaf.value + rng.uniform(0.1, 0.5, leaf.shape)
+    return model
+
+
+@pytest.mark.parametrize("name", [*MODELS, *LAYERS])
+def test_models_and_layers_run_in_onnxruntime_on_batches_of_any_size(name, tmp_path):
+    make, x = {**MODELS, **LAYERS}[name]
+    model = shaken(make)
+    mg.export_onnx(model, tmp_path / "m.onnx", x)
+    for batch in batches(x):
+        agrees(model, tmp_path / "m.onnx", batch)
+
+
+@pytest.mark.parametrize("options", [{}, {"num_layers": 2}, {"unroll": True}], ids=str)
+@pytest.mark.parametrize("name", RECURRENT)
+def test_recurrent_layers_keep_time_first(name, options, tmp_path):
+    model, x = shaken(lambda: RECURRENT[name](**options)), real(5, 2, 3)
+    mg.export_onnx(model, tmp_path / "m.onnx", x)
+    for batch in batches(x, axis=1):
+        agrees(model, tmp_path / "m.onnx", batch)
+
+
+def test_double_precision(tmp_path):
+    model = nn.Sequential(nn.Linear(3, 4, dtype=np.float64), nn.Tanh(), nn.LayerNorm(4, dtype=np.float64))
+    x = RNG.normal(size=(2, 3))
+    mg.export_onnx(model, tmp_path / "m.onnx", x)
+    agrees(model, tmp_path / "m.onnx", x, 1e-12)
+
+
+# ---------------------------------------------------------------- operators
+class Call(nn.Module):
+    """A row of the table of operators: the first operand comes in, in a batch of one; the others are constants."""
+
+    def __init__(self, case):
+        self.case = case
+
+    def forward(self, x):
+        operands = [mg.Constant(a, dtype=np.float32 if a.dtype.kind == "f" else a.dtype) for a in self.case.operands[1:]]
+        return self.case.ours(x[0], *operands)
+
+
+def usable(case):
+    """Not of nothing, which onnxruntime does not broadcast; nothing at random; `lstm` as `mg.lstm` gives it, in layers."""
+    something = all(x.size for x in case.operands) and case.options.get("shape") != (0,)
+    return something and case.row.name not in ("dropout", "lstm")
+
+
+@pytest.mark.parametrize("case", list(filter(usable, cases(TABLE))), ids=str)
+def test_operators(case, tmp_path):
+    x = case.operands[0][None]
+    x = x.astype(np.float32) if x.dtype.kind == "f" else x
+    mg.export_onnx(Call(case), tmp_path / "m.onnx", x)
+    agrees(Call(case), tmp_path / "m.onnx", x)
+
+
+def test_every_rule_has_a_form_but_dropout_which_is_random():
+    assert set(all_rules()) ^ set(FORMS) == {"dropout"}
+
+
+class Function(nn.Module):
+    """A model that is one function."""
+
+    def __init__(self, function):
+        self.forward = function
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: mg.reshape(x, (x.shape[0] * 2, 3)),  # two rows for each sample
+        lambda x: mg.broadcast_to(mg.mean(x, axis=1, keepdims=True), (4, *x.shape)),
+        lambda x: mg.broadcast_to(mg.mean(x, axis=1, keepdims=True), (x.shape[0], 2 * x.shape[0])),
+        lambda x: x[:, ::-1][1:],
+        lambda x: mg.concatenate([x, np.ones((x.shape[0], 2))], axis=1),
+        lambda x: mg.stack([x, x * (x > 0)], axis=1),
+        lambda x: x[:, np.array([0, 2, 2])],
+        lambda x: x[..., 1:] - mg.mean(x, axis=0)[1:],  # samples that meet
+        lambda x: (x, (mg.sum(x), mg.Constant(np.ones(2)))),
+        lambda x: mg.where(mg.abs(x) > 0.5, x, 0.0),
+    ],
+)
+def test_the_batch_may_have_any_size_wherever_it_goes(function, tmp_path):
+    x = real(2, 6)
+    mg.export_onnx(Function(function), tmp_path / "m.onnx", x)
+    for batch in batches(x):
+        agrees(Function(function), tmp_path / "m.onnx", batch)
+
+
+# ---------------------------------------------------------------- the file
+def test_the_file_has_the_parameters_names_and_open_sizes(tmp_path):
+    model = shaken(lambda: nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)))
+    mg.export_onnx(model, tmp_path / "m.onnx", real(1, 3))
+    proto = onnx.load(tmp_path / "m.onnx")
+    onnx.checker.check_model(proto, full_check=True)
+    held = {t.name: onnx.numpy_helper.to_array(t) for t in proto.graph.initializer}
+    for name, array in model.state_dict().items():
+        if name != "1.num_batches_tracked":
+            np.testing.assert_array_equal(held[name], array)
+    sizes = [[d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim]
+             for v in (*proto.graph.input, *proto.graph.output)]  # fmt: skip
+    assert sizes == [["batch", 3], ["batch", 4]]
+    assert [(o.domain, o.version) for o in proto.opset_import] == [("", 17)]
+
+
+def test_exporting_changes_nothing_and_gives_the_same_bytes(tmp_path):
+    model, x = shaken(lambda: nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.5))), real(2, 3)
+    model[1].eval()
+    before = {name: array.copy() for name, array in model.state_dict().items()}
+    mg.export_onnx(model, tmp_path / "a.onnx", x)
+    mg.export_onnx(model, tmp_path / "b.onnx", mg.Constant(x))
+    assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
+    assert [module.training for module in model.modules()] == [True, True, False, True]
+    assert all(np.array_equal(before[name], array) for name, array in model.state_dict().items())
+
+
+def test_a_failed_export_keeps_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "m.onnx"
+    path.write_bytes(b"old")
+    with pytest.raises(mg.GraphError, match="dropout"):
+        mg.export_onnx(Function(lambda x: mg.dropout(x, 0.5, seed=0)), path, real(2, 3))
+    monkeypatch.setattr(os, "replace", lambda *paths: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        mg.export_onnx(models.mlp(), path, real(2, 2))
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+# ---------------------------------------------------------------- errors
+cube = mg.operator(lambda x: x**3, lambda g, y, x: 3 * g * x**2, name="cube")
+exp = mg.operator(np.exp, lambda g, y, x: g * y, name="exp")  # a name that the library has, too
+
+
+@pytest.mark.parametrize(
+    ("function", "error", "words"),
+    [
+        (lambda x: mg.sin(cube(x)), mg.GraphError, "the operator cube has no ONNX form"),
+        (exp, mg.GraphError, "the operator exp has no ONNX form"),
+        (lambda x: mg.dropout(x, 0.5, seed=0), mg.GraphError, "the operator dropout has no ONNX form"),
+        (lambda x: both(x), mg.GraphError, "the operator lstm has no ONNX form as a whole"),
+        (lambda x: both(x)[1], mg.GraphError, "the operator lstm has no ONNX form for what"),
+        (lambda x: x.value, mg.GraphError, "returned ndarray"),
+        (lambda x: mg.Constant(x.value), mg.GraphError, "the output does not depend on the input"),
+        (lambda x: x + mg.Constant(x.value), mg.GraphError, "other numbers for another batch"),
+        (lambda x: x * (1 / x.shape[0]), mg.GraphError, "other numbers for another batch"),
+        (lambda x: x[: x.shape[0] - 1], mg.GraphError, "other options for another batch"),
+        (lambda x: mg.stack([x[0]] * x.shape[0]), mg.GraphError, "another graph for another batch"),
+        (lambda x: mg.reshape(x[:, 0], (5, 2)), mg.ShapeError, "reshape: shapes (4,)"),
+    ],
+)
+def test_what_cannot_be_written_is_named(function, error, words, tmp_path):
+    with pytest.raises(error) as caught:
+        mg.export_onnx(Function(function), tmp_path / "m.onnx", real(4, 3))
+    assert words in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("example", "error", "words"),
+    [
+        (np.array(["a"]), mg.DTypeError, "dtype <U1"),
+        (np.zeros((0, 2)), mg.ShapeError, "(0, 2); at least one sample"),
+        (3.0, mg.ShapeError, "shape ()"),
+        (np.zeros((2, 5)), mg.ShapeError, "linear: shapes (2, 5)"),
+    ],
+)
+def test_bad_examples_are_explained(example, error, words, tmp_path):
+    with pytest.raises(error) as caught:
+        mg.export_onnx(models.mlp(), tmp_path / "m.onnx", example)
+    assert words in str(caught.value)
+
+
+def test_bad_places_and_things_are_explained(tmp_path):
+    with pytest.raises(TypeError, match="a Module was expected, not ufunc"):
+        mg.export_onnx(np.sin, tmp_path / "m.onnx", real(2, 2))
+    with pytest.raises(mg.GraphError, match="within no_grad"), mg.no_grad():
+        mg.export_onnx(models.mlp(), tmp_path / "m.onnx", real(2, 2))
+
+
+def test_without_the_package_it_says_what_to_install():
+    code = (
+        "import sys; sys.modules['onnx'] = None; import minigrad as mg\n"
+        "try: mg.export_onnx(mg.models.mlp(), 'm.onnx', [[1.0, 2.0]])\n"
+        "except ImportError as error: print(error)"
+    )
+    code = code.replace("import minigrad as mg", "import minigrad as mg, minigrad.models")
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.strip() == 'export_onnx needs the package onnx: pip install "minigrad[onnx]"'

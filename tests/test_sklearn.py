@@ -1,0 +1,232 @@
+"""scikit-learn: its own checks of estimators, and what users do with them."""
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import minigrad as mg
+from minigrad import nn
+
+MinigradClassifier, MinigradRegressor = mg.sklearn.MinigradClassifier, mg.sklearn.MinigradRegressor
+IRIS = load_iris(return_X_y=True)
+
+# ---------------------------------------------------------------- scikit-learn's checks
+# They fit one estimator to data of many shapes, where a model of a user's has one shape; so this model is as wide as the
+# data that the estimator is fitted to.
+fitted = {"features": 2, "outputs": 1}
+
+
+def fitting_model():
+    return nn.Sequential(nn.Linear(fitted["features"], 16, dtype=np.float64), nn.Tanh(),
+                         nn.Linear(16, fitted["outputs"], dtype=np.float64))  # fmt: skip
+
+
+class FittingClassifier(MinigradClassifier):
+    def _fit(self, x, y):
+        fitted.update(features=x.shape[1], outputs=len(self.classes_))
+        return super()._fit(x, y)
+
+
+class FittingRegressor(MinigradRegressor):
+    def _fit(self, x, y):
+        fitted.update(features=x.shape[1], outputs=1 if y.ndim == 1 else y.shape[1])
+        return super()._fit(x, y)
+
+
+#: name of a check that need not pass, and why: at present every one that scikit-learn runs applies
+NOT_APPLICABLE: dict[str, str] = {}
+SETTINGS = {"lr": 0.03, "epochs": 40, "batch_size": 25, "mode": "replay"}
+
+
+@parametrize_with_checks(
+    [FittingClassifier(fitting_model, **SETTINGS), FittingRegressor(fitting_model, **SETTINGS)],
+    expected_failed_checks=lambda estimator: NOT_APPLICABLE,
+)
+def test_scikit_learns_checks(estimator, check):
+    check(estimator)
+
+
+# ---------------------------------------------------------------- in use
+def iris_model(outputs=3):
+    return nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, outputs))
+
+
+def single_logit():
+    return iris_model(1)
+
+
+def classifier(make=iris_model, **settings):
+    return MinigradClassifier(make, **{"lr": 0.03, "epochs": 30, "batch_size": 25, "mode": "replay", **settings})
+
+
+def test_the_defaults_are_those_of_the_contract():
+    expected = {"optimizer": "adam", "lr": 1e-3, "epochs": 10, "batch_size": 64, "seed": 0, "mode": "compiled"}
+    for kind in (MinigradClassifier, MinigradRegressor):
+        assert kind(iris_model).get_params() == {"make_model": iris_model, **expected}
+
+
+def test_compiled_in_a_pipeline_it_learns_iris_and_names_the_classes():
+    names = np.array(["setosa", "versicolor", "virginica"])[IRIS[1]]
+    pipe = make_pipeline(StandardScaler(), classifier(mode="compiled")).fit(IRIS[0], names)
+    assert pipe.score(IRIS[0], names) > 0.93
+    assert set(pipe.predict(IRIS[0])) == set(names)
+    assert pipe[-1].classes_.tolist() == sorted(set(names))
+    found = pipe.predict_proba(IRIS[0])
+    assert found.shape == (150, 3) and np.allclose(found.sum(1), 1, atol=1e-6)
+    replayed = make_pipeline(StandardScaler(), classifier()).fit(IRIS[0], names)
+    np.testing.assert_allclose(replayed.predict_proba(IRIS[0]), found, atol=1e-4)
+
+
+def test_one_logit_and_two_logits_of_two_classes():
+    x, y = IRIS[0][:100], np.where(IRIS[1][:100] == 0, "no", "yes")
+    for make in (single_logit, lambda: iris_model(2)):
+        fitted = classifier(make).fit(x, y)
+        assert fitted.score(x, y) > 0.95
+        assert fitted.predict_proba(x).shape == (100, 2)
+        np.testing.assert_array_equal(fitted.predict(x), fitted.classes_[fitted.predict_proba(x).argmax(1)])
+
+
+def test_probabilities_are_the_softmax_of_the_models_logits():
+    fitted = classifier(epochs=2).fit(*IRIS)
+    logits = fitted.model_(IRIS[0]).value.astype(float)
+    expected = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    np.testing.assert_allclose(fitted.predict_proba(IRIS[0]), expected, rtol=1e-5)
+
+
+def test_grid_search_and_clone():
+    search = GridSearchCV(classifier(), {"lr": [1e-6, 0.03], "optimizer": ["adam", "rmsprop"]}, cv=2, n_jobs=2)
+    search.fit(*IRIS)
+    assert search.best_params_["lr"] == 0.03 and search.best_score_ > 0.8
+    other = clone(search.best_estimator_)
+    assert not hasattr(other, "model_") and other.get_params() == search.best_estimator_.get_params()
+    np.testing.assert_array_equal(other.fit(*IRIS).predict(IRIS[0]), search.predict(IRIS[0]))
+
+
+def test_the_seed_decides_and_the_library_s_generator_is_left_alone():
+    def first(**settings):
+        return classifier(epochs=1, **settings).fit(*IRIS).predict_proba(IRIS[0])
+
+    mg.manual_seed(5)
+    expected = nn.init.generator().random()
+    mg.manual_seed(5)
+    one = first()
+    assert nn.init.generator().random() == expected
+    np.testing.assert_array_equal(one, first())
+    assert not np.array_equal(one, first(seed=1))
+
+
+def test_pictures_keep_their_axes_and_token_ids_stay_integers():
+    rng = np.random.default_rng(0)
+    ids = rng.integers(0, 20, (60, 5))
+    y = (ids == 3).any(1)
+    text = classifier(lambda: nn.Sequential(nn.Embedding(20, 6), nn.Flatten(), nn.Linear(30, 2)), epochs=60).fit(ids, y)
+    assert text.score(ids, y) > 0.9 and text.classes_.dtype == bool
+    pictures = rng.normal(size=(40, 1, 4, 4))
+    seen = classifier(lambda: nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 2)), epochs=2)
+    assert seen.fit(pictures, np.arange(40) % 2).predict(pictures).shape == (40,)
+    whole = rng.integers(0, 9, (60, 4))  # counts, for a model of floats
+    assert classifier(epochs=1).fit(whole, np.arange(60) % 3).predict(whole).shape == (60,)
+
+
+def test_regression_of_one_target_and_of_two():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 4))
+    y = x @ [[1.0, 0.5], [0.0, -1.0], [2.0, 0.0], [0.0, 0.3]]
+    settings = {"lr": 0.03, "epochs": 40, "batch_size": 20, "mode": "replay"}
+    one = MinigradRegressor(single_logit, **settings).fit(x, y[:, 0])
+    assert one.predict(x).shape == (200,) and one.score(x, y[:, 0]) > 0.95
+    two = MinigradRegressor(lambda: iris_model(2), **settings).fit(x, y)
+    assert two.predict(x).shape == (200, 2) and two.score(x, y) > 0.95
+
+
+# ---------------------------------------------------------------- persistence without pickle
+@pytest.mark.parametrize("names", [[0, 1, 2], ["a", "bb", "c"], [-1.0, 0.0, 2.0]])
+def test_save_and_load_give_the_same_predictions(names, tmp_path):
+    path = tmp_path / "iris.safetensors"
+    labels = np.array(names)[IRIS[1]]
+    one = classifier(epochs=5).fit(IRIS[0], labels)
+    one.save(path)
+    assert set(load_file(path)) == {"0.weight", "0.bias", "2.weight", "2.bias"}
+    other = classifier().load(path)
+    np.testing.assert_array_equal(other.predict(IRIS[0]), one.predict(IRIS[0]))
+    assert other.classes_.dtype == one.classes_.dtype and other.n_features_in_ == 4
+    model = iris_model()
+    mg.load(model, path)  # a plain file of parameters, too
+    np.testing.assert_array_equal(model(IRIS[0]).value.argmax(1), np.searchsorted(one.classes_, one.predict(IRIS[0])))
+
+
+def test_a_regressor_keeps_the_shape_of_its_predictions(tmp_path):
+    path = tmp_path / "r.safetensors"
+    one = MinigradRegressor(single_logit, epochs=1, mode="replay").fit(IRIS[0], IRIS[1])
+    one.feature_names_in_ = np.array(["a", "b", "c", "d"], dtype=object)  # as a table of pandas would give them
+    one.save(path)
+    other = MinigradRegressor(single_logit).load(path)
+    assert other.feature_names_in_.tolist() == ["a", "b", "c", "d"]
+    del other.feature_names_in_
+    assert other.predict(IRIS[0]).shape == (150,)
+    with pytest.raises(mg.errors.DataError, match=r"r\.safetensors.* not written by MinigradClassifier\.save"):
+        classifier().load(path)
+
+
+def test_what_does_not_fit_changes_nothing(tmp_path):
+    path = tmp_path / "x.safetensors"
+    fitted = classifier(epochs=1).fit(*IRIS)
+    before = fitted.predict_proba(IRIS[0])
+    mg.save(iris_model(), path)
+    with pytest.raises(mg.errors.DataError, match="not written by"):
+        fitted.load(path)
+    classifier(lambda: nn.Sequential(nn.Linear(4, 3)), epochs=1).fit(*IRIS).save(path)
+    with pytest.raises(mg.GraphError, match="missing 2.weight"):
+        fitted.load(path)
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(mg.errors.DataError, match=r"x\.safetensors: this is not a whole"):
+        fitted.load(path)
+    np.testing.assert_array_equal(fitted.predict_proba(IRIS[0]), before)
+
+
+# ---------------------------------------------------------------- errors
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: classifier(optimizer="lion").fit(*IRIS), ValueError, "optimizer='lion'; one of sgd, adam"),
+        (lambda: classifier(iris_model()).fit(*IRIS), TypeError, "a function without arguments that returns a new Module"),
+        (lambda: classifier(lambda: 3).fit(*IRIS), TypeError, "a function without arguments"),
+        (lambda: classifier(single_logit).fit(*IRIS), mg.ShapeError, "shape (2, 1); logits (N, 3)"),
+        (lambda: classifier(lambda: nn.RNN(4, 3)).fit(np.zeros((6, 2, 4)), np.arange(6) % 2), mg.GraphError, "tuple"),
+        (lambda: MinigradRegressor(iris_model).fit(*IRIS), mg.ShapeError, "shape (2, 3); one for targets (150,)"),
+    ],
+)
+def test_bad_use_is_explained(call, error, words):
+    with pytest.raises(error) as caught:
+        call()
+    assert words in str(caught.value)
+
+
+def test_ctrl_c_ends_a_search_and_leaves_what_was_learnt(monkeypatch):
+    def impatient(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(mg.Trainer, "_step", impatient)
+    one = classifier()
+    with pytest.raises(KeyboardInterrupt):
+        one.fit(*IRIS)
+    assert one.history_.interrupted and one.predict(IRIS[0]).shape == (150,)
+
+
+def test_it_is_imported_when_it_is_asked_for_and_is_not_scikit_learn():
+    code = (
+        "import sys, minigrad as mg; assert 'sklearn' not in sys.modules; name = mg.sklearn.__name__;"
+        "import sklearn; print(name, sklearn.__name__)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.split() == ["minigrad.sklearn", "sklearn"]
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = mg.nothing

@@ -82,7 +82,7 @@ def _read(path: Path) -> Arrays:
     except SafetensorError as error:
         raise DataError(f"load: {path}: not a whole safetensors file ({error})") from None
     except (AttributeError, KeyError, TypeError) as error:  # element types that NumPy has not, such as bfloat16
-        raise DataError(f"load: {path}: an element type that NumPy lacks ({error}); floats were expected") from None
+        raise DataError(f"load: {path}: an element type that NumPy lacks ({error}); save them as float32") from None
 
 
 def _fill(what: Module | Trainer, before: Arrays, state: Arrays, path: Path) -> None:

@@ -26,7 +26,7 @@ def _passing(model: Module) -> dict[str, Buffer]:
     return {name: buffer for name, buffer in model.named_buffers() if not buffer.persistent}
 
 
-def _state(function: str, what: Module | Trainer) -> Arrays:
+def _state(what: Module | Trainer, function: str = "save") -> Arrays:
     if isinstance(what, Module):
         return what.state_dict()
     if isinstance(what, Trainer):
@@ -48,7 +48,7 @@ def save(what: Module | Trainer, path: Any) -> None:
     """
     from safetensors.numpy import save as to_bytes
 
-    state, path = _state("save", what), as_path("save", path)
+    state, path = _state(what, "save"), as_path("save", path)
     if path.is_dir():
         raise IsADirectoryError(f"save: {path} is a folder; the name of a file was expected")
     write_atomically(path, to_bytes(state))
@@ -60,7 +60,7 @@ def load(what: Module | Trainer, path: Any) -> None:
     Raises `OSError` for a file that cannot be opened, `DataError` for one that is no safetensors file, `GraphError`,
     `ShapeError` or `DTypeError` where names, shapes or kinds of numbers differ; nothing is changed then.
     """
-    before, path = _state("load", what), as_path("load", path)
+    before, path = _state(what, "load"), as_path("load", path)
     state = _read(path)
     try:
         _fill(what, before, state, path)

@@ -24,8 +24,9 @@ class Course:
     """
 
     def __init__(self, seed: int | None = 0) -> None:
-        if seed is not None and (not isinstance(seed, int | np.integer) or seed < 0):
-            raise ValueError(f"Trainer: seed={seed!r}; an integer ≥ 0 was expected")
+        if not isinstance(seed, int | np.integer | None) or (seed is not None and seed < 0):
+            kind = ValueError if isinstance(seed, int | np.integer) else TypeError
+            raise kind(f"Trainer: seed={seed!r}; an integer ≥ 0 or None was expected")
         self.epoch = self.batch = self.samples = self.batch_size = 0
         self.total = 0.0
         self._generator: Any = np.random.PCG64(seed).state

@@ -51,7 +51,7 @@ TABLE = [  # (what is done, the error, its message, the module if it is noted)
      "add: shapes (2,) and NoneType; cannot compute with object values; numbers are expected"),
     (lambda u: f(2) ** "two", DTYPE, "power: shapes (2,) and str; cannot compute with <U3 values; numbers are expected"),
     (lambda u: f(2) // 2, GRAPH, "np.floor_divide has no minigrad operator; use .value for the array"),
-    (lambda u: np.arctan(f(2)), GRAPH, "np.arctan has no minigrad operator; use .value for the array"),
+    (lambda u: np.sinc(f(2)), GRAPH, "np.sinc has no minigrad operator; use .value for the array"),
     (lambda u: np.add(f(2), f(2), out=np.ones(2)), GRAPH,
      "np.add with out= has no place in a graph; nodes never change in place"),
     (lambda u: mg.clip(f(2), "low"), DTYPE, "clip: shapes (2,); low='low'; a number was expected"),

@@ -123,7 +123,7 @@ TABLE = [  # (what is done, the error, its message, the module if it is noted)
     (lambda u: u.trainer.fit(X, Y, epochs=1, batch_size=True), ValueError,
      "Trainer: batch_size=True; an integer ≥ 1 was expected"),
     (lambda u: u.trainer.fit(X, Y, seed="one", **FIT), TypeError,
-     "Trainer: seed='one'; an integer ≥ 0, a numpy.random.Generator or None was expected"),
+     "Trainer: seed='one'; an integer ≥ 0 or None was expected"),
     (lambda u: u.trainer.fit(X, Y, validation=X, **FIT), TypeError,
      "Trainer: validation is a ndarray; a pair (x, y) was expected"),
     (lambda u: u.trainer.fit(X, Y, validation=(X, Y[:3]), **FIT), SHAPE,

@@ -14,13 +14,13 @@ from minigrad import data
 from minigrad.errors import DataError
 
 FOLDER = Path(mg.__file__).parent
-UNPICKLING = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal", "torch"}
+UNPICKLING = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal"}
 OTHERS = FOLDER / "bench" / "peers"  # other libraries, in processes of their own
 imdb = importlib.import_module("minigrad.data.imdb")
 
 
 def suspicious(tree):
-    """Lines that import what unpickles, load with joblib, or allow NumPy to."""
+    """Lines that import what unpickles, load with joblib or PyTorch, or allow NumPy to."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
@@ -29,7 +29,7 @@ def suspicious(tree):
             if "joblib" in names and any(alias.name == "load" for alias in node.names):
                 yield node.lineno
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            if (node.value.id, node.attr) == ("joblib", "load"):
+            if (node.value.id, node.attr) in {("joblib", "load"), ("torch", "load")}:
                 yield node.lineno
         elif isinstance(node, ast.keyword) and node.arg == "allow_pickle" and ast.unparse(node.value) != "False":
             yield node.value.lineno
@@ -44,7 +44,7 @@ def test_no_code_of_ours_unpickles():
 @pytest.mark.parametrize(
     "code",
     ["import pickle", "from pickle import loads", "import joblib; joblib.load(path)", "from joblib import load",
-     "np.load(path, allow_pickle=True)", "np.load(path, allow_pickle=choice)", "import torch.serialization"],
+     "np.load(path, allow_pickle=True)", "np.load(path, allow_pickle=choice)", "torch.load(path)"],
 )  # fmt: skip
 def test_the_search_finds_what_it_looks_for(code):
     assert list(suspicious(ast.parse(code))) == [1]

@@ -227,7 +227,7 @@ class Trainer:
             for callback in self.callbacks:
                 if hasattr(callback, "on_batch"):
                     callback.on_batch(self, program.graph)
-        except Exception:  # a step that is not made leaves running statistics as they were
+        except BaseException:  # Ctrl-C, too: a step that is not made leaves running statistics as they were
             for buffer, before in kept:
                 buffer.value = before
             raise

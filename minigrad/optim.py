@@ -49,8 +49,9 @@ class Optimizer:
         Raises `ShapeError` or `DTypeError` where somebody has set a gradient that does not fit, before anything is changed.
         """
         for i, p in enumerate(self.params):
-            if p.grad is not None and (getattr(p.grad, "shape", None) != p._data.shape or p.grad.dtype.kind != "f"):
-                raise self._misfit(i, p)
+            g = p.grad
+            if g is not None and (type(g) is not np.ndarray or g.dtype is not p._data.dtype or g.shape != p._data.shape):
+                self._check_gradient(i, p)
         if self.max_grad_norm is not None:
             clip_grad_norm(self.params, self.max_grad_norm)
         self.steps += 1
@@ -63,12 +64,13 @@ class Optimizer:
                 memory = self._of(i).values() if self.memory else ()
                 kernel(p._data.ravel(), p.grad.ravel(), *memory, *numbers)
 
-    def _misfit(self, i: int, p: Variable) -> Exception:
+    def _check_gradient(self, i: int, p: Variable) -> None:
         grad = np.asarray(p.grad)
         said = f"{type(self).__name__}: the gradient of parameter {i}, {p!r}, has"
         if grad.shape != p.shape:
-            return ShapeError(f"{said} shape {grad.shape}; {p.shape} was expected")
-        return DTypeError(f"{said} {grad.dtype} values in a {type(p.grad).__name__}; an array of floats was expected")
+            raise ShapeError(f"{said} shape {grad.shape}; {p.shape} was expected")
+        if not isinstance(p.grad, np.ndarray) or grad.dtype.kind != "f":
+            raise DTypeError(f"{said} {grad.dtype} values in a {type(p.grad).__name__}; an array of floats was expected")
 
     def _of(self, i: int) -> dict[str, Array]:
         if i not in self._memory:

@@ -115,4 +115,6 @@ def whole_steps() -> Iterator[Whole]:
         yield whole
     finally:
         if usual:
+            whole._within = True  # by no call, where Ctrl-C could come; signal.signal would raise it and change nothing
             signal.signal(signal.SIGINT, signal.default_int_handler)
+            whole.__exit__(None)

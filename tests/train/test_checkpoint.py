@@ -76,6 +76,22 @@ def test_a_failed_save_keeps_the_old_file_and_leaves_nothing_behind(tmp_path, mo
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_full_disk_keeps_the_old_file_and_leaves_nothing_behind(tmp_path):
+    """The system refuses to let any file grow beyond a limit, as a disk does that has no room left."""
+    import resource  # no such thing on Windows
+
+    path, before = tmp_path / "t.safetensors", resource.getrlimit(resource.RLIMIT_FSIZE)
+    mg.save(make(0), path)
+    old = path.read_bytes()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OSError, match="large"):
+            mg.save(make(0, width=200), path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert path.read_bytes() == old and list(tmp_path.iterdir()) == [path]
+
+
 def test_only_models_and_trainers_are_saved(tmp_path):
     with pytest.raises(TypeError, match="Module or a Trainer"):
         mg.save(np.ones(3), tmp_path / "x")

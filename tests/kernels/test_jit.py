@@ -74,6 +74,7 @@ def test_cache_that_cannot_be_written(tmp_path):
     assert done.stdout.strip() == "[[0.0, 1.0]]", done.stderr
 
 
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
 def test_views_of_any_kind_reach_the_kernels_as_they_expect():
     """One compiled version per dtype: no layout of the user's arrays asks for another."""
     x = np.random.default_rng(0).normal(size=(2, 4, 4, 3)).astype(np.float32)

@@ -1,6 +1,8 @@
 """Fixtures for all tests."""
 import gc
 
+import numba
+import numpy as np
 import pytest
 from proof.tally import COUNTS
 
@@ -12,6 +14,13 @@ def no_gc():
     gc.disable()
     yield
     gc.enable()
+
+
+@pytest.fixture(autouse=bool(numba.config.DISABLE_JIT))
+def quiet_python():
+    """Machine code says nothing of an overflow or an inf - inf that is meant; with NUMBA_DISABLE_JIT=1 NumPy would."""
+    with np.errstate(all="ignore"):
+        yield
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -141,7 +141,9 @@ def jit(
 
 def _njit(function: Callable[..., Any], folder: str, options: dict[str, Any]) -> Any:
     made = numba.njit(function, **options)
-    if not numba.config.DISABLE_JIT:
+    if numba.config.DISABLE_JIT:
+        made.py_func = made  # it is the function itself, but callers need not know
+    else:
         made._cache = _cached(function, folder)
     return made
 

@@ -61,7 +61,7 @@ def _moments(x: Any, mean: Any, var: Any, sums: Any) -> None:
             var[j] = squares[j] / count
     else:
         for c in range(groups):
-            total = 0.0
+            total = np.float64(0)  # not 0.0, to which NumPy adds in float32 where nothing is compiled
             for i in range(n):
                 line = x[i, c]
                 for j in range(line.size):
@@ -122,7 +122,7 @@ def _backward_sums(g: Any, x: Any, mean: Any, sums: Any) -> None:
                 products[j] += row[j] * (other[j] - mean[j])
     else:
         for c in range(groups):
-            total, product, middle = 0.0, 0.0, mean[c]
+            total, product, middle = np.float64(0), np.float64(0), mean[c]
             for i in range(n):
                 row, other = g[i, c], x[i, c]
                 for j in range(row.size):

@@ -1,4 +1,4 @@
-"""The kernels against their readable twins on random sizes, by the tests of each kernel: poisoned memory, one and two threads.
+"""The kernels against their readable twins on random sizes, by the tests of each: poisoned memory, one thread and two.
 
 MINIGRAD_KERNELS says how many sizes each family gets. With NUMBA_DISABLE_JIT=1 the same loops run in plain Python.
 """
@@ -10,7 +10,7 @@ import pytest
 from kernels import test_conv, test_embedding, test_gemm, test_norm, test_pool, test_recurrent, test_rows, test_softmax
 from proof.tally import COUNTS
 
-SIZES = int(os.environ.get("MINIGRAD_KERNELS", "300"))
+SIZES = int(os.environ.get("MINIGRAD_KERNELS", "150"))
 FLOATS = [np.float32, np.float64]
 
 

@@ -77,7 +77,7 @@ class Grown:
         return place
 
     def apply(self, case: Drawn) -> None:
-        """The operator of the case, with its options and shapes, on nodes of the graph; nothing where no numbers come out."""
+        """The operator of the case, with its options and shapes, on nodes of the graph. Nothing without numbers."""
         if 0 in (x.size for x in case.operands) or 0 in case.reference[0].shape:
             return
         given = [self.operand(case, i) for i in range(len(case.shapes))]

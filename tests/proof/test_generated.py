@@ -11,7 +11,7 @@ from proof.checks import examine
 from proof.generate import ROWS, drawn
 from proof.tally import COUNTS
 
-EXAMPLES = int(os.environ.get("MINIGRAD_EXAMPLES", "4"))
+EXAMPLES = int(os.environ.get("MINIGRAD_EXAMPLES", "3"))
 PROFILE = settings(
     max_examples=EXAMPLES, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
 )

@@ -7,19 +7,19 @@ from proof.checks import agrees_with_differences, agrees_with_jax, examine
 from proof.mutants import FACTOR, PLUMBING, every_mutant, generated, of_rule, survivors
 from proof.tally import COUNTS
 
-SMOKE = ["divide", "matmul", "linear", "softmax", "cross_entropy", "rnn"]
+SMOKE = ["divide", "linear", "matmul", "rnn"]
 pytestmark = pytest.mark.usefixtures("no_gc")
 
 
-def gate(mutants, check=examine):
+def gate(mutants, check=examine, what="mutants made and killed"):
     """No mutant survives; counts what it killed."""
     left = survivors(mutants, check)
     assert not left, f"{len(left)} of {len(mutants)} mutants survive: {'; '.join(left)}"
-    COUNTS["mutants made and killed"] += len(mutants)
+    COUNTS[what] += len(mutants)
 
 
 def test_a_few_mutants_are_killed():
-    gate([*PLUMBING, *(mutant for rule in SMOKE for mutant in of_rule(rule))])
+    gate([*PLUMBING, *(mutant for rule in SMOKE for mutant in of_rule(rule))], what="mutants of a few rules killed")
 
 
 @pytest.mark.mutation
@@ -32,7 +32,8 @@ def test_every_mutant_is_killed():
     agrees_with_differences, lambda case: agrees_with_jax(case, *case.run(case.dtype)),
 ], ids=["differences", "JAX"])  # fmt: skip
 def test_either_oracle_would_do(check):
-    gate([mutant for mutant in every_mutant() if "one_entry" not in mutant.name and mutant not in PLUMBING], check)
+    mutants = [mutant for mutant in every_mutant() if "one_entry" not in mutant.name and mutant not in PLUMBING]
+    gate(mutants, check, "of them by one oracle alone")
 
 
 # ---------------------------------------------------------------- the gate itself can fail

@@ -11,6 +11,7 @@ from .. import ops
 from ..errors import ShapeError
 from ..graph.buffer import Buffer
 from ..graph.node import Constant, GraphNode, Variable
+from ..ops.norm import stream_of
 from .layers import positive, zeros
 from .module import Module
 
@@ -99,7 +100,7 @@ class Dropout(Module):
     def __init__(self, p: float = 0.5, *, seed: Any = None) -> None:
         if not isinstance(p, int | float | np.floating) or isinstance(p, bool) or not 0 <= p <= 1:
             raise ValueError(f"Dropout: p={p!r}; a number from 0 to 1 was expected")
-        self.p, self.stream = p, ops.norm.stream_of(seed)
+        self.p, self.stream = p, stream_of(seed)
 
     def forward(self, x: Any) -> GraphNode:  # type: ignore[override]
         return ops.dropout(x, self.p, self.training, seed=self.stream)

@@ -151,8 +151,8 @@ FUNCTIONS = [
 STEPS = [
     Row(name, getattr(mg, name), getattr(jnp, name), each(PAIRS), (few,))
     for name in ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
-] + [
-    Row("sign", mg.sign, jnp.sign, each(ONE), (few,)),
+] + [Row("sign", mg.sign, jnp.sign, each(ONE), (few,))]
+MORE_STEPS = [
     *(Row(name, getattr(mg, name), getattr(jnp, name), FEW) for name in ("floor", "ceil", "trunc", "rint")),
     *(Row(name, getattr(mg, name), getattr(jnp, name), FEW, (odd,)) for name in ("isnan", "isinf", "isfinite")),
     *(Row(name, getattr(mg, name), getattr(jnp, name), each([((2, 3), (3,))]), (few,))
@@ -170,13 +170,6 @@ REDUCE = [
     Row("max", mg.max, jnp.max, REDUCTIONS, (few,)),  # ties share, as in JAX
     Row("min", mg.min, jnp.min, REDUCTIONS, (few,)),
     Row("logsumexp", mg.logsumexp, jax.nn.logsumexp, REDUCTIONS[::2]),
-    Row("prod", mg.prod, jnp.prod, REDUCTIONS[::2] + EMPTY_REDUCTIONS[1:], (few,)),  # with many zeros
-    Row("prod", mg.prod, jnp.prod, REDUCTIONS[::2]),
-    Row("norm", mg.norm, lambda x, axis=None, keepdims=False: jnp.sqrt(jnp.sum(x * x, axis, keepdims=keepdims)),
-        REDUCTIONS[::2], (positive,)),
-    Row("cumsum", mg.cumsum, jnp.cumsum, each([((2, 3, 4),)], {"axis": 1}, {"axis": -1})),
-    Row("cumprod", mg.cumprod, jnp.cumprod, each([((2, 5),)], {"axis": 1}, {"axis": 0})),
-    Row("cumprod", mg.cumprod, jnp.cumprod, each([((2, 5),)], {"axis": 1}), (few,)),
     Row("softmax", mg.softmax, jax.nn.softmax, each(ONE_ND, {}, {"axis": 0}) + each([((0, 3),)], {})),
     Row("log_softmax", mg.log_softmax, jax.nn.log_softmax, each(ONE_ND, {}, {"axis": 0}) + each([((0, 3),)], {})),
 ]
@@ -217,15 +210,24 @@ LINALG = [
         ((2, 3), (3, 4)), ((3,), (3,)), ((3,), (3, 4)), ((2, 3), (3,)), ((8, 0), (0, 8)), ((0, 3), (3, 2)),
         ((5, 2, 3), (3, 4)), ((2, 3), (5, 3, 4)), ((5, 1, 2, 3), (4, 3, 2)), ((5, 2, 3), (3,)), ((3,), (5, 3, 2)),
         ((1, 1), (1, 1))])),
+    Row("linear", mg.linear, lambda x, w, b=0.0: x @ w.T + b, each([
+        ((2, 3), (4, 3), (4,)), ((2, 3), (4, 3)), ((3,), (4, 3), (4,)), ((5, 2, 3), (4, 3), (4,)),
+        ((0, 3), (4, 3), (4,)), ((2, 0), (4, 0), (4,)), ((1, 1), (1, 1), (1,))])),
+]  # fmt: skip
+STATISTICS = [
+    Row("prod", mg.prod, jnp.prod, REDUCTIONS[::2] + EMPTY_REDUCTIONS[1:], (few,)),  # with many zeros
+    Row("prod", mg.prod, jnp.prod, REDUCTIONS[::2]),
+    Row("norm", mg.norm, lambda x, axis=None, keepdims=False: jnp.sqrt(jnp.sum(x * x, axis, keepdims=keepdims)),
+        REDUCTIONS[::2], (positive,)),
+    Row("cumsum", mg.cumsum, jnp.cumsum, each([((2, 3, 4),)], {"axis": 1}, {"axis": -1})),
+    Row("cumprod", mg.cumprod, jnp.cumprod, each([((2, 5),)], {"axis": 1}, {"axis": 0})),
+    Row("cumprod", mg.cumprod, jnp.cumprod, each([((2, 5),)], {"axis": 1}), (few,)),
     Row("einsum", lambda *xs, s: mg.einsum(s, *xs), lambda *xs, s: jnp.einsum(s, *xs), [
         (((2, 3), (3, 4)), {"s": "ij,jk->ik"}), (((2, 3), (3, 4), (4, 2)), {"s": "ij,jk,ki"}), (((3, 3),), {"s": "ii"}),
         (((3, 3),), {"s": "ii->i"}), (((2, 2, 3),), {"s": "iij->ij"}), (((2, 3),), {"s": "ij->j"}),
         (((2, 3, 4),), {"s": "...ij->...ji"}), (((5, 2, 3), (3, 4)), {"s": "...ij,...jk"}), (((2,), (3,)), {"s": "a,b->ba"}),
         (((1, 3), (2, 3)), {"s": "ij,ij->i"}), (((4, 1, 3), (5, 3)), {"s": "b...k,...k->...b"}),
         (((0, 3), (3,)), {"s": "ij,j"}), (((2, 2), (2,)), {"s": "ii,i"})]),
-    Row("linear", mg.linear, lambda x, w, b=0.0: x @ w.T + b, each([
-        ((2, 3), (4, 3), (4,)), ((2, 3), (4, 3)), ((3,), (4, 3), (4,)), ((5, 2, 3), (4, 3), (4,)),
-        ((0, 3), (4, 3), (4,)), ((2, 0), (4, 0), (4,)), ((1, 1), (1, 1), (1,))])),
 ]  # fmt: skip
 CONV = [
     Row("conv2d", mg.conv2d, jax_conv, [
@@ -309,5 +311,5 @@ KINKED = [  # a gradient that is not the slope, on purpose
         each([((6,), (3, 2))]), (ids(3), real)),
 ]  # fmt: skip
 
-SMOOTH = [*ELEMENTWISE, *FUNCTIONS, *REDUCE, *SHAPE, *LINALG, *CONV, *POOL, *LAYERS, *NORM, *LOSS]
-TABLE = [*SMOOTH, *STEPS, *KINKED]
+SMOOTH = [*ELEMENTWISE, *FUNCTIONS, *REDUCE, *STATISTICS, *SHAPE, *LINALG, *CONV, *POOL, *LAYERS, *NORM, *LOSS]
+TABLE = [*SMOOTH, *STEPS, *MORE_STEPS, *KINKED]

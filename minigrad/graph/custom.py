@@ -1,7 +1,9 @@
 """Operators of the user's own, from two functions on arrays."""
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -31,7 +33,7 @@ class Custom(Rule):
 
     def run(self, node: Operator, out: Array | None) -> Array:
         xs = [x._data for x in node.inputs]
-        y = self._array(self.function(*xs), "forward", xs[0].dtype)
+        y = self._array(self._call("forward", self.function, *xs), "forward", xs[0].dtype)
         if out is None:
             return y
         if y.shape != out.shape:
@@ -69,15 +71,29 @@ class Custom(Rule):
         return grads
 
     def pull(self, node: Operator, g: Array) -> None:
-        grads = self._gradients(node, self.pullback(g, node._data, *(x._data for x in node.inputs)))
+        found = self._call("backward", self.pullback, g, node._data, *(x._data for x in node.inputs))
+        grads = self._gradients(node, found)
         for i, (x, grad) in enumerate(zip(node.inputs, grads, strict=True)):
             if grad is None or not x.requires_grad:
                 continue
             if not isinstance(g, np.ndarray):  # a compiled run: the formula is written down
+                self._fit(getattr(grad, "shape", ()), x, i)
                 node.deliver(i, grad, owned=False)
                 continue
             array = self._array(grad, "backward", x.dtype)
-            x.receive(self._fit(array, x, i), owned=True)
+            self._fit(array.shape, x, i)
+            x.receive(array if array.shape == x.shape else sum_to(array, x.shape), owned=True)
+
+    def _call(self, which: str, function: Callable[..., Any], *arrays: Any) -> Any:
+        try:
+            return function(*arrays)
+        except TypeError:
+            try:
+                inspect.signature(function).bind(*arrays)
+            except TypeError as unfit:
+                given = "(g, y, *inputs)" if which == "backward" else "(*inputs)"
+                raise TypeError(f"{self.name}: {which} is called with {given}, {len(arrays)} arrays: {unfit}") from None
+            raise
 
     def _array(self, found: Any, function: str, dtype: Any) -> Array:
         """A copy of what a function returned, in the dtype of the graph: the user's arrays stay the user's."""
@@ -86,17 +102,13 @@ class Custom(Rule):
             raise DTypeError(f"{self.name}: {function} returned {array.dtype} values; numbers were expected")
         return np.array(array, dtype, order="C")
 
-    def _fit(self, grad: Array, x: GraphNode, index: int) -> Array:
-        """The gradient with broadcasting undone."""
-        if grad.shape == x.shape:
-            return grad
-        try:
-            if np.broadcast_shapes(grad.shape, x.shape) == grad.shape:
-                return sum_to(grad, x.shape)
-        except ValueError:
-            pass
+    def _fit(self, shape: tuple[int, ...], x: GraphNode, index: int) -> None:
+        """Raise `ShapeError` unless a gradient of this shape becomes one of x when broadcasting is undone."""
+        with suppress(ValueError):
+            if np.broadcast_shapes(shape, x.shape) == shape:
+                return
         raise ShapeError(
-            f"{self.name}: backward returned shape {grad.shape} for input {index}; "
+            f"{self.name}: backward returned shape {shape} for input {index}; "
             f"{x.shape} was expected, or a shape to which that broadcasts"
         )
 

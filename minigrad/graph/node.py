@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[tuple[int, ...], np.dtype[Any]]
 _wants_grad = attrgetter("requires_grad")
+#: how often a leaf has been given another value: a leaf's `stamp` is the count at its last change, that of a computed node
+#: the count at its last run
+_changes = 0
 
 
 class GraphNode(NDArrayOperatorsMixin):
@@ -31,7 +34,7 @@ class GraphNode(NDArrayOperatorsMixin):
     nodes), `shape`, `dtype`, `ndim`, `size`, `name` (str or None).
     """
 
-    __slots__ = ("__weakref__", "_data", "_spare", "grad", "hooks", "name", "scope")
+    __slots__ = ("__weakref__", "_data", "_spare", "grad", "hooks", "name", "scope", "stamp")
     __hash__ = object.__hash__  # == compares values, as in NumPy; as a key a node is itself
 
     # x += y makes a new node and rebinds x; nodes never change in place
@@ -54,6 +57,7 @@ class GraphNode(NDArrayOperatorsMixin):
         self.name = name
         self.hooks: list[Hooks] | None = None
         self.scope = settings.scope()
+        self.stamp = _changes
 
     # ---------------------------------------------------------------- what it holds
     @property
@@ -123,7 +127,7 @@ class GraphNode(NDArrayOperatorsMixin):
 
     def __getstate__(self) -> Any:
         state: Any = super().__getstate__()
-        return None, {**state[1], "_spare": None, "hooks": None, "scope": ()}
+        return None, {**state[1], "_spare": None, "hooks": None, "scope": (), "stamp": 0}
 
     # ---------------------------------------------------------------- gradients
     def backward(self, grad: Any = None) -> None:
@@ -380,6 +384,7 @@ def as_array(value: Any, dtype: Any = None, integers: bool = False) -> Array:
 def _replace(node: GraphNode, new: Any) -> None:
     """Copy a new value into a leaf's own memory, so that graphs built on it see it."""
     if new is node._data:  # the end of `x.value -= step`, which has happened in place
+        _stamp(node)
         return
     array = np.asarray(new)
     if array.shape != node.shape:
@@ -387,6 +392,18 @@ def _replace(node: GraphNode, new: Any) -> None:
     if array.dtype.kind not in "biuf" or (node.dtype.kind != "f" and array.dtype.kind == "f"):
         raise DTypeError(f"{node!r} cannot take {array.dtype} values")
     np.copyto(node._data, array, casting="unsafe")
+    _stamp(node)
+
+
+def _stamp(node: GraphNode) -> None:
+    global _changes
+    _changes += 1
+    node.stamp = _changes
+
+
+def changes() -> int:
+    """How often a leaf has been given another value so far."""
+    return _changes
 
 
 def _operator(name: str, *inputs: Any, **attributes: Any) -> GraphNode:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import DTypeError, GraphError, ShapeError
 from .hooks import fire
-from .node import Array, GraphNode, Operator
+from .node import Array, GraphNode, Operator, changes
 from .notes import tell_node
 
 
@@ -41,10 +41,12 @@ def forward(order: Sequence[GraphNode]) -> Array:
 
     Returns the value of the last node.
     """
+    now = changes()
     try:
         for node in order:
             if isinstance(node, Operator):
                 node.rule.run(node, node._data)
+                node.stamp = now
                 for hooks in node.hooks or ():  # empty ones cost next to nothing: a module's output has those of the module
                     if hooks.forward:
                         fire([each.forward for each in node.hooks or ()], node, node._data)
@@ -59,13 +61,20 @@ def backward(order: Sequence[GraphNode], grad: Any = None) -> None:
     """Pull gradients back along the order, from its last node to its leaves.
 
     `grad` is the gradient of the last node (1 by default if that is a single number). Gradients of leaves add up
-    over calls, those of operators are made anew.
+    over calls, those of operators are made anew. Raises `GraphError` where a leaf of the graph has been given another value
+    (`x.value = …`, `x.value -= …`) since the last node was computed; what is written into `x.value[…]` is not watched.
     """
     head = order[-1]
     seed = seed_of(head, grad)
     for node in order:
-        if node.grad is not None and isinstance(node, Operator):
-            node.recycle_grad()
+        if isinstance(node, Operator):
+            if node.grad is not None:
+                node.recycle_grad()
+        elif node.stamp > head.stamp:
+            raise GraphError(
+                f"backward from {head!r}: {node!r} has been given another value since; "
+                "run forward again, or build the graph anew"
+            )
     head.receive(seed, owned=True)
     try:
         for node in reversed(order):

@@ -32,7 +32,7 @@ class Einsum(Rule):
     formula = "apply('Σ', *xs)"
     adjoints = ("apply('Σ', g, *xs)",)
 
-    def plan(self, *xs: GraphNode, subscripts: str = "") -> Subscripts:
+    def plan(self, *xs: GraphNode, subscripts: str = "") -> Subscripts:  # type: ignore[override]
         if not isinstance(subscripts, str) or not xs:
             raise TypeError(f"{self.name}: subscripts as a text and at least one array were expected")
         self.need_floats(*xs)

@@ -220,12 +220,17 @@ def _inside(g: Any, x: Any, low: Any, high: Any) -> Any:
     return g if high is None else g * (x <= high)
 
 
-@elementwise("clip", np.clip, backward=(lambda g, y, x, low, high: _inside(g, x, low, high),))
+@elementwise("clip", backward=(lambda g, y, x, low, high: _inside(g, x, low, high),))
 def clip(x: Any, low: float | None = None, high: float | None = None) -> Any:
     """x limited to [low, high], numbers or None for no limit. The slope is 1 up to and on the limits, 0 beyond."""
     if low is not None:
         x = np.maximum(x, low)
     return x + 0 if high is None else np.minimum(x, high)
+
+
+@stands_for(np.clip)
+def _np_clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
+    return clip(x, a_min if min is None else min, a_max if max is None else max)
 
 
 # ---------------------------------------------------------------- comparisons and steps: no gradient passes

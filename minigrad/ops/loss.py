@@ -9,9 +9,9 @@ import numpy as np
 from .. import kernels
 from ..graph.node import Array, GraphNode, Operator
 from ..graph.rule import MEAN, Mixed, Rule, by_name
-from .elementwise import _logistic
+from .elementwise import _logistic, multiply, subtract
 from .embedding import check_dtypes, check_range, keep_integers
-from .reduce import log_softmax
+from .reduce import log_softmax, mean
 
 Grads = list[Array | None]
 
@@ -177,7 +177,8 @@ def cross_entropy(logits: Any, class_ids: Any, label_smoothing: float = 0.0) -> 
     loss = by_name("cross_entropy")(logits, keep_integers(class_ids))
     if not label_smoothing:
         return loss
-    return (1 - label_smoothing) * loss - label_smoothing * log_softmax(logits, axis=1).mean()
+    spread = mean(log_softmax(logits, axis=1))
+    return subtract(multiply(1 - label_smoothing, loss), multiply(label_smoothing, spread))
 
 
 def binary_cross_entropy(probability: Any, target: Any) -> GraphNode:

@@ -8,9 +8,10 @@ import numpy as np
 
 from .. import kernels
 from ..graph.derive import Read
-from ..graph.node import Array, Constant, GraphNode, Operator
+from ..graph.node import Array, GraphNode, Operator
 from ..graph.rule import Rule, by_name
 from .conv import per_axis, window_count
+from .elementwise import multiply
 from .linalg import rows_apart
 from .shape import pad
 
@@ -113,7 +114,9 @@ class AvgPool1d(AvgPool2d):
     name, symbol, axes = "avg_pool1d", "mean pool", 1
 
 
-def _sizes(name: str, x: Any, kernel_size: Any, stride: Any, padding: Any) -> tuple[GraphNode, list[tuple[int, ...]]]:
+def _sizes(
+    name: str, x: Any, kernel_size: Any, stride: Any, padding: Any
+) -> tuple[GraphNode, list[tuple[int, int, int, int]]]:
     """x as a node, and for each of its last axes (entries, window, stride, padding)."""
     rule = by_name(name)
     assert isinstance(rule, Pool)
@@ -142,13 +145,13 @@ def _avg_pool(
     y = _pool(name, x, kernel_size, stride, padding, ceil_mode, 0.0)
     if not ceil_mode and count_include_pad:
         return y
-    node, sizes = _sizes(name, x, kernel_size, stride, padding)
+    _, sizes = _sizes(name, x, kernel_size, stride, padding)
     scale = np.ones(())  # the kernel divides by all entries of a window: by how many it was to divide
     for (n, k, s, p), windows in zip(sizes, y.shape[2:], strict=True):
         begin = np.arange(windows) * s - p
         first, last = (-p, n + p) if count_include_pad else (0, n)
         scale = scale[..., None] * k / (np.minimum(begin + k, last) - np.maximum(begin, first))
-    return y * Constant(scale, dtype=node.dtype)
+    return multiply(y, scale)
 
 
 def max_pool2d(x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, *, ceil_mode: bool = False) -> GraphNode:

@@ -110,7 +110,7 @@ class GetItem(Rule):
     formula = "apply('pick', x, *indices) if indices else x[key]"
     adjoints = ("put(g, *indices) if indices else put(g, at(key))", None)
 
-    def __call__(self, x: Any, key: Any = None) -> GraphNode:  # type: ignore[override]
+    def __call__(self, x: Any, key: Any = None) -> GraphNode:
         if isinstance(key, GraphNode) or (isinstance(key, tuple) and any(isinstance(part, GraphNode) for part in key)):
             parts, nodes = [], []
             for part in key if isinstance(key, tuple) else (key,):
@@ -121,7 +121,7 @@ class GetItem(Rule):
             return self.apply((x, *nodes), {"key": tuple(parts)})
         return self.apply((x,), {"key": key})
 
-    def plan(self, x: GraphNode, *indices: GraphNode, key: Any = None) -> Any:
+    def plan(self, x: GraphNode, *indices: GraphNode, key: Any = None) -> Any:  # type: ignore[override]
         parts = key if isinstance(key, tuple) and not isinstance(key, Fed) else (key,)
         plain = tuple(part if isinstance(part, Fed) else self._part(x, part) for part in parts)
         for node in indices:

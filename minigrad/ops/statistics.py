@@ -8,7 +8,7 @@ import numpy as np
 from ..errors import GraphError
 from ..graph.node import Array, GraphNode, Operator
 from ..graph.rule import by_name, stands_for
-from .elementwise import multiply
+from .elementwise import divide, multiply, subtract
 from .reduce import AlongAxis, Reduced, Reduction, like_numpy, mean, sum
 
 Grads = list[Array | None]
@@ -93,7 +93,9 @@ class CumProd(AlongAxis):
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, x: Array) -> None:  # type: ignore[override]
         """Nothing is divided, so zeros do no harm: with r[i] = g[i] + x[i + 1] r[i + 1], grad[i] = y[i - 1] r[i]."""
-        gs, ys, xs, out = (np.moveaxis(a, node.plan, 0) for a in (g, y, x, grads[0]))  # type: ignore[arg-type]
+        grad = grads[0]
+        assert grad is not None
+        gs, ys, xs, out = (np.moveaxis(a, node.plan, 0) for a in (g, y, x, grad))
         rest = np.zeros_like(gs[:1])
         for i in reversed(range(len(gs))):
             rest = gs[i] + (xs[i + 1] * rest if i + 1 < len(gs) else 0)
@@ -124,19 +126,19 @@ def _deviations(x: Any, axis: Any, ddof: float) -> tuple[GraphNode, float]:
     (node,) = by_name("mean").operands((x,))
     middle = mean(node, axis, keepdims=True)
     freedom = node.size // middle.size - ddof if middle.size else 0
-    return node - middle, freedom if freedom > 0 else np.nan
+    return subtract(node, middle), freedom if freedom > 0 else np.nan
 
 
 def var(x: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> GraphNode:
     """Variance Σ(x - mean)² / (n - ddof) over `axis`, as in NumPy; NaN where n ≤ ddof. PyTorch's default is ddof=1."""
     apart, freedom = _deviations(x, axis, ddof)
-    return sum(multiply(apart, apart), axis, keepdims) / freedom
+    return divide(sum(multiply(apart, apart), axis, keepdims), freedom)
 
 
 def std(x: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> GraphNode:
     """Standard deviation, the root of `var`; its slope at constant data is 0, as in PyTorch."""
     apart, freedom = _deviations(x, axis, ddof)
-    return norm(apart, axis, keepdims) / freedom**0.5
+    return divide(norm(apart, axis, keepdims), freedom**0.5)
 
 
 @stands_for(np.var)

@@ -194,4 +194,5 @@ def _naming(node: Operator) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # a rule of the user's may raise anything when it meets arrays without numbers
-        raise GraphError(f'{node.rule.name}: {error}; use mode="replay"') from error
+        words = str(error).removeprefix(f"{node.rule.name}: ")
+        raise GraphError(f'{node.rule.name}: {words}; use mode="replay"') from error

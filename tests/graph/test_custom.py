@@ -1,5 +1,7 @@
 """Operators of the user's own."""
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,3 +108,38 @@ def test_what_does_not_fit_is_explained(backward, error, words):
 def test_a_function_is_expected():
     with pytest.raises(TypeError, match="backward is a int"):
         mg.operator(np.sin, 3)
+
+
+@pytest.mark.parametrize("mode", ["eager", "replay", "compiled"])
+@pytest.mark.parametrize(
+    ("backward", "words"),
+    [
+        (lambda g, y, x: (g, g), "backward returned 2 gradients for 1 inputs"),
+        (lambda g, y, x: g[:, :2], r"backward returned shape \(6, 2\) for input 0; \(6, 4\) was expected"),
+        (lambda g, y, x: 1.0, r"backward returned shape \(\) for input 0"),
+        (lambda g, y: g, r"backward is called with \(g, y, \*inputs\), 3 arrays"),
+    ],
+)
+def test_a_wrong_gradient_is_explained_in_every_mode(backward, words, mode):
+    crooked = mg.operator(lambda x: 2 * x, backward, name="crooked")
+    with pytest.raises((mg.GraphError, mg.ShapeError, TypeError), match=f"^crooked: {words}") as caught:
+        losses(crooked, mode)
+    assert str(caught.value).count("crooked") == 1
+
+
+def test_a_wrong_number_of_inputs_is_explained():
+    with pytest.raises(TypeError, match=r"^cube: forward is called with \(\*inputs\), 2 arrays"):
+        cube(mg.Variable(1.0), 2.0)
+
+
+def test_a_gradient_with_an_axis_more_is_summed_in_every_mode():
+    wider = mg.operator(lambda x: 2 * x, lambda g, y, x: np.stack([g, g]) if isinstance(g, np.ndarray) else g[None] * 2)
+    for mode in ("replay", "compiled"):
+        np.testing.assert_allclose(losses(wider, mode), losses(lambda x: 2 * x, mode), rtol=1e-4)
+
+
+def test_the_readmes_example_runs(capsys):
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    code, said = re.search(r"```python\n([^`]*mg\.operator\([^`]*)```\s*```text\n([^`]*)```", text).groups()
+    exec(compile(code, "README.md", "exec"), {})
+    assert capsys.readouterr().out == said

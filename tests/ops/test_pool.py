@@ -68,7 +68,7 @@ def windows(x, k, s, p, ceil_mode):
 
 
 @pytest.mark.parametrize("ceil_mode", [False, True])
-@pytest.mark.parametrize(("n", "k", "s", "p"), [  # fmt: skip
+@pytest.mark.parametrize(("n", "k", "s", "p"), [
     (5, 2, 2, 0), (6, 3, 2, 1), (7, 3, 3, 1), (5, 2, 3, 1), (8, 4, 3, 2), (4, 2, 2, 0),
 ])
 def test_windows_at_the_edge(n, k, s, p, ceil_mode):

@@ -111,7 +111,7 @@ def test_every_rule_says_what_it_computes_and_what_comes_back(row):
         given = symbols(y)
         forward = formula(y, named("y"), given)
         assert sound(forward.latex) and forward.text
-        used = set(re.findall(r"\w+", forward.text.replace("ᵀ", " ")))
+        used = set(re.findall(r"\w+", re.sub("[ᵀ²]", " ", forward.text)))
         starts = set(NAMES[1 : 1 + y.rule.states] if y.rule.cell else "")  # states before the first
         assert set(NAMES[: len(given)]) - used <= starts
         for i, x in enumerate(y.inputs):

@@ -9,7 +9,7 @@ NAMES = {
         where clip sum mean max min logsumexp softmax log_softmax reshape transpose concatenate stack pad flatten
         broadcast_to matmul conv1d conv2d max_pool1d max_pool2d avg_pool1d avg_pool2d embedding rnn lstm gru dropout
         batch_norm layer_norm mse_loss cross_entropy binary_cross_entropy binary_cross_entropy_with_logits Trainer save load
-        draw manual_seed ShapeError DTypeError GraphError""",
+        draw manual_seed operator grad jvp jacobian ShapeError DTypeError GraphError""",
     mg.nn: """Module Sequential Linear Conv1d Conv2d MaxPool1d MaxPool2d AvgPool1d AvgPool2d Flatten Embedding RNN LSTM GRU
         ReLU Tanh Sigmoid BatchNorm1d BatchNorm2d LayerNorm Dropout Buffer init""",
     mg.optim: "SGD Adam AdamW RMSprop",

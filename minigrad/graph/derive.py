@@ -189,6 +189,9 @@ class Read(Rule):
         out[...] = found
         return out
 
+    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
+        raise GraphError("what a kernel leaves behind cannot be compiled")
+
 
 class _Seen:
     """A node of a `Pull` as the rule that it pulls knows its nodes; work buffers of each pass are its own."""

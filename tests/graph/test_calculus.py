@@ -1,4 +1,7 @@
 """Gradients as values, forward mode and Jacobians: what they give, what they leave alone, what they refuse."""
+import re
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,6 +22,14 @@ def variable(value, **options):
 def network(np_, w, x):
     """Three numbers from four, through a bit of everything; the same text for minigrad and JAX."""
     return np_.tanh(w @ x) * np_.sin(x).sum() + np_.exp(x[:3] * 0.5)
+
+
+def test_the_readmes_example_runs(capsys):
+    text = (Path(__file__).parents[2] / "README.md").read_text().split("## Forward mode and higher derivatives")[1]
+    exec(re.search(r"```python\n(.*?)```", text, re.S).group(1), {"mg": mg, "np": np})
+    assert capsys.readouterr().out.split("\n") == [
+        "12.0 12.0", "(array(0., dtype=float32), array(1., dtype=float32))", "3 passes", ""
+    ]  # fmt: skip
 
 
 # ---------------------------------------------------------------- grad

@@ -60,7 +60,7 @@ def jvp(fn: Callable[..., GraphNode], inputs: Sequence[Any], tangents: Sequence[
     xs, y = _called("jvp", fn, inputs)
     if len(tangents) != len(xs):
         raise ShapeError(f"jvp: {len(tangents)} tangents for {len(xs)} inputs; one for each was expected")
-    along = {x: _tangent(x, tangent) for x, tangent in zip(xs, tangents, strict=True)}
+    along: dict[GraphNode, Array] = {x: _tangent(x, tangent) for x, tangent in zip(xs, tangents, strict=True)}
     return y._data.copy(), _pushed(y, topological_sort(y), along)
 
 
@@ -70,7 +70,7 @@ def jacobian(fn: Callable[..., GraphNode], inputs: Any, mode: str = "reverse", *
     `mode="reverse"` makes it row by row, one backward pass for each entry of the result; `mode="forward"` column by column,
     one forward pass for each entry of the inputs. With `return_passes=True` the number of passes is returned too,
     `(jacobian, passes)`: reverse mode is the cheaper one where the result has fewer entries than the inputs, as a loss has.
-    `inputs` is an array, a number or a node; a tuple or list holds one for each argument of `fn` and gives a tuple of arrays.
+    `inputs` is an array, a number or a node; a tuple or list holds one for each argument of `fn` and gives a tuple.
     """
     if mode not in ("reverse", "forward"):
         raise ValueError(f'jacobian: mode={mode!r}; "reverse" or "forward" was expected')
@@ -128,7 +128,7 @@ def _arrays(order: Sequence[GraphNode], seed: Any, wrt: Sequence[GraphNode]) -> 
 def _tangent(x: Variable, tangent: Any) -> Array:
     array = np.asarray(tangent._data if isinstance(tangent, GraphNode) else tangent)
     if array.shape != x.shape:
-        raise ShapeError(f"jvp: a tangent of shape {array.shape} for an input of shape {x.shape}; equal shapes were expected")
+        raise ShapeError(f"jvp: tangent of shape {array.shape} for an input of shape {x.shape}; equal shapes were expected")
     if array.dtype.kind not in "biuf":
         raise DTypeError(f"jvp: a tangent holds {array.dtype}, numbers were expected")
     return np.array(array, x.dtype, order="C")

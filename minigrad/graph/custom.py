@@ -52,8 +52,8 @@ class Custom(Rule):
             raise GraphError(f"{self.name}: backward cannot be run on nodes, for derivatives of it: {error}") from error
         if not all(isinstance(grad, GraphNode | None) for grad in found):
             raise GraphError(
-                f"{self.name}: backward, run on nodes, returned {' and '.join(type(grad).__name__ for grad in found)}; written "
-                "in operators and NumPy functions it returns nodes (None where there is no gradient)"
+                f"{self.name}: backward, run on nodes, returned {' and '.join(type(grad).__name__ for grad in found)}; "
+                "written in operators and NumPy functions it returns nodes (None where there is no gradient)"
             )
         return [
             sum_to(grad, x.shape) if grad is not None and want else None

@@ -1,11 +1,11 @@
 """Derivatives of derivatives, and forward mode: what follows from the rules without saying any of them twice.
 
-`pulled` takes nodes back along a graph as `order.backward` takes arrays, so that a gradient is a graph itself; `pushed` takes
-tangents forward. A rule takes part by `Rule.adjoint` and `Rule.push`, which are
+`pulled` takes nodes back along a graph as `order.backward` takes arrays, so that a gradient is a graph itself; `pushed`
+takes tangents forward. A rule takes part by `Rule.adjoint` and `Rule.push`, which are
 
 * for mathematics entry by entry (`Elementwise`) its derivatives, run on nodes or on tangents;
-* for what is linear in its inputs (`factors`) its own forward and backward: for fixed other inputs ⟨g, R(x)⟩ is linear in g and
-  in x, and the gradient of one is the other (`Pull`);
+* for what is linear in its inputs (`factors`) its own forward and backward: for fixed other inputs ⟨g, R(x)⟩ is linear in g
+  and in x, and the gradient of one is the other (`Pull`);
 * for what can be said in other operators (`unfold`) what holds for those;
 * otherwise an `adjoint` of the rule's own. It is linear in g, and its own adjoint is the push: forward mode is reverse mode
   done twice (Townsend 2017, "A new trick for calculating Jacobian vector products").
@@ -65,9 +65,8 @@ def adjoint(node: Operator, g: GraphNode, wanted: Sequence[bool]) -> Sequence[Gr
     if y is not None:
         return pulled(topological_sort(y, known=xs), g, stand_ins)
     if not rule.factors:
-        raise rule.complain(
-            xs, "its gradient has no graph (create_graph=True) and it has no forward mode; its rule needs `unfold`", GraphError
-        )
+        expected = "its rule gives no graph of its gradient (create_graph=True) and no forward mode; it needs `unfold`"
+        raise rule.complain(xs, expected, GraphError)
     return [_back(rule, g, xs, i, node.attributes) if want else None for i, want in enumerate(wanted)]
 
 
@@ -85,7 +84,7 @@ def push(node: Operator, tangents: Sequence[Array | None]) -> Array:
         part = np.empty_like(total)
         for i, tangent in enumerate(tangents):
             if tangent is not None:
-                rule.forward(node, part, *_with(rule, [x._data for x in xs], i, tangent, np.zeros_like))
+                rule.forward(node, part, *_with(rule, [x._data for x in xs], i, tangent, lambda j, x: np.zeros_like(x)))
                 total += part
         return total
     g = Variable(np.ones(node.shape), dtype=node.dtype)
@@ -114,10 +113,10 @@ def _unfolded(node: Operator, moving: Sequence[bool]) -> tuple[GraphNode | None,
     return node.rule.unfold(node, *stand_ins), stand_ins
 
 
-def _with(rule: Rule, xs: Sequence[Any], index: int, u: Any, zeros: Callable[[Any], Any]) -> list[Any]:
+def _with(rule: Rule, xs: Sequence[Any], index: int, u: Any, zeros: Callable[[int, Any], Any]) -> list[Any]:
     """The inputs with u in place of one, and zeros for those that are not multiplied with it."""
     apart = range(rule.factors, len(xs)) if index < rule.factors else range(len(xs))
-    return [u if i == index else zeros(x) if i in apart else x for i, x in enumerate(xs)]
+    return [u if i == index else zeros(i, x) if i in apart else x for i, x in enumerate(xs)]
 
 
 def _back(rule: Rule, g: GraphNode, xs: Sequence[GraphNode], index: int, attributes: dict[str, Any]) -> GraphNode:
@@ -155,7 +154,8 @@ class Pull(Rule):
 
     def backward(self, node: Operator, grads: list[Array | None], g: Array, y: Array, *arrays: Array) -> None:
         u, (cotangent, *given) = g, arrays
-        xs, seen = _with(self.of, given, self.index, u, np.zeros_like), _Seen(self.of, node, "again ")
+        seen = _Seen(self.of, node, "again ")
+        xs = _with(self.of, given, self.index, u, seen.zeros)
         if grads[0] is not None:
             self.of.forward(seen, grads[0], *xs)  # type: ignore[arg-type]
         if any(grad is not None for grad in grads[1:]):
@@ -163,7 +163,7 @@ class Pull(Rule):
 
     def adjoint(self, node: Operator, g: GraphNode, wanted: Sequence[bool]) -> Sequence[GraphNode | None]:
         u, (cotangent, *given) = g, node.inputs
-        xs = _with(self.of, given, self.index, u, lambda x: Constant(np.zeros(x.shape), dtype=x.dtype))
+        xs = _with(self.of, given, self.index, u, lambda i, x: Constant(np.zeros(x.shape), dtype=x.dtype))
         found = [self.of.apply(tuple(xs), node.attributes) if wanted[0] else None]
         return found + [
             _back(self.of, cotangent, xs, i, node.attributes) if want else None for i, want in enumerate(wanted[1:])
@@ -189,6 +189,9 @@ class Read(Rule):
         out[...] = found
         return out
 
+    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
+        raise GraphError("what a kernel leaves behind cannot be compiled")
+
 
 class _Seen:
     """A node of a `Pull` as the rule that it pulls knows its nodes; work buffers of each pass are its own."""
@@ -199,3 +202,9 @@ class _Seen:
 
     def buffer(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
         return self.node.buffer(self.kind + name, shape, dtype)
+
+    def zeros(self, index: int, x: Array) -> Array:
+        """In place of an input: zeros, in a buffer, so that a compiled run can write this down too."""
+        array = self.buffer(f"zeros {index}", x.shape, x.dtype)
+        array[...] = 0
+        return array

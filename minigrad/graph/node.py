@@ -351,7 +351,9 @@ class BroadcastedOperator(Operator):
 
 
 def sum_to(array: Any, shape: tuple[int, ...]) -> Any:
-    """Undo broadcasting: sum `array` (or a node) over the axes that were added or stretched to get from `shape` to its own."""
+    """Undo broadcasting: sum an array or node over the axes that were added or stretched to get from `shape` to its own."""
+    if array.shape == shape:
+        return array
     if array.ndim < len(shape) or any(n not in (1, m) for n, m in zip(shape[::-1], array.shape[::-1], strict=False)):
         wide = np.broadcast_to(array, shape)  # a rule may return a smaller array, as NumPy would broadcast it
         return wide if isinstance(wide, GraphNode) else wide.copy()

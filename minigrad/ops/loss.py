@@ -145,7 +145,8 @@ class CrossEntropy(Rule):
     def unfold(self, node: Operator, *xs: GraphNode) -> GraphNode:
         x, ids = xs
         chosen = np.equal(ids.reshape(-1, 1), keep_integers(np.arange(x.shape[1])))
-        return -by_name("sum")(np.where(chosen, by_name("log_softmax")(x), 0)) / (len(ids) or np.nan)
+        mean: GraphNode = -by_name("sum")(np.where(chosen, by_name("log_softmax")(x), 0)) / (len(ids) or np.nan)
+        return mean
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
         return _mean_of_samples(axes)

@@ -217,8 +217,9 @@ class LayerNorm(Normalise):
         return {**super().facts(node), **{name: node.work[name].reshape(leading) for name in ("mean", "var")}}
 
 
-def _scaled(z: Any, weight: Any = 1, bias: Any = 0) -> Any:
-    return z * weight + bias
+def _scaled(z: GraphNode, weight: Any = 1, bias: Any = 0) -> GraphNode:
+    result: GraphNode = z * weight + bias
+    return result
 
 
 class Dropout(Rule):

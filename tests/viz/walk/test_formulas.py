@@ -50,6 +50,7 @@ def meaning(classes):
     return {
         "exp": np.exp, "log": np.log, "sin": np.sin, "cos": np.cos, "tanh": np.tanh, "root": np.sqrt, "sign": np.sign,
         "size": np.absolute, "where": np.where, "σ": scipy.special.expit, "Φ": scipy.stats.norm.cdf, "inf": np.inf,
+        "erf": scipy.special.erf,
         "max": extreme(np.maximum, np.max), "min": extreme(np.minimum, np.min),
         "Σ": total, "mean": lambda a, axis=None: total(a, axis) / (np.size(a) / np.size(total(a, axis))),
         "softmax": lambda a: scipy.special.softmax(a, axis=-1), "onehot": lambda ids: np.eye(classes)[ids],

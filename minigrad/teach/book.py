@@ -14,6 +14,8 @@ from typing import Any
 
 from ..files import write_atomically
 
+#: drawings that the README shows: file in figures/ -> the cell that makes it
+SHOWN = {"chapter-1.svg": "01-draw", "chapter-2.svg": "02-three", "chapter-4.svg": "04-dead"}
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 TURN = "your turn"
 _ROW = re.compile(r"\| (\d+) \| (?:\[(?P<link>[^]]+)\]\(\S+\)|(?P<plain>[^|]+?)) \|.*\| (\d+) \|$")
@@ -141,8 +143,22 @@ def stored(path: Path, *, execute: bool) -> str:
 
 
 def clean(path: Path) -> None:
-    """Run a chapter from top to bottom and store it clean. Nothing is changed where a cell fails."""
+    """Run a chapter from top to bottom and store it clean, and what the README shows of it. Nothing is changed where a cell
+    fails."""
     write_atomically(path, stored(path, execute=True).encode())
+    for name, svg in pictures(path).items():
+        write_atomically(folder().parent / "figures" / name, svg.encode())
+
+
+def pictures(path: Path) -> dict[str, str]:
+    """The drawings of a chapter that the README shows, by file name."""
+    import nbformat
+
+    cells = {cell.get("id"): cell for cell in nbformat.read(path, as_version=4).cells}
+    return {
+        name: next(output.data["image/svg+xml"] for output in cells[cell].outputs if "data" in output)
+        for name, cell in SHOWN.items() if cell in cells
+    }  # fmt: skip
 
 
 def verify(numbers: Sequence[int] = ()) -> int:

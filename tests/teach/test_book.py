@@ -141,6 +141,15 @@ def test_what_is_missing_is_named(monkeypatch, capsys):
     assert 'pip install "minigrad[notebooks]"' in capsys.readouterr().err
 
 
+def test_the_readmes_pictures_are_the_chapters_own():
+    shown = {name: svg for path in book.chosen() for name, svg in book.pictures(path).items()}
+    assert sorted(shown) == sorted(book.SHOWN)
+    readme = (book.folder().parent / "README.md").read_text("utf-8")
+    for name, svg in shown.items():
+        assert (book.folder().parent / "figures" / name).read_text("utf-8") == svg, "minigrad chapters clean"
+        assert f"(figures/{name})" in readme
+
+
 def test_clean_runs_a_notebook_and_takes_out_the_noise(tmp_path):
     noisy = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("print(1)\nprint(2)", id="one")])
     noisy.cells[0].execution_count, noisy.cells[0].metadata["collapsed"] = 7, True

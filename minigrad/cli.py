@@ -136,6 +136,28 @@ def _warmup(args: argparse.Namespace) -> None:
         print(f"{name:14}{experiment.title:34}{time.perf_counter() - started:6.1f} s", flush=True)
 
 
+def _chapters(args: argparse.Namespace) -> int | None:
+    from .teach import book
+
+    if args.action == "list":
+        for chapter in book.chapters():
+            where = "planned" if chapter.path is None else f"notebooks/{chapter.path.name}"
+            print(f"{chapter.number:2}  {chapter.title:30}{chapter.minutes:4} minutes  {where}")
+    elif args.action == "open":
+        return book.open_lab(args.numbers[0] if args.numbers else None)
+    elif args.action == "check":
+        return book.verify(args.numbers)
+    elif args.action == "clean":
+        for path in book.chosen(args.numbers):
+            started = time.perf_counter()
+            book.clean(path)
+            print(f"{path.name:40}{time.perf_counter() - started:6.1f} s", flush=True)
+    else:
+        for path in book.write_versions(Path(args.out), args.numbers, solutions=args.action == "instructor"):
+            print(f"wrote {path}")
+    return None
+
+
 def _data(args: argparse.Namespace) -> None:
     from .data import catalog
 
@@ -206,6 +228,16 @@ def parser() -> argparse.ArgumentParser:
     warmup = commands.add_parser("warmup", help="compile what the experiments need, so that later starts are quick")
     warmup.set_defaults(run=_warmup)
 
+    chapters = commands.add_parser("chapters", help="list the chapters, open, check and clean them, make student versions")
+    chapters.add_argument(
+        "action", nargs="?", choices=("list", "open", "check", "clean", "student", "instructor"), default="list",
+        help="list (default); open in JupyterLab; check what they say against what is stored; run them and store them "
+        "clean; write them without solutions (student) or with them (instructor)",
+    )  # fmt: skip
+    chapters.add_argument("numbers", nargs="*", type=int, metavar="number", help="these chapters only (default: all)")
+    chapters.add_argument("--out", default="chapters", help="folder for student and instructor (default: chapters)")
+    chapters.set_defaults(run=_chapters)
+
     data = commands.add_parser("data", help="list, fetch and verify data sets")
     data.add_argument("action", choices=("list", "fetch", "verify"))
     data.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(sorted(CATALOG))} (default: all)")
@@ -217,14 +249,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code: 0, 1 if it failed, 2 for bad use, 130 after Ctrl-C."""
     args = parser().parse_args(arguments)
     try:
-        args.run(args)
+        return args.run(args) or 0
     except (DataError, GraphError, ValueError, OSError) as error:
         print(f"minigrad: {error}", file=sys.stderr)
         return 2 if isinstance(error, ValueError) else 1
     except KeyboardInterrupt:
         print("minigrad: interrupted", file=sys.stderr)
         return 130
-    return 0
 
 
 if __name__ == "__main__":

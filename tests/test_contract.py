@@ -16,6 +16,7 @@ NAMES = {
     mg.train: "Trainer cross_validate grid_search History",
     mg.data: "circle mnist imdb read_idx",
     mg.viz: "draw",
+    mg.teach: "predict check exercise expect NotYet",
 }
 
 

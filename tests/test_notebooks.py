@@ -1,4 +1,4 @@
-"""What nbval lets pass in silence: no outputs, the wrong order, warnings, paths, pictures without a caption."""
+"""What nbval lets pass in silence: no outputs, the wrong order, warnings, paths, pictures without a caption, magic."""
 from __future__ import annotations
 
 import ast
@@ -9,14 +9,20 @@ from typing import Any
 
 import pytest
 
+from minigrad.teach import book
+from minigrad.teach.checking import exercises
+
 FOLDER = Path(__file__).parents[1] / "notebooks"
 CHAPTERS = sorted(FOLDER.glob("*.ipynb"))
-MOST_BYTES = 400_000
+MOST_BYTES = 500_000
+MOST_IN_ALL = 5_000_000
+TAGS = {"exercise", "raises-exception", "nbval-ignore-output"}
+MAGIC = {"%matplotlib inline"}
 LOCAL = re.compile(r"(?<![\w.])/(?:home|root|tmp|work|Users|private|mnt|opt|usr|var)/|\b[A-Z]:\\|\b0x[0-9a-f]{6,}")
 
 Cell = dict[str, Any]
 
-pytestmark = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 
 
 def cells(path: Path, kind: str | None = None) -> list[Cell]:
@@ -26,6 +32,10 @@ def cells(path: Path, kind: str | None = None) -> list[Cell]:
 
 def source(cell: Cell) -> str:
     return "".join(cell["source"])
+
+
+def tags(cell: Cell) -> list[str]:
+    return list(cell["metadata"].get("tags", ()))
 
 
 def texts(cell: Cell) -> list[str]:
@@ -49,31 +59,76 @@ def has_caption(cell: Cell) -> bool:
     return cell["cell_type"] == "markdown" and bool(re.search(r"(?m)^\*Figure \d+\. .+", source(cell)))
 
 
+@each_chapter
 def test_was_run_from_top_to_bottom(path: Path) -> None:
     counts = [cell["execution_count"] for cell in cells(path, "code")]
     assert counts == list(range(1, len(counts) + 1))
 
 
+@each_chapter
 def test_has_the_outputs_it_should_have(path: Path) -> None:
     silent = [cell["id"] for cell in cells(path, "code") if speaks(source(cell)) and not cell["outputs"]]
     assert not silent
 
 
-def test_has_no_error_and_no_warning(path: Path) -> None:
+@each_chapter
+def test_errors_stand_where_they_are_meant_and_nowhere_else(path: Path) -> None:
     for cell in cells(path, "code"):
+        kinds = {output["output_type"] for output in cell["outputs"]}
+        assert ("error" in kinds) == ("raises-exception" in tags(cell)), cell["id"]
         for output in cell["outputs"]:
-            assert output["output_type"] != "error", cell["id"]
             assert output.get("name") != "stderr", f"{cell['id']}: {output['text']}"
 
 
+@each_chapter
 def test_every_check_came_out_true(path: Path) -> None:
     checks = {cell["id"][3:]: "".join(texts(cell)) for cell in cells(path, "code")}
-    for name in ("validate", "check"):
-        assert ": True" in checks[name], f"{name} checks nothing"
+    assert ": True" in checks["validate"], "validate checks nothing"
+    assert "✓ " in checks["check"] or ": True" in checks["check"], "check checks nothing"
     wrong = [name for name, text in checks.items() if re.search(r": False\b", text)]
     assert not wrong
 
 
+@each_chapter
+def test_everything_after_the_validations_heading_says_something(path: Path) -> None:
+    """Until the next heading, every code cell prints what it found, or shows it."""
+    inside = False
+    for cell in cells(path):
+        if cell["cell_type"] == "markdown" and re.search(r"(?m)^##? ", source(cell)):
+            inside = bool(re.search(r"(?m)^## Is it right\?", source(cell)))
+        elif inside and cell["cell_type"] == "code":
+            assert cell["outputs"], cell["id"]
+            assert not set(tags(cell)) & {"nbval-skip"}, cell["id"]
+
+
+@each_chapter
+def test_has_the_parts_of_a_chapter(path: Path) -> None:
+    text = "\n".join(map(source, cells(path, "markdown")))
+    number = int(path.name[:2])
+    assert re.match(rf"# {number} · \S", text)
+    for part in ("**Goal.**", "## Predict", "## Is it right?", "## Exercise", "## What can go wrong"):
+        assert part in text, part
+
+
+@each_chapter
+def test_exercises_are_asked_marked_and_checked(path: Path) -> None:
+    """A solution stands in a cell with the tag, and every registered exercise is asked for once, by its full name."""
+    asked: list[str] = []
+    for cell in cells(path, "code"):
+        asked += re.findall(r'mg\.teach\.check\(\s*"([^"]+)"', source(cell))
+        assert (book.BEGIN in source(cell)) == ("exercise" in tags(cell)), cell["id"]
+        if "exercise" in tags(cell):
+            assert "mg.teach.check(" in source(cell), cell["id"]
+    assert asked and sorted(asked) == sorted(exercises(int(path.name[:2])))
+
+
+@each_chapter
+def test_magic_is_of_a_kind_that_is_known_to_work(path: Path) -> None:
+    found = {line for cell in cells(path, "code") for line in source(cell).splitlines() if line.startswith(("%", "!"))}
+    assert found <= MAGIC  # a broken line of magic passes nbval in silence
+
+
+@each_chapter
 def test_says_nothing_about_this_machine(path: Path) -> None:
     for cell in cells(path):
         for text in [source(cell), *(texts(cell) if cell["cell_type"] == "code" else ())]:
@@ -81,6 +136,7 @@ def test_says_nothing_about_this_machine(path: Path) -> None:
             assert not found, f"{cell['id']}: {found}"
 
 
+@each_chapter
 def test_pictures_have_captions(path: Path) -> None:
     order = cells(path)
     for i, cell in enumerate(order):
@@ -92,6 +148,7 @@ def test_pictures_have_captions(path: Path) -> None:
     assert [int(n) for n in captions] == list(numbers), "a numbered caption for each picture"
 
 
+@each_chapter
 def test_cells_have_lasting_names(path: Path) -> None:
     names = [cell["id"] for cell in cells(path)]
     assert len(set(names)) == len(names)
@@ -99,10 +156,27 @@ def test_cells_have_lasting_names(path: Path) -> None:
     assert not odd
 
 
+@each_chapter
 def test_file_is_small_and_clean(path: Path) -> None:
     assert path.stat().st_size < MOST_BYTES
     notebook = json.loads(path.read_text("utf-8"))
     assert notebook["metadata"]["kernelspec"]["name"] == "python3"
     assert notebook["metadata"]["language_info"] == {"name": "python"}
     assert not [cell["id"] for cell in notebook["cells"] if set(cell["metadata"]) - {"tags"}], "metadata besides tags"
-    assert not [cell["id"] for cell in notebook["cells"] if "nbval-skip" in cell["metadata"].get("tags", ())], "not tested"
+    assert not [cell["id"] for cell in notebook["cells"] if set(tags(cell)) - TAGS], "tags that nobody reads"
+
+
+@each_chapter
+def test_cleaning_would_change_nothing(path: Path) -> None:
+    assert path.read_text("utf-8") == book.stored(path, execute=False), "minigrad chapters clean"
+
+
+def test_the_table_names_the_chapters_as_they_name_themselves() -> None:
+    known = {chapter.path: f"# {chapter.number} · {chapter.title}" for chapter in book.chapters() if chapter.path}
+    assert sorted(known) == CHAPTERS
+    for path, title in known.items():
+        assert source(cells(path)[0]).splitlines()[0] == title
+
+
+def test_all_chapters_together_are_small() -> None:
+    assert sum(file.stat().st_size for file in FOLDER.rglob("*") if file.is_file()) < MOST_IN_ALL

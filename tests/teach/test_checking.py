@@ -1,0 +1,105 @@
+"""`predict` and `check`: what is said to right answers, to wrong ones and to none; and the hints of every chapter."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad.teach import NotYet, check, exercise, expect, predict
+from minigrad.teach.book import chapters
+from minigrad.teach.checking import exercises
+
+ALL = {name: each for chapter in chapters() for name, each in exercises(chapter.number).items()}
+
+
+def test_predict_shows_letters_and_reveals_nothing(capsys):
+    predict("Which?", ["this", "that"])
+    said = 'Which?\n  a) this\n  b) that\nChoose before you run on: add mine="a", or another letter.\n'
+    assert capsys.readouterr().out == said
+
+
+@pytest.mark.parametrize("mine", ["b", "B", 2])
+def test_predict_repeats_the_choice(mine, capsys):
+    predict("Which?", ["this", "that"], mine)
+    assert capsys.readouterr().out.endswith("You chose b. Run on and see.\n")
+
+
+@pytest.mark.parametrize("mine", ["c", "", "ab", 0, 3, True, 1.0])
+def test_predict_refuses_a_choice_that_is_not_there(mine):
+    with pytest.raises(ValueError, match="a letter from a to b was expected"):
+        predict("Which?", ["this", "that"], mine)
+
+
+@pytest.mark.parametrize("options", [[], ["one"], ["x"] * 27])
+def test_predict_needs_options(options):
+    with pytest.raises(ValueError, match="2 to 26 were expected"):
+        predict("Which?", options)
+
+
+@pytest.fixture
+def counting():
+    """An exercise of a chapter that no notebook has."""
+
+    @exercise("77/three", hints={"drei": "In English, please.", 2: "One more."})
+    def judge(answer):
+        return expect(answer, 3, "Count again.")
+
+    yield "77/three"
+    mg.teach.checking._checks.pop("77/three")
+
+
+def test_a_right_answer_is_ticked_off(counting, capsys):
+    for answer in (3, 3.0, np.float32(3.001), mg.Constant(3.0)):
+        check(counting, answer)
+    assert capsys.readouterr().out == "✓ 77/three\n" * 4
+
+
+@pytest.mark.parametrize(
+    ("answer", "hint"),
+    [(4, "Count again"), (2, "One more"), (2.01, "One more"), ("DREI ", "In English"), ("x", "a number was expected"),
+     ([3, 3], r"the shape \(\) was expected, not \(2,\)"), (..., "your turn"), (None, "your turn"), (float("nan"), "Count")],
+)  # fmt: skip
+def test_a_wrong_answer_gets_the_hint_that_fits(counting, answer, hint):
+    with pytest.raises(NotYet, match=hint):
+        check(counting, answer)
+
+
+def test_an_answer_that_breaks_is_wrong_and_the_error_is_told():
+    @exercise("77/function")
+    def judge(answer):
+        return None if answer(1) == 2 else "no"
+
+    try:
+        with pytest.raises(NotYet, match="could not be tried: ZeroDivisionError"):
+            check("77/function", lambda x: x / 0)
+        with pytest.raises(NotYet, match="your turn: the function has no body yet"):
+            check("77/function", lambda x: (_ for _ in ()).throw(NotImplementedError))
+    finally:
+        mg.teach.checking._checks.pop("77/function")
+
+
+def test_a_notebook_shows_the_hint_without_a_trace():
+    assert NotYet("1/x: hint")._render_traceback_() == ["NotYet: 1/x: hint"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("three", "a chapter and a name"), ("x/three", "a chapter"), ("3/", "a chapter"),
+     ("78/x", "in chapter 78 there is none"),
+     ("0/what", "in chapter 0 there is '0/nodes'")],
+)  # fmt: skip
+def test_an_exercise_that_does_not_exist(name, said):
+    with pytest.raises(ValueError, match=said):
+        check(name, 1)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_hint_is_for_a_wrong_answer_and_is_given(name):
+    for wrong, hint in ALL[name].hints.items():
+        assert ALL[name].hint(wrong) == hint, wrong
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("wrong", [-12.345, "something else", [[1, 2]], lambda *_: None, ...], ids=str)
+def test_nonsense_is_never_right(name, wrong):
+    assert ALL[name].hint(wrong)

@@ -1,0 +1,49 @@
+"""The exercises of chapter 8, A text-CNN on IMDB."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .checking import exercise, expect
+
+
+@exercise("8/features", hints={
+    1024: "Pooling keeps one of every 8 positions.", 16: "That is for one filter; there are 8.",
+    130: "A window of three words does not fit at the last two positions: 128 are left before pooling.",
+    1040: "130 words have 128 windows of three, and pooling keeps one of every 8.",
+})  # fmt: skip
+def _features(answer: Any) -> str | None:
+    hint = "Count the windows of three words, then what pooling keeps, then the filters."
+    return expect(answer, 8 * ((130 - 2) // 8), hint, rtol=0)
+
+
+@exercise("8/touched")
+def _touched(answer: Any) -> str | None:
+    batch = np.array([[0, 0, 7, 3], [0, 5, 3, 3]], np.int32)
+    found = answer(batch)
+    if found is ...:
+        return "your turn: put your answer in place of the three dots."
+    rows = np.asarray(found).ravel()
+    if rows.size and rows.size == batch.size:
+        return "a word that stands twice in the batch has only one row in the table."
+    if set(rows.tolist()) == {3, 5, 7}:
+        return "0 is an id like any other: padding has a row, too."
+    right = sorted(rows.tolist()) == [0, 3, 5, 7]
+    return None if right else f"of the batch {batch.tolist()} the rows 0, 3, 5 and 7 are used."
+
+
+@exercise("8/words")
+def _words(answer: Any) -> str | None:
+    if not isinstance(answer, tuple) or len(answer) != 3:
+        return "three things are expected: the ids, the probability for praise, the probability for damnation."
+    ids, good, bad = np.asarray(answer[0]), *map(float, answer[1:])
+    if not (ids > 1).any():
+        return "your turn: write words between the quotation marks."
+    if (ids == 1).any():
+        return f"{int((ids == 1).sum())} of your words are too rare: the network sees <other>. Take common ones."
+    if good <= 0.8:
+        return f"your praise gets {good:.2f}, more than 0.80 is needed: stronger words."
+    if bad >= 0.2:
+        return f"your damnation gets {bad:.2f}, less than 0.20 is needed: harsher words."
+    return None

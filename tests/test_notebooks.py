@@ -174,10 +174,13 @@ def test_cleaning_would_change_nothing(path: Path) -> None:
 
 
 def test_the_table_names_the_chapters_as_they_name_themselves() -> None:
-    known = {chapter.path: f"# {chapter.number} · {chapter.title}" for chapter in book.chapters() if chapter.path}
+    table = (FOLDER / "README.md").read_text("utf-8")
+    known = {chapter.path: chapter for chapter in book.chapters() if chapter.path}
     assert sorted(known) == CHAPTERS
-    for path, title in known.items():
-        assert source(cells(path)[0]).splitlines()[0] == title
+    for path, chapter in known.items():
+        assert source(cells(path)[0]).splitlines()[0] == f"# {chapter.number} · {chapter.title}"
+        assert f"| {chapter.number} | [{chapter.title}]({path.name}) |" in table
+        assert f"### {chapter.number} · {chapter.title}\n" in table, "a page for teachers"
 
 
 def test_all_chapters_together_are_small() -> None:

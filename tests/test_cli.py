@@ -19,7 +19,9 @@ def test_bad_use_gets_one_line_and_code_2(arguments, capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [["--help"], *([c, "--help"] for c in ("demo", "train", "draw", "warmup", "data"))])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], *([c, "--help"] for c in ("demo", "train", "draw", "warmup", "chapters", "data"))]
+)
 def test_help_everywhere(arguments, capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main(arguments)

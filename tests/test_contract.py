@@ -21,6 +21,7 @@ NAMES = {
     mg.viz: "draw",
     mg.interop: "export_onnx to_torch from_torch",
     mg.sklearn: "MinigradClassifier MinigradRegressor",
+    mg.teach: "predict check exercise expect NotYet",
 }
 
 

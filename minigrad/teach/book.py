@@ -14,8 +14,11 @@ from typing import Any
 
 from ..files import write_atomically
 
+#: drawings that the README shows: file in figures/ -> the cell that makes it
+SHOWN = {"chapter-1.svg": "01-draw", "chapter-2.svg": "02-three", "chapter-4.svg": "04-dead"}
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 TURN = "your turn"
+_READ = re.compile(r'"(\.\./[\w./-]+)"')
 _ROW = re.compile(r"\| (\d+) \| (?:\[(?P<link>[^]]+)\]\(\S+\)|(?P<plain>[^|]+?)) \|.*\| (\d+) \|$")
 
 
@@ -79,15 +82,22 @@ def student_version(path: Path) -> Any:
 
 
 def write_versions(out: Path, numbers: Sequence[int] = (), *, solutions: bool = False) -> Iterable[Path]:
-    """Write the student's version of these chapters into a folder (or, with `solutions`, the instructor's: as they are)."""
+    """Write the student's version of these chapters into a folder (or, with `solutions`, the instructor's).
+
+    Files that a chapter reads from the folders beside its own are put into the same folder, and read from there.
+    """
     import nbformat
 
     out.mkdir(parents=True, exist_ok=True)
     if out.resolve() == folder().resolve():
         raise ValueError("chapters: the folder of the chapters themselves would be written over; another one was expected")
     for path in chosen(numbers):
-        text = path.read_text(encoding="utf-8") if solutions else nbformat.writes(student_version(path)) + "\n"
-        write_atomically(out / path.name, text.encode())
+        notebook = nbformat.read(path, as_version=4) if solutions else student_version(path)
+        for cell in notebook.cells:
+            for name in _READ.findall(cell.source) if cell.cell_type == "code" else ():
+                write_atomically(out / Path(name).name, (folder() / name).read_bytes())
+                cell.source = cell.source.replace(f'"{name}"', f'"{Path(name).name}"')
+        write_atomically(out / path.name, (nbformat.writes(notebook) + "\n").encode())
         yield out / path.name
 
 
@@ -141,8 +151,22 @@ def stored(path: Path, *, execute: bool) -> str:
 
 
 def clean(path: Path) -> None:
-    """Run a chapter from top to bottom and store it clean. Nothing is changed where a cell fails."""
+    """Run a chapter from top to bottom and store it clean, and what the README shows of it. Nothing is changed where a cell
+    fails."""
     write_atomically(path, stored(path, execute=True).encode())
+    for name, svg in pictures(path).items():
+        write_atomically(folder().parent / "figures" / name, svg.encode())
+
+
+def pictures(path: Path) -> dict[str, str]:
+    """The drawings of a chapter that the README shows, by file name."""
+    import nbformat
+
+    cells = {cell.get("id"): cell for cell in nbformat.read(path, as_version=4).cells}
+    return {
+        name: next(output.data["image/svg+xml"] for output in cells[cell].outputs if "data" in output)
+        for name, cell in SHOWN.items() if cell in cells
+    }  # fmt: skip
 
 
 def verify(numbers: Sequence[int] = ()) -> int:

@@ -8,7 +8,7 @@ from .checking import exercise, expect
 
 @exercise("5/from the strip", hints={
     "a": "a lies about a hundred times below the band: it would take a hundred times as many steps.",
-    "c": "c lies ten times above the band. It does learn here, but was the question which one fits the rule?",
+    "c": "c lies above the band. It does learn here, but was the question which one fits the rule?",
     "d": "d begins with steps that are larger than the weights, and then nothing moves any more.",
 })  # fmt: skip
 def _strip(answer: Any) -> str | None:

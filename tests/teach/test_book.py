@@ -97,6 +97,14 @@ def test_versions_are_written_to_a_folder(tmp_path, capsys):
     assert "BEGIN SOLUTION" not in (tmp_path / "s" / instructor.name).read_text("utf-8")
 
 
+def test_what_a_chapter_reads_goes_with_it(tmp_path):
+    (written,) = book.write_versions(tmp_path / "class", [3])
+    assert (tmp_path / "class" / "results.json").read_bytes() == (book.folder().parent / "figures/results.json").read_bytes()
+    sources = "\n".join(cell.source for cell in nbformat.read(written, as_version=4).cells)
+    assert '"results.json"' in sources and "../" not in sources
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["class"]
+
+
 def test_the_chapters_themselves_are_never_written_over(capsys):
     assert cli.main(["chapters", "student", "--out", str(book.folder())]) == 2
     assert "would be written over" in capsys.readouterr().err
@@ -139,6 +147,15 @@ def test_what_is_missing_is_named(monkeypatch, capsys):
     monkeypatch.setattr(book, "find_spec", lambda name: None)
     assert cli.main(["chapters", "open"]) == 1
     assert 'pip install "minigrad[notebooks]"' in capsys.readouterr().err
+
+
+def test_the_readmes_pictures_are_the_chapters_own():
+    shown = {name: svg for path in book.chosen() for name, svg in book.pictures(path).items()}
+    assert sorted(shown) == sorted(book.SHOWN)
+    readme = (book.folder().parent / "README.md").read_text("utf-8")
+    for name, svg in shown.items():
+        assert (book.folder().parent / "figures" / name).read_text("utf-8") == svg, "minigrad chapters clean"
+        assert f"(figures/{name})" in readme
 
 
 def test_clean_runs_a_notebook_and_takes_out_the_noise(tmp_path):

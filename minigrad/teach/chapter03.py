@@ -17,7 +17,6 @@ def _parameters(answer: Any) -> str | None:
 
 @exercise("3/steepest", hints={
     1: "That is the slope of tanh.", 0.5: "That is the value of the sigmoid at 0, not its slope.",
-    0.2499: "Nearly: did a number hit 0 exactly?",
 })  # fmt: skip
 def _steepest(answer: Any) -> str | None:
     return expect(answer, 0.25, "σ' = σ · (1 - σ); where is it largest?")

@@ -34,8 +34,6 @@ def _rows(answer: Any) -> str | None:
     for (n, k, s, p, d), hint in cases.items():
         image, kernel = np.ones((1, 1, n, n)), np.ones((1, 1, k, k))
         expected = ops.conv2d(image, kernel, stride=s, padding=p, dilation=d).shape[2]
-        if answer(n, k, s, p, d) is ...:
-            return "your turn: put your formula in place of the three dots."
         told = expect(answer(n, k, s, p, d), expected, hint, rtol=0)
         if told is not None:
             return f"rows(n={n}, k={k}, s={s}, p={p}, d={d}) should be {expected}: {told}"

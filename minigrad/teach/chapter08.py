@@ -21,10 +21,7 @@ def _features(answer: Any) -> str | None:
 @exercise("8/touched")
 def _touched(answer: Any) -> str | None:
     batch = np.array([[0, 0, 7, 3], [0, 5, 3, 3]], np.int32)
-    found = answer(batch)
-    if found is ...:
-        return "your turn: put your answer in place of the three dots."
-    rows = np.asarray(found).ravel()
+    rows = np.asarray(answer(batch)).ravel()
     if rows.size and rows.size == batch.size:
         return "a word that stands twice in the batch has only one row in the table."
     if set(rows.tolist()) == {3, 5, 7}:
@@ -35,11 +32,10 @@ def _touched(answer: Any) -> str | None:
 
 @exercise("8/words")
 def _words(answer: Any) -> str | None:
-    if not isinstance(answer, tuple) or len(answer) != 3:
-        return "three things are expected: the ids, the probability for praise, the probability for damnation."
-    ids, good, bad = np.asarray(answer[0]), *map(float, answer[1:])
-    if not (ids > 1).any():
-        return "your turn: write words between the quotation marks."
+    """`answer()` gives the ids of both texts and the probabilities that they are praise."""
+    ids, good, bad = answer()
+    if not (ids[0] > 0).any() or not (ids[1] > 0).any():
+        return "there is a text without words."
     if (ids == 1).any():
         return f"{int((ids == 1).sum())} of your words are too rare: the network sees <other>. Take common ones."
     if good <= 0.8:

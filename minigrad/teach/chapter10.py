@@ -59,12 +59,10 @@ _NAMES = {
 def _names(answer: Any) -> str | None:
     if not isinstance(answer, dict) or set(answer) != set(_NAMES):
         return "a dictionary with a name for each of A, B, C, D and E is expected."
-    if all(name is ... for name in answer.values()):
-        return "your turn: put a name in place of each of the three dots."
     known = {name for name, _ in _NAMES.values()}
     for letter, (right, hint) in _NAMES.items():
         given = str(answer[letter]).strip().lower()
-        if answer[letter] is ... or given not in known:
+        if given not in known:
             return f"patient {letter}: {answer[letter]!r} is none of the five diseases. A hint: {hint}"
         if given != right:
             return f"patient {letter} has no {answer[letter]}: {hint}"

@@ -9,9 +9,9 @@ NAMES = {
         where clip sum mean max min logsumexp softmax log_softmax reshape transpose concatenate stack pad flatten
         broadcast_to matmul conv1d conv2d max_pool1d max_pool2d avg_pool1d avg_pool2d embedding rnn lstm gru dropout
         batch_norm layer_norm mse_loss cross_entropy binary_cross_entropy binary_cross_entropy_with_logits Trainer save load
-        operator tan arcsin arccos arctan sinh cosh arcsinh arccosh arctanh expm1 log1p log2 log10 square reciprocal floor ceil
-        trunc rint isnan isinf isfinite logical_and logical_or logical_not prod norm var std argmax argmin cumsum cumprod
-        einsum moveaxis swapaxes squeeze expand_dims split draw manual_seed ShapeError DTypeError GraphError""",
+        operator tan arcsin arccos arctan sinh cosh arcsinh arccosh arctanh expm1 log1p log2 log10 square reciprocal floor
+        ceil trunc rint isnan isinf isfinite logical_and logical_or logical_not prod norm var std argmax argmin cumsum
+        cumprod einsum moveaxis swapaxes squeeze expand_dims split draw manual_seed ShapeError DTypeError GraphError""",
     mg.nn: """Module Sequential Linear Conv1d Conv2d MaxPool1d MaxPool2d AvgPool1d AvgPool2d Flatten Embedding RNN LSTM GRU
         ReLU Tanh Sigmoid BatchNorm1d BatchNorm2d LayerNorm Dropout Buffer init""",
     mg.optim: "SGD Adam AdamW RMSprop",

@@ -8,7 +8,8 @@ import numpy as np
 
 from ..errors import DTypeError, GraphError, ShapeError
 from .hooks import fire
-from .node import Array, GraphNode, Operator, changes
+from .node import Array, GraphNode, Operator
+from .stamps import COUNT
 
 
 def topological_sort(head: GraphNode) -> list[GraphNode]:
@@ -37,7 +38,7 @@ def forward(order: Sequence[GraphNode]) -> Array:
 
     Returns the value of the last node.
     """
-    now = changes()
+    now = COUNT[0]
     for node in order:
         if isinstance(node, Operator):
             node.rule.run(node, node._data)

@@ -16,15 +16,13 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from ..errors import DTypeError, GraphError, ShapeError
 from . import settings
 from .hooks import Handle, Hook, Hooks, OwnHooks, read_only
+from .stamps import COUNT, next_stamp
 
 if TYPE_CHECKING:
     from .rule import Rule
 
 Array = np.ndarray[tuple[int, ...], np.dtype[Any]]
 _wants_grad = attrgetter("requires_grad")
-#: how often a leaf has been given another value: a leaf's `stamp` is the count at its last change, that of a computed node
-#: the count at its last run
-_changes = 0
 
 
 class GraphNode(NDArrayOperatorsMixin):
@@ -57,7 +55,7 @@ class GraphNode(NDArrayOperatorsMixin):
         self.name = name
         self.hooks: list[Hooks] | None = None
         self.scope = settings.scope()
-        self.stamp = _changes
+        self.stamp = COUNT[0]
 
     # ---------------------------------------------------------------- what it holds
     @property
@@ -386,7 +384,7 @@ def as_array(value: Any, dtype: Any = None, integers: bool = False) -> Array:
 def _replace(node: GraphNode, new: Any) -> None:
     """Copy a new value into a leaf's own memory, so that graphs built on it see it."""
     if new is node._data:  # the end of `x.value -= step`, which has happened in place
-        _stamp(node)
+        node.stamp = next_stamp()
         return
     array = np.asarray(new)
     if array.shape != node.shape:
@@ -394,18 +392,7 @@ def _replace(node: GraphNode, new: Any) -> None:
     if array.dtype.kind not in "biuf" or (node.dtype.kind != "f" and array.dtype.kind == "f"):
         raise DTypeError(f"{node!r} cannot take {array.dtype} values")
     np.copyto(node._data, array, casting="unsafe")
-    _stamp(node)
-
-
-def _stamp(node: GraphNode) -> None:
-    global _changes
-    _changes += 1
-    node.stamp = _changes
-
-
-def changes() -> int:
-    """How often a leaf has been given another value so far."""
-    return _changes
+    node.stamp = next_stamp()
 
 
 def _operator(name: str, *inputs: Any, **attributes: Any) -> GraphNode:

@@ -1,5 +1,5 @@
-"""The same seed gives the same bits: in every mode, twice in a process and in another one, for one thread and for two; in the
-process that compiles as in those that load what it has compiled."""
+"""The same seed gives the same bits: in every mode, twice in a process and in another one, for one thread and for two; in
+the process that compiles as in those that load what it has compiled."""
 import os
 import subprocess
 import sys

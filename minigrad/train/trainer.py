@@ -4,7 +4,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from threading import Timer
 from typing import Any
 
@@ -19,6 +19,7 @@ from ..optim import Optimizer
 from ..run.batch import parts_of
 from ..run.compiled import CompiledStep
 from ..run.replay import Graph
+from .batches import Batches, Chunk, Mapped, Samples, is_mapped
 from .history import History
 
 EVALUATION_BATCH = 250
@@ -75,32 +76,35 @@ class Trainer:
         self._refuse_watchers()
         self._programs: dict[Any, Program] = {}
         self._compiled: dict[Any, CompiledStep] = {}
+        self._loaded: set[CompiledStep] = set()
 
     # ---------------------------------------------------------------- training
     def fit(
-        self, x: Any, y: Any, *, epochs: int, batch_size: int, validation: tuple[Any, Any] | None = None,
-        seed: int = 0, shuffle: bool = True, progress: bool = True,
+        self, x: Any, y: Any = None, *, epochs: int, batch_size: int | None = None,
+        validation: tuple[Any, Any] | None = None, seed: int = 0, shuffle: bool = True, progress: bool = True,
     ) -> History:  # fmt: skip
         """Go through (x, y) `epochs` times in batches of `batch_size` (the last one may be smaller).
 
+        x and y are arrays, in memory or, larger than that, in files (`np.load(path, mmap_mode="r")`). Or x is an iterable of
+        batches (x, y) that has a length, without y and `batch_size`; each epoch goes through it anew, in its own order.
+        Maps and iterables are read ahead in a background thread.
         The order is shuffled anew for each epoch by a generator started from `seed`. `validation` is (x, y) to evaluate
         after each epoch. Ctrl-C ends the training early and leaves a usable model. A loss that is not finite stops with a
         `GraphError` that names the epoch, the batch and the first bad node, before the step is made.
         """
         from tqdm.auto import tqdm
 
-        x, y = self._array(x), self._array(y)
-        _check(x, y, epochs, batch_size)
+        data = self._data(x, y, batch_size)
+        _check_count("epochs", epochs)
         self._refuse_watchers()
         checked = None if validation is None else (self._array(validation[0]), self._array(validation[1]))
         history, rng = History(), np.random.default_rng(seed)
-        steps = -(-len(x) // batch_size)
         self.model.train()
-        with tqdm(total=epochs * steps, unit="step", disable=not progress, leave=False, mininterval=0.2) as bar:
+        with tqdm(total=epochs * data.steps, unit="step", disable=not progress, leave=False, mininterval=0.2) as bar:
             try:
                 for epoch in range(epochs):
-                    order = rng.permutation(len(x)) if shuffle else np.arange(len(x))
-                    self._epoch(epoch, x, y, order, batch_size, history, bar)
+                    with closing(data.epoch(rng if shuffle else None)) as chunks:
+                        self._epoch(epoch, chunks, history, bar)
                     if checked is not None:
                         found = self.evaluate(*checked)
                         history.validation_loss.append(found["loss"])
@@ -119,21 +123,33 @@ class Trainer:
         if self.mode == "compiled" and watching:
             raise GraphError(f'Trainer: {watching[0]!r} wants every batch; no compiled step shows them, use mode="replay"')
 
-    def _epoch(
-        self, epoch: int, x: Array, y: Array, order: Array, batch_size: int, history: History, bar: Any
-    ) -> None:
-        started, total, done = time.perf_counter(), 0.0, 0
-        if self.mode == "compiled" and len(x) >= batch_size:
-            losses = self._compiled_steps(epoch, x, y, order, batch_size, bar)
-            history.batch_loss += losses
-            total, done = sum(losses) * batch_size, len(losses)
-        for batch, start in enumerate(range(done * batch_size, len(x), batch_size), done):
-            chosen = order[start : start + batch_size]
-            loss = self._step(x[chosen], y[chosen], f"epoch {epoch + 1}, batch {batch + 1}")
-            history.batch_loss.append(loss)
-            total += loss * len(chosen)
-            bar.update()
-        history.epoch_loss.append(total / len(x))
+    def _data(self, x: Any, y: Any, batch_size: int | None) -> Samples | Batches:
+        """What to train on, checked."""
+        if y is None:
+            if batch_size is not None:
+                raise ValueError(f"Trainer: batch_size={batch_size!r} without y; batches have a size of their own")
+            return Batches(x, self._array)
+        x, y = self._array(x), self._array(y)
+        _check(x, y)
+        _check_count("batch_size", batch_size)
+        return Samples(x, y, int(batch_size))  # type: ignore[arg-type]
+
+    def _epoch(self, epoch: int, chunks: Iterable[Chunk], history: History, bar: Any) -> None:
+        started, total, seen = time.perf_counter(), 0.0, 0
+        for chunk in chunks:
+            count, size, done = len(chunk.order), chunk.size, 0
+            if self.mode == "compiled" and chunk.full and count >= size:
+                losses = self._compiled_steps(epoch, chunk, bar)
+                history.batch_loss += losses
+                total, done = total + sum(losses) * size, len(losses)
+            for batch, start in enumerate(range(done * size, count, size), chunk.first + done):
+                chosen = chunk.order[start : start + size]
+                loss = self._step(chunk.x[chosen], chunk.y[chosen], f"epoch {epoch + 1}, batch {batch + 1}")
+                history.batch_loss.append(loss)
+                total += loss * len(chosen)
+                bar.update()
+            seen += count
+        history.epoch_loss.append(total / seen)
         history.epoch_seconds.append(time.perf_counter() - started)
         bar.set_postfix(epoch=epoch + 1, loss=f"{history.epoch_loss[-1]:.4f}")
 
@@ -143,7 +159,8 @@ class Trainer:
         Its `source` is the generated code. Raises `GraphError` that names the operator for what cannot be compiled.
         """
         x, y = self._array(x), self._array(y)
-        _check(x, y, 1, batch_size)
+        _check(x, y)
+        _check_count("batch_size", batch_size)
         key = (batch_size, x.shape[1:], y.shape[1:], x.dtype, y.dtype, self.model.training, self.optimizer.params[0].dtype,
                kernels.jit.threads(batch_size), self.optimizer.max_grad_norm)  # fmt: skip
         if key not in self._compiled:
@@ -156,14 +173,11 @@ class Trainer:
             self._compiled[key] = CompiledStep(part.graph.order, {"x": part.x, "y": part.y}, self.optimizer, parts)
         return self._compiled[key]
 
-    def _compiled_steps(self, epoch: int, x: Array, y: Array, order: Array, batch_size: int, bar: Any) -> list[float]:
-        """All full batches of an epoch, some at a time so that there is progress to show and Ctrl-C is heard."""
-        x, y = np.ascontiguousarray(x), np.ascontiguousarray(y)
-        with _said(bar, "compiling the step …"):
-            step = self.compile(x, y, batch_size=batch_size)
-            step.check(x, y)
-            step.load(x, y)
-        losses = np.zeros(len(x) // batch_size, self.optimizer.params[0].dtype)
+    def _compiled_steps(self, epoch: int, chunk: Chunk, bar: Any) -> list[float]:
+        """All full batches of a chunk, some at a time so that there is progress to show and Ctrl-C is heard."""
+        x, y, order, batch_size = np.ascontiguousarray(chunk.x), np.ascontiguousarray(chunk.y), chunk.order, chunk.size
+        step = self._ready_step(x, y, batch_size, bar)
+        losses = np.zeros(len(order) // batch_size, self.optimizer.params[0].dtype)
         done, some = 0, 1
         while done < len(losses):
             started = time.perf_counter()
@@ -173,11 +187,21 @@ class Trainer:
             bar.update(made)
             if made < len(part):  # once more in replay, which names the node, or gets by where rounding decided
                 chosen = order[done * batch_size : (done + 1) * batch_size]
-                losses[done] = self._step(x[chosen], y[chosen], f"epoch {epoch + 1}, batch {done + 1}")
+                losses[done] = self._step(x[chosen], y[chosen], f"epoch {epoch + 1}, batch {chunk.first + done + 1}")
                 done += 1
                 bar.update()
             some = max(1, int(some * 0.1 / (time.perf_counter() - started)))
         return [float(loss) for loss in losses]
+
+    def _ready_step(self, x: Array, y: Array, batch_size: int, bar: Any) -> CompiledStep:
+        """The compiled step, in memory, for samples that it will not refuse."""
+        with _said(bar, "compiling the step …"):
+            step = self.compile(x, y, batch_size=batch_size)
+            step.check(x, y)
+            if step not in self._loaded:
+                step.load(x, y)
+                self._loaded.add(step)
+        return step
 
     def _step(self, x: Array, y: Array, where: str) -> float:
         program = self._program(x, y)
@@ -213,7 +237,7 @@ class Trainer:
         side of 0.5 (of 0 for a loss on logits); for targets that are no classes, accuracy is NaN.
         """
         x, y = self._array(x), self._array(y)
-        _check(x, y, 1, 1)
+        _check(x, y)
         loss = right = 0.0
         for chosen, program in self._look(x, y):
             loss += float(program.graph.head.item()) * len(chosen)
@@ -237,11 +261,15 @@ class Trainer:
         finally:
             self.model.train(training)
 
-    def _array(self, data: Any) -> Array:
-        """Data as an array: floats in the dtype of the parameters, integers as they are."""
+    def _array(self, data: Any) -> Any:
+        """Data as an array, or `Mapped` as it is in a file: floats in the dtype of the parameters, integers as they are."""
+        if isinstance(data, Mapped):
+            return data
         array = data.value if isinstance(data, GraphNode) else np.asarray(data)
         if array.dtype.kind not in "biuf":
             raise DTypeError(f"Trainer: data of dtype {array.dtype}; numbers were expected")
+        if is_mapped(array):
+            return Mapped(array, self.optimizer.params[0].dtype if array.dtype.kind == "f" else array.dtype)
         if array.dtype.kind == "f":
             array = array.astype(self.optimizer.params[0].dtype, copy=False)
         return array
@@ -290,9 +318,11 @@ def first_bad_node(graph: Graph) -> str:
     return "no node holds a value that is not finite"
 
 
-def _check(x: Array, y: Array, epochs: int, batch_size: int) -> None:
+def _check(x: Any, y: Any) -> None:
     if x.ndim < 1 or y.ndim < 1 or len(x) != len(y) or not len(x):
         raise ShapeError(f"Trainer: x and y have shapes {x.shape} and {y.shape}; the same number of samples was expected")
-    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
-        if not isinstance(value, int | np.integer) or value < 1:
-            raise ValueError(f"Trainer: {name}={value!r}; an integer ≥ 1 was expected")
+
+
+def _check_count(name: str, value: Any) -> None:
+    if not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"Trainer: {name}={value!r}; an integer ≥ 1 was expected")

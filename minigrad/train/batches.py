@@ -6,6 +6,7 @@ where they are shuffled).
 from __future__ import annotations
 
 import mmap
+import time
 from collections.abc import Callable, Generator
 from contextlib import closing, suppress
 from contextvars import copy_context
@@ -18,7 +19,8 @@ import numpy as np
 from ..errors import DTypeError, ShapeError
 from ..graph.node import Array
 
-PIECE = 2**22  # bytes of samples that are read at a time from a map
+PIECE = 2**22  # bytes of samples that are handed over at a time
+PAUSE = 0.05  # seconds that batches wait for others to go with them
 AHEAD = 2  # pieces that wait for their turn
 PATIENCE = 5.0  # seconds to wait for the end of a thread whose iterable hangs
 
@@ -108,9 +110,36 @@ class Batches:
         Raises `ShapeError` or `DTypeError` that names a batch unlike the first, `ValueError` where there are more or fewer
         than the length says; an error of the iterable's own is passed on, with the batch noted on it.
         """
-        yield from in_background(self._read())
+        yield from in_background(self._pieces())
 
-    def _read(self) -> Generator[Chunk, None, None]:
+    def _pieces(self) -> Generator[Chunk, None, None]:
+        """Batches of one size together, up to a piece of so many bytes or the time that nobody minds to wait."""
+        held: list[tuple[Array, Array]] = []
+        number, since, error = 0, time.monotonic(), None
+        try:
+            for number, (x, y) in enumerate(self._read()):
+                if held and len(x) != len(held[0][0]):
+                    yield self._together(held, number)
+                    held = []
+                held.append((x, y))
+                if (x.nbytes + y.nbytes) * len(held) >= PIECE or time.monotonic() - since > PAUSE:
+                    yield self._together(held, number + 1)
+                    held, since = [], time.monotonic()
+        except Exception as caught:  # what came before it is used first
+            error = caught
+        if held:
+            yield self._together(held, number + 1)
+        if error is not None:
+            raise error
+
+    def _together(self, held: list[tuple[Array, Array]], end: int) -> Chunk:
+        """The batches that come before number `end` as one chunk. Smaller ones than there were before are a rest."""
+        x, y = (np.concatenate(parts) for parts in zip(*held, strict=True))
+        size = len(held[0][0])
+        self._largest = max(self._largest, size)
+        return Chunk(x, y, np.arange(len(x)), size, end - len(held), size == self._largest)
+
+    def _read(self) -> Generator[tuple[Array, Array], None, None]:
         number, end = 0, object()
         given: Any = None
         while True:
@@ -123,10 +152,9 @@ class Batches:
             except Exception as error:
                 error.add_note(f"in batch {number + 1} of the data")
                 raise
-            self._check(x, y, number + 1)
-            self._largest = max(self._largest, len(x))  # a smaller batch than those before is a rest
-            yield Chunk(x, y, np.arange(len(x)), len(x), number, len(x) == self._largest)
             number += 1
+            self._check(x, y, number)
+            yield x, y
         if number != self.steps:
             raise ValueError(f"Trainer: the data has the length {self.steps}, and gave {number} batches")
 

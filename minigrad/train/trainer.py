@@ -87,7 +87,7 @@ class Trainer:
 
         x and y are arrays, in memory or, larger than that, in files (`np.load(path, mmap_mode="r")`). Or x is an iterable of
         batches (x, y) that has a length, without y and `batch_size`; each epoch goes through it anew, in its own order.
-        Maps and iterables are read ahead in a background thread.
+        Maps and iterables are read ahead in a background thread, in which an iterable's own code runs, too.
         The order is shuffled anew for each epoch by a generator started from `seed`. `validation` is (x, y) to evaluate
         after each epoch. Ctrl-C ends the training early and leaves a usable model. A loss that is not finite stops with a
         `GraphError` that names the epoch, the batch and the first bad node, before the step is made.

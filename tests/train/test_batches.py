@@ -102,6 +102,27 @@ def test_the_usual_size_is_compiled_and_smaller_batches_run_in_replay(monkeypatc
     parts = [(x[:20], y[:20]), (x[:32], y[:32]), (x[:20], y[:20]), (x[:32], y[:32])]
     assert len(trainer("compiled").fit(parts, epochs=1, progress=False).batch_loss) == 4
     assert seen == [20, 32, 32]
+    seen.clear()
+    trainer("compiled").fit([parts[1]] * 7, epochs=1, progress=False)
+    assert seen == [32]  # one chunk
+
+
+def test_batches_do_not_wait_long_for_others(monkeypatch):
+    monkeypatch.setattr(batches, "PAUSE", 0.0)
+    made, seen = [], []
+
+    class Each(list):
+        def __iter__(self):
+            for batch in super().__iter__():
+                made.append(batch)
+                yield batch
+
+    class Watch:
+        def on_batch(self, run, graph):
+            seen.append(len(made))
+
+    trainer(callbacks=[Watch()]).fit(Each(cut(DATA.x_train, DATA.y_train, 4)), epochs=1, progress=False)
+    assert seen[0] < len(made) == 46
 
 
 # ---------------------------------------------------------------- memory, and how far ahead is read
@@ -131,7 +152,8 @@ def test_memory_does_not_grow_with_the_data(mode, tmp_path, monkeypatch):
     assert peaks[1] < peaks[0] + 2**20
 
 
-def test_few_batches_are_read_ahead(monkeypatch):
+def test_few_pieces_are_read_ahead(monkeypatch):
+    monkeypatch.setattr(batches, "PIECE", 1)  # each batch is one
     read, ahead = [], []
 
     class Slow(list):
@@ -272,6 +294,7 @@ def test_ctrl_c_ends_the_thread(tmp_path, small_pieces):
 
 def test_an_iterable_that_hangs_holds_nobody_up(monkeypatch):
     monkeypatch.setattr(batches, "PATIENCE", 0.05)
+    monkeypatch.setattr(batches, "PIECE", 1)
     go = threading.Event()
 
     class Hanging(list):

@@ -268,7 +268,7 @@ def test_another_division_of_a_cut_epoch_is_refused():
 
 
 @pytest.mark.parametrize("change", [
-    {"done": np.array([1, -1, 23, 5])}, {"done": np.array([1.0, 1, 23, 5])}, {"total": np.zeros(2)},
+    {"done": np.array([1, -1, 5, 23, 5])}, {"done": np.array([1.0, 1, 5, 23, 5])}, {"total": np.zeros(2)},
     {"generator": np.zeros(5, np.uint64)},
 ])  # fmt: skip
 def test_a_course_that_is_none_changes_nothing(change, tmp_path):

@@ -116,16 +116,21 @@ class Trainer:
         the numbers are those of a training that was never cut, to the bit. The `History` begins with the first new step.
         An iterable is asked for the whole epoch again, and the batches that were done are skipped: it must give the same.
         """
-        from tqdm.auto import tqdm
-
         data = feed(x, y, batch_size, self._dtype)
         positive("Trainer", epochs=epochs)
         self._refuse_watchers()
         checked = None if validation is None else self._validation(validation)
         course = self.course if resume and self.course.length else Course(seed)
         course.enter(data.length, data.size)
+        self.course, self._buffers, self._trains = course, self.model.buffers(), False
+        return self._train(data, epochs, checked, shuffle, progress)
+
+    def _train(self, data: Samples | Batches, epochs: int, checked: Any, shuffle: bool, progress: bool) -> History:
+        """The epochs that the course has not done yet."""
+        from tqdm.auto import tqdm
+
+        course, history = self.course, History()
         modes = [(module, module.training) for module in self.model.modules()]
-        self.course, self._buffers, self._trains, history = course, self.model.buffers(), False, History()
         done = course.epoch * data.steps + course.batch
         with whole_steps() as whole:
             with whole:  # Ctrl-C within tqdm would leave its lock taken

@@ -18,43 +18,51 @@ _WORD = (1 << 64) - 1
 class Course:
     """How far `Trainer.fit` has come: what going on needs beside parameters, buffers and the optimiser's memory.
 
-    `epoch` epochs are done, and `batch` batches of the next one, whose losses add up to `total` over their samples. The
-    shuffling generator, started from `seed`, is kept as it was when that epoch began. `samples` is 0 before a training
-    has begun.
+    `epoch` epochs are done, and `batch` batches of the next one, whose losses add up to `total` over their `seen` samples.
+    The shuffling generator, started from `seed`, is kept as it was when that epoch began. An epoch has `length` samples in
+    batches of `batch_size`, or, where that is 0, `length` batches of sizes of their own; before a training has begun both
+    are 0.
     """
 
     def __init__(self, seed: int | None = 0) -> None:
         if not isinstance(seed, int | np.integer | None) or (seed is not None and seed < 0):
             kind = ValueError if isinstance(seed, int | np.integer) else TypeError
             raise kind(f"Trainer: seed={seed!r}; an integer ≥ 0 or None was expected")
-        self.epoch = self.batch = self.samples = self.batch_size = 0
+        self.epoch = self.batch = self.seen = self.length = self.batch_size = 0
         self.total = 0.0
         self._generator: Any = np.random.PCG64(seed).state
         self._after = self._generator
 
-    def enter(self, samples: int, batch_size: int) -> None:
+    def enter(self, length: int, batch_size: int) -> None:
         """The data to train on. Raises `ShapeError` where an epoch that was cut had other batches."""
-        if self.batch and (samples, batch_size) != (self.samples, self.batch_size):
+        if self.batch and (length, batch_size) != (self.length, self.batch_size):
             raise ShapeError(
-                f"Trainer: resume=True within an epoch over {self.samples} samples in batches of {self.batch_size}; "
-                f"{samples} samples in batches of {batch_size} are no part of it"
+                f"Trainer: resume=True within an epoch over {_batches(self.length, self.batch_size)}; "
+                f"{_batches(length, batch_size)} are no part of it"
             )
-        self.samples, self.batch_size = samples, batch_size
+        self.length, self.batch_size = length, batch_size
 
     def order(self, shuffle: bool) -> Array:
         """The samples in the order of the present epoch, the same one each time."""
         self._after = self._generator
         if not shuffle:
-            return np.arange(self.samples)
+            return np.arange(self.length)
         bits = np.random.PCG64(0)
         bits.state = self._generator
-        order = np.random.Generator(bits).permutation(self.samples)
+        order = np.random.Generator(bits).permutation(self.length)
         self._after = bits.state
         return order
 
+    def note(self, losses: list[float], samples: int) -> None:
+        """Steps are made, each on so many samples."""
+        for loss in losses:  # one by one: the sum must not depend on how many came at a time
+            self.total += loss * samples
+        self.batch += len(losses)
+        self.seen += len(losses) * samples
+
     def next_epoch(self) -> None:
         """The present epoch is done."""
-        self.epoch, self.batch, self.total, self._generator = self.epoch + 1, 0, 0.0, self._after
+        self.epoch, self.batch, self.seen, self.total, self._generator = self.epoch + 1, 0, 0, 0.0, self._after
 
     # ---------------------------------------------------------------- in a checkpoint
     def state_dict(self) -> dict[str, Array]:
@@ -62,7 +70,7 @@ class Course:
         inner = self._generator["state"]
         words = [inner["state"] >> 64, inner["state"] & _WORD, inner["inc"] >> 64, inner["inc"] & _WORD,
                  self._generator["has_uint32"], self._generator["uinteger"]]  # fmt: skip
-        done = np.array([self.epoch, self.batch, self.samples, self.batch_size], np.int64)
+        done = np.array([self.epoch, self.batch, self.seen, self.length, self.batch_size], np.int64)
         return {"done": done, "total": np.array([self.total]), "generator": np.array(words, np.uint64)}
 
     @classmethod
@@ -72,12 +80,16 @@ class Course:
         kinds = {name: (array.shape, array.dtype) for name, array in made.state_dict().items()}
         if {name: (array.shape, array.dtype) for name, array in state.items()} != kinds or (state["done"] < 0).any():
             raise GraphError("Trainer: the state holds no course of a training (done, total, generator)")
-        made.epoch, made.batch, made.samples, made.batch_size = map(int, state["done"])
+        made.epoch, made.batch, made.seen, made.length, made.batch_size = map(int, state["done"])
         made.total = float(state["total"][0])
         high, low, inc_high, inc_low, has, left = map(int, state["generator"])
         inner = {"state": high << 64 | low, "inc": inc_high << 64 | inc_low}
         made._generator = {"bit_generator": "PCG64", "state": inner, "has_uint32": has, "uinteger": left}
         return made
+
+
+def _batches(length: int, batch_size: int) -> str:
+    return f"{length} samples in batches of {batch_size}" if batch_size else f"{length} batches of sizes of their own"
 
 
 class Whole:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import kernels, ops
-from ..errors import DTypeError, GraphError, ShapeError
+from ..errors import GraphError, ShapeError
 from ..graph.buffer import Buffer
 from ..graph.node import Array, Constant, GraphNode
 from ..graph.notes import module_path
@@ -22,6 +22,7 @@ from ..optim import Optimizer
 from ..run.batch import parts_of
 from ..run.compiled import CompiledStep
 from ..run.replay import Graph
+from .batches import Batches, Chunk, Samples, as_array, as_pair, feed
 from .course import Course, Whole, whole_steps
 from .history import History
 
@@ -96,11 +97,15 @@ class Trainer:
 
     # ---------------------------------------------------------------- training
     def fit(
-        self, x: Any, y: Any, *, epochs: int, batch_size: int, validation: tuple[Any, Any] | None = None,
-        seed: int = 0, shuffle: bool = True, progress: bool = True, resume: bool = False,
+        self, x: Any, y: Any = None, *, epochs: int, batch_size: int | None = None,
+        validation: tuple[Any, Any] | None = None, seed: int = 0, shuffle: bool = True, progress: bool = True,
+        resume: bool = False,
     ) -> History:  # fmt: skip
         """Go through (x, y) `epochs` times in batches of `batch_size` (the last one may be smaller).
 
+        x and y are arrays, in memory or, larger than that, in files (`np.load(path, mmap_mode="r")`). Or x is an iterable of
+        batches (x, y) that has a length, without y and `batch_size`; each epoch goes through it anew, in its own order.
+        Maps and iterables are read ahead in a background thread, in which an iterable's own code runs, too.
         The order is shuffled anew for each epoch by a generator started from `seed`. `validation` is (x, y) to evaluate
         after each epoch. A loss that is not finite stops with a `GraphError` that names the epoch, the batch and the first
         bad node, before the step is made.
@@ -109,28 +114,32 @@ class Trainer:
         leaves a usable model. `resume=True` goes on from there, or from where a loaded checkpoint was, within an epoch or
         between two, until `epochs` are done in all; `seed` is not looked at then. With the other arguments as they were,
         the numbers are those of a training that was never cut, to the bit. The `History` begins with the first new step.
+        An iterable is asked for the whole epoch again, and the batches that were done are skipped: it must give the same.
         """
-        from tqdm.auto import tqdm
-
-        x, y = self._array("x", x), self._array("y", y)
-        _check(x, y)
-        positive("Trainer", epochs=epochs, batch_size=batch_size)
+        data = feed(x, y, batch_size, self._dtype)
+        positive("Trainer", epochs=epochs)
         self._refuse_watchers()
         checked = None if validation is None else self._validation(validation)
-        course = self.course if resume and self.course.samples else Course(seed)
-        course.enter(len(x), batch_size)
+        course = self.course if resume and self.course.length else Course(seed)
+        course.enter(data.length, data.size)
+        self.course, self._buffers, self._trains = course, self.model.buffers(), False
+        return self._train(data, epochs, checked, shuffle, progress)
+
+    def _train(self, data: Samples | Batches, epochs: int, checked: Any, shuffle: bool, progress: bool) -> History:
+        """The epochs that the course has not done yet."""
+        from tqdm.auto import tqdm
+
+        course, history = self.course, History()
         modes = [(module, module.training) for module in self.model.modules()]
-        self.course, self._buffers, self._trains, history = course, self.model.buffers(), False, History()
-        steps = -(-len(x) // batch_size)
-        done = course.epoch * steps + course.batch
+        done = course.epoch * data.steps + course.batch
         with whole_steps() as whole:
             with whole:  # Ctrl-C within tqdm would leave its lock taken
-                bar = tqdm(total=epochs * steps, initial=done, unit="step", disable=not progress, leave=False,
+                bar = tqdm(total=epochs * data.steps, initial=done, unit="step", disable=not progress, leave=False,
                            mininterval=0.2)  # fmt: skip
             try:
                 self.model.train()
                 while course.epoch < epochs:
-                    self._epoch(x, y, course.order(shuffle), checked, history, bar, whole)
+                    self._epoch(data, shuffle, checked, history, bar, whole)
             except KeyboardInterrupt:
                 history.interrupted = True
             except BaseException:
@@ -143,49 +152,57 @@ class Trainer:
             self.model.eval()
         return history
 
-    def _validation(self, pair: Any) -> tuple[Array, Array]:
+    def _validation(self, pair: Any) -> tuple[Any, Any]:
         """The pair as arrays, checked before training starts rather than after an epoch."""
         _need("validation", pair, isinstance(pair, tuple | list) and len(pair) == 2, "a pair (x, y)")
-        x, y = self._array("validation x", pair[0]), self._array("validation y", pair[1])
-        _check(x, y, "validation ")
-        return x, y
+        return as_pair(*pair, self._dtype, "validation ")
 
     def _refuse_watchers(self) -> None:
         watching = [callback for callback in self.callbacks if hasattr(callback, "on_batch")]
         if self.mode == "compiled" and watching:
             raise GraphError(f'Trainer: {watching[0]!r} wants every batch; no compiled step shows them, use mode="replay"')
 
-    def _epoch(self, x: Array, y: Array, order: Array, checked: Any, history: History, bar: Any, whole: Whole) -> None:
-        """What is left of the present epoch. A step and the note of it are whole: Ctrl-C comes before or after them."""
+    def _epoch(self, data: Samples | Batches, shuffle: bool, checked: Any, history: History, bar: Any, whole: Whole) -> None:
+        """What is left of the present epoch."""
         course, started = self.course, time.perf_counter()
-        if self.mode == "compiled" and course.batch < len(x) // course.batch_size:
-            self._compiled_steps(x, y, order, history, bar, whole)
-        while course.batch * course.batch_size < len(x):
-            with whole:
-                self._single_step(x, y, order, history, bar)
+        self._steps(data, shuffle, history, bar, whole)
         seconds = time.perf_counter() - started
         found = None if checked is None else self.evaluate(*checked)
         with whole:
-            history.close_epoch(course.total / len(x), seconds, found)
+            history.close_epoch(course.total / course.seen, seconds, found)
             course.next_epoch()
             bar.set_postfix(epoch=course.epoch, loss=f"{history.epoch_loss[-1]:.4f}")
         for callback in self.callbacks:
             if callable(callback):
                 callback(self, history)
 
+    def _steps(self, data: Samples | Batches, shuffle: bool, history: History, bar: Any, whole: Whole) -> None:
+        """The steps that are left. Each one and the note of it are whole: Ctrl-C comes before or after them."""
+        course, chunks = self.course, None
+        try:
+            with whole:  # Ctrl-C within the start of a thread would leave a lock taken
+                chunks = data.epoch(course.order(shuffle), course.batch)
+            for chunk in chunks:
+                if self.mode == "compiled" and course.batch < chunk.full_end:
+                    self._compiled_steps(chunk, history, bar, whole)
+                while course.batch < chunk.end:
+                    with whole:
+                        self._single_step(chunk, history, bar)
+        finally:
+            with whole:
+                if chunks is not None:
+                    chunks.close()
+
     def _note(self, losses: list[float], samples: int, history: History, bar: Any) -> None:
         """Write down steps that are made, each on so many samples."""
         history.batch_loss += losses
-        for loss in losses:  # one by one: the sum must not depend on how many came at a time
-            self.course.total += loss * samples
-        self.course.batch += len(losses)
+        self.course.note(losses, samples)
         bar.update(len(losses))
 
-    def _single_step(self, x: Array, y: Array, order: Array, history: History, bar: Any) -> None:
+    def _single_step(self, chunk: Chunk, history: History, bar: Any) -> None:
         course = self.course
-        start = course.batch * course.batch_size
-        chosen = order[start : start + course.batch_size]
-        loss = self._step(x[chosen], y[chosen], f"epoch {course.epoch + 1}, batch {course.batch + 1}")
+        chosen = chunk.rest(course.batch)[: chunk.size]
+        loss = self._step(chunk.x[chosen], chunk.y[chosen], f"epoch {course.epoch + 1}, batch {course.batch + 1}")
         self._note([loss], len(chosen), history, bar)
 
     def compile(self, x: Any, y: Any, *, batch_size: int) -> CompiledStep:
@@ -193,12 +210,11 @@ class Trainer:
 
         Its `source` is the generated code. Raises `GraphError` that names the operator for what cannot be compiled.
         """
-        x, y = self._array("x", x), self._array("y", y)
-        _check(x, y)
+        x, y = as_pair(x, y, self._dtype)
         positive("Trainer", batch_size=batch_size)
         if batch_size > len(x):
             raise ValueError(f"Trainer: batch_size={batch_size} and {len(x)} samples; at least one full batch was expected")
-        key = (batch_size, x.shape[1:], y.shape[1:], x.dtype, y.dtype, self.model.training, self.optimizer.params[0].dtype,
+        key = (batch_size, x.shape[1:], y.shape[1:], x.dtype, y.dtype, self.model.training, self._dtype,
                kernels.jit.threads(batch_size), self.optimizer.max_grad_norm)  # fmt: skip
         if key not in self._compiled:
             threads = kernels.jit.threads(batch_size)
@@ -212,23 +228,22 @@ class Trainer:
             self._compiled[key] = CompiledStep(part.graph.order, {"x": part.x, "y": part.y}, self.optimizer, parts)
         return self._compiled[key]
 
-    def _compiled_steps(self, x: Array, y: Array, order: Array, history: History, bar: Any, whole: Whole) -> None:
-        """All full batches of an epoch, some at a time so that there is progress to show and Ctrl-C is heard."""
-        course, batch_size = self.course, self.course.batch_size
-        x, y = np.ascontiguousarray(x), np.ascontiguousarray(y)
+    def _compiled_steps(self, chunk: Chunk, history: History, bar: Any, whole: Whole) -> None:
+        """All full batches of a chunk, some at a time so that there is progress to show and Ctrl-C is heard."""
+        course, x, y = self.course, np.ascontiguousarray(chunk.x), np.ascontiguousarray(chunk.y)
         with _said(bar, "compiling the step …", whole):
-            step = self.compile(x, y, batch_size=batch_size)
+            step = self.compile(x, y, batch_size=chunk.size)
             step.check(x, y)
             step.load(x, y)
-        full, some = len(x) // batch_size, 1
-        while course.batch < full:
+        some = 1
+        while course.batch < chunk.full_end:
             started = time.perf_counter()
-            losses = np.zeros(min(some, full - course.batch), self.optimizer.params[0].dtype)
+            losses = np.zeros(min(some, chunk.full_end - course.batch), self._dtype)
             with whole:
-                made = step.run(x, y, order[course.batch * batch_size :], losses)
-                self._note(losses[:made].tolist(), batch_size, history, bar)
+                made = step.run(x, y, chunk.rest(course.batch), losses)
+                self._note(losses[:made].tolist(), chunk.size, history, bar)
                 if made < len(losses):  # once more in replay, which names the node, or gets by where rounding decided
-                    self._single_step(x, y, order, history, bar)
+                    self._single_step(chunk, history, bar)
             some = max(1, int(some * 0.1 / (time.perf_counter() - started)))
 
     def _step(self, x: Array, y: Array, where: str) -> float:
@@ -270,7 +285,7 @@ class Trainer:
         if self.mode == "eager":
             return Program(self, x, y)
         target = None if y is None else (y.shape, y.dtype)
-        key = (x.shape, x.dtype, target, self.model.training, self.optimizer.params[0].dtype)
+        key = (x.shape, x.dtype, target, self.model.training, self._dtype)
         program = self._programs.get(key)
         if program is None:
             program = self._programs[key] = Program(self, x, y)
@@ -285,8 +300,7 @@ class Trainer:
         A prediction is right if the largest of several outputs is at the class id, or if a single output is on the right
         side of 0.5 (of 0 for a loss on logits); for targets that are no classes, accuracy is NaN.
         """
-        x, y = self._array("x", x), self._array("y", y)
-        _check(x, y)
+        x, y = as_pair(x, y, self._dtype)
         loss = right = 0.0
         for chosen, program in self._look(x, y):
             loss += float(program.graph.head.item()) * len(chosen)
@@ -295,7 +309,7 @@ class Trainer:
 
     def predict(self, x: Any) -> Array:
         """The model's outputs for all samples, one after the other."""
-        x = self._array("x", x)
+        x = as_array("x", x, self._dtype)
         if not x.ndim or not len(x):
             raise ShapeError(f"Trainer: x has shape {x.shape}; at least one sample was expected")
         return np.concatenate([program.output.value.copy() for _, program in self._look(x, None)])
@@ -310,17 +324,10 @@ class Trainer:
         finally:
             self.model.train(training)
 
-    def _array(self, name: str, data: Any) -> Array:
-        """Data as an array: floats in the dtype of the parameters, integers as they are."""
-        try:
-            array = data.value if isinstance(data, GraphNode) else np.asarray(data)
-        except ValueError:
-            raise ShapeError(f"Trainer: {name} has rows of different lengths; an array of numbers was expected") from None
-        if array.dtype.kind not in "biuf":
-            raise DTypeError(f"Trainer: {name} is a {type(data).__name__} of dtype {array.dtype}; numbers were expected")
-        if array.dtype.kind == "f":
-            array = array.astype(self.optimizer.params[0].dtype, copy=False)
-        return array
+    @property
+    def _dtype(self) -> Any:
+        """Of the parameters, and so of all floats that enter."""
+        return self.optimizer.params[0].dtype
 
 
 @contextmanager
@@ -328,15 +335,17 @@ def _said(bar: Any, words: str, whole: Whole) -> Iterator[None]:
     """Within the block, once it has taken a second, the words stand before the bar."""
     timer = Timer(SOON, bar.set_description_str, [words])
     timer.daemon = True
-    if not bar.disable:
-        timer.start()
     try:
+        if not bar.disable:
+            with whole:
+                timer.start()
         yield
     finally:
-        timer.cancel()
         if not bar.disable:
-            timer.join()
             with whole:
+                timer.cancel()
+                if timer.is_alive():
+                    timer.join()
                 bar.set_description_str("")
 
 
@@ -373,9 +382,3 @@ def _need(name: str, value: Any, fits: bool, expected: str) -> None:
     if not fits:
         found = f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
         raise TypeError(f"Trainer: {name} is {found}; {expected} was expected")
-
-
-def _check(x: Array, y: Array, which: str = "") -> None:
-    if x.ndim < 1 or y.ndim < 1 or len(x) != len(y) or not len(x):
-        shapes = f"{which}x and y have shapes {x.shape} and {y.shape}"
-        raise ShapeError(f"Trainer: {shapes}; the same number of samples was expected, at least one")

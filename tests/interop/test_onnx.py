@@ -61,10 +61,10 @@ MODELS = {
     "mlp": (lambda: models.mlp("tanh", clipped=True), real(3, 2)),
     "cnn_five": (models.cnn_five, real(2, 1, 28, 28)),
     "cnn": (models.cnn, real(2, 1, 28, 28)),
-    "text-cnn": (lambda: models.TextCNN(50, 6, length=20), RNG.integers(0, 50, (2, 20))),
+    "text-cnn": (models.TextCNN, RNG.integers(0, 12_849, (2, 130))),
     "text-cnn, mean": (lambda: models.TextCNN(50, 6, length=20, probability=False, mean=True),
                        RNG.integers(0, 50, (2, 20)).astype(np.int32)),
-    "rnn": (lambda: models.RowRNN(7, 5), real(3, 4, 7)),
+    "rnn": (lambda: models.RowRNN(196), real(3, 4, 196)),
     "rnn, unrolled": (lambda: models.RowRNN(7, 5, unroll=True), real(3, 4, 7)),
 }  # fmt: skip
 LAYERS = {

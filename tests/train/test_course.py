@@ -9,6 +9,7 @@ from safetensors.numpy import load_file, save_file
 import minigrad as mg
 from minigrad import nn
 from minigrad.graph import settings
+from minigrad.train import batches
 from minigrad.train.checkpoint import _state
 from minigrad.train.course import Course, whole_steps
 
@@ -36,6 +37,18 @@ def same(one, other):
 def numbers(*histories):
     names = ("batch_loss", "epoch_loss", "validation_loss", "accuracy")
     return {name: [x for history in histories for x in getattr(history, name)] for name in names}
+
+
+def fed(kind, folder):
+    """The data as arrays, as maps, or as an iterable of batches: what `fit` is given, in order."""
+    if kind == "batches":
+        data = [(X[i : i + 5], Y[i : i + 5]) for i in range(0, len(X), 5)]
+        return (data,), {name: value for name, value in FIT.items() if name != "batch_size"}
+    if kind == "arrays":
+        return (X, Y), FIT
+    for name, array in (("x", X), ("y", Y)):
+        np.save(folder / name, array)
+    return tuple(np.load(folder / f"{name}.npy", mmap_mode="r") for name in "xy"), FIT
 
 
 # -------------------------------------------------------------------- between two epochs
@@ -104,6 +117,70 @@ def test_a_cut_within_an_epoch(batch, mode, tmp_path):
     same(second, whole)
 
 
+@pytest.mark.parametrize("kinds", [("maps", "maps"), ("arrays", "maps"), ("maps", "arrays"), ("batches", "batches")])
+@pytest.mark.parametrize("mode", MODES)
+def test_a_cut_of_data_in_pieces(mode, kinds, tmp_path, monkeypatch):
+    """Cut, saved and cut again; a piece is one batch, or two."""
+    path, extra = tmp_path / "t.safetensors", {"epochs": 3, "validation": (X, Y)}
+    monkeypatch.setattr(batches, "PIECE", 1 if mode == "eager" else 2 * 5 * (16 + 8))
+    (before, fit), (after, _) = fed(kinds[0], tmp_path), fed(kinds[1], tmp_path)
+    whole = make(mode)
+    expected = numbers(whole.fit(*before, **fit, **extra))
+
+    def fit_until(run, steps, data, resume):
+        """Break off before a step or, where many are one call, before a call."""
+        left, take = [steps], batches.Chunk.rest
+
+        def cut(chunk, number):
+            left[0] -= 1
+            if left[0] < 0:
+                raise KeyboardInterrupt
+            return take(chunk, number)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(batches.Chunk, "rest", cut)
+            return run.fit(*data, resume=resume, **fit, **extra)
+
+    for steps in (0, 1, 2, 5):
+        first, second = make(mode), make(mode)
+        parts = [fit_until(first, steps, before, False)]
+        mg.save(first, path)
+        mg.load(second, path)
+        parts.append(fit_until(second, 1, after, True))
+        parts.append(second.fit(*after, resume=True, **fit, **extra))
+        assert parts[0].interrupted and parts[1].interrupted
+        assert numbers(*parts) == expected
+        same(second, whole)
+
+
+def test_batches_of_many_sizes_are_cut_anywhere():
+    """Which of them are compiled does not depend on the cut: one smaller than one left out is a rest, too."""
+    sizes, at = (5, 3, 5, 5, 2, 3), 0
+    data, fit = [], {"epochs": 2, "progress": False}
+    for size in sizes:
+        data.append((X[at : at + size], Y[at : at + size]))
+        at += size
+    whole = make("compiled")
+    expected = numbers(whole.fit(data, **fit))
+    for batch in range(1, 2 * len(sizes)):
+        run = make("compiled")
+
+        class Stop(list):
+            left = batch
+
+            def __iter__(self):
+                for each in super().__iter__():
+                    Stop.left -= 1
+                    if Stop.left < 0:
+                        raise KeyboardInterrupt
+                    yield each
+
+        parts = [run.fit(Stop(data), **fit), run.fit(data, resume=True, **fit)]
+        assert parts[0].interrupted
+        assert numbers(*parts) == expected
+        same(run, whole)
+
+
 def test_a_cut_while_validating_is_made_good(monkeypatch):
     """The epoch's steps are done, its numbers are not written: resumed, no step is made twice and none is missing."""
     fit = {**FIT, "epochs": 3, "validation": (X, Y)}
@@ -166,11 +243,11 @@ def settings_now():
     return settings.recording(), settings.advancing(), settings.scope(), settings.float_dtype()
 
 
-def cut(run, ctrl_c, seconds, fit):
+def cut(run, ctrl_c, seconds, fit, data=(X, Y)):
     """Go on with the training until Ctrl-C comes; returns whether it did."""
     try:
         ctrl_c.start(seconds)
-        history = run.fit(X, Y, resume=True, **fit)
+        history = run.fit(*data, resume=True, **fit)
         ctrl_c.stop()
         return history.interrupted
     except KeyboardInterrupt:  # before the first step or after the last
@@ -203,6 +280,26 @@ def test_ctrl_c_at_random_moments(mode, ctrl_c, tmp_path):
                 run, other = other, run
         same(run, whole)
     assert within > TIMES / 10 or mode == "compiled"  # where all full batches of an epoch are one call
+
+
+@pytest.mark.parametrize("kind", ["maps", "batches"])
+def test_ctrl_c_at_random_moments_of_data_in_pieces(kind, ctrl_c, tmp_path, monkeypatch):
+    """A quarter as often: no thread stays, either."""
+    monkeypatch.setattr(batches, "PIECE", 1)
+    data, fit = fed(kind, tmp_path)
+    fit, start = {**fit, "epochs": 6, "validation": (X, Y)}, tmp_path / "start"
+    whole, run = make("replay"), make("replay")
+    mg.save(whole, start)
+    whole.fit(*data, **fit)
+    rng, heard, within = np.random.default_rng(0), 0, 0
+    while heard < TIMES / 4:
+        mg.load(run, start)
+        while run.course.epoch < fit["epochs"]:
+            if cut(run, ctrl_c, float(rng.uniform(1e-5, 5e-3)), fit, data):
+                heard, within = heard + 1, within + (0 < run.course.batch < 5)
+                assert not [thread for thread in threading.enumerate() if thread.name == "minigrad batches"]
+        same(run, whole)
+    assert within > TIMES / 40
 
 
 def test_ctrl_c_waits_for_the_end_of_a_step_and_a_second_one_does_not():
@@ -261,6 +358,8 @@ def test_another_division_of_a_cut_epoch_is_refused():
         run.fit(X[:20], Y[:20], epochs=1, resume=True, **FIT)
     with pytest.raises(mg.ShapeError, match="23 samples in batches of 6"):
         run.fit(X, Y, epochs=1, resume=True, **{**FIT, "batch_size": 6})
+    with pytest.raises(mg.ShapeError, match="23 samples in batches of 5; 2 batches of sizes of their own are no part"):
+        run.fit([(X[:5], Y[:5])] * 2, epochs=1, progress=False, resume=True)
     np.testing.assert_equal(_state(run), before)
     for seed in (-1, 2.5, "a", np.random.default_rng(0)):
         with pytest.raises((ValueError, TypeError), match="an integer ≥ 0"):
@@ -268,7 +367,7 @@ def test_another_division_of_a_cut_epoch_is_refused():
 
 
 @pytest.mark.parametrize("change", [
-    {"done": np.array([1, -1, 23, 5])}, {"done": np.array([1.0, 1, 23, 5])}, {"total": np.zeros(2)},
+    {"done": np.array([1, -1, 5, 23, 5])}, {"done": np.array([1.0, 1, 5, 23, 5])}, {"total": np.zeros(2)},
     {"generator": np.zeros(5, np.uint64)},
 ])  # fmt: skip
 def test_a_course_that_is_none_changes_nothing(change, tmp_path):

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import GraphError
-from ..graph.node import Array, GraphNode, Operator, sum_to
+from ..graph.arrays import sum_to
+from ..graph.node import Array, GraphNode, Operator
 from ..graph.rule import Rule, by_name, stands_for
 
 Grads = list[Array | None]

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import DTypeError, GraphError, ShapeError
-from ..graph.node import Array, GraphNode, Operator, sum_to
+from ..graph.arrays import sum_to
+from ..graph.node import Array, GraphNode, Operator
 from ..graph.rule import MEAN, Mixed, Rule, by_name, stands_for
 from .reduce import normalise_axes
 

@@ -13,6 +13,7 @@ are one path.
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any, TypeVar
@@ -91,6 +92,8 @@ class Mixed(Exception):
 
 #: in place of an axis: the result is a mean over the samples
 MEAN = -1
+#: in place of a number of inputs
+ALL = sys.maxsize
 
 
 class Rule:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import DTypeError, GraphError, ShapeError
-from .node import Array, GraphNode, Operator, sum_to
+from .arrays import sum_to
+from .node import Array, GraphNode, Operator
 from .rule import Rule
 
 

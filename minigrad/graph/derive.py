@@ -63,7 +63,9 @@ def adjoint(node: Operator, g: GraphNode, wanted: Sequence[bool]) -> Sequence[Gr
     rule, xs = node.rule, node.inputs
     y, stand_ins = _unfolded(node, wanted)
     if y is not None:
-        return pulled(topological_sort(y, known=xs), g, stand_ins)
+        asked = [x for x, want in zip(stand_ins, wanted, strict=True) if want]
+        found = iter(pulled(topological_sort(y, known=xs), g, asked))
+        return [next(found) if want else None for want in wanted]
     if not rule.factors:
         expected = "its rule gives no graph of its gradient (create_graph=True) and no forward mode; it needs `unfold`"
         raise rule.complain(xs, expected, GraphError)
@@ -121,7 +123,7 @@ def _with(rule: Rule, xs: Sequence[Any], index: int, u: Any, zeros: Callable[[in
 
 def _back(rule: Rule, g: GraphNode, xs: Sequence[GraphNode], index: int, attributes: dict[str, Any]) -> GraphNode:
     """The cotangent of one input. It depends on those that the input is multiplied with; the others lend their shapes."""
-    multiplied = [i for i in range(rule.factors) if i != index] if index < rule.factors else []
+    multiplied = [i for i in range(min(rule.factors, len(xs))) if i != index] if index < rule.factors else []
     others = (x if i in multiplied else shared(x) for i, x in enumerate(xs))
     return Pull(rule, index).apply((g, *others), attributes)
 

@@ -6,7 +6,7 @@ node is C-contiguous and owned by the graph; outsiders see the values of compute
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,13 +15,14 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ..errors import DTypeError, GraphError, ShapeError
 from . import settings
+from .arrays import Array as Array
+from .arrays import as_array, sum_to
 from .hooks import Handle, Hook, Hooks, OwnHooks, read_only
 from .stamps import COUNT, next_stamp
 
 if TYPE_CHECKING:
     from .rule import Rule
 
-Array = np.ndarray[tuple[int, ...], np.dtype[Any]]
 _wants_grad = attrgetter("requires_grad")
 
 
@@ -92,6 +93,11 @@ class GraphNode(NDArrayOperatorsMixin):
         if not self.shape:
             raise TypeError(f"len() of {self!r}, which has no axes")
         return self.shape[0]
+
+    def __iter__(self) -> Iterator[GraphNode]:
+        if not self.shape:  # indexing would raise IndexError, which Python takes for the end
+            raise TypeError(f"iteration over {self!r}, which has no axes")
+        return (self[i] for i in range(self.shape[0]))
 
     def __float__(self) -> float:
         return float(self.item())
@@ -244,7 +250,7 @@ class Constant(GraphNode):
     __slots__ = ()
 
     def __init__(self, value: Any, name: str | None = None, dtype: Any = None) -> None:
-        super().__init__(as_array(value, dtype, integers=True), name)
+        super().__init__(as_array("Constant", _raw(value), dtype, integers=True), name)
 
     #: The array, read-only; assign a new one of the same shape to feed a graph that is built already.
     value = GraphNode.value.setter(lambda self, new: _replace(self, new))  # type: ignore[attr-defined]
@@ -261,7 +267,7 @@ class Variable(GraphNode):
     __slots__ = ("requires_grad",)
 
     def __init__(self, value: Any, name: str | None = None, dtype: Any = None) -> None:
-        super().__init__(as_array(value, settings.float_dtype(dtype)), name)
+        super().__init__(as_array("Variable", _raw(value), settings.float_dtype(dtype)), name)
         self.requires_grad = True
 
     @property
@@ -348,37 +354,11 @@ class BroadcastedOperator(Operator):
         x.receive(cotangent, owned)
 
 
-def sum_to(array: Any, shape: tuple[int, ...]) -> Any:
-    """Undo broadcasting: sum an array or node over the axes that were added or stretched to get from `shape` to its own."""
-    if array.shape == shape:
-        return array
-    if array.ndim < len(shape) or any(n not in (1, m) for n, m in zip(shape[::-1], array.shape[::-1], strict=False)):
-        wide = np.broadcast_to(array, shape)  # a rule may return a smaller array, as NumPy would broadcast it
-        return wide if isinstance(wide, GraphNode) else wide.copy()
-    added = array.ndim - len(shape)
-    stretched = tuple(i + added for i, n in enumerate(shape) if n == 1 and array.shape[i + added] != 1)
-    total = array.sum(axis=(*range(added), *stretched))
-    return (total if isinstance(total, GraphNode) else np.asarray(total)).reshape(shape)
-
-
-def as_array(value: Any, dtype: Any = None, integers: bool = False) -> Array:
-    """A C-contiguous copy of `value` as float32 or float64, the default one unless given (`integers`: or whole)."""
+def _raw(value: Any) -> Any:
+    """What a leaf is to hold. Raises `DTypeError` for a node."""
     if isinstance(value, GraphNode):
         raise DTypeError(f"{value!r} is a node already; use it as it is, or its .value")
-    wanted = np.dtype(dtype) if integers and dtype is not None else settings.float_dtype(dtype)
-    if wanted not in settings.FLOATS and wanted.kind not in "biu":
-        raise DTypeError(f"dtype {dtype!r}: a Constant holds float32, float64, integers or booleans")
-    if isinstance(value, np.ndarray) and value.dtype == wanted:
-        return np.array(value, order="C")
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        raise ShapeError(f"cannot make an array of {type(value).__name__}; rows of equal lengths are expected") from None
-    if array.dtype.kind not in "biuf":
-        raise DTypeError(f"cannot compute with {array.dtype} values; numbers are expected")
-    if wanted.kind in "iu" and array.dtype.kind == "f" and not (np.isfinite(array) & (array == np.rint(array))).all():
-        raise DTypeError(f"{array.dtype} values are not whole numbers; use .astype to say how to round them")
-    return np.array(array, dtype=wanted, order="C")
+    return value
 
 
 def _replace(node: GraphNode, new: Any) -> None:

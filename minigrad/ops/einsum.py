@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import GraphError
-from ..graph.node import Array, GraphNode, Operator, sum_to
-from ..graph.rule import Rule, by_name, stands_for
+from ..graph.arrays import sum_to
+from ..graph.node import Array, GraphNode, Operator
+from ..graph.rule import ALL, Rule, by_name, stands_for
 
 Grads = list[Array | None]
 
@@ -28,7 +29,7 @@ class Subscripts(NamedTuple):
 
 
 class Einsum(Rule):
-    name, symbol = "einsum", "einsum"
+    name, symbol, factors = "einsum", "einsum", ALL
     formula = "apply('Σ', *xs)"
     adjoints = ("apply('Σ', g, *xs)",)
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from ..graph.elementwise import elementwise
 from ..graph.node import GraphNode
-from ..graph.rule import by_name, elementwise, stands_for
+from ..graph.rule import by_name, stands_for
 
 stands_for(np.positive)(lambda x: x)
 

@@ -10,6 +10,7 @@ from .. import kernels
 from ..errors import DTypeError
 from ..graph.node import Array, Constant, GraphNode, Operator
 from ..graph.rule import Rule, by_name
+from .elementwise import equal, where
 from .linalg import rows_apart
 
 Grads = list[Array | None]
@@ -78,6 +79,14 @@ class Embedding(Rule):
         node.call(kernels.embedding.scatter, g.reshape(ids.size, weight.shape[1]), ids.reshape(-1), grads[1])
         if node.plan is not None:
             grads[1][node.plan] = 0  # type: ignore[index]
+
+    def unfold(self, node: Operator, *xs: GraphNode) -> GraphNode | None:
+        """With a row for padding: zeros where it is looked up, for nothing moves there."""
+        if node.plan is None:
+            return None
+        ids, weight = xs
+        padding = equal(ids.reshape(*ids.shape, 1), keep_integers(node.plan))
+        return where(padding, 0, self(ids, weight))
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
         return rows_apart(self, node, axes, lambda axis: True)

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import DTypeError
-from ..graph.rule import Elementwise, elementwise, stands_for
+from ..graph.elementwise import Elementwise, elementwise
+from ..graph.rule import stands_for
 
 
 # ---------------------------------------------------------------- angles

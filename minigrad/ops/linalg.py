@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import GraphError
-from ..graph.node import Array, GraphNode, Operator, sum_to
+from ..graph.arrays import sum_to
+from ..graph.node import Array, GraphNode, Operator
 from ..graph.rule import MEAN, Mixed, Rule, by_name, stands_for
 
 Grads = list[Array | None]

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import DTypeError, GraphError, ShapeError
-from ..graph.node import Array, GraphNode, Operator, sum_to
-from ..graph.rule import MEAN, Mixed, Rule, by_name, stands_for
+from ..graph.arrays import sum_to
+from ..graph.node import Array, GraphNode, Operator
+from ..graph.rule import ALL, MEAN, Mixed, Rule, by_name, stands_for
 from .reduce import normalise_axes
 
 Grads = list[Array | None]
@@ -106,7 +107,7 @@ class GetItem(Rule):
     An index that is a node is an input of its own (`Fed`), so that the graph can run again with other indices.
     """
 
-    name, symbol, factors = "getitem", "[ ]", 1
+    name, symbol, factors = "getitem", "[ ]", ALL  # nodes that are indices are not added to the result
     formula = "apply('pick', x, *indices) if indices else x[key]"
     adjoints = ("put(g, *indices) if indices else put(g, at(key))", None)
 

@@ -1,15 +1,18 @@
 """Lengths, products, spreads, running totals, and where the extremes are; `axis` and `keepdims` as in `reduce.py`."""
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
 from ..errors import GraphError
 from ..graph.node import Array, GraphNode, Operator
-from ..graph.rule import by_name, stands_for
-from .elementwise import divide, multiply, subtract
+from ..graph.rule import Rule, by_name, stands_for
+from .axes import split
+from .elementwise import add, divide, multiply, subtract
 from .reduce import AlongAxis, Reduced, Reduction, like_numpy, mean, sum
+from .shape import concatenate, transpose
 
 Grads = list[Array | None]
 
@@ -43,6 +46,20 @@ class Prod(Reduction):
     adjoints = ("g * apply('others', x)",)
     reduce = staticmethod(lambda x, axes, out: np.prod(x, axis=axes, keepdims=True, out=out))
     spread = staticmethod(lambda g, y, x, axes, count: g * _others(x, axes, count))
+    adjoint = Rule.adjoint
+
+    def unfold(self, node: Operator, *xs: GraphNode) -> GraphNode:
+        """One half of the factors times the other, until one is left."""
+        (x,), axes, n = xs, node.plan.axes, node.plan.entries
+        kept = [i for i in range(x.ndim) if i not in axes]
+        rest = transpose(x, [*kept, *axes]).reshape(*(x.shape[i] for i in kept), n)
+        if not n:
+            return add(sum(rest, axis=-1).reshape(node.shape), 1)
+        while n > 1:
+            half, odd = divmod(n, 2)
+            pairs = rest[..., :half] * rest[..., half : 2 * half]
+            rest, n = concatenate([pairs, rest[..., 2 * half :]], axis=-1) if odd else pairs, half + odd
+        return rest.reshape(node.shape)
 
 
 class ArgMax(Reduction):
@@ -72,7 +89,7 @@ class ArgMin(ArgMax):
 
 
 class CumSum(AlongAxis):
-    name, symbol = "cumsum", "Σ so far"
+    name, symbol, factors = "cumsum", "Σ so far", 1
     formula = "apply('cumsum', x)"
     adjoints = ("apply('cumsum from the end', g)",)
 
@@ -100,6 +117,13 @@ class CumProd(AlongAxis):
         for i in reversed(range(len(gs))):
             rest = gs[i] + (xs[i + 1] * rest if i + 1 < len(gs) else 0)
             out[i] = (ys[i - 1] if i else 1) * rest
+
+    def unfold(self, node: Operator, *xs: GraphNode) -> GraphNode:
+        x, axis = xs[0], node.plan
+        if not x.shape[axis]:
+            return x
+        first, *others = split(x, x.shape[axis], axis)
+        return concatenate(list(accumulate(others, multiply, initial=first)), axis=axis)
 
 
 @like_numpy(np.prod)

@@ -8,8 +8,8 @@ from typing import Any
 
 from ..errors import GraphError
 from ..graph.buffer import Buffer, state_of
+from ..graph.elementwise import Elementwise
 from ..graph.node import GraphNode, Operator, Variable
-from ..graph.rule import Elementwise
 from .traced import Expr, Program, Traced, View
 
 

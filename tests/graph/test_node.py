@@ -34,7 +34,7 @@ def test_what_is_no_number_is_refused(value):
 
 
 def test_other_bad_values():
-    with pytest.raises(mg.ShapeError, match="cannot make an array of list"):
+    with pytest.raises(mg.ShapeError, match="cannot make a Variable of list"):
         mg.Variable([[1], [1, 2]])
     with pytest.raises(mg.DTypeError, match="not whole numbers"):
         mg.Constant([0.5], dtype=np.int64)
@@ -43,6 +43,15 @@ def test_other_bad_values():
     for dtype in (np.float16, complex, "nonsense"):
         with pytest.raises((mg.DTypeError, TypeError)):
             mg.Constant(1, dtype=dtype)
+
+
+def test_one_may_go_through_the_first_axis_if_there_is_one():
+    x = mg.Variable([1.0, 2.0])
+    first, second = x
+    (3 * first + second).backward()
+    np.testing.assert_array_equal(x.grad, [3, 1])
+    with pytest.raises(TypeError, match=r"iteration over <Variable \(\) float32>, which has no axes"):
+        list(mg.Variable(3.0))
 
 
 def test_values_are_copied_on_the_way_in():

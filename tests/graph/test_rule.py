@@ -5,7 +5,8 @@ from operators import TABLE
 from oracle import cases
 
 import minigrad as mg
-from minigrad.graph.rule import Elementwise, Rule, all_rules, by_name, elementwise
+from minigrad.graph.elementwise import Elementwise, elementwise
+from minigrad.graph.rule import Rule, all_rules, by_name
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ SHAPE, DTYPE, GRAPH = mg.ShapeError, mg.DTypeError, mg.GraphError
 
 TABLE = [  # (what is done, the error, its message, the module if it is noted)
     # nodes
-    (lambda u: mg.Variable("one"), DTYPE, "cannot compute with <U3 values; numbers are expected"),
-    (lambda u: mg.Variable(None), DTYPE, "cannot compute with object values; numbers are expected"),
-    (lambda u: mg.Variable([1, [2]]), SHAPE, "cannot make an array of list; rows of equal lengths are expected"),
+    (lambda u: mg.Variable("one"), DTYPE, "cannot make a Variable of <U3 values; numbers are expected"),
+    (lambda u: mg.Variable(None), DTYPE, "cannot make a Variable of object values; numbers are expected"),
+    (lambda u: mg.Variable([1, [2]]), SHAPE, "cannot make a Variable of list; rows of equal lengths are expected"),
     (lambda u: mg.Variable(1, dtype=np.float16), DTYPE,
      "dtype <class 'numpy.float16'>: minigrad computes in float32 or float64"),
-    (lambda u: mg.Variable(1j), DTYPE, "cannot compute with complex128 values; numbers are expected"),
+    (lambda u: mg.Variable(1j), DTYPE, "cannot make a Variable of complex128 values; numbers are expected"),
     (lambda u: mg.Variable(f(2)), DTYPE, "<Variable (2,) float32> is a node already; use it as it is, or its .value"),
     (lambda u: mg.Constant(1.5, dtype=int), DTYPE,
      "float64 values are not whole numbers; use .astype to say how to round them"),
@@ -48,8 +48,9 @@ TABLE = [  # (what is done, the error, its message, the module if it is noted)
     (lambda u: f(2) * whole(2), DTYPE,
      "multiply: shapes (2,) and (2,); dtypes float32 and int64, floats were expected (dtype=…)"),
     (lambda u: f(2) + None, DTYPE,
-     "add: shapes (2,) and NoneType; cannot compute with object values; numbers are expected"),
-    (lambda u: f(2) ** "two", DTYPE, "power: shapes (2,) and str; cannot compute with <U3 values; numbers are expected"),
+     "add: shapes (2,) and NoneType; cannot make a Constant of object values; numbers are expected"),
+    (lambda u: f(2) ** "two", DTYPE,
+     "power: shapes (2,) and str; cannot make a Constant of <U3 values; numbers are expected"),
     (lambda u: f(2) // 2, GRAPH, "np.floor_divide has no minigrad operator; use .value for the array"),
     (lambda u: np.sinc(f(2)), GRAPH, "np.sinc has no minigrad operator; use .value for the array"),
     (lambda u: np.add(f(2), f(2), out=np.ones(2)), GRAPH,
@@ -127,7 +128,7 @@ TABLE = [  # (what is done, the error, its message, the module if it is noted)
     # operators of one's own
     (lambda u: mg.operator(3, 4), TypeError, "operator: forward is a int, a function was expected"),
     (lambda u: mg.operator(np.sin, lambda g, y, x: g)("one"), DTYPE,
-     "sin: shapes str; cannot compute with <U3 values; numbers are expected"),
+     "sin: shapes str; cannot make a Constant of <U3 values; numbers are expected"),
     (lambda u: mg.operator(lambda x: None, lambda g, y, x: g, name="none")(f(2)), DTYPE,
      "none: forward returned object values; numbers were expected"),
     (lambda u: mg.operator(np.sin, lambda g, y, x: (g, g), name="twice")(f()).backward(), GRAPH,

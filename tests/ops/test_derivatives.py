@@ -2,7 +2,7 @@
 import jax
 import numpy as np
 import pytest
-from operators import SMOOTH
+from operators import KINKED, SMOOTH
 from oracle import assert_close, cases, few
 
 import minigrad as mg
@@ -13,11 +13,12 @@ def has_entries(case):
     return case.row.name != "mean" or sum(x.size for x in case.operands)
 
 
-CASES = list(filter(has_entries, cases(SMOOTH)))
+ROWS = [*SMOOTH, *KINKED]
+CASES = list(filter(has_entries, cases(ROWS)))
 # at ties the slope jumps
 TWICE = [case for case in CASES if few not in case.row.domains]
 LARGEST = [max(TWICE, key=lambda case: (case.row is row, sum(x.size for x in case.operands)))
-           for row in SMOOTH if few not in row.domains]  # fmt: skip
+           for row in ROWS if few not in row.domains]  # fmt: skip
 
 
 def floats_of(case):

@@ -8,7 +8,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.graph.rule import Elementwise
+from minigrad.graph.elementwise import Elementwise
 
 SMALL = 20_000  # bytes of Python's own objects, whatever the batch
 

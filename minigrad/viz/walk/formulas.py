@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from ...graph.elementwise import Elementwise
 from ...graph.node import Operator
-from ...graph.rule import Elementwise, Rule
+from ...graph.rule import Rule
 from ..scene.text import shorten
 from .symbols import AND, COMPARE, MATMUL, POWER, SUM, Symbol, apply, as_symbol, join, key_text, latex_text, multiply, word
 

@@ -11,7 +11,7 @@ from operators import ELEMENTWISE, LINALG, LOSS, REDUCE, SMOOTH, STEPS, TABLE
 from oracle import cases
 
 import minigrad as mg
-from minigrad.graph.node import sum_to
+from minigrad.graph.arrays import sum_to
 from minigrad.graph.rule import all_rules
 from minigrad.viz.walk.formulas import adjoint, formula
 from minigrad.viz.walk.symbols import named

@@ -23,6 +23,7 @@ from ..run.batch import parts_of
 from ..run.compiled import CompiledStep
 from ..run.replay import Graph
 from .course import Course, Whole, whole_steps
+from .distributed import Ranks
 from .history import History
 
 EVALUATION_BATCH = 250
@@ -70,11 +71,18 @@ class Trainer:
     `on_batch(trainer, graph)` after each backward pass, before the step; for these, and for hooks, say mode="replay".
     Floats enter the model in the dtype of its parameters, integers stay integers. A target of shape (N,) beside an output
     (N, 1) is read as a column. `course` says how far the training has come.
+
+    `distributed=True` trains on all processes that `mpiexec -n 4 python script.py` starts (`ranks` says which this one is).
+    Each is given all data and takes its share of every batch, so that the losses and steps are those of one process, to
+    rounding. Batch norm in training takes mean and variance of the share (of two samples at least, in the last batch, too),
+    not of the batch; the running statistics are averaged over the ranks, step by step. Dropout draws masks of its own on each rank. `History` holds the losses of whole
+    batches, and `evaluate` counts all samples: on every rank the same numbers. `save` writes on rank 0 alone, callbacks
+    are called on all. An error on one rank ends the job.
     """
 
     def __init__(
         self, model: Module, loss: Callable[..., GraphNode], optimizer: Optimizer, *,
-        mode: str = "compiled", callbacks: Iterable[Any] = (),
+        mode: str = "compiled", callbacks: Iterable[Any] = (), distributed: bool = False,
     ) -> None:  # fmt: skip
         if mode not in MODES:
             raise ValueError(f"Trainer: mode={mode!r}; one of {', '.join(MODES)} was expected")
@@ -88,7 +96,7 @@ class Trainer:
             fits = callable(callback) or hasattr(callback, "on_batch")
             _need("a callback", callback, fits, "a function of trainer and history, or a thing with on_batch,")
         self._refuse_watchers()
-        self.course = Course()
+        self.course, self.ranks = Course(), Ranks(distributed)
         self._buffers: list[Buffer] = []
         self._programs: dict[Any, Program] = {}
         self._compiled: dict[Any, CompiledStep] = {}
@@ -117,16 +125,17 @@ class Trainer:
         positive("Trainer", epochs=epochs, batch_size=batch_size)
         self._refuse_watchers()
         checked = None if validation is None else self._validation(validation)
+        seed = self.ranks.align(self, x, y, batch_size, seed, epochs, shuffle)
         course = self.course if resume and self.course.samples else Course(seed)
         course.enter(len(x), batch_size)
         modes = [(module, module.training) for module in self.model.modules()]
         self.course, self._buffers, self._trains, history = course, self.model.buffers(), False, History()
         steps = -(-len(x) // batch_size)
         done = course.epoch * steps + course.batch
-        with whole_steps() as whole:
+        with self.ranks.together(), whole_steps(self.ranks.whole) as whole:
             with whole:  # Ctrl-C within tqdm would leave its lock taken
-                bar = tqdm(total=epochs * steps, initial=done, unit="step", disable=not progress, leave=False,
-                           mininterval=0.2)  # fmt: skip
+                bar = tqdm(total=epochs * steps, initial=done, unit="step", leave=False, mininterval=0.2,
+                           disable=not (progress and self.ranks.first))  # fmt: skip
             try:
                 self.model.train()
                 while course.epoch < epochs:
@@ -185,7 +194,8 @@ class Trainer:
         course = self.course
         start = course.batch * course.batch_size
         chosen = order[start : start + course.batch_size]
-        loss = self._step(x[chosen], y[chosen], f"epoch {course.epoch + 1}, batch {course.batch + 1}")
+        mine = self.ranks.share(chosen)
+        loss = self._step(x[mine], y[mine], f"epoch {course.epoch + 1}, batch {course.batch + 1}")
         self._note([loss], len(chosen), history, bar)
 
     def compile(self, x: Any, y: Any, *, batch_size: int) -> CompiledStep:
@@ -209,7 +219,8 @@ class Trainer:
                 parts = parts_of(batch_size, whole.graph.order, (whole.x, whole.y), threads)
                 part = whole if parts == 1 else Program(self, x[: batch_size // parts], y[: batch_size // parts])
                 assert part.y is not None
-            self._compiled[key] = CompiledStep(part.graph.order, {"x": part.x, "y": part.y}, self.optimizer, parts)
+            self._compiled[key] = CompiledStep(part.graph.order, {"x": part.x, "y": part.y}, self.optimizer, parts,
+                                               updates=self.ranks.size == 1)  # fmt: skip
         return self._compiled[key]
 
     def _compiled_steps(self, x: Array, y: Array, order: Array, history: History, bar: Any, whole: Whole) -> None:
@@ -217,7 +228,7 @@ class Trainer:
         course, batch_size = self.course, self.course.batch_size
         x, y = np.ascontiguousarray(x), np.ascontiguousarray(y)
         with _said(bar, "compiling the step …", whole):
-            step = self.compile(x, y, batch_size=batch_size)
+            step = self.compile(x, y, batch_size=len(self.ranks.share(range(batch_size))))
             step.check(x, y)
             step.load(x, y)
         full, some = len(x) // batch_size, 1
@@ -225,11 +236,12 @@ class Trainer:
             started = time.perf_counter()
             losses = np.zeros(min(some, full - course.batch), self.optimizer.params[0].dtype)
             with whole:
-                made = step.run(x, y, order[course.batch * batch_size :], losses)
+                made = self.ranks.run(self, step, x, y, order[course.batch * batch_size :], losses)
                 self._note(losses[:made].tolist(), batch_size, history, bar)
                 if made < len(losses):  # once more in replay, which names the node, or gets by where rounding decided
                     self._single_step(x, y, order, history, bar)
-            some = max(1, int(some * 0.1 / (time.perf_counter() - started)))
+            if self.ranks.size == 1:
+                some = max(1, int(some * 0.1 / (time.perf_counter() - started)))
 
     def _step(self, x: Array, y: Array, where: str) -> float:
         """One training step; one that breaks off leaves running statistics and streams of masks as they were."""
@@ -250,6 +262,7 @@ class Trainer:
         for p in self.optimizer.params:
             p.recycle_grad()
         program.graph.backward()
+        loss = self.ranks.reduce(self, loss)
         for callback in self.callbacks:
             if hasattr(callback, "on_batch"):
                 callback.on_batch(self, program.graph)

@@ -43,8 +43,8 @@ def save(what: Module | Trainer, path: Any) -> None:
 
     For a trainer that is its optimiser's memory and its course, too: how many epochs and batches are done, and the shuffling
     generator. `load` it into a trainer made in the same way, and `fit(…, resume=True)` goes on as if nothing had happened.
-    Of a distributed trainer rank 0 writes it, so call it on all ranks. The file appears under its name only when it is complete; an older one stays until then. Any tool that reads
-    safetensors (PyTorch, for one) reads it.
+    The file appears under its name only when it is complete; an older one stays until then. Any tool that reads
+    safetensors (PyTorch, for one) reads it. Called on all ranks of a distributed training, it writes on rank 0.
     """
     from safetensors.numpy import save as to_bytes
 

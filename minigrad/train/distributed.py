@@ -1,7 +1,7 @@
 """Data-parallel training: one process per rank under `mpiexec`, one all-reduce per step (mpi4py).
 
-Every rank holds the whole model and all data. Of each batch, cut from one global shuffling, a rank takes its share; before the
-update the ranks exchange the mean of loss, gradients and running statistics, weighted with the samples of each, in one
+Every rank holds the whole model and all data. Of each batch, cut from one global shuffling, a rank takes its share; before
+the update the ranks exchange the mean of loss, gradients and running statistics, weighted with the samples of each, in one
 all-reduce of one flat array. So n ranks make the steps of one process with the whole batch, to rounding.
 """
 from __future__ import annotations
@@ -52,16 +52,12 @@ class Ranks:
     def __init__(self, distributed: bool = False) -> None:
         self._comm: Any = _world() if distributed else None
         self.rank, self.size = (self._comm.rank, self._comm.size) if distributed else (0, 1)
+        self.first = self.rank == 0  # which writes checkpoints and shows progress
         self._weight, self._flat = 1.0, np.empty(0)
         self.whole = Agreed() if self.size > 1 else Whole()
         if self.size > 1:
             _share_cores(self._comm)
             sys.excepthook = lambda kind, error, trace: self._abort(error)
-
-    @property
-    def first(self) -> bool:
-        """Is this the rank that writes checkpoints and shows progress?"""
-        return self.rank == 0
 
     # ---------------------------------------------------------------- before training
     def align(self, trainer: Trainer, x: Array, y: Array, batch_size: int, seed: int | None, *others: Any) -> int | None:

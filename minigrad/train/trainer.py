@@ -74,10 +74,10 @@ class Trainer:
 
     `distributed=True` trains on all processes that `mpiexec -n 4 python script.py` starts (`ranks` says which this one is).
     Each is given all data and takes its share of every batch, so that the losses and steps are those of one process, to
-    rounding. Batch norm in training takes mean and variance of the share (of two samples at least, in the last batch, too),
-    not of the batch; the running statistics are averaged over the ranks, step by step. Dropout draws masks of its own on each rank. `History` holds the losses of whole
-    batches, and `evaluate` counts all samples: on every rank the same numbers. `save` writes on rank 0 alone, callbacks
-    are called on all. An error on one rank ends the job.
+    rounding. Batch norm in training takes mean and variance of the share (two samples at least, in the last batch, too);
+    the running statistics are averaged over the ranks in each step. Dropout draws other masks on each rank. `History` holds
+    the losses of whole batches, and `evaluate` counts all samples: on every rank the same numbers. `save` writes on rank 0
+    alone, callbacks are called on all. An error on one rank ends the job.
     """
 
     def __init__(

@@ -68,23 +68,29 @@ def _demo(args: argparse.Namespace) -> None:
 def _train(args: argparse.Namespace) -> None:
     from . import save
     from .experiments import EXPERIMENTS, prepare, train_once
+    from .train.distributed import Ranks
 
     experiment = EXPERIMENTS[args.name]
     if args.out:
         Path(args.out).mkdir(parents=True, exist_ok=True)  # a folder that cannot be made costs no training
+    if args.resume and not args.out:
+        raise ValueError("train: --resume needs --out, the folder with the checkpoint")
+    path = Path(args.out) / f"{args.name}.safetensors" if args.out else None
+    tell = print if Ranks(args.distributed).first else (lambda line: None)
     arrays = prepare(experiment)
-    print(f"{experiment.title}: {arrays.source}")
+    tell(f"{experiment.title}: {arrays.source}")
     run = train_once(
-        experiment, arrays, seed=args.seed, epochs=args.epochs, batch_size=args.batch_size, mode=args.mode, follow=True
-    )
-    for epoch, (loss, accuracy) in enumerate(zip(run.history.epoch_loss, run.history.accuracy, strict=False), 1):
-        seconds = run.history.epoch_seconds[epoch - 1]
-        print(f"epoch {epoch}: loss {loss:.4f}, held-out accuracy {accuracy:.4f}, {seconds:.2f} s")
-    print(f"training accuracy {run.train['accuracy']:.4f}, held-out accuracy {run.test['accuracy']:.4f}")
-    if args.out:
-        path = Path(args.out) / f"{args.name}.safetensors"
+        experiment, arrays, seed=args.seed, epochs=args.epochs, batch_size=args.batch_size, mode=args.mode, follow=True,
+        distributed=args.distributed, checkpoint=path, resume=args.resume,
+    )  # fmt: skip
+    history, start = run.history, run.trainer.course.epoch - len(run.history.epoch_loss) + 1
+    for epoch, (loss, accuracy) in enumerate(zip(history.epoch_loss, history.accuracy, strict=False), start):
+        seconds = history.epoch_seconds[epoch - start]
+        tell(f"epoch {epoch}: loss {loss:.4f}, held-out accuracy {accuracy:.4f}, {seconds:.2f} s")
+    tell(f"training accuracy {run.train['accuracy']:.4f}, held-out accuracy {run.test['accuracy']:.4f}")
+    if path is not None:
         save(run.trainer, path)
-        print(f"saved {path}")
+        tell(f"saved {path}")
     if run.history.interrupted:
         raise KeyboardInterrupt
 
@@ -202,7 +208,9 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--batch-size", type=positive, help="default: the experiment's own")
     train.add_argument("--seed", type=natural, default=0)
     train.add_argument("--mode", choices=("eager", "replay", "compiled"), default="compiled", help="default: compiled")
-    train.add_argument("--out", help="folder for the checkpoint (default: none is written)")
+    train.add_argument("--out", help="folder for the checkpoint, written after each epoch (default: none is written)")
+    train.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    train.add_argument("--distributed", action="store_true", help="share each batch between the ranks that mpiexec starts")
     train.set_defaults(run=_train)
 
     draw = commands.add_parser("draw", help="draw the graph of a model, or what a script of yours builds")
@@ -259,7 +267,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser().parse_args(arguments)
     try:
         return args.run(args) or 0
-    except (DataError, GraphError, ValueError, OSError) as error:
+    except (DataError, GraphError, ImportError, ValueError, OSError) as error:
         print(f"minigrad: {error}", file=sys.stderr)
         return 2 if isinstance(error, ValueError) else 1
     except KeyboardInterrupt:

@@ -8,6 +8,7 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from .data import Dataset
 from .graph.node import Array, Constant
 from .nn import Module, init
 from .train import History, Trainer
+from .train.checkpoint import load, save
 from .train.trainer import target_for
 
 Optimize = Callable[..., optim.Optimizer]
@@ -61,9 +63,13 @@ class Run:
 
 def train_once(
     experiment: Experiment, arrays: Dataset, *, seed: int = 0, epochs: int | None = None, batch_size: int | None = None,
-    mode: str = "compiled", progress: bool = True, follow: bool = False,
+    mode: str = "compiled", progress: bool = True, follow: bool = False, distributed: bool = False,
+    checkpoint: Path | None = None, resume: bool = False,
 ) -> Run:  # fmt: skip
-    """Train the experiment's model from `seed` on arrays that `prepare` made; `follow` evaluates after each epoch."""
+    """Train the experiment's model from `seed` on arrays that `prepare` made; `follow` evaluates after each epoch.
+
+    The trainer is saved as `checkpoint` after each epoch; `resume` goes on from there.
+    """
     init.manual_seed(seed)
     model = experiment.make()
     optimizer = experiment.optimizer(model.parameters(), lr=experiment.lr)
@@ -71,9 +77,18 @@ def train_once(
     def lower_rate(trainer: Trainer, history: History) -> None:
         trainer.optimizer.lr *= experiment.decay
 
-    trainer = Trainer(model, experiment.loss, optimizer, mode=mode, callbacks=[lower_rate])
+    def keep(trainer: Trainer, history: History) -> None:
+        if checkpoint is not None:
+            save(trainer, checkpoint)
+
+    callbacks = [lower_rate, keep]
+    trainer = Trainer(model, experiment.loss, optimizer, mode=mode, callbacks=callbacks, distributed=distributed)
+    if resume and checkpoint is not None:
+        load(trainer, checkpoint)
+        for _ in range(trainer.course.epoch):
+            lower_rate(trainer, History())
     history = trainer.fit(
-        arrays.x_train, arrays.y_train, epochs=epochs or experiment.epochs, seed=seed, progress=progress,
+        arrays.x_train, arrays.y_train, epochs=epochs or experiment.epochs, seed=seed, progress=progress, resume=resume,
         batch_size=batch_size or experiment.batch_size, validation=(arrays.x_test, arrays.y_test) if follow else None,
     )  # fmt: skip
     on_train = trainer.evaluate(arrays.x_train, arrays.y_train)

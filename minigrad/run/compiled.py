@@ -78,16 +78,19 @@ class CompiledStep:
 
     `order` is the graph of one part of the batch, `inputs` its constants `x` and `y`, which are fed anew; the batch has
     `parts` of them. Parameters and the optimiser's memory move into the arena: the variables' arrays become views of it.
+    Without `updates` a step ends with the gradients in the rows of `arena.G`; `update` does the rest.
     Raises `GraphError` that names the operator for a graph that cannot be compiled, or an optimiser that steps in Python.
     """
 
-    def __init__(self, order: Sequence[GraphNode], inputs: dict[str, GraphNode], optimizer: Any, parts: int) -> None:
+    def __init__(
+        self, order: Sequence[GraphNode], inputs: dict[str, GraphNode], optimizer: Any, parts: int, updates: bool = True
+    ) -> None:
         kernel, own = optimizer.kernel, type(optimizer).__name__
         if type(optimizer).step is not Optimizer.step:
             raise GraphError(f'{own} has a step of its own, which is not compiled; use mode="replay"')
         if getattr(sys.modules.get(kernel.__module__), kernel.__name__, None) is not kernel:
             raise GraphError(f'{own}.kernel is no function that can be imported by its name; use mode="replay"')
-        self.order, self.inputs = order, inputs
+        self.order, self.inputs, self.updates = order, inputs, updates
         self.parts, self.size, self.optimizer = parts, inputs["x"].shape[0], optimizer
         self.batch = parts * self.size
         with kernels.jit.one_thread():  # each part has a thread of its own already
@@ -154,8 +157,17 @@ class CompiledStep:
             kernels.jit.prepare(self._module.part, *self.arena.of_part())
             self._prepared = True
         made = int(self._module.steps(*self.arena.arrays(), *samples, *self.arena.inputs, order, numbers, losses))
-        self.optimizer.steps += made
+        self.optimizer.steps += made * self.updates
         return made
+
+    def update(self, gradient: Any) -> None:
+        """Change the parameters by a gradient (arena.trained,), which is clipped in place where the optimiser says so."""
+        arena, of = self.arena, self.arena.dtype.type
+        if self.optimizer.max_grad_norm is not None:
+            kernels.update.clip_norm(gradient, of(self.optimizer.max_grad_norm))
+        self.optimizer.steps += 1
+        numbers = map(of, self.optimizer.scalars(self.optimizer.steps))
+        self.optimizer.kernel(arena.P[: arena.trained], gradient, *arena.M, *numbers)
 
     # ---------------------------------------------------------------- source
     def _write(self, title: str) -> str:
@@ -183,6 +195,8 @@ class CompiledStep:
         )  # fmt: skip
 
     def _update(self, kernel: str) -> list[str]:
+        if not self.updates:
+            return []
         n = self.arena.trained
         numbers = ", ".join(f"H[t, {i}]" for i in range(len(self.optimizer.scalars(1))))
         memories = "".join(f"M{i}[a:b], " for i in range(len(self.optimizer.memory)))

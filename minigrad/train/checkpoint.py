@@ -44,11 +44,13 @@ def save(what: Module | Trainer, path: Any) -> None:
     For a trainer that is its optimiser's memory and its course, too: how many epochs and batches are done, and the shuffling
     generator. `load` it into a trainer made in the same way, and `fit(…, resume=True)` goes on as if nothing had happened.
     The file appears under its name only when it is complete; an older one stays until then. Any tool that reads
-    safetensors (PyTorch, for one) reads it.
+    safetensors (PyTorch, for one) reads it. Called on all ranks of a distributed training, it writes on rank 0.
     """
     from safetensors.numpy import save as to_bytes
 
     state, path = _state(what, "save"), as_path("save", path)
+    if isinstance(what, Trainer) and not what.ranks.first:
+        return
     if path.is_dir():
         raise IsADirectoryError(f"save: {path} is a folder; the name of a file was expected")
     write_atomically(path, to_bytes(state))

@@ -114,12 +114,12 @@ class Whole:
 
 
 @contextmanager
-def whole_steps() -> Iterator[Whole]:
-    """Within the block Ctrl-C is heard by the `Whole` that this gives.
+def whole_steps(whole: Whole) -> Iterator[Whole]:
+    """Within the block Ctrl-C is heard by `whole`.
 
     Only in the main thread, and where Ctrl-C raises KeyboardInterrupt as Python has it; a program's own handler stays.
     """
-    whole, main = Whole(), threading.current_thread() is threading.main_thread()
+    main = threading.current_thread() is threading.main_thread()
     usual = main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
     try:
         if usual:

@@ -24,6 +24,7 @@ from ..run.compiled import CompiledStep
 from ..run.replay import Graph
 from .batches import Batches, Chunk, Samples, as_array, as_pair, feed
 from .course import Course, Whole, whole_steps
+from .distributed import Ranks
 from .history import History
 
 EVALUATION_BATCH = 250
@@ -71,11 +72,18 @@ class Trainer:
     `on_batch(trainer, graph)` after each backward pass, before the step; for these, and for hooks, say mode="replay".
     Floats enter the model in the dtype of its parameters, integers stay integers. A target of shape (N,) beside an output
     (N, 1) is read as a column. `course` says how far the training has come.
+
+    `distributed=True` trains on all processes that `mpiexec -n 4 python script.py` starts (`ranks` says which this one is).
+    Each is given all data and takes its share of every batch, so that the losses and steps are those of one process, to
+    rounding. Batch norm in training takes mean and variance of the share (two samples at least, in the last batch, too);
+    the running statistics are averaged over the ranks in each step. Dropout draws other masks on each rank. `History` holds
+    the losses of whole batches, and `evaluate` counts all samples: on every rank the same numbers. `save` writes on rank 0
+    alone, callbacks are called on all. An error on one rank ends the job.
     """
 
     def __init__(
         self, model: Module, loss: Callable[..., GraphNode], optimizer: Optimizer, *,
-        mode: str = "compiled", callbacks: Iterable[Any] = (),
+        mode: str = "compiled", callbacks: Iterable[Any] = (), distributed: bool = False,
     ) -> None:  # fmt: skip
         if mode not in MODES:
             raise ValueError(f"Trainer: mode={mode!r}; one of {', '.join(MODES)} was expected")
@@ -89,7 +97,7 @@ class Trainer:
             fits = callable(callback) or hasattr(callback, "on_batch")
             _need("a callback", callback, fits, "a function of trainer and history, or a thing with on_batch,")
         self._refuse_watchers()
-        self.course = Course()
+        self.course, self.ranks = Course(), Ranks(distributed)
         self._buffers: list[Buffer] = []
         self._programs: dict[Any, Program] = {}
         self._compiled: dict[Any, CompiledStep] = {}
@@ -120,6 +128,7 @@ class Trainer:
         positive("Trainer", epochs=epochs)
         self._refuse_watchers()
         checked = None if validation is None else self._validation(validation)
+        seed = self.ranks.align(self, data, seed, epochs, shuffle)
         course = self.course if resume and self.course.length else Course(seed)
         course.enter(data.length, data.size)
         self.course, self._buffers, self._trains = course, self.model.buffers(), False
@@ -132,10 +141,10 @@ class Trainer:
         course, history = self.course, History()
         modes = [(module, module.training) for module in self.model.modules()]
         done = course.epoch * data.steps + course.batch
-        with whole_steps() as whole:
+        with self.ranks.together(), whole_steps(self.ranks.whole) as whole:
             with whole:  # Ctrl-C within tqdm would leave its lock taken
-                bar = tqdm(total=epochs * data.steps, initial=done, unit="step", disable=not progress, leave=False,
-                           mininterval=0.2)  # fmt: skip
+                bar = tqdm(total=epochs * data.steps, initial=done, unit="step", leave=False, mininterval=0.2,
+                           disable=not (progress and self.ranks.first))  # fmt: skip
             try:
                 self.model.train()
                 while course.epoch < epochs:
@@ -202,7 +211,8 @@ class Trainer:
     def _single_step(self, chunk: Chunk, history: History, bar: Any) -> None:
         course = self.course
         chosen = chunk.rest(course.batch)[: chunk.size]
-        loss = self._step(chunk.x[chosen], chunk.y[chosen], f"epoch {course.epoch + 1}, batch {course.batch + 1}")
+        mine = self.ranks.share(chosen)
+        loss = self._step(chunk.x[mine], chunk.y[mine], f"epoch {course.epoch + 1}, batch {course.batch + 1}")
         self._note([loss], len(chosen), history, bar)
 
     def compile(self, x: Any, y: Any, *, batch_size: int) -> CompiledStep:
@@ -225,14 +235,15 @@ class Trainer:
                 parts = parts_of(batch_size, whole.graph.order, (whole.x, whole.y), threads)
                 part = whole if parts == 1 else Program(self, x[: batch_size // parts], y[: batch_size // parts])
                 assert part.y is not None
-            self._compiled[key] = CompiledStep(part.graph.order, {"x": part.x, "y": part.y}, self.optimizer, parts)
+            self._compiled[key] = CompiledStep(part.graph.order, {"x": part.x, "y": part.y}, self.optimizer, parts,
+                                               updates=self.ranks.size == 1)  # fmt: skip
         return self._compiled[key]
 
     def _compiled_steps(self, chunk: Chunk, history: History, bar: Any, whole: Whole) -> None:
         """All full batches of a chunk, some at a time so that there is progress to show and Ctrl-C is heard."""
         course, x, y = self.course, np.ascontiguousarray(chunk.x), np.ascontiguousarray(chunk.y)
         with _said(bar, "compiling the step …", whole):
-            step = self.compile(x, y, batch_size=chunk.size)
+            step = self.compile(x, y, batch_size=len(self.ranks.share(range(chunk.size))))
             step.check(x, y)
             step.load(x, y)
         some = 1
@@ -240,11 +251,12 @@ class Trainer:
             started = time.perf_counter()
             losses = np.zeros(min(some, chunk.full_end - course.batch), self._dtype)
             with whole:
-                made = step.run(x, y, chunk.rest(course.batch), losses)
+                made = self.ranks.run(self, step, x, y, chunk.rest(course.batch), losses)
                 self._note(losses[:made].tolist(), chunk.size, history, bar)
                 if made < len(losses):  # once more in replay, which names the node, or gets by where rounding decided
                     self._single_step(chunk, history, bar)
-            some = max(1, int(some * 0.1 / (time.perf_counter() - started)))
+            if self.ranks.size == 1:
+                some = max(1, int(some * 0.1 / (time.perf_counter() - started)))
 
     def _step(self, x: Array, y: Array, where: str) -> float:
         """One training step; one that breaks off leaves running statistics and streams of masks as they were."""
@@ -265,6 +277,7 @@ class Trainer:
         for p in self.optimizer.params:
             p.recycle_grad()
         program.graph.backward()
+        loss = self.ranks.reduce(self, loss)
         for callback in self.callbacks:
             if hasattr(callback, "on_batch"):
                 callback.on_batch(self, program.graph)

@@ -1,8 +1,7 @@
 """Which test covers which edge case: number -> what it is and the tests (`path::name`), or why it does not apply.
 
 The numbers are those of the project's list of edge cases, collected from the test suites and issue trackers of other
-libraries; 21 (gradients of gradients), 119 and 120 (gradients wrong by a thousandth) belong to the tests of higher order.
-`test_edge_cases.py` checks that every number is there and that every test exists.
+libraries. `test_edge_cases.py` checks that every number is there and that every test exists.
 """
 from __future__ import annotations
 
@@ -19,7 +18,7 @@ COVERED: dict[int, tuple[str, ...]] = {
     # A. graph and accumulation
     1: ("the same node twice in one operator", SHARED), 2: ("diamonds", SHARED), 3: ("(x + x) * x", SHARED),
     4: ("sixty diamonds, also drawn", "graph/test_copying.py::test_sixty_diamonds",
-        "viz/scene/test_picture.py::test_diamonds_take_no_longer_than_their_nodes"),
+        "viz/scene/test_picture.py::test_diamonds_take_no_more_visits_than_their_nodes"),
     5: ("a chain of 100,000 nodes", "graph/test_order.py::test_a_chain_of_100_000_nodes",
         "graph/test_copying.py::test_a_chain_of_100_000_nodes"),
     6: ("a left-deep sum", "graph/test_order.py::test_a_loop_over_time_and_a_left_deep_sum"),
@@ -42,6 +41,8 @@ COVERED: dict[int, tuple[str, ...]] = {
     18: ("an operator that raises", "ops/test_errors.py::test_graph_is_usable_after_an_operator_raised"),
     19: ("a dropped graph", "graph/test_node.py::test_a_dropped_graph_is_freed_at_once"),
     20: ("the order of adding", "graph/test_order.py::test_accumulation_is_deterministic"),
+    21: ("gradients of gradients", "graph/test_calculus.py::test_derivatives_of_every_order",
+         "ops/test_derivatives.py::test_gradient_of_the_gradient_agrees_with_central_differences"),
     22: ("one of several outputs", "ops/test_axes.py::test_of_several_parts_one_may_be_left_alone",
          "ops/test_lstm.py::test_one_of_the_results_may_be_left_alone"),
     # B. shapes, broadcasting, dtype
@@ -151,6 +152,10 @@ COVERED: dict[int, tuple[str, ...]] = {
           "run/test_cache.py::test_two_processes_fill_one_cache_and_leave_whole_files",
           "run/test_cache.py::test_another_source_is_another_file"),
     118: ("importing", "test_house.py::test_importing_is_light"),  # times are measured, and never asserted
+    119: ("a gradient wrong by a thousandth", "graph/test_check.py::test_an_error_of_a_thousandth_is_found",
+          "proof/test_mutation.py::test_a_few_mutants_are_killed"),
+    120: ("a second derivative wrong by a thousandth",
+          "graph/test_calculus.py::test_gradcheck_finds_a_wrong_second_derivative"),
     121: ("errors that cancel under ones", "graph/test_check.py::test_an_error_that_cancels_under_ones_is_found"),
     122: ("checks in float64", "graph/test_check.py::test_it_works_in_float64_whatever_the_default"),
     123: ("tests of one name, operators without a row", "test_house.py::test_ruff_has_nothing_to_say",
@@ -158,5 +163,3 @@ COVERED: dict[int, tuple[str, ...]] = {
 }  # fmt: skip
 #: number: why no test covers it
 LEFT_OUT: dict[int, str] = {}
-#: these stand elsewhere
-HIGHER_ORDER = {21, 119, 120}

@@ -18,12 +18,15 @@ if TYPE_CHECKING:
 
 Form = Callable[["Sheet", Operator, list[str]], str]
 FORMS: dict[str, Form] = {}
+#: rules without a form, and why
+WITHOUT = {"dropout": "it is random", "cumprod": "ONNX has no running product"}
 END, BEGINNING = np.iinfo(np.int64).max, np.iinfo(np.int64).min  # of an axis, as a limit of Slice
 
 
 def no_form(node: GraphNode, why: str = "") -> GraphError:
     """The error about what cannot be written: it names the operator."""
     name = node.rule.name if isinstance(node, Operator) else type(node).__name__
+    why = why or (f", for {WITHOUT[name]}" if name in WITHOUT else "")
     return GraphError(f"export_onnx: the operator {name} has no ONNX form{why}: {node!r}")
 
 
@@ -65,6 +68,41 @@ FORMS.update({
 })  # fmt: skip
 
 
+# ---------------------------------------------------------------- further functions of one number
+FORMS.update({
+    "tan": _elementwise("Tan"), "arcsin": _elementwise("Asin"), "arccos": _elementwise("Acos"),
+    "arctan": _elementwise("Atan"), "sinh": _elementwise("Sinh"), "cosh": _elementwise("Cosh"),
+    "arcsinh": _elementwise("Asinh"), "arccosh": _elementwise("Acosh"), "arctanh": _elementwise("Atanh"),
+    "erf": _elementwise("Erf"), "reciprocal": _elementwise("Reciprocal"),
+    "square": lambda sheet, node, xs: sheet.op("Mul", *xs, *xs),
+    "floor": _elementwise("Floor"), "ceil": _elementwise("Ceil"), "rint": _elementwise("Round"),
+    "trunc": lambda sheet, node, xs: sheet.op("Mul", sheet.op("Sign", *xs), sheet.op("Floor", sheet.op("Abs", *xs))),
+    # near 0 these lose the digits that ours keep: ONNX has nothing else
+    "expm1": lambda sheet, node, xs: sheet.op("Sub", sheet.op("Exp", *xs), sheet.number(1, node)),
+    "log1p": lambda sheet, node, xs: sheet.op("Log", sheet.op("Add", *xs, sheet.number(1, node))),
+    "log2": lambda sheet, node, xs: sheet.op("Div", sheet.op("Log", *xs), sheet.number(np.log(2), node)),
+    "log10": lambda sheet, node, xs: sheet.op("Div", sheet.op("Log", *xs), sheet.number(np.log(10), node)),
+})  # fmt: skip
+
+
+def _test(kind: str, wanted: type) -> Form:
+    """Tests that ONNX has for one kind of number only."""
+
+    def write(sheet: Sheet, node: Operator, xs: list[str]) -> str:
+        dtype, given = np.dtype(wanted), zip(xs, node.inputs, strict=True)
+        return sheet.op(kind, *(name if x.dtype.kind == dtype.kind else sheet.cast(name, dtype) for name, x in given))
+
+    return write
+
+
+FORMS.update({
+    "isnan": _test("IsNaN", np.float32), "isinf": _test("IsInf", np.float32),
+    "isfinite": lambda sheet, node, xs: sheet.op(
+        "Not", sheet.op("Or", FORMS["isnan"](sheet, node, xs), FORMS["isinf"](sheet, node, xs))),
+    "logical_and": _test("And", bool), "logical_or": _test("Or", bool), "logical_not": _test("Not", bool),
+})  # fmt: skip
+
+
 @form("gelu")
 def _gelu(sheet: Sheet, node: Operator, xs: list[str]) -> str:
     cdf = sheet.op("Erf", sheet.op("Mul", *xs, sheet.number(0.5**0.5, node)))
@@ -97,10 +135,25 @@ def _reduction(kind: str) -> Form:
 
 FORMS.update({
     "sum": _reduction("ReduceSum"), "mean": _reduction("ReduceMean"), "max": _reduction("ReduceMax"),
-    "min": _reduction("ReduceMin"), "logsumexp": _reduction("ReduceLogSumExp"),
+    "min": _reduction("ReduceMin"), "logsumexp": _reduction("ReduceLogSumExp"), "prod": _reduction("ReduceProd"),
+    "cumsum": lambda sheet, node, xs: sheet.op("CumSum", *xs, sheet.constant(np.int64(node.plan))),
     "softmax": lambda sheet, node, xs: sheet.op("Softmax", *xs, axis=node.plan),
     "log_softmax": lambda sheet, node, xs: sheet.op("LogSoftmax", *xs, axis=node.plan),
 })  # fmt: skip
+
+
+@form("norm")
+def _norm(sheet: Sheet, node: Operator, xs: list[str]) -> str:
+    return _reduction("ReduceL2")(sheet, node, xs) if node.plan.axes else sheet.op("Abs", *xs)
+
+
+@form("argmax", "argmin")
+def _place(sheet: Sheet, node: Operator, xs: list[str]) -> str:
+    kind = {"argmax": "ArgMax", "argmin": "ArgMin"}[node.rule.name]
+    if len(node.plan.axes) == 1:
+        return sheet.op(kind, *xs, axis=node.plan.axes[0], keepdims=int(bool(node.attributes.get("keepdims"))))
+    place = sheet.op(kind, sheet.op("Reshape", *xs, sheet.integers([-1])), axis=0, keepdims=0)
+    return sheet.op("Reshape", place, sheet.integers(node.shape))
 
 
 # ---------------------------------------------------------------- shapes
@@ -127,13 +180,18 @@ def _pad(sheet: Sheet, node: Operator, xs: list[str]) -> str:
 @form("getitem")
 def _getitem(sheet: Sheet, node: Operator, xs: list[str]) -> str:
     """Slices first, then integers and arrays of integers, then new axes."""
-    (x,) = xs
+    x = xs[0]
     if x in sheet.parts:
         if node.plan not in sheet.parts[x]:
             raise no_form(node.inputs[0], f" for what {node!r} picks of it")
         return sheet.parts[x][node.plan]
     parts = _parts(node.plan, node.inputs[0].ndim)
     x = _slices(sheet, x, parts)
+    if len(xs) > 1:
+        places = [i for i, part in enumerate(parts) if not isinstance(part, slice)]
+        if len(places) > 1 or node.inputs[1].dtype.kind == "b":
+            raise no_form(node, " where nodes are indices, but for integers along one axis beside slices")
+        return sheet.op("Gather", x, sheet.cast(xs[1], np.dtype(np.int64)), axis=places[0])
     arrays = any(isinstance(part, np.ndarray) for part in parts)
     items = [None if part is None else "axis" for part in parts if part is None or arrays or isinstance(part, slice)]
     if arrays:
@@ -193,6 +251,19 @@ def _gather(sheet: Sheet, x: str, parts: list[Any]) -> tuple[str, list[Any]]:
 
 # ---------------------------------------------------------------- products, convolution, pooling, lookup
 FORMS["matmul"] = _elementwise("MatMul")
+
+
+@form("einsum")
+def _einsum(sheet: Sheet, node: Operator, xs: list[str]) -> str:
+    """ONNX stretches no axes: those that would be go."""
+    axes = [list(zip(term, x.shape, strict=True)) for term, x in zip(node.plan.inputs, node.inputs, strict=True)]
+    longest = dict(sorted(pair for term in axes for pair in term))
+    names, terms = [], []
+    for x, term in zip(xs, axes, strict=True):
+        gone = [i for i, (letter, n) in enumerate(term) if n != longest[letter]]
+        names.append(sheet.op("Squeeze", x, sheet.integers(gone)) if gone else x)
+        terms.append("".join(letter for i, (letter, _) in enumerate(term) if i not in gone))
+    return sheet.op("Einsum", *names, equation=f"{','.join(terms)}->{node.plan.result}")
 
 
 @form("linear")

@@ -7,10 +7,11 @@ values and gradients; then the gradients are added in a fixed order and the para
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 import textwrap
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -135,7 +136,8 @@ class CompiledStep:
         from numba.core.errors import NumbaError
 
         try:
-            self.run(x, y, np.arange(0), np.zeros(0, self.arena.dtype))
+            with _alone(self._module.__name__):
+                self.run(x, y, np.arange(0), np.zeros(0, self.arena.dtype))
         except NumbaError as error:
             said = " ".join(str(error.args[0]).partition("\n\n")[0].split())
             raise GraphError(f'the step does not compile ({said}); use mode="replay"') from error
@@ -265,3 +267,23 @@ def _load(source: str) -> ModuleType:
         exec(compile(source, str(path), "exec"), vars(module))
         sys.modules[name] = module  # when it is whole, for other threads
     return sys.modules[name]
+
+
+@contextmanager
+def _alone(name: str) -> Iterator[None]:
+    """One process of this machine at a time: those that wait find on the disk what it has compiled."""
+    from ..kernels.jit import steps_folder
+
+    try:
+        import fcntl
+
+        lock = os.open(Path(steps_folder()) / f"{name}.lock", os.O_RDWR | os.O_CREAT)
+    except (ImportError, OSError):  # another system, or nowhere to write: each compiles for itself
+        yield
+        return
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)  # which releases it

@@ -1,7 +1,9 @@
 """Training, checkpoints, and the choice between models."""
 from .checkpoint import load, save
 from .history import History
-from .selection import GridResult, Recipe, Scores, cross_validate, grid_search
+from .selection import FoldError, GridResult, Recipe, Scores, cross_validate, grid_search
 from .trainer import Trainer
 
-__all__ = ["GridResult", "History", "Recipe", "Scores", "Trainer", "cross_validate", "grid_search", "load", "save"]
+__all__ = [
+    "FoldError", "GridResult", "History", "Recipe", "Scores", "Trainer", "cross_validate", "grid_search", "load", "save",
+]  # fmt: skip

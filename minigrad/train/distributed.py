@@ -161,7 +161,7 @@ class Ranks:
         time.sleep(min(0.1 * self.rank, 1.0))  # where all fail alike, one speaks
         traceback.print_exception(error)
         said = f"{type(error).__name__} on rank {self.rank} of {self.size} ends the job"
-        print(f"minigrad: {said}; fit(…, resume=True) goes on from the last checkpoint", file=sys.stderr, flush=True)
+        print(f"minigrad: {said}; fit(resume=True) goes on from the last checkpoint", file=sys.stderr, flush=True)
         sys.stdout.flush()
         self._comm.Abort(1)
         os._exit(1)  # the launcher may take a moment to end this one

@@ -1,7 +1,9 @@
 """Choosing between models: repeated k-fold cross-validation and grid search, on scikit-learn's splitters and joblib.
 
-Fits run wherever joblib runs them: in this process by default, in others with `n_jobs=2` or inside
-`joblib.parallel_config(...)`.
+Fits run wherever joblib runs them: in this process by default, in others with `n_jobs=2`, on a cluster inside
+`joblib.parallel_config("dask")` with a `distributed.Client`, or "ray" after `ray.util.joblib.register_ray()`. Each fit has
+one thread, so that the scores are the same to the bit everywhere and the cores are not taken twice;
+`joblib.parallel_config("loky", inner_max_num_threads=2)` gives it two. A memory map (`np.load(…, mmap_mode="r")`) stays one.
 """
 from __future__ import annotations
 
@@ -11,13 +13,27 @@ from typing import Any
 
 import numpy as np
 
-from .. import ops, optim
-from ..errors import ShapeError
-from ..nn import Module, init
+from .. import kernels, ops, optim
+from ..errors import GraphError, ShapeError
+from ..nn import Module
 from ..nn.layers import positive
+from ..seeds import seeded
 from .trainer import Trainer
 
 MakeModel = Callable[..., Module]
+Row = tuple[float, float, float, float]  # loss and accuracy: on train, on test, on train, on test
+
+
+class FoldError(GraphError):
+    """A fit failed; the message names its parameters and fold, `__cause__` is what it raised.
+
+    `finished` has (parameters, fold, scores) for each fit that did not: the fold counted from 1, and losses on the part
+    trained on and the part held out, then accuracies on them.
+    """
+
+    def __init__(self, message: str, finished: list[tuple[dict[str, Any], int, Row]]) -> None:
+        super().__init__(message)
+        self.finished = finished
 
 
 @dataclass(frozen=True)
@@ -33,6 +49,9 @@ class Recipe:
     epochs: int = 10
     batch_size: int = 32
     mode: str = "compiled"
+
+
+Candidate = tuple[dict[str, Any], dict[str, Any], Recipe]  # parameters as given, those of make_model, the others
 
 
 @dataclass(frozen=True)
@@ -60,15 +79,30 @@ class Scores:
 
 def _fit_fold(
     make_model: MakeModel, arguments: Mapping[str, Any], recipe: Recipe, x: Any, y: Any, train: Any, test: Any, seed: int
-) -> tuple[float, ...]:
-    init.manual_seed(seed)  # wherever the fold runs, and whatever ran there before, its model starts from the same numbers
-    model = make_model(**arguments)
+) -> Row:
+    with seeded(seed):  # wherever the fold runs, and whatever ran there before, its model starts from the same numbers
+        model = make_model(**arguments)
     if not isinstance(model, Module):
         raise TypeError(f"{make_model!r} returned a {type(model).__name__}; a Module was expected")
     trainer = Trainer(model, recipe.loss, recipe.optimizer(model.parameters(), lr=recipe.lr), mode=recipe.mode)
-    trainer.fit(x[train], y[train], epochs=recipe.epochs, batch_size=recipe.batch_size, seed=seed, progress=False)
-    on_train, on_test = trainer.evaluate(x[train], y[train]), trainer.evaluate(x[test], y[test])
+    x_train, y_train = x[train], y[train]
+    history = trainer.fit(x_train, y_train, epochs=recipe.epochs, batch_size=recipe.batch_size, seed=seed, progress=False)
+    if history.interrupted:  # Ctrl-C ends the search, not this fit alone
+        raise KeyboardInterrupt
+    on_train, on_test = trainer.evaluate(x_train, y_train), trainer.evaluate(x[test], y[test])
     return on_train["loss"], on_test["loss"], on_train["accuracy"], on_test["accuracy"]
+
+
+def _tried(threads: int, *fold: Any) -> Row | Exception:
+    """`_fit_fold` on so many threads, its error returned: what other workers do goes on."""
+    before = kernels.jit.get_num_threads()
+    try:
+        kernels.jit.set_num_threads(min(threads, kernels.jit.numba.config.NUMBA_NUM_THREADS))
+        return _fit_fold(*fold)
+    except Exception as error:
+        return error
+    finally:
+        kernels.jit.set_num_threads(before)
 
 
 def _recipe(function: str, options: Mapping[str, Any]) -> Recipe:
@@ -97,27 +131,49 @@ def _check(function: str, make_model: Any, x: Any, y: Any, folds: int, repeats: 
 
 
 def _run(
-    function: str, make_model: MakeModel, candidates: list[tuple[dict[str, Any], Recipe]], x: Any, y: Any,
+    function: str, make_model: MakeModel, candidates: list[Candidate], x: Any, y: Any,
     folds: int, repeats: int, seed: int, n_jobs: int | None, progress: bool,
 ) -> list[Scores]:  # fmt: skip
     from joblib import Parallel, delayed
+    from joblib.parallel import get_active_backend
     from sklearn.model_selection import RepeatedKFold
     from tqdm.auto import tqdm
 
+    class Watched(Parallel):  # type: ignore[misc]
+        """Moves the bar, on every back end."""
+
+        def print_progress(self) -> None:
+            bar.update(self.n_completed_tasks - bar.n)
+
     try:
-        x, y = np.asarray(x), np.asarray(y)
+        x, y = (data if isinstance(data, np.memmap) else np.asarray(data) for data in (x, y))
     except ValueError:
         raise ShapeError(f"{function}: x or y has rows of different lengths; arrays were expected") from None
     _check(function, make_model, x, y, folds, repeats, seed)
     splits = list(RepeatedKFold(n_splits=folds, n_repeats=repeats, random_state=seed).split(x))
+    threads = get_active_backend()[0].inner_max_num_threads or 1
     jobs = [
-        delayed(_fit_fold)(make_model, arguments, recipe, x, y, train, test, seed + k)
-        for arguments, recipe in candidates
+        delayed(_tried)(threads, make_model, arguments, recipe, x, y, train, test, seed + k)
+        for _, arguments, recipe in candidates
         for k, (train, test) in enumerate(splits)
     ]
-    results = Parallel(n_jobs=n_jobs, return_as="generator")(jobs)
-    rows = list(tqdm(results, total=len(jobs), unit="fit", disable=not progress, leave=False))
+    with tqdm(total=len(jobs), unit="fit", disable=not progress, leave=False) as bar:
+        rows = Watched(n_jobs=n_jobs)(jobs)
+    _refuse_failed(function, [parameters for parameters, *_ in candidates], rows, len(splits))
     return [Scores(*zip(*rows[i : i + len(splits)], strict=True)) for i in range(0, len(rows), len(splits))]
+
+
+def _refuse_failed(function: str, parameters: list[dict[str, Any]], rows: list[Any], splits: int) -> None:
+    """Raise `FoldError` for the first fit that failed, with all that did not."""
+    named = [(parameters[i // splits], i % splits + 1, row) for i, row in enumerate(rows)]
+    failed = [each for each in named if isinstance(each[2], Exception)]
+    if failed:
+        given, fold, error = failed[0]
+        told = "".join(f" with {name}={value!r}" if not i else f", {name}={value!r}"
+                       for i, (name, value) in enumerate(given.items()))  # fmt: skip
+        said = f"{len(failed)} of {len(rows)} fits failed, the first one in fold {fold} of {splits}{told}"
+        finished = [each for each in named if not isinstance(each[2], Exception)]
+        raise FoldError(f"{function}: {said}: {type(error).__name__}: {error}", finished) from error
 
 
 def cross_validate(
@@ -127,9 +183,10 @@ def cross_validate(
     """Fit a new model on all folds but one and score it on the one left out, for each fold, `repeats` times over.
 
     `make_model()` returns a new model; `recipe` are fields of `Recipe` (loss, optimizer, lr, epochs, batch_size, mode).
-    The same seed gives the same scores, on any joblib back end.
+    The same seed gives the same scores, on any joblib back end. Where a fit fails, the others are made nevertheless, and
+    then a `FoldError` holds their scores. Ctrl-C ends all of it.
     """
-    candidates: list[tuple[dict[str, Any], Recipe]] = [({}, _recipe("cross_validate", recipe))]
+    candidates: list[Candidate] = [({}, {}, _recipe("cross_validate", recipe))]
     return _run("cross_validate", make_model, candidates, x, y, folds, repeats, seed, n_jobs, progress)[0]
 
 
@@ -153,7 +210,8 @@ def grid_search(
 ) -> GridResult:  # fmt: skip
     """Cross-validate every combination of the values in `grid`.
 
-    Names in the grid that are fields of `Recipe` ("lr", "batch_size", …) go there, all others to `make_model`.
+    Names in the grid that are fields of `Recipe` ("lr", "batch_size", …) go there, all others to `make_model`. Raises
+    `FoldError` as `cross_validate` does.
     """
     from sklearn.model_selection import ParameterGrid
 
@@ -169,6 +227,7 @@ def grid_search(
     fields = set(Recipe.__dataclass_fields__)
     candidates = [
         (
+            combination,
             {name: value for name, value in combination.items() if name not in fields},
             _recipe("grid_search", {**recipe, **{name: value for name, value in combination.items() if name in fields}}),
         )

@@ -1,12 +1,20 @@
 """Cross-validation and grid search."""
+import json
+import os
+import signal
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
 import numpy as np
 import pytest
-from joblib import Parallel, cpu_count, delayed
+from joblib import Parallel, cpu_count, delayed, parallel_config
 
 import minigrad as mg
 from minigrad import nn
 from minigrad.kernels import jit
-from minigrad.train import cross_validate, grid_search
+from minigrad.train import FoldError, cross_validate, grid_search
 
 DATA = mg.data.circle(200)
 
@@ -46,3 +54,105 @@ def test_the_grid_reaches_recipe_and_model_and_the_best_is_found():
     assert len(result.rows) == 4
     assert result.best[0]["lr"] == 0.05
     assert result.best[1].mean == max(scores.mean for _, scores in result.rows)
+
+
+# -------------------------------------------------------------------- engines
+SCRIPT = Path(__file__).with_name("engines.py")
+
+
+def searched(engine, folder, *more):
+    """What the script prints, before its last line and as that."""
+    env = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[2]), "PYTHONWARNINGS": "default"}
+    ran = subprocess.run([sys.executable, SCRIPT, engine, folder, *more], capture_output=True, text=True, timeout=240, env=env)
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    *before, last = ran.stdout.splitlines()
+    assert "16/16" not in before  # the bar is no output
+    return before, json.loads(last), ran.stderr
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    return searched("sequential", tmp_path_factory.mktemp("fits"))[1]
+
+
+def test_an_error_names_parameters_and_fold_and_the_others_are_kept(alone):
+    message, finished = alone["failed"].values()
+    assert message.startswith("grid_search: 8 of 16 fits failed, the first one in fold 1 of 4 with hidden=0, lr=0.02: "
+                              "ArithmeticError: no neurons")  # fmt: skip
+    assert [fold for _, fold, _ in finished] == [1, 2, 3, 4] * 2
+    four = [[*row] for scores in alone["scores"][:2] for row in zip(*scores, strict=True)]
+    assert [row for _, _, row in finished] == four
+
+
+@pytest.mark.parametrize("engine", ["loky", "threading", "dask", "ray"])
+def test_every_engine_gives_the_same_bits(engine, alone, tmp_path):
+    needed = {"dask": "distributed"}.get(engine, engine)
+    if engine in ("dask", "ray") and find_spec(needed) is None:
+        pytest.skip(f'{needed} is not installed; pip install "minigrad[distributed]" brings it')
+    _, found, bars = searched(engine, tmp_path)
+    assert found == alone
+    assert bars.count("0/16") >= 1
+    assert bars.count("0/4") == 0  # none for each fit
+
+
+def test_a_dask_worker_killed_in_the_middle_is_replaced(alone, tmp_path):
+    pytest.importorskip("distributed", reason='distributed is not installed; pip install "minigrad[distributed]" brings it')
+    before, found, _ = searched("dask", tmp_path, "kill")
+    assert before == ["replaced 1"]
+    assert found["fits"] >= alone["fits"]
+    assert {**found, "fits": 0} == {**alone, "fits": 0}
+
+
+# -------------------------------------------------------------------- in this process
+def threads_of_a_fit(seen):
+    def made():
+        seen.append(jit.threads(1000))
+        return make()
+
+    return made
+
+
+def test_a_fit_has_one_thread_or_what_joblib_is_told():
+    seen, before = [], jit.threads(1000)
+    cross_validate(threads_of_a_fit(seen), DATA.x_train, DATA.y_train, folds=2, **RECIPE)
+    with parallel_config("threading", n_jobs=2):
+        cross_validate(threads_of_a_fit(seen), DATA.x_train, DATA.y_train, folds=2, **RECIPE)
+    assert seen == [1] * 4
+    assert jit.threads(1000) == before
+
+
+def test_the_library_s_generator_is_left_as_it_is():
+    mg.manual_seed(5)
+    expected = nn.Linear(2, 2).weight.value.copy()
+    mg.manual_seed(5)
+    cross_validate(make, DATA.x_train, DATA.y_train, folds=2, **RECIPE)
+    np.testing.assert_array_equal(nn.Linear(2, 2).weight.value, expected)
+
+
+def test_ctrl_c_ends_the_whole_search():
+    begun = []
+
+    def made():
+        begun.append(make())
+        begun[-1].register_forward_hook(lambda module, output: os.kill(os.getpid(), signal.SIGINT))
+        return begun[-1]
+
+    with pytest.raises(KeyboardInterrupt):
+        cross_validate(made, DATA.x_train, DATA.y_train, folds=4, **{**RECIPE, "mode": "replay"})
+    assert len(begun) == 1
+
+
+def test_a_memory_map_stays_one(tmp_path, monkeypatch):
+    np.save(tmp_path / "x.npy", DATA.x_train)
+    x = np.load(tmp_path / "x.npy", mmap_mode="r")
+    seen = []
+    monkeypatch.setattr("minigrad.train.selection._fit_fold", lambda *fold: seen.append(fold[3]) or (0.0,) * 4)
+    cross_validate(make, x, DATA.y_train, folds=2, **RECIPE)
+    assert seen[0] is x
+
+
+def test_the_first_failure_is_the_cause():
+    with pytest.raises(FoldError, match=r"cross_validate: 2 of 2 fits failed, the first one in fold 1 of 2: TypeError: ") as raised:
+        cross_validate(lambda: 3, DATA.x_train, DATA.y_train, folds=2, **RECIPE)
+    assert isinstance(raised.value.__cause__, TypeError)
+    assert raised.value.finished == []

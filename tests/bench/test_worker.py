@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from bench.tasks import small_task
 
+from minigrad.bench.peers.on_minigrad import Training
 from minigrad.bench.peers.task import load
 from minigrad.bench.peers.worker import Worker, peak_memory
-from minigrad.train import Trainer
+from minigrad.train.course import Course
 
 
 class Counter:
@@ -58,14 +59,10 @@ def test_a_task_comes_back_as_it_was(tmp_path):
 
 @pytest.mark.parametrize(("steps", "made"), [(2, [2]), (6, [6]), (8, [6, 2]), (12, [6, 6])])
 def test_orders_are_those_of_the_trainer(steps, made, monkeypatch):
-    task, seen = small_task(), []
-    monkeypatch.setattr(Trainer, "_epoch", lambda self, epoch, x, y, order, *rest: seen.append(order))
+    task, drawn, order = small_task(), [], Course.order
+    monkeypatch.setattr(Course, "order", lambda self, shuffle: drawn.append(order(self, shuffle)) or drawn[-1])
     mine = list(task.orders(steps, seed=5))
     assert [len(order) for order in mine] == made
-    one = min(steps, task.per_epoch)
-    trainer = Trainer.__new__(Trainer)
-    trainer.model = types.SimpleNamespace(train=lambda: None, eval=lambda: None)
-    trainer.callbacks, trainer._array, trainer.mode = [], np.asarray, "replay"
-    trainer.fit(task.x[: one * 4], task.y[: one * 4], epochs=len(made), batch_size=4, seed=5, progress=False)
-    for order, its in zip(mine, seen, strict=True):
+    Training(task, "replay").train(steps, seed=5)
+    for order, its in zip(mine, drawn, strict=True):
         assert np.array_equal(order.reshape(-1), its[: order.size])

@@ -112,11 +112,13 @@ def max_forward(x: Any, y: Any, winners: Any, d: Any) -> None:
 @jit(parallel=True)
 def max_backward(g: Any, winners: Any, gx: Any, d: Any) -> None:
     """Write into gx (planes, h * w): each window's gradient goes to its winner; windows may overlap."""
-    for p in prange(d.planes):
-        goal, source, at = gx[p], g[p].ravel(), winners[p].ravel()
+    goals, sources, places, many = gx.reshape(-1), g.reshape(-1), winners.reshape(-1), d.oh * d.ow
+    for p in prange(d.planes):  # pieces of flat arrays, of which no references are counted
+        goal, source = goals[p * d.h * d.w : (p + 1) * d.h * d.w], sources[p * many : (p + 1) * many]
+        at = places[p * many : (p + 1) * many]
         goal[:] = 0
         for q in range(source.size):
-            goal[at[q]] += source[q]
+            goal[np.uint64(at[q])] += source[q]
 
 
 @jit

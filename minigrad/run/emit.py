@@ -130,11 +130,18 @@ class Emitter:
         return self.names[id(buffer)]
 
     def openings(self, buffers: Sequence[Buffer]) -> Iterator[str]:
-        """The lines that give each buffer its name."""
+        """The lines that give each buffer its name.
+
+        One in the place of another is that array: of two slices the machine does not know that they are the same entries,
+        and a loop that reads one and writes the other would go one number at a time.
+        """
+        known: dict[str, str] = {}
         for buffer in buffers:
             if id(buffer) in self.names and id(buffer) in self.places and buffer.kind != "input":
                 place = self.places[id(buffer)]
-                yield f"{self.name(buffer)} = {place.array}[{place.start}:{place.start + buffer.size}]"
+                where = f"{place.array}[{place.start}:{place.start + buffer.size}]"
+                yield f"{self.name(buffer)} = {known.setdefault(where, where)}"
+                known[where] = self.name(buffer)
 
     def constant(self, source: str, hint: str) -> str:
         """The name of a constant of the module."""

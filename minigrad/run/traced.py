@@ -121,7 +121,7 @@ class Expr(Traced):
         self.args = tuple(_literal(x) for x in args)
         traced = [x for x in self.args if isinstance(x, Traced)]
         self.shape = np.broadcast_shapes(*(x.shape for x in traced))
-        floats = [x.dtype for x in traced if x.dtype.kind == "f"]
+        floats = [x.dtype for x in (*traced, *args) if isinstance(x, Traced | np.generic) and x.dtype.kind == "f"]
         logical = op in _COMPARISONS or (op in _LOGICAL and all(x.dtype.kind == "b" for x in traced))
         self.dtype = np.dtype(bool) if logical else floats[0] if floats else traced[0].dtype
 
@@ -134,10 +134,10 @@ class Expr(Traced):
 
 def _literal(x: Any) -> Any:
     """An operand as a view, a formula or a Python number."""
-    if isinstance(x, Traced) or x is None or isinstance(x, bool | int | float):
-        return x
     if isinstance(x, np.generic) or (isinstance(x, np.ndarray) and x.ndim == 0):
         return x.item()
+    if isinstance(x, Traced) or x is None or isinstance(x, bool | int | float):
+        return x
     raise GraphError(f"a rule that brings along an array of shape {np.shape(x)} cannot be compiled")
 
 
@@ -285,7 +285,7 @@ class Program:
             return target
         rows = a.reshape(-1, a.shape[-1]) if a.ndim != 2 else a
         columns = b.reshape(-1, 1) if b.ndim == 1 else b
-        if rows.shape[1] == 1 and target.buffer.kind == "value":  # a product entry by entry: fits in with its neighbours
+        if rows.shape[1] == 1 and (target.buffer.kind == "value" or len(rows) == 1):  # entry by entry: fits in
             self.assign(target.reshape(len(rows), columns.shape[1]), Expr(self, "multiply", (rows, columns)))
             return target
         if not columns.contiguous and rows.shape[0] >= _FEW_ROWS:

@@ -79,7 +79,7 @@ def sources(cache):
 def test_two_processes_fill_one_cache_and_leave_whole_files(filled):
     files = [path for path in filled.rglob("*") if path.is_file()]
     assert not [path for path in files if path.name.endswith(".part") or ".tmp." in path.name]
-    assert len(sources(filled)) == 1 and {path.suffix for path in files} == {".py", ".nbi", ".nbc"}
+    assert len(sources(filled)) == 1 and {path.suffix for path in files} == {".py", ".nbi", ".nbc", ".lock"}
     assert end(start(filled))
 
 

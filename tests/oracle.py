@@ -39,12 +39,12 @@ def unit(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def above_one(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    return 1 + positive(rng, shape)
+    return np.asarray(1 + positive(rng, shape))
 
 
 def odd(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """Numbers and what is none."""
-    return rng.choice([np.nan, np.inf, -np.inf, 0.0, 2.5], shape)
+    return np.asarray(rng.choice([np.nan, np.inf, -np.inf, 0.0, 2.5], shape))
 
 
 def few(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

@@ -17,7 +17,7 @@ def agrees_with_jax(case: Drawn, y: mg.GraphNode, xs: list[mg.Variable]) -> None
     """The value and all gradients, in the dtype of the operands."""
     value, grads, _ = case.reference
     assert_close(y.value, value, case.dtype)
-    assert y.dtype == case.dtype or y.dtype.kind == "b" or case.row.name == "sign"
+    assert y.dtype == case.dtype or y.dtype.kind in "bi" or case.row.name == "sign"
     for x, grad in zip(xs, grads, strict=True):
         assert (x.grad is not None) == y.requires_grad
         if y.requires_grad:

@@ -28,7 +28,9 @@ def close(found, expected):
 
 
 def compilable(case):
-    """Entries picked by arrays of places have no compiled form."""
+    """Entries picked by places that are arrays or nodes have no compiled form, and some rules have none."""
+    if case.row.name in {"einsum", "prod", "cumsum", "cumprod"} or (case.row.name == "getitem" and not case.options):
+        return False
     key = case.options.get("key", ())
     return not any(isinstance(part, np.ndarray) for part in (key if isinstance(key, tuple) else (key,)))
 

@@ -128,7 +128,7 @@ class Trainer:
         positive("Trainer", epochs=epochs)
         self._refuse_watchers()
         checked = None if validation is None else self._validation(validation)
-        seed = self.ranks.align(self, data, seed, epochs, shuffle)
+        seed = self.ranks.align(self, data, seed, epochs=epochs, shuffle=shuffle, resume=resume)
         course = self.course if resume and self.course.length else Course(seed)
         course.enter(data.length, data.size)
         self.course, self._buffers, self._trains = course, self.model.buffers(), False
@@ -149,7 +149,9 @@ class Trainer:
                 self.model.train()
                 while course.epoch < epochs:
                     self._epoch(data, shuffle, checked, history, bar, whole)
-            except KeyboardInterrupt:
+                self.ranks.finish()
+            except KeyboardInterrupt as error:
+                self.ranks.agree(error)
                 history.interrupted = True
             except BaseException:
                 for module, training in modes:

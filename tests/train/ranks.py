@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,8 @@ RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(23, 4)), RNG.integers(0, 3, 23)
 IDS = RNG.integers(0, 9, (23, 4))
 FIT = {"epochs": 2, "seed": 3, "progress": False}
-SGD = {"optimizer": mg.optim.SGD, "lr": 0.5, "momentum": 0.9, "max_grad_norm": 0.5}
+ADAM = partial(mg.optim.Adam, lr=0.01)
+CLIPPED = partial(mg.optim.SGD, lr=0.5, momentum=0.9, max_grad_norm=0.5)
 
 
 def dense():
@@ -38,12 +40,11 @@ def normed():
     return nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 6), nn.Tanh(), nn.Dropout(0.3, seed=5), nn.Linear(6, 3))
 
 
-def trainer(make=dense, mode="replay", distributed=True, callbacks=(), loss=mg.cross_entropy, optimizer=mg.optim.Adam, **options):
+def trainer(make=dense, loss=mg.cross_entropy, optimizer=ADAM, mode="replay", distributed=True, callbacks=()):
     with mg.default_dtype("float64"):
         mg.manual_seed(0)
         model = make()
-        made = optimizer(model.parameters(), **{"lr": 0.01, **options})
-        return mg.Trainer(model, loss, made, mode=mode, distributed=distributed, callbacks=callbacks)
+    return mg.Trainer(model, loss, optimizer(model.parameters()), mode=mode, distributed=distributed, callbacks=callbacks)
 
 
 def told(made, *histories):
@@ -63,11 +64,11 @@ def steps(folder, distributed=True):
     maps = [np.load(folder.parent / name, mmap_mode="r") for name in ("x.npy", "y.npy")]
     one = {"distributed": distributed}
     return {
-        "a last batch of 3": fitted(X, Y, 5, **SGD, **one),
+        "a last batch of 3": fitted(X, Y, 5, optimizer=CLIPPED, **one),
         "a last batch of 1": fitted(X[:21], Y[:21], 5, **one),
         "one batch": fitted(X, Y, 23, mode="eager", **one),
         "rows of a table": fitted(IDS, Y, 4, make=words, **one),
-        "compiled": fitted(IDS[:21], Y[:21], 5, make=words, mode="compiled", **SGD, **one),
+        "compiled": fitted(IDS[:21], Y[:21], 5, make=words, mode="compiled", optimizer=CLIPPED, **one),
         "memory maps": fitted(*maps, 5, **one),
     }
 
@@ -93,8 +94,8 @@ def shares(folder):
     chance = trainer()
     lost = chance.fit(X, Y, batch_size=7, epochs=1, progress=False, seed=None)
     return {
-        "masks": masks, "statistics": statistics, "bars": bars.getvalue(), "history": told(made, history), "no seed": told(chance, lost),
-        "evaluate": made.evaluate(X, Y),
+        "masks": masks, "statistics": statistics, "bars": bars.getvalue(), "history": told(made, history),
+        "evaluate": made.evaluate(X, Y), "no seed": told(chance, lost),
     }  # fmt: skip
 
 
@@ -121,7 +122,7 @@ def refused(folder):
         "seed": lambda: made.fit(X, Y, **{**fit, "seed": 3 + last}),
         "data": lambda: made.fit(X[last:], Y[last:], **{**fit, "epochs": 2 + last}),
         "resume": lambda: made.fit(X, Y, **fit, resume=last),
-        "optimizer": lambda: trainer(lr=0.5 if last else 0.1).fit(X, Y, **fit),
+        "optimizer": lambda: trainer(optimizer=CLIPPED if last else ADAM).fit(X, Y, **fit),
         "sum": lambda: trainer(loss=summed).fit(X, Y, **fit),
     }  # fmt: skip
     said = {}

@@ -63,7 +63,8 @@ SCRIPT = Path(__file__).with_name("engines.py")
 def searched(engine, folder, *more):
     """What the script prints, before its last line and as that."""
     env = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[2]), "PYTHONWARNINGS": "default"}
-    ran = subprocess.run([sys.executable, SCRIPT, engine, folder, *more], capture_output=True, text=True, timeout=240, env=env)
+    words = [sys.executable, SCRIPT, engine, folder, *more]
+    ran = subprocess.run(words, capture_output=True, text=True, timeout=240, env=env)
     assert ran.returncode == 0, ran.stderr[-2000:]
     *before, last = ran.stdout.splitlines()
     assert "16/16" not in before  # the bar is no output
@@ -152,7 +153,8 @@ def test_a_memory_map_stays_one(tmp_path, monkeypatch):
 
 
 def test_the_first_failure_is_the_cause():
-    with pytest.raises(FoldError, match=r"cross_validate: 2 of 2 fits failed, the first one in fold 1 of 2: TypeError: ") as raised:
+    said = "cross_validate: 2 of 2 fits failed, the first one in fold 1 of 2: TypeError: "
+    with pytest.raises(FoldError, match=said) as raised:
         cross_validate(lambda: 3, DATA.x_train, DATA.y_train, folds=2, **RECIPE)
     assert isinstance(raised.value.__cause__, TypeError)
     assert raised.value.finished == []

@@ -74,11 +74,12 @@ class Trainer:
     (N, 1) is read as a column. `course` says how far the training has come.
 
     `distributed=True` trains on all processes that `mpiexec -n 4 python script.py` starts (`ranks` says which this one is).
-    Each is given all data and takes its share of every batch, so that the losses and steps are those of one process, to
-    rounding. Batch norm in training takes mean and variance of the share (two samples at least, in the last batch, too);
-    the running statistics are averaged over the ranks in each step. Dropout draws other masks on each rank. `History` holds
-    the losses of whole batches, and `evaluate` counts all samples: on every rank the same numbers. `save` writes on rank 0
-    alone, callbacks are called on all. An error on one rank ends the job.
+    Each is given all data, begins with the state of rank 0, and takes its share of every batch, so that the steps are those
+    of one process, to rounding, but for two layers: batch norm takes mean and variance of the share (two samples at least,
+    in the last batch, too) and averages the running statistics over the ranks; dropout draws other masks on each. `History`
+    holds the losses of whole batches, and `evaluate` counts all samples: on every rank the same numbers. `save` writes on
+    rank 0 alone, callbacks are called on all. Ctrl-C on one rank ends the training on all after the same step; an error, or
+    the death of one, ends the job, and after `load` `resume=True` goes on from what was saved.
     """
 
     def __init__(

@@ -4,9 +4,11 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 from joblib import Parallel, cpu_count, delayed, parallel_config
@@ -45,6 +47,28 @@ def test_processes_share_the_cores_between_them():
     for parts, threads in Parallel(n_jobs=2)(delayed(threads_of_a_step)() for _ in range(2)):
         assert parts <= threads <= max(1, cpu_count() // 2)
     assert threads_of_a_step()[0] == jit.threads(400)  # here there is work for all
+
+
+def compilations(folder):
+    """Compile a step that no other test has, at the same time as another process; returns how often that was done here."""
+    before, jit._FOLDER = jit._FOLDER, str(folder)
+    try:
+        trainer = mg.Trainer(model := make(13), mg.mse_loss, mg.optim.SGD(model.parameters(), lr=0.1))
+        step = trainer.compile(DATA.x_train, DATA.y_train, batch_size=20)
+        (folder / str(os.getpid())).touch()
+        since = time.monotonic()
+        while len([path for path in folder.iterdir() if path.name.isdigit()]) < 2 and time.monotonic() - since < 60:
+            time.sleep(0.01)
+        step.load(np.ascontiguousarray(DATA.x_train), np.ascontiguousarray(DATA.y_train))
+    finally:
+        jit._FOLDER = before
+    found = step._module.steps.stats
+    return sum(found.cache_misses.values()), sum(found.cache_hits.values())
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+def test_of_processes_that_need_the_same_step_one_compiles_it(tmp_path):
+    assert sorted(Parallel(n_jobs=2)(delayed(compilations)(tmp_path) for _ in range(2))) == [(0, 1), (1, 0)]
 
 
 def test_the_grid_reaches_recipe_and_model_and_the_best_is_found():

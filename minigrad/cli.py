@@ -13,6 +13,7 @@ from .errors import DataError, GraphError
 if TYPE_CHECKING:
     from .graph.node import GraphNode
 
+INTERRUPTED = 130  # the exit code after Ctrl-C
 FAILURES = (DataError, GraphError, ImportError, ValueError, OSError)  # their messages say all
 
 
@@ -67,7 +68,7 @@ def _demo(args: argparse.Namespace) -> None:
     demo(Path(args.out), seeds=args.seeds, only=args.only or (), n_jobs=args.jobs)
 
 
-def _train(args: argparse.Namespace) -> None:
+def _train(args: argparse.Namespace) -> int | None:
     from . import save
     from .experiments import EXPERIMENTS, prepare, train_once
     from .train.distributed import Ranks
@@ -95,8 +96,9 @@ def _train(args: argparse.Namespace) -> None:
     if path is not None:
         save(run.trainer, path)
         tell(f"saved {path}")
-    if run.history.interrupted:
+    if run.history.interrupted and ranks.first:
         raise KeyboardInterrupt
+    return INTERRUPTED if run.history.interrupted else None
 
 
 def _draw(args: argparse.Namespace) -> None:
@@ -276,7 +278,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2 if isinstance(error, ValueError) else 1
     except KeyboardInterrupt:
         print("minigrad: interrupted", file=sys.stderr)
-        return 130
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

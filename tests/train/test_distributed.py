@@ -48,6 +48,17 @@ def end(job):
         raise
 
 
+def wait_for(path, job):
+    """Until there is a file, and then for a random moment."""
+    since = time.monotonic()
+    while not path.exists():
+        if job.poll() is not None or time.monotonic() - since > LIMIT:
+            job.kill()
+            pytest.fail("".join(job.communicate()))
+        time.sleep(0.02)
+    time.sleep(np.random.default_rng().uniform(0, 0.3))
+
+
 def ran(n, folder, *cases):
     """What each of n ranks returns."""
     folder.mkdir(exist_ok=True)
@@ -196,11 +207,7 @@ def test_a_rank_killed_at_any_moment_leaves_a_checkpoint_that_goes_on(tmp_path):
     rng, saved = np.random.default_rng(), tmp_path / "0.safetensors"
     job = begin((2, command(SCRIPT, tmp_path, "endless")))
     try:
-        since = time.monotonic()
-        while not saved.exists():
-            assert job.poll() is None and time.monotonic() - since < LIMIT, job.communicate()
-            time.sleep(0.02)
-        time.sleep(rng.uniform(0, 0.3))
+        wait_for(saved, job)
         os.kill(int((tmp_path / f"{rng.integers(2)}.pid").read_text()), signal.SIGKILL)
         said = "".join(end(job))
     finally:
@@ -217,20 +224,36 @@ def test_a_rank_killed_at_any_moment_leaves_a_checkpoint_that_goes_on(tmp_path):
 
 
 # -------------------------------------------------------------------- the command line
+def lines(printed):
+    """Of the epochs, without their times."""
+    return [re.sub(", [0-9.]+ s$", "", line) for line in printed.splitlines() if line.startswith("epoch")]
+
+
 MLP = ("-m", "minigrad.cli", "train", "mlp", "--distributed", "--mode", "replay", "--batch-size", 100)
 
 
 @starts
-def test_minigrad_train_distributed_and_resumed(tmp_path):
-    once, all_at_once = [], []
-    for told, folder, epochs, *more in ((once, "a", 1), (once, "a", 2, "--resume"), (all_at_once, "b", 2)):
-        job = begin((2, command(*MLP, "--out", tmp_path / folder, "--epochs", epochs, *more)))
+def test_minigrad_train_ended_by_ctrl_c_and_resumed(tmp_path):
+    """In the terminal: Ctrl-C goes to mpiexec, which passes it on."""
+    one, other = tmp_path / "one" / "mlp.safetensors", tmp_path / "other" / "mlp.safetensors"
+    job = begin((2, command(*MLP, "--out", one.parent, "--epochs", 10**6)))
+    wait_for(one, job)
+    job.send_signal(signal.SIGINT)
+    printed, errors = end(job)
+    assert job.returncode == 130
+    assert errors.count("minigrad: interrupted") == 1
+    epochs, last = len(lines(printed)) + 1, []
+    assert load_file(one)["course.done"][0] == epochs - 1
+    for path, *more in ((one, "--resume"), (other,)):
+        job = begin((2, command(*MLP, "--out", path.parent, "--epochs", epochs, *more)))
         printed, errors = end(job)
         assert job.returncode == 0, errors
-        told += [re.sub(", [0-9.]+ s$", "", line) for line in printed.splitlines() if line.startswith("epoch")]
-    assert len(once) == 2 and once == all_at_once  # each line once, not from every rank
-    one, other = (load_file(tmp_path / folder / "mlp.safetensors") for folder in "ab")
-    assert one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
+        last.append(lines(printed)[-1])
+        assert len(lines(printed)) == (1 if more else epochs)  # each line once, not from every rank
+    assert last[0] == last[1]
+    found = [load_file(path) for path in (one, other)]
+    assert found[0].keys() == found[1].keys()
+    assert all(np.array_equal(found[0][name], found[1][name]) for name in found[0])
 
 
 @starts

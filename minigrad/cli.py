@@ -13,6 +13,9 @@ from .errors import DataError, GraphError
 if TYPE_CHECKING:
     from .graph.node import GraphNode
 
+INTERRUPTED = 130  # the exit code after Ctrl-C
+FAILURES = (DataError, GraphError, ImportError, ValueError, OSError)  # their messages say all
+
 
 class Parser(argparse.ArgumentParser):
     """Bad use is answered with one line and exit code 2."""
@@ -65,7 +68,7 @@ def _demo(args: argparse.Namespace) -> None:
     demo(Path(args.out), seeds=args.seeds, only=args.only or (), n_jobs=args.jobs)
 
 
-def _train(args: argparse.Namespace) -> None:
+def _train(args: argparse.Namespace) -> int | None:
     from . import save
     from .experiments import EXPERIMENTS, prepare, train_once
     from .train.distributed import Ranks
@@ -76,13 +79,15 @@ def _train(args: argparse.Namespace) -> None:
     if args.resume and not args.out:
         raise ValueError("train: --resume needs --out, the folder with the checkpoint")
     path = Path(args.out) / f"{args.name}.safetensors" if args.out else None
-    tell = print if Ranks(args.distributed).first else (lambda line: None)
-    arrays = prepare(experiment)
-    tell(f"{experiment.title}: {arrays.source}")
-    run = train_once(
-        experiment, arrays, seed=args.seed, epochs=args.epochs, batch_size=args.batch_size, mode=args.mode, follow=True,
-        distributed=args.distributed, checkpoint=path, resume=args.resume,
-    )  # fmt: skip
+    ranks = Ranks(args.distributed)
+    tell = print if ranks.first else (lambda line: None)
+    with ranks.together("", FAILURES):
+        arrays = prepare(experiment)
+        tell(f"{experiment.title}: {arrays.source}")
+        run = train_once(
+            experiment, arrays, seed=args.seed, epochs=args.epochs, batch_size=args.batch_size, mode=args.mode, follow=True,
+            distributed=args.distributed, checkpoint=path, resume=args.resume,
+        )  # fmt: skip
     history, start = run.history, run.trainer.course.epoch - len(run.history.epoch_loss) + 1
     for epoch, (loss, accuracy) in enumerate(zip(history.epoch_loss, history.accuracy, strict=False), start):
         seconds = history.epoch_seconds[epoch - start]
@@ -91,8 +96,9 @@ def _train(args: argparse.Namespace) -> None:
     if path is not None:
         save(run.trainer, path)
         tell(f"saved {path}")
-    if run.history.interrupted:
+    if run.history.interrupted and ranks.first:
         raise KeyboardInterrupt
+    return INTERRUPTED if run.history.interrupted else None
 
 
 def _draw(args: argparse.Namespace) -> None:
@@ -267,12 +273,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser().parse_args(arguments)
     try:
         return args.run(args) or 0
-    except (DataError, GraphError, ImportError, ValueError, OSError) as error:
+    except FAILURES as error:
         print(f"minigrad: {error}", file=sys.stderr)
         return 2 if isinstance(error, ValueError) else 1
     except KeyboardInterrupt:
         print("minigrad: interrupted", file=sys.stderr)
-        return 130
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

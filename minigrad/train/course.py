@@ -129,4 +129,4 @@ def whole_steps(whole: Whole) -> Iterator[Whole]:
         if usual:
             whole._within = True  # by no call, where Ctrl-C could come; signal.signal would raise it and change nothing
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            whole.__exit__(None)
+            Whole.__exit__(whole, None)  # what is heard now, this process alone has heard

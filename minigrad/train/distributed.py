@@ -26,9 +26,16 @@ if TYPE_CHECKING:
     from ..run.compiled import CompiledStep
     from .trainer import Trainer
 
+GO_ON = "; fit(resume=True) goes on from the last checkpoint"
+PASSING_ON = 0.4  # seconds for the launcher to print what a rank has written; it prints no more once the job is ended
+
+
+class AllInterrupted(KeyboardInterrupt):
+    """Ctrl-C that all ranks know of, and after which all stop at the same place."""
+
 
 class Agreed(Whole):
-    """Ctrl-C on one rank ends the training of all after the same step; a second one does not wait."""
+    """Ctrl-C on one rank ends the training of all after the same step; a second one does not wait, and ends the job."""
 
     agreed = False  # set by what the ranks exchange
 
@@ -40,14 +47,14 @@ class Agreed(Whole):
     def __exit__(self, kind: Any, *_: Any) -> None:
         if self.agreed and kind is None:
             self._waiting = self.agreed = False
-            raise KeyboardInterrupt
+            raise AllInterrupted
 
 
 class Ranks:
     """The processes that train together, and this one's number `rank` of `size`; without `distributed` there is one.
 
     The cores of a machine are shared between its ranks: each one's threads are limited to its part. An exception that
-    nobody catches on one rank, or one in `fit`, ends the job on all. Raises `ImportError` where mpi4py is missing.
+    nobody catches on one rank, or one in a step, ends the job on all. Raises `ImportError` where mpi4py is missing.
     """
 
     def __init__(self, distributed: bool = False) -> None:
@@ -61,34 +68,39 @@ class Ranks:
             sys.excepthook = lambda kind, error, trace: self._abort(error)
 
     # ---------------------------------------------------------------- before training
-    def align(self, trainer: Trainer, data: Samples | Batches, seed: int | None, *others: Any) -> int | None:
+    def align(self, trainer: Trainer, data: Samples | Batches, seed: int | None, **others: Any) -> int | None:
         """Give all ranks the state of rank 0's trainer, and masks of dropout of their own; returns rank 0's seed.
 
-        Raises `ValueError` where the ranks were called differently, or get no sample of a full batch, and `GraphError` for
-        a loss that is no mean over the samples, of which shares could not be put together; `TypeError` for an iterable.
+        On all ranks alike, raises `ValueError` where they were called differently, or get no sample of a full batch,
+        `TypeError` for an iterable, and `GraphError` for a loss that is no mean over the samples, of which shares could not
+        be put together.
         """
         if self.size == 1:
             return seed
         from .checkpoint import _fill, _state
 
+        self._need_same({**_called(trainer, data), "seed": seed, **others})
         if isinstance(data, Batches):
             raise TypeError("Trainer: distributed=True and an iterable of batches; arrays were expected, to be shared out")
-        x, y, batch_size = data.x, data.y, data.size
-        if batch_size < self.size:
-            raise ValueError(f"Trainer: batch_size={batch_size} on {self.size} ranks; at least one sample each was expected")
-        called = (x.shape, y.shape, batch_size, seed, trainer.mode, trainer.optimizer.lr, *others)
-        for rank, other in enumerate(self._comm.allgather(called)):
-            if other != called:
-                raise ValueError(f"Trainer: rank {rank} was called with {other}, rank {self.rank} with {called}")
+        if data.size < self.size:
+            raise ValueError(f"Trainer: batch_size={data.size} on {self.size} ranks; at least one sample each was expected")
         if seed is None:
             seed = self._comm.bcast(int(np.random.default_rng().integers(2**63)))
         _fill(trainer, _state(trainer), self._comm.bcast(_state(trainer) if self.first else None), Path("rank 0"))
-        _need_mean(trainer, x, y)
+        _need_mean(trainer, data.x, data.y)
         for buffer in trainer.model.buffers():
-            if self.rank and not buffer.persistent and buffer.shape == (2,):  # seed and number of the last draw
+            if self.rank and _is_stream(buffer):
                 mixed = np.random.SeedSequence([int(buffer._data[0]), self.rank])
                 buffer._data[0] = mixed.generate_state(1, np.uint64)[0] >> 1
         return seed
+
+    def _need_same(self, called: dict[str, Any]) -> None:
+        """Raise `ValueError` on all ranks where one was called with something else than rank 0."""
+        first, *others = self._comm.allgather(called)
+        for rank, other in enumerate(others, 1):
+            if differing := [name for name in first if first[name] != other[name]]:
+                told = [", ".join(f"{name}={each[name]!r}" for name in differing) for each in (other, first)]
+                raise ValueError(f"Trainer: rank {rank} was called with {told[0]}, rank 0 with {told[1]}")
 
     # ---------------------------------------------------------------- a step
     def share(self, chosen: Any) -> Any:
@@ -147,22 +159,37 @@ class Ranks:
         return float(self._flat[-2])
 
     # ---------------------------------------------------------------- the end
+    def finish(self) -> None:
+        """After the last step: Ctrl-C that one rank has heard since it exchanged something is told to all."""
+        if isinstance(self.whole, Agreed):
+            with self.whole:
+                self.whole.agreed = any(self._comm.allgather(self.whole._waiting))
+
     @contextmanager
-    def together(self) -> Iterator[None]:
-        """An exception within the block ends the job on all ranks: the others would wait for this one for ever."""
+    def together(self, more: str = GO_ON, plain: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+        """What leaves the block as an exception ends the job on all ranks: the others would wait for this one for ever.
+
+        `more` is said then; exceptions of the kinds `plain` need no traceback.
+        """
         try:
             yield
-        except Exception as error:
+        except BaseException as error:
             if self.size > 1:
-                self._abort(error)
+                self._abort(error, more, isinstance(error, plain))
             raise
 
-    def _abort(self, error: BaseException) -> None:
-        time.sleep(min(0.1 * self.rank, 1.0))  # where all fail alike, one speaks
-        traceback.print_exception(error)
+    def agree(self, error: KeyboardInterrupt) -> None:
+        """Ctrl-C that this rank alone has heard is raised again, for the others go on."""
+        if self.size > 1 and not isinstance(error, AllInterrupted):
+            raise error
+
+    def _abort(self, error: BaseException, more: str = "", plain: bool = False) -> None:
+        time.sleep(2 * PASSING_ON * min(self.rank, 3))  # where all fail alike, one speaks
+        told = [f"minigrad: {error}\n"] if plain else traceback.format_exception(error)
         said = f"{type(error).__name__} on rank {self.rank} of {self.size} ends the job"
-        print(f"minigrad: {said}; fit(resume=True) goes on from the last checkpoint", file=sys.stderr, flush=True)
+        print(*told, f"minigrad: {said}{more}", sep="", file=sys.__stderr__, flush=True)  # where it is seen in any case
         sys.stdout.flush()
+        time.sleep(PASSING_ON)
         self._comm.Abort(1)
         os._exit(1)  # the launcher may take a moment to end this one
 
@@ -185,6 +212,21 @@ def _share_cores(comm: Any) -> None:
     here = comm.Split_type(MPI.COMM_TYPE_SHARED)
     set_num_threads(max(1, min(get_num_threads(), cpu_count() // here.size)))
     here.Free()
+
+
+def _called(trainer: Trainer, data: Samples | Batches) -> dict[str, Any]:
+    """What must be the same on all ranks, as plain things by name."""
+    optimizer = trainer.optimizer
+    return {
+        "data": [data.x.shape, data.y.shape] if isinstance(data, Samples) else "an iterable", "batch_size": data.size,
+        "mode": trainer.mode, "dtype": str(trainer._dtype), "optimizer": type(optimizer).__name__, "lr": optimizer.lr,
+        "options": {**optimizer.options, "max_grad_norm": optimizer.max_grad_norm},
+    }  # fmt: skip
+
+
+def _is_stream(buffer: Any) -> bool:
+    """Is this a dropout's stream of masks: seed, and number of the last draw?"""
+    return not buffer.persistent and buffer.shape == (2,) and buffer.dtype == np.int64
 
 
 def _statistics(trainer: Trainer) -> list[Array]:

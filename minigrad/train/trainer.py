@@ -74,11 +74,12 @@ class Trainer:
     (N, 1) is read as a column. `course` says how far the training has come.
 
     `distributed=True` trains on all processes that `mpiexec -n 4 python script.py` starts (`ranks` says which this one is).
-    Each is given all data and takes its share of every batch, so that the losses and steps are those of one process, to
-    rounding. Batch norm in training takes mean and variance of the share (two samples at least, in the last batch, too);
-    the running statistics are averaged over the ranks in each step. Dropout draws other masks on each rank. `History` holds
-    the losses of whole batches, and `evaluate` counts all samples: on every rank the same numbers. `save` writes on rank 0
-    alone, callbacks are called on all. An error on one rank ends the job.
+    Each is given all data, begins with the state of rank 0, and takes its share of every batch, so that the steps are those
+    of one process, to rounding, but for two layers: batch norm takes mean and variance of the share (two samples at least,
+    in the last batch, too) and averages the running statistics over the ranks; dropout draws other masks on each. `History`
+    holds the losses of whole batches, and `evaluate` counts all samples: on every rank the same numbers. `save` writes on
+    rank 0 alone, callbacks are called on all. Ctrl-C on one rank ends the training on all after the same step; an error, or
+    the death of one, ends the job, and after `load` `resume=True` goes on from what was saved.
     """
 
     def __init__(
@@ -128,7 +129,7 @@ class Trainer:
         positive("Trainer", epochs=epochs)
         self._refuse_watchers()
         checked = None if validation is None else self._validation(validation)
-        seed = self.ranks.align(self, data, seed, epochs, shuffle)
+        seed = self.ranks.align(self, data, seed, epochs=epochs, shuffle=shuffle, resume=resume)
         course = self.course if resume and self.course.length else Course(seed)
         course.enter(data.length, data.size)
         self.course, self._buffers, self._trains = course, self.model.buffers(), False
@@ -149,7 +150,9 @@ class Trainer:
                 self.model.train()
                 while course.epoch < epochs:
                     self._epoch(data, shuffle, checked, history, bar, whole)
-            except KeyboardInterrupt:
+                self.ranks.finish()
+            except KeyboardInterrupt as error:
+                self.ranks.agree(error)
                 history.interrupted = True
             except BaseException:
                 for module, training in modes:

@@ -46,22 +46,22 @@ def search(folder):
 def dask(folder, kill):
     from distributed import Client, LocalCluster
 
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1") as cluster:
-        with Client(cluster) as client, joblib.parallel_config("dask"):
-            before = set(client.run(os.getpid).values())
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, "host": "127.0.0.1"}
+    with LocalCluster(**options) as cluster, Client(cluster) as client, joblib.parallel_config("dask"):
+        before = set(client.run(os.getpid).values())
 
-            def shoot():
-                while len(list(folder.iterdir())) < 4:
-                    time.sleep(0.01)
-                time.sleep(np.random.default_rng().uniform(0, 0.1))
-                os.kill(min(before), signal.SIGKILL)
+        def shoot():
+            while len(list(folder.iterdir())) < 4:
+                time.sleep(0.01)
+            time.sleep(np.random.default_rng().uniform(0, 0.1))
+            os.kill(min(before), signal.SIGKILL)
 
-            if kill:
-                threading.Thread(target=shoot, daemon=True).start()
-            yield
-            if kill:
-                client.wait_for_workers(2, timeout=60)
-                print("replaced", len(set(client.run(os.getpid).values()) - before))
+        if kill:
+            threading.Thread(target=shoot, daemon=True).start()
+        yield
+        if kill:
+            client.wait_for_workers(2, timeout=60)
+            print("replaced", len(set(client.run(os.getpid).values()) - before))
 
 
 @contextmanager

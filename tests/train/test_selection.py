@@ -4,9 +4,11 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 from joblib import Parallel, cpu_count, delayed, parallel_config
@@ -47,6 +49,28 @@ def test_processes_share_the_cores_between_them():
     assert threads_of_a_step()[0] == jit.threads(400)  # here there is work for all
 
 
+def compilations(folder):
+    """Compile a step that no other test has, at the same time as another process; returns how often that was done here."""
+    before, jit._FOLDER = jit._FOLDER, str(folder)
+    try:
+        trainer = mg.Trainer(model := make(13), mg.mse_loss, mg.optim.SGD(model.parameters(), lr=0.1))
+        step = trainer.compile(DATA.x_train, DATA.y_train, batch_size=20)
+        (folder / str(os.getpid())).touch()
+        since = time.monotonic()
+        while len([path for path in folder.iterdir() if path.name.isdigit()]) < 2 and time.monotonic() - since < 60:
+            time.sleep(0.01)
+        step.load(np.ascontiguousarray(DATA.x_train), np.ascontiguousarray(DATA.y_train))
+    finally:
+        jit._FOLDER = before
+    found = step._module.steps.stats
+    return sum(found.cache_misses.values()), sum(found.cache_hits.values())
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+def test_of_processes_that_need_the_same_step_one_compiles_it(tmp_path):
+    assert sorted(Parallel(n_jobs=2)(delayed(compilations)(tmp_path) for _ in range(2))) == [(0, 1), (1, 0)]
+
+
 def test_the_grid_reaches_recipe_and_model_and_the_best_is_found():
     result = grid_search(
         make, DATA.x_train, DATA.y_train, {"lr": [1e-6, 0.05], "hidden": [4, 8]}, folds=2, **{**RECIPE, "epochs": 15}
@@ -63,7 +87,8 @@ SCRIPT = Path(__file__).with_name("engines.py")
 def searched(engine, folder, *more):
     """What the script prints, before its last line and as that."""
     env = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[2]), "PYTHONWARNINGS": "default"}
-    ran = subprocess.run([sys.executable, SCRIPT, engine, folder, *more], capture_output=True, text=True, timeout=240, env=env)
+    words = [sys.executable, SCRIPT, engine, folder, *more]
+    ran = subprocess.run(words, capture_output=True, text=True, timeout=240, env=env)
     assert ran.returncode == 0, ran.stderr[-2000:]
     *before, last = ran.stdout.splitlines()
     assert "16/16" not in before  # the bar is no output
@@ -152,7 +177,8 @@ def test_a_memory_map_stays_one(tmp_path, monkeypatch):
 
 
 def test_the_first_failure_is_the_cause():
-    with pytest.raises(FoldError, match=r"cross_validate: 2 of 2 fits failed, the first one in fold 1 of 2: TypeError: ") as raised:
+    said = "cross_validate: 2 of 2 fits failed, the first one in fold 1 of 2: TypeError: "
+    with pytest.raises(FoldError, match=said) as raised:
         cross_validate(lambda: 3, DATA.x_train, DATA.y_train, folds=2, **RECIPE)
     assert isinstance(raised.value.__cause__, TypeError)
     assert raised.value.finished == []

@@ -41,7 +41,7 @@ def _share(x: float) -> str:
 
 
 def _throughput(jobs: Section) -> str:
-    """Samples per second, and which share of a step the ranks talk."""
+    """Samples per second; which share of a step is all-reduce, and which is waiting in it for the slower rank."""
     points = [(row["ranks"], row["threads"]) for row in next(iter(jobs.values()))["rows"]]
     rows, limited = [], set()
     for name, job in jobs.items():
@@ -56,7 +56,7 @@ def _throughput(jobs: Section) -> str:
         rows.append([f"{name} {job['title']}", quantity(job["bytes"], "B"), *rates, gain, *shares, agree])
     batch = next(iter(jobs.values()))["batch"]
     head = [f"samples/s, ranks × threads, batch {batch} in all", "gradient", *(f"{r} × {t}" for r, t in points)]
-    told = table([*head, "2 × 1 ÷ 1 × 1", "talking", "of it waiting", "same losses"], rows)
+    told = table([*head, "2 × 1 ÷ 1 × 1", "all-reduce", "of it waiting", "same losses"], rows)
     lines = [f"{r} × {t}: only {each} for each rank, for there are no more cores" for (r, t), each in sorted(limited)]
     return "\n\n".join([told, *lines])
 

@@ -10,7 +10,7 @@ the same formula tells what a thousand would do.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from math import ceil, inf
 from typing import Any
@@ -78,21 +78,27 @@ class Cost:
     """What a step of one model costs.
 
     Seconds: `step`, however small the batch; `sample`, for each sample; `leave`, where there is someone to talk to, for then
-    each step has to leave the machine code. `scatter` is the standard deviation of a worker's computing, as a share of it;
-    `size` the bytes of the gradient.
+    each step has to leave the machine code; `beside`, more for each sample where workers share a machine's memory and clock.
+    `scatter` is the standard deviation of a worker's computing, as a share of it; `size` the bytes of the gradient.
     """
 
     step: float
     sample: float
     leave: float
+    beside: float
     scatter: float
     size: float
+
+    def apart(self) -> Cost:
+        """The same where every worker has a machine of its own."""
+        return replace(self, beside=0.0)
 
     def computing(self, n: int, batch: int) -> float:
         """Seconds that the worker with the largest share computes. Raises `ValueError` for more workers than samples."""
         if not 1 <= n <= batch:
             raise ValueError(f"cost: {n} workers and a batch of {batch}; from 1 to {batch} workers were expected")
-        return self.step + self.sample * ceil(batch / n) + self.leave * (n > 1)
+        share, several = ceil(batch / n), n > 1
+        return self.step + self.sample * share + (self.leave + self.beside * share) * several
 
     def seconds(
         self, n: int, batch: int, network: Network, *, overlap: float = 0.0, compression: float = 1.0, larger: int = 1
@@ -137,15 +143,15 @@ def fit_network(sizes: Sequence[float], seconds: Sequence[float]) -> Network:
 
 
 def fit(measured: Iterable[Measured], network: Network, scatter: float, size: float) -> Cost:
-    """The cost that agrees best with the measurements, on one worker and on more, of at least two batch sizes."""
+    """The cost that agrees best with the measurements on one machine: one worker and more, each with two batch sizes."""
     rows, seconds, known = [], [], []
     for n, batch, took in measured:
-        slow = 1 + scatter * slowest(n)
-        rows.append((slow, slow * ceil(batch / n), slow * (n > 1)))
+        slow, share, several = 1 + scatter * slowest(n), ceil(batch / n), n > 1
+        rows.append((slow, slow * share, slow * several, slow * share * several))
         seconds.append(took)
         known.append(network.all_reduce(n, size))
-    step, sample, leave = map(float, _least_squares(rows, seconds, known))
-    return Cost(step, sample, leave, scatter, size)
+    step, sample, leave, beside = map(float, _least_squares(rows, seconds, known))
+    return Cost(step, sample, leave, beside, scatter, size)
 
 
 def errors(cost: Cost, network: Network, measured: Iterable[Measured]) -> list[float]:

@@ -26,7 +26,7 @@ def distributed(section: Section) -> str:
     if jobs:
         network = scale.network_of(section)
         costs = {name: scale.cost_of(job, network) for name, job in jobs.items()}
-        parts += [_costs(jobs, costs, network), _cluster(jobs, costs)]
+        parts += [_costs(jobs, costs, network), _cluster(jobs, {name: cost.apart() for name, cost in costs.items()})]
     if "grid" in section:
         parts.append(_grid(section["grid"]))
     return "\n\n".join(parts)
@@ -77,8 +77,10 @@ def _costs(jobs: Section, costs: Mapping[str, scale.Cost], network: scale.Networ
         for held_out in (False, True):
             sizes = sorted(map(abs, scale.errors(cost, network, scale.measured_of(jobs[name], held_out))))
             off.append(f"{_share(median(sizes))}, {_share(sizes[-1])}")
-        rows.append([name, seconds(cost.step), seconds(cost.sample), seconds(cost.leave), _share(cost.scatter), *off])
-    head = ["cost of a step", "step", "+ a sample", "+ leaving", "scatter", "off: median, most", "unseen batches"]
+        parts = (cost.step, cost.sample, cost.leave, cost.beside)
+        rows.append([name, *map(seconds, parts), _share(cost.scatter), *off])
+    head = ["cost of a step", "step", "a sample", "leaving", "a sample beside another rank", "scatter", "off: median, most",
+            "unseen batches"]  # fmt: skip
     return table(head, rows)
 
 

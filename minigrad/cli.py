@@ -134,14 +134,14 @@ def _gallery(args: argparse.Namespace) -> None:
 def _bench(args: argparse.Namespace) -> None:
     from .bench.machine import cores
     from .bench.report import bench
-    from .bench.sections import SECTIONS, Settings
+    from .bench.sections import ALL, Settings
 
     settings = Settings(
         jobs=tuple(args.only), peers=tuple(peer for peer in args.peers if peer != "none"), pythons=dict(args.python),
         threads=args.threads or min(2, cores()), quick=args.quick, rounds=args.rounds or (3 if args.quick else 7),
         unit=0.05 if args.quick else 0.2,
     )  # fmt: skip
-    sections = SECTIONS if args.section == "all" else [args.section]
+    sections = ALL if args.section == "all" else [args.section]
     bench(
         sections, settings, json_path=args.json, plots=args.plots, readme=args.readme,
         note=lambda line: print(line, file=sys.stderr),
@@ -236,7 +236,8 @@ def parser() -> argparse.ArgumentParser:
     gallery.set_defaults(run=_gallery)
 
     bench = commands.add_parser("bench", help="time minigrad beside its peers, as far as they are installed")
-    bench.add_argument("section", nargs="?", choices=(*SECTIONS, "all"), default="jobs", help="default: jobs")
+    bench.add_argument("section", nargs="?", choices=(*SECTIONS, "all"), default="jobs",
+                       help="default: jobs; all: but for distributed, which needs mpiexec")  # fmt: skip
     bench.add_argument("--only", nargs="+", choices=JOBS, default=list(JOBS), help="these jobs only")
     bench.add_argument("--rounds", type=positive, help="in which all take their turn (default: 7, 3 with --quick)")
     bench.add_argument("--quick", action="store_true", help="short rounds, without torch.compile")

@@ -63,11 +63,15 @@ class Process:
         if library == "torch" and (own := sorted(folder.glob("lib/libgomp*.so*"))):
             # torch.compile links the system's OpenMP, whose threads would fight with those of PyTorch's own
             variables["LD_PRELOAD"] = str(own[0])
+        self._start([python, "-c", _RUN, library, str(threads)], variables)
+
+    def _start(self, command: list[str], variables: Mapping[str, str]) -> None:
+        """Start the worker and hear its first line."""
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed in end)
         self.started = perf_counter()
         self._process = subprocess.Popen(
-            [python, "-c", _RUN, library, str(threads)], env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=self._errors, text=True, start_new_session=True,  # Ctrl-C is for the parent, which ends its children
+            command, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True,
+            start_new_session=True,  # Ctrl-C is for the parent, which ends its children
         )  # fmt: skip
         try:
             self.versions: dict[str, str] = self._hear()["versions"]

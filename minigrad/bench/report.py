@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import write_atomically
-from . import table
+from . import shared, table
 from .machine import cores, machine
 from .sections import PEERS, SECTIONS, Bench, Settings
 
@@ -54,6 +54,14 @@ def _rounded(value: Any) -> Any:
     return [_rounded(each) for each in value] if isinstance(value, list | tuple) else value
 
 
+def told(report: Report) -> str:
+    """Circumstances and the tables of every section that was measured."""
+    parts = [table.everything(report)]
+    if report.get("distributed"):
+        parts.append(shared.distributed(report["distributed"]))
+    return "\n\n".join(parts)
+
+
 def write_json(report: Report, path: Path) -> None:
     """The report as JSON, each list of numbers in one line."""
     text = json.dumps(report, indent=1, ensure_ascii=False)
@@ -87,7 +95,7 @@ def bench(
     leaves the README as it is.
     """
     report = measure(sections, settings, note)
-    say(table.everything(report))
+    say(told(report))
     if json_path is not None:
         write_json(report, json_path)
         note(f"wrote {json_path}")

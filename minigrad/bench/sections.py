@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import DataError
 from . import kernels, scaling
+from .distributed import distributed
 from .floor import floor
 from .jobs import JOBS, Job
 from .process import LIBRARIES, Failed, Pool, Process
@@ -120,8 +121,12 @@ class Bench:
         """A fresh process of a library; raises `Failed`."""
         python = self.settings.pythons.get(library, "")
         process = Process(library, python=python, threads=self.settings.threads, extra=extra)
-        self._versions |= process.versions
+        self.learn(process.versions)
         return process
+
+    def learn(self, versions: Mapping[str, str]) -> None:
+        """Versions for the report, of a process that was started otherwise."""
+        self._versions |= versions
 
     def versions(self) -> dict[str, str]:
         """Of every library that was started."""
@@ -257,4 +262,7 @@ def growth(bench: Bench, found: Found) -> None:
 
 SECTIONS: Mapping[str, Callable[[Bench, Found], None]] = {
     "jobs": jobs, "kernels": each_kernel, "modes": modes, "memory": memory, "startup": startup, "scaling": growth,
+    "distributed": distributed,
 }  # fmt: skip
+#: what "all" means: all that is told beside the peers; ranks have a command, and a file, of their own
+ALL = tuple(name for name in SECTIONS if name != "distributed")

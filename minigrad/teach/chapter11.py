@@ -38,3 +38,11 @@ def _best(answer: Any) -> str | None:
     p = np.arange(1, 65)
     seconds = 0.1 / p + 2 * (p - 1) * (50e-6 + 47_080 / p / 125e6)
     return expect(answer, int(p[seconds.argmin()]), "try every number of workers from 1 to 64 and take the fastest.", rtol=0)
+
+
+@exercise("11/wait", hints={
+    0: "That is the mean of all of them. Who is waited for?", 1: "That is one worker's. The last of a thousand is later.",
+    13.24: "So late is the slowest; how much of it is waiting?", 3: "Nearly: draw the thousand more often.",
+})  # fmt: skip
+def _wait(answer: Any) -> str | None:
+    return expect(answer, 3.2414, "draw 1,000 numbers many times over; each time take the largest.", rtol=0.02)

@@ -1,0 +1,116 @@
+"""Ranks under a real `mpiexec`: spoken to, measured, ended; and what is said where MPI is missing."""
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+from bench.tasks import small_task
+
+from minigrad.bench import distributed as module
+from minigrad.bench import sections
+from minigrad.bench.distributed import Group, in_turn
+from minigrad.bench.process import Failed
+from minigrad.bench.sections import Bench, Settings
+
+
+def quiet(line):
+    pass
+
+
+def there():
+    try:
+        return bool(module._mpiexec())
+    except Failed:
+        return False
+
+
+needs_mpi = pytest.mark.skipif(not there(), reason='no mpi4py or no mpiexec: pip install "minigrad[distributed]"')
+
+
+@pytest.fixture(scope="module")
+def two():
+    with Group(2, 1, patience=240) as group:
+        yield group
+
+
+@pytest.fixture
+def folder(tmp_path):
+    small_task(samples=64, batch=8).save(tmp_path / "task")
+    return str(tmp_path / "task")
+
+
+@needs_mpi
+def test_two_ranks_train_as_one_and_say_where_the_time_went(two, folder):
+    made = two.make("compiled", folder=folder)
+    found = two.ask(made, "measure", batch=8, steps=20, seed=3)["result"]
+    assert found["steps"] == 24  # three epochs of eight
+    assert found["bytes"] == 4 * (sum(array.size for array in small_task().parameters.values()) + 2)
+    assert found["computing"] > 0 and found["waiting"] >= 0 and found["talking"] > 0
+    with Group(1, 1, patience=240) as one:
+        alone = one.ask(one.make("compiled", folder=folder), "measure", batch=8, steps=20, seed=3)["result"]
+        assert not {"computing", "bytes"} & set(alone)
+        assert alone["loss"] == pytest.approx(found["loss"], rel=1e-4) and alone["steps"] == 24
+    assert not one.alive
+    again = two.ask(made, "measure", batch=8, steps=20, seed=3)["result"]
+    assert again["loss"] == found["loss"]  # from the first values
+    two.drop(made)
+
+
+@needs_mpi
+def test_an_all_reduce_takes_time_and_errors_are_answers(two):
+    assert two.tell("call", what="all_reduce", **{"with": {"size": 64, "times": 5}})["result"] > 0
+    with pytest.raises(Failed, match="AttributeError"):
+        two.tell("call", what="dance")
+    assert two.tell("memory")["result"] > 1e6 and "MPI" in two.versions
+
+
+@needs_mpi
+def test_the_whole_section(tmp_path, monkeypatch):
+    """One small model with few sizes: what is measured can be fitted."""
+    small_task(samples=64, batch=8).save(tmp_path / "small")
+    monkeypatch.setattr(module, "MODELS", ("J4b",))
+    monkeypatch.setattr(module, "BATCH", 16)
+    monkeypatch.setattr(module, "FITTED", (8, 32))
+    monkeypatch.setattr(module, "HELD_OUT", (16,))
+    monkeypatch.setattr(module, "SIZES", (64, 4096))
+    monkeypatch.setattr(module, "_grid", lambda bench: {"fits": 8})
+    monkeypatch.setattr(Bench, "task", lambda self, name, job: (str(tmp_path / "small"), 8))
+    bench, found = Bench(Settings(threads=1, rounds=2, unit=0.01), tmp_path, quiet), {}
+    sections.SECTIONS["distributed"](bench, found)
+    job = found["jobs"]["J4b"]
+    assert {(p["ranks"], p["batch"]) for p in job["points"]} == {(r, b) for r in (1, 2) for b in (8, 16, 32)}
+    assert [(p["ranks"], p["threads"], p["batch"]) for p in job["rows"]] == [(1, 1, 16), (2, 1, 16)]
+    assert job["agree"] and all(len(p["rounds"]) == 2 and p["seconds"] > 0 for p in job["points"])
+    assert job["scatter"] >= 0 and found["grid"] == {"fits": 8}
+    assert module.scale.cost_of(job, module.scale.network_of(found)).sample >= 0
+    assert {"minigrad", "mpi4py"} <= set(bench.versions())
+
+
+def test_where_mpi_is_missing_the_section_says_what_to_install(tmp_path, monkeypatch):
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "mpi4py" else real(name, *a))
+    monkeypatch.setattr(module.shutil, "which", lambda *a, **k: None)
+    found = {}
+    sections.SECTIONS["distributed"](Bench(Settings(), tmp_path, quiet), found)
+    assert found == {"reason": 'no mpi4py and no mpiexec: pip install "minigrad[distributed]"'}
+
+
+def test_the_launcher_beside_this_python_is_taken_first(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(module.shutil, "which", lambda name, path: path)
+    monkeypatch.setenv("PATH", "/elsewhere")
+    assert module._mpiexec() == f"{Path(sys.executable).parent}:/elsewhere"
+
+
+def test_all_take_their_turn_and_each_begins_a_round():
+    asked = []
+    found = in_turn(3, {name: lambda turn, name=name: asked.append(name) or turn for name in "abc"})
+    assert "".join(asked) == "abcbcacab"
+    assert found == {"a": [0, 1, 2], "b": [0, 1, 2], "c": [0, 1, 2]}
+
+
+def test_losses_are_compared_batch_by_batch():
+    warm = {(1, 1, 8): {"loss": 1.0}, (2, 1, 8): {"loss": 1.0005}, (1, 1, 16): {"loss": 2.0}}
+    assert module._agree(warm)
+    assert not module._agree({**warm, (2, 1, 16): {"loss": 2.1}})
+    assert not module._agree({(1, 1, 8): {"loss": float("nan")}, (2, 1, 8): {"loss": float("nan")}})

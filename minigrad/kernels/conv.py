@@ -296,7 +296,7 @@ def _weights_back(g: Any, x: Any, gw: Any, scratch: Any, spare: Any, offsets: An
             if padded:
                 _pad(flat, corner, cg, d.h, d.w, scratch, 0, d.ph, d.pw)
                 corner = 0
-            if d.sh == 1 and d.oh > 1:  # in rows as wide as the picture's, zeros between them: sums without a break
+            if d.sh == 1 and d.oh > 1 and not _fills(d.ow):  # in rows as wide as the picture's: sums without a break
                 _copy(g, start, area, d.ow, spare, 0, d.oh * wide, wide, og, d.oh, d.ow)
                 sums(gw, k * og * taps, og, taps, spare, 0, d.oh * wide, source, corner, 0, offsets, 1,
                      (d.oh - 1) * wide + d.ow, 1, 0, 0, False)  # fmt: skip

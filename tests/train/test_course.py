@@ -11,7 +11,7 @@ from minigrad import nn
 from minigrad.graph import settings
 from minigrad.train import batches
 from minigrad.train.checkpoint import _state
-from minigrad.train.course import Course, whole_steps
+from minigrad.train.course import Course, Whole, whole_steps
 
 MODES = ("eager", "replay", "compiled")
 RNG = np.random.default_rng(0)
@@ -304,7 +304,7 @@ def test_ctrl_c_at_random_moments_of_data_in_pieces(kind, ctrl_c, tmp_path, monk
 
 def test_ctrl_c_waits_for_the_end_of_a_step_and_a_second_one_does_not():
     done = []
-    with whole_steps() as whole:
+    with whole_steps(Whole()) as whole:
         with pytest.raises(KeyboardInterrupt), whole:
             signal.raise_signal(signal.SIGINT)
             done.append("whole")

@@ -151,6 +151,12 @@ def test_pictures_have_captions(path: Path) -> None:
 
 
 @each_chapter
+def test_nothing_is_said_twice(path: Path) -> None:
+    paragraphs = [p for cell in cells(path, "markdown") for p in source(cell).split("\n\n") if len(p) > 60]
+    assert len(set(paragraphs)) == len(paragraphs)
+
+
+@each_chapter
 def test_cells_have_lasting_names(path: Path) -> None:
     names = [cell["id"] for cell in cells(path)]
     assert len(set(names)) == len(names)

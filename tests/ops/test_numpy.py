@@ -1,5 +1,6 @@
 """NumPy's own functions on nodes: the same operators, and an error with the function's name where there is none."""
 import re
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +26,11 @@ CALLS = [
     lambda x: np.reshape(x, (3, 2)), lambda x: np.transpose(x, (1, 0)), lambda x: np.stack([x, A]),
     lambda x: np.concatenate([x, x], axis=1), lambda x: np.concatenate([np.ones((1, 3)), x]),
     lambda x: np.where(A > 2, x, 0), lambda x: np.clip(x, 2, 4), lambda x: np.pad(x, ((0, 1), (2, 0))),
-    lambda x: np.pad(x, 1), lambda x: np.clip(x, a_min=2, a_max=4), lambda x: np.clip(x, min=2), lambda x: np.ravel(x),
+    lambda x: np.pad(x, 1), lambda x: np.clip(x, a_min=2, a_max=4), lambda x: np.ravel(x),
     lambda x: np.einsum("ij,ij->i", x, A), lambda x: np.cumsum(x, 1), lambda x: np.cumprod(x), lambda x: np.prod(x, axis=0),
     lambda x: np.linalg.norm(x), lambda x: np.linalg.norm(x, axis=0), lambda x: np.linalg.norm(x, "fro"),
     lambda x: np.pad(x, 1, mode="constant", constant_values=5), lambda x: np.broadcast_to(x, (2, 2, 3)),
+    *([lambda x: np.clip(x, min=2)] if "min" in signature(np.clip).parameters else []),  # since NumPy 2.1
 ]  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from ...files import write_atomically
 from .palette import EXPORT_FONT
 
-_ZOOM = 2.0  # pixels per unit of a PNG: sharp on the screens of today
+_ZOOM = 2  # pixels per unit of a PNG: sharp on the screens of today
 
 
 def save(path: str | os.PathLike[str], svg: str, plain: Callable[[], str], title: str) -> None:

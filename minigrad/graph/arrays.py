@@ -42,4 +42,13 @@ def as_array(kind: str, value: Any, dtype: Any = None, integers: bool = False) -
         raise DTypeError(f"cannot make a {kind} of {array.dtype} values; numbers are expected")
     if wanted.kind in "iu" and array.dtype.kind == "f" and not (np.isfinite(array) & (array == np.rint(array))).all():
         raise DTypeError(f"{array.dtype} values are not whole numbers; use .astype to say how to round them")
+    need_room(array, wanted)
     return np.array(array, dtype=wanted, order="C")
+
+
+def need_room(array: Array, wanted: np.dtype[Any]) -> None:
+    """Raise `DTypeError` for whole numbers that an integer dtype does not reach: NumPy would let them wrap around."""
+    if wanted.kind in "iu" and array.dtype != wanted and array.size:
+        for value in (array.min(), array.max()):
+            if not np.iinfo(wanted).min <= value <= np.iinfo(wanted).max:
+                raise DTypeError(f"{value} does not fit into {wanted}")

@@ -16,7 +16,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from ..errors import DTypeError, GraphError, ShapeError
 from . import settings
 from .arrays import Array as Array
-from .arrays import as_array, sum_to
+from .arrays import as_array, need_room, sum_to
 from .hooks import Handle, Hook, Hooks, OwnHooks, read_only
 from .stamps import COUNT, next_stamp
 
@@ -371,6 +371,7 @@ def _replace(node: GraphNode, new: Any) -> None:
         raise ShapeError(f"{node!r} cannot take a value of shape {_shape(array.shape)}; a node keeps its shape")
     if array.dtype.kind not in "biuf" or (node.dtype.kind != "f" and array.dtype.kind == "f"):
         raise DTypeError(f"{node!r} cannot take {array.dtype} values")
+    need_room(array, node.dtype)
     np.copyto(node._data, array, casting="unsafe")
     node.stamp = next_stamp()
 

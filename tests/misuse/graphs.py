@@ -17,6 +17,8 @@ TABLE = [  # (what is done, the error, its message, the module if it is noted)
     (lambda u: mg.Variable(f(2)), DTYPE, "<Variable (2,) float32> is a node already; use it as it is, or its .value"),
     (lambda u: mg.Constant(1.5, dtype=int), DTYPE,
      "float64 values are not whole numbers; use .astype to say how to round them"),
+    (lambda u: mg.Constant([1, 300], dtype=np.int8), DTYPE, "300 does not fit into int8"),
+    (lambda u: setattr(mg.Constant(1, dtype=np.uint8), "value", -1), DTYPE, "-1 does not fit into uint8"),
     (lambda u: setattr(f(2), "value", np.ones(3)), SHAPE,
      "<Variable (2,) float32> cannot take a value of shape (3,); a node keeps its shape"),
     (lambda u: setattr(f(2) * 2, "value", np.ones(2)), GRAPH,

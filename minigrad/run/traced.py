@@ -61,6 +61,9 @@ class Traced(NDArrayOperatorsMixin):
     dtype: np.dtype[Any]
     base = True  # as a view's: nobody may keep it as if it were fresh memory
 
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"an array's .{name} cannot be compiled")
+
     @property
     def ndim(self) -> int:
         return len(self.shape)

@@ -195,6 +195,21 @@ def test_what_cannot_be_compiled_is_named_and_nothing_has_changed():
     assert all((t.model.state_dict()[name] == array).all() for name, array in before.items())
 
 
+def test_a_method_of_arrays_that_has_no_compiled_form_is_named():
+    odd = mg.operator(lambda x: x.ravel().reshape(x.shape) * 2, lambda g, y, x: (g * 2,))
+
+    class Odd(nn.Module):
+        def __init__(self):
+            self.inner = nn.Linear(3, 1, seed=0)
+
+        def forward(self, x):
+            return odd(self.inner(x))
+
+    t = trainer(Odd())
+    with pytest.raises(GraphError, match=r'operator: an array\'s \.ravel cannot be compiled; use mode="replay"'):
+        fit(t)
+
+
 def plain(p, g, lr, decay):
     """A kernel that is not compiled."""
 

@@ -102,6 +102,7 @@ class CompiledStep:
         self.source = self._write(_title(order, inputs, self.batch))
         self._module = _load(self.source)
         self._prepared = False
+        self._loaded: set[Any] = set()  # dtypes of samples that there is machine code for
 
     def show(self) -> None:
         """Print the source."""
@@ -135,9 +136,13 @@ class CompiledStep:
         """
         from numba.core.errors import NumbaError
 
+        kinds = x.dtype, y.dtype
+        if kinds in self._loaded:
+            return
         try:
             with _alone(self._module.__name__):
                 self.run(x, y, np.arange(0), np.zeros(0, self.arena.dtype))
+            self._loaded.add(kinds)
         except NumbaError as error:
             said = " ".join(str(error.args[0]).partition("\n\n")[0].split())
             raise GraphError(f'the step does not compile ({said}); use mode="replay"') from error

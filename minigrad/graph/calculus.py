@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DTypeError, GraphError, ShapeError
+from ..errors import GraphError, ShapeError
 from . import settings
 from .derive import pulled, pushed
 from .node import Array, Constant, GraphNode, Variable
-from .order import backward, seed_of, topological_sort
+from .order import array_like, backward, seed_of, topological_sort
 
 
 def grad(output: GraphNode, inputs: Any, grad: Any = None, *, create_graph: bool = False) -> Any:
@@ -60,7 +60,8 @@ def jvp(fn: Callable[..., GraphNode], inputs: Sequence[Any], tangents: Sequence[
     xs, y = _called("jvp", fn, inputs)
     if len(tangents) != len(xs):
         raise ShapeError(f"jvp: {len(tangents)} tangents for {len(xs)} inputs; one for each was expected")
-    along: dict[GraphNode, Array] = {x: _tangent(x, tangent) for x, tangent in zip(xs, tangents, strict=True)}
+    pairs = zip(xs, tangents, strict=True)
+    along: dict[GraphNode, Array] = {x: array_like(x, tangent, "jvp: tangent") for x, tangent in pairs}
     return y._data.copy(), _pushed(y, topological_sort(y), along)
 
 
@@ -123,15 +124,6 @@ def _arrays(order: Sequence[GraphNode], seed: Any, wrt: Sequence[GraphNode]) -> 
     finally:
         for node, array, spare in kept:
             node.grad, node._spare = array, spare
-
-
-def _tangent(x: Variable, tangent: Any) -> Array:
-    array = np.asarray(tangent._data if isinstance(tangent, GraphNode) else tangent)
-    if array.shape != x.shape:
-        raise ShapeError(f"jvp: tangent of shape {array.shape} for an input of shape {x.shape}; equal shapes were expected")
-    if array.dtype.kind not in "biuf":
-        raise DTypeError(f"jvp: a tangent holds {array.dtype}, numbers were expected")
-    return np.array(array, x.dtype, order="C")
 
 
 def _one_hot(node: GraphNode, k: int) -> Array:

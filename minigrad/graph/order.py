@@ -102,9 +102,14 @@ def seed_of(head: GraphNode, grad: Any) -> Array:
                 "reduce it (mean, sum) or give grad, an array of that shape"
             )
         return np.array(1, head.dtype)
-    array = np.asarray(grad.value if isinstance(grad, GraphNode) else grad)
-    if array.shape != head.shape:
-        raise ShapeError(f"backward from {head!r}: grad has shape {array.shape}, {head.shape} was expected")
+    return array_like(head, grad, f"backward from {head!r}: grad")
+
+
+def array_like(node: GraphNode, value: Any, who: str) -> Array:
+    """A copy of an array or a node's value in the dtype of `node`, whose shape it must have; `who` says what it is."""
+    array = np.asarray(value._data if isinstance(value, GraphNode) else value)
+    if array.shape != node.shape:
+        raise ShapeError(f"{who} has shape {array.shape}, {node.shape} was expected")
     if array.dtype.kind not in "biuf":
-        raise DTypeError(f"backward from {head!r}: grad holds {array.dtype}, numbers were expected")
-    return np.array(array, head.dtype, order="C")
+        raise DTypeError(f"{who} holds {array.dtype}, numbers were expected")
+    return np.array(array, node.dtype, order="C")

@@ -6,7 +6,7 @@ Context variables keep these per thread and per task, so that two threads can tr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import _GeneratorContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -45,71 +45,50 @@ def float_dtype(dtype: Any = None) -> np.dtype[Any]:
 
 
 @contextmanager
-def default_dtype(dtype: Any) -> Iterator[None]:
+def _within(variable: ContextVar[Any], value: Any) -> Iterator[None]:
+    """Within the block (or the decorated function), the variable has this value."""
+    before = variable.get()
+    try:
+        variable.set(value)
+        yield
+    finally:
+        variable.set(before)
+
+
+def default_dtype(dtype: Any) -> _GeneratorContextManager[None]:
     """Within the block (or the decorated function), whatever enters a graph becomes `dtype`.
 
     `dtype` is float32 or float64; anything else raises `DTypeError`.
     """
-    before, inside = _dtype.get(), float_dtype(dtype)
-    try:
-        _dtype.set(inside)
-        yield
-    finally:
-        _dtype.set(before)
+    return _within(_dtype, float_dtype(dtype))
 
 
-@contextmanager
-def recorded(wanted: bool) -> Iterator[None]:
+def recorded(wanted: bool) -> _GeneratorContextManager[None]:
     """Within the block, operators record where they came from, or not, whatever holds around it."""
-    before = _recording.get()
-    try:
-        _recording.set(wanted)
-        yield
-    finally:
-        _recording.set(before)
+    return _within(_recording, wanted)
 
 
-@contextmanager
-def no_grad() -> Iterator[None]:
+def no_grad() -> _GeneratorContextManager[None]:
     """Within the block (or the decorated function), operators compute but record nothing.
 
     Their results are `Constant`s: no inputs, no gradient, no memory of how they came about.
     """
-    with recorded(False):
-        yield
+    return recorded(False)
 
 
-@contextmanager
-def state_kept() -> Iterator[None]:
+def state_kept() -> _GeneratorContextManager[None]:
     """Within the block, operators use their buffers and leave them as they are: a pass that does not count as one.
 
     Running statistics do not move, and dropout draws the mask of the last pass again.
     """
-    before = _advancing.get()
-    try:
-        _advancing.set(False)
-        yield
-    finally:
-        _advancing.set(before)
+    return _within(_advancing, False)
 
 
-@contextmanager
-def inside(module: object) -> Iterator[None]:
+def inside(module: object) -> _GeneratorContextManager[None]:
     """Within the block, new nodes belong to `module`. Where every microsecond counts, `set_scope` does it."""
-    before = scope()
-    try:
-        set_scope((*before, module))
-        yield
-    finally:
-        set_scope(before)
+    return _within(_scope, (*scope(), module))
 
 
-@contextmanager
-def calling(version: Callable[[Any], Any]) -> Iterator[None]:
+def calling(version: Callable[[Any], Any]) -> _GeneratorContextManager[None]:
     """Within the block, operators call `version(kernel)` where they would call a kernel."""
-    before = _version.get()
-    try:
-        _version.set(version)
-        yield
-    finally:
-        _version.set(before)
+    return _within(_version, version)

@@ -102,14 +102,17 @@ def seed_of(head: GraphNode, grad: Any) -> Array:
                 "reduce it (mean, sum) or give grad, an array of that shape"
             )
         return np.array(1, head.dtype)
-    return array_like(head, grad, f"backward from {head!r}: grad")
+    return array_like(head, grad, "backward from {node!r}: grad")
 
 
 def array_like(node: GraphNode, value: Any, who: str) -> Array:
-    """A copy of an array or a node's value in the dtype of `node`, whose shape it must have; `who` says what it is."""
+    """A copy of an array or a node's value in the dtype of `node`, whose shape it must have.
+
+    `who` says what it is in an error, where `{node!r}` stands for the node: most calls need no words, so none are made.
+    """
     array = np.asarray(value._data if isinstance(value, GraphNode) else value)
     if array.shape != node.shape:
-        raise ShapeError(f"{who} has shape {array.shape}, {node.shape} was expected")
+        raise ShapeError(f"{who.format(node=node)} has shape {array.shape}, {node.shape} was expected")
     if array.dtype.kind not in "biuf":
-        raise DTypeError(f"{who} holds {array.dtype}, numbers were expected")
+        raise DTypeError(f"{who.format(node=node)} holds {array.dtype}, numbers were expected")
     return np.array(array, node.dtype, order="C")

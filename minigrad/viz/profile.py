@@ -174,6 +174,7 @@ class _Clock:
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
+        self.name = rule.name  # errors name a node by its rule
         self.forward: list[int] = []
         self.backward: list[int] = []
 

@@ -15,7 +15,7 @@ import numpy as np
 from numba.extending import register_jitable
 
 from .gemm import NONE, block, sums
-from .jit import jit, prange, shard
+from .jit import apart, jit, prange, shard
 from .rows import put
 from .tile import FRESH, START
 
@@ -89,7 +89,7 @@ def _span(offset: int, stride: int, size: int, count: int) -> tuple[int, int]:
     return min(lo, hi), hi
 
 
-@jit
+@apart
 def _unroll(x: Any, col: Any, d: Any) -> None:
     """x (channels, h, w) -> col (channels * kh * kw, oh * ow); padding becomes zeros."""
     for r in range(col.shape[0]):
@@ -115,7 +115,7 @@ def _unroll(x: Any, col: Any, d: Any) -> None:
                     goal[j] = source[j * d.sw]
 
 
-@jit
+@apart
 def _roll(col: Any, x: Any, d: Any) -> None:
     """The way back of `_unroll`: add each entry of col to the place in x that it was read from."""
     for r in range(col.shape[0]):
@@ -177,7 +177,7 @@ def room(d):  # type: ignore[no-untyped-def]
     )
 
 
-@jit
+@apart
 def _taps(offsets: Any, planes: int, d: Any, height: int, width: int) -> None:
     """How far from an output position's corner each kernel entry reads, in planes (height, width)."""
     kernel = d.kh * d.kw
@@ -186,7 +186,7 @@ def _taps(offsets: Any, planes: int, d: Any, height: int, width: int) -> None:
         offsets[r] = (c * height + tap // d.kw * d.dh) * width + tap % d.kw * d.dw
 
 
-@jit
+@apart
 def _copy(source: Any, s0: int, s_plane: int, s_row: int, goal: Any, g0: int, g_plane: int, g_row: int, planes: int, h: int,
           w: int) -> None:  # fmt: skip
     """Copy planes (h, w) between flat arrays; of each, where the first entry is, and how far planes and rows are apart."""
@@ -195,14 +195,14 @@ def _copy(source: Any, s0: int, s_plane: int, s_row: int, goal: Any, g0: int, g_
             put(goal, g0 + c * g_plane + i * g_row, source, s0 + c * s_plane + i * s_row, w)
 
 
-@jit
+@apart
 def _pad(source: Any, start: int, planes: int, h: int, w: int, goal: Any, at: int, ph: int, pw: int) -> None:
     """Copy planes (h, w) into the middle of planes that have a border of ph and pw more on each side."""
     wide, tall = w + 2 * pw, h + 2 * ph
     _copy(source, start, h * w, w, goal, at + ph * wide + pw, tall * wide, wide, planes, h, w)
 
 
-@jit
+@apart
 def _correlate(
     out: Any, first: int, planes: int, h: int, w: int, weights: Any, w0: int, taps: int, source: Any, corner: int,
     offsets: Any, down: int, wide: int, spare: Any, b: Any, b0: int, begin: int, least: float,
@@ -219,7 +219,7 @@ def _correlate(
 
 
 # -------------------------------------------------------------------- forward
-@jit
+@apart
 def _forward_shard(
     x: Any, w: Any, b: Any, y: Any, scratch: Any, offsets: Any, d: Any, least: float, lo: int, hi: int
 ) -> None:
@@ -262,7 +262,7 @@ forward.rectifies = True  # its last argument is `least`: a compiled step lets i
 
 
 # -------------------------------------------------------------------- backward
-@jit
+@apart
 def _turn(w: Any, turned: Any, d: Any) -> None:
     """Weights (o, c // groups, taps) for the way back: (c, o // groups, taps), the taps in reverse order."""
     cg, og, kernel = d.c // d.groups, d.o // d.groups, d.kh * d.kw
@@ -274,7 +274,7 @@ def _turn(w: Any, turned: Any, d: Any) -> None:
                     turned[((k * cg + c) * og + o) * kernel + kernel - 1 - t] = flat[((k * og + o) * cg + c) * kernel + t]
 
 
-@jit
+@apart
 def _weights_back(g: Any, x: Any, gw: Any, scratch: Any, spare: Any, offsets: Any, d: Any, lo: int, hi: int) -> None:
     """Add to gw what the samples say; g is flat."""
     cg, og, taps, area, wide = d.c // d.groups, d.o // d.groups, gw.shape[1], d.oh * d.ow, d.w + 2 * d.pw
@@ -305,7 +305,7 @@ def _weights_back(g: Any, x: Any, gw: Any, scratch: Any, spare: Any, offsets: An
                      d.sh * wide, False)  # fmt: skip
 
 
-@jit
+@apart
 def _picture_back(
     g: Any, w: Any, turned: Any, gx: Any, scratch: Any, spare: Any, offsets: Any, d: Any, lo: int, hi: int
 ) -> None:
@@ -328,7 +328,7 @@ def _picture_back(
                 _roll(columns, goal, d)
 
 
-@jit
+@apart
 def _backward_shard(
     g: Any, x: Any, w: Any, turned: Any, gx: Any, gw: Any, gb: Any, scratch: Any, offsets: Any, d: Any, lo: int, hi: int
 ) -> None:

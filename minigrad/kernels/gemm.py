@@ -11,7 +11,7 @@ import numpy as np
 from numba import config, literally, types
 from numba.extending import overload
 
-from .jit import compiled_symbol, jit
+from .jit import jit, of_pointers
 from .tile import ACROSS, ADD, FRESH, address, dots, lanes, tile
 
 #: for matrices that need no table
@@ -247,15 +247,15 @@ def _declare() -> None:
         size = dtype.bitwidth // 8
         first = types.void(p, n, n, n, n, p, n, n, n, p, n, n, t, n, n, n, n, n, p, n, n, dtype)
         second = types.void(p, n, n, n, p, n, n, p, n, n, t, n, n, n, n, n, flag)
-        known["block", dtype] = compiled_symbol(f"minigrad_block_{dtype}", first, _make_block(size), dtype)
-        known["sums", dtype] = compiled_symbol(f"minigrad_sums_{dtype}", second, _make_sums(size), dtype)
+        known["block", dtype] = of_pointers(f"block_{dtype}", first, _make_block(size))
+        known["sums", dtype] = of_pointers(f"sums_{dtype}", second, _make_sums(size))
 
     @overload(block)
     def _block(  # type: ignore[no-untyped-def]
         out, c0, c_row, rows, columns, a, a0, a_row, a_step, b, b0, b_row, table, t_step, depth, times, c_next, b_next,
         start, s0, begin, least,
     ):  # fmt: skip
-        call = known["block", out.dtype]
+        call = known["block", out.dtype]()
 
         def run(  # type: ignore[no-untyped-def]
             out, c0, c_row, rows, columns, a, a0, a_row, a_step, b, b0, b_row, table, t_step, depth, times, c_next, b_next,
@@ -268,7 +268,7 @@ def _declare() -> None:
 
     @overload(sums)
     def _sums(out, c0, rows, columns, a, a0, a_row, b, b0, b_row, table, t_step, depth, times, a_next, b_next, fresh):  # type: ignore[no-untyped-def]
-        call = known["sums", out.dtype]
+        call = known["sums", out.dtype]()
 
         def run(out, c0, rows, columns, a, a0, a_row, b, b0, b_row, table, t_step, depth, times, a_next, b_next, fresh):  # type: ignore[no-untyped-def]
             call(address(out), c0, rows, columns, address(a), a0, a_row, address(b), b0, b_row, address(table), t_step,

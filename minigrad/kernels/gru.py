@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .gemm import add_nn, nn
-from .jit import jit, prange, shard
+from .jit import apart, jit, prange, shard
 from .mathfn import sigmoid, tanh
 from .recurrent import (
     column_sums,
@@ -76,7 +76,7 @@ def _cell(gates: Any, rest: Any, b: Any, c: Any, before: Any, q: Any, h: Any) ->
         h[j] = (one - z[j]) * new[j] + z[j] * before[j]
 
 
-@jit
+@apart
 def _forward_shard(
     x: Any, wt: Any, vt: Any, b: Any, c: Any, h0: Any, hs: Any, gates: Any, qs: Any, rest: Any, xrows: Any, hrows: Any,
     d: Any, lo: int, hi: int,
@@ -134,7 +134,7 @@ def _cell_back(gates: Any, before: Any, q: Any, dh: Any, dbefore: Any, dpre: Any
         drest[j] = dpre[j]
 
 
-@jit
+@apart
 def _backward_shard(
     g: Any, x: Any, w: Any, v: Any, h0: Any, hs: Any, gates: Any, qs: Any, dh: Any, gx: Any, gw: Any, gv: Any, gb: Any,
     gc: Any, gh0: Any, xrows: Any, hrows: Any, drows: Any, erows: Any, d: Any, lo: int, hi: int,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .gemm import add_nn, nn
-from .jit import jit, prange, shard
+from .jit import apart, jit, prange, shard
 from .mathfn import sigmoid, tanh
 from .recurrent import (
     column_sums,
@@ -83,7 +83,7 @@ def _cell(gates: Any, b: Any, before: Any, c: Any, h: Any) -> None:
         h[j] = o[j] * tanh(c[j])
 
 
-@jit
+@apart
 def _forward_shard(
     x: Any, wt: Any, vt: Any, b: Any, h0: Any, c0: Any, hs: Any, cs: Any, gates: Any, xrows: Any, hrows: Any, d: Any,
     lo: int, hi: int,
@@ -143,7 +143,7 @@ def _cell_back(gates: Any, before: Any, c: Any, dh: Any, dc: Any, dbefore: Any, 
         dbefore[j] += dc[j] * f[j]
 
 
-@jit
+@apart
 def _backward_shard(
     g: Any, x: Any, w: Any, v: Any, h0: Any, c0: Any, y: Any, gates: Any, dy: Any, gx: Any, gw: Any, gv: Any, gb: Any,
     gh0: Any, gc0: Any, xrows: Any, hrows: Any, drows: Any, d: Any, lo: int, hi: int,

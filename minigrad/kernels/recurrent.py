@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .gemm import add_nn, add_tn, nn, tn
-from .jit import jit, prange, shard, threads
+from .jit import apart, jit, prange, shard, threads
 from .mathfn import tanh
 
 
@@ -77,14 +77,14 @@ def _copy(a: Any, out: Any) -> None:
         goal[j] = source[j]
 
 
-@jit
+@apart
 def copy_samples(a: Any, out: Any, lo: int, hi: int) -> None:
     """out = a for samples lo to hi of all steps."""
     for t in range(a.shape[0]):
         _copy(a[t, lo:hi], out[t, lo:hi])
 
 
-@jit
+@apart
 def gather(a: Any, own: Any, lo: int, hi: int) -> None:
     """Copy the samples of a into their place."""
     if hi - lo < a.shape[1]:
@@ -92,7 +92,7 @@ def gather(a: Any, own: Any, lo: int, hi: int) -> None:
             _copy(a[t, lo:hi], own[t])
 
 
-@jit
+@apart
 def scatter(own: Any, a: Any, lo: int, hi: int) -> None:
     """Copy the samples back into a."""
     if hi - lo < a.shape[1]:
@@ -117,14 +117,14 @@ def transpose(a: Any, out: Any, lo: int, hi: int) -> None:
                 row[k] = column[k]
 
 
-@jit
+@apart
 def _add_outer(grad: Any, a: Any, b: Any) -> None:
     """grad += aᵀ b for a (rows, m) and b (rows, k), as many rows at a time as stay in the cache."""
     for i in range(0, a.shape[0], 64):
         add_tn(grad, a[i : i + 64], b[i : i + 64])
 
 
-@jit
+@apart
 def weight_gradients(gw: Any, gv: Any, d: Any, e: Any, xs: Any, h0: Any, hs: Any) -> None:
     """gw = Σ_t d_tᵀ x_t and gv = Σ_t e_tᵀ h_{t-1}, for arrays (steps, n, …) and h0 (n, hidden)."""
     n = h0.shape[0]
@@ -135,7 +135,7 @@ def weight_gradients(gw: Any, gv: Any, d: Any, e: Any, xs: Any, h0: Any, hs: Any
     _add_outer(gv, rows[n:], before[: max(before.shape[0] - n, 0)])
 
 
-@jit
+@apart
 def column_sums(total: Any, d: Any) -> None:
     """total (m,) = the sum over steps and samples of d (steps, n, m)."""
     total[:] = 0
@@ -146,7 +146,7 @@ def column_sums(total: Any, d: Any) -> None:
             total[j] += row[j]
 
 
-@jit
+@apart
 def input_gradient(gx: Any, d: Any, w: Any, lo: int, hi: int, scratch: Any) -> None:
     """gx = d w for samples lo to hi of all steps; gx of size 0 is not computed."""
     if gx.size:
@@ -156,7 +156,7 @@ def input_gradient(gx: Any, d: Any, w: Any, lo: int, hi: int, scratch: Any) -> N
 
 
 # -------------------------------------------------------------------- the plain recurrent layer
-@jit
+@apart
 def _forward_shard(
     x: Any, wt: Any, vt: Any, b: Any, h0: Any, hs: Any, xrows: Any, hrows: Any, d: Any, lo: int, hi: int
 ) -> None:
@@ -197,7 +197,7 @@ def rnn_forward(
         _forward_shard(x, wt, vt, b, h0, hs, xrows[s], hrows[s], d, lo, hi)
 
 
-@jit
+@apart
 def _backward_shard(
     g: Any, x: Any, w: Any, v: Any, h0: Any, hs: Any, dh: Any, gx: Any, gw: Any, gv: Any, gb: Any, gh0: Any,
     xrows: Any, hrows: Any, drows: Any, d: Any, lo: int, hi: int,

@@ -106,10 +106,6 @@ class Arena:
         """What the generated function takes, up to the samples."""
         return (self.P, self.G, self.T, *self.S.values(), *self.rows, *self.M)
 
-    def of_part(self) -> tuple[Any, ...]:
-        """What the generated function for one part of a batch takes."""
-        return (self.P, self.G[0], *self.S.values(), *(row[0] for row in (*self.rows, *self.inputs)))
-
     def adopt(self) -> None:
         """Make the arrays of variables, buffers and the optimiser's memory views of the arena, where they are not yet."""
         for variable, start in zip(self.variables, self.starts, strict=False):

@@ -101,7 +101,6 @@ class CompiledStep:
         self.arena = Arena(self.trace, [node for node in order if isinstance(node, Variable)], optimizer, parts)
         self.source = self._write(_title(order, inputs, self.batch))
         self._module = _load(self.source)
-        self._prepared = False
         self._loaded: set[Any] = set()  # dtypes of samples that there is machine code for
 
     def show(self) -> None:
@@ -160,9 +159,6 @@ class CompiledStep:
             numbers[:, i] = column
         # read-only, whatever they were: one compiled version for all
         samples = (read_only(data.reshape(len(data), -1)) for data in (x, y))
-        if not self._prepared:
-            kernels.jit.prepare(self._module.part, *self.arena.of_part())
-            self._prepared = True
         made = int(self._module.steps(*self.arena.arrays(), *samples, *self.arena.inputs, order, numbers, losses))
         self.optimizer.steps += made * self.updates
         return made
@@ -244,7 +240,8 @@ def _imports(kernels: dict[str, Any]) -> list[str]:
     lines = ["from minigrad.kernels.jit import apart, jit, prange, serial, shard",
              "from minigrad.kernels.mathfn import erf, exp, maximum, minimum, power, sign, square, tanh",
              "from minigrad.kernels.rows import turn",
-             "from minigrad.kernels.update import add_up, clip_norm, gather_rows"]  # fmt: skip
+             "from minigrad.kernels.update import add_up, clip_norm, gather_rows",
+             "gather_rows = apart(gather_rows)", "turn = apart(turn)"]  # fmt: skip
     for name, thing in sorted(kernels.items()):
         if name.startswith("product_"):
             lines.append(f"from minigrad.kernels.gemm import {name}")
@@ -252,15 +249,15 @@ def _imports(kernels: dict[str, Any]) -> list[str]:
             lines.append(f"from {thing.__module__} import {name}")
         elif thing is not None:
             lines.append(f"from {thing.__module__} import {thing.__name__} as {name}")
-            if getattr(thing, "targetoptions", {}).get("parallel"):
-                lines.append(f"{name} = serial({name})")
+            if thing.__module__.startswith("minigrad.kernels."):  # another's may be defined anew under the same name
+                lines.append(f"{name} = apart(serial({name}))")
     return sorted(lines, key=lambda line: not line.startswith("from"))
 
 
 def _load(source: str) -> ModuleType:
     """The source as a module; kept in a file of its own in the cache, so that Numba finds it compiled the next time."""
     from ..files import write_atomically
-    from ..kernels.jit import steps_folder
+    from ..kernels.cache import steps_folder
 
     name = f"step_{hashlib.sha256(source.encode()).hexdigest()[:16]}"
     if name not in sys.modules:
@@ -277,7 +274,7 @@ def _load(source: str) -> ModuleType:
 @contextmanager
 def _alone(name: str) -> Iterator[None]:
     """One process of this machine at a time: those that wait find on the disk what it has compiled."""
-    from ..kernels.jit import steps_folder
+    from ..kernels.cache import steps_folder
 
     try:
         import fcntl

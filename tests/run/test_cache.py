@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.kernels import jit, tile
+from minigrad.kernels import cache, tile
 from minigrad.run.compiled import _load
 
 ROOT = Path(__file__).parents[2]
@@ -116,7 +116,7 @@ def test_damaged_machine_code_is_made_anew(copy):
 
 def test_another_source_is_another_file(monkeypatch, tmp_path):
     """What the emitter writes is known by its content: a changed emitter finds nothing of the old one's."""
-    monkeypatch.setattr(jit, "steps_folder", lambda: str(tmp_path))
+    monkeypatch.setattr(cache, "steps_folder", lambda: str(tmp_path))
     texts = ["steps = 1  # of a test\n", "steps = 2  # of a test\n"]
     one, other = map(_load, texts)
     assert (one.steps, other.steps) == (1, 2)
@@ -125,17 +125,17 @@ def test_another_source_is_another_file(monkeypatch, tmp_path):
 
 
 def test_the_folder_is_named_after_every_kernel_source_and_the_processor(monkeypatch, tmp_path):
-    kernels = Path(shutil.copytree(Path(jit.__file__).parent, tmp_path / "kernels"))
-    monkeypatch.setattr(jit, "__file__", str(kernels / "jit.py"))
-    names = [jit._cache_folder()]
-    assert names == [jit._FOLDER]
+    kernels = Path(shutil.copytree(Path(cache.__file__).parent, tmp_path / "kernels"))
+    monkeypatch.setattr(cache, "__file__", str(kernels / "cache.py"))
+    names = [cache._folder()]
+    assert names == [cache.FOLDER]
     for path in sorted(kernels.glob("*.py")):
         path.write_text(path.read_text() + "# changed\n")
-        names.append(jit._cache_folder())
+        names.append(cache._folder())
     monkeypatch.setattr(numba.config, "CPU_NAME", "x86-64-v3")
-    names.append(jit._cache_folder())
+    names.append(cache._folder())
     monkeypatch.setattr(numba.config, "CPU_FEATURES", "+avx2")
-    names.append(jit._cache_folder())
+    names.append(cache._folder())
     assert len(set(names)) == len(names) > 10
 
 
@@ -166,9 +166,9 @@ def python(settings, *arguments):
 @pytest.mark.skipif("x86" not in os.uname().machine, reason="processors of another family")
 @pytest.mark.parametrize("name", NARROW)
 def test_narrow_processors_compute_the_same(name):
-    code = "from minigrad.kernels import jit, tile; print(tile.lanes(4), jit._FOLDER, *losses)"
+    code = "from minigrad.kernels import cache, tile; print(tile.lanes(4), cache.FOLDER, *losses)"
     lanes, folder, *losses = python(NARROW[name], "-c", LAYERS + code).split()
-    assert int(lanes) == 8 and folder != jit._FOLDER  # float32 in 32 bytes
+    assert int(lanes) == 8 and folder != cache.FOLDER  # float32 in 32 bytes
     scope = {}
     exec(LAYERS, scope)
     np.testing.assert_allclose(np.array(losses, float), scope["losses"], rtol=1e-4)

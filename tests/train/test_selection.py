@@ -15,7 +15,7 @@ from joblib import Parallel, cpu_count, delayed, parallel_config
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.kernels import jit
+from minigrad.kernels import cache, jit
 from minigrad.train import FoldError, cross_validate, grid_search
 
 DATA = mg.data.circle(200)
@@ -51,7 +51,7 @@ def test_processes_share_the_cores_between_them():
 
 def compilations(folder):
     """Compile a step that no other test has, at the same time as another process; returns how often that was done here."""
-    before, jit._FOLDER = jit._FOLDER, str(folder)
+    before, cache.FOLDER = cache.FOLDER, str(folder)
     try:
         trainer = mg.Trainer(model := make(13), mg.mse_loss, mg.optim.SGD(model.parameters(), lr=0.1))
         step = trainer.compile(DATA.x_train, DATA.y_train, batch_size=20)
@@ -61,7 +61,7 @@ def compilations(folder):
             time.sleep(0.01)
         step.load(np.ascontiguousarray(DATA.x_train), np.ascontiguousarray(DATA.y_train))
     finally:
-        jit._FOLDER = before
+        cache.FOLDER = before
     found = step._module.steps.stats
     return sum(found.cache_misses.values()), sum(found.cache_hits.values())
 

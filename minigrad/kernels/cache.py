@@ -1,0 +1,124 @@
+"""The disk cache of compiled kernels: it cannot go stale, and knows what machine code calls by symbol.
+
+Numba compiles a kernel together with every function that it calls, again in each caller. What `jit.apart` makes is
+compiled once and called by a symbol instead, which must be there when the caller's machine code is linked. So the cache
+keeps with each kernel which symbols it calls, and loads them first.
+"""
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numba
+import numpy as np
+import platformdirs
+from llvmlite import binding
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, NullCache
+
+
+def _folder() -> str:
+    """A folder named after all kernel sources, versions, and the processor that Numba is told to compile for.
+
+    Numba's own cache looks at the file of the outer function only: a change in a function that it calls from
+    another file would leave old machine code in place.
+    """
+    versions = f"{numba.__version__} {np.__version__} {platform.python_version()}"
+    digest = hashlib.sha256(f"{versions} {numba.config.CPU_NAME} {numba.config.CPU_FEATURES}".encode())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    base = os.environ.get("NUMBA_CACHE_DIR") or platformdirs.user_cache_dir("minigrad")
+    return str(Path(base) / f"kernels-{digest.hexdigest()[:16]}")
+
+
+class _Locator(CompileResultCacheImpl._locator_classes[0]):  # type: ignore[misc]
+    """Where a function is kept: in the folder that Numba is told, whether it can be written to or only read."""
+
+    def ensure_cache_path(self) -> None:
+        with suppress(OSError):
+            Path(self.get_cache_path()).mkdir(parents=True, exist_ok=True)
+
+
+class _Files(CompileResultCacheImpl):  # type: ignore[misc]
+    _locator_classes = (_Locator,)  # never a folder beside the source, where machine code would go stale
+
+    def reduce(self, compiled: Any) -> Any:
+        return _called(compiled.library), super().reduce(compiled)
+
+    def rebuild(self, target_context: Any, payload: Any) -> Any:
+        called, compiled = payload
+        for function, types in called:
+            symbol_of(function, types)
+        return super().rebuild(target_context, compiled)
+
+
+class _Cache(FunctionCache):  # type: ignore[misc]
+    """Numba's cache on disk; what cannot be read counts as not there, what cannot be written is not kept."""
+
+    _impl_class = _Files
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # damaged: pickle raises whatever comes first
+            with suppress(OSError):
+                self.flush()
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        with suppress(OSError):
+            super().save_overload(sig, data)
+
+
+_one_at_a_time = Lock()
+FOLDER = _folder()
+
+
+def steps_folder() -> str:
+    """Where the source of compiled steps is kept."""
+    return str(Path(FOLDER) / "steps")
+
+
+def cached(function: Callable[..., Any], below: str = "") -> Any:
+    """The cache of one function, in a folder below the others' if that is named; none where there is no source file to
+    know it by."""
+    with _one_at_a_time:  # the setting is every thread's
+        before = numba.config.CACHE_DIR
+        try:
+            numba.config.CACHE_DIR = str(Path(FOLDER) / below)
+            return _Cache(function)
+        except RuntimeError:
+            return NullCache()
+        finally:
+            numba.config.CACHE_DIR = before
+
+
+# -------------------------------------------------------------------- symbols
+_compile: dict[str, Callable[[Any], int]] = {}  # function called by symbol -> compiles it for such types; where it is
+_known: dict[str, tuple[str, Any]] = {}  # symbol -> its function and types
+
+
+def by_symbol(function: str, compile_for: Callable[[Any], int]) -> None:
+    """Let a function be called by symbols, one for each types of arguments; `compile_for` compiles it for such, or loads
+    it from the disk, and returns the address."""
+    _compile[function] = compile_for
+
+
+def symbol_of(function: str, types: Any) -> str:
+    """The symbol of a function for arguments of some types, which the linker knows by now."""
+    symbol = f"{function}{types}"
+    if symbol not in _known:
+        binding.add_symbol(symbol, _compile[function](types))
+        _known[symbol] = function, types
+    return symbol
+
+
+def _called(library: Any) -> list[tuple[str, Any]]:
+    """What some machine code calls by symbol, itself or in what has been compiled into it."""
+    declared = (f.name for f in library._final_module.functions if f.is_declaration)
+    return [_known[name] for name in declared if name in _known]

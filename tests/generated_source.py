@@ -10,7 +10,7 @@ import minigrad as mg
 
 def undecorated(source):
     """The source without what has it compiled."""
-    return re.sub(r"@(jit|apart).*\n", "", source)
+    return re.sub(r"^(\w+) = apart\(", r"\1 = (", re.sub(r"@(jit|apart).*\n", "", source), flags=re.MULTILINE)
 
 
 def in_python(step):

@@ -1,12 +1,13 @@
-"""Copying and adding short rows of numbers and turning matrices, in vectors whatever the sizes (see `tile.py`)."""
+"""Rows of numbers and their turning, in vectors whatever the sizes (see `tile.py`)."""
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numba.extending import overload
 
 from .jit import jit
-from .tile import address, lanes, move, turn_block
+from .tile import address, lanes, move, top, turn_block
 
 
 def put(goal: Any, g0: int, source: Any, s0: int, count: int) -> None:
@@ -27,6 +28,16 @@ def _put(goal, g0, source, s0, count):  # type: ignore[no-untyped-def]
 @overload(add)
 def _add(goal, g0, source, s0, count):  # type: ignore[no-untyped-def]
     return lambda goal, g0, source, s0, count: move(address(goal), g0, address(source), s0, count, 1)
+
+
+def largest(row: Any) -> Any:
+    """The largest number of a row (n,), NaN left out; -inf if nothing is left. This is the plain form."""
+    return np.fmax.reduce(row, initial=-np.inf)
+
+
+@overload(largest)
+def _largest(row):  # type: ignore[no-untyped-def]
+    return lambda row: top(address(row), 0, row.size)
 
 
 def turn_piece(goal: Any, g0: int, g_row: int, source: Any, s0: int, s_row: int, h: int, w: int) -> None:

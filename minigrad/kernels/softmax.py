@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from .jit import jit, prange, shard
-from .mathfn import exp, maximum
+from .mathfn import exp
+from .rows import largest
 
 
 def cross_entropy_reference(logits: Any, ids: Any) -> tuple[Any, Any]:
@@ -16,19 +17,6 @@ def cross_entropy_reference(logits: Any, ids: Any) -> tuple[Any, Any]:
     total = exponentials.sum(1, keepdims=True)
     losses = np.log(total[:, 0]) - shifted[np.arange(len(ids)), ids]
     return losses, exponentials / total
-
-
-@jit
-def _largest(row: Any) -> Any:
-    """The largest entry; NaN if there is one. Four at a time, which need not wait for each other."""
-    a = b = c = d = row[0]
-    for j in range(row.size // 4):
-        w, x, y, z = row[4 * j], row[4 * j + 1], row[4 * j + 2], row[4 * j + 3]
-        a, b = maximum(w, a), maximum(x, b)
-        c, d = maximum(y, c), maximum(z, d)
-    for j in range(row.size // 4 * 4, row.size):
-        a = maximum(row[j], a)
-    return maximum(maximum(a, b), maximum(c, d))
 
 
 @jit
@@ -44,7 +32,7 @@ def _sum(row: Any) -> Any:
 def _rows(logits: Any, ids: Any, losses: Any, p: Any, lo: int, hi: int) -> None:
     for i in range(lo, hi):
         row, out = logits[i], p[i]
-        top = _largest(row)
+        top = largest(row)  # without NaN, which comes in with exp
         for j in range(row.size):
             out[j] = exp(row[j] - top)
         total = _sum(out)

@@ -6,7 +6,8 @@ code, one instruction at a time. Python's loops over `rows` and `vectors` below 
 unrolls it.
 
 * `tile`: R rows × U vectors of C += A @ B, where rows of B lie contiguous. Each step loads U vectors of B and, for each
-  row, one number of A, which is copied into all lanes: R·U multiply-adds for R + U loads.
+  row, one number of A, which is copied into all lanes: R·U multiply-adds for R + U loads. Several such blocks with one A
+  can be made in one go, which loads A once for all of them.
 * `dots`: R × U numbers of C += A @ Bᵀ, where rows of A and of B lie contiguous: R·U sums of vectors side by side, whose
   lanes are added up at the end.
 
@@ -26,7 +27,8 @@ from numba.extending import intrinsic, register_jitable
 #: what a row of a result begins with: what is there already, zeros, a number of its own, or a row that all begin with
 ADD, FRESH, START, ACROSS = 0, 1, 2, 3
 
-_BYTES = 64 if "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[-1] else 32
+WIDE = "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[-1]  # 32 registers instead of 16, too
+_BYTES = 64 if WIDE else 32
 
 
 @register_jitable
@@ -64,12 +66,13 @@ class _Code:
         further = self.builder.load(self.at(table, self.builder.mul(p, step)))
         return self.builder.add(self.builder.mul(p, distance), further)
 
-    def load(self, address: Any, masked: bool) -> Any:
+    def load(self, address: Any, masked: bool, otherwise: Any = None) -> Any:
+        """A vector; what is masked out is taken from the vector `otherwise`, zeros by default."""
         if not masked:
             found = self.builder.load(self._pointer(address))
             found.align = self.dtype.bitwidth // 8
             return found
-        args = (self._pointer(address), self._align(), self.mask, ir.Constant(self.vector, None))
+        args = (self._pointer(address), self._align(), self.mask, otherwise or ir.Constant(self.vector, None))
         return self._masked("load", self.vector, args)
 
     def store(self, value: Any, address: Any, masked: bool) -> None:
@@ -105,39 +108,41 @@ class _Code:
 
 @intrinsic
 def tile(
-    context, c, c0, c_row, a, a0, a_row, a_step, b, b0, b_row, table, t_step, depth, rest, start, s0, begin, least, rows,
-    vectors,
+    context, c, c0, c_row, a, a0, a_row, a_step, b, b0, b_row, table, t_step, depth, rest, start, s0, begin, least, c_next,
+    b_next, rows, vectors, times,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """C[r, j] = max(least, what row r begins with + Σ_p A[r, p] · B[p, j]) for `rows` rows and `vectors` vectors of
-    columns, the last with `rest` numbers.
+    columns, the last with `rest` numbers; and so `times` times, with C and B further on by `c_next` and `b_next` each time.
 
     Of each array the first entry and the distance between rows are given, in entries; of A also that between columns. Row
     p of B lies p · b_row + table[p · t_step] from the first: a convolution reads shifted rows of a picture. A row begins
     with what C holds (`begin` is `ADD`), with zeros (`FRESH`), with the number start[s0 + r] (`START`, the bias of a
     convolution) or with start[s0 + j] (`ACROSS`, that of a linear layer).
-    `least` is -inf, or 0 for a ReLU. `rows` and `vectors` are literals.
+    `least` is -inf, or 0 for a ReLU. `rows`, `vectors` and `times` are literals.
     """
-    if not isinstance(rows, types.IntegerLiteral) or not isinstance(vectors, types.IntegerLiteral):
+    if not all(isinstance(count, types.IntegerLiteral) for count in (rows, vectors, times)):
         return None
-    r_count, u_count, dtype = rows.literal_value, vectors.literal_value, c.dtype
-    ints = types.intp
+    r_count, u_count, q_count = rows.literal_value, vectors.literal_value, times.literal_value
+    dtype, ints = c.dtype, types.intp
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        c, c0, c_row, a, a0, a_row, a_step, b, b0, b_row, table, t_step, depth, rest, start, s0, begin, least, _, _ = args
+        c, c0, c_row, a, a0, a_row, a_step, b, b0, b_row, table, t_step, depth, rest, start, s0, begin, least = args[:18]
+        c_next, b_next = args[18:20]
         code, w = _Code(context, builder, dtype, rest), ir.IntType(64)
 
         def plus(x, y, times=1):  # type: ignore[no-untyped-def]
-            return builder.add(x, builder.mul(y, ir.Constant(w, times)) if times != 1 else y)
+            return x if times == 0 else builder.add(x, builder.mul(y, ir.Constant(w, times)) if times != 1 else y)
 
         def places():  # type: ignore[no-untyped-def]
             for r in range(r_count):
-                row = plus(c0, c_row, r) if r else c0
-                for u in range(u_count):
-                    address = code.at(c, builder.add(row, ir.Constant(w, u * code.lanes)))
-                    yield address, u == u_count - 1
+                for q in range(q_count):
+                    row = plus(plus(c0, c_row, r), c_next, q)
+                    for u in range(u_count):
+                        address = code.at(c, builder.add(row, ir.Constant(w, u * code.lanes)))
+                        yield address, u == u_count - 1
 
-        zero = ir.Constant(code.vector, None)
-        sums = [cgutils.alloca_once(builder, code.vector) for _ in range(r_count * u_count)]
+        zero, across_row = ir.Constant(code.vector, None), q_count * u_count
+        sums = [cgutils.alloca_once(builder, code.vector) for _ in range(r_count * across_row)]
         for total in sums:
             builder.store(zero, total)
         with builder.if_then(builder.icmp_signed("==", begin, ir.Constant(w, ADD))):
@@ -146,7 +151,7 @@ def tile(
         with builder.if_then(builder.icmp_signed("==", begin, ir.Constant(w, START))):
             for r in range(r_count):
                 number = code.splat(builder.load(code.at(start, plus(s0, ir.Constant(w, r)))), code.vector)
-                for total in sums[r * u_count : (r + 1) * u_count]:
+                for total in sums[r * across_row : (r + 1) * across_row]:
                     builder.store(number, total)
         with builder.if_then(builder.icmp_signed("==", begin, ir.Constant(w, ACROSS))):
             for u in range(u_count):
@@ -156,16 +161,17 @@ def tile(
         with cgutils.for_range(builder, depth) as loop:
             row = builder.add(b0, code.row(b_row, table, t_step, loop.index))
             across = [
-                code.load(code.at(b, builder.add(row, ir.Constant(w, u * code.lanes))), u == u_count - 1)
+                code.load(code.at(b, builder.add(plus(row, b_next, q), ir.Constant(w, u * code.lanes))),
+                          u == u_count - 1)
+                for q in range(q_count)
                 for u in range(u_count)
-            ]
+            ]  # fmt: skip
             column = builder.add(a0, builder.mul(loop.index, a_step))
             for r in range(r_count):
-                number = builder.load(code.at(a, plus(column, a_row, r) if r else column))
+                number = builder.load(code.at(a, plus(column, a_row, r)))
                 factor = code.splat(number, code.vector)
-                for u in range(u_count):
-                    total = sums[r * u_count + u]
-                    builder.store(code.fma(factor, across[u], builder.load(total)), total)
+                for vector, total in zip(across, sums[r * across_row : (r + 1) * across_row], strict=True):
+                    builder.store(code.fma(factor, vector, builder.load(total)), total)
         least = code.splat(least, code.vector)
         for total in sums:
             value = builder.load(total)
@@ -176,8 +182,9 @@ def tile(
         return context.get_dummy_value()
 
     signature = types.void(
-        c, ints, ints, a, ints, ints, ints, b, ints, ints, table, ints, ints, ints, a, ints, ints, dtype, rows, vectors
-    )
+        c, ints, ints, a, ints, ints, ints, b, ints, ints, table, ints, ints, ints, a, ints, ints, dtype, ints, ints, rows,
+        vectors, times,
+    )  # fmt: skip
     return signature, generate
 
 
@@ -241,6 +248,47 @@ def dots(  # type: ignore[no-untyped-def]
     )
     return signature, generate
 
+
+@intrinsic
+def top(context, array, first, count):  # type: ignore[no-untyped-def]
+    """The largest of array[first : first + count], NaN left out; -inf if nothing is left.
+
+    Four vectors side by side, so that a comparison need not wait for the one before. LLVM vectorises such a loop only if it
+    may assume that there is no NaN.
+    """
+    dtype, ints = array.dtype, types.intp
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        array, first, count = args
+        step, four = (ir.Constant(ir.IntType(64), lanes(dtype.bitwidth // 8) * n) for n in (1, 4))
+        code = _Code(context, builder, dtype, builder.urem(count, step))
+        lowest = code.splat(ir.Constant(code.number, float("-inf")), code.vector)
+        found = [cgutils.alloca_once_value(builder, lowest) for _ in range(4)]
+
+        def larger(x, y):  # type: ignore[no-untyped-def]
+            return builder.select(builder.fcmp_ordered(">", x, y), x, y)
+
+        def take(place, at, masked=False):  # type: ignore[no-untyped-def]
+            value = code.load(code.at(array, builder.add(first, at)), masked, lowest)
+            builder.store(larger(value, builder.load(place)), place)
+
+        quads = builder.mul(builder.udiv(count, four), four)
+        with cgutils.for_range(builder, builder.udiv(count, four)) as loop:
+            for n, place in enumerate(found):
+                take(place, builder.add(builder.mul(loop.index, four), ir.Constant(ir.IntType(64), n * code.lanes)))
+        with cgutils.for_range(builder, builder.udiv(builder.sub(count, quads), step)) as loop:
+            take(found[0], builder.add(quads, builder.mul(loop.index, step)))
+        with builder.if_then(builder.icmp_unsigned("!=", builder.urem(count, step), ir.Constant(ir.IntType(64), 0))):
+            take(found[1], builder.sub(count, builder.urem(count, step)), True)
+        a, b, c, d = map(builder.load, found)
+        value, half = larger(larger(a, b), larger(c, d)), code.lanes // 2
+        while half:
+            order = [i + half if i < half else i for i in range(code.lanes)]
+            other = builder.shuffle_vector(value, value, ir.Constant(ir.VectorType(ir.IntType(32), code.lanes), order))
+            value, half = larger(value, other), half // 2
+        return builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
+
+    return dtype(array, ints, ints), generate
 
 
 @intrinsic

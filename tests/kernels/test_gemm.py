@@ -1,4 +1,6 @@
 """The small matrix products, over what is left of all their blocks of rows, columns and vectors."""
+from itertools import product
+
 import numpy as np
 import pytest
 
@@ -64,6 +66,23 @@ def test_the_blocks_are_their_plain_forms(table, dtype):
         np.testing.assert_allclose(found, expected, atol=1e-4 if dtype == np.float32 else 1e-12)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("begin", [tile.ADD, tile.FRESH, tile.START, tile.ACROSS])
+def test_a_product_several_times_with_one_a(begin, dtype):
+    """As a convolution has it: one matrix, and for every row of the output one of the picture."""
+    rng = np.random.default_rng(0)
+    for rows, columns, times in product((1, 4, 6, 8), (9, 16, 17, 26, 32), (1, 2, 3, 6)):
+        a, b = rng.normal(size=rows * 9).astype(dtype), rng.normal(size=400).astype(dtype)
+        start = rng.normal(size=40).astype(dtype)
+        found = np.full(rows * times * columns + 30, 1e30, dtype)  # what is next to it shows if it is touched
+        found[11:-19] = rng.normal(size=found[11:-19].size)
+        expected = found.copy()
+        sizes = (11, times * columns, rows, columns, a, 0, 9, 1, b, 5, 31, gemm.NONE, 0, 9, times, columns, 17, start, 3, begin)
+        run_block(found, *sizes, -0.5)
+        gemm.block(expected, *sizes, -0.5)
+        np.testing.assert_allclose(found, expected, rtol=1e-3 if dtype == np.float32 else 1e-9, atol=1e-4)
+
+
 @pytest.mark.parametrize("rows", range(1, 15))
 def test_every_number_of_rows_and_columns(rows):
     """All ways in which rows and columns are cut into blocks."""
@@ -72,8 +91,8 @@ def test_every_number_of_rows_and_columns(rows):
     for columns in range(1, 40, 3):
         b, bt, out = rng.normal(size=(11, columns)), rng.normal(size=(columns, 11)), np.full((rows, columns), 1e30)
         cases = (gemm.nn, a, b, a @ b), (gemm.tn, at, b, at.T @ b), (gemm.nt, a, bt, a @ bt.T)
-        for product, left, right, expected in cases:
-            product(out, left, right)
+        for kernel, left, right, expected in cases:
+            kernel(out, left, right)
             np.testing.assert_allclose(out, expected, atol=1e-12)
 
 

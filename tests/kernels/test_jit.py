@@ -83,3 +83,60 @@ def test_views_of_any_kind_reach_the_kernels_as_they_expect():
     for view in (x[::-1], x[:, ::2], np.broadcast_to(x[:1], x.shape), np.asfortranarray(x)):
         mg.max_pool2d(view, 2)
     assert len(mg.max_pool2d(x, 2).rule.forward.__globals__["kernels"].pool.max_forward.signatures) == count
+
+
+LIBRARY = """
+import numpy as np
+from minigrad.kernels.jit import apart, jit
+
+@apart
+def double(a):
+    for i in range(a.size):
+        a[i] *= 2
+
+@apart
+def more(a, times):
+    for _ in range(times):
+        double(a)
+    return a.size
+
+@jit
+def inlined(a, times):
+    return more(a, times) + 1
+
+@jit
+def outer(a, times):
+    return inlined(a, times)
+"""
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_what_a_kernel_calls_by_symbol_is_there_when_it_is_loaded(tmp_path, dtype):
+    """Compiled in one process and loaded in the next, through a kernel that was compiled into its caller."""
+    (tmp_path / "library.py").write_text(LIBRARY)
+    code = (f"import numpy as np, library; a = np.ones(3, {dtype!r}); print(library.outer(a, 3), a.tolist(), "
+            "sum(library.outer.stats.cache_hits.values()))")  # fmt: skip
+    env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    for hits in (0, 1):
+        done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+        assert done.stdout.split() == ["4", "[8.0,", "8.0,", "8.0]", str(hits)], done.stderr
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+def test_whole_numbers_of_all_kinds_call_one_function():
+    def grown(a, by):
+        a[0] += by
+
+    made = jit.jit(grown)
+    kernel = jit.apart(made)
+
+    @jit.jit
+    def call(a, small):
+        kernel(a, small)
+        kernel(a, 3)
+        kernel(a, np.uint64(4))
+        return a[0]
+
+    assert call(np.ones(1), np.int32(2)) == 10
+    assert len(made.signatures) == 1

@@ -42,3 +42,20 @@ def test_turning_a_matrix_of_any_size_within_a_larger_one(h, w, dtype):
     expected[1:, 4 : 4 + w] = source[2 : 2 + w, 1 : 1 + h].T
     run_turn(goal, w + 5 + 4, w + 5, source, 2 * (h + 2) + 1, h + 2, h, w)
     np.testing.assert_array_equal(goal, expected)
+
+
+@jit.jit
+def run_largest(row):
+    return rows.largest(row)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_largest_of_a_row_of_any_length_leaves_out_nan(dtype):
+    rng = np.random.default_rng(0)
+    for count in range(150):
+        row = rng.normal(size=count + 2).astype(dtype)
+        row[[0, -1]] = 100  # beside the row
+        row[1:-1][rng.random(count) < 0.2] = rng.choice([np.nan, -np.inf, -1e30])
+        for array in (row[1:-1].copy(), np.full(count, np.nan, dtype), np.full(count, -np.inf, dtype)):
+            assert run_largest(array) == rows.largest(array) == max([-np.inf, *array[~np.isnan(array)]])
+        assert run_largest(np.ascontiguousarray(row[1:-1])[:count]) < 100

@@ -77,7 +77,8 @@ def test_a_product_several_times_with_one_a(begin, dtype):
         found = np.full(rows * times * columns + 30, 1e30, dtype)  # what is next to it shows if it is touched
         found[11:-19] = rng.normal(size=found[11:-19].size)
         expected = found.copy()
-        sizes = (11, times * columns, rows, columns, a, 0, 9, 1, b, 5, 31, gemm.NONE, 0, 9, times, columns, 17, start, 3, begin)
+        sizes = (11, times * columns, rows, columns, a, 0, 9, 1, b, 5, 31, gemm.NONE, 0, 9, times, columns, 17, start, 3,
+                 begin)  # fmt: skip
         run_block(found, *sizes, -0.5)
         gemm.block(expected, *sizes, -0.5)
         np.testing.assert_allclose(found, expected, rtol=1e-3 if dtype == np.float32 else 1e-9, atol=1e-4)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
+from .. import kernels
 from ..errors import DTypeError, GraphError, ShapeError
 from . import settings
 from .arrays import Array as Array
@@ -306,8 +307,11 @@ class Operator(GraphNode):
         return self.work[name]
 
     def call(self, kernel: Callable[..., Any], *args: Any) -> None:
-        """Call a kernel. Every rule calls its kernels through here, so that a compiled run can write the call down."""
+        """Call a kernel, without its threads where they are not worth waking up. Every rule calls its kernels through
+        here, so that a compiled run can write the call down."""
         version = settings.version()
+        if version is None and getattr(kernel, "threaded", False) and self.rule.brief(self):
+            version = kernels.jit.serial
         (version(kernel) if version else kernel)(*args)
 
     def facts(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from .. import kernels
 from ..errors import DTypeError, GraphError, ShapeError, tell_line
 from . import settings
 from .node import Array, BroadcastedOperator, Constant, GraphNode, Operator, ScalarOperator
@@ -190,6 +191,16 @@ class Rule:
         """Bytes that one forward pass reads and writes: each input once, and the result."""
         arrays = {id(x): x._data for x in node.inputs}
         return node._data.nbytes + sum(array.nbytes for array in arrays.values())
+
+    def brief(self, node: Operator) -> bool:
+        """Is the operator done before another thread would be awake? That takes about 0.1 ms, in which one thread computes
+        10 Mflop or goes through 250,000 numbers. Asked before there is a result, so `flops` of a rule whose kernel has
+        threads does without."""
+        return self.flops(node) < 10_000_000 and sum([x._data.size for x in node.inputs]) < 250_000
+
+    def shards(self, node: Operator, items: int) -> int:
+        """Into how many shards to cut the work on `items` pieces."""
+        return 1 if self.brief(node) else kernels.jit.threads(items)
 
     def facts(self, node: Operator) -> dict[str, Any]:
         """What is known of the node's last pass, by name: `flops` and `bytes`; rules whose kernels know more add it."""

@@ -64,7 +64,9 @@ def jit(
     if function is None:
         return lambda f: jit(f, parallel=parallel, reassociate=reassociate)
     options = _OPTIONS if reassociate else {**_OPTIONS, "fastmath": _OPTIONS["fastmath"] - {"reassoc"}}
-    return _njit(function, {**options, "parallel": parallel})
+    made = _njit(function, {**options, "parallel": parallel})
+    made.threaded = parallel
+    return made
 
 
 def _njit(function: Callable[..., Any], options: dict[str, Any], below: str = "") -> Any:
@@ -133,7 +135,7 @@ def of_pointers(name: str, signature: Any, function: Callable[..., Any]) -> Call
 
 def serial(kernel: Any) -> Any:
     """A kernel without its threads, for use where every thread has work of its own already."""
-    if not getattr(kernel, "targetoptions", {}).get("parallel"):
+    if numba.config.DISABLE_JIT or not getattr(kernel, "threaded", False):
         return kernel
     if kernel not in _serial:
         options = {key: value for key, value in kernel.targetoptions.items() if key not in ("parallel", "nopython")}

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .gemm import add_nn, add_tn, nn, tn
-from .jit import apart, jit, prange, shard, threads
+from .jit import apart, jit, prange, shard
 from .mathfn import tanh
 
 
@@ -50,10 +50,10 @@ def rnn_backward_reference(g: Any, x: Any, w: Any, v: Any, h0: Any, hs: Any, rel
 
 
 # -------------------------------------------------------------------- what all recurrent layers share
-def shards_of(n: int) -> int:
-    """Into how many shards to cut a batch. Products with fewer than four rows take as long as with four: they wait for
-    the weights."""
-    return threads(-(-n // 4))
+def groups_of(n: int) -> int:
+    """The pieces in which samples are shared out, four each: a product with fewer rows takes as long, it waits for the
+    weights."""
+    return -(-n // 4)
 
 
 def rows_of(d: Any, shards: int) -> int:

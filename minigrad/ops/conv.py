@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,11 @@ def per_axis(
         some = "an integer" if axes == 1 else f"an integer or {axes} of them,"
         raise rule.complain(inputs, f"{what}={value!r}; {some} ≥ {least} was expected", ValueError)
     return tuple(int(v) for v in values)
+
+
+@lru_cache(maxsize=256)  # the same in every step of a training
+def _room(d: Any) -> int:
+    return sum(kernels.conv.room(d))
 
 
 def window_count(size: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> int:
@@ -74,23 +80,18 @@ class Conv2d(Rule):
         d = node.plan
         return (d.n, d.o, d.oh, d.ow) if self.axes == 2 else (d.n, d.o, d.ow)
 
-    def _scratch(self, node: Operator, dtype: Any) -> tuple[Array, Array]:
-        d = node.plan
-        kernel = d.kh * d.kw
-        scratch = node.buffer("scratch", (kernels.jit.threads(d.n), sum(kernels.conv.room(d))), dtype)
-        return scratch, node.buffer("offsets", (d.taps + d.o // d.groups * kernel,), np.int64)
-
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         d = node.plan
         x, w = xs[0].reshape(d.n, d.c, d.h, d.w), xs[1].reshape(d.o, d.taps)
         b = xs[2] if len(xs) == 3 else np.empty(0, out.dtype)
-        y = out.reshape(d.n, d.o, d.positions)
-        node.call(kernels.conv.forward, x, w, b, y, *self._scratch(node, out.dtype), d, -np.inf)
+        scratch = node.buffer("scratch", (self.shards(node, d.n), _room(d)), out.dtype)
+        offsets = node.buffer("offsets", (d.taps + d.o // d.groups * d.kh * d.kw,), np.int64)
+        node.call(kernels.conv.forward, x, w, b, out.reshape(d.n, d.o, d.positions), scratch, offsets, d, -np.inf)
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         d = node.plan
         x, w = xs[0].reshape(d.n, d.c, d.h, d.w), xs[1].reshape(d.o, d.taps)
-        scratch, offsets = self._scratch(node, g.dtype)
+        scratch, offsets = node.work["scratch"], node.work["offsets"]
         shards = len(scratch)
         none = np.empty((0,) * 4, g.dtype)
         gx = none if grads[0] is None else grads[0].reshape(x.shape)
@@ -115,7 +116,8 @@ class Conv2d(Rule):
         return rows_apart(self, node, axes, lambda axis: axis == 0)
 
     def flops(self, node: Operator) -> int:
-        return int(2 * node.size * node.plan.taps)
+        d = node.plan
+        return int(2 * d.n * d.o * d.positions * d.taps)
 
     def facts(self, node: Operator) -> dict[str, Any]:
         """`feature_maps`: the result, (N, O, OH, OW); `patch`: the part of x that each of its numbers was computed from,

@@ -139,7 +139,7 @@ class CrossEntropy(Rule):
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         x, ids = xs
         p, losses = node.buffer("softmax", x.shape, x.dtype), node.buffer("losses", ids.shape, x.dtype)
-        node.call(kernels.softmax.cross_entropy, x, ids, losses, p, kernels.jit.threads(len(ids)))
+        node.call(kernels.softmax.cross_entropy, x, ids, losses, p, self.shards(node, len(ids)))
         out[...] = losses.sum() / (len(ids) or np.nan)
 
     def unfold(self, node: Operator, *xs: GraphNode) -> GraphNode:

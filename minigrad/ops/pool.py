@@ -49,7 +49,8 @@ class Pool(Rule):
         return rows_apart(self, node, axes, lambda axis: axis < 2)
 
     def flops(self, node: Operator) -> int:
-        return int(node.size * node.plan.kh * node.plan.kw)
+        d = node.plan
+        return int(d.planes * d.oh * d.ow * d.kh * d.kw)
 
 
 class MaxPool2d(Pool):

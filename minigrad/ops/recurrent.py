@@ -71,7 +71,7 @@ class Recurrent(Rule):
     def scratch(self, node: Operator, dtype: Any) -> list[Array]:
         """Transposed weights, and rows of x and of h for each shard, which are not needed where there is one shard."""
         d, m = node.plan, self.gates * node.plan.hidden
-        shards = kernels.recurrent.shards_of(d.n)
+        shards = self.shards(node, kernels.recurrent.groups_of(d.n))
         rows = kernels.recurrent.rows_of(d, shards) if shards > 1 else 0
         weights = node.buffer("wt", (d.width, m), dtype), node.buffer("vt", (d.hidden, m), dtype)
         both = (node.buffer(name, (shards, rows, n), dtype) for name, n in (("xrows", d.width), ("hrows", d.hidden)))

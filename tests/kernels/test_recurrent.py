@@ -108,5 +108,4 @@ def test_transpose(shape):
 
 
 def test_a_shard_has_at_least_four_samples():
-    assert [recurrent.shards_of(n) for n in (0, 1, 4)] == [1, 1, 1]
-    assert recurrent.shards_of(5) == min(2, recurrent.threads(5))
+    assert [recurrent.groups_of(n) for n in (0, 1, 4, 5, 8, 9)] == [0, 1, 1, 2, 2, 3]

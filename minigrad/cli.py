@@ -149,12 +149,15 @@ def _bench(args: argparse.Namespace) -> None:
 
 
 def _warmup(args: argparse.Namespace) -> None:
+    from . import kernels
     from .experiments import EXPERIMENTS, warm_up
 
     for name, experiment in EXPERIMENTS.items():
         started = time.perf_counter()
         warm_up(experiment)
         print(f"{name:14}{experiment.title:34}{time.perf_counter() - started:6.1f} s", flush=True)
+    for folder in kernels.cache.forget_old():
+        print(f"deleted {folder}: of another version, not used for a month")
 
 
 def _chapters(args: argparse.Namespace) -> int | None:

@@ -148,6 +148,9 @@ class Pull(Rule):
     def shape(self, node: Operator) -> tuple[int, ...]:
         return node.inputs[1 + self.index].shape
 
+    def brief(self, node: Operator) -> bool:
+        return self.of.brief(_Seen(self.of, node, ""))  # type: ignore[arg-type]
+
     def forward(self, node: Operator, out: Array, *arrays: Array) -> None:
         g, *xs = arrays
         grads: list[Array | None] = [None] * len(xs)

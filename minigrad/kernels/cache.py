@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import shutil
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -77,6 +79,19 @@ class _Cache(FunctionCache):  # type: ignore[misc]
 
 _one_at_a_time = Lock()
 FOLDER = _folder()
+
+
+with suppress(OSError):  # not there yet, or only to be read
+    os.utime(FOLDER)
+
+
+def forget_old(days: float = 30) -> list[str]:
+    """Delete what other versions have compiled and no process has used for so many days; returns their folders."""
+    old = [folder for folder in Path(FOLDER).parent.glob("kernels-*") if folder != Path(FOLDER)]
+    old = [folder for folder in old if time.time() - folder.stat().st_mtime > 86_400 * days]
+    for folder in old:
+        shutil.rmtree(folder, ignore_errors=True)
+    return [str(folder) for folder in old if not folder.exists()]
 
 
 def steps_folder() -> str:

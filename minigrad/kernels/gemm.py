@@ -14,6 +14,9 @@ from numba.extending import overload
 from .jit import jit, of_pointers
 from .tile import ACROSS, ADD, FRESH, WIDE, address, dots, lanes, tile
 
+#: the most vectors side by side in one block: with six rows, all their sums stay in registers
+VECTORS = 4 if WIDE else 2
+
 #: for matrices that need no table
 NONE = np.zeros(1, np.int64)
 
@@ -188,11 +191,11 @@ def _make_block(itemsize: int) -> Any:
         j = 0
         while j < columns:
             left, s = columns - j, s0 + j if begin == ACROSS else s0
-            if left > 3 * wide:
+            if WIDE and left > 3 * wide:
                 w = min(left - 3 * wide, wide)
                 _rows(c, c0 + j, c_row, rows, a, a0, a_row, a_step, b, b0 + j, b_row, table, t_step, depth, w, times, c_next,
                       b_next, start, s, begin, least, 4)  # fmt: skip
-            elif left > 2 * wide:
+            elif WIDE and left > 2 * wide:
                 w = left - 2 * wide
                 _rows(c, c0 + j, c_row, rows, a, a0, a_row, a_step, b, b0 + j, b_row, table, t_step, depth, w, times, c_next,
                       b_next, start, s, begin, least, 3)  # fmt: skip
@@ -201,14 +204,14 @@ def _make_block(itemsize: int) -> Any:
                 _pairs(c, c0 + j, c_row, rows, a, a0, a_row, a_step, b, b0 + j, b_row, table, t_step, depth, w, times,
                        c_next, b_next, start, s, begin, least)  # fmt: skip
             elif left > wide:
-                w = left - wide
+                w = min(left - wide, wide)
                 _rows(c, c0 + j, c_row, rows, a, a0, a_row, a_step, b, b0 + j, b_row, table, t_step, depth, w, times, c_next,
                       b_next, start, s, begin, least, 2)  # fmt: skip
             else:
                 w = left
                 _rows(c, c0 + j, c_row, rows, a, a0, a_row, a_step, b, b0 + j, b_row, table, t_step, depth, w, times, c_next,
                       b_next, start, s, begin, least, 1)  # fmt: skip
-            j += 4 * wide
+            j += VECTORS * wide
 
     return block
 
@@ -218,18 +221,19 @@ def _sums_of_rows(
     c: Any, c0: int, n: int, a: Any, left: int, a_row: int, b: Any, b0: int, b_row: int, table: Any, t_step: int, depth: int,
     times: int, a_next: int, b_next: int, fresh: bool, rows: int,
 ) -> None:  # fmt: skip
-    """All columns of a few rows: five at a time, and what is left in groups that are as even as can be."""
+    """All columns of a few rows: five at a time, and what is left in groups that are as even as can be; three where there
+    are fewer registers."""
     literally(rows)
     j = 0
     while j < n:
         at, more = c0 + j, n - j
-        if more == 5 or more > 8:
+        if WIDE and (more == 5 or more > 8):
             dots(c, at, n, a, left, a_row, b, b0, b_row, table, t_step, j, depth, times, a_next, b_next, fresh, rows, 5)
             j += 5
-        elif more == 4 or more > 6:
+        elif WIDE and (more == 4 or more > 6):
             dots(c, at, n, a, left, a_row, b, b0, b_row, table, t_step, j, depth, times, a_next, b_next, fresh, rows, 4)
             j += 4
-        elif more == 3 or more == 6:
+        elif more == 3 or more > 4:
             dots(c, at, n, a, left, a_row, b, b0, b_row, table, t_step, j, depth, times, a_next, b_next, fresh, rows, 3)
             j += 3
         elif more == 2:

@@ -80,18 +80,22 @@ class Conv2d(Rule):
         d = node.plan
         return (d.n, d.o, d.oh, d.ow) if self.axes == 2 else (d.n, d.o, d.ow)
 
+    def _scratch(self, node: Operator, dtype: Any) -> tuple[Array, Array]:
+        d = node.plan
+        scratch = node.buffer("scratch", (self.shards(node, d.n), _room(d)), dtype)
+        return scratch, node.buffer("offsets", (d.taps + d.o // d.groups * d.kh * d.kw,), np.int64)
+
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         d = node.plan
         x, w = xs[0].reshape(d.n, d.c, d.h, d.w), xs[1].reshape(d.o, d.taps)
         b = xs[2] if len(xs) == 3 else np.empty(0, out.dtype)
-        scratch = node.buffer("scratch", (self.shards(node, d.n), _room(d)), out.dtype)
-        offsets = node.buffer("offsets", (d.taps + d.o // d.groups * d.kh * d.kw,), np.int64)
-        node.call(kernels.conv.forward, x, w, b, out.reshape(d.n, d.o, d.positions), scratch, offsets, d, -np.inf)
+        y = out.reshape(d.n, d.o, d.positions)
+        node.call(kernels.conv.forward, x, w, b, y, *self._scratch(node, out.dtype), d, -np.inf)
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         d = node.plan
         x, w = xs[0].reshape(d.n, d.c, d.h, d.w), xs[1].reshape(d.o, d.taps)
-        scratch, offsets = node.work["scratch"], node.work["offsets"]
+        scratch, offsets = self._scratch(node, g.dtype)
         shards = len(scratch)
         none = np.empty((0,) * 4, g.dtype)
         gx = none if grads[0] is None else grads[0].reshape(x.shape)

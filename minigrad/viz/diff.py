@@ -15,10 +15,10 @@ import numpy as np
 
 from ..graph.node import Array, GraphNode, Operator, Variable
 from .draw import WIDTH, Drawing, inked
-from .flow.layers import order_of
 from .page.geometry import Point, footprint
 from .page.layout import Layout, Rectangle
 from .page.svg import extent
+from .scene.heads import order_of
 from .scene.measure import STEPS, Stats, measure
 from .scene.modules import parameter_names, paths_of
 from .scene.picture import Cluster, Picture

@@ -7,12 +7,12 @@ from os import PathLike
 from typing import Any
 
 from ..graph.node import GraphNode
-from ..graph.order import topological_sort
 from .page.html import embed
 from .page.layout import Layout, dot_source, lay_out
 from .page.palette import THEMES
 from .page.svg import render
 from .scene.build import Options, build
+from .scene.heads import heads_of, order_of
 from .scene.picture import Picture
 from .scene.readings import Pool, Readings
 from .scene.steps import Opened
@@ -131,7 +131,7 @@ def inked(
 
 
 def _picture(graph: Any, unroll: int | str | None, options: Options) -> Picture:
-    heads, order = _heads(graph), _order(graph)
+    heads, order = heads_of(graph, "draw", several=True), order_of(graph, "draw", several=True)
     if options.focus is not None and not any(node is options.focus for node in order):
         raise ValueError(f"draw: focus={options.focus!r} is not part of the graph")
     loops: list[tuple[GraphNode, GraphNode]] = []
@@ -166,24 +166,6 @@ def _check_choices(unroll: Any, width: Any, theme: Any) -> None:
         raise ValueError(f"draw: width={width!r}; a number of pixels ≥ 200 or None was expected")
     if theme is not None and theme not in THEMES:
         raise ValueError(f"draw: theme={theme!r}; {', '.join(map(repr, THEMES))} or None was expected")
-
-
-def _heads(graph: Any) -> tuple[GraphNode, ...]:
-    """The nodes that were asked for."""
-    found = getattr(graph, "head", graph)
-    heads = found if isinstance(found, tuple | list) else (found,)
-    if not heads or not all(isinstance(head, GraphNode) for head in heads):
-        expected = "a node, a Graph or a tuple of nodes was expected (call a model first)"
-        raise TypeError(f"draw: cannot draw a {type(graph).__name__}; {expected}")
-    return tuple({id(head): head for head in heads}.values())
-
-
-def _order(graph: Any) -> list[GraphNode]:
-    known = getattr(graph, "order", None)
-    if isinstance(known, list):
-        return list(known)
-    nodes = {id(node): node for head in _heads(graph) for node in topological_sort(head)}
-    return list(nodes.values())
 
 
 def _show(node: GraphNode) -> dict[str, str]:

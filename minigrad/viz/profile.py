@@ -15,7 +15,8 @@ from ..graph.node import Array, GraphNode, Operator
 from ..graph.order import backward, forward, topological_sort
 from ..graph.rule import Rule
 from .draw import Drawing, inked
-from .flow.layers import node_names, order_of, parameters_in
+from .flow.layers import node_names, parameters_in
+from .scene.heads import order_of
 from .scene.measure import STEPS
 from .scene.modules import paths_of
 from .scene.picture import Picture
@@ -174,9 +175,11 @@ class _Clock:
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
-        self.name = rule.name  # errors name a node by its rule
         self.forward: list[int] = []
         self.backward: list[int] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.rule, name)
 
     def run(self, node: Operator, out: Array | None) -> Array:
         start = perf_counter_ns()

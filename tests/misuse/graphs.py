@@ -145,7 +145,7 @@ TABLE = [  # (what is done, the error, its message, the module if it is noted)
     (lambda u: setattr(u.ids, "value", [0.5, 1.5]), DTYPE, "<Constant 'ids' (2,) int64> cannot take float64 values"),
     (lambda u: u.graph.backward(np.ones(2)), SHAPE,
      "backward from <BroadcastedOperator sum () float32>: grad has shape (2,), () was expected"),
-    (lambda u: u.graph.diff(3), TypeError, "diff: a int; a node or a Graph was expected"),
+    (lambda u: u.graph.diff(3), TypeError, "diff: a int; a node or a Graph was expected (call a model first)"),
     (lambda u: u.node.register_forward_hook("print"), TypeError, "hook: a str; a function of node and array was expected"),
     (lambda u: u.model.register_backward_hook(None), TypeError,
      "hook: a NoneType; a function of node and array was expected"),

@@ -223,7 +223,7 @@ TABLE = [  # (what is done, the error, its message, the module if it is noted)
      "decode_review: id -1 is out of range, 0 to 0 were expected"),
     # drawings and views
     (lambda u: mg.draw(u.model), TypeError,
-     "draw: cannot draw a Sequential; a node, a Graph or a tuple of nodes was expected (call a model first)"),
+     "draw: a Sequential; a node, a Graph or a tuple of nodes was expected (call a model first)"),
     (lambda u: mg.draw(u.graph, depth=-1), ValueError, "draw: depth=-1; 0, 1, 2, … was expected"),
     (lambda u: mg.draw(u.graph, unroll="none"), ValueError,
      "draw: unroll='none'; 'rolled', 'all', a number of steps ≥ 1 or None was expected"),
@@ -232,7 +232,8 @@ TABLE = [  # (what is done, the error, its message, the module if it is noted)
     (lambda u: mg.draw(u.graph, focus=f(2)), ValueError, "draw: focus=<Variable (2,) float32> is not part of the graph"),
     (lambda u: mg.draw(u.graph).save(u.folder / "graph.bmp"), ValueError,
      "save: 'graph.bmp'; a name that ends in .svg, .png, .pdf was expected"),
-    (lambda u: mg.viz.trace(3), TypeError, "trace: a int; a node or a Graph was expected (call a model first)"),
+    (lambda u: mg.viz.trace(3), TypeError,
+     "trace: a int; a node, a Graph or a tuple of nodes was expected (call a model first)"),
     (lambda u: mg.viz.saliency(3, X), TypeError, "saliency: cannot call a int; a model was expected"),
     (lambda u: mg.viz.filters(3), TypeError, "filters: a int; a convolution or its weight was expected"),
     (lambda u: mg.viz.feature_maps(u.node), ValueError,

@@ -3,6 +3,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numba
@@ -137,6 +138,18 @@ def test_the_folder_is_named_after_every_kernel_source_and_the_processor(monkeyp
     monkeypatch.setattr(numba.config, "CPU_FEATURES", "+avx2")
     names.append(cache._folder())
     assert len(set(names)) == len(names) > 10
+
+
+def test_what_other_versions_have_compiled_goes_after_a_month(monkeypatch, tmp_path):
+    folders = [tmp_path / f"kernels-{name}" for name in ("mine", "old", "recent")]
+    for folder, days in zip(folders, (90, 31, 29), strict=True):
+        (folder / "steps").mkdir(parents=True)
+        (folder / "steps" / "step.py").touch()
+        os.utime(folder, (time.time() - 86_400 * days,) * 2)
+    (tmp_path / "notes").mkdir()
+    monkeypatch.setattr(cache, "FOLDER", str(folders[0]))
+    assert cache.forget_old() == [str(folders[1])]
+    assert sorted(tmp_path.iterdir()) == sorted([folders[0], folders[2], tmp_path / "notes"])
 
 
 # -------------------------------------------------------------------- other processors

@@ -8,18 +8,8 @@ from typing import Any
 import numpy as np
 
 from ...graph.node import GraphNode, Variable
-from ...graph.order import topological_sort
 from ..scene.measure import Stats
 from ..scene.words import node_label
-
-
-def order_of(graph: Any, caller: str) -> list[GraphNode]:
-    """The nodes of a head or of a `Graph`, inputs first. Raises `TypeError` for anything else."""
-    if isinstance(graph, GraphNode):
-        return topological_sort(graph)
-    if isinstance(getattr(graph, "head", None), GraphNode) and isinstance(getattr(graph, "order", None), list):
-        return list(graph.order)
-    raise TypeError(f"{caller}: a {type(graph).__name__}; a node or a Graph was expected")
 
 
 def models_of(order: Iterable[GraphNode]) -> list[Any]:

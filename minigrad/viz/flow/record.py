@@ -22,12 +22,13 @@ from ...files import write_atomically
 from ...graph.hooks import Handle
 from ...graph.node import Array, GraphNode, Variable
 from ..draw import Drawing, inked
+from ..scene.heads import order_of
 from ..scene.measure import Stats, measure
 from ..scene.readings import Reading
 from ..scene.text import alarm, count, gradient_line
 from ..scene.words import stats_words
 from . import figures
-from .layers import json_number, layer_kinds, models_of, node_names, norm, order_of, parameters_in
+from .layers import json_number, layer_kinds, models_of, node_names, norm, parameters_in
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

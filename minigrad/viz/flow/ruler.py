@@ -11,10 +11,11 @@ from ...errors import GraphError
 from ...graph.node import GraphNode, Variable
 from .. import plots
 from ..page.palette import LIGHT
+from ..scene.heads import order_of
 from ..scene.measure import Stats, measure, pooled
 from ..scene.text import GLYPHS, number
 from .figures import ALARMS
-from .layers import layer_kinds, layers, models_of, norm, order_of, parameters_in, slope
+from .layers import layer_kinds, layers, models_of, norm, parameters_in, slope
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

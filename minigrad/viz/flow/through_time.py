@@ -11,8 +11,9 @@ from ...graph.node import Array, Operator
 from ...ops.recurrent import Recurrent
 from .. import plots
 from ..page.palette import LIGHT
+from ..scene.heads import order_of
 from ..scene.text import number
-from .layers import order_of, slope
+from .layers import slope
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

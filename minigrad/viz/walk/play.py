@@ -22,9 +22,10 @@ from ...graph.node import Constant, GraphNode
 from ..draw import Drawing, draw
 from ..page.html import ALIVE, still
 from ..scene.build import MOST
+from ..scene.heads import order_of
 from ..scene.picture import Box, Picture
 from ..scene.text import count, escape
-from .trace import Row, Tracer, order_of
+from .trace import Row, Tracer
 
 _ICONS = {
     "first": "M3 3h2v10H3zM13 3v10L6 8z", "back": "M11 3v10L4 8z", "play": "M4 2.5v11L13 8z",
@@ -132,7 +133,7 @@ def play(
     pause. The options are those of `draw`. Nothing in the graph is changed.
     Raises `GraphError` for a graph that is too big to draw box by box, `TypeError` and `ValueError` as `draw` does.
     """
-    order = order_of(graph, "play")
+    order = order_of(graph, "play", several=True)
     options: dict[str, Any] = {"depth": depth, "focus": focus, "radius": radius, "theme": theme, "title": title}
     drawing = draw(graph, **options)
     if drawing.picture.rows:

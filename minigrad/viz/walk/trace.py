@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ...graph.node import Constant, GraphNode, Operator
-from ..draw import _order
+from ..scene.heads import order_of
 from ..scene.measure import Stats, measure
 from ..scene.text import count, escape, gradient_line, number, shorten, value_lines
 from .formulas import adjoint, formula
@@ -190,16 +190,7 @@ def trace(graph: Any) -> Trace:
     Σ( ) sums over axes, in an adjoint over those that were broadcast. Numbers are those that the nodes hold, so a
     variable whose gradient was not cleared holds the sum over several passes. Raises `TypeError` for anything else.
     """
-    return Trace(order_of(graph, "trace"))
-
-
-def order_of(graph: Any, who: str) -> list[GraphNode]:
-    """The nodes of a graph, inputs before users; `TypeError` in the name of the function that was called."""
-    try:
-        return _order(graph)
-    except TypeError:
-        expected = "a node or a Graph was expected (call a model first)"
-        raise TypeError(f"{who}: a {type(graph).__name__}; {expected}") from None
+    return Trace(order_of(graph, "trace", several=True))
 
 
 def _rows(numbers: Sequence[int], row: Callable[[int], Row | None]) -> tuple[Row, ...]:

@@ -209,7 +209,7 @@ def test_another_kind_of_file_is_refused(name, tmp_path):
 
 
 def test_wrong_things_and_options():
-    with pytest.raises(TypeError, match="play: a int; a node or a Graph was expected"):
+    with pytest.raises(TypeError, match="play: a int; a node, a Graph or a tuple of nodes was expected"):
         play(3)
     with pytest.raises(ValueError, match="theme='pink'"):
         play(sine(), theme="pink")

@@ -188,5 +188,5 @@ def test_a_seed_that_was_given():
 
 @pytest.mark.parametrize("thing", [3, "x", None])
 def test_wrong_things(thing):
-    with pytest.raises(TypeError, match=f"trace: a {type(thing).__name__}; a node or a Graph was expected"):
+    with pytest.raises(TypeError, match=f"trace: a {type(thing).__name__}; a node, a Graph or a tuple of nodes"):
         trace(thing)

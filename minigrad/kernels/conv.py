@@ -18,6 +18,7 @@ from .gemm import NONE, block, sums
 from .jit import apart, jit, prange, shard
 from .rows import put
 from .tile import FRESH, START
+from .views import flat, shaped
 
 FEW = 4  # samples whose sums are finished together: fewer are slower to finish, more leave the cache
 
@@ -224,10 +225,10 @@ def _forward_shard(
     x: Any, w: Any, b: Any, y: Any, scratch: Any, offsets: Any, d: Any, least: float, lo: int, hi: int
 ) -> None:
     cg, og, taps, area = d.c // d.groups, d.o // d.groups, w.shape[1], d.oh * d.ow
-    begin, flat, out, wide = START if b.size else FRESH, x.reshape(-1), y.reshape(-1), d.w + 2 * d.pw
+    begin, pictures, out, wide = START if b.size else FRESH, flat(x), flat(y), d.w + 2 * d.pw
     rows, padded, (ahead, back, _) = in_rows(d), d.ph + d.pw > 0, room(d)
-    columns, spare = scratch[: taps * area].reshape((taps, area)) if not rows else w, scratch[ahead + back :]
-    source = scratch if padded else flat  # chosen before the loop: references are counted at each choice
+    columns, spare = shaped(scratch[: taps * area], (taps, area)) if not rows else w, scratch[ahead + back :]
+    source = scratch if padded else pictures  # chosen before the loop: references are counted at each choice
     scratch[:ahead] = 0
     for n in range(lo, hi):
         for k in range(d.groups):
@@ -238,7 +239,7 @@ def _forward_shard(
                       k * og, begin, least)  # fmt: skip
                 continue
             if padded:
-                _pad(flat, corner, cg, d.h, d.w, scratch, 0, d.ph, d.pw)
+                _pad(pictures, corner, cg, d.h, d.w, scratch, 0, d.ph, d.pw)
                 corner = 0
             _correlate(out, start, og, d.oh, d.ow, w, k * og * taps, taps, source, corner, offsets, d.sh * wide, wide, spare,
                        b, k * og, begin, least)  # fmt: skip
@@ -266,21 +267,21 @@ forward.rectifies = True  # its last argument is `least`: a compiled step lets i
 def _turn(w: Any, turned: Any, d: Any) -> None:
     """Weights (o, c // groups, taps) for the way back: (c, o // groups, taps), the taps in reverse order."""
     cg, og, kernel = d.c // d.groups, d.o // d.groups, d.kh * d.kw
-    flat = w.reshape(-1)
+    rows = flat(w)
     for k in range(d.groups):
         for c in range(cg):
             for o in range(og):
                 for t in range(kernel):
-                    turned[((k * cg + c) * og + o) * kernel + kernel - 1 - t] = flat[((k * og + o) * cg + c) * kernel + t]
+                    turned[((k * cg + c) * og + o) * kernel + kernel - 1 - t] = rows[((k * og + o) * cg + c) * kernel + t]
 
 
 @apart
 def _weights_back(g: Any, x: Any, gw: Any, scratch: Any, spare: Any, offsets: Any, d: Any, lo: int, hi: int) -> None:
     """Add to gw what the samples say; g is flat."""
     cg, og, taps, area, wide = d.c // d.groups, d.o // d.groups, gw.shape[1], d.oh * d.ow, d.w + 2 * d.pw
-    rows, padded, flat = in_rows(d), d.ph + d.pw > 0, x.reshape(-1)
-    columns = scratch[: taps * area].reshape((taps, area)) if not rows else gw
-    source = scratch if padded else flat
+    rows, padded, pictures = in_rows(d), d.ph + d.pw > 0, flat(x)
+    columns = shaped(scratch[: taps * area], (taps, area)) if not rows else gw
+    source = scratch if padded else pictures
     some = FEW if rows and not padded and d.oh == 1 else 1  # of more than one row, the sums are long as they are
     for n in range(lo, hi, some):
         for k in range(d.groups):
@@ -294,7 +295,7 @@ def _weights_back(g: Any, x: Any, gw: Any, scratch: Any, spare: Any, offsets: An
                 sums(gw, k * og * taps, og, taps, g, start, area, columns, 0, area, NONE, 0, area, 1, 0, 0, False)
                 continue
             if padded:
-                _pad(flat, corner, cg, d.h, d.w, scratch, 0, d.ph, d.pw)
+                _pad(pictures, corner, cg, d.h, d.w, scratch, 0, d.ph, d.pw)
                 corner = 0
             if d.sh == 1 and d.oh > 1 and not _fills(d.ow):  # in rows as wide as the picture's: sums without a break
                 _copy(g, start, area, d.ow, spare, 0, d.oh * wide, wide, og, d.oh, d.ow)
@@ -311,14 +312,14 @@ def _picture_back(
 ) -> None:
     """Write the gradient of the samples; g is flat."""
     cg, og, kernel, area = d.c // d.groups, d.o // d.groups, d.kh * d.kw, d.oh * d.ow
-    taps, rows, flat, (bh, bw) = cg * kernel, back_in_rows(d), gx.reshape(-1), border(d)
-    columns, wide = scratch[: taps * area].reshape((taps, area)) if not rows else w, d.ow + 2 * bw
+    taps, rows, pictures, (bh, bw) = cg * kernel, back_in_rows(d), flat(gx), border(d)
+    columns, wide = shaped(scratch[: taps * area], (taps, area)) if not rows else w, d.ow + 2 * bw
     for n in range(lo, hi):
         for k in range(d.groups):
             start = (n * d.o + k * og) * area
             if rows:
                 _pad(g, start, og, d.oh, d.ow, scratch, 0, bh, bw)
-                _correlate(flat, (n * d.c + k * cg) * d.h * d.w, cg, d.h, d.w, turned, k * cg * og * kernel, og * kernel,
+                _correlate(pictures, (n * d.c + k * cg) * d.h * d.w, cg, d.h, d.w, turned, k * cg * og * kernel, og * kernel,
                            scratch, 0, offsets, wide, wide, spare, g, 0, FRESH, -np.inf)  # fmt: skip
             else:
                 block(columns, 0, area, taps, area, w, k * og * taps, 1, taps, g, start, area, NONE, 0, og, 1, 0, 0, g, 0,
@@ -333,16 +334,16 @@ def _backward_shard(
     g: Any, x: Any, w: Any, turned: Any, gx: Any, gw: Any, gb: Any, scratch: Any, offsets: Any, d: Any, lo: int, hi: int
 ) -> None:
     ahead, back, _ = room(d)
-    taps, spare, flat = d.c // d.groups * d.kh * d.kw, scratch[ahead + back :], g.reshape(-1)
+    taps, spare, planes = d.c // d.groups * d.kh * d.kw, scratch[ahead + back :], flat(g)
     gw[:] = 0
     gb[:] = 0
     if gw.size:
         scratch[:ahead] = 0
         spare[:] = 0
-        _weights_back(flat, x, gw, scratch[:ahead], spare, offsets, d, lo, hi)
+        _weights_back(planes, x, gw, scratch[:ahead], spare, offsets, d, lo, hi)
     if gx.size:
         scratch[ahead : ahead + back] = 0
-        _picture_back(flat, w, turned, gx, scratch[ahead : ahead + back], spare, offsets[taps:], d, lo, hi)
+        _picture_back(planes, w, turned, gx, scratch[ahead : ahead + back], spare, offsets[taps:], d, lo, hi)
     for n in range(lo, hi):
         for o in range(gb.size):
             line = g[n, o]

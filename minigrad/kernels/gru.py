@@ -15,9 +15,9 @@ from .gemm import add_nn, nn
 from .jit import apart, jit, prange, shard
 from .mathfn import sigmoid, tanh
 from .recurrent import (
+    by_rows,
     column_sums,
     copy_samples,
-    flat,
     gather,
     input_gradient,
     own_rows,
@@ -25,6 +25,7 @@ from .recurrent import (
     transpose,
     weight_gradients,
 )
+from .views import shaped
 
 
 def gru_reference(x: Any, w: Any, v: Any, b: Any, c: Any, h: Any) -> tuple[Any, Any, Any]:
@@ -82,9 +83,9 @@ def _forward_shard(
     d: Any, lo: int, hi: int,
 ) -> None:  # fmt: skip
     xs, own = own_rows(x, lo, hi, xrows), own_rows(hs, lo, hi, hrows)
-    pre = gates[: d.steps * (hi - lo)].reshape(d.steps, hi - lo, 3 * d.hidden)
+    pre = shaped(gates[: d.steps * (hi - lo)], (d.steps, hi - lo, 3 * d.hidden))
     gather(x, xs, lo, hi)
-    nn(flat(pre), flat(xs), wt)
+    nn(by_rows(pre), by_rows(xs), wt)
     for t in range(d.steps):
         before = own[t - 1] if t > 0 else h0[lo:hi]
         nn(rest[: hi - lo], before, vt)
@@ -140,9 +141,9 @@ def _backward_shard(
     gc: Any, gh0: Any, xrows: Any, hrows: Any, drows: Any, erows: Any, d: Any, lo: int, hi: int,
 ) -> None:  # fmt: skip
     rows = d.steps * (hi - lo)
-    kept = gates[:rows].reshape(d.steps, hi - lo, 3 * d.hidden)
-    dpre = drows[:rows].reshape(d.steps, hi - lo, 3 * d.hidden)
-    drest = erows[:rows].reshape(d.steps, hi - lo, 3 * d.hidden)
+    kept = shaped(gates[:rows], (d.steps, hi - lo, 3 * d.hidden))
+    dpre = shaped(drows[:rows], (d.steps, hi - lo, 3 * d.hidden))
+    drest = shaped(erows[:rows], (d.steps, hi - lo, 3 * d.hidden))
     gh0[lo:hi] = 0
     copy_samples(g, dh, lo, hi)
     for k in range(d.steps):

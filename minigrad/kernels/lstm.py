@@ -15,9 +15,9 @@ from .gemm import add_nn, nn
 from .jit import apart, jit, prange, shard
 from .mathfn import sigmoid, tanh
 from .recurrent import (
+    by_rows,
     column_sums,
     copy_samples,
-    flat,
     gather,
     input_gradient,
     own_rows,
@@ -25,6 +25,7 @@ from .recurrent import (
     transpose,
     weight_gradients,
 )
+from .views import shaped
 
 
 def _logistic(x: Any) -> Any:
@@ -89,9 +90,9 @@ def _forward_shard(
     lo: int, hi: int,
 ) -> None:  # fmt: skip
     xs, own = own_rows(x, lo, hi, xrows), own_rows(hs, lo, hi, hrows)
-    pre = gates[: d.steps * (hi - lo)].reshape(d.steps, hi - lo, 4 * d.hidden)
+    pre = shaped(gates[: d.steps * (hi - lo)], (d.steps, hi - lo, 4 * d.hidden))
     gather(x, xs, lo, hi)
-    nn(flat(pre), flat(xs), wt)
+    nn(by_rows(pre), by_rows(xs), wt)
     for t in range(d.steps):
         add_nn(pre[t], own[t - 1] if t > 0 else h0[lo:hi], vt)
         for i in range(hi - lo):
@@ -149,8 +150,8 @@ def _backward_shard(
     gh0: Any, gc0: Any, xrows: Any, hrows: Any, drows: Any, d: Any, lo: int, hi: int,
 ) -> None:  # fmt: skip
     rows = d.steps * (hi - lo)
-    kept = gates[:rows].reshape(d.steps, hi - lo, 4 * d.hidden)
-    dpre = drows[:rows].reshape(d.steps, hi - lo, 4 * d.hidden)
+    kept = shaped(gates[:rows], (d.steps, hi - lo, 4 * d.hidden))
+    dpre = shaped(drows[:rows], (d.steps, hi - lo, 4 * d.hidden))
     hs, cs, dh, dc = y[0], y[1], dy[0], dy[1]
     gh0[lo:hi] = 0
     gc0[lo:hi] = 0

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .jit import jit
+from .views import shaped
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd
 _MIX1, _MIX2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
@@ -41,7 +42,7 @@ def _moments(x: Any, mean: Any, var: Any, sums: Any) -> None:
     n, groups, length = x.shape
     count = n * length
     if length == 1:  # groups lie side by side: all of them at once, row by row
-        rows, totals, squares = x.reshape(n, groups), sums[0], sums[1]
+        rows, totals, squares = shaped(x, (n, groups)), sums[0], sums[1]
         for j in range(groups):
             totals[j] = 0
             squares[j] = 0
@@ -93,7 +94,7 @@ def forward(
         scale[c] = (w[c] if w.size else 1) / np.sqrt(var[c] + eps)
         shift[c] = b[c] if b.size else 0
     if length == 1:
-        xs, ys = x.reshape(n, groups), y.reshape(n, groups)
+        xs, ys = shaped(x, (n, groups)), shaped(y, (n, groups))
         for i in range(n):
             row, goal = xs[i], ys[i]
             for j in range(row.size):
@@ -111,7 +112,7 @@ def _backward_sums(g: Any, x: Any, mean: Any, sums: Any) -> None:
     """Of each group the sums of g and of g · (x - mean)."""
     n, groups, length = x.shape
     if length == 1:
-        gs, xs, totals, products = g.reshape(n, groups), x.reshape(n, groups), sums[0], sums[1]
+        gs, xs, totals, products = shaped(g, (n, groups)), shaped(x, (n, groups)), sums[0], sums[1]
         for j in range(groups):
             totals[j] = 0
             products[j] = 0
@@ -137,7 +138,7 @@ def _spread(g: Any, x: Any, mean: Any, factors: Any, gx: Any) -> None:
     """gx = (g - a - (x - mean) · b) · k with the rows k, a, b of `factors`."""
     n, groups, length = x.shape
     if length == 1:
-        gs, xs, goals = g.reshape(n, groups), x.reshape(n, groups), gx.reshape(n, groups)
+        gs, xs, goals = shaped(g, (n, groups)), shaped(x, (n, groups)), shaped(gx, (n, groups))
         ks, less, slopes = factors[0], factors[1], factors[2]
         for i in range(n):
             row, other, goal = gs[i], xs[i], goals[i]

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .jit import jit, prange
+from .views import flat
 
 
 class PoolDims(NamedTuple):
@@ -112,7 +113,7 @@ def max_forward(x: Any, y: Any, winners: Any, d: Any) -> None:
 @jit(parallel=True)
 def max_backward(g: Any, winners: Any, gx: Any, d: Any) -> None:
     """Write into gx (planes, h * w): each window's gradient goes to its winner; windows may overlap."""
-    goals, sources, places, many = gx.reshape(-1), g.reshape(-1), winners.reshape(-1), d.oh * d.ow
+    goals, sources, places, many = flat(gx), flat(g), flat(winners), d.oh * d.ow
     for p in prange(d.planes):  # pieces of flat arrays, of which no references are counted
         goal, source = goals[p * d.h * d.w : (p + 1) * d.h * d.w], sources[p * many : (p + 1) * many]
         at = places[p * many : (p + 1) * many]

@@ -14,6 +14,7 @@ import numpy as np
 from .gemm import add_nn, add_tn, nn, tn
 from .jit import apart, jit, prange, shard
 from .mathfn import tanh
+from .views import flat, shaped
 
 
 class RecurrentDims(NamedTuple):
@@ -67,12 +68,12 @@ def own_rows(a: Any, lo: int, hi: int, scratch: Any) -> Any:
     its samples, else the beginning of scratch (rows, width)."""
     if hi - lo == a.shape[1]:
         return a
-    return scratch[: a.shape[0] * (hi - lo)].reshape(a.shape[0], hi - lo, a.shape[2])
+    return shaped(scratch[: a.shape[0] * (hi - lo)], (a.shape[0], hi - lo, a.shape[2]))
 
 
 @jit
 def _copy(a: Any, out: Any) -> None:
-    source, goal = a.reshape(-1), out.reshape(-1)  # Numba's own assignment of slices is four times slower
+    source, goal = flat(a), flat(out)  # Numba's own assignment of slices is four times slower
     for j in range(source.size):
         goal[j] = source[j]
 
@@ -101,9 +102,9 @@ def scatter(own: Any, a: Any, lo: int, hi: int) -> None:
 
 
 @jit
-def flat(a: Any) -> Any:
+def by_rows(a: Any) -> Any:
     """(steps, n, width) as rows."""
-    return a.reshape(a.shape[0] * a.shape[1], a.shape[2])
+    return shaped(a, (a.shape[0] * a.shape[1], a.shape[2]))
 
 
 @jit
@@ -129,8 +130,8 @@ def weight_gradients(gw: Any, gv: Any, d: Any, e: Any, xs: Any, h0: Any, hs: Any
     """gw = Σ_t d_tᵀ x_t and gv = Σ_t e_tᵀ h_{t-1}, for arrays (steps, n, …) and h0 (n, hidden)."""
     n = h0.shape[0]
     gw[:] = 0
-    _add_outer(gw, flat(d), flat(xs))
-    rows, before = flat(e), flat(hs)
+    _add_outer(gw, by_rows(d), by_rows(xs))
+    rows, before = by_rows(e), by_rows(hs)
     tn(gv, rows[:n], h0)
     _add_outer(gv, rows[n:], before[: max(before.shape[0] - n, 0)])
 
@@ -139,7 +140,7 @@ def weight_gradients(gw: Any, gv: Any, d: Any, e: Any, xs: Any, h0: Any, hs: Any
 def column_sums(total: Any, d: Any) -> None:
     """total (m,) = the sum over steps and samples of d (steps, n, m)."""
     total[:] = 0
-    rows = flat(d)
+    rows = by_rows(d)
     for i in range(rows.shape[0]):
         row = rows[i]
         for j in range(row.size):
@@ -151,7 +152,7 @@ def input_gradient(gx: Any, d: Any, w: Any, lo: int, hi: int, scratch: Any) -> N
     """gx = d w for samples lo to hi of all steps; gx of size 0 is not computed."""
     if gx.size:
         own = own_rows(gx, lo, hi, scratch)
-        nn(flat(own), flat(d), w)
+        nn(by_rows(own), by_rows(d), w)
         scatter(own, gx, lo, hi)
 
 
@@ -162,7 +163,7 @@ def _forward_shard(
 ) -> None:
     xs, own = own_rows(x, lo, hi, xrows), own_rows(hs, lo, hi, hrows)
     gather(x, xs, lo, hi)
-    nn(flat(own), flat(xs), wt)
+    nn(by_rows(own), by_rows(xs), wt)
     for t in range(d.steps):
         h = own[t]
         add_nn(h, own[t - 1] if t > 0 else h0[lo:hi], vt)
@@ -202,7 +203,7 @@ def _backward_shard(
     g: Any, x: Any, w: Any, v: Any, h0: Any, hs: Any, dh: Any, gx: Any, gw: Any, gv: Any, gb: Any, gh0: Any,
     xrows: Any, hrows: Any, drows: Any, d: Any, lo: int, hi: int,
 ) -> None:  # fmt: skip
-    dpre = drows[: d.steps * (hi - lo)].reshape(d.steps, hi - lo, d.hidden)
+    dpre = shaped(drows[: d.steps * (hi - lo)], (d.steps, hi - lo, d.hidden))
     gh0[lo:hi] = 0
     copy_samples(g, dh, lo, hi)
     zero, one = dh.dtype.type(0), dh.dtype.type(1)  # a plain 1 would make it double precision

@@ -65,7 +65,7 @@ def steps(P, G, T, {arenas}{memories}X, Y, x, y, order, H, losses):
 {keep}        for s in {range}({parts}):
 {clear}            gather_rows(X, order, t * {batch} + s * {size}, x[s])
             gather_rows(Y, order, t * {batch} + s * {size}, y[s])
-            parts[s] = part(P, G[s], {rows}x[s], y[s])
+            parts[s] = part(flat(P), flat(G[s]), {rows}flat(x[s]), flat(y[s]))
         losses[t] = parts.sum() / {parts}
         if not abs(losses[t]) < np.inf:  # NaN compares false
 {restore}            return t
@@ -188,7 +188,7 @@ class CompiledStep:
             constants="".join(f"{name} = {text}\n" for text, name in emitter.constants.items()),
             arguments=f"P, G, {arenas}x, y", body=textwrap.indent("\n".join(body), "    "), loss=loss,
             parallel=self.parts > 1, range="prange" if self.parts > 1 else "range", arenas=arenas, memories=memories,
-            rows="".join([*(f"{name}, " for name in arena.S), *(f"{name}[s], " for name in arena.names)]),
+            rows="".join([*(f"{name}, " for name in arena.S), *(f"flat({name}[s]), " for name in arena.names)]),
             batch=self.batch, size=self.size, clear=clear,
             # a step that is not made leaves nothing behind
             copies="".join(f"    before_{name} = {name}.copy()\n" for name in arena.S),
@@ -225,7 +225,7 @@ class CompiledStep:
             emitter.kernels[f"embedding_{kernel.__name__}"] = kernel
             lines.append(
                 f"            embedding_{kernel.__name__}({ids.buffer.name}[s, {ids.offset}:{ids.offset + ids.size}], "
-                f"G[s, {place.start}:{place.start + grad.size}].reshape({grad.shape}))\n"
+                f"shaped(G[s, {place.start}:{place.start + grad.size}], {grad.shape}))\n"
             )
         return "".join(lines)
 
@@ -240,6 +240,7 @@ def _imports(kernels: dict[str, Any]) -> list[str]:
     lines = ["from minigrad.kernels.jit import apart, jit, prange, serial, shard",
              "from minigrad.kernels.mathfn import erf, exp, maximum, minimum, power, sign, square, tanh",
              "from minigrad.kernels.rows import turn",
+             "from minigrad.kernels.views import flat, shaped",
              "from minigrad.kernels.update import add_up, clip_norm, gather_rows",
              "gather_rows = apart(gather_rows)", "turn = apart(turn)"]  # fmt: skip
     for name, thing in sorted(kernels.items()):

@@ -228,7 +228,7 @@ class Emitter:
         if isinstance(x, np.ndarray):
             if x.size or x.dtype != self.dtype:
                 raise GraphError(f"a kernel that is given an array {x.dtype} {x.shape} cannot be compiled")
-            return f"P[0:0].reshape({x.shape})"  # no constant of the module: those cannot be written to
+            return f"shaped(P[0:0], {x.shape})"  # no constant of the module: those cannot be written to
         if isinstance(x, tuple):
             self.kernels[type(x).__name__] = type(x)
             return self.constant(f"{type(x).__name__}{tuple(x)!r}", "dims")
@@ -241,7 +241,7 @@ class Emitter:
 
     def array(self, view: View) -> str:
         """A contiguous view as an array of its shape."""
-        return self.flat(view) if view.ndim == 1 else f"{self.flat(view)}.reshape({view.shape!r})"
+        return self.flat(view) if view.ndim == 1 else f"shaped({self.flat(view)}, {view.shape!r})"
 
     # ---------------------------------------------------------------- formulas
     def formula(self, value: Any, loop: _Nest) -> str:

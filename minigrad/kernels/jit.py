@@ -18,6 +18,7 @@ import numba
 from numba import get_num_threads, prange, set_num_threads
 from numba.core import cgutils
 from numba.core.ccallback import CFunc
+from numba.core.cpu_options import ParallelOptions
 from numba.core.dispatcher import Dispatcher
 
 from .cache import by_symbol, cached, symbol_of
@@ -31,6 +32,10 @@ _OPTIONS: dict[str, Any] = {
     "error_model": "numpy",
     "fastmath": {"contract", "nsz", "arcp", "reassoc"},
 }
+
+# Only loops over `prange` have threads. By itself Numba would give them to sums and copies of a few numbers, too.
+_ALSO = "comprehension", "fusion", "inplace_binop", "numpy", "reduction", "setitem", "stencil"
+_THREADS = ParallelOptions(dict.fromkeys(_ALSO, False))
 
 
 def _without_linear_algebra() -> None:
@@ -64,7 +69,7 @@ def jit(
     if function is None:
         return lambda f: jit(f, parallel=parallel, reassociate=reassociate)
     options = _OPTIONS if reassociate else {**_OPTIONS, "fastmath": _OPTIONS["fastmath"] - {"reassoc"}}
-    made = _njit(function, {**options, "parallel": parallel})
+    made = _njit(function, {**options, "parallel": _THREADS if parallel else False})
     made.threaded = parallel
     return made
 

@@ -61,21 +61,27 @@ class Training:
         return floor.work_of(self.trainer.loss(output, target_for(output, y)), x.nbytes + y.nbytes, self.trainer.optimizer)
 
     def allocations(self, steps: int) -> dict[str, float]:
-        """What `steps` further steps allocate: NumPy's and Python's bytes held at once above those before, and the arrays
-        that compiled code asked for (which Numba counts where NUMBA_NRT_STATS=1 is set)."""
+        """What further steps allocate: NumPy's and Python's bytes held at once above those before, in `steps` of them; and
+        by how many arrays more compiled code asks for in twice as many (Numba counts them where NUMBA_NRT_STATS=1 is set; a
+        call counts one for each array that it is given)."""
         import tracemalloc
 
         from numba.core.runtime import rtsys
+
+        def arrays(steps: int) -> int:
+            before = rtsys.get_allocation_stats().mi_alloc
+            self.train(steps, 3)
+            return int(rtsys.get_allocation_stats().mi_alloc - before)
 
         self.train(steps, 0)
         tracemalloc.start()
         self.train(steps, 1)
         tracemalloc.reset_peak()
-        before, arrays = tracemalloc.get_traced_memory()[0], rtsys.get_allocation_stats().mi_alloc
+        before = tracemalloc.get_traced_memory()[0]
         made, _ = self.train(steps, 2)
-        peak, after = tracemalloc.get_traced_memory()[1], rtsys.get_allocation_stats().mi_alloc
+        peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        return {"steps": made, "bytes": peak - before, "arrays": after - arrays}
+        return {"steps": made, "bytes": peak - before, "arrays": arrays(2 * made) - arrays(made)}
 
 
 def contender(task: Task, mode: str) -> Training:

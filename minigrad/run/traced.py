@@ -19,6 +19,7 @@ from ..errors import GraphError
 
 Shape = tuple[int, ...]
 #: with so many rows it pays to lay a transposed right-hand matrix out anew
+_LONG = 256  # numbers in a row from which on it is summed by itself
 _FEW_ROWS = 4
 _COMPARISONS = {"equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "logical_not"}
 _LOGICAL = {"bitwise_and", "bitwise_or", "invert"}
@@ -290,6 +291,9 @@ class Program:
         columns = b.reshape(-1, 1) if b.ndim == 1 else b
         if rows.shape[1] == 1 and (target.buffer.kind == "value" or len(rows) == 1):  # entry by entry: fits in
             self.assign(target.reshape(len(rows), columns.shape[1]), Expr(self, "multiply", (rows, columns)))
+            return target
+        if columns.shape[1] == 1 and (len(rows) == 1 or rows.shape[1] >= _LONG):  # sums along rows, in a plain loop
+            self.reduce("add", Expr(self, "multiply", (rows, columns.T)), 1, True, target.reshape(len(rows), 1))
             return target
         if not columns.contiguous and rows.shape[0] >= _FEW_ROWS:
             columns = columns.copy()  # worth it: then its rows are contiguous, and the fast block fits

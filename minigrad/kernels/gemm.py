@@ -199,7 +199,7 @@ def _make_block(itemsize: int) -> Any:
                 w = left - 2 * wide
                 _rows(c, c0 + j, c_row, rows, a, a0, a_row, a_step, b, b0 + j, b_row, table, t_step, depth, w, times, c_next,
                       b_next, start, s, begin, least, 3)  # fmt: skip
-            elif WIDE and left > wide and times > 1 and rows % 4 == 0:  # enough registers for two of the times at once
+            elif WIDE and left > wide and times > 1 and rows % 4 == 0 and depth <= 256:  # deeper: B leaves the cache
                 w = left - wide
                 _pairs(c, c0 + j, c_row, rows, a, a0, a_row, a_step, b, b0 + j, b_row, table, t_step, depth, w, times,
                        c_next, b_next, start, s, begin, least)  # fmt: skip

@@ -87,10 +87,10 @@ def apart(function: Callable[..., Any]) -> Any:
     """Compile a function of arrays and numbers by itself: kernels call it by a symbol, and are not optimised together
     with it, which would take as long again in each of them. Whole numbers are taken as int64.
 
-    It is not for Python to call, unless it is a kernel, which stays as it is.
+    It is not for Python to call, unless it is a kernel, which stays as it is; as Python it is `py_func`.
     """
     if numba.config.DISABLE_JIT:
-        return function
+        return function if hasattr(function, "py_func") else _njit(function, {})
     if not isinstance(function, Dispatcher):
         function = _njit(function, {**_OPTIONS, "no_cpython_wrapper": True})
     made = function
@@ -119,6 +119,7 @@ def apart(function: Callable[..., Any]) -> Any:
         return result(numba.types.StarArgTuple(args)), generate
 
     by_symbol(name, compile_for)
+    call.py_func = made.py_func
     return call
 
 

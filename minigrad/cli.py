@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from .errors import DataError, GraphError
 
@@ -196,13 +196,15 @@ def _data(args: argparse.Namespace) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The whole grammar."""
-    from .bench.jobs import JOBS
-    from .bench.sections import PEERS, SECTIONS
-    from .data.catalog import CATALOG
-    from .experiments import EXPERIMENTS
-
     top = Parser(prog="minigrad", description="Automatic differentiation to read, to teach with, and to train with.")
     commands = top.add_subparsers(dest="command", required=True, metavar="command", parser_class=Parser)
+    for group in (_training, _pictures, _speed, _material):
+        group(commands)
+    return top
+
+
+def _training(commands: Any) -> None:
+    from .experiments import EXPERIMENTS
 
     demo = commands.add_parser("demo", help="train and validate all models, print the table, draw the pictures")
     demo.add_argument("--out", default="figures", help="folder for pictures and numbers (default: figures)")
@@ -222,6 +224,10 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--distributed", action="store_true", help="share each batch between the ranks that mpiexec starts")
     train.set_defaults(run=_train)
 
+
+def _pictures(commands: Any) -> None:
+    from .experiments import EXPERIMENTS
+
     draw = commands.add_parser("draw", help="draw the graph of a model, or what a script of yours builds")
     names = ", ".join(EXPERIMENTS)
     draw.add_argument("what", help=f"{names}, or script.py:name, a node, a Graph or a function that makes one")
@@ -237,6 +243,11 @@ def parser() -> argparse.ArgumentParser:
     gallery.add_argument("--out", default="figures", help="folder for page and pictures (default: figures)")
     gallery.add_argument("--only", nargs="+", metavar="word", help="only sections with one of these words in the title")
     gallery.set_defaults(run=_gallery)
+
+
+def _speed(commands: Any) -> None:
+    from .bench.jobs import JOBS
+    from .bench.sections import PEERS, SECTIONS
 
     bench = commands.add_parser("bench", help="time minigrad beside its peers, as far as they are installed")
     bench.add_argument("section", nargs="?", choices=(*SECTIONS, "all"), default="jobs",
@@ -255,6 +266,10 @@ def parser() -> argparse.ArgumentParser:
     warmup = commands.add_parser("warmup", help="compile what the experiments need, so that later starts are quick")
     warmup.set_defaults(run=_warmup)
 
+
+def _material(commands: Any) -> None:
+    from .data.catalog import CATALOG
+
     chapters = commands.add_parser("chapters", help="list the chapters, open, check and clean them, make student versions")
     chapters.add_argument(
         "action", nargs="?", choices=("list", "open", "check", "clean", "student", "instructor"), default="list",
@@ -269,7 +284,6 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument("action", choices=("list", "fetch", "verify"))
     data.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(sorted(CATALOG))} (default: all)")
     data.set_defaults(run=_data)
-    return top
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

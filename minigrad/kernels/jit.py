@@ -91,9 +91,8 @@ def apart(function: Callable[..., Any]) -> Any:
     """
     if numba.config.DISABLE_JIT:
         return function if hasattr(function, "py_func") else _njit(function, {})
-    if not isinstance(function, Dispatcher):
-        function = _njit(function, {**_OPTIONS, "no_cpython_wrapper": True})
-    made = function
+    alone = {**_OPTIONS, "no_cpython_wrapper": True}
+    made = function if isinstance(function, Dispatcher) else _njit(function, alone)
     name = f"{made.py_func.__module__}.{made.py_func.__name__}"
 
     def compile_for(types: Any) -> int:

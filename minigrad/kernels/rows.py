@@ -37,7 +37,7 @@ def largest(row: Any) -> Any:
 
 @overload(largest)
 def _largest(row):  # type: ignore[no-untyped-def]
-    return lambda row: top(address(row), 0, row.size)
+    return lambda row: top(address(row), row.size)
 
 
 def turn_piece(goal: Any, g0: int, g_row: int, source: Any, s0: int, s_row: int, h: int, w: int) -> None:

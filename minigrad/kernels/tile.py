@@ -16,6 +16,7 @@ nothing beyond an array is read or written.
 """
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from llvmlite import ir
@@ -60,6 +61,19 @@ class _Code:
     def at(self, pointer: Any, index: Any) -> Any:
         """The address of entry `index` of some memory."""
         return self.builder.gep(pointer, [index])
+
+    def sums(self, count: int) -> list[Any]:
+        """So many vectors of zeros, to add to."""
+        return [cgutils.alloca_once_value(self.builder, ir.Constant(self.vector, None)) for _ in range(count)]
+
+    def places(self, pointer: Any, first: Any, count: int) -> Iterator[tuple[Any, bool]]:
+        """The addresses of so many vectors side by side, and whether each is the last, which has a mask."""
+        for u in range(count):
+            yield self.at(pointer, self.builder.add(first, ir.Constant(ir.IntType(64), u * self.lanes))), u == count - 1
+
+    def vectors(self, pointer: Any, first: Any, count: int) -> list[Any]:
+        """So many vectors side by side."""
+        return [self.load(*place) for place in self.places(pointer, first, count)]
 
     def row(self, distance: Any, table: Any, step: Any, p: Any) -> Any:
         """How far row p lies from the first: so many times the distance, and what a table says."""
@@ -136,15 +150,10 @@ def tile(
         def places():  # type: ignore[no-untyped-def]
             for r in range(r_count):
                 for q in range(q_count):
-                    row = plus(plus(c0, c_row, r), c_next, q)
-                    for u in range(u_count):
-                        address = code.at(c, builder.add(row, ir.Constant(w, u * code.lanes)))
-                        yield address, u == u_count - 1
+                    yield from code.places(c, plus(plus(c0, c_row, r), c_next, q), u_count)
 
-        zero, across_row = ir.Constant(code.vector, None), q_count * u_count
-        sums = [cgutils.alloca_once(builder, code.vector) for _ in range(r_count * across_row)]
-        for total in sums:
-            builder.store(zero, total)
+        across_row = q_count * u_count
+        sums = code.sums(r_count * across_row)
         with builder.if_then(builder.icmp_signed("==", begin, ir.Constant(w, ADD))):
             for total, (address, last) in zip(sums, places(), strict=True):
                 builder.store(code.load(address, last), total)
@@ -154,18 +163,12 @@ def tile(
                 for total in sums[r * across_row : (r + 1) * across_row]:
                     builder.store(number, total)
         with builder.if_then(builder.icmp_signed("==", begin, ir.Constant(w, ACROSS))):
-            for u in range(u_count):
-                row = code.load(code.at(start, plus(s0, ir.Constant(w, u * code.lanes))), u == u_count - 1)
+            for u, vector in enumerate(code.vectors(start, s0, u_count)):
                 for total in sums[u::u_count]:
-                    builder.store(row, total)
+                    builder.store(vector, total)
         with cgutils.for_range(builder, depth) as loop:
             row = builder.add(b0, code.row(b_row, table, t_step, loop.index))
-            across = [
-                code.load(code.at(b, builder.add(plus(row, b_next, q), ir.Constant(w, u * code.lanes))),
-                          u == u_count - 1)
-                for q in range(q_count)
-                for u in range(u_count)
-            ]  # fmt: skip
+            across = [x for q in range(q_count) for x in code.vectors(b, plus(row, b_next, q), u_count)]
             column = builder.add(a0, builder.mul(loop.index, a_step))
             for r in range(r_count):
                 number = builder.load(code.at(a, plus(column, a_row, r)))
@@ -173,12 +176,10 @@ def tile(
                 for vector, total in zip(across, sums[r * across_row : (r + 1) * across_row], strict=True):
                     builder.store(code.fma(factor, vector, builder.load(total)), total)
         least = code.splat(least, code.vector)
-        for total in sums:
+        for (address, last), total in zip(places(), sums, strict=True):
             value = builder.load(total)
             below = builder.fcmp_ordered("<", value, least)  # false for NaN, which stays
-            builder.store(builder.select(below, least, value), total)
-        for address, total in zip(places(), sums, strict=True):
-            code.store(builder.load(total), *address)
+            code.store(builder.select(below, least, value), address, last)
         return context.get_dummy_value()
 
     signature = types.void(
@@ -209,10 +210,7 @@ def dots(  # type: ignore[no-untyped-def]
         size = ir.Constant(w, lanes(dtype.bitwidth // 8))
         full = builder.udiv(depth, size)
         code = _Code(context, builder, dtype, builder.urem(depth, size))
-        sums = [cgutils.alloca_once(builder, code.vector) for _ in range(r_count * u_count)]
-        for total in sums:
-            builder.store(ir.Constant(code.vector, None), total)
-
+        sums = code.sums(r_count * u_count)
         left_rows = [builder.add(a0, builder.mul(a_row, ir.Constant(w, r))) for r in range(r_count)]
         right_rows = [
             builder.add(b0, code.row(b_row, table, t_step, builder.add(first, ir.Constant(w, u)))) for u in range(u_count)
@@ -250,8 +248,8 @@ def dots(  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def top(context, array, first, count):  # type: ignore[no-untyped-def]
-    """The largest of array[first : first + count], NaN left out; -inf if nothing is left.
+def top(context, array, count):  # type: ignore[no-untyped-def]
+    """The largest of array[:count], NaN left out; -inf if nothing is left.
 
     Four vectors side by side, so that a comparison need not wait for the one before. LLVM vectorises such a loop only if it
     may assume that there is no NaN.
@@ -259,7 +257,7 @@ def top(context, array, first, count):  # type: ignore[no-untyped-def]
     dtype, ints = array.dtype, types.intp
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        array, first, count = args
+        array, count = args
         step, four = (ir.Constant(ir.IntType(64), lanes(dtype.bitwidth // 8) * n) for n in (1, 4))
         code = _Code(context, builder, dtype, builder.urem(count, step))
         lowest = code.splat(ir.Constant(code.number, float("-inf")), code.vector)
@@ -269,7 +267,7 @@ def top(context, array, first, count):  # type: ignore[no-untyped-def]
             return builder.select(builder.fcmp_ordered(">", x, y), x, y)
 
         def take(place, at, masked=False):  # type: ignore[no-untyped-def]
-            value = code.load(code.at(array, builder.add(first, at)), masked, lowest)
+            value = code.load(code.at(array, at), masked, lowest)
             builder.store(larger(value, builder.load(place)), place)
 
         quads = builder.mul(builder.udiv(count, four), four)
@@ -288,7 +286,7 @@ def top(context, array, first, count):  # type: ignore[no-untyped-def]
             value, half = larger(value, other), half // 2
         return builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
 
-    return dtype(array, ints, ints), generate
+    return dtype(array, ints), generate
 
 
 @intrinsic

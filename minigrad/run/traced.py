@@ -19,8 +19,9 @@ from ..errors import GraphError
 
 Shape = tuple[int, ...]
 #: with so many rows it pays to lay a transposed right-hand matrix out anew
-_LONG = 256  # numbers in a row from which on it is summed by itself
 _FEW_ROWS = 4
+#: rows of so many numbers are summed one by one
+_LONG = 256
 _COMPARISONS = {"equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "logical_not"}
 _LOGICAL = {"bitwise_and", "bitwise_or", "invert"}
 

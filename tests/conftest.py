@@ -23,6 +23,16 @@ def quiet_python():
         yield
 
 
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):  # one of several processes (pytest -n): what it counted goes to the first
+        session.config.workeroutput["counts"] = dict(COUNTS)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    COUNTS.update(getattr(node, "workeroutput", {}).get("counts", {}))
+
+
 def pytest_terminal_summary(terminalreporter):
     if COUNTS:
         terminalreporter.write_line(f"proven: {', '.join(f'{count:,} {what}' for what, count in COUNTS.items())}")

@@ -22,7 +22,7 @@ def in_python(step):
     for array in (arena.G, *arena.rows[: len(arena.names) if not step.trace.program.buffers else 0]):
         array[...] = np.nan  # what is not written shows
     x, y = (array[0].reshape(-1) for array in arena.inputs)
-    loss = space["part"](arena.P, arena.G[0], *arena.S.values(), *(row[0] for row in arena.rows), x, y)
+    loss = space["part"](arena.P, arena.G[0], *(row[0] for row in (*arena.S.values(), *arena.rows)), x, y)
     starts = dict(zip(map(id, arena.variables), arena.starts, strict=False))
     return loss, lambda p: arena.G[0, starts[id(p)] : starts[id(p)] + p.size].reshape(p.shape)
 

@@ -203,7 +203,7 @@ class _Seen:
 
     def __init__(self, rule: Rule, node: Operator, kind: str) -> None:
         self.rule, self.inputs, self.attributes, self.plan = rule, node.inputs[1:], node.attributes, node.plan
-        self.node, self.kind, self.call = node, kind, node.call
+        self.node, self.kind, self.call, self.constant = node, kind, node.call, node.constant
 
     def buffer(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
         return self.node.buffer(self.kind + name, shape, dtype)

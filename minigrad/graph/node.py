@@ -306,6 +306,11 @@ class Operator(GraphNode):
             self.work[name] = np.empty(shape, dtype)
         return self.work[name]
 
+    def constant(self, name: str, values: Array, each: int = 0) -> Array:
+        """Numbers that a kernel is given and that never change, so that a compiled run can note them once; where it works on
+        a batch in parts, in part k with k · `each` more."""
+        return values
+
     def call(self, kernel: Callable[..., Any], *args: Any) -> None:
         """Call a kernel, without its threads where they are not worth waking up. Every rule calls its kernels through
         here, so that a compiled run can write the call down."""

@@ -6,7 +6,9 @@ test oracle. Importing Numba takes a moment, so a kernel module is imported when
 from importlib import import_module
 from types import ModuleType
 
-__all__ = ["cache", "conv", "embedding", "gru", "jit", "lstm", "norm", "pool", "recurrent", "softmax", "update"]
+__all__ = [
+    "cache", "conv", "embedding", "gru", "jit", "lookup_conv", "lstm", "norm", "pool", "recurrent", "softmax", "update",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -13,15 +13,21 @@ import shutil
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
+from io import BytesIO
 from pathlib import Path
 from threading import Lock
 from typing import Any
+from zipfile import BadZipFile
 
 import numba
 import numpy as np
 import platformdirs
 from llvmlite import binding
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, NullCache
+from numba.core.runtime import nrtdynmod, rtsys
+
+from ..files import write_atomically
 
 
 def _folder() -> str:
@@ -65,8 +71,10 @@ class _Cache(FunctionCache):  # type: ignore[misc]
     _impl_class = _Files
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """As Numba's own, which begins by loading all declarations that compiling may need. Compiling loads them itself."""
         try:
-            return super().load_overload(sig, target_context)
+            _start_runtime(target_context)
+            return self._load_overload(sig, target_context)
         except Exception:  # damaged: pickle raises whatever comes first
             with suppress(OSError):
                 self.flush()
@@ -75,6 +83,37 @@ class _Cache(FunctionCache):  # type: ignore[misc]
     def save_overload(self, sig: Any, data: Any) -> None:
         with suppress(OSError):
             super().save_overload(sig, data)
+
+
+@cache
+def _start_runtime(context: Any) -> None:
+    """Start Numba's counting of references: a few functions, which it compiles anew in every process. They are kept here
+    like all others, so that a start with a filled cache needs nothing of LLVM's optimiser, which takes 20 MB."""
+    codegen, own = context.codegen(), getattr(nrtdynmod, "compile_nrt_functions", None)
+    digest = hashlib.sha256(repr(codegen.magic_tuple()).encode()).hexdigest()  # the processor, as Numba sees it
+    path = Path(FOLDER) / f"runtime-{digest[:16]}.npz"
+
+    def load_or_compile(context: Any) -> Any:
+        with suppress(OSError, EOFError, ValueError, KeyError, BadZipFile), np.load(path) as kept:  # not there, or damaged
+            return codegen.unserialize_library(("nrt", "object", (kept["code"].tobytes(), kept["bitcode"].tobytes())))
+        module, library = nrtdynmod.create_nrt_module(context)
+        library.enable_object_caching()
+        library.add_ir_module(module)
+        library.finalize()
+        _, _, (code, bitcode) = library.serialize_using_object_code()
+        file = BytesIO()
+        np.savez(file, code=np.frombuffer(code, np.uint8), bitcode=np.frombuffer(bitcode, np.uint8))
+        with suppress(OSError):
+            write_atomically(path, file.getvalue())
+        return library
+
+    try:
+        if own is not None:  # else it is another Numba, which does as it does
+            nrtdynmod.compile_nrt_functions = load_or_compile
+        rtsys.initialize(context)
+    finally:
+        if own is not None:
+            nrtdynmod.compile_nrt_functions = own
 
 
 _one_at_a_time = Lock()

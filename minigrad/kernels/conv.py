@@ -16,10 +16,11 @@ from numba.extending import register_jitable
 
 from .gemm import NONE, block, sums
 from .jit import apart, jit, prange, shard
-from .rows import put
+from .rows import put_rows
 from .tile import FRESH, START
 from .views import flat, shaped
 
+MANY = 16  # taps for which laying the gradient out anew pays: it is read once for each
 FEW = 4  # samples whose sums are finished together: fewer are slower to finish, more leave the cache
 
 
@@ -164,6 +165,13 @@ def _fills(width):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
+def sums_long(d):  # type: ignore[no-untyped-def]
+    """Are the weights' gradients one long sum over all rows, of the gradient in rows as wide as the picture's?"""
+    many = d.c // d.groups * d.kh * d.kw >= MANY
+    return in_rows(d) and d.sh == 1 and d.oh > 1 and (many or not _fills(d.ow))
+
+
+@register_jitable
 def room(d):  # type: ignore[no-untyped-def]
     """How many numbers of scratch are needed for a sample's picture (padded or unrolled), for its gradient (likewise), and
     for results in rows as wide as the picture's."""
@@ -178,13 +186,17 @@ def room(d):  # type: ignore[no-untyped-def]
     )
 
 
-@apart
-def _taps(offsets: Any, planes: int, d: Any, height: int, width: int) -> None:
-    """How far from an output position's corner each kernel entry reads, in planes (height, width)."""
-    kernel = d.kh * d.kw
-    for r in range(planes * kernel):
-        c, tap = r // kernel, r % kernel
-        offsets[r] = (c * height + tap // d.kw * d.dh) * width + tap % d.kw * d.dw
+def offsets(d: ConvDims) -> Any:
+    """How far from an output position's corner each kernel entry reads: in the (padded) picture, (c // groups * kh * kw,),
+    and after those, for the way back, in the padded gradient, (o // groups * kh * kw,); of int64."""
+
+    def taps(planes: int, height: int, width: int) -> Any:
+        c, i, j = np.ogrid[:planes, : d.kh, : d.kw]
+        return ((c * height + i * d.dh) * width + j * d.dw).reshape(-1)
+
+    bh, bw = border(d)
+    there = taps(d.c // d.groups, d.h + 2 * d.ph, d.w + 2 * d.pw)
+    return np.concatenate([there, taps(d.o // d.groups, d.oh + 2 * bh, d.ow + 2 * bw)]).astype(np.int64)
 
 
 @apart
@@ -192,8 +204,7 @@ def _copy(source: Any, s0: int, s_plane: int, s_row: int, goal: Any, g0: int, g_
           w: int) -> None:  # fmt: skip
     """Copy planes (h, w) between flat arrays; of each, where the first entry is, and how far planes and rows are apart."""
     for c in range(planes):
-        for i in range(h):
-            put(goal, g0 + c * g_plane + i * g_row, source, s0 + c * s_plane + i * s_row, w)
+        put_rows(goal, g0 + c * g_plane, g_row, source, s0 + c * s_plane, s_row, h, w)
 
 
 @apart
@@ -249,10 +260,9 @@ def _forward_shard(
 def forward(x: Any, w: Any, b: Any, y: Any, scratch: Any, offsets: Any, d: Any, least: float) -> None:
     """Write the convolution into y (n, o, oh * ow); what is smaller than `least` becomes it (-inf, or 0 for a ReLU).
 
-    x (n, c, h, w), w (o, c // groups * kh * kw), b (o,) or (0,) for none. Scratch are `scratch` (shards, the sum of `room`)
-    and `offsets` (c // groups * kh * kw,) of int64.
+    x (n, c, h, w), w (o, c // groups * kh * kw), b (o,) or (0,) for none; `offsets` are what the function of that name
+    returns. `scratch` is (shards, the sum of `room`).
     """
-    _taps(offsets, d.c // d.groups, d, d.h + 2 * d.ph, d.w + 2 * d.pw)
     shards = scratch.shape[0]
     for s in prange(shards):
         lo, hi = shard(s, shards, d.n)
@@ -275,13 +285,26 @@ def _turn(w: Any, turned: Any, d: Any) -> None:
                     turned[((k * cg + c) * og + o) * kernel + kernel - 1 - t] = rows[((k * og + o) * cg + c) * kernel + t]
 
 
+@jit
+def bias_back(g: Any, gb: Any, lo: int, hi: int) -> None:
+    """gb (o,) = the sum over samples lo to hi and positions of g (n, o, positions); of size 0 it is not computed."""
+    gb[:] = 0
+    for n in range(lo, hi):
+        for o in range(gb.size):
+            line = g[n, o]
+            total = line.dtype.type(0)
+            for p in range(line.size):
+                total += line[p]
+            gb[o] += total
+
+
 @apart
 def _weights_back(g: Any, x: Any, gw: Any, scratch: Any, spare: Any, offsets: Any, d: Any, lo: int, hi: int) -> None:
     """Add to gw what the samples say; g is flat."""
     cg, og, taps, area, wide = d.c // d.groups, d.o // d.groups, gw.shape[1], d.oh * d.ow, d.w + 2 * d.pw
     rows, padded, pictures = in_rows(d), d.ph + d.pw > 0, flat(x)
     columns = shaped(scratch[: taps * area], (taps, area)) if not rows else gw
-    source = scratch if padded else pictures
+    source, long = scratch if padded else pictures, sums_long(d)
     some = FEW if rows and not padded and d.oh == 1 else 1  # of more than one row, the sums are long as they are
     for n in range(lo, hi, some):
         for k in range(d.groups):
@@ -297,7 +320,7 @@ def _weights_back(g: Any, x: Any, gw: Any, scratch: Any, spare: Any, offsets: An
             if padded:
                 _pad(pictures, corner, cg, d.h, d.w, scratch, 0, d.ph, d.pw)
                 corner = 0
-            if d.sh == 1 and d.oh > 1 and not _fills(d.ow):  # in rows as wide as the picture's: sums without a break
+            if long:
                 _copy(g, start, area, d.ow, spare, 0, d.oh * wide, wide, og, d.oh, d.ow)
                 sums(gw, k * og * taps, og, taps, spare, 0, d.oh * wide, source, corner, 0, offsets, 1,
                      (d.oh - 1) * wide + d.ow, 1, 0, 0, False)  # fmt: skip
@@ -336,21 +359,15 @@ def _backward_shard(
     ahead, back, _ = room(d)
     taps, spare, planes = d.c // d.groups * d.kh * d.kw, scratch[ahead + back :], flat(g)
     gw[:] = 0
-    gb[:] = 0
     if gw.size:
         scratch[:ahead] = 0
-        spare[:] = 0
+        if sums_long(d):
+            spare[:] = 0
         _weights_back(planes, x, gw, scratch[:ahead], spare, offsets, d, lo, hi)
     if gx.size:
         scratch[ahead : ahead + back] = 0
         _picture_back(planes, w, turned, gx, scratch[ahead : ahead + back], spare, offsets[taps:], d, lo, hi)
-    for n in range(lo, hi):
-        for o in range(gb.size):
-            line = g[n, o]
-            total = line.dtype.type(0)
-            for p in range(line.size):
-                total += line[p]
-            gb[o] += total
+    bias_back(g, gb, lo, hi)
 
 
 @jit(parallel=True)
@@ -360,13 +377,10 @@ def backward(
     """Write the gradients that are asked for: an array of size 0 stands for one that is not.
 
     g (n, o, oh * ow); gx as x; gw (shards, o, taps) and gb (shards, o) hold one part per shard, for the caller to sum,
-    in a fixed order: the bits do not depend on which thread was first. Scratch are `turned`, as many numbers as w has,
-    `scratch` (shards, the sum of `room`) and `offsets` (c // groups * kh * kw + o // groups * kh * kw,) of int64.
+    in a fixed order: the bits do not depend on which thread was first. Scratch are `turned`, as many numbers as
+    w has, and `scratch` (shards, the sum of `room`); `offsets` as in `forward`.
     """
-    _taps(offsets, d.c // d.groups, d, d.h + 2 * d.ph, d.w + 2 * d.pw)
     if gx.size:
-        bh, bw = border(d)
-        _taps(offsets[d.c // d.groups * d.kh * d.kw :], d.o // d.groups, d, d.oh + 2 * bh, d.ow + 2 * bw)
         _turn(w, turned, d)
     shards = scratch.shape[0]
     for s in prange(shards):

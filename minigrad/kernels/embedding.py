@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 
 from .jit import jit
-from .rows import add, put
+from .rows import add, fetch, put
+
+AHEAD = 8  # rows: they lie anywhere in memory, so the processor is told early which ones come
 
 
 def gather_reference(table: Any, ids: Any) -> Any:
@@ -26,6 +28,8 @@ def gather(table: Any, ids: Any, out: Any) -> None:
     """out[i] = table[ids[i]] for ids (n,), out (n, width)."""
     width = table.shape[1]
     for i in range(ids.size):
+        if i + AHEAD < ids.size:
+            fetch(table, ids[i + AHEAD] * width, width)
         put(out, i * width, table, ids[i] * width, width)
 
 
@@ -41,6 +45,8 @@ def scatter_more(g: Any, ids: Any, grad: Any) -> None:
     """grad[ids[i]] += g[i]."""
     width = grad.shape[1]
     for i in range(ids.size):
+        if i + AHEAD < ids.size:
+            fetch(grad, ids[i + AHEAD] * width, width)
         add(grad, ids[i] * width, g, i * width, width)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numba import config, literally, types
 from numba.extending import overload
+from numba.np.numpy_support import as_dtype
 
 from .jit import jit, of_pointers
 from .tile import ACROSS, ADD, FRESH, WIDE, address, dots, lanes, tile
@@ -44,6 +45,11 @@ def product_tn(out: Any, a: Any, b: Any, m: int, k: int, n: int, begin: int = FR
 def product_nt(out: Any, a: Any, b: Any, m: int, k: int, n: int, begin: int = FRESH) -> None:
     """out (m, n) = a @ bᵀ for a (m, k) and b (n, k)."""
     sums(out, 0, m, n, a, 0, k, b, 0, k, NONE, 0, k, 1, 0, 0, begin == FRESH)
+
+
+def sum_rows(out: Any, b: Any, k: int, n: int) -> None:
+    """out (n,) = the sum of the rows of b (k, n). This is the plain form; compiled code multiplies a row of ones by b."""
+    out[:] = b.reshape(k, n).sum(0)
 
 
 # -------------------------------------------------------------------- of matrices
@@ -275,6 +281,15 @@ def _declare() -> None:
         second = types.void(p, n, n, n, p, n, n, p, n, n, t, n, n, n, n, n, flag)
         known["block", dtype] = of_pointers(f"block_{dtype}", first, _make_block(size))
         known["sums", dtype] = of_pointers(f"sums_{dtype}", second, _make_sums(size))
+
+    @overload(sum_rows)
+    def _sum_rows(out, b, k, n):  # type: ignore[no-untyped-def]
+        one = np.ones(1, as_dtype(out.dtype))
+
+        def run(out, b, k, n):  # type: ignore[no-untyped-def]
+            block(out, 0, n, 1, n, one, 0, 0, 0, b, 0, n, NONE, 0, k, 1, 0, 0, out, 0, FRESH, -np.inf)
+
+        return run
 
     @overload(block)
     def _block(  # type: ignore[no-untyped-def]

@@ -210,13 +210,14 @@ def mask_reference(size: int, seed: int, draw: int, p: float) -> Any:
 
 
 @jit
-def draw_mask(stream: Any, p: float, mask: Any) -> None:
-    """Fill mask (size,) with 0, with probability p, and 1 / (1 - p) for stream (2,), a seed and the number of the draw.
+def draw_mask(stream: Any, p: float, mask: Any, first: Any) -> None:
+    """Fill mask (size,) with 0, with probability p, and 1 / (1 - p) for stream (2,), a seed and the number of the draw; its
+    entries are those from number `first` (1,) on.
 
     Entry i is a function of seed, draw and i alone (SplitMix64 started from a mixture of the first two), so that it does not
     matter who computes it, when and in which order (counter-based random numbers, Salmon et al. 2011).
     """
-    key = _mix(_mix(np.uint64(stream[0])) + np.uint64(stream[1]))
+    key = _mix(_mix(np.uint64(stream[0])) + np.uint64(stream[1])) + np.uint64(first[0]) * _GOLDEN
     limit = np.uint64(np.ceil(p * _UNIT))  # of 53 bits
     dropped = mask.dtype.type(0)
     kept = mask.dtype.type(1 / (1 - p)) if p < 1 else dropped

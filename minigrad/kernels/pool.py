@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .jit import jit, prange
+from .tops import of_windows
 from .views import flat
 
 
@@ -46,27 +47,19 @@ def avg_pool_reference(x: Any, d: PoolDims) -> Any:
     return y
 
 
-# The comparisons below select and do not branch: which entry of a window wins cannot be predicted. The first of equals
-# wins; NaN wins over everything, the last NaN over others.
+# No comparison branches: which entry of a window wins cannot be predicted. The first of equals wins; NaN wins over
+# everything, the last NaN over others.
 @jit
-def _max_plane(x: Any, y: Any, winners: Any, d: Any) -> None:
+def _max_plane(x: Any, y: Any, winners: Any, d: Any, p: int) -> None:
     for i in range(d.oh):
         top, bottom = max(0, i * d.sh - d.ph), min(d.h, i * d.sh - d.ph + d.kh)
-        for j in range(d.ow):
-            left, right = max(0, j * d.sw - d.pw), min(d.w, j * d.sw - d.pw + d.kw)
-            best, at = x[top, left], top * d.w + left
-            for r in range(top, bottom):
-                line, first = x[r, left:right], r * d.w + left
-                for c in range(line.size):
-                    v = line[c]
-                    wins = v > best or v != v
-                    best, at = v if wins else best, first + c if wins else at
-            y[i, j], winners[i, j] = best, at
+        a = (p * d.oh + i) * d.ow
+        of_windows(y[a : a + d.ow], winners[a : a + d.ow], x, p * d.h * d.w, d.w, top, bottom, -d.pw, d.sw, d.kw)
 
 
 @jit
 def _max_plane_two(x: Any, y: Any, winners: Any, d: Any) -> None:
-    """The same for windows of two by two side by side, which are most frequent: both loops over the window written out."""
+    """The same for windows of two by two side by side, which are most frequent: LLVM reads them as vectors."""
     for i in range(d.oh):
         upper, lower, best, at = x[2 * i], x[2 * i + 1], y[i], winners[i]
         start, below = np.int32(2 * i * d.w), np.int32((2 * i + 1) * d.w)
@@ -79,35 +72,16 @@ def _max_plane_two(x: Any, y: Any, winners: Any, d: Any) -> None:
             at[j] = np.int32(2 * j) + (below + np.int32(fourth) if down else start + np.int32(second))
 
 
-@jit
-def _max_row(line: Any, best: Any, at: Any, d: Any) -> None:
-    """The same for windows of one row without padding: entry k of all windows, then the next entry of all.
-
-    Unsigned numbers: an index that may be negative would keep the loops from being vectorised.
-    """
-    step = np.uint64(d.sw)
-    for j in range(np.uint64(best.size)):
-        best[j], at[j] = line[j * step], np.int32(j * step)
-    for k in range(np.uint64(1), np.uint64(d.kw)):
-        for j in range(np.uint64(best.size)):
-            v = line[j * step + k]
-            wins = v > best[j] or v != v
-            best[j] = v if wins else best[j]
-            at[j] = np.int32(j * step + k) if wins else at[j]
-
-
 @jit(parallel=True)
 def max_forward(x: Any, y: Any, winners: Any, d: Any) -> None:
     """Write the maxima into y and the winning positions (row * w + column) into winners, both (planes, oh, ow)."""
     two = d.kh == 2 and d.kw == 2 and d.sh == 2 and d.sw == 2 and d.ph == 0 and d.pw == 0
-    row = d.h == 1 and d.kh == 1 and d.ph == 0 and d.pw == 0
+    numbers, best, at = flat(x), flat(y), flat(winners)
     for p in prange(d.planes):
         if two:
             _max_plane_two(x[p], y[p], winners[p], d)
-        elif row:
-            _max_row(x[p, 0], y[p, 0], winners[p, 0], d)
         else:
-            _max_plane(x[p], y[p], winners[p], d)
+            _max_plane(numbers, best, at, d, p)
 
 
 @jit(parallel=True)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .gemm import add_nn, add_tn, nn, tn
+from .gemm import add_nn, add_tn, nn, sum_rows, tn
 from .jit import apart, jit, prange, shard
 from .mathfn import tanh
 from .views import flat, shaped
@@ -120,9 +120,11 @@ def transpose(a: Any, out: Any, lo: int, hi: int) -> None:
 
 @apart
 def _add_outer(grad: Any, a: Any, b: Any) -> None:
-    """grad += aᵀ b for a (rows, m) and b (rows, k), as many rows at a time as stay in the cache."""
-    for i in range(0, a.shape[0], 64):
-        add_tn(grad, a[i : i + 64], b[i : i + 64])
+    """grad += aᵀ b for a (rows, m) and b (rows, k), as many rows at a time as stay in the cache, equally many each time."""
+    times = -(-a.shape[0] // 80)
+    for i in range(times):
+        lo, hi = shard(i, times, a.shape[0])
+        add_tn(grad, a[lo:hi], b[lo:hi])
 
 
 @apart
@@ -139,12 +141,7 @@ def weight_gradients(gw: Any, gv: Any, d: Any, e: Any, xs: Any, h0: Any, hs: Any
 @apart
 def column_sums(total: Any, d: Any) -> None:
     """total (m,) = the sum over steps and samples of d (steps, n, m)."""
-    total[:] = 0
-    rows = by_rows(d)
-    for i in range(rows.shape[0]):
-        row = rows[i]
-        for j in range(row.size):
-            total[j] += row[j]
+    sum_rows(total, d, d.shape[0] * d.shape[1], d.shape[2])
 
 
 @apart

@@ -3,11 +3,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numba.extending import overload
 
 from .jit import jit
-from .tile import address, lanes, move, top, turn_block
+from .tile import address, lanes, move, prefetch, turn_block
 
 
 def put(goal: Any, g0: int, source: Any, s0: int, count: int) -> None:
@@ -20,6 +19,31 @@ def add(goal: Any, g0: int, source: Any, s0: int, count: int) -> None:
     goal.reshape(-1)[g0 : g0 + count] += source.reshape(-1)[s0 : s0 + count]
 
 
+def put_rows(goal: Any, g0: int, g_row: int, source: Any, s0: int, s_row: int, rows: int, count: int) -> None:
+    """`put` for several rows of `count` numbers, that begin so far apart. This is the plain form."""
+    for i in range(rows):
+        put(goal, g0 + i * g_row, source, s0 + i * s_row, count)
+
+
+@overload(put_rows)
+def _put_rows(goal, g0, g_row, source, s0, s_row, rows, count):  # type: ignore[no-untyped-def]
+    size = lanes(goal.dtype.bitwidth // 8)  # a constant: moving a vector is one instruction to read and one to write
+
+    def run(goal, g0, g_row, source, s0, s_row, rows, count):  # type: ignore[no-untyped-def]
+        to, of, last = address(goal), address(source), count - size
+        if last < 0:
+            for i in range(rows):
+                move(to, g0 + i * g_row, of, s0 + i * s_row, count, 0)
+            return
+        for i in range(rows):
+            g, s = g0 + i * g_row, s0 + i * s_row
+            for j in range(0, last, size):
+                move(to, g + j, of, s + j, size, 0)
+            move(to, g + last, of, s + last, size, 0)
+
+    return run
+
+
 @overload(put)
 def _put(goal, g0, source, s0, count):  # type: ignore[no-untyped-def]
     return lambda goal, g0, source, s0, count: move(address(goal), g0, address(source), s0, count, 0)
@@ -30,14 +54,19 @@ def _add(goal, g0, source, s0, count):  # type: ignore[no-untyped-def]
     return lambda goal, g0, source, s0, count: move(address(goal), g0, address(source), s0, count, 1)
 
 
-def largest(row: Any) -> Any:
-    """The largest number of a row (n,), NaN left out; -inf if nothing is left. This is the plain form."""
-    return np.fmax.reduce(row, initial=-np.inf)
+def fetch(source: Any, s0: int, count: int) -> None:
+    """Tell the processor that source[s0 : s0 + count] will soon be read; plain code has no way to say so."""
 
 
-@overload(largest)
-def _largest(row):  # type: ignore[no-untyped-def]
-    return lambda row: top(address(row), row.size)
+@overload(fetch)
+def _fetch(source, s0, count):  # type: ignore[no-untyped-def]
+    line = 64 // (source.dtype.bitwidth // 8)
+
+    def run(source, s0, count):  # type: ignore[no-untyped-def]
+        for j in range(0, count, line):
+            prefetch(address(source), s0 + j)
+
+    return run
 
 
 def turn_piece(goal: Any, g0: int, g_row: int, source: Any, s0: int, s_row: int, h: int, w: int) -> None:

@@ -5,9 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from .jit import jit, prange, shard
+from .jit import apart, jit, prange, shard
 from .mathfn import exp
-from .rows import largest
+from .tops import largest
+from .views import flat
+
+TOGETHER = 1024  # numbers: the exponentials of short rows fill vectors when they are worked out together
 
 
 def cross_entropy_reference(logits: Any, ids: Any) -> tuple[Any, Any]:
@@ -29,17 +32,31 @@ def _sum(row: Any) -> Any:
 
 
 @jit(reassociate=False)
-def _rows(logits: Any, ids: Any, losses: Any, p: Any, lo: int, hi: int) -> None:
-    for i in range(lo, hi):
+def _some_rows(logits: Any, ids: Any, losses: Any, p: Any) -> None:
+    for i in range(ids.size):
         row, out = logits[i], p[i]
         top = largest(row)  # without NaN, which comes in with exp
         for j in range(row.size):
-            out[j] = exp(row[j] - top)
+            out[j] = row[j] - top
+        losses[i] = out[ids[i]]
+    all_of_them = flat(p)
+    for j in range(all_of_them.size):
+        all_of_them[j] = exp(all_of_them[j])
+    for i in range(ids.size):
+        out = p[i]
         total = _sum(out)
-        losses[i] = np.log(total) - (row[ids[i]] - top)
+        losses[i] = np.log(total) - losses[i]
         scale = logits.dtype.type(1) / total
-        for j in range(row.size):
+        for j in range(out.size):
             out[j] *= scale
+
+
+@apart
+def _rows(logits: Any, ids: Any, losses: Any, p: Any, lo: int, hi: int) -> None:
+    some = max(1, TOGETHER // max(logits.shape[1], 1))
+    for i in range(lo, hi, some):
+        end = min(i + some, hi)
+        _some_rows(logits[i:end], ids[i:end], losses[i:end], p[i:end])
 
 
 @jit(parallel=True)

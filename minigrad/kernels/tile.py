@@ -17,6 +17,7 @@ nothing beyond an array is read or written.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from llvmlite import ir
@@ -38,13 +39,14 @@ def lanes(itemsize):  # type: ignore[no-untyped-def]
     return _BYTES // itemsize
 
 
-class _Code:
-    """What both blocks are built from: pointers, masked loads and stores of vectors of one dtype."""
+class Code:
+    """What blocks (and the comparisons of `tops.py`) are built from: pointers, masked loads and stores of vectors."""
 
-    def __init__(self, context: Any, builder: Any, dtype: Any, rest: Any) -> None:
+    def __init__(self, context: Any, builder: Any, dtype: Any, rest: Any, count: int = 0) -> None:
+        """`rest` numbers are in the last vector, which has `count` lanes (as many as fit by default)."""
         self.context, self.builder, self.dtype = context, builder, dtype
         self.number = context.get_value_type(dtype)
-        self.lanes, self.floats = lanes(dtype.bitwidth // 8), isinstance(dtype, types.Float)
+        self.lanes, self.floats = count or lanes(dtype.bitwidth // 8), isinstance(dtype, types.Float)
         self.vector = ir.VectorType(self.number, self.lanes)
         self.mask_type = ir.VectorType(ir.IntType(1), self.lanes)
         index = ir.VectorType(ir.IntType(64), self.lanes)
@@ -80,14 +82,35 @@ class _Code:
         further = self.builder.load(self.at(table, self.builder.mul(p, step)))
         return self.builder.add(self.builder.mul(p, distance), further)
 
-    def load(self, address: Any, masked: bool, otherwise: Any = None) -> Any:
-        """A vector; what is masked out is taken from the vector `otherwise`, zeros by default."""
+    @contextmanager
+    def loop(self, count: Any) -> Iterator[Any]:
+        """A loop over 0, 1, … count - 1 that stays one: LLVM would make several steps in one go, and those that are left
+        over would take as long as three others."""
+        with cgutils.for_range(self.builder, count) as loop:
+            yield loop.index
+            latch = self.builder.block
+        module = self.builder.module
+        said = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
+        name = module.add_metadata([ir.Constant(ir.IntType(64), len(module.metadata)), said])
+        name.operands = name, said  # a loop's metadata begins with itself
+        latch.terminator.set_metadata("llvm.loop", name)
+
+    def load(self, address: Any, masked: bool, otherwise: Any = None, mask: Any = None) -> Any:
+        """A vector; what is masked out, by default beyond the `rest`, is taken from the vector `otherwise`, or zeros."""
         if not masked:
             found = self.builder.load(self._pointer(address))
             found.align = self.dtype.bitwidth // 8
             return found
-        args = (self._pointer(address), self._align(), self.mask, otherwise or ir.Constant(self.vector, None))
+        args = (self._pointer(address), self._align(), mask or self.mask, otherwise or ir.Constant(self.vector, None))
         return self._masked("load", self.vector, args)
+
+    def collect(self, pointer: Any, places: Any, mask: Any, otherwise: Any) -> Any:
+        """pointer[places], number by number; what is masked out is taken from `otherwise`."""
+        b, wide = self.builder, ir.VectorType(ir.IntType(64), self.lanes)
+        bytes_on = b.mul(b.sext(places, wide), ir.Constant(wide, [self.dtype.bitwidth // 8] * self.lanes))
+        start = self.splat(b.ptrtoint(pointer, wide.element), wide)
+        addresses = b.inttoptr(b.add(start, bytes_on), ir.VectorType(pointer.type, self.lanes))
+        return self._masked("gather", self.vector, (addresses, self._align(), mask, otherwise), f"v{self.lanes}p0")
 
     def store(self, value: Any, address: Any, masked: bool) -> None:
         def plain() -> None:
@@ -114,10 +137,29 @@ class _Code:
     def _align(self) -> Any:
         return ir.Constant(ir.IntType(32), self.dtype.bitwidth // 8)
 
-    def _masked(self, what: str, result: Any, args: tuple[Any, ...]) -> Any:
+    def _masked(self, what: str, result: Any, args: tuple[Any, ...], of: str = "p0") -> Any:
         kind = ir.FunctionType(result, [x.type for x in args])
-        name = f"llvm.masked.{what}.v{self.lanes}{'f' if self.floats else 'i'}{self.dtype.bitwidth}.p0"
+        name = f"llvm.masked.{what}.v{self.lanes}{'f' if self.floats else 'i'}{self.dtype.bitwidth}.{of}"
         return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), args)
+
+
+def _begin(
+    code: Code, begin: Any, sums: list[Any], places: Iterator[tuple[Any, bool]], start: Any, s0: Any, rows: int, vectors: int
+) -> None:  # fmt: skip
+    """What the sums of a block begin with, see `tile`; they lie row by row, zeros so far."""
+    builder, w, across = code.builder, ir.IntType(64), len(sums) // rows
+    with builder.if_then(builder.icmp_signed("==", begin, ir.Constant(w, ADD))):
+        for total, (address, last) in zip(sums, places, strict=True):
+            builder.store(code.load(address, last), total)
+    with builder.if_then(builder.icmp_signed("==", begin, ir.Constant(w, START))):
+        for r in range(rows):
+            number = code.splat(builder.load(code.at(start, builder.add(s0, ir.Constant(w, r)))), code.vector)
+            for total in sums[r * across : (r + 1) * across]:
+                builder.store(number, total)
+    with builder.if_then(builder.icmp_signed("==", begin, ir.Constant(w, ACROSS))):
+        for u, vector in enumerate(code.vectors(start, s0, vectors)):
+            for total in sums[u::vectors]:
+                builder.store(vector, total)
 
 
 @intrinsic
@@ -142,7 +184,7 @@ def tile(
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
         c, c0, c_row, a, a0, a_row, a_step, b, b0, b_row, table, t_step, depth, rest, start, s0, begin, least = args[:18]
         c_next, b_next = args[18:20]
-        code, w = _Code(context, builder, dtype, rest), ir.IntType(64)
+        code, w = Code(context, builder, dtype, rest), ir.IntType(64)
 
         def plus(x, y, times=1):  # type: ignore[no-untyped-def]
             return x if times == 0 else builder.add(x, builder.mul(y, ir.Constant(w, times)) if times != 1 else y)
@@ -154,22 +196,11 @@ def tile(
 
         across_row = q_count * u_count
         sums = code.sums(r_count * across_row)
-        with builder.if_then(builder.icmp_signed("==", begin, ir.Constant(w, ADD))):
-            for total, (address, last) in zip(sums, places(), strict=True):
-                builder.store(code.load(address, last), total)
-        with builder.if_then(builder.icmp_signed("==", begin, ir.Constant(w, START))):
-            for r in range(r_count):
-                number = code.splat(builder.load(code.at(start, plus(s0, ir.Constant(w, r)))), code.vector)
-                for total in sums[r * across_row : (r + 1) * across_row]:
-                    builder.store(number, total)
-        with builder.if_then(builder.icmp_signed("==", begin, ir.Constant(w, ACROSS))):
-            for u, vector in enumerate(code.vectors(start, s0, u_count)):
-                for total in sums[u::u_count]:
-                    builder.store(vector, total)
-        with cgutils.for_range(builder, depth) as loop:
-            row = builder.add(b0, code.row(b_row, table, t_step, loop.index))
+        _begin(code, begin, sums, places(), start, s0, r_count, u_count)
+        with code.loop(depth) as p:
+            row = builder.add(b0, code.row(b_row, table, t_step, p))
             across = [x for q in range(q_count) for x in code.vectors(b, plus(row, b_next, q), u_count)]
-            column = builder.add(a0, builder.mul(loop.index, a_step))
+            column = builder.add(a0, builder.mul(p, a_step))
             for r in range(r_count):
                 number = builder.load(code.at(a, plus(column, a_row, r)))
                 factor = code.splat(number, code.vector)
@@ -209,7 +240,7 @@ def dots(  # type: ignore[no-untyped-def]
         w = ir.IntType(64)
         size = ir.Constant(w, lanes(dtype.bitwidth // 8))
         full = builder.udiv(depth, size)
-        code = _Code(context, builder, dtype, builder.urem(depth, size))
+        code = Code(context, builder, dtype, builder.urem(depth, size))
         sums = code.sums(r_count * u_count)
         left_rows = [builder.add(a0, builder.mul(a_row, ir.Constant(w, r))) for r in range(r_count)]
         right_rows = [
@@ -225,11 +256,11 @@ def dots(  # type: ignore[no-untyped-def]
             for i, total in enumerate(sums):
                 builder.store(code.fma(left[i // u_count], right[i % u_count], builder.load(total)), total)
 
-        with cgutils.for_range(builder, times) as outer:
-            with cgutils.for_range(builder, full) as loop:
-                step(outer.index, builder.mul(loop.index, size), False)
+        with code.loop(times) as q:
+            with code.loop(full) as p:
+                step(q, builder.mul(p, size), False)
             with builder.if_then(builder.icmp_unsigned("!=", builder.urem(depth, size), ir.Constant(w, 0))):
-                step(outer.index, builder.mul(full, size), True)
+                step(q, builder.mul(full, size), True)
         add = ir.FunctionType(code.number, [code.number, code.vector])
         name = f"llvm.vector.reduce.fadd.v{code.lanes}f{code.dtype.bitwidth}"
         reduce = cgutils.get_or_insert_function(builder.module, add, name)
@@ -248,48 +279,6 @@ def dots(  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def top(context, array, count):  # type: ignore[no-untyped-def]
-    """The largest of array[:count], NaN left out; -inf if nothing is left.
-
-    Four vectors side by side, so that a comparison need not wait for the one before. LLVM vectorises such a loop only if it
-    may assume that there is no NaN.
-    """
-    dtype, ints = array.dtype, types.intp
-
-    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        array, count = args
-        step, four = (ir.Constant(ir.IntType(64), lanes(dtype.bitwidth // 8) * n) for n in (1, 4))
-        code = _Code(context, builder, dtype, builder.urem(count, step))
-        lowest = code.splat(ir.Constant(code.number, float("-inf")), code.vector)
-        found = [cgutils.alloca_once_value(builder, lowest) for _ in range(4)]
-
-        def larger(x, y):  # type: ignore[no-untyped-def]
-            return builder.select(builder.fcmp_ordered(">", x, y), x, y)
-
-        def take(place, at, masked=False):  # type: ignore[no-untyped-def]
-            value = code.load(code.at(array, at), masked, lowest)
-            builder.store(larger(value, builder.load(place)), place)
-
-        quads = builder.mul(builder.udiv(count, four), four)
-        with cgutils.for_range(builder, builder.udiv(count, four)) as loop:
-            for n, place in enumerate(found):
-                take(place, builder.add(builder.mul(loop.index, four), ir.Constant(ir.IntType(64), n * code.lanes)))
-        with cgutils.for_range(builder, builder.udiv(builder.sub(count, quads), step)) as loop:
-            take(found[0], builder.add(quads, builder.mul(loop.index, step)))
-        with builder.if_then(builder.icmp_unsigned("!=", builder.urem(count, step), ir.Constant(ir.IntType(64), 0))):
-            take(found[1], builder.sub(count, builder.urem(count, step)), True)
-        a, b, c, d = map(builder.load, found)
-        value, half = larger(larger(a, b), larger(c, d)), code.lanes // 2
-        while half:
-            order = [i + half if i < half else i for i in range(code.lanes)]
-            other = builder.shuffle_vector(value, value, ir.Constant(ir.VectorType(ir.IntType(32), code.lanes), order))
-            value, half = larger(value, other), half // 2
-        return builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
-
-    return dtype(array, ints), generate
-
-
-@intrinsic
 def move(context, goal, g0, source, s0, count, add):  # type: ignore[no-untyped-def]
     """goal[g0 + i] = source[s0 + i] for i < count, or += where the literal `add` is 1; for short rows of any length.
 
@@ -303,7 +292,7 @@ def move(context, goal, g0, source, s0, count, add):  # type: ignore[no-untyped-
         goal, g0, source, s0, count, _ = args
         size = ir.Constant(ir.IntType(64), lanes(dtype.bitwidth // 8))
         rest = builder.urem(count, size)
-        code = _Code(context, builder, dtype, rest)
+        code = Code(context, builder, dtype, rest)
 
         def step(at, masked):  # type: ignore[no-untyped-def]
             place = code.at(goal, builder.add(g0, at))
@@ -341,7 +330,7 @@ def turn_block(context, goal, g0, g_row, source, s0, s_row, h, w, whole):  # typ
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
         goal, g0, g_row, source, s0, s_row, h, w, _ = args
-        inward, outward = _Code(context, builder, dtype, w), _Code(context, builder, dtype, h)
+        inward, outward = Code(context, builder, dtype, w), Code(context, builder, dtype, h)
         size = inward.lanes
 
         def row(code, array, first, step, i):  # type: ignore[no-untyped-def]
@@ -372,6 +361,21 @@ def turn_block(context, goal, g0, g_row, source, s0, s_row, h, w, whole):  # typ
         return context.get_dummy_value()
 
     return types.void(goal, ints, ints, source, ints, ints, ints, ints, whole), generate
+
+
+@intrinsic
+def prefetch(context, array, place):  # type: ignore[no-untyped-def]
+    """Begin to bring array[place] into the nearest cache."""
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        there, small = builder.bitcast(builder.gep(args[0], [args[1]]), ir.IntType(8).as_pointer()), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [there.type, small, small, small])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        read, near, data = 0, 3, 1
+        builder.call(function, (there, *(ir.Constant(small, n) for n in (read, near, data))))
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), generate
 
 
 @intrinsic

@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 
 from .jit import jit
-from .rows import put
+from .rows import fetch, put, put_rows
+
+AHEAD = 2  # samples
 
 
 @jit
@@ -82,7 +84,28 @@ def clip_norm(g: Any, limit: Any) -> None:
 
 @jit
 def gather_rows(rows: Any, order: Any, start: int, out: Any) -> None:
-    """The samples of a batch, rows[order[start + i]], one after the other in `out`, which is flat."""
+    """The samples of a batch, rows[order[start + i]], one after the other in `out`, which is flat.
+
+    They lie anywhere in memory, so the processor is told early which one comes after the next.
+    """
     width = rows.shape[1]
+    if width == 1:  # labels
+        for i in range(out.size):
+            out[i] = rows[order[start + i], 0]
+        return
     for i in range(out.size // max(width, 1)):
+        if start + i + AHEAD < order.size:
+            fetch(rows, order[start + i + AHEAD] * width, width)
         put(out, i * width, rows, order[start + i] * width, width)
+
+
+@jit
+def gather_pieces(rows: Any, order: Any, start: int, out: Any, pieces: int) -> None:
+    """`gather_rows` of samples that have several pieces: the first ones of all samples come first, then the second ones, and
+    so on, so that `out` is (pieces, samples, …)."""
+    width = rows.shape[1]
+    n, wide = out.size // max(width, 1), width // pieces
+    for i in range(n):
+        if start + i + AHEAD < order.size:
+            fetch(rows, order[start + i + AHEAD] * width, width)
+        put_rows(out, i * wide, n * wide, rows, order[start + i] * width, wide, pieces, wide)

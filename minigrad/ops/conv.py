@@ -34,6 +34,11 @@ def _room(d: Any) -> int:
     return sum(kernels.conv.room(d))
 
 
+@lru_cache(maxsize=256)
+def _offsets(d: Any) -> Any:
+    return kernels.conv.offsets(d)
+
+
 def window_count(size: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> int:
     """How many windows fit along an axis; what a stride leaves over at the end is not visited."""
     return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
@@ -83,7 +88,7 @@ class Conv2d(Rule):
     def _scratch(self, node: Operator, dtype: Any) -> tuple[Array, Array]:
         d = node.plan
         scratch = node.buffer("scratch", (self.shards(node, d.n), _room(d)), dtype)
-        return scratch, node.buffer("offsets", (d.taps + d.o // d.groups * d.kh * d.kw,), np.int64)
+        return scratch, node.constant("offsets", _offsets(d))
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         d = node.plan

@@ -240,7 +240,8 @@ class Dropout(Rule):
         mask, stream = node.buffer("mask", xs[0].shape, xs[0].dtype), node.attributes["stream"]._data
         if advancing():
             node.call(kernels.norm.advance, stream[1:])
-        node.call(kernels.norm.draw_mask, stream, node.attributes["p"], mask.reshape(-1))
+        first = node.constant("first", np.zeros(1, np.int64), each=mask.size)
+        node.call(kernels.norm.draw_mask, stream, node.attributes["p"], mask.reshape(-1), first)
         np.multiply(xs[0], mask, out=out)
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
@@ -251,7 +252,9 @@ class Dropout(Rule):
         return result
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
-        raise Mixed  # one mask for the whole batch: in parts, each would count a draw of its own
+        if axes[0] != 0:  # the masks of the parts, one after the other, are the whole batch's
+            raise Mixed
+        return 0
 
     def facts(self, node: Operator) -> dict[str, Any]:
         """`kept`: the share of entries that the last mask let through (NaN of no entries)."""

@@ -38,7 +38,7 @@ _HEAD = '''\
 
 Written by minigrad from the rules of the graph's operators; what stands after # is the node that the lines belong to.
 P holds the parameters, G the gradients (a row per part of the batch), S what else a model keeps (running statistics), V all
-other numbers that are computed.
+other numbers that are computed. `shaped` and `flat` see the same numbers in another shape.
 """
 import numpy as np
 {imports}
@@ -63,9 +63,7 @@ def steps(P, G, T, {arenas}{memories}X, Y, x, y, order, H, losses):
     parts = np.zeros({parts}, P.dtype)
 {copies}    for t in range(losses.size):
 {keep}        for s in {range}({parts}):
-{clear}            gather_rows(X, order, t * {batch} + s * {size}, x[s])
-            gather_rows(Y, order, t * {batch} + s * {size}, y[s])
-            parts[s] = part(flat(P), flat(G[s]), {rows}flat(x[s]), flat(y[s]))
+{clear}{gather}            parts[s] = part(flat(P), flat(G[s]), {rows}flat(x[s]), flat(y[s]))
         losses[t] = parts.sum() / {parts}
         if not abs(losses[t]) < np.inf:  # NaN compares false
 {restore}            return t
@@ -182,20 +180,29 @@ class CompiledStep:
         arenas = "".join(f"{name}, " for name in (*arena.S, *arena.names))
         memories = "".join(f"M{i}, " for i in range(len(self.optimizer.memory)))
         kernel, clear = self.optimizer.kernel, self._clear(emitter)
+        gather = "".join(self._gather(emitter, name) for name in ("x", "y"))
         emitter.kernels[kernel.__name__] = kernel
         return _HEAD.format(
             title=title, imports="\n".join(_imports(emitter.kernels)), dtype=arena.dtype, parts=self.parts,
             constants="".join(f"{name} = {text}\n" for text, name in emitter.constants.items()),
             arguments=f"P, G, {arenas}x, y", body=textwrap.indent("\n".join(body), "    "), loss=loss,
             parallel=self.parts > 1, range="prange" if self.parts > 1 else "range", arenas=arenas, memories=memories,
-            rows="".join([*(f"{name}, " for name in arena.S), *(f"flat({name}[s]), " for name in arena.names)]),
-            batch=self.batch, size=self.size, clear=clear,
+            rows="".join(f"flat({name}[s]), " for name in (*arena.S, *arena.names)),
+            gather=gather, clear=clear,
             # a step that is not made leaves nothing behind
             copies="".join(f"    before_{name} = {name}.copy()\n" for name in arena.S),
             keep="".join(f"        before_{name}[:] = {name}\n" for name in arena.S),
             restore="".join(f"            {name}[:] = before_{name}\n" for name in arena.S),
             update=textwrap.indent("\n".join(self._update(kernel.__name__)), " " * 8),
         )  # fmt: skip
+
+    def _gather(self, emitter: Emitter, name: str) -> str:
+        """The line that brings a part's samples together."""
+        (view, turn), given = self.arena.fed[name], f"{name.upper()}, order, t * {self.batch} + s * {self.size}, {name}[s]"
+        if turn is None:
+            return f"            gather_rows({given})\n"
+        emitter.kernels["gather_pieces"] = kernels.update.gather_pieces
+        return f"            gather_pieces({given}, {view.shape[0]})  # {turn.note}\n"
 
     def _update(self, kernel: str) -> list[str]:
         if not self.updates:
@@ -244,11 +251,11 @@ def _imports(kernels: dict[str, Any]) -> list[str]:
              "from minigrad.kernels.update import add_up, clip_norm, gather_rows",
              "gather_rows = apart(gather_rows)", "turn = apart(turn)"]  # fmt: skip
     for name, thing in sorted(kernels.items()):
-        if name.startswith("product_"):
+        if thing is None:
             lines.append(f"from minigrad.kernels.gemm import {name}")
         elif isinstance(thing, type):
             lines.append(f"from {thing.__module__} import {name}")
-        elif thing is not None:
+        else:
             lines.append(f"from {thing.__module__} import {thing.__name__} as {name}")
             if thing.__module__.startswith("minigrad.kernels."):  # another's may be defined anew under the same name
                 lines.append(f"{name} = apart(serial({name}))")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import GraphError
+from .nest import Nest, stretched
 from .simplify import touches
 from .traced import Assign, Buffer, Call, Expr, MatMul, Reduce, Shape, Statement, Traced, View, views
 
@@ -79,7 +80,7 @@ def _meets(group: Sequence[Statement], new: Assign) -> bool:
 
 
 def _turns(a: Assign) -> bool:
-    """Is it a copy that turns a matrix? `_Nest.turned` writes it in another way, by itself."""
+    """Is it a copy that turns a matrix? `Nest.turned` writes it in another way, by itself."""
     return isinstance(a.value, View) and a.value.ndim > 1 and a.value.strides[-1] != 1 and 1 in a.value.strides[:-1]
 
 
@@ -113,7 +114,7 @@ class Emitter:
 
     def __init__(self, places: dict[int, Place], dtype: np.dtype[Any], single: Collection[int] = ()) -> None:
         self.places, self.dtype, self.single = places, dtype, single
-        self.kernels: dict[str, Any] = {}  # what must be imported, by the name it is called
+        self.kernels: dict[str, Any] = {}  # what must be imported, by the name it is called; None: from gemm
         self.constants: dict[str, str] = {}  # source -> name of a constant of the module
         self.names: dict[int, str] = {}
 
@@ -168,7 +169,7 @@ class Emitter:
     def _loops(self, group: list[Assign]) -> Iterator[str]:
         shape = group[0].target.shape
         operands = [view for a in group for view in (a.target, *views(a.value))]
-        loop = _Nest(shape, operands, self, {id(a.target.buffer) for a in group})
+        loop = Nest(shape, operands, self, {id(a.target.buffer) for a in group})
         if len(group) == 1 and isinstance(group[0].value, View) and (lines := loop.turned(group[0].target, group[0].value)):
             yield from lines
             return
@@ -186,10 +187,14 @@ class Emitter:
         yield from loop.lines(body)
 
     def _reduce(self, s: Reduce) -> Iterator[str]:
+        if rows := _rows(s):
+            self.kernels["sum_rows"] = None
+            yield f"sum_rows({self.flat(s.target)}, {self.flat(s.value)}, {rows}, {s.target.size})"
+            return
         fill = f"{self._typed(_START[s.op], s.target.dtype)}"
         yield from self._loops([Assign(s.target, _Raw(fill))])
-        target = View(s.target.buffer, s.target.offset, s.value.shape, _stretched(s.target, s.value.shape))
-        loop = _Nest(s.value.shape, [target, *views(s.value)], self, {id(target.buffer)})
+        target = View(s.target.buffer, s.target.offset, s.value.shape, stretched(s.target, s.value.shape))
+        loop = Nest(s.value.shape, [target, *views(s.value)], self, {id(target.buffer)})
         value = self.formula(s.value, loop) if s.value.dtype.kind != "b" else f"({self.formula(s.value, loop)} * 1)"
 
         def joined(old: str) -> str:
@@ -244,7 +249,7 @@ class Emitter:
         return self.flat(view) if view.ndim == 1 else f"shaped({self.flat(view)}, {view.shape!r})"
 
     # ---------------------------------------------------------------- formulas
-    def formula(self, value: Any, loop: _Nest) -> str:
+    def formula(self, value: Any, loop: Nest) -> str:
         """A formula for the present entry of the loop."""
         if isinstance(value, View):
             return loop.entry(value)
@@ -276,115 +281,15 @@ class _Raw(Traced):
     text: str
 
 
+def _rows(s: Reduce) -> int:
+    """How many rows a sum adds up, of numbers that lie row after row, so that it is one call; 0 if it is another sum."""
+    x, axes = s.value, [i for i, n in enumerate(s.value.shape) if n != 1 and i in s.axes]
+    kept = [i for i, n in enumerate(x.shape) if n != 1 and i not in s.axes]
+    if s.op != "add" or not isinstance(x, View) or not x.size or not axes or not kept or axes[-1] > kept[0]:
+        return 0
+    fits = x.contiguous and s.target.contiguous and x.dtype == s.target.dtype and x.dtype.kind == "f"
+    return x.size // s.target.size if fits else 0
+
+
 def _same(a: View, b: View) -> bool:
     return (a.offset, a.shape, a.strides) == (b.offset, b.shape, b.strides)
-
-
-def _stretched(view: View, shape: Shape) -> Shape:
-    """The strides of a view that is broadcast to a shape."""
-    added = len(shape) - view.ndim
-    return (0,) * added + tuple(
-        0 if n == 1 and m != 1 else s for n, m, s in zip(view.shape, shape[added:], view.strides, strict=True)
-    )
-
-
-class _Nest:
-    """Loops over a shape, with as few axes as its operands allow, the innermost along rows.
-
-    Rows are sliced before the innermost loop and indexed from 0: an offset index would keep a test for negative values
-    in the loop, which then does not vectorise.
-    """
-
-    def __init__(self, shape: Shape, operands: Sequence[View], emitter: Emitter, written: Collection[int]) -> None:
-        self.emitter, self.written = emitter, written
-        rows: dict[int, tuple[View, list[int]]] = {}
-        for view in operands:
-            strides = zip(_stretched(view, shape), shape, strict=True)
-            rows[id(view)] = (view, [s for s, n in strides if n != 1])
-        sizes = [n for n in shape if n != 1]
-        i = len(sizes) - 2
-        while i >= 0:
-            if all(strides[i] == sizes[i + 1] * strides[i + 1] for _, strides in rows.values()):
-                sizes[i] *= sizes.pop(i + 1)
-                for _, strides in rows.values():
-                    del strides[i]
-            i -= 1
-        self.shape = tuple(sizes)
-        self._strides = {key: tuple(strides) for key, (_, strides) in rows.items()}
-        self._views = {key: view for key, (view, _) in rows.items()}
-        self._texts: dict[tuple[int, int, Shape], str] = {}
-        self._openings: list[str] = []
-        for key, view in self._views.items():
-            self._open(key, view)
-
-    def strides(self, view: View) -> Shape:
-        return self._strides[id(view)]
-
-    def _base(self, view: View, strides: Shape) -> str:
-        terms = [f"i{k} * {s}" if s != 1 else f"i{k}" for k, s in enumerate(strides) if s]
-        return " + ".join([*([str(view.offset)] if view.offset or not terms else []), *terms])
-
-    def _open(self, key: int, view: View) -> None:
-        """The text of an entry of the view, and the line that makes it possible."""
-        strides, name = self._strides[key], self.emitter.name(view.buffer)
-        known = (id(view.buffer), view.offset, strides)
-        if known in self._texts:
-            return
-        if id(view.buffer) in self.emitter.single:
-            self._texts[known] = name
-            return
-        base = self._base(view, strides[:-1])
-        if not strides or strides[-1] == 0:
-            self._texts[known] = f"{name}[{base}]"
-            if strides and id(view.buffer) not in self.written:  # the same for the whole row
-                self._texts[known] = f"one{len(self._openings)}"
-                self._openings.append(f"one{len(self._openings)} = {name}[{base}]")
-            return
-        inner = strides[-1]
-        if len(strides) == 1 and view.offset == 0 and inner == 1 and view.buffer.size == self.shape[-1]:
-            self._texts[known] = f"{name}[j]"  # the whole buffer: no slice is needed
-            return
-        row, far = f"row{len(self._openings)}", (self.shape[-1] - 1) * inner
-        low, high = (base, f"{base} + {far + 1}") if inner > 0 else (f"{base} - {-far}", f"{base} + 1")
-        self._openings.append(f"{row} = {name}[{low}:{high}]")
-        step = "" if abs(inner) == 1 else f" * {abs(inner)}"
-        self._texts[known] = f"{row}[j{step}]" if inner > 0 else f"{row}[({self.shape[-1] - 1} - j){step}]"
-
-    def turned(self, target: View, source: View) -> list[str]:
-        """The lines of a copy of which one side is contiguous along another axis than the other; none if it is not so."""
-        there, here = self._strides[id(target)], self._strides[id(source)]
-        last, across = len(there) - 1, next((k for k, s in enumerate(here) if s == 1), -1)
-        if len(there) < 2 or there[-1] != 1 or not 0 <= across < last or min(self.shape[across], self.shape[-1]) < 8:
-            return []
-        outer = [k for k in range(last) if k != across]
-        lines = [f"{'    ' * i}for i{k} in range({self.shape[k]}):" for i, k in enumerate(outer)]
-        goal, origin = (
-            f"{self.emitter.name(v.buffer)}, {self._base(v, tuple(s if k in outer else 0 for k, s in enumerate(strides)))}"
-            for v, strides in ((target, there), (source, here))
-        )
-        sizes = f"{self.shape[across]}, {self.shape[last]}"
-        return [*lines, f"{'    ' * len(outer)}turn({goal}, {there[across]}, {origin}, {here[last]}, {sizes})"]
-
-    def entry(self, view: View) -> str:
-        """The present entry of a view, in the innermost loop."""
-        return self._texts[id(view.buffer), view.offset, self._strides[id(view)]]
-
-    outer = entry
-
-    def lines(self, body: Any, before: str = "", after: str = "") -> Iterator[str]:
-        """The loops around the lines of `body`."""
-        depth = 0
-        for k, n in enumerate(self.shape[:-1]):
-            yield f"{'    ' * depth}for i{k} in range({n}):"
-            depth += 1
-        pad = "    " * depth
-        yield from (pad + line for line in self._openings)
-        if before:
-            yield pad + before
-        if self.shape:
-            yield f"{pad}for j in range({self.shape[-1]}):"
-            yield from (f"{pad}    {line}" for line in body())
-        else:
-            yield from (pad + line for line in body())
-        if after:
-            yield pad + after

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
+from .lookup import looked_up
 from .traced import Assign, Buffer, Call, Expr, MatMul, Reduce, Statement, View, views
 
 
@@ -29,7 +30,30 @@ def touches(s: Statement) -> Iterator[View]:
 
 def simplify(statements: Sequence[Statement], kept: Collection[Buffer]) -> list[Statement]:
     """The same program without what is superfluous; what is written into the buffers `kept` is for others to read."""
-    return _without_dead_assignments(_biased(_rectified(statements)), {id(buffer) for buffer in kept})
+    made = _biased(_rectified(statements))
+    by_buffer: dict[int, list[Statement]] = {}
+    for s in made:
+        for key in {id(view.buffer) for view in touches(s)}:
+            by_buffer.setdefault(key, []).append(s)
+    made = looked_up(made, lambda view: by_buffer[id(view.buffer)])
+    return _without_dead_assignments(made, {id(buffer) for buffer in kept})
+
+
+def gathered_in_pieces(statements: Sequence[Statement], samples: View) -> tuple[list[Statement], View, Assign | None]:
+    """Samples (n, pieces, …) that are read once only, to be turned to (pieces, n, …), as those who train a recurrent layer
+    do: the program without that statement, the turned array, which becomes the input, and the statement. Samples are brought
+    together from all over memory for each batch anyway; their pieces are put where they are needed. Else all as it was.
+    """
+    mine = [s for s in statements if any(view.buffer is samples.buffer for view in touches(s))]
+    turn = mine[0] if len(mine) == 1 else None
+    if not isinstance(turn, Assign) or not turn.exchanges(0, 1) or turn.value.buffer is not samples.buffer:
+        return list(statements), samples, None
+    new = turn.target
+    whole = new.size == samples.size == new.buffer.size and new.shape[1] == samples.shape[0]
+    if not whole or new.buffer.kind != "value":
+        return list(statements), samples, None
+    new.buffer.kind, new.buffer.name = samples.buffer.kind, samples.buffer.name
+    return [s for s in statements if s is not turn], new, turn
 
 
 def _rectified(statements: Sequence[Statement]) -> list[Statement]:
@@ -101,7 +125,7 @@ def by_rows(statements: Sequence[Statement]) -> tuple[list[Statement], list[Call
     made, clearing = [], []
     for s in statements:
         if isinstance(s, Call) and hasattr(s.kernel, "touches_rows"):
-            _, ids, grad = s.args
+            *_, ids, grad = s.args
             if grad.buffer.kind == "gradient" and uses[id(grad.buffer)] == 1 and ids.buffer.kind == "input":
                 more, clear = s.kernel.touches_rows
                 s = Call(more, s.args, s.note)

@@ -75,6 +75,12 @@ class _Node(_Twin, Operator):
             self.work[name] = self.program.buffer(f"{self.label}_{name.replace(' ', '_')}", shape, dtype)
         return self.work[name]
 
+    def constant(self, name: str, values: Any, each: int = 0) -> Any:
+        if name not in self.work:
+            label = f"{self.label}_{name.replace(' ', '_')}"
+            self.work[name] = self.program.buffer(label, values.shape, values.dtype, "constant", values, each)
+        return self.work[name]
+
     def call(self, kernel: Callable[..., Any], *args: Any) -> None:
         self.program.call(kernel, *args)
 

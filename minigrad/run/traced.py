@@ -20,6 +20,8 @@ from ..errors import GraphError
 Shape = tuple[int, ...]
 #: with so many rows it pays to lay a transposed right-hand matrix out anew
 _FEW_ROWS = 4
+#: rows of fewer numbers fill too little of a vector
+_NARROW = 8
 #: rows of so many numbers are summed one by one
 _LONG = 256
 _COMPARISONS = {"equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "logical_not"}
@@ -31,7 +33,8 @@ class Buffer:
     """Memory of a program: `size` numbers of one dtype.
 
     `kind` says where it lives: `parameter`, `gradient` (of a parameter), `input`, `state` (a model's own buffer),
-    `constant` (with its numbers in `initial`) or `value` (whatever is computed).
+    `constant` (with its numbers in `initial`; where a batch is worked on in parts, in part k with `each` · k more) or
+    `value` (whatever is computed).
     """
 
     program: Program
@@ -40,6 +43,7 @@ class Buffer:
     dtype: np.dtype[Any]
     kind: str = "value"
     initial: np.ndarray[Any, Any] | None = None
+    each: int = 0
 
     def view(self, shape: Shape) -> View:
         """All of it, as an array of that shape."""
@@ -209,6 +213,13 @@ class Assign:
     value: Any
     note: str = ""
 
+    def exchanges(self, i: int, j: int) -> bool:
+        """Is it a copy of an array with its axes i and j exchanged, neither side with gaps?"""
+        x, target = self.value, self.target
+        if not isinstance(x, View) or x.shape != target.shape or x.dtype != target.dtype or x.ndim <= max(i, j):
+            return False
+        return target.contiguous and x.swapaxes(i, j).contiguous
+
 
 @dataclass
 class Reduce:
@@ -252,9 +263,11 @@ class Program:
     statements: list[Statement] = field(default_factory=list)
     note: str = ""
 
-    def buffer(self, name: str, shape: Shape, dtype: Any, kind: str = "value", initial: Any = None) -> View:
+    def buffer(
+        self, name: str, shape: Shape, dtype: Any, kind: str = "value", initial: Any = None, each: int = 0
+    ) -> View:
         """A new buffer, as a view of that shape."""
-        made = Buffer(self, name, int(np.prod(shape, dtype=int)), np.dtype(dtype), kind, initial)
+        made = Buffer(self, name, int(np.prod(shape, dtype=int)), np.dtype(dtype), kind, initial, each)
         self.buffers.append(made)
         return made.view(tuple(shape))
 
@@ -298,7 +311,11 @@ class Program:
             return target
         if not columns.contiguous and rows.shape[0] >= _FEW_ROWS:
             columns = columns.copy()  # worth it: then its rows are contiguous, and the fast block fits
-        self.statements.append(MatMul(target.reshape(rows.shape[0], columns.shape[1]), rows, columns, self.note))
+        place = target.reshape(len(rows), columns.shape[1])
+        if columns.shape[1] < _NARROW <= len(rows) and rows.T.contiguous:  # the other way round it fills vectors
+            self.assign(place, self.matmul(columns.T, rows.T).T)
+        else:
+            self.statements.append(MatMul(place, rows, columns, self.note))
         return target
 
     def call(self, kernel: Any, *args: Any) -> None:

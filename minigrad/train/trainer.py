@@ -4,8 +4,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from threading import Timer
 from typing import Any
 
 import numpy as np
@@ -26,10 +24,10 @@ from .batches import Batches, Chunk, Samples, as_array, as_pair, feed
 from .course import Course, Whole, whole_steps
 from .distributed import Ranks
 from .history import History
+from .progress import progress_bar, said
 
 EVALUATION_BATCH = 250
 MODES = ("eager", "replay", "compiled")
-SOON = 1.0  # seconds after which a compilation is spoken of
 
 
 class Program:
@@ -137,15 +135,12 @@ class Trainer:
 
     def _train(self, data: Samples | Batches, epochs: int, checked: Any, shuffle: bool, progress: bool) -> History:
         """The epochs that the course has not done yet."""
-        from tqdm.auto import tqdm
-
         course, history = self.course, History()
         modes = [(module, module.training) for module in self.model.modules()]
         done = course.epoch * data.steps + course.batch
         with self.ranks.together(), whole_steps(self.ranks.whole) as whole:
             with whole:  # Ctrl-C within tqdm would leave its lock taken
-                bar = tqdm(total=epochs * data.steps, initial=done, unit="step", leave=False, mininterval=0.2,
-                           disable=not (progress and self.ranks.first))  # fmt: skip
+                bar = progress_bar(progress and self.ranks.first, total=epochs * data.steps, initial=done, unit="step")
             try:
                 self.model.train()
                 while course.epoch < epochs:
@@ -245,7 +240,7 @@ class Trainer:
     def _compiled_steps(self, chunk: Chunk, history: History, bar: Any, whole: Whole) -> None:
         """All full batches of a chunk, some at a time so that there is progress to show and Ctrl-C is heard."""
         course, x, y = self.course, np.ascontiguousarray(chunk.x), np.ascontiguousarray(chunk.y)
-        with _said(bar, "compiling the step …", whole):
+        with said(bar, "compiling the step …", whole):
             step = self.compile(x, y, batch_size=len(self.ranks.share(range(chunk.size))))
             step.check(x, y)
             step.load(x, y)
@@ -344,25 +339,6 @@ class Trainer:
     def _dtype(self) -> Any:
         """Of the parameters, and so of all floats that enter."""
         return self.optimizer.params[0].dtype
-
-
-@contextmanager
-def _said(bar: Any, words: str, whole: Whole) -> Iterator[None]:
-    """Within the block, once it has taken a second, the words stand before the bar."""
-    timer = Timer(SOON, bar.set_description_str, [words])
-    timer.daemon = True
-    try:
-        if not bar.disable:
-            with whole:
-                timer.start()
-        yield
-    finally:
-        if not bar.disable:
-            with whole:
-                timer.cancel()
-                if timer.is_alive():
-                    timer.join()
-                bar.set_description_str("")
 
 
 def target_for(output: GraphNode, y: Array) -> Constant:

@@ -37,6 +37,13 @@ def wait(ready: Callable[[], Any], seconds: float = 20.0, what: str = "") -> Any
     return answer
 
 
+def address(folder: Path) -> str | None:
+    """Where the browser with this profile listens; None until it has written it down whole."""
+    file = folder / "DevToolsActivePort"
+    port, _, path = file.read_text().partition("\n") if file.exists() else ("", "", "")
+    return f"ws://127.0.0.1:{port}{path}" if path else None
+
+
 class Chromium:
     """A browser with an empty profile in `folder` and no way to the network but to this machine."""
 
@@ -46,9 +53,8 @@ class Chromium:
         command = [program, *QUIET, f"--user-data-dir={folder}", "about:blank"]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            port = folder / "DevToolsActivePort"  # the browser writes its address there
-            where = wait(lambda: port.exists() and port.read_text().split("\n"), what="start of the browser")
-            self._socket = create_connection(f"ws://127.0.0.1:{where[0]}{where[1]}", timeout=60, suppress_origin=True)
+            where = wait(lambda: address(folder), 60, "start of the browser")
+            self._socket = create_connection(where, timeout=60, suppress_origin=True)
         except BaseException:
             self._process.kill()
             self._process.wait()

@@ -26,7 +26,10 @@ def test_whole_numbers_stay_whole_in_a_constant_that_says_so():
             mg.Variable([0, 1], dtype=dtype)
 
 
-@pytest.mark.parametrize("value", [1j, "text", None, object(), [{}, 1], np.array([1, 2], object)], ids=str)
+NO_NUMBERS = [1j, "text", None, object(), [{}, 1], np.array([1, 2], object)]
+
+
+@pytest.mark.parametrize("value", NO_NUMBERS, ids=lambda value: type(value).__name__)
 def test_what_is_no_number_is_refused(value):
     for kind in (mg.Constant, mg.Variable):
         with pytest.raises(mg.DTypeError, match="numbers are expected"):

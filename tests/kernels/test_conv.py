@@ -49,9 +49,8 @@ def poisoned(*shape, dtype):
 
 
 def room(d, shards, dtype):
-    """Scratch for forward and backward."""
-    taps = (d.c + d.o) // d.groups * d.kh * d.kw
-    return poisoned(shards, sum(conv.room(d)), dtype=dtype), np.empty(taps, np.int64)
+    """Scratch for forward and backward, and offsets."""
+    return poisoned(shards, sum(conv.room(d)), dtype=dtype), conv.offsets(d)
 
 
 @pytest.mark.parametrize("shards", [1, 3])
@@ -97,3 +96,13 @@ def test_only_what_is_asked_for(wanted):
     every, nothing = [x.shape, (2, d.o, d.taps), (2, d.o)], [(0, 0, 0, 0), (2, d.o, 0), (2, 0)]
     only = run([s if i == wanted else nothing[i] for i, s in enumerate(every)])
     np.testing.assert_array_equal(only[wanted], run(every)[wanted])
+
+
+def test_offsets_are_where_kernel_entries_read():
+    d = SPECIAL[6]._replace(c=2, o=3, dh=2, dw=3, h=11, w=44)
+    there, back = np.split(conv.offsets(d), [2 * 9])
+    picture = np.arange(2 * 13 * 46).reshape(2, 13, 46)  # with its padding
+    np.testing.assert_array_equal(there, picture[:, : 2 * 3 : 2, : 3 * 3 : 3].ravel())
+    (bh, bw) = conv.border(d)
+    gradient = np.arange(3 * (9 + 2 * bh) * (40 + 2 * bw)).reshape(3, 9 + 2 * bh, -1)
+    np.testing.assert_array_equal(back, gradient[:, : 2 * 3 : 2, : 3 * 3 : 3].ravel())

@@ -97,6 +97,18 @@ def test_every_number_of_rows_and_columns(rows):
             np.testing.assert_allclose(out, expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (5, 3), (0, 4), (3, 0), (40, 26), (7, 130)])
+def test_rows_are_summed(rows, columns, dtype):
+    """One row after the other: to the bit the sum of a plain loop."""
+    b = np.random.default_rng(0).normal(size=(rows, columns)).astype(dtype)
+    found, expected = np.full(columns, np.nan, dtype), np.zeros(columns, dtype)
+    run_sum_rows(found, b, rows, columns)
+    for row in b:
+        expected += row
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_relu_keeps_nan():
     b, out = np.array([[np.nan, -1.0, 2.0]]), np.zeros((1, 3))
     run_block(out, 0, 3, 1, 3, np.ones((1, 1)), 0, 1, 1, b, 0, 3, gemm.NONE, 0, 1, 1, 0, 0, b, 0, tile.FRESH, 0.0)
@@ -117,3 +129,8 @@ def run_block(
 @jit.jit
 def run_sums(c, c0, m, n, a, a0, a_row, b, b0, b_row, table, t_step, depth, times, a_next, b_next, fresh):
     gemm.sums(c, c0, m, n, a, a0, a_row, b, b0, b_row, table, t_step, depth, times, a_next, b_next, fresh)
+
+
+@jit.jit
+def run_sum_rows(out, b, k, n):
+    gemm.sum_rows(out, b, k, n)

@@ -7,7 +7,17 @@ import os
 import numba
 import numpy as np
 import pytest
-from kernels import test_conv, test_embedding, test_gemm, test_norm, test_pool, test_recurrent, test_rows, test_softmax
+from kernels import (
+    test_conv,
+    test_embedding,
+    test_gemm,
+    test_lookup_conv,
+    test_norm,
+    test_pool,
+    test_recurrent,
+    test_rows,
+    test_softmax,
+)  # fmt: skip
 from proof.tally import COUNTS
 
 SIZES = int(os.environ.get("MINIGRAD_KERNELS", "150"))
@@ -19,7 +29,7 @@ def conv(rng, threads):
 
 
 def max_pool(rng, threads):
-    test_pool.test_max(test_pool.random_dims(rng), bool(rng.integers(2)))
+    test_pool.test_max(test_pool.random_dims(rng), bool(rng.integers(2)), FLOATS[rng.integers(2)])
 
 
 def avg_pool(rng, threads):
@@ -70,7 +80,12 @@ def turn(rng, threads):
     test_rows.test_turning_a_matrix_of_any_size_within_a_larger_one(*rng.integers(1, 70, 2), FLOATS[rng.integers(2)])
 
 
-FAMILIES = [conv, max_pool, avg_pool, rnn, lstm, gru, softmax, embedding, norm, mask, gemm, turn]
+def lookup_conv(rng, threads):
+    d, flag = test_lookup_conv.random_dims(rng), bool(rng.integers(2))
+    test_lookup_conv.test_forward_and_backward(d, flag, FLOATS[rng.integers(2)], int(rng.integers(1, 30)))
+
+
+FAMILIES = [conv, max_pool, avg_pool, rnn, lstm, gru, softmax, embedding, norm, mask, gemm, turn, lookup_conv]
 
 
 @pytest.fixture(params=[1, 2])

@@ -78,9 +78,9 @@ def test_running_statistics_follow_without_bias():
 
 
 # ---------------------------------------------------------------- masks
-def mask(size, seed, draw, p, dtype=np.float32):
+def mask(size, seed, draw, p, dtype=np.float32, first=0):
     made = np.full(size, 66, dtype)
-    norm.draw_mask(np.array([seed, draw]), p, made)
+    norm.draw_mask(np.array([seed, draw]), p, made, np.array([first]))
     return made
 
 
@@ -91,6 +91,7 @@ def test_masks_are_those_of_the_reference_in_either_dtype(p, seed, draw):
     np.testing.assert_array_equal(mask(1003, seed, draw, p, np.float64), expected)
     np.testing.assert_array_equal(mask(1003, seed, draw, p), expected.astype(np.float32))
     np.testing.assert_array_equal(mask(10, seed, draw, p), mask(1003, seed, draw, p)[:10])
+    np.testing.assert_array_equal(mask(10, seed, draw, p, first=700), mask(1003, seed, draw, p)[700:710])
 
 
 def test_the_generator_is_splitmix64():

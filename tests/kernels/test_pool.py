@@ -23,6 +23,8 @@ SPECIAL = [
     pool.PoolDims(3, 7, 41, 2, 2, 3, 20, 2, 2, 0, 0),  # two by two
     pool.PoolDims(3, 1, 131, 1, 8, 1, 16, 1, 8, 0, 0),  # one row
     pool.PoolDims(2, 1, 40, 1, 3, 1, 20, 1, 2, 0, 1),  # one row with padding
+    pool.PoolDims(2, 5, 41, 3, 3, 3, 21, 2, 2, 1, 1),  # more windows than fit into a vector
+    pool.PoolDims(2, 5, 41, 3, 3, 3, 39, 1, 1, 0, 0),
 ]
 DIMS = [*SPECIAL, *map(random_dims, range(40))]
 EVERY = pytest.mark.parametrize("d", DIMS, ids=lambda d: ",".join(map(str, d)))
@@ -30,21 +32,22 @@ EVERY = pytest.mark.parametrize("d", DIMS, ids=lambda d: ",".join(map(str, d)))
 
 @EVERY
 @pytest.mark.parametrize("ties", [False, True])
-def test_max(d, ties):
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_max(d, ties, dtype):
     rng = np.random.default_rng(0)
-    x = rng.integers(-2, 0, (d.planes, d.h, d.w)).astype(float) if ties else rng.normal(size=(d.planes, d.h, d.w))
-    y, winners = np.full((d.planes, d.oh, d.ow), float(POISON)), np.full((d.planes, d.oh, d.ow), POISON, np.int32)
+    x = (rng.integers(-2, 0, (d.planes, d.h, d.w)) if ties else rng.normal(size=(d.planes, d.h, d.w))).astype(dtype)
+    y, winners = np.full((d.planes, d.oh, d.ow), POISON, dtype), np.full((d.planes, d.oh, d.ow), POISON, np.int32)
     pool.max_forward(x, y, winners, d)
     expected, positions = pool.max_pool_reference(x, d)
     np.testing.assert_array_equal(y, expected)
     np.testing.assert_array_equal(winners, positions)
 
-    g, gx = rng.normal(size=y.shape), np.full((d.planes, d.h * d.w), float(POISON))
+    g, gx = rng.normal(size=y.shape).astype(dtype), np.full((d.planes, d.h * d.w), POISON, dtype)
     pool.max_backward(g, winners, gx, d)
     collected = np.zeros_like(gx)
     for p in range(d.planes):
         np.add.at(collected[p], positions[p].ravel(), g[p].ravel())
-    np.testing.assert_allclose(gx, collected, atol=1e-14)
+    np.testing.assert_allclose(gx, collected, atol=10 * np.finfo(dtype).eps)
 
 
 @EVERY

@@ -29,6 +29,22 @@ def test_rows_of_every_length(plain, compiled, dtype):
 
 
 @jit.jit
+def run_put_rows(goal, g0, g_row, source, s0, s_row, many, count):
+    rows.put_rows(goal, g0, g_row, source, s0, s_row, many, count)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 15, 16, 17, 31, 32, 40])
+def test_several_rows_within_larger_ones(count, dtype):
+    source = np.random.default_rng(0).normal(size=200).astype(dtype)
+    found, expected = np.full(200, POISON, dtype), np.full(200, POISON, dtype)
+    run_put_rows(found, 3, 45, source, 2, 41, 4, count)
+    rows.put_rows(expected, 3, 45, source, 2, 41, 4, count)
+    np.testing.assert_array_equal(found, expected)
+    assert (expected != POISON).sum() == 4 * count
+
+
+@jit.jit
 def run_turn(goal, g0, g_row, source, s0, s_row, h, w):
     rows.turn(goal, g0, g_row, source, s0, s_row, h, w)
 
@@ -42,20 +58,3 @@ def test_turning_a_matrix_of_any_size_within_a_larger_one(h, w, dtype):
     expected[1:, 4 : 4 + w] = source[2 : 2 + w, 1 : 1 + h].T
     run_turn(goal, w + 5 + 4, w + 5, source, 2 * (h + 2) + 1, h + 2, h, w)
     np.testing.assert_array_equal(goal, expected)
-
-
-@jit.jit
-def run_largest(row):
-    return rows.largest(row)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_the_largest_of_a_row_of_any_length_leaves_out_nan(dtype):
-    rng = np.random.default_rng(0)
-    for count in range(150):
-        row = rng.normal(size=count + 2).astype(dtype)
-        row[[0, -1]] = 100  # beside the row
-        row[1:-1][rng.random(count) < 0.2] = rng.choice([np.nan, -np.inf, -1e30])
-        for array in (row[1:-1].copy(), np.full(count, np.nan, dtype), np.full(count, -np.inf, dtype)):
-            assert run_largest(array) == rows.largest(array) == max([-np.inf, *array[~np.isnan(array)]])
-        assert run_largest(np.ascontiguousarray(row[1:-1])[:count]) < 100

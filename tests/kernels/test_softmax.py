@@ -13,7 +13,7 @@ def run(logits, ids, shards=1):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("shards", [1, 3])
-@pytest.mark.parametrize(("n", "classes"), [(1, 1), (7, 10), (4, 3), (0, 2)])
+@pytest.mark.parametrize(("n", "classes"), [(1, 1), (7, 10), (4, 3), (0, 2), (250, 11), (3, 1100)])
 def test_agrees_with_the_plain_code(n, classes, shards, dtype):
     rng = np.random.default_rng(0)
     logits, ids = rng.normal(size=(n, classes)).astype(dtype), rng.integers(0, classes, n)

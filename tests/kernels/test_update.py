@@ -50,3 +50,23 @@ def test_float32_stays_float32():
     p, lr = START.astype(np.float32), np.float32(LR)
     update.sgd(p, STEPS[0].astype(np.float32), lr, np.float32(0))
     np.testing.assert_allclose(p, START - LR * STEPS[0], rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("width", [0, 1, 3, 40])
+@pytest.mark.parametrize("dtype", [np.float32, np.int64])
+def test_samples_are_gathered_in_their_order_up_to_the_last(width, dtype):
+    rows, order = np.arange(7 * width).reshape(7, width).astype(dtype), np.array([6, 0, 3, 3, 5])
+    for start, count in ((0, 5), (3, 2), (4, 1), (5, 0)):
+        out = np.full(count * width, 77, dtype)
+        update.gather_rows(rows, order, start, out)
+        np.testing.assert_array_equal(out, rows[order[start : start + count]].ravel())
+
+
+@pytest.mark.parametrize(("pieces", "wide"), [(1, 5), (4, 1), (3, 20), (2, 0)])
+def test_pieces_of_samples_are_gathered_first_ones_first(pieces, wide):
+    rows, order = np.arange(7 * pieces * wide, dtype=np.float32).reshape(7, pieces * wide), np.array([6, 0, 3, 3, 5])
+    for start, count in ((0, 5), (3, 2), (5, 0)):
+        out = np.full(count * pieces * wide, 77, np.float32)
+        update.gather_pieces(rows, order, start, out, pieces)
+        expected = rows[order[start : start + count]].reshape(count, pieces, wide).swapaxes(0, 1)
+        np.testing.assert_array_equal(out, expected.ravel())

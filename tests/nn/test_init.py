@@ -23,7 +23,7 @@ SHAPE = (200, 50, 3)  # fan in 150, fan out 600
     ],
 )
 def test_mean_and_variance(fill, mean, variance):
-    p = mg.Variable(np.empty(SHAPE) * 0)
+    p = mg.Variable(np.zeros(SHAPE))
     assert fill(p, seed=0) is p
     assert p.value.mean() == pytest.approx(mean, abs=0.02)
     assert p.value.var() == pytest.approx(variance, rel=0.03, abs=1e-12)

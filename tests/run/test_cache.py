@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numba
 import numpy as np
@@ -39,6 +40,11 @@ pathlib.Path.mkdir = pathlib.Path.write_bytes = os.mkdir = os.makedirs = os.repl
 plain = builtins.open
 builtins.open = lambda file, mode="r", *args, **options: (refuse if set(mode) & set("wax+") else plain)(
     file, mode, *args, **options)
+"""
+#: complains at the end where Numba has loaded all that it can compile
+SPARING = """
+import atexit, sys
+atexit.register(lambda: "numba.np.npyimpl" in sys.modules and print("declarations were loaded", file=sys.stderr))
 """
 
 
@@ -80,12 +86,30 @@ def sources(cache):
 def test_two_processes_fill_one_cache_and_leave_whole_files(filled):
     files = [path for path in filled.rglob("*") if path.is_file()]
     assert not [path for path in files if path.name.endswith(".part") or ".tmp." in path.name]
-    assert len(sources(filled)) == 1 and {path.suffix for path in files} == {".py", ".nbi", ".nbc", ".lock"}
+    assert len(sources(filled)) == len(list(filled.glob("kernels-*/runtime-*.npz"))) == 1
+    assert {path.suffix for path in files} == {".py", ".nbi", ".nbc", ".npz", ".lock"}
     assert end(start(filled))
 
 
 def test_a_read_only_cache_is_read(filled):
     assert end(start(filled, READ_ONLY))
+
+
+def test_who_finds_machine_code_does_not_load_what_only_compiling_needs(filled, tmp_path):
+    assert end(start(filled, SPARING))
+    said, complaints = start(tmp_path, SPARING).communicate()
+    assert said and complaints == "declarations were loaded\n"
+
+
+def test_numbas_own_runtime_stays_what_it_is(monkeypatch):
+    """The function that is replaced while it starts is there again; a Numba without it starts in its own way."""
+    assert cache.nrtdynmod.compile_nrt_functions.__module__ == cache.nrtdynmod.__name__
+    context, started = SimpleNamespace(codegen=lambda: SimpleNamespace(magic_tuple=tuple)), []
+    other = SimpleNamespace()
+    monkeypatch.setattr(cache, "nrtdynmod", other)
+    monkeypatch.setattr(cache, "rtsys", SimpleNamespace(initialize=started.append))
+    cache._start_runtime.__wrapped__(context)
+    assert started == [context] and not vars(other)
 
 
 @pytest.mark.parametrize("how", ["a file in the folder's place", "read-only"])
@@ -109,7 +133,7 @@ def test_damaged_files_are_made_anew(damage, copy):
 
 
 def test_damaged_machine_code_is_made_anew(copy):
-    for path in copy.rglob("*.nbc"):
+    for path in [*copy.rglob("*.nbc"), *copy.rglob("*.npz")]:
         path.write_bytes(path.read_bytes()[:1000])
     assert not end(start(copy))
     assert end(start(copy))
@@ -185,7 +209,7 @@ def test_narrow_processors_compute_the_same(name):
     scope = {}
     exec(LAYERS, scope)
     np.testing.assert_allclose(np.array(losses, float), scope["losses"], rtol=1e-4)
-    files = ["tests/kernels/test_gemm.py", "tests/kernels/test_mathfn.py"]
+    files = ["tests/kernels/test_gemm.py", "tests/kernels/test_mathfn.py", "tests/kernels/test_tops.py"]
     options = ["-p", "no:cacheprovider", "-q", "--import-mode=importlib", "-o", "addopts="]
     assert " passed" in python(NARROW[name], "-m", "pytest", *options, *files)
 

@@ -8,6 +8,7 @@ import minigrad as mg
 from minigrad import nn
 from minigrad.kernels.norm import mask_reference
 from minigrad.run.batch import separable
+from minigrad.run.compiled import CompiledStep
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(45, 2, 8, 8)).astype(np.float32), RNG.integers(0, 3, 45)
@@ -89,10 +90,74 @@ def test_the_seed_is_no_part_of_the_source():
     assert sources[0] == sources[1] and "S_int64" in sources[0]
 
 
+class DropsItsWeights(nn.Module):
+    """One mask for all samples."""
+
+    def __init__(self):
+        self.weight, self.drop = mg.Variable(np.ones((4, 3))), nn.Dropout(seed=0)
+
+    def forward(self, x):
+        return x * self.drop(self.weight)
+
+
+class DropsTurned(nn.Module):
+    """The entries of a sample do not lie side by side in the mask."""
+
+    def __init__(self):
+        self.drop = nn.Dropout(seed=0)
+
+    def forward(self, x):
+        return mg.transpose(self.drop(mg.transpose(x)))
+
+
+class Twice(nn.Module):
+    """One layer's masks are drawn twice in each pass."""
+
+    def __init__(self):
+        self.first, self.last, self.drop = nn.Linear(3, 50, seed=0), nn.Linear(50, 1, seed=1), nn.Dropout(0.3, seed=5)
+
+    def forward(self, x):
+        return self.last(self.drop(mg.tanh(self.drop(self.first(x)))))
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3])
+def test_parts_of_a_batch_draw_their_parts_of_its_masks_and_count_once(parts):
+    x, y = RNG.normal(size=(24, 3)), RNG.normal(size=(24, 1))
+    made, told = Twice(), trainer("replay", Twice(), mg.mse_loss, lr=0.1)
+    inputs = [mg.Constant(a[: 12 // parts]) for a in (x, y)]
+    optimizer = mg.optim.SGD(made.parameters(), lr=0.1)
+    loss = mg.mse_loss(made(inputs[0]), inputs[1])
+    made.drop.stream.value = [5, 0]
+    step = CompiledStep(mg.topological_sort(loss), dict(zip("xy", inputs, strict=True)), optimizer, parts)
+    losses = np.zeros(2, np.float32)
+    expected = told.fit(x, y, epochs=4, batch_size=12, shuffle=False, progress=False)
+    for epoch in range(4):
+        assert step.run(x.astype(np.float32), y.astype(np.float32), np.arange(24), losses) == 2
+        np.testing.assert_allclose(losses, expected.batch_loss[2 * epoch : 2 * epoch + 2], rtol=1e-5)
+        assert made.drop.stream.value.tolist() == [5, 4 * (epoch + 1)]
+    wrong = x.astype(np.float32) * np.inf
+    assert step.run(wrong, y.astype(np.float32), np.arange(24), losses) == 0
+    assert made.drop.stream.value.tolist() == [5, 16] and (step.arena.S["S_int64"] == [5, 16]).all()
+
+
+@pytest.mark.parametrize("dtype", [bool, np.int64, np.float32])
+def test_constants_are_the_same_in_every_part(dtype):
+    table = mg.Constant(np.array([1, 0, 1]), dtype=dtype)
+    made = nn.Linear(3, 3, seed=0)
+    x, y = (mg.Constant(np.zeros((4, 3))) for _ in "xy")
+    loss = mg.mse_loss(mg.where(table if dtype is bool else mg.equal(table, 1), made(x), 0.0), y)
+    step = CompiledStep(mg.topological_sort(loss), {"x": x, "y": y}, mg.optim.SGD(made.parameters(), lr=0.1), 3)
+    losses, rows = np.zeros(1, np.float32), RNG.normal(size=(12, 3)).astype(np.float32)
+    assert step.run(rows, rows, np.arange(12), losses) == 1
+    expected = mg.mse_loss(mg.where(np.array([True, False, True]), nn.Linear(3, 3, seed=0)(rows), 0.0), rows)
+    np.testing.assert_allclose(losses[0], expected.value, rtol=1e-5)
+
+
 def test_only_what_does_not_mix_samples_is_worked_on_in_parts():
     for layer, mode, expected in (
         (nn.BatchNorm1d(3), True, False), (nn.BatchNorm1d(3), False, True), (nn.LayerNorm(3), True, True),
-        (nn.Dropout(), True, False), (nn.Dropout(), False, True),
+        (nn.Dropout(), True, True), (nn.Dropout(), False, True), (DropsItsWeights(), True, False),
+        (DropsTurned(), True, False),
     ):  # fmt: skip
         x, y = mg.Constant(np.ones((4, 3))), mg.Constant(np.ones((4, 3)))
         order = mg.topological_sort(mg.mse_loss(layer.train(mode)(x), y))

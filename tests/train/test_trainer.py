@@ -1,4 +1,6 @@
 """Training: modes agree to the bit, seeds decide everything, and what goes wrong says where."""
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -138,7 +140,7 @@ def test_a_compilation_that_takes_its_time_is_spoken_of_and_nothing_stays(soon, 
             losses[:] = 1
             return len(losses)
 
-    monkeypatch.setattr("minigrad.train.trainer.SOON", soon)
+    monkeypatch.setattr("minigrad.train.progress.SOON", soon)
     run = trainer(mode="compiled")
     monkeypatch.setattr(run, "compile", lambda x, y, batch_size: Slow())
     run.fit(DATA.x_train[:160], DATA.y_train[:160], **{**FIT, "epochs": 1, "progress": progress})
@@ -146,6 +148,18 @@ def test_a_compilation_that_takes_its_time_is_spoken_of_and_nothing_stays(soon, 
     assert ("compiling the step …" in err) == said
     assert "compiling" not in err.rpartition("5/5")[2] and not err.rpartition("\r")[2].strip()
     assert bool(err) == progress
+
+
+def test_a_silent_training_loads_no_bar_for_notebooks():
+    script = """
+import sys, numpy as np, minigrad as mg
+model, x = mg.nn.Linear(2, 1), np.ones((4, 2))
+run = mg.Trainer(model, mg.mse_loss, mg.optim.SGD(model.parameters(), lr=0.1), mode="eager")
+run.fit(x, x[:, :1], epochs=1, batch_size=2, progress=False)
+print("tqdm" in sys.modules, "tqdm.auto" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True)
+    assert done.stdout.split() == ["True", "False"]
 
 
 def test_integers_stay_integers():

@@ -145,19 +145,12 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
 
 def test_importing_is_light():
     script = """
-import sys, time, minigrad
-known = set(sys.modules)
-for name in [m for m in sys.modules if m.startswith("minigrad.viz")]:
-    del sys.modules[name]
-start = time.perf_counter()
-import minigrad.viz
-print(time.perf_counter() - start)
-print(*(m for m in ("matplotlib", "pygraphviz", "graphviz", "resvg_py", "svglib", "reportlab") if m in sys.modules))
+import sys, minigrad.viz
+heavy = "matplotlib pygraphviz graphviz resvg_py svglib reportlab numba scipy IPython tqdm asyncio".split()
+print(*(m for m in heavy if m in sys.modules))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True)
-    seconds, heavy = done.stdout.split("\n")[:2]
-    assert heavy == ""
-    assert float(seconds) < 0.2  # 10 ms on an idle machine
+    assert done.stdout.strip() == ""
 
 
 def history(**lists):

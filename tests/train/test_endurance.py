@@ -35,7 +35,7 @@ def resident():
 
 # -------------------------------------------------------------------- flat memory
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no /proc here")
-@pytest.mark.parametrize("steps", [1500, pytest.param(100_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("steps", [1500, pytest.param(100_000, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])])
 @pytest.mark.parametrize("mode", MODES)
 def test_memory_is_flat(mode, steps, no_gc):
     """Five hundred steps at a time, for a history grows with its steps; with a small batch after every four full ones."""

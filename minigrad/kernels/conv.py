@@ -287,7 +287,7 @@ def _turn(w: Any, turned: Any, d: Any) -> None:
 
 @jit
 def bias_back(g: Any, gb: Any, lo: int, hi: int) -> None:
-    """gb (o,) = the sum over samples lo to hi and positions of g (n, o, positions); of size 0 it is not computed."""
+    """gb (o,) = the sum over samples lo to hi and positions of g (n, o, positions)."""
     gb[:] = 0
     for n in range(lo, hi):
         for o in range(gb.size):
@@ -354,35 +354,35 @@ def _picture_back(
 
 @apart
 def _backward_shard(
-    g: Any, x: Any, w: Any, turned: Any, gx: Any, gw: Any, gb: Any, scratch: Any, offsets: Any, d: Any, lo: int, hi: int
+    g: Any, x: Any, w: Any, turned: Any, gx: Any, gw: Any, gb: Any, scratch: Any, offsets: Any, d: Any, s: int
 ) -> None:
-    ahead, back, _ = room(d)
-    taps, spare, planes = d.c // d.groups * d.kh * d.kw, scratch[ahead + back :], flat(g)
-    gw[:] = 0
-    if gw.size:
-        scratch[:ahead] = 0
+    """Write what is asked for of the s-th shard's samples."""
+    (ahead, back, _), (lo, hi), own = room(d), shard(s, scratch.shape[0], d.n), scratch[s]
+    taps, spare, planes = d.c // d.groups * d.kh * d.kw, own[ahead + back :], flat(g)
+    if gw is not None:
+        gw[s] = 0
+        own[:ahead] = 0
         if sums_long(d):
             spare[:] = 0
-        _weights_back(planes, x, gw, scratch[:ahead], spare, offsets, d, lo, hi)
-    if gx.size:
-        scratch[ahead : ahead + back] = 0
-        _picture_back(planes, w, turned, gx, scratch[ahead : ahead + back], spare, offsets[taps:], d, lo, hi)
-    bias_back(g, gb, lo, hi)
+        _weights_back(planes, x, gw[s], own[:ahead], spare, offsets, d, lo, hi)
+    if gx is not None:
+        own[ahead : ahead + back] = 0
+        _picture_back(planes, w, turned, gx, own[ahead : ahead + back], spare, offsets[taps:], d, lo, hi)
+    if gb is not None:
+        bias_back(g, gb[s], lo, hi)
 
 
 @jit(parallel=True)
 def backward(
     g: Any, x: Any, w: Any, turned: Any, gx: Any, gw: Any, gb: Any, scratch: Any, offsets: Any, d: Any
 ) -> None:
-    """Write the gradients that are asked for: an array of size 0 stands for one that is not.
+    """Write the gradients that are asked for: None stands for one that is not, and what computes it is not compiled.
 
     g (n, o, oh * ow); gx as x; gw (shards, o, taps) and gb (shards, o) hold one part per shard, for the caller to sum,
     in a fixed order: the bits do not depend on which thread was first. Scratch are `turned`, as many numbers as
-    w has, and `scratch` (shards, the sum of `room`); `offsets` as in `forward`.
+    w has (None without gx), and `scratch` (shards, the sum of `room`); `offsets` as in `forward`.
     """
-    if gx.size:
+    if gx is not None:
         _turn(w, turned, d)
-    shards = scratch.shape[0]
-    for s in prange(shards):
-        lo, hi = shard(s, shards, d.n)
-        _backward_shard(g, x, w, turned, gx, gw[s], gb[s], scratch[s], offsets, d, lo, hi)
+    for s in prange(scratch.shape[0]):
+        _backward_shard(g, x, w, turned, gx, gw, gb, scratch, offsets, d, s)

@@ -186,12 +186,13 @@ def backward_more(
             for o in range(d.o):
                 at = (d.kw - 1 - k) * d.o + o
                 weights[at * d.c + c] = w[o, c * d.kw + k]
-                if gw.size:
+                if gw is not None:
                     gw[0, o, c * d.kw + k] = turned[c * columns + at]
     block(seen, 0, d.c, u, d.c, gathered, 0, step, 1, weights, 0, d.c, NONE, 0, columns, 1, 0, 0, w, 0, FRESH, -np.inf)
     for i in range(u):
         put(grad, words[i] * d.c, seen, i * d.c, d.c)
-    bias_back(g, gb[0], 0, d.n)
+    if gb is not None:
+        bias_back(g, gb[0], 0, d.n)
 
 
 @jit
@@ -199,7 +200,7 @@ def backward(
     g: Any, w: Any, gw: Any, gb: Any, words: Any, places: Any, count: Any, seen: Any, scratch: Any, d: Any, ids: Any,
     grad: Any,
 ) -> None:  # fmt: skip
-    """Write the gradients: of w, gw (1, o, c * kw), of b, gb (1, o) or of size 0, and of the table, grad (rows, c).
+    """Write the gradients: of w, gw (1, o, c * kw), of b, gb (1, o), each may be None, and of the table, grad (rows, c).
 
     g (n, o, ow); the rest is what `forward` has kept, of which `seen` is overwritten.
     """

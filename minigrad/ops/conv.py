@@ -102,24 +102,23 @@ class Conv2d(Rule):
         x, w = xs[0].reshape(d.n, d.c, d.h, d.w), xs[1].reshape(d.o, d.taps)
         scratch, offsets = self._scratch(node, g.dtype)
         shards = len(scratch)
-        none = np.empty((0,) * 4, g.dtype)
-        gx = none if grads[0] is None else grads[0].reshape(x.shape)
         gw, gb = (
-            np.empty((shards, *empty), g.dtype) if grad is None
+            None if grad is None
             else grad.reshape(1, *shape) if shards == 1  # one part is the whole
             else node.buffer(f"{name} parts", (shards, *shape), g.dtype)
-            for grad, name, shape, empty in (
-                (grads[1], "weight", (d.o, d.taps), (d.o, 0)), (grads[2] if len(xs) == 3 else None, "bias", (d.o,), (0,))
+            for grad, name, shape in (
+                (grads[1], "weight", (d.o, d.taps)), (grads[2] if len(xs) == 3 else None, "bias", (d.o,))
             )
         )  # fmt: skip
-        turned = node.buffer("turned weight", (w.size if grads[0] is not None else 0,), w.dtype)
+        gx, turned = None, None
+        if grads[0] is not None:
+            gx, turned = grads[0].reshape(x.shape), node.buffer("turned weight", (w.size,), w.dtype)
         node.call(
             kernels.conv.backward, g.reshape(d.n, d.o, d.positions), x, w, turned, gx, gw, gb, scratch, offsets, d
         )
-        if shards > 1 and grads[1] is not None:
-            np.sum(gw, axis=0, out=grads[1].reshape(w.shape))
-        if shards > 1 and gb.size:
-            np.sum(gb, axis=0, out=grads[2])
+        for parts, grad in zip((gw, gb), grads[1:], strict=False):
+            if shards > 1 and parts is not None and grad is not None:
+                np.sum(parts, axis=0, out=grad.reshape(parts.shape[1:]))
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
         return rows_apart(self, node, axes, lambda axis: axis == 0)

@@ -1,4 +1,5 @@
 """How kernels are compiled: the same numbers without a compiler and with any number of threads, and the disk cache."""
+import gc
 import os
 import subprocess
 import sys
@@ -140,3 +141,24 @@ def test_whole_numbers_of_all_kinds_call_one_function():
 
     assert call(np.ones(1), np.int32(2)) == 10
     assert len(made.signatures) == 1
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+def test_garbage_is_looked_for_less_often_while_compiling_and_as_usual_after_it():
+    class Watch(numba.core.event.Listener):
+        seen = ()
+
+        def on_start(self, event):
+            self.seen += (gc.get_threshold(),)
+
+        def on_end(self, event):
+            pass
+
+    usual, watch = gc.get_threshold(), Watch()
+    inner = jit.jit(lambda a: a + 1)
+    with numba.core.event.install_listener("numba:compile", watch):
+        assert jit.jit(lambda a: inner(a))(2) == 3
+        with pytest.raises(numba.TypingError):
+            jit.jit(lambda a: a.nothing)(2)
+    assert watch.seen == (tuple(100 * n for n in usual),) * 3
+    assert gc.get_threshold() == usual

@@ -1,4 +1,8 @@
 """Convolution: what its table of cases cannot say."""
+import subprocess
+import sys
+
+import numba
 import numpy as np
 import pytest
 from oracle import gradients
@@ -50,3 +54,20 @@ def test_nan_and_infinity_stay_where_they_are():
     x[0, 0, 1, 1], x[0, 0, 1, 7] = np.nan, np.inf
     y = mg.conv2d(x, np.ones((1, 1, 3, 3))).value[0, 0, 0]
     np.testing.assert_array_equal(y, [np.nan, np.nan, 9, 9, 9, np.inf, np.inf])
+
+
+STEP = """
+import numpy as np, minigrad as mg
+from minigrad.kernels import cache
+model = mg.nn.Sequential(mg.nn.Conv2d(1, 2, 3, bias=False), mg.nn.Flatten())
+trainer = mg.Trainer(model, mg.mse_loss, mg.optim.SGD(model.parameters(), lr=0.1))
+trainer.fit(np.ones((4, 1, 5, 5)), np.zeros((4, 18)), epochs=1, batch_size=2, progress=False)
+print(*(symbol.partition("(")[0].rpartition(".")[2] for symbol in cache._known))
+"""
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+def test_a_gradient_that_nobody_asks_for_is_not_compiled():
+    """Of a first layer that is the picture's, whose code is the longest of the way back."""
+    compiled = subprocess.run([sys.executable, "-c", STEP], capture_output=True, text=True, check=True).stdout.split()
+    assert "_weights_back" in compiled and not {"_picture_back", "_roll", "_turn"} & {*compiled}

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .jit import jit
+from .jit import apart, jit, prange, shard
 from .rows import add, fetch, put
 
 AHEAD = 8  # rows: they lie anywhere in memory, so the processor is told early which ones come
@@ -23,14 +23,22 @@ def scatter_reference(g: Any, ids: Any, rows: int) -> Any:
     return grad
 
 
-@jit
-def gather(table: Any, ids: Any, out: Any) -> None:
-    """out[i] = table[ids[i]] for ids (n,), out (n, width)."""
+@apart
+def gather_some(table: Any, ids: Any, out: Any, lo: int, hi: int) -> None:
+    """`gather` for lo <= i < hi."""
     width = table.shape[1]
-    for i in range(ids.size):
-        if i + AHEAD < ids.size:
+    for i in range(lo, hi):
+        if i + AHEAD < hi:
             fetch(table, ids[i + AHEAD] * width, width)
         put(out, i * width, table, ids[i] * width, width)
+
+
+@jit(parallel=True)
+def gather(table: Any, ids: Any, out: Any, shards: int) -> None:
+    """out[i] = table[ids[i]] for ids (n,), out (n, width), shared out over threads."""
+    for s in prange(shards):
+        lo, hi = shard(s, shards, ids.size)
+        gather_some(table, ids, out, lo, hi)
 
 
 @jit

@@ -18,7 +18,7 @@ import numpy as np
 from numba.extending import overload, register_jitable
 
 from .conv import bias_back, conv2d_backward_reference, conv2d_reference
-from .embedding import clear, gather, scatter_reference
+from .embedding import clear, gather_some, scatter_reference
 from .gemm import NONE, block
 from .jit import apart, jit
 from .rows import add, put, turn
@@ -142,7 +142,7 @@ def forward(
     columns, step = d.kw * d.o, apart_by(d)
     u = _distinct(ids, slots, words, places, step, d)
     count[0] = u
-    gather(table, words[:u], seen)
+    gather_some(table, words, seen, 0, u)
     first, second, _ = room(d)
     weights, shares, lines = scratch[:first], scratch[first : first + second], scratch[first + second :]
     for c in range(d.c):

@@ -72,7 +72,8 @@ class Embedding(Rule):
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         ids, weight = xs
-        node.call(kernels.embedding.gather, weight, ids.reshape(-1), out.reshape(ids.size, weight.shape[1]))
+        rows, shards = out.reshape(ids.size, weight.shape[1]), self.shards(node, ids.size)
+        node.call(kernels.embedding.gather, weight, ids.reshape(-1), rows, shards)
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         ids, weight = xs
@@ -93,6 +94,10 @@ class Embedding(Rule):
 
     def flops(self, node: Operator) -> int:
         return 0
+
+    def brief(self, node: Operator) -> bool:
+        ids, weight = node.inputs
+        return ids._data.size * weight.shape[1] < 250_000  # however many rows are not looked up
 
     def bytes(self, node: Operator) -> int:
         return node.inputs[0]._data.nbytes + 2 * node._data.nbytes  # of the weight only the rows that are looked up

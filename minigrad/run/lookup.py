@@ -70,7 +70,7 @@ def _fits(found: _Found) -> bool:
 def _as_one(found: _Found) -> tuple[Call, Call]:
     """The two calls that stand for the six statements."""
     gather, turn, convolve, pull, turn_back, scatter = found
-    (table, ids, rows), (_, w, b, y, _, _, d, least), (_, _, grad) = gather.args, convolve.args, scatter.args
+    (table, ids, rows, _), (_, w, b, y, _, _, d, least), (_, _, grad) = gather.args, convolve.args, scatter.args
     g, _, _, _, _, gw, gb, *_ = pull.args
     label, program = rows.buffer.name.partition("_")[0], rows.program
 

@@ -10,13 +10,15 @@ import hashlib
 import os
 import platform
 import shutil
+import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from io import BytesIO
 from pathlib import Path
 from threading import Lock
+from types import ModuleType
 from typing import Any
 from zipfile import BadZipFile
 
@@ -74,7 +76,8 @@ class _Cache(FunctionCache):  # type: ignore[misc]
         """As Numba's own, which begins by loading all declarations that compiling may need. Compiling loads them itself."""
         try:
             _start_runtime(target_context)
-            return self._load_overload(sig, target_context)
+            with without_linear_algebra():
+                return self._load_overload(sig, target_context)
         except Exception:  # damaged: pickle raises whatever comes first
             with suppress(OSError):
                 self.flush()
@@ -83,6 +86,24 @@ class _Cache(FunctionCache):  # type: ignore[misc]
     def save_overload(self, sig: Any, data: Any) -> None:
         with suppress(OSError):
             super().save_overload(sig, data)
+
+
+@contextmanager
+def without_linear_algebra() -> Iterator[None]:
+    """Within the block Numba's NumPy functions may be loaded without scipy.linalg: a quarter of a second and 20 MB that no
+    kernel needs.
+
+    They only look whether SciPy's BLAS is there. Who compiles a function with `np.dot` gets it when that is compiled.
+    """
+    blas = "scipy.linalg.cython_blas"
+    if blas in sys.modules or "numba.np.linalg" in sys.modules:
+        yield
+        return
+    sys.modules[blas] = ModuleType(blas)
+    try:
+        yield
+    finally:
+        del sys.modules[blas]
 
 
 @cache

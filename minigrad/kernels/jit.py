@@ -4,10 +4,8 @@ from __future__ import annotations
 import gc
 import importlib
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import ModuleType
 from typing import Any
 
 # OpenMP's threads spin for milliseconds while they wait for each other. Beside other busy programs, where one of them
@@ -22,7 +20,7 @@ from numba.core.ccallback import CFunc
 from numba.core.cpu_options import ParallelOptions
 from numba.core.dispatcher import Dispatcher
 
-from .cache import by_symbol, cached, symbol_of
+from .cache import by_symbol, cached, symbol_of, without_linear_algebra
 
 __all__ = ["jit", "prange", "shard", "threads"]
 
@@ -39,33 +37,16 @@ _ALSO = "comprehension", "fusion", "inplace_binop", "numpy", "reduction", "setit
 _THREADS = ParallelOptions(dict.fromkeys(_ALSO, False))
 
 
-def _without_linear_algebra() -> None:
-    """Load Numba's NumPy functions without scipy.linalg, a quarter of a second that no kernel needs.
-
-    They only look whether SciPy's BLAS is there. Who compiles a function with `np.dot` gets it when that is compiled.
-    """
-    blas = "scipy.linalg.cython_blas"
-    if blas in sys.modules:
-        return
-    sys.modules[blas] = ModuleType(blas)
-    try:
-        importlib.import_module("numba.np.arraymath")
-    finally:
-        del sys.modules[blas]
-
-
-_without_linear_algebra()
-
-
-
-class _FewCollections(event.Listener):  # type: ignore[misc]
-    """Compiling makes millions of objects, most of which stay; looking through them as often as Python does takes a tenth
-    of the time."""
+class _Compiling(event.Listener):  # type: ignore[misc]
+    """What is other than usual while Numba compiles: garbage is looked for less often. Compiling makes millions of objects,
+    most of which stay; looking through them as often as Python does takes a tenth of the time."""
 
     depth, usual = 0, (0, 0, 0)
 
     def on_start(self, event: Any) -> None:
         if self.depth == 0:
+            with without_linear_algebra():  # before Numba loads it without
+                importlib.import_module("numba.np.arraymath")
             self.usual = gc.get_threshold()
             gc.set_threshold(*(100 * n for n in self.usual))
         self.depth += 1
@@ -76,7 +57,7 @@ class _FewCollections(event.Listener):  # type: ignore[misc]
             gc.set_threshold(*self.usual)
 
 
-event.register("numba:compile", _FewCollections())
+event.register("numba:compile", _Compiling())
 _serial: dict[Any, Any] = {}
 
 

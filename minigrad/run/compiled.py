@@ -54,17 +54,16 @@ def part({arguments}):
 
 
 @jit(parallel={parallel})
-def steps(P, G, T, {arenas}{memories}X, Y, x, y, order, H, losses):
+def steps(P, G, T, {arenas}{memories}X, Y, x, y, order, H, each, losses):
     """As many steps as there are `losses`. Returns how many were made: a loss that is not finite stops before its step.
 
     X and Y hold all samples, `order` says which come when; H has the numbers of the optimiser, a row per step. T is where
-    gradients are added up.
+    gradients are added up, `each` has the loss of each part of a batch.
     """
-    parts = np.zeros({parts}, P.dtype)
 {copies}    for t in range(losses.size):
 {keep}        for s in {range}({parts}):
-{clear}{gather}            parts[s] = part(flat(P), flat(G[s]), {rows}flat(x[s]), flat(y[s]))
-        losses[t] = parts.sum() / {parts}
+{clear}{gather}            each[s] = part(flat(P), flat(G[s]), {rows}flat(x[s]), flat(y[s]))
+        losses[t] = {mean}
         if not abs(losses[t]) < np.inf:  # NaN compares false
 {restore}            return t
 {update}
@@ -100,6 +99,7 @@ class CompiledStep:
         self.source = self._write(_title(order, inputs, self.batch))
         self._module = _load(self.source)
         self._loaded: set[Any] = set()  # dtypes of samples that there is machine code for
+        self._each = np.zeros(self.parts, self.arena.dtype)
 
     def show(self) -> None:
         """Print the source."""
@@ -157,7 +157,8 @@ class CompiledStep:
             numbers[:, i] = column
         # read-only, whatever they were: one compiled version for all
         samples = (read_only(data.reshape(len(data), -1)) for data in (x, y))
-        made = int(self._module.steps(*self.arena.arrays(), *samples, *self.arena.inputs, order, numbers, losses))
+        given = *self.arena.arrays(), *samples, *self.arena.inputs, order, numbers, self._each
+        made = int(self._module.steps(*given, losses))
         self.optimizer.steps += made * self.updates
         return made
 
@@ -189,6 +190,8 @@ class CompiledStep:
             parallel=self.parts > 1, range="prange" if self.parts > 1 else "range", arenas=arenas, memories=memories,
             rows="".join(f"flat({name}[s]), " for name in (*arena.S, *arena.names)),
             gather=gather, clear=clear,
+            # plain additions: Numba's own sums are a module that a start with a filled cache does without
+            mean="each[0]" if self.parts == 1 else f"({' + '.join(f'each[{s}]' for s in range(self.parts))}) / {self.parts}",
             # a step that is not made leaves nothing behind
             copies="".join(f"    before_{name} = {name}.copy()\n" for name in arena.S),
             keep="".join(f"        before_{name}[:] = {name}\n" for name in arena.S),

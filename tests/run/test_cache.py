@@ -41,10 +41,15 @@ plain = builtins.open
 builtins.open = lambda file, mode="r", *args, **options: (refuse if set(mode) & set("wax+") else plain)(
     file, mode, *args, **options)
 """
-#: complains at the end where Numba has loaded all that it can compile
+#: complains at the end where Numba has loaded all that it can compile, or linear algebra, which nothing here needs
 SPARING = """
 import atexit, sys
-atexit.register(lambda: "numba.np.npyimpl" in sys.modules and print("declarations were loaded", file=sys.stderr))
+def complain():
+    if {"numba.np.npyimpl", "numba.np.arraymath"} & sys.modules.keys():
+        print("declarations were loaded", file=sys.stderr)
+    if "scipy.linalg" in sys.modules:
+        print("linear algebra was loaded", file=sys.stderr)
+atexit.register(complain)
 """
 
 

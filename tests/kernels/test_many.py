@@ -58,7 +58,8 @@ def softmax(rng, threads):
 
 
 def embedding(rng, threads):
-    test_embedding.test_gather_and_scatter(*rng.integers(1, 30, 2), rng.integers(0, 60), FLOATS[rng.integers(2)], rng.integers(1, 4))
+    rows, width, count, shards = *rng.integers(1, 30, 2), rng.integers(0, 60), rng.integers(1, 4)
+    test_embedding.test_gather_and_scatter(rows, width, count, FLOATS[rng.integers(2)], shards)
 
 
 def norm(rng, threads):

@@ -160,5 +160,5 @@ def test_garbage_is_looked_for_less_often_while_compiling_and_as_usual_after_it(
         assert jit.jit(lambda a: inner(a))(2) == 3
         with pytest.raises(numba.TypingError):
             jit.jit(lambda a: a.nothing)(2)
-    assert watch.seen == (tuple(100 * n for n in usual),) * 3
+    assert set(watch.seen) == {tuple(100 * n for n in usual)}  # what has been compiled before may come from the disk
     assert gc.get_threshold() == usual

@@ -96,6 +96,8 @@ MEAN = -1
 #: in place of a number of inputs
 ALL = sys.maxsize
 
+BRIEF = 250_000  # numbers that one thread goes through before another would be awake
+
 
 class Rule:
     """One operator. A subclass fills in the class attributes and the four methods below.
@@ -194,9 +196,9 @@ class Rule:
 
     def brief(self, node: Operator) -> bool:
         """Is the operator done before another thread would be awake? That takes about 0.1 ms, in which one thread computes
-        10 Mflop or goes through 250,000 numbers. Asked before there is a result, so `flops` of a rule whose kernel has
+        10 Mflop or goes through `BRIEF` numbers. Asked before there is a result, so `flops` of a rule whose kernel has
         threads does without."""
-        return self.flops(node) < 10_000_000 and sum([x._data.size for x in node.inputs]) < 250_000
+        return self.flops(node) < 10_000_000 and sum([x._data.size for x in node.inputs]) < BRIEF
 
     def shards(self, node: Operator, items: int) -> int:
         """Into how many shards to cut the work on `items` pieces."""

@@ -9,7 +9,7 @@ import numpy as np
 from .. import kernels
 from ..errors import DTypeError
 from ..graph.node import Array, Constant, GraphNode, Operator
-from ..graph.rule import Rule, by_name
+from ..graph.rule import BRIEF, Rule, by_name
 from .elementwise import equal, where
 from .linalg import rows_apart
 
@@ -97,7 +97,7 @@ class Embedding(Rule):
 
     def brief(self, node: Operator) -> bool:
         ids, weight = node.inputs
-        return ids._data.size * weight.shape[1] < 250_000  # however many rows are not looked up
+        return ids._data.size * weight.shape[1] < BRIEF  # however many rows are not looked up
 
     def bytes(self, node: Operator) -> int:
         return node.inputs[0]._data.nbytes + 2 * node._data.nbytes  # of the weight only the rows that are looked up

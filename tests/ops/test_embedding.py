@@ -48,3 +48,12 @@ def test_the_row_for_padding_stays_as_it_is():
     for make in (lambda: nn.Embedding(4, 2, padding_idx=4), lambda: mg.embedding([0], np.ones((4, 2)), padding_idx=4)):
         with pytest.raises(ValueError, match="mbedding: .*padding_idx=4"):
             make()
+
+
+@pytest.mark.parametrize("count", [10, 6_000])
+def test_threads_are_called_for_many_ids_and_not_for_a_large_table(count):
+    weight = np.random.default_rng(0).normal(size=(6_000, 50))
+    ids = np.arange(count)[::-1]
+    y = mg.embedding(ids, weight)
+    assert y.rule.brief(y) == (count == 10)
+    np.testing.assert_array_equal(y.value, weight[ids].astype(y.dtype))

@@ -195,7 +195,7 @@ class Read(Rule):
         return out
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
-        raise GraphError("what a kernel leaves behind cannot be compiled")
+        self.run(node, out)
 
 
 class _Seen:

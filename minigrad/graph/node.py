@@ -165,6 +165,10 @@ class GraphNode(NDArrayOperatorsMixin):
         else:
             self.grad = cotangent if owned else cotangent.copy()
 
+    def growing(self) -> Array | None:
+        """The gradient so far, to add to in place; None if there is none."""
+        return self.grad
+
     def target(self) -> Array | None:
         """An array into which a kernel may write the whole gradient, or None if there is one to add to."""
         if self.grad is not None:

@@ -7,7 +7,8 @@ from importlib import import_module
 from types import ModuleType
 
 __all__ = [
-    "cache", "conv", "embedding", "gru", "jit", "lookup_conv", "lstm", "norm", "pool", "recurrent", "softmax", "update",
+    "cache", "conv", "embedding", "gru", "jit", "lookup_conv", "lstm", "norm", "pool", "recurrent", "scan", "softmax",
+    "update",
 ]  # fmt: skip
 
 

@@ -68,7 +68,8 @@ class Einsum(Rule):
             found = np.einsum(text, g, *(x for _, x in others), optimize=bool(others))
             wide = found.reshape([found.shape[known.index(letter)] if letter in known else 1 for letter in own])
             grad[...] = 0
-            places = np.einsum(f"{terms[i]}->{own}", grad)  # a view: of a repeated letter the diagonal
+            # a view: of a repeated letter the diagonal
+            places = np.einsum(f"{terms[i]}->{own}", grad) if own else grad
             places[...] = sum_to(wide, places.shape)
 
     def flops(self, node: Operator) -> int:

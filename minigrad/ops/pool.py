@@ -87,8 +87,10 @@ class MaxPool2d(Pool):
 
 def _winners(node: Operator) -> Array:
     """The places of the winners in the flat x."""
-    first = np.arange(node.plan.planes, dtype=np.int64) * (node.plan.h * node.plan.w)
-    return np.asarray((node.work["winners"] + first[:, None, None]).reshape(-1))
+    d = node.plan
+    first = node.constant("first", (np.arange(d.planes, dtype=np.int64) * (d.h * d.w)).reshape(-1, 1, 1))
+    found: Array = (node.work["winners"] + first).reshape(-1)
+    return found
 
 
 class MaxPool1d(MaxPool2d):

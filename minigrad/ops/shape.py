@@ -147,12 +147,19 @@ class GetItem(Rule):
 
     def _picked(self, x: GraphNode, plan: Any, xs: Sequence[Array]) -> Array:
         try:
-            return np.asarray(xs[0][self._key(plan, xs)])
+            return xs[0][self._key(plan, xs)]  # type: ignore[no-any-return]
         except (IndexError, TypeError) as error:  # a slice from 0 to "a" is a TypeError of Python's own
             raise self.complain((x,), str(error), IndexError) from None
 
     def shape(self, node: Operator) -> tuple[int, ...]:
         return self._picked(node.inputs[0], node.plan, [x._data for x in node.inputs]).shape
+
+    def check(self, node: Operator, *xs: Array) -> None:
+        """Of indices that are nodes: a compiled run looks at them before it begins, all others are looked at when used."""
+        for n, part in zip(node.inputs[0].shape, node.plan if len(xs) > 1 else (), strict=False):
+            ids = xs[part.input] if isinstance(part, Fed) else np.zeros(0)
+            if ids.dtype.kind in "iu" and ids.size and (ids.min() < -n or ids.max() >= n):
+                raise self.complain(node.inputs, f"an index is out of range, {-n} to {n - 1} were expected", IndexError)
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         if len(xs) == 1:
@@ -172,8 +179,8 @@ class GetItem(Rule):
     def pull(self, node: Operator, g: Array) -> None:
         """Add to the entries that were picked and touch no others: a thousand slices of x cost as much as x."""
         x = node.inputs[0]
-        if x.requires_grad and x.grad is not None:
-            self._add(x.grad, self._key(node.plan, [x._data for x in node.inputs]), g)
+        if x.requires_grad and (grad := x.growing()) is not None:
+            self._add(grad, self._key(node.plan, [x._data for x in node.inputs]), g)
         else:
             super().pull(node, g)
 
@@ -190,7 +197,7 @@ class GetItem(Rule):
         return found[0]
 
     def _add(self, grad: Array, key: Any, g: Array) -> None:
-        if any(isinstance(part, np.ndarray) for part in key):
+        if any(hasattr(part, "shape") for part in (key if isinstance(key, tuple) else (key,))):
             np.add.at(grad, key, g)
         else:
             grad[key] += g

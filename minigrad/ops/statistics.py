@@ -1,11 +1,13 @@
 """Lengths, products, spreads, running totals, and where the extremes are; `axis` and `keepdims` as in `reduce.py`."""
 from __future__ import annotations
 
+import math
 from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
+from .. import kernels
 from ..errors import GraphError
 from ..graph.node import Array, GraphNode, Operator
 from ..graph.rule import Rule, by_name, stands_for
@@ -109,14 +111,8 @@ class CumProd(AlongAxis):
         np.cumprod(x, axis=node.plan, out=out)
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, x: Array) -> None:  # type: ignore[override]
-        """Nothing is divided, so zeros do no harm: with r[i] = g[i] + x[i + 1] r[i + 1], grad[i] = y[i - 1] r[i]."""
-        grad = grads[0]
-        assert grad is not None
-        gs, ys, xs, out = (np.moveaxis(a, node.plan, 0) for a in (g, y, x, grad))
-        rest = np.zeros_like(gs[:1])
-        for i in reversed(range(len(gs))):
-            rest = gs[i] + (xs[i + 1] * rest if i + 1 < len(gs) else 0)
-            out[i] = (ys[i - 1] if i else 1) * rest
+        sizes = math.prod(x.shape[: node.plan]), x.shape[node.plan], math.prod(x.shape[node.plan + 1 :])
+        node.call(kernels.scan.cumprod_back, *(a.reshape(sizes) for a in (g, x, y, grads[0])))  # type: ignore[union-attr]
 
     def unfold(self, node: Operator, *xs: GraphNode) -> GraphNode:
         x, axis = xs[0], node.plan

@@ -21,9 +21,11 @@ import numpy as np
 
 from .. import kernels
 from ..errors import GraphError
+from ..graph.buffer import Buffer
 from ..graph.hooks import read_only
 from ..graph.node import GraphNode, Operator, Variable
 from ..graph.notes import tell_node
+from ..graph.order import forward, topological_sort
 from ..graph.rule import Rule
 from ..optim import Optimizer
 from .arena import STRETCH, Arena
@@ -113,18 +115,35 @@ class CompiledStep:
     def check(self, x: Any, y: Any) -> None:
         """Look once at all samples for what rules would refuse batch by batch (an id out of range), and for hooks.
 
-        Raises what the rule raises, `GraphError` where hooks want to be called or a rule looks at computed numbers.
+        Raises what the rule raises, `GraphError` where hooks want to be called, or where what is to be looked at is computed
+        from parameters.
         """
-        samples = {id(self.inputs["x"]): x, id(self.inputs["y"]): y}
         for node in self.order:
             if any(hooks.forward or hooks.backward for hooks in node.hooks or ()):
                 raise GraphError(f'{node!r} has a hook, which no compiled step calls; use mode="replay"')
             if isinstance(node, Operator) and type(node.rule).check is not Rule.check:
                 try:
-                    node.rule.check(node, *(samples.get(id(x), x._data) for x in node.inputs))
+                    for arrays in self._met_by(node, x, y):
+                        node.rule.check(node, *arrays)
                 except Exception as error:
                     tell_node(error, node)
                     raise
+
+    def _met_by(self, node: Operator, x: Any, y: Any) -> Iterator[tuple[Any, ...]]:
+        """What the inputs of a node hold for all samples: at once, or part by part where whole numbers are computed."""
+        samples = {id(self.inputs["x"]): x, id(self.inputs["y"]): y}
+        before = [n for one in node.inputs if one.dtype.kind in "iu" for n in topological_sort(one)]
+        if not any(isinstance(n, Operator) for n in before):
+            yield tuple(samples.get(id(one), one._data) for one in node.inputs)
+            return
+        if any(isinstance(n, Variable | Buffer) for n in before):
+            what = "indices that are computed from parameters cannot be compiled"
+            raise GraphError(f'{node.rule.name}: {what}; use mode="replay"')
+        for start in (*range(0, len(x) - self.size, self.size), len(x) - self.size):
+            for fed, data in ((self.inputs["x"], x), (self.inputs["y"], y)):
+                fed._data[...] = data[start : start + self.size]
+            forward(before)
+            yield tuple(one._data for one in node.inputs)
 
     def load(self, x: Any, y: Any) -> None:
         """Compile the step, or load it from the disk, without making one; x and y are samples as for `run`.

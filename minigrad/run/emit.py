@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import GraphError
 from .nest import Nest, stretched
 from .simplify import touches
-from .traced import Assign, Buffer, Call, Expr, MatMul, Reduce, Shape, Statement, Traced, View, views
+from .traced import Assign, Buffer, Call, Expr, MatMul, Reduce, Shape, Statement, Traced, View, same, views
 
 #: NumPy's name of a function -> how it is written for single numbers
 _FORMULAS = {
@@ -27,10 +27,11 @@ _FORMULAS = {
     "erf": "erf({})", "where": "({1} if {0} else {2})", "equal": "({} == {})", "not_equal": "({} != {})",
     "less": "({} < {})", "less_equal": "({} <= {})", "greater": "({} > {})", "greater_equal": "({} >= {})",
     "bitwise_and": "({} and {})", "bitwise_or": "({} or {})", "invert": "(not {})", "isfinite": "(abs({}) < np.inf)",
+    "isnan": "({0} != {0})", "isinf": "(abs({}) == np.inf)",
 }  # fmt: skip
 _FUNCTIONS = {word for text in _FORMULAS.values() for word in re.findall(r"[a-z]+\w*", text)} | {"sum", "range", "part"}
 _BACK = 6  # how many groups of statements an assignment may pass on its way to one that it fits in with
-_START = {"add": "0", "maximum": "-np.inf", "minimum": "np.inf"}
+_START = {"add": "0", "multiply": "1", "maximum": "-np.inf", "minimum": "np.inf"}
 
 
 def fuse(statements: Sequence[Statement]) -> list[list[Statement]]:
@@ -93,7 +94,7 @@ def _joins(group: Sequence[Any], new: Assign) -> bool:
         for a in (old.target, *views(old.value)):
             for b in (new.target, *views(new.value)):
                 written = a is old.target or b is new.target
-                if a.buffer is b.buffer and written and not _same(a, b):
+                if a.buffer is b.buffer and written and not same(a, b):
                     return False
     return True
 
@@ -197,25 +198,20 @@ class Emitter:
         loop = Nest(s.value.shape, [target, *views(s.value)], self, {id(target.buffer)})
         value = self.formula(s.value, loop) if s.value.dtype.kind != "b" else f"({self.formula(s.value, loop)} * 1)"
 
-        def joined(old: str) -> str:
-            return f"{old} + {value}" if s.op == "add" else f"{s.op}({old}, {value})"
-
+        join = {"add": "{} + {}", "multiply": "{} * {}"}.get(s.op, s.op + "({}, {})").format
         if loop.shape and loop.strides(target)[-1] == 0:
             yield from loop.lines(
-                lambda: iter([f"total = {joined('total')}"]), before=f"total = {fill}",
-                after=f"{loop.outer(target)} = " + (f"{loop.outer(target)} + total" if s.op == "add"
-                                                     else f"{s.op}({loop.outer(target)}, total)"),
+                lambda: iter([f"total = {join('total', value)}"]), before=f"total = {fill}",
+                after=f"{loop.outer(target)} = {join(loop.outer(target), 'total')}",
             )  # fmt: skip
         else:
-            yield from loop.lines(lambda: iter([f"{loop.entry(target)} = {joined(loop.entry(target))}"]))
+            yield from loop.lines(lambda: iter([f"{loop.entry(target)} = {join(loop.entry(target), value)}"]))
 
     def _matmul(self, s: MatMul) -> str:
         a, b, out = s.a, s.b, s.out
         lone = b.shape[1] == 1 and b.T.contiguous and a.contiguous  # one column: sums along rows, not rows of one number
         kind = ("n" if a.contiguous else "t") + ("t" if lone or not b.contiguous else "n")
         a, b = a if kind[0] == "n" else a.T, b if kind[1] == "n" else b.T
-        if kind == "tt" or not (a.contiguous and b.contiguous and out.contiguous):
-            raise GraphError("a product of matrices in this layout cannot be compiled")
         kind = "bias" if s.bias is not None else kind
         self.kernels[f"product_{kind}"] = None
         sizes = ", ".join(map(str, (*out.shape[:1], s.a.shape[1], out.shape[1])))
@@ -259,7 +255,8 @@ class Emitter:
             return self._typed(repr(value), self.dtype)
         if value.op not in _FORMULAS:
             raise GraphError(f"np.{value.op} cannot be compiled")
-        args = [self.formula(x, loop) for x in value.args]
+        whole = all(x.dtype.kind in "iu" for x in value.args if isinstance(x, Traced))  # numbers among indices
+        args = [repr(x) if whole and isinstance(x, int) else self.formula(x, loop) for x in value.args]
         if value.dtype.kind == "f":  # a mask among floats counts as 0 or 1
             masks = [isinstance(x, Traced) and x.dtype.kind == "b" for x in value.args]
             args = [
@@ -289,7 +286,3 @@ def _rows(s: Reduce) -> int:
         return 0
     fits = x.contiguous and s.target.contiguous and x.dtype == s.target.dtype and x.dtype.kind == "f"
     return x.size // s.target.size if fits else 0
-
-
-def _same(a: View, b: View) -> bool:
-    return (a.offset, a.shape, a.strides) == (b.offset, b.shape, b.strides)

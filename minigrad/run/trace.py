@@ -10,6 +10,7 @@ from ..errors import GraphError
 from ..graph.buffer import Buffer, state_of
 from ..graph.elementwise import Elementwise
 from ..graph.node import GraphNode, Operator, Variable
+from . import functions  # noqa: F401 - which the traced arrays look up
 from .traced import Expr, Program, Traced, View
 
 
@@ -47,7 +48,15 @@ class _Twin:
         if self.grad is None and self._may_borrow(cotangent):
             self.grad, self.borrowed = cotangent, True
             return
-        total = cotangent if self.grad is None else Expr(self.program, "add", (self.grad, cotangent))
+        self._own(cotangent if self.grad is None else Expr(self.program, "add", (self.grad, cotangent)))
+
+    def growing(self) -> Any:
+        if self.borrowed:
+            self._own(self.grad)
+        return self.grad
+
+    def _own(self, total: Any) -> None:
+        """Write the gradient into a buffer that is the node's own."""
         if self.grad is None or self.borrowed:
             self.grad, self.borrowed = None, False
             self.grad = self.target()

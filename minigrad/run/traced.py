@@ -7,9 +7,8 @@ do the calls of kernels (`Operator.call`).
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,8 @@ _NARROW = 8
 _LONG = 256
 _COMPARISONS = {"equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "logical_not"}
 _LOGICAL = {"bitwise_and", "bitwise_or", "invert"}
+#: functions of NumPy's that are more than a formula, by name (see `functions.py`), and "pick": indexing with arrays
+FUNCTIONS: dict[str, Callable[..., Any]] = {}
 
 
 @dataclass(eq=False)
@@ -85,8 +86,11 @@ class Traced(NDArrayOperatorsMixin):
         raise GraphError("a rule that looks at numbers on the way cannot be compiled")
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any) -> Any:
+        name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
+        if name in FUNCTIONS:
+            return FUNCTIONS[name](*inputs, **options)
         if method != "__call__" or options:
-            raise GraphError(f"np.{ufunc.__name__}.{method} cannot be compiled")
+            raise GraphError(f"np.{name} cannot be compiled")
         if ufunc is np.matmul:
             return self.program.matmul(*inputs, out=out)
         formula = Expr(self.program, ufunc.__name__, inputs)
@@ -97,9 +101,9 @@ class Traced(NDArrayOperatorsMixin):
 
     def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
         name = function.__name__
-        if name not in _FUNCTIONS:
+        if name not in FUNCTIONS:
             raise GraphError(f"np.{name} cannot be compiled")
-        return _FUNCTIONS[name](*args, **options)
+        return FUNCTIONS[name](*args, **options)
 
     def sum(self, axis: Any = None, keepdims: bool = False, dtype: Any = None, out: View | None = None) -> View:
         return self.program.reduce("add", self, axis, keepdims, out, dtype)
@@ -132,7 +136,8 @@ class Expr(Traced):
         self.shape = np.broadcast_shapes(*(x.shape for x in traced))
         floats = [x.dtype for x in (*traced, *args) if isinstance(x, Traced | np.generic) and x.dtype.kind == "f"]
         logical = op in _COMPARISONS or (op in _LOGICAL and all(x.dtype.kind == "b" for x in traced))
-        self.dtype = np.dtype(bool) if logical else floats[0] if floats else traced[0].dtype
+        values = traced[1:] if op == "where" and len(traced) > 1 else traced
+        self.dtype = np.dtype(bool) if logical else floats[0] if floats else np.result_type(*(x.dtype for x in values))
 
     def __setitem__(self, key: Any, value: Any) -> None:
         raise GraphError("a formula cannot be assigned to")
@@ -188,13 +193,20 @@ class View(Traced):
         shadow = np.lib.stride_tricks.as_strided(np.zeros(1, np.int8), self.shape, self.strides)
         parts = key if isinstance(key, tuple) else (key,)
         if any(isinstance(part, np.ndarray | Traced | list) for part in parts):
-            raise GraphError("indexing with arrays cannot be compiled")
+            return FUNCTIONS["pick"](self, parts)  # type: ignore[no-any-return]
         found = shadow[(*parts, ...) if Ellipsis not in parts else parts]
         moved = found.__array_interface__["data"][0] - shadow.__array_interface__["data"][0]
         return View(self.buffer, self.offset + (moved if found.size else 0), found.shape, found.strides)
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self.program.assign(self[key], value)
+        part = self[key]
+        if not (isinstance(value, View) and same(part, value)):  # the end of `x[key] += y`, which is written down already
+            self.program.assign(part, value)
+
+
+def same(a: View, b: View) -> bool:
+    """Are these the same entries of one buffer?"""
+    return a.buffer is b.buffer and (a.offset, a.shape, a.strides) == (b.offset, b.shape, b.strides)
 
 
 def views(value: Any) -> list[View]:
@@ -223,7 +235,7 @@ class Assign:
 
 @dataclass
 class Reduce:
-    """target (with its axes kept) = the value reduced over `axes` by `op`: add, maximum or minimum."""
+    """target (with its axes kept) = the value reduced over `axes` by `op`: add, multiply, maximum or minimum."""
 
     target: View
     op: str
@@ -309,8 +321,13 @@ class Program:
         if columns.shape[1] == 1 and (len(rows) == 1 or rows.shape[1] >= _LONG):  # sums along rows, in a plain loop
             self.reduce("add", Expr(self, "multiply", (rows, columns.T)), 1, True, target.reshape(len(rows), 1))
             return target
-        if not columns.contiguous and rows.shape[0] >= _FEW_ROWS:
+        if not (rows.contiguous or rows.T.contiguous):
+            rows = rows.copy()
+        if not columns.contiguous and not (rows.contiguous and columns.T.contiguous and len(rows) < _FEW_ROWS):
             columns = columns.copy()  # worth it: then its rows are contiguous, and the fast block fits
+        if not target.contiguous:
+            self.assign(target, self.matmul(rows, columns).reshape(target.shape))
+            return target
         place = target.reshape(len(rows), columns.shape[1])
         if columns.shape[1] < _NARROW <= len(rows) and rows.T.contiguous:  # the other way round it fills vectors
             self.assign(place, self.matmul(columns.T, rows.T).T)
@@ -330,32 +347,3 @@ def _matrix(x: View, at: tuple[int, ...]) -> View:
         return x
     own = at[len(at) - (x.ndim - 2) :]
     return x[tuple(0 if n == 1 else i for i, n in zip(own, x.shape, strict=False))]
-
-
-def _copyto(target: View, source: Any) -> None:
-    target.program.assign(target, source)
-
-
-def _where(condition: Any, a: Any, b: Any) -> Expr:
-    program = next(x.program for x in (condition, a, b) if isinstance(x, Traced))
-    return Expr(program, "where", (condition, a, b))
-
-
-def _sum(x: Traced, axis: Any = None, keepdims: bool = False, out: View | None = None) -> View:
-    return x.program.reduce("add", x, axis, keepdims, out)
-
-
-def _max(x: Traced, axis: Any = None, keepdims: bool = False, out: View | None = None) -> View:
-    return x.program.reduce("maximum", x, axis, keepdims, out)
-
-
-def _min(x: Traced, axis: Any = None, keepdims: bool = False, out: View | None = None) -> View:
-    return x.program.reduce("minimum", x, axis, keepdims, out)
-
-
-def _split(whole: View, ends: Any, axis: int = 0) -> list[View]:
-    before = (slice(None),) * axis
-    return [whole[(*before, slice(a, b))] for a, b in pairwise([0, *map(int, ends), whole.shape[axis]])]
-
-
-_FUNCTIONS = {"copyto": _copyto, "where": _where, "sum": _sum, "max": _max, "min": _min, "split": _split}

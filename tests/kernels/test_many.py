@@ -16,6 +16,7 @@ from kernels import (
     test_pool,
     test_recurrent,
     test_rows,
+    test_scan,
     test_softmax,
 )  # fmt: skip
 from proof.tally import COUNTS
@@ -86,7 +87,15 @@ def lookup_conv(rng, threads):
     test_lookup_conv.test_forward_and_backward(d, flag, FLOATS[rng.integers(2)], int(rng.integers(1, 30)))
 
 
-FAMILIES = [conv, max_pool, avg_pool, rnn, lstm, gru, softmax, embedding, norm, mask, gemm, turn, lookup_conv]
+def scan(rng, threads):
+    shape, dtype = tuple(int(n) for n in rng.integers(1, 9, 3)), FLOATS[rng.integers(2)]
+    for name in ("cumsum", "cumprod"):
+        test_scan.test_totals_so_far(name, shape, dtype)
+    test_scan.test_gradient_of_products(shape, dtype)
+    test_scan.test_places_of_extremes(bool(rng.integers(2)), shape, dtype)
+
+
+FAMILIES = [conv, max_pool, avg_pool, rnn, lstm, gru, softmax, embedding, norm, mask, gemm, turn, lookup_conv, scan]
 
 
 @pytest.fixture(params=[1, 2])

@@ -14,26 +14,62 @@ from minigrad.graph.settings import state_kept
 from minigrad.run.compiled import CompiledStep
 from minigrad.run.simplify import touches
 
-CASES = [case for case in cases(TABLE) if case.run(np.float64)[0].requires_grad]
+CASES, OTHERS = [], []  # those with a gradient, and those without
+for case in cases(TABLE):
+    (CASES if case.run(np.float64)[0].requires_grad else OTHERS).append(case)
+ONE_EACH = list({id(case.row): case for case in CASES}.values())
+
+
+def assert_source_agrees(loss, variables):
+    """The generated source of the loss has its value and the gradients that the variables have."""
+    with state_kept():  # dropout draws its last mask again
+        step = CompiledStep(mg.topological_sort(loss), nothing(), mg.optim.SGD(variables, lr=0.1), 1)
+    with np.errstate(all="ignore"):
+        found, gradient = in_python(step)
+    assert_close(found, loss.value)
+    for x in variables:
+        assert_close(gradient(x), x.grad)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_the_source_of_every_operator_computes_what_the_rule_does(case):
     with mg.default_dtype(np.float64):
         y, xs = case.run(np.float64)
+        assert_source_agrees(mg.sum(y * case.reference[2]), [x for x in xs if x.grad is not None])
+
+
+@pytest.mark.parametrize("case", OTHERS, ids=str)
+def test_the_source_of_every_operator_without_a_gradient(case):
+    with mg.default_dtype(np.float64):
+        y, _ = case.run(np.float64)
+        weight = mg.Variable(np.arange(1.0, 1 + max(y.size, 24)))  # argmax picks from it
+        loss = mg.sum(weight[y] if y.dtype.kind == "i" else weight[: y.size].reshape(y.shape) * y)
+        loss.backward()
+        assert_source_agrees(loss, [weight])
+
+
+@pytest.mark.parametrize("case", ONE_EACH, ids=str)
+def test_the_source_of_a_gradient_of_gradients(case):
+    with mg.default_dtype(np.float64):
+        y, xs = case.run(np.float64)
         used = [x for x in xs if x.grad is not None]
-        loss = mg.sum(y * case.reference[2])
-        try:
-            with state_kept():  # dropout draws its last mask again
-                step = CompiledStep(mg.topological_sort(loss), nothing(), mg.optim.SGD(used, lr=0.1), 1)
-        except GraphError as error:
-            assert case.row.name in str(error) and 'use mode="replay"' in str(error)
-            pytest.skip(str(error))
-    with np.errstate(all="ignore"):
-        found, gradient = in_python(step)
-    assert_close(found, loss.value)
-    for x in used:
-        assert_close(gradient(x), x.grad)
+        loss = sum((mg.sum(g * mg.sin(g)) for g in mg.grad(mg.sum(y * y), used, create_graph=True)), mg.sum(y))
+        for x in used:
+            x.zero_grad()
+        loss.backward()
+        assert_source_agrees(loss, used)
+
+
+def test_a_gradient_that_two_nodes_share_is_not_added_to_in_place():
+    """b and h get the very gradient of their sum; then a slice of h adds to that of h."""
+    with mg.default_dtype(np.float64):
+        a, c = (mg.Variable(np.arange(1.0, 5.0) / n) for n in (5, 7))
+        b = mg.tanh(a)
+        h = b * c
+        part = mg.sum(h[0:2] * 3)
+        loss = part + mg.sum((b + h) * 2)
+        loss.backward()
+        assert_source_agrees(loss, [a, c])
 
 
 # -------------------------------------------------------------------- whole steps
@@ -112,6 +148,29 @@ def model_step(name):
     return CompiledStep(mg.topological_sort(loss(model(x), y)), {"x": x, "y": y}, optimizer, 1)
 
 
+def test_machine_code_of_operators_that_are_no_formulas():
+    """Running sums and products, Einstein's sums, entries picked by what comes with a batch."""
+
+    class Running(nn.Module):
+        def __init__(self):
+            self.inner, self.weight = nn.Linear(3, 4, seed=0), mg.Variable(np.linspace(-1, 1, 12).reshape(4, 3))
+
+        def forward(self, x):
+            h = mg.tanh(self.inner(x))
+            h = mg.cumsum(h, axis=1) + mg.cumprod(h, axis=1) + mg.prod(h, axis=1, keepdims=True)
+            return mg.einsum("ni,ij->nj", h[:, np.array([3, 0, 0, 1])], self.weight)
+
+    def picked(logits, ids):
+        return -mg.mean(mg.log_softmax(logits)[np.arange(len(logits)), ids])
+
+    losses = []
+    for mode in ("replay", "compiled"):
+        model = Running()
+        t = mg.Trainer(model, picked, mg.optim.SGD(model.parameters(), lr=0.1), mode=mode)
+        losses.append(fit(t, X.astype(np.float32), np.arange(18) % 3, epochs=3, seed=0).batch_loss)
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_what_lives_at_one_time_does_not_share_memory(name):
     step = model_step(name)
@@ -186,7 +245,7 @@ def test_what_cannot_be_compiled_is_named_and_nothing_has_changed():
             self.inner = nn.Linear(3, 4, seed=0)
 
         def forward(self, x):
-            return mg.sum(self.inner(x)[:, np.array([0, 0, 2])], axis=1, keepdims=True)
+            return mg.sum(self.inner(x)[:, mg.Constant([True, False, True, False], dtype=bool)], axis=1, keepdims=True)
 
     t = trainer(Odd())
     before = t.model.state_dict()
@@ -241,6 +300,48 @@ def test_ids_out_of_range_are_refused_before_the_first_step():
     with pytest.raises(IndexError, match="embedding: .*id 50 is out of range"):
         fit(t, ids, y, batch_size=10)
     assert all((model.state_dict()[name] == array).all() for name, array in before.items())
+
+
+class Reading(nn.Module):
+    """Means of the vectors of numbers in some columns of a table; `look` finds them in a batch."""
+
+    def __init__(self, look):
+        self.look, self.embedding, self.dense = look, nn.Embedding(5, 3), nn.Linear(3, 1)
+
+    def forward(self, x):
+        return self.dense(mg.mean(self.embedding(self.look(x)), axis=1))
+
+
+def test_ids_that_come_out_of_other_operators_are_looked_at_before_the_first_step():
+    ids, y = np.zeros((20, 2, 4), int), np.zeros((20, 1))
+    ids[17, 1, 3] = 5  # in a full batch, but not in its first part
+    model = Reading(lambda x: x.reshape(-1, 8)[:, 2:])
+    t = mg.Trainer(model, mg.mse_loss, mg.optim.SGD(model.parameters(), lr=0.1), mode="compiled")
+    before = model.state_dict()
+    with pytest.raises(IndexError, match="embedding: .*id 5 is out of range"):
+        fit(t, ids, y, batch_size=10)
+    assert all((model.state_dict()[name] == array).all() for name, array in before.items())
+    ids[17, 1, 3], ids[17, 0, 1] = 0, 7  # in a column that nobody looks at
+    t.compile(ids, y, batch_size=10).check(ids, y)
+
+
+def test_indices_that_come_with_each_batch_are_looked_at_before_the_first_step():
+    def picked(logits, ids):
+        return -mg.mean(mg.log_softmax(logits)[np.arange(len(logits)), ids])
+
+    model = nn.Sequential(nn.Linear(3, 4, seed=0))
+    t = mg.Trainer(model, picked, mg.optim.SGD(model.parameters(), lr=0.1), mode="compiled")
+    ids = np.arange(18) % 4
+    ids[13] = 4
+    with pytest.raises(IndexError, match="getitem: .*an index is out of range, -4 to 3 were expected"):
+        fit(t, X, ids)
+
+
+def test_indices_computed_from_parameters_are_refused_by_name():
+    model = Reading(lambda x: mg.argmax(model.dense(x), axis=-1))
+    t = mg.Trainer(model, mg.mse_loss, mg.optim.SGD(model.parameters(), lr=0.1), mode="compiled")
+    with pytest.raises(GraphError, match='embedding: indices that are computed from parameters cannot .* use mode="replay"'):
+        fit(t, np.zeros((6, 2, 3)), np.zeros((6, 1)))
 
 
 def test_a_loss_that_is_not_finite_stops_before_its_step_and_names_the_node():

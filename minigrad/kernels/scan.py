@@ -1,0 +1,70 @@
+"""Running sums and products along an axis, and where the extremes are: what cannot be said entry by entry.
+
+All arrays are (outer, n, inner), the axis in the middle; one thread.
+"""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .jit import jit
+
+
+def cumprod_back_reference(g: Any, x: Any) -> Any:
+    """∂L/∂x of y = cumprod(x), as a sum over all y[t] that an entry is a factor of: g[t] times the product of the others."""
+    grad, n = np.zeros_like(x), x.shape[1]
+    for i in range(n):
+        others = x.copy()
+        others[:, i] = 1
+        grad[:, i] = (g * np.cumprod(others, 1))[:, i:].sum(1)
+    return grad
+
+
+@jit
+def cumsum(x: Any, y: Any) -> None:
+    """y[:, i] = x[:, 0] + … + x[:, i]; the plain form is `np.cumsum`."""
+    outer, n, inner = x.shape
+    for o in range(outer):
+        for i in range(n):
+            for j in range(inner):
+                y[o, i, j] = x[o, i, j] + y[o, i - 1, j] if i else x[o, i, j]
+
+
+@jit
+def cumprod(x: Any, y: Any) -> None:
+    """y[:, i] = x[:, 0] · … · x[:, i]; the plain form is `np.cumprod`."""
+    outer, n, inner = x.shape
+    for o in range(outer):
+        for i in range(n):
+            for j in range(inner):
+                y[o, i, j] = x[o, i, j] * y[o, i - 1, j] if i else x[o, i, j]
+
+
+@jit
+def cumprod_back(g: Any, x: Any, y: Any, grad: Any) -> None:
+    """Write ∂L/∂x of y = cumprod(x), from g = ∂L/∂y.
+
+    Nothing is divided, so zeros do no harm: with r[i] = g[i] + x[i + 1] r[i + 1], grad[i] = y[i - 1] r[i].
+    """
+    outer, n, inner = x.shape
+    for o in range(outer):
+        for i in range(n - 1, -1, -1):
+            for j in range(inner):
+                grad[o, i, j] = g[o, i, j] + x[o, i + 1, j] * grad[o, i + 1, j] if i + 1 < n else g[o, i, j]
+        for i in range(1, n):
+            for j in range(inner):
+                grad[o, i, j] *= y[o, i - 1, j]
+
+
+@jit
+def argmax(x: Any, places: Any, sign: Any) -> None:
+    """places (outer, inner) = where along the axis sign · x is largest first, or first no number; as `np.argmax`."""
+    outer, n, inner = x.shape
+    for o in range(outer):
+        for j in range(inner):
+            best = 0
+            for i in range(1, n):
+                if not sign * x[o, i, j] <= sign * x[o, best, j] and x[o, best, j] == x[o, best, j]:
+                    best = i
+            places[o, j] = best

@@ -1,0 +1,124 @@
+"""NumPy's functions on traced arrays: the generated source computes what NumPy does."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from generated_source import in_python, nothing
+from oracle import assert_close
+
+import minigrad as mg
+from minigrad.errors import GraphError
+from minigrad.run.compiled import CompiledStep
+
+X = np.random.default_rng(0).normal(size=(2, 3, 4))
+Y = np.random.default_rng(1).normal(size=(4, 3, 5))
+PLACES = np.array([[2, 0, 2], [1, 1, -1]])
+
+
+def compiled(loss, *variables):
+    return CompiledStep(mg.topological_sort(loss), nothing(), mg.optim.SGD(variables, lr=0.1), 1)
+
+
+def assert_agrees(function, *arrays):
+    """The source of an operator that calls the function has its results, each with another weight."""
+    with mg.default_dtype(np.float64):
+        expected = np.asarray(function(*arrays))
+        weight = np.random.default_rng(2).normal(size=expected.shape)
+        rule = mg.operator(lambda *xs: function(*xs) * 1.0, lambda g, y, *xs: tuple(x * g.sum() for x in xs))
+        xs = [mg.Variable(x) for x in arrays]
+        loss = mg.sum(rule(*xs) * weight)
+        assert_close(in_python(compiled(loss, *xs))[0], (expected * weight).sum())
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: np.moveaxis(x, 0, -1), lambda x: np.moveaxis(x, (0, 2), (1, 0)), lambda x: np.flip(x),
+        lambda x: np.flip(x, -1), lambda x: np.flip(x, (0, 2)), lambda x: np.broadcast_to(x[:, :1], (5, *x.shape)),
+        lambda x: np.ones_like(x), lambda x: np.zeros_like(x) + x, lambda x: np.prod(x, axis=(0, 2)),
+        lambda x: np.prod(x, axis=1, keepdims=True), lambda x: np.cumsum(x, axis=0), lambda x: np.cumsum(x, axis=-1),
+        lambda x: np.cumprod(x[:, ::-1].T, axis=1), lambda x: np.split(x, [1, 3], 2)[1],
+        lambda x: np.where(x > 0, x, np.sum(x)), lambda x: np.argmax(x), lambda x: np.argmax(x, axis=1),
+        lambda x: np.argmin(x, axis=-1, keepdims=True), lambda x: np.argmin(x, keepdims=True),
+    ],
+)  # fmt: skip
+def test_functions_of_one_array(function):
+    assert_agrees(function, X)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        (PLACES % 2,), (slice(None), PLACES), (..., PLACES), (0, PLACES), (slice(None), 1, PLACES),
+        (PLACES % 2, slice(1, 3)), (PLACES[0] % 2, slice(None), PLACES[1]), (X[..., 0] > 0,), (X > 0,),
+        (PLACES % 2, PLACES, PLACES), (PLACES[:0],),
+        (None, PLACES[0] % 2), (slice(None, None, -1), PLACES),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_picking_and_adding_where_was_picked(key):
+    assert_agrees(lambda x: x[key], X)
+    with mg.default_dtype(np.float64):
+        x = mg.Variable(X)
+        loss = mg.sum(x[key] ** 2)
+        loss.backward()
+        assert_close(in_python(compiled(loss, x))[1](x), x.grad)
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda x, i: x[i], lambda x, i: x[:, i], lambda x, i: x[1:, i, 2], lambda x, i: x[0, i, ::2],
+        lambda x, i: x[:, :, i], lambda x, i: x[np.array([0, 1, 1]), i], lambda x, i: x[1, 2, i],
+        lambda x, i: x[:, np.array([[1], [0]]), i],
+        lambda x, i: x[::-1, i, 1:],
+    ],
+)  # fmt: skip
+def test_picking_by_indices_that_are_nodes(look):
+    with mg.default_dtype(np.float64):
+        x, i = mg.Variable(X), mg.Constant([[1, 0, 1], [-1, -2, 0]], dtype=np.int64)
+        loss = mg.sum(look(x, i) ** 2)
+        loss.backward()
+        found, gradient = in_python(compiled(loss, x))
+    assert_close(found, loss.value)
+    assert_close(gradient(x), x.grad)
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda x, i: x[i > 0], lambda x, i: x[:, None, i], lambda x, i: x[..., i], lambda x, i: x[i, :, i],
+    ],
+)  # fmt: skip
+def test_what_cannot_be_picked_is_named(look):
+    x, i = mg.Variable(X), mg.Constant([0, 1], dtype=np.int64)
+    with pytest.raises(GraphError, match='getitem: .*cannot be compiled; use mode="replay"'):
+        compiled(mg.sum(look(x, i)), x)
+
+
+@pytest.mark.parametrize(
+    ("text", "arrays"),
+    [
+        ("abc->cab", (X,)), ("abc->b", (X,)), ("abc->", (X,)), ("aab->ab", (X[:, :2],)), ("aab->b", (X[:, :2],)),
+        ("abc,cde->abde", (X, Y)), ("abc,cbe->ae", (X, Y)), ("abc,cbe->b", (X, Y)), ("abc,cbe->cba", (X, Y)),
+        ("abc,cbe->ecb", (X, Y)), ("abc,abc->", (X, X)), ("abc,abc->bca", (X, X)), ("abc,cbe,ef->fa", (X, Y, Y[0].T)),
+        ("abc,def->adf", (X, Y)), ("abc,bd->acd", (X[:, :1], Y[0])), ("abc,->a", (X, X[0, 0, 0])),
+        ("ab,b->a", (X[0], X[1, 1])), ("abc,abd->abcd", (X, X)), ("abc,c,b->ca", (X, X[0, 0], Y[0, :, 0])),
+        ("abc,abc->abc", (X[:0], X[:0])),
+    ],
+)  # fmt: skip
+def test_sums_of_products(text, arrays):
+    with mg.default_dtype(np.float64):
+        xs = [mg.Variable(x) for x in arrays]
+        loss = mg.sum(mg.sin(mg.einsum(text, *xs)))
+        loss.backward()
+        found, gradient = in_python(compiled(loss, *xs))
+    assert_close(found, loss.value)
+    for x in xs:
+        assert_close(gradient(x), x.grad)
+
+
+def test_a_product_of_two_matrices_is_one():
+    """As fast as `a @ b`, in whatever order the axes are."""
+    a, b = mg.Variable(X[0]), mg.Variable(Y[0])
+    assert "product_" in compiled(mg.sum(mg.einsum("ij,ki->jk", a, b.T)), a, b).source

@@ -55,7 +55,7 @@ COVERED: dict[int, tuple[str, ...]] = {
     32: ("single numbers", JAX, SLOPES), 33: ("Python numbers", MIXED), 34: ("float64 of no axes", MIXED),
     35: ("an array on the left", MIXED, "ops/test_numpy.py::test_array_on_the_left_does_not_become_an_object_array"),
     36: ("a gradient for integers", BAD),
-    37: ("integer exponents, indices, masks", MIXED, "ops/test_shape.py::test_index_kinds"),
+    37: ("integer exponents, indices, masks", MIXED, "ops/test_indexing.py::test_index_kinds"),
     38: ("softmax of integers", BAD),
     39: ("many ties in float32", "ops/test_reduce.py::test_many_ties_in_float32"),  # there is no float16
     40: ("float32 stays float32", JAX), 41: ("einsum", JAX, "ops/test_statistics.py::test_subscripts_that_do_not_fit"),
@@ -84,9 +84,9 @@ COVERED: dict[int, tuple[str, ...]] = {
     67: ("activations of NaN and infinity", "ops/test_elementwise.py::test_activations_keep_nan_and_bear_infinity",
          "ops/test_elementwise.py::test_nan_is_not_swallowed"),
     # D. indices, views, memory
-    68: ("repeated indices", "ops/test_shape.py::test_repeated_index_accumulates"),
-    69: ("masks, empty indices and slices", JAX), 70: ("negative steps", JAX, "ops/test_shape.py::test_any_index"),
-    71: ("mixed indices", JAX, "ops/test_shape.py::test_any_index"),
+    68: ("repeated indices", "ops/test_indexing.py::test_repeated_index_accumulates"),
+    69: ("masks, empty indices and slices", JAX), 70: ("negative steps", JAX, "ops/test_indexing.py::test_any_index"),
+    71: ("mixed indices", JAX, "ops/test_indexing.py::test_any_index"),
     72: ("values that change between passes", "graph/test_order.py::test_a_leaf_that_changes_between_the_passes_is_named",
          "graph/test_node.py::test_computed_values_and_constants_are_read_only"),
     73: ("the user's array changes", "graph/test_node.py::test_values_are_copied_on_the_way_in"),
@@ -94,7 +94,7 @@ COVERED: dict[int, tuple[str, ...]] = {
     75: ("C and F at once", "graph/test_node.py::test_inside_everything_is_contiguous"),
     76: ("views of what is not contiguous", "ops/test_table.py::test_layout_of_the_operands_does_not_matter"),
     77: ("padding, asymmetric or negative", JAX, BAD),
-    78: ("many slices of one array", "ops/test_shape.py::test_slices_add_into_one_gradient"),
+    78: ("many slices of one array", "ops/test_indexing.py::test_slices_add_into_one_gradient"),
     # E. convolution and pooling
     79: ("a stride that leaves a tail", "ops/test_conv.py::test_tail_that_the_stride_leaves_over_gets_no_gradient",
          "ops/test_pool.py::test_tail_that_the_stride_leaves_over_gets_no_gradient"),

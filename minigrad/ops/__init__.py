@@ -12,6 +12,7 @@ from .functions import (
     logical_and, logical_not, logical_or, reciprocal, rint, sinh, square, tan, trunc,
 )  # fmt: skip
 from .gru import gru
+from .indexing import getitem
 from .linalg import linear, matmul
 from .loss import binary_cross_entropy, binary_cross_entropy_with_logits, cross_entropy, mse_loss
 from .lstm import lstm
@@ -19,7 +20,7 @@ from .norm import batch_norm, dropout, layer_norm
 from .pool import avg_pool1d, avg_pool2d, max_pool1d, max_pool2d
 from .recurrent import rnn
 from .reduce import log_softmax, logsumexp, max, mean, min, softmax, sum
-from .shape import broadcast_to, concatenate, flatten, getitem, pad, reshape, stack, transpose
+from .shape import broadcast_to, concatenate, flatten, pad, reshape, stack, transpose
 from .statistics import argmax, argmin, cumprod, cumsum, norm, prod, std, var
 
 __all__ = [

@@ -11,7 +11,8 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from ..errors import ShapeError
 from ..graph.node import GraphNode
 from ..graph.rule import by_name, stands_for
-from .shape import getitem, reshape, transpose
+from .indexing import getitem
+from .shape import reshape, transpose
 
 
 def _node(x: Any) -> GraphNode:

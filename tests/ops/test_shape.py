@@ -1,77 +1,10 @@
-"""Operators that move numbers: indices of every kind, the same node twice, nothing at all, and who owns the memory."""
-import tracemalloc
+"""Operators that move numbers: the same node twice, nothing at all, and who owns the memory."""
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import array_shapes, basic_indices, integer_array_indices
 from oracle import gradients
 
 import minigrad as mg
-
-keys = array_shapes(max_dims=3, max_side=4).flatmap(
-    lambda shape: st.tuples(
-        st.just(shape), basic_indices(shape, allow_newaxis=True) | integer_array_indices(shape, dtype=np.int64)
-    )
-)
-
-
-@settings(derandomize=True, max_examples=150, deadline=None)
-@given(keys)
-def test_any_index(shape_and_key):
-    """x[key] is NumPy's; each entry's gradient is the sum of the cotangents of the places it was copied to."""
-    shape, key = shape_and_key
-    x = np.arange(np.prod(shape), dtype=float).reshape(shape)
-    y = np.asarray(x[key])
-    g = np.arange(1.0, y.size + 1).reshape(y.shape)
-    node = mg.Variable(x, dtype=np.float64)
-    picked = node[key]
-    picked.backward(g)
-    np.testing.assert_array_equal(picked.value, y)
-    np.testing.assert_array_equal(node.grad.ravel(), np.bincount(y.astype(int).ravel(), g.ravel(), minlength=x.size))
-
-
-KINDS = [[0, 0, 1], (0, 0, 1), np.int64(1), True, mg.Constant([0, 1], dtype=np.int64), []]
-
-
-@pytest.mark.parametrize("key", KINDS, ids=str)
-def test_index_kinds(key):
-    """Lists, tuples, NumPy integers, booleans, integer nodes, nothing."""
-    x = np.arange(8.0).reshape(2, 2, 2)
-    same = key.value if isinstance(key, mg.GraphNode) else np.array(key, int) if isinstance(key, list) else key
-    np.testing.assert_array_equal(mg.Constant(x)[key].value, x[same])
-
-
-def test_repeated_index_accumulates():
-    (grad,) = gradients(lambda x: x[[0, 0, 1]], np.ones(3))
-    np.testing.assert_array_equal(grad, [2, 1, 0])
-
-
-def test_index_by_a_comparison():
-    (grad,) = gradients(lambda x: x[x > 1], [1.0, 2.0, 3.0])
-    np.testing.assert_array_equal(grad, [0, 1, 1])
-
-
-def test_slices_add_into_one_gradient():
-    """A thousand slices of one array need the gradient once, not a thousand arrays of its size."""
-    x = mg.Variable(np.ones((1000, 50)))
-    total = sum((x[t] * t for t in range(1000)), start=mg.Constant(0.0)).sum()
-    tracemalloc.start()
-    total.backward()
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    np.testing.assert_array_equal(x.grad, np.repeat(np.arange(1000.0)[:, None], 50, 1))
-    assert peak < 20 * x.value.nbytes
-
-
-def test_index_belongs_to_the_graph():
-    x, key = mg.Variable([1.0, 2.0, 3.0]), np.array([0, 1])
-    y = x[key]
-    key[:] = 2
-    y.backward([1, 1])
-    np.testing.assert_array_equal(x.grad, [1, 1, 0])
-    np.testing.assert_array_equal(mg.Graph(y).forward(), [1, 2])
 
 
 def test_the_same_node_twice():
@@ -102,29 +35,6 @@ def test_reshape_without_recording_owns_its_memory():
         copy = w.reshape(2, 1)
     copy.value = [[5.0], [6.0]]
     assert w.value.tolist() == [1, 2]
-
-
-def test_an_index_that_is_a_node_is_read_anew_in_every_run():
-    x, ids = mg.Variable(np.arange(6.0).reshape(3, 2)), mg.Constant([0, 2], dtype=np.int64)
-    graph = mg.Graph(x[ids, 1:])
-    np.testing.assert_array_equal(graph.forward(), [[1], [5]])
-    ids.value = [1, 1]
-    np.testing.assert_array_equal(graph.forward(), [[3], [3]])
-    graph.backward(np.ones((2, 1)))
-    np.testing.assert_array_equal(x.grad, [[0, 0], [0, 2], [0, 0]])
-    ids.value = [1, 3]
-    with pytest.raises(IndexError, match=r"getitem: shapes \(3, 2\); .*3 is out of bounds"):
-        graph.forward()
-
-
-def test_a_mask_that_picks_another_shape_in_a_later_run_is_refused():
-    x = mg.Variable([1.0, 2.0, 3.0])
-    graph = mg.Graph(x[x > 1])
-    x.value = [3.0, 0.0, 2.0]
-    np.testing.assert_array_equal(graph.forward(), [3, 2])
-    x.value = [0.0, 0.0, 2.0]
-    with pytest.raises(mg.ShapeError, match=r"getitem: .*picks shape \(1,\), \(2,\) when the graph was built"):
-        graph.forward()
 
 
 def test_flatten_names_itself():

@@ -14,6 +14,7 @@ from numba.np.numpy_support import as_dtype
 
 from .jit import jit, of_pointers
 from .tile import ACROSS, ADD, FRESH, WIDE, address, dots, lanes, tile
+from .views import flat
 
 #: the most vectors side by side in one block: with six rows, all their sums stay in registers
 VECTORS = 4 if WIDE else 2
@@ -24,9 +25,9 @@ NONE = np.zeros(1, np.int64)
 
 # -------------------------------------------------------------------- of flat arrays, the sizes are said
 @jit
-def product_nn(out: Any, a: Any, b: Any, m: int, k: int, n: int, begin: int = FRESH) -> None:
+def product_nn(out: Any, a: Any, b: Any, m: int, k: int, n: int) -> None:
     """out (m, n) = a (m, k) @ b (k, n)."""
-    block(out, 0, n, m, n, a, 0, k, 1, b, 0, n, NONE, 0, k, 1, 0, 0, out, 0, begin, -np.inf)
+    block(out, 0, n, m, n, a, 0, k, 1, b, 0, n, NONE, 0, k, 1, 0, 0, out, 0, FRESH, -np.inf)
 
 
 @jit
@@ -36,57 +37,66 @@ def product_bias(out: Any, a: Any, b: Any, m: int, k: int, n: int, bias: Any) ->
 
 
 @jit
-def product_tn(out: Any, a: Any, b: Any, m: int, k: int, n: int, begin: int = FRESH) -> None:
+def product_tn(out: Any, a: Any, b: Any, m: int, k: int, n: int) -> None:
     """out (m, n) = aᵀ @ b for a (k, m) and b (k, n)."""
-    block(out, 0, n, m, n, a, 0, 1, m, b, 0, n, NONE, 0, k, 1, 0, 0, out, 0, begin, -np.inf)
+    block(out, 0, n, m, n, a, 0, 1, m, b, 0, n, NONE, 0, k, 1, 0, 0, out, 0, FRESH, -np.inf)
 
 
 @jit
-def product_nt(out: Any, a: Any, b: Any, m: int, k: int, n: int, begin: int = FRESH) -> None:
+def product_nt(out: Any, a: Any, b: Any, m: int, k: int, n: int) -> None:
     """out (m, n) = a @ bᵀ for a (m, k) and b (n, k)."""
-    sums(out, 0, m, n, a, 0, k, b, 0, k, NONE, 0, k, 1, 0, 0, begin == FRESH)
+    sums(out, 0, m, n, a, 0, k, b, 0, k, NONE, 0, k, 1, 0, 0, True)
 
 
+@jit
 def sum_rows(out: Any, b: Any, k: int, n: int) -> None:
-    """out (n,) = the sum of the rows of b (k, n). This is the plain form; compiled code multiplies a row of ones by b."""
-    out[:] = b.reshape(k, n).sum(0)
+    """out (n,) = the sum of the rows of b (k, n): a row of ones times b."""
+    block(out, 0, n, 1, n, _one(out), 0, 0, 0, b, 0, n, NONE, 0, k, 1, 0, 0, out, 0, FRESH, -np.inf)
+
+
+def _one(like: Any) -> Any:
+    """An array of one 1 in the dtype of another; in compiled code a constant."""
+    return np.ones(1, like.dtype)
 
 
 # -------------------------------------------------------------------- of matrices
 @jit
-def add_nn(out: Any, a: Any, b: Any) -> None:
-    """out += a @ b."""
-    product_nn(out, a, b, out.shape[0], a.shape[1], out.shape[1], ADD)
-
-
-@jit
 def nn(out: Any, a: Any, b: Any) -> None:
     """out = a @ b."""
-    product_nn(out, a, b, out.shape[0], a.shape[1], out.shape[1])
+    product_nn(flat(out), flat(a), flat(b), out.shape[0], a.shape[1], out.shape[1])
 
 
 @jit
-def add_tn(out: Any, a: Any, b: Any) -> None:
-    """out += a.T @ b."""
-    product_tn(out, a, b, out.shape[0], a.shape[0], out.shape[1], ADD)
+def add_nn(out: Any, a: Any, b: Any) -> None:
+    """out += a @ b."""
+    m, n, k = out.shape[0], out.shape[1], a.shape[1]
+    block(flat(out), 0, n, m, n, flat(a), 0, k, 1, flat(b), 0, n, NONE, 0, k, 1, 0, 0, flat(out), 0, ADD, -np.inf)
 
 
 @jit
 def tn(out: Any, a: Any, b: Any) -> None:
     """out = a.T @ b."""
-    product_tn(out, a, b, out.shape[0], a.shape[0], out.shape[1])
+    product_tn(flat(out), flat(a), flat(b), out.shape[0], a.shape[0], out.shape[1])
 
 
 @jit
-def add_nt(out: Any, a: Any, b: Any) -> None:
-    """out += a @ b.T."""
-    product_nt(out, a, b, out.shape[0], a.shape[1], out.shape[1], ADD)
+def add_tn(out: Any, a: Any, b: Any) -> None:
+    """out += a.T @ b."""
+    m, n, k = out.shape[0], out.shape[1], a.shape[0]
+    block(flat(out), 0, n, m, n, flat(a), 0, 1, m, flat(b), 0, n, NONE, 0, k, 1, 0, 0, flat(out), 0, ADD, -np.inf)
 
 
 @jit
 def nt(out: Any, a: Any, b: Any) -> None:
     """out = a @ b.T."""
-    product_nt(out, a, b, out.shape[0], a.shape[1], out.shape[1])
+    product_nt(flat(out), flat(a), flat(b), out.shape[0], a.shape[1], out.shape[1])
+
+
+@jit
+def add_nt(out: Any, a: Any, b: Any) -> None:
+    """out += a @ b.T."""
+    m, n, k = out.shape[0], out.shape[1], a.shape[1]
+    sums(flat(out), 0, m, n, flat(a), 0, k, flat(b), 0, k, NONE, 0, k, 1, 0, 0, False)
 
 
 # -------------------------------------------------------------------- the two products that all others are
@@ -282,14 +292,10 @@ def _declare() -> None:
         known["block", dtype] = of_pointers(f"block_{dtype}", first, _make_block(size))
         known["sums", dtype] = of_pointers(f"sums_{dtype}", second, _make_sums(size))
 
-    @overload(sum_rows)
-    def _sum_rows(out, b, k, n):  # type: ignore[no-untyped-def]
-        one = np.ones(1, as_dtype(out.dtype))
-
-        def run(out, b, k, n):  # type: ignore[no-untyped-def]
-            block(out, 0, n, 1, n, one, 0, 0, 0, b, 0, n, NONE, 0, k, 1, 0, 0, out, 0, FRESH, -np.inf)
-
-        return run
+    @overload(_one)
+    def _one_of(like):  # type: ignore[no-untyped-def]
+        one = np.ones(1, as_dtype(like.dtype))
+        return lambda like: one
 
     @overload(block)
     def _block(  # type: ignore[no-untyped-def]

@@ -274,7 +274,7 @@ def _imports(kernels: dict[str, Any]) -> list[str]:
              "gather_rows = apart(gather_rows)", "turn = apart(turn)"]  # fmt: skip
     for name, thing in sorted(kernels.items()):
         if thing is None:
-            lines.append(f"from minigrad.kernels.gemm import {name}")
+            lines += [f"from minigrad.kernels.gemm import {name}", f"{name} = apart({name})"]
         elif isinstance(thing, type):
             lines.append(f"from {thing.__module__} import {name}")
         else:

@@ -305,6 +305,8 @@ def _weights_back(g: Any, x: Any, gw: Any, scratch: Any, spare: Any, offsets: An
     rows, padded, pictures = in_rows(d), d.ph + d.pw > 0, flat(x)
     columns = shaped(scratch[: taps * area], (taps, area)) if not rows else gw
     source, long = scratch if padded else pictures, sums_long(d)
+    if long:
+        spare[:] = 0
     some = FEW if rows and not padded and d.oh == 1 else 1  # of more than one row, the sums are long as they are
     for n in range(lo, hi, some):
         for k in range(d.groups):
@@ -362,8 +364,6 @@ def _backward_shard(
     if gw is not None:
         gw[s] = 0
         own[:ahead] = 0
-        if sums_long(d):
-            spare[:] = 0
         _weights_back(planes, x, gw[s], own[:ahead], spare, offsets, d, lo, hi)
     if gx is not None:
         own[ahead : ahead + back] = 0

@@ -158,7 +158,8 @@ def _backward_shard(
     weight_gradients(gw, gv, dpre, drest, xs, h0[lo:hi], own)
     column_sums(gb, dpre)
     column_sums(gc, drest)
-    input_gradient(gx, dpre, w, lo, hi, xrows)
+    if gx is not None:
+        input_gradient(gx, dpre, w, lo, hi, xrows)
 
 
 @jit(parallel=True)
@@ -168,7 +169,7 @@ def gru_backward(
 ) -> None:  # fmt: skip
     """Write ∂L/∂h_t of every step into dh (steps, n, hidden) and the gradients of all inputs.
 
-    gates and qs are those of `gru_forward`. gx of size 0 is not computed; gw, gv, gb, gc hold one part per shard, for the
+    gates and qs are those of `gru_forward`. gx may be None; gw, gv, gb, gc hold one part per shard, for the
     caller to sum in their fixed order. Scratch are xrows and hrows, as there, drows and erows (shards, rows, 3 hidden).
     """
     shards = gates.shape[0]

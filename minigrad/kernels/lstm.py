@@ -169,7 +169,8 @@ def _backward_shard(
     gather(hs, own, lo, hi)
     weight_gradients(gw, gv, dpre, dpre, xs, h0[lo:hi], own)
     column_sums(gb, dpre)
-    input_gradient(gx, dpre, w, lo, hi, xrows)
+    if gx is not None:
+        input_gradient(gx, dpre, w, lo, hi, xrows)
 
 
 @jit(parallel=True)
@@ -179,8 +180,8 @@ def lstm_backward(
 ) -> None:  # fmt: skip
     """Write ∂L/∂h_t and ∂L/∂c_t of every step into dy, and the gradients of all inputs.
 
-    g, y and dy (2, steps, n, hidden) belong to hidden states and cells; gates are those of `lstm_forward`. gx of size 0 is
-    not computed; gw, gv, gb hold one part per shard, for the caller to sum in their fixed order. Scratch are xrows and
+    g, y and dy (2, steps, n, hidden) belong to hidden states and cells; gates are those of `lstm_forward`. gx may be
+    None; gw, gv, gb hold one part per shard, for the caller to sum in their fixed order. Scratch are xrows and
     hrows, as there, and drows (shards, rows, 4 hidden).
     """
     shards = gates.shape[0]

@@ -158,7 +158,7 @@ def _spread(g: Any, x: Any, mean: Any, factors: Any, gx: Any) -> None:
 def backward(
     g: Any, x: Any, w: Any, eps: float, own: bool, mean: Any, var: Any, gx: Any, gw: Any, gb: Any, sums: Any, scratch: Any
 ) -> None:
-    """Write the gradients gx (n, groups, length), gw and gb (groups,); an array of size 0 stands for one not asked for.
+    """Write the gradients gx (n, groups, length), gw and gb (groups,); None stands for one not asked for.
 
     `own` says that mean and var were computed from x and change with it (Ioffe & Szegedy 2015, section 3).
     """
@@ -166,14 +166,14 @@ def backward(
     count = x.shape[0] * x.shape[2]
     for c in range(mean.size):
         total, product, rate = sums[0, c], sums[1, c], 1 / np.sqrt(var[c] + eps)
-        if gw.size:
+        if gw is not None:
             gw[c] = product * rate
-        if gb.size:
+        if gb is not None:
             gb[c] = total
         scratch[0, c] = rate * w[c] if w.size else rate
         scratch[1, c] = total / count if own else 0
         scratch[2, c] = product * rate * rate / count if own else 0
-    if gx.size:
+    if gx is not None:
         _spread(g, x, mean, scratch, gx)
 
 

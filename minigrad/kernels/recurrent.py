@@ -138,19 +138,18 @@ def weight_gradients(gw: Any, gv: Any, d: Any, e: Any, xs: Any, h0: Any, hs: Any
     _add_outer(gv, rows[n:], before[: max(before.shape[0] - n, 0)])
 
 
-@apart
+@jit
 def column_sums(total: Any, d: Any) -> None:
     """total (m,) = the sum over steps and samples of d (steps, n, m)."""
-    sum_rows(total, d, d.shape[0] * d.shape[1], d.shape[2])
+    sum_rows(total, flat(d), d.shape[0] * d.shape[1], d.shape[2])
 
 
 @apart
 def input_gradient(gx: Any, d: Any, w: Any, lo: int, hi: int, scratch: Any) -> None:
-    """gx = d w for samples lo to hi of all steps; gx of size 0 is not computed."""
-    if gx.size:
-        own = own_rows(gx, lo, hi, scratch)
-        nn(by_rows(own), by_rows(d), w)
-        scatter(own, gx, lo, hi)
+    """gx = d w for samples lo to hi of all steps."""
+    own = own_rows(gx, lo, hi, scratch)
+    nn(by_rows(own), by_rows(d), w)
+    scatter(own, gx, lo, hi)
 
 
 # -------------------------------------------------------------------- the plain recurrent layer
@@ -220,7 +219,8 @@ def _backward_shard(
     gather(hs, own, lo, hi)
     weight_gradients(gw, gv, dpre, dpre, xs, h0[lo:hi], own)
     column_sums(gb, dpre)
-    input_gradient(gx, dpre, w, lo, hi, xrows)
+    if gx is not None:
+        input_gradient(gx, dpre, w, lo, hi, xrows)
 
 
 @jit(parallel=True)
@@ -230,7 +230,7 @@ def rnn_backward(
 ) -> None:  # fmt: skip
     """Write ∂L/∂h_t of every step into dh (steps, n, hidden) and the gradients of all inputs.
 
-    gx of size 0 is not computed; gw, gv, gb hold one part per shard, for the caller to sum in their fixed order. Scratch
+    gx may be None; gw, gv, gb hold one part per shard, for the caller to sum in their fixed order. Scratch
     are xrows and hrows, as in `rnn_forward`, and drows (shards, rows, hidden).
     """
     shards = gw.shape[0]

@@ -52,9 +52,9 @@ class Normalise(Rule):
         node.call(kernels.norm.forward, x, w, b, eps, own, *moments, y.reshape(x.shape), *self._scratch(node, x))
 
     def _backward(
-        self, node: Operator, g: Array, x: Array, w: Array, moments: tuple[Array, Array], own: bool, *grads: Array
+        self, node: Operator, g: Array, x: Array, w: Array, moments: tuple[Array, Array], own: bool, *grads: Array | None
     ) -> None:
-        """`grads` are those of x, w and b; of size 0 where they are not asked for."""
+        """`grads` are those of x, w and b; None where they are not asked for."""
         eps = node.attributes["eps"]
         node.call(kernels.norm.backward, g.reshape(x.shape), x, w, eps, own, *moments, *grads, *self._scratch(node, x))
 
@@ -128,10 +128,8 @@ class BatchNorm(Normalise):
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         x, w, _, moments = self._given(node, xs)
-        none = np.empty(0, g.dtype)
-        gx = none.reshape(0, 0, 0) if grads[0] is None else grads[0].reshape(x.shape)
-        others = (none if grad is None else grad for grad in (*grads[1:], None, None)[:2])
-        self._backward(node, g, x, w, moments, node.attributes["training"], gx, *others)
+        gx = None if grads[0] is None else grads[0].reshape(x.shape)
+        self._backward(node, g, x, w, moments, node.attributes["training"], gx, *(*grads[1:], None, None)[:2])
 
     def unfold(self, node: Operator, *xs: GraphNode) -> GraphNode:
         held, wide = node.attributes, (1, -1, *(1,) * (node.ndim - 2))
@@ -200,7 +198,7 @@ class LayerNorm(Normalise):
                 inner = node.buffer("inner", g.shape, g.dtype)
                 np.multiply(g, xs[1], out=inner)
             self._backward(node, inner, x, none, self._moments(node, x.shape[1], x.dtype), True,
-                           grads[0].reshape(x.shape), none, none)  # fmt: skip
+                           grads[0].reshape(x.shape), None, None)  # fmt: skip
 
     def unfold(self, node: Operator, *xs: GraphNode) -> GraphNode:
         return _scaled(self._normal(node, xs[0], node.attributes["axes"]), *xs[1:])

@@ -83,13 +83,13 @@ class Recurrent(Rule):
         rows = kernels.recurrent.rows_of(node.plan, shards)
         return node.buffer(name, (shards, rows, self.gates * node.plan.hidden), dtype)
 
-    def gradients(self, node: Operator, grads: Grads, dtype: Any) -> list[Array]:
-        """Where the kernel writes: the gradient of x, of size 0 where it is not asked for, those of the first states, and
+    def gradients(self, node: Operator, grads: Grads, dtype: Any) -> list[Any]:
+        """Where the kernel writes: the gradient of x, None where it is not asked for, those of the first states, and
         those of the parameters, a part per shard; where there is one shard, that is the gradient itself."""
         shards, found = len(node.work["xrows"]), []
         for i, (x, grad) in enumerate(zip(node.inputs, grads, strict=True)):
             if i == 0:
-                found.append(np.empty((0,) * 3, dtype) if grad is None else grad)
+                found.append(grad)
             elif i <= self.states:
                 found.append(node.buffer(f"g{i}", x.shape, dtype) if grad is None else grad)
             elif shards == 1 and grad is not None:
@@ -98,7 +98,7 @@ class Recurrent(Rule):
                 found.append(node.buffer(f"g{i}", (shards, *x.shape), dtype))
         return found
 
-    def add_up(self, grads: Grads, found: list[Array]) -> None:
+    def add_up(self, grads: Grads, found: list[Any]) -> None:
         """The gradients of the parameters from their parts, in the order of the shards."""
         for grad, parts in list(zip(grads, found, strict=True))[1 + self.states :]:
             if grad is not None and len(parts) > 1:

@@ -18,6 +18,8 @@ import numpy as np
 from ...graph.node import Constant, GraphNode, Operator
 from ..scene.heads import order_of
 from ..scene.measure import Stats, measure
+from ..scene.modules import parameter_names, paths_of
+from ..scene.steps import scopes
 from ..scene.text import count, escape, gradient_line, number, shorten, value_lines
 from .formulas import adjoint, formula
 from .symbols import Symbol, as_symbol, bar, named, variable, word
@@ -55,7 +57,7 @@ class Tracer:
         for i, node in enumerate(order):
             for slot, x in enumerate(node.inputs):
                 self.users[self.index[id(x)]].append((i, slot))
-        self._parameters = _parameter_names(order)
+        self._parameters = parameter_names(paths_of(order, scopes(order)))
         self._shared = Counter(filter(None, map(self._own, order)))
 
     def name(self, i: int) -> Symbol:
@@ -226,14 +228,3 @@ def _columns(text: str) -> int:
     """How many columns of a terminal the text takes."""
     wide = (0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
     return sum(wide)
-
-
-def _parameter_names(order: Sequence[GraphNode]) -> dict[int, str]:
-    """By `id(parameter)`: its name within its own module, as drawings write it."""
-    roots = {id(node.scope[0]): node.scope[0] for node in order if node.scope}
-    names: dict[int, str] = {}
-    for root in roots.values():
-        ask = getattr(root, "named_parameters", None)
-        for name, parameter in ask() if callable(ask) else ():
-            names.setdefault(id(parameter), name.rpartition(".")[2])
-    return names

@@ -86,11 +86,11 @@ class Traced(NDArrayOperatorsMixin):
         raise GraphError("a rule that looks at numbers on the way cannot be compiled")
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any) -> Any:
-        name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
-        if name in FUNCTIONS:
-            return FUNCTIONS[name](*inputs, **options)
         if method != "__call__" or options:
-            raise GraphError(f"np.{name} cannot be compiled")
+            name = f"{ufunc.__name__}.{method}"
+            if name not in FUNCTIONS:
+                raise GraphError(f"np.{name} cannot be compiled")
+            return FUNCTIONS[name](*inputs, **options)
         if ufunc is np.matmul:
             return self.program.matmul(*inputs, out=out)
         formula = Expr(self.program, ufunc.__name__, inputs)
@@ -192,16 +192,23 @@ class View(Traced):
     def __getitem__(self, key: Any) -> View:
         shadow = np.lib.stride_tricks.as_strided(np.zeros(1, np.int8), self.shape, self.strides)
         parts = key if isinstance(key, tuple) else (key,)
-        if any(isinstance(part, np.ndarray | Traced | list) for part in parts):
+        if _picks(parts):
             return FUNCTIONS["pick"](self, parts)  # type: ignore[no-any-return]
         found = shadow[(*parts, ...) if Ellipsis not in parts else parts]
         moved = found.__array_interface__["data"][0] - shadow.__array_interface__["data"][0]
         return View(self.buffer, self.offset + (moved if found.size else 0), found.shape, found.strides)
 
     def __setitem__(self, key: Any, value: Any) -> None:
+        if _picks(key if isinstance(key, tuple) else (key,)):
+            raise GraphError("writing into entries that arrays pick cannot be compiled")
         part = self[key]
         if not (isinstance(value, View) and same(part, value)):  # the end of `x[key] += y`, which is written down already
             self.program.assign(part, value)
+
+
+def _picks(key: tuple[Any, ...]) -> bool:
+    """Does it take arrays of indices, or masks, to say which entries?"""
+    return any(isinstance(part, np.ndarray | Traced | list) for part in key)
 
 
 def same(a: View, b: View) -> bool:

@@ -16,6 +16,7 @@ from ..kernels.tile import lanes
 
 _CHAINS = 24  # sums side by side: more than a multiply-add's latency times those that start at once, fewer than registers
 _BYTES_OF_SWEEP = 1 << 27
+_SECONDS = 1.5  # another program's turn on a core is shorter
 SIZES = tuple(1 << power for power in range(15, 29))
 
 
@@ -61,11 +62,11 @@ def _sweeps(a: Any, times: int) -> None:
         _sweep(a[s], times)
 
 
-def _best(run: Callable[[], None], repeats: int = 8) -> float:
-    """The shortest of some runs: nothing makes a program faster than the machine, much makes it slower."""
+def _best(run: Callable[[], None], times: float = 1.0) -> float:
+    """The shortest of many runs: nothing makes a program faster than the machine, much makes it slower, for a while."""
     run()
-    found = []
-    for _ in range(repeats):
+    found, end = [], perf_counter() + times * _SECONDS
+    while not found or perf_counter() < end:
         started = perf_counter()
         run()
         found.append(perf_counter() - started)
@@ -80,7 +81,7 @@ def _flops(shards: int) -> float:
 def _bandwidth(size: int, shards: int) -> float:
     a = np.ones((shards, size // 4 // shards), np.float32)
     times = max(1, _BYTES_OF_SWEEP // size)
-    return 2 * a.nbytes * times / _best(lambda: _sweeps(a, times), 4)
+    return 2 * a.nbytes * times / _best(lambda: _sweeps(a, times), 0.2)
 
 
 def ceilings() -> dict[str, Any]:

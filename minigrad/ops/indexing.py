@@ -75,10 +75,13 @@ class GetItem(Rule):
         return self._picked(node.inputs[0], node.plan, [x._data for x in node.inputs]).shape
 
     def check(self, node: Operator, *xs: Array) -> None:
-        """Look at indices that are nodes, as a compiled run does before it begins; NumPy looks at the others."""
-        for axis, (n, part) in enumerate(zip(node.inputs[0].shape, node.plan if len(xs) > 1 else (), strict=False)):
-            ids = xs[part.input] if isinstance(part, Fed) else np.zeros(0)
-            if ids.dtype.kind in "iu" and ids.size and (ids.min() < -n or ids.max() >= n):
+        """Look at indices that are nodes, as a compiled run does before it begins, where each part of the key stands for an
+        axis; it takes no others, and in other runs NumPy looks."""
+        key = self._key(node.plan, xs) if len(xs) > 1 else ()
+        if not all(isinstance(part, slice) or np.asarray(part).dtype.kind in "iu" for part in key):
+            return
+        for axis, (n, ids) in enumerate(zip(node.inputs[0].shape, key, strict=False)):
+            if isinstance(ids, np.ndarray) and ids.size and (ids.min() < -n or ids.max() >= n):
                 wrong = ids[(ids < -n) | (ids >= n)].flat[0]
                 what = f"index {wrong} is out of bounds for axis {axis} with size {n}"
                 raise self.complain(node.inputs, what, IndexError)
@@ -119,7 +122,7 @@ class GetItem(Rule):
         return found[0]
 
     def _add(self, grad: Array, key: Any, g: Array) -> None:
-        if any(hasattr(part, "shape") for part in (key if isinstance(key, tuple) else (key,))):
+        if any(hasattr(part, "shape") for part in key):
             np.add.at(grad, key, g)
         else:
             grad[key] += g

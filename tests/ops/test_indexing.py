@@ -87,6 +87,17 @@ def test_an_index_that_is_a_node_is_read_anew_in_every_run():
         graph.forward()
 
 
+@pytest.mark.parametrize(
+    "look", [lambda x, i: x[..., i], lambda x, i: x[None, :, :, i], lambda x, i: x[:, :, i], lambda x, i: x[..., i, None]]
+)
+def test_an_index_that_is_a_node_belongs_to_its_axis(look):
+    x, ids = np.arange(8.0).reshape(2, 1, 4), np.array([3, -4, 1])
+    found = look(mg.Variable(x), mg.Constant(ids, dtype=np.int64))
+    np.testing.assert_array_equal(found.value, look(x, ids))
+    with pytest.raises(IndexError, match=r"getitem: shapes \(2, 1, 4\).* index 4 is out of bounds for axis 2 with size 4"):
+        look(mg.Variable(x), mg.Constant([4], dtype=np.int64))
+
+
 def test_a_mask_that_picks_another_shape_in_a_later_run_is_refused():
     x = mg.Variable([1.0, 2.0, 3.0])
     graph = mg.Graph(x[x > 1])

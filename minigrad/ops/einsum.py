@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import GraphError
 from ..graph.arrays import sum_to
 from ..graph.node import Array, GraphNode, Operator
-from ..graph.rule import ALL, Rule, by_name, stands_for
+from ..graph.rule import ALL, MEAN, Mixed, Rule, by_name, stands_for
 
 Grads = list[Array | None]
 
@@ -71,6 +71,20 @@ class Einsum(Rule):
             # a view: of a repeated letter the diagonal
             places = np.einsum(f"{terms[i]}->{own}", grad) if own else grad
             places[...] = sum_to(wide, places.shape)
+
+    def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
+        """The samples keep apart where their letter is the result's and in no input that is the same for all."""
+        terms, result, _ = node.plan
+        if all(axis is None for axis in axes):
+            return None
+        letters = {None if axis == MEAN else term[axis] for term, axis in zip(terms, axes, strict=True) if axis is not None}
+        (letter,) = letters if len(letters) == 1 else (None,)
+        if letter is None or letter not in result:
+            raise Mixed
+        for term, axis in zip(terms, axes, strict=True):
+            if term.count(letter) != (axis is not None):
+                raise Mixed
+        return int(result.index(letter))
 
     def flops(self, node: Operator) -> int:
         sizes: dict[str, int] = {}

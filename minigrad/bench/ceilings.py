@@ -16,7 +16,7 @@ from ..kernels.tile import lanes
 
 _CHAINS = 24  # sums side by side: more than a multiply-add's latency times those that start at once, fewer than registers
 _BYTES_OF_SWEEP = 1 << 27
-_SECONDS = 1.5  # another program's turn on a core is shorter
+_SECONDS = 1.5  # that a ceiling is looked for: the longer, the likelier that for once nothing else runs
 SIZES = tuple(1 << power for power in range(15, 29))
 
 

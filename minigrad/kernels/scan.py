@@ -22,23 +22,15 @@ def cumprod_back_reference(g: Any, x: Any) -> Any:
 
 
 @jit
-def cumsum(x: Any, y: Any) -> None:
-    """y[:, i] = x[:, 0] + … + x[:, i]; the plain form is `np.cumsum`."""
+def running(x: Any, y: Any, product: bool) -> None:
+    """y[:, i] = the sum, or the product, of x[:, 0] to x[:, i]; the plain forms are `np.cumsum` and `np.cumprod`."""
     outer, n, inner = x.shape
     for o in range(outer):
-        for i in range(n):
+        for j in range(inner if n else 0):
+            y[o, 0, j] = x[o, 0, j]
+        for i in range(1, n):
             for j in range(inner):
-                y[o, i, j] = x[o, i, j] + y[o, i - 1, j] if i else x[o, i, j]
-
-
-@jit
-def cumprod(x: Any, y: Any) -> None:
-    """y[:, i] = x[:, 0] · … · x[:, i]; the plain form is `np.cumprod`."""
-    outer, n, inner = x.shape
-    for o in range(outer):
-        for i in range(n):
-            for j in range(inner):
-                y[o, i, j] = x[o, i, j] * y[o, i - 1, j] if i else x[o, i, j]
+                y[o, i, j] = y[o, i - 1, j] * x[o, i, j] if product else y[o, i - 1, j] + x[o, i, j]
 
 
 @jit

@@ -77,7 +77,9 @@ class GetItem(Rule):
     def check(self, node: Operator, *xs: Array) -> None:
         """Look at indices that are nodes, as a compiled run does before it begins, where each part of the key stands for an
         axis; it takes no others, and in other runs NumPy looks."""
-        key = self._key(node.plan, xs) if len(xs) > 1 else ()
+        if len(xs) == 1:
+            return
+        key = self._key(node.plan, xs)
         if not all(isinstance(part, slice) or np.asarray(part).dtype.kind in "iu" for part in key):
             return
         for axis, (n, ids) in enumerate(zip(node.inputs[0].shape, key, strict=False)):

@@ -13,11 +13,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from .. import kernels
 from ..errors import GraphError
-from .traced import FUNCTIONS, Expr, Program, Traced, View
-
-
-def _program(*xs: Any) -> Program:
-    return next(x.program for x in xs if isinstance(x, Traced))
+from .traced import FUNCTIONS, Expr, Traced, View
 
 
 # -------------------------------------------------------------------- shapes and parts
@@ -54,7 +50,8 @@ def split(whole: View, ends: Any, axis: int = 0) -> list[View]:
 
 # -------------------------------------------------------------------- entry by entry, along axes
 def where(condition: Any, a: Any, b: Any) -> Expr:
-    return Expr(_program(condition, a, b), "where", (condition, a, b))
+    program = next(x.program for x in (condition, a, b) if isinstance(x, Traced))
+    return Expr(program, "where", (condition, a, b))
 
 
 def reduction(op: str) -> Any:
@@ -65,12 +62,12 @@ def reduction(op: str) -> Any:
 
 
 def running(name: str) -> Any:
-    """A running total along one axis, by the kernel of that name."""
+    """Sums or products so far along one axis, by their NumPy name."""
 
     def run(x: Traced, axis: int, out: View | None = None) -> View:
         made = x.program.buffer(name, x.shape, x.dtype)
         sizes = _around(x, axis % x.ndim)
-        x.program.call(getattr(kernels.scan, name), x.reshape(sizes), made.reshape(sizes))
+        x.program.call(kernels.scan.running, x.reshape(sizes), made.reshape(sizes), name == "cumprod")
         if out is None:
             return made
         out[...] = made

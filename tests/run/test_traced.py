@@ -68,7 +68,8 @@ def test_sums_products_and_kernels_are_statements():
     "do",
     [
         lambda a: bool(a.sum() > 0), lambda a: np.linalg.norm(a), lambda a: a[a > 0], lambda a: np.add.reduce(a),
-        lambda a: np.multiply.at(a, 0, 1), lambda a: a + np.ones(3), lambda a: a.__setitem__(np.array([0, 1]), 0),
+        lambda a: np.multiply.at(a, 0, 1), lambda a: np.add.at(a.T, 0, 1), lambda a: a + np.ones(3),
+        lambda a: a.__setitem__(np.array([0, 1]), 0),
     ],
 )  # fmt: skip
 def test_what_cannot_be_written_down_is_refused(do):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+import warnings
 from types import FrameType
 from typing import TypeVar
 
@@ -37,6 +38,20 @@ class GraphError(_Located, RuntimeError):
 
 class DataError(_Located, RuntimeError):
     """A data set that is missing, damaged or out of reach; the message says which one and what to do."""
+
+
+class GradientWarning(UserWarning):
+    """A number has left a graph that records gradients, and no gradient flows through it."""
+
+
+def warn_user(message: str, category: type[Warning]) -> None:
+    """Warn at the innermost line of code that is the user's own."""
+    depth = 2
+    for frame, _ in traceback.walk_stack(sys._getframe(1)):
+        if _own(frame):
+            break
+        depth += 1
+    warnings.warn(message, category, stacklevel=depth)
 
 
 def tell_line(error: E) -> E:

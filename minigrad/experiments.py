@@ -19,7 +19,7 @@ from .graph.node import Array, Constant
 from .nn import Module, init
 from .train import History, Trainer
 from .train.checkpoint import load, save
-from .train.trainer import target_for
+from .train.program import target_for
 
 Optimize = Callable[..., optim.Optimizer]
 

@@ -1,12 +1,16 @@
 """Arrays on their way into a graph, and cotangents on their way back through broadcasting."""
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import DTypeError, ShapeError
 from . import settings
+from .stamps import next_stamp
+
+if TYPE_CHECKING:
+    from .node import GraphNode
 
 Array = np.ndarray[tuple[int, ...], np.dtype[Any]]
 
@@ -43,7 +47,37 @@ def as_array(kind: str, value: Any, dtype: Any = None, integers: bool = False) -
     if wanted.kind in "iu" and array.dtype.kind == "f" and not (np.isfinite(array) & (array == np.rint(array))).all():
         raise DTypeError(f"{array.dtype} values are not whole numbers; use .astype to say how to round them")
     need_room(array, wanted)
+    need_digits(array, wanted)
     return np.array(array, dtype=wanted, order="C")
+
+
+def refill(leaf: GraphNode, new: Any) -> None:
+    """Copy a new value into a leaf's own memory, so that graphs built on it see it."""
+    if new is leaf._data:  # the end of `x.value -= step`, which has happened in place
+        leaf.stamp = next_stamp()
+        return
+    array = np.asarray(new)
+    if array.shape != leaf.shape:
+        raise ShapeError(f"{leaf!r} cannot take a value of shape {array.shape}; a node keeps its shape")
+    if array.dtype.kind not in "biuf" or (leaf.dtype.kind != "f" and array.dtype.kind == "f"):
+        raise DTypeError(f"{leaf!r} cannot take {array.dtype} values")
+    need_room(array, leaf.dtype)
+    need_digits(array, leaf.dtype)
+    np.copyto(leaf._data, array, casting="unsafe")
+    leaf.stamp = next_stamp()
+
+
+def need_digits(array: Array, wanted: np.dtype[Any]) -> None:
+    """Raise `DTypeError` for integers that a float dtype would round."""
+    if wanted.kind != "f" or array.dtype.kind not in "iu" or array.dtype.itemsize < wanted.itemsize:
+        return
+    exact = 2 ** (np.finfo(wanted).nmant + 1)  # every integer up to this one is a float
+    if array.size and (array.max() > exact or array.min() < -exact):
+        rounded = array.astype(wanted)
+        wrong = array[(np.abs(rounded) >= 2.0**63) | (rounded.astype(array.dtype) != array)]
+        if wrong.size:
+            ways = "dtype=np.int64 or np.float64 keeps it, .astype says that it may be rounded"
+            raise DTypeError(f"{wrong.flat[0]} has more digits than {wanted}; {ways}")
 
 
 def need_room(array: Array, wanted: np.dtype[Any]) -> None:

@@ -1,6 +1,7 @@
 """Buffers: numbers without a gradient that change as a graph runs."""
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from .node import Constant, Operator
@@ -19,6 +20,9 @@ class Buffer(Constant):
     def __init__(self, value: Any, name: str | None = None, dtype: Any = None, *, persistent: bool = True) -> None:
         super().__init__(value, name, dtype)
         self.persistent = persistent
+
+    def changes(self, leaves: Collection[Any]) -> bool:
+        return True  # whatever runs may change it
 
 
 def state_of(node: Operator) -> dict[str, Buffer]:

@@ -11,6 +11,7 @@ from . import settings
 from .derive import pulled, pushed
 from .node import Array, Constant, GraphNode, Variable
 from .order import array_like, backward, seed_of, topological_sort
+from .reading import refuse_frozen
 
 
 def grad(output: GraphNode, inputs: Any, grad: Any = None, *, create_graph: bool = False) -> Any:
@@ -40,6 +41,7 @@ def grad(output: GraphNode, inputs: Any, grad: Any = None, *, create_graph: bool
     if not output.requires_grad:  # the gradient of something linear, say
         found: Sequence[GraphNode] = [_zeros(x) for x in wrt]
     elif not create_graph:
+        refuse_frozen(output)
         found = [Constant(array, dtype=array.dtype) for array in _arrays(topological_sort(output), grad, wrt)]
     else:
         seed = seed_of(output, grad)
@@ -98,11 +100,15 @@ def _called(name: str, fn: Callable[..., GraphNode], inputs: Sequence[Any]) -> t
     """Variables for the inputs, and the node that fn makes of them."""
     if not isinstance(inputs, tuple | list):
         raise TypeError(f"{name}: inputs is a {type(inputs).__name__}; a list or tuple was expected, one for each argument")
+    for x in inputs:
+        if isinstance(x, GraphNode):
+            refuse_frozen(x)
     xs = [Variable(x._data, dtype=x.dtype) if isinstance(x, GraphNode) else Variable(x) for x in inputs]
     with settings.recorded(True):
         y = fn(*xs)
     if not isinstance(y, GraphNode):
         raise GraphError(f"{name}: fn returned {type(y).__name__}, a node was expected")
+    refuse_frozen(y)
     return xs, y
 
 
@@ -115,15 +121,15 @@ def _pushed(y: GraphNode, order: Sequence[GraphNode], along: dict[GraphNode, Arr
 def _arrays(order: Sequence[GraphNode], seed: Any, wrt: Sequence[GraphNode]) -> list[Array]:
     """The gradients of the nodes in `wrt` by an ordinary backward pass, which leaves no trace in any node."""
     touched = [*order, *wrt]
-    kept = [(node, node.grad, node._spare) for node in touched]
+    kept = [(node, node._grad, node._spare) for node in touched]
     for node in touched:
-        node.grad = node._spare = None
+        node._grad = node._spare = None
     try:
         backward(order, seed)
-        return [np.zeros(x.shape, x.dtype) if x.grad is None else x.grad for x in wrt]
+        return [np.zeros(x.shape, x.dtype) if x._grad is None else x._grad for x in wrt]
     finally:
         for node, array, spare in kept:
-            node.grad, node._spare = array, spare
+            node._grad, node._spare = array, spare
 
 
 def _one_hot(node: GraphNode, k: int) -> Array:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import settings
+
 if TYPE_CHECKING:
     from .node import GraphNode
 
@@ -58,12 +60,15 @@ class OwnHooks(Hooks):
 def fire(tables: Iterable[dict[int, Hook]], node: GraphNode, array: np.ndarray[Any, Any]) -> None:
     """Call each hook with `(node, array)`; the array is read-only, for a hook watches and never steers.
 
+    A pass that does not count as one (`settings.state_kept`) calls none.
+
     The order is that of registration, whether on the node, a module or a graph. A hook that another one removes is
     not called any more; one that is registered meanwhile is not called yet.
     """
     called = [(key, table) for table in tables for key in table]
-    if called:
+    if called and settings.advancing():
         view = read_only(array)
-        for key, table in sorted(called, key=lambda pair: pair[0]):
-            if key in table:
-                table[key](node, view)
+        with settings.rerun(None):  # a hook is called for every run, so it may read numbers
+            for key, table in sorted(called, key=lambda pair: pair[0]):
+                if key in table:
+                    table[key](node, view)

@@ -6,7 +6,7 @@ node is C-contiguous and owned by the graph; outsiders see the values of compute
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,12 +14,13 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from .. import kernels
-from ..errors import DTypeError, GraphError, ShapeError
+from ..errors import DTypeError, GraphError
 from . import settings
 from .arrays import Array as Array
-from .arrays import as_array, need_room, sum_to
+from .arrays import as_array, refill, sum_to
 from .hooks import Handle, Hook, Hooks, OwnHooks, read_only
-from .stamps import COUNT, next_stamp
+from .reading import Readable, fit_gradient, holds_nodes, in_place, refuse_frozen
+from .stamps import COUNT
 
 if TYPE_CHECKING:
     from .rule import Rule
@@ -27,17 +28,17 @@ if TYPE_CHECKING:
 _wants_grad = attrgetter("requires_grad")
 
 
-class GraphNode(NDArrayOperatorsMixin):
+class GraphNode(Readable, NDArrayOperatorsMixin):
     """A value in a computation graph.
 
     Attributes: `value` (ndarray), `grad` (ndarray of the same shape and dtype, or None), `inputs` (tuple of
     nodes), `shape`, `dtype`, `ndim`, `size`, `name` (str or None).
     """
 
-    __slots__ = ("__weakref__", "_data", "_spare", "grad", "hooks", "name", "scope", "stamp")
+    __slots__ = ("__weakref__", "_data", "_grad", "_spare", "hooks", "name", "scope", "stamp")
     __hash__ = object.__hash__  # == compares values, as in NumPy; as a key a node is itself
 
-    # x += y makes a new node and rebinds x; nodes never change in place
+    # x += y makes a new node and rebinds x; only a Variable changes in place
     __iadd__ = NDArrayOperatorsMixin.__add__
     __isub__ = NDArrayOperatorsMixin.__sub__
     __imul__ = NDArrayOperatorsMixin.__mul__
@@ -52,7 +53,7 @@ class GraphNode(NDArrayOperatorsMixin):
 
     def __init__(self, data: Array, name: str | None = None) -> None:
         self._data = data
-        self.grad: Array | None = None
+        self._grad: Array | None = None
         self._spare: Array | None = None  # a gradient buffer that waits for its next use
         self.name = name
         self.hooks: list[Hooks] | None = None
@@ -63,6 +64,8 @@ class GraphNode(NDArrayOperatorsMixin):
     @property
     def value(self) -> Array:
         """The array. Read-only here: a graph still needs it for its backward pass."""
+        if settings.changing() is not None:
+            refuse_frozen(self)
         return read_only(self._data)
 
     @value.setter
@@ -100,26 +103,6 @@ class GraphNode(NDArrayOperatorsMixin):
             raise TypeError(f"iteration over {self!r}, which has no axes")
         return (self[i] for i in range(self.shape[0]))
 
-    def __float__(self) -> float:
-        return float(self.item())
-
-    def __int__(self) -> int:
-        return int(self.item())
-
-    def __bool__(self) -> bool:
-        if self.size != 1:
-            raise GraphError(f"the truth of {self!r} is not one yes or no; compare its .value")
-        return bool(self.item())
-
-    def item(self) -> Any:
-        """The single number that the node holds, as a Python scalar."""
-        if self.size != 1:
-            raise ShapeError(f"{self!r} holds {self.size} numbers, not one; use .value")
-        return self._data.item()
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        return np.array(self._data, dtype=dtype)
-
     def __repr__(self) -> str:
         name = f" {self.name!r}" if self.name else ""
         return f"<{type(self).__name__}{name} {_shape(self.shape)} {self.dtype}>"
@@ -135,6 +118,21 @@ class GraphNode(NDArrayOperatorsMixin):
         return None, {**state[1], "_spare": None, "hooks": None, "scope": (), "stamp": 0}
 
     # ---------------------------------------------------------------- gradients
+    @property
+    def grad(self) -> Array | None:
+        """The gradient, of the node's shape and dtype; None where there is none."""
+        if settings.changing() is not None:
+            refuse_frozen(self)
+        return self._grad
+
+    @grad.setter
+    def grad(self, new: Any) -> None:
+        self._grad = fit_gradient(self, new)
+
+    def changes(self, leaves: Collection[Any]) -> bool:
+        """Will the node, of itself, hold other numbers when its graph runs again and these leaves have changed?"""
+        return self in leaves
+
     def backward(self, grad: Any = None) -> None:
         """Pull gradients back from this node to every `Variable` that it was computed from.
 
@@ -148,30 +146,30 @@ class GraphNode(NDArrayOperatorsMixin):
 
     def zero_grad(self) -> None:
         """Forget the gradient. Who has kept the array keeps it: the next gradient is a new one."""
-        self.grad = self._spare = None
+        self._grad = self._spare = None
 
     def recycle_grad(self) -> None:
         """Forget the gradient, but keep its memory for the next one: what runs again and again does."""
-        if self.grad is not None:
-            self._spare, self.grad = self.grad, None
+        if self._grad is not None:
+            self._spare, self._grad = self._grad, None
 
     def receive(self, cotangent: Array, owned: bool) -> None:
         """Add a contribution to the gradient. `owned` arrays are kept as they are, others are copied."""
-        if self.grad is not None:
-            np.add(self.grad, cotangent, out=self.grad)
+        if self._grad is not None:
+            np.add(self._grad, cotangent, out=self._grad)
         elif self._spare is not None:
-            self.grad = self._spare
-            self.grad[...] = cotangent
+            self._grad = self._spare
+            self._grad[...] = cotangent
         else:
-            self.grad = cotangent if owned else cotangent.copy()
+            self._grad = cotangent if owned else cotangent.copy()
 
     def growing(self) -> Array | None:
         """The gradient so far, to add to in place; None if there is none."""
-        return self.grad
+        return self._grad
 
     def target(self) -> Array | None:
         """An array into which a kernel may write the whole gradient, or None if there is one to add to."""
-        if self.grad is not None:
+        if self._grad is not None:
             return None
         if self._spare is None:
             self._spare = np.empty(self._data.shape, self._data.dtype)
@@ -258,31 +256,41 @@ class Constant(GraphNode):
         super().__init__(as_array("Constant", _raw(value), dtype, integers=True), name)
 
     #: The array, read-only; assign a new one of the same shape to feed a graph that is built already.
-    value = GraphNode.value.setter(lambda self, new: _replace(self, new))  # type: ignore[attr-defined]
+    value = GraphNode.value.setter(lambda self, new: refill(self, new))  # type: ignore[attr-defined]
 
 
 class Variable(GraphNode):
     """A leaf that collects a gradient: a parameter, or an input whose influence is asked for.
 
     `value` is copied and becomes float32 or float64 (`dtype`, or the default one). It stays writable:
-    `w.value -= lr * w.grad` is a training step. `requires_grad = False` freezes the variable in graphs built from then
-    on: it gets no gradient.
+    `w.value -= lr * w.grad` is a training step, and so is `w -= lr * w.grad` within `no_grad`; outside of it, where w would
+    become another node, that is a `GraphError`. `requires_grad = False` freezes the variable in graphs built from then on:
+    it gets no gradient.
     """
 
     __slots__ = ("requires_grad",)
 
     def __init__(self, value: Any, name: str | None = None, dtype: Any = None) -> None:
-        super().__init__(as_array("Variable", _raw(value), settings.float_dtype(dtype)), name)
+        super().__init__(as_array("Variable", _raw(value), dtype), name)
         self.requires_grad = True
+
+    __iadd__ = in_place("+=", np.add)
+    __isub__ = in_place("-=", np.subtract)
+    __imul__ = in_place("*=", np.multiply)
+    __itruediv__ = in_place("/=", np.divide)
+    __ipow__ = in_place("**=", np.power)
+    __imatmul__ = in_place("@=", np.matmul)
 
     @property
     def value(self) -> Array:
         """The array itself; writing to it changes the variable."""
+        if settings.changing() is not None:
+            refuse_frozen(self)
         return self._data
 
     @value.setter
     def value(self, new: Any) -> None:
-        _replace(self, new)
+        refill(self, new)
 
 
 class Operator(GraphNode):
@@ -331,6 +339,9 @@ class Operator(GraphNode):
         found = self.rule.facts(self)
         return {name: read_only(fact) if isinstance(fact, np.ndarray) else fact for name, fact in found.items()}
 
+    def changes(self, leaves: Collection[Any]) -> bool:
+        return any(isinstance(x, GraphNode) and x.changes(leaves) for x in self.attributes.values())
+
     def deliver(self, index: int, cotangent: Array, owned: bool) -> None:
         """Hand a cotangent of this node's shape on to an input."""
         raise NotImplementedError
@@ -368,25 +379,12 @@ class BroadcastedOperator(Operator):
 
 
 def _raw(value: Any) -> Any:
-    """What a leaf is to hold. Raises `DTypeError` for a node."""
+    """What a leaf is to hold. Raises `DTypeError` for a node, or nodes in a list."""
     if isinstance(value, GraphNode):
         raise DTypeError(f"{value!r} is a node already; use it as it is, or its .value")
+    if holds_nodes(value):
+        raise DTypeError("a list with nodes in it has gradients that would be lost; mg.stack makes a node of it")
     return value
-
-
-def _replace(node: GraphNode, new: Any) -> None:
-    """Copy a new value into a leaf's own memory, so that graphs built on it see it."""
-    if new is node._data:  # the end of `x.value -= step`, which has happened in place
-        node.stamp = next_stamp()
-        return
-    array = np.asarray(new)
-    if array.shape != node.shape:
-        raise ShapeError(f"{node!r} cannot take a value of shape {_shape(array.shape)}; a node keeps its shape")
-    if array.dtype.kind not in "biuf" or (node.dtype.kind != "f" and array.dtype.kind == "f"):
-        raise DTypeError(f"{node!r} cannot take {array.dtype} values")
-    need_room(array, node.dtype)
-    np.copyto(node._data, array, casting="unsafe")
-    node.stamp = next_stamp()
 
 
 def _operator(name: str, *inputs: Any, **attributes: Any) -> GraphNode:

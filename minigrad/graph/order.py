@@ -69,7 +69,7 @@ def backward(order: Sequence[GraphNode], grad: Any = None) -> None:
     seed = seed_of(head, grad)
     for node in order:
         if isinstance(node, Operator):
-            if node.grad is not None:
+            if node._grad is not None:
                 node.recycle_grad()
         elif node.stamp > head.stamp:
             raise GraphError(
@@ -79,14 +79,14 @@ def backward(order: Sequence[GraphNode], grad: Any = None) -> None:
     head.receive(seed, owned=True)
     try:
         for node in reversed(order):
-            if node.grad is None or not node.requires_grad:
+            if node._grad is None or not node.requires_grad:
                 continue
             for hooks in node.hooks or ():
                 if hooks.backward:
-                    fire([each.backward for each in node.hooks or ()], node, node.grad)
+                    fire([each.backward for each in node.hooks or ()], node, node._grad)
                     break
             if isinstance(node, Operator):
-                node.rule.pull(node, node.grad)
+                node.rule.pull(node, node._grad)
     except Exception as error:
         tell_node(error, node)
         raise

@@ -16,7 +16,7 @@ import inspect
 import sys
 from collections.abc import Callable, Sequence
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from .. import kernels
 from ..errors import DTypeError, GraphError, ShapeError, tell_line
 from . import settings
 from .node import Array, BroadcastedOperator, Constant, GraphNode, Operator, ScalarOperator
+from .reading import holds_nodes
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -87,6 +88,15 @@ def stands_for(*functions: Any) -> Callable[[F], F]:
     return note
 
 
+class Limit(NamedTuple):
+    """An input that holds indices: integers ≥ `low` and < `high`; `what` they are stands in errors."""
+
+    input: int
+    low: int
+    high: int
+    what: str
+
+
 class Mixed(Exception):
     """Raised by `Rule.batch_axis`: the result for a sample depends on other samples of the batch."""
 
@@ -142,8 +152,18 @@ class Rule:
                 return x._data.dtype
         return node.inputs[0]._data.dtype
 
+    def limits(self, node: Operator) -> Sequence[Limit]:
+        """The inputs whose numbers, not only their shapes, can make the operation impossible: indices."""
+        return ()
+
     def check(self, node: Operator, *xs: Array) -> None:
-        """Raise an error where the numbers, not only the shapes, make the operation impossible (an id out of range)."""
+        """Raise `IndexError` where an index lies beyond its limits: NumPy would count negative ones from the end."""
+        for i, low, high, what in self.limits(node):
+            ids = xs[i]
+            if ids.size and (ids.min() < low or ids.max() >= high):
+                wrong = ids[(ids < low) | (ids >= high)].flat[0]
+                expected = f"{what} {wrong} is out of range, {low} to {high - 1} were expected"
+                raise self.complain(node.inputs, expected, IndexError)
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         """Write the result into `out`."""
@@ -227,6 +247,9 @@ class Rule:
         kind = BroadcastedOperator if any(map(_axes, nodes)) else ScalarOperator
         node = kind(self, nodes, attributes, plan)
         if not settings.recording():
+            if settings.changing() is not None:  # without a gradient, but computed when the graph runs again
+                node.requires_grad = False
+                return node
             result = Constant.__new__(Constant)
             GraphNode.__init__(result, node._data if node._data.base is None else node._data.copy())
             return result
@@ -237,6 +260,8 @@ class Rule:
         dtype, all_nodes = None, True
         for x in inputs:
             if not isinstance(x, GraphNode):
+                if holds_nodes(x):
+                    return self.operands(tuple(map(stacked, inputs)))
                 all_nodes = False
             elif x._data.dtype.kind == "f":
                 if dtype is not None and x._data.dtype != dtype:
@@ -247,7 +272,7 @@ class Rule:
         if all_nodes:
             return inputs
         try:
-            return tuple(x if isinstance(x, GraphNode) else Constant(x, dtype=dtype) for x in inputs)
+            return tuple(x if isinstance(x, GraphNode) else _constant(x, dtype, inputs) for x in inputs)
         except (DTypeError, ShapeError) as error:  # something that is no array of numbers
             shapes = " and ".join(str(x.shape) if hasattr(x, "shape") else type(x).__name__ for x in inputs)
             raise type(error)(f"{self.name}: shapes {shapes}; {error}") from None
@@ -273,7 +298,7 @@ class Rule:
             if x.requires_grad:
                 grads[i] = target = x.target()
                 if target is not None:
-                    x.grad = target  # claimed: where x is an input twice, the second contribution is added
+                    x._grad = target  # claimed: where x is an input twice, the second contribution is added
                 else:
                     grads[i] = extra = node.buffer(f"grad {i}", x._data.shape, x._data.dtype)
                     added.append((x, extra))
@@ -281,8 +306,8 @@ class Rule:
             self.backward(node, grads, g, node._data, *[x._data for x in node.inputs])
         except BaseException:  # Ctrl-C, too: what was claimed is not written
             for x, grad in zip(node.inputs, grads, strict=True):
-                if x.grad is grad:
-                    x.grad = None
+                if x._grad is grad:
+                    x._grad = None
             raise
         for x, extra in added:
             x.receive(extra, owned=False)
@@ -298,6 +323,21 @@ class Rule:
         for x in inputs:
             if x._data.dtype.kind != "f":
                 raise self.complain(inputs, f"{dtypes(inputs)}, floats were expected (dtype=…)", DTypeError)
+
+
+def stacked(value: Any) -> Any:
+    """A list (or tuple) with nodes in it as a node, so that gradients reach them; anything else as it is."""
+    if not holds_nodes(value):
+        return value
+    return by_name("stack")(*map(stacked, value), axis=0)
+
+
+def _constant(x: Any, dtype: Any, inputs: tuple[Any, ...]) -> Constant:
+    """An operand that is no node: in the floats of the others, as an integer beside integers only."""
+    if dtype is not None:
+        return Constant(float(x) if type(x) is int and abs(x) < 2**63 else x, dtype=dtype)
+    own = np.asarray(x).dtype if any(isinstance(node, GraphNode) for node in inputs) else None
+    return Constant(x, dtype=own if own is not None and own.kind in "iu" else None)
 
 
 def dtypes(inputs: Sequence[GraphNode]) -> str:

@@ -5,7 +5,7 @@ Context variables keep these per thread and per task, so that two threads can tr
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import _GeneratorContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -24,6 +24,9 @@ _scope: ContextVar[tuple[object, ...]] = ContextVar("scope", default=())
 #: Do operators change the buffers that they keep (running statistics, streams of random numbers)?
 _advancing: ContextVar[bool] = ContextVar("advancing", default=True)
 
+#: Leaves that hold other numbers whenever the graph that is being built runs again; None: it is built to run once.
+_changing: ContextVar[Collection[object] | None] = ContextVar("changing", default=None)
+
 #: gives what operators call in place of a kernel
 _version: ContextVar[Callable[[Any], Any] | None] = ContextVar("version", default=None)
 
@@ -31,6 +34,7 @@ recording = _recording.get
 advancing = _advancing.get
 scope = _scope.get
 version = _version.get
+changing = _changing.get
 set_scope = _scope.set
 
 
@@ -82,6 +86,14 @@ def state_kept() -> _GeneratorContextManager[None]:
     Running statistics do not move, and dropout draws the mask of the last pass again.
     """
     return _within(_advancing, False)
+
+
+def rerun(leaves: Collection[object] | None) -> _GeneratorContextManager[None]:
+    """Within the block, graphs are built to run again with other numbers in `leaves`.
+
+    Reading a number that depends on one of them is a `GraphError`: Python code would see that of the first run for ever.
+    """
+    return _within(_changing, leaves)
 
 
 def inside(module: object) -> _GeneratorContextManager[None]:

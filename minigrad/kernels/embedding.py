@@ -65,5 +65,15 @@ def clear(ids: Any, grad: Any) -> None:
         grad[ids[i]] = 0
 
 
+@jit
+def mark_outside(ids: Any, low: int, high: int, mark: Any) -> None:
+    """mark[0] = NaN where one of the ids lies outside of [low, high)."""
+    wrong = 0
+    for i in range(ids.size):
+        wrong += (ids[i] < low) | (ids[i] >= high)
+    if wrong:
+        mark[0] = np.nan
+
+
 #: in a compiled step the table's gradient is kept at zero between steps: another kernel for `scatter`, and one that clears
 scatter.touches_rows = scatter_more, clear

@@ -12,6 +12,7 @@ import numpy as np
 from .. import ops
 from ..errors import DTypeError, ShapeError
 from ..graph.node import Constant, GraphNode, Variable
+from ..graph.rule import stacked
 from . import init
 from .module import Module
 
@@ -34,7 +35,8 @@ def positive(layer: str, **sizes: Any) -> None:
 
 
 def as_node(layer: str, x: Any, dtype: Any) -> GraphNode:
-    """x itself, or a constant of this dtype; an error names the layer."""
+    """x itself, a list of nodes stacked, or a constant of this dtype; an error names the layer."""
+    x = stacked(x)
     if isinstance(x, GraphNode):
         return x
     try:

@@ -117,7 +117,7 @@ class Module:
         for leaf in (*self.parameters(), *self.buffers()):
             if leaf.dtype.kind == "f":
                 leaf._data = leaf._data.astype(wanted)
-                leaf.grad = leaf._spare = None
+                leaf._grad = leaf._spare = None
         return self
 
     def train(self, mode: bool = True) -> Module:

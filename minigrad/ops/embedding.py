@@ -9,7 +9,7 @@ import numpy as np
 from .. import kernels
 from ..errors import DTypeError
 from ..graph.node import Array, Constant, GraphNode, Operator
-from ..graph.rule import BRIEF, Rule, by_name
+from ..graph.rule import BRIEF, Limit, Rule, by_name
 from .elementwise import equal, where
 from .linalg import rows_apart
 
@@ -39,13 +39,6 @@ def check_dtypes(rule: Rule, inputs: tuple[GraphNode, ...], what: str, ids: Grap
         )
 
 
-def check_range(rule: Rule, inputs: tuple[GraphNode, ...], what: str, ids: Array, count: int) -> None:
-    """Raise `IndexError` unless all ids lie in [0, count): NumPy would count negative ones from the end."""
-    if ids.size and (ids.min() < 0 or ids.max() >= count):
-        wrong = ids[(ids < 0) | (ids >= count)].flat[0]
-        raise rule.complain(inputs, f"{what} {wrong} is out of range, 0 to {count - 1} were expected", IndexError)
-
-
 class Embedding(Rule):
     name, symbol, factors = "embedding", "lookup", 2
     formula = "weight[ids]"
@@ -67,8 +60,8 @@ class Embedding(Rule):
         ids, weight = node.inputs
         return (*ids.shape, weight.shape[1])
 
-    def check(self, node: Operator, *xs: Array) -> None:
-        check_range(self, node.inputs, "id", xs[0], len(xs[1]))
+    def limits(self, node: Operator) -> Sequence[Limit]:
+        return [Limit(0, 0, node.inputs[1].shape[0], "id")]
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         ids, weight = xs

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..graph.node import Array, GraphNode, Operator
-from ..graph.rule import ALL, MEAN, Mixed, Rule, by_name
+from ..graph.rule import ALL, MEAN, Limit, Mixed, Rule, by_name
 
 Grads = list[Array | None]
 
@@ -74,19 +74,15 @@ class GetItem(Rule):
     def shape(self, node: Operator) -> tuple[int, ...]:
         return self._picked(node.inputs[0], node.plan, [x._data for x in node.inputs]).shape
 
-    def check(self, node: Operator, *xs: Array) -> None:
-        """Look at indices that are nodes, as a compiled run does before it begins, where each part of the key stands for an
-        axis; it takes no others, and in other runs NumPy looks."""
-        if len(xs) == 1:
-            return
-        key = self._key(node.plan, xs)
-        if not all(isinstance(part, slice) or np.asarray(part).dtype.kind in "iu" for part in key):
-            return
-        for axis, (n, ids) in enumerate(zip(node.inputs[0].shape, key, strict=False)):
-            if isinstance(ids, np.ndarray) and ids.size and (ids.min() < -n or ids.max() >= n):
-                wrong = ids[(ids < -n) | (ids >= n)].flat[0]
-                what = f"index {wrong} is out of bounds for axis {axis} with size {n}"
-                raise self.complain(node.inputs, what, IndexError)
+    def limits(self, node: Operator) -> Sequence[Limit]:
+        """Of indices that are nodes, where each part of the key stands for an axis; in other keys NumPy looks."""
+        key = node.plan if len(node.inputs) > 1 else ()
+        dtypes = [x.dtype for x in node.inputs]
+        kinds = [dtypes[part.input].kind if isinstance(part, Fed) else np.asarray(part).dtype.kind for part in key]
+        if not all(isinstance(part, slice) or kind in "iu" for part, kind in zip(key, kinds, strict=True)):
+            return []
+        axes = enumerate(zip(node.inputs[0].shape, key, strict=False))
+        return [Limit(part.input, -n, n, f"index along axis {i}") for i, (n, part) in axes if isinstance(part, Fed)]
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         if len(xs) == 1:

@@ -8,9 +8,9 @@ import numpy as np
 
 from .. import kernels
 from ..graph.node import Array, GraphNode, Operator
-from ..graph.rule import MEAN, Mixed, Rule, by_name
+from ..graph.rule import MEAN, Limit, Mixed, Rule, by_name
 from .elementwise import _logistic, multiply, subtract
-from .embedding import check_dtypes, check_range, keep_integers
+from .embedding import check_dtypes, keep_integers
 from .reduce import log_softmax, mean
 
 Grads = list[Array | None]
@@ -133,8 +133,8 @@ class CrossEntropy(Rule):
     def shape(self, node: Operator) -> tuple[int, ...]:
         return ()
 
-    def check(self, node: Operator, *xs: Array) -> None:
-        check_range(self, node.inputs, "class id", xs[1], xs[0].shape[1])
+    def limits(self, node: Operator) -> Sequence[Limit]:
+        return [Limit(1, 0, node.inputs[0].shape[1], "class id")]
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         x, ids = xs

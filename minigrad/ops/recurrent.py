@@ -139,7 +139,7 @@ class Recurrent(Rule):
     def facts(self, node: Operator) -> dict[str, Any]:
         """`hidden` (T, N, hidden): h_t of every step; `hidden_grads`: ∂L/∂h_t in the same shape, None before a backward
         pass. Where there are cells too: `cells`, `cell_grads`."""
-        grads = None if node.grad is None else node.work.get("dh")
+        grads = None if node._grad is None else node.work.get("dh")
         if self.states == 1:
             return {**super().facts(node), "hidden": node._data, "hidden_grads": grads}
         (hidden, cells), (dh, dc) = node._data, (None, None) if grads is None else grads

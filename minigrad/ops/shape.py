@@ -239,7 +239,7 @@ def flatten(x: Any, start_axis: int = 0) -> GraphNode:
 
 stands_for(np.shape)(lambda x: x.shape)
 stands_for(np.ndim)(lambda x: x.ndim)
-stands_for(np.size)(lambda x, axis=None: np.size(x.value, axis))
+stands_for(np.size)(lambda x, axis=None: np.size(x._data, axis))
 
 
 @stands_for(np.transpose)

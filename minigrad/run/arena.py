@@ -44,10 +44,11 @@ class Arena:
             if id(variable) in trace.gradients:
                 self.places[id(trace.gradients[id(variable)].buffer)] = Place("G", start)
         self.S, self.state = _state(trace, self.places, parts)
-        statements, self.clearing = by_rows(simplify(statements, [trace.loss.buffer]))
+        returned = [view.buffer for view in (trace.loss, trace.outside) if view is not None]
+        statements, self.clearing = by_rows(simplify(statements, returned))
         self.groups = fuse(statements)
         self.lives = _lives(self.groups)
-        self.lives[id(trace.loss.buffer)] = (0, len(self.groups))  # it is what the part returns
+        self.lives.update((id(buffer), (0, len(self.groups))) for buffer in returned)
         self.single = {id(b) for b in trace.program.buffers if _single(b, self.lives, self.groups)}
         for key in self.single:
             del self.lives[key]

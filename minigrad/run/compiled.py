@@ -25,14 +25,16 @@ from ..graph.buffer import Buffer
 from ..graph.hooks import read_only
 from ..graph.node import GraphNode, Operator, Variable
 from ..graph.notes import tell_node
-from ..graph.order import forward, topological_sort
 from ..graph.rule import Rule
 from ..optim import Optimizer
 from .arena import STRETCH, Arena
 from .emit import Emitter
+from .fingerprint import fingerprint
 from .memory import Memory, memory_of
 from .trace import trace
 
+KEPT = 64  # compiled steps of so many sources stay in memory
+_recent: dict[str, None] = {}  # the names of their modules, the one used last at the end
 THREADED = 20_000  # from so many parameters on they are shared out over threads
 
 _HEAD = '''\
@@ -113,37 +115,25 @@ class CompiledStep:
         return memory_of(self)
 
     def check(self, x: Any, y: Any) -> None:
-        """Look once at all samples for what rules would refuse batch by batch (an id out of range), and for hooks.
+        """Look once at all samples for indices out of range, and for hooks.
 
-        Raises what the rule raises, `GraphError` where hooks want to be called, or where what is to be looked at is computed
-        from parameters.
+        Raises what the rule raises, `GraphError` where hooks want to be called, or where a rule of the user's has a check of
+        its own for numbers that are computed.
         """
+        samples = {id(self.inputs["x"]): x, id(self.inputs["y"]): y}
         for node in self.order:
             if any(hooks.forward or hooks.backward for hooks in node.hooks or ()):
                 raise GraphError(f'{node!r} has a hook, which no compiled step calls; use mode="replay"')
-            if isinstance(node, Operator) and type(node.rule).check is not Rule.check:
+            if isinstance(node, Operator):
+                own = type(node.rule).check is not Rule.check
+                if own and any(isinstance(one, Operator | Variable | Buffer) for one in node.inputs):
+                    what = "a check of numbers that are computed cannot be compiled, `limits` of indices can"
+                    raise GraphError(f'{node.rule.name}: {what}; use mode="replay"')
                 try:
-                    for arrays in self._met_by(node, x, y):
-                        node.rule.check(node, *arrays)
+                    node.rule.check(node, *(samples.get(id(one), one._data) for one in node.inputs))
                 except Exception as error:
                     tell_node(error, node)
                     raise
-
-    def _met_by(self, node: Operator, x: Any, y: Any) -> Iterator[tuple[Any, ...]]:
-        """What the inputs of a node hold for all samples: at once, or part by part where whole numbers are computed."""
-        samples = {id(self.inputs["x"]): x, id(self.inputs["y"]): y}
-        before = [n for one in node.inputs if one.dtype.kind in "iu" for n in topological_sort(one)]
-        if not any(isinstance(n, Operator) for n in before):
-            yield tuple(samples.get(id(one), one._data) for one in node.inputs)
-            return
-        if any(isinstance(n, Variable | Buffer) for n in before):
-            what = "indices that are computed from parameters cannot be compiled"
-            raise GraphError(f'{node.rule.name}: {what}; use mode="replay"')
-        for start in (*range(0, len(x) - self.size, self.size), len(x) - self.size):
-            for fed, data in ((self.inputs["x"], x), (self.inputs["y"], y)):
-                fed._data[...] = data[start : start + self.size]
-            forward(before)
-            yield tuple(one._data for one in node.inputs)
 
     def load(self, x: Any, y: Any) -> None:
         """Compile the step, or load it from the disk, without making one; x and y are samples as for `run`.
@@ -196,6 +186,8 @@ class CompiledStep:
         emitter = Emitter(arena.places, arena.dtype, arena.single)
         body = list(emitter.lines(arena.groups))
         loss = f"{emitter.name(trace.loss.buffer)}[{trace.loss.offset}]"
+        if trace.outside is not None:  # NaN, too, where an index lies outside
+            loss += f" + {emitter.name(trace.outside.buffer)}[0]"
         body = [*emitter.openings(trace.program.buffers), *body]
         arenas = "".join(f"{name}, " for name in (*arena.S, *arena.names))
         memories = "".join(f"M{i}, " for i in range(len(self.optimizer.memory)))
@@ -278,9 +270,11 @@ def _imports(kernels: dict[str, Any]) -> list[str]:
         elif isinstance(thing, type):
             lines.append(f"from {thing.__module__} import {name}")
         else:
-            lines.append(f"from {thing.__module__} import {thing.__name__} as {name}")
-            if thing.__module__.startswith("minigrad.kernels."):  # another's may be defined anew under the same name
-                lines.append(f"{name} = apart(serial({name}))")
+            line = f"from {thing.__module__} import {thing.__name__} as {name}"
+            if thing.__module__.startswith("minigrad.kernels."):
+                lines += [line, f"{name} = apart(serial({name}))"]
+            else:  # may say something else tomorrow, in another file or in this process
+                lines.append(f"{line}  # as it is now: {fingerprint(thing)}")
     return sorted(lines, key=lambda line: not line.startswith("from"))
 
 
@@ -290,6 +284,10 @@ def _load(source: str) -> ModuleType:
     from ..kernels.cache import steps_folder
 
     name = f"step_{hashlib.sha256(source.encode()).hexdigest()[:16]}"
+    _recent[name] = _recent.pop(name, None)  # now the last one
+    for old in list(_recent)[:-KEPT]:
+        del _recent[old]
+        sys.modules.pop(old, None)
     if name not in sys.modules:
         path = Path(steps_folder()) / f"{name}.py"
         with suppress(OSError):  # nowhere to write: compiled anew in every process

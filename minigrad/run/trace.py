@@ -6,10 +6,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from .. import kernels
 from ..errors import GraphError
 from ..graph.buffer import Buffer, state_of
 from ..graph.elementwise import Elementwise
-from ..graph.node import GraphNode, Operator, Variable
+from ..graph.node import Constant, GraphNode, Operator, Variable
 from . import functions  # noqa: F401 - which the traced arrays look up
 from .traced import Expr, Program, Traced, View
 
@@ -17,7 +20,8 @@ from .traced import Expr, Program, Traced, View
 @dataclass
 class Trace:
     """A program, and where to find in it what comes in (`inputs`, by name), the `loss`, by `id(variable)` the
-    values of the graph's variables and the gradients of those that are trained, and the buffers that it may change."""
+    values of the graph's variables and the gradients of those that are trained, and the buffers that it may change.
+    `outside` is NaN where an index that was computed lies beyond its limits, else 0; None where there are none."""
 
     program: Program
     inputs: dict[str, View]
@@ -25,6 +29,7 @@ class Trace:
     values: dict[int, View]
     gradients: dict[int, View]
     state: list[tuple[Buffer, View]]
+    outside: View | None
 
 
 class _Twin:
@@ -33,41 +38,41 @@ class _Twin:
     program: Program
     _data: Any
     _spare: Any
-    grad: Any
+    _grad: Any
     borrowed = False
     label: str
 
     def target(self) -> Any:
-        if self.grad is not None:
+        if self._grad is not None:
             return None
         if self._spare is None:
             self._spare = self.program.buffer(f"grad_{self.label}", self._data.shape, self._data.dtype)
         return self._spare
 
     def receive(self, cotangent: Any, owned: bool) -> None:
-        if self.grad is None and self._may_borrow(cotangent):
-            self.grad, self.borrowed = cotangent, True
+        if self._grad is None and self._may_borrow(cotangent):
+            self._grad, self.borrowed = cotangent, True
             return
-        self._own(cotangent if self.grad is None else Expr(self.program, "add", (self.grad, cotangent)))
+        self._own(cotangent if self._grad is None else Expr(self.program, "add", (self._grad, cotangent)))
 
     def growing(self) -> Any:
         if self.borrowed:
-            self._own(self.grad)
-        return self.grad
+            self._own(self._grad)
+        return self._grad
 
     def _own(self, total: Any) -> None:
         """Write the gradient into a buffer that is the node's own."""
-        if self.grad is None or self.borrowed:
-            self.grad, self.borrowed = None, False
-            self.grad = self.target()
-        self.program.assign(self.grad, total)
+        if self._grad is None or self.borrowed:
+            self._grad, self.borrowed = None, False
+            self._grad = self.target()
+        self.program.assign(self._grad, total)
 
     def _may_borrow(self, cotangent: Any) -> bool:
         """Can another array stand for the gradient as it is? It is not written to after it has been handed on."""
         return False
 
     def recycle_grad(self) -> None:
-        self.grad = None
+        self._grad = None
 
 
 class _Leaf(_Twin, GraphNode):
@@ -130,11 +135,13 @@ def trace(order: Sequence[GraphNode], inputs: dict[str, GraphNode], parameters: 
     state = _state(order)
     for i, buffer in enumerate(state):
         twins[id(buffer)] = _leaf(program, buffer, f"s{i}", None, False)
+    outside: View | None = None
     for i, node in enumerate(order):
         program.note = f"n{i} {_words(node)}"
         if isinstance(node, Operator):
             known = {name: twins[id(buffer)] for name, buffer in state_of(node).items()}
             inner = tuple(twins[id(x)] for x in node.inputs)
+            outside = _guard(program, node, inner, inputs, outside, order[-1].dtype)
             twins[id(node)] = _operator(program, node, inner, {**node.attributes, **known}, f"n{i}")
         elif id(node) not in twins:
             twins[id(node)] = _leaf(program, node, f"n{i}", None, id(node) in trained)
@@ -142,18 +149,35 @@ def trace(order: Sequence[GraphNode], inputs: dict[str, GraphNode], parameters: 
     head.receive(seed, owned=True)
     for i, node in reversed(list(enumerate(order))):  # as `graph.order.backward` does
         twin = twins[id(node)]
-        if isinstance(node, Operator) and twin.grad is not None and node.requires_grad:
+        if isinstance(node, Operator) and twin._grad is not None and twin.requires_grad:
             program.note = f"back through n{i} {_words(node)}"
             with _naming(node):
-                node.rule.pull(twin, twin.grad)
+                node.rule.pull(twin, twin._grad)
     variables = [twins[id(node)] for node in order if isinstance(node, Variable)]
     keys = [id(node) for node in order if isinstance(node, Variable)]
     return Trace(
         program, {name: twins[id(node)]._data for name, node in inputs.items()}, head._data,
         {key: twin._data for key, twin in zip(keys, variables, strict=True)},
-        {key: twin.grad for key, twin in zip(keys, variables, strict=True) if twin.grad is not None},
-        [(buffer, twins[id(buffer)]._data) for buffer in state],
+        {key: twin._grad for key, twin in zip(keys, variables, strict=True) if twin._grad is not None},
+        [(buffer, twins[id(buffer)]._data) for buffer in state], outside,
     )  # fmt: skip
+
+
+def _guard(
+    program: Program, node: Operator, xs: Sequence[Any], fed: dict[str, GraphNode], outside: View | None,
+    dtype: np.dtype[Any],
+) -> View | None:  # fmt: skip
+    """Write down that indices are compared with their limits, where nobody can do so before the step: those that are fed
+    are all looked at beforehand (`CompiledStep.check`), constants when the graph is built."""
+    for i, low, high, _ in node.rule.limits(node):
+        x = node.inputs[i]
+        if type(x) is Constant or any(x is given for given in fed.values()):
+            continue
+        if outside is None:
+            outside = program.buffer("outside", (1,), dtype)
+            outside[...] = 0
+        program.call(kernels.embedding.mark_outside, xs[i]._data.reshape(-1), low, high, outside)
+    return outside
 
 
 def _state(order: Sequence[GraphNode]) -> list[Buffer]:
@@ -171,7 +195,9 @@ def _operator(
     twin = _Node.__new__(_Node)
     twin.program, twin.label, twin.name = program, label, node.name
     twin.rule, twin.inputs, twin.attributes, twin.plan, twin.work = node.rule, inputs, attributes, node.plan, {}
-    twin.requires_grad, twin.grad, twin._spare, twin._data = node.requires_grad, None, None, None
+    # the gradient of a variable that the optimiser does not train is not computed
+    twin.requires_grad = node.requires_grad and any(x.requires_grad for x in inputs)
+    twin._grad = twin._spare = twin._data = None
     with _naming(node):
         if node.rule.shares:
             twin._data = node.rule.run(twin, None)
@@ -192,7 +218,7 @@ def _leaf(program: Program, node: GraphNode, label: str, fed: str | None, traine
     twin.program, twin.label, twin.name = program, label, node.name
     initial = node._data.copy() if kind == "constant" else None
     twin._data = program.buffer(fed or name, node.shape, node.dtype, kind, initial)
-    twin.requires_grad, twin.grad, twin._spare = node.requires_grad and trained, None, None
+    twin.requires_grad, twin._grad, twin._spare = node.requires_grad and trained, None, None
     if twin.requires_grad:
         twin._spare = program.buffer(f"grad_{name}", node.shape, node.dtype, "gradient")
     return twin

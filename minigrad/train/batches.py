@@ -19,6 +19,7 @@ import numpy as np
 from ..errors import DTypeError, ShapeError
 from ..graph.node import Array, GraphNode
 from ..nn.layers import positive
+from ..run.rebuild import READER
 
 PIECE = 2**22  # bytes of samples that are handed over at a time
 PAUSE = 0.05  # seconds that batches wait for others to go with them
@@ -83,7 +84,7 @@ def as_array(name: str, data: Any, dtype: Any) -> Any:
     if isinstance(data, Mapped):
         return data
     try:
-        array = data.value if isinstance(data, GraphNode) else np.asarray(data)
+        array = data._data if isinstance(data, GraphNode) else np.asarray(data)
     except ValueError:
         raise ShapeError(f"Trainer: {name} has rows of different lengths; an array of numbers was expected") from None
     if array.dtype.kind not in "biuf":
@@ -250,7 +251,7 @@ class Ahead:
         self._room: SimpleQueue[None] = SimpleQueue()  # an entry for each piece that may be made
         for _ in range(AHEAD):
             self._room.put(None)
-        self._thread = Thread(target=copy_context().run, args=(self._work,), name="minigrad batches", daemon=True)
+        self._thread = Thread(target=copy_context().run, args=(self._work,), name=READER, daemon=True)
         self._thread.start()
 
     def _work(self) -> None:

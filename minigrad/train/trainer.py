@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from .. import kernels, ops
 from ..errors import GraphError, ShapeError
 from ..graph.buffer import Buffer
-from ..graph.node import Array, Constant, GraphNode
+from ..graph.node import Array, GraphNode
 from ..graph.notes import module_path
 from ..graph.settings import calling, state_kept
 from ..nn import Module
@@ -19,43 +19,17 @@ from ..nn.layers import positive
 from ..optim import Optimizer
 from ..run.batch import parts_of
 from ..run.compiled import CompiledStep
+from ..run.rebuild import refuse, users_rules
 from ..run.replay import Graph
 from .batches import Batches, Chunk, Samples, as_array, as_pair, feed
 from .course import Course, Whole, whole_steps
 from .distributed import Ranks
 from .history import History
+from .program import Program, Recent, evaluating
 from .progress import progress_bar, said
 
 EVALUATION_BATCH = 250
 MODES = ("eager", "replay", "compiled")
-
-
-class Program:
-    """Model and loss on batches of one shape: a graph to be fed, run and read."""
-
-    def __init__(self, trainer: Trainer, x: Array, y: Array | None) -> None:
-        self.x = Constant(x, name="x", dtype=x.dtype)
-        self.output: GraphNode = trainer.model(self.x)
-        if not isinstance(self.output, GraphNode):
-            raise GraphError(f"Trainer: the model returned a {type(self.output).__name__}; one node was expected")
-        self.y: Constant | None = None
-        head = self.output
-        if y is not None:
-            self.y = target_for(self.output, y)
-            head = trainer.loss(self.output, self.y)
-            if not isinstance(head, GraphNode):
-                raise GraphError(f"Trainer: the loss returned a {type(head).__name__}; one node was expected")
-            if head.shape:
-                raise ShapeError(f"Trainer: the loss has shape {head.shape}; a single number was expected (mean, sum)")
-            head.name = head.name or "loss"
-        self.graph = Graph(head)
-
-    def feed(self, x: Array, y: Array | None) -> None:
-        """Put another batch of the same shape in and compute."""
-        self.x.value = x
-        if self.y is not None and y is not None:
-            self.y.value = y.reshape(self.y.shape)
-        self.graph.forward()
 
 
 class Trainer:
@@ -97,9 +71,13 @@ class Trainer:
             _need("a callback", callback, fits, "a function of trainer and history, or a thing with on_batch,")
         self._refuse_watchers()
         self.course, self.ranks = Course(), Ranks(distributed)
-        self._buffers: list[Buffer] = []
-        self._programs: dict[Any, Program] = {}
-        self._compiled: dict[Any, CompiledStep] = {}
+        self._forget()
+
+    def _forget(self) -> None:
+        """Build graphs anew from here on: model, loss and optimiser may be others than they were."""
+        self._programs: Recent[Program] = Recent()
+        self._compiled: Recent[CompiledStep] = Recent()
+        self._buffers: list[Buffer] = self.model.buffers()
         self._trains = False
 
     # ---------------------------------------------------------------- training
@@ -130,7 +108,8 @@ class Trainer:
         seed = self.ranks.align(self, data, seed, epochs=epochs, shuffle=shuffle, resume=resume)
         course = self.course if resume and self.course.length else Course(seed)
         course.enter(data.length, data.size)
-        self.course, self._buffers, self._trains = course, self.model.buffers(), False
+        self.course = course
+        self._forget()
         return self._train(data, epochs, checked, shuffle, progress)
 
     def _train(self, data: Samples | Batches, epochs: int, checked: Any, shuffle: bool, progress: bool) -> History:
@@ -169,6 +148,9 @@ class Trainer:
         if self.mode == "compiled" and watching:
             raise GraphError(f'Trainer: {watching[0]!r} wants every batch; no compiled step shows them, use mode="replay"')
 
+    def _watchers(self) -> list[Callable[..., Any]]:
+        return [callback.on_batch for callback in self.callbacks if hasattr(callback, "on_batch")]
+
     def _epoch(self, data: Samples | Batches, shuffle: bool, checked: Any, history: History, bar: Any, whole: Whole) -> None:
         """What is left of the present epoch."""
         course, started = self.course, time.perf_counter()
@@ -179,9 +161,17 @@ class Trainer:
             history.close_epoch(course.total / course.seen, seconds, found)
             course.next_epoch()
             bar.set_postfix(epoch=course.epoch, loss=f"{history.epoch_loss[-1]:.4f}")
-        for callback in self.callbacks:
-            if callable(callback):
-                callback(self, history)
+        self._tell([callback for callback in self.callbacks if callable(callback)], history)
+
+    def _tell(self, callbacks: Sequence[Any], what: Any) -> None:
+        """Call callbacks, which may change anything. A checkpoint that they load is one of model and optimiser: the `fit`
+        that is running goes on counting its own epochs."""
+        course = self.course
+        for callback in callbacks:
+            callback(self, what)
+        if callbacks:
+            self.course = course
+            self._forget()
 
     def _steps(self, data: Samples | Batches, shuffle: bool, history: History, bar: Any, whole: Whole) -> None:
         """The steps that are left. Each one and the note of it are whole: Ctrl-C comes before or after them."""
@@ -222,26 +212,33 @@ class Trainer:
         positive("Trainer", batch_size=batch_size)
         if batch_size > len(x):
             raise ValueError(f"Trainer: batch_size={batch_size} and {len(x)} samples; at least one full batch was expected")
-        key = (batch_size, x.shape[1:], y.shape[1:], x.dtype, y.dtype, self.model.training, self._dtype,
-               kernels.jit.threads(batch_size), self.optimizer.max_grad_norm)  # fmt: skip
-        if key not in self._compiled:
-            threads = kernels.jit.threads(batch_size)
-            # a graph to read, no step; its kernels are those that the step will call, so that no others are compiled
-            with state_kept(), calling(kernels.jit.serial):
-                whole = Program(self, x[:batch_size], y[:batch_size])
-                assert whole.y is not None
-                parts = parts_of(batch_size, whole.graph.order, (whole.x, whole.y), threads)
-                part = whole if parts == 1 else Program(self, x[: batch_size // parts], y[: batch_size // parts])
-                assert part.y is not None
-            self._compiled[key] = CompiledStep(part.graph.order, {"x": part.x, "y": part.y}, self.optimizer, parts,
-                                               updates=self.ranks.size == 1)  # fmt: skip
-        return self._compiled[key]
+        threads = kernels.jit.threads(batch_size)
+        # graphs to read, no steps; their kernels are those that the step will call, so that no others are compiled
+        with state_kept(), calling(kernels.jit.serial):
+            part = self._built(x[:batch_size], y[:batch_size])
+            assert part.y is not None
+            parts = parts_of(batch_size, part.graph.order, (part.x, part.y), threads)
+            size = batch_size // parts
+            if parts > 1:
+                part = self._built(x[:size], y[:size])
+            part.verify(x[-size:], y[-size:])
+            assert part.y is not None
+        given = part.graph.order, {"x": part.x, "y": part.y}, self.optimizer, parts, self.ranks.size == 1
+        step, own = CompiledStep(*given), users_rules(part.graph.order)
+        if own and CompiledStep(*given).source != step.source:
+            refuse(f"one of the operators {', '.join(own)}", "it has written down another formula")
+        return step
+
+    def _built(self, x: Array, y: Array | None) -> Program:
+        """The graph of a batch to train on (or, without y, to predict), built to run again unless the mode is eager."""
+        changing = None if self.mode == "eager" else [*self.optimizer.params, *self._buffers]
+        return Program(self.model, self.loss, x, y, changing)
 
     def _compiled_steps(self, chunk: Chunk, history: History, bar: Any, whole: Whole) -> None:
         """All full batches of a chunk, some at a time so that there is progress to show and Ctrl-C is heard."""
         course, x, y = self.course, np.ascontiguousarray(chunk.x), np.ascontiguousarray(chunk.y)
         with said(bar, "compiling the step …", whole):
-            step = self.compile(x, y, batch_size=len(self.ranks.share(range(chunk.size))))
+            step = self._step_for(x, y, len(self.ranks.share(range(chunk.size))))
             step.check(x, y)
             step.load(x, y)
         some = 1
@@ -256,6 +253,10 @@ class Trainer:
             if self.ranks.size == 1:
                 some = max(1, int(some * 0.1 / (time.perf_counter() - started)))
 
+    def _step_for(self, x: Array, y: Array, size: int) -> CompiledStep:
+        key = size, x.shape[1:], x.dtype, y.shape[1:], y.dtype
+        return self._compiled.get(key) or self._compiled.keep(key, self.compile(x, y, batch_size=size))
+
     def _step(self, x: Array, y: Array, where: str) -> float:
         """One training step; one that breaks off leaves running statistics and streams of masks as they were."""
         before = [(buffer, buffer._data.copy()) for buffer in self._buffers]
@@ -268,7 +269,7 @@ class Trainer:
 
     def _whole_step(self, x: Array, y: Array, where: str) -> float:
         program = self._program(x, y)
-        loss = float(program.graph.head.item())
+        loss = program.graph.head.item()
         if not math.isfinite(loss):
             raise GraphError(f"Trainer: the loss is {loss} in {where}; {first_bad_node(program.graph)}")
         self._need_parameters(program.graph)
@@ -276,9 +277,7 @@ class Trainer:
             p.recycle_grad()
         program.graph.backward()
         loss = self.ranks.reduce(self, loss)
-        for callback in self.callbacks:
-            if hasattr(callback, "on_batch"):
-                callback.on_batch(self, program.graph)
+        self._tell(self._watchers(), program.graph)
         self.optimizer.step()
         return loss
 
@@ -291,17 +290,17 @@ class Trainer:
                 raise GraphError(f"Trainer: the loss depends on none of the optimiser's parameters; {why}")
             self._trains = True
 
-    def _program(self, x: Array, y: Array | None) -> Program:
-        """The graph for this batch, computed up to its head."""
-        if self.mode == "eager":
-            return Program(self, x, y)
-        target = None if y is None else (y.shape, y.dtype)
-        key = (x.shape, x.dtype, target, self.model.training, self._dtype)
+    def _program(self, x: Array, y: Array) -> Program:
+        """The graph of this batch, computed up to the loss."""
+        key = x.shape, x.dtype, y.shape, y.dtype
         program = self._programs.get(key)
-        if program is None:
-            program = self._programs[key] = Program(self, x, y)
-        else:
+        if program is not None:
             program.feed(x, y)
+            return program
+        program = self._built(x, y)
+        if self.mode != "eager" and not self._watchers():  # who watches may change what comes next
+            program.verify(x[::-1], y[::-1])
+            self._programs.keep(key, program)
         return program
 
     # ---------------------------------------------------------------- looking
@@ -313,9 +312,10 @@ class Trainer:
         """
         x, y = as_pair(x, y, self._dtype)
         loss = right = 0.0
-        for chosen, program in self._look(x, y):
-            loss += float(program.graph.head.item()) * len(chosen)
-            right += float(hits(program.output.value, y[chosen], self.loss).sum())
+        with evaluating(self.model):
+            for chosen, program in self._look(x, y):
+                loss += program.graph.head.item() * len(chosen)
+                right += float(hits(program.output.value, y[chosen], self.loss).sum())
         return {"loss": loss / len(x), "accuracy": right / len(x)}
 
     def predict(self, x: Any) -> Array:
@@ -323,29 +323,25 @@ class Trainer:
         x = as_array("x", x, self._dtype)
         if not x.ndim or not len(x):
             raise ShapeError(f"Trainer: x has shape {x.shape}; at least one sample was expected")
-        return np.concatenate([program.output.value.copy() for _, program in self._look(x, None)])
+        with evaluating(self.model):
+            return np.concatenate([program.output.value.copy() for _, program in self._look(x, None)])
 
     def _look(self, x: Array, y: Array | None) -> Iterator[tuple[Array, Program]]:
-        training = self.model.training
-        self.model.eval()
-        try:
-            for start in range(0, len(x), EVALUATION_BATCH):
-                chosen = np.arange(start, min(start + EVALUATION_BATCH, len(x)))
-                yield chosen, self._program(x[chosen], None if y is None else y[chosen])
-        finally:
-            self.model.train(training)
+        """The samples some at a time, by their numbers, with the graph that has computed them."""
+        program = None
+        for start in range(0, len(x), EVALUATION_BATCH):
+            chosen = np.arange(start, min(start + EVALUATION_BATCH, len(x)))
+            some = x[chosen], None if y is None else y[chosen]
+            if program is None or self.mode == "eager" or len(chosen) < EVALUATION_BATCH:
+                program = self._built(*some)
+            else:
+                program.feed(*some)
+            yield chosen, program
 
     @property
     def _dtype(self) -> Any:
         """Of the parameters, and so of all floats that enter."""
         return self.optimizer.params[0].dtype
-
-
-def target_for(output: GraphNode, y: Array) -> Constant:
-    """The target y as a node beside this output: floats in its dtype, and a column where (N,) meets (N, 1)."""
-    floats = y.dtype.kind == "f"
-    column = floats and output.shape == (*y.shape, 1)
-    return Constant(y.reshape(output.shape) if column else y, name="target", dtype=output.dtype if floats else y.dtype)
 
 
 def hits(output: Array, y: Array, loss: Any) -> Array:

@@ -118,7 +118,7 @@ def test_numbers_take_the_dtype_of_the_node(fn, value):
 
 
 def test_in_place_operators_make_a_new_node():
-    x = before = mg.Variable([1.0, 2.0])
+    x = before = mg.Variable([1.0, 2.0]) + 0
     x += 1
     x *= 2
     assert x is not before and before.value.tolist() == [1, 2] and x.value.tolist() == [4, 6]

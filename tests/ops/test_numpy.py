@@ -90,7 +90,7 @@ def test_in_place_into_an_array_is_refused():
 
 
 def test_a_node_becomes_an_array_as_a_copy():
-    x = mg.Variable([1.0, 2.0])
+    x = mg.Constant([1.0, 2.0])
     array = np.asarray(x)
     array[0] = 7
     assert x.value[0] == 1 and np.array(x, dtype=np.float64).dtype == np.float64

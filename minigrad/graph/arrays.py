@@ -74,7 +74,8 @@ def need_digits(array: Array, wanted: np.dtype[Any]) -> None:
     exact = 2 ** (np.finfo(wanted).nmant + 1)  # every integer up to this one is a float
     if array.size and (array.max() > exact or array.min() < -exact):
         rounded = array.astype(wanted)
-        wrong = array[(np.abs(rounded) >= 2.0**63) | (rounded.astype(array.dtype) != array)]
+        inside = np.abs(rounded) < float(np.iinfo(array.dtype).max)  # of what can be turned back
+        wrong = array[~inside | (np.where(inside, rounded, 0).astype(array.dtype) != array)]
         if wrong.size:
             ways = "dtype=np.int64 or np.float64 keeps it, .astype says that it may be rounded"
             raise DTypeError(f"{wrong.flat[0]} has more digits than {wanted}; {ways}")

@@ -99,9 +99,15 @@ def push(node: Operator, tangents: Sequence[Array | None]) -> Array:
     return total
 
 
+class Lent(Constant):
+    """A constant of which an operator needs only shape and dtype; its numbers are nobody's."""
+
+    __slots__ = ()
+
+
 def shared(x: GraphNode) -> Constant:
-    """A constant in the same memory: the node's value, without where it came from."""
-    twin = Constant.__new__(Constant)
+    """A constant in the same memory: the node's shape and dtype, without where it came from."""
+    twin = Lent.__new__(Lent)
     GraphNode.__init__(twin, x._data)
     return twin
 

@@ -82,7 +82,7 @@ class GetItem(Rule):
         if not all(isinstance(part, slice) or kind in "iu" for part, kind in zip(key, kinds, strict=True)):
             return []
         axes = enumerate(zip(node.inputs[0].shape, key, strict=False))
-        return [Limit(part.input, -n, n, f"index along axis {i}") for i, (n, part) in axes if isinstance(part, Fed)]
+        return [Limit(part.input, -n, n, f"for axis {i} index") for i, (n, part) in axes if isinstance(part, Fed)]
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         if len(xs) == 1:

@@ -18,7 +18,7 @@ KEPT = 8  # graphs of so many shapes of batches are kept at a time
 
 
 class Program:
-    """The graph of a batch. `changing` are the parameters and buffers that change from run to run; None: it runs once."""
+    """The graph of a batch. `changing` are the parameters that change from run to run; None: it runs only once."""
 
     def __init__(
         self, model: Module, loss: Callable[..., GraphNode], x: Array, y: Array | None,

@@ -229,10 +229,10 @@ class Trainer:
             refuse(f"one of the operators {', '.join(own)}", "it has written down another formula")
         return step
 
-    def _built(self, x: Array, y: Array | None) -> Program:
-        """The graph of a batch to train on (or, without y, to predict), built to run again unless the mode is eager."""
-        changing = None if self.mode == "eager" else [*self.optimizer.params, *self._buffers]
-        return Program(self.model, self.loss, x, y, changing)
+    def _built(self, x: Array, y: Array | None, trains: bool = True) -> Program:
+        """The graph of a batch, built to run again unless the mode is eager."""
+        changing = [*self.optimizer.params] if trains else []
+        return Program(self.model, self.loss, x, y, None if self.mode == "eager" else changing)
 
     def _compiled_steps(self, chunk: Chunk, history: History, bar: Any, whole: Whole) -> None:
         """All full batches of a chunk, some at a time so that there is progress to show and Ctrl-C is heard."""
@@ -333,7 +333,7 @@ class Trainer:
             chosen = np.arange(start, min(start + EVALUATION_BATCH, len(x)))
             some = x[chosen], None if y is None else y[chosen]
             if program is None or self.mode == "eager" or len(chosen) < EVALUATION_BATCH:
-                program = self._built(*some)
+                program = self._built(*some, trains=False)
             else:
                 program.feed(*some)
             yield chosen, program

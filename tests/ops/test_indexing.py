@@ -83,7 +83,7 @@ def test_an_index_that_is_a_node_is_read_anew_in_every_run():
     graph.backward(np.ones((2, 1)))
     np.testing.assert_array_equal(x.grad, [[0, 0], [0, 2], [0, 0]])
     ids.value = [1, 3]
-    with pytest.raises(IndexError, match=r"getitem: shapes \(3, 2\) and \(2,\); .*3 is out of bounds"):
+    with pytest.raises(IndexError, match=r"getitem: shapes \(3, 2\) and \(2,\); .*3 is out of range"):
         graph.forward()
 
 

@@ -306,23 +306,21 @@ class Reading(nn.Module):
     """Means of the vectors of numbers in some columns of a table; `look` finds them in a batch."""
 
     def __init__(self, look):
-        self.look, self.embedding, self.dense = look, nn.Embedding(5, 3), nn.Linear(3, 1)
+        self.look, self.embedding, self.dense = look, nn.Embedding(5, 3, seed=0), nn.Linear(3, 1, seed=0)
 
     def forward(self, x):
         return self.dense(mg.mean(self.embedding(self.look(x)), axis=1))
 
 
-def test_ids_that_come_out_of_other_operators_are_looked_at_before_the_first_step():
+def test_ids_that_come_out_of_other_operators_are_looked_at_in_each_step():
     ids, y = np.zeros((20, 2, 4), int), np.zeros((20, 1))
     ids[17, 1, 3] = 5  # in a full batch, but not in its first part
     model = Reading(lambda x: x.reshape(-1, 8)[:, 2:])
     t = mg.Trainer(model, mg.mse_loss, mg.optim.SGD(model.parameters(), lr=0.1), mode="compiled")
-    before = model.state_dict()
     with pytest.raises(IndexError, match="embedding: .*id 5 is out of range"):
         fit(t, ids, y, batch_size=10)
-    assert all((model.state_dict()[name] == array).all() for name, array in before.items())
     ids[17, 1, 3], ids[17, 0, 1] = 0, 7  # in a column that nobody looks at
-    t.compile(ids, y, batch_size=10).check(ids, y)
+    fit(t, ids, y, batch_size=10)
 
 
 def test_indices_that_come_with_each_batch_are_looked_at_before_the_first_step():
@@ -333,15 +331,17 @@ def test_indices_that_come_with_each_batch_are_looked_at_before_the_first_step()
     t = mg.Trainer(model, picked, mg.optim.SGD(model.parameters(), lr=0.1), mode="compiled")
     ids = np.arange(18) % 4
     ids[13] = 4
-    with pytest.raises(IndexError, match="getitem: .*index 4 is out of bounds for axis 1 with size 4"):
+    with pytest.raises(IndexError, match="getitem: .*index 4 is out of"):
         fit(t, X, ids)
 
 
-def test_indices_computed_from_parameters_are_refused_by_name():
-    model = Reading(lambda x: mg.argmax(model.dense(x), axis=-1))
-    t = mg.Trainer(model, mg.mse_loss, mg.optim.SGD(model.parameters(), lr=0.1), mode="compiled")
-    with pytest.raises(GraphError, match='embedding: indices that are computed from parameters cannot .* use mode="replay"'):
-        fit(t, np.zeros((6, 2, 3)), np.zeros((6, 1)))
+def test_indices_computed_from_parameters_are_compiled():
+    losses = []
+    for mode in ("eager", "compiled"):
+        model = Reading(lambda x: mg.argmax(model.dense(x), axis=-1))  # noqa: B023 - called within the loop
+        t = mg.Trainer(model, mg.mse_loss, mg.optim.SGD(model.parameters(), lr=0.1), mode=mode)
+        losses.append(fit(t, np.ones((6, 2, 3)), np.ones((6, 1))).batch_loss)
+    np.testing.assert_allclose(*losses, rtol=1e-5)
 
 
 def test_a_loss_that_is_not_finite_stops_before_its_step_and_names_the_node():

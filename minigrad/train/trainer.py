@@ -102,6 +102,10 @@ class Trainer:
         self._compiled: dict[Any, CompiledStep] = {}
         self._trains = False
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: without graphs and compiled steps, which are built again when needed."""
+        return {**vars(self), "_programs": {}, "_compiled": {}}
+
     # ---------------------------------------------------------------- training
     def fit(
         self, x: Any, y: Any = None, *, epochs: int, batch_size: int | None = None,

@@ -10,6 +10,8 @@ from glob import escape
 from pathlib import Path
 from typing import Any
 
+UNMAPPED = 65534  # owns, in containers, what belongs to users of the machine around
+
 
 def as_path(function: str, path: Any) -> Path:
     """The path that somebody gave to a function. Raises `TypeError`, with the function's name, for what is none."""
@@ -91,6 +93,32 @@ def make_private(folder: Path) -> None:
         with suppress(FileExistsError):  # another process was quicker
             place.mkdir(mode=0o700)
             place.chmod(0o700)  # the umask may have taken more away
+
+
+def who_may_write(folder: Path, base: Path) -> str:
+    """In words, why another user could put files into a folder; "" where none can, and on Windows.
+
+    Every folder from `folder` up to `base` must belong to this user or to root, and only its owner
+    may write to it. Of those above, where families of users share more, only the plainly open ones
+    count. `base` may be sticky, as /tmp is: there others can make folders, but not replace ours.
+    """
+    if not hasattr(os, "getuid"):
+        return ""
+    for start, top in ((folder, base), (Path(os.path.realpath(folder)), Path(os.path.realpath(base)))):
+        for place in (start, *start.parents):
+            try:
+                found = place.stat()
+            except OSError:
+                continue  # not there; one that this user cannot look into leads nowhere
+            inside = place == start or place.is_relative_to(top)
+            owners = {0, os.getuid()} if inside else {0, os.getuid(), UNMAPPED}
+            others = found.st_mode & (0o022 if inside else 0o002)
+            sticky = found.st_mode & stat.S_ISVTX and place != start and top not in place.parents
+            if found.st_uid not in owners:
+                return f"{place} belongs to another user ({found.st_uid})"
+            if others and not sticky:
+                return f"other users may write to {place} (mode {stat.S_IMODE(found.st_mode):o})"
+    return ""
 
 
 def _start(path: Path) -> str:

@@ -287,14 +287,14 @@ def _imports(kernels: dict[str, Any]) -> list[str]:
 def _load(source: str) -> ModuleType:
     """The source as a module; kept in a file of its own in the cache, so that Numba finds it compiled the next time."""
     from ..files import write_atomically
-    from ..kernels.cache import steps_folder
+    from ..kernels.cache import steps_folder, usable
 
     name = f"step_{hashlib.sha256(source.encode()).hexdigest()[:16]}"
     if name not in sys.modules:
         path = Path(steps_folder()) / f"{name}.py"
         with suppress(OSError):  # nowhere to write: compiled anew in every process
-            if not path.is_file() or path.read_bytes() != source.encode():
-                write_atomically(path, source.encode())
+            if usable(steps_folder()) and (not path.is_file() or path.read_bytes() != source.encode()):
+                write_atomically(path, source.encode(), private=True)
         module = ModuleType(name)
         exec(compile(source, str(path), "exec"), vars(module))
         sys.modules[name] = module  # when it is whole, for other threads
@@ -304,13 +304,15 @@ def _load(source: str) -> ModuleType:
 @contextmanager
 def _alone(name: str) -> Iterator[None]:
     """One process of this machine at a time: those that wait find on the disk what it has compiled."""
-    from ..kernels.cache import steps_folder
+    from ..kernels.cache import steps_folder, usable
 
-    try:
+    lock = None
+    with suppress(ImportError, OSError):  # another system, or nowhere to write: each compiles for itself
         import fcntl
 
-        lock = os.open(Path(steps_folder()) / f"{name}.lock", os.O_RDWR | os.O_CREAT)
-    except (ImportError, OSError):  # another system, or nowhere to write: each compiles for itself
+        if usable(steps_folder()):
+            lock = os.open(Path(steps_folder()) / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    if lock is None:
         yield
         return
     try:

@@ -7,6 +7,7 @@ values and gradients; then the gradients are added in a fixed order and the para
 from __future__ import annotations
 
 import hashlib
+import keyword
 import os
 import sys
 import textwrap
@@ -29,7 +30,7 @@ from ..graph.order import forward, topological_sort
 from ..graph.rule import Rule
 from ..optim import Optimizer
 from .arena import STRETCH, Arena
-from .emit import Emitter
+from .emit import Emitter, comment
 from .memory import Memory, memory_of
 from .trace import trace
 
@@ -88,7 +89,8 @@ class CompiledStep:
         kernel, own = optimizer.kernel, type(optimizer).__name__
         if type(optimizer).step is not Optimizer.step:
             raise GraphError(f'{own} has a step of its own, which is not compiled; use mode="replay"')
-        if getattr(sys.modules.get(kernel.__module__), kernel.__name__, None) is not kernel:
+        found = getattr(sys.modules.get(kernel.__module__), kernel.__name__, None)
+        if found is not kernel or not _can_be_written(kernel):
             raise GraphError(f'{own}.kernel is no function that can be imported by its name; use mode="replay"')
         self.order, self.inputs, self.updates = order, inputs, updates
         self.parts, self.size, self.optimizer = parts, inputs["x"].shape[0], optimizer
@@ -224,7 +226,7 @@ class CompiledStep:
         if turn is None:
             return f"            gather_rows({given})\n"
         emitter.kernels["gather_pieces"] = kernels.update.gather_pieces
-        return f"            gather_pieces({given}, {view.shape[0]})  # {turn.note}\n"
+        return f"            gather_pieces({given}, {view.shape[0]})  {comment(turn.note)}\n"
 
     def _update(self, kernel: str) -> list[str]:
         if not self.updates:
@@ -273,6 +275,8 @@ def _imports(kernels: dict[str, Any]) -> list[str]:
              "from minigrad.kernels.update import add_up, clip_norm, gather_rows",
              "gather_rows = apart(gather_rows)", "turn = apart(turn)"]  # fmt: skip
     for name, thing in sorted(kernels.items()):
+        if thing is not None and not (name.isidentifier() and _can_be_written(thing)):
+            raise GraphError(f"{thing.__module__}.{thing.__name__} cannot be imported by that name; rename it")
         if thing is None:
             lines += [f"from minigrad.kernels.gemm import {name}", f"{name} = apart({name})"]
         elif isinstance(thing, type):
@@ -282,6 +286,12 @@ def _imports(kernels: dict[str, Any]) -> list[str]:
             if thing.__module__.startswith("minigrad.kernels."):  # another's may be defined anew under the same name
                 lines.append(f"{name} = apart(serial({name}))")
     return sorted(lines, key=lambda line: not line.startswith("from"))
+
+
+def _can_be_written(thing: Any) -> bool:
+    """Do a function's module and name stand in an import? A script called train-2.py has no such name."""
+    parts = (*thing.__module__.split("."), thing.__name__)
+    return all(part.isidentifier() and not keyword.iskeyword(part) for part in parts)
 
 
 def _load(source: str) -> ModuleType:

@@ -53,7 +53,11 @@ def save(what: Module | Trainer, path: Any) -> None:
         return
     if path.is_dir():
         raise IsADirectoryError(f"save: {path} is a folder; the name of a file was expected")
-    write_atomically(path, to_bytes(state))
+    try:
+        data = to_bytes(state)
+    except UnicodeEncodeError as error:
+        raise GraphError(f"save: the name {error.object!r} cannot be written as UTF-8; rename it") from None
+    write_atomically(path, data)
 
 
 def load(what: Module | Trainer, path: Any) -> None:

@@ -95,3 +95,11 @@ def test_a_full_disk_keeps_the_old_file_and_leaves_nothing_behind(tmp_path):
 def test_only_models_and_trainers_are_saved(tmp_path):
     with pytest.raises(TypeError, match="Module or a Trainer"):
         mg.save(np.ones(3), tmp_path / "x")
+
+
+def test_a_name_that_no_file_can_hold_is_named(tmp_path):
+    model = nn.Module()
+    setattr(model, "\ud800", mg.Variable(1.0))
+    with pytest.raises(mg.GraphError, match=r"save: the name '\\ud800' cannot be written as UTF-8"):
+        mg.save(model, tmp_path / "m.safetensors")
+    assert not list(tmp_path.iterdir())

@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import json
+import re
+import reprlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
@@ -13,13 +15,23 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import ops, optim, seeds
 from .errors import DataError, DTypeError, GraphError, ShapeError
-from .files import write_atomically
+from .files import as_path, write_atomically
 from .graph.node import Array, Constant, GraphNode
 from .graph.settings import no_grad
 from .nn import Module
 from .train import Trainer
+from .train.checkpoint import read_arrays
 
 OPTIMIZERS = {"sgd": optim.SGD, "adam": optim.Adam, "adamw": optim.AdamW, "rmsprop": optim.RMSprop}
+MOST_METADATA = 1 << 24  # characters; as lists and strings of Python they take many times the memory
+#: dtypes of labels -> what JSON makes of them
+LABELS: dict[str, tuple[type, ...]] = {
+    r"[<>=|]?U\d+": (str,),
+    r"[<>=|]?b1": (bool,),
+    r"[<>=|]?([iu][1248]|f[248])": (int, float),
+    r"\|O": (str, bool, int, float),
+}
+MOST_ROOM = 1 << 20  # characters of an array of labels
 Task = tuple[Callable[..., GraphNode], Array]
 
 
@@ -98,15 +110,17 @@ class _Estimator(BaseEstimator):
         """
         from safetensors.numpy import save as to_bytes
 
+        path = as_path(f"{type(self).__name__}.save", path)
         check_is_fitted(self)
         facts = {"estimator": type(self).__name__, "n_features_in_": self.n_features_in_, **self._facts()}
         if hasattr(self, "feature_names_in_"):
             facts["feature_names_in_"] = self.feature_names_in_.tolist()
         try:
-            metadata = {"minigrad": json.dumps(facts)}
-        except TypeError as error:
+            text = json.dumps(facts)
+            self._attributes(json.loads(text))  # or `load` would refuse the file
+        except (TypeError, ValueError) as error:
             raise DTypeError(f"{type(self).__name__}: classes that are numbers or strings were expected ({error})") from None
-        write_atomically(Path(path), to_bytes(self.model_.state_dict(), metadata))
+        write_atomically(path, to_bytes(self.model_.state_dict(), {"minigrad": text}))
 
     def load(self, path: Any) -> Self:
         """Become what `save` wrote, around a new model from `make_model`. Returns the estimator.
@@ -114,29 +128,79 @@ class _Estimator(BaseEstimator):
         Raises `DataError` for a file that `save` did not write, `GraphError` or `ShapeError` where the model is another one;
         nothing is changed then.
         """
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(path, "numpy") as file:
-                facts = json.loads((file.metadata() or {}).get("minigrad", "{}"))
-                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
-        except SafetensorError as error:
-            raise DataError(f"{path}: this is not a whole safetensors file ({error})") from None
-        if facts.pop("estimator", None) != type(self).__name__:
+        path = as_path(f"{type(self).__name__}.load", path)
+        facts, state = _read(path)
+        if facts.get("estimator") != type(self).__name__:
             raise DataError(f"{path}: this file was not written by {type(self).__name__}.save")
+        try:
+            found = self._attributes(facts)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise DataError(f"{path}: the metadata is not what {type(self).__name__}.save writes: {error}") from None
         model = self._new_model().eval()
         model.load_state_dict(state)
-        self.model_ = model
-        self._accept(facts)
+        for name in ("history_", "feature_names_in_"):  # of an earlier fit
+            vars(self).pop(name, None)
+        vars(self).update(found, model_=model)
         return self
 
     def _facts(self) -> dict[str, Any]:
         return {}
 
-    def _accept(self, facts: dict[str, Any]) -> None:
-        self.n_features_in_ = facts["n_features_in_"]
-        if "feature_names_in_" in facts:
-            self.feature_names_in_ = np.array(facts["feature_names_in_"], dtype=object)
+    def _attributes(self, facts: dict[str, Any]) -> dict[str, Any]:
+        """The attributes that metadata stand for. Raises `ValueError` where they stand for none."""
+        features, names = facts.get("n_features_in_"), facts.get("feature_names_in_")
+        if type(features) is not int or not 1 <= features <= np.iinfo(np.int64).max:
+            raise ValueError(f"n_features_in_ is {reprlib.repr(features)}; an integer ≥ 1 was expected")
+        found: dict[str, Any] = {"n_features_in_": features}
+        if names is not None:
+            if not isinstance(names, list) or len(names) != features or not all(isinstance(name, str) for name in names):
+                raise ValueError(f"feature_names_in_ is {reprlib.repr(names)}; {features} strings were expected")
+            found["feature_names_in_"] = np.array(names, dtype=object)
+        return found
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Metadata and arrays of a file. Raises `DataError` for what is no safetensors file with metadata of ours."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "numpy") as file:
+            text = (file.metadata() or {}).get("minigrad", "{}")
+    except SafetensorError as error:
+        raise DataError(f"{path}: this is not a whole safetensors file ({error})") from None
+    if len(text) > MOST_METADATA:
+        raise DataError(f"{path}: {len(text):,} characters of metadata; at most {MOST_METADATA:,} were expected")
+    try:
+        facts = json.loads(text)
+    except (ValueError, RecursionError) as error:  # no JSON, or nested without end
+        raise DataError(f"{path}: the metadata cannot be read ({error})") from None
+    if not isinstance(facts, dict):
+        raise DataError(f"{path}: the metadata is a {type(facts).__name__}; a dict was expected")
+    return facts, read_arrays(path)
+
+
+def _classes(values: Any, dtype: Any) -> Array:
+    """Labels from a file's metadata. Raises `ValueError` for what is no sorted list of different labels.
+
+    An array of strings gives each the room of the longest; so the length in the dtype does not
+    count, and where that room would be out of proportion, the labels stay strings of Python.
+    """
+    if not isinstance(values, list) or len(values) < 2:
+        raise ValueError(f"classes is {reprlib.repr(values)}; a list of at least two was expected")
+    kinds = (types for form, types in LABELS.items() if isinstance(dtype, str) and re.fullmatch(form, dtype))
+    types = next(kinds, None)
+    if types is None:
+        raise ValueError(f"the classes have dtype {reprlib.repr(dtype)}; numbers or strings were expected")
+    if not all(type(value) in types for value in values):
+        raise ValueError(f"classes is {reprlib.repr(values)}, which is not of dtype {dtype}")
+    if types == (str,):
+        dtype = str if len(values) * max(map(len, values)) < MOST_ROOM else object
+    with np.errstate(all="ignore"):
+        array = np.array(values, dtype)
+    if array.tolist() != values or not np.array_equal(np.unique(array), array):
+        expected = f"different values of {array.dtype} in their order were expected"
+        raise ValueError(f"classes is {reprlib.repr(values)}; {expected}")
+    return array
 
 
 class MinigradClassifier(ClassifierMixin, _Estimator):
@@ -171,9 +235,16 @@ class MinigradClassifier(ClassifierMixin, _Estimator):
             raise ShapeError(f"{type(self).__name__}: the model's output has shape {outputs.shape}; {expected}")
         return ops.cross_entropy, y
 
+    def _logits(self, X: Any) -> Array:
+        """The model's outputs. Raises `ShapeError` where they do not fit the classes, which may come from a file."""
+        logits, n = self._predict(X), len(self.classes_)
+        if logits.ndim != 2 or logits.shape[1] not in ((1, 2) if n == 2 else (n,)):
+            raise ShapeError(f"{type(self).__name__}: the model's output has shape {logits.shape} for {n} classes")
+        return logits
+
     def predict_proba(self, X: Any) -> Array:
         """Probabilities (N, classes), in the order of `classes_`."""
-        logits = self._predict(X)
+        logits = self._logits(X)
         if logits.shape[1] > 1:
             return ops.softmax(Constant(logits, dtype=logits.dtype)).value
         second = ops.sigmoid(Constant(logits, dtype=logits.dtype)).value
@@ -181,15 +252,14 @@ class MinigradClassifier(ClassifierMixin, _Estimator):
 
     def predict(self, X: Any) -> Array:
         """The most probable class of each sample (N,)."""
-        logits = self._predict(X)
+        logits = self._logits(X)
         return self.classes_[logits.argmax(1) if logits.shape[1] > 1 else (logits[:, 0] > 0).astype(int)]
 
     def _facts(self) -> dict[str, Any]:
         return {"classes": self.classes_.tolist(), "dtype": self.classes_.dtype.str}
 
-    def _accept(self, facts: dict[str, Any]) -> None:
-        super()._accept(facts)
-        self.classes_ = np.array(facts["classes"], dtype=facts["dtype"])
+    def _attributes(self, facts: dict[str, Any]) -> dict[str, Any]:
+        return {**super()._attributes(facts), "classes_": _classes(facts.get("classes"), facts.get("dtype"))}
 
 
 class MinigradRegressor(RegressorMixin, _Estimator):
@@ -218,14 +288,18 @@ class MinigradRegressor(RegressorMixin, _Estimator):
     def predict(self, X: Any) -> Array:
         """Predictions, in the shape of the targets: (N,) or (N, targets)."""
         found = self._predict(X)
+        if self._column and found.shape[1:] != (1,):
+            raise ShapeError(f"{type(self).__name__}: the model's output has shape {found.shape}; one column was expected")
         return found[:, 0] if self._column else found
 
     def _facts(self) -> dict[str, Any]:
         return {"column": self._column}
 
-    def _accept(self, facts: dict[str, Any]) -> None:
-        super()._accept(facts)
-        self._column = facts["column"]
+    def _attributes(self, facts: dict[str, Any]) -> dict[str, Any]:
+        column = facts.get("column")
+        if not isinstance(column, bool):
+            raise ValueError(f"column is {reprlib.repr(column)}; true or false was expected")
+        return {**super()._attributes(facts), "_column": column}
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

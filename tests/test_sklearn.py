@@ -1,10 +1,15 @@
 """scikit-learn: its own checks of estimators, and what users do with them."""
+import json
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV
@@ -197,6 +202,168 @@ def test_what_does_not_fit_changes_nothing(tmp_path):
     with pytest.raises(mg.errors.DataError, match=r"x\.safetensors: this is not a whole"):
         fitted.load(path)
     np.testing.assert_array_equal(fitted.predict_proba(IRIS[0]), before)
+
+
+# ---------------------------------------------------------------- files that somebody else has made
+class Hostile:
+    """A file with good parameters and metadata of somebody else's, and an estimator to load it into."""
+
+    def __init__(self, folder, make=classifier):
+        self.path, self.estimator = folder / "x.safetensors", make(epochs=1, mode="replay").fit(*IRIS)
+        self.state = self.estimator.model_.state_dict()
+        self.estimator.save(self.path)
+        with safe_open(self.path, "numpy") as file:
+            self.good = json.loads(file.metadata()["minigrad"])
+        self.before = self.seen()
+
+    def seen(self):
+        held = {name: repr(value) for name, value in vars(self.estimator).items()}
+        return held, {name: array.tobytes() for name, array in self.estimator.model_.state_dict().items()}
+
+    def refuses(self, text):
+        """Load a file with this metadata: a `DataError` that names it, nothing changed, no memory beyond the file's."""
+        save_file(self.state, self.path, {"minigrad": text})
+        size = self.path.stat().st_size
+        tracemalloc.start()
+        try:
+            with pytest.raises(mg.errors.DataError, match=r"x\.safetensors"):
+                self.estimator.load(self.path)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert self.seen() == self.before
+        assert peak < 40 * size + 2_000_000
+
+    def with_facts(self, **changes):
+        return json.dumps({**self.good, **changes})
+
+
+WRONG = {
+    "no JSON": "{", "no dict": "[]", "null": "null", "a number": "1e999", "nothing": "{}", "deep": "[" * 100_000,
+    "deep within": '{"estimator": ' + "[" * 500 + "]" * 500 + "}", "a long number": "1" * 5000, "NaN": "NaN",
+}  # fmt: skip
+FACTS = {
+    "estimator": ["MinigradRegressor", None, 3, ["MinigradClassifier"]],
+    "n_features_in_": [None, 0, -1, True, 4.0, "4", [4], 1 << 70, float("nan")],
+    "feature_names_in_": [[], ["a"] * 3, ["a"] * 5, [1, 2, 3, 4], "abcd", {"a": 1}, 7],
+    "classes": [None, [], [0], 3, "abc", {"0": 1}, [0, 1, 1], [2, 1, 0], [0, 1, [2]], [0, 1, None], [0, 1, "a"], [0.5, 1, 2],
+                [0, 1, float("nan")], [0, 1, 1 << 70], [[0], [1], [2]], [{}] * 3, [False, True, 2]],
+    "dtype": [None, 3, "", "f", "O", "V8", "S1", "<M8[s]", "<c16", "f8,f8", "(1000000000,)f8", "<U1000000000", "<U1", "?",
+              "a" * 1000, ["<i8"], "<b1", "<i8; import os"],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    return Hostile(tmp_path_factory.mktemp("hostile"))
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_metadata_that_are_no_facts_are_refused(name, hostile):
+    hostile.refuses(WRONG[name])
+
+
+EACH = [(name, value) for name, values in FACTS.items() for value in values]
+
+
+@pytest.mark.parametrize(("name", "value"), EACH, ids=lambda x: repr(x)[:30])
+def test_wrong_facts_are_refused(name, value, hostile):
+    if name == "feature_names_in_" or value is not None:
+        hostile.refuses(hostile.with_facts(**{name: value}))
+
+
+@pytest.mark.parametrize("name", ["estimator", "n_features_in_", "classes", "dtype"])
+def test_missing_facts_are_refused(name, hostile):
+    hostile.refuses(json.dumps({key: value for key, value in hostile.good.items() if key != name}))
+
+
+def test_a_dtype_takes_no_memory_that_the_file_has_not(hostile):
+    """Labels with room for a thousand million characters each; and one long label, whose room each would get."""
+    for labels in (["a", "b", "c"], ["a" * 1_000_000, *sorted({f"b{i:06}" for i in range(100_000)})]):
+        save_file(hostile.state, hostile.path, {"minigrad": hostile.with_facts(classes=labels, dtype="<U1000000000")})
+        tracemalloc.start()
+        loaded = classifier().load(hostile.path)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert loaded.classes_.tolist() == labels and peak < 40 * hostile.path.stat().st_size + 2_000_000
+
+
+def test_too_many_metadata_are_refused_before_they_are_read(hostile, monkeypatch):
+    monkeypatch.setattr(mg.sklearn, "MOST_METADATA", 50)
+    hostile.refuses(json.dumps(hostile.good))
+
+
+def test_classes_that_the_model_does_not_have_are_found_out(hostile):
+    for labels in ([0, 1], [0, 1, 2, 3]):
+        save_file(hostile.state, hostile.path, {"minigrad": hostile.with_facts(classes=labels)})
+        loaded = classifier().load(hostile.path)
+        for ask in (loaded.predict, loaded.predict_proba):
+            with pytest.raises(mg.ShapeError, match=rf"output has shape \(150, 3\) for {len(labels)} classes"):
+                ask(IRIS[0])
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(["<i8", "|O", "<U3"]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_any_facts_are_loaded_whole_or_refused(hostile, data):
+    names = [*hostile.good, "feature_names_in_"]
+    facts = {**hostile.good, **data.draw(st.dictionaries(st.sampled_from(names), JSON, min_size=1, max_size=3))}
+    save_file(hostile.state, hostile.path, {"minigrad": json.dumps(facts)})
+    try:
+        loaded = classifier().load(hostile.path)
+    except mg.errors.DataError as error:
+        assert "x.safetensors" in str(error)
+    else:
+        assert loaded.classes_.tolist() == facts["classes"] and len(loaded.classes_) > 1
+        assert type(loaded.n_features_in_) is int and loaded.n_features_in_ > 0
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=200) | st.binary(max_size=200).map(lambda content: content.decode("latin-1")))
+def test_any_text_is_refused(hostile, text):
+    save_file(hostile.state, hostile.path, {"minigrad": text})
+    with pytest.raises(mg.errors.DataError, match=r"x\.safetensors"):
+        classifier().load(hostile.path)
+
+
+@pytest.mark.parametrize("column", [None, 0, 1, "true", [True]])
+def test_a_regressors_facts_are_looked_at_too(column, tmp_path):
+    file = Hostile(tmp_path, lambda **options: MinigradRegressor(single_logit, **options))
+    file.refuses(file.with_facts(column=column))
+    file.refuses(json.dumps({key: value for key, value in file.good.items() if key != "column"}))
+
+
+def test_a_regressor_takes_one_column_of_one_only(tmp_path):
+    one = MinigradRegressor(lambda: iris_model(2), epochs=1, mode="replay").fit(IRIS[0], np.ones((150, 2)))
+    one._column = True  # as a file could say
+    one.save(tmp_path / "r.safetensors")
+    with pytest.raises(mg.ShapeError, match=r"output has shape \(150, 2\); one column"):
+        MinigradRegressor(lambda: iris_model(2)).load(tmp_path / "r.safetensors").predict(IRIS[0])
+
+
+def test_nothing_stays_of_an_earlier_fit(tmp_path):
+    one = classifier(epochs=1, mode="replay").fit(*IRIS)
+    one.save(tmp_path / "x.safetensors")
+    one.feature_names_in_ = np.array(["a", "b", "c", "d"], dtype=object)
+    one.load(tmp_path / "x.safetensors")
+    assert not hasattr(one, "feature_names_in_") and not hasattr(one, "history_")
+
+
+@pytest.mark.parametrize("labels", [[False, True, True], np.array([1, 2, 3], "i1"), np.array(["b", "a", "cc"], object),
+                                    np.array([0, 1, -2], "f4"), ["é", "層", "a b"]], ids=repr)  # fmt: skip
+def test_labels_of_every_kind_go_round(labels, tmp_path):
+    labels = np.array(labels)
+    outputs = len(np.unique(labels))
+    one = classifier(lambda: iris_model(outputs), epochs=1, mode="replay").fit(IRIS[0], labels[IRIS[1]])
+    one.save(tmp_path / "x.safetensors")
+    other = classifier(lambda: iris_model(outputs)).load(tmp_path / "x.safetensors")
+    assert other.classes_.dtype == one.classes_.dtype and other.classes_.tolist() == one.classes_.tolist()
 
 
 # ---------------------------------------------------------------- errors

@@ -6,12 +6,13 @@ of it is installed, imported or run. No review is part of minigrad itself.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -212,11 +213,11 @@ def _encode_all(vocabulary: int, length: int) -> Encoded:
 
 
 def _save(path: Path, arrays: tuple[Array, Array, Array, Array], words: Sequence[str]) -> None:
-    x_train, y_train, x_test, y_test = arrays
     buffer = io.BytesIO()
     # The words as bytes: an array of Python strings would need pickle to be read back.
     spelled = np.frombuffer("\n".join(words).encode(), np.uint8)
-    np.savez(buffer, words=spelled, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
+    members = {"words": spelled, **dict(zip(Dataset._fields, arrays, strict=True))}
+    np.savez(buffer, **members, sha256=_checksum(path, members))
     try:
         cache.write_atomically(path, buffer.getvalue())
     except OSError as error:  # only speed is lost, as in a folder that a class may read but not write
@@ -228,12 +229,24 @@ def _load(path: Path, length: int) -> Encoded | None:
         return None
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            x_train, y_train, x_test, y_test = (archive[field] for field in Dataset._fields)
-            words = archive["words"].tobytes().decode().split("\n")
+            members = {name: archive[name] for name in ("words", *Dataset._fields)}
+            if not np.array_equal(archive["sha256"], _checksum(path, members)):
+                raise DataError("the checksum does not fit")
+        words = members.pop("words").tobytes().decode().split("\n")
     except Exception as error:  # a damaged archive fails in many ways, and all have the same remedy
         cache.LOG.info("encoding the reviews again, since %s is damaged: %s", path, error)
         return None
+    x_train, y_train, x_test, y_test = members.values()
     shapes = [array.shape for array in (x_train, y_train, x_test, y_test)]
     if shapes != [(TRAIN, length), (TRAIN,), (TEST, length), (TEST,)]:
         return None
     return (x_train, y_train, x_test, y_test), words
+
+
+def _checksum(path: Path, members: Mapping[str, Array]) -> Array:
+    """SHA-256 of the file's name, which says what was encoded how, and of all arrays in it."""
+    digest = hashlib.sha256(path.name.encode())
+    for name, array in members.items():
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array))
+    return np.frombuffer(digest.digest(), np.uint8)

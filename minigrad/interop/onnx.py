@@ -6,6 +6,7 @@ the file takes batches of any size.
 """
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from ..graph.order import topological_sort
 from ..graph.rule import Mixed, all_rules
 from ..nn import Module
 from ..ops.recurrent import Recurrent, Step
+from ..run import rebuild
 from .forms import FORMS, no_form
 
 OPSET, IR = 17, 8  # of 2022: old enough to be known everywhere, the first with layer normalisation
@@ -53,9 +55,12 @@ def export_onnx(model: Module, path: Any, example: Any) -> None:
     try:
         axis = _batch_axis(model, array)
         first, second = (_Trace(model, np.take(array, range(n - 2, 2 * n - 2), axis, mode="wrap")) for n in BATCHES)
+        again = _Trace(model, first.x._data)
     finally:
         for module, mode in modes.items():
             module.training = mode
+    found = rebuild.first_difference(first.order, again.order, [(first.x, again.x)])
+    rebuild.refuse(f"export_onnx: {type(model).__name__}.forward", found)
     proto = Sheet(onnx, model, first, second, axis).proto()
     onnx.checker.check_model(proto, full_check=True)
     write_atomically(Path(path), proto.SerializeToString(deterministic=True))
@@ -77,7 +82,7 @@ class _Trace:
 
     def __init__(self, model: Module, array: Array) -> None:
         self.x = Constant(array, name="input", dtype=array.dtype)
-        with settings.state_kept():
+        with settings.state_kept(), settings.rerun({self.x}):
             self.outputs = list(_flat(model(self.x)))
         order = dict.fromkeys(node for head in self.outputs for node in topological_sort(head))
         self.order = list(order)
@@ -152,12 +157,16 @@ class Sheet:
         self._helper = onnx.helper
         self._to_array = onnx.numpy_helper.from_array
         self._first, self._second, self._axis = first, second, axis
-        self._leaves = {id(leaf): name for name, leaf in (*model.named_parameters(), *model.named_buffers())}
         if first.structure() != second.structure():
             raise GraphError("export_onnx: the model builds another graph for another batch; one for all was expected")
         self._twins = dict(zip(first.order, second.order, strict=True))
         self._names: dict[GraphNode, str] = {first.x: "input"}
-        self._taken: set[str] = set()
+        self._outputs = [f"output_{i}" if i else "output" for i in range(len(first.outputs))]
+        self._taken = {"input", *self._outputs}
+        self._suffixes: Counter[str] = Counter()
+        # Parameters come first, so that no generated name takes one of theirs.
+        leaves = (*model.named_parameters(), *model.named_buffers())
+        self._leaves = {id(leaf): self._unique(name) for name, leaf in leaves}
         self._initializers: dict[str, Any] = {}
         self._nodes: list[Any] = []
         #: of results that are there in parts only: the name of each part, by the key that picks it
@@ -176,7 +185,9 @@ class Sheet:
 
     def constant(self, value: Any, name: str = "constant") -> str:
         """An array that is written into the file."""
-        name = self._unique(name)
+        return self._initializer(self._unique(name), value)
+
+    def _initializer(self, name: str, value: Any) -> str:
         self._initializers[name] = self._to_array(np.ascontiguousarray(value).reshape(np.shape(value)), name)
         return name
 
@@ -195,7 +206,8 @@ class Sheet:
     def leaf(self, leaf: GraphNode) -> str:
         """A parameter or buffer, under its name in the model."""
         if leaf not in self._names:
-            self._names[leaf] = self.constant(leaf._data, self._leaves.get(id(leaf), leaf.name or "constant"))
+            name = self._leaves.get(id(leaf)) or self._unique(leaf.name or "constant")
+            self._names[leaf] = self._initializer(name, leaf._data)
         return self._names[leaf]
 
     def shape(self, node: GraphNode, one_unknown: bool = False) -> str:
@@ -222,10 +234,16 @@ class Sheet:
         return name
 
     def _unique(self, wish: str) -> str:
-        name, i = wish, 0
-        while name in self._taken or name == "input" or name.startswith("output"):
-            i += 1
-            name = f"{wish}_{i}"
+        """A name that nothing in the graph has yet.
+
+        In ONNX an empty name means that an input is left out, and names are stored as UTF-8,
+        which has no form for half of a surrogate pair.
+        """
+        printable = "".join(c if c.isprintable() else "_" for c in str(wish))
+        name = base = printable or "unnamed"
+        while name in self._taken:
+            self._suffixes[base] += 1
+            name = f"{base}_{self._suffixes[base]}"
         self._taken.add(name)
         return name
 
@@ -236,8 +254,7 @@ class Sheet:
             if node is not self._first.x:
                 self._names[node] = self._operator(node) if isinstance(node, Operator) else self._given(node)
         outputs = []
-        for i, node in enumerate(self._first.outputs):
-            name = f"output_{i}" if i else "output"
+        for name, node in zip(self._outputs, self._first.outputs, strict=True):
             self._nodes.append(self._helper.make_node("Identity", [self._whole(node)], [name], name=name))
             outputs.append(self._described(name, node))
         graph = self._helper.make_graph(

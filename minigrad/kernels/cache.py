@@ -12,6 +12,7 @@ import platform
 import shutil
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -26,10 +27,10 @@ import numba
 import numpy as np
 import platformdirs
 from llvmlite import binding
-from numba.core.caching import CompileResultCacheImpl, FunctionCache, NullCache
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile, NullCache
 from numba.core.runtime import nrtdynmod, rtsys
 
-from ..files import write_atomically
+from ..files import make_private, who_may_write, write_atomically
 
 
 def _folder() -> str:
@@ -50,8 +51,17 @@ class _Locator(CompileResultCacheImpl._locator_classes[0]):  # type: ignore[misc
     """Where a function is kept: in the folder that Numba is told, whether it can be written to or only read."""
 
     def ensure_cache_path(self) -> None:
-        with suppress(OSError):
-            Path(self.get_cache_path()).mkdir(parents=True, exist_ok=True)
+        usable(self.get_cache_path())
+
+
+class _PrivateFiles(IndexDataCacheFile):  # type: ignore[misc]
+    """Numba's files, which only their owner may read or write."""
+
+    @contextmanager
+    def _open_for_write(self, filepath: str) -> Iterator[BytesIO]:
+        file = BytesIO()
+        yield file
+        write_atomically(Path(filepath), file.getvalue(), private=True)
 
 
 class _Files(CompileResultCacheImpl):  # type: ignore[misc]
@@ -71,6 +81,11 @@ class _Cache(FunctionCache):  # type: ignore[misc]
     """Numba's cache on disk; what cannot be read counts as not there, what cannot be written is not kept."""
 
     _impl_class = _Files
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        locator = self._impl.locator
+        self._cache_file = _PrivateFiles(self.cache_path, self._impl.filename_base, locator.get_source_stamp())
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """As Numba's own, which begins by loading all declarations that compiling may need. Compiling loads them itself."""
@@ -125,11 +140,11 @@ def _start_runtime(context: Any) -> None:
         file = BytesIO()
         np.savez(file, code=np.frombuffer(code, np.uint8), bitcode=np.frombuffer(bitcode, np.uint8))
         with suppress(OSError):
-            write_atomically(path, file.getvalue())
+            write_atomically(path, file.getvalue(), private=True)
         return library
 
     try:
-        if own is not None:  # else it is another Numba, which does as it does
+        if own is not None and usable(FOLDER):  # else Numba does as it does: it may be another one
             nrtdynmod.compile_nrt_functions = load_or_compile
         rtsys.initialize(context)
     finally:
@@ -143,6 +158,38 @@ FOLDER = _folder()
 
 with suppress(OSError):  # not there yet, or only to be read
     os.utime(FOLDER)
+
+
+@cache
+def usable(folder: str) -> bool:
+    """May machine code be loaded from a folder, and kept there? Missing folders are made.
+
+    Loading is running: what is loaded are pickles and machine code. So a folder that others could
+    have put files into is not looked at; the first one is warned of.
+    """
+    place, base = Path(folder), Path(FOLDER).parent
+    danger = who_may_write(place, base)
+    if not danger:
+        with suppress(OSError):  # only to be read
+            make_private(place)
+        danger = who_may_write(place, base)  # what is there now: another user may have been quicker
+    if danger:
+        _warn_once(danger)
+    return not danger
+
+
+def _warn_once(danger: str) -> None:
+    _warned.append(danger)
+    if len(_warned) == 1:
+        warnings.warn(
+            f"minigrad: the cache of compiled code is not used, because {danger} and what they put there would run. "
+            "Everything is compiled anew in each process. Set NUMBA_CACHE_DIR to a folder of your own, "
+            "or make this one yours alone (chown, chmod go-w).",
+            stacklevel=2,
+        )
+
+
+_warned: list[str] = []
 
 
 def forget_old(days: float = 30) -> list[str]:
@@ -160,13 +207,17 @@ def steps_folder() -> str:
 
 
 def cached(function: Callable[..., Any], below: str = "") -> Any:
-    """The cache of one function, in a folder below the others' if that is named; none where there is no source file to
-    know it by."""
+    """The cache of one function, in a folder below the others' if that is named.
+
+    There is none where there is no source file to know the function by, or where others could
+    write to the folder.
+    """
     with _one_at_a_time:  # the setting is every thread's
         before = numba.config.CACHE_DIR
         try:
             numba.config.CACHE_DIR = str(Path(FOLDER) / below)
-            return _Cache(function)
+            made = _Cache(function)
+            return made if usable(made.cache_path) else NullCache()
         except RuntimeError:
             return NullCache()
         finally:

@@ -1,6 +1,7 @@
 """Modules: models as compositions. No derivative is written here; the operators know theirs."""
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ from ..graph.hooks import Handle, Hook, Hooks, fire
 from ..graph.node import GraphNode, Variable
 from ..graph.notes import tell_module
 
+STRIDE = 50  # levels of modules that copies and pickles recurse through
 Leaf = TypeVar("Leaf", Variable, Buffer)
 
 
@@ -37,6 +39,14 @@ class Module:
         try:
             settings.set_scope((*before, self))
             output = self.forward(*inputs, **options)
+        except RecursionError as error:
+            if before:  # the outermost module says it once
+                raise
+            limit = sys.getrecursionlimit()
+            raise GraphError(
+                f"{type(self).__name__}: its modules call each other more deeply than Python allows "
+                f"({limit} calls); nest them less, or raise the limit with sys.setrecursionlimit"
+            ) from error
         except Exception as error:
             tell_module(error)
             raise
@@ -60,18 +70,19 @@ class Module:
                 yield from ((f"{name}.{key}", inner) for key, inner in pairs if isinstance(inner, Module))
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """(dotted name, module) of this module (its name is `prefix`) and of all inside it."""
-        yield prefix, self
-        for name, child in self.children():
-            yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
+        """(dotted name, module) of this module (its name is `prefix`) and of all inside it.
+
+        As in PyTorch, a module that is used in several places comes once, under its first name.
+        """
+        return _walk(self, prefix, every_name=False)
 
     def modules(self) -> list[Module]:
         """This module and all inside it."""
         return [module for _, module in self.named_modules()]
 
-    def _leaves(self) -> Iterator[tuple[str, Variable | Buffer]]:
-        """Every (dotted name, parameter or buffer), a shared one under each of its names."""
-        for prefix, module in self.named_modules():
+    def _leaves(self, every_name: bool = False) -> Iterator[tuple[str, Variable | Buffer]]:
+        """(dotted name, parameter or buffer); with `every_name`, those of shared modules under each name."""
+        for prefix, module in _walk(self, "", every_name):
             for name, value in vars(module).items():
                 if isinstance(value, Variable | Buffer):
                     yield (f"{prefix}.{name}" if prefix else name), value
@@ -94,7 +105,14 @@ class Module:
 
     # ---------------------------------------------------------------- state
     def _saved(self) -> dict[str, Variable | Buffer]:
-        return {name: leaf for name, leaf in self._leaves() if isinstance(leaf, Variable) or leaf.persistent}
+        found: dict[str, Variable | Buffer] = {}
+        for name, leaf in self._leaves(every_name=True):
+            if found.setdefault(name, leaf) is not leaf:
+                raise GraphError(
+                    f"{type(self).__name__}: two parameters or buffers have the name {name!r}; "
+                    f"rename an attribute or a key of a dict"
+                )
+        return {name: leaf for name, leaf in found.items() if isinstance(leaf, Variable) or leaf.persistent}
 
     def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
         """Copies of all parameters and of the buffers that are persistent, under PyTorch's names, in PyTorch's layouts."""
@@ -155,9 +173,77 @@ class Module:
         return ""
 
     def __repr__(self) -> str:
-        rows = [f"({name}): {child!r}".replace("\n", "\n  ") for name, child in self.children()]
-        inner = "\n  " + "\n  ".join(rows) + "\n" if rows else self.extra_repr()
-        return f"{type(self).__name__}({inner})"
+        lines: list[str] = []
+        path: dict[int, None] = {}  # modules whose closing bracket is still to come
+        todo: list[tuple[str, str, Module | None]] = [("", "", self)]
+        while todo:
+            indent, label, module = todo.pop()
+            if module is None:
+                path.popitem()
+                lines.append(f"{indent})")
+                continue
+            kind, children = type(module), list(module.children())
+            if id(module) in path:
+                text = f"{kind.__name__}(…)"
+            elif module is not self and kind.__repr__ is not Module.__repr__:
+                text = repr(module)
+            elif not children:
+                text = f"{kind.__name__}({module.extra_repr()})"
+            else:
+                text = f"{kind.__name__}("
+                path[id(module)] = None
+                todo.append((indent, "", None))
+                todo += [(f"{indent}  ", f"({name}): ", child) for name, child in reversed(children)]
+            lines.append(f"{indent}{label}{text}".replace("\n", f"\n{indent}"))
+        return "\n".join(lines)
+
+    # ---------------------------------------------------------------- copies and pickles
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """What `copy` and `pickle` ask for.
+
+        Both recurse from a module to those inside it, and would meet Python's limit some hundred
+        levels down. Modules that lie `STRIDE` levels below are copied first, so that each
+        recursion ends there.
+        """
+        reduced = super().__reduce_ex__(protocol)
+        below = [self]
+        seen = {id(self): self}
+        for _ in range(STRIDE):
+            inner = {id(child): child for module in below for _, child in module.children()}
+            below = [child for key, child in inner.items() if key not in seen]
+            seen.update(inner)
+        if not below or isinstance(reduced, str):
+            return reduced
+        function, arguments, *state = reduced
+        return (_after, (below, function, arguments), *state)
+
+
+def _walk(root: Module, prefix: str, every_name: bool) -> Iterator[tuple[str, Module]]:
+    """(dotted name, module) of a module and of all inside it, depth first and without recursion.
+
+    A module comes under its first name only, or under `every_name` by which it is reached; inside
+    itself it never comes again.
+    """
+    left_out = {id(root)}
+    path = [(prefix, root, root.children())]
+    yield prefix, root
+    while path:
+        above, module, children = path[-1]
+        name, child = next(children, ("", None))
+        if child is None:
+            path.pop()
+            if every_name:
+                left_out.discard(id(module))
+        elif id(child) not in left_out:
+            left_out.add(id(child))
+            name = f"{above}.{name}" if above else name
+            path.append((name, child, child.children()))
+            yield name, child
+
+
+def _after(first: list[Module], function: Any, arguments: tuple[Any, ...]) -> Any:
+    """Make a copy of a module; those in `first` have been copied by now (see `Module.__reduce_ex__`)."""
+    return function(*arguments)
 
 
 def _each_once(named: Iterable[tuple[str, Leaf]]) -> list[tuple[str, Leaf]]:

@@ -7,6 +7,7 @@ values and gradients; then the gradients are added in a fixed order and the para
 from __future__ import annotations
 
 import hashlib
+import keyword
 import os
 import sys
 import textwrap
@@ -28,7 +29,7 @@ from ..graph.notes import tell_node
 from ..graph.rule import Rule
 from ..optim import Optimizer
 from .arena import STRETCH, Arena
-from .emit import Emitter
+from .emit import Emitter, comment
 from .fingerprint import fingerprint
 from .memory import Memory, memory_of
 from .trace import trace
@@ -90,7 +91,8 @@ class CompiledStep:
         kernel, own = optimizer.kernel, type(optimizer).__name__
         if type(optimizer).step is not Optimizer.step:
             raise GraphError(f'{own} has a step of its own, which is not compiled; use mode="replay"')
-        if getattr(sys.modules.get(kernel.__module__), kernel.__name__, None) is not kernel:
+        found = getattr(sys.modules.get(kernel.__module__), kernel.__name__, None)
+        if found is not kernel or not _can_be_written(kernel):
             raise GraphError(f'{own}.kernel is no function that can be imported by its name; use mode="replay"')
         self.order, self.inputs, self.updates = order, inputs, updates
         self.parts, self.size, self.optimizer = parts, inputs["x"].shape[0], optimizer
@@ -216,7 +218,7 @@ class CompiledStep:
         if turn is None:
             return f"            gather_rows({given})\n"
         emitter.kernels["gather_pieces"] = kernels.update.gather_pieces
-        return f"            gather_pieces({given}, {view.shape[0]})  # {turn.note}\n"
+        return f"            gather_pieces({given}, {view.shape[0]})  {comment(turn.note)}\n"
 
     def _update(self, kernel: str) -> list[str]:
         if not self.updates:
@@ -265,6 +267,8 @@ def _imports(kernels: dict[str, Any]) -> list[str]:
              "from minigrad.kernels.update import add_up, clip_norm, gather_rows",
              "gather_rows = apart(gather_rows)", "turn = apart(turn)"]  # fmt: skip
     for name, thing in sorted(kernels.items()):
+        if thing is not None and not (name.isidentifier() and _can_be_written(thing)):
+            raise GraphError(f"{thing.__module__}.{thing.__name__} cannot be imported by that name; rename it")
         if thing is None:
             lines += [f"from minigrad.kernels.gemm import {name}", f"{name} = apart({name})"]
         elif isinstance(thing, type):
@@ -278,10 +282,16 @@ def _imports(kernels: dict[str, Any]) -> list[str]:
     return sorted(lines, key=lambda line: not line.startswith("from"))
 
 
+def _can_be_written(thing: Any) -> bool:
+    """Do a function's module and name stand in an import? A script called train-2.py has no such name."""
+    parts = (*thing.__module__.split("."), thing.__name__)
+    return all(part.isidentifier() and not keyword.iskeyword(part) for part in parts)
+
+
 def _load(source: str) -> ModuleType:
     """The source as a module; kept in a file of its own in the cache, so that Numba finds it compiled the next time."""
     from ..files import write_atomically
-    from ..kernels.cache import steps_folder
+    from ..kernels.cache import steps_folder, usable
 
     name = f"step_{hashlib.sha256(source.encode()).hexdigest()[:16]}"
     _recent[name] = _recent.pop(name, None)  # now the last one
@@ -291,8 +301,8 @@ def _load(source: str) -> ModuleType:
     if name not in sys.modules:
         path = Path(steps_folder()) / f"{name}.py"
         with suppress(OSError):  # nowhere to write: compiled anew in every process
-            if not path.is_file() or path.read_bytes() != source.encode():
-                write_atomically(path, source.encode())
+            if usable(steps_folder()) and (not path.is_file() or path.read_bytes() != source.encode()):
+                write_atomically(path, source.encode(), private=True)
         module = ModuleType(name)
         exec(compile(source, str(path), "exec"), vars(module))
         sys.modules[name] = module  # when it is whole, for other threads
@@ -302,13 +312,15 @@ def _load(source: str) -> ModuleType:
 @contextmanager
 def _alone(name: str) -> Iterator[None]:
     """One process of this machine at a time: those that wait find on the disk what it has compiled."""
-    from ..kernels.cache import steps_folder
+    from ..kernels.cache import steps_folder, usable
 
-    try:
+    lock = None
+    with suppress(ImportError, OSError):  # another system, or nowhere to write: each compiles for itself
         import fcntl
 
-        lock = os.open(Path(steps_folder()) / f"{name}.lock", os.O_RDWR | os.O_CREAT)
-    except (ImportError, OSError):  # another system, or nowhere to write: each compiles for itself
+        if usable(steps_folder()):
+            lock = os.open(Path(steps_folder()) / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    if lock is None:
         yield
         return
     try:

@@ -34,6 +34,12 @@ _BACK = 6  # how many groups of statements an assignment may pass on its way to 
 _START = {"add": "0", "multiply": "1", "maximum": "-np.inf", "minimum": "np.inf"}
 
 
+def comment(note: str) -> str:
+    """A comment on one line, whatever characters are in a name: what cannot be printed is escaped."""
+    shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in note)
+    return f"# {''.join(shown)}"
+
+
 def fuse(statements: Sequence[Statement]) -> list[list[Statement]]:
     """Assignments over the same entries, of which none needs another entry of another one, as groups; an assignment may
     pass statements that have nothing to do with it."""
@@ -157,7 +163,7 @@ class Emitter:
             statement = group[0]
             if statement.note != note:
                 note = statement.note
-                yield f"# {note}"
+                yield comment(note)
             if isinstance(statement, Assign):
                 yield from self._loops([a for a in group if isinstance(a, Assign)])
             elif isinstance(statement, Reduce):
@@ -180,7 +186,7 @@ class Emitter:
             for a in group:
                 if a.note != note:
                     note = a.note
-                    yield f"# {note}"
+                    yield comment(note)
                 value = self.formula(a.value, loop)
                 alone = id(a.target.buffer) in self.single and a.target.dtype.kind == "f"
                 yield f"{loop.entry(a.target)} = {f'f({value})' if alone else value}"

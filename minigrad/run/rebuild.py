@@ -134,6 +134,6 @@ def refuse(what: str, found: str) -> None:
     """Raise `GraphError`: a forward that is no function of its inputs alone cannot be replaced by its graph."""
     if found:
         raise GraphError(
-            f"Trainer: {what} does something else when it is called again: {found}. Random numbers, counters and "
+            f"{what} does something else when it is called again: {found}. Random numbers, counters and "
             'whatever else Python code looks at would stay those of the first batch; use operators, or mode="eager"'
         )

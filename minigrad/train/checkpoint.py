@@ -53,7 +53,11 @@ def save(what: Module | Trainer, path: Any) -> None:
         return
     if path.is_dir():
         raise IsADirectoryError(f"save: {path} is a folder; the name of a file was expected")
-    write_atomically(path, to_bytes(state))
+    try:
+        data = to_bytes(state)
+    except UnicodeEncodeError as error:
+        raise GraphError(f"save: the name {error.object!r} cannot be written as UTF-8; rename it") from None
+    write_atomically(path, data)
 
 
 def load(what: Module | Trainer, path: Any) -> None:
@@ -63,7 +67,7 @@ def load(what: Module | Trainer, path: Any) -> None:
     `ShapeError` or `DTypeError` where names, shapes or kinds of numbers differ; nothing is changed then.
     """
     before, path = _state(what, "load"), as_path("load", path)
-    state = _read(path)
+    state = read_arrays(path)
     try:
         _fill(what, before, state, path)
     except (GraphError, ShapeError, DTypeError) as error:
@@ -72,7 +76,7 @@ def load(what: Module | Trainer, path: Any) -> None:
         raise
 
 
-def _read(path: Path) -> Arrays:
+def read_arrays(path: Path) -> Arrays:
     """Every array of a safetensors file. What a header announces beyond the file is refused before memory is taken."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
@@ -85,6 +89,8 @@ def _read(path: Path) -> Arrays:
         raise DataError(f"load: {path}: not a whole safetensors file ({error})") from None
     except (AttributeError, KeyError, TypeError) as error:  # element types that NumPy has not, such as bfloat16
         raise DataError(f"load: {path}: an element type that NumPy lacks ({error}); save them as float32") from None
+    except ValueError as error:  # axes that NumPy cannot count, though there are no numbers
+        raise DataError(f"load: {path}: a shape that NumPy cannot hold ({error})") from None
 
 
 def _fill(what: Module | Trainer, before: Arrays, state: Arrays, path: Path) -> None:

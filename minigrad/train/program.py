@@ -63,7 +63,7 @@ class Program:
         with settings.state_kept():
             again = Program(model, loss, x, y, changing)
         fed = [(self.x, again.x), *([(self.y, again.y)] if self.y is not None and again.y is not None else [])]
-        what = f"{type(model).__name__}.forward" + ("" if self.y is None else " with the loss")
+        what = f"Trainer: {type(model).__name__}.forward" + ("" if self.y is None else " with the loss")
         rebuild.refuse(what, rebuild.first_difference(self.graph.order, again.graph.order, fed))
         name = rebuild.changed(before, rebuild.state_of(named))
         rebuild.refuse(what, f"it has changed {name}" if name else "")

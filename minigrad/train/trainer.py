@@ -80,6 +80,10 @@ class Trainer:
         self._buffers: list[Buffer] = self.model.buffers()
         self._trains = False
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: without graphs and compiled steps, which are built again when needed."""
+        return {**vars(self), "_programs": Recent(), "_compiled": Recent()}
+
     # ---------------------------------------------------------------- training
     def fit(
         self, x: Any, y: Any = None, *, epochs: int, batch_size: int | None = None,
@@ -226,7 +230,7 @@ class Trainer:
         given = part.graph.order, {"x": part.x, "y": part.y}, self.optimizer, parts, self.ranks.size == 1
         step, own = CompiledStep(*given), users_rules(part.graph.order)
         if own and CompiledStep(*given).source != step.source:
-            refuse(f"one of the operators {', '.join(own)}", "it has written down another formula")
+            refuse(f"Trainer: one of the operators {', '.join(own)}", "it has written down another formula")
         return step
 
     def _built(self, x: Array, y: Array | None, trains: bool = True) -> Program:

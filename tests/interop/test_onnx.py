@@ -7,6 +7,8 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from operators import TABLE
 from oracle import cases
 
@@ -235,6 +237,77 @@ def test_a_failed_export_keeps_the_old_file(tmp_path, monkeypatch):
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
 
 
+# ---------------------------------------------------------------- names
+class Named(nn.Module):
+    """A sum of linear layers and of a parameter, each an attribute of a given name."""
+
+    def __init__(self, names, parameter="shift"):
+        self.names = [*names, parameter]
+        for name in names:
+            setattr(self, name, nn.Linear(3, 3))
+        setattr(self, parameter, mg.Variable(np.ones(3)))
+
+    def forward(self, x):
+        *layers, shift = (getattr(self, name) for name in self.names)
+        total = x + shift
+        for layer in layers:
+            total = total + layer(x)
+        return total, total * 2, mg.sum(total, axis=1)
+
+
+def named(names, parameter, path):
+    """Export such a model; the names that the file has. The model must give what onnxruntime gives."""
+    model, x = shaken(lambda: Named(names, parameter)), real(2, 3)
+    mg.export_onnx(model, path, x)
+    agrees(model, path, x)
+    graph = onnx.load(path).graph
+    return [v.name for v in (*graph.input, *graph.initializer)] + [name for n in graph.node for name in n.output]
+
+
+USED = ["input", "output", "output_1", "output_2", "output_3", "x", "n3", "Gemm", "Gemm_1", "Add", "constant", "batch"]
+
+
+@pytest.mark.parametrize("name", [*USED, "", " ", "a.b", "a b", "Schicht ä", "层", "\n", "\0", "\ud800", '"', "/"])
+def test_attributes_may_have_any_name(name, tmp_path):
+    """A layer that was called `output` made the export hang; an empty name made an invalid file."""
+    for names, parameter in (([name], "shift"), (["layer"], name)):
+        found = named(names, parameter, tmp_path / "m.onnx")
+        assert len(found) == len(set(found)) and "" not in found
+        assert found[0] == "input" and {"output", "output_1", "output_2"} <= set(found)
+
+
+LAYER_NAMES = (st.text(st.characters(), max_size=4) | st.sampled_from(USED)).filter(
+    lambda name: not hasattr(nn.Module, name) and name != "names"
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(LAYER_NAMES, min_size=2, max_size=5, unique=True))
+def test_random_names(tmp_path, names):
+    found = named(names[1:], names[0], tmp_path / "m.onnx")
+    assert len(found) == len(set(found)) and "" not in found
+
+
+def test_generated_names_leave_those_of_parameters_alone(tmp_path):
+    model = Named(["Gemm", "constant"], "Add")
+    mg.export_onnx(model, tmp_path / "m.onnx", real(2, 3))
+    held = {t.name: onnx.numpy_helper.to_array(t) for t in onnx.load(tmp_path / "m.onnx").graph.initializer}
+    for name in ("Add", "Gemm.weight", "constant.bias"):
+        np.testing.assert_array_equal(held[name], model.state_dict()[name])
+
+
+def test_names_that_become_equal_stay_apart(tmp_path):
+    found = named(["a\n", "a\r"], "a.weight", tmp_path / "m.onnx")
+    assert {"a_.weight", "a_.weight_1"} <= set(found)
+
+
+def test_constants_may_have_any_name(tmp_path):
+    for name in ("output", "input", "", "\ud800", "Add"):
+        function = Function(lambda x, name=name: x + mg.Constant(np.ones(3), name) + mg.Constant(np.zeros(3), name))
+        mg.export_onnx(function, tmp_path / "m.onnx", real(2, 3))
+        agrees(function, tmp_path / "m.onnx", real(2, 3))
+
+
 # ---------------------------------------------------------------- errors
 cube = mg.operator(lambda x: x**3, lambda g, y, x: 3 * g * x**2, name="cube")
 exp = mg.operator(np.exp, lambda g, y, x: g * y, name="exp")  # a name that the library has, too
@@ -298,3 +371,17 @@ def test_without_the_package_it_says_what_to_install():
     code = code.replace("import minigrad as mg", "import minigrad as mg, minigrad.models")
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said.strip() == 'export_onnx needs the package onnx: pip install "minigrad[onnx]"'
+
+
+@pytest.mark.parametrize(("function", "said"), [
+    (lambda x: x * mg.mean(x).item(), "is read as a number"),
+    (lambda x: x + np.random.normal(size=3), "export_onnx: Frozen.forward does something else when it is called again"),
+])  # fmt: skip
+def test_numbers_that_python_code_would_freeze_are_refused(function, said, tmp_path):
+    class Frozen(nn.Module):
+        def forward(self, x):
+            return function(x)
+
+    with pytest.raises(mg.GraphError, match=said):
+        mg.export_onnx(Frozen(), tmp_path / "model.onnx", np.ones((2, 3), np.float32))
+    assert not (tmp_path / "model.onnx").exists()

@@ -1,4 +1,7 @@
 """Modules: how parameters are found, named, saved and loaded; hooks; training mode."""
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -103,6 +106,132 @@ def test_a_module_without_forward_says_so():
 def test_repr_nests():
     text = repr(nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.Flatten()))
     assert text == "Sequential(\n  (0): Conv2d(1, 4, kernel_size=3, padding=1)\n  (1): Flatten()\n)"
+
+
+# ---------------------------------------------------------------- deep, shared and circular
+class Holder(nn.Module):
+    """A module that passes on what one inner module gives."""
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    def forward(self, x):
+        return self.inner(x)
+
+
+def nested(levels, wrap=nn.Sequential):
+    model = nn.Linear(2, 2, seed=0)
+    for _ in range(levels):
+        model = wrap(model)
+    return model
+
+
+def pickled(thing):
+    return pickle.loads(pickle.dumps(thing))
+
+
+COPIES = pytest.mark.parametrize("duplicate", [copy.deepcopy, pickled], ids=["deepcopy", "pickle"])
+DEEP = pytest.mark.parametrize("levels", [300, 3000])
+WRAPS = pytest.mark.parametrize("wrap", [nn.Sequential, Holder], ids=["Sequential", "Holder"])
+
+
+@DEEP
+@WRAPS
+def test_deep_models(levels, wrap, tmp_path):
+    """Whatever goes through a model needs no more of Python's stack for a deep one."""
+    model, other = nested(levels, wrap), nested(levels, wrap)
+    assert len(model.modules()) == levels + 1 and len(model.parameters()) == 2
+    part = "0" if wrap is nn.Sequential else "inner"
+    assert list(model.state_dict()) == [".".join([part] * levels + [name]) for name in ("weight", "bias")]
+    assert not any(module.training for module in model.eval().modules())
+    lines = repr(model).splitlines()
+    assert len(lines) == 2 * levels + 1 and lines[levels].strip() == f"({part}): Linear(2, 2)"
+    model.parameters()[0].value += 1
+    other.load_state_dict(model.state_dict())
+    assert np.array_equal(other.parameters()[0].value, model.parameters()[0].value)
+    mg.save(model, tmp_path / "m.safetensors")
+    mg.load(nested(levels, wrap), tmp_path / "m.safetensors")
+    model.to(np.float64).zero_grad()
+
+
+@DEEP
+@WRAPS
+@COPIES
+def test_deep_models_are_copied(levels, wrap, duplicate):
+    model = nested(levels, wrap)
+    other = duplicate(model)
+    assert list(other.state_dict()) == list(model.state_dict())
+    assert not {id(module) for module in other.modules()} & {id(module) for module in model.modules()}
+    other.parameters()[0].value += 1
+    assert not np.array_equal(other.parameters()[0].value, model.parameters()[0].value)
+
+
+@WRAPS
+def test_calls_may_go_as_deep_as_pythons_own(wrap):
+    x = np.ones((1, 2))
+    assert np.array_equal(nested(300, wrap)(x).value, nested(0)(x).value)
+    with pytest.raises(mg.GraphError, match=f"{wrap.__name__}: its modules call each other more deeply than Python allows"):
+        nested(3000, wrap)(x)
+    assert len(nn.Linear(2, 2)(x).scope) == 1  # no scope is left open
+
+
+def circular():
+    model = Holder(Holder(nn.Linear(2, 2)))
+    model.itself, model.inner.above = model, [model]
+    return model
+
+
+def test_a_module_that_holds_itself_is_found_once():
+    model = circular()
+    names = ["", "inner", "inner.inner"]
+    assert [name for name, _ in model.named_modules()] == names and len(model.modules()) == 3
+    assert list(model.state_dict()) == ["inner.inner.weight", "inner.inner.bias"]
+    assert "(itself): Holder(…)" in repr(model) and "(above.0): Holder(…)" in repr(model)
+    assert model.eval()(np.ones((1, 2))).shape == (1, 2)
+
+
+@COPIES
+def test_a_copy_holds_itself_where_the_original_does(duplicate):
+    first = circular()
+    second, part = duplicate((first, first.inner))
+    assert second is not first
+    assert second.itself is second and second.inner.above[0] is second and second.inner is part
+
+
+@COPIES
+def test_what_a_subclass_says_of_its_copies_counts(duplicate):
+    model = nested(120, Forgetful)
+    model.scratch = [1]
+    other = duplicate(model)
+    assert other.scratch is None and other.inner.scratch is None and len(other.modules()) == 121
+
+
+class Forgetful(Holder):
+    """A module with a state of its own for copies."""
+
+    scratch = None
+
+    def __getstate__(self):
+        return {**vars(self), "scratch": None}
+
+
+def test_sixty_levels_that_share_their_parts():
+    """Linear: there are 2^60 names, but as many modules as levels."""
+    model = nn.Linear(2, 2)
+    for _ in range(60):
+        model = nn.Sequential(model, model)
+    assert len(model.eval().modules()) == 61 and len(model.parameters()) == 2
+    assert len(copy.deepcopy(model).modules()) == 61
+
+
+def test_two_parameters_of_one_name_are_refused():
+    """One of them would be missing from every file."""
+    model = nn.Module()
+    model.parts = {1: nn.Linear(2, 2), "1": nn.Linear(2, 2)}
+    with pytest.raises(mg.GraphError, match=r"Module: two parameters or buffers have the name 'parts.1.weight'"):
+        model.state_dict()
+    model.parts["1"] = model.parts[1]
+    assert list(model.state_dict()) == ["parts.1.weight", "parts.1.bias"]
 
 
 def test_an_error_tells_in_which_module_it_happened():

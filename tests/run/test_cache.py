@@ -1,5 +1,6 @@
 """The cache on disk: it may be missing, damaged, read-only or shared; the numbers are the same. And narrow processors."""
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad.files import who_may_write
 from minigrad.kernels import cache, tile
 from minigrad.run.compiled import _load
 
@@ -179,6 +181,118 @@ def test_what_other_versions_have_compiled_goes_after_a_month(monkeypatch, tmp_p
     monkeypatch.setattr(cache, "FOLDER", str(folders[0]))
     assert cache.forget_old() == [str(folders[1])]
     assert sorted(tmp_path.iterdir()) == sorted([folders[0], folders[2], tmp_path / "notes"])
+
+
+# -------------------------------------------------------------------- folders that others may write to
+class Trap:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def set_traps(cache, sprung):
+    """Exchange every pickle of the cache for one that makes a file."""
+    for path in [*cache.rglob("*.nbi"), *cache.rglob("*.nbc")]:
+        path.write_bytes(pickle.dumps(numba.__version__) + pickle.dumps(Trap(sprung)))
+
+
+def give_away(path):
+    if os.getuid():
+        pytest.skip("only root can give files to another user")
+    os.chown(path, 12_345, -1)
+
+
+#: what another user could have done to the cache's base (the first) or to the folder in it (the second)
+OPEN = {
+    "a base for all": (lambda path: path.chmod(0o777), lambda path: None),
+    "a base for a group": (lambda path: path.chmod(0o775), lambda path: None),
+    "a folder for all": (lambda path: None, lambda path: path.chmod(0o707)),
+    "a sticky folder": (lambda path: None, lambda path: path.chmod(0o1777)),
+    "another's base": (give_away, lambda path: None),
+    "another's folder": (lambda path: path.chmod(0o1777), give_away),
+}
+
+
+@pytest.mark.parametrize("name", OPEN)
+def test_a_cache_that_others_may_write_to_is_not_loaded(name, copy, tmp_path):
+    """Once it was: whoever could write there could run code as this user. It is warned of once, with the way out."""
+    sprung, (folder,) = tmp_path / "sprung", copy.glob("kernels-*")
+    set_traps(copy, sprung)
+    opened = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    for open_up, path in zip(OPEN[name], (copy, folder), strict=True):
+        open_up(path)
+    said, complaints = start(copy).communicate()
+    assert said.startswith("0") and not sprung.exists()
+    assert complaints.count("UserWarning") == 1 and f"{copy if 'base' in name else folder} " in complaints
+    assert "NUMBA_CACHE_DIR" in complaints
+    assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == opened
+
+
+def test_the_traps_are_some(copy, tmp_path):
+    set_traps(copy, tmp_path / "sprung")
+    start(copy).communicate()
+    assert (tmp_path / "sprung").exists()
+
+
+def test_a_folder_of_ones_own_within_a_sticky_one_is_used(copy):
+    end(start(copy))
+    copy.chmod(0o1777)  # as /tmp is
+    assert end(start(copy))
+
+
+def test_what_is_made_is_for_this_user_alone_whatever_the_umask(tmp_path):
+    before = os.umask(0)
+    try:
+        process = start(tmp_path / "a" / "cache")
+    finally:
+        os.umask(before)
+    assert not end(process)
+    made = list((tmp_path / "a").rglob("*"))
+    assert {path.stat().st_mode & 0o777 for path in made if path.is_dir()} == {0o700}
+    assert {path.stat().st_mode & 0o777 for path in made if path.is_file()} == {0o600}
+    assert {".nbi", ".nbc", ".npz", ".lock", ".py"} <= {path.suffix for path in made}
+
+
+@pytest.mark.parametrize(
+    ("place", "mode", "refused"),
+    [("cache", 0o755, False), ("cache", 0o775, True), ("cache", 0o702, True), ("cache", 0o1777, True),
+     ("base", 0o755, False), ("base", 0o770, True), ("base", 0o1777, False), ("base", 0o1770, False),
+     ("above", 0o775, False), ("above", 0o777, True), ("above", 0o1777, False)],
+)  # fmt: skip
+@pytest.mark.parametrize("linked", [False, True])
+def test_which_folders_are_open_to_others(place, mode, refused, linked, tmp_path):
+    """The folder itself, all up to the base, and of those above the plainly open ones."""
+    folder = tmp_path / "above" / "base" / "cache"
+    folder.mkdir(parents=True)
+    changed = {"cache": folder, "base": folder.parent, "above": folder.parents[1]}[place]
+    changed.chmod(mode)
+    (tmp_path / "link").symlink_to(folder.parent)
+    base = tmp_path / "link" if linked else folder.parent
+    danger = who_may_write(base / "cache", base)
+    assert bool(danger) == refused
+    if danger:
+        assert f"{mode:o}" in danger and (changed.name in danger or "link" in danger)
+
+
+@pytest.mark.parametrize("place", ["cache", "base", "above"])
+def test_folders_of_other_users_are_open_to_them(place, tmp_path):
+    folder = tmp_path / "above" / "base" / "cache"
+    folder.mkdir(parents=True)
+    changed = {"cache": folder, "base": folder.parent, "above": folder.parents[1]}[place]
+    give_away(changed)
+    assert who_may_write(folder, folder.parent) == f"{changed} belongs to another user (12345)"
+
+
+def test_without_users_there_is_no_such_check(tmp_path, monkeypatch):
+    """As on Windows."""
+    tmp_path.chmod(0o777)
+    assert who_may_write(tmp_path, tmp_path)
+    monkeypatch.delattr(os, "getuid")
+    assert not who_may_write(tmp_path, tmp_path)
 
 
 # -------------------------------------------------------------------- other processors

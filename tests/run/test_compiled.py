@@ -1,6 +1,10 @@
 """The compiled step: the generated source says what the rules say, and the machine code says the same."""
 from __future__ import annotations
 
+import ast
+import sys
+import types
+
 import numpy as np
 import pytest
 from generated_source import in_python, nothing, undecorated
@@ -228,6 +232,69 @@ def test_the_source_names_the_nodes_and_can_be_shown(capsys):
     said = capsys.readouterr().out
     assert said.strip() == step.source.strip()
     assert "# n3 linear (6, 4)" in said and "# back through n4 tanh (6, 4)" in said
+
+
+#: each would be code, or no source at all, if it came into the source as it is
+HOSTILE = [
+    "a\nsprung()", "a\r\nsprung()", "a\x0csprung()\n", '"""\nsprung()\n"""', "'''\nsprung()", "\\\nsprung()", "a\\",
+    "\u2028sprung()", "\x85sprung()", "\0", "\ud800", "{loss}", "%s", "def", " ", "ä b", "sprung", "np", "losses",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_names_come_into_the_source_as_identifiers_and_comments_only(name):
+    class Named(nn.Module):
+        def __init__(self):
+            setattr(self, name, nn.Linear(3, 2, seed=0))
+            self.shift = mg.Variable(np.ones(2), name=name)
+            self.fixed = mg.Constant(np.ones(2), name=name)
+
+        def forward(self, x):
+            twice = mg.operator(lambda x: 2 * x, lambda g, y, x: 2 * g, name=name)
+            y = twice(getattr(self, name)(x) * self.shift + self.fixed)
+            y.name = name
+            return y
+
+    model = Named()
+    trainer = mg.Trainer(model, mg.mse_loss, mg.optim.SGD(model.parameters(), lr=0.01))
+    source = trainer.compile(np.ones((4, 3)), np.ones((4, 2)), batch_size=4).source
+    assert all(c.isprintable() or c == "\n" for c in source)
+    calls = {ast.unparse(node.func) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)}
+    assert "sprung" not in calls
+    model.to(np.float64)
+    with mg.default_dtype(np.float64):
+        model.fixed = mg.Constant(np.ones(2), name=name)
+        loss = mg.mse_loss(model(np.ones((4, 3))), np.ones((4, 2)))
+        loss.backward()
+        assert_source_agrees(loss, model.parameters())
+
+
+def test_a_name_that_would_be_code_trains_all_the_same():
+    twice = mg.operator(lambda x: 2 * x, lambda g, y, x: 2 * g, name="a\nsprung()\n\ud800")
+    losses = []
+    for mode in ("replay", "compiled"):
+        model = nn.Linear(3, 2, seed=0)
+        optimizer = mg.optim.SGD(model.parameters(), lr=0.01)
+        trainer = mg.Trainer(model, lambda output, y: mg.mse_loss(twice(output), y), optimizer, mode=mode)
+        losses.append(trainer.fit(np.ones((4, 3)), np.ones((4, 2)), epochs=2, batch_size=2, progress=False).batch_loss)
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+
+
+@pytest.mark.parametrize("module", ["train-2", "class", "a b", "a\nb", ""])
+def test_a_kernel_that_no_import_can_name_is_refused(module, monkeypatch):
+    def kernel(p, g, lr):
+        p -= lr * g
+
+    class Own(mg.optim.SGD):
+        pass
+
+    kernel.__module__ = module
+    monkeypatch.setitem(sys.modules, module, types.SimpleNamespace(kernel=kernel))
+    monkeypatch.setattr(Own, "kernel", staticmethod(kernel))
+    model = nn.Linear(3, 2)
+    trainer = mg.Trainer(model, mg.mse_loss, Own(model.parameters(), lr=0.1))
+    with pytest.raises(mg.GraphError, match=r"Own.kernel is no function that can be imported by its name"):
+        trainer.compile(np.ones((4, 3)), np.ones((4, 2)), batch_size=2)
 
 
 def test_who_wants_to_look_is_told_which_mode_to_use():

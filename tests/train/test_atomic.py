@@ -112,3 +112,100 @@ def test_where_folders_cannot_be_locked_files_are_written_all_the_same(tmp_path,
 def test_the_longest_name_can_be_saved(tmp_path):
     write_atomically(tmp_path / ("ü" * 127), b"one")
     assert (tmp_path / ("ü" * 127)).read_bytes() == b"one"
+
+
+# -------------------------------------------------------------------- modes and links
+@pytest.fixture
+def umask():
+    before = os.umask(0o022)
+    yield os.umask
+    os.umask(before)
+
+
+def mode(path):
+    return path.stat().st_mode & 0o7777
+
+
+@pytest.mark.parametrize("given", [0o600, 0o640, 0o644, 0o664, 0o666, 0o755, 0o400])
+@pytest.mark.parametrize("mask", [0, 0o022, 0o077])
+def test_a_file_that_is_there_keeps_its_mode(given, mask, umask, tmp_path):
+    path = tmp_path / "m"
+    path.write_bytes(b"old")
+    path.chmod(given)
+    umask(mask)
+    write_atomically(path, b"new")
+    assert path.read_bytes() == b"new" and mode(path) == given
+
+
+@pytest.mark.parametrize(("mask", "wanted"), [(0, 0o666), (0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
+def test_a_new_file_gets_what_the_umask_leaves(mask, wanted, umask, tmp_path):
+    umask(mask)
+    mg.save(mg.nn.Linear(2, 2), tmp_path / "m.safetensors")
+    assert mode(tmp_path / "m.safetensors") == wanted
+
+
+@pytest.mark.parametrize("mask", [0, 0o022, 0o777])
+def test_what_is_private_is_so_whatever_the_umask(mask, umask, tmp_path):
+    path = tmp_path / "a" / "b" / "m"
+    umask(mask)
+    write_atomically(path, b"one", private=True)
+    assert (mode(path), mode(path.parent), mode(path.parent.parent)) == (0o600, 0o700, 0o700)
+    path.chmod(0o666)
+    write_atomically(path, b"two", private=True)
+    assert path.read_bytes() == b"two" and mode(path) == 0o600
+
+
+def test_while_it_is_written_nobody_may_read_what_is_to_be_private(umask, tmp_path, monkeypatch):
+    path, seen = tmp_path / "m", []
+    path.write_bytes(b"old")
+    path.chmod(0o600)
+    umask(0)
+    opened = Path.open
+
+    def look(place, *args, **options):
+        file = opened(place, *args, **options)
+        if place.suffix == ".part":
+            seen.append(mode(place))
+        return file
+
+    monkeypatch.setattr(Path, "open", look)
+    write_atomically(path, b"new")
+    assert seen == [0o600] and mode(path) == 0o600
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_stays_and_what_it_points_to_is_written(absolute, there, tmp_path):
+    (tmp_path / "far").mkdir()
+    target, link, second = tmp_path / "far" / "m", tmp_path / "link", tmp_path / "second"
+    link.symlink_to(target if absolute else Path("far") / "m")
+    second.symlink_to("link")
+    if there:
+        target.write_bytes(b"old")
+        target.chmod(0o640)
+    write_atomically(second, b"new")
+    assert second.is_symlink() and link.is_symlink() and not target.is_symlink()
+    assert target.read_bytes() == link.read_bytes() == b"new"
+    assert sorted(tmp_path.rglob("*")) == sorted([target.parent, target, link, second])
+    assert not there or mode(target) == 0o640
+
+
+def test_links_that_lead_to_each_other_are_an_error_that_names_the_file(tmp_path):
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.symlink_to(other)
+    other.symlink_to(one)
+    with pytest.raises(OSError, match=str(one)) as caught:
+        write_atomically(one, b"new")
+    assert caught.value.errno == errno.ELOOP and one.is_symlink() and other.is_symlink()
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_a_pipe_is_written_to_and_not_replaced(linked, tmp_path):
+    """Nor is a device: where root's /dev/null became a file, every other program would read it."""
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_atomically(link if linked else pipe, b"new")
+    assert os.read(reader, 10) == b"new" and pipe.is_fifo() and link.is_symlink()
+    os.close(reader)

@@ -1,5 +1,7 @@
 """Checkpoints: whole or not at all, and checked before anything changes."""
+import json
 import os
+import struct
 
 import numpy as np
 import pytest
@@ -95,3 +97,21 @@ def test_a_full_disk_keeps_the_old_file_and_leaves_nothing_behind(tmp_path):
 def test_only_models_and_trainers_are_saved(tmp_path):
     with pytest.raises(TypeError, match="Module or a Trainer"):
         mg.save(np.ones(3), tmp_path / "x")
+
+
+def test_a_name_that_no_file_can_hold_is_named(tmp_path):
+    model = nn.Module()
+    setattr(model, "\ud800", mg.Variable(1.0))
+    with pytest.raises(mg.GraphError, match=r"save: the name '\\ud800' cannot be written as UTF-8"):
+        mg.save(model, tmp_path / "m.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("shape", [[2**63 - 1, 0], [2**64 - 1, 0], [0] * 65, [1] * 65])
+def test_a_shape_that_no_array_can_have_is_a_damaged_file(shape, tmp_path):
+    size = 0 if 0 in shape else 4
+    header = json.dumps({"weight": {"dtype": "F32", "shape": shape, "data_offsets": [0, size]}}).encode()
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(size))
+    with pytest.raises(DataError, match=r"load: .*m\.safetensors: "):
+        mg.load(nn.Linear(2, 2), path)

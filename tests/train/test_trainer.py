@@ -1,4 +1,6 @@
 """Training: modes agree to the bit, seeds decide everything, and what goes wrong says where."""
+import copy
+import pickle
 import subprocess
 import sys
 import time
@@ -148,6 +150,84 @@ def test_a_compilation_that_takes_its_time_is_spoken_of_and_nothing_stays(soon, 
     assert ("compiling the step …" in err) == said
     assert "compiling" not in err.rpartition("5/5")[2] and not err.rpartition("\r")[2].strip()
     assert bool(err) == progress
+
+
+# ---------------------------------------------------------------- copies and pickles
+def pickled(thing):
+    return pickle.loads(pickle.dumps(thing))
+
+
+COPIES = pytest.mark.parametrize("duplicate", [copy.deepcopy, pickled], ids=["deepcopy", "pickle"])
+SAMPLES = np.random.default_rng(5).normal(size=(20, 3)).astype(np.float32), np.arange(20) % 2
+OPTIONS = {"batch_size": 8, "progress": False}
+
+
+def all_of_it(given):
+    """Every number that belongs to a training."""
+    state = {**given.model.state_dict(), **given.optimizer.state_dict(), **given.course.state_dict()}
+    buffers = {f"buffer {name}": buffer.value for name, buffer in given.model.named_buffers()}
+    return {name: array.tobytes() for name, array in {**state, **buffers}.items()}
+
+
+def fitted(mode, optimizer=mg.optim.Adam):
+    mg.manual_seed(0)
+    hidden = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.3), nn.Tanh())
+    model = nn.Sequential(hidden, nn.Linear(4, 2))
+    given = mg.Trainer(model, mg.cross_entropy, optimizer(model.parameters(), lr=0.01), mode=mode)
+    given.fit(*SAMPLES, epochs=2, **OPTIONS)
+    return given
+
+
+@COPIES
+@pytest.mark.parametrize("mode", ["eager", "replay", "compiled"])
+def test_a_copy_goes_on_to_the_same_bits_apart(mode, duplicate):
+    """A compiled step holds a module of generated code, which can be neither copied nor pickled."""
+    first = fitted(mode)
+    second, before = duplicate(first), all_of_it(first)
+    assert all_of_it(second) == before
+    assert list(map(id, second.optimizer.params)) == list(map(id, second.model.parameters()))
+    held = zip((*first.model.parameters(), *first.model.buffers()),
+               (*second.model.parameters(), *second.model.buffers()), strict=True)  # fmt: skip
+    assert not any(np.shares_memory(one._data, other._data) for one, other in held)
+    losses = second.fit(*SAMPLES, epochs=4, resume=True, **OPTIONS).batch_loss
+    assert all_of_it(first) == before != all_of_it(second)
+    assert first.fit(*SAMPLES, epochs=4, resume=True, **OPTIONS).batch_loss == losses
+    assert all_of_it(first) == all_of_it(second)
+    assert first.evaluate(*SAMPLES) == second.evaluate(*SAMPLES)
+
+
+@COPIES
+def test_a_copy_holds_nothing_that_can_be_built_again(duplicate):
+    first = fitted("compiled")
+    kept = dict(first._compiled)
+    second = duplicate(first)
+    assert not second._compiled and not second._programs
+    assert kept and first._compiled == kept
+
+
+@COPIES
+@pytest.mark.parametrize("mode", ["eager", "replay", "compiled"])
+def test_parts_of_a_trainer_are_copied_by_themselves(mode, duplicate):
+    given = fitted(mode)
+    before = all_of_it(given)
+    model, optimizer = duplicate(given.model), duplicate(given.optimizer)
+    assert {name: array.tobytes() for name, array in model.state_dict().items()}.items() <= before.items()
+    assert {name: array.tobytes() for name, array in optimizer.state_dict().items()}.items() <= before.items()
+    for leaf in (*model.parameters(), *model.buffers(), *optimizer.params):
+        leaf._data[...] = 0
+    assert all_of_it(given) == before
+
+
+@COPIES
+def test_a_graph_is_copied_after_its_variables_have_moved(duplicate):
+    given = fitted("compiled")
+    graph = mg.Graph(given.model(SAMPLES[0]).sum())
+    given.fit(*SAMPLES, epochs=1, **OPTIONS)
+    given.model.eval()
+    graph.forward()
+    twin = duplicate(graph)
+    assert twin.forward() == graph.forward()
+    assert not {id(node) for node in twin.order} & {id(node) for node in graph.order}
 
 
 def test_a_silent_training_loads_no_bar_for_notebooks():

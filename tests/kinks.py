@@ -70,7 +70,12 @@ class Row:
                 arrays = LIBRARIES[library](self)
             except (ValueError, IndexError, RuntimeError):
                 return "error"
-        return ", ".join(_number(v) for array in arrays for v in np.asarray(array, float).ravel())
+        return answers_of(arrays)
+
+
+def answers_of(arrays: Any) -> str:
+    """Some arrays of slopes, or of a value, as the table shows them."""
+    return ", ".join(_number(v) for array in arrays for v in np.asarray(array, float).ravel())
 
 
 def _number(v: float) -> str:

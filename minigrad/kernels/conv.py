@@ -285,7 +285,7 @@ def _turn(w: Any, turned: Any, d: Any) -> None:
                     turned[((k * cg + c) * og + o) * kernel + kernel - 1 - t] = rows[((k * og + o) * cg + c) * kernel + t]
 
 
-@jit
+@jit(reassociate=True)
 def bias_back(g: Any, gb: Any, lo: int, hi: int) -> None:
     """gb (o,) = the sum over samples lo to hi and positions of g (n, o, positions)."""
     gb[:] = 0

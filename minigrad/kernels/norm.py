@@ -36,7 +36,7 @@ def normalise_backward_reference(g: Any, x: Any, eps: float) -> Any:
     return inner / np.sqrt(var[:, None] + eps)
 
 
-@jit
+@jit(reassociate=True)
 def _moments(x: Any, mean: Any, var: Any, sums: Any) -> None:
     """Mean and biased variance of each group, in two passes with sums in float64: nothing cancels."""
     n, groups, length = x.shape
@@ -78,7 +78,7 @@ def _moments(x: Any, mean: Any, var: Any, sums: Any) -> None:
             var[c] = square / count
 
 
-@jit(reassociate=False)
+@jit
 def forward(
     x: Any, w: Any, b: Any, eps: float, own: bool, mean: Any, var: Any, y: Any, sums: Any, scratch: Any
 ) -> None:
@@ -107,7 +107,7 @@ def forward(
                     goal[j] = (row[j] - middle) * k + a
 
 
-@jit
+@jit(reassociate=True)
 def _backward_sums(g: Any, x: Any, mean: Any, sums: Any) -> None:
     """Of each group the sums of g and of g · (x - mean)."""
     n, groups, length = x.shape
@@ -153,8 +153,7 @@ def _spread(g: Any, x: Any, mean: Any, factors: Any, gx: Any) -> None:
                     goal[j] = (row[j] - a - (other[j] - middle) * b) * k
 
 
-# written order: else the bits of one gradient would depend on whether another is asked for
-@jit(reassociate=False)
+@jit
 def backward(
     g: Any, x: Any, w: Any, eps: float, own: bool, mean: Any, var: Any, gx: Any, gw: Any, gb: Any, sums: Any, scratch: Any
 ) -> None:

@@ -22,7 +22,7 @@ def cross_entropy_reference(logits: Any, ids: Any) -> tuple[Any, Any]:
     return losses, exponentials / total
 
 
-@jit
+@jit(reassociate=True)
 def _sum(row: Any) -> Any:
     """The sum of the entries, in whatever order is fastest; kept apart from formulas that rely on theirs."""
     total = row.dtype.type(0)
@@ -31,7 +31,7 @@ def _sum(row: Any) -> Any:
     return total
 
 
-@jit(reassociate=False)
+@jit
 def _some_rows(logits: Any, ids: Any, losses: Any, p: Any) -> None:
     for i in range(ids.size):
         row, out = logits[i], p[i]

@@ -37,13 +37,13 @@ def adam(
     2019).
     """
     one = p.dtype.type(1)
-    root = np.sqrt(c2)
+    scale = one / np.sqrt(c2)  # a product takes less time than a division
     for i in range(p.size):
         step = g[i] + coupled * p[i]
         m[i] = b1 * m[i] + (one - b1) * step
         v[i] = b2 * v[i] + (one - b2) * step * step
         p[i] -= lr * decoupled * p[i]
-        p[i] -= lr / c1 * m[i] / (np.sqrt(v[i]) / root + eps)
+        p[i] -= lr / c1 * m[i] / (np.sqrt(v[i]) * scale + eps)
 
 
 @jit
@@ -70,7 +70,7 @@ def add_up(parts: Any, a: int, b: int, total: Any) -> Any:
     return total
 
 
-@jit
+@jit(reassociate=True)
 def clip_norm(g: Any, limit: Any) -> None:
     """Scale g so that its Euclidean norm is at most `limit` (Pascanu, Mikolov and Bengio 2013)."""
     total = g.dtype.type(0)

@@ -29,7 +29,10 @@ _FORMULAS = {
     "bitwise_and": "({} and {})", "bitwise_or": "({} or {})", "invert": "(not {})", "isfinite": "(abs({}) < np.inf)",
     "isnan": "({0} != {0})", "isinf": "(abs({}) == np.inf)",
 }  # fmt: skip
-_FUNCTIONS = {word for text in _FORMULAS.values() for word in re.findall(r"[a-z]+\w*", text)} | {"sum", "range", "part"}
+#: how a reduction takes in one more number
+_JOIN = {"add": "plus({}, {})", "multiply": "times({}, {})", **{name: _FORMULAS[name] for name in ("maximum", "minimum")}}
+_FUNCTIONS = {word for text in (*_FORMULAS.values(), *_JOIN.values()) for word in re.findall(r"[a-z]+\w*", text)}
+_FUNCTIONS |= {"sum", "range", "part"}
 _BACK = 6  # how many groups of statements an assignment may pass on its way to one that it fits in with
 _START = {"add": "0", "multiply": "1", "maximum": "-np.inf", "minimum": "np.inf"}
 
@@ -204,7 +207,7 @@ class Emitter:
         loop = Nest(s.value.shape, [target, *views(s.value)], self, {id(target.buffer)})
         value = self.formula(s.value, loop) if s.value.dtype.kind != "b" else f"({self.formula(s.value, loop)} * 1)"
 
-        join = {"add": "{} + {}", "multiply": "{} * {}"}.get(s.op, s.op + "({}, {})").format
+        join = _JOIN[s.op].format
         if loop.shape and loop.strides(target)[-1] == 0:
             yield from loop.lines(
                 lambda: iter([f"total = {join('total', value)}"]), before=f"total = {fill}",

@@ -57,6 +57,52 @@ def test_number_of_threads():
     np.testing.assert_array_equal(results[1], results[2])
 
 
+@jit.jit
+def formulas(x, y, out):
+    one = x.dtype.type(1)
+    for i in range(x.size):
+        out[0, i] = one / x[i]
+        out[1, i] = y[i] / x[i]
+        out[2, i] = one / np.sqrt(x[i])
+        out[3, i] = y[i] / np.sqrt(x[i])
+        out[4, i] = x[i] / np.sqrt(x[i])
+        out[5, i] = x[i] - (x[i] - y[i])
+        out[6, i] = y[i] / x[0]
+        out[7, i] = np.log(np.exp(x[i]))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("times", [1, 40])  # one by one, and in vectors
+def test_formulas_keep_nan_infinity_and_subnormal_numbers(dtype, times):
+    """A compiler that may reassociate, or take reciprocals, makes 1 / √0 NaN, x / √x at 0 0 and ∞ - (∞ - y) y."""
+    edges = [0.0, 1e-39, np.inf, 3e38, np.nan, -1.0, -1e-39, 0.3, -np.inf, 2.0, 1e-45, 120.0]
+    y, first = np.tile(np.roll(np.array(edges, dtype), 5), times), [1e-39, 0.0, np.inf, 3e38]
+    for x0 in first:  # what a whole loop is divided by
+        x = np.tile(np.array(edges, dtype), times)
+        x[0] = x0
+        found, expected = np.full((8, x.size), 666, dtype), np.empty((8, x.size), dtype)
+        formulas(x, y, found)
+        with np.errstate(all="ignore"):
+            formulas.py_func(x, y, expected)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=2e-7)
+
+
+@jit.jit(reassociate=True)
+def total(x):
+    s = x.dtype.type(0)
+    for i in range(x.size):
+        s += x[i]
+    return s
+
+
+def test_sums_in_any_order_keep_nan_and_infinity():
+    x = np.linspace(0, 1, 1000)
+    assert total(x) == pytest.approx(x.sum(), rel=1e-12)
+    for odd in (np.inf, np.nan):
+        x[500] = odd
+        np.testing.assert_equal(total(x), odd)
+
+
 def test_shards_cover_everything_once():
     for items in range(9):
         for shards in range(1, 5):

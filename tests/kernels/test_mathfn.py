@@ -20,6 +20,12 @@ def _each_sigmoid(x, y):
         y[i] = mathfn.sigmoid(x[i])
 
 
+@jit
+def _each_exp(x, y):
+    for i in range(x.size):
+        y[i] = mathfn.exp(x[i])
+
+
 def compiled_sigmoid(x):
     y = np.full_like(x, 666)
     _each_sigmoid(x, y)
@@ -41,15 +47,41 @@ def test_float32_error():
     assert np.abs(compiled_tanh(x)).max() <= 1
 
 
+@pytest.mark.parametrize("count", [1, 5, 64])  # numbers one by one, and in vectors
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_edges(dtype):
-    x = np.array([np.nan, np.inf, -np.inf, 300, -300, 0.0, -0.0], dtype)
-    np.testing.assert_allclose(compiled_tanh(x), [np.nan, 1, -1, 1, -1, 0, 0], rtol=3e-7)
+def test_edges(dtype, count):
+    x = np.repeat(np.array([np.nan, np.inf, -np.inf, 300, -300, 0.0, -0.0], dtype), count)
+    np.testing.assert_array_equal(compiled_tanh(x), np.repeat(np.array([np.nan, 1, -1, 1, -1, 0, 0], dtype), count))
+
+
+def test_tanh_of_large_numbers_is_exactly_one():
+    """So that its slope 1 - y² is 0, as NumPy's."""
+    x = np.geomspace(9.02, 3e38, 10_001).astype(np.float32)
+    np.testing.assert_array_equal(compiled_tanh(np.concatenate([x, -x])), np.repeat(np.array([1, -1], np.float32), x.size))
+
+
+def test_tanh_rises_to_one_in_order():
+    x = np.linspace(7.9054, 9.1, 100_001, dtype=np.float32)
+    for y in (compiled_tanh(x), -compiled_tanh(-x)):
+        assert (np.diff(y) >= 0).all() and y[-1] == 1
+        assert np.abs(y - np.tanh(x.astype(np.float64))).max() < 1.5 * 2.0**-24
 
 
 def test_it_is_numpys_in_python():
     assert mathfn.tanh(0.5) == np.tanh(0.5)
     assert numba.config.DISABLE_JIT or compiled_tanh(np.array([0.5])).item() == pytest.approx(np.tanh(0.5), rel=1e-15)
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="it is NumPy's in Python")
+def test_exp_up_to_the_ends_of_float32():
+    x = np.concatenate([np.linspace(-87.3365, 88.72283, 100_001), np.linspace(88.3, 88.72283, 10_001)]).astype(np.float32)
+    y, right = np.full_like(x, 666), np.exp(x.astype(np.float64))
+    _each_exp(x, y)
+    assert (np.abs(y - right) / right).max() < 1.2e-7
+    ends = np.array([88.722839, 89, np.inf, -87.34, -104, -np.inf, np.nan], np.float32)
+    y = np.full_like(ends, 666)
+    _each_exp(ends, y)
+    np.testing.assert_array_equal(y, np.array([np.inf] * 3 + [0] * 3 + [np.nan], np.float32))
 
 
 @pytest.mark.parametrize(("dtype", "most"), [(np.float32, 3e-7), (np.float64, 1e-15)])

@@ -60,3 +60,17 @@ def test_float32_agrees_with_float64():
     y32 = mg.rnn(*(mg.Variable(x.value, dtype=np.float32) for x in inputs))
     assert y32.dtype == np.float32
     np.testing.assert_allclose(y32.value, y.value, atol=2e-6)
+
+
+@pytest.mark.parametrize("layer", [mg.nn.RNN, mg.nn.LSTM, mg.nn.GRU])
+def test_saturated_float32_layers_have_no_slope(layer):
+    """In every mode the kernel works with a tanh of its own."""
+    made = layer(3, 4, seed=0)
+    for name, p in made.named_parameters():
+        p.value = np.full(p.shape, 15.0 if "bias" in name else 0.1)
+        if layer is mg.nn.GRU and "bias" in name:
+            p.value = np.repeat([15.0, -50.0, 15.0], 4)  # z = 0: the new state counts, not the one before
+    x = mg.Variable(np.ones((5, 2, 3)))
+    mg.sum(made(x)[0]).backward()
+    for grad in (x.grad, *(p.grad for p in made.parameters())):
+        np.testing.assert_array_equal(grad, np.zeros_like(grad))

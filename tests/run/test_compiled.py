@@ -175,6 +175,29 @@ def test_machine_code_of_operators_that_are_no_formulas():
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
 
 
+class Saturated(nn.Module):
+    """tanh of weights where its slope is 0 in float32, and one where it is not."""
+
+    def __init__(self):
+        self.weight = mg.Variable([10.0, 20.0, -15.0, 0.5], dtype=np.float32)
+
+    def forward(self, x):
+        return mg.mean(mg.tanh(self.weight) * x, axis=1, keepdims=True)
+
+
+def test_saturated_weights_stay_where_they_are():
+    """Adam makes full steps of a slope however small."""
+    weights = []
+    for mode in ("eager", "replay", "compiled"):
+        model = Saturated()
+        t = mg.Trainer(model, mg.mse_loss, mg.optim.Adam(model.parameters(), lr=0.1), mode=mode)
+        fit(t, np.ones((160, 4), np.float32), np.zeros((160, 1), np.float32), batch_size=1)
+        weights.append(model.weight.value)
+    np.testing.assert_array_equal(weights[0][:3], [10, 20, -15])
+    assert weights[0][3] != 0.5
+    np.testing.assert_allclose(weights[1:], [weights[0]] * 2, rtol=1e-4)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_what_lives_at_one_time_does_not_share_memory(name):
     step = model_step(name)

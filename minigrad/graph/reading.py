@@ -24,7 +24,6 @@ class Readable:
     __slots__ = ()
     _data: Array
     requires_grad: bool
-    size: int
 
     def __float__(self) -> float:
         number = float(self.item())
@@ -35,14 +34,14 @@ class Readable:
         return int(self.item())
 
     def __bool__(self) -> bool:
-        if self.size != 1:
+        if self._data.size != 1:
             raise GraphError(f"the truth of {self!r} is not one yes or no; compare its .value")
         return bool(self.item())
 
     def item(self) -> Any:
         """The single number that the node holds, as a Python scalar."""
-        if self.size != 1:
-            raise ShapeError(f"{self!r} holds {self.size} numbers, not one; use .value")
+        if self._data.size != 1:
+            raise ShapeError(f"{self!r} holds {self._data.size} numbers, not one; use .value")
         refuse_frozen(self)
         return self._data.item()
 

@@ -53,7 +53,8 @@ def by_numpy(function: Any) -> Callable[..., Any]:
     try:
         return _by_numpy[function]
     except KeyError:
-        raise GraphError(f"{numpy_name(function)} has no minigrad operator; mg.operator makes one (outside of a model, .value is the array)") from None
+        ways = "mg.operator makes one (outside of a model, .value is the array)"
+        raise GraphError(f"{numpy_name(function)} has no minigrad operator; {ways}") from None
 
 
 def numpy_name(function: Any) -> str:

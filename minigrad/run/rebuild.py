@@ -104,7 +104,7 @@ def state_of(modules: Iterable[tuple[str, Any]]) -> dict[str, Any]:
         found.update((f"{prefix}.{key}", _kept(value)) for key, value in vars(module).items() if key != "training")
     if not any(thread.name == READER for thread in threading.enumerate()):
         found["np.random"] = _kept(np.random.get_state(legacy=False))
-        found["random"] = random.getstate()
+        found["random"] = hash(random.getstate())
     return found
 
 

@@ -133,7 +133,7 @@ def test_a_training_step_as_tutorials_write_it():
 def test_in_place_operators_change_a_variable_within_no_grad_only(name, expected, other):
     w = x()
     change = getattr(w, f"__{name}__")
-    with pytest.raises(GraphError, match=r"a Variable changes in place only within `with mg.no_grad\(\):`; w = w . …|w \*\* …"):
+    with pytest.raises(GraphError, match=r"a Variable changes in place only within `with mg.no_grad\(\):`"):
         change(other)
     assert w.value.tolist() == [1, 2]
     with mg.no_grad():

@@ -5,12 +5,21 @@ from misuse.use import f, whole
 import minigrad as mg
 
 SHAPE, DTYPE, GRAPH = mg.ShapeError, mg.DTypeError, mg.GraphError
+OWN = "mg.operator makes one (outside of a model, .value is the array)"
 
 TABLE = [  # (what is done, the error, its message, the module if it is noted)
     # nodes
     (lambda u: mg.Variable("one"), DTYPE, "cannot make a Variable of <U3 values; numbers are expected"),
     (lambda u: mg.Variable(None), DTYPE, "cannot make a Variable of object values; numbers are expected"),
     (lambda u: mg.Variable([1, [2]]), SHAPE, "cannot make a Variable of list; rows of equal lengths are expected"),
+    (lambda u: mg.Variable([f(2), f(2)]), DTYPE,
+     "a list with nodes in it has gradients that would be lost; mg.stack makes a node of it"),
+    (lambda u: mg.Constant([16777217]), DTYPE,
+     "16777217 has more digits than float32; dtype=np.int64 or np.float64 keeps it, .astype says that it may be rounded"),
+    (lambda u: setattr(f(2), "grad", 0.0), SHAPE,
+     "<Variable (2,) float32>: a gradient of shape () was assigned, (2,) was expected"),
+    (lambda u: f(2).__isub__(1), GRAPH,
+     "<Variable (2,) float32> -= …: a Variable changes in place only within `with mg.no_grad():`; w = w - … makes a new node"),
     (lambda u: mg.Variable(1, dtype=np.float16), DTYPE,
      "dtype <class 'numpy.float16'>: minigrad computes in float32 or float64"),
     (lambda u: mg.Variable(1j), DTYPE, "cannot make a Variable of complex128 values; numbers are expected"),
@@ -53,8 +62,8 @@ TABLE = [  # (what is done, the error, its message, the module if it is noted)
      "add: shapes (2,) and NoneType; cannot make a Constant of object values; numbers are expected"),
     (lambda u: f(2) ** "two", DTYPE,
      "power: shapes (2,) and str; cannot make a Constant of <U3 values; numbers are expected"),
-    (lambda u: f(2) // 2, GRAPH, "np.floor_divide has no minigrad operator; mg.operator makes one (outside of a model, .value is the array)"),
-    (lambda u: np.sinc(f(2)), GRAPH, "np.sinc has no minigrad operator; mg.operator makes one (outside of a model, .value is the array)"),
+    (lambda u: f(2) // 2, GRAPH, f"np.floor_divide has no minigrad operator; {OWN}"),
+    (lambda u: np.sinc(f(2)), GRAPH, f"np.sinc has no minigrad operator; {OWN}"),
     (lambda u: np.add(f(2), f(2), out=np.ones(2)), GRAPH,
      "np.add with out= has no place in a graph; nodes never change in place"),
     (lambda u: mg.clip(f(2), "low"), DTYPE, "clip: shapes (2,); low='low'; a number was expected"),

@@ -16,6 +16,8 @@ def made(source, **given):
     return space["f"]
 
 
+CALLS = "def f(p): p -= g(p)"
+CLOSURE = "def h(a):\n    def f(p): p -= a\n    return f\n"
 PLAIN = "def f(p, g):\n    p -= g"
 
 
@@ -24,10 +26,10 @@ PLAIN = "def f(p, g):\n    p -= g"
     (made("def f(p): p -= 2"), made("def f(p): p -= 3")),
     (made("def f(p): p -= A", A=2), made("def f(p): p -= A", A=3)),
     (made("def f(p): p -= A[0]", A=np.ones(2)), made("def f(p): p -= A[0]", A=np.zeros(2))),
-    (made("def f(p): p -= g(p)", g=made("def f(p): return 2 * p")), made("def f(p): p -= g(p)", g=made("def f(p): return p"))),
+    (made(CALLS, g=made("def f(p): return 2 * p")), made(CALLS, g=made("def f(p): return p"))),
     (made("def f(p, a=1): p -= a"), made("def f(p, a=2): p -= a")),
     (made("def f(p, *, a=1): p -= a"), made("def f(p, *, a=2): p -= a")),
-    (made("def h(a):\n    def f(p): p -= a\n    return f\nf = h(1)"), made("def h(a):\n    def f(p): p -= a\n    return f\nf = h(2)")),
+    (made(CLOSURE + "f = h(1)"), made(CLOSURE + "f = h(2)")),
     (made("def f(p): p[:] = [A * x for x in p]", A=2), made("def f(p): p[:] = [A * x for x in p]", A=3)),
     (made("def f(p): p -= h.x", h=np), made("def f(p): p -= h.x", h=os)),
 ], ids=range(10))  # fmt: skip
@@ -65,7 +67,7 @@ def weight(mode):
 """
 
 
-@pytest.mark.parametrize("change", ["FACTOR = 2.0", "FACTOR = 1.0\n# the body", "helper"])
+@pytest.mark.parametrize("change", ["global", "body", "helper"])
 def test_a_changed_kernel_is_compiled_anew(change, tmp_path):
     """In one process, where the module is loaded again, and in the next one, which finds machine code on the disk."""
     source = """
@@ -81,8 +83,11 @@ def update(p, g, lr, decay):
     for i in range(p.size):
         p[i] -= lr * FACTOR * helper(g[i])
 """
-    changed = {"FACTOR = 2.0": source.replace("FACTOR = 1.0", "FACTOR = 2.0"), "helper": source.replace("return x", "return 2 * x")}
-    changed = changed.get(change, source.replace("p[i] -=", "p[i] -= 2.0 *"))
+    changed = {
+        "global": source.replace("FACTOR = 1.0", "FACTOR = 2.0"),
+        "helper": source.replace("return x", "return 2 * x"),
+        "body": source.replace("p[i] -=", "p[i] -= 2.0 *"),
+    }[change]
     (tmp_path / "their_kernels.py").write_text(source)
     (tmp_path / "changed.txt").write_text(changed)
     script = STEP + textwrap.dedent("""

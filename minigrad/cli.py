@@ -228,9 +228,14 @@ def _training(commands: Any) -> None:
 def _pictures(commands: Any) -> None:
     from .experiments import EXPERIMENTS
 
-    draw = commands.add_parser("draw", help="draw the graph of a model, or what a script of yours builds")
+    draw = commands.add_parser(
+        "draw", help="draw the graph of a model, or what a script of yours builds (it is run for that)",
+        description="Draw the graph of a model, or what a script builds. The script is run, with all that it does: "
+        "draw only scripts that you would run.",
+    )  # fmt: skip
     names = ", ".join(EXPERIMENTS)
-    draw.add_argument("what", help=f"{names}, or script.py:name, a node, a Graph or a function that makes one")
+    draw.add_argument("what", help=f"{names}, or script.py:name, a node, a Graph or a function that makes one; "
+                                   "this runs the script")  # fmt: skip
     draw.add_argument("-o", "--output", default="graph.svg", help=".svg, .png or .pdf (default: graph.svg)")
     draw.add_argument("--gradients", action="store_true", help="pull gradients back first, where there are none")
     draw.add_argument("--depth", type=natural, help="levels of modules to open (default: as many as fit)")

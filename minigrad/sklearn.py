@@ -138,9 +138,10 @@ class _Estimator(BaseEstimator):
             raise DataError(f"{path}: the metadata is not what {type(self).__name__}.save writes: {error}") from None
         model = self._new_model().eval()
         model.load_state_dict(state)
-        for name in ("history_", "feature_names_in_"):  # of an earlier fit
-            vars(self).pop(name, None)
-        vars(self).update(found, model_=model)
+        for name in {"history_", "feature_names_in_"} & vars(self).keys():  # of an earlier fit
+            delattr(self, name)
+        for name, value in {**found, "model_": model}.items():
+            setattr(self, name, value)
         return self
 
     def _facts(self) -> dict[str, Any]:

@@ -45,6 +45,13 @@ def test_warmup_prints_a_line_for_each_model(monkeypatch, capsys):
     assert warmed == list(EXPERIMENTS.values())
 
 
+def test_the_help_of_draw_says_that_it_runs_the_script(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["draw", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "The script is run, with all that it does: draw only scripts that you would run." in said
+
+
 def test_draw_writes_a_picture_with_gradients_on_request(tmp_path):
     for options, gradients in (([], 0), (["--gradients"], 17)):
         assert cli.main(["draw", "mlp", "-o", str(tmp_path / "mlp.svg"), *options]) == 0

@@ -14,6 +14,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -216,7 +217,7 @@ def _save(path: Path, arrays: tuple[Array, Array, Array, Array], words: Sequence
     buffer = io.BytesIO()
     # The words as bytes: an array of Python strings would need pickle to be read back.
     spelled = np.frombuffer("\n".join(words).encode(), np.uint8)
-    members = {"words": spelled, **dict(zip(Dataset._fields, arrays, strict=True))}
+    members: dict[str, Any] = {"words": spelled, **dict(zip(Dataset._fields, arrays, strict=True))}
     np.savez(buffer, **members, sha256=_checksum(path, members))
     try:
         cache.write_atomically(path, buffer.getvalue())
@@ -248,5 +249,5 @@ def _checksum(path: Path, members: Mapping[str, Array]) -> Array:
     digest = hashlib.sha256(path.name.encode())
     for name, array in members.items():
         digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array))
+        digest.update(array.tobytes())
     return np.frombuffer(digest.digest(), np.uint8)

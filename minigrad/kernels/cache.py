@@ -168,6 +168,8 @@ def usable(folder: str) -> bool:
     have put files into is not looked at; the first one is warned of.
     """
     place, base = Path(folder), Path(FOLDER).parent
+    if not os.environ.get("NUMBA_CACHE_DIR"):
+        _close(base)
     danger = who_may_write(place, base)
     if not danger:
         with suppress(OSError):  # only to be read
@@ -176,6 +178,17 @@ def usable(folder: str) -> bool:
     if danger:
         _warn_once(danger)
     return not danger
+
+
+def _close(folder: Path) -> None:
+    """Let nobody else write to this user's cache folder, which data sets share with machine code.
+
+    Where the umask is 002, as in many distributions, a download has made it writable to the group.
+    """
+    with suppress(OSError, AttributeError):
+        found = folder.stat()
+        if found.st_uid == os.getuid() and found.st_mode & 0o022:
+            folder.chmod(found.st_mode & 0o7755)
 
 
 def _warn_once(danger: str) -> None:

@@ -44,8 +44,8 @@ class Module:
                 raise
             limit = sys.getrecursionlimit()
             raise GraphError(
-                f"{type(self).__name__}: its modules call each other more deeply than Python allows "
-                f"({limit} calls); nest them less, or raise the limit with sys.setrecursionlimit"
+                f"{type(self).__name__}: its forward nests calls more deeply than Python allows "
+                f"(limit {limit}); nest modules less, or raise the limit with sys.setrecursionlimit"
             ) from error
         except Exception as error:
             tell_module(error)

@@ -170,7 +170,7 @@ def test_deep_models_are_copied(levels, wrap, duplicate):
 def test_calls_may_go_as_deep_as_pythons_own(wrap):
     x = np.ones((1, 2))
     assert np.array_equal(nested(300, wrap)(x).value, nested(0)(x).value)
-    with pytest.raises(mg.GraphError, match=f"{wrap.__name__}: its modules call each other more deeply than Python allows"):
+    with pytest.raises(mg.GraphError, match=f"{wrap.__name__}: its forward nests calls more deeply than Python"):
         nested(3000, wrap)(x)
     assert len(nn.Linear(2, 2)(x).scope) == 1  # no scope is left open
 

@@ -287,6 +287,35 @@ def test_folders_of_other_users_are_open_to_them(place, tmp_path):
     assert who_may_write(folder, folder.parent) == f"{changed} belongs to another user (12345)"
 
 
+@pytest.mark.parametrize("chosen", [False, True])
+def test_the_users_own_cache_folder_is_closed_and_one_that_was_chosen_is_left(chosen, tmp_path, monkeypatch):
+    """Data sets are kept in it, too: with a umask of 002 the first download makes it writable to the group."""
+    base = tmp_path / "minigrad"
+    base.mkdir()
+    base.chmod(0o775)
+    monkeypatch.setattr(cache, "FOLDER", str(base / "kernels-1"))
+    monkeypatch.setattr(cache, "_warned", ["something"])
+    if chosen:
+        monkeypatch.setenv("NUMBA_CACHE_DIR", str(base))
+    else:
+        monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    assert cache.usable.__wrapped__(str(base / "kernels-1")) != chosen
+    assert base.stat().st_mode & 0o777 == (0o775 if chosen else 0o755)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give files to another user")
+def test_a_cache_folder_that_another_user_has_made_is_not_closed_but_refused(tmp_path, monkeypatch):
+    base = tmp_path / "minigrad"
+    base.mkdir()
+    give_away(base)
+    monkeypatch.setattr(cache, "FOLDER", str(base / "kernels-1"))
+    monkeypatch.setattr(cache, "_warned", [])
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    with pytest.warns(UserWarning, match=r"minigrad belongs to another user \(12345\)"):
+        assert not cache.usable.__wrapped__(str(base / "kernels-1"))
+    assert not list(base.iterdir())
+
+
 def test_without_users_there_is_no_such_check(tmp_path, monkeypatch):
     """As on Windows."""
     tmp_path.chmod(0o777)

@@ -6,6 +6,8 @@ test oracle. Importing Numba takes a moment, so a kernel module is imported when
 from importlib import import_module
 from types import ModuleType
 
+from ..interrupts import interrupts_deferred
+
 __all__ = [
     "cache", "conv", "embedding", "gru", "jit", "lookup_conv", "lstm", "norm", "pool", "recurrent", "scan", "softmax",
     "update",
@@ -14,5 +16,6 @@ __all__ = [
 
 def __getattr__(name: str) -> ModuleType:
     if name in __all__:
-        return import_module(f".{name}", __name__)
+        with interrupts_deferred():  # half an import of Numba cannot be repeated in the same process
+            return import_module(f".{name}", __name__)
     raise AttributeError(name)

@@ -5,7 +5,8 @@ import gc
 import importlib
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from threading import RLock
 from typing import Any
 
 # OpenMP's threads spin for milliseconds while they wait for each other. Beside other busy programs, where one of them
@@ -19,7 +20,9 @@ from numba.core import cgutils, event
 from numba.core.ccallback import CFunc
 from numba.core.cpu_options import ParallelOptions
 from numba.core.dispatcher import Dispatcher
+from numba.core.registry import CPUDispatcher
 
+from ..interrupts import interrupts_deferred
 from .cache import by_symbol, cached, symbol_of, without_linear_algebra
 
 __all__ = ["jit", "prange", "shard", "threads"]
@@ -60,6 +63,63 @@ event.register("numba:compile", _Compiling())
 _serial: dict[Any, Any] = {}
 
 
+class _Kernel(CPUDispatcher):  # type: ignore[misc]
+    """Numba's dispatcher, whose compiling and loading Ctrl-C does not cut short.
+
+    LLVM calls back into Python, where an exception is lost and leaves a function without its machine
+    code; and Numba registers declarations in steps, of which none may be left out.
+    """
+
+    def compile(self, sig: Any) -> Any:
+        with interrupts_deferred():
+            return super().compile(sig)
+
+
+class _ThreadedKernel(_Kernel):
+    """A kernel with threads.
+
+    Numba's "workqueue" threads end the process if two Python threads use them at once, so there
+    kernels run one after the other. A forked process has none of the threads that its parent had
+    started (GNU's OpenMP ends it for trying), so there kernels run without. Otherwise nothing is in
+    the way: then the class has no `__call__` of its own, and a call costs what it costs in Numba.
+    """
+
+    def __call__(self, *args: Any) -> Any:
+        """The first call of any kernel: which threads there are is known when they have started."""
+        get_num_threads()  # starts them
+        if numba.threading_layer() == "workqueue":
+            _ThreadedKernel.__call__ = _in_turn  # type: ignore[method-assign]
+        else:
+            with suppress(AttributeError):  # another thread was first
+                del _ThreadedKernel.__call__
+        return self(*args)
+
+
+_turn = RLock()  # a finalizer or a signal handler may call kernels while one is being compiled
+
+
+def _in_turn(kernel: Any, *args: Any) -> Any:
+    with _turn:
+        return CPUDispatcher.__call__(kernel, *args)
+
+
+def _without_threads(kernel: Any, *args: Any) -> Any:
+    return serial(kernel)(*args)
+
+
+def _after_fork() -> None:
+    """In a forked process: no kernel is running, and threads that the parent had are not there."""
+    global _turn
+    _turn = RLock()
+    with suppress(ValueError):  # none had been started
+        numba.threading_layer()
+        _ThreadedKernel.__call__ = _without_threads  # type: ignore[method-assign]
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 def jit(
     function: Callable[..., Any] | None = None, *, parallel: bool = False, reassociate: bool = False
 ) -> Any:
@@ -82,6 +142,7 @@ def _njit(function: Callable[..., Any], options: dict[str, Any], below: str = ""
     if numba.config.DISABLE_JIT:
         made.py_func = made  # it is the function itself, but callers need not know
     else:
+        made.__class__ = _ThreadedKernel if options.get("parallel") else _Kernel
         made._cache = cached(function, below)
     return made
 

@@ -27,6 +27,7 @@ from ..graph.hooks import read_only
 from ..graph.node import GraphNode, Operator, Variable
 from ..graph.notes import tell_node
 from ..graph.rule import Rule
+from ..interrupts import interrupts_deferred
 from ..optim import Optimizer
 from .arena import STRETCH, Arena
 from .emit import Emitter, comment
@@ -304,7 +305,8 @@ def _load(source: str) -> ModuleType:
             if usable(steps_folder()) and (not path.is_file() or path.read_bytes() != source.encode()):
                 write_atomically(path, source.encode(), private=True)
         module = ModuleType(name)
-        exec(compile(source, str(path), "exec"), vars(module))
+        with interrupts_deferred():  # it may import kernels
+            exec(compile(source, str(path), "exec"), vars(module))
         sys.modules[name] = module  # when it is whole, for other threads
     return sys.modules[name]
 

@@ -99,10 +99,11 @@ class Trainer:
         after each epoch. A loss that is not finite stops with a `GraphError` that names the epoch, the batch and the first
         bad node, before the step is made.
 
-        Ctrl-C ends the training early, as soon as the step that is being made is whole (a second Ctrl-C does not wait), and
-        leaves a usable model. `resume=True` goes on from there, or from where a loaded checkpoint was, within an epoch or
-        between two, until `epochs` are done in all; `seed` is not looked at then. With the other arguments as they were,
-        the numbers are those of a training that was never cut, to the bit. The `History` begins with the first new step.
+        Ctrl-C ends the training early, as soon as the step that is being made (a second Ctrl-C does not wait for it) or the
+        function that is being compiled is whole, and leaves a usable model. `resume=True` goes on from there, or from where
+        a loaded checkpoint was, within an epoch or between two, until `epochs` are done in all; `seed` is not looked at
+        then. With the other arguments as they were, the numbers are those of a training that was never cut, to the bit. The
+        `History` begins with the first new step.
         An iterable is asked for the whole epoch again, and the batches that were done are skipped: it must give the same.
         """
         data = feed(x, y, batch_size, self._dtype)

@@ -1,9 +1,11 @@
 """How kernels are compiled: the same numbers without a compiler and with any number of threads, and the disk cache."""
+import ast
 import gc
 import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import numba
 import numpy as np
@@ -208,3 +210,27 @@ def test_garbage_is_looked_for_less_often_while_compiling_and_as_usual_after_it(
             jit.jit(lambda a: a.nothing)(2)
     assert set(watch.seen) == {tuple(100 * n for n in usual)}  # what has been compiled before may come from the disk
     assert gc.get_threshold() == usual
+
+
+# -------------------------------------------------------------------- threads, processes and Ctrl-C
+def script(name, *arguments, **environment):
+    """What a script beside this file prints."""
+    command = [sys.executable, str(Path(__file__).with_name(name)), *arguments]
+    done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing has threads")
+@pytest.mark.parametrize(
+    ("layer", "ways"), [("workqueue", ("first", "threading", "fork")), ("omp", ("multiprocessing", "fork"))]
+)
+def test_trainings_in_threads_and_forked_processes_have_the_numbers_of_trainings_in_turn(layer, ways):
+    assert script("trainings.py", *ways, NUMBA_THREADING_LAYER=layer) == f"{layer} the same numbers"
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+def test_ctrl_c_at_any_step_of_compiling_is_heard_and_the_next_attempt_works(tmp_path):
+    counts = ast.literal_eval(script("interrupted.py", NUMBA_CACHE_DIR=str(tmp_path)))
+    assert counts.pop("import") == 1
+    assert min(counts.values()) >= 5 and sum(counts.values()) >= 20

@@ -2,7 +2,7 @@
 from typing import Any as _Any
 
 from . import data, nn, optim, teach, train, viz
-from .errors import DataError, DTypeError, GraphError, ShapeError
+from .errors import DataError, DTypeError, GradientWarning, GraphError, ShapeError
 from .graph.calculus import grad, jacobian, jvp
 from .graph.check import GradientError, gradcheck
 from .graph.custom import operator

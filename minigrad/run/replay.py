@@ -17,6 +17,9 @@ class Graph:
     Feed it by assigning to the `value` of its constants (same shapes), then call `forward()` and `backward()` as
     often as needed. Values are written into the arrays that the first, eager run made, gradients into those of the
     first backward pass.
+
+    Only nodes are computed again: a number that Python code read while it built the graph (`x.item()`, `float(x)`) stays as
+    it was. A `Trainer` refuses that; here the code that built the graph has run already.
     """
 
     def __init__(self, head: GraphNode) -> None:

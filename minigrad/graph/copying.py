@@ -29,6 +29,7 @@ def copy_graph(head: Operator, memo: dict[int, Any]) -> Operator:
                 twin = type(node)(node.rule, inputs, copy.deepcopy(node.attributes, memo), node.plan)
             _restore(twin, copy.deepcopy(_kept(node)))
             twin.name, twin.grad = node.name, None if node.grad is None else node.grad.copy()
+            twin.grad_pass = node.grad_pass
             memo[id(node)] = twin
         else:
             copy.deepcopy(node, memo)

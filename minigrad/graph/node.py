@@ -34,7 +34,7 @@ class GraphNode(NDArrayOperatorsMixin):
     nodes), `shape`, `dtype`, `ndim`, `size`, `name` (str or None).
     """
 
-    __slots__ = ("__weakref__", "_data", "_spare", "grad", "hooks", "name", "scope", "stamp")
+    __slots__ = ("__weakref__", "_data", "_spare", "grad", "grad_pass", "hooks", "name", "scope", "stamp")
     __hash__ = object.__hash__  # == compares values, as in NumPy; as a key a node is itself
 
     # x += y makes a new node and rebinds x; nodes never change in place
@@ -53,6 +53,7 @@ class GraphNode(NDArrayOperatorsMixin):
     def __init__(self, data: Array, name: str | None = None) -> None:
         self._data = data
         self.grad: Array | None = None
+        self.grad_pass = 0  # the backward pass that all of `grad` comes from; 0: none, or several
         self._spare: Array | None = None  # a gradient buffer that waits for its next use
         self.name = name
         self.hooks: list[Hooks] | None = None

@@ -1,7 +1,8 @@
 """Gradients as values, forward mode, and whole Jacobians."""
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -120,16 +121,22 @@ def _pushed(y: GraphNode, order: Sequence[GraphNode], along: dict[GraphNode, Arr
 
 def _arrays(order: Sequence[GraphNode], seed: Any, wrt: Sequence[GraphNode]) -> list[Array]:
     """The gradients of the nodes in `wrt` by an ordinary backward pass, which leaves no trace in any node."""
-    touched = [*order, *wrt]
-    kept = [(node, node._grad, node._spare) for node in touched]
-    for node in touched:
-        node._grad = node._spare = None
-    try:
+    with without_gradients([*order, *wrt]):
         backward(order, seed)
         return [np.zeros(x.shape, x.dtype) if x._grad is None else x._grad for x in wrt]
+
+
+@contextmanager
+def without_gradients(nodes: Sequence[GraphNode]) -> Iterator[None]:
+    """Within the block the nodes begin without gradients; after it they have theirs from before."""
+    kept = [(node, node._grad, node._spare, node.grad_pass) for node in nodes]
+    for node in nodes:
+        node._grad = node._spare = None
+    try:
+        yield
     finally:
-        for node, array, spare in kept:
-            node._grad, node._spare = array, spare
+        for node, array, spare, number in kept:
+            node._grad, node._spare, node.grad_pass = array, spare, number
 
 
 def _one_hot(node: GraphNode, k: int) -> Array:

@@ -28,7 +28,8 @@ def copy_graph(head: Operator, memo: dict[int, Any]) -> Operator:
             with settings.state_kept():
                 twin = type(node)(node.rule, inputs, copy.deepcopy(node.attributes, memo), node.plan)
             _restore(twin, copy.deepcopy(_kept(node)))
-            twin.name, twin.grad = node.name, None if node._grad is None else node._grad.copy()
+            twin.name, twin._grad = node.name, None if node._grad is None else node._grad.copy()
+            twin.grad_pass = node.grad_pass
             memo[id(node)] = twin
         else:
             copy.deepcopy(node, memo)

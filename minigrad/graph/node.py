@@ -35,7 +35,7 @@ class GraphNode(Readable, NDArrayOperatorsMixin):
     nodes), `shape`, `dtype`, `ndim`, `size`, `name` (str or None).
     """
 
-    __slots__ = ("__weakref__", "_data", "_grad", "_spare", "hooks", "name", "scope", "stamp")
+    __slots__ = ("__weakref__", "_data", "_grad", "_spare", "grad_pass", "hooks", "name", "scope", "stamp")
     __hash__ = object.__hash__  # == compares values, as in NumPy; as a key a node is itself
 
     # x += y makes a new node and rebinds x; only a Variable changes in place
@@ -54,6 +54,7 @@ class GraphNode(Readable, NDArrayOperatorsMixin):
     def __init__(self, data: Array, name: str | None = None) -> None:
         self._data = data
         self._grad: Array | None = None
+        self.grad_pass = 0  # the backward pass that all of `grad` comes from; 0: none, or several
         self._spare: Array | None = None  # a gradient buffer that waits for its next use
         self.name = name
         self.hooks: list[Hooks] | None = None
@@ -127,7 +128,7 @@ class GraphNode(Readable, NDArrayOperatorsMixin):
 
     @grad.setter
     def grad(self, new: Any) -> None:
-        self._grad = fit_gradient(self, new)
+        self._grad, self.grad_pass = fit_gradient(self, new), 0
 
     def changes(self, leaves: Collection[Any]) -> bool:
         """Will the node, of itself, hold other numbers when its graph runs again and these leaves have changed?"""

@@ -10,7 +10,7 @@ from ..errors import DTypeError, GraphError, ShapeError
 from .hooks import fire
 from .node import Array, GraphNode, Operator
 from .notes import tell_node
-from .stamps import COUNT
+from .stamps import COUNT, next_pass
 
 
 def topological_sort(head: GraphNode, known: Iterable[GraphNode] = ()) -> list[GraphNode]:
@@ -66,16 +66,19 @@ def backward(order: Sequence[GraphNode], grad: Any = None) -> None:
     (`x.value = …`, `x.value -= …`) since the last node was computed; what is written into `x.value[…]` is not watched.
     """
     head = order[-1]
-    seed = seed_of(head, grad)
+    seed, number = seed_of(head, grad), next_pass()
     for node in order:
         if isinstance(node, Operator):
             if node._grad is not None:
                 node.recycle_grad()
+            node.grad_pass = number
         elif node.stamp > head.stamp:
             raise GraphError(
                 f"backward from {head!r}: {node!r} has been given another value since; "
                 "run forward again, or build the graph anew"
             )
+        else:
+            node.grad_pass = number if node._grad is None else 0
     head.receive(seed, owned=True)
     try:
         for node in reversed(order):

@@ -65,7 +65,7 @@ def _twin(node: GraphNode, inputs: tuple[GraphNode, ...]) -> GraphNode:
     twin = type(node).__new__(type(node))
     shared = bool(inputs) and np.may_share_memory(node._data, node.inputs[0]._data)  # as the two ends of a reshape do
     GraphNode.__init__(twin, inputs[0]._data.reshape(node.shape) if shared else node._data.copy())
-    twin.grad = None if node.grad is None else node.grad.copy()
+    twin.grad, twin.grad_pass = None if node.grad is None else node.grad.copy(), node.grad_pass
     if isinstance(node, Operator) and isinstance(twin, Operator):
         twin.rule, twin.inputs, twin.attributes, twin.plan = node.rule, inputs, node.attributes, node.plan
         twin.work = {name: array.copy() for name, array in node.work.items()}

@@ -12,6 +12,7 @@ from .page.layout import Layout, dot_source, lay_out
 from .page.palette import THEMES
 from .page.svg import render
 from .scene.build import Options, build
+from .scene.flowed import flowed, of_last_pass
 from .scene.heads import heads_of, order_of
 from .scene.picture import Picture
 from .scene.readings import Pool, Readings
@@ -135,14 +136,16 @@ def _picture(graph: Any, unroll: int | str | None, options: Options) -> Picture:
     if options.focus is not None and not any(node is options.focus for node in order):
         raise ValueError(f"draw: focus={options.focus!r} is not part of the graph")
     loops: list[tuple[GraphNode, GraphNode]] = []
+    gradients = flowed(order, heads)
     if unroll is not None:
         opened = Opened(order, unroll == "rolled")
         order, loops = opened.order, opened.loops
         heads = tuple(opened.twins[id(head)] for head in heads)
+        gradients |= of_last_pass(order, heads)
         if options.focus is not None:
             options = replace(options, focus=opened.twins[id(options.focus)])
     steps = None if unroll is None else unroll if isinstance(unroll, int) else 0
-    return build(order, replace(options, steps=steps, heads=heads, loops=loops))
+    return build(order, replace(options, steps=steps, heads=heads, loops=loops, gradients=gradients))
 
 
 def _check(values: Any, grads: Any, depth: Any, focus: Any, radius: Any, title: Any) -> None:

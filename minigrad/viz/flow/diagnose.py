@@ -82,16 +82,17 @@ def _copy(model: Any) -> Any:
 def _set_aside(order: Sequence[GraphNode], parameters: Mapping[str, Variable]) -> Iterator[None]:
     """Within the block, variables that a loss brought along (a penalty on the weights, say) have no gradient, no hooks."""
     own = {id(parameter) for parameter in parameters.values()}
-    kept = [(node, node.grad, node.hooks) for node in order if isinstance(node, Variable) and id(node) not in own]
-    for node, _, _ in kept:
+    others = [node for node in order if isinstance(node, Variable) and id(node) not in own]
+    kept = [(node, node.grad, node.grad_pass, node.hooks) for node in others]
+    for node in others:
         node.zero_grad()
         node.hooks = None
     try:
         yield
     finally:
-        for node, grad, hooks in kept:
+        for node, grad, number, hooks in kept:
             node.zero_grad()
-            node.grad, node.hooks = grad, hooks
+            node.grad, node.grad_pass, node.hooks = grad, number, hooks
 
 
 def _array(data: Any, name: str) -> Array:

@@ -1,13 +1,14 @@
 """From a graph to a `Picture`: what becomes a box, what is written on it, what is collapsed, who gets a ghost."""
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from ...graph.node import Constant, GraphNode, Variable
 from ...ops.recurrent import Step
 from . import words
 from .alarms import Alarms
+from .flowed import Array
 from .focus import View, view
 from .measure import Stats, measure, pooled
 from .modules import Call, Path, parameter_names, parameters_of, paths_of
@@ -28,7 +29,7 @@ class Options:
     """What the caller of `draw` asked for: None leaves the choice to the picture.
 
     `steps` is how many time steps to draw at either end (0: all of them). `heads` are the nodes that were asked to be
-    drawn, `loops` the back edges of a rolled cell.
+    drawn, `loops` the back edges of a rolled cell, `gradients` what flowed to each node, by `id(node)`.
     """
 
     values: bool | None = None
@@ -42,6 +43,7 @@ class Options:
     loops: Sequence[tuple[GraphNode, GraphNode]] = ()
     readings: Readings | None = None
     pool: Pool | None = None
+    gradients: Mapping[int, Array] = field(default_factory=dict)
 
 
 def build(order: Sequence[GraphNode], options: Options) -> Picture:
@@ -51,11 +53,11 @@ def build(order: Sequence[GraphNode], options: Options) -> Picture:
     if title is None:
         title = f"Computation graph of {' and '.join(map(_head_name, heads[:3]))}{' and more' * (len(heads) > 3)}"
     if len(order) > MOST and options.focus is None and options.depth is None and not _steps(order, options):
-        return summarize(order, title)
+        return summarize(order, title, options.gradients)
     seen = view(order, options.focus, options.radius)
     paths, depth = _frames(seen.nodes, options)
     if depth is None:
-        return summarize(order, title)
+        return summarize(order, title, options.gradients)
     return _Builder(order, seen, options, heads, paths, depth).picture(title)
 
 
@@ -130,7 +132,8 @@ class _Builder:
         self.names = parameter_names(paths)
         # what the caller does not want to see is not looked at: a picture without values is the same for all values
         values = [None if options.values is False else measure(node.value) for node in order]
-        grads = [None if node.grad is None or options.grads is False else measure(node.grad) for node in order]
+        self.flowed = {} if options.grads is False else options.gradients
+        grads = [measure(self.flowed[id(node)]) if id(node) in self.flowed else None for node in order]
         self.alarms = Alarms(order, values, grads)
         self.values, self.grads = ([stats[n] for n in self.numbers] for stats in (values, grads))
         self.show_values = options.values if options.values is not None else len(self.members) <= ALL
@@ -300,6 +303,8 @@ class _Builder:
         node, value, label, n = self.order[i], self.values[i], self._label(i), self.numbers[i]
         name, frame = f"n{n}", self._frame(i)
         told = self._told([i])[1] if self.options.readings is None else None
+        if told is not None and node.grad is not None and node.grad is not self.flowed[id(node)]:
+            told = measure(node.grad)  # the box is the node's own: it tells the sum of all passes
         title = "; ".join(filter(None, [words.node_words(name, label, node, value, told), self._below([i]).words]))
         if self._cut(i):
             return Box(name, "more", ("⋯",), f"{title}; what leads to it is left out", self._flows(name), frame)
@@ -316,7 +321,7 @@ class _Builder:
         if call.parameters:
             lines.append(count(call.parameters, "parameter"))
             stats = [measure(p.grad) for p in parameters_of(call.module) if p.grad is not None]
-            if stats and self.show_grads and self.options.readings is None:
+            if stats and self.flowed and self.show_grads and self.options.readings is None:
                 lines.append(f"∇ rms {number(pooled(stats).rms)}")
         members = [self.numbers[j] for j in self.members[call.id]]
         title = f"{call.id}, module {call.label}: {count(len(members), 'node')}, n{members[0]} to n{members[-1]}"

@@ -60,9 +60,10 @@ class Opened:
         self.twins: dict[int, GraphNode] = {}
         self.loops: list[tuple[GraphNode, GraphNode]] = []
         self._states: dict[int, list[_States]] = {}  # by id of a node with several states
+        self._pass = 0  # that the gradient of the node that is being opened comes from
         read_whole = _read_whole(order)
         for node in order:
-            inputs = tuple(self.twins[id(x)] for x in node.inputs)
+            inputs, self._pass = tuple(self.twins[id(x)] for x in node.inputs), node.grad_pass
             if isinstance(node, Operator) and node.rule.cell is not None and len(node.inputs[0]._data):
                 states = self._open(node, inputs, rolled)
                 self._states[id(node)] = states
@@ -97,7 +98,7 @@ class Opened:
         node = kind.__new__(kind)
         GraphNode.__init__(node, data, name)
         node.rule, node.inputs, node.attributes, node.plan, node.work = rule, inputs, attributes, None, {}
-        node.requires_grad, node.grad, node.scope = grad is not None, grad, scope
+        node.requires_grad, node.grad, node.grad_pass, node.scope = grad is not None, grad, self._pass, scope
         self._add(node)
         return node
 

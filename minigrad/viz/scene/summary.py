@@ -3,12 +3,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from ...graph.node import Constant, GraphNode, Operator, Variable
 from .alarms import Alarms
+from .flowed import Array
 from .measure import Stats, measure, pooled
 from .picture import Box, Edge, Flow, Picture
 from .text import GLYPHS, count, number, quantity, shorten
@@ -17,10 +18,10 @@ from .words import node_label
 HEADER = ("kind", "count", "parameters", "bytes", "rms: smallest", "median", "largest", "alarms")
 
 
-def summarize(order: Sequence[GraphNode], title: str) -> Picture:
+def summarize(order: Sequence[GraphNode], title: str, gradients: Mapping[int, Array]) -> Picture:
     """A table by kind: how many nodes, the parameters they use, the memory of their values, its rms, alarms."""
     values = [measure(node.value) for node in order]
-    grads = [None if node.grad is None else measure(node.grad) for node in order]
+    grads = [measure(gradients[id(node)]) if id(node) in gradients else None for node in order]
     groups: dict[str, list[int]] = {}
     for i, node in enumerate(order):
         groups.setdefault(_kind(node), []).append(i)

@@ -25,20 +25,20 @@ def looking(model: Any, gradients: bool = False) -> Iterator[None]:
     whatever can be called; of one that has them, `named_modules` and `named_parameters` are asked.
     """
     modules = [m for _, m in named(model, "named_modules") if getattr(m, "training", False)]
-    kept = [(p, p.grad, p.requires_grad) for _, p in named(model, "named_parameters")]
+    kept = [(p, p.grad, p.grad_pass, p.requires_grad) for _, p in named(model, "named_parameters")]
     try:
         for module in modules:
             module.training = False
-        for p, _, _ in kept:
+        for p, *_ in kept:
             p.zero_grad()  # lets go of the array, where clearing it would change what somebody looks at
             p.requires_grad = gradients
         yield
     finally:
         for module in modules:
             module.training = True
-        for p, grad, trainable in kept:
+        for p, grad, number, trainable in kept:
             p.zero_grad()
-            p.grad, p.requires_grad = grad, trainable
+            p.grad, p.grad_pass, p.requires_grad = grad, number, trainable
 
 
 def named(model: Any, what: str) -> list[tuple[str, Any]]:

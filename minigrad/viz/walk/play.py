@@ -22,7 +22,7 @@ from ...graph.node import Constant, GraphNode
 from ..draw import Drawing, draw
 from ..page.html import ALIVE, still
 from ..scene.build import MOST
-from ..scene.heads import order_of
+from ..scene.heads import heads_of, order_of
 from ..scene.picture import Box, Picture
 from ..scene.text import count, escape
 from .trace import Row, Tracer
@@ -55,9 +55,9 @@ class Player:
     page, `save()` writes a page. `steps` are the steps, without the start, at which nothing is computed yet.
     """
 
-    def __init__(self, drawing: Drawing, bare: Picture, valued: Picture, order: list[GraphNode]) -> None:
+    def __init__(self, drawing: Drawing, bare: Picture, valued: Picture, tracer: Tracer) -> None:
         self.drawing = drawing
-        walk = _Walk(drawing.picture, order)
+        walk = _Walk(drawing.picture, tracer)
         self.steps = tuple(walk.steps())
         #: the same elements' titles before their value is known, and before their gradient is
         self._titles = [dict(_titles(picture)) for picture in (bare, valued)]
@@ -143,14 +143,14 @@ def play(
             "what is near a node, or play an inner node; trace and draw have an answer for any graph"
         )
     bare, valued = (draw(graph, values=values, grads=False, **options).picture for values in (False, None))
-    return Player(drawing, bare, valued, order)
+    return Player(drawing, bare, valued, Tracer(order, heads_of(graph, "play", several=True)))
 
 
 class _Walk:
     """The steps of a picture: its boxes in the order of computation, and back."""
 
-    def __init__(self, picture: Picture, order: list[GraphNode]) -> None:
-        self.picture, self.order, self.tracer = picture, order, Tracer(order)
+    def __init__(self, picture: Picture, tracer: Tracer) -> None:
+        self.picture, self.order, self.tracer = picture, tracer.order, tracer
         self.boxes = [box for box in picture.boxes if box.kind != "ghost" and box.id[0] in "nm"]
         self.owners = dict(_owners(picture))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from ...graph.node import Constant, GraphNode, Operator
-from ..scene.heads import order_of
+from ..scene.flowed import flowed
+from ..scene.heads import heads_of, order_of
 from ..scene.measure import Stats, measure
 from ..scene.modules import parameter_names, paths_of
 from ..scene.steps import scopes
@@ -50,8 +51,8 @@ class Row:
 class Tracer:
     """Makes the rows of a graph, each when it is asked for; nodes are known by their number in the order."""
 
-    def __init__(self, order: Sequence[GraphNode]) -> None:
-        self.order = order
+    def __init__(self, order: Sequence[GraphNode], heads: Collection[GraphNode]) -> None:
+        self.order, self.gradients = order, flowed(order, heads)
         self.index = {id(node): i for i, node in enumerate(order)}
         self.users: list[list[tuple[int, int]]] = [[] for _ in order]
         for i, node in enumerate(order):
@@ -85,7 +86,7 @@ class Tracer:
 
     def reverse(self, i: int) -> Row | None:
         """How the adjoint of node i came about: the contributions of its users; None for a node without a gradient."""
-        grad = self.order[i].grad
+        grad = self.gradients.get(id(self.order[i]))
         if grad is None:
             return None
         terms: list[Symbol] = []
@@ -97,7 +98,7 @@ class Tracer:
             user = self.order[j]
             assert isinstance(user, Operator)
             xs = list(map(self._as_input, user.inputs))
-            term = None if user.grad is None else adjoint(user, slot, bar(self.name(j)), self.name(j), xs)
+            term = None if id(user) not in self.gradients else adjoint(user, slot, bar(self.name(j)), self.name(j), xs)
             terms += [] if term is None else [term]
         if left:
             terms.append(word(f"… {count(left, 'further use')}"))
@@ -112,9 +113,9 @@ class Trace:
     200 nodes the first and the last are shown.
     """
 
-    def __init__(self, order: Sequence[GraphNode]) -> None:
-        tracer = Tracer(order)
-        pulled = [i for i in reversed(range(len(order))) if order[i].grad is not None]
+    def __init__(self, order: Sequence[GraphNode], heads: Collection[GraphNode]) -> None:
+        tracer = Tracer(order, heads)
+        pulled = [i for i in reversed(range(len(order))) if id(order[i]) in tracer.gradients]
         self.forward = _rows(range(len(order)), tracer.forward)
         self.reverse = _rows(pulled, tracer.reverse)
         #: what is to be said beside the rows
@@ -189,10 +190,10 @@ def trace(graph: Any) -> Trace:
 
     Nodes are v₀, v₁, … in the order of computation (the numbers that drawings use), or go by their own names. A bar
     marks the adjoint, ∂L/∂vᵢ: the sum of what the users of vᵢ send back. Formulas are those of the rules that ran;
-    Σ( ) sums over axes, in an adjoint over those that were broadcast. Numbers are those that the nodes hold, so a
-    variable whose gradient was not cleared holds the sum over several passes. Raises `TypeError` for anything else.
+    Σ( ) sums over axes, in an adjoint over those that were broadcast. Adjoints are those of the graph's last
+    backward pass, also of a variable whose `grad` is the sum over several passes. Raises `TypeError` for anything else.
     """
-    return Trace(order_of(graph, "trace", several=True))
+    return Trace(order_of(graph, "trace", several=True), heads_of(graph, "trace", several=True))
 
 
 def _rows(numbers: Sequence[int], row: Callable[[int], Row | None]) -> tuple[Row, ...]:

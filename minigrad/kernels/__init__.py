@@ -8,7 +8,7 @@ from types import ModuleType
 
 __all__ = [
     "cache", "conv", "embedding", "gru", "jit", "lookup_conv", "lstm", "norm", "pool", "recurrent", "scan", "softmax",
-    "update",
+    "update", "views",
 ]  # fmt: skip
 
 

@@ -33,7 +33,8 @@ def as_array(kind: str, value: Any, dtype: Any = None, integers: bool = False) -
 
     `kind` says in messages what it is for.
     """
-    wanted = np.dtype(dtype) if integers and dtype is not None else settings.float_dtype(dtype)
+    whole = integers and dtype is not None
+    wanted = settings.native(dtype) if whole else settings.float_dtype(dtype)
     if wanted not in settings.FLOATS and wanted.kind not in "biu":
         raise DTypeError(f"dtype {dtype!r}: a Constant holds float32, float64, integers or booleans")
     if isinstance(value, np.ndarray) and value.dtype == wanted:

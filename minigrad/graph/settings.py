@@ -38,12 +38,18 @@ changing = _changing.get
 set_scope = _scope.set
 
 
+def native(dtype: Any) -> np.dtype[Any]:
+    """The dtype in this machine's byte order, the only one that kernels know."""
+    own: np.dtype[Any] = np.dtype(dtype).newbyteorder("=")
+    return own
+
+
 def float_dtype(dtype: Any = None) -> np.dtype[Any]:
     """float32 or float64 as a `np.dtype`; the default one for None. Raises `DTypeError` for any other."""
     if dtype is None:
         return _dtype.get()
     try:
-        return FLOATS[FLOATS.index(np.dtype(dtype))]
+        return FLOATS[FLOATS.index(native(dtype))]
     except (TypeError, ValueError):  # no dtype at all, or not one of the two
         raise DTypeError(f"dtype {dtype!r}: minigrad computes in float32 or float64") from None
 

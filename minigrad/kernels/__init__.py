@@ -10,7 +10,7 @@ from ..interrupts import interrupts_deferred
 
 __all__ = [
     "cache", "conv", "embedding", "gru", "jit", "lookup_conv", "lstm", "norm", "pool", "recurrent", "scan", "softmax",
-    "update",
+    "update", "views",
 ]  # fmt: skip
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from .jit import apart, jit, prange, shard
-from .rows import add, fetch, put
+from .rows import add, fetch, is_row, missing, put
+from .views import flat
 
 AHEAD = 8  # rows: they lie anywhere in memory, so the processor is told early which ones come
 
@@ -26,16 +27,23 @@ def scatter_reference(g: Any, ids: Any, rows: int) -> Any:
 @apart
 def gather_some(table: Any, ids: Any, out: Any, lo: int, hi: int) -> None:
     """`gather` for lo <= i < hi."""
-    width = table.shape[1]
+    (rows, width), goal = table.shape, flat(out)
     for i in range(lo, hi):
-        if i + AHEAD < hi:
-            fetch(table, ids[i + AHEAD] * width, width)
-        put(out, i * width, table, ids[i] * width, width)
+        fetch(table, ids[min(i + AHEAD, hi - 1)], width)
+        row = ids[i]
+        if is_row(row, rows):
+            put(out, i * width, table, np.int64(row) * width, width)
+        else:
+            for j in range(i * width, (i + 1) * width):
+                goal[j] = missing(table)
 
 
 @jit(parallel=True)
 def gather(table: Any, ids: Any, out: Any, shards: int) -> None:
-    """out[i] = table[ids[i]] for ids (n,), out (n, width), shared out over threads."""
+    """out[i] = table[ids[i]] for ids (n,), out (n, width), shared out over threads.
+
+    For an id of no row it is NaN, or 0 in a table of integers.
+    """
     for s in prange(shards):
         lo, hi = shard(s, shards, ids.size)
         gather_some(table, ids, out, lo, hi)
@@ -43,7 +51,10 @@ def gather(table: Any, ids: Any, out: Any, shards: int) -> None:
 
 @jit
 def scatter(g: Any, ids: Any, grad: Any) -> None:
-    """grad[ids[i]] += g[i], from zero; one thread, because two could meet in one row."""
+    """grad[ids[i]] += g[i], from zero; one thread, because two could meet in one row.
+
+    Ids of no row are left out.
+    """
     grad[:] = 0
     scatter_more(g, ids, grad)
 
@@ -51,18 +62,21 @@ def scatter(g: Any, ids: Any, grad: Any) -> None:
 @jit
 def scatter_more(g: Any, ids: Any, grad: Any) -> None:
     """grad[ids[i]] += g[i]."""
-    width = grad.shape[1]
+    rows, width = grad.shape
     for i in range(ids.size):
-        if i + AHEAD < ids.size:
-            fetch(grad, ids[i + AHEAD] * width, width)
-        add(grad, ids[i] * width, g, i * width, width)
+        fetch(grad, ids[min(i + AHEAD, ids.size - 1)], width)
+        row = ids[i]
+        if is_row(row, rows):
+            add(grad, np.int64(row) * width, g, i * width, width)
 
 
 @jit
 def clear(ids: Any, grad: Any) -> None:
     """grad[ids[i]] = 0: undoes `scatter_more` without going through rows that were never touched."""
     for i in range(ids.size):
-        grad[ids[i]] = 0
+        row = ids[i]
+        if is_row(row, grad.shape[0]):
+            grad[np.int64(row)] = 0
 
 
 @jit

@@ -27,11 +27,12 @@ from .cache import by_symbol, cached, symbol_of, without_linear_algebra
 
 __all__ = ["jit", "prange", "shard", "threads"]
 
-# Of "fast math" only what changes nothing but the rounding. "arcp" does more: LLVM takes an estimate for 1 / sqrt(x) that is
-# NaN at 0 and inf, and multiplies by 1 / x, which is inf for a subnormal x. "reassoc" does, too: it makes sqrt(x) of
-# x / sqrt(x), x of log(exp(x)) and y of x - (x - y), which loses NaN and inf; only sums need it (see `jit`).
-# The error model is NumPy's: a division that might raise Python's ZeroDivisionError keeps LLVM from vectorising the loop
-# around it.
+# Of "fast math" only what changes nothing but the rounding. Not "arcp": with it LLVM takes an
+# estimate for 1 / sqrt(x), which is NaN at 0 and inf, and multiplies by 1 / x, which is inf for a
+# subnormal x. Not "reassoc": it makes sqrt(x) of x / sqrt(x), x of log(exp(x)) and y of
+# x - (x - y), so that NaN and inf get lost; only sums need it (see `jit`).
+# The error model is NumPy's: a division that might raise Python's ZeroDivisionError keeps LLVM from
+# vectorising the loop around it.
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
 
 # Only loops over `prange` have threads. By itself Numba would give them to sums and copies of a few numbers, too.
@@ -126,13 +127,15 @@ def jit(
     """Compile with Numba at the first call, cached on disk; where no cache can be written, without one.
 
     `parallel=True` is for thin wrappers that share work out with `prange`: it makes compiling slow.
-    `reassociate=True` is for kernels that sum a row: LLVM then adds several numbers at once, in another order than written.
-    Such a kernel has no formula that relies on its order, or on NaN and inf.
+    `reassociate=True` is for kernels that sum a row: LLVM then adds several numbers at once, in
+    another order than written. Such a kernel has no formula that relies on its order, or on NaN and
+    inf.
     """
     if function is None:
         return lambda f: jit(f, parallel=parallel, reassociate=reassociate)
-    options = {**_OPTIONS, "fastmath": _OPTIONS["fastmath"] | {"reassoc"}} if reassociate else _OPTIONS
-    made = _njit(function, {**options, "parallel": _THREADS if parallel else False})
+    allowed = _OPTIONS["fastmath"] | ({"reassoc"} if reassociate else set())
+    options = {**_OPTIONS, "fastmath": allowed, "parallel": _THREADS if parallel else False}
+    made = _njit(function, options)
     made.threaded = parallel
     return made
 

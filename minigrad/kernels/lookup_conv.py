@@ -21,7 +21,7 @@ from .conv import bias_back, conv2d_backward_reference, conv2d_reference
 from .embedding import clear, gather_some, scatter_reference
 from .gemm import NONE, block
 from .jit import apart, jit
-from .rows import add, put, turn
+from .rows import add, is_row, put, turn
 from .tile import ACROSS, FRESH, address, lanes, tile
 from .views import flat
 
@@ -72,17 +72,21 @@ def _distinct(ids: Any, slots: Any, words: Any, places: Any, step: int, d: Any) 
 
     `slots` says where a word stands among the distinct ones, if it does: a slot never written to holds any number, and
     is seen through because no such word stands there (the sparse set of Briggs and Torczon 1993). So nothing has to be
-    set back for the next batch.
+    set back for the next batch. An id of no row is a word of its own, -1, wherever it stands; its
+    row is NaN.
     """
     count, wide = 0, d.w + 2 * d.pw
     for n in range(d.n):
         for t in range(d.w):
-            word = ids[n * d.w + t]
-            slot = slots[word]
+            given = ids[n * d.w + t]
+            word = np.int64(given) if is_row(given, slots.size) else np.int64(-1)
+            slot = slots[word] if word >= 0 else count
             if not (0 <= slot < count and words[slot] == word):
                 slot = count
-                slots[word], words[count] = slot, word
+                words[count] = word
                 count += 1
+                if word >= 0:
+                    slots[word] = slot
             places[n * wide + d.pw + t] = slot * step
     for n in range(d.n):
         places[n * wide : n * wide + d.pw] = count * step
@@ -190,7 +194,8 @@ def backward_more(
                     gw[0, o, c * d.kw + k] = turned[c * columns + at]
     block(seen, 0, d.c, u, d.c, gathered, 0, step, 1, weights, 0, d.c, NONE, 0, columns, 1, 0, 0, w, 0, FRESH, -np.inf)
     for i in range(u):
-        put(grad, words[i] * d.c, seen, i * d.c, d.c)
+        if words[i] >= 0:
+            put(grad, words[i] * d.c, seen, i * d.c, d.c)
     if gb is not None:
         bias_back(g, gb[0], 0, d.n)
 

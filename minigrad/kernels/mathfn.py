@@ -14,8 +14,9 @@ _ANY_ORDER = {"fastmath": {"contract", "nsz", "reassoc"}, "error_model": "numpy"
 # Rational minimax approximation of tanh on [-7.9, 7.9], odd over even; the coefficients are those that Eigen and XLA
 # use. Largest relative error 2.3e-7, four units in the last place below 1.
 _LIMIT = _f(7.90531110763549805)
-# At _LIMIT four units in the last place are missing to 1. A tanh that stayed there would have a slope of 4.8e-7 everywhere
-# beyond, which Adam scales up to full steps. So it goes on to rise, in a straight line: 1 from 9.01 on, as rounding has it.
+# At _LIMIT four units in the last place are missing to 1. A tanh that stayed there would have a
+# slope of 4.8e-7 everywhere beyond, which Adam scales up to full steps. So it goes on to rise, in a
+# straight line: it is 1 from 9.01 on, as rounding has it.
 _RISE = _f(3.5 * 2.0**-24 / (9.01 - 7.90531110763549805))
 _ODD = tuple(
     map(_f, (-2.76076847742355e-16, 2.00018790482477e-13, -8.60467152213735e-11, 5.12229709037114e-08,
@@ -62,15 +63,18 @@ E0, E1, E2, E3, E4, E5 = map(
 def exp(x):  # type: ignore[no-untyped-def]
     """e to the power of a number: NumPy's in Python, in compiled float32 code one that vectorises.
 
-    NaN stays NaN, what is above the range of float32 becomes inf. What is below its normal numbers (1.2e-38, x < -87.3)
-    becomes 0, where NumPy goes on to subnormal numbers; a product with a gradient of usual size is 0 to rounding anyway.
+    NaN stays NaN, what is above the range of float32 becomes inf. What is below its normal numbers
+    (1.2e-38, x < -87.3) becomes 0, where NumPy goes on to subnormal numbers.
     """
     return np.exp(x)
 
 
 @intrinsic
 def _scaled(context, x, n):  # type: ignore[no-untyped-def]
-    """x · 2^n for a float32 x and an int32 n, where x and the result are normal numbers: n is added to the exponent."""
+    """x · 2^n for a float32 x and an int32 n: n is added to the exponent.
+
+    Both x and the result must be normal numbers.
+    """
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
         word = ir.IntType(32)
@@ -107,7 +111,7 @@ def sigmoid(x):  # type: ignore[no-untyped-def]
 
 
 def plus(total, x):  # type: ignore[no-untyped-def]
-    """total + x, a step of a sum in any order: a compiled loop of such steps adds several numbers at once."""
+    """total + x, a step of a sum in any order: a loop of them adds several numbers at once."""
     return total + x
 
 

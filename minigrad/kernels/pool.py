@@ -7,7 +7,7 @@ import numpy as np
 
 from .jit import jit, prange
 from .tops import of_windows
-from .views import flat
+from .views import flat, index_dtype
 
 
 class PoolDims(NamedTuple):
@@ -26,10 +26,16 @@ class PoolDims(NamedTuple):
     pw: int
 
 
+def winners_dtype(d: PoolDims) -> Any:
+    """The dtype of positions in a plane."""
+    return index_dtype(d.h * d.w)
+
+
 def max_pool_reference(x: Any, d: PoolDims) -> tuple[Any, Any]:
     """Largest entry of each window and its position row * w + column; padding never wins."""
     padded = np.pad(x, ((0, 0), (d.ph, d.ph), (d.pw, d.pw)), constant_values=-np.inf)
-    y, winners = np.empty((d.planes, d.oh, d.ow), x.dtype), np.empty((d.planes, d.oh, d.ow), np.int32)
+    windows = d.planes, d.oh, d.ow
+    y, winners = np.empty(windows, x.dtype), np.empty(windows, winners_dtype(d))
     for p, i, j in np.ndindex(y.shape):
         window = padded[p, i * d.sh : i * d.sh + d.kh, j * d.sw : j * d.sw + d.kw]
         row, column = np.unravel_index(np.argmax(window), window.shape)
@@ -62,19 +68,23 @@ def _max_plane_two(x: Any, y: Any, winners: Any, d: Any) -> None:
     """The same for windows of two by two side by side, which are most frequent: LLVM reads them as vectors."""
     for i in range(d.oh):
         upper, lower, best, at = x[2 * i], x[2 * i + 1], y[i], winners[i]
-        start, below = np.int32(2 * i * d.w), np.int32((2 * i + 1) * d.w)
+        start, below = at.dtype.type(2 * i * d.w), at.dtype.type((2 * i + 1) * d.w)
         for j in range(best.size):
             a, b, c, e = upper[2 * j], upper[2 * j + 1], lower[2 * j], lower[2 * j + 1]
             second, fourth = b > a or b != b, e > c or e != e
             first_row, second_row = b if second else a, e if fourth else c
             down = second_row > first_row or second_row != second_row
             best[j] = second_row if down else first_row
-            at[j] = np.int32(2 * j) + (below + np.int32(fourth) if down else start + np.int32(second))
+            place = below + at.dtype.type(fourth) if down else start + at.dtype.type(second)
+            at[j] = at.dtype.type(2 * j) + place
 
 
 @jit(parallel=True)
 def max_forward(x: Any, y: Any, winners: Any, d: Any) -> None:
-    """Write the maxima into y and the winning positions (row * w + column) into winners, both (planes, oh, ow)."""
+    """Write the maxima into y and the winning positions (row * w + column) into winners.
+
+    Both are (planes, oh, ow), winners int32 or int64, see `winners_dtype`.
+    """
     two = d.kh == 2 and d.kw == 2 and d.sh == 2 and d.sw == 2 and d.ph == 0 and d.pw == 0
     numbers, best, at = flat(x), flat(y), flat(winners)
     for p in prange(d.planes):

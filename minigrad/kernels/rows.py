@@ -3,10 +3,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numba.extending import overload
+from numba.np.numpy_support import as_dtype
 
 from .jit import jit
-from .tile import address, lanes, move, prefetch, turn_block
+from .tile import address, bits, lanes, move, prefetch, turn_block
 
 
 def put(goal: Any, g0: int, source: Any, s0: int, count: int) -> None:
@@ -27,7 +29,8 @@ def put_rows(goal: Any, g0: int, g_row: int, source: Any, s0: int, s_row: int, r
 
 @overload(put_rows)
 def _put_rows(goal, g0, g_row, source, s0, s_row, rows, count):  # type: ignore[no-untyped-def]
-    size = lanes(goal.dtype.bitwidth // 8)  # a constant: moving a vector is one instruction to read and one to write
+    # a constant: moving a vector is one instruction to read and one to write
+    size = lanes(bits(goal.dtype) // 8)
 
     def run(goal, g0, g_row, source, s0, s_row, rows, count):  # type: ignore[no-untyped-def]
         to, of, last = address(goal), address(source), count - size
@@ -54,17 +57,44 @@ def _add(goal, g0, source, s0, count):  # type: ignore[no-untyped-def]
     return lambda goal, g0, source, s0, count: move(address(goal), g0, address(source), s0, count, 1)
 
 
-def fetch(source: Any, s0: int, count: int) -> None:
-    """Tell the processor that source[s0 : s0 + count] will soon be read; plain code has no way to say so."""
+def is_row(i: Any, rows: int) -> bool:
+    """Is i, an integer of any dtype, the index of one of so many rows?
+
+    Kernels do not trust indices that come with the data: rules look at them before, but a compiled
+    step works on arrays that another thread may change.
+    """
+    return bool(0 <= i < rows)
+
+
+@overload(is_row)
+def _is_row(i, rows):  # type: ignore[no-untyped-def]
+    # as unsigned numbers, negative ones are large ones
+    return lambda i, rows: np.uint64(np.int64(i)) < np.uint64(rows)
+
+
+def missing(table: Any) -> Any:
+    """What a lookup gives for a row that is not there: NaN, or 0 if the table holds no floats."""
+    return table.dtype.type(np.nan if table.dtype.kind == "f" else 0)
+
+
+@overload(missing)
+def _missing(table):  # type: ignore[no-untyped-def]
+    value = missing(np.empty(0, as_dtype(table.dtype)))
+    return lambda table: value
+
+
+def fetch(source: Any, row: Any, width: int) -> None:
+    """Tell the processor that a row of so many numbers will soon be read; plain code has no way to
+    say so. If there is no such row, nothing happens."""
 
 
 @overload(fetch)
-def _fetch(source, s0, count):  # type: ignore[no-untyped-def]
-    line = 64 // (source.dtype.bitwidth // 8)
+def _fetch(source, row, width):  # type: ignore[no-untyped-def]
+    line = 64 // (bits(source.dtype) // 8)
 
-    def run(source, s0, count):  # type: ignore[no-untyped-def]
-        for j in range(0, count, line):
-            prefetch(address(source), s0 + j)
+    def run(source, row, width):  # type: ignore[no-untyped-def]
+        for j in range(0, width, line):
+            prefetch(address(source), np.int64(row) * width + j)
 
     return run
 
@@ -79,7 +109,7 @@ def turn_piece(goal: Any, g0: int, g_row: int, source: Any, s0: int, s_row: int,
 
 @overload(turn_piece)
 def _turn_piece(goal, g0, g_row, source, s0, s_row, h, w):  # type: ignore[no-untyped-def]
-    size = lanes(goal.dtype.bitwidth // 8)
+    size = lanes(bits(goal.dtype) // 8)
 
     def run(goal, g0, g_row, source, s0, s_row, h, w):  # type: ignore[no-untyped-def]
         if h == size and w == size:

@@ -7,6 +7,7 @@ import numpy as np
 
 from .jit import apart, jit, prange, shard
 from .mathfn import exp
+from .rows import is_row
 from .tops import largest
 from .views import flat
 
@@ -38,7 +39,8 @@ def _some_rows(logits: Any, ids: Any, losses: Any, p: Any) -> None:
         top = largest(row)  # without NaN, which comes in with exp
         for j in range(row.size):
             out[j] = row[j] - top
-        losses[i] = out[ids[i]]
+        chosen = ids[i]
+        losses[i] = out[np.int64(chosen)] if is_row(chosen, out.size) else logits.dtype.type(np.nan)
     all_of_them = flat(p)
     for j in range(all_of_them.size):
         all_of_them[j] = exp(all_of_them[j])
@@ -61,7 +63,10 @@ def _rows(logits: Any, ids: Any, losses: Any, p: Any, lo: int, hi: int) -> None:
 
 @jit(parallel=True)
 def cross_entropy(logits: Any, ids: Any, losses: Any, p: Any, shards: int) -> None:
-    """Write the losses (n,) and the softmax p (n, classes) of logits (n, classes) with class ids (n,)."""
+    """Write the losses (n,) and the softmax p (n, classes).
+
+    Logits are (n, classes), class ids (n,). The loss is NaN for an id of no class.
+    """
     for s in prange(shards):
         lo, hi = shard(s, shards, ids.size)
         _rows(logits, ids, losses, p, lo, hi)
@@ -69,10 +74,16 @@ def cross_entropy(logits: Any, ids: Any, losses: Any, p: Any, shards: int) -> No
 
 @jit
 def cross_entropy_back(p: Any, ids: Any, g: Any, grad: Any) -> None:
-    """Write g[0] / n · (p - onehot(ids)) into grad (n, classes): the gradient of the mean of the losses."""
+    """Write g[0] / n · (p - onehot(ids)) into grad (n, classes).
+
+    This is the gradient of the mean of the losses. It is 0 for an id of no class.
+    """
     scale = g[0] / g.dtype.type(ids.size)
     for i in range(ids.size):
-        source, goal = p[i], grad[i]
-        for j in range(goal.size):
-            goal[j] = source[j] * scale
-        goal[ids[i]] -= scale
+        source, goal, chosen = p[i], grad[i], ids[i]
+        if is_row(chosen, grad.shape[1]):
+            for j in range(goal.size):
+                goal[j] = source[j] * scale
+            goal[np.int64(chosen)] -= scale
+        else:
+            goal[:] = 0

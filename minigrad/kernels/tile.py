@@ -35,8 +35,16 @@ _BYTES = 64 if WIDE else 32
 
 @register_jitable
 def lanes(itemsize):  # type: ignore[no-untyped-def]
-    """How many numbers of that size a vector has."""
-    return _BYTES // itemsize
+    """How many numbers of that size a vector has.
+
+    Of those below four bytes it has as many as of four: `turn_block` has a row of code for each.
+    """
+    return _BYTES // max(itemsize, 4)
+
+
+def bits(dtype: Any) -> int:
+    """How many bits a number of this Numba type takes in an array."""
+    return 8 if isinstance(dtype, types.Boolean) else int(dtype.bitwidth)
 
 
 class Code:
@@ -45,8 +53,9 @@ class Code:
     def __init__(self, context: Any, builder: Any, dtype: Any, rest: Any, count: int = 0) -> None:
         """`rest` numbers are in the last vector, which has `count` lanes (as many as fit by default)."""
         self.context, self.builder, self.dtype = context, builder, dtype
-        self.number = context.get_value_type(dtype)
-        self.lanes, self.floats = count or lanes(dtype.bitwidth // 8), isinstance(dtype, types.Float)
+        self.number = context.get_data_type(dtype)  # as it lies in memory: a boolean in eight bits
+        self.bits, self.floats = bits(dtype), isinstance(dtype, types.Float)
+        self.lanes = count or lanes(self.bits // 8)
         self.vector = ir.VectorType(self.number, self.lanes)
         self.mask_type = ir.VectorType(ir.IntType(1), self.lanes)
         index = ir.VectorType(ir.IntType(64), self.lanes)
@@ -99,7 +108,7 @@ class Code:
         """A vector; what is masked out, by default beyond the `rest`, is taken from the vector `otherwise`, or zeros."""
         if not masked:
             found = self.builder.load(self._pointer(address))
-            found.align = self.dtype.bitwidth // 8
+            found.align = self.bits // 8
             return found
         args = (self._pointer(address), self._align(), mask or self.mask, otherwise or ir.Constant(self.vector, None))
         return self._masked("load", self.vector, args)
@@ -107,7 +116,8 @@ class Code:
     def collect(self, pointer: Any, places: Any, mask: Any, otherwise: Any) -> Any:
         """pointer[places], number by number; what is masked out is taken from `otherwise`."""
         b, wide = self.builder, ir.VectorType(ir.IntType(64), self.lanes)
-        bytes_on = b.mul(b.sext(places, wide), ir.Constant(wide, [self.dtype.bitwidth // 8] * self.lanes))
+        places = places if places.type == wide else b.sext(places, wide)
+        bytes_on = b.mul(places, ir.Constant(wide, [self.bits // 8] * self.lanes))
         start = self.splat(b.ptrtoint(pointer, wide.element), wide)
         addresses = b.inttoptr(b.add(start, bytes_on), ir.VectorType(pointer.type, self.lanes))
         return self._masked("gather", self.vector, (addresses, self._align(), mask, otherwise), f"v{self.lanes}p0")
@@ -115,7 +125,7 @@ class Code:
     def store(self, value: Any, address: Any, masked: bool) -> None:
         def plain() -> None:
             done = self.builder.store(value, self._pointer(address))
-            done.align = self.dtype.bitwidth // 8
+            done.align = self.bits // 8
 
         if not masked:
             return plain()
@@ -128,18 +138,18 @@ class Code:
     def fma(self, a: Any, b: Any, c: Any) -> Any:
         """a · b + c, rounded once where the processor can; where it cannot, a library call per lane would do that."""
         kind = ir.FunctionType(self.vector, [self.vector] * 3)
-        name = f"llvm.fmuladd.v{self.lanes}f{self.dtype.bitwidth}"
+        name = f"llvm.fmuladd.v{self.lanes}f{self.bits}"
         return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), (a, b, c))
 
     def _pointer(self, address: Any) -> Any:
         return self.builder.bitcast(address, self.vector.as_pointer())
 
     def _align(self) -> Any:
-        return ir.Constant(ir.IntType(32), self.dtype.bitwidth // 8)
+        return ir.Constant(ir.IntType(32), self.bits // 8)
 
     def _masked(self, what: str, result: Any, args: tuple[Any, ...], of: str = "p0") -> Any:
         kind = ir.FunctionType(result, [x.type for x in args])
-        name = f"llvm.masked.{what}.v{self.lanes}{'f' if self.floats else 'i'}{self.dtype.bitwidth}.{of}"
+        name = f"llvm.masked.{what}.v{self.lanes}{'f' if self.floats else 'i'}{self.bits}.{of}"
         return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), args)
 
 
@@ -238,7 +248,7 @@ def dots(  # type: ignore[no-untyped-def]
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
         c, c0, c_row, a, a0, a_row, b, b0, b_row, table, t_step, first, depth, times, a_next, b_next, fresh, _, _ = args
         w = ir.IntType(64)
-        size = ir.Constant(w, lanes(dtype.bitwidth // 8))
+        size = ir.Constant(w, lanes(bits(dtype) // 8))
         full = builder.udiv(depth, size)
         code = Code(context, builder, dtype, builder.urem(depth, size))
         sums = code.sums(r_count * u_count)
@@ -262,7 +272,7 @@ def dots(  # type: ignore[no-untyped-def]
             with builder.if_then(builder.icmp_unsigned("!=", builder.urem(depth, size), ir.Constant(w, 0))):
                 step(q, builder.mul(full, size), True)
         add = ir.FunctionType(code.number, [code.number, code.vector])
-        name = f"llvm.vector.reduce.fadd.v{code.lanes}f{code.dtype.bitwidth}"
+        name = f"llvm.vector.reduce.fadd.v{code.lanes}f{code.bits}"
         reduce = cgutils.get_or_insert_function(builder.module, add, name)
         for i, total in enumerate(sums):
             found = builder.call(reduce, (ir.Constant(code.number, 0.0), builder.load(total)), fastmath=("reassoc",))
@@ -290,15 +300,17 @@ def move(context, goal, g0, source, s0, count, add):  # type: ignore[no-untyped-
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
         goal, g0, source, s0, count, _ = args
-        size = ir.Constant(ir.IntType(64), lanes(dtype.bitwidth // 8))
+        size = ir.Constant(ir.IntType(64), lanes(bits(dtype) // 8))
         rest = builder.urem(count, size)
         code = Code(context, builder, dtype, rest)
+        whole = builder.or_ if dtype == types.boolean else builder.add
+        plus = builder.fadd if code.floats else whole
 
         def step(at, masked):  # type: ignore[no-untyped-def]
             place = code.at(goal, builder.add(g0, at))
             value = code.load(code.at(source, builder.add(s0, at)), masked)
             if add.literal_value:
-                value = builder.fadd(value, code.load(place, masked))
+                value = plus(value, code.load(place, masked))
             code.store(value, place, masked)
 
         with cgutils.for_range(builder, builder.udiv(count, size)) as loop:

@@ -65,16 +65,19 @@ def window_tops(  # type: ignore[no-untyped-def]
     """
     if not isinstance(dense, types.IntegerLiteral):
         return None
-    dtype, n, small = x.dtype, types.intp, ir.IntType(32)
+    dtype, n, small = x.dtype, types.intp, ir.IntType(at.dtype.bitwidth)
+
+    at_type = at.dtype
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
         best, at, first, x, start, width, upper, lower, left, step, columns, count, _ = args
         code = Code(context, builder, dtype, count)
-        places = Code(context, builder, types.int32, count, code.lanes)
+        places = Code(context, builder, at_type, count, code.lanes)
         picture, zero = code.at(x, start), ir.Constant(places.vector, None)
 
         def all_of(number):  # type: ignore[no-untyped-def]
-            return places.splat(builder.trunc(number, small), places.vector)
+            number = builder.trunc(number, small) if at_type.bitwidth < 64 else number
+            return places.splat(number, places.vector)
 
         lane = ir.Constant(places.vector, list(range(code.lanes)))
         begins, most = builder.add(all_of(left), builder.mul(lane, all_of(step))), all_of(width)

@@ -95,7 +95,7 @@ def gather_rows(rows: Any, order: Any, start: int, out: Any) -> None:
         return
     for i in range(out.size // max(width, 1)):
         if start + i + AHEAD < order.size:
-            fetch(rows, order[start + i + AHEAD] * width, width)
+            fetch(rows, order[start + i + AHEAD], width)
         put(out, i * width, rows, order[start + i] * width, width)
 
 
@@ -107,5 +107,5 @@ def gather_pieces(rows: Any, order: Any, start: int, out: Any, pieces: int) -> N
     n, wide = out.size // max(width, 1), width // pieces
     for i in range(n):
         if start + i + AHEAD < order.size:
-            fetch(rows, order[start + i + AHEAD] * width, width)
+            fetch(rows, order[start + i + AHEAD], width)
         put_rows(out, i * wide, n * wide, rows, order[start + i] * width, wide, pieces, wide)

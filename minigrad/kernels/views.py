@@ -8,9 +8,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
+
+
+def index_dtype(count: int) -> Any:
+    """The dtype of indices into so many entries: int32, or int64 where they are too many for it."""
+    return np.int32 if count <= 2**31 else np.int64
 
 
 def shaped(array: Any, shape: tuple[int, ...]) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..graph.node import Array, GraphNode, Operator
 from ..graph.rule import ALL, MEAN, Limit, Mixed, Rule, by_name
+from ..graph.settings import native
 
 Grads = list[Array | None]
 
@@ -59,7 +60,8 @@ class GetItem(Rule):
         if isinstance(part, np.ndarray):
             if part.dtype.kind not in "biu":
                 raise self.complain((x,), f"{part.dtype} indices; integers or booleans were expected", IndexError)
-            return part.copy()  # an index belongs to the graph, like every value that enters it
+            # a copy: an index belongs to the graph, like every value that enters it
+            return part.astype(native(part.dtype))
         return part
 
     def _key(self, plan: Any, xs: Sequence[Array]) -> Any:

@@ -63,7 +63,7 @@ class MaxPool2d(Pool):
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         d = node.plan
         windows = (d.planes, d.oh, d.ow)
-        winners = node.buffer("winners", windows, np.int32)
+        winners = node.buffer("winners", windows, kernels.pool.winners_dtype(d))
         node.call(kernels.pool.max_forward, xs[0].reshape(d.planes, d.h, d.w), out.reshape(windows), winners, d)
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:

@@ -122,7 +122,10 @@ class Recurrent(Rule):
         """∂L/∂(W x_t + b) of every step (T, N, gates · hidden), after a backward pass."""
         d, rows = node.plan, node.work["drows"]
         ends = [d.n * s // len(rows) for s in range(len(rows) + 1)]  # as `kernels.jit.shard` cuts
-        parts = [part[: d.steps * n].reshape(d.steps, n, -1) for part, n in zip(rows, np.diff(ends), strict=True)]
+        parts = [
+            part[: d.steps * n].reshape(d.steps, n, part.shape[1])
+            for part, n in zip(rows, np.diff(ends), strict=True)
+        ]
         return np.concatenate(parts, axis=1)
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:

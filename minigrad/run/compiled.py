@@ -262,7 +262,8 @@ def _title(order: Sequence[GraphNode], inputs: dict[str, GraphNode], batch: int)
 def _imports(kernels: dict[str, Any]) -> list[str]:
     """The lines that bring in what the source calls."""
     lines = ["from minigrad.kernels.jit import apart, jit, prange, serial, shard",
-             "from minigrad.kernels.mathfn import erf, exp, maximum, minimum, plus, power, sign, square, tanh, times",
+             "from minigrad.kernels.mathfn import erf, exp, maximum, minimum, plus, power",
+             "from minigrad.kernels.mathfn import sign, square, tanh, times",
              "from minigrad.kernels.rows import turn",
              "from minigrad.kernels.views import flat, shaped",
              "from minigrad.kernels.update import add_up, clip_norm, gather_rows",

@@ -30,9 +30,12 @@ _FORMULAS = {
     "isnan": "({0} != {0})", "isinf": "(abs({}) == np.inf)",
 }  # fmt: skip
 #: how a reduction takes in one more number
-_JOIN = {"add": "plus({}, {})", "multiply": "times({}, {})", **{name: _FORMULAS[name] for name in ("maximum", "minimum")}}
-_FUNCTIONS = {word for text in (*_FORMULAS.values(), *_JOIN.values()) for word in re.findall(r"[a-z]+\w*", text)}
-_FUNCTIONS |= {"sum", "range", "part"}
+_JOIN = {
+    "add": "plus({}, {})", "multiply": "times({}, {})",
+    "maximum": _FORMULAS["maximum"], "minimum": _FORMULAS["minimum"],
+}  # fmt: skip
+_TEXTS = " ".join([*_FORMULAS.values(), *_JOIN.values()])
+_FUNCTIONS = {*re.findall(r"[a-z]+\w*", _TEXTS), "sum", "range", "part"}
 _BACK = 6  # how many groups of statements an assignment may pass on its way to one that it fits in with
 _START = {"add": "0", "multiply": "1", "maximum": "-np.inf", "minimum": "np.inf"}
 

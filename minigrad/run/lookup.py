@@ -73,16 +73,19 @@ def _as_one(found: _Found) -> tuple[Call, Call]:
     (table, ids, rows, _), (_, w, b, y, _, _, d, least), (_, _, grad) = gather.args, convolve.args, scatter.args
     g, _, _, _, _, gw, gb, *_ = pull.args
     label, program = rows.buffer.name.partition("_")[0], rows.program
+    index_dtype = kernels.views.index_dtype
 
     def buffer(name: str, size: int, dtype: Any) -> View:
         return program.buffer(f"{label}_{name}", (size,), dtype)
 
     room = sum(kernels.lookup_conv.room(d))
     kept = (
-        buffer("words", ids.size, np.int32), buffer("places", d.n * (d.w + 2 * d.pw), np.int64),
+        buffer("words", ids.size, index_dtype(len(table))),
+        buffer("places", d.n * (d.w + 2 * d.pw), np.int64),
         buffer("count", 1, np.int64), buffer("distinct", rows.size, rows.dtype),
     )  # fmt: skip
-    slots, scratch, more = buffer("slots", len(table), np.int32), *(buffer("scratch", room, rows.dtype) for _ in range(2))
+    slots = buffer("slots", len(table), index_dtype(ids.size))
+    scratch, more = (buffer("scratch", room, rows.dtype) for _ in range(2))
     notes = (gather.note, turn.note, convolve.note), (pull.note, turn_back.note, scatter.note)
     forth, back = ("; ".join(dict.fromkeys(each)) for each in notes)
     return (

@@ -84,6 +84,8 @@ class Nest:
         """The lines of a copy of which one side is contiguous along another axis than the other; none if it is not so."""
         there, here = self._strides[id(target)], self._strides[id(source)]
         last, across = len(there) - 1, next((k for k, s in enumerate(here) if s == 1), -1)
+        if target.dtype != source.dtype:
+            return []  # `turn` moves numbers as they are
         if len(there) < 2 or there[-1] != 1 or not 0 <= across < last or min(self.shape[across], self.shape[-1]) < 8:
             return []
         outer = [k for k in range(last) if k != across]

@@ -7,6 +7,7 @@ do the calls of kernels (`Operator.call`).
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -320,8 +321,9 @@ class Program:
             for at in np.ndindex(many):
                 self.matmul(_matrix(a, at), _matrix(b, at), out=(target[at],))
             return target
-        rows = a.reshape(-1, a.shape[-1]) if a.ndim != 2 else a
-        columns = b.reshape(-1, 1) if b.ndim == 1 else b
+        # sizes are said outright: reshape cannot guess one beside a 0
+        rows = a.reshape(math.prod(a.shape[:-1]), a.shape[-1]) if a.ndim != 2 else a
+        columns = b.reshape(len(b), 1) if b.ndim == 1 else b
         if rows.shape[1] == 1 and (target.buffer.kind == "value" or len(rows) == 1):  # entry by entry: fits in
             self.assign(target.reshape(len(rows), columns.shape[1]), Expr(self, "multiply", (rows, columns)))
             return target

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..errors import DTypeError, ShapeError
 from ..graph.node import Array, GraphNode
+from ..graph.settings import native
 from ..nn.layers import positive
 from ..run.rebuild import READER
 
@@ -80,7 +81,10 @@ def is_mapped(data: Any) -> bool:
 
 
 def as_array(name: str, data: Any, dtype: Any) -> Any:
-    """Data as an array, or `Mapped` where it is in a file: floats in `dtype`, integers as they are."""
+    """Data as an array, or `Mapped` where it is in a file: floats in `dtype`, integers as they are.
+
+    The byte order becomes this machine's.
+    """
     if isinstance(data, Mapped):
         return data
     try:
@@ -89,7 +93,7 @@ def as_array(name: str, data: Any, dtype: Any) -> Any:
         raise ShapeError(f"Trainer: {name} has rows of different lengths; an array of numbers was expected") from None
     if array.dtype.kind not in "biuf":
         raise DTypeError(f"Trainer: {name} is a {type(data).__name__} of dtype {array.dtype}; numbers were expected")
-    dtype = dtype if array.dtype.kind == "f" else array.dtype
+    dtype = dtype if array.dtype.kind == "f" else native(array.dtype)
     return Mapped(array, dtype) if is_mapped(array) else array.astype(dtype, copy=False)
 
 

@@ -76,7 +76,7 @@ def formulas(x, y, out):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("times", [1, 40])  # one by one, and in vectors
 def test_formulas_keep_nan_infinity_and_subnormal_numbers(dtype, times):
-    """A compiler that may reassociate, or take reciprocals, makes 1 / √0 NaN, x / √x at 0 0 and ∞ - (∞ - y) y."""
+    """A compiler that may reassociate, or take reciprocals, gets 1 / √0 and ∞ - (∞ - y) wrong."""
     edges = [0.0, 1e-39, np.inf, 3e38, np.nan, -1.0, -1e-39, 0.3, -np.inf, 2.0, 1e-45, 120.0]
     y, first = np.tile(np.roll(np.array(edges, dtype), 5), times), [1e-39, 0.0, np.inf, 3e38]
     for x0 in first:  # what a whole loop is divided by

@@ -67,6 +67,43 @@ def _beside(d):
     return d.n * missing * d.c * d.o
 
 
+@pytest.mark.parametrize("kind", [np.int32, np.int64, np.uint64])
+def test_ids_of_no_row_touch_nothing(kind, rows=9, fence=500):
+    """What stands beside them is NaN; the other words, and their gradients, are as before."""
+    d, f = dims(2, 12, 5, 4, 3, 1), np.float32
+    rng, limits = np.random.default_rng(0), np.iinfo(kind)
+    ids = rng.integers(0, rows, d.n * d.w).astype(kind)
+    far = [i for i in (-1, rows, 10**12, -(10**12), limits.max) if limits.min <= i <= limits.max]
+    ids[: len(far)] = far
+
+    def fenced(size, dtype):
+        whole = np.full(size + 2 * fence, 77, dtype)
+        return whole[fence:-fence], whole
+
+    table, w = rng.normal(size=(rows, d.c)).astype(f), rng.normal(size=(d.o, d.c * d.kw)).astype(f)
+    (slots, by_slots), (words, by_words) = fenced(rows, np.int32), fenced(ids.size, np.int32)
+    places, by_places = fenced(d.n * (d.w + 2 * d.pw), np.int64)
+    grad, by_grad = fenced(rows * d.c, f)
+    y, b, grad = np.zeros((d.n, d.o, d.ow), f), np.zeros(d.o, f), grad.reshape(rows, d.c)
+    kept = words, places, np.zeros(1, np.int64), np.zeros(ids.size * d.c, f)
+    scratch = np.zeros(sum(lookup_conv.room(d)), f)
+    lookup_conv.forward(table, ids, w, b, y, slots, *kept, scratch, d, -np.inf)
+    right = np.where(np.arange(ids.size) < len(far), 0, ids).astype(int)
+    expected = lookup_conv.forward_reference(table, right, w, None, d)[:, :, 0]
+    bad = len(far) + d.pw  # the windows that such a word is in
+    assert np.isnan(y[0, :, :bad]).all()
+    np.testing.assert_allclose(y[0, :, bad:], expected[0, :, bad:], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(y[1], expected[1], rtol=1e-4, atol=1e-5)
+
+    g = np.ones_like(y)
+    lookup_conv.backward(g, w, None, None, *kept, scratch, d, ids, grad)
+    share = lookup_conv.backward_reference(g[:, :, None], table, right, w, d)[0]
+    others = np.delete(np.arange(rows), 0)  # row 0 stands in their place in what is expected
+    np.testing.assert_allclose(grad[others], share[others], rtol=1e-4, atol=1e-5)
+    for whole in (by_slots, by_words, by_places, by_grad):
+        assert (whole[:fence] == 77).all() and (whole[-fence:] == 77).all()
+
+
 OTHERS = [{"h": 2}, {"kh": 2}, {"sh": 2}, {"sw": 2}, {"ph": 1}, {"dw": 2}, {"groups": 2}, {"o": 300}]
 
 

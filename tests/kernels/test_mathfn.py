@@ -51,13 +51,15 @@ def test_float32_error():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_edges(dtype, count):
     x = np.repeat(np.array([np.nan, np.inf, -np.inf, 300, -300, 0.0, -0.0], dtype), count)
-    np.testing.assert_array_equal(compiled_tanh(x), np.repeat(np.array([np.nan, 1, -1, 1, -1, 0, 0], dtype), count))
+    expected = np.repeat(np.array([np.nan, 1, -1, 1, -1, 0, 0], dtype), count)
+    np.testing.assert_array_equal(compiled_tanh(x), expected)
 
 
 def test_tanh_of_large_numbers_is_exactly_one():
     """So that its slope 1 - y² is 0, as NumPy's."""
     x = np.geomspace(9.02, 3e38, 10_001).astype(np.float32)
-    np.testing.assert_array_equal(compiled_tanh(np.concatenate([x, -x])), np.repeat(np.array([1, -1], np.float32), x.size))
+    np.testing.assert_array_equal(compiled_tanh(x), np.ones_like(x))
+    np.testing.assert_array_equal(compiled_tanh(-x), -np.ones_like(x))
 
 
 def test_tanh_rises_to_one_in_order():
@@ -74,7 +76,8 @@ def test_it_is_numpys_in_python():
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="it is NumPy's in Python")
 def test_exp_up_to_the_ends_of_float32():
-    x = np.concatenate([np.linspace(-87.3365, 88.72283, 100_001), np.linspace(88.3, 88.72283, 10_001)]).astype(np.float32)
+    x = np.concatenate([np.linspace(-87.3365, 88, 100_001), np.linspace(88, 88.72283, 10_001)])
+    x = x.astype(np.float32)
     y, right = np.full_like(x, 666), np.exp(x.astype(np.float64))
     _each_exp(x, y)
     assert (np.abs(y - right) / right).max() < 1.2e-7

@@ -69,3 +69,26 @@ def test_nan_wins_the_last_one_and_minus_infinity_can_win():
     pool.max_forward(x, y, winners, d)
     np.testing.assert_array_equal(y[0, 0], [np.nan, -np.inf])
     np.testing.assert_array_equal(winners[0, 0], [4, 2])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("d", DIMS[:12], ids=lambda d: ",".join(map(str, d)))
+def test_winners_of_large_planes_are_int64(d, dtype):
+    """The kernels take them on a small plane, too; their dtype depends on the plane."""
+    x = np.random.default_rng(0).normal(size=(d.planes, d.h, d.w)).astype(dtype)
+    results, windows = [], (d.planes, d.oh, d.ow)
+    for kind in (np.int32, np.int64):
+        y, winners = np.full(windows, POISON, dtype), np.full(windows, POISON, kind)
+        gx = np.full((d.planes, d.h * d.w), POISON, dtype)
+        pool.max_forward(x, y, winners, d)
+        pool.max_backward(y, winners, gx, d)
+        results.append((y, winners, gx))
+    for small, large in zip(*results, strict=True):
+        np.testing.assert_array_equal(small, large)
+
+
+def test_the_dtype_of_winners_reaches_the_last_entry_of_a_plane():
+    small, large = [(28, 28), (1, 2**31)], [(1, 2**31 + 1), (2**16, 2**16)]
+    for h, w in small + large:
+        expected, d = np.int32 if (h, w) in small else np.int64, SPECIAL[0]._replace(h=h, w=w)
+        assert pool.winners_dtype(d) is expected and h * w - 1 <= np.iinfo(expected).max

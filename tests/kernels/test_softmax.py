@@ -30,3 +30,21 @@ def test_far_numbers_nan_and_infinity(dtype):
     np.testing.assert_allclose(losses, [0, np.log(3), nan, nan, nan, nan, np.log(2)], rtol=1e-6, atol=1e-7)
     assert np.isnan(p[2:6]).all(1)[[0, 1, 3]].all()
     np.testing.assert_allclose(p[[0, 1, 6]], [[0, 0, 1], [1 / 3] * 3, [0, 0.5, 0.5]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.int64, np.uint64, np.uint8])
+def test_class_ids_of_no_class_touch_nothing(kind):
+    """The loss of such a row is NaN, and it gets no gradient."""
+    limits, n = np.iinfo(kind), 64
+    far = (-1, 3, 10**12, -(10**12), limits.max)
+    given = [2, *(i for i in far if limits.min <= i <= limits.max), 0]
+    ids, good = np.array(given, kind), np.array([0 <= i < 3 for i in given])
+    back = np.full((ids.size + 2 * n, 3), 77, np.float32)
+    losses, p = run(np.zeros((ids.size, 3), np.float32), ids)
+    np.testing.assert_allclose(losses[good], np.log(3), rtol=1e-6)
+    assert np.isnan(losses[~good]).all()
+    np.testing.assert_allclose(p, 1 / 3, rtol=1e-6)
+    softmax.cross_entropy_back(p, ids, np.full(1, ids.size, np.float32), back[n:-n])
+    expected = np.array([[1, 1, -2], [-2, 1, 1]]) / 3
+    np.testing.assert_allclose(back[n:-n][good], expected, rtol=1e-6)
+    assert (back[n:-n][~good] == 0).all() and (back[:n] == 77).all() and (back[-n:] == 77).all()

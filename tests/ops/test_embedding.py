@@ -14,7 +14,7 @@ def test_repeated_ids_collect():
     np.testing.assert_array_equal(grad, np.repeat([[0], [3], [0], [1]], 3, 1))
 
 
-@pytest.mark.parametrize("dtype", [np.int32, np.int64, np.uint8])
+@pytest.mark.parametrize("dtype", [np.int32, np.int64, np.uint8, ">i8", ">u2"])
 def test_any_integer_dtype(dtype):
     ids = np.array([2, 0], dtype)
     np.testing.assert_array_equal(mg.embedding(ids, TABLE).value, TABLE[ids])

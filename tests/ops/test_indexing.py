@@ -106,3 +106,16 @@ def test_a_mask_that_picks_another_shape_in_a_later_run_is_refused():
     x.value = [0.0, 0.0, 2.0]
     with pytest.raises(mg.ShapeError, match=r"getitem: .*picks shape \(1,\), \(2,\) when the graph was built"):
         graph.forward()
+
+
+@pytest.mark.parametrize("dtype", [">i8", ">i4", ">u2"])
+def test_whole_numbers_in_the_other_byte_order(dtype):
+    """As they come out of files; nodes hold them in this machine's."""
+    ids, x = np.array([2, 0, 2], dtype), mg.Variable(np.eye(3))
+    for index in (ids, mg.Constant(ids, dtype=dtype)):
+        picked = x[index]
+        np.testing.assert_array_equal(picked.value, np.eye(3)[ids])
+        assert all(node.dtype.isnative for node in picked.inputs)
+    assert mg.Constant(ids, dtype=dtype).dtype == np.dtype(dtype).newbyteorder("=")
+    assert mg.Variable([1.0], dtype=">f8").dtype == np.float64
+    np.testing.assert_allclose(mg.cross_entropy(np.zeros((3, 4)), ids).value, np.log(4), rtol=1e-6)

@@ -1,4 +1,7 @@
-"""The README's table of kinks says what the libraries do: those that are installed are asked, and minigrad in every mode."""
+"""The README's table of kinks says what the libraries do: those that are installed are asked.
+
+minigrad is asked in every mode.
+"""
 import numpy as np
 import pytest
 from kinks import README, ROWS, answers_of, installed, stored
@@ -7,7 +10,8 @@ import minigrad as mg
 from minigrad import nn
 
 TABLE = stored(README.read_text())
-REFUSED = {  # rows without an answer, and the error that says so when the graph is built, in every mode
+# rows without an answer, and the error that says so when the graph is built, in every mode
+REFUSED = {
     "max of nothing": mg.ShapeError,
     "embedding, id −1, value": IndexError,
     "mean of (x − t)², (2, 1) and (2,), value": mg.ShapeError,
@@ -27,8 +31,10 @@ def test_the_table_says_what_they_do(row, library):
 
 
 class Kinks(nn.Module):
-    """The sum of what some rows of the table give, whose parameters are the points. What a result is multiplied by is a
-    parameter, too: its gradient is the value."""
+    """The sum of what some rows of the table give, whose parameters are the points.
+
+    What a result is multiplied by is a parameter, too: its gradient is the value.
+    """
 
     def __init__(self, rows, dtype):
         self.rows = rows
@@ -43,12 +49,15 @@ class Kinks(nn.Module):
         return [x for xs in (*self.points, self.ones) for x in xs]
 
     def forward(self, x):
-        return sum((mg.sum(one * y) for one, y in zip(self.ones, self.results(), strict=True)), mg.sum(0 * x))
+        results = zip(self.ones, self.results(), strict=True)
+        return sum((mg.sum(one * y) for one, y in results), mg.sum(0 * x))
 
     def answers(self, gradient):
         """The answer to each row, from a function that gives the gradient of a variable."""
-        of_rows = zip(self.rows, self.points, self.ones, strict=True)
-        return {row.words: answers_of([gradient(x) for x in ([one] if row.value else xs)]) for row, xs, one in of_rows}
+        found = {}
+        for row, xs, one in zip(self.rows, self.points, self.ones, strict=True):
+            found[row.words] = answers_of([gradient(x) for x in ([one] if row.value else xs)])
+        return found
 
 
 def replayed(model, dtype):
@@ -62,8 +71,9 @@ def replayed(model, dtype):
 
 
 def compiled(model, dtype):
-    """The gradients that a compiled step leaves; it makes no update where the sum of all values is NaN."""
-    trainer = mg.Trainer(model, lambda output, target: output, mg.optim.SGD(model.parameters(), lr=1.0), mode="compiled")
+    """The gradients that a compiled step leaves. It makes no update: the sum of values is NaN."""
+    optimizer = mg.optim.SGD(model.parameters(), lr=1.0)
+    trainer = mg.Trainer(model, lambda output, target: output, optimizer, mode="compiled")
     data = np.zeros((1, 1), dtype)
     with np.errstate(all="ignore"):
         step = trainer.compile(data, data, batch_size=1)
@@ -81,8 +91,9 @@ def test_the_table_holds_in_replay_and_in_machine_code(run, dtype):
     assert found == {row.words: TABLE[row.words]["minigrad"] for row in ANSWERED}
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row.words in REFUSED], ids=lambda row: row.words)
-def test_rows_without_an_answer_are_refused_when_the_graph_is_built(row):
+@pytest.mark.parametrize("words", REFUSED)
+def test_rows_without_an_answer_are_refused_when_the_graph_is_built(words):
+    (row,) = (row for row in ROWS if row.words == words)
     assert TABLE[row.words]["minigrad"] == "error"
     with pytest.raises(REFUSED[row.words]):
         Kinks([row], np.float64)

@@ -69,8 +69,15 @@ def test_saturated_float32_layers_have_no_slope(layer):
     for name, p in made.named_parameters():
         p.value = np.full(p.shape, 15.0 if "bias" in name else 0.1)
         if layer is mg.nn.GRU and "bias" in name:
-            p.value = np.repeat([15.0, -50.0, 15.0], 4)  # z = 0: the new state counts, not the one before
+            p.value = np.repeat([15.0, -50.0, 15.0], 4)  # z = 0: only the new state counts
     x = mg.Variable(np.ones((5, 2, 3)))
     mg.sum(made(x)[0]).backward()
     for grad in (x.grad, *(p.grad for p in made.parameters())):
         np.testing.assert_array_equal(grad, np.zeros_like(grad))
+
+
+@pytest.mark.parametrize(("steps", "n"), [(0, 2), (3, 0), (3, 2)])
+def test_gradients_of_the_inputs_of_each_step_are_there_to_read(steps, n):
+    y = mg.rnn(*layer(steps, n, 2, 4))
+    y.backward(np.ones(y.shape))
+    assert y.rule.input_grads(y).shape == (steps, n, 4)

@@ -7,8 +7,12 @@ from generated_source import in_python, nothing
 from oracle import assert_close
 
 import minigrad as mg
+from minigrad import nn
 from minigrad.errors import GraphError
 from minigrad.run.compiled import CompiledStep
+from minigrad.run.emit import Emitter
+from minigrad.run.nest import Nest
+from minigrad.run.traced import Program
 
 X = np.random.default_rng(0).normal(size=(2, 3, 4))
 Y = np.random.default_rng(1).normal(size=(4, 3, 5))
@@ -122,3 +126,75 @@ def test_a_product_of_two_matrices_is_one():
     """As fast as `a @ b`, in whatever order the axes are."""
     a, b = mg.Variable(X[0]), mg.Variable(Y[0])
     assert "product_" in compiled(mg.sum(mg.einsum("ij,ki->jk", a, b.T)), a, b).source
+
+
+class Masked(nn.Module):
+    """A table, and a mask from the data that is turned, and picked from, and says what counts."""
+
+    def __init__(self):
+        self.table = mg.Variable(np.linspace(-1, 1, 120).reshape(10, 12), dtype=np.float32)
+
+    def forward(self, x):
+        mask = x if x.dtype.kind == "b" else x != 0
+        turned = mg.where(mg.transpose(mask), self.table, 0.0)  # ten columns
+        rows = np.array([3, 1, 2, 2, 0, 5, 7, 7, 11, 9, 4, 8])
+        picked = mg.where(~mask[rows], mg.transpose(self.table), 2.0)
+        return mg.mean(turned * turned) + mg.mean(picked * picked)
+
+
+DTYPES = [bool, np.int8, np.uint16, np.float32, ">i8", ">u2", ">f8"]
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_masks_and_whole_numbers_of_every_dtype_are_turned_and_picked_from(dtype):
+    x = np.random.default_rng(0).integers(0, 2, (12, 10)).astype(dtype)
+    tables = []
+    for mode in ("eager", "replay", "compiled"):
+        model = Masked()
+        optimizer = mg.optim.SGD([model.table], lr=10.0)
+        t = mg.Trainer(model, lambda output, y: output, optimizer, mode=mode)
+        t.fit(x, np.zeros(12), epochs=2, batch_size=12, shuffle=False, progress=False)
+        tables.append(model.table.value)
+    np.testing.assert_allclose(tables[1:], tables[:1] * 2, rtol=1e-6)
+    assert (tables[0] != Masked().table.value).any()
+
+
+def test_a_turned_mask_among_floats_is_read_as_booleans():
+    """A kernel that moves numbers as they are cannot turn a mask into floats."""
+    program = Program()
+    target = program.buffer("target", (10, 9), np.float32)
+    for dtype, turned in ((bool, False), (np.float32, True)):
+        source = program.buffer("source", (9, 10), dtype)
+        across = source.T
+        loop = Nest(target.shape, [target, across], Emitter({}, np.dtype(np.float32)), set())
+        assert bool(loop.turned(target, across)) is turned
+
+
+SIZES = [((5, 5, 0), (0, 5)), ((0,), (0,)), ((2, 3, 4), (4, 0)), ((0,), (2, 0, 3))]
+
+
+class Products(nn.Module):
+    """The sum of some products of matrices of which a side is empty, and of 1."""
+
+    def __init__(self):
+        self.pairs = [[mg.Variable(np.ones(shape)) for shape in shapes] for shapes in SIZES]
+        self.one = mg.Variable([1.0])
+
+    def parameters(self):
+        return [*(x for pair in self.pairs for x in pair), self.one]
+
+    def forward(self, x):
+        return sum((mg.sum(mg.exp(a @ b)) for a, b in self.pairs), mg.sum(self.one * x))
+
+
+@pytest.mark.parametrize("mode", ["eager", "replay", "compiled"])
+def test_products_of_empty_matrices_in_every_mode(mode):
+    model = Products()
+    optimizer = mg.optim.SGD(model.parameters(), lr=0.5)
+    trainer = mg.Trainer(model, lambda output, y: output, optimizer, mode=mode)
+    history = trainer.fit(np.ones((1, 1)), np.ones(1), epochs=1, batch_size=1, progress=False)
+    assert history.batch_loss == [1 + sum(np.exp(np.ones(a) @ np.ones(b)).sum() for a, b in SIZES)]
+    assert model.one.value == 0.5
+    for pair, shapes in zip(model.pairs, SIZES, strict=True):
+        for x, shape in zip(pair, shapes, strict=True):
+            np.testing.assert_array_equal(x.value, np.ones(shape))  # any entries have no slope

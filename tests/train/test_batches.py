@@ -313,3 +313,19 @@ def test_an_iterable_that_hangs_holds_nobody_up(monkeypatch):
     for thread in threading.enumerate():
         if thread.name == "minigrad batches":
             thread.join()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_data_in_the_other_byte_order(mode, tmp_path):
+    """From memory and from a file, as old formats have it; the same training."""
+    rng = np.random.default_rng(0)
+    ids, classes = rng.integers(0, 6, (20, 3)), rng.integers(0, 2, 20)
+    losses = []
+    for kind, where in (("<i8", "memory"), (">i8", "memory"), (">i8", "file")):
+        x, y = ids.astype(kind), classes.astype(f"{kind[0]}i4")
+        x = mapped(tmp_path, f"{mode}.npy", x) if where == "file" else x
+        model = nn.Sequential(nn.Embedding(6, 4, seed=0), nn.Flatten(), nn.Linear(12, 2, seed=1))
+        t = mg.Trainer(model, mg.cross_entropy, mg.optim.SGD(model.parameters(), lr=0.1), mode=mode)
+        history = t.fit(x, y, epochs=2, batch_size=10, progress=False, seed=0)
+        losses.append([*history.batch_loss, t.evaluate(x, y)["loss"], *t.predict(x).ravel()])
+    np.testing.assert_allclose(losses[1:], losses[:1] * 2, rtol=1e-6)

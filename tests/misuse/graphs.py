@@ -19,7 +19,8 @@ TABLE = [  # (what is done, the error, its message, the module if it is noted)
     (lambda u: setattr(f(2), "grad", 0.0), SHAPE,
      "<Variable (2,) float32>: a gradient of shape () was assigned, (2,) was expected"),
     (lambda u: f(2).__isub__(1), GRAPH,
-     "<Variable (2,) float32> -= …: a Variable changes in place only within `with mg.no_grad():`; w = w - … makes a new node"),
+     "<Variable (2,) float32> -= …: a Variable changes in place only within `with mg.no_grad():`; "
+     "w = w - … makes a new node"),
     (lambda u: mg.Variable(1, dtype=np.float16), DTYPE,
      "dtype <class 'numpy.float16'>: minigrad computes in float32 or float64"),
     (lambda u: mg.Variable(1j), DTYPE, "cannot make a Variable of complex128 values; numbers are expected"),

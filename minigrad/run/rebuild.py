@@ -102,9 +102,9 @@ def state_of(modules: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     for name, module in modules:
         prefix = ".".join(filter(None, (type(module).__name__, name)))
         found.update((f"{prefix}.{key}", _kept(value)) for key, value in vars(module).items() if key != "training")
-    if not any(thread.name == READER for thread in threading.enumerate()):
-        found["np.random"] = _kept(np.random.get_state(legacy=False))
-        found["random"] = hash(random.getstate())
+    alone = not any(thread.name == READER for thread in threading.enumerate())
+    found["np.random"] = _kept(np.random.get_state(legacy=False)) if alone else None
+    found["random"] = hash(random.getstate()) if alone else None
     return found
 
 
@@ -126,8 +126,9 @@ def _kept(value: Any) -> Any:
 
 
 def changed(before: dict[str, Any], after: dict[str, Any]) -> str:
-    """The name of the first thing that has changed; nothing where nothing has."""
-    return next((name for name in after if name not in before or not _equal(before[name], after[name])), "")
+    """The name of the first thing that has changed; nothing where nothing has. What is None on one side is not known."""
+    known = (name for name, value in after.items() if value is not None and before.get(name, value) is not None)
+    return next((name for name in known if name not in before or not _equal(before[name], after[name])), "")
 
 
 def refuse(what: str, found: str) -> None:

@@ -83,6 +83,7 @@ def until_done(attempt):
 
 
 def main():
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells ignore it for what runs in the background
     builtins.__import__ = interrupted_import
     assert eager() is None
     interrupt_compiling()

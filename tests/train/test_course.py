@@ -262,8 +262,9 @@ def cut(run, ctrl_c, seconds, fit, data=(X, Y)):
         ctrl_c.stop()
         return history.interrupted
     except KeyboardInterrupt:  # before the first step or after the last
-        ctrl_c.stop()
         return True
+    finally:  # an error, too, must not be hidden by a Ctrl-C that comes later
+        ctrl_c.stop()
 
 
 @pytest.mark.parametrize("mode", MODES)

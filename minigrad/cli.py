@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from . import distribution
 from .errors import DataError, GraphError
 
 if TYPE_CHECKING:
@@ -290,6 +291,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code: 0, 1 if it failed, 2 for bad use, 130 after Ctrl-C."""
     args = parser().parse_args(arguments)
     try:
+        distribution.check()
         return args.run(args) or 0
     except FAILURES as error:
         print(f"minigrad: {error}", file=sys.stderr)

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from ..distribution import install_hint
 from ..files import write_atomically
 
 #: drawings that the README shows: file in figures/ -> the cell that makes it
@@ -187,4 +188,4 @@ def open_lab(number: int | None) -> int:
 
 def _need(module: str, extra: str) -> None:
     if find_spec(module) is None:
-        raise FileNotFoundError(f'{module} is not installed; pip install "minigrad[{extra}]" brings it')
+        raise FileNotFoundError(f"{module} is not installed; {install_hint(extra)} brings it")

@@ -146,7 +146,7 @@ def test_open_and_check_hand_the_right_file_on(monkeypatch):
 def test_what_is_missing_is_named(monkeypatch, capsys):
     monkeypatch.setattr(book, "find_spec", lambda name: None)
     assert cli.main(["chapters", "open"]) == 1
-    assert 'pip install "minigrad[notebooks]"' in capsys.readouterr().err
+    assert 'pip install "minigrad-numba[notebooks]"' in capsys.readouterr().err
 
 
 def test_the_readmes_pictures_are_the_chapters_own():

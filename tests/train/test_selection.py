@@ -15,6 +15,7 @@ from joblib import Parallel, cpu_count, delayed, parallel_config
 
 import minigrad as mg
 from minigrad import nn
+from minigrad.distribution import install_hint
 from minigrad.kernels import cache, jit
 from minigrad.train import FoldError, cross_validate, grid_search
 
@@ -113,7 +114,7 @@ def test_an_error_names_parameters_and_fold_and_the_others_are_kept(alone):
 def test_every_engine_gives_the_same_bits(engine, alone, tmp_path):
     needed = {"dask": "distributed"}.get(engine, engine)
     if engine in ("dask", "ray") and find_spec(needed) is None:
-        pytest.skip(f'{needed} is not installed; pip install "minigrad[distributed]" brings it')
+        pytest.skip(f"{needed} is not installed; {install_hint('distributed')} brings it")
     _, found, bars = searched(engine, tmp_path)
     assert found == alone
     assert bars.count("0/16") >= 1
@@ -121,7 +122,7 @@ def test_every_engine_gives_the_same_bits(engine, alone, tmp_path):
 
 
 def test_a_dask_worker_killed_in_the_middle_is_replaced(alone, tmp_path):
-    pytest.importorskip("distributed", reason='distributed is not installed; pip install "minigrad[distributed]" brings it')
+    pytest.importorskip("distributed", reason=f"distributed is not installed; {install_hint('distributed')} brings it")
     before, found, _ = searched("dask", tmp_path, "kill")
     assert before == ["replaced 1"]
     assert found["fits"] >= alone["fits"]

@@ -1,10 +1,14 @@
-"""Names: what pip calls this library, and what is said where another distribution's package `minigrad` is met."""
+"""What pip makes of pyproject.toml: names and versions; and what is said where another package `minigrad` is met."""
 import re
+import subprocess
 import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from needs import need
+from packaging.markers import default_environment
 from packaging.requirements import Requirement
 
 from minigrad import cli, distribution
@@ -77,3 +81,64 @@ def test_files_of_another_distribution_in_the_package_are_reported(tmp_path, mon
 def test_an_editable_installation_by_an_old_name_is_no_conflict(tmp_path):
     installed(tmp_path, "minigrad", "_minigrad.pth")
     distribution.check(tmp_path / "minigrad")
+
+
+# ---------------------------------------------------------------- versions
+INTEL_MAC = {"sys_platform": "darwin", "platform_machine": "x86_64"}
+PLATFORMS = {
+    "Intel Mac": INTEL_MAC, "Apple Silicon": {"sys_platform": "darwin", "platform_machine": "arm64"},
+    "Windows": {"sys_platform": "win32", "platform_machine": "AMD64"},
+    "Linux": {"sys_platform": "linux", "platform_machine": "x86_64"},
+    "Linux on ARM": {"sys_platform": "linux", "platform_machine": "aarch64"},
+}  # fmt: skip
+
+
+def required(platform):
+    """The versions allowed on a platform, by package: those of the library and of all extras."""
+    lines = [*PROJECT["dependencies"], *(line for extra in PROJECT["optional-dependencies"].values() for line in extra)]
+    found = {}
+    for requirement in map(Requirement, lines):
+        if requirement.marker is None or requirement.marker.evaluate({**default_environment(), **platform}):
+            assert found.setdefault(requirement.name, requirement.specifier) == requirement.specifier
+    return found
+
+
+@pytest.mark.parametrize("name", PLATFORMS)
+def test_every_platform_has_one_range_for_each_package(name):
+    found, everywhere = required(PLATFORMS[name]), required(PLATFORMS["Linux"])
+    lacking = {"Intel Mac": {"torch"}, "Windows": {"mpich"}}.get(name, set())
+    assert set(everywhere) - set(found) == lacking
+    assert "0.61.0" in found["numba"] and "0.69.0" not in found["numba"]
+
+
+def test_intel_macs_get_the_last_versions_with_wheels():
+    found = required(INTEL_MAC)
+    for package, last, after in (("numba", "0.62.1", "0.63.0"), ("jax", "0.4.38", "0.5.0")):
+        assert last in found[package] and after not in found[package]
+        assert after in required(PLATFORMS["Apple Silicon"])[package]
+
+
+def test_what_is_installed_here_is_allowed():
+    here = required({})
+    for package in ("numba", "numpy", "scipy", "scikit-learn", "jax"):
+        assert metadata.version(package) in here[package]
+
+
+def test_the_lowest_versions_are_those_of_pyproject():
+    script = re.search(r"lowest\.txt\" <<'END'\n(.*?)^END$", (ROOT / ".ci" / "run").read_text("utf-8"), re.S | re.M)[1]
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    pinned = {line.name: line.specifier for line in map(Requirement, done.stdout.splitlines())}
+    names = {line.name for line in map(Requirement, PROJECT["dependencies"])}
+    assert set(pinned) == names and str(pinned["numba"]) == "==0.61" and str(pinned["reportlab"]) == "==4.4.3"
+
+
+def test_tests_are_skipped_where_a_package_is_missing():
+    said = r'no_such_package is not installed; pip install "minigrad-numba\[bench\]" brings it'
+    with pytest.raises(pytest.skip.Exception, match=said):
+        need("no_such_package", "bench")
+    files = ["graph/test_order.py", "interop/test_onnx.py", "ops/test_derivatives.py", "proof/test_graphs.py"]
+    hidden = "import sys; sys.modules['jax'] = None; import pytest; sys.exit(pytest.main(sys.argv[1:]))"
+    options = ["-o", "addopts=", "--import-mode=importlib", "--collect-only", "-q", "-rs", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-c", hidden, *options, *(f"tests/{file}" for file in files)]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    assert re.search(r"SKIPPED \[4\] .*: jax is not installed", said) and "no tests collected" in said, said

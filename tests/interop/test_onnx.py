@@ -4,11 +4,10 @@ import subprocess
 import sys
 
 import numpy as np
-import onnx
-import onnxruntime
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from needs import need
 from operators import TABLE
 from oracle import cases
 
@@ -16,6 +15,11 @@ import minigrad as mg
 from minigrad import models, nn
 from minigrad.graph.rule import all_rules, by_name
 from minigrad.interop.forms import FORMS, WITHOUT
+
+need("onnx")
+need("onnxruntime")
+import onnx
+import onnxruntime
 
 onnxruntime.set_default_logger_severity(3)  # no warnings about nodes that it folds away
 QUIET = onnxruntime.SessionOptions()

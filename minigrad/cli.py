@@ -166,10 +166,12 @@ def _chapters(args: argparse.Namespace) -> int | None:
 
     if args.action == "list":
         for chapter in book.chapters():
-            where = "planned" if chapter.path is None else f"notebooks/{chapter.path.name}"
+            where = "planned"
+            if chapter.path is not None:
+                where = str(chapter.path) if book.installed() else f"notebooks/{chapter.path.name}"
             print(f"{chapter.number:2}  {chapter.title:30}{chapter.minutes:4} minutes  {where}")
     elif args.action == "open":
-        return book.open_lab(args.numbers[0] if args.numbers else None)
+        return book.open_lab(args.numbers[0] if args.numbers else None, Path(args.out))
     elif args.action == "check":
         return book.verify(args.numbers)
     elif args.action == "clean":
@@ -278,7 +280,8 @@ def _material(commands: Any) -> None:
         "clean; write them without solutions (student) or with them (instructor)",
     )  # fmt: skip
     chapters.add_argument("numbers", nargs="*", type=int, metavar="number", help="these chapters only (default: all)")
-    chapters.add_argument("--out", default="chapters", help="folder for student and instructor (default: chapters)")
+    chapters.add_argument("--out", default="chapters", help="folder for student and instructor, and for open "
+                          "where minigrad is installed without a checkout (default: chapters)")  # fmt: skip
     chapters.set_defaults(run=_chapters)
 
     data = commands.add_parser("data", help="list, fetch and verify data sets")

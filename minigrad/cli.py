@@ -210,7 +210,7 @@ def _training(commands: Any) -> None:
     from .experiments import EXPERIMENTS
 
     demo = commands.add_parser("demo", help="train and validate all models, print the table, draw the pictures")
-    demo.add_argument("--out", default="figures", help="folder for pictures and numbers (default: figures)")
+    demo.add_argument("--out", default="minigrad-demo", help="folder for pictures and numbers (default: minigrad-demo)")
     demo.add_argument("--seeds", type=positive, default=3, help="trainings per model (default: 3)")
     demo.add_argument("--only", nargs="+", choices=EXPERIMENTS, help="these experiments only")
     demo.add_argument("--jobs", type=positive, default=2, help="processes for cross-validation (default: 2)")
@@ -243,7 +243,8 @@ def _pictures(commands: Any) -> None:
     draw.set_defaults(run=_draw, experiments=tuple(EXPERIMENTS))
 
     gallery = commands.add_parser("gallery", help="make every kind of picture, and the page that shows them")
-    gallery.add_argument("--out", default="figures", help="folder for page and pictures (default: figures)")
+    gallery.add_argument("--out", default="minigrad-gallery",
+                         help="folder for page and pictures (default: minigrad-gallery)")  # fmt: skip
     gallery.add_argument("--only", nargs="+", metavar="word", help="only sections with one of these words in the title")
     gallery.set_defaults(run=_gallery)
 

@@ -79,8 +79,8 @@ def test_the_installed_command_has_the_chapters(site, tmp_path):
 
 def test_the_wheel_holds_the_package_and_the_chapters_only(built):
     names = set(ZipFile(built[0]).namelist())
-    package = {path.relative_to(ROOT).as_posix() for path in (ROOT / "minigrad").rglob("*") if "__pycache__" not in path.parts
-               and path.is_file()}  # fmt: skip
+    files = [path.relative_to(ROOT) for path in (ROOT / "minigrad").rglob("*") if path.is_file()]
+    package = {path.as_posix() for path in files if "__pycache__" not in path.parts}
     chapters = {f"minigrad/chapters/notebooks/{path.name}" for path in (ROOT / "notebooks").iterdir() if path.suffix}
     read = {f"minigrad/chapters/figures/{name}.json" for name in ("bench", "bench-distributed", "results")}
     info = {name for name in names if name.split("/")[0].endswith(".dist-info")}

@@ -170,7 +170,9 @@ def clean(path: Path) -> None:
     """Run a chapter from top to bottom and store it clean, and what the README shows of it. Nothing is changed where a cell
     fails, nor in an installed package (`ValueError`)."""
     if installed():
-        raise ValueError("chapters: clean changes the chapters themselves, which takes a checkout with `pip install -e .` in it")
+        raise ValueError(
+            "chapters: clean changes the chapters themselves; that takes a checkout with `pip install -e .` in it"
+        )
     write_atomically(path, stored(path, execute=True).encode())
     for name, svg in pictures(path).items():
         write_atomically(folder().parent / "figures" / name, svg.encode())

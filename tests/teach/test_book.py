@@ -150,9 +150,9 @@ def test_installed_chapters_are_copied_to_be_opened_and_never_changed(monkeypatc
     package, work = tmp_path / "minigrad", tmp_path / "work"
     shutil.copytree(book.folder(), package / "chapters" / "notebooks")
     shutil.copytree(book.root() / "figures", package / "chapters" / "figures", ignore=shutil.ignore_patterns("*.svg"))
-    opened = []
+    opened, done = [], Namespace(returncode=0)
     monkeypatch.setattr(book, "__file__", str(package / "teach" / "book.py"))
-    monkeypatch.setattr(book.subprocess, "run", lambda command, **options: opened.append(command[-1]) or Namespace(returncode=0))
+    monkeypatch.setattr(book.subprocess, "run", lambda command, **options: opened.append(command[-1]) or done)
     work.mkdir()
     (work / "00-a-graph-is-a-recipe.ipynb").write_text("my own work")
     assert cli.main(["chapters", "open", "1", "--out", str(work)]) == 0
@@ -160,7 +160,7 @@ def test_installed_chapters_are_copied_to_be_opened_and_never_changed(monkeypatc
     assert {path.name for path in book.chosen()} < {path.name for path in work.iterdir()}
     assert (work / "00-a-graph-is-a-recipe.ipynb").read_text() == "my own work"
     assert cli.main(["chapters", "clean", "0"]) == 2
-    assert "takes a checkout" in capsys.readouterr().err
+    assert "that takes a checkout" in capsys.readouterr().err
     assert cli.main(["chapters"]) == 0
     assert str(package / "chapters" / "notebooks" / "00-a-graph-is-a-recipe.ipynb") in capsys.readouterr().out
 

@@ -20,6 +20,7 @@ need("onnx")
 need("onnxruntime")
 import onnx
 import onnxruntime
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
 onnxruntime.set_default_logger_severity(3)  # no warnings about nodes that it folds away
 QUIET = onnxruntime.SessionOptions()
@@ -40,7 +41,12 @@ def both(x):
 def run(path, x):
     """The file's outputs in onnxruntime."""
     session = onnxruntime.InferenceSession(path, QUIET, providers=["CPUExecutionProvider"])
-    return session.run(None, {"input": x})
+    try:
+        return session.run(None, {"input": x})
+    except InvalidArgument as error:  # 1.23, the last one for Intel Macs
+        if "LayerNormalization" not in str(error) or "must be larger than 1" not in str(error):
+            raise
+        pytest.skip(f"onnxruntime {onnxruntime.__version__} does not normalise a single number")
 
 
 def nodes_of(found):

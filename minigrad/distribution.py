@@ -21,11 +21,11 @@ def other_package(folder: Path) -> str:
     return f"{folder} is another package of the same import name; this one comes with {install_hint()}"
 
 
-def check(package: Path = PACKAGE) -> None:
+def check() -> None:
     """Raise `ImportError` where the distribution `minigrad` has installed its files over those of this package."""
-    for other in metadata.distributions(name="minigrad", path=[str(package.parent)]):
-        if any(file.parts[0] == package.name for file in other.files or ()):
+    for other in metadata.distributions(name="minigrad", path=[str(PACKAGE.parent)]):
+        if any(file.parts[0] == PACKAGE.name for file in other.files or ()):
             raise ImportError(
-                f"{package} has files of another distribution, minigrad {other.version}, which has the same import name: "
+                f"{PACKAGE} has files of another distribution, minigrad {other.version}, which has the same import name: "
                 f"pip uninstall minigrad, then pip install --force-reinstall --no-deps {NAME}"
             )

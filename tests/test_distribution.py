@@ -61,6 +61,9 @@ def test_in_another_python_another_package_is_not_taken_for_this_one(tmp_path, m
 
 def installed(site, name, *files):
     """Write what pip leaves of a distribution that has installed these files."""
+    for file in files:
+        (site / file).parent.mkdir(parents=True, exist_ok=True)
+        (site / file).touch()
     info = site / f"{name.replace('-', '_')}-0.9.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.9\n")
@@ -68,19 +71,19 @@ def installed(site, name, *files):
 
 
 def test_files_of_another_distribution_in_the_package_are_reported(tmp_path, monkeypatch, capsys):
-    package = tmp_path / "minigrad"
+    monkeypatch.setattr(distribution, "PACKAGE", tmp_path / "minigrad")
     installed(tmp_path, "minigrad-numba", "minigrad/__init__.py")
-    distribution.check(package)
     installed(tmp_path, "minigrad", "minigrad/__init__.py", "minigrad/engine.py")
-    monkeypatch.setattr(distribution.check, "__defaults__", (package,))
     assert cli.main(["data", "list"]) == 1
     said = capsys.readouterr().err
     assert "another distribution, minigrad 0.9" in said and "pip uninstall minigrad" in said and said.count("\n") == 1
 
 
-def test_an_editable_installation_by_an_old_name_is_no_conflict(tmp_path):
-    installed(tmp_path, "minigrad", "_minigrad.pth")
-    distribution.check(tmp_path / "minigrad")
+@pytest.mark.parametrize(("name", "file"), [("minigrad-numba", "minigrad/__init__.py"), ("minigrad", "_minigrad.pth")])
+def test_this_distribution_and_an_editable_one_by_an_old_name_are_no_conflict(name, file, tmp_path, monkeypatch):
+    monkeypatch.setattr(distribution, "PACKAGE", tmp_path / "minigrad")
+    installed(tmp_path, name, file)
+    distribution.check()
 
 
 # ---------------------------------------------------------------- versions

@@ -99,6 +99,7 @@ def test_a_script_that_does_not_build_it(name, said, script, capsys):
     assert said in error and error.count("\n") == 1
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 def test_what_commands_write_by_default_leaves_a_checkout_clean(script, tmp_path, monkeypatch):
     """Pictures of another machine differ in the last digits: those of the checkout are made anew on request only."""
     place = tmp_path / "checkout"

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from . import distribution
 from .errors import DataError, GraphError
 
 if TYPE_CHECKING:
@@ -165,10 +166,12 @@ def _chapters(args: argparse.Namespace) -> int | None:
 
     if args.action == "list":
         for chapter in book.chapters():
-            where = "planned" if chapter.path is None else f"notebooks/{chapter.path.name}"
+            where = "planned"
+            if chapter.path is not None:
+                where = str(chapter.path) if book.installed() else f"notebooks/{chapter.path.name}"
             print(f"{chapter.number:2}  {chapter.title:30}{chapter.minutes:4} minutes  {where}")
     elif args.action == "open":
-        return book.open_lab(args.numbers[0] if args.numbers else None)
+        return book.open_lab(args.numbers[0] if args.numbers else None, Path(args.out))
     elif args.action == "check":
         return book.verify(args.numbers)
     elif args.action == "clean":
@@ -207,7 +210,7 @@ def _training(commands: Any) -> None:
     from .experiments import EXPERIMENTS
 
     demo = commands.add_parser("demo", help="train and validate all models, print the table, draw the pictures")
-    demo.add_argument("--out", default="figures", help="folder for pictures and numbers (default: figures)")
+    demo.add_argument("--out", default="minigrad-demo", help="folder for pictures and numbers (default: minigrad-demo)")
     demo.add_argument("--seeds", type=positive, default=3, help="trainings per model (default: 3)")
     demo.add_argument("--only", nargs="+", choices=EXPERIMENTS, help="these experiments only")
     demo.add_argument("--jobs", type=positive, default=2, help="processes for cross-validation (default: 2)")
@@ -245,7 +248,8 @@ def _pictures(commands: Any) -> None:
     draw.set_defaults(run=_draw, experiments=tuple(EXPERIMENTS))
 
     gallery = commands.add_parser("gallery", help="make every kind of picture, and the page that shows them")
-    gallery.add_argument("--out", default="figures", help="folder for page and pictures (default: figures)")
+    gallery.add_argument("--out", default="minigrad-gallery",
+                         help="folder for page and pictures (default: minigrad-gallery)")  # fmt: skip
     gallery.add_argument("--only", nargs="+", metavar="word", help="only sections with one of these words in the title")
     gallery.set_defaults(run=_gallery)
 
@@ -282,7 +286,8 @@ def _material(commands: Any) -> None:
         "clean; write them without solutions (student) or with them (instructor)",
     )  # fmt: skip
     chapters.add_argument("numbers", nargs="*", type=int, metavar="number", help="these chapters only (default: all)")
-    chapters.add_argument("--out", default="chapters", help="folder for student and instructor (default: chapters)")
+    chapters.add_argument("--out", default="chapters", help="folder for student and instructor, and for open "
+                          "where minigrad is installed without a checkout (default: chapters)")  # fmt: skip
     chapters.set_defaults(run=_chapters)
 
     data = commands.add_parser("data", help="list, fetch and verify data sets")
@@ -295,6 +300,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code: 0, 1 if it failed, 2 for bad use, 130 after Ctrl-C."""
     args = parser().parse_args(arguments)
     try:
+        distribution.check()
         return args.run(args) or 0
     except FAILURES as error:
         print(f"minigrad: {error}", file=sys.stderr)

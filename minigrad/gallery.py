@@ -1,7 +1,7 @@
 """The gallery: every kind of picture, made by the lines that are printed beside it.
 
-`minigrad gallery` runs this and writes `figures/README.md` with its pictures. The lines are kept as text and executed, so
-that what a reader sees is what made the picture.
+`minigrad gallery` runs this and writes a page, `README.md`, with its pictures; `--out figures` makes those that are stored.
+The lines are kept as text and executed, so that what a reader sees is what made the picture.
 """
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ Every picture here comes out of the graph that really ran. The lines beside a pi
 section come before them, and `import minigrad as mg`, `import numpy as np` and `from minigrad import models, nn` before all.
 In a notebook the last line shows the picture by itself; `.save("x.svg")` (or `.png`, `.pdf`) writes it to a file.
 
-Made by `minigrad gallery`, which runs these lines. `minigrad demo` makes the pictures of the trained models and the
-table of the README.
+Made by `minigrad gallery --out figures`, which runs these lines. `minigrad demo --out figures` makes the pictures of the
+trained models and the table of the README.
 
 **How to read a graph.** Shape says the kind: a dashed box is given (`Constant`), a rounded box is learnt (`Variable`), an
 ellipse is computed (thin: from single numbers, thick: from arrays), a double ellipse is what was asked for. Above a line

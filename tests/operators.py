@@ -6,16 +6,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import lax
-from oracle import Row, above_one, coin, each, few, ids, odd, positive, real, unit
+from oracle import Row, above_one, coin, each, few, ids, jax, odd, positive, real, unit
 
 import minigrad as mg
 from minigrad.graph.rule import by_name
 from minigrad.ops.embedding import keep_integers
 
+jnp, lax = jax.numpy, jax.lax
 # broadcasting: equal, stretched, added axes, an axis of 1 that is not stretched, single numbers, nothing at all
 PAIRS = [((3,), (3,)), ((), ()), ((1,), (3, 1)), ((3, 1), (1, 4)), ((), (2, 3)), ((2, 3), ()),
          ((4, 2, 3), (3, 4, 1, 2, 3)), ((1, 3), (1, 3)), ((1, 0), (3, 1))]  # fmt: skip

@@ -11,10 +11,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import jax
 import numpy as np
+from needs import need
 
 import minigrad as mg
+
+need("jax")
+import jax
 
 jax.config.update("jax_enable_x64", True)
 #: each case is compiled once and run once

@@ -1,4 +1,7 @@
 """The command line: one line and exit code 2 for bad use, and each command doing its work on a small scale."""
+import shutil
+import subprocess
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -101,6 +104,31 @@ def test_a_script_that_does_not_build_it(name, said, script, capsys):
     assert cli.main(["draw", name if name == "c.py:y" else script + name]) == 2
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_what_commands_write_by_default_leaves_a_checkout_clean(script, tmp_path, monkeypatch):
+    """Pictures of another machine differ in the last digits: those of the checkout are made anew on request only."""
+    place = tmp_path / "checkout"
+    (place / "figures").mkdir(parents=True)
+    shutil.copy(Path(__file__).parents[1] / ".gitignore", place)
+    (place / "figures" / "sin-x2.svg").write_text("made elsewhere")
+
+    def git(*words):
+        return subprocess.run(["git", *words], cwd=place, capture_output=True, text=True, check=True).stdout
+
+    git("init", "-q")
+    git("add", ".")
+    monkeypatch.chdir(place)
+    monkeypatch.setattr("minigrad.demo.run_experiment", lambda *args: [])
+    monkeypatch.setattr("minigrad.demo.run_mlp", lambda *args: [])
+    before = git("status", "--porcelain")
+    for command in (["demo"], ["gallery", "--only", "graphs"], ["draw", f"{script}:y"], ["chapters", "student", "0"]):
+        assert cli.main(command) == 0
+    written = {path.relative_to(place).as_posix() for path in place.glob("*/*.[sj]*")} - {"figures/sin-x2.svg"}
+    assert written >= {"minigrad-demo/sin-x2.svg", "minigrad-demo/results.json", "minigrad-gallery/gallery-sin-x2.svg"}
+    assert (place / "graph.svg").exists() and (place / "chapters").is_dir()
+    assert git("status", "--porcelain", "--untracked-files=all") == before
 
 
 def test_an_error_of_the_script_is_shown_as_python_shows_it(script):

@@ -9,9 +9,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = {
-    "errors": 1, "files": 1, "interrupts": 1, "seeds": 1, "kernels": 1, "data": 1, "graph": 2,
-    "ops": 3, "run": 3, "optim": 3, "viz": 3, "nn": 4, "train": 5, "models": 5, "sklearn": 6, "interop": 6,
-    "teach": 6, "experiments": 6, "demo": 6, "bench": 6, "cli": 7,
+    "distribution": 1, "errors": 1, "files": 1, "interrupts": 1, "seeds": 1, "kernels": 1, "data": 1, "graph": 2, "ops": 3,
+    "run": 3, "optim": 3, "viz": 3, "nn": 4, "train": 5, "models": 5, "sklearn": 6, "interop": 6, "teach": 6,
+    "experiments": 6, "demo": 6, "bench": 6, "cli": 7,
 }  # fmt: skip
 SOURCES = sorted((ROOT / "minigrad").rglob("*.py"))
 

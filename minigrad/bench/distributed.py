@@ -17,6 +17,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from .. import data, models
+from ..distribution import install_hint
 from ..errors import DataError
 from ..train import grid_search
 from . import scale
@@ -59,7 +60,7 @@ def _mpiexec() -> str:
     found = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
     missing = [name for name, there in (("mpi4py", importlib.util.find_spec("mpi4py")), ("mpiexec", found)) if not there]
     if missing:
-        raise Failed(f'no {" and no ".join(missing)}: pip install "minigrad[distributed]"')
+        raise Failed(f"no {' and no '.join(missing)}: {install_hint('distributed')}")
     assert found is not None
     return found
 

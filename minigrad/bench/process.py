@@ -17,6 +17,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from ..distribution import other_package
+
 LIBRARIES = ("minigrad", "torch", "jax", "autograd", "mygrad")
 #: a contender that does not answer for so long is given up
 PATIENCE = 300.0
@@ -59,6 +61,8 @@ class Process:
         folder = find(library, python)
         if folder is None:
             raise Failed("not installed")
+        if library == "minigrad" and (other := other_package(folder)):
+            raise Failed(other)
         variables = environment(threads, extra or {})
         if library == "torch" and (own := sorted(folder.glob("lib/libgomp*.so*"))):
             # torch.compile links the system's OpenMP, whose threads would fight with those of PyTorch's own

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..distribution import install_hint
 from ..errors import DTypeError, GraphError, ShapeError
 from ..files import write_atomically
 from ..graph import settings
@@ -43,7 +44,7 @@ def export_onnx(model: Module, path: Any, example: Any) -> None:
     try:
         import onnx
     except ImportError:
-        raise ImportError('export_onnx needs the package onnx: pip install "minigrad[onnx]"') from None
+        raise ImportError(f"export_onnx needs the package onnx: {install_hint('onnx')}") from None
 
     if not isinstance(model, Module):
         raise TypeError(f"export_onnx: a Module was expected, not {type(model).__name__}")

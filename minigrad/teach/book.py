@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from ..distribution import install_hint
 from ..files import write_atomically
 
 #: drawings that the README shows: file in figures/ -> the cell that makes it
@@ -32,15 +33,30 @@ class Chapter:
     path: Path | None
 
 
+def root() -> Path:
+    """The folder with `notebooks/` and the files in `figures/` that they read: within the package that a wheel has
+    installed, or the checkout. Raises `FileNotFoundError` where neither has them."""
+    for place in (_packaged(), Path(__file__).parents[2]):
+        if (place / "notebooks" / "README.md").exists():
+            return place
+    raise FileNotFoundError(
+        f"the chapters are not part of the installed package; {install_hint()} brings them, "
+        "and so does a checkout with `pip install -e .` in it"
+    )
+
+
 def folder() -> Path:
-    """Where the notebooks lie. Raises `FileNotFoundError` where minigrad was installed without them."""
-    found = Path(__file__).parents[2] / "notebooks"
-    if not (found / "README.md").exists():
-        raise FileNotFoundError(
-            "the chapters are not part of the installed package; they lie in the folder notebooks/ of minigrad's source: "
-            "get that, then `pip install -e .` in it"
-        )
-    return found
+    """Where the notebooks are."""
+    return root() / "notebooks"
+
+
+def installed() -> bool:
+    """Are the chapters part of an installed package? Then they are read, and copied, but not changed."""
+    return root() == _packaged()
+
+
+def _packaged() -> Path:
+    return Path(__file__).parents[1] / "chapters"  # pyproject.toml: sources
 
 
 def chapters() -> list[Chapter]:
@@ -152,7 +168,11 @@ def stored(path: Path, *, execute: bool) -> str:
 
 def clean(path: Path) -> None:
     """Run a chapter from top to bottom and store it clean, and what the README shows of it. Nothing is changed where a cell
-    fails."""
+    fails, nor in an installed package (`ValueError`)."""
+    if installed():
+        raise ValueError(
+            "chapters: clean changes the chapters themselves; that takes a checkout with `pip install -e .` in it"
+        )
     write_atomically(path, stored(path, execute=True).encode())
     for name, svg in pictures(path).items():
         write_atomically(folder().parent / "figures" / name, svg.encode())
@@ -172,19 +192,27 @@ def pictures(path: Path) -> dict[str, str]:
 def verify(numbers: Sequence[int] = ()) -> int:
     """Run chapters and compare all that they say with what is stored (`pytest --nbval`); returns pytest's exit code."""
     _need("nbval", "test")
-    root = folder().parent
     command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-cell-timeout=300", "-p", "no:cacheprovider", "-v",
                "--import-mode=importlib", "-o", "addopts=", *map(str, chosen(numbers))]  # fmt: skip
-    return subprocess.run(command, cwd=root, check=False).returncode
+    return subprocess.run(command, cwd=root(), check=False).returncode
 
 
-def open_lab(number: int | None) -> int:
-    """Open JupyterLab at a chapter, or at the folder; returns its exit code."""
+def open_lab(number: int | None, out: Path) -> int:
+    """Open JupyterLab at a chapter, or at the folder; returns its exit code. Of an installed package, copies in `out`."""
     _need("jupyterlab", "notebooks")
-    target = folder() if number is None else chosen([number])[0]
-    return subprocess.run([sys.executable, "-m", "jupyterlab", str(target)], cwd=folder(), check=False).returncode
+    name = "" if number is None else chosen([number])[0].name
+    place = copies(out) if installed() else folder()
+    return subprocess.run([sys.executable, "-m", "jupyterlab", str(place / name)], cwd=place, check=False).returncode
+
+
+def copies(out: Path) -> Path:
+    """Copy the chapters to a folder to work in; a chapter that is there stays as it is. Returns the folder's full path."""
+    missing = [c.number for c in chapters() if c.path is not None and not (out / c.path.name).exists()]
+    for number in missing:
+        list(write_versions(out, [number], solutions=True))
+    return out.resolve()
 
 
 def _need(module: str, extra: str) -> None:
     if find_spec(module) is None:
-        raise FileNotFoundError(f'{module} is not installed; pip install "minigrad[{extra}]" brings it')
+        raise FileNotFoundError(f"{module} is not installed; {install_hint(extra)} brings it")

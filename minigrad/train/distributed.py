@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..distribution import install_hint
 from ..errors import GraphError
 from ..graph.node import Array
 from .batches import Batches, Samples
@@ -198,7 +199,7 @@ def _world() -> Any:
     try:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:  # RuntimeError: no MPI library
-        needed = 'distributed=True needs mpi4py and an MPI library: pip install "minigrad[distributed]"'
+        needed = f"distributed=True needs mpi4py and an MPI library: {install_hint('distributed')}"
         raise ImportError(f"Trainer: {needed} ({error})") from None
     return MPI.COMM_WORLD
 

@@ -11,6 +11,7 @@ from minigrad.bench import sections
 from minigrad.bench.distributed import Group, in_turn
 from minigrad.bench.process import Failed
 from minigrad.bench.sections import Bench, Settings
+from minigrad.distribution import install_hint
 
 
 def quiet(line):
@@ -24,7 +25,7 @@ def there():
         return False
 
 
-needs_mpi = pytest.mark.skipif(not there(), reason='no mpi4py or no mpiexec: pip install "minigrad[distributed]"')
+needs_mpi = pytest.mark.skipif(not there(), reason=f"no mpi4py or no mpiexec: {install_hint('distributed')}")
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +94,7 @@ def test_where_mpi_is_missing_the_section_says_what_to_install(tmp_path, monkeyp
     monkeypatch.setattr(module.shutil, "which", lambda *a, **k: None)
     found = {}
     sections.SECTIONS["distributed"](Bench(Settings(), tmp_path, quiet), found)
-    assert found == {"reason": 'no mpi4py and no mpiexec: pip install "minigrad[distributed]"'}
+    assert found == {"reason": 'no mpi4py and no mpiexec: pip install "minigrad-numba[distributed]"'}
 
 
 def test_the_launcher_beside_this_python_is_taken_first(monkeypatch):

@@ -3,11 +3,12 @@ from __future__ import annotations
 
 import pytest
 from browser.chromium import Chromium, Page, find
+from needs import need
 
 
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory):
-    pytest.importorskip("websocket", reason="the browser tests need websocket-client (pip install minigrad[test])")
+    need("websocket")
     program = find()
     if program is None:
         pytest.skip("no Chromium, Chrome or Edge on the PATH (Debian: apt install chromium)")

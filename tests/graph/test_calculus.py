@@ -2,14 +2,13 @@
 import re
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from oracle import assert_close
+from oracle import assert_close, jax
 
 import minigrad as mg
 
+jnp = jax.numpy
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=4)
 W = RNG.normal(size=(3, 4))

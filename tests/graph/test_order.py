@@ -3,12 +3,11 @@ import copy
 import pickle
 import weakref
 
-import jax
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import assert_close
+from oracle import assert_close, jax
 
 import minigrad as mg
 from minigrad.graph.rule import by_name

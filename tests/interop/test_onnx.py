@@ -4,11 +4,10 @@ import subprocess
 import sys
 
 import numpy as np
-import onnx
-import onnxruntime
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from needs import need
 from operators import TABLE
 from oracle import cases
 
@@ -16,6 +15,12 @@ import minigrad as mg
 from minigrad import models, nn
 from minigrad.graph.rule import all_rules, by_name
 from minigrad.interop.forms import FORMS, WITHOUT
+
+need("onnx")
+need("onnxruntime")
+import onnx
+import onnxruntime
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
 onnxruntime.set_default_logger_severity(3)  # no warnings about nodes that it folds away
 QUIET = onnxruntime.SessionOptions()
@@ -36,7 +41,12 @@ def both(x):
 def run(path, x):
     """The file's outputs in onnxruntime."""
     session = onnxruntime.InferenceSession(path, QUIET, providers=["CPUExecutionProvider"])
-    return session.run(None, {"input": x})
+    try:
+        return session.run(None, {"input": x})
+    except InvalidArgument as error:  # 1.23, the last one for Intel Macs
+        if "LayerNormalization" not in str(error) or "must be larger than 1" not in str(error):
+            raise
+        pytest.skip(f"onnxruntime {onnxruntime.__version__} does not normalise a single number")
 
 
 def nodes_of(found):
@@ -370,7 +380,7 @@ def test_without_the_package_it_says_what_to_install():
     )
     code = code.replace("import minigrad as mg", "import minigrad as mg, minigrad.models")
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert said.strip() == 'export_onnx needs the package onnx: pip install "minigrad[onnx]"'
+    assert said.strip() == 'export_onnx needs the package onnx: pip install "minigrad-numba[onnx]"'
 
 
 @pytest.mark.parametrize(("function", "said"), [

@@ -1,9 +1,8 @@
 """Every operator, generated from the one table: forward mode and gradients of gradients."""
-import jax
 import numpy as np
 import pytest
 from operators import KINKED, SMOOTH
-from oracle import assert_close, cases, few
+from oracle import assert_close, cases, few, jax
 
 import minigrad as mg
 

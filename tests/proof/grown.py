@@ -4,15 +4,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from operators import SMOOTH
-from oracle import QUICK, above_one, coin, few, ids, positive, unit
+from oracle import QUICK, above_one, coin, few, ids, jax, positive, unit
 from proof.generate import Drawn
 
 import minigrad as mg
 
+jnp = jax.numpy
 ROWS = [row for row in SMOOTH if few not in row.domains]
 #: where equal numbers, or a 0 that a ReLU left behind, would stand on a kink
 KINKED = {"abs", "relu", "leaky_relu", "clip", "maximum", "minimum", "max", "min", "max_pool1d", "max_pool2d", "rnn"}

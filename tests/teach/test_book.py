@@ -1,6 +1,9 @@
 """The chapters as files: the list, solutions taken out, versions written, and what a student sees who runs one."""
 from __future__ import annotations
 
+import shutil
+from argparse import Namespace
+
 import nbformat
 import pytest
 
@@ -143,10 +146,29 @@ def test_open_and_check_hand_the_right_file_on(monkeypatch):
     assert calls[0][-2:] == ["jupyterlab", one] and calls[1][-1] == one and "--nbval" in calls[1]
 
 
+def test_installed_chapters_are_copied_to_be_opened_and_never_changed(monkeypatch, tmp_path, capsys):
+    package, work = tmp_path / "minigrad", tmp_path / "work"
+    shutil.copytree(book.folder(), package / "chapters" / "notebooks")
+    shutil.copytree(book.root() / "figures", package / "chapters" / "figures", ignore=shutil.ignore_patterns("*.svg"))
+    opened, done = [], Namespace(returncode=0)
+    monkeypatch.setattr(book, "__file__", str(package / "teach" / "book.py"))
+    monkeypatch.setattr(book.subprocess, "run", lambda command, **options: opened.append(command[-1]) or done)
+    work.mkdir()
+    (work / "00-a-graph-is-a-recipe.ipynb").write_text("my own work")
+    assert cli.main(["chapters", "open", "1", "--out", str(work)]) == 0
+    assert opened == [str(work / book.chosen([1])[0].name)]
+    assert {path.name for path in book.chosen()} < {path.name for path in work.iterdir()}
+    assert (work / "00-a-graph-is-a-recipe.ipynb").read_text() == "my own work"
+    assert cli.main(["chapters", "clean", "0"]) == 2
+    assert "that takes a checkout" in capsys.readouterr().err
+    assert cli.main(["chapters"]) == 0
+    assert str(package / "chapters" / "notebooks" / "00-a-graph-is-a-recipe.ipynb") in capsys.readouterr().out
+
+
 def test_what_is_missing_is_named(monkeypatch, capsys):
     monkeypatch.setattr(book, "find_spec", lambda name: None)
     assert cli.main(["chapters", "open"]) == 1
-    assert 'pip install "minigrad[notebooks]"' in capsys.readouterr().err
+    assert 'pip install "minigrad-numba[notebooks]"' in capsys.readouterr().err
 
 
 def test_the_readmes_pictures_are_the_chapters_own():

@@ -16,6 +16,7 @@ from safetensors.numpy import load_file
 from train import ranks
 
 import minigrad as mg
+from minigrad.distribution import install_hint
 
 SCRIPT = Path(ranks.__file__)
 LIMIT = 120  # seconds; a start takes two or three
@@ -23,7 +24,7 @@ MPIEXEC = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable)
 
 starts = pytest.mark.skipif(
     find_spec("mpi4py") is None or MPIEXEC is None,
-    reason='mpi4py or mpiexec is missing; pip install "minigrad[distributed]" brings both',
+    reason=f"mpi4py or mpiexec is missing; {install_hint('distributed')} brings both",
 )
 
 
@@ -269,7 +270,7 @@ def test_a_rank_that_fails_before_the_training_ends_the_job(tmp_path):
 
 def test_without_mpi4py_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "mpi4py", None)
-    needed = re.escape('Trainer: distributed=True needs mpi4py and an MPI library: pip install "minigrad[distributed]"')
-    with pytest.raises(ImportError, match=needed):
+    needed = 'distributed=True needs mpi4py and an MPI library: pip install "minigrad-numba[distributed]"'
+    with pytest.raises(ImportError, match=re.escape(f"Trainer: {needed}")):
         ranks.trainer()
     assert mg.train.distributed.Ranks().size == 1

@@ -5,13 +5,13 @@ import signal
 import subprocess
 import sys
 import time
-from importlib.util import find_spec
 from pathlib import Path
 
 import numba
 import numpy as np
 import pytest
 from joblib import Parallel, cpu_count, delayed, parallel_config
+from needs import need
 
 import minigrad as mg
 from minigrad import nn
@@ -112,8 +112,8 @@ def test_an_error_names_parameters_and_fold_and_the_others_are_kept(alone):
 @pytest.mark.parametrize("engine", ["loky", "threading", "dask", "ray"])
 def test_every_engine_gives_the_same_bits(engine, alone, tmp_path):
     needed = {"dask": "distributed"}.get(engine, engine)
-    if engine in ("dask", "ray") and find_spec(needed) is None:
-        pytest.skip(f'{needed} is not installed; pip install "minigrad[distributed]" brings it')
+    if engine in ("dask", "ray"):
+        need(needed, "distributed")
     _, found, bars = searched(engine, tmp_path)
     assert found == alone
     assert bars.count("0/16") >= 1
@@ -121,7 +121,7 @@ def test_every_engine_gives_the_same_bits(engine, alone, tmp_path):
 
 
 def test_a_dask_worker_killed_in_the_middle_is_replaced(alone, tmp_path):
-    pytest.importorskip("distributed", reason='distributed is not installed; pip install "minigrad[distributed]" brings it')
+    need("distributed", "distributed")
     before, found, _ = searched("dask", tmp_path, "kill")
     assert before == ["replaced 1"]
     assert found["fits"] >= alone["fits"]

@@ -9,7 +9,7 @@ from types import ModuleType
 from ..interrupts import interrupts_deferred
 
 __all__ = [
-    "cache", "conv", "embedding", "gru", "jit", "lookup_conv", "lstm", "norm", "pool", "recurrent", "scan", "softmax",
+    "blas", "cache", "conv", "embedding", "gru", "jit", "lookup_conv", "lstm", "norm", "pool", "recurrent", "scan", "softmax",
     "update", "views",
 ]  # fmt: skip
 

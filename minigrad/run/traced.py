@@ -314,7 +314,7 @@ class Program:
     def matmul(self, a: Any, b: Any, out: Any = None) -> View:
         """a @ b of matrices or vectors; leading axes of a go along with its rows where b is one matrix."""
         a, b = self.array(a), self.array(b)
-        shape = np.matmul(np.broadcast_to(0, a.shape), np.broadcast_to(0, b.shape)).shape
+        shape = _product_shape(a.shape, b.shape)
         target = self.buffer("product", shape, a.dtype) if out is None else out[0]
         if b.ndim > 2:  # one product for each of the matrices
             many = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
@@ -348,6 +348,12 @@ class Program:
         """A call of a kernel; a view that is not contiguous goes through a copy."""
         ready = tuple(x if not isinstance(x, View) or x.contiguous else x.copy() for x in args)
         self.statements.append(Call(kernel, ready, self.note))
+
+
+def _product_shape(a: Shape, b: Shape) -> Shape:
+    """The shape of a @ b as NumPy has it: a vector is a row on the left, a column on the right."""
+    rows, columns = a[-2:-1], b[-1:] if len(b) > 1 else ()
+    return (*np.broadcast_shapes(a[:-2], b[:-2]), *rows, *columns)
 
 
 def _matrix(x: View, at: tuple[int, ...]) -> View:

@@ -219,7 +219,7 @@ class Trainer:
             raise ValueError(f"Trainer: batch_size={batch_size} and {len(x)} samples; at least one full batch was expected")
         threads = kernels.jit.threads(batch_size)
         # graphs to read, no steps; their kernels are those that the step will call, so that no others are compiled
-        with state_kept(), calling(kernels.jit.serial):
+        with state_kept(), calling(kernels.jit.serial), kernels.blas.blas_threads(1):
             part = self._built(x[:batch_size], y[:batch_size])
             assert part.y is not None
             parts = parts_of(batch_size, part.graph.order, (part.x, part.y), threads)

@@ -69,8 +69,8 @@ def broken():
 
 @pytest.fixture
 def script(tmp_path):
-    (tmp_path / "beside.py").write_text("start = 0.5")
-    (tmp_path / "script.py").write_text(SCRIPT)
+    (tmp_path / "beside.py").write_text("start = 0.5", encoding="utf-8")
+    (tmp_path / "script.py").write_text(SCRIPT, encoding="utf-8")
     return str(tmp_path / "script.py")
 
 

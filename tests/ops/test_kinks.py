@@ -6,7 +6,7 @@ from kinks import README, ROWS, answers_of, installed, stored
 import minigrad as mg
 from minigrad import nn
 
-TABLE = stored(README.read_text())
+TABLE = stored(README.read_text(encoding="utf-8"))
 REFUSED = {  # rows without an answer, and the error that says so when the graph is built, in every mode
     "max of nothing": mg.ShapeError,
     "embedding, id −1, value": IndexError,

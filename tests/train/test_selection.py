@@ -12,6 +12,7 @@ import numba
 import numpy as np
 import pytest
 from joblib import Parallel, cpu_count, delayed, parallel_config
+from systems import needs_signals
 
 import minigrad as mg
 from minigrad import nn
@@ -88,7 +89,7 @@ def searched(engine, folder, *more):
     """What the script prints, before its last line and as that."""
     env = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[2]), "PYTHONWARNINGS": "default"}
     words = [sys.executable, SCRIPT, engine, folder, *more]
-    ran = subprocess.run(words, capture_output=True, text=True, timeout=240, env=env)
+    ran = subprocess.run(words, capture_output=True, encoding="utf-8", timeout=240, env=env)
     assert ran.returncode == 0, ran.stderr[-2000:]
     *before, last = ran.stdout.splitlines()
     assert "16/16" not in before  # the bar is no output
@@ -120,6 +121,7 @@ def test_every_engine_gives_the_same_bits(engine, alone, tmp_path):
     assert bars.count("0/4") == 0  # none for each fit
 
 
+@needs_signals
 def test_a_dask_worker_killed_in_the_middle_is_replaced(alone, tmp_path):
     pytest.importorskip("distributed", reason='distributed is not installed; pip install "minigrad[distributed]" brings it')
     before, found, _ = searched("dask", tmp_path, "kill")
@@ -159,7 +161,7 @@ def test_ctrl_c_ends_the_whole_search():
 
     def made():
         begun.append(make())
-        begun[-1].register_forward_hook(lambda module, output: os.kill(os.getpid(), signal.SIGINT))
+        begun[-1].register_forward_hook(lambda module, output: signal.raise_signal(signal.SIGINT))
         return begun[-1]
 
     with pytest.raises(KeyboardInterrupt):

@@ -238,7 +238,7 @@ run = mg.Trainer(model, mg.mse_loss, mg.optim.SGD(model.parameters(), lr=0.1), m
 run.fit(x, x[:, :1], epochs=1, batch_size=2, progress=False)
 print("tqdm" in sys.modules, "tqdm.auto" in sys.modules)
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, encoding="utf-8")
     assert done.stdout.split() == ["True", "False"]
 
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from proof.tally import COUNTS
 
-
 # Child processes print UTF-8, which the tests read, also where a console's encoding is another one, as on Windows.
 os.environ.setdefault("PYTHONUTF8", "1")
 

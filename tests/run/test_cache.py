@@ -2,6 +2,7 @@
 import os
 import pickle
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -305,10 +306,19 @@ def test_without_users_there_is_no_such_check(tmp_path, monkeypatch):
 
 
 # -------------------------------------------------------------------- other processors
+# The features are empty on purpose: where they are not set, Numba adds those of this machine to the
+# named processor, AVX-512 included.
 NARROW = {
-    "AVX2": {"NUMBA_CPU_NAME": "x86-64-v3", "NUMBA_CPU_FEATURES": "+avx2,+fma"},
+    "AVX2": {"NUMBA_CPU_NAME": "x86-64-v3", "NUMBA_CPU_FEATURES": ""},
     "SSE": {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""},
 }
+PRODUCT = """
+import numpy as np
+from minigrad.kernels import gemm
+a = np.ones((20, 20), np.float32)
+gemm.nn(np.empty_like(a), a, a)
+"""
+needs_x86 = pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="not an x86 processor")
 
 
 LAYERS = """
@@ -328,7 +338,16 @@ def python(settings, *arguments):
     return done.stdout
 
 
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="processors of another family")
+@needs_x86
+@pytest.mark.parametrize(("name", "widest"), [("AVX2", "ymm"), ("SSE", "xmm")])
+def test_narrow_processors_get_no_wide_registers(name, widest, tmp_path):
+    """In all machine code that a product of matrices compiles, none of it taken from the disk."""
+    settings = {**NARROW[name], "NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_DUMP_ASSEMBLY": "1"}
+    registers = set(re.findall(r"%([xyz]mm)\d", python(settings, "-c", PRODUCT)))
+    assert registers == {"xmm", widest}
+
+
+@needs_x86
 @pytest.mark.parametrize("name", NARROW)
 def test_narrow_processors_compute_the_same(name):
     code = "from minigrad.kernels import cache, tile; print(tile.lanes(4), cache.FOLDER, *losses)"

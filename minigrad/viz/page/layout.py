@@ -158,7 +158,7 @@ def engines() -> list[list[str]]:
 
 
 def _ask(source: str) -> str | None:
-    """The engine's JSON, None if no engine answers; a warning says so where pygraphviz does not load."""
+    """The engine's JSON, None if no engine answers. Warns where pygraphviz does not load."""
     not_loaded = ""
     for command in engines():
         answer, failure = _run(tuple(command), source, TIME_LIMIT)
@@ -174,8 +174,8 @@ def _ask(source: str) -> str | None:
 
 @lru_cache(maxsize=64)
 def _run(command: tuple[str, ...], source: str, limit: float) -> tuple[str, str]:
-    """One run of an engine: its answer, "" if it does not work here, and why, as far as it says so: too slow, or the
-    message of an ImportError. Remembered, the time-outs too.
+    """One run of an engine: its answer, "" if it does not work here, and the reason if it is known:
+    too slow, or the message of an ImportError. Remembered, the time-outs too.
 
     What else it says on stderr (about fonts, for a picture without text) is of no use to anyone.
     """
@@ -197,8 +197,11 @@ def _warn_of_plain_layouts(reason: str) -> None:
     """Once in a process."""
     remedy = "Installing Graphviz helps, if its program dot is then on the PATH"
     if ".so" in reason:
-        remedy += f"; so do, on Debian and Ubuntu, the system's libraries: apt-get install {_PACKAGES}"
-    warnings.warn(f"drawings take a plainer layout, because pygraphviz does not load ({reason}). {remedy}.", stacklevel=2)
+        remedy += f"; on Debian and Ubuntu, its libraries do, too: apt-get install {_PACKAGES}"
+    warnings.warn(
+        f"drawings take a plainer layout, because pygraphviz does not load ({reason}). {remedy}.",
+        stacklevel=2,
+    )
 
 
 def _read(answer: str, picture: Picture) -> Layout:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from joblib import Parallel, cpu_count, delayed, parallel_config
 from systems import needs_signals
+from threadpoolctl import threadpool_info
 
 import minigrad as mg
 from minigrad import nn
@@ -36,6 +37,41 @@ def test_every_fold_is_scored_and_processes_give_the_same_bits():
     assert here == there
     assert here.mean == pytest.approx(np.mean(here.test_accuracy))
     assert "8 folds" in repr(here)
+
+
+def wide():
+    return nn.Sequential(nn.Linear(784, 100), nn.Tanh(), nn.Linear(100, 1))
+
+
+@pytest.mark.parametrize("engine", ["loky", "threading"])
+@pytest.mark.skipif(sys.platform == "darwin", reason="the number of Accelerate's threads cannot be set")
+def test_long_products_give_the_same_bits_in_processes(engine):
+    """joblib's processes have one thread for BLAS, which adds up 784 products in another order than two threads do."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(1200, 784)), rng.integers(0, 2, (1200, 1)).astype(np.float32)
+    recipe = {"folds": 2, "epochs": 1, "batch_size": 200, "mode": "replay"}
+    here = cross_validate(wide, x, y, **recipe)
+    with parallel_config(engine, n_jobs=2):
+        assert cross_validate(wide, x, y, **recipe) == here
+
+
+def blas_threads():
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+def test_blas_keeps_to_one_thread_while_any_fit_runs():
+    seen, before = [], blas_threads()
+
+    def made():
+        model = make()
+        model.register_forward_hook(lambda module, output: seen.append(blas_threads()))
+        return model
+
+    recipe = {**RECIPE, "folds": 6, "mode": "replay"}
+    with parallel_config("threading", n_jobs=3):
+        cross_validate(made, DATA.x_train, DATA.y_train, **recipe)
+    assert len(seen) > 6 and all(threads <= {1} for threads in seen)
+    assert blas_threads() == before
 
 
 def threads_of_a_step():

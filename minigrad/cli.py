@@ -296,8 +296,19 @@ def _material(commands: Any) -> None:
     data.set_defaults(run=_data)
 
 
+def _show_anything() -> None:
+    """Print "?" for a character that the console's encoding lacks, instead of ending with an error.
+
+    Windows encodes redirected output as cp1252, which has no minus sign and no Greek letters.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # other programs replace the streams by objects of theirs
+            stream.reconfigure(errors="replace")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code: 0, 1 if it failed, 2 for bad use, 130 after Ctrl-C."""
+    _show_anything()
     args = parser().parse_args(arguments)
     try:
         distribution.check()

@@ -134,7 +134,7 @@ def table(rows: list[Row]) -> str:
     lines = [head, *((r.experiment, r.quantity, r.measured, r.paper, r.check) for r in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     text = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines]
-    return "\n".join([text[0], "  ".join("─" * w for w in widths), *text[1:]])
+    return "\n".join([text[0], "  ".join("-" * w for w in widths), *text[1:]])
 
 
 def demo(out: Path, *, seeds: int = 3, only: Iterable[str] = (), n_jobs: int = 2, say: Say = print) -> list[Row]:
@@ -155,6 +155,7 @@ def demo(out: Path, *, seeds: int = 3, only: Iterable[str] = (), n_jobs: int = 2
     say("\n" + table(rows))
     say("\nmeasured: median (range) over seeds; gradient error: against central differences in float64, one real batch")
     if chosen == list(EXPERIMENTS):
-        (out / "results.json").write_text(json.dumps([asdict(row) for row in rows], indent=1, ensure_ascii=False) + "\n")
+        numbers = json.dumps([asdict(row) for row in rows], indent=1, ensure_ascii=False)
+        (out / "results.json").write_text(numbers + "\n", encoding="utf-8")
     say(f"pictures and numbers are in {out}/; {time.perf_counter() - started:.0f} s in all")
     return rows

@@ -1,10 +1,14 @@
 """Fixtures for all tests."""
 import gc
+import os
 
 import numba
 import numpy as np
 import pytest
 from proof.tally import COUNTS
+
+# Child processes print UTF-8, which the tests read, also where a console's encoding is another one, as on Windows.
+os.environ.setdefault("PYTHONUTF8", "1")
 
 
 @pytest.fixture

@@ -162,5 +162,5 @@ def table(text: str) -> str:
 
 
 if __name__ == "__main__":
-    text = README.read_text()
-    README.write_text(re.sub(f"{BEGIN}.*?{END}", lambda _: f"{BEGIN}{table(text)}{END}", text, flags=re.S))
+    text = README.read_text(encoding="utf-8")
+    README.write_text(re.sub(f"{BEGIN}.*?{END}", lambda _: f"{BEGIN}{table(text)}{END}", text, flags=re.S), encoding="utf-8")

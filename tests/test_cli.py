@@ -79,8 +79,8 @@ def broken():
 
 @pytest.fixture
 def script(tmp_path):
-    (tmp_path / "beside.py").write_text("start = 0.5")
-    (tmp_path / "script.py").write_text(SCRIPT)
+    (tmp_path / "beside.py").write_text("start = 0.5", encoding="utf-8")
+    (tmp_path / "script.py").write_text(SCRIPT, encoding="utf-8")
     return str(tmp_path / "script.py")
 
 
@@ -112,10 +112,10 @@ def test_what_commands_write_by_default_leaves_a_checkout_clean(script, tmp_path
     place = tmp_path / "checkout"
     (place / "figures").mkdir(parents=True)
     shutil.copy(Path(__file__).parents[1] / ".gitignore", place)
-    (place / "figures" / "sin-x2.svg").write_text("made elsewhere")
+    (place / "figures" / "sin-x2.svg").write_text("made elsewhere", encoding="utf-8")
 
     def git(*words):
-        return subprocess.run(["git", *words], cwd=place, capture_output=True, text=True, check=True).stdout
+        return subprocess.run(["git", *words], cwd=place, capture_output=True, encoding="utf-8", check=True).stdout
 
     git("init", "-q")
     git("add", ".")

@@ -52,7 +52,7 @@ def test_a_command_that_installs_another_distribution_is_found():
 
 def test_in_another_python_another_package_is_not_taken_for_this_one(tmp_path, monkeypatch):
     (tmp_path / "minigrad").mkdir()
-    (tmp_path / "minigrad" / "__init__.py").write_text("class Tensor: pass")
+    (tmp_path / "minigrad" / "__init__.py").write_text("class Tensor: pass", encoding="utf-8")
     monkeypatch.chdir(tmp_path)  # where `python -c` looks first
     said = "another package of the same import name; this one comes with pip install minigrad-numba"
     with pytest.raises(Failed, match=said):
@@ -66,8 +66,8 @@ def installed(site, name, *files):
         (site / file).touch()
     info = site / f"{name.replace('-', '_')}-0.9.dist-info"
     info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.9\n")
-    (info / "RECORD").write_text("".join(f"{file},,\n" for file in files))
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.9\n", encoding="utf-8")
+    (info / "RECORD").write_text("".join(f"{file},,\n" for file in files), encoding="utf-8")
 
 
 def test_files_of_another_distribution_in_the_package_are_reported(tmp_path, monkeypatch, capsys):
@@ -129,7 +129,7 @@ def test_what_is_installed_here_is_allowed():
 
 def test_the_lowest_versions_are_those_of_pyproject():
     script = re.search(r"lowest\.txt\" <<'END'\n(.*?)^END$", (ROOT / ".ci" / "run").read_text("utf-8"), re.S | re.M)[1]
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, encoding="utf-8", check=True)
     pinned = {line.name: line.specifier for line in map(Requirement, done.stdout.splitlines())}
     names = {line.name for line in map(Requirement, PROJECT["dependencies"])}
     assert set(pinned) == names and str(pinned["numba"]) == "==0.61" and str(pinned["reportlab"]) == "==4.4.3"
@@ -143,5 +143,5 @@ def test_tests_are_skipped_where_a_package_is_missing():
     hidden = "import sys; sys.modules['jax'] = None; import pytest; sys.exit(pytest.main(sys.argv[1:]))"
     options = ["-o", "addopts=", "--import-mode=importlib", "--collect-only", "-q", "-rs", "-p", "no:cacheprovider"]
     command = [sys.executable, "-c", hidden, *options, *(f"tests/{file}" for file in files)]
-    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=False).stdout
     assert re.search(r"SKIPPED \[4\] .*: jax is not installed", said) and "no tests collected" in said, said

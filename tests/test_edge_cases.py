@@ -16,7 +16,7 @@ def test_every_number_is_covered_or_has_a_reason():
 @pytest.mark.parametrize("test", sorted({test for _, *tests in COVERED.values() for test in tests}))
 def test_the_test_exists(test):
     path, name = test.split("::")
-    assert re.search(rf"^def {name}\(", (TESTS / path).read_text(), re.M)
+    assert re.search(rf"^def {name}\(", (TESTS / path).read_text(encoding="utf-8"), re.M)
 
 
 def test_every_case_names_a_test():

@@ -89,7 +89,7 @@ def test_the_same_run_leaves_the_same_bytes(tmp_path):
 
 
 def test_the_committed_results_are_those_of_the_experiments_and_of_the_readme():
-    rows = json.loads((Path(__file__).parents[1] / "figures" / "results.json").read_text())
-    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    rows = json.loads((Path(__file__).parents[1] / "figures" / "results.json").read_text(encoding="utf-8"))
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
     assert [row["measured"] for row in rows if row["measured"] not in readme] == []
     assert {experiment.title for experiment in EXPERIMENTS.values()} <= {row["experiment"] for row in rows}

@@ -10,7 +10,7 @@ from minigrad.errors import DataError
 from minigrad.gallery import SECTIONS, gallery, keep, made, page
 
 FIGURES = Path(__file__).parents[1] / "figures"
-STORED = (FIGURES / "README.md").read_text()
+STORED = (FIGURES / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.title)
@@ -54,4 +54,4 @@ def test_what_cannot_be_had_is_left_out_and_said_so(tmp_path, monkeypatch):
     said = []
     gallery(tmp_path, say=said.append)
     assert said.count("  left out: no data here") == 2
-    assert (tmp_path / "README.md").read_text().startswith("# The gallery")
+    assert (tmp_path / "README.md").read_text(encoding="utf-8").startswith("# The gallery")

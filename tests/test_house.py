@@ -14,10 +14,11 @@ FLOORS = {
     "experiments": 6, "demo": 6, "bench": 6, "cli": 7,
 }  # fmt: skip
 SOURCES = sorted((ROOT / "minigrad").rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
 
 def run(*command):
-    return subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False)
+    return subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
 
 
 def test_ruff_has_nothing_to_say():
@@ -33,7 +34,7 @@ def test_types_are_strict_in_graph_and_operators():
 def imported(path):
     """(line, top-level part of minigrad) of every import of the package in a file."""
     package = path.relative_to(ROOT).parent.parts
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else ()
             module = (*base, *(node.module or "").split("."))
@@ -47,25 +48,69 @@ def test_no_arrow_runs_upstairs_and_every_file_can_be_read_in_one_sitting(path):
     # History.plot asks for pictures, which stand below it; nothing in viz imports what it draws
     upstairs = [(line, part) for line, part in imported(path) if FLOORS.get(part, 0) > FLOORS[own]]
     assert not upstairs
-    assert len(path.read_text().splitlines()) <= 400
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+#: `open` of these modules is another function
+OTHER_OPEN = {"os", "gzip", "tarfile", "archive", "Image"}
+
+
+def implicit_encodings(tree):
+    """Lines that read or write text in an encoding that differs from system to system."""
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        owner = getattr(getattr(call.func, "value", None), "id", "")
+        words = {keyword.arg for keyword in call.keywords}
+        if "encoding" in words or len(call.args) >= {"read_text": 1, "write_text": 2}.get(name, 9):
+            continue
+        text = name in ("read_text", "write_text") or words & {"text", "universal_newlines"}
+        if text or (opens_a_file(name, owner) and "b" not in mode_of(call, owner)):
+            yield call.lineno
+
+
+def opens_a_file(name, owner):
+    return name == "fdopen" or (name == "open" and owner not in OTHER_OPEN)
+
+
+def mode_of(call, owner):
+    """The source of the mode given to `open(path, mode)`, `path.open(mode)` or `os.fdopen(number, mode)`."""
+    first = 0 if isinstance(call.func, ast.Attribute) and owner != "os" else 1
+    modes = [*call.args[first : first + 1], *(word.value for word in call.keywords if word.arg == "mode")]
+    return "".join(map(ast.unparse, modes))
+
+
+def test_text_files_are_utf_8_on_every_system():
+    found = []
+    for path in (*SOURCES, *TESTS):
+        lines = implicit_encodings(ast.parse(path.read_text(encoding="utf-8")))
+        found += [f"{path.relative_to(ROOT)}:{line}" for line in lines]
+    assert found == []
+
+
+def test_text_without_an_encoding_is_found():
+    found = ("open(p)", "open(p, 'w')", "p.open()", "os.fdopen(1, 'w')", "p.read_text()", "p.write_text(t)",
+             "p.read_text(errors='replace')", "run(c, text=True)", "open('b', mode='a')")  # fmt: skip
+    fine = ("open(p, 'rb')", "p.open(mode='wb')", "p.read_text('utf-8')", "p.write_text(t, 'utf-8')", "os.open(p, 0)",
+            "open(p, encoding='ascii')", "gzip.open(p)", "run(c, encoding='utf-8')", "p.read_bytes()")  # fmt: skip
+    assert [code for code in (*found, *fine) if list(implicit_encodings(ast.parse(code)))] == [*found]
 
 
 def test_importing_is_light():
     heavy = {"numba", "scipy", "matplotlib", "sklearn", "graphviz", "mpi4py", "dask", "ray"}
     code = f"import sys, minigrad; print(*{heavy} & set(sys.modules))"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True).stdout.split()
     assert loaded == []
 
 
 def test_the_readmes_first_two_blocks_are_the_demo_and_the_tests():
-    blocks = re.findall(r"```[a-z]*\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    blocks = re.findall(r"```[a-z]*\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
     assert all(block.count("\n") == 1 and ".venv" in block for block in blocks[:2])
     assert "minigrad demo" in blocks[0]
     assert "pytest" in blocks[1]
 
 
 def test_the_readmes_example_runs(capsys):
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
     exec(compile(blocks[0], "README.md", "exec"), {})
-    said = re.search(r"```text\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    said = re.search(r"```text\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
     assert capsys.readouterr().out == said.group(1)

@@ -29,7 +29,7 @@ print(mg.__file__, version("minigrad-numba"))
 def run(*command, cwd, **variables):
     """What a program says; it must succeed."""
     done = subprocess.run(
-        [*map(str, command)], cwd=cwd, env={**os.environ, **variables}, capture_output=True, text=True, check=False
+        [*map(str, command)], cwd=cwd, env={**os.environ, **variables}, capture_output=True, encoding="utf-8", check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -400,7 +400,7 @@ def test_it_is_imported_when_it_is_asked_for_and_is_not_scikit_learn():
         "import sys, minigrad as mg; assert 'sklearn' not in sys.modules; name = mg.sklearn.__name__;"
         "import sklearn; print(name, sklearn.__name__)"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True).stdout
     assert said.split() == ["minigrad.sklearn", "sklearn"]
     with pytest.raises(AttributeError, match="nothing"):
         _ = mg.nothing

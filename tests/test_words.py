@@ -34,16 +34,16 @@ def test_spelling(tmp_path):
     for path in [*CHAPTERS, *PAGES, *sorted((ROOT / "minigrad").rglob("*.py"))]:
         file = tmp_path / path.relative_to(ROOT).with_suffix(f"{path.suffix}.txt")
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(words(path), "utf-8")
+        file.write_text(words(path), encoding="utf-8")
     command = [sys.executable, "-m", "codespell_lib", str(tmp_path)]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     assert found.returncode == 0, found.stdout + found.stderr
 
 
 def test_spelling_finds_what_is_wrong(tmp_path):
-    (tmp_path / "page.txt").write_text("The wieghts of teh network", "utf-8")
+    (tmp_path / "page.txt").write_text("The wieghts of teh network", encoding="utf-8")
     command = [sys.executable, "-m", "codespell_lib", str(tmp_path)]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     assert found.returncode != 0 and "weights" in found.stdout and "the" in found.stdout
 
 
@@ -78,8 +78,9 @@ def test_links_lead_somewhere(path):
 
 def test_a_dead_link_is_found(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text("# A title, with 2 words\n[x](page.md#a-title-with-2-words) [y](none.md) [z](#nowhere) [far](https://x.invalid)")
-    assert dead(page, page.read_text()) == ["none.md", "#nowhere"]
+    links = "[x](page.md#a-title-with-2-words) [y](none.md) [z](#nowhere) [far](https://x.invalid)"
+    page.write_text(f"# A title, with 2 words\n{links}", encoding="utf-8")
+    assert dead(page, page.read_text(encoding="utf-8")) == ["none.md", "#nowhere"]
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)

@@ -10,10 +10,13 @@ from .process import UNWANTED
 
 
 def machine() -> dict[str, Any]:
-    """Processor, vector width, cores, memory, system, and how busy it is: a load near 0 is what a measurement needs."""
+    """Processor, vector width, cores, memory, system, and how busy it is: a load near 0 is what a measurement needs.
+
+    `memory` and `load` are None where the system does not say, as on Windows.
+    """
     return {
         "processor": _processor(), "cores": cores(), "memory": _memory(), "vectors": _vectors(),
-        "system": f"{platform.system()} {platform.release()}", "load": round(os.getloadavg()[0], 2),
+        "system": f"{platform.system()} {platform.release()}", "load": _load(),
         "unset": {name: os.environ[name] for name in UNWANTED if name in os.environ},
     }  # fmt: skip
 
@@ -25,7 +28,7 @@ def cores() -> int:
 
 def _cpuinfo(name: str) -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return ""
     return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")
@@ -40,5 +43,15 @@ def _vectors() -> str:
     return next((said for flag, said in (("avx512f", "AVX-512"), ("avx2", "AVX2")) if flag in flags), platform.machine())
 
 
-def _memory() -> int:
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+def _memory() -> int | None:
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf, other systems not all of its names
+        return None
+
+
+def _load() -> float | None:
+    try:
+        return round(os.getloadavg()[0], 2)
+    except (AttributeError, OSError):
+        return None

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import os
-import select
+import queue
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -41,9 +42,11 @@ def environment(threads: int, extra: Mapping[str, str]) -> dict[str, str]:
 
 def find(library: str, python: str) -> Path | None:
     """The folder of a library in that Python, or None where it is not installed; the library is not imported."""
+    # -X utf8: the path may hold letters that the console's encoding lacks
     code = f"import importlib.util as u; s = u.find_spec({library!r}); print(s.origin or '' if s else '')"
     try:
-        done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
+        command = [python, "-X", "utf8", "-c", code]
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     except OSError as error:
         raise Failed(f"{python}: {error.strerror}") from None
     return Path(done.stdout.strip()).parent if done.stdout.strip() else None
@@ -67,31 +70,45 @@ class Process:
         if library == "torch" and (own := sorted(folder.glob("lib/libgomp*.so*"))):
             # torch.compile links the system's OpenMP, whose threads would fight with those of PyTorch's own
             variables["LD_PRELOAD"] = str(own[0])
-        self._start([python, "-c", _RUN, library, str(threads)], variables)
+        self._start([python, "-X", "utf8", "-c", _RUN, library, str(threads)], variables)
 
     def _start(self, command: list[str], variables: Mapping[str, str]) -> None:
         """Start the worker and hear its first line."""
-        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed in end)
+        self._errors = tempfile.TemporaryFile(  # noqa: SIM115 (closed in end)
+            "w+", encoding="utf-8", errors="replace"
+        )
         self.started = perf_counter()
         self._process = subprocess.Popen(
-            command, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True,
-            start_new_session=True,  # Ctrl-C is for the parent, which ends its children
+            command, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, encoding="utf-8",
+            # Ctrl-C is for the parent, which ends its children; the second line says so to Windows
+            start_new_session=True,
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )  # fmt: skip
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._reader = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
+        self._reader.start()
         try:
             self.versions: dict[str, str] = self._hear()["versions"]
         except BaseException:  # Ctrl-C, too
             self.end()
             raise
 
+    def _read(self, answers: Any) -> None:
+        """Queue the worker's lines, "" at the end. A thread, since Windows cannot wait for a pipe with a time limit."""
+        with answers:
+            for line in answers:
+                self._lines.put(line)
+        self._lines.put("")
+
     def _hear(self) -> dict[str, Any]:
-        answers = self._process.stdout
-        assert answers is not None
-        if not select.select([answers], [], [], self.patience)[0]:
+        try:
+            line = self._lines.get(timeout=self.patience)
+        except queue.Empty:
             self._process.kill()
             self._process.wait()
-            raise Failed(f"no answer in {self.patience:.0f} s")
-        line = answers.readline()
+            raise Failed(f"no answer in {self.patience:.0f} s") from None
         if not line:
+            self._lines.put("")  # for who asks again
             raise Failed(f"ended with code {self._process.wait()}: {self._last_words()}")
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
@@ -111,7 +128,7 @@ class Process:
         try:
             words.write(json.dumps({"do": do, **message}) + "\n")
             words.flush()
-        except (BrokenPipeError, ValueError):  # it has ended, or was ended
+        except (OSError, ValueError):  # it has ended, or was ended
             raise Failed(f"ended: {self._last_words()}") from None
         return self._hear()
 
@@ -137,10 +154,10 @@ class Process:
         """End the process, whatever it does; ending it again does nothing."""
         self._process.kill()
         self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            assert pipe is not None
-            with suppress(BrokenPipeError):  # words that it did not read any more
-                pipe.close()
+        assert self._process.stdin is not None
+        with suppress(OSError):  # words that it did not read any more
+            self._process.stdin.close()
+        self._reader.join(1.0)  # a child of the worker's may still hold the pipe; nobody waits for it
         self._errors.close()
 
     def __enter__(self) -> Process:

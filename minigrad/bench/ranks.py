@@ -103,7 +103,7 @@ def versions() -> dict[str, str]:
 def main() -> None:
     """Rank 0 hears messages from stdin and passes them on; all do what they say."""
     comm, worker = MPI.COMM_WORLD, Worker(sys.modules[__name__])
-    replies = os.fdopen(os.dup(1), "w")
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints does not get among the answers
     if comm.rank:
         while (message := _wait(comm)) is not None:

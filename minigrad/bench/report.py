@@ -71,13 +71,13 @@ def write_json(report: Report, path: Path) -> None:
 
 def read_json(path: Path) -> Report:
     """What `write_json` wrote."""
-    report: Report = json.loads(path.read_text())
+    report: Report = json.loads(path.read_text(encoding="utf-8"))
     return report
 
 
 def update_readme(report: Report, path: Path) -> None:
     """Put the tables for the README between their markers. Raises `ValueError` where there are none."""
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:

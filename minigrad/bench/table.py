@@ -187,9 +187,11 @@ TOLD = {"jobs": jobs, "kernels": kernels, "modes": modes, "memory": memory, "sta
 def circumstances(report: Mapping[str, Any]) -> str:
     """Machine, ceilings, versions and settings, a line each."""
     m, s = report["machine"], report["settings"]
-    cores = f"{m['cores']} cores, {quantity(m['memory'], 'B')} of memory"
-    lines = [f"{m['processor']}, {m['vectors']}, {cores}, {m['system']}; load at the start {m['load']:g}"]
-    if m["load"] >= BUSY:
+    held = "memory unknown" if m["memory"] is None else f"{quantity(m['memory'], 'B')} of memory"
+    load = "unknown" if m["load"] is None else f"{m['load']:g}"
+    where = f"{m['processor']}, {m['vectors']}, {m['cores']} cores, {held}, {m['system']}"
+    lines = [f"{where}; load at the start {load}"]
+    if _busy(m):
         lines.append("other programs were at work: too much for times that can be trusted")
     if report.get("ceilings"):
         c = report["ceilings"]
@@ -204,6 +206,10 @@ def circumstances(report: Mapping[str, Any]) -> str:
     if report.get("interrupted"):
         lines.append("cut short")
     return "\n".join(lines)
+
+
+def _busy(machine: Mapping[str, Any]) -> bool:
+    return machine["load"] is not None and machine["load"] >= BUSY
 
 
 def everything(report: Mapping[str, Any]) -> str:
@@ -228,5 +234,5 @@ def _sentence(report: Mapping[str, Any]) -> str:
     m, s = report["machine"], report["settings"]
     where = f"{m['cores']} cores of {m['processor']} ({m['vectors']})"
     made = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
-    doubt = " Other programs were at work: these times cannot be trusted." if m["load"] >= BUSY else ""
+    doubt = " Other programs were at work: these times cannot be trusted." if _busy(m) else ""
     return f"Measured on {where} with {s['threads']} threads, {s['rounds']} rounds: {made}.{doubt}"

@@ -138,7 +138,7 @@ def run_client(command: Sequence[str]) -> None:
             command,
             capture_output=True,
             stdin=subprocess.DEVNULL,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             timeout=CLIENT_SECONDS,
         )

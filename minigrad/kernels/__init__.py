@@ -9,8 +9,8 @@ from types import ModuleType
 from ..interrupts import interrupts_deferred
 
 __all__ = [
-    "blas", "cache", "conv", "embedding", "gru", "jit", "lookup_conv", "lstm", "norm", "pool", "recurrent", "scan", "softmax",
-    "update", "views",
+    "blas", "cache", "conv", "embedding", "gru", "jit", "lookup_conv", "lstm", "norm", "pool", "recurrent", "scan",
+    "softmax", "update", "views",
 ]  # fmt: skip
 
 

@@ -2,13 +2,18 @@
 
 Fits run wherever joblib runs them: in this process by default, in others with `n_jobs=2`, on a cluster inside
 `joblib.parallel_config("dask")` with a `distributed.Client`, or "ray" after `ray.util.joblib.register_ray()`. Each fit has
-one thread, so that the scores are the same to the bit everywhere and the cores are not taken twice;
-`joblib.parallel_config("loky", inner_max_num_threads=2)` gives it two. A memory map (`np.load(…, mmap_mode="r")`) stays one.
+one thread, in Numba's kernels and in BLAS, so that the cores are not taken twice and the scores are the same to the bit on
+every back end, on processors of one kind. Where threadpoolctl cannot limit BLAS (Accelerate on macOS; a search outside of
+the main thread, which has limited it before), they are the same to rounding.
+`joblib.parallel_config("loky", inner_max_num_threads=2)` gives each fit two threads. A memory map
+(`np.load(…, mmap_mode="r")`) stays one.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -93,12 +98,44 @@ def _fit_fold(
     return on_train["loss"], on_test["loss"], on_train["accuracy"], on_test["accuracy"]
 
 
+class _BlasThreads:
+    """Limits the threads of BLAS in this process as long as anybody needs it.
+
+    BLAS splits the sums of a product between its threads, so that their number changes the last digits.
+    It belongs to the process: of several blocks at once the first sets it, the last restores it.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._users = Lock(), 0
+        self._limits: Any = None
+
+    @contextmanager
+    def limited(self, threads: int) -> Iterator[None]:
+        from threadpoolctl import threadpool_limits  # scikit-learn needs it, too
+
+        with self._lock:
+            if not self._users:
+                self._limits = threadpool_limits(threads, user_api="blas")
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if not self._users:
+                    self._limits.restore_original_limits()
+
+
+_blas = _BlasThreads()
+
+
 def _tried(threads: int, *fold: Any) -> Row | Exception:
     """`_fit_fold` on so many threads, its error returned: what other workers do goes on."""
     before = kernels.jit.get_num_threads()
     try:
         kernels.jit.set_num_threads(min(threads, kernels.jit.numba.config.NUMBA_NUM_THREADS))
-        return _fit_fold(*fold)
+        with _blas.limited(threads):
+            return _fit_fold(*fold)
     except Exception as error:
         return error
     finally:
@@ -157,7 +194,8 @@ def _run(
         for _, arguments, recipe in candidates
         for k, (train, test) in enumerate(splits)
     ]
-    with tqdm(total=len(jobs), unit="fit", disable=not progress, leave=False) as bar:
+    # BLAS is limited here, too, since threadpoolctl may obey only the first thread that asks it
+    with _blas.limited(threads), tqdm(total=len(jobs), unit="fit", disable=not progress, leave=False) as bar:
         rows = Watched(n_jobs=n_jobs)(jobs)
     _refuse_failed(function, [parameters for parameters, *_ in candidates], rows, len(splits))
     return [Scores(*zip(*rows[i : i + len(splits)], strict=True)) for i in range(0, len(rows), len(splits))]
@@ -183,8 +221,8 @@ def cross_validate(
     """Fit a new model on all folds but one and score it on the one left out, for each fold, `repeats` times over.
 
     `make_model()` returns a new model; `recipe` are fields of `Recipe` (loss, optimizer, lr, epochs, batch_size, mode).
-    The same seed gives the same scores, on any joblib back end. Where a fit fails, the others are made nevertheless, and
-    then a `FoldError` holds their scores. Ctrl-C ends all of it.
+    The same seed gives the same scores on any joblib back end, as far as the top of this file says. Where a fit fails,
+    the others are made nevertheless, and then a `FoldError` holds their scores. Ctrl-C ends all of it.
     """
     candidates: list[Candidate] = [({}, {}, _recipe("cross_validate", recipe))]
     return _run("cross_validate", make_model, candidates, x, y, folds, repeats, seed, n_jobs, progress)[0]

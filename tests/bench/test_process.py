@@ -49,7 +49,7 @@ def test_a_library_that_is_not_there(fake):
 def test_libraries_are_found_in_their_own_python():
     assert (find("numpy", sys.executable) / "linalg").is_dir()
     assert find("no_such_library", sys.executable) is None
-    with pytest.raises(Failed, match="/no/python: No such file"):
+    with pytest.raises(Failed, match="^/no/python: "):
         find("numpy", "/no/python")
 
 

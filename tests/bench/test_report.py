@@ -37,26 +37,27 @@ def quiet(line):
 
 def test_ctrl_c_leaves_and_tells_what_was_measured(sectioned, tmp_path):
     said, readme = [], tmp_path / "README.md"
-    readme.write_text(f"before {module.BEGIN} {module.END} after")
+    readme.write_text(f"before {module.BEGIN} {module.END} after", encoding="utf-8")
     with pytest.raises(KeyboardInterrupt):
         paths = {"json_path": tmp_path / "b.json", "plots": tmp_path, "readme": readme}
         bench(["jobs", "modes"], Settings(), **paths, say=said.append, note=quiet)
     found = read_json(tmp_path / "b.json")
     assert found["interrupted"] and set(found["jobs"]) == set(found["modes"]) == {"J1a"}
     assert "cut short" in said[0] and "60 µs" in said[0] and (tmp_path / "bench-jobs.svg").exists()
-    assert readme.read_text() == f"before {module.BEGIN} {module.END} after"
+    assert readme.read_text(encoding="utf-8") == f"before {module.BEGIN} {module.END} after"
 
 
 def test_a_run_writes_what_was_asked_for(sectioned, tmp_path):
     readme = tmp_path / "README.md"
-    readme.write_text(f"before\n\n{module.BEGIN}\nold\n{module.END}\n\nafter\n")
+    readme.write_text(f"before\n\n{module.BEGIN}\nold\n{module.END}\n\nafter\n", encoding="utf-8")
     found = bench(["jobs"], Settings(), readme=readme, say=quiet, note=quiet)
-    assert readme.read_text() == f"before\n\n{module.BEGIN}\n\n{table.readme(found)}\n\n{module.END}\n\nafter\n"
+    expected = f"before\n\n{module.BEGIN}\n\n{table.readme(found)}\n\n{module.END}\n\nafter\n"
+    assert readme.read_text(encoding="utf-8") == expected
     assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
 
 
 def test_a_readme_without_a_place_for_it_stays(tmp_path):
-    (tmp_path / "README.md").write_text("nothing")
+    (tmp_path / "README.md").write_text("nothing", encoding="utf-8")
     with pytest.raises(ValueError, match="has no place for the tables"):
         update_readme(given.report(), tmp_path / "README.md")
 
@@ -65,7 +66,7 @@ def test_numbers_are_written_short_and_come_back(tmp_path):
     path = tmp_path / "b.json"
     write_json({"rounds": [1.5, 2.5], "deep": {"names": ["a b", "c"]}, "empty": []}, path)
     assert read_json(path) == {"rounds": [1.5, 2.5], "deep": {"names": ["a b", "c"]}, "empty": []}
-    assert "[ 1.5, 2.5 ]" in path.read_text()
+    assert "[ 1.5, 2.5 ]" in path.read_text(encoding="utf-8")
     assert module._rounded({"a": [1.23456789e-5, 3, "x"], "b": (0.1,)}) == {"a": [1.235e-5, 3, "x"], "b": [0.1]}
 
 
@@ -114,9 +115,9 @@ def test_a_real_run_of_one_job(tmp_path, capsys):
 
 
 def test_the_committed_numbers_are_those_of_the_readme_and_cover_every_section():
-    committed = json.loads((ROOT / "figures" / "bench.json").read_text())
+    committed = json.loads((ROOT / "figures" / "bench.json").read_text(encoding="utf-8"))
     assert set(sections.ALL) <= set(committed) and "interrupted" not in committed
     assert set(committed["jobs"]) == set(JOBS)
-    block = (ROOT / "README.md").read_text().partition(module.BEGIN)[2].partition(module.END)[0]
+    block = (ROOT / "README.md").read_text(encoding="utf-8").partition(module.BEGIN)[2].partition(module.END)[0]
     assert block.strip() == table.readme(committed)
     assert all((ROOT / "figures" / f"bench-{name}.svg").exists() for name in ("jobs", "scaling", "roofline"))

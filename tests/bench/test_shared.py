@@ -69,7 +69,7 @@ def test_losses_that_differ_are_shouted():
 
 
 def test_the_committed_numbers_have_every_model_and_size():
-    found = json.loads((ROOT / "figures" / "bench-distributed.json").read_text())["distributed"]
+    found = json.loads((ROOT / "figures" / "bench-distributed.json").read_text(encoding="utf-8"))["distributed"]
     assert tuple(found["jobs"]) == MODELS and tuple(found["all_reduce"]["sizes"]) == SIZES
     for job in found["jobs"].values():
         points = {(point["ranks"], point["batch"]) for point in job["points"]}

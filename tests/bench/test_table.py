@@ -83,6 +83,15 @@ def test_everything_begins_with_the_circumstances():
     assert "unset for all: OPENBLAS_CORETYPE=Haswell" in text
 
 
+def test_what_a_system_does_not_say_is_unknown():
+    """Windows says neither how much memory there is nor how busy it is."""
+    report = given.report()
+    report["machine"] |= {"memory": None, "load": None}
+    text = table.everything(report)
+    assert text.startswith("Abacus 3, AVX2, 2 cores, memory unknown, Linux 6; load at the start unknown\n")
+    assert "trusted" not in text and "trusted" not in table.readme(report)
+
+
 def test_the_readme_has_each_library_once():
     report = given.report()
     text = table.readme(report)

@@ -1,4 +1,5 @@
 """The worker's side: messages in, answers out."""
+import sys
 import types
 
 import numpy as np
@@ -45,6 +46,13 @@ def test_peak_memory_counts_what_was_held_at_once():
     held = np.ones(1 << 25)  # 256 MiB, every page written
     assert peak_memory() - before > 100 * 2**20 or before > held.nbytes
     del held
+
+
+def test_a_system_that_does_not_say_how_much_memory_a_process_held(monkeypatch):
+    monkeypatch.setattr("pathlib.Path.read_text", lambda *args, **options: "")
+    monkeypatch.setitem(sys.modules, "resource", None)
+    answer = Worker(LIBRARY).answer({"do": "memory"})
+    assert answer == {"error": "OSError: this system does not say how much memory a process has held"}
 
 
 def test_a_task_comes_back_as_it_was(tmp_path):

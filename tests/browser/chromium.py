@@ -40,7 +40,7 @@ def wait(ready: Callable[[], Any], seconds: float = 20.0, what: str = "") -> Any
 def address(folder: Path) -> str | None:
     """Where the browser with this profile listens; None until it has written it down whole."""
     file = folder / "DevToolsActivePort"
-    port, _, path = file.read_text().partition("\n") if file.exists() else ("", "", "")
+    port, _, path = file.read_text(encoding="utf-8").partition("\n") if file.exists() else ("", "", "")
     return f"ws://127.0.0.1:{port}{path}" if path else None
 
 

@@ -82,7 +82,7 @@ def lab(notebook, tmp_path):
 
     def address():
         for file in (tmp_path / "jupyter_runtime_dir").glob("jpserver-*.json"):
-            text = file.read_text()
+            text = file.read_text(encoding="utf-8")
             return json.loads(text)["url"] if text.endswith("}") else None
 
     with open(tmp_path / "log", "wb") as log:

@@ -43,7 +43,7 @@ def test_importing_the_data_package_loads_nothing_heavy() -> None:
         "importlib.import_module('minigrad.data')\n"
         "print([name for name in heavy if name in sys.modules])\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.strip() == "[]"
 
 
@@ -77,7 +77,7 @@ def test_damage_on_disk_is_noticed() -> None:
 
 
 def test_folder_that_cannot_be_written(folder: Path) -> None:
-    folder.write_text("a file where a folder should be")
+    folder.write_text("a file where a folder should be", encoding="utf-8")
     with pytest.raises(DataError, match=r"cannot write .* set MINIGRAD_DATA"):
         KNOWN.store(CONTENT)
 

@@ -24,7 +24,8 @@ def network(np_, w, x):
 
 
 def test_the_readmes_example_runs(capsys):
-    text = (Path(__file__).parents[2] / "README.md").read_text().split("## Forward mode and higher derivatives")[1]
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    text = readme.split("## Forward mode and higher derivatives")[1]
     exec(re.search(r"```python\n(.*?)```", text, re.S).group(1), {})
     assert capsys.readouterr().out.split("\n") == [
         "12.0 12.0", "(array(0., dtype=float32), array(1., dtype=float32))", "3 passes", ""

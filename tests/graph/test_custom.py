@@ -139,7 +139,7 @@ def test_a_gradient_with_an_axis_more_is_summed_in_every_mode():
 
 
 def test_the_readmes_example_runs(capsys):
-    text = (Path(__file__).parents[2] / "README.md").read_text()
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     code, said = re.search(r"```python\n([^`]*mg\.operator\([^`]*)```\s*```text\n([^`]*)```", text).groups()
     exec(compile(code, "README.md", "exec"), {})
     assert capsys.readouterr().out == said

@@ -23,7 +23,8 @@ print(getrusage(RUSAGE_SELF).ru_minflt - before)
 
 
 def faults(first: str) -> int:
-    done = subprocess.run([sys.executable, "-c", PROGRAM.format(first=first)], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", PROGRAM.format(first=first)]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
     return int(done.stdout)
 
 

@@ -379,7 +379,7 @@ def test_without_the_package_it_says_what_to_install():
         "except ImportError as error: print(error)"
     )
     code = code.replace("import minigrad as mg", "import minigrad as mg, minigrad.models")
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True).stdout
     assert said.strip() == 'export_onnx needs the package onnx: pip install "minigrad-numba[onnx]"'
 
 

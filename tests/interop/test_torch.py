@@ -70,7 +70,7 @@ def test_files_go_both_ways_and_give_the_same_predictions(tmp_path):
         np.save(tmp_path / f"{name}-x.npy", x)
         np.save(tmp_path / f"{name}-y.npy", predict(made[name], x))
     paths = os.pathsep.join([str(Path(mg.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-    ran = subprocess.run([python(), HERE / "in_torch.py", tmp_path], capture_output=True, text=True, timeout=300,
+    ran = subprocess.run([python(), HERE / "in_torch.py", tmp_path], capture_output=True, encoding="utf-8", timeout=300,
                          env={**os.environ, "PYTHONPATH": paths}, check=False)  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     assert "PyTorch agrees on mlp cnn textcnn rnn" in ran.stdout

@@ -100,7 +100,7 @@ print(np.isnan(losses).tolist(), back[:, 1].tolist())
     found = []
     for disabled in "01":
         env = {**os.environ, "NUMBA_DISABLE_JIT": disabled}
-        done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+        done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, encoding="utf-8")
         assert not done.stderr
         found.append(done.stdout)
     assert found[0] == found[1]

@@ -33,7 +33,7 @@ STEP = textwrap.dedent("""
 def numbers(**environment):
     code = STEP + "print(*map(float, numbers))"
     env = {**os.environ, **environment}
-    output = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout
+    output = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, encoding="utf-8", check=True).stdout
     return np.array(output.split(), float)
 
 
@@ -116,10 +116,10 @@ def test_shards_cover_everything_once():
 def test_cache_that_cannot_be_written(tmp_path):
     """A folder that is a file: kernels compile all the same."""
     blocked = tmp_path / "file"
-    blocked.write_text("")
+    blocked.write_text("", encoding="utf-8")
     code = "import numpy as np, minigrad as mg; print(mg.embedding([1], np.eye(2)).value.tolist())"
     env = {**os.environ, "NUMBA_CACHE_DIR": str(blocked)}
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, encoding="utf-8")
     assert done.stdout.strip() == "[[0.0, 1.0]]", done.stderr
 
 
@@ -163,12 +163,12 @@ def outer(a, times):
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_what_a_kernel_calls_by_symbol_is_there_when_it_is_loaded(tmp_path, dtype):
     """Compiled in one process and loaded in the next, through a kernel that was compiled into its caller."""
-    (tmp_path / "library.py").write_text(LIBRARY)
+    (tmp_path / "library.py").write_text(LIBRARY, encoding="utf-8")
     code = (f"import numpy as np, library; a = np.ones(3, {dtype!r}); print(library.outer(a, 3), a.tolist(), "
             "sum(library.outer.stats.cache_hits.values()))")  # fmt: skip
     env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
     for hits in (0, 1):
-        done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+        done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, encoding="utf-8")
         assert done.stdout.split() == ["4", "[8.0,", "8.0,", "8.0]", str(hits)], done.stderr
 
 
@@ -216,7 +216,7 @@ def test_garbage_is_looked_for_less_often_while_compiling_and_as_usual_after_it(
 def script(name, *arguments, **environment):
     """What a script beside this file prints."""
     command = [sys.executable, str(Path(__file__).with_name(name)), *arguments]
-    done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True)
+    done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

@@ -74,10 +74,10 @@ def shows(note, code):
 )  # fmt: skip
 def test_the_command_line_answers_in_one_line(arguments, code, line, tmp_path, capsys):
     file = tmp_path / "taken"
-    file.write_text("kept")
+    file.write_text("kept", encoding="utf-8")
     try:
         got = cli.main(arguments.replace("{file}", str(file)).split())
     except SystemExit as ended:
         got = ended.code
     assert (got, capsys.readouterr().err) == (code, line.replace("{file}", str(file)) + "\n")
-    assert [path.read_text() for path in tmp_path.iterdir()] == ["kept"]
+    assert [path.read_text(encoding="utf-8") for path in tmp_path.iterdir()] == ["kept"]

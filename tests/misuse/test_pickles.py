@@ -38,7 +38,7 @@ def suspicious(tree):
 def test_no_code_of_ours_unpickles():
     files = [path for path in FOLDER.rglob("*.py") if OTHERS not in path.parents]
     assert len(files) > 80
-    assert [f"{path}:{line}" for path in files for line in suspicious(ast.parse(path.read_text()))] == []
+    assert [f"{path}:{line}" for path in files for line in suspicious(ast.parse(path.read_text(encoding="utf-8")))] == []
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ class Use:
         self.file = self.folder / "m.safetensors"
         mg.save(model, self.file)
         self.stray = self.folder / "notes.txt"
-        self.stray.write_text("this is no model")
+        self.stray.write_text("this is no model", encoding="utf-8")
 
     def state(self):
         """Everything that a misuse must not change, as bytes and plain values."""

@@ -69,5 +69,5 @@ print(*(symbol.partition("(")[0].rpartition(".")[2] for symbol in cache._known))
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
 def test_a_gradient_that_nobody_asks_for_is_not_compiled():
     """Of a first layer that is the picture's, whose code is the longest of the way back."""
-    compiled = subprocess.run([sys.executable, "-c", STEP], capture_output=True, text=True, check=True).stdout.split()
+    compiled = subprocess.run([sys.executable, "-c", STEP], capture_output=True, encoding="utf-8", check=True).stdout.split()
     assert "_weights_back" in compiled and not {"_picture_back", "_roll", "_turn"} & {*compiled}

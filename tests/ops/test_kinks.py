@@ -9,7 +9,7 @@ from kinks import README, ROWS, answers_of, installed, stored
 import minigrad as mg
 from minigrad import nn
 
-TABLE = stored(README.read_text())
+TABLE = stored(README.read_text(encoding="utf-8"))
 # rows without an answer, and the error that says so when the graph is built, in every mode
 REFUSED = {
     "max of nothing": mg.ShapeError,

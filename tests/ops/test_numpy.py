@@ -135,7 +135,7 @@ def test_a_function_with_an_operator_builds_the_graph(function):
     if not isinstance(function, np.ufunc):  # tried by hand, with the arguments that it wants
         files = (Path(__file__).parent / f"test_{name}.py" for name in ("numpy", "axes", "statistics"))
         said = "np" + f"{function.__module__}.{function.__name__}"[5:]
-        assert any(said in re.sub(r"\bm\.", "np.", file.read_text()) for file in files)
+        assert any(said in re.sub(r"\bm\.", "np.", file.read_text(encoding="utf-8")) for file in files)
         return
     masks = function in (np.bitwise_and, np.bitwise_or, np.invert)
     arrays = [np.array([[0.5, 1.0]]) > 0.7 if masks else np.array([[0.5, 1.0]]) for _ in range(function.nin)]

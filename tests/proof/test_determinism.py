@@ -26,7 +26,7 @@ print(*(digest(mode) for mode in sys.argv[1:] * 2))
 def digests(threads, salt, modes=("eager", "replay", "compiled"), **settings):
     """Of losses and all that the model holds, after training in each mode, twice; in a process of its own."""
     env = {**os.environ, "NUMBA_NUM_THREADS": str(threads), "PYTHONHASHSEED": str(salt), **settings}
-    done = subprocess.run([sys.executable, "-c", TRAINING, *modes], env=env, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", TRAINING, *modes], env=env, capture_output=True, encoding="utf-8")
     assert not done.returncode, done.stderr
     return done.stdout.split()
 

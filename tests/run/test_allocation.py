@@ -104,7 +104,7 @@ def test_replay_allocates_only_what_elementwise_rules_need_on_the_way(batch_size
 @pytest.mark.parametrize("kind", [mlp, cnn])
 def test_two_thousand_steps_leave_the_process_as_large_as_it_was(kind):
     def resident():
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     _, make = compiled(kind, 20)
     make(200)

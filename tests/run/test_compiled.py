@@ -473,7 +473,7 @@ def test_frozen_and_unused_parameters_stay_as_they_are():
 
 
 def test_without_a_cache_to_write_to_it_still_runs(monkeypatch, tmp_path):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     monkeypatch.setattr("minigrad.kernels.cache.steps_folder", lambda: str(tmp_path / "file" / "steps"))
     t = trainer(nn.Sequential(nn.Linear(3, 1, seed=0)))
     assert len(fit(t).batch_loss) == 3

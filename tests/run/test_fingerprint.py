@@ -88,20 +88,21 @@ def update(p, g, lr, decay):
         "helper": source.replace("return x", "return 2 * x"),
         "body": source.replace("p[i] -=", "p[i] -= 2.0 *"),
     }[change]
-    (tmp_path / "their_kernels.py").write_text(source)
-    (tmp_path / "changed.txt").write_text(changed)
+    (tmp_path / "their_kernels.py").write_text(source, encoding="utf-8")
+    (tmp_path / "changed.txt").write_text(changed, encoding="utf-8")
     script = STEP + textwrap.dedent("""
         import pathlib
         print(weight("replay"), weight("compiled"))
         here = pathlib.Path(their_kernels.__file__)
-        here.write_text(here.with_name("changed.txt").read_text())
+        here.write_text(here.with_name("changed.txt").read_text(encoding="utf-8"))
         importlib.reload(their_kernels)
         print(weight("replay"), weight("compiled"))
     """)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path]), "PYTHONDONTWRITEBYTECODE": "1"}
     told = []
     for code in (script, STEP + 'print(weight("replay"), weight("compiled"))'):
-        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=True)
         told += [tuple(map(float, line.split())) for line in done.stdout.splitlines()]
     first, second, third = told
     for pair in told:

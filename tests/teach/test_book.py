@@ -154,11 +154,11 @@ def test_installed_chapters_are_copied_to_be_opened_and_never_changed(monkeypatc
     monkeypatch.setattr(book, "__file__", str(package / "teach" / "book.py"))
     monkeypatch.setattr(book.subprocess, "run", lambda command, **options: opened.append(command[-1]) or done)
     work.mkdir()
-    (work / "00-a-graph-is-a-recipe.ipynb").write_text("my own work")
+    (work / "00-a-graph-is-a-recipe.ipynb").write_text("my own work", encoding="utf-8")
     assert cli.main(["chapters", "open", "1", "--out", str(work)]) == 0
     assert opened == [str(work / book.chosen([1])[0].name)]
     assert {path.name for path in book.chosen()} < {path.name for path in work.iterdir()}
-    assert (work / "00-a-graph-is-a-recipe.ipynb").read_text() == "my own work"
+    assert (work / "00-a-graph-is-a-recipe.ipynb").read_text(encoding="utf-8") == "my own work"
     assert cli.main(["chapters", "clean", "0"]) == 2
     assert "that takes a checkout" in capsys.readouterr().err
     assert cli.main(["chapters"]) == 0

@@ -142,13 +142,13 @@ def interrupted(folder):
 
     def press(made, history):
         if made.ranks.rank == made.ranks.size - 1 and made.course.epoch == 4:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
     class Press:
         def on_batch(self, made, graph):
             done.append(1)
             if made.ranks.rank == made.ranks.size - 1 and len(done) == 4:
-                os.kill(os.getpid(), signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)
 
     whole, cut = trainer(normed), trainer(normed, callbacks=[Press(), press])
     fit = {"batch_size": 8, "seed": 3, "progress": False, "epochs": 4}
@@ -164,7 +164,7 @@ def interrupted(folder):
 def endless(folder):
     """Save after each epoch until somebody kills one of the ranks."""
     made = trainer(normed, callbacks=[lambda trained, history: mg.save(trained, folder / f"{made.ranks.rank}.safetensors")])
-    (folder / f"{made.ranks.rank}.pid").write_text(str(os.getpid()))
+    (folder / f"{made.ranks.rank}.pid").write_text(str(os.getpid()), encoding="utf-8")
     made.fit(X, Y, batch_size=8, epochs=10**6, seed=3, progress=False)
 
 
@@ -213,7 +213,7 @@ def main(folder, *cases):
     from mpi4py import MPI
 
     found = {case: globals()[case](folder) for case in cases}
-    (folder / f"{MPI.COMM_WORLD.rank}.json").write_text(json.dumps({"size": MPI.COMM_WORLD.size, **found}))
+    (folder / f"{MPI.COMM_WORLD.rank}.json").write_text(json.dumps({"size": MPI.COMM_WORLD.size, **found}), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,21 @@
 """Saving is all or nothing: killed, or the disk full, the old file or the new one is there, whole, and nothing beside it."""
 import errno
-import fcntl
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from misuse.use import FIT, Use, X, Y
+from systems import (
+    fcntl,
+    needs_fork,
+    needs_limits,
+    needs_locks,
+    needs_modes,
+    needs_pipes,
+    resource,
+)
 
 import minigrad as mg
 from minigrad.files import write_atomically
@@ -16,9 +23,10 @@ from minigrad.files import write_atomically
 KILLS = 120
 
 
+@needs_fork
 def test_killed_at_any_moment_the_old_or_the_new_file_is_there(tmp_path):
     script = Path(__file__).with_name("killed.py")
-    done = subprocess.run([sys.executable, script, tmp_path, str(KILLS)], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, script, tmp_path, str(KILLS)], capture_output=True, encoding="utf-8", timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "versions 2, left at most 1, in the end 0\n"  # both were seen, and the kill came while writing
 
@@ -75,6 +83,7 @@ class Full:
         self.file.close()
 
 
+@needs_limits
 def test_a_write_that_the_system_cuts_short(tmp_path):
     """No file may grow beyond 100 bytes, so that the system itself breaks the writing off in the middle."""
     use = Use(tmp_path)
@@ -89,6 +98,7 @@ def test_a_write_that_the_system_cuts_short(tmp_path):
     assert use.state() == before
 
 
+@needs_locks
 def test_what_is_left_is_swept_away_but_not_from_under_somebody_who_writes(tmp_path):
     path = tmp_path / "a*.b"  # a name that means more to glob than to us
     left, other = tmp_path / ".a*.b.123.part", tmp_path / ".axx.b.123.part"
@@ -103,6 +113,7 @@ def test_what_is_left_is_swept_away_but_not_from_under_somebody_who_writes(tmp_p
     assert sorted(tmp_path.iterdir()) == [other, path] and path.read_bytes() == b"two"
 
 
+@needs_locks
 def test_where_folders_cannot_be_locked_files_are_written_all_the_same(tmp_path, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", fails(errno.ENOLCK))
     write_atomically(tmp_path / "a", b"one")
@@ -126,6 +137,7 @@ def mode(path):
     return path.stat().st_mode & 0o7777
 
 
+@needs_modes
 @pytest.mark.parametrize("given", [0o600, 0o640, 0o644, 0o664, 0o666, 0o755, 0o400])
 @pytest.mark.parametrize("mask", [0, 0o022, 0o077])
 def test_a_file_that_is_there_keeps_its_mode(given, mask, umask, tmp_path):
@@ -137,6 +149,7 @@ def test_a_file_that_is_there_keeps_its_mode(given, mask, umask, tmp_path):
     assert path.read_bytes() == b"new" and mode(path) == given
 
 
+@needs_modes
 @pytest.mark.parametrize(("mask", "wanted"), [(0, 0o666), (0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
 def test_a_new_file_gets_what_the_umask_leaves(mask, wanted, umask, tmp_path):
     umask(mask)
@@ -144,6 +157,7 @@ def test_a_new_file_gets_what_the_umask_leaves(mask, wanted, umask, tmp_path):
     assert mode(tmp_path / "m.safetensors") == wanted
 
 
+@needs_modes
 @pytest.mark.parametrize("mask", [0, 0o022, 0o777])
 def test_what_is_private_is_so_whatever_the_umask(mask, umask, tmp_path):
     path = tmp_path / "a" / "b" / "m"
@@ -155,6 +169,7 @@ def test_what_is_private_is_so_whatever_the_umask(mask, umask, tmp_path):
     assert path.read_bytes() == b"two" and mode(path) == 0o600
 
 
+@needs_modes
 def test_while_it_is_written_nobody_may_read_what_is_to_be_private(umask, tmp_path, monkeypatch):
     path, seen = tmp_path / "m", []
     path.write_bytes(b"old")
@@ -173,6 +188,7 @@ def test_while_it_is_written_nobody_may_read_what_is_to_be_private(umask, tmp_pa
     assert seen == [0o600] and mode(path) == 0o600
 
 
+@needs_modes
 @pytest.mark.parametrize("absolute", [True, False])
 @pytest.mark.parametrize("there", [True, False])
 def test_a_link_stays_and_what_it_points_to_is_written(absolute, there, tmp_path):
@@ -190,6 +206,7 @@ def test_a_link_stays_and_what_it_points_to_is_written(absolute, there, tmp_path
     assert not there or mode(target) == 0o640
 
 
+@needs_modes
 def test_links_that_lead_to_each_other_are_an_error_that_names_the_file(tmp_path):
     one, other = tmp_path / "one", tmp_path / "other"
     one.symlink_to(other)
@@ -199,6 +216,7 @@ def test_links_that_lead_to_each_other_are_an_error_that_names_the_file(tmp_path
     assert caught.value.errno == errno.ELOOP and one.is_symlink() and other.is_symlink()
 
 
+@needs_pipes
 @pytest.mark.parametrize("linked", [True, False])
 def test_a_pipe_is_written_to_and_not_replaced(linked, tmp_path):
     """Nor is a device: where root's /dev/null became a file, every other program would read it."""

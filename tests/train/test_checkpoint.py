@@ -6,6 +6,7 @@ import struct
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
+from systems import needs_limits, resource
 
 import minigrad as mg
 from minigrad import nn
@@ -78,10 +79,9 @@ def test_a_failed_save_keeps_the_old_file_and_leaves_nothing_behind(tmp_path, mo
     assert list(tmp_path.iterdir()) == [path]
 
 
+@needs_limits
 def test_a_full_disk_keeps_the_old_file_and_leaves_nothing_behind(tmp_path):
     """The system refuses to let any file grow beyond a limit, as a disk does that has no room left."""
-    import resource  # no such thing on Windows
-
     path, before = tmp_path / "t.safetensors", resource.getrlimit(resource.RLIMIT_FSIZE)
     mg.save(make(0), path)
     old = path.read_bytes()

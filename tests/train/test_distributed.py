@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+from systems import needs_signals
 from train import ranks
 
 import minigrad as mg
@@ -37,7 +38,7 @@ def begin(*parts):
     """Start a job of parts (number of ranks, command)."""
     words = [word for n, each in parts for word in (":", "-n", str(n), *each)]
     env = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[2])}
-    return subprocess.Popen([MPIEXEC, *words[1:]], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+    return subprocess.Popen([MPIEXEC, *words[1:]], stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", env=env)
 
 
 def end(job):
@@ -66,7 +67,7 @@ def ran(n, folder, *cases):
     job = begin((n, command(SCRIPT, folder, *cases)))
     _, errors = end(job)
     assert job.returncode == 0, errors[-3000:]
-    found = [json.loads((folder / f"{rank}.json").read_text()) for rank in range(n)]
+    found = [json.loads((folder / f"{rank}.json").read_text(encoding="utf-8")) for rank in range(n)]
     assert [each["size"] for each in found] == [n] * n
     return found
 
@@ -204,12 +205,13 @@ def test_an_exception_on_one_rank_ends_the_job_with_one_message(case, n, tmp_pat
 
 
 @starts
+@needs_signals
 def test_a_rank_killed_at_any_moment_leaves_a_checkpoint_that_goes_on(tmp_path):
     rng, saved = np.random.default_rng(), tmp_path / "0.safetensors"
     job = begin((2, command(SCRIPT, tmp_path, "endless")))
     try:
         wait_for(saved, job)
-        os.kill(int((tmp_path / f"{rng.integers(2)}.pid").read_text()), signal.SIGKILL)
+        os.kill(int((tmp_path / f"{rng.integers(2)}.pid").read_text(encoding="utf-8")), signal.SIGKILL)
         said = "".join(end(job))
     finally:
         job.kill()
@@ -234,6 +236,7 @@ MLP = ("-m", "minigrad.cli", "train", "mlp", "--distributed", "--mode", "replay"
 
 
 @starts
+@needs_signals
 def test_minigrad_train_ended_by_ctrl_c_and_resumed(tmp_path):
     """In the terminal: Ctrl-C goes to mpiexec, which passes it on."""
     one, other = tmp_path / "one" / "mlp.safetensors", tmp_path / "other" / "mlp.safetensors"

@@ -30,7 +30,7 @@ def make(mode, seed=0):
 
 
 def resident():
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 # -------------------------------------------------------------------- flat memory
@@ -148,7 +148,7 @@ def test_the_same_bits_in_every_process():
         for hashing in ("1", "2"):
             env = {**os.environ, "PYTHONHASHSEED": hashing, "NUMBA_NUM_THREADS": threads, "PYTHONPATH": str(ROOT)}
             command = [sys.executable, "-W", "error", "-c", PROGRAM]
-            done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True)
+            done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, encoding="utf-8")
             assert done.returncode == 0, done.stderr
             said.add(done.stdout)
         assert len(said) == 1 and len(said.pop().splitlines()) == len(MODES)

@@ -1,12 +1,14 @@
 """Graphs that run again say what `forward` says: one that is no function of its inputs is refused, in words, and whatever
 has changed in between is seen."""
 import random
+import threading
 
 import numpy as np
 import pytest
 
 import minigrad as mg
 from minigrad import GraphError, nn
+from minigrad.run.rebuild import READER
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(24, 3)).astype(np.float32)
@@ -351,3 +353,20 @@ def test_an_optimiser_may_train_some_of_the_parameters(which):
         losses = fit(t, 2, ids, y).batch_loss
         found.append(np.concatenate([losses, *(p.value.ravel() for p in model.parameters())]))
     np.testing.assert_allclose(found[1:], [found[0]] * 2, rtol=1e-4)
+
+
+def test_a_thread_that_ends_while_the_graph_is_built_again_is_no_change():
+    """The one that reads batches. Once it was taken for a change of NumPy's generator, now and then."""
+    over, calls = threading.Event(), []
+    reader = threading.Thread(target=over.wait, name=READER, daemon=True)
+
+    def ends_the_reader(model, x):
+        calls.append(reader.is_alive())
+        if len(calls) == 2:
+            over.set()
+            reader.join()
+        return x
+
+    reader.start()
+    fit(trainer(Applied(ends_the_reader), "replay"))
+    assert calls == [True, True]

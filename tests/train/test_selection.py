@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from joblib import Parallel, cpu_count, delayed, parallel_config
 from needs import need
+from systems import needs_signals
+from threadpoolctl import threadpool_info
 
 import minigrad as mg
 from minigrad import nn
@@ -35,6 +37,41 @@ def test_every_fold_is_scored_and_processes_give_the_same_bits():
     assert here == there
     assert here.mean == pytest.approx(np.mean(here.test_accuracy))
     assert "8 folds" in repr(here)
+
+
+def wide():
+    return nn.Sequential(nn.Linear(784, 100), nn.Tanh(), nn.Linear(100, 1))
+
+
+@pytest.mark.parametrize("engine", ["loky", "threading"])
+@pytest.mark.skipif(sys.platform == "darwin", reason="the number of Accelerate's threads cannot be set")
+def test_long_products_give_the_same_bits_in_processes(engine):
+    """joblib's processes have one thread for BLAS, which adds up 784 products in another order than two threads do."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(1200, 784)), rng.integers(0, 2, (1200, 1)).astype(np.float32)
+    recipe = {"folds": 2, "epochs": 1, "batch_size": 200, "mode": "replay"}
+    here = cross_validate(wide, x, y, **recipe)
+    with parallel_config(engine, n_jobs=2):
+        assert cross_validate(wide, x, y, **recipe) == here
+
+
+def blas_threads():
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+def test_blas_keeps_to_one_thread_while_any_fit_runs():
+    seen, before = [], blas_threads()
+
+    def made():
+        model = make()
+        model.register_forward_hook(lambda module, output: seen.append(blas_threads()))
+        return model
+
+    recipe = {**RECIPE, "folds": 6, "mode": "replay"}
+    with parallel_config("threading", n_jobs=3):
+        cross_validate(made, DATA.x_train, DATA.y_train, **recipe)
+    assert len(seen) > 6 and all(threads <= {1} for threads in seen)
+    assert blas_threads() == before
 
 
 def threads_of_a_step():
@@ -88,7 +125,7 @@ def searched(engine, folder, *more):
     """What the script prints, before its last line and as that."""
     env = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[2]), "PYTHONWARNINGS": "default"}
     words = [sys.executable, SCRIPT, engine, folder, *more]
-    ran = subprocess.run(words, capture_output=True, text=True, timeout=240, env=env)
+    ran = subprocess.run(words, capture_output=True, encoding="utf-8", timeout=240, env=env)
     assert ran.returncode == 0, ran.stderr[-2000:]
     *before, last = ran.stdout.splitlines()
     assert "16/16" not in before  # the bar is no output
@@ -120,6 +157,7 @@ def test_every_engine_gives_the_same_bits(engine, alone, tmp_path):
     assert bars.count("0/4") == 0  # none for each fit
 
 
+@needs_signals
 def test_a_dask_worker_killed_in_the_middle_is_replaced(alone, tmp_path):
     need("distributed", "distributed")
     before, found, _ = searched("dask", tmp_path, "kill")
@@ -159,7 +197,7 @@ def test_ctrl_c_ends_the_whole_search():
 
     def made():
         begun.append(make())
-        begun[-1].register_forward_hook(lambda module, output: os.kill(os.getpid(), signal.SIGINT))
+        begun[-1].register_forward_hook(lambda module, output: signal.raise_signal(signal.SIGINT))
         return begun[-1]
 
     with pytest.raises(KeyboardInterrupt):

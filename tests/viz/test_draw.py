@@ -132,7 +132,7 @@ def test_an_unknown_format_is_refused_before_anything_is_written(name, tmp_path)
 
 def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "x.svg"
-    path.write_text("old")
+    path.write_text("old", encoding="utf-8")
 
     def fail(*_):
         raise OSError("disk full")
@@ -140,7 +140,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
     monkeypatch.setattr("os.replace", fail)
     with pytest.raises(OSError, match="disk full"):
         draw(sine()).save(path)
-    assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["x.svg"]
+    assert path.read_text(encoding="utf-8") == "old" and [p.name for p in tmp_path.iterdir()] == ["x.svg"]
 
 
 def test_importing_is_light():
@@ -149,7 +149,7 @@ import sys, minigrad.viz
 heavy = "matplotlib pygraphviz graphviz resvg_py svglib reportlab numba scipy IPython tqdm asyncio".split()
 print(*(m for m in heavy if m in sys.modules))
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, encoding="utf-8")
     assert done.stdout.strip() == ""
 
 

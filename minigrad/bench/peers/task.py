@@ -52,7 +52,7 @@ class Task:
         folder.mkdir(parents=True, exist_ok=True)
         arrays = {"x": self.x, "y": self.y}
         words = {key: value for key, value in asdict(self).items() if key not in ("x", "y", "parameters")}
-        (folder / "task.json").write_text(json.dumps(words))
+        (folder / "task.json").write_text(json.dumps(words), encoding="utf-8")
         for name, array in arrays.items():
             np.save(folder / f"{name}.npy", array)
         np.savez(folder / "parameters.npz", **self.parameters)
@@ -60,7 +60,7 @@ class Task:
 
 def load(folder: Path) -> Task:
     """The task that `Task.save` wrote."""
-    words = json.loads((folder / "task.json").read_text())
+    words = json.loads((folder / "task.json").read_text(encoding="utf-8"))
     with np.load(folder / "parameters.npz") as stored:
         parameters = dict(stored)
     return Task(**words, x=np.load(folder / "x.npy"), y=np.load(folder / "y.npy"), parameters=parameters)

@@ -28,13 +28,20 @@ from .task import load
 
 
 def peak_memory() -> int:
-    """The most memory that this process has held at once (resident set), in bytes."""
+    """The most memory that this process has held at once (resident set), in bytes.
+
+    Raises
+    ------
+    OSError : this system does not say, as Windows does not
+    """
     try:  # what getrusage says would include the process that started this one
-        lines = Path("/proc/self/status").read_text().splitlines()
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
     except (OSError, StopIteration):
-        import resource
-
+        try:
+            import resource
+        except ImportError:
+            raise OSError("this system does not say how much memory a process has held") from None
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
@@ -80,7 +87,7 @@ def main() -> None:
     name, threads = sys.argv[1], int(sys.argv[2])
     if hasattr(os, "sched_setaffinity"):  # some libraries take as many threads as there are processors
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
-    replies = os.fdopen(os.dup(1), "w")
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints does not get among the answers
 
     def reply(answer: dict[str, Any]) -> None:

@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import warnings
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -23,6 +25,8 @@ from .layers import layered
 #: seconds for which we wait for an engine; then the drawing is made without it
 TIME_LIMIT = 8.0
 _TOO_SLOW = "too slow"
+#: Debian's packages of the system libraries that pygraphviz's wheels for Linux expect
+_PACKAGES = "libexpat1 libglib2.0-0 libx11-6 libxext6 libxrender1"
 
 Rectangle = tuple[float, float, float, float]
 
@@ -154,29 +158,50 @@ def engines() -> list[list[str]]:
 
 
 def _ask(source: str) -> str | None:
-    """The engine's JSON, None if no engine answers."""
+    """The engine's JSON, None if no engine answers. Warns where pygraphviz does not load."""
+    not_loaded = ""
     for command in engines():
-        answer = _run(tuple(command), source, TIME_LIMIT)
-        if answer == _TOO_SLOW:
+        answer, failure = _run(tuple(command), source, TIME_LIMIT)
+        if failure == _TOO_SLOW:
             return None  # the next engine would be as slow
         if answer:
             return answer
+        not_loaded = not_loaded or failure
+    if not_loaded:
+        _warn_of_plain_layouts(not_loaded)
     return None
 
 
 @lru_cache(maxsize=64)
-def _run(command: tuple[str, ...], source: str, limit: float) -> str:
-    """One run of an engine; empty if it does not work here. Remembered, the time-outs too.
+def _run(command: tuple[str, ...], source: str, limit: float) -> tuple[str, str]:
+    """One run of an engine: its answer, "" if it does not work here, and the reason if it is known:
+    too slow, or the message of an ImportError. Remembered, the time-outs too.
 
-    What it says on stderr (about fonts, for a picture without text) is of no use to anyone.
+    What else it says on stderr (about fonts, for a picture without text) is of no use to anyone.
     """
     try:
         done = subprocess.run(command, input=source.encode(), capture_output=True, timeout=limit, check=True)
     except subprocess.TimeoutExpired:
-        return _TOO_SLOW
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return done.stdout.decode()
+        return "", _TOO_SLOW
+    except OSError:
+        return "", ""
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.decode(errors="replace")
+        messages = re.findall(r"^(?:ImportError|ModuleNotFoundError): (.+)", said, re.M)
+        return "", messages[-1].strip() if messages else ""
+    return done.stdout.decode(), ""
+
+
+@cache
+def _warn_of_plain_layouts(reason: str) -> None:
+    """Once in a process."""
+    remedy = "Installing Graphviz helps, if its program dot is then on the PATH"
+    if ".so" in reason:
+        remedy += f"; on Debian and Ubuntu, its libraries do, too: apt-get install {_PACKAGES}"
+    warnings.warn(
+        f"drawings take a plainer layout, because pygraphviz does not load ({reason}). {remedy}.",
+        stacklevel=2,
+    )
 
 
 def _read(answer: str, picture: Picture) -> Layout:

@@ -306,7 +306,7 @@ def test_csv(tmp_path):
     flow.record(loss)
     path = tmp_path / "deep" / "flow.csv"
     flow.to_csv(path)
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["kind"] for row in rows] == ["parameter", "node", "node", "node"]
     assert rows[0]["name"] == 'w, "x"\n' and float(rows[0]["norm"]) == pytest.approx(10.0)
@@ -318,7 +318,7 @@ def test_a_failed_csv_leaves_the_old_file(tmp_path, monkeypatch):
     flow = GradientFlow()
     loop(flow, 1)
     path = tmp_path / "flow.csv"
-    path.write_text("old")
+    path.write_text("old", encoding="utf-8")
 
     def fail(*_):
         raise OSError("disk full")
@@ -326,7 +326,7 @@ def test_a_failed_csv_leaves_the_old_file(tmp_path, monkeypatch):
     monkeypatch.setattr("os.replace", fail)
     with pytest.raises(OSError, match="disk full"):
         flow.to_csv(path)
-    assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["flow.csv"]
+    assert path.read_text(encoding="utf-8") == "old" and [p.name for p in tmp_path.iterdir()] == ["flow.csv"]
 
 
 def test_the_same_on_every_run():
@@ -341,7 +341,7 @@ print(f.to_dict(), f.heat().description)
     outputs = set()
     for seed in ("0", "1"):
         run = subprocess.run(
-            [sys.executable, "-c", script], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": seed}
+            [sys.executable, "-c", script], capture_output=True, encoding="utf-8", check=True, env={"PYTHONHASHSEED": seed}
         )
         outputs.add(run.stdout)
     assert len(outputs) == 1

@@ -57,6 +57,50 @@ def test_the_next_engine_is_asked(monkeypatch):
     assert draw(sine()).layout.engine == "graphviz"
 
 
+@pytest.fixture
+def broken(tmp_path, monkeypatch):
+    """Makes pygraphviz fail to load, with a message; no other engine is there."""
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    layout._run.cache_clear()
+    layout._warn_of_plain_layouts.cache_clear()
+    yield lambda message: (tmp_path / "pygraphviz.py").write_text(f"raise ImportError({message!r})", encoding="utf-8")
+    layout._run.cache_clear()
+    layout._warn_of_plain_layouts.cache_clear()
+
+
+def test_a_missing_system_library_is_warned_of_once_with_the_packages(broken):
+    """As on a bare Linux, where once all drawings were plainer and nothing said so."""
+    message = "libglib-2.0.so.0: cannot open shared object file: No such file or directory"
+    broken(message)
+    with pytest.warns(UserWarning) as told:
+        layouts = [draw(make()).layout.engine for make in (sine, shared)]
+    assert layouts == ["layers", "layers"]
+    (warning,) = (str(each.message) for each in told)
+    assert f"plainer layout, because pygraphviz does not load ({message})" in warning
+    assert "apt-get install" in warning and "libglib2.0-0 libx11-6 libxext6 libxrender1" in warning
+
+
+def test_another_reason_for_plain_layouts_names_no_packages(broken):
+    broken("DLL load failed while importing _graphviz")
+    with pytest.warns(UserWarning, match="DLL load failed.*Graphviz helps") as told:
+        draw(sine()).svg  # noqa: B018 (which lays it out)
+    assert "apt-get" not in str(told[0].message)
+
+
+def test_where_another_engine_answers_nothing_is_said_of_pygraphviz(broken, monkeypatch):
+    broken("libX11.so.6: cannot open shared object file: No such file or directory")
+    (own,) = layout.engines()
+    assert layout._run(tuple(own), "digraph {}", 8.0)[1].startswith("libX11.so.6")
+    program = f"""
+import os, subprocess, sys
+del os.environ["PYTHONPATH"]
+sys.exit(subprocess.run({own!r}).returncode)
+"""
+    monkeypatch.setattr(layout, "engines", lambda: [own, [sys.executable, "-c", program]])
+    assert draw(sine()).layout.engine == "graphviz"
+
+
 def test_an_engine_that_takes_too_long_is_stopped(monkeypatch):
     monkeypatch.setattr(layout, "engines", lambda: [[sys.executable, "-c", "import time; time.sleep(60)"]] * 2)
     monkeypatch.setattr(layout, "TIME_LIMIT", 0.3)

@@ -180,7 +180,7 @@ print(hashlib.sha256(review(text_model(), TEXT, WORDS).svg.encode()).hexdigest()
     said = []
     for seed in ("1", "2"):
         env = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(__file__).parents[2])}
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True, env=env)
         said.append(done.stdout)
     assert said[0] == said[1]
 

@@ -193,12 +193,12 @@ def test_showing_and_saving(tmp_path, monkeypatch):
     assert player._repr_html_() == player.html
     path = tmp_path / "sine.HTML"
     player.save(path)
-    page = path.read_text()
+    page = path.read_text(encoding="utf-8")
     assert player.html in page and page.startswith("<!DOCTYPE html>") and "<title>A &lt;sine&gt;</title>" in page
     monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         player.save(path)
-    assert path.read_text() == page and len(list(tmp_path.iterdir())) == 1
+    assert path.read_text(encoding="utf-8") == page and len(list(tmp_path.iterdir())) == 1
 
 
 @pytest.mark.parametrize("name", ["x.svg", "x", "x.htm"])

@@ -104,6 +104,7 @@ class CompiledStep:
             raise GraphError("compiled: the loss depends on none of the optimiser's parameters")
         self.arena = Arena(self.trace, [node for node in order if isinstance(node, Variable)], optimizer, parts)
         self.source = self._write(_title(order, inputs, self.batch))
+        self.trace.program.close()
         self._module = _load(self.source)
         self._loaded: set[Any] = set()  # dtypes of samples that there is machine code for
         self._each = np.zeros(self.parts, self.arena.dtype)

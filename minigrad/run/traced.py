@@ -291,6 +291,12 @@ class Program:
         self.buffers.append(made)
         return made.view(tuple(shape))
 
+    def close(self) -> None:
+        """Let go of what refers back to the program, once it is written: its memory need not wait for the garbage collector."""
+        self.statements = []
+        for buffer in self.buffers:
+            del buffer.program
+
     def array(self, value: Traced) -> View:
         """The value as a view: a formula is worked out into a buffer of its own."""
         return value if isinstance(value, View) else value.copy()

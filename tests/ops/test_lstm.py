@@ -80,7 +80,7 @@ def test_one_bias_for_both():
     mg.lstm(x, h, c, w, v, b, b)[0].sum().backward()
     once = b.grad.copy()
     b.zero_grad()
-    mg.lstm(x, h, c, w, v, b, np.asarray(b))[0].sum().backward()
+    mg.lstm(x, h, c, w, v, b, b.value)[0].sum().backward()
     np.testing.assert_allclose(once, 2 * b.grad, rtol=1e-12)
 
 

@@ -127,7 +127,7 @@ def outcome(function):
 def test_a_function_without_an_operator_says_so_by_name(function):
     found = outcome(function)
     assert isinstance(found, mg.GraphError), found
-    assert re.match(rf"[\w.]*\b{function.__name__} has no minigrad operator; use \.value", str(found))
+    assert re.match(rf"[\w.]*\b{function.__name__} has no minigrad operator; mg\.operator makes one", str(found))
 
 
 @pytest.mark.parametrize("function", [f for f in FUNCTIONS_OF_NUMPY if f in _by_numpy], ids=lambda f: f.__name__)

@@ -49,7 +49,7 @@ def test_one_bias_for_both():
     mg.rnn(x, h, w, v, b, b).sum().backward()
     once = b.grad.copy()
     b.zero_grad()
-    mg.rnn(x, h, w, v, b, np.asarray(b)).sum().backward()
+    mg.rnn(x, h, w, v, b, b.value).sum().backward()
     np.testing.assert_allclose(once, 2 * b.grad, rtol=1e-12)
 
 

@@ -121,7 +121,8 @@ def test_ids_that_are_fed_cost_nothing_in_the_step():
 class OwnCheck(mg.graph.rule.Rule):
     """A rule of a user's that looks at its numbers in its own way."""
 
-    name, symbol = "own check", "!"
+    def __init__(self):  # in the class, a name would register the rule for all other tests
+        self.name, self.symbol = "own check", "!"
 
     def shape(self, node):
         return node.inputs[0].shape
@@ -138,7 +139,7 @@ class OwnCheck(mg.graph.rule.Rule):
 
 
 def test_a_check_of_a_users_own_is_made_beforehand_or_refused():
-    double = mg.graph.rule.by_name("own check")
+    double = OwnCheck()
     for function, refused in ((lambda x: double(x), False), (lambda x: double(x * 2), True)):
         dense = nn.Linear(4, 1, seed=0)
         model = Called(function, dense)

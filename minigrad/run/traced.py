@@ -292,7 +292,7 @@ class Program:
         return made.view(tuple(shape))
 
     def close(self) -> None:
-        """Let go of what refers back to the program, once it is written: its memory need not wait for the garbage collector."""
+        """Let go of what refers back to the program once it is written, so that its memory waits for no garbage collector."""
         self.statements = []
         for buffer in self.buffers:
             del buffer.program

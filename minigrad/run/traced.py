@@ -292,7 +292,7 @@ class Program:
         return made.view(tuple(shape))
 
     def close(self) -> None:
-        """Let go of what refers back to the program once it is written, so that its memory waits for no garbage collector."""
+        """Once the program is written: let go of what refers back to it, so that no garbage collector is needed."""
         self.statements = []
         for buffer in self.buffers:
             del buffer.program

@@ -121,5 +121,6 @@ def test_what_an_index_shows_needs_no_address_of_the_project(built):
     assert page.startswith("# minigrad") and "pip install minigrad-numba\n" in page
     assert not re.findall(r"\]\((?!https:)", page), "relative links and pictures lead nowhere on an index"
     example = re.search(r"```python\n(.*?)```\s+```text\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S)
-    found = re.search(r"```python\n(.*?)```\s+```text\n(.*?)```", (ROOT / "PACKAGE.md").read_text("utf-8"), re.S)
+    package = (ROOT / "minigrad" / "PACKAGE.md").read_text("utf-8")
+    found = re.search(r"```python\n(.*?)```\s+```text\n(.*?)```", package, re.S)
     assert example and found and example.groups() == found.groups()

@@ -1,16 +1,12 @@
 """Arrays on their way into a graph, and cotangents on their way back through broadcasting."""
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..errors import DTypeError, ShapeError
 from . import settings
-from .stamps import next_stamp
-
-if TYPE_CHECKING:
-    from .node import GraphNode
 
 Array = np.ndarray[tuple[int, ...], np.dtype[Any]]
 
@@ -50,22 +46,6 @@ def as_array(kind: str, value: Any, dtype: Any = None, integers: bool = False) -
     need_room(array, wanted)
     need_digits(array, wanted)
     return np.array(array, dtype=wanted, order="C")
-
-
-def refill(leaf: GraphNode, new: Any) -> None:
-    """Copy a new value into a leaf's own memory, so that graphs built on it see it."""
-    if new is leaf._data:  # the end of `x.value -= step`, which has happened in place
-        leaf.stamp = next_stamp()
-        return
-    array = np.asarray(new)
-    if array.shape != leaf.shape:
-        raise ShapeError(f"{leaf!r} cannot take a value of shape {array.shape}; a node keeps its shape")
-    if array.dtype.kind not in "biuf" or (leaf.dtype.kind != "f" and array.dtype.kind == "f"):
-        raise DTypeError(f"{leaf!r} cannot take {array.dtype} values")
-    need_room(array, leaf.dtype)
-    need_digits(array, leaf.dtype)
-    np.copyto(leaf._data, array, casting="unsafe")
-    leaf.stamp = next_stamp()
 
 
 def need_digits(array: Array, wanted: np.dtype[Any]) -> None:

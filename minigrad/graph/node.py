@@ -17,9 +17,9 @@ from .. import kernels
 from ..errors import DTypeError, GraphError
 from . import settings
 from .arrays import Array as Array
-from .arrays import as_array, refill, sum_to
+from .arrays import as_array, sum_to
 from .hooks import Handle, Hook, Hooks, OwnHooks, read_only
-from .reading import Readable, fit_gradient, holds_nodes, in_place, refuse_frozen
+from .reading import Readable, fit_gradient, holds_nodes, in_place, refill, refuse_frozen
 from .stamps import COUNT
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Where a node's numbers leave the graph for plain Python, and what that may not do in silence.
+"""Where numbers leave a node for plain Python or are assigned to one, and what that may not do in silence.
 
 A number that Python reads while a graph is built to run again stays that of the first run: an error. A number through which
 a gradient would have had to flow lets none through: a warning, because plotting a node is fine.
@@ -12,7 +12,8 @@ import numpy as np
 
 from ..errors import DTypeError, GradientWarning, GraphError, ShapeError, warn_user
 from . import settings
-from .arrays import Array
+from .arrays import Array, need_digits, need_room
+from .stamps import next_stamp
 
 if TYPE_CHECKING:
     from .node import GraphNode, Variable
@@ -81,7 +82,7 @@ def warn_detached(node: Any, how: str, instead: str) -> None:
 def holds_nodes(value: Any) -> bool:
     """Is this a list or tuple, perhaps of lists, with a node in it?"""
     return isinstance(value, list | tuple) and any(
-        hasattr(x, "inputs") or holds_nodes(x) for x in value
+        isinstance(x, Readable) or holds_nodes(x) for x in value
     )
 
 
@@ -95,17 +96,33 @@ def in_place(symbol: str, function: Callable[..., Any]) -> Callable[[Any, Any], 
                 f"w = w {symbol[:-1]} … makes a new node"
             )
         refuse_frozen(self)
-        self.value = function(self._data, getattr(other, "_data", other))
+        self.value = function(self._data, other._data if isinstance(other, Readable) else other)
         return self
 
     return update
+
+
+def refill(leaf: GraphNode, new: Any) -> None:
+    """Copy a new value into a leaf's own memory, so that graphs built on it see it."""
+    if new is leaf._data:  # the end of `x.value -= step`, which has happened in place
+        leaf.stamp = next_stamp()
+        return
+    array = np.asarray(new)
+    if array.shape != leaf.shape:
+        raise ShapeError(f"{leaf!r} cannot take a value of shape {array.shape}; a node keeps its shape")
+    if array.dtype.kind not in "biuf" or (leaf.dtype.kind != "f" and array.dtype.kind == "f"):
+        raise DTypeError(f"{leaf!r} cannot take {array.dtype} values")
+    need_room(array, leaf.dtype)
+    need_digits(array, leaf.dtype)
+    np.copyto(leaf._data, array, casting="unsafe")
+    leaf.stamp = next_stamp()
 
 
 def fit_gradient(node: GraphNode, grad: Any) -> Array | None:
     """What is assigned to `node.grad`: None, or an array of its shape in its dtype, copied only where it does not fit."""
     if grad is None:
         return None
-    array = np.asarray(getattr(grad, "_data", grad))
+    array = np.asarray(grad._data if isinstance(grad, Readable) else grad)
     if array.shape != node.shape:
         raise ShapeError(f"{node!r}: a gradient of shape {array.shape} was assigned, {node.shape} was expected")
     if array.dtype.kind not in "biuf" or node.dtype.kind != "f":

@@ -1,8 +1,14 @@
 """How many threads NumPy's BLAS has."""
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+from threading import Lock
 from typing import Any
+
+_lock = Lock()
+_held: list[Any] = []  # the limit that is in force, once for each block that needs it
 
 
 @cache
@@ -12,9 +18,20 @@ def _controller() -> Any:
     return ThreadpoolController().select(user_api="blas")
 
 
-def blas_threads(limit: int) -> Any:
+@contextmanager
+def blas_threads(limit: int) -> Iterator[None]:
     """Within the block products of matrices have so many threads at most.
 
-    OpenBLAS's threads stay awake for milliseconds after a product and take the cores from Numba's.
+    The number belongs to the process: of several blocks at once the first sets it, the last restores
+    it. It changes the last digits, for BLAS splits sums between its threads; and OpenBLAS's threads
+    stay awake for milliseconds after a product and take the cores from Numba's.
     """
-    return _controller().limit(limits=limit)
+    with _lock:
+        _held.append(_held[0] if _held else _controller().limit(limits=limit))
+    try:
+        yield
+    finally:
+        with _lock:
+            limits = _held.pop()
+            if not _held:
+                limits.restore_original_limits()

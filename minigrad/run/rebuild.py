@@ -4,6 +4,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Collection, Iterable, Sequence
+from operator import is_
 from types import FunctionType
 from typing import Any
 
@@ -38,7 +39,7 @@ def first_difference(
             inputs = [pairs.get(id(x)) for x in a.inputs]
             same = _equal(a.rule, b.rule) and _equal(a.attributes, b.attributes)
             same = same and a.shape == b.shape and a.dtype == b.dtype and a.requires_grad == b.requires_grad
-            same = same and len(inputs) == len(b.inputs) and all(map(_is, inputs, b.inputs))
+            same = same and len(inputs) == len(b.inputs) and all(map(is_, inputs, b.inputs))
         else:
             same = a is b or (type(a) is type(b) and a.requires_grad == b.requires_grad)
             same = same and (_equal(a._data, b._data) or (isinstance(a, Lent) and a.shape == b.shape))
@@ -50,10 +51,6 @@ def first_difference(
     if len(first) != len(second):
         return f"it had {len(first)} nodes, and {len(second)} the second time"
     return ""
-
-
-def _is(a: Any, b: Any) -> bool:
-    return a is b
 
 
 def _number(node: GraphNode) -> str:
@@ -96,7 +93,7 @@ def users_rules(order: Sequence[GraphNode]) -> list[str]:
 
 
 # -------------------------------------------------------------------- what else a call may change
-def state_of(modules: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+def python_state(modules: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     """Numbers that a call might draw on and change, by name: attributes of modules, generators of random numbers."""
     found: dict[str, Any] = {}
     for name, module in modules:

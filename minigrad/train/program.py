@@ -59,13 +59,13 @@ class Program:
         function of its inputs alone. Buffers stay as they are."""
         model, loss, changing = self._made_from
         named = [*model.named_modules(), *([("", loss)] if isinstance(loss, Module) else [])]
-        before = rebuild.state_of(named)
+        before = rebuild.python_state(named)
         with settings.state_kept():
             again = Program(model, loss, x, y, changing)
         fed = [(self.x, again.x), *([(self.y, again.y)] if self.y is not None and again.y is not None else [])]
         what = f"Trainer: {type(model).__name__}.forward" + ("" if self.y is None else " with the loss")
         rebuild.refuse(what, rebuild.first_difference(self.graph.order, again.graph.order, fed))
-        name = rebuild.changed(before, rebuild.state_of(named))
+        name = rebuild.changed(before, rebuild.python_state(named))
         rebuild.refuse(what, f"it has changed {name}" if name else "")
         self._verified = True
 

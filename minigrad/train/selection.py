@@ -10,10 +10,8 @@ the main thread, which has limited it before), they are the same to rounding.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -98,43 +96,12 @@ def _fit_fold(
     return on_train["loss"], on_test["loss"], on_train["accuracy"], on_test["accuracy"]
 
 
-class _BlasThreads:
-    """Limits the threads of BLAS in this process as long as anybody needs it.
-
-    BLAS splits the sums of a product between its threads, so that their number changes the last digits.
-    It belongs to the process: of several blocks at once the first sets it, the last restores it.
-    """
-
-    def __init__(self) -> None:
-        self._lock, self._users = Lock(), 0
-        self._limits: Any = None
-
-    @contextmanager
-    def limited(self, threads: int) -> Iterator[None]:
-        from threadpoolctl import threadpool_limits  # scikit-learn needs it, too
-
-        with self._lock:
-            if not self._users:
-                self._limits = threadpool_limits(threads, user_api="blas")
-            self._users += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._users -= 1
-                if not self._users:
-                    self._limits.restore_original_limits()
-
-
-_blas = _BlasThreads()
-
-
 def _tried(threads: int, *fold: Any) -> Row | Exception:
     """`_fit_fold` on so many threads, its error returned: what other workers do goes on."""
     before = kernels.jit.get_num_threads()
     try:
         kernels.jit.set_num_threads(min(threads, kernels.jit.numba.config.NUMBA_NUM_THREADS))
-        with _blas.limited(threads):
+        with kernels.blas.blas_threads(threads):
             return _fit_fold(*fold)
     except Exception as error:
         return error
@@ -195,7 +162,7 @@ def _run(
         for k, (train, test) in enumerate(splits)
     ]
     # BLAS is limited here, too, since threadpoolctl may obey only the first thread that asks it
-    with _blas.limited(threads), tqdm(total=len(jobs), unit="fit", disable=not progress, leave=False) as bar:
+    with kernels.blas.blas_threads(threads), tqdm(total=len(jobs), unit="fit", disable=not progress, leave=False) as bar:
         rows = Watched(n_jobs=n_jobs)(jobs)
     _refuse_failed(function, [parameters for parameters, *_ in candidates], rows, len(splits))
     return [Scores(*zip(*rows[i : i + len(splits)], strict=True)) for i in range(0, len(rows), len(splits))]

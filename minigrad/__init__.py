@@ -1,4 +1,5 @@
 """minigrad: automatic differentiation to read, to teach with, and to train small networks fast."""
+
 from typing import Any as _Any
 
 from . import data, nn, optim, teach, train, viz

@@ -1,4 +1,5 @@
 """The command line: what each word means is decided here, what it does elsewhere."""
+
 from __future__ import annotations
 
 import argparse
@@ -76,7 +77,9 @@ def _train(args: argparse.Namespace) -> int | None:
 
     experiment = EXPERIMENTS[args.name]
     if args.out:
-        Path(args.out).mkdir(parents=True, exist_ok=True)  # a folder that cannot be made costs no training
+        Path(args.out).mkdir(
+            parents=True, exist_ok=True
+        )  # a folder that cannot be made costs no training
     if args.resume and not args.out:
         raise ValueError("train: --resume needs --out, the folder with the checkpoint")
     path = Path(args.out) / f"{args.name}.safetensors" if args.out else None
@@ -86,14 +89,27 @@ def _train(args: argparse.Namespace) -> int | None:
         arrays = prepare(experiment)
         tell(f"{experiment.title}: {arrays.source}")
         run = train_once(
-            experiment, arrays, seed=args.seed, epochs=args.epochs, batch_size=args.batch_size, mode=args.mode, follow=True,
-            distributed=args.distributed, checkpoint=path, resume=args.resume,
-        )  # fmt: skip
+            experiment,
+            arrays,
+            seed=args.seed,
+            epochs=args.epochs,
+            batch_size=args.batch_size,
+            mode=args.mode,
+            follow=True,
+            distributed=args.distributed,
+            checkpoint=path,
+            resume=args.resume,
+        )
     history, start = run.history, run.trainer.course.epoch - len(run.history.epoch_loss) + 1
-    for epoch, (loss, accuracy) in enumerate(zip(history.epoch_loss, history.accuracy, strict=False), start):
+    for epoch, (loss, accuracy) in enumerate(
+        zip(history.epoch_loss, history.accuracy, strict=False), start
+    ):
         seconds = history.epoch_seconds[epoch - start]
         tell(f"epoch {epoch}: loss {loss:.4f}, held-out accuracy {accuracy:.4f}, {seconds:.2f} s")
-    tell(f"training accuracy {run.train['accuracy']:.4f}, held-out accuracy {run.test['accuracy']:.4f}")
+    tell(
+        f"training accuracy {run.train['accuracy']:.4f}, held-out accuracy "
+        f"{run.test['accuracy']:.4f}"
+    )
     if path is not None:
         save(run.trainer, path)
         tell(f"saved {path}")
@@ -106,11 +122,15 @@ def _draw(args: argparse.Namespace) -> None:
     from .viz import Drawing, draw
     from .viz.script import backward, from_script
 
-    graph = _experiment_graph(args.what) if args.what in args.experiments else from_script(args.what)
+    graph = (
+        _experiment_graph(args.what) if args.what in args.experiments else from_script(args.what)
+    )
     if args.gradients and not isinstance(graph, Drawing):
         backward(graph)
     if not isinstance(graph, Drawing):
-        graph = draw(graph, depth=args.depth, unroll=args.unroll, theme=args.theme, title=args.title)
+        graph = draw(
+            graph, depth=args.depth, unroll=args.unroll, theme=args.theme, title=args.title
+        )
     graph.save(Path(args.output))
     print(f"drew {args.output}")
 
@@ -122,7 +142,9 @@ def _experiment_graph(name: str) -> GraphNode:
 
     arrays = prepare(EXPERIMENTS[name])
     few = arrays.with_arrays(*(array[:32] for array in arrays))
-    run = train_once(EXPERIMENTS[name], few, epochs=1, mode="replay", progress=False)  # one step is not worth compiling
+    run = train_once(
+        EXPERIMENTS[name], few, epochs=1, mode="replay", progress=False
+    )  # one step is not worth compiling
     return loss_on_samples(EXPERIMENTS[name], run, few)
 
 
@@ -138,15 +160,23 @@ def _bench(args: argparse.Namespace) -> None:
     from .bench.sections import ALL, Settings
 
     settings = Settings(
-        jobs=tuple(args.only), peers=tuple(peer for peer in args.peers if peer != "none"), pythons=dict(args.python),
-        threads=args.threads or min(2, cores()), quick=args.quick, rounds=args.rounds or (3 if args.quick else 7),
+        jobs=tuple(args.only),
+        peers=tuple(peer for peer in args.peers if peer != "none"),
+        pythons=dict(args.python),
+        threads=args.threads or min(2, cores()),
+        quick=args.quick,
+        rounds=args.rounds or (3 if args.quick else 7),
         unit=0.05 if args.quick else 0.2,
-    )  # fmt: skip
+    )
     sections = ALL if args.section == "all" else [args.section]
     bench(
-        sections, settings, json_path=args.json, plots=args.plots, readme=args.readme,
+        sections,
+        settings,
+        json_path=args.json,
+        plots=args.plots,
+        readme=args.readme,
         note=lambda line: print(line, file=sys.stderr),
-    )  # fmt: skip
+    )
 
 
 def _warmup(args: argparse.Namespace) -> None:
@@ -180,7 +210,9 @@ def _chapters(args: argparse.Namespace) -> int | None:
             book.clean(path)
             print(f"{path.name:40}{time.perf_counter() - started:6.1f} s", flush=True)
     else:
-        for path in book.write_versions(Path(args.out), args.numbers, solutions=args.action == "instructor"):
+        for path in book.write_versions(
+            Path(args.out), args.numbers, solutions=args.action == "instructor"
+        ):
             print(f"wrote {path}")
     return None
 
@@ -192,15 +224,25 @@ def _data(args: argparse.Namespace) -> None:
     if args.action == "list":
         rows = catalog.status()
     else:
-        rows = [(catalog.fetch if args.action == "fetch" else catalog.verify)(name) for name in names]
+        rows = [
+            (catalog.fetch if args.action == "fetch" else catalog.verify)(name) for name in names
+        ]
     for row in rows:
-        print(f"{row.name:14}{row.size:>12,} bytes  {'verified' if row.verified else 'not there':10} {row.where}")
+        print(
+            f"{row.name:14}{row.size:>12,} bytes  {'verified' if row.verified else 'not there':10} "
+            f"{row.where}"
+        )
 
 
 def parser() -> argparse.ArgumentParser:
     """The whole grammar."""
-    top = Parser(prog="minigrad", description="Automatic differentiation to read, to teach with, and to train with.")
-    commands = top.add_subparsers(dest="command", required=True, metavar="command", parser_class=Parser)
+    top = Parser(
+        prog="minigrad",
+        description="Automatic differentiation to read, to teach with, and to train with.",
+    )
+    commands = top.add_subparsers(
+        dest="command", required=True, metavar="command", parser_class=Parser
+    )
     for group in (_training, _pictures, _speed, _material):
         group(commands)
     return top
@@ -209,11 +251,19 @@ def parser() -> argparse.ArgumentParser:
 def _training(commands: Any) -> None:
     from .experiments import EXPERIMENTS
 
-    demo = commands.add_parser("demo", help="train and validate all models, print the table, draw the pictures")
-    demo.add_argument("--out", default="minigrad-demo", help="folder for pictures and numbers (default: minigrad-demo)")
+    demo = commands.add_parser(
+        "demo", help="train and validate all models, print the table, draw the pictures"
+    )
+    demo.add_argument(
+        "--out",
+        default="minigrad-demo",
+        help="folder for pictures and numbers (default: minigrad-demo)",
+    )
     demo.add_argument("--seeds", type=positive, default=3, help="trainings per model (default: 3)")
     demo.add_argument("--only", nargs="+", choices=EXPERIMENTS, help="these experiments only")
-    demo.add_argument("--jobs", type=positive, default=2, help="processes for cross-validation (default: 2)")
+    demo.add_argument(
+        "--jobs", type=positive, default=2, help="processes for cross-validation (default: 2)"
+    )
     demo.set_defaults(run=_demo)
 
     train = commands.add_parser("train", help="train one model")
@@ -221,10 +271,22 @@ def _training(commands: Any) -> None:
     train.add_argument("--epochs", type=positive, help="default: the experiment's own")
     train.add_argument("--batch-size", type=positive, help="default: the experiment's own")
     train.add_argument("--seed", type=natural, default=0)
-    train.add_argument("--mode", choices=("eager", "replay", "compiled"), default="compiled", help="default: compiled")
-    train.add_argument("--out", help="folder for the checkpoint, written after each epoch (default: none is written)")
+    train.add_argument(
+        "--mode",
+        choices=("eager", "replay", "compiled"),
+        default="compiled",
+        help="default: compiled",
+    )
+    train.add_argument(
+        "--out",
+        help="folder for the checkpoint, written after each epoch (default: none is written)",
+    )
     train.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
-    train.add_argument("--distributed", action="store_true", help="share each batch between the ranks that mpiexec starts")
+    train.add_argument(
+        "--distributed",
+        action="store_true",
+        help="share each batch between the ranks that mpiexec starts",
+    )
     train.set_defaults(run=_train)
 
 
@@ -232,25 +294,48 @@ def _pictures(commands: Any) -> None:
     from .experiments import EXPERIMENTS
 
     draw = commands.add_parser(
-        "draw", help="draw the graph of a model, or what a script of yours builds (it is run for that)",
-        description="Draw the graph of a model, or what a script builds. The script is run, with all that it does: "
+        "draw",
+        help="draw the graph of a model, or what a script of yours builds (it is run for that)",
+        description="Draw the graph of a model, or what a script builds. The script is run, with "
+        "all that it does: "
         "draw only scripts that you would run.",
-    )  # fmt: skip
+    )
     names = ", ".join(EXPERIMENTS)
-    draw.add_argument("what", help=f"{names}, or script.py:name, a node, a Graph or a function that makes one; "
-                                   "this runs the script")  # fmt: skip
-    draw.add_argument("-o", "--output", default="graph.svg", help=".svg, .png or .pdf (default: graph.svg)")
-    draw.add_argument("--gradients", action="store_true", help="pull gradients back first, where there are none")
-    draw.add_argument("--depth", type=natural, help="levels of modules to open (default: as many as fit)")
-    draw.add_argument("--unroll", type=steps, help="rolled, all, or a number of time steps (default: closed)")
+    draw.add_argument(
+        "what",
+        help=f"{names}, or script.py:name, a node, a Graph or a function that makes one; "
+        "this runs the script",
+    )
+    draw.add_argument(
+        "-o", "--output", default="graph.svg", help=".svg, .png or .pdf (default: graph.svg)"
+    )
+    draw.add_argument(
+        "--gradients", action="store_true", help="pull gradients back first, where there are none"
+    )
+    draw.add_argument(
+        "--depth", type=natural, help="levels of modules to open (default: as many as fit)"
+    )
+    draw.add_argument(
+        "--unroll", type=steps, help="rolled, all, or a number of time steps (default: closed)"
+    )
     draw.add_argument("--theme", choices=("light", "dark", "print"), help="default: the reader's")
     draw.add_argument("--title", help="what stands above the picture")
     draw.set_defaults(run=_draw, experiments=tuple(EXPERIMENTS))
 
-    gallery = commands.add_parser("gallery", help="make every kind of picture, and the page that shows them")
-    gallery.add_argument("--out", default="minigrad-gallery",
-                         help="folder for page and pictures (default: minigrad-gallery)")  # fmt: skip
-    gallery.add_argument("--only", nargs="+", metavar="word", help="only sections with one of these words in the title")
+    gallery = commands.add_parser(
+        "gallery", help="make every kind of picture, and the page that shows them"
+    )
+    gallery.add_argument(
+        "--out",
+        default="minigrad-gallery",
+        help="folder for page and pictures (default: minigrad-gallery)",
+    )
+    gallery.add_argument(
+        "--only",
+        nargs="+",
+        metavar="word",
+        help="only sections with one of these words in the title",
+    )
     gallery.set_defaults(run=_gallery)
 
 
@@ -258,41 +343,84 @@ def _speed(commands: Any) -> None:
     from .bench.jobs import JOBS
     from .bench.sections import PEERS, SECTIONS
 
-    bench = commands.add_parser("bench", help="time minigrad beside its peers, as far as they are installed")
-    bench.add_argument("section", nargs="?", choices=(*SECTIONS, "all"), default="jobs",
-                       help="default: jobs; all: but for distributed, which needs mpiexec")  # fmt: skip
-    bench.add_argument("--only", nargs="+", choices=JOBS, default=list(JOBS), help="these jobs only")
-    bench.add_argument("--rounds", type=positive, help="in which all take their turn (default: 7, 3 with --quick)")
+    bench = commands.add_parser(
+        "bench", help="time minigrad beside its peers, as far as they are installed"
+    )
+    bench.add_argument(
+        "section",
+        nargs="?",
+        choices=(*SECTIONS, "all"),
+        default="jobs",
+        help="default: jobs; all: but for distributed, which needs mpiexec",
+    )
+    bench.add_argument(
+        "--only", nargs="+", choices=JOBS, default=list(JOBS), help="these jobs only"
+    )
+    bench.add_argument(
+        "--rounds", type=positive, help="in which all take their turn (default: 7, 3 with --quick)"
+    )
     bench.add_argument("--quick", action="store_true", help="short rounds, without torch.compile")
-    bench.add_argument("--threads", type=positive, help="for every contender (default: 2, or what there is)")
-    bench.add_argument("--peers", nargs="+", choices=(*PEERS, "none"), default=list(PEERS), help="default: all")
-    bench.add_argument("--python", nargs="+", type=pair, default=[], metavar="PEER=PATH", help="a peer's own Python")
+    bench.add_argument(
+        "--threads", type=positive, help="for every contender (default: 2, or what there is)"
+    )
+    bench.add_argument(
+        "--peers", nargs="+", choices=(*PEERS, "none"), default=list(PEERS), help="default: all"
+    )
+    bench.add_argument(
+        "--python",
+        nargs="+",
+        type=pair,
+        default=[],
+        metavar="PEER=PATH",
+        help="a peer's own Python",
+    )
     bench.add_argument("--json", type=Path, metavar="PATH", help="write all numbers here")
     bench.add_argument("--plots", type=Path, metavar="FOLDER", help="write pictures here")
-    bench.add_argument("--readme", type=Path, metavar="PATH", help="write the table of the jobs between its markers here")
+    bench.add_argument(
+        "--readme",
+        type=Path,
+        metavar="PATH",
+        help="write the table of the jobs between its markers here",
+    )
     bench.set_defaults(run=_bench)
 
-    warmup = commands.add_parser("warmup", help="compile what the experiments need, so that later starts are quick")
+    warmup = commands.add_parser(
+        "warmup", help="compile what the experiments need, so that later starts are quick"
+    )
     warmup.set_defaults(run=_warmup)
 
 
 def _material(commands: Any) -> None:
     from .data.catalog import CATALOG
 
-    chapters = commands.add_parser("chapters", help="list the chapters, open, check and clean them, make student versions")
+    chapters = commands.add_parser(
+        "chapters", help="list the chapters, open, check and clean them, make student versions"
+    )
     chapters.add_argument(
-        "action", nargs="?", choices=("list", "open", "check", "clean", "student", "instructor"), default="list",
-        help="list (default); open in JupyterLab; check what they say against what is stored; run them and store them "
+        "action",
+        nargs="?",
+        choices=("list", "open", "check", "clean", "student", "instructor"),
+        default="list",
+        help="list (default); open in JupyterLab; check what they say against what is stored; run "
+        "them and store them "
         "clean; write them without solutions (student) or with them (instructor)",
-    )  # fmt: skip
-    chapters.add_argument("numbers", nargs="*", type=int, metavar="number", help="these chapters only (default: all)")
-    chapters.add_argument("--out", default="chapters", help="folder for student and instructor, and for open "
-                          "where minigrad is installed without a checkout (default: chapters)")  # fmt: skip
+    )
+    chapters.add_argument(
+        "numbers", nargs="*", type=int, metavar="number", help="these chapters only (default: all)"
+    )
+    chapters.add_argument(
+        "--out",
+        default="chapters",
+        help="folder for student and instructor, and for open "
+        "where minigrad is installed without a checkout (default: chapters)",
+    )
     chapters.set_defaults(run=_chapters)
 
     data = commands.add_parser("data", help="list, fetch and verify data sets")
     data.add_argument("action", choices=("list", "fetch", "verify"))
-    data.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(sorted(CATALOG))} (default: all)")
+    data.add_argument(
+        "names", nargs="*", metavar="name", help=f"of {', '.join(sorted(CATALOG))} (default: all)"
+    )
     data.set_defaults(run=_data)
 
 
@@ -302,7 +430,9 @@ def _show_anything() -> None:
     Windows encodes redirected output as cp1252, which has no minus sign and no Greek letters.
     """
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # other programs replace the streams by objects of theirs
+        if hasattr(
+            stream, "reconfigure"
+        ):  # other programs replace the streams by objects of theirs
             stream.reconfigure(errors="replace")
 
 

@@ -1,7 +1,9 @@
-"""The main job: train and validate every experiment, print what came out beside the papers, leave pictures and numbers.
+"""The main job: train and validate every experiment, print what came out beside the papers, leave
+pictures and numbers.
 
 Everything that is written is the same on every run; times are printed and not kept.
 """
+
 from __future__ import annotations
 
 import json
@@ -28,7 +30,9 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: what was measured, and what the paper says of it. `check` is the gradient error."""
+    """One line of the table: what was measured, and what the paper says of it. `check` is the
+    gradient error.
+    """
 
     experiment: str
     quantity: str
@@ -45,7 +49,9 @@ def median_of(values: Iterable[float]) -> str:
 
 
 def run_experiment(name: str, seeds: int, out: Path, say: Say) -> list[Row]:
-    """Train with so many seeds (or the paper's), check gradients, draw graph and curves; the rows for the table."""
+    """Train with so many seeds (or the paper's), check gradients, draw graph and curves; the rows
+    for the table.
+    """
     experiment = EXPERIMENTS[name]
     arrays = prepare(experiment)
     title = experiment.title + ", shipped sample only" * arrays.sample
@@ -60,31 +66,61 @@ def run_experiment(name: str, seeds: int, out: Path, say: Say) -> list[Row]:
         if run.history.interrupted:
             raise KeyboardInterrupt
         runs.append(run)
-        say(f"  seed {seed}: held-out accuracy {run.test['accuracy']:.4f}, {time.perf_counter() - started:.1f} s")
+        say(
+            f"  seed {seed}: held-out accuracy {run.test['accuracy']:.4f}, "
+            f"{time.perf_counter() - started:.1f} s"
+        )
     loss = loss_on_samples(experiment, runs[0], arrays)
     loss.backward()
     viz.draw(loss, title=experiment.title).save(out / f"{name}-graph.svg")
-    curves = viz.training_curves({f"seed {run.seed}": run.history for run in runs}, title=experiment.title)
+    curves = viz.training_curves(
+        {f"seed {run.seed}": run.history for run in runs}, title=experiment.title
+    )
     viz.save_figure(curves, out / f"{name}-curves.svg")
     rows = [
-        Row(title, "training accuracy", median_of(run.train["accuracy"] for run in runs), experiment.paper_train, check),
-        Row(title, experiment.held_out, median_of(run.test["accuracy"] for run in runs), experiment.paper),
+        Row(
+            title,
+            "training accuracy",
+            median_of(run.train["accuracy"] for run in runs),
+            experiment.paper_train,
+            check,
+        ),
+        Row(
+            title,
+            experiment.held_out,
+            median_of(run.test["accuracy"] for run in runs),
+            experiment.paper,
+        ),
     ]
     if experiment.paper_loss:
-        rows.append(Row(title, "training loss", median_of(run.train["loss"] for run in runs), experiment.paper_loss))
+        rows.append(
+            Row(
+                title,
+                "training loss",
+                median_of(run.train["loss"] for run in runs),
+                experiment.paper_loss,
+            )
+        )
     return rows
 
 
 def run_mlp(repeats: int, n_jobs: int, out: Path, say: Say) -> list[Row]:
-    """The six variants: learning rate by 5-fold grid search, then repeated 5-fold cross-validation with it."""
+    """The six variants: learning rate by 5-fold grid search, then repeated 5-fold cross-validation
+    with it.
+    """
     experiment = EXPERIMENTS["mlp"]
     arrays = prepare(experiment)
     say(f"{experiment.title}: {arrays.source}")
-    x, y = np.concatenate([arrays.x_train, arrays.x_test]), np.concatenate([arrays.y_train, arrays.y_test])
+    x, y = (
+        np.concatenate([arrays.x_train, arrays.x_test]),
+        np.concatenate([arrays.y_train, arrays.y_test]),
+    )
     recipe: dict[str, Any] = {
-        "loss": experiment.loss, "optimizer": experiment.optimizer,
-        "epochs": experiment.epochs, "batch_size": experiment.batch_size,
-    }  # fmt: skip
+        "loss": experiment.loss,
+        "optimizer": experiment.optimizer,
+        "epochs": experiment.epochs,
+        "batch_size": experiment.batch_size,
+    }
     rows, means = [], []
     for activation in ACTIVATIONS:
         for clipped in (False, True):
@@ -94,14 +130,26 @@ def run_mlp(repeats: int, n_jobs: int, out: Path, say: Say) -> list[Row]:
                 return mlp(activation, clipped)
 
             search = grid_search(
-                make, arrays.x_train, arrays.y_train, {"lr": LEARNING_RATES}, n_jobs=n_jobs, progress=True, **recipe
+                make,
+                arrays.x_train,
+                arrays.y_train,
+                {"lr": LEARNING_RATES},
+                n_jobs=n_jobs,
+                progress=True,
+                **recipe,
             )
             lr = search.best[0]["lr"]
-            scores = cross_validate(make, x, y, repeats=repeats, n_jobs=n_jobs, progress=True, lr=lr, **recipe)
+            scores = cross_validate(
+                make, x, y, repeats=repeats, n_jobs=n_jobs, progress=True, lr=lr, **recipe
+            )
             train = f"{np.mean(scores.train_accuracy):.3f} ± {np.std(scores.train_accuracy):.3f}"
             test = f"{scores.mean:.3f} ± {scores.std:.3f}"
             name = f"MLP {activation}{', clipped' * clipped}, lr {lr:g}"
-            rows.append(Row(name, f"train / held-out accuracy, {repeats} × 5 folds", f"{train} / {test}", ""))
+            rows.append(
+                Row(
+                    name, f"train / held-out accuracy, {repeats} × 5 folds", f"{train} / {test}", ""
+                )
+            )
             means.append(scores.mean)
             say(f"  {name}: {test}, {time.perf_counter() - started:.1f} s")
     best = int(np.argmax(means))  # the paper gives one number, that of its best
@@ -133,12 +181,19 @@ def table(rows: list[Row]) -> str:
     head = ("experiment", "quantity", "measured", "paper", "gradient error")
     lines = [head, *((r.experiment, r.quantity, r.measured, r.paper, r.check) for r in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    text = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines]
+    text = [
+        "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    ]
     return "\n".join([text[0], "  ".join("-" * w for w in widths), *text[1:]])
 
 
-def demo(out: Path, *, seeds: int = 3, only: Iterable[str] = (), n_jobs: int = 2, say: Say = print) -> list[Row]:
-    """Run all experiments, or `only` some, `seeds` times each; write pictures and `results.json` to `out`."""
+def demo(
+    out: Path, *, seeds: int = 3, only: Iterable[str] = (), n_jobs: int = 2, say: Say = print
+) -> list[Row]:
+    """Run all experiments, or `only` some, `seeds` times each; write pictures and `results.json` to
+    `out`.
+    """
     out.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     chosen = list(only) or list(EXPERIMENTS)
@@ -151,9 +206,14 @@ def demo(out: Path, *, seeds: int = 3, only: Iterable[str] = (), n_jobs: int = 2
             rows += run_experiment(name, seeds, out, say)
         except DataError as error:
             say(f"{EXPERIMENTS[name].title}: left out. {error}")
-            rows.append(Row(EXPERIMENTS[name].title, "left out: no data", "–", EXPERIMENTS[name].paper))
+            rows.append(
+                Row(EXPERIMENTS[name].title, "left out: no data", "–", EXPERIMENTS[name].paper)
+            )
     say("\n" + table(rows))
-    say("\nmeasured: median (range) over seeds; gradient error: against central differences in float64, one real batch")
+    say(
+        "\nmeasured: median (range) over seeds; gradient error: against central differences in "
+        "float64, one real batch"
+    )
     if chosen == list(EXPERIMENTS):
         numbers = json.dumps([asdict(row) for row in rows], indent=1, ensure_ascii=False)
         (out / "results.json").write_text(numbers + "\n", encoding="utf-8")

@@ -1,4 +1,7 @@
-"""What a package index and pip call this library: the import name `minigrad` belongs to another distribution there."""
+"""What a package index and pip call this library: the import name `minigrad` belongs to another
+distribution there.
+"""
+
 from __future__ import annotations
 
 from importlib import metadata
@@ -18,14 +21,19 @@ def other_package(folder: Path) -> str:
     """What to say of a package called minigrad that is none of ours; "" for ours."""
     if (folder / Path(__file__).name).is_file():
         return ""
-    return f"{folder} is another package of the same import name; this one comes with {install_hint()}"
+    return (
+        f"{folder} is another package of the same import name; this one comes with {install_hint()}"
+    )
 
 
 def check() -> None:
-    """Raise `ImportError` where the distribution `minigrad` has installed its files over those of this package."""
+    """Raise `ImportError` where the distribution `minigrad` has installed its files over those of
+    this package.
+    """
     for other in metadata.distributions(name="minigrad", path=[str(PACKAGE.parent)]):
         if any(file.parts[0] == PACKAGE.name for file in other.files or ()):
             raise ImportError(
-                f"{PACKAGE} has files of another distribution, minigrad {other.version}, which has the same import name: "
+                f"{PACKAGE} has files of another distribution, minigrad {other.version}, which has "
+                f"the same import name: "
                 f"pip uninstall minigrad, then pip install --force-reinstall --no-deps {NAME}"
             )

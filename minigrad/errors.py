@@ -1,8 +1,9 @@
 """The errors that minigrad raises on purpose.
 
-Each derives from the built-in that fits best, so code that knows nothing of minigrad still catches the right
-thing. A message names the operator or function, what it was given and what was expected. Below it stand notes: the line of
-the user's own code that led to it (`tell_line`), and where there is one, the module (`graph/notes.py`).
+Each derives from the built-in that fits best, so code that knows nothing of minigrad still catches
+the right thing. A message names the operator or function, what it was given and what was expected.
+Below it stand notes: the line of the user's own code that led to it (`tell_line`), and where there
+is one, the module (`graph/notes.py`).
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ class ShapeError(_Located, ValueError):
 
 
 class DTypeError(_Located, TypeError):
-    """An element type that an operator cannot take, such as integers where a gradient is asked for."""
+    """An element type that an operator cannot take, such as integers where a gradient is asked
+    for.
+    """
 
 
 class GraphError(_Located, RuntimeError):
@@ -37,7 +40,9 @@ class GraphError(_Located, RuntimeError):
 
 
 class DataError(_Located, RuntimeError):
-    """A data set that is missing, damaged or out of reach; the message says which one and what to do."""
+    """A data set that is missing, damaged or out of reach; the message says which one and what to
+    do.
+    """
 
 
 class GradientWarning(UserWarning):
@@ -55,11 +60,13 @@ def warn_user(message: str, category: type[Warning]) -> None:
 
 
 def tell_line(error: E) -> E:
-    """Note on an error, before or after it is raised, the innermost line of code that is the user's own; returns the error.
+    """Note on an error, before or after it is raised, the innermost line of code that is the user's
+    own; returns the error.
 
-    A traceback shows that line too, but among those of libraries, and last comes one of ours. What is looked at is the
-    stack as it is: no node remembers where it was made, which would make each one dearer. Where no line is the user's (a
-    prompt, whose text Python does not keep; a library that calls minigrad), or the error itself is, nothing is noted.
+    A traceback shows that line too, but among those of libraries, and last comes one of ours. What
+    is looked at is the stack as it is: no node remembers where it was made, which would make each
+    one dearer. Where no line is the user's (a prompt, whose text Python does not keep; a library
+    that calls minigrad), or the error itself is, nothing is noted.
     """
     import linecache
 
@@ -84,5 +91,7 @@ def noted(error: BaseException, start: str) -> bool:
 def _own(frame: FrameType) -> bool:
     """Is this code the user's: no part of minigrad, of Python or of an installed package?"""
     file, module = frame.f_code.co_filename, frame.f_globals.get("__name__") or ""
-    library = module.partition(".")[0] == "minigrad" or "-packages" in os.path.dirname(file)  # site-packages, dist-packages
+    library = module.partition(".")[0] == "minigrad" or "-packages" in os.path.dirname(
+        file
+    )  # site-packages, dist-packages
     return not library and not file.startswith(("<", os.path.dirname(os.__file__)))

@@ -1,4 +1,5 @@
 """Writing files whole or not at all."""
+
 from __future__ import annotations
 
 import os
@@ -14,11 +15,15 @@ UNMAPPED = 65534  # owns, in containers, what belongs to users of the machine ar
 
 
 def as_path(function: str, path: Any) -> Path:
-    """The path that somebody gave to a function. Raises `TypeError`, with the function's name, for what is none."""
+    """The path that somebody gave to a function. Raises `TypeError`, with the function's name, for
+    what is none.
+    """
     try:
         return Path(path)
     except TypeError:
-        raise TypeError(f"{function}: path is a {type(path).__name__}; the name of a file was expected") from None
+        raise TypeError(
+            f"{function}: path is a {type(path).__name__}; the name of a file was expected"
+        ) from None
 
 
 def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
@@ -69,7 +74,9 @@ def _mode(path: Path) -> int | None:
 
 
 def _write_new(path: Path, data: bytes, mode: int | None) -> None:
-    """Write a file that does not exist yet, with these permissions, or those that the umask leaves."""
+    """Write a file that does not exist yet, with these permissions, or those that the umask
+    leaves.
+    """
     if mode is not None:  # nobody else may open it before it has its final permissions
         path.touch(0o600, exist_ok=False)
         _set_mode(path, 0o600)
@@ -104,7 +111,10 @@ def who_may_write(folder: Path, base: Path) -> str:
     """
     if not hasattr(os, "getuid"):
         return ""
-    for start, top in ((folder, base), (Path(os.path.realpath(folder)), Path(os.path.realpath(base)))):
+    for start, top in (
+        (folder, base),
+        (Path(os.path.realpath(folder)), Path(os.path.realpath(base))),
+    ):
         for place in (start, *start.parents):
             try:
                 found = place.stat()
@@ -122,16 +132,19 @@ def who_may_write(folder: Path, base: Path) -> str:
 
 
 def _start(path: Path) -> str:
-    """How the names of temporary files of `path` begin: the longest name that a folder takes must have room for more."""
+    """How the names of temporary files of `path` begin: the longest name that a folder takes must
+    have room for more.
+    """
     return f".{path.name[:50]}."
 
 
 @contextmanager
 def _sweeping(path: Path) -> Iterator[None]:
-    """Remove temporary files of `path` that nobody is writing to, and keep others from removing ours within the block.
+    """Remove temporary files of `path` that nobody is writing to, and keep others from removing
+    ours within the block.
 
-    Who writes shares a lock on the folder, which ends with the process; who gets it alone knows that nobody writes. Where
-    there are no such locks, nothing is removed.
+    Who writes shares a lock on the folder, which ends with the process; who gets it alone knows
+    that nobody writes. Where there are no such locks, nothing is removed.
     """
     try:
         import fcntl

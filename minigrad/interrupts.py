@@ -1,4 +1,5 @@
 """Ctrl-C while something runs that must not be cut short."""
+
 from __future__ import annotations
 
 import signal
@@ -9,7 +10,9 @@ from typing import Any
 
 
 class _Pending:
-    """The interrupts that wait, and the handler that they wait for. Python calls handlers in the main thread only."""
+    """The interrupts that wait, and the handler that they wait for. Python calls handlers in the
+    main thread only.
+    """
 
     depth = count = 0
     handler: Any = None
@@ -28,8 +31,8 @@ _pending = _Pending()
 
 @contextmanager
 def interrupts_deferred() -> Iterator[None]:
-    """Within the block Ctrl-C is only noted; at its end the handler that was there before gets it and, usually, raises
-    KeyboardInterrupt.
+    """Within the block Ctrl-C is only noted; at its end the handler that was there before gets it
+    and, usually, raises KeyboardInterrupt.
 
     Blocks nest: the end of an inner block is a place where it may be raised, too.
     """

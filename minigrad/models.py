@@ -1,8 +1,9 @@
 """The four models of the papers, and the better variants that this project adds.
 
-Each is a few lines of layers: to be read, copied and changed. First values come from the library's generator, so
-`mg.manual_seed(n)` before making a model decides them.
+Each is a few lines of layers: to be read, copied and changed. First values come from the library's
+generator, so `mg.manual_seed(n)` before making a model decides them.
 """
+
 from __future__ import annotations
 
 from typing import Any
@@ -14,40 +15,66 @@ ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU, "sigmoid": nn.Sigmoid}
 
 
 def mlp(activation: str = "tanh", clipped: bool = False) -> nn.Sequential:
-    """Points of the plane (N, 2) to one number (N, 1): three hidden layers of 25; `clipped` ends in a sigmoid."""
+    """Points of the plane (N, 2) to one number (N, 1): three hidden layers of 25; `clipped` ends in
+    a sigmoid.
+    """
     if activation not in ACTIVATIONS:
-        raise ValueError(f"mlp: activation={activation!r}; one of {', '.join(ACTIVATIONS)} was expected")
+        raise ValueError(
+            f"mlp: activation={activation!r}; one of {', '.join(ACTIVATIONS)} was expected"
+        )
     act = ACTIVATIONS[activation]
-    layers: list[nn.Module] = [nn.Linear(2, 25), act(), nn.Linear(25, 25), act(), nn.Linear(25, 25), act(), nn.Linear(25, 1)]
+    layers: list[nn.Module] = [
+        nn.Linear(2, 25),
+        act(),
+        nn.Linear(25, 25),
+        act(),
+        nn.Linear(25, 25),
+        act(),
+        nn.Linear(25, 1),
+    ]
     return nn.Sequential(*layers, *([nn.Sigmoid()] if clipped else []))
 
 
 def cnn_five() -> nn.Sequential:
     """The paper's: images (N, 1, 28, 28) to the probability (N, 1) that the digit is a five."""
-    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 26 * 26, 1), nn.Sigmoid())
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 26 * 26, 1), nn.Sigmoid()
+    )
 
 
 def cnn() -> nn.Sequential:
     """Images (N, 1, 28, 28) to ten logits (N, 10): two stages of convolution and pooling."""
     return nn.Sequential(
-        nn.Conv2d(1, 8, 5), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Conv2d(8, 32, 5), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Flatten(), nn.Linear(32 * 4 * 4, 10),
-    )  # fmt: skip
+        nn.Conv2d(1, 8, 5),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(8, 32, 5),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(32 * 4 * 4, 10),
+    )
 
 
 class TextCNN(nn.Module):
     """Token ids (N, length) to one logit or probability (N, 1).
 
-    Each word becomes a vector, a convolution looks at three words at a time, and pooling keeps the strongest answer of
-    each filter in every window of `pool` positions (Kim 2014). `mean` adds the mean of all word vectors to what the last
-    layer sees: what the review says as a whole, beside its strongest words.
+    Each word becomes a vector, a convolution looks at three words at a time, and pooling keeps the
+    strongest answer of each filter in every window of `pool` positions (Kim 2014). `mean` adds the
+    mean of all word vectors to what the last layer sees: what the review says as a whole, beside
+    its strongest words.
     """
 
     def __init__(
-        self, vocabulary: int = 12_849, width: int = 50, filters: int = 8, pool: int = 8, length: int = 130,
-        probability: bool = True, mean: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        vocabulary: int = 12_849,
+        width: int = 50,
+        filters: int = 8,
+        pool: int = 8,
+        length: int = 130,
+        probability: bool = True,
+        mean: bool = False,
+    ) -> None:
         self.embedding = nn.Embedding(vocabulary, width)
         self.conv = nn.Conv1d(width, filters, 3)
         self.pool = nn.MaxPool1d(pool)
@@ -56,7 +83,9 @@ class TextCNN(nn.Module):
         self.probability, self.mean = probability, mean
 
     def forward(self, ids: Any) -> GraphNode:  # type: ignore[override]
-        words = ops.transpose(self.embedding(ids), (0, 2, 1))  # (N, width, length): words lie along the last axis
+        words = ops.transpose(
+            self.embedding(ids), (0, 2, 1)
+        )  # (N, width, length): words lie along the last axis
         features = self.flatten(self.pool(ops.relu(self.conv(words))))
         if self.mean:
             features = ops.concatenate([features, ops.mean(words, axis=2)], axis=1)
@@ -65,7 +94,9 @@ class TextCNN(nn.Module):
 
 
 class RowRNN(nn.Module):
-    """Sequences (N, steps, width) to ten logits (N, 10), read off the last hidden state of a recurrent layer."""
+    """Sequences (N, steps, width) to ten logits (N, 10), read off the last hidden state of a
+    recurrent layer.
+    """
 
     def __init__(self, width: int, hidden: int = 64, unroll: bool = False) -> None:
         self.rnn = nn.RNN(width, hidden, unroll=unroll)

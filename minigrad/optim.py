@@ -1,4 +1,7 @@
-"""Optimisers with PyTorch's formulas and defaults. One compiled pass over each parameter and its memory."""
+"""Optimisers with PyTorch's formulas and defaults. One compiled pass over each parameter and its
+memory.
+"""
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
@@ -13,16 +16,23 @@ from .graph.node import Array, Variable
 
 
 class Optimizer:
-    """Base of the optimisers: parameters, a learning rate, and named memory arrays for each parameter.
+    """Base of the optimisers: parameters, a learning rate, and named memory arrays for each
+    parameter.
 
-    `params` are `Variable`s (each counts once); a parameter without a gradient is left as it is. `max_grad_norm` scales all
-    gradients down together where their Euclidean norm is larger (gradient clipping, Pascanu et al. 2013).
-    Raises `ValueError` for options out of range.
+    `params` are `Variable`s (each counts once); a parameter without a gradient is left as it is.
+    `max_grad_norm` scales all gradients down together where their Euclidean norm is larger
+    (gradient clipping, Pascanu et al. 2013). Raises `ValueError` for options out of range.
     """
 
     memory: tuple[str, ...] = ()
 
-    def __init__(self, params: Iterable[Variable], lr: float, max_grad_norm: float | None = None, **options: float) -> None:
+    def __init__(
+        self,
+        params: Iterable[Variable],
+        lr: float,
+        max_grad_norm: float | None = None,
+        **options: float,
+    ) -> None:
         name = type(self).__name__
         self.params = _variables(name, params)
         for option, value in {"lr": lr, **options}.items():
@@ -66,35 +76,60 @@ class Optimizer:
     @property
     def kernel(self) -> Any:
         """What changes a parameter: `kernel(p, g, *memory, *scalars)`, all arrays flat."""
-        raise NotImplementedError(f"{type(self).__name__} defines no kernel; take SGD, Adam, AdamW or RMSprop")
+        raise NotImplementedError(
+            f"{type(self).__name__} defines no kernel; take SGD, Adam, AdamW or RMSprop"
+        )
 
     def scalars(self, step: Any) -> tuple[Any, ...]:
-        """The numbers that the kernel needs in this step, counted from 1; of an array of steps, numbers or such arrays."""
+        """The numbers that the kernel needs in this step, counted from 1; of an array of steps,
+        numbers or such arrays.
+        """
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, Array]:
         """Number of steps and copies of the memory, as arrays by name, for a checkpoint."""
-        state = {f"{i}.{name}": self._of(i)[name].copy() for i in range(len(self.params)) for name in self.memory}
+        state = {
+            f"{i}.{name}": self._of(i)[name].copy()
+            for i in range(len(self.params))
+            for name in self.memory
+        }
         return {"steps": np.array([self.steps]), **state}
 
     def load_state_dict(self, state: Mapping[str, Array]) -> None:
-        """The inverse of `state_dict`. Raises `GraphError` where names or sizes differ; nothing is changed then."""
+        """The inverse of `state_dict`. Raises `GraphError` where names or sizes differ; nothing is
+        changed then.
+        """
         owner = type(self).__name__
         if not isinstance(state, Mapping):
-            raise TypeError(f"{owner}: a state of type {type(state).__name__}; a mapping from names to arrays was expected")
+            raise TypeError(
+                f"{owner}: a state of type {type(state).__name__}; a mapping from names to arrays "
+                f"was expected"
+            )
         mine = self.state_dict()
         try:
             found = {name: np.asarray(state[name]) for name in state}
         except ValueError:  # rows of different lengths
             raise ShapeError(f"{owner}: the state holds what is no array") from None
-        differing = [str(name) for name in {**mine, **found}
-                     if name not in mine or name not in found or mine[name].shape != found[name].shape]  # fmt: skip
+        differing = [
+            str(name)
+            for name in {**mine, **found}
+            if name not in mine or name not in found or mine[name].shape != found[name].shape
+        ]
         if differing:
-            said = f"the state is of another optimiser or of other parameters: {', '.join(differing)}"
+            said = (
+                f"the state is of another optimiser or of other parameters: {', '.join(differing)}"
+            )
             raise GraphError(f"{owner}: {said}")
-        kinds = [name for name, array in found.items() if array.dtype.kind not in ("iu" if name == "steps" else "biuf")]
+        kinds = [
+            name
+            for name, array in found.items()
+            if array.dtype.kind not in ("iu" if name == "steps" else "biuf")
+        ]
         if kinds or found["steps"][0] < 0:
-            raise GraphError(f"{owner}: the state holds no numbers that could be these: {', '.join(kinds or ['steps'])}")
+            raise GraphError(
+                f"{owner}: the state holds no numbers that could be these: "
+                f"{', '.join(kinds or ['steps'])}"
+            )
         self.steps = int(found["steps"][0])
         for i in range(len(self.params)):
             for name, array in self._of(i).items():
@@ -102,14 +137,18 @@ class Optimizer:
 
 
 def _need(function: str, name: str, value: Any, said: str, holds: Any) -> None:
-    """Raise `TypeError` for what is no number, `ValueError` for one out of range; NaN holds nothing."""
+    """Raise `TypeError` for what is no number, `ValueError` for one out of range; NaN holds
+    nothing.
+    """
     if not isinstance(value, Real) or not holds(value):
         kind = ValueError if isinstance(value, Real) else TypeError
         raise kind(f"{function}: {name}={value!r}; a number {said} was expected")
 
 
 def _variables(function: str, params: Any) -> list[Variable]:
-    """Each parameter once. Raises `TypeError` for what is no list, `ValueError` for one that is not of Variables."""
+    """Each parameter once. Raises `TypeError` for what is no list, `ValueError` for one that is not
+    of Variables.
+    """
     expected = "Variables to optimise were expected, for example model.parameters()"
     if isinstance(params, Variable) or not isinstance(params, Iterable):
         raise TypeError(f"{function}: params is a {type(params).__name__}; a list of {expected}")
@@ -123,9 +162,13 @@ def _variables(function: str, params: Any) -> list[Variable]:
 
 
 def clip_grad_norm(params: Iterable[Variable], max_norm: float) -> float:
-    """Scale the gradients together so that their Euclidean norm is at most `max_norm`; returns the norm before."""
+    """Scale the gradients together so that their Euclidean norm is at most `max_norm`; returns the
+    norm before.
+    """
     _need("clip_grad_norm", "max_norm", max_norm, "> 0", lambda x: x > 0)
-    grads = [p.grad for p in ([params] if isinstance(params, Variable) else params) if p.grad is not None]
+    grads = [
+        p.grad for p in ([params] if isinstance(params, Variable) else params) if p.grad is not None
+    ]
     norm = float(np.sqrt(sum(float(np.vdot(g, g)) for g in grads)))
     if norm > max_norm:
         for g in grads:
@@ -134,12 +177,20 @@ def clip_grad_norm(params: Iterable[Variable], max_norm: float) -> float:
 
 
 class SGD(Optimizer):
-    """p -= lr · g, with momentum v = momentum · v + g where it is not 0; `nesterov` looks one step ahead."""
+    """p -= lr · g, with momentum v = momentum · v + g where it is not 0; `nesterov` looks one step
+    ahead.
+    """
 
     def __init__(
-        self, params: Iterable[Variable], lr: float, momentum: float = 0.0, nesterov: bool = False,
-        weight_decay: float = 0.0, *, max_grad_norm: float | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        params: Iterable[Variable],
+        lr: float,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+        *,
+        max_grad_norm: float | None = None,
+    ) -> None:
         super().__init__(params, lr, max_grad_norm, momentum=momentum, weight_decay=weight_decay)
         if nesterov and not momentum:
             raise ValueError("SGD: nesterov=True and momentum=0; a momentum > 0 was expected")
@@ -152,7 +203,11 @@ class SGD(Optimizer):
 
     def scalars(self, step: Any) -> tuple[Any, ...]:
         lr, decay = self.lr, self.options["weight_decay"]
-        return (lr, decay, self.options["momentum"], float(self.nesterov)) if self.memory else (lr, decay)
+        return (
+            (lr, decay, self.options["momentum"], float(self.nesterov))
+            if self.memory
+            else (lr, decay)
+        )
 
 
 class Adam(Optimizer):
@@ -162,11 +217,19 @@ class Adam(Optimizer):
     decoupled = False
 
     def __init__(
-        self, params: Iterable[Variable], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8, weight_decay: float = 0.0, *, max_grad_norm: float | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        params: Iterable[Variable],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        *,
+        max_grad_norm: float | None = None,
+    ) -> None:
         if not isinstance(betas, tuple | list) or len(betas) != 2:
-            raise TypeError(f"{type(self).__name__}: betas={betas!r}; a pair of numbers was expected")
+            raise TypeError(
+                f"{type(self).__name__}: betas={betas!r}; a pair of numbers was expected"
+            )
         beta1, beta2 = betas
         super().__init__(
             params, lr, max_grad_norm, beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay
@@ -189,21 +252,35 @@ class AdamW(Adam):
     decoupled = True
 
     def __init__(
-        self, params: Iterable[Variable], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8, weight_decay: float = 0.01, *, max_grad_norm: float | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        params: Iterable[Variable],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+        *,
+        max_grad_norm: float | None = None,
+    ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay, max_grad_norm=max_grad_norm)
 
 
 class RMSprop(Optimizer):
-    """Steps divided by the root of a running average of the squared gradient (Tieleman & Hinton 2012)."""
+    """Steps divided by the root of a running average of the squared gradient (Tieleman & Hinton
+    2012).
+    """
 
     memory = ("v",)
 
     def __init__(
-        self, params: Iterable[Variable], lr: float = 0.01, alpha: float = 0.99, eps: float = 1e-8,
-        weight_decay: float = 0.0, *, max_grad_norm: float | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        params: Iterable[Variable],
+        lr: float = 0.01,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        *,
+        max_grad_norm: float | None = None,
+    ) -> None:
         super().__init__(params, lr, max_grad_norm, alpha=alpha, eps=eps, weight_decay=weight_decay)
 
     @property

@@ -1,4 +1,7 @@
-"""Models as scikit-learn estimators: in a `Pipeline`, a `GridSearchCV`, wherever `fit` and `predict` are expected."""
+"""Models as scikit-learn estimators: in a `Pipeline`, a `GridSearchCV`, wherever `fit` and
+`predict` are expected.
+"""
+
 from __future__ import annotations
 
 import json
@@ -23,7 +26,9 @@ from .train import Trainer
 from .train.checkpoint import read_arrays
 
 OPTIMIZERS = {"sgd": optim.SGD, "adam": optim.Adam, "adamw": optim.AdamW, "rmsprop": optim.RMSprop}
-MOST_METADATA = 1 << 24  # characters; as lists and strings of Python they take many times the memory
+MOST_METADATA = (
+    1 << 24
+)  # characters; as lists and strings of Python they take many times the memory
 #: dtypes of labels -> what JSON makes of them
 LABELS: dict[str, tuple[type, ...]] = {
     r"[<>=|]?U\d+": (str,),
@@ -36,28 +41,52 @@ Task = tuple[Callable[..., GraphNode], Array]
 
 
 class _Estimator(BaseEstimator):
-    """What classifier and regressor share: `_task` says which loss they train with, `_facts` what a file must say."""
+    """What classifier and regressor share: `_task` says which loss they train with, `_facts` what a
+    file must say.
+    """
 
     def __init__(
-        self, make_model: Callable[[], Module], *, optimizer: str = "adam", lr: float = 1e-3, epochs: int = 10,
-        batch_size: int = 64, seed: int = 0, mode: str = "compiled",
-    ) -> None:  # fmt: skip
+        self,
+        make_model: Callable[[], Module],
+        *,
+        optimizer: str = "adam",
+        lr: float = 1e-3,
+        epochs: int = 10,
+        batch_size: int = 64,
+        seed: int = 0,
+        mode: str = "compiled",
+    ) -> None:
         self.make_model, self.optimizer, self.lr, self.epochs = make_model, optimizer, lr, epochs
         self.batch_size, self.seed, self.mode = batch_size, seed, mode
 
-    # ---------------------------------------------------------------- fitting and predicting
+    # ---------------- fitting and predicting
     def _fit(self, x: Array, y: Array) -> Self:
-        """Train a new model. Ctrl-C leaves what was learnt, and is passed on: a grid search ends, too."""
+        """Train a new model. Ctrl-C leaves what was learnt, and is passed on: a grid search ends,
+        too.
+        """
         if self.optimizer not in OPTIMIZERS:
             expected = ", ".join(OPTIMIZERS)
-            raise ValueError(f"{type(self).__name__}: optimizer={self.optimizer!r}; one of {expected} was expected")
+            raise ValueError(
+                f"{type(self).__name__}: optimizer={self.optimizer!r}; one of {expected} was "
+                f"expected"
+            )
         with seeds.seeded(self.seed):
             model = self._new_model()
             x = self._enter(model, x)
             loss, targets = self._task(self._outputs(model, x[:2]), y)
-            trainer = Trainer(model, loss, OPTIMIZERS[self.optimizer](model.parameters(), lr=self.lr), mode=self.mode)
+            trainer = Trainer(
+                model,
+                loss,
+                OPTIMIZERS[self.optimizer](model.parameters(), lr=self.lr),
+                mode=self.mode,
+            )
             history = trainer.fit(
-                x, targets, epochs=self.epochs, batch_size=self.batch_size, seed=self.seed, progress=False
+                x,
+                targets,
+                epochs=self.epochs,
+                batch_size=self.batch_size,
+                seed=self.seed,
+                progress=False,
             )
         self.model_, self.history_ = model, history
         if history.interrupted:
@@ -65,7 +94,9 @@ class _Estimator(BaseEstimator):
         return self
 
     def _task(self, outputs: Array, y: Array) -> Task:
-        """The loss, and the targets as it takes them. Raises `ShapeError` where the model's outputs do not fit."""
+        """The loss, and the targets as it takes them. Raises `ShapeError` where the model's outputs
+        do not fit.
+        """
         raise NotImplementedError
 
     def _new_model(self) -> Module:
@@ -77,7 +108,9 @@ class _Estimator(BaseEstimator):
         return model
 
     def _enter(self, model: Module, x: Array) -> Array:
-        """x in the kind of numbers that the model takes: integers stay what they are (token ids) unless it refuses them."""
+        """x in the kind of numbers that the model takes: integers stay what they are (token ids)
+        unless it refuses them.
+        """
         if x.dtype.kind != "f":
             try:
                 self._outputs(model, x[:2])
@@ -91,42 +124,54 @@ class _Estimator(BaseEstimator):
         with no_grad():
             node = model.eval()(Constant(x, dtype=dtype))
         if not isinstance(node, GraphNode):
-            raise GraphError(f"{type(self).__name__}: the model returned {type(node).__name__}, one node was expected")
+            raise GraphError(
+                f"{type(self).__name__}: the model returned {type(node).__name__}, one node was "
+                f"expected"
+            )
         return node.value
 
     def _predict(self, X: Any) -> Array:
         """The model's outputs for all samples."""
         check_is_fitted(self)
         x = self._enter(self.model_, validate_data(self, X, reset=False, allow_nd=True))
-        idle = optim.SGD(self.model_.parameters(), lr=1.0)  # a trainer has one; it makes no step here
+        idle = optim.SGD(
+            self.model_.parameters(), lr=1.0
+        )  # a trainer has one; it makes no step here
         return Trainer(self.model_, ops.mse_loss, idle, mode="replay").predict(x)
 
-    # ---------------------------------------------------------------- persistence
+    # ---------------- persistence
     def save(self, path: Any) -> None:
         """Write the fitted model to a safetensors file, without pickle.
 
-        `mg.load` and PyTorch read its parameters; what belongs to the estimator (classes, names of features) is in the
-        file's metadata. `make_model` is code, and is not saved.
+        `mg.load` and PyTorch read its parameters; what belongs to the estimator (classes, names of
+        features) is in the file's metadata. `make_model` is code, and is not saved.
         """
         from safetensors.numpy import save as to_bytes
 
         path = as_path(f"{type(self).__name__}.save", path)
         check_is_fitted(self)
-        facts = {"estimator": type(self).__name__, "n_features_in_": self.n_features_in_, **self._facts()}
+        facts = {
+            "estimator": type(self).__name__,
+            "n_features_in_": self.n_features_in_,
+            **self._facts(),
+        }
         if hasattr(self, "feature_names_in_"):
             facts["feature_names_in_"] = self.feature_names_in_.tolist()
         try:
             text = json.dumps(facts)
             self._attributes(json.loads(text))  # or `load` would refuse the file
         except (TypeError, ValueError) as error:
-            raise DTypeError(f"{type(self).__name__}: classes that are numbers or strings were expected ({error})") from None
+            raise DTypeError(
+                f"{type(self).__name__}: classes that are numbers or strings were expected "
+                f"({error})"
+            ) from None
         write_atomically(path, to_bytes(self.model_.state_dict(), {"minigrad": text}))
 
     def load(self, path: Any) -> Self:
         """Become what `save` wrote, around a new model from `make_model`. Returns the estimator.
 
-        Raises `DataError` for a file that `save` did not write, `GraphError` or `ShapeError` where the model is another one;
-        nothing is changed then.
+        Raises `DataError` for a file that `save` did not write, `GraphError` or `ShapeError` where
+        the model is another one; nothing is changed then.
         """
         path = as_path(f"{type(self).__name__}.load", path)
         facts, state = _read(path)
@@ -135,7 +180,9 @@ class _Estimator(BaseEstimator):
         try:
             found = self._attributes(facts)
         except (TypeError, ValueError, OverflowError) as error:
-            raise DataError(f"{path}: the metadata is not what {type(self).__name__}.save writes: {error}") from None
+            raise DataError(
+                f"{path}: the metadata is not what {type(self).__name__}.save writes: {error}"
+            ) from None
         model = self._new_model().eval()
         model.load_state_dict(state)
         for name in {"history_", "feature_names_in_"} & vars(self).keys():  # of an earlier fit
@@ -151,17 +198,27 @@ class _Estimator(BaseEstimator):
         """The attributes that metadata stand for. Raises `ValueError` where they stand for none."""
         features, names = facts.get("n_features_in_"), facts.get("feature_names_in_")
         if type(features) is not int or not 1 <= features <= np.iinfo(np.int64).max:
-            raise ValueError(f"n_features_in_ is {reprlib.repr(features)}; an integer ≥ 1 was expected")
+            raise ValueError(
+                f"n_features_in_ is {reprlib.repr(features)}; an integer ≥ 1 was expected"
+            )
         found: dict[str, Any] = {"n_features_in_": features}
         if names is not None:
-            if not isinstance(names, list) or len(names) != features or not all(isinstance(name, str) for name in names):
-                raise ValueError(f"feature_names_in_ is {reprlib.repr(names)}; {features} strings were expected")
+            if (
+                not isinstance(names, list)
+                or len(names) != features
+                or not all(isinstance(name, str) for name in names)
+            ):
+                raise ValueError(
+                    f"feature_names_in_ is {reprlib.repr(names)}; {features} strings were expected"
+                )
             found["feature_names_in_"] = np.array(names, dtype=object)
         return found
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Metadata and arrays of a file. Raises `DataError` for what is no safetensors file with metadata of ours."""
+    """Metadata and arrays of a file. Raises `DataError` for what is no safetensors file with
+    metadata of ours.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -170,7 +227,9 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
     except SafetensorError as error:
         raise DataError(f"{path}: this is not a whole safetensors file ({error})") from None
     if len(text) > MOST_METADATA:
-        raise DataError(f"{path}: {len(text):,} characters of metadata; at most {MOST_METADATA:,} were expected")
+        raise DataError(
+            f"{path}: {len(text):,} characters of metadata; at most {MOST_METADATA:,} were expected"
+        )
     try:
         facts = json.loads(text)
     except (ValueError, RecursionError) as error:  # no JSON, or nested without end
@@ -181,17 +240,24 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
 
 
 def _classes(values: Any, dtype: Any) -> Array:
-    """Labels from a file's metadata. Raises `ValueError` for what is no sorted list of different labels.
+    """Labels from a file's metadata. Raises `ValueError` for what is no sorted list of different
+    labels.
 
     An array of strings gives each the room of the longest; so the length in the dtype does not
     count, and where that room would be out of proportion, the labels stay strings of Python.
     """
     if not isinstance(values, list) or len(values) < 2:
         raise ValueError(f"classes is {reprlib.repr(values)}; a list of at least two was expected")
-    kinds = (types for form, types in LABELS.items() if isinstance(dtype, str) and re.fullmatch(form, dtype))
+    kinds = (
+        types
+        for form, types in LABELS.items()
+        if isinstance(dtype, str) and re.fullmatch(form, dtype)
+    )
     types = next(kinds, None)
     if types is None:
-        raise ValueError(f"the classes have dtype {reprlib.repr(dtype)}; numbers or strings were expected")
+        raise ValueError(
+            f"the classes have dtype {reprlib.repr(dtype)}; numbers or strings were expected"
+        )
     if not all(type(value) in types for value in values):
         raise ValueError(f"classes is {reprlib.repr(values)}, which is not of dtype {dtype}")
     if types == (str,):
@@ -207,23 +273,28 @@ def _classes(values: Any, dtype: Any) -> Array:
 class MinigradClassifier(ClassifierMixin, _Estimator):
     """A classifier for scikit-learn.
 
-    `make_model()` returns a new `Module` that gives a logit per class (N, classes), or, of two classes, that of the second
-    alone (N, 1). `optimizer` is "sgd", "adam", "adamw" or "rmsprop"; `lr`, `epochs`, `batch_size` and `mode` are as in the
-    optimiser and the `Trainer`; `seed` decides first values and the order of the samples.
-    Floats enter the model in the dtype of its parameters; integers stay integers where the model takes them (token ids), and
-    become floats where it does not. After `fit` there are `classes_`, `model_`, `history_` and `n_features_in_`.
+    `make_model()` returns a new `Module` that gives a logit per class (N, classes), or, of two
+    classes, that of the second alone (N, 1). `optimizer` is "sgd", "adam", "adamw" or "rmsprop";
+    `lr`, `epochs`, `batch_size` and `mode` are as in the optimiser and the `Trainer`; `seed`
+    decides first values and the order of the samples. Floats enter the model in the dtype of its
+    parameters; integers stay integers where the model takes them (token ids), and become floats
+    where it does not. After `fit` there are `classes_`, `model_`, `history_` and `n_features_in_`.
     """
 
     def fit(self, X: Any, y: Any) -> Self:
         """Train a new model on X (N, …) and labels y (N,) of any kind.
 
-        Raises `ShapeError` where the model's outputs do not fit the classes, `ValueError` for fewer than two classes.
+        Raises `ShapeError` where the model's outputs do not fit the classes, `ValueError` for fewer
+        than two classes.
         """
         x, y = validate_data(self, X, y, allow_nd=True)
         check_classification_targets(y)
         classes, ids = np.unique(y, return_inverse=True)
         if len(classes) < 2:
-            raise ValueError(f"{type(self).__name__}: y has one class, {classes[0]!r}; at least two were expected")
+            raise ValueError(
+                f"{type(self).__name__}: y has one class, {classes[0]!r}; at least two were "
+                f"expected"
+            )
         self.classes_ = classes
         return self._fit(x, ids)
 
@@ -232,15 +303,25 @@ class MinigradClassifier(ClassifierMixin, _Estimator):
         if n == 2 and outputs.shape == (len(outputs), 1):
             return ops.binary_cross_entropy_with_logits, y.astype(np.float64)
         if outputs.shape != (len(outputs), n):
-            expected = f"logits (N, {n}){' or (N, 1)' if n == 2 else ''}, one for each of the {n} classes, were expected"
-            raise ShapeError(f"{type(self).__name__}: the model's output has shape {outputs.shape}; {expected}")
+            expected = (
+                f"logits (N, {n}){' or (N, 1)' if n == 2 else ''}, one for each of the {n} "
+                f"classes, were expected"
+            )
+            raise ShapeError(
+                f"{type(self).__name__}: the model's output has shape {outputs.shape}; {expected}"
+            )
         return ops.cross_entropy, y
 
     def _logits(self, X: Any) -> Array:
-        """The model's outputs. Raises `ShapeError` where they do not fit the classes, which may come from a file."""
+        """The model's outputs. Raises `ShapeError` where they do not fit the classes, which may
+        come from a file.
+        """
         logits, n = self._predict(X), len(self.classes_)
         if logits.ndim != 2 or logits.shape[1] not in ((1, 2) if n == 2 else (n,)):
-            raise ShapeError(f"{type(self).__name__}: the model's output has shape {logits.shape} for {n} classes")
+            raise ShapeError(
+                f"{type(self).__name__}: the model's output has shape {logits.shape} for "
+                f"{n} classes"
+            )
         return logits
 
     def predict_proba(self, X: Any) -> Array:
@@ -254,20 +335,25 @@ class MinigradClassifier(ClassifierMixin, _Estimator):
     def predict(self, X: Any) -> Array:
         """The most probable class of each sample (N,)."""
         logits = self._logits(X)
-        return self.classes_[logits.argmax(1) if logits.shape[1] > 1 else (logits[:, 0] > 0).astype(int)]
+        return self.classes_[
+            logits.argmax(1) if logits.shape[1] > 1 else (logits[:, 0] > 0).astype(int)
+        ]
 
     def _facts(self) -> dict[str, Any]:
         return {"classes": self.classes_.tolist(), "dtype": self.classes_.dtype.str}
 
     def _attributes(self, facts: dict[str, Any]) -> dict[str, Any]:
-        return {**super()._attributes(facts), "classes_": _classes(facts.get("classes"), facts.get("dtype"))}
+        return {
+            **super()._attributes(facts),
+            "classes_": _classes(facts.get("classes"), facts.get("dtype")),
+        }
 
 
 class MinigradRegressor(RegressorMixin, _Estimator):
     """A regressor for scikit-learn, trained with the mean squared error.
 
-    `make_model()` returns a new `Module` that gives predictions (N, 1) or (N,) for targets (N,), and (N, targets) for
-    targets (N, targets); everything else is as in `MinigradClassifier`.
+    `make_model()` returns a new `Module` that gives predictions (N, 1) or (N,) for targets (N,),
+    and (N, targets) for targets (N, targets); everything else is as in `MinigradClassifier`.
     """
 
     def fit(self, X: Any, y: Any) -> Self:
@@ -282,7 +368,9 @@ class MinigradRegressor(RegressorMixin, _Estimator):
         shapes = [y.shape[1:], *([(1,)] if y.ndim == 1 else [])]
         if outputs.shape[1:] not in shapes:
             expected = f"one for targets {y.shape} was expected"
-            raise ShapeError(f"{type(self).__name__}: the model's output has shape {outputs.shape}; {expected}")
+            raise ShapeError(
+                f"{type(self).__name__}: the model's output has shape {outputs.shape}; {expected}"
+            )
         self._column = y.ndim == 1 and outputs.ndim == 2
         return ops.mse_loss, y.astype(outputs.dtype)
 
@@ -290,7 +378,10 @@ class MinigradRegressor(RegressorMixin, _Estimator):
         """Predictions, in the shape of the targets: (N,) or (N, targets)."""
         found = self._predict(X)
         if self._column and found.shape[1:] != (1,):
-            raise ShapeError(f"{type(self).__name__}: the model's output has shape {found.shape}; one column was expected")
+            raise ShapeError(
+                f"{type(self).__name__}: the model's output has shape {found.shape}; one column "
+                f"was expected"
+            )
         return found[:, 0] if self._column else found
 
     def _facts(self) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""What the chapters need before pytest runs them: their data, and a font list that matplotlib has made already."""
+"""What the chapters need before pytest runs them: their data, and a font list that matplotlib has
+made already.
+"""
+
 from __future__ import annotations
 
 import matplotlib.font_manager  # noqa: F401  # making the list takes seconds once, and says so in the middle of a notebook

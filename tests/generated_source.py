@@ -1,4 +1,7 @@
-"""The generated source of a compiled step, run as plain Python: the same statements without seconds of compiling."""
+"""The generated source of a compiled step, run as plain Python: the same statements without seconds
+of compiling.
+"""
+
 from __future__ import annotations
 
 import re
@@ -10,19 +13,28 @@ import minigrad as mg
 
 def undecorated(source):
     """The source without what has it compiled."""
-    return re.sub(r"^(\w+) = apart\(", r"\1 = (", re.sub(r"@(jit|apart).*\n", "", source), flags=re.MULTILINE)
+    return re.sub(
+        r"^(\w+) = apart\(", r"\1 = (", re.sub(r"@(jit|apart).*\n", "", source), flags=re.MULTILINE
+    )
 
 
 def in_python(step):
-    """The forward and backward pass of a step, run as plain Python; its loss, and the gradients by variable."""
+    """The forward and backward pass of a step, run as plain Python; its loss, and the gradients by
+    variable.
+    """
     step.arena.adopt()
     space = {"__name__": "step"}
     exec(compile(undecorated(step.source), "<step>", "exec"), space)
     arena = step.arena
-    for array in (arena.G, *arena.rows[: len(arena.names) if not step.trace.program.buffers else 0]):
+    for array in (
+        arena.G,
+        *arena.rows[: len(arena.names) if not step.trace.program.buffers else 0],
+    ):
         array[...] = np.nan  # what is not written shows
     x, y = (array[0].reshape(-1) for array in arena.inputs)
-    loss = space["part"](arena.P, arena.G[0], *(row[0] for row in (*arena.S.values(), *arena.rows)), x, y)
+    loss = space["part"](
+        arena.P, arena.G[0], *(row[0] for row in (*arena.S.values(), *arena.rows)), x, y
+    )
     starts = dict(zip(map(id, arena.variables), arena.starts, strict=False))
     return loss, lambda p: arena.G[0, starts[id(p)] : starts[id(p)] + p.size].reshape(p.shape)
 

@@ -1,4 +1,7 @@
-"""Packages that are not there on every platform: tests that need one are skipped, and say which command brings it."""
+"""Packages that are not there on every platform: tests that need one are skipped, and say which
+command brings it.
+"""
+
 from importlib.util import find_spec
 
 import pytest
@@ -7,6 +10,10 @@ from minigrad.distribution import install_hint
 
 
 def need(package: str, extra: str = "test") -> None:
-    """Skip the test, or the module that is being imported, where a package is missing. It is not imported: some are slow."""
+    """Skip the test, or the module that is being imported, where a package is missing. It is not
+    imported: some are slow.
+    """
     if find_spec(package) is None:
-        pytest.skip(f"{package} is not installed; {install_hint(extra)} brings it", allow_module_level=True)
+        pytest.skip(
+            f"{package} is not installed; {install_hint(extra)} brings it", allow_module_level=True
+        )

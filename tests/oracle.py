@@ -1,8 +1,11 @@
-"""What the tests of the operators share: the table's row, its cases, and JAX as an independent oracle.
+"""What the tests of the operators share: the table's row, its cases, and JAX as an independent
+oracle.
 
-A `Row` says of one rule how to call it here and in JAX, and on which operands. `cases` spreads rows out into single
-calls; `Case.reference` asks JAX, in float64, for the value and all gradients of one.
+A `Row` says of one rule how to call it here and in JAX, and on which operands. `cases` spreads rows
+out into single calls; `Case.reference` asks JAX, in float64, for the value and all gradients of
+one.
 """
+
 from __future__ import annotations
 
 import zlib
@@ -27,7 +30,7 @@ Shapes = tuple[tuple[int, ...], ...]
 Domain = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 
 
-# ---------------------------------------------------------------- what operands hold; float32 can hold each exactly
+# ---------------- what operands hold; float32 can hold each exactly
 def real(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return np.asarray(rng.normal(size=shape), np.float32).astype(np.float64)
 
@@ -63,10 +66,12 @@ def ids(count: int) -> Domain:
     return lambda rng, shape: np.asarray(rng.integers(0, count, shape))
 
 
-# ---------------------------------------------------------------- the table's row
+# ---------------- the table's row
 @dataclass(frozen=True)
 class Row:
-    """How to call one rule: `ours` and `theirs` take the same operands and options; the last domain repeats."""
+    """How to call one rule: `ours` and `theirs` take the same operands and options; the last domain
+    repeats.
+    """
 
     name: str
     ours: Callable[..., Any]
@@ -83,7 +88,9 @@ class Case:
 
     def __str__(self) -> str:
         options = ",".join(f"{k}={v}" for k, v in self.options.items()).replace("\n", "")
-        return f"{self.row.name}-{'x'.join(map(str, self.shapes))}{'-' + options if options else ''}".replace(" ", "")
+        return f"{self.row.name}-{'x'.join(map(str, self.shapes))}{'-' + options if options else ''}".replace(
+            " ", ""
+        )
 
     @cached_property
     def operands(self) -> list[np.ndarray]:
@@ -96,7 +103,9 @@ class Case:
 
     @cached_property
     def reference(self) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
-        """From JAX, in float64: the value, the gradients of the float operands, and the cotangent they belong to."""
+        """From JAX, in float64: the value, the gradients of the float operands, and the cotangent
+        they belong to.
+        """
         floats = [x for x in self.operands if x.dtype.kind == "f"]
 
         def of_floats(*given: Any) -> Any:
@@ -108,17 +117,25 @@ class Case:
         def value_and_grads(*given: Any) -> Any:
             value, pull = jax.vjp(of_floats, *given)
             smooth = value.dtype.kind == "f"
-            return value, pull(self.cotangent(value.shape)) if smooth else [np.zeros_like(x) for x in floats]
+            return value, pull(self.cotangent(value.shape)) if smooth else [
+                np.zeros_like(x) for x in floats
+            ]
 
         value, grads = jax.jit(value_and_grads, compiler_options=QUICK)(*floats)
         return np.asarray(value), [np.asarray(x) for x in grads], self.cotangent(value.shape)
 
     def cotangent(self, shape: tuple[int, ...]) -> np.ndarray:
         """The g that belongs to a result of that shape."""
-        return np.asarray(np.random.default_rng(0).uniform(0.5, 1.5, shape), np.float32).astype(np.float64)
+        return np.asarray(np.random.default_rng(0).uniform(0.5, 1.5, shape), np.float32).astype(
+            np.float64
+        )
 
-    def run(self, dtype: Any, arrays: list[np.ndarray] | None = None) -> tuple[mg.GraphNode, list[mg.Variable]]:
-        """The operator on variables of that dtype (integer operands stay arrays), pulled back from its g."""
+    def run(
+        self, dtype: Any, arrays: list[np.ndarray] | None = None
+    ) -> tuple[mg.GraphNode, list[mg.Variable]]:
+        """The operator on variables of that dtype (integer operands stay arrays), pulled back from
+        its g.
+        """
         arrays = self.operands if arrays is None else arrays
         nodes = [mg.Variable(x, dtype=dtype) if x.dtype.kind == "f" else x for x in arrays]
         y = self.ours(*nodes)
@@ -140,8 +157,9 @@ LAYOUTS = ("C", "F", "strided", "reversed", "broadcast", "read-only")
 
 
 def lay_out(x: np.ndarray, layout: str) -> np.ndarray:
-    """The same numbers in Fortran order, as every second entry, with negative strides, not to be written to; "broadcast" is
-    the first row everywhere, with stride 0."""
+    """The same numbers in Fortran order, as every second entry, with negative strides, not to be
+    written to; "broadcast" is the first row everywhere, with stride 0.
+    """
     turned = (slice(None, None, -1),) * x.ndim
     if layout == "F":
         return x.copy(order="F")
@@ -157,7 +175,9 @@ def lay_out(x: np.ndarray, layout: str) -> np.ndarray:
 
 
 def assert_close(actual: Any, expected: Any, dtype: Any = np.float64) -> None:
-    """Equal but for rounding, relative to the largest entry; the same shape; NaN and inf in the same places."""
+    """Equal but for rounding, relative to the largest entry; the same shape; NaN and inf in the
+    same places.
+    """
     actual, expected = np.asarray(actual), np.asarray(expected)
     assert actual.shape == expected.shape
     tolerance = 1e-11 if dtype == np.float64 else 4e-6
@@ -165,7 +185,9 @@ def assert_close(actual: Any, expected: Any, dtype: Any = np.float64) -> None:
     np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance * scale)
 
 
-def gradients(fn: Callable[..., mg.GraphNode], *arrays: Any, seed: Any = None, dtype: Any = np.float64) -> list[Any]:
+def gradients(
+    fn: Callable[..., mg.GraphNode], *arrays: Any, seed: Any = None, dtype: Any = np.float64
+) -> list[Any]:
     """The gradients of fn(*arrays), summed to one number unless `seed` is its cotangent."""
     xs = [mg.Variable(a, dtype=dtype) for a in arrays]
     y = fn(*xs)

@@ -3,9 +3,11 @@
     python tests/platforms.py                  all rows, some minutes each where kernels are compiled for the first time
     python tests/platforms.py workqueue TBB    only rows whose name holds one of these words
 
-A row that cannot be run here says why. TBB comes with `pip install tbb`. The row of aarch64 needs qemu-aarch64 and, in
-AARCH64_ROOT, the root folder of an aarch64 Linux whose /usr/bin/python3 has minigrad's dependencies and pytest.
+A row that cannot be run here says why. TBB comes with `pip install tbb`. The row of aarch64 needs
+qemu-aarch64 and, in AARCH64_ROOT, the root folder of an aarch64 Linux whose /usr/bin/python3 has
+minigrad's dependencies and pytest.
 """
+
 import os
 import platform
 import re
@@ -17,10 +19,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PYTEST = ("-m", "pytest", "-o", "addopts=", "-q", "--import-mode=importlib", "-p", "no:cacheprovider",
-          "-m", "not slow and not mutation")  # fmt: skip
-KERNELS = ("tests/kernels/test_gemm.py", "tests/kernels/test_mathfn.py", "tests/kernels/test_pool.py",
-           "tests/kernels/test_softmax.py", "tests/kernels/test_tops.py", "tests/kernels/test_update.py")  # fmt: skip
+PYTEST = (
+    "-m",
+    "pytest",
+    "-o",
+    "addopts=",
+    "-q",
+    "--import-mode=importlib",
+    "-p",
+    "no:cacheprovider",
+    "-m",
+    "not slow and not mutation",
+)
+KERNELS = (
+    "tests/kernels/test_gemm.py",
+    "tests/kernels/test_mathfn.py",
+    "tests/kernels/test_pool.py",
+    "tests/kernels/test_softmax.py",
+    "tests/kernels/test_tops.py",
+    "tests/kernels/test_update.py",
+)
 THREADS, PATH = "tests/test_threads.py", "LD_LIBRARY_PATH"
 TRAINING = ("tests/run/test_compiled.py", "tests/train/test_batches.py")
 LAYER = """
@@ -35,7 +53,9 @@ ELSEWHERE = ("macOS on Apple Silicon and on Intel", "Windows itself")
 
 @dataclass(frozen=True)
 class Row:
-    """A setting: variables of the environment, and the tests to run. `missing` says why it cannot be run here."""
+    """A setting: variables of the environment, and the tests to run. `missing` says why it cannot
+    be run here.
+    """
 
     name: str
     tests: tuple[str, ...] = ()
@@ -52,7 +72,9 @@ class Row:
 def rows() -> list[Row]:
     found = [Row("this machine as it is", KERNELS + TRAINING)]
     layers = {"workqueue": "workqueue", "OpenMP": "omp", "TBB": "tbb"}
-    found += [Row(f"threads by {name}", (*TRAINING, THREADS), layer(layers[name])) for name in layers]
+    found += [
+        Row(f"threads by {name}", (*TRAINING, THREADS), layer(layers[name])) for name in layers
+    ]
     family = "" if platform.machine() in ("x86_64", "AMD64") else "this is not an x86 processor"
     for level in ("x86-64", "x86-64-v2", "x86-64-v3"):
         # features that are not set at all would be this machine's, AVX-512 included
@@ -71,7 +93,13 @@ def layer(name: str) -> dict[str, str]:
 
 def aarch64() -> Row:
     emulator, root = shutil.which("qemu-aarch64"), os.environ.get("AARCH64_ROOT", "")
-    missing = "qemu-aarch64 is not installed" if not emulator else "AARCH64_ROOT is not set" if not root else ""
+    missing = (
+        "qemu-aarch64 is not installed"
+        if not emulator
+        else "AARCH64_ROOT is not set"
+        if not root
+        else ""
+    )
     python = (str(emulator), "-L", root, f"{root}/usr/bin/python3")
     return Row("aarch64, emulated", KERNELS, missing=missing, python=python)
 
@@ -82,7 +110,9 @@ def environment(settings: dict[str, str]) -> dict[str, str]:
 
 
 def unloaded(settings: dict[str, str]) -> str:
-    """Why the threading layer of these settings cannot be used; "" where it can, or where none is named."""
+    """Why the threading layer of these settings cannot be used; "" where it can, or where none is
+    named.
+    """
     if "NUMBA_THREADING_LAYER" not in settings:
         return ""
     command = [sys.executable, "-c", LAYER, settings["NUMBA_THREADING_LAYER"]]
@@ -97,12 +127,21 @@ def result(row: Row) -> str:
         return f"not run: {missing}"
     started = time.perf_counter()
     done = subprocess.run(
-        [*row.python, *PYTEST, *row.tests], cwd=ROOT, env=environment(row.settings), capture_output=True,
-        encoding="utf-8", errors="replace",
-    )  # fmt: skip
-    counts = re.findall(r"\d+ (?:passed|failed|skipped|errors?)\b", done.stdout.rpartition("\n")[0].rpartition("\n")[2])
+        [*row.python, *PYTEST, *row.tests],
+        cwd=ROOT,
+        env=environment(row.settings),
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+    )
+    counts = re.findall(
+        r"\d+ (?:passed|failed|skipped|errors?)\b",
+        done.stdout.rpartition("\n")[0].rpartition("\n")[2],
+    )
     failed = re.findall(r"^(?:FAILED|ERROR) \S+", done.stdout, re.M)
-    print(f"{row.name}: {time.perf_counter() - started:.0f} s", *failed, sep="\n  ", file=sys.stderr)
+    print(
+        f"{row.name}: {time.perf_counter() - started:.0f} s", *failed, sep="\n  ", file=sys.stderr
+    )
     said = ", ".join(counts) or "no result"
     return said if done.returncode == 0 else f"**{said}** (exit code {done.returncode})"
 

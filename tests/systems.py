@@ -1,4 +1,7 @@
-"""What some tests need from the system: each mark skips where it is missing, as on Windows, and says what that is."""
+"""What some tests need from the system: each mark skips where it is missing, as on Windows, and
+says what that is.
+"""
+
 import os
 import signal
 from contextlib import contextmanager
@@ -29,7 +32,9 @@ needs_signals = needs(hasattr(signal, "SIGKILL"), "POSIX signals between process
 
 @contextmanager
 def little_memory(most):
-    """Fail where the block makes the process hold `most` bytes more than ever before, as far as the system says that."""
+    """Fail where the block makes the process hold `most` bytes more than ever before, as far as the
+    system says that.
+    """
     if resource is None:
         yield
         return

@@ -1,4 +1,7 @@
-"""The command line: one line and exit code 2 for bad use, and each command doing its work on a small scale."""
+"""The command line: one line and exit code 2 for bad use, and each command doing its work on a
+small scale.
+"""
+
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,9 +15,19 @@ from minigrad.experiments import EXPERIMENTS
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["train"], ["train", "transformer"], ["train", "mlp", "--epochs", "0"], ["train", "mlp", "--mode", "quick"],
-     ["data", "burn"], ["draw"], ["draw", "mlp", "--unroll", "0"], ["demo", "--seeds", "-1"], ["sing"]],
-)  # fmt: skip
+    [
+        [],
+        ["train"],
+        ["train", "transformer"],
+        ["train", "mlp", "--epochs", "0"],
+        ["train", "mlp", "--mode", "quick"],
+        ["data", "burn"],
+        ["draw"],
+        ["draw", "mlp", "--unroll", "0"],
+        ["demo", "--seeds", "-1"],
+        ["sing"],
+    ],
+)
 def test_bad_use_gets_one_line_and_code_2(arguments, capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main(arguments)
@@ -23,7 +36,8 @@ def test_bad_use_gets_one_line_and_code_2(arguments, capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], *([c, "--help"] for c in ("demo", "train", "draw", "warmup", "chapters", "data"))]
+    "arguments",
+    [["--help"], *([c, "--help"] for c in ("demo", "train", "draw", "warmup", "chapters", "data"))],
 )
 def test_help_everywhere(arguments, capsys):
     with pytest.raises(SystemExit) as ended:
@@ -33,7 +47,10 @@ def test_help_everywhere(arguments, capsys):
 
 
 def test_train_prints_and_saves(tmp_path, capsys):
-    assert cli.main(["train", "mlp", "--epochs", "1", "--batch-size", "500", "--out", str(tmp_path)]) == 0
+    assert (
+        cli.main(["train", "mlp", "--epochs", "1", "--batch-size", "500", "--out", str(tmp_path)])
+        == 0
+    )
     said = capsys.readouterr().out
     assert "epoch 1: loss" in said
     assert (tmp_path / "mlp.safetensors").stat().st_size > 1000
@@ -44,7 +61,9 @@ def test_warmup_prints_a_line_for_each_model(monkeypatch, capsys):
     monkeypatch.setattr("minigrad.experiments.warm_up", warmed.append)
     assert cli.main(["warmup"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == list(EXPERIMENTS) and all(line.endswith(" s") for line in lines)
+    assert [line.split()[0] for line in lines] == list(EXPERIMENTS) and all(
+        line.endswith(" s") for line in lines
+    )
     assert warmed == list(EXPERIMENTS.values())
 
 
@@ -89,17 +108,27 @@ def test_draw_shows_what_a_script_builds(name, script, tmp_path):
     out = tmp_path / "graph.svg"
     assert cli.main(["draw", f"{script}:{name}", "-o", str(out), "--gradients"]) == 0
     drawn = ElementTree.parse(out)
-    assert any("from the script" in (text.text or "") for text in drawn.iter("{http://www.w3.org/2000/svg}text"))
-    below = [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text") if text.get("class") == "d"]
+    assert any(
+        "from the script" in (text.text or "")
+        for text in drawn.iter("{http://www.w3.org/2000/svg}text")
+    )
+    below = [
+        text.text
+        for text in drawn.iter("{http://www.w3.org/2000/svg}text")
+        if text.get("class") == "d"
+    ]
     assert bool(below) == (name != "picture")  # which was drawn by the script already
 
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [(":z", "makes no 'z'; to draw there would be x, y, g, picture"),
-     (":number", "number of script.py is a int; a node, a Graph or a Drawing was expected"), ("", "was expected"),
-     ("c.py:y", "there is no script")],
-)  # fmt: skip
+    [
+        (":z", "makes no 'z'; to draw there would be x, y, g, picture"),
+        (":number", "number of script.py is a int; a node, a Graph or a Drawing was expected"),
+        ("", "was expected"),
+        ("c.py:y", "there is no script"),
+    ],
+)
 def test_a_script_that_does_not_build_it(name, said, script, capsys):
     assert cli.main(["draw", name if name == "c.py:y" else script + name]) == 2
     error = capsys.readouterr().err
@@ -108,14 +137,18 @@ def test_a_script_that_does_not_build_it(name, said, script, capsys):
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 def test_what_commands_write_by_default_leaves_a_checkout_clean(script, tmp_path, monkeypatch):
-    """Pictures of another machine differ in the last digits: those of the checkout are made anew on request only."""
+    """Pictures of another machine differ in the last digits: those of the checkout are made anew on
+    request only.
+    """
     place = tmp_path / "checkout"
     (place / "figures").mkdir(parents=True)
     shutil.copy(Path(__file__).parents[1] / ".gitignore", place)
     (place / "figures" / "sin-x2.svg").write_text("made elsewhere", encoding="utf-8")
 
     def git(*words):
-        return subprocess.run(["git", *words], cwd=place, capture_output=True, encoding="utf-8", check=True).stdout
+        return subprocess.run(
+            ["git", *words], cwd=place, capture_output=True, encoding="utf-8", check=True
+        ).stdout
 
     git("init", "-q")
     git("add", ".")
@@ -123,10 +156,21 @@ def test_what_commands_write_by_default_leaves_a_checkout_clean(script, tmp_path
     monkeypatch.setattr("minigrad.demo.run_experiment", lambda *args: [])
     monkeypatch.setattr("minigrad.demo.run_mlp", lambda *args: [])
     before = git("status", "--porcelain")
-    for command in (["demo"], ["gallery", "--only", "graphs"], ["draw", f"{script}:y"], ["chapters", "student", "0"]):
+    for command in (
+        ["demo"],
+        ["gallery", "--only", "graphs"],
+        ["draw", f"{script}:y"],
+        ["chapters", "student", "0"],
+    ):
         assert cli.main(command) == 0
-    written = {path.relative_to(place).as_posix() for path in place.glob("*/*.[sj]*")} - {"figures/sin-x2.svg"}
-    assert written >= {"minigrad-demo/sin-x2.svg", "minigrad-demo/results.json", "minigrad-gallery/gallery-sin-x2.svg"}
+    written = {path.relative_to(place).as_posix() for path in place.glob("*/*.[sj]*")} - {
+        "figures/sin-x2.svg"
+    }
+    assert written >= {
+        "minigrad-demo/sin-x2.svg",
+        "minigrad-demo/results.json",
+        "minigrad-gallery/gallery-sin-x2.svg",
+    }
     assert (place / "graph.svg").exists() and (place / "chapters").is_dir()
     assert git("status", "--porcelain", "--untracked-files=all") == before
 

@@ -1,4 +1,5 @@
 """The public names that users rely on."""
+
 import pytest
 
 import minigrad as mg

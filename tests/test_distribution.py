@@ -1,4 +1,7 @@
-"""What pip makes of pyproject.toml: names and versions; and what is said where another package `minigrad` is met."""
+"""What pip makes of pyproject.toml: names and versions; and what is said where another package
+`minigrad` is met.
+"""
+
 import re
 import subprocess
 import sys
@@ -22,7 +25,9 @@ def test_messages_name_the_distribution_that_pyproject_builds():
     assert PROJECT["name"] == distribution.NAME
     assert PROJECT["scripts"] == {"minigrad": "minigrad.cli:main"}
     for extra in PROJECT["optional-dependencies"]:
-        named = Requirement(distribution.install_hint(extra).removeprefix("pip install ").strip('"'))
+        named = Requirement(
+            distribution.install_hint(extra).removeprefix("pip install ").strip('"')
+        )
         assert (named.name, named.extras) == (PROJECT["name"], {extra})
     assert distribution.install_hint() == "pip install minigrad-numba"
 
@@ -36,7 +41,9 @@ def wrong(text):
     return taken, extras - set(PROJECT["optional-dependencies"])
 
 
-@pytest.mark.parametrize("pattern", ["*.md", "notebooks/*", "figures/*.md", "minigrad/**/*.py", "tests/**/*.py"])
+@pytest.mark.parametrize(
+    "pattern", ["*.md", "notebooks/*", "figures/*.md", "minigrad/**/*.py", "tests/**/*.py"]
+)
 def test_every_command_installs_this_distribution(pattern):
     paths = [path for path in ROOT.glob(pattern) if path.is_file() and path != Path(__file__)]
     assert paths
@@ -47,7 +54,10 @@ def test_every_command_installs_this_distribution(pattern):
 def test_a_command_that_installs_another_distribution_is_found():
     bad = ['pip install "minigrad[onnx]"', "pip install -q minigrad"]
     assert wrong(" or ".join(f"`{line}`" for line in bad)) == (bad, set())
-    assert wrong('run `pip install -e ".[onxx]"` or pip install "minigrad-numba[bench]"') == ([], {"onxx"})
+    assert wrong('run `pip install -e ".[onxx]"` or pip install "minigrad-numba[bench]"') == (
+        [],
+        {"onxx"},
+    )
 
 
 def test_in_another_python_another_package_is_not_taken_for_this_one(tmp_path, monkeypatch):
@@ -66,7 +76,9 @@ def installed(site, name, *files):
         (site / file).touch()
     info = site / f"{name.replace('-', '_')}-0.9.dist-info"
     info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.9\n", encoding="utf-8")
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.9\n", encoding="utf-8"
+    )
     (info / "RECORD").write_text("".join(f"{file},,\n" for file in files), encoding="utf-8")
 
 
@@ -76,33 +88,49 @@ def test_files_of_another_distribution_in_the_package_are_reported(tmp_path, mon
     installed(tmp_path, "minigrad", "minigrad/__init__.py", "minigrad/engine.py")
     assert cli.main(["data", "list"]) == 1
     said = capsys.readouterr().err
-    assert "another distribution, minigrad 0.9" in said and "pip uninstall minigrad" in said and said.count("\n") == 1
+    assert (
+        "another distribution, minigrad 0.9" in said
+        and "pip uninstall minigrad" in said
+        and said.count("\n") == 1
+    )
 
 
-@pytest.mark.parametrize(("name", "file"), [("minigrad-numba", "minigrad/__init__.py"), ("minigrad", "_minigrad.pth")])
-def test_this_distribution_and_an_editable_one_by_an_old_name_are_no_conflict(name, file, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "file"), [("minigrad-numba", "minigrad/__init__.py"), ("minigrad", "_minigrad.pth")]
+)
+def test_this_distribution_and_an_editable_one_by_an_old_name_are_no_conflict(
+    name, file, tmp_path, monkeypatch
+):
     monkeypatch.setattr(distribution, "PACKAGE", tmp_path / "minigrad")
     installed(tmp_path, name, file)
     distribution.check()
 
 
-# ---------------------------------------------------------------- versions
+# ---------------- versions
 INTEL_MAC = {"sys_platform": "darwin", "platform_machine": "x86_64"}
 PLATFORMS = {
-    "Intel Mac": INTEL_MAC, "Apple Silicon": {"sys_platform": "darwin", "platform_machine": "arm64"},
+    "Intel Mac": INTEL_MAC,
+    "Apple Silicon": {"sys_platform": "darwin", "platform_machine": "arm64"},
     "Windows": {"sys_platform": "win32", "platform_machine": "AMD64"},
     "Linux": {"sys_platform": "linux", "platform_machine": "x86_64"},
     "Linux on ARM": {"sys_platform": "linux", "platform_machine": "aarch64"},
-}  # fmt: skip
+}
 
 
 def required(platform):
     """The versions allowed on a platform, by package: those of the library and of all extras."""
-    lines = [*PROJECT["dependencies"], *(line for extra in PROJECT["optional-dependencies"].values() for line in extra)]
+    lines = [
+        *PROJECT["dependencies"],
+        *(line for extra in PROJECT["optional-dependencies"].values() for line in extra),
+    ]
     found = {}
     for requirement in map(Requirement, lines):
-        if requirement.marker is None or requirement.marker.evaluate({**default_environment(), **platform}):
-            assert found.setdefault(requirement.name, requirement.specifier) == requirement.specifier
+        if requirement.marker is None or requirement.marker.evaluate(
+            {**default_environment(), **platform}
+        ):
+            assert (
+                found.setdefault(requirement.name, requirement.specifier) == requirement.specifier
+            )
     return found
 
 
@@ -128,20 +156,48 @@ def test_what_is_installed_here_is_allowed():
 
 
 def test_the_lowest_versions_are_those_of_pyproject():
-    script = re.search(r"lowest\.txt\" <<'END'\n(.*?)^END$", (ROOT / ".ci" / "run").read_text("utf-8"), re.S | re.M)[1]
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, encoding="utf-8", check=True)
+    script = re.search(
+        r"lowest\.txt\" <<'END'\n(.*?)^END$", (ROOT / ".ci" / "run").read_text("utf-8"), re.S | re.M
+    )[1]
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, encoding="utf-8", check=True
+    )
     pinned = {line.name: line.specifier for line in map(Requirement, done.stdout.splitlines())}
     names = {line.name for line in map(Requirement, PROJECT["dependencies"])}
-    assert set(pinned) == names and str(pinned["numba"]) == "==0.61" and str(pinned["reportlab"]) == "==4.4.3"
+    assert (
+        set(pinned) == names
+        and str(pinned["numba"]) == "==0.61"
+        and str(pinned["reportlab"]) == "==4.4.3"
+    )
 
 
 def test_tests_are_skipped_where_a_package_is_missing():
     said = r'no_such_package is not installed; pip install "minigrad-numba\[bench\]" brings it'
     with pytest.raises(pytest.skip.Exception, match=said):
         need("no_such_package", "bench")
-    files = ["graph/test_order.py", "interop/test_onnx.py", "ops/test_derivatives.py", "proof/test_graphs.py"]
-    hidden = "import sys; sys.modules['jax'] = None; import pytest; sys.exit(pytest.main(sys.argv[1:]))"
-    options = ["-o", "addopts=", "--import-mode=importlib", "--collect-only", "-q", "-rs", "-p", "no:cacheprovider"]
+    files = [
+        "graph/test_order.py",
+        "interop/test_onnx.py",
+        "ops/test_derivatives.py",
+        "proof/test_graphs.py",
+    ]
+    hidden = (
+        "import sys; sys.modules['jax'] = None; import pytest; sys.exit(pytest.main(sys.argv[1:]))"
+    )
+    options = [
+        "-o",
+        "addopts=",
+        "--import-mode=importlib",
+        "--collect-only",
+        "-q",
+        "-rs",
+        "-p",
+        "no:cacheprovider",
+    ]
     command = [sys.executable, "-c", hidden, *options, *(f"tests/{file}" for file in files)]
-    said = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=False).stdout
-    assert re.search(r"SKIPPED \[4\] .*: jax is not installed", said) and "no tests collected" in said, said
+    said = subprocess.run(
+        command, cwd=ROOT, capture_output=True, encoding="utf-8", check=False
+    ).stdout
+    assert (
+        re.search(r"SKIPPED \[4\] .*: jax is not installed", said) and "no tests collected" in said
+    ), said

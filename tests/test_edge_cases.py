@@ -1,4 +1,5 @@
 """The map of edge cases is whole: every number once, and every test that it names exists."""
+
 import re
 from pathlib import Path
 

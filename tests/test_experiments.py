@@ -1,4 +1,7 @@
-"""The experiments on a small scale: shapes fit, gradients are right on real data, seeds decide, the table is honest."""
+"""The experiments on a small scale: shapes fit, gradients are right on real data, seeds decide, the
+table is honest.
+"""
+
 import json
 from dataclasses import replace
 from functools import partial
@@ -18,11 +21,16 @@ AS_THEY_ARE = dict(EXPERIMENTS)
 
 @pytest.fixture(autouse=True)
 def _only_what_ships(monkeypatch, tmp_path):
-    """Nothing is downloaded: the shipped sample of MNIST, and invented token ids instead of reviews."""
+    """Nothing is downloaded: the shipped sample of MNIST, and invented token ids instead of
+    reviews.
+    """
     rng = np.random.default_rng(0)
 
     def reviews(vocabulary=12_849, length=130):
-        x, y = rng.integers(0, vocabulary, (40, length)).astype(np.int32), (np.arange(40) % 2).astype(np.float32)
+        x, y = (
+            rng.integers(0, vocabulary, (40, length)).astype(np.int32),
+            (np.arange(40) % 2).astype(np.float32),
+        )
         return data.Dataset(x[:32], y[:32], x[32:], y[32:], source="invented ids")
 
     ships = {data.mnist: data.mnist_sample, data.imdb: reviews}
@@ -41,7 +49,9 @@ def test_gradients_on_a_real_batch_and_a_short_training(name):
     run = train_once(experiment, few, epochs=1, batch_size=16, progress=False, mode="replay")
     again = train_once(experiment, few, epochs=1, batch_size=16, progress=False, mode="eager")
     assert run.history.batch_loss == again.history.batch_loss
-    assert gradient_error(run.trainer.model, experiment.loss, few.x_train[:8], few.y_train[:8]) < 1e-4
+    assert (
+        gradient_error(run.trainer.model, experiment.loss, few.x_train[:8], few.y_train[:8]) < 1e-4
+    )
 
 
 def test_a_gradient_wrong_by_a_thousandth_is_noticed(monkeypatch):
@@ -57,7 +67,9 @@ def test_a_gradient_wrong_by_a_thousandth_is_noticed(monkeypatch):
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_warming_up_compiles_the_very_step_that_training_runs(name, monkeypatch):
     experiment, loaded = AS_THEY_ARE[name], []
-    monkeypatch.setattr(CompiledStep, "load", lambda step, x, y: loaded.append((step, x.dtype, y.dtype)))
+    monkeypatch.setattr(
+        CompiledStep, "load", lambda step, x, y: loaded.append((step, x.dtype, y.dtype))
+    )
     warm_up(experiment)
     ((step, *dtypes),) = loaded
     arrays = prepare(EXPERIMENTS[name])
@@ -78,7 +90,11 @@ def test_the_demo_writes_pictures_and_leaves_out_what_has_no_data(tmp_path, monk
     rows = demo.demo(tmp_path, seeds=1, only=["cnn-five", "textcnn"], say=said.append)
     assert [row.quantity for row in rows if row.measured == "–"] == ["left out: no data"]
     assert any("the next step" in line for line in said)
-    assert {p.name for p in tmp_path.iterdir()} == {"sin-x2.svg", "cnn-five-graph.svg", "cnn-five-curves.svg"}
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "sin-x2.svg",
+        "cnn-five-graph.svg",
+        "cnn-five-curves.svg",
+    }
 
 
 def test_the_same_run_leaves_the_same_bytes(tmp_path):
@@ -89,7 +105,11 @@ def test_the_same_run_leaves_the_same_bytes(tmp_path):
 
 
 def test_the_committed_results_are_those_of_the_experiments_and_of_the_readme():
-    rows = json.loads((Path(__file__).parents[1] / "figures" / "results.json").read_text(encoding="utf-8"))
+    rows = json.loads(
+        (Path(__file__).parents[1] / "figures" / "results.json").read_text(encoding="utf-8")
+    )
     readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
     assert [row["measured"] for row in rows if row["measured"] not in readme] == []
-    assert {experiment.title for experiment in EXPERIMENTS.values()} <= {row["experiment"] for row in rows}
+    assert {experiment.title for experiment in EXPERIMENTS.values()} <= {
+        row["experiment"] for row in rows
+    }

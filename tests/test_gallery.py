@@ -1,4 +1,5 @@
 """The gallery: its lines run, and what is stored in `figures/` is what they give."""
+
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -26,8 +27,12 @@ def test_every_plate_is_made_by_its_lines(section, tmp_path):
             file = f"gallery-{plate.name}.svg"
             assert f"]({file})" in STORED
             assert ET.parse(tmp_path / file).getroot().get("viewBox") and ET.parse(FIGURES / file)
-    if section is SECTIONS[0]:  # nothing trained: the same numbers, hence the same bytes, on every machine
-        assert all((FIGURES / file.name).read_bytes() == file.read_bytes() for file in tmp_path.iterdir())
+    if (
+        section is SECTIONS[0]
+    ):  # nothing trained: the same numbers, hence the same bytes, on every machine
+        assert all(
+            (FIGURES / file.name).read_bytes() == file.read_bytes() for file in tmp_path.iterdir()
+        )
         assert STORED.startswith(page(shown))
 
 

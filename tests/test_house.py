@@ -1,4 +1,5 @@
 """The house rules that a machine can check: style, types, floors, and what stands in the README."""
+
 import ast
 import re
 import subprocess
@@ -9,16 +10,41 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = {
-    "distribution": 1, "errors": 1, "files": 1, "interrupts": 1, "seeds": 1, "kernels": 1, "data": 1, "graph": 2, "ops": 3,
-    "run": 3, "optim": 3, "viz": 3, "nn": 4, "train": 5, "models": 5, "sklearn": 6, "interop": 6, "teach": 6,
-    "experiments": 6, "demo": 6, "bench": 6, "cli": 7,
-}  # fmt: skip
+    "distribution": 1,
+    "errors": 1,
+    "files": 1,
+    "interrupts": 1,
+    "seeds": 1,
+    "kernels": 1,
+    "data": 1,
+    "graph": 2,
+    "ops": 3,
+    "run": 3,
+    "optim": 3,
+    "viz": 3,
+    "nn": 4,
+    "train": 5,
+    "models": 5,
+    "sklearn": 6,
+    "interop": 6,
+    "teach": 6,
+    "experiments": 6,
+    "demo": 6,
+    "bench": 6,
+    "cli": 7,
+}
 SOURCES = sorted((ROOT / "minigrad").rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
 
 def run(*command):
-    return subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
+    return subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
 
 
 def test_ruff_has_nothing_to_say():
@@ -38,11 +64,21 @@ def imported(path):
         if isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else ()
             module = (*base, *(node.module or "").split("."))
-            full = [module] if len(module) > 1 and module[1] else [(*module[:1], alias.name) for alias in node.names]
-            yield from ((node.lineno, parts[1]) for parts in full if parts[0] == "minigrad" and len(parts) > 1)
+            full = (
+                [module]
+                if len(module) > 1 and module[1]
+                else [(*module[:1], alias.name) for alias in node.names]
+            )
+            yield from (
+                (node.lineno, parts[1])
+                for parts in full
+                if parts[0] == "minigrad" and len(parts) > 1
+            )
 
 
-@pytest.mark.parametrize("path", [p for p in SOURCES if p.parent != ROOT / "minigrad" or p.stem in FLOORS], ids=str)
+@pytest.mark.parametrize(
+    "path", [p for p in SOURCES if p.parent != ROOT / "minigrad" or p.stem in FLOORS], ids=str
+)
 def test_no_arrow_runs_upstairs_and_every_file_can_be_read_in_one_sitting(path):
     own = path.relative_to(ROOT / "minigrad").parts[0].removesuffix(".py")
     # History.plot asks for pictures, which stand below it; nothing in viz imports what it draws
@@ -58,7 +94,9 @@ OTHER_OPEN = {"os", "gzip", "tarfile", "archive", "Image"}
 def implicit_encodings(tree):
     """Lines that read or write text in an encoding that differs from system to system."""
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
-        name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        name = (
+            call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        )
         owner = getattr(getattr(call.func, "value", None), "id", "")
         words = {keyword.arg for keyword in call.keywords}
         if "encoding" in words or len(call.args) >= {"read_text": 1, "write_text": 2}.get(name, 9):
@@ -73,9 +111,14 @@ def opens_a_file(name, owner):
 
 
 def mode_of(call, owner):
-    """The source of the mode given to `open(path, mode)`, `path.open(mode)` or `os.fdopen(number, mode)`."""
+    """The source of the mode given to `open(path, mode)`, `path.open(mode)` or `os.fdopen(number,
+    mode)`.
+    """
     first = 0 if isinstance(call.func, ast.Attribute) and owner != "os" else 1
-    modes = [*call.args[first : first + 1], *(word.value for word in call.keywords if word.arg == "mode")]
+    modes = [
+        *call.args[first : first + 1],
+        *(word.value for word in call.keywords if word.arg == "mode"),
+    ]
     return "".join(map(ast.unparse, modes))
 
 
@@ -88,29 +131,55 @@ def test_text_files_are_utf_8_on_every_system():
 
 
 def test_text_without_an_encoding_is_found():
-    found = ("open(p)", "open(p, 'w')", "p.open()", "os.fdopen(1, 'w')", "p.read_text()", "p.write_text(t)",
-             "p.read_text(errors='replace')", "run(c, text=True)", "open('b', mode='a')")  # fmt: skip
-    fine = ("open(p, 'rb')", "p.open(mode='wb')", "p.read_text('utf-8')", "p.write_text(t, 'utf-8')", "os.open(p, 0)",
-            "open(p, encoding='ascii')", "gzip.open(p)", "run(c, encoding='utf-8')", "p.read_bytes()")  # fmt: skip
-    assert [code for code in (*found, *fine) if list(implicit_encodings(ast.parse(code)))] == [*found]
+    found = (
+        "open(p)",
+        "open(p, 'w')",
+        "p.open()",
+        "os.fdopen(1, 'w')",
+        "p.read_text()",
+        "p.write_text(t)",
+        "p.read_text(errors='replace')",
+        "run(c, text=True)",
+        "open('b', mode='a')",
+    )
+    fine = (
+        "open(p, 'rb')",
+        "p.open(mode='wb')",
+        "p.read_text('utf-8')",
+        "p.write_text(t, 'utf-8')",
+        "os.open(p, 0)",
+        "open(p, encoding='ascii')",
+        "gzip.open(p)",
+        "run(c, encoding='utf-8')",
+        "p.read_bytes()",
+    )
+    assert [code for code in (*found, *fine) if list(implicit_encodings(ast.parse(code)))] == [
+        *found
+    ]
 
 
 def test_importing_is_light():
     heavy = {"numba", "scipy", "matplotlib", "sklearn", "graphviz", "mpi4py", "dask", "ray"}
     code = f"import sys, minigrad; print(*{heavy} & set(sys.modules))"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True).stdout.split()
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True
+    ).stdout.split()
     assert loaded == []
 
 
 def test_the_readmes_first_two_blocks_are_the_demo_and_the_tests():
-    blocks = re.findall(r"```[a-z]*\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
+    blocks = re.findall(
+        r"```[a-z]*\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S
+    )
     assert all(block.count("\n") == 1 and ".venv" in block for block in blocks[:2])
     assert "minigrad demo" in blocks[0]
     assert "pytest" in blocks[1]
 
 
 def test_the_readmes_example_runs(capsys):
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
+    blocks = re.findall(
+        r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S
+    )
     exec(compile(blocks[0], "README.md", "exec"), {})
     said = re.search(r"```text\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
     assert capsys.readouterr().out == said.group(1)

@@ -1,4 +1,5 @@
 """Ctrl-C that waits for the end of a block."""
+
 import signal
 import threading
 

@@ -1,4 +1,7 @@
-"""What nbval lets pass in silence: no outputs, the wrong order, warnings, paths, pictures without a caption, magic."""
+"""What nbval lets pass in silence: no outputs, the wrong order, warnings, paths, pictures without a
+caption, magic.
+"""
+
 from __future__ import annotations
 
 import ast
@@ -18,7 +21,9 @@ MOST_BYTES = 500_000
 MOST_IN_ALL = 5_000_000
 TAGS = {"exercise", "raises-exception", "nbval-ignore-output"}
 MAGIC = {"%matplotlib inline"}
-LOCAL = re.compile(r"(?<![\w.])/(?:home|root|tmp|work|Users|private|mnt|opt|usr|var)/|\b[A-Z]:\\|\b0x[0-9a-f]{6,}")
+LOCAL = re.compile(
+    r"(?<![\w.])/(?:home|root|tmp|work|Users|private|mnt|opt|usr|var)/|\b[A-Z]:\\|\b0x[0-9a-f]{6,}"
+)
 
 Cell = dict[str, Any]
 
@@ -41,22 +46,35 @@ def tags(cell: Cell) -> list[str]:
 def texts(cell: Cell) -> list[str]:
     """What the cell's outputs say in words."""
     plain = [output["data"].get("text/plain", "") for output in cell["outputs"] if "data" in output]
-    return ["".join(text) for text in [*(output.get("text", "") for output in cell["outputs"]), *plain]]
+    return [
+        "".join(text) for text in [*(output.get("text", "") for output in cell["outputs"]), *plain]
+    ]
 
 
 def speaks(code: str) -> bool:
     """Does this code leave an output: does it print, or end in an expression?"""
     tree = ast.parse(re.sub(r"(?m)^%.*$", "", code))
-    prints = any(isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == "print" for n in ast.walk(tree))
-    return prints or (bool(tree.body) and isinstance(tree.body[-1], ast.Expr) and not code.rstrip().endswith(";"))
+    prints = any(
+        isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == "print"
+        for n in ast.walk(tree)
+    )
+    return prints or (
+        bool(tree.body) and isinstance(tree.body[-1], ast.Expr) and not code.rstrip().endswith(";")
+    )
 
 
 def has_picture(cell: Cell) -> bool:
-    return any(kind.startswith("image/") for output in cell.get("outputs", ()) for kind in output.get("data", ()))
+    return any(
+        kind.startswith("image/")
+        for output in cell.get("outputs", ())
+        for kind in output.get("data", ())
+    )
 
 
 def has_caption(cell: Cell) -> bool:
-    return cell["cell_type"] == "markdown" and bool(re.search(r"(?m)^\*Figure \d+\. .+", source(cell)))
+    return cell["cell_type"] == "markdown" and bool(
+        re.search(r"(?m)^\*Figure \d+\. .+", source(cell))
+    )
 
 
 @each_chapter
@@ -67,7 +85,9 @@ def test_was_run_from_top_to_bottom(path: Path) -> None:
 
 @each_chapter
 def test_has_the_outputs_it_should_have(path: Path) -> None:
-    silent = [cell["id"] for cell in cells(path, "code") if speaks(source(cell)) and not cell["outputs"]]
+    silent = [
+        cell["id"] for cell in cells(path, "code") if speaks(source(cell)) and not cell["outputs"]
+    ]
     assert not silent
 
 
@@ -83,7 +103,9 @@ def test_errors_stand_where_they_are_meant_and_nowhere_else(path: Path) -> None:
 @each_chapter
 def test_every_check_came_out_true(path: Path) -> None:
     checks = {cell["id"][3:]: "".join(texts(cell)) for cell in cells(path, "code")}
-    ignored = {cell["id"][3:] for cell in cells(path, "code") if "nbval-ignore-output" in tags(cell)}
+    ignored = {
+        cell["id"][3:] for cell in cells(path, "code") if "nbval-ignore-output" in tags(cell)
+    }
     assert not ignored & {"validate", "check"}
     assert ": True" in checks["validate"], "validate checks nothing"
     assert "✓ " in checks["check"] or ": True" in checks["check"], "check checks nothing"
@@ -114,7 +136,9 @@ def test_has_the_parts_of_a_chapter(path: Path) -> None:
 
 @each_chapter
 def test_exercises_are_asked_marked_and_checked(path: Path) -> None:
-    """A solution stands in a cell with the tag, and every registered exercise is asked for once, by its full name."""
+    """A solution stands in a cell with the tag, and every registered exercise is asked for once, by
+    its full name.
+    """
     asked: list[str] = []
     for cell in cells(path, "code"):
         asked += re.findall(r'mg\.teach\.check\(\s*"([^"]+)"', source(cell))
@@ -126,7 +150,12 @@ def test_exercises_are_asked_marked_and_checked(path: Path) -> None:
 
 @each_chapter
 def test_magic_is_of_a_kind_that_is_known_to_work(path: Path) -> None:
-    found = {line for cell in cells(path, "code") for line in source(cell).splitlines() if line.startswith(("%", "!"))}
+    found = {
+        line
+        for cell in cells(path, "code")
+        for line in source(cell).splitlines()
+        if line.startswith(("%", "!"))
+    }
     assert found <= MAGIC  # a broken line of magic passes nbval in silence
 
 
@@ -144,7 +173,9 @@ def test_pictures_have_captions(path: Path) -> None:
     for i, cell in enumerate(order):
         if has_picture(cell):
             near = [c for c in order[max(0, i - 2) : i + 3] if c["cell_type"] == "markdown"]
-            assert any(has_caption(c) for c in near), f"{cell['id']}: a line that begins with *Figure 1. was expected"
+            assert any(has_caption(c) for c in near), (
+                f"{cell['id']}: a line that begins with *Figure 1. was expected"
+            )
     captions = re.findall(r"(?m)^\*Figure (\d+)\.", "\n".join(map(source, cells(path, "markdown"))))
     numbers = range(1, sum(map(has_picture, order)) + 1)
     assert [int(n) for n in captions] == list(numbers), "a numbered caption for each picture"
@@ -152,7 +183,9 @@ def test_pictures_have_captions(path: Path) -> None:
 
 @each_chapter
 def test_nothing_is_said_twice(path: Path) -> None:
-    paragraphs = [p for cell in cells(path, "markdown") for p in source(cell).split("\n\n") if len(p) > 60]
+    paragraphs = [
+        p for cell in cells(path, "markdown") for p in source(cell).split("\n\n") if len(p) > 60
+    ]
     assert len(set(paragraphs)) == len(paragraphs)
 
 
@@ -170,8 +203,12 @@ def test_file_is_small_and_clean(path: Path) -> None:
     notebook = json.loads(path.read_text("utf-8"))
     assert notebook["metadata"]["kernelspec"]["name"] == "python3"
     assert notebook["metadata"]["language_info"] == {"name": "python"}
-    assert not [cell["id"] for cell in notebook["cells"] if set(cell["metadata"]) - {"tags"}], "metadata besides tags"
-    assert not [cell["id"] for cell in notebook["cells"] if set(tags(cell)) - TAGS], "tags that nobody reads"
+    assert not [cell["id"] for cell in notebook["cells"] if set(cell["metadata"]) - {"tags"}], (
+        "metadata besides tags"
+    )
+    assert not [cell["id"] for cell in notebook["cells"] if set(tags(cell)) - TAGS], (
+        "tags that nobody reads"
+    )
 
 
 @each_chapter

@@ -1,4 +1,5 @@
 """Optimisers against their formulas, written out in NumPy."""
+
 import numpy as np
 import pytest
 

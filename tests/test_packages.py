@@ -1,4 +1,7 @@
-"""Wheel and source distribution: built without network, installed outside of the checkout, and used from there."""
+"""Wheel and source distribution: built without network, installed outside of the checkout, and used
+from there.
+"""
+
 from __future__ import annotations
 
 import os
@@ -29,7 +32,12 @@ print(mg.__file__, version("minigrad-numba"))
 def run(*command, cwd, **variables):
     """What a program says; it must succeed."""
     done = subprocess.run(
-        [*map(str, command)], cwd=cwd, env={**os.environ, **variables}, capture_output=True, encoding="utf-8", check=False
+        [*map(str, command)],
+        cwd=cwd,
+        env={**os.environ, **variables},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -50,10 +58,23 @@ def built(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def site(built, tmp_path_factory):
-    """A folder into which pip has installed the wheel. Everything else comes from this Python's own packages."""
+    """A folder into which pip has installed the wheel. Everything else comes from this Python's own
+    packages.
+    """
     need("pip")
     target = tmp_path_factory.mktemp("site")
-    pip = (sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--no-compile", "--target", target)
+    pip = (
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--no-deps",
+        "--no-index",
+        "--no-compile",
+        "--target",
+        target,
+    )
     run(*pip, built[0], cwd=target, PIP_DISABLE_PIP_VERSION_CHECK="1")
     return target
 
@@ -70,7 +91,10 @@ def test_the_installed_command_has_the_chapters(site, tmp_path):
     command = shutil.which("minigrad", path=str(site / "bin"))
     lines = run(command, "chapters", cwd=tmp_path, PYTHONPATH=str(site)).splitlines()
     assert len(lines) == 12
-    assert all(Path(line.split("minutes", 1)[1].strip()).is_relative_to(site / "minigrad" / "chapters") for line in lines)
+    assert all(
+        Path(line.split("minutes", 1)[1].strip()).is_relative_to(site / "minigrad" / "chapters")
+        for line in lines
+    )
     run(command, "chapters", "student", "--out", "class", cwd=tmp_path, PYTHONPATH=str(site))
     names = {path.name for path in (tmp_path / "class").iterdir()}
     assert {path.name for path in (ROOT / "notebooks").glob("*.ipynb")} < names
@@ -81,16 +105,28 @@ def test_the_wheel_holds_the_package_and_the_chapters_only(built):
     names = set(ZipFile(built[0]).namelist())
     files = [path.relative_to(ROOT) for path in (ROOT / "minigrad").rglob("*") if path.is_file()]
     package = {path.as_posix() for path in files if "__pycache__" not in path.parts}
-    chapters = {f"minigrad/chapters/notebooks/{path.name}" for path in (ROOT / "notebooks").iterdir() if path.suffix}
-    read = {f"minigrad/chapters/figures/{name}.json" for name in ("bench", "bench-distributed", "results")}
+    chapters = {
+        f"minigrad/chapters/notebooks/{path.name}"
+        for path in (ROOT / "notebooks").iterdir()
+        if path.suffix
+    }
+    read = {
+        f"minigrad/chapters/figures/{name}.json"
+        for name in ("bench", "bench-distributed", "results")
+    }
     info = {name for name in names if name.split("/")[0].endswith(".dist-info")}
-    assert names - info == package | {name for name in chapters if ".ipynb_checkpoints" not in name} | read
+    assert (
+        names - info
+        == package | {name for name in chapters if ".ipynb_checkpoints" not in name} | read
+    )
 
 
 def test_the_source_distribution_holds_the_files_under_version_control(built):
     if not (ROOT / ".git").exists() or shutil.which("git") is None:
         pytest.skip("no checkout: git is not asked which files belong to it")
-    known = run("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=ROOT).splitlines()
+    known = run(
+        "git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=ROOT
+    ).splitlines()
     with tarfile.open(built[1]) as archive:
         names = {name.split("/", 1)[1] for name in archive.getnames()}
     assert names == {name for name in known if (ROOT / name).exists()} | {"PKG-INFO"}
@@ -117,10 +153,17 @@ def test_what_an_index_shows_needs_no_address_of_the_project(built):
     (name,) = (name for name in wheel.namelist() if name.endswith("METADATA"))
     metadata = message_from_bytes(wheel.read(name))
     page = metadata.get_payload()
-    assert metadata["Name"] == "minigrad-numba" and metadata["Description-Content-Type"] == "text/markdown"
+    assert (
+        metadata["Name"] == "minigrad-numba"
+        and metadata["Description-Content-Type"] == "text/markdown"
+    )
     assert page.startswith("# minigrad") and "pip install minigrad-numba\n" in page
-    assert not re.findall(r"\]\((?!https:)", page), "relative links and pictures lead nowhere on an index"
-    example = re.search(r"```python\n(.*?)```\s+```text\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S)
+    assert not re.findall(r"\]\((?!https:)", page), (
+        "relative links and pictures lead nowhere on an index"
+    )
+    example = re.search(
+        r"```python\n(.*?)```\s+```text\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S
+    )
     package = (ROOT / "minigrad" / "PACKAGE.md").read_text("utf-8")
     found = re.search(r"```python\n(.*?)```\s+```text\n(.*?)```", package, re.S)
     assert example and found and example.groups() == found.groups()

@@ -1,4 +1,5 @@
 """Where random numbers come from."""
+
 from threading import Thread
 
 import pytest

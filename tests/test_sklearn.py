@@ -1,4 +1,5 @@
 """scikit-learn: its own checks of estimators, and what users do with them."""
+
 import json
 import subprocess
 import sys
@@ -23,18 +24,23 @@ from minigrad import nn
 MinigradClassifier, MinigradRegressor = mg.sklearn.MinigradClassifier, mg.sklearn.MinigradRegressor
 IRIS = load_iris(return_X_y=True)
 
-# ---------------------------------------------------------------- scikit-learn's checks
-# They fit one estimator to data of many shapes, where a model of a user's has one shape; so this model is as wide as the
-# data that the estimator is fitted to.
+# ---------------- scikit-learn's checks
+# They fit one estimator to data of many shapes, where a model of a user's has one shape; so this
+# model is as wide as the data that the estimator is fitted to.
 fitted = {"features": 2, "outputs": 1}
 
 
 class FittingModel:
     def __call__(self):
-        return nn.Sequential(nn.Linear(fitted["features"], 16, dtype=np.float64), nn.Tanh(),
-                             nn.Linear(16, fitted["outputs"], dtype=np.float64))  # fmt: skip
+        return nn.Sequential(
+            nn.Linear(fitted["features"], 16, dtype=np.float64),
+            nn.Tanh(),
+            nn.Linear(16, fitted["outputs"], dtype=np.float64),
+        )
 
-    def __repr__(self):  # of a function it would be another one in each process, and the names of the tests with it
+    def __repr__(
+        self,
+    ):  # of a function it would be another one in each process, and the names of the tests with it
         return "fitting model"
 
 
@@ -66,7 +72,7 @@ def test_scikit_learns_checks(estimator, check):
     check(estimator)
 
 
-# ---------------------------------------------------------------- in use
+# ---------------- in use
 def iris_model(outputs=3):
     return nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, outputs))
 
@@ -76,11 +82,20 @@ def single_logit():
 
 
 def classifier(make=iris_model, **settings):
-    return MinigradClassifier(make, **{"lr": 0.03, "epochs": 30, "batch_size": 25, "mode": "replay", **settings})
+    return MinigradClassifier(
+        make, **{"lr": 0.03, "epochs": 30, "batch_size": 25, "mode": "replay", **settings}
+    )
 
 
 def test_the_defaults_are_those_of_the_contract():
-    expected = {"optimizer": "adam", "lr": 1e-3, "epochs": 10, "batch_size": 64, "seed": 0, "mode": "compiled"}
+    expected = {
+        "optimizer": "adam",
+        "lr": 1e-3,
+        "epochs": 10,
+        "batch_size": 64,
+        "seed": 0,
+        "mode": "compiled",
+    }
     for kind in (MinigradClassifier, MinigradRegressor):
         assert kind(iris_model).get_params() == {"make_model": iris_model, **expected}
 
@@ -103,7 +118,9 @@ def test_one_logit_and_two_logits_of_two_classes():
         fitted = classifier(make).fit(x, y)
         assert fitted.score(x, y) > 0.95
         assert fitted.predict_proba(x).shape == (100, 2)
-        np.testing.assert_array_equal(fitted.predict(x), fitted.classes_[fitted.predict_proba(x).argmax(1)])
+        np.testing.assert_array_equal(
+            fitted.predict(x), fitted.classes_[fitted.predict_proba(x).argmax(1)]
+        )
 
 
 def test_probabilities_are_the_softmax_of_the_models_logits():
@@ -114,11 +131,15 @@ def test_probabilities_are_the_softmax_of_the_models_logits():
 
 
 def test_grid_search_and_clone():
-    search = GridSearchCV(classifier(), {"lr": [1e-6, 0.03], "optimizer": ["adam", "rmsprop"]}, cv=2, n_jobs=2)
+    search = GridSearchCV(
+        classifier(), {"lr": [1e-6, 0.03], "optimizer": ["adam", "rmsprop"]}, cv=2, n_jobs=2
+    )
     search.fit(*IRIS)
     assert search.best_params_["lr"] == 0.03 and search.best_score_ > 0.8
     other = clone(search.best_estimator_)
-    assert not hasattr(other, "model_") and other.get_params() == search.best_estimator_.get_params()
+    assert (
+        not hasattr(other, "model_") and other.get_params() == search.best_estimator_.get_params()
+    )
     np.testing.assert_array_equal(other.fit(*IRIS).predict(IRIS[0]), search.predict(IRIS[0]))
 
 
@@ -139,10 +160,14 @@ def test_pictures_keep_their_axes_and_token_ids_stay_integers():
     rng = np.random.default_rng(0)
     ids = rng.integers(0, 20, (60, 5))
     y = (ids == 3).any(1)
-    text = classifier(lambda: nn.Sequential(nn.Embedding(20, 6), nn.Flatten(), nn.Linear(30, 2)), epochs=60).fit(ids, y)
+    text = classifier(
+        lambda: nn.Sequential(nn.Embedding(20, 6), nn.Flatten(), nn.Linear(30, 2)), epochs=60
+    ).fit(ids, y)
     assert text.score(ids, y) > 0.9 and text.classes_.dtype == bool
     pictures = rng.normal(size=(40, 1, 4, 4))
-    seen = classifier(lambda: nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 2)), epochs=2)
+    seen = classifier(
+        lambda: nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 2)), epochs=2
+    )
     assert seen.fit(pictures, np.arange(40) % 2).predict(pictures).shape == (40,)
     whole = rng.integers(0, 9, (60, 4))  # counts, for a model of floats
     assert classifier(epochs=1).fit(whole, np.arange(60) % 3).predict(whole).shape == (60,)
@@ -159,7 +184,7 @@ def test_regression_of_one_target_and_of_two():
     assert two.predict(x).shape == (200, 2) and two.score(x, y) > 0.95
 
 
-# ---------------------------------------------------------------- persistence without pickle
+# ---------------- persistence without pickle
 @pytest.mark.parametrize("names", [[0, 1, 2], ["a", "bb", "c"], [-1.0, 0.0, 2.0]])
 def test_save_and_load_give_the_same_predictions(names, tmp_path):
     path = tmp_path / "iris.safetensors"
@@ -172,19 +197,25 @@ def test_save_and_load_give_the_same_predictions(names, tmp_path):
     assert other.classes_.dtype == one.classes_.dtype and other.n_features_in_ == 4
     model = iris_model()
     mg.load(model, path)  # a plain file of parameters, too
-    np.testing.assert_array_equal(model(IRIS[0]).value.argmax(1), np.searchsorted(one.classes_, one.predict(IRIS[0])))
+    np.testing.assert_array_equal(
+        model(IRIS[0]).value.argmax(1), np.searchsorted(one.classes_, one.predict(IRIS[0]))
+    )
 
 
 def test_a_regressor_keeps_the_shape_of_its_predictions(tmp_path):
     path = tmp_path / "r.safetensors"
     one = MinigradRegressor(single_logit, epochs=1, mode="replay").fit(IRIS[0], IRIS[1])
-    one.feature_names_in_ = np.array(["a", "b", "c", "d"], dtype=object)  # as a table of pandas would give them
+    one.feature_names_in_ = np.array(
+        ["a", "b", "c", "d"], dtype=object
+    )  # as a table of pandas would give them
     one.save(path)
     other = MinigradRegressor(single_logit).load(path)
     assert other.feature_names_in_.tolist() == ["a", "b", "c", "d"]
     del other.feature_names_in_
     assert other.predict(IRIS[0]).shape == (150,)
-    with pytest.raises(mg.errors.DataError, match=r"r\.safetensors.* not written by MinigradClassifier\.save"):
+    with pytest.raises(
+        mg.errors.DataError, match=r"r\.safetensors.* not written by MinigradClassifier\.save"
+    ):
         classifier().load(path)
 
 
@@ -204,12 +235,17 @@ def test_what_does_not_fit_changes_nothing(tmp_path):
     np.testing.assert_array_equal(fitted.predict_proba(IRIS[0]), before)
 
 
-# ---------------------------------------------------------------- files that somebody else has made
+# ---------------- files that somebody else has made
 class Hostile:
-    """A file with good parameters and metadata of somebody else's, and an estimator to load it into."""
+    """A file with good parameters and metadata of somebody else's, and an estimator to load it
+    into.
+    """
 
     def __init__(self, folder, make=classifier):
-        self.path, self.estimator = folder / "x.safetensors", make(epochs=1, mode="replay").fit(*IRIS)
+        self.path, self.estimator = (
+            folder / "x.safetensors",
+            make(epochs=1, mode="replay").fit(*IRIS),
+        )
         self.state = self.estimator.model_.state_dict()
         self.estimator.save(self.path)
         with safe_open(self.path, "numpy") as file:
@@ -218,10 +254,14 @@ class Hostile:
 
     def seen(self):
         held = {name: repr(value) for name, value in vars(self.estimator).items()}
-        return held, {name: array.tobytes() for name, array in self.estimator.model_.state_dict().items()}
+        return held, {
+            name: array.tobytes() for name, array in self.estimator.model_.state_dict().items()
+        }
 
     def refuses(self, text):
-        """Load a file with this metadata: a `DataError` that names it, nothing changed, no memory beyond the file's."""
+        """Load a file with this metadata: a `DataError` that names it, nothing changed, no memory
+        beyond the file's.
+        """
         save_file(self.state, self.path, {"minigrad": text})
         size = self.path.stat().st_size
         tracemalloc.start()
@@ -239,18 +279,60 @@ class Hostile:
 
 
 WRONG = {
-    "no JSON": "{", "no dict": "[]", "null": "null", "a number": "1e999", "nothing": "{}", "deep": "[" * 100_000,
-    "deep within": '{"estimator": ' + "[" * 500 + "]" * 500 + "}", "a long number": "1" * 5000, "NaN": "NaN",
-}  # fmt: skip
+    "no JSON": "{",
+    "no dict": "[]",
+    "null": "null",
+    "a number": "1e999",
+    "nothing": "{}",
+    "deep": "[" * 100_000,
+    "deep within": '{"estimator": ' + "[" * 500 + "]" * 500 + "}",
+    "a long number": "1" * 5000,
+    "NaN": "NaN",
+}
 FACTS = {
     "estimator": ["MinigradRegressor", None, 3, ["MinigradClassifier"]],
     "n_features_in_": [None, 0, -1, True, 4.0, "4", [4], 1 << 70, float("nan")],
     "feature_names_in_": [[], ["a"] * 3, ["a"] * 5, [1, 2, 3, 4], "abcd", {"a": 1}, 7],
-    "classes": [None, [], [0], 3, "abc", {"0": 1}, [0, 1, 1], [2, 1, 0], [0, 1, [2]], [0, 1, None], [0, 1, "a"], [0.5, 1, 2],
-                [0, 1, float("nan")], [0, 1, 1 << 70], [[0], [1], [2]], [{}] * 3, [False, True, 2]],
-    "dtype": [None, 3, "", "f", "O", "V8", "S1", "<M8[s]", "<c16", "f8,f8", "(1000000000,)f8", "<U1000000000", "<U1", "?",
-              "a" * 1000, ["<i8"], "<b1", "<i8; import os"],
-}  # fmt: skip
+    "classes": [
+        None,
+        [],
+        [0],
+        3,
+        "abc",
+        {"0": 1},
+        [0, 1, 1],
+        [2, 1, 0],
+        [0, 1, [2]],
+        [0, 1, None],
+        [0, 1, "a"],
+        [0.5, 1, 2],
+        [0, 1, float("nan")],
+        [0, 1, 1 << 70],
+        [[0], [1], [2]],
+        [{}] * 3,
+        [False, True, 2],
+    ],
+    "dtype": [
+        None,
+        3,
+        "",
+        "f",
+        "O",
+        "V8",
+        "S1",
+        "<M8[s]",
+        "<c16",
+        "f8,f8",
+        "(1000000000,)f8",
+        "<U1000000000",
+        "<U1",
+        "?",
+        "a" * 1000,
+        ["<i8"],
+        "<b1",
+        "<i8; import os",
+    ],
+}
 
 
 @pytest.fixture(scope="module")
@@ -278,14 +360,26 @@ def test_missing_facts_are_refused(name, hostile):
 
 
 def test_a_dtype_takes_no_memory_that_the_file_has_not(hostile):
-    """Labels with room for a thousand million characters each; and one long label, whose room each would get."""
-    for labels in (["a", "b", "c"], ["a" * 1_000_000, *sorted({f"b{i:06}" for i in range(100_000)})]):
-        save_file(hostile.state, hostile.path, {"minigrad": hostile.with_facts(classes=labels, dtype="<U1000000000")})
+    """Labels with room for a thousand million characters each; and one long label, whose room each
+    would get.
+    """
+    for labels in (
+        ["a", "b", "c"],
+        ["a" * 1_000_000, *sorted({f"b{i:06}" for i in range(100_000)})],
+    ):
+        save_file(
+            hostile.state,
+            hostile.path,
+            {"minigrad": hostile.with_facts(classes=labels, dtype="<U1000000000")},
+        )
         tracemalloc.start()
         loaded = classifier().load(hostile.path)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        assert loaded.classes_.tolist() == labels and peak < 40 * hostile.path.stat().st_size + 2_000_000
+        assert (
+            loaded.classes_.tolist() == labels
+            and peak < 40 * hostile.path.stat().st_size + 2_000_000
+        )
 
 
 def test_too_many_metadata_are_refused_before_they_are_read(hostile, monkeypatch):
@@ -298,13 +392,22 @@ def test_classes_that_the_model_does_not_have_are_found_out(hostile):
         save_file(hostile.state, hostile.path, {"minigrad": hostile.with_facts(classes=labels)})
         loaded = classifier().load(hostile.path)
         for ask in (loaded.predict, loaded.predict_proba):
-            with pytest.raises(mg.ShapeError, match=rf"output has shape \(150, 3\) for {len(labels)} classes"):
+            with pytest.raises(
+                mg.ShapeError, match=rf"output has shape \(150, 3\) for {len(labels)} classes"
+            ):
                 ask(IRIS[0])
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(["<i8", "|O", "<U3"]),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["<i8", "|O", "<U3"]),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
+    ),
     max_leaves=8,
 )
 
@@ -313,7 +416,10 @@ JSON = st.recursive(
 @given(st.data())
 def test_any_facts_are_loaded_whole_or_refused(hostile, data):
     names = [*hostile.good, "feature_names_in_"]
-    facts = {**hostile.good, **data.draw(st.dictionaries(st.sampled_from(names), JSON, min_size=1, max_size=3))}
+    facts = {
+        **hostile.good,
+        **data.draw(st.dictionaries(st.sampled_from(names), JSON, min_size=1, max_size=3)),
+    }
     save_file(hostile.state, hostile.path, {"minigrad": json.dumps(facts)})
     try:
         loaded = classifier().load(hostile.path)
@@ -325,7 +431,9 @@ def test_any_facts_are_loaded_whole_or_refused(hostile, data):
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.text(max_size=200) | st.binary(max_size=200).map(lambda content: content.decode("latin-1")))
+@given(
+    st.text(max_size=200) | st.binary(max_size=200).map(lambda content: content.decode("latin-1"))
+)
 def test_any_text_is_refused(hostile, text):
     save_file(hostile.state, hostile.path, {"minigrad": text})
     with pytest.raises(mg.errors.DataError, match=r"x\.safetensors"):
@@ -340,7 +448,9 @@ def test_a_regressors_facts_are_looked_at_too(column, tmp_path):
 
 
 def test_a_regressor_takes_one_column_of_one_only(tmp_path):
-    one = MinigradRegressor(lambda: iris_model(2), epochs=1, mode="replay").fit(IRIS[0], np.ones((150, 2)))
+    one = MinigradRegressor(lambda: iris_model(2), epochs=1, mode="replay").fit(
+        IRIS[0], np.ones((150, 2))
+    )
     one._column = True  # as a file could say
     one.save(tmp_path / "r.safetensors")
     with pytest.raises(mg.ShapeError, match=r"output has shape \(150, 2\); one column"):
@@ -355,27 +465,57 @@ def test_nothing_stays_of_an_earlier_fit(tmp_path):
     assert not hasattr(one, "feature_names_in_") and not hasattr(one, "history_")
 
 
-@pytest.mark.parametrize("labels", [[False, True, True], np.array([1, 2, 3], "i1"), np.array(["b", "a", "cc"], object),
-                                    np.array([0, 1, -2], "f4"), ["é", "層", "a b"]], ids=repr)  # fmt: skip
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [False, True, True],
+        np.array([1, 2, 3], "i1"),
+        np.array(["b", "a", "cc"], object),
+        np.array([0, 1, -2], "f4"),
+        ["é", "層", "a b"],
+    ],
+    ids=repr,
+)
 def test_labels_of_every_kind_go_round(labels, tmp_path):
     labels = np.array(labels)
     outputs = len(np.unique(labels))
-    one = classifier(lambda: iris_model(outputs), epochs=1, mode="replay").fit(IRIS[0], labels[IRIS[1]])
+    one = classifier(lambda: iris_model(outputs), epochs=1, mode="replay").fit(
+        IRIS[0], labels[IRIS[1]]
+    )
     one.save(tmp_path / "x.safetensors")
     other = classifier(lambda: iris_model(outputs)).load(tmp_path / "x.safetensors")
-    assert other.classes_.dtype == one.classes_.dtype and other.classes_.tolist() == one.classes_.tolist()
+    assert (
+        other.classes_.dtype == one.classes_.dtype
+        and other.classes_.tolist() == one.classes_.tolist()
+    )
 
 
-# ---------------------------------------------------------------- errors
+# ---------------- errors
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
-        (lambda: classifier(optimizer="lion").fit(*IRIS), ValueError, "optimizer='lion'; one of sgd, adam"),
-        (lambda: classifier(iris_model()).fit(*IRIS), TypeError, "a function without arguments that returns a new Module"),
+        (
+            lambda: classifier(optimizer="lion").fit(*IRIS),
+            ValueError,
+            "optimizer='lion'; one of sgd, adam",
+        ),
+        (
+            lambda: classifier(iris_model()).fit(*IRIS),
+            TypeError,
+            "a function without arguments that returns a new Module",
+        ),
         (lambda: classifier(lambda: 3).fit(*IRIS), TypeError, "a function without arguments"),
         (lambda: classifier(single_logit).fit(*IRIS), mg.ShapeError, "shape (2, 1); logits (N, 3)"),
-        (lambda: classifier(lambda: nn.RNN(4, 3)).fit(np.zeros((6, 2, 4)), np.arange(6) % 2), mg.GraphError, "tuple"),
-        (lambda: MinigradRegressor(iris_model).fit(*IRIS), mg.ShapeError, "shape (2, 3); one for targets (150,)"),
+        (
+            lambda: classifier(lambda: nn.RNN(4, 3)).fit(np.zeros((6, 2, 4)), np.arange(6) % 2),
+            mg.GraphError,
+            "tuple",
+        ),
+        (
+            lambda: MinigradRegressor(iris_model).fit(*IRIS),
+            mg.ShapeError,
+            "shape (2, 3); one for targets (150,)",
+        ),
     ],
 )
 def test_bad_use_is_explained(call, error, words):
@@ -397,10 +537,13 @@ def test_ctrl_c_ends_a_search_and_leaves_what_was_learnt(monkeypatch):
 
 def test_it_is_imported_when_it_is_asked_for_and_is_not_scikit_learn():
     code = (
-        "import sys, minigrad as mg; assert 'sklearn' not in sys.modules; name = mg.sklearn.__name__;"
+        "import sys, minigrad as mg; assert 'sklearn' not in sys.modules; name = "
+        "mg.sklearn.__name__;"
         "import sklearn; print(name, sklearn.__name__)"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True).stdout
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True
+    ).stdout
     assert said.split() == ["minigrad.sklearn", "sklearn"]
     with pytest.raises(AttributeError, match="nothing"):
         _ = mg.nothing

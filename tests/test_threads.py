@@ -1,4 +1,7 @@
-"""Threads and processes, as the README tells of them: each threading layer and each process computes the same bits."""
+"""Threads and processes, as the README tells of them: each threading layer and each process
+computes the same bits.
+"""
+
 import multiprocessing
 import os
 import subprocess
@@ -29,14 +32,19 @@ def losses(mode="compiled"):
     trainer = mg.Trainer(model, mg.mse_loss, mg.optim.SGD(model.parameters(), lr=0.01), mode=mode)
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(800, 30)), rng.normal(size=(800, 1))
-    return [float(loss) for loss in trainer.fit(x, y, epochs=2, batch_size=400, progress=False).batch_loss]
+    return [
+        float(loss)
+        for loss in trainer.fit(x, y, epochs=2, batch_size=400, progress=False).batch_loss
+    ]
 
 
 def in_a_process(**settings):
     """Threading layer, number of threads and losses. Skips where the layer is not installed."""
     paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     env = {**os.environ, "PYTHONPATH": paths, "NUMBA_NUM_THREADS": "2", **settings}
-    done = subprocess.run([sys.executable, "-c", PROGRAM], env=env, capture_output=True, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], env=env, capture_output=True, encoding="utf-8"
+    )
     if "No threading layer could be loaded" in done.stderr:
         pytest.skip(f"Numba finds no threading layer {settings['NUMBA_THREADING_LAYER']} here")
     assert done.returncode == 0, done.stderr
@@ -59,7 +67,9 @@ def test_each_threading_layer_computes_the_same_bits(layer, usual):
 def test_one_thread_computes_the_same_to_rounding(usual):
     _, threads, found = in_a_process(NUMBA_NUM_THREADS="1")
     assert threads == 1
-    np.testing.assert_allclose([*map(float.fromhex, found)], [*map(float.fromhex, usual[2])], rtol=1e-5)
+    np.testing.assert_allclose(
+        [*map(float.fromhex, found)], [*map(float.fromhex, usual[2])], rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize("mode", ["compiled", "replay"])

@@ -1,5 +1,8 @@
-"""minigrad where Windows' gaps are: no fork, no fcntl, no select on pipes, a console in cp1252. It is simulated here, on
-any system, by `windows/sitecustomize.py`, which each process of these tests loads when it starts."""
+"""minigrad where Windows' gaps are: no fork, no fcntl, no select on pipes, a console in cp1252. It
+is simulated here, on any system, by `windows/sitecustomize.py`, which each process of these tests
+loads when it starts.
+"""
+
 import os
 import subprocess
 import sys
@@ -8,11 +11,15 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
-#: the C locale without Python's help: `open` without an encoding takes ASCII, so that any other letter is an error
+#: the C locale without Python's help: `open` without an encoding takes ASCII, so that any other
+#: letter is an error
 SETTINGS = {
     "PYTHONPATH": os.pathsep.join(map(str, [TESTS / "windows", TESTS, TESTS.parent])),
-    "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C", "PYTHONIOENCODING": "cp1252",
-}  # fmt: skip
+    "PYTHONUTF8": "0",
+    "PYTHONCOERCECLOCALE": "0",
+    "LC_ALL": "C",
+    "PYTHONIOENCODING": "cp1252",
+}
 
 
 def run(code, folder):
@@ -20,13 +27,16 @@ def run(code, folder):
     script = folder / "script.py"
     script.write_text(code, encoding="utf-8")
     env = {**os.environ, **SETTINGS}
-    done = subprocess.run([sys.executable, script], cwd=folder, env=env, capture_output=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, script], cwd=folder, env=env, capture_output=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr.decode("cp1252")
     return done.stdout.decode("cp1252")
 
 
 def test_the_simulation_lacks_what_windows_lacks(tmp_path):
-    said = run("""
+    said = run(
+        """
 import locale, multiprocessing, os, select, subprocess, sys
 for module in ("fcntl", "resource"):
     try:
@@ -42,13 +52,30 @@ except OSError as error:
     print(error.errno)
 print(multiprocessing.get_start_method(), sys.stdout.encoding, "utf" in locale.getpreferredencoding(False).lower())
 subprocess.run([sys.executable, "-c", "import os; print(hasattr(os, 'fork'))"])
-""", tmp_path)  # fmt: skip
-    missing = ["fcntl", "resource", "fork", "register_at_fork", "getuid", "sysconf", "getloadavg", "sched_getaffinity"]
-    assert said.splitlines() == [*(f"no {name}" for name in missing), "10038", "spawn cp1252 False", "False"]
+""",
+        tmp_path,
+    )
+    missing = [
+        "fcntl",
+        "resource",
+        "fork",
+        "register_at_fork",
+        "getuid",
+        "sysconf",
+        "getloadavg",
+        "sched_getaffinity",
+    ]
+    assert said.splitlines() == [
+        *(f"no {name}" for name in missing),
+        "10038",
+        "spawn cp1252 False",
+        "False",
+    ]
 
 
 def test_training_drawing_and_processes_of_joblib(tmp_path):
-    said = run("""
+    said = run(
+        """
 import numpy as np
 import minigrad as mg
 from minigrad import nn
@@ -78,40 +105,54 @@ def main():
 
 if __name__ == "__main__":
     main()
-""", tmp_path)  # fmt: skip
+""",
+        tmp_path,
+    )
     assert said.split() == ["graphviz"]
     assert "größe ∂" in (tmp_path / "graph.svg").read_text(encoding="utf-8")
 
 
 def test_the_demo_prints_its_table_where_a_character_cannot_be_shown(tmp_path):
-    """Once it trained and then ended with exit code 2: the table's lines are no characters of cp1252."""
-    said = run("""
+    """Once it trained and then ended with exit code 2: the table's lines are no characters of
+    cp1252.
+    """
+    said = run(
+        """
 from minigrad import cli, demo
 from minigrad.demo import Row
 
 demo.run_experiment = lambda name, *rest: [Row(name, "2 × 5 folds", "0.97 ± 0.01", "x − 1", "∂ 3e-10")]
 code = cli.main(["demo", "--only", "rnn", "--out", "out"])
 print("exit code", code)
-""", tmp_path)  # fmt: skip
+""",
+        tmp_path,
+    )
     lines = said.splitlines()
     assert "rnn         2 × 5 folds  0.97 ± 0.01  x ? 1  ? 3e-10" in lines
     assert lines[-1] == "exit code 0"
     assert (tmp_path / "out" / "sin-x2.svg").exists()
 
 
-@pytest.mark.parametrize("arguments", [["train", "mlp", "--epochs", "0"], ["bench", "--rounds", "0"], ["draw", "none.py:x"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["train", "mlp", "--epochs", "0"], ["bench", "--rounds", "0"], ["draw", "none.py:x"]],
+)
 def test_bad_use_is_one_line_and_code_2(arguments, tmp_path):
-    said = run(f"""
+    said = run(
+        f"""
 import subprocess, sys
 command = [sys.executable, "-m", "minigrad.cli", *{arguments!r}]
 done = subprocess.run(command, capture_output=True)
 print(done.returncode, done.stderr.count(b"\\n"))
-""", tmp_path)  # fmt: skip
+""",
+        tmp_path,
+    )
     assert said.split() == ["2", "1"]
 
 
 def test_the_benchmark_measures_and_leaves_out_what_the_system_does_not_say(tmp_path):
-    said = run("""
+    said = run(
+        """
 from pathlib import Path
 from bench.tasks import small_task
 from minigrad.bench.machine import machine
@@ -128,5 +169,7 @@ with Process("minigrad") as process:
     except Failed as error:
         print(error)
 print(machine()["load"], machine()["memory"])
-""", tmp_path)  # fmt: skip
+""",
+        tmp_path,
+    )
     assert said.splitlines() == ["3 True", "no answer in 0 s", "None None"]

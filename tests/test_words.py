@@ -1,4 +1,7 @@
-"""Words and links: spelling in chapters, pages and docstrings; every link within the project leads somewhere."""
+"""Words and links: spelling in chapters, pages and docstrings; every link within the project leads
+somewhere.
+"""
+
 from __future__ import annotations
 
 import ast
@@ -13,18 +16,28 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-PAGES = [*sorted(ROOT.glob("*.md")), ROOT / "notebooks" / "README.md", ROOT / "figures" / "README.md"]
+PAGES = [
+    *sorted(ROOT.glob("*.md")),
+    ROOT / "notebooks" / "README.md",
+    ROOT / "figures" / "README.md",
+]
 LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)")
 
 
 def words(path: Path) -> str:
-    """What is written for people in a file: a notebook's cells, a page, a module's docstrings and comments."""
+    """What is written for people in a file: a notebook's cells, a page, a module's docstrings and
+    comments.
+    """
     text = path.read_text("utf-8")
     if path.suffix == ".ipynb":
         return "\n\n".join("".join(cell["source"]) for cell in json.loads(text)["cells"])
     if path.suffix == ".py":
         kinds = (ast.Module, ast.ClassDef, ast.FunctionDef)
-        said = [ast.get_docstring(node) or "" for node in ast.walk(ast.parse(text)) if isinstance(node, kinds)]
+        said = [
+            ast.get_docstring(node) or ""
+            for node in ast.walk(ast.parse(text))
+            if isinstance(node, kinds)
+        ]
         return "\n\n".join([*said, *re.findall(r"#.*", text)])
     return text
 
@@ -48,7 +61,9 @@ def test_spelling_finds_what_is_wrong(tmp_path):
 
 
 def anchors(text: str) -> set[str]:
-    """What one may write after # to get to a heading of a page: letters, digits, - and _, as GitHub makes them."""
+    """What one may write after # to get to a heading of a page: letters, digits, - and _, as GitHub
+    makes them.
+    """
     found = set()
     for title in re.findall(r"(?m)^#{1,6} (.+?)\s*$", re.sub(r"(?ms)^```.*?^```", "", text)):
         plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", title).lower()
@@ -85,5 +100,7 @@ def test_a_dead_link_is_found(tmp_path):
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_chapters_show_no_picture_without_words(path):
-    """Pictures in a cell's text have an alternative text; those that cells make have captions (test_notebooks.py)."""
+    """Pictures in a cell's text have an alternative text; those that cells make have captions
+    (test_notebooks.py).
+    """
     assert not re.findall(r"!\[\]\(|<img(?![^>]*\balt=)", words(path))

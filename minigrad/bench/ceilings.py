@@ -1,4 +1,7 @@
-"""What the processor can do at most, measured: multiply-adds from registers, and bytes through memory of each size."""
+"""What the processor can do at most, measured: multiply-adds from registers, and bytes through
+memory of each size.
+"""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -14,23 +17,34 @@ from numba.extending import intrinsic
 from ..kernels.jit import jit, prange, threads
 from ..kernels.tile import lanes
 
-_CHAINS = 24  # sums side by side: more than a multiply-add's latency times those that start at once, fewer than registers
+# sums side by side: more than a multiply-add's latency times those that start at once, fewer than
+# registers
+_CHAINS = 24
 _BYTES_OF_SWEEP = 1 << 27
-_SECONDS = 1.5  # that a ceiling is looked for: the longer, the likelier that for once nothing else runs
+_SECONDS = (
+    1.5  # that a ceiling is looked for: the longer, the likelier that for once nothing else runs
+)
 SIZES = tuple(1 << power for power in range(15, 29))
 
 
 @intrinsic
 def _multiply_adds(context, times):  # type: ignore[no-untyped-def]
-    """`times` rounds of one multiply-add of a vector in each chain, nothing loaded or stored; returns some number."""
+    """`times` rounds of one multiply-add of a vector in each chain, nothing loaded or stored;
+    returns some number.
+    """
     width = lanes(4)
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
         vector = ir.VectorType(ir.FloatType(), width)
         name = f"llvm.fma.v{width}f32"
-        fma = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector] * 3), name)
+        fma = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(vector, [vector] * 3), name
+        )
         half = ir.Constant(vector, [0.5] * width)
-        sums = [cgutils.alloca_once_value(builder, ir.Constant(vector, [float(i)] * width)) for i in range(_CHAINS)]
+        sums = [
+            cgutils.alloca_once_value(builder, ir.Constant(vector, [float(i)] * width))
+            for i in range(_CHAINS)
+        ]
         with cgutils.for_range(builder, args[0]):
             for x in sums:
                 builder.store(builder.call(fma, (builder.load(x), half, half)), x)
@@ -63,7 +77,9 @@ def _sweeps(a: Any, times: int) -> None:
 
 
 def _best(run: Callable[[], None], times: float = 1.0) -> float:
-    """The shortest of many runs: nothing makes a program faster than the machine, much makes it slower, for a while."""
+    """The shortest of many runs: nothing makes a program faster than the machine, much makes it
+    slower, for a while.
+    """
     run()
     found, end = [], perf_counter() + times * _SECONDS
     while not found or perf_counter() < end:
@@ -85,9 +101,12 @@ def _bandwidth(size: int, shards: int) -> float:
 
 
 def ceilings() -> dict[str, Any]:
-    """Operations per second of one core and of all threads, and (bytes, bytes per second) read and written in place."""
+    """Operations per second of one core and of all threads, and (bytes, bytes per second) read and
+    written in place.
+    """
     shards = threads(1 << 20)
     return {
-        "flops_of_a_core": _flops(1), "flops": _flops(shards),
+        "flops_of_a_core": _flops(1),
+        "flops": _flops(shards),
         "bandwidth": [[size, _bandwidth(size, shards)] for size in SIZES],
-    }  # fmt: skip
+    }

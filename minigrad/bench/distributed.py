@@ -1,6 +1,8 @@
-"""Section `distributed`: data-parallel steps on one and two ranks under `mpiexec`, the all-reduce alone, and a grid search
-in one and two processes. What is measured here is what `scale.py` fits its model to.
+"""Section `distributed`: data-parallel steps on one and two ranks under `mpiexec`, the all-reduce
+alone, and a grid search in one and two processes. What is measured here is what `scale.py` fits its
+model to.
 """
+
 from __future__ import annotations
 
 import importlib.util
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
 
 Found = dict[str, Any]
 MODELS = ("J1a", "J2", "J3a", "J4b")  # the four models of the papers
-#: samples of all ranks together: that of the table, then those that the model of costs is fitted to, and those kept from it
+#: samples of all ranks together: that of the table, then those that the model of costs is fitted
+#: to, and those kept from it
 BATCH, FITTED, HELD_OUT = 128, (32, 64, 256), (128, 512)
 RANKS = (1, 2)
 SIZES = tuple(4**k for k in range(2, 12))  # bytes of an all-reduce, 16 to 4 Mi
@@ -39,7 +42,9 @@ GRID = {"lr": [0.003, 0.01, 0.03, 0.1]}
 
 
 class Group(Process):
-    """The ranks of one `mpiexec`, which do everything together. Raises `Failed` where MPI is missing or a rank ends."""
+    """The ranks of one `mpiexec`, which do everything together. Raises `Failed` where MPI is
+    missing or a rank ends.
+    """
 
     def __init__(self, ranks: int, threads: int, patience: float = PATIENCE) -> None:
         self.library, self.patience, self._made = "minigrad", patience, 0
@@ -56,9 +61,18 @@ class Group(Process):
 
 
 def _mpiexec() -> str:
-    """The launcher beside this Python, or that of the system. Raises `Failed` where there is none, or no mpi4py."""
-    found = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
-    missing = [name for name, there in (("mpi4py", importlib.util.find_spec("mpi4py")), ("mpiexec", found)) if not there]
+    """The launcher beside this Python, or that of the system. Raises `Failed` where there is none,
+    or no mpi4py.
+    """
+    found = shutil.which(
+        "mpiexec",
+        path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+    )
+    missing = [
+        name
+        for name, there in (("mpi4py", importlib.util.find_spec("mpi4py")), ("mpiexec", found))
+        if not there
+    ]
     if missing:
         raise Failed(f"no {' and no '.join(missing)}: {install_hint('distributed')}")
     assert found is not None
@@ -66,7 +80,9 @@ def _mpiexec() -> str:
 
 
 def distributed(bench: Bench, found: Found) -> None:
-    """Samples per second on one rank and two, with one thread and more each; what the ranks' talk costs; a grid search."""
+    """Samples per second on one rank and two, with one thread and more each; what the ranks' talk
+    costs; a grid search.
+    """
     threads = sorted({1, bench.settings.threads})
     with ExitStack() as ended:
         groups = {}
@@ -88,7 +104,9 @@ def distributed(bench: Bench, found: Found) -> None:
 
 
 def in_turn(rounds: int, measures: Mapping[Hashable, Callable[[int], Any]]) -> dict[Any, list[Any]]:
-    """What each measure gave, asked in turn, round after round, each round beginning with another one."""
+    """What each measure gave, asked in turn, round after round, each round beginning with another
+    one.
+    """
     found: dict[Any, list[Any]] = {key: [] for key in measures}
     keys = list(measures)
     for turn in range(rounds):
@@ -100,10 +118,16 @@ def in_turn(rounds: int, measures: Mapping[Hashable, Callable[[int], Any]]) -> d
 
 def _all_reduce(bench: Bench, group: Process) -> Found:
     def measure(size: int, times: int) -> float:
-        return float(group.tell("call", what="all_reduce", **{"with": {"size": size, "times": times}})["result"])
+        return float(
+            group.tell("call", what="all_reduce", **{"with": {"size": size, "times": times}})[
+                "result"
+            ]
+        )
 
     times = {size: _enough(bench, measure(size, 20), 2) for size in SIZES}
-    seconds = in_turn(bench.settings.rounds, {s: lambda turn, s=s: measure(s, times[s]) for s in SIZES})
+    seconds = in_turn(
+        bench.settings.rounds, {s: lambda turn, s=s: measure(s, times[s]) for s in SIZES}
+    )
     return {"sizes": list(SIZES), "seconds": [median(seconds[size]) for size in SIZES]}
 
 
@@ -123,27 +147,52 @@ def _job(bench: Bench, groups: Mapping[tuple[int, int], Process], name: str) -> 
             group, number = groups[ranks, threads], made[ranks, threads]
             return dict(group.ask(number, "measure", batch=batch, steps=steps, seed=seed)["result"])
 
-        points = [(ranks, each, batch) for ranks, each in groups for batch in sorted({BATCH, *FITTED, *HELD_OUT})
-                  if each == 1 or batch == BATCH]  # fmt: skip
+        points = [
+            (ranks, each, batch)
+            for ranks, each in groups
+            for batch in sorted({BATCH, *FITTED, *HELD_OUT})
+            if each == 1 or batch == BATCH
+        ]
         warm = {point: ask(*point, WARM, 0) for point in points}
         steps = {point: _enough(bench, ask(*point, WARM, 1)["seconds"], WARM) for point in points}
-        rounds = in_turn(bench.settings.rounds, {p: lambda turn, p=p: ask(*p, steps[p], 1000 + turn) for p in points})
+        rounds = in_turn(
+            bench.settings.rounds,
+            {p: lambda turn, p=p: ask(*p, steps[p], 1000 + turn) for p in points},
+        )
         for point, group in groups.items():
             group.drop(made[point])
     except (DataError, Failed) as error:
         return {**found, "reason": str(error).splitlines()[0]}
     told = [_told(point, answers) for point, answers in rounds.items()]
     shared = [p for p in told if p["ranks"] == 2 and p["threads"] == 1]
-    scatter = median(p["waiting"] / p["computing"] / scale.slowest(2) for p in shared if p["batch"] not in HELD_OUT)
-    return {**found, "bytes": rounds[2, 1, BATCH][0]["bytes"], "scatter": scatter, "agree": _agree(warm),
-            "rows": [p for p in told if p["batch"] == BATCH], "points": [p for p in told if p["threads"] == 1]}  # fmt: skip
+    scatter = median(
+        p["waiting"] / p["computing"] / scale.slowest(2)
+        for p in shared
+        if p["batch"] not in HELD_OUT
+    )
+    return {
+        **found,
+        "bytes": rounds[2, 1, BATCH][0]["bytes"],
+        "scatter": scatter,
+        "agree": _agree(warm),
+        "rows": [p for p in told if p["batch"] == BATCH],
+        "points": [p for p in told if p["threads"] == 1],
+    }
 
 
 def _told(point: tuple[int, int, int], answers: Sequence[Found]) -> Found:
-    """The medians of what the rounds gave, and what each took in all; `each` is how many threads a rank got."""
+    """The medians of what the rounds gave, and what each took in all; `each` is how many threads a
+    rank got.
+    """
     names = [name for name in ("seconds", "computing", "waiting", "talking") if name in answers[0]]
-    found = dict(zip(("ranks", "threads", "batch"), point, strict=True)) | {"each": answers[0]["threads"]}
-    return found | {name: median(a[name] for a in answers) for name in names} | {"rounds": [a["seconds"] for a in answers]}
+    found = dict(zip(("ranks", "threads", "batch"), point, strict=True)) | {
+        "each": answers[0]["threads"]
+    }
+    return (
+        found
+        | {name: median(a[name] for a in answers) for name in names}
+        | {"rounds": [a["seconds"] for a in answers]}
+    )
 
 
 def _agree(warm: Mapping[tuple[int, int, int], Found]) -> bool:
@@ -161,13 +210,31 @@ def _grid(bench: Bench) -> Found:
 
     def search(jobs: int, epochs: int) -> float:
         began = perf_counter()
-        grid_search(models.mlp, circle.x_train, circle.y_train, GRID, folds=2, epochs=epochs, batch_size=32, n_jobs=jobs)
+        grid_search(
+            models.mlp,
+            circle.x_train,
+            circle.y_train,
+            GRID,
+            folds=2,
+            epochs=epochs,
+            batch_size=32,
+            n_jobs=jobs,
+        )
         return perf_counter() - began
 
     for jobs in (1, 2):  # starts the processes, which load what is compiled
         search(jobs, 1)
     epochs = 60 if bench.settings.quick else 300
-    rounds = in_turn(min(3, bench.settings.rounds), {jobs: lambda turn, j=jobs: search(j, epochs) for jobs in (1, 2)})
+    rounds = in_turn(
+        min(3, bench.settings.rounds),
+        {jobs: lambda turn, j=jobs: search(j, epochs) for jobs in (1, 2)},
+    )
     gains = [one / two for one, two in zip(rounds[1], rounds[2], strict=True)]
-    return {"fits": 2 * len(GRID["lr"]), "one": median(rounds[1]), "two": median(rounds[2]), "gain": median(gains),
-            "low": min(gains), "high": max(gains)}  # fmt: skip
+    return {
+        "fits": 2 * len(GRID["lr"]),
+        "one": median(rounds[1]),
+        "two": median(rounds[2]),
+        "gain": median(gains),
+        "low": min(gains),
+        "high": max(gains),
+    }

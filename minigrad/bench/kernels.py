@@ -1,8 +1,11 @@
-"""The kernels that are timed alone, forward and backward apart, beside PyTorch's in both of its layouts.
+"""The kernels that are timed alone, forward and backward apart, beside PyTorch's in both of its
+layouts.
 
-What is compared: minigrad writes into memory that is there already, as in a graph that runs again; PyTorch makes its results
-anew, as it always does. One input is used again and again: it is too large for a processor to learn its branches.
+What is compared: minigrad writes into memory that is there already, as in a graph that runs again;
+PyTorch makes its results anew, as it always does. One input is used again and again: it is too
+large for a processor to learn its branches.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -17,7 +20,9 @@ Draw = Callable[[np.random.Generator], list[Any]]
 
 @dataclass(frozen=True)
 class Kernel:
-    """An operator on arrays of fixed shapes; `draw` makes them, inputs first. Both libraries know it by `operator`."""
+    """An operator on arrays of fixed shapes; `draw` makes them, inputs first. Both libraries know
+    it by `operator`.
+    """
 
     title: str
     operator: str
@@ -65,14 +70,22 @@ def _conv(n: int, c: int, o: int, size: int, k: int) -> Draw:
 
 
 KERNELS = {
-    "conv 16→32": Kernel("32×16×32², 3×3, padding 1", "conv2d", _conv(32, 16, 32, 32, 3), {"padding": 1}, True),
-    "conv 64→64": Kernel("64×64×28², 3×3, padding 1", "conv2d", _conv(64, 64, 64, 28, 3), {"padding": 1}, True),
+    "conv 16→32": Kernel(
+        "32×16×32², 3×3, padding 1", "conv2d", _conv(32, 16, 32, 32, 3), {"padding": 1}, True
+    ),
+    "conv 64→64": Kernel(
+        "64×64×28², 3×3, padding 1", "conv2d", _conv(64, 64, 64, 28, 3), {"padding": 1}, True
+    ),
     "conv 1→20": Kernel("64×1×28², 5×5 (LeNet)", "conv2d", _conv(64, 1, 20, 28, 5), {}, True),
-    "max-pool": Kernel("64×20×24², 2×2", "max_pool2d", _normal((64, 20, 24, 24)), {"kernel_size": 2}, True),
+    "max-pool": Kernel(
+        "64×20×24², 2×2", "max_pool2d", _normal((64, 20, 24, 24)), {"kernel_size": 2}, True
+    ),
     "cross-entropy": Kernel("4096×1000", "cross_entropy", _ids((4096, 1000), (4096,), 1000, True)),
     "linear": Kernel("256×784→512", "linear", _normal((256, 784), (512, 784), (512,))),
     "RNN": Kernel("28 steps, 100×28→64", "rnn", _recurrent(28, 100, 28, 64, 1)),
     "LSTM": Kernel("64 steps, 32×128→128", "lstm", _recurrent(64, 32, 128, 128, 4)),
-    "embedding": Kernel("64×130 of 12849×50", "embedding", _ids((12_849, 50), (64, 130), 12_849, False)),
-}  # fmt: skip
+    "embedding": Kernel(
+        "64×130 of 12849×50", "embedding", _ids((12_849, 50), (64, 130), 12_849, False)
+    ),
+}
 WAYS = ("forward", "backward")

@@ -1,4 +1,5 @@
 """On what and with what it was measured."""
+
 from __future__ import annotations
 
 import os
@@ -10,15 +11,20 @@ from .process import UNWANTED
 
 
 def machine() -> dict[str, Any]:
-    """Processor, vector width, cores, memory, system, and how busy it is: a load near 0 is what a measurement needs.
+    """Processor, vector width, cores, memory, system, and how busy it is: a load near 0 is what a
+    measurement needs.
 
     `memory` and `load` are None where the system does not say, as on Windows.
     """
     return {
-        "processor": _processor(), "cores": cores(), "memory": _memory(), "vectors": _vectors(),
-        "system": f"{platform.system()} {platform.release()}", "load": _load(),
+        "processor": _processor(),
+        "cores": cores(),
+        "memory": _memory(),
+        "vectors": _vectors(),
+        "system": f"{platform.system()} {platform.release()}",
+        "load": _load(),
         "unset": {name: os.environ[name] for name in UNWANTED if name in os.environ},
-    }  # fmt: skip
+    }
 
 
 def cores() -> int:
@@ -40,13 +46,20 @@ def _processor() -> str:
 
 def _vectors() -> str:
     flags = _cpuinfo("flags").split()
-    return next((said for flag, said in (("avx512f", "AVX-512"), ("avx2", "AVX2")) if flag in flags), platform.machine())
+    return next(
+        (said for flag, said in (("avx512f", "AVX-512"), ("avx2", "AVX2")) if flag in flags),
+        platform.machine(),
+    )
 
 
 def _memory() -> int | None:
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # Windows has no sysconf, other systems not all of its names
+    except (
+        AttributeError,
+        ValueError,
+        OSError,
+    ):  # Windows has no sysconf, other systems not all of its names
         return None
 
 

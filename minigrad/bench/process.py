@@ -1,8 +1,9 @@
 """Contenders' processes, seen from outside: started, spoken to in lines of JSON, ended.
 
-Two libraries in one process would share, and fight over, one pool of threads. So each has its own process, and only one of
-them works at a time; seconds are measured inside.
+Two libraries in one process would share, and fight over, one pool of threads. So each has its own
+process, and only one of them works at a time; seconds are measured inside.
 """
+
 from __future__ import annotations
 
 import json
@@ -31,7 +32,9 @@ _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA
 
 
 class Failed(ChildProcessError):
-    """A contender that is not there, crashed, or could not do what it was told; the message is one line for the table."""
+    """A contender that is not there, crashed, or could not do what it was told; the message is one
+    line for the table.
+    """
 
 
 def environment(threads: int, extra: Mapping[str, str]) -> dict[str, str]:
@@ -41,9 +44,14 @@ def environment(threads: int, extra: Mapping[str, str]) -> dict[str, str]:
 
 
 def find(library: str, python: str) -> Path | None:
-    """The folder of a library in that Python, or None where it is not installed; the library is not imported."""
+    """The folder of a library in that Python, or None where it is not installed; the library is not
+    imported.
+    """
     # -X utf8: the path may hold letters that the console's encoding lacks
-    code = f"import importlib.util as u; s = u.find_spec({library!r}); print(s.origin or '' if s else '')"
+    code = (
+        f"import importlib.util as u; s = u.find_spec({library!r}); print(s.origin or '' if s "
+        f"else '')"
+    )
     try:
         command = [python, "-X", "utf8", "-c", code]
         done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
@@ -53,12 +61,19 @@ def find(library: str, python: str) -> Path | None:
 
 
 class Process:
-    """One library's worker. Raises `Failed` where it is not installed, does not start, crashes or takes too long."""
+    """One library's worker. Raises `Failed` where it is not installed, does not start, crashes or
+    takes too long.
+    """
 
     def __init__(
-        self, library: str, *, python: str = "", threads: int = 1, extra: Mapping[str, str] | None = None,
+        self,
+        library: str,
+        *,
+        python: str = "",
+        threads: int = 1,
+        extra: Mapping[str, str] | None = None,
         patience: float = PATIENCE,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.library, self.patience, self._made = library, patience, 0
         python = python or sys.executable
         folder = find(library, python)
@@ -68,7 +83,8 @@ class Process:
             raise Failed(other)
         variables = environment(threads, extra or {})
         if library == "torch" and (own := sorted(folder.glob("lib/libgomp*.so*"))):
-            # torch.compile links the system's OpenMP, whose threads would fight with those of PyTorch's own
+            # torch.compile links the system's OpenMP, whose threads would fight with those of
+            # PyTorch's own
             variables["LD_PRELOAD"] = str(own[0])
         self._start([python, "-X", "utf8", "-c", _RUN, library, str(threads)], variables)
 
@@ -79,13 +95,20 @@ class Process:
         )
         self.started = perf_counter()
         self._process = subprocess.Popen(
-            command, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, encoding="utf-8",
+            command,
+            env=variables,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            encoding="utf-8",
             # Ctrl-C is for the parent, which ends its children; the second line says so to Windows
             start_new_session=True,
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
-        )  # fmt: skip
+        )
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._reader = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
+        self._reader = threading.Thread(
+            target=self._read, args=(self._process.stdout,), daemon=True
+        )
         self._reader.start()
         try:
             self.versions: dict[str, str] = self._hear()["versions"]
@@ -94,7 +117,9 @@ class Process:
             raise
 
     def _read(self, answers: Any) -> None:
-        """Queue the worker's lines, "" at the end. A thread, since Windows cannot wait for a pipe with a time limit."""
+        """Queue the worker's lines, "" at the end. A thread, since Windows cannot wait for a pipe
+        with a time limit.
+        """
         with answers:
             for line in answers:
                 self._lines.put(line)
@@ -119,7 +144,9 @@ class Process:
         if self._errors.closed:
             return "before"
         self._errors.seek(0)
-        return ([line.strip() for line in self._errors if line.strip()] or ["without a word"])[-1][:200]
+        return ([line.strip() for line in self._errors if line.strip()] or ["without a word"])[-1][
+            :200
+        ]
 
     def tell(self, do: str, **message: Any) -> dict[str, Any]:
         """Send a message, wait for the answer: `{"result": …, "seconds": …}`."""
@@ -157,7 +184,9 @@ class Process:
         assert self._process.stdin is not None
         with suppress(OSError):  # words that it did not read any more
             self._process.stdin.close()
-        self._reader.join(1.0)  # a child of the worker's may still hold the pipe; nobody waits for it
+        self._reader.join(
+            1.0
+        )  # a child of the worker's may still hold the pipe; nobody waits for it
         self._errors.close()
 
     def __enter__(self) -> Process:
@@ -168,7 +197,9 @@ class Process:
 
 
 class Pool:
-    """One process for each library, started when first used and kept; a library that failed to start stays failed."""
+    """One process for each library, started when first used and kept; a library that failed to
+    start stays failed.
+    """
 
     def __init__(self, pythons: Mapping[str, str], threads: int, **options: Any) -> None:
         self.pythons, self.threads, self.options = pythons, threads, options
@@ -185,7 +216,10 @@ class Pool:
                 found.end()
             try:
                 found = self._processes[library] = Process(
-                    library, python=self.pythons.get(library, ""), threads=self.threads, **self.options
+                    library,
+                    python=self.pythons.get(library, ""),
+                    threads=self.threads,
+                    **self.options,
                 )
             except Failed as error:
                 self._failed[library] = error
@@ -194,7 +228,11 @@ class Pool:
 
     def versions(self) -> dict[str, str]:
         """Of every library that has been started."""
-        return {name: version for process in self._processes.values() for name, version in process.versions.items()}
+        return {
+            name: version
+            for process in self._processes.values()
+            for name, version in process.versions.items()
+        }
 
     def __enter__(self) -> Pool:
         return self

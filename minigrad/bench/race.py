@@ -1,8 +1,9 @@
 """The race: all contenders for one task do a short piece of work each, in turn, round after round.
 
-Whatever slows the machine down for a while then meets all of them. What counts is the ratio within a round; of times and
-ratios the median and the range over the rounds are told.
+Whatever slows the machine down for a while then meets all of them. What counts is the ratio within
+a round; of times and ratios the median and the range over the rounds are told.
 """
+
 from __future__ import annotations
 
 import math
@@ -36,8 +37,9 @@ class Contender:
 
 @dataclass
 class Entry:
-    """What a contender did: seconds per step in each round, and the loss after the first few steps. `reason` says why
-    there is nothing."""
+    """What a contender did: seconds per step in each round, and the loss after the first few steps.
+    `reason` says why there is nothing.
+    """
 
     contender: Contender
     seconds: list[float] = field(default_factory=list)
@@ -48,8 +50,13 @@ class Entry:
         if self.reason:
             return {"reason": self.reason}
         low, high = (min(self.seconds), max(self.seconds)) if self.seconds else (None, None)
-        return {"median": median(self.seconds) if self.seconds else None, "low": low, "high": high,
-                "rounds": self.seconds, "loss": self.loss}  # fmt: skip
+        return {
+            "median": median(self.seconds) if self.seconds else None,
+            "low": low,
+            "high": high,
+            "rounds": self.seconds,
+            "loss": self.loss,
+        }
 
 
 class Runner:
@@ -106,13 +113,21 @@ class KernelRunner(Runner):
 
 
 def race(
-    pool: Pool, contenders: Iterable[Contender], entries: list[Entry], *, rounds: int, unit: float, check_steps: int = 1,
-    runner: type[Runner] = TrainingRunner, **what: Any,
-) -> None:  # fmt: skip
-    """Let all contenders run for `rounds` rounds of about `unit` seconds each on the task in `folder=` (or `kernel=`).
+    pool: Pool,
+    contenders: Iterable[Contender],
+    entries: list[Entry],
+    *,
+    rounds: int,
+    unit: float,
+    check_steps: int = 1,
+    runner: type[Runner] = TrainingRunner,
+    **what: Any,
+) -> None:
+    """Let all contenders run for `rounds` rounds of about `unit` seconds each on the task in
+    `folder=` (or `kernel=`).
 
-    Each round begins with another contender. `entries` gets one for each; who fails has the reason in it, and the others go
-    on. After Ctrl-C the entries hold the rounds that all have made.
+    Each round begins with another contender. `entries` gets one for each; who fails has the reason
+    in it, and the others go on. After Ctrl-C the entries hold the rounds that all have made.
     """
     ready: list[Runner] = []
     try:
@@ -121,7 +136,9 @@ def race(
             entries.append(entry)
             with _told(entry):
                 process = pool.process(contender.library)
-                ready.append(made := runner(process, entry, unit, process.make(contender.mode, **what)))
+                ready.append(
+                    made := runner(process, entry, unit, process.make(contender.mode, **what))
+                )
                 entry.loss = made.loss_after(check_steps)
                 made.calibrate()
         for turn in range(rounds):
@@ -161,7 +178,11 @@ def agree(entries: Iterable[Entry]) -> bool:
 
 def best_of(rows: Mapping[str, Mapping[str, Any]], library: str) -> str | None:
     """The name of a library's fastest mode among the rows of a table."""
-    measured = {name: row["median"] for name, row in rows.items() if name.split()[0] == library and row.get("median")}
+    measured = {
+        name: row["median"]
+        for name, row in rows.items()
+        if name.split()[0] == library and row.get("median")
+    }
     return min(measured, key=lambda name: measured[name]) if measured else None
 
 

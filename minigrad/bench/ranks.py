@@ -1,7 +1,9 @@
-"""What runs on each rank of `minigrad bench distributed`: a worker as in peers/worker.py, on all ranks at once.
+"""What runs on each rank of `minigrad bench distributed`: a worker as in peers/worker.py, on all
+ranks at once.
 
 Rank 0 is spoken to in lines of JSON, passes each message on, and answers for all.
 """
+
 from __future__ import annotations
 
 import json
@@ -21,7 +23,8 @@ from .peers import on_minigrad
 from .peers.task import Task
 from .peers.worker import Worker
 
-_ASLEEP = 0.005  # seconds between two looks for a message: ranks that wait must not take the others' cores
+# seconds between two looks for a message: ranks that wait must not take the others' cores
+_ASLEEP = 0.005
 
 
 class Watched:
@@ -51,11 +54,13 @@ class Training(on_minigrad.Training):
         self.trainer.ranks._comm = self.watched
 
     def measure(self, batch: int, steps: int, seed: int) -> dict[str, Any]:
-        """Train so many steps (or whole epochs, where they are more) from the first values, with this batch for all ranks.
+        """Train so many steps (or whole epochs, where they are more) from the first values, with
+        this batch for all ranks.
 
-        Seconds per step: `seconds` of all of it; of these, with several ranks, the mean `computing` from one all-reduce to
-        the next, `waiting` of the mean rank for the slowest, `talking`, in all-reduces and the wait for them. `bytes` is the
-        size of the message, `threads` each rank's share of the cores, `loss` the last one.
+        Seconds per step: `seconds` of all of it; of these, with several ranks, the mean `computing`
+        from one all-reduce to the next, `waiting` of the mean rank for the slowest, `talking`, in
+        all-reduces and the wait for them. `bytes` is the size of the message, `threads` each rank's
+        share of the cores, `loss` the last one.
         """
         self.reset()
         self.watched.times.clear()
@@ -63,19 +68,31 @@ class Training(on_minigrad.Training):
         x, y = self.task.x[: one * batch], self.task.y[: one * batch]
         epochs = -(-steps // one)
         history = self.trainer.fit(x, y, epochs=epochs, batch_size=batch, seed=seed, progress=False)
-        found = {"seconds": sum(history.epoch_seconds) / len(history.batch_loss), "steps": len(history.batch_loss),
-                 "loss": history.batch_loss[-1], "threads": threads(batch)}  # fmt: skip
+        found = {
+            "seconds": sum(history.epoch_seconds) / len(history.batch_loss),
+            "steps": len(history.batch_loss),
+            "loss": history.batch_loss[-1],
+            "threads": threads(batch),
+        }
         if self.watched.size > 1:
             found |= self._shared() | {"bytes": self.trainer.ranks._flat.nbytes}
         return found
 
     def _shared(self) -> dict[str, float]:
-        """What all ranks found between their all-reduces; the first step, which has none before it, is left out."""
+        """What all ranks found between their all-reduces; the first step, which has none before it,
+        is left out.
+        """
         times = np.array(self.watched.times)
         mine = np.stack([times[1:, 0] - times[:-1, 1], times[1:, 1] - times[1:, 0]])
-        computing, talking = np.array(self.watched.allgather(mine)).swapaxes(0, 1)  # each (ranks, steps)
+        computing, talking = np.array(self.watched.allgather(mine)).swapaxes(
+            0, 1
+        )  # each (ranks, steps)
         waiting = (computing.max(0) - computing.mean(0)).mean()
-        return {"computing": float(computing.mean()), "waiting": float(waiting), "talking": float(talking.mean())}
+        return {
+            "computing": float(computing.mean()),
+            "waiting": float(waiting),
+            "talking": float(talking.mean()),
+        }
 
 
 def contender(task: Task, mode: str) -> Training:
@@ -83,7 +100,9 @@ def contender(task: Task, mode: str) -> Training:
 
 
 def all_reduce(size: int, times: int) -> float:
-    """Seconds of an all-reduce of an array of `size` bytes of float32, one after the other: each waits for the last."""
+    """Seconds of an all-reduce of an array of `size` bytes of float32, one after the other: each
+    waits for the last.
+    """
     array = np.zeros(size // 4, np.float32)
     for _ in range(3):
         MPI.COMM_WORLD.Allreduce(MPI.IN_PLACE, array)

@@ -1,4 +1,5 @@
 """A whole run of the benchmark: measured, printed, written down."""
+
 from __future__ import annotations
 
 import json
@@ -18,14 +19,21 @@ BEGIN, END = "<!-- minigrad bench -->", "<!-- end -->"
 
 
 def measure(sections: Iterable[str], settings: Settings, say: Callable[[str], None]) -> Report:
-    """Run sections, by the names of `SECTIONS`; after Ctrl-C the report holds what there is and `interrupted`.
+    """Run sections, by the names of `SECTIONS`; after Ctrl-C the report holds what there is and
+    `interrupted`.
 
-    Raises `ValueError` for more threads than there are processors, `Failed` where minigrad's own process does not start.
+    Raises `ValueError` for more threads than there are processors, `Failed` where minigrad's own
+    process does not start.
     """
     if strange := set(settings.pythons) - set(PEERS):
-        raise ValueError(f"bench: python={', '.join(sorted(strange))}; a Python of one of {', '.join(PEERS)} was expected")
+        raise ValueError(
+            f"bench: python={', '.join(sorted(strange))}; a Python of one of {', '.join(PEERS)} "
+            f"was expected"
+        )
     if settings.threads > cores():
-        raise ValueError(f"bench: threads={settings.threads}; this process may use {cores()} processors")
+        raise ValueError(
+            f"bench: threads={settings.threads}; this process may use {cores()} processors"
+        )
     report: Report = {"machine": machine(), "settings": _told(settings)}
     with tempfile.TemporaryDirectory(prefix="minigrad-bench-") as folder:
         bench = Bench(settings, Path(folder), say)
@@ -42,11 +50,18 @@ def measure(sections: Iterable[str], settings: Settings, say: Callable[[str], No
 
 
 def _told(settings: Settings) -> dict[str, Any]:
-    return {"threads": settings.threads, "rounds": settings.rounds, "unit": settings.unit, "quick": settings.quick}
+    return {
+        "threads": settings.threads,
+        "rounds": settings.rounds,
+        "unit": settings.unit,
+        "quick": settings.quick,
+    }
 
 
 def _rounded(value: Any) -> Any:
-    """Floats with four digits: more would be noise, and no two runs' files could be compared by eye."""
+    """Floats with four digits: more would be noise, and no two runs' files could be compared by
+    eye.
+    """
     if isinstance(value, float):
         return float(f"{value:.4g}")
     if isinstance(value, dict):
@@ -76,23 +91,34 @@ def read_json(path: Path) -> Report:
 
 
 def update_readme(report: Report, path: Path) -> None:
-    """Put the tables for the README between their markers. Raises `ValueError` where there are none."""
+    """Put the tables for the README between their markers. Raises `ValueError` where there are
+    none.
+    """
     text = path.read_text(encoding="utf-8")
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"bench: {path} has no place for the tables; {BEGIN} and {END} were expected")
+        raise ValueError(
+            f"bench: {path} has no place for the tables; {BEGIN} and {END} were expected"
+        )
     write_atomically(path, f"{before}{BEGIN}\n\n{table.readme(report)}\n\n{END}{after}".encode())
 
 
 def bench(
-    sections: Iterable[str], settings: Settings, *, json_path: Path | None = None, plots: Path | None = None,
-    readme: Path | None = None, say: Callable[[str], None] = print, note: Callable[[str], None] = print,
-) -> Report:  # fmt: skip
-    """Measure sections, print their tables, and write what was asked for: numbers, pictures, the README's tables.
+    sections: Iterable[str],
+    settings: Settings,
+    *,
+    json_path: Path | None = None,
+    plots: Path | None = None,
+    readme: Path | None = None,
+    say: Callable[[str], None] = print,
+    note: Callable[[str], None] = print,
+) -> Report:
+    """Measure sections, print their tables, and write what was asked for: numbers, pictures, the
+    README's tables.
 
-    `note` is told what goes on, `say` the result. Raises `KeyboardInterrupt` at the end of a run that was cut short, which
-    leaves the README as it is.
+    `note` is told what goes on, `say` the result. Raises `KeyboardInterrupt` at the end of a run
+    that was cut short, which leaves the README as it is.
     """
     report = measure(sections, settings, note)
     say(told(report))

@@ -1,4 +1,5 @@
 """How the cost of a step grows: with the batch, the time steps, the channels and the threads."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -11,19 +12,29 @@ from .jobs import JOBS, Job
 from .race import Contender
 
 #: what is compared: of each library the mode that does well over the whole range
-CONTENDERS = (Contender("minigrad", "compiled"), Contender("torch", "fused"), Contender("jax", "step"))
+CONTENDERS = (
+    Contender("minigrad", "compiled"),
+    Contender("torch", "fused"),
+    Contender("jax", "step"),
+)
 AXES = {
     "batch": "samples in a batch of the CNN J1",
     "steps": "time steps of an RNN, 32 × 28 → 64",
     "channels": "channels in and out of a 3 × 3 convolution, 16 × 16²",
     "threads": "threads, CNN J1a",
 }
-SIZES = {"batch": (1, 4, 16, 64, 256, 1024, 4096), "steps": (4, 16, 64, 256, 1024), "channels": (1, 4, 16, 64, 256)}
+SIZES = {
+    "batch": (1, 4, 16, 64, 256, 1024, 4096),
+    "steps": (4, 16, 64, 256, 1024),
+    "channels": (1, 4, 16, 64, 256),
+}
 THREADS = "J1a"  # the job that is run on one thread and on more
 
 
 def job(axis: str, size: int) -> Job:
-    """The job at one point of an axis of `SIZES`; where no data set has that shape, on random numbers."""
+    """The job at one point of an axis of `SIZES`; where no data set has that shape, on random
+    numbers.
+    """
     if axis == "batch":
         return replace(JOBS["J1a"], batch=size, samples=_images)
     if axis == "steps":
@@ -45,4 +56,6 @@ def _sequences(steps: int) -> tuple[Any, Any]:
 
 def _pictures(channels: int) -> tuple[Any, Any]:
     rng = np.random.default_rng(0)
-    return rng.random((128, channels, 16, 16), np.float32), rng.integers(0, 2, 128).astype(np.float32)
+    return rng.random((128, channels, 16, 16), np.float32), rng.integers(0, 2, 128).astype(
+        np.float32
+    )

@@ -1,4 +1,7 @@
-"""What `minigrad bench` measures, section by section. Each fills a dictionary, so that Ctrl-C leaves what there is."""
+"""What `minigrad bench` measures, section by section. Each fills a dictionary, so that Ctrl-C
+leaves what there is.
+"""
+
 from __future__ import annotations
 
 import tempfile
@@ -17,9 +20,12 @@ from .process import LIBRARIES, Failed, Pool, Process
 from .race import Contender, Entry, KernelRunner, agree, race
 
 MODES = {
-    "minigrad": ("compiled", "replay", "eager"), "torch": ("eager", "fused", "compile"), "jax": ("step", "scan"),
-    "autograd": ("",), "mygrad": ("",),
-}  # fmt: skip
+    "minigrad": ("compiled", "replay", "eager"),
+    "torch": ("eager", "fused", "compile"),
+    "jax": ("step", "scan"),
+    "autograd": ("",),
+    "mygrad": ("",),
+}
 PEERS = LIBRARIES[1:]
 CHECK_STEPS = 10
 Found = dict[str, Any]
@@ -27,7 +33,9 @@ Found = dict[str, Any]
 
 @dataclass(frozen=True)
 class Settings:
-    """How long and with whom. `pythons` says in which Python a library lives, where it is not this one."""
+    """How long and with whom. `pythons` says in which Python a library lives, where it is not this
+    one.
+    """
 
     jobs: tuple[str, ...] = tuple(JOBS)
     peers: tuple[str, ...] = PEERS
@@ -38,7 +46,9 @@ class Settings:
     quick: bool = False
 
     def contenders(self, *libraries: str) -> list[Contender]:
-        """Those of minigrad's compiled mode and of all modes of the peers asked for, or of some libraries."""
+        """Those of minigrad's compiled mode and of all modes of the peers asked for, or of some
+        libraries.
+        """
         chosen = libraries or ("minigrad", *self.peers)
         pairs = [(library, mode) for library in chosen for mode in MODES[library]]
         left_out = {("torch", "compile")} if self.quick else set()
@@ -48,7 +58,9 @@ class Settings:
 
 
 class Bench:
-    """What the sections share: settings, processes, a folder for tasks, the ceilings, and how to tell what goes on."""
+    """What the sections share: settings, processes, a folder for tasks, the ceilings, and how to
+    tell what goes on.
+    """
 
     def __init__(self, settings: Settings, folder: Path, say: Callable[[str], None]) -> None:
         self.settings, self.folder, self.say = settings, folder, say
@@ -63,7 +75,8 @@ class Bench:
         self.ceilings = self.pool.process("minigrad").tell("call", what="ceilings")["result"]
 
     def task(self, name: str, job: Job) -> tuple[str, int]:
-        """The folder of a job's task and the steps after which losses are compared: whole epochs, or less than one.
+        """The folder of a job's task and the steps after which losses are compared: whole epochs,
+        or less than one.
 
         Written at the first call. Raises `DataError` where its data is missing.
         """
@@ -81,25 +94,44 @@ class Bench:
             except DataError as error:
                 found[name] = {"reason": str(error).splitlines()[0]}
 
-    def race(self, name: str, job: Job, contenders: Iterable[Contender], pool: Pool | None = None) -> Found:
-        """A race between contenders for a job, for the report; `pool` is one with another number of threads."""
+    def race(
+        self, name: str, job: Job, contenders: Iterable[Contender], pool: Pool | None = None
+    ) -> Found:
+        """A race between contenders for a job, for the report; `pool` is one with another number of
+        threads.
+        """
         found: Found = {"title": job.title, "batch": job.batch, "paper": job.paper}
         try:
             folder, check_steps = self.task(name, job)
         except DataError as error:
             return {**found, "reason": str(error).splitlines()[0]}
-        return self._race(found, contenders, pool or self.pool, folder=folder, check_steps=check_steps)
+        return self._race(
+            found, contenders, pool or self.pool, folder=folder, check_steps=check_steps
+        )
 
-    def race_kernel(self, kernel: kernels.Kernel, way: str, contenders: Iterable[Contender]) -> Found:
+    def race_kernel(
+        self, kernel: kernels.Kernel, way: str, contenders: Iterable[Contender]
+    ) -> Found:
         """The same for one way through a kernel."""
         message = {**kernel.save(self.folder / "kernel"), "way": way}
         return self._race({}, contenders, self.pool, runner=KernelRunner, kernel=message)
 
-    def _race(self, found: Found, contenders: Iterable[Contender], pool: Pool, **what: Any) -> Found:
+    def _race(
+        self, found: Found, contenders: Iterable[Contender], pool: Pool, **what: Any
+    ) -> Found:
         entries: list[Entry] = []
         try:
-            self._floor(found, pool, **{key: what[key] for key in ("folder", "kernel") if key in what})
-            race(pool, contenders, entries, rounds=self.settings.rounds, unit=self.settings.unit, **what)
+            self._floor(
+                found, pool, **{key: what[key] for key in ("folder", "kernel") if key in what}
+            )
+            race(
+                pool,
+                contenders,
+                entries,
+                rounds=self.settings.rounds,
+                unit=self.settings.unit,
+                **what,
+            )
         except KeyboardInterrupt:
             found["interrupted"] = True
         found["agree"] = agree(entries)
@@ -111,7 +143,11 @@ class Bench:
             ours = pool.process("minigrad")
             made = ours.make("eager", **what)
             found["work"] = ours.ask(made, "work")["result"]
-            cores = {"flops": min(pool.threads * self.ceilings["flops_of_a_core"], self.ceilings["flops"])}
+            cores = {
+                "flops": min(
+                    pool.threads * self.ceilings["flops_of_a_core"], self.ceilings["flops"]
+                )
+            }
             found["floor"] = floor(found["work"], {**self.ceilings, **cores})
             ours.drop(made)
         except Failed as error:
@@ -140,7 +176,7 @@ def keep(found: Found, key: str, value: Found) -> None:
         raise KeyboardInterrupt
 
 
-# ---------------------------------------------------------------- the sections
+# ---------------- the sections
 def jobs(bench: Bench, found: Found) -> None:
     """Seconds per training step: minigrad's compiled mode beside the peers."""
     for name in bench.settings.jobs:
@@ -153,7 +189,9 @@ def modes(bench: Bench, found: Found) -> None:
     peers = [Contender("torch", "eager")] if "torch" in bench.settings.peers else []
     for name in bench.settings.jobs:
         bench.say(f"modes, job {name}")
-        keep(found, name, bench.race(name, JOBS[name], bench.settings.contenders("minigrad") + peers))
+        keep(
+            found, name, bench.race(name, JOBS[name], bench.settings.contenders("minigrad") + peers)
+        )
 
 
 def each_kernel(bench: Bench, found: Found) -> None:
@@ -161,21 +199,33 @@ def each_kernel(bench: Bench, found: Found) -> None:
     for name, kernel in kernels.KERNELS.items():
         bench.say(f"kernel {name}")
         layouts = ("NCHW", "channels-last") if kernel.pictures else ("NCHW",)
-        peers = [Contender("torch", layout) for layout in layouts if "torch" in bench.settings.peers]
+        peers = [
+            Contender("torch", layout) for layout in layouts if "torch" in bench.settings.peers
+        ]
         found[name] = {"title": kernel.title, "operator": kernel.operator}
         for way in kernels.WAYS:
-            keep(found[name], way, bench.race_kernel(kernel, way, [Contender("minigrad", "replay"), *peers]))
+            keep(
+                found[name],
+                way,
+                bench.race_kernel(kernel, way, [Contender("minigrad", "replay"), *peers]),
+            )
 
 
 def memory(bench: Bench, found: Found) -> None:
-    """The most memory that a job's process held at once, and what minigrad's modes allocate in further steps."""
+    """The most memory that a job's process held at once, and what minigrad's modes allocate in
+    further steps.
+    """
     for name, folder in bench.folders(found, bench.settings.jobs):
         bench.say(f"memory, job {name}")
         found[name] = {"samples": _bytes_of(Path(folder)), "rows": {}, "allocations": {}}
         for contender in _one_mode_each(bench):
-            found[name]["rows"][contender.name] = _or_reason(lambda c=contender, f=folder: _peak(bench, c, f))
+            found[name]["rows"][contender.name] = _or_reason(
+                lambda c=contender, f=folder: _peak(bench, c, f)
+            )
         for mode in MODES["minigrad"]:
-            found[name]["allocations"][mode] = _or_reason(lambda m=mode, f=folder: _allocations(bench, m, f))
+            found[name]["allocations"][mode] = _or_reason(
+                lambda m=mode, f=folder: _allocations(bench, m, f)
+            )
 
 
 def _or_reason(measure: Callable[[], Found]) -> Found:
@@ -195,7 +245,10 @@ def _allocations(bench: Bench, mode: str, folder: str) -> Found:
 def _one_mode_each(bench: Bench) -> list[Contender]:
     """Of each library the mode that a user would take."""
     usual = {"minigrad": "compiled", "torch": "fused", "jax": "step"}
-    return [Contender(library, usual.get(library, "")) for library in ("minigrad", *bench.settings.peers)]
+    return [
+        Contender(library, usual.get(library, ""))
+        for library in ("minigrad", *bench.settings.peers)
+    ]
 
 
 def _bytes_of(folder: Path) -> int:
@@ -214,8 +267,10 @@ def _peak(bench: Bench, contender: Contender, folder: str) -> Found:
 
 
 def startup(bench: Bench, found: Found) -> None:
-    """Seconds from a process's start to its library's import and to its first step: with an empty cache folder, then
-    again with what that run left in it. One job of each model; `torch.compile`, which is slow, in the first."""
+    """Seconds from a process's start to its library's import and to its first step: with an empty
+    cache folder, then again with what that run left in it. One job of each model; `torch.compile`,
+    which is slow, in the first.
+    """
     chosen = [*bench.settings.contenders(), Contender("minigrad", "replay")]
     large = {"J1b": "J1a", "J3b": "J3a", "J4b": "J4a"}
     names = [name for name in bench.settings.jobs if large.get(name) not in bench.settings.jobs]
@@ -251,7 +306,11 @@ def growth(bench: Bench, found: Found) -> None:
         found[axis] = {}
         for size in sizes[::2] if bench.settings.quick else sizes:
             bench.say(f"scaling, {axis} {size}")
-            keep(found[axis], str(size), bench.race(f"{axis} {size}", scaling.job(axis, size), contenders))
+            keep(
+                found[axis],
+                str(size),
+                bench.race(f"{axis} {size}", scaling.job(axis, size), contenders),
+            )
     found["threads"] = {}
     for threads in range(1, bench.settings.threads + 1):
         bench.say(f"scaling, threads {threads}")
@@ -261,8 +320,14 @@ def growth(bench: Bench, found: Found) -> None:
 
 
 SECTIONS: Mapping[str, Callable[[Bench, Found], None]] = {
-    "jobs": jobs, "kernels": each_kernel, "modes": modes, "memory": memory, "startup": startup, "scaling": growth,
+    "jobs": jobs,
+    "kernels": each_kernel,
+    "modes": modes,
+    "memory": memory,
+    "startup": startup,
+    "scaling": growth,
     "distributed": distributed,
-}  # fmt: skip
-#: what "all" means: all that is told beside the peers; ranks have a command, and a file, of their own
+}
+#: what "all" means: all that is told beside the peers; ranks have a command, and a file, of their
+#: own
 ALL = tuple(name for name in SECTIONS if name != "distributed")

@@ -1,4 +1,5 @@
 """The report in words: tables in Markdown, which are easy to read in a terminal too."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,8 +21,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [tuple(head), *(tuple(row) for row in rows)]
     widths = [max(3, *(len(line[i]) for line in lines)) for i in range(len(head))]
     rule = ["-" * widths[0], *("-" * (w - 1) + ":" for w in widths[1:])]
-    text = [f"| {line[0].ljust(widths[0])} | {' | '.join(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True))} |"
-            for line in lines]  # fmt: skip
+    text = [
+        f"| {line[0].ljust(widths[0])} | "
+        f"{' | '.join(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True))} |"
+        for line in lines
+    ]
     return "\n".join([text[0], f"| {' | '.join(rule)} |", *text[1:]])
 
 
@@ -40,7 +44,9 @@ def times(found: tuple[float, float, float] | None) -> str:
 
 
 def compared(rows: Rows, library: str, ours: str = OURS) -> tuple[float, float, float] | None:
-    """How many times as long a library's fastest mode took; None where one of the two is missing."""
+    """How many times as long a library's fastest mode took; None where one of the two is
+    missing.
+    """
     best = best_of(rows, library)
     if best is None or not rows.get(ours, {}).get("rounds"):
         return None
@@ -63,7 +69,11 @@ def notes(section: Mapping[str, Any]) -> str:
         if "reason" in found:
             reasons.setdefault(f"left out: {found['reason']}", []).append(key)
         if found.get("agree") is False:
-            losses = (f"{name} {row['loss']:.6g}" for name, row in found["rows"].items() if row.get("loss") is not None)
+            losses = (
+                f"{name} {row['loss']:.6g}"
+                for name, row in found["rows"].items()
+                if row.get("loss") is not None
+            )
             reasons.setdefault(f"losses differ: {', '.join(losses)}", []).append(key)
         for name, row in found.get("rows", {}).items():
             if "reason" in row:
@@ -90,8 +100,15 @@ def jobs(section: Mapping[str, Any]) -> str:
         if "rows" not in found:
             continue
         ratios = [times(compared(found["rows"], library)) for library in libraries]
-        rows.append([title(key, found), *([found.get("paper") or NONE] if paper else []),
-                     *(_cell(found["rows"], name) for name in names), *ratios, seconds(found.get("floor"))])  # fmt: skip
+        rows.append(
+            [
+                title(key, found),
+                *([found.get("paper") or NONE] if paper else []),
+                *(_cell(found["rows"], name) for name in names),
+                *ratios,
+                seconds(found.get("floor")),
+            ]
+        )
     head = ["one training step", *paper, *names, *(f"{x} ÷ minigrad" for x in libraries), "floor"]
     return _noted(table(head, rows), section)
 
@@ -105,7 +122,14 @@ def modes(section: Mapping[str, Any]) -> str:
             ratios = [times(compared(found["rows"], "torch", name)) for name in ours]
             cells = [_cell(found["rows"], name) for name in (*ours, "torch eager")]
             rows.append([title(key, found), *cells, *ratios])
-    head = ["one training step", "compiled", "replay", "eager", "torch eager", *(f"torch ÷ {n.split()[1]}" for n in ours)]
+    head = [
+        "one training step",
+        "compiled",
+        "replay",
+        "eager",
+        "torch eager",
+        *(f"torch ÷ {n.split()[1]}" for n in ours),
+    ]
     return _noted(table(head, rows), section)
 
 
@@ -117,20 +141,40 @@ def kernels(section: Mapping[str, Any]) -> str:
             if way in found:
                 noted[f"{key} {way}"] = found[way]
                 rows.append(_kernel(f"{key} {way}: {found['title']}", found[way]))
-    head = ["kernel", "minigrad", "torch NCHW", "torch channels-last", "NCHW ÷ minigrad", "channels-last ÷ minigrad",
-            "floor", "flop/s"]  # fmt: skip
+    head = [
+        "kernel",
+        "minigrad",
+        "torch NCHW",
+        "torch channels-last",
+        "NCHW ÷ minigrad",
+        "channels-last ÷ minigrad",
+        "floor",
+        "flop/s",
+    ]
     return _noted(table(head, rows), noted)
 
 
 def _kernel(title: str, found: Mapping[str, Any]) -> list[str]:
     rows, ours = found["rows"], "minigrad replay"
     layouts = ("torch NCHW", "torch channels-last")
-    both = [times(ratio(rows[x], rows[ours]) if rows.get(x, {}).get("rounds") and rows[ours].get("rounds") else None)
-            for x in layouts]  # fmt: skip
+    both = [
+        times(
+            ratio(rows[x], rows[ours])
+            if rows.get(x, {}).get("rounds") and rows[ours].get("rounds")
+            else None
+        )
+        for x in layouts
+    ]
     median = rows[ours].get("median")
     flops = found.get("work", {}).get("flops")
     rate = quantity(flops / median, "flop/s") if flops and median else NONE
-    return [title, *(_cell(rows, x) for x in (ours, *layouts)), *both, seconds(found.get("floor")), rate]
+    return [
+        title,
+        *(_cell(rows, x) for x in (ours, *layouts)),
+        *both,
+        seconds(found.get("floor")),
+        rate,
+    ]
 
 
 def memory(section: Mapping[str, Any]) -> str:
@@ -141,7 +185,12 @@ def memory(section: Mapping[str, Any]) -> str:
             continue
         cells = [_peak(found["rows"].get(name, {})) for name in names]
         rows.append([key, quantity(found["samples"], "B"), *cells])
-        further.append([key, *(_allocated(found["allocations"].get(m)) for m in ("compiled", "replay", "eager"))])
+        further.append(
+            [
+                key,
+                *(_allocated(found["allocations"].get(m)) for m in ("compiled", "replay", "eager")),
+            ]
+        )
     told = table(["most memory held", "samples", *names], rows)
     head = ["allocated in further steps", "compiled", "replay", "eager"]
     return _noted(f"{told}\n\n{table(head, further)}", section)
@@ -155,7 +204,10 @@ def _allocated(found: Mapping[str, Any] | None) -> str:
     """Bytes of NumPy and Python held at once, and arrays that compiled code asked for."""
     if not found or "reason" in found:
         return NONE
-    return f"{quantity(found['bytes'], 'B')} in {found['steps']}, {found['arrays'] / found['steps']:.2g} arrays a step"
+    return (
+        f"{quantity(found['bytes'], 'B')} in {found['steps']}, "
+        f"{found['arrays'] / found['steps']:.2g} arrays a step"
+    )
 
 
 def startup(section: Mapping[str, Any]) -> str:
@@ -165,8 +217,15 @@ def startup(section: Mapping[str, Any]) -> str:
         for name, row in found.get("rows", {}).items():
             if "warm" in row:
                 warm, cold = row["warm"], row["cold"]
-                rows.append([f"{key} {name}", *map(seconds, (warm["import"], warm["step"], cold["step"]))])
-    head = ["from the start of the process", "to the import", "to the first step", "with empty caches"]
+                rows.append(
+                    [f"{key} {name}", *map(seconds, (warm["import"], warm["step"], cold["step"]))]
+                )
+    head = [
+        "from the start of the process",
+        "to the import",
+        "to the first step",
+        "with empty caches",
+    ]
     return _noted(table(head, rows), section)
 
 
@@ -175,13 +234,23 @@ def scaling(section: Mapping[str, Any]) -> str:
     parts = []
     for axis, points in section.items():
         names = _names(points)
-        rows = [[size, *(_cell(found["rows"], name) for name in names), seconds(found.get("floor"))]
-                for size, found in points.items() if "rows" in found]  # fmt: skip
+        rows = [
+            [size, *(_cell(found["rows"], name) for name in names), seconds(found.get("floor"))]
+            for size, found in points.items()
+            if "rows" in found
+        ]
         parts.append(_noted(table([AXES[axis], *names, "floor"], rows), points))
     return "\n\n".join(parts)
 
 
-TOLD = {"jobs": jobs, "kernels": kernels, "modes": modes, "memory": memory, "startup": startup, "scaling": scaling}
+TOLD = {
+    "jobs": jobs,
+    "kernels": kernels,
+    "modes": modes,
+    "memory": memory,
+    "startup": startup,
+    "scaling": scaling,
+}
 
 
 def circumstances(report: Mapping[str, Any]) -> str:
@@ -195,14 +264,26 @@ def circumstances(report: Mapping[str, Any]) -> str:
         lines.append("other programs were at work: too much for times that can be trusted")
     if report.get("ceilings"):
         c = report["ceilings"]
-        compute = f"{quantity(c['flops_of_a_core'], 'flop/s')} on one core, {quantity(c['flops'], 'flop/s')} in all"
-        near, far = (quantity(rate, "B/s") for rate in (max(rate for _, rate in c["bandwidth"]), c["bandwidth"][-1][1]))
+        compute = (
+            f"{quantity(c['flops_of_a_core'], 'flop/s')} on one core, "
+            f"{quantity(c['flops'], 'flop/s')} in all"
+        )
+        near, far = (
+            quantity(rate, "B/s")
+            for rate in (max(rate for _, rate in c["bandwidth"]), c["bandwidth"][-1][1])
+        )
         lines.append(f"measured here: {compute}; {near} in the nearest cache, {far} in memory")
-    lines.append(", ".join(f"{name} {version}" for name, version in report.get("versions", {}).items()))
-    rounds = f"{s['threads']} threads, {s['rounds']} rounds of {s['unit']:g} s{', quick' * s['quick']}"
+    lines.append(
+        ", ".join(f"{name} {version}" for name, version in report.get("versions", {}).items())
+    )
+    rounds = (
+        f"{s['threads']} threads, {s['rounds']} rounds of {s['unit']:g} s{', quick' * s['quick']}"
+    )
     lines.append(f"{rounds}; float32; medians, ratios round by round with their range")
     if m["unset"]:
-        lines.append("unset for all: " + ", ".join(f"{name}={value}" for name, value in m["unset"].items()))
+        lines.append(
+            "unset for all: " + ", ".join(f"{name}={value}" for name, value in m["unset"].items())
+        )
     if report.get("interrupted"):
         lines.append("cut short")
     return "\n".join(lines)
@@ -214,7 +295,12 @@ def _busy(machine: Mapping[str, Any]) -> bool:
 
 def everything(report: Mapping[str, Any]) -> str:
     """Circumstances and the table of every section that was measured."""
-    return "\n\n".join([circumstances(report), *(tell(report[name]) for name, tell in TOLD.items() if report.get(name))])
+    return "\n\n".join(
+        [
+            circumstances(report),
+            *(tell(report[name]) for name, tell in TOLD.items() if report.get(name)),
+        ]
+    )
 
 
 def readme(report: Mapping[str, Any]) -> str:
@@ -226,7 +312,12 @@ def readme(report: Mapping[str, Any]) -> str:
             cells = [_cell(found["rows"], best_of(found["rows"], library)) for library in LIBRARIES]
             ratios = [times(compared(found["rows"], library)) for library in LIBRARIES[1:3]]
             rows.append([title(key, found), *cells, *ratios, seconds(found.get("floor"))])
-    head = ["one training step", *LIBRARIES, *(f"{library} ÷ minigrad" for library in LIBRARIES[1:3]), "floor"]
+    head = [
+        "one training step",
+        *LIBRARIES,
+        *(f"{library} ÷ minigrad" for library in LIBRARIES[1:3]),
+        "floor",
+    ]
     return f"{table(head, rows)}\n\n{_sentence(report)}"
 
 

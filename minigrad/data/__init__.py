@@ -6,7 +6,8 @@ Each loader returns a `Dataset`, four named arrays that know where they came fro
     digits = minigrad.data.mnist()
     print(digits.source)
 
-Downloads are kept in `cache_dir()`, and every file is checked against its SHA-256 each time it is used.
+Downloads are kept in `cache_dir()`, and every file is checked against its SHA-256 each time it is
+used.
 """
 
 from __future__ import annotations

@@ -18,7 +18,9 @@ CLIENT_SECONDS = 300
 
 
 def cache_dir() -> Path:
-    """Folder for downloads: `$MINIGRAD_DATA`, or else this user's cache folder; it may not exist yet."""
+    """Folder for downloads: `$MINIGRAD_DATA`, or else this user's cache folder; it may not exist
+    yet.
+    """
     chosen = os.environ.get("MINIGRAD_DATA")
     if chosen:
         return Path(chosen).expanduser().absolute()
@@ -31,7 +33,8 @@ def cache_dir() -> Path:
 class KnownFile:
     """A file whose content is known in advance, by size and SHA-256, wherever it comes from.
 
-    `name` is its path below the cache folder, with forward slashes; an absolute path stands for itself.
+    `name` is its path below the cache folder, with forward slashes; an absolute path stands for
+    itself.
     """
 
     name: str
@@ -85,7 +88,8 @@ def file_sha256(path: Path) -> str:
 
 
 def download(url: str) -> bytes:
-    """The bytes at `url`, with a progress bar; a server that does not answer is given up within seconds.
+    """The bytes at `url`, with a progress bar; a server that does not answer is given up within
+    seconds.
 
     Raises
     ------
@@ -107,7 +111,8 @@ def download(url: str) -> bytes:
 
 
 def gunzip(data: bytes, size: int) -> bytes:
-    """Decompress gzip `data`, stopping one byte after `size`: enough to tell that it holds too much.
+    """Decompress gzip `data`, stopping one byte after `size`: enough to tell that it holds too
+    much.
 
     Raises
     ------

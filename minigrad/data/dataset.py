@@ -12,11 +12,15 @@ Array = npt.NDArray[Any]
 
 
 def whole(function: str, name: str, value: Any, least: int, why: str = "") -> int:
-    """The value as an integer of at least `least`. Raises `TypeError` or `ValueError` that names function and argument."""
+    """The value as an integer of at least `least`. Raises `TypeError` or `ValueError` that names
+    function and argument.
+    """
     try:
         number = index(value)
     except TypeError:
-        raise TypeError(f"{function}: {name}={value!r}; an integer ≥ {least} was expected") from None
+        raise TypeError(
+            f"{function}: {name}={value!r}; an integer ≥ {least} was expected"
+        ) from None
     if number < least:
         raise ValueError(f"{function}: {name}={value!r}; an integer ≥ {least} was expected{why}")
     return number
@@ -41,7 +45,8 @@ class Dataset(_Arrays):
     vocabulary : for text, the word of each id (`vocabulary[id]`); otherwise empty
     """
 
-    # Defaults on the class, because a named tuple also makes instances (`_replace`) without calling __new__.
+    # Defaults on the class, because a named tuple also makes instances (`_replace`) without calling
+    # __new__.
     source: str = ""
     sample: bool = False
     vocabulary: Sequence[str] = ()
@@ -65,9 +70,17 @@ class Dataset(_Arrays):
         """Other arrays made from the same source: reshaped, cut or relabelled."""
         words = self.vocabulary
         return Dataset(
-            x_train, y_train, x_test, y_test, source=self.source, sample=self.sample, vocabulary=words
+            x_train,
+            y_train,
+            x_test,
+            y_test,
+            source=self.source,
+            sample=self.sample,
+            vocabulary=words,
         )
 
     def __repr__(self) -> str:
-        arrays = ", ".join(f"{name} {array.dtype} {array.shape}" for name, array in self._asdict().items())
+        arrays = ", ".join(
+            f"{name} {array.dtype} {array.shape}" for name, array in self._asdict().items()
+        )
         return f"Dataset({arrays})\n  {self.source}" if self.source else f"Dataset({arrays})"

@@ -1,7 +1,7 @@
 """The IDX file format, in which MNIST is published.
 
-A file is two zero bytes, one byte for the element type, one for the number of axes, then every axis length as
-a 4-byte integer and the elements themselves, all big-endian.
+A file is two zero bytes, one byte for the element type, one for the number of axes, then every axis
+length as a 4-byte integer and the elements themselves, all big-endian.
 """
 
 from __future__ import annotations
@@ -29,12 +29,10 @@ MOST_UNPACKED = 1 << 30  # a megabyte of gzip can hold a gigabyte of zeros
 def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     """Read an IDX file, plain or compressed with gzip (told apart by content, not by name).
 
-    Returns
-    -------
-    A writable array with the shape and element type of the header (uint8, int8, int16, int32, float32 or
-    float64) in the machine's own byte order. Memory follows the bytes that are really there: a header that
-    promises more is refused before anything of that size is allocated, and a compressed file that unpacks to more than
-    1 GiB altogether.
+    Returns ------- A writable array with the shape and element type of the header (uint8, int8,
+    int16, int32, float32 or float64) in the machine's own byte order. Memory follows the bytes that
+    are really there: a header that promises more is refused before anything of that size is
+    allocated, and a compressed file that unpacks to more than 1 GiB altogether.
 
     Raises
     ------
@@ -49,7 +47,9 @@ def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
             most = MOST_UNPACKED if isinstance(file, gzip.GzipFile) else expected
             data = _read_at_most(file, min(expected, most) + 1)
             if most < len(data) <= expected:
-                raise DataError(f"{path}: the compressed file holds more than {most:,} bytes; unpack it first")
+                raise DataError(
+                    f"{path}: the compressed file holds more than {most:,} bytes; unpack it first"
+                )
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"{path}: damaged gzip data ({error})") from error
     if len(data) != expected:
@@ -73,7 +73,9 @@ def _read_header(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], np.dtype[
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0":
         found = magic.hex(" ") or "nothing"
-        raise DataError(f"{path}: not an IDX file, expected two zero bytes and two more, found {found}")
+        raise DataError(
+            f"{path}: not an IDX file, expected two zero bytes and two more, found {found}"
+        )
     code, axes = magic[2], magic[3]
     if code not in DTYPES:
         known = ", ".join(f"0x{known:02x}" for known in DTYPES)
@@ -82,7 +84,9 @@ def _read_header(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], np.dtype[
         raise DataError(f"{path}: the header announces {axes} axes, expected at most {MAX_AXES}")
     lengths = file.read(4 * axes)
     if len(lengths) < 4 * axes:
-        raise DataError(f"{path}: expected {4 * axes} bytes of axis lengths, found only {len(lengths)}")
+        raise DataError(
+            f"{path}: expected {4 * axes} bytes of axis lengths, found only {len(lengths)}"
+        )
     shape = tuple(int(n) for n in np.frombuffer(lengths, ">i4"))
     if min(shape, default=0) < 0:
         raise DataError(f"{path}: expected axis lengths of at least 0, found shape {shape}")
@@ -90,7 +94,8 @@ def _read_header(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], np.dtype[
 
 
 def _read_at_most(file: BinaryIO, limit: int) -> bytearray:
-    # In pieces, because `file.read(limit)` would set aside the whole limit at once, whatever the file holds.
+    # In pieces, because `file.read(limit)` would set aside the whole limit at once, whatever the
+    # file holds.
     data = bytearray()
     while len(data) < limit and (chunk := file.read(min(CHUNK, limit - len(data)))):
         data += chunk

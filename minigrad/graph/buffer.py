@@ -1,4 +1,5 @@
 """Buffers: numbers without a gradient that change as a graph runs."""
+
 from __future__ import annotations
 
 from collections.abc import Collection
@@ -8,16 +9,20 @@ from .node import Constant, Operator
 
 
 class Buffer(Constant):
-    """Numbers without a gradient that are part of a model's state: running statistics, a mask, a table of positions.
+    """Numbers without a gradient that are part of a model's state: running statistics, a mask, a
+    table of positions.
 
-    It is made, used and fed like a `Constant`; a `Module` finds it among its attributes and saves it, and a rule that has
-    it as an attribute of its node may change it whenever it runs (within `settings.state_kept` it must not).
-    `persistent=False` leaves it out of `state_dict()`, as in PyTorch.
+    It is made, used and fed like a `Constant`; a `Module` finds it among its attributes and saves
+    it, and a rule that has it as an attribute of its node may change it whenever it runs (within
+    `settings.state_kept` it must not). `persistent=False` leaves it out of `state_dict()`, as in
+    PyTorch.
     """
 
     __slots__ = ("persistent",)
 
-    def __init__(self, value: Any, name: str | None = None, dtype: Any = None, *, persistent: bool = True) -> None:
+    def __init__(
+        self, value: Any, name: str | None = None, dtype: Any = None, *, persistent: bool = True
+    ) -> None:
         super().__init__(value, name, dtype)
         self.persistent = persistent
 

@@ -1,4 +1,5 @@
 """Is a gradient right? Compare it with the slope that finite differences measure."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -24,22 +25,30 @@ def gradcheck(
     atol: float = 1e-7,
     seed: int = 0,
 ) -> bool:
-    """Check the gradients of `fn(*inputs)` with respect to every input against central differences in float64.
+    """Check the gradients of `fn(*inputs)` with respect to every input against central differences
+    in float64.
 
-    `inputs` are arrays or nodes of any shape; `fn` may return any shape: it is contracted with a fixed random
-    cotangent, because a cotangent of ones hides errors that cancel (in a softmax, say). Each entry of each input is
-    moved by `step` times max(1, |x|) both ways. Returns True, or raises `GradientError` that names the
-    worst entry, its gradient and its slope. An error of 0.1 % in a gradient is found. Meanwhile buffers stay as they are,
-    and a dropout layer draws the same mask every time.
+    `inputs` are arrays or nodes of any shape; `fn` may return any shape: it is contracted with a
+    fixed random cotangent, because a cotangent of ones hides errors that cancel (in a softmax,
+    say). Each entry of each input is moved by `step` times max(1, |x|) both ways. Returns True, or
+    raises `GradientError` that names the worst entry, its gradient and its slope. An error of 0.1 %
+    in a gradient is found. Meanwhile buffers stay as they are, and a dropout layer draws the same
+    mask every time.
     """
     if not callable(fn):
         raise TypeError(f"gradcheck: fn is a {type(fn).__name__}; a function of nodes was expected")
     if not isinstance(inputs, Sequence | np.ndarray) or isinstance(inputs, str):
-        raise TypeError(f"gradcheck: inputs is a {type(inputs).__name__}; a list with one array for each input was expected")
+        raise TypeError(
+            f"gradcheck: inputs is a {type(inputs).__name__}; a list with one array for each input "
+            f"was expected"
+        )
     if not step > 0:
         raise ValueError(f"gradcheck: step={step!r}; a number > 0 was expected")
     with settings.default_dtype(np.float64), settings.state_kept():
-        xs = [Variable(x.value if isinstance(x, GraphNode) else x, name=f"input {i}") for i, x in enumerate(inputs)]
+        xs = [
+            Variable(x.value if isinstance(x, GraphNode) else x, name=f"input {i}")
+            for i, x in enumerate(inputs)
+        ]
         y = fn(*xs)
         if not isinstance(y, GraphNode):
             raise GraphError(f"gradcheck: fn returned a {type(y).__name__}; a node was expected")
@@ -71,9 +80,12 @@ def _compare(x: Variable, grad: Array, slopes: Array, rtol: float, atol: float) 
     excess = np.abs(grad - slopes) - (atol * scale + rtol * np.abs(slopes))
     wrong = ~(excess <= 0)  # also where either is NaN
     if wrong.any():
-        worst = np.unravel_index(np.argmax(np.where(np.isnan(excess), np.inf, excess)), excess.shape)
+        worst = np.unravel_index(
+            np.argmax(np.where(np.isnan(excess), np.inf, excess)), excess.shape
+        )
         where = f"[{', '.join(map(str, worst))}]" if worst else ""
         raise GradientError(
-            f"gradcheck: {x.name}{where}: gradient {grad[worst]:.8g}, central difference {slopes[worst]:.8g} "
+            f"gradcheck: {x.name}{where}: gradient {grad[worst]:.8g}, central difference "
+            f"{slopes[worst]:.8g} "
             f"({wrong.sum()} of {wrong.size} entries are wrong)"
         )

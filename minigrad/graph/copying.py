@@ -1,8 +1,11 @@
-"""Copying and pickling graphs of any depth: along the topological order, where Python itself would recurse.
+"""Copying and pickling graphs of any depth: along the topological order, where Python itself would
+recurse.
 
-A copy has the values, gradients and names; hooks, and the modules that nodes were made in, stay with the original. What
-depends on buffers, which may have moved on, is copied; everything else is computed again.
+A copy has the values, gradients and names; hooks, and the modules that nodes were made in, stay
+with the original. What depends on buffers, which may have moved on, is copied; everything else is
+computed again.
 """
+
 from __future__ import annotations
 
 import copy
@@ -19,14 +22,18 @@ Row = tuple[Rule, tuple[int, ...], dict[str, Any], str | None, Kept]
 
 
 def copy_graph(head: Operator, memo: dict[int, Any]) -> Operator:
-    """A deep copy of the node and of everything it was computed from (what `copy.deepcopy` calls)."""
+    """A deep copy of the node and of everything it was computed from (what `copy.deepcopy`
+    calls).
+    """
     for node in topological_sort(head):
         if id(node) in memo:
             continue
         if isinstance(node, Operator):
             inputs = tuple(memo[id(x)] for x in node.inputs)
             with settings.state_kept():
-                twin = type(node)(node.rule, inputs, copy.deepcopy(node.attributes, memo), node.plan)
+                twin = type(node)(
+                    node.rule, inputs, copy.deepcopy(node.attributes, memo), node.plan
+                )
             _restore(twin, copy.deepcopy(_kept(node)))
             twin.name, twin._grad = node.name, None if node._grad is None else node._grad.copy()
             twin.grad_pass = node.grad_pass
@@ -38,11 +45,19 @@ def copy_graph(head: Operator, memo: dict[int, Any]) -> Operator:
 
 
 def flatten_graph(head: Operator) -> list[GraphNode | Row]:
-    """The graph as a flat list: leaves as they are, operators as (rule, input positions, attributes, name, arrays)."""
+    """The graph as a flat list: leaves as they are, operators as (rule, input positions,
+    attributes, name, arrays).
+    """
     order = topological_sort(head)
     position = {id(node): i for i, node in enumerate(order)}
     return [
-        (node.rule, tuple(position[id(x)] for x in node.inputs), node.attributes, node.name, _kept(node))
+        (
+            node.rule,
+            tuple(position[id(x)] for x in node.inputs),
+            node.attributes,
+            node.name,
+            _kept(node),
+        )
         if isinstance(node, Operator)
         else node
         for node in order

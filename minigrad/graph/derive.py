@@ -1,15 +1,19 @@
-"""Derivatives of derivatives, and forward mode: what follows from the rules without saying any of them twice.
+"""Derivatives of derivatives, and forward mode: what follows from the rules without saying any of
+them twice.
 
-`pulled` takes nodes back along a graph as `order.backward` takes arrays, so that a gradient is a graph itself; `pushed`
-takes tangents forward. A rule takes part by `Rule.adjoint` and `Rule.push`, which are
+`pulled` takes nodes back along a graph as `order.backward` takes arrays, so that a gradient is a
+graph itself; `pushed` takes tangents forward. A rule takes part by `Rule.adjoint` and `Rule.push`,
+which are
 
 * for mathematics entry by entry (`Elementwise`) its derivatives, run on nodes or on tangents;
-* for what is linear in its inputs (`factors`) its own forward and backward: for fixed other inputs ⟨g, R(x)⟩ is linear in g
-  and in x, and the gradient of one is the other (`Pull`);
+* for what is linear in its inputs (`factors`) its own forward and backward: for fixed other inputs
+  ⟨g, R(x)⟩ is linear in g and in x, and the gradient of one is the other (`Pull`);
 * for what can be said in other operators (`unfold`) what holds for those;
-* otherwise an `adjoint` of the rule's own. It is linear in g, and its own adjoint is the push: forward mode is reverse mode
-  done twice (Townsend 2017, "A new trick for calculating Jacobian vector products").
+* otherwise an `adjoint` of the rule's own. It is linear in g, and its own adjoint is the push:
+  forward mode is reverse mode done twice (Townsend 2017, "A new trick for calculating Jacobian
+  vector products").
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -24,11 +28,15 @@ from .order import topological_sort
 from .rule import Rule, by_name
 
 
-# ---------------------------------------------------------------- walks
-def pulled(order: Sequence[GraphNode], seed: GraphNode, wrt: Sequence[GraphNode]) -> list[GraphNode | None]:
-    """The cotangents, as nodes, of those in `wrt` when that of the order's last node is `seed`; None where there is none.
+# ---------------- walks
+def pulled(
+    order: Sequence[GraphNode], seed: GraphNode, wrt: Sequence[GraphNode]
+) -> list[GraphNode | None]:
+    """The cotangents, as nodes, of those in `wrt` when that of the order's last node is `seed`;
+    None where there is none.
 
-    Only what lies between is walked. A node of `wrt` need not be in the order, it is enough that nodes in it use it.
+    Only what lies between is walked. A node of `wrt` need not be in the order, it is enough that
+    nodes in it use it.
     """
     needed = set(wrt)
     for node in order:
@@ -40,14 +48,18 @@ def pulled(order: Sequence[GraphNode], seed: GraphNode, wrt: Sequence[GraphNode]
             wanted = [x in needed for x in node.inputs]
             if not any(wanted):
                 continue
-            for x, cotangent in zip(node.inputs, node.rule.adjoint(node, found[node], wanted), strict=True):
+            for x, cotangent in zip(
+                node.inputs, node.rule.adjoint(node, found[node], wanted), strict=True
+            ):
                 if cotangent is not None:
                     found[x] = found[x] + cotangent if x in found else cotangent
     return [found.get(x) for x in wrt]
 
 
 def pushed(order: Sequence[GraphNode], tangents: dict[GraphNode, Array]) -> Array | None:
-    """The tangent of the order's last node from those of others, one pass; None where it depends on none of them."""
+    """The tangent of the order's last node from those of others, one pass; None where it depends on
+    none of them.
+    """
     found = dict(tangents)
     for node in order:
         if isinstance(node, Operator) and node.requires_grad and node not in found:
@@ -57,7 +69,7 @@ def pushed(order: Sequence[GraphNode], tangents: dict[GraphNode, Array]) -> Arra
     return found.get(order[-1])
 
 
-# ---------------------------------------------------------------- what rules do unless they say otherwise
+# ---------------- what rules do unless they say otherwise
 def adjoint(node: Operator, g: GraphNode, wanted: Sequence[bool]) -> Sequence[GraphNode | None]:
     """`Rule.adjoint` from the rule's `unfold` or, where it has `factors`, from its backward."""
     rule, xs = node.rule, node.inputs
@@ -67,18 +79,29 @@ def adjoint(node: Operator, g: GraphNode, wanted: Sequence[bool]) -> Sequence[Gr
         found = iter(pulled(topological_sort(y, known=xs), g, asked))
         return [next(found) if want else None for want in wanted]
     if not rule.factors:
-        expected = "its rule gives no graph of its gradient (create_graph=True) and no forward mode; it needs `unfold`"
+        expected = (
+            "its rule gives no graph of its gradient (create_graph=True) and no forward "
+            "mode; it needs `unfold`"
+        )
         raise rule.complain(xs, expected, GraphError)
-    return [_back(rule, g, xs, i, node.attributes) if want else None for i, want in enumerate(wanted)]
+    return [
+        _back(rule, g, xs, i, node.attributes) if want else None for i, want in enumerate(wanted)
+    ]
 
 
 def push(node: Operator, tangents: Sequence[Array | None]) -> Array:
-    """`Rule.push` from the rule's `unfold`, its forward (`factors`), or its adjoint, which is linear in g."""
+    """`Rule.push` from the rule's `unfold`, its forward (`factors`), or its adjoint, which is
+    linear in g.
+    """
     rule, xs = node.rule, node.inputs
     moved = [tangent is not None for tangent in tangents]
     y, stand_ins = _unfolded(node, moved)
     if y is not None:
-        given = {x: tangent for x, tangent in zip(stand_ins, tangents, strict=True) if tangent is not None}
+        given = {
+            x: tangent
+            for x, tangent in zip(stand_ins, tangents, strict=True)
+            if tangent is not None
+        }
         total = pushed(topological_sort(y, known=xs), given)
         return np.zeros(node.shape, node.dtype) if total is None else total
     total = np.zeros(node.shape, node.dtype)
@@ -86,7 +109,11 @@ def push(node: Operator, tangents: Sequence[Array | None]) -> Array:
         part = np.empty_like(total)
         for i, tangent in enumerate(tangents):
             if tangent is not None:
-                rule.forward(node, part, *_with(rule, [x._data for x in xs], i, tangent, lambda j, x: np.zeros_like(x)))
+                rule.forward(
+                    node,
+                    part,
+                    *_with(rule, [x._data for x in xs], i, tangent, lambda j, x: np.zeros_like(x)),
+                )
                 total += part
         return total
     g = Variable(np.ones(node.shape), dtype=node.dtype)
@@ -113,7 +140,9 @@ def shared(x: GraphNode) -> Constant:
 
 
 def _unfolded(node: Operator, moving: Sequence[bool]) -> tuple[GraphNode | None, list[GraphNode]]:
-    """The node in other operators, and what stands there for its inputs: each a node of its own, also for x in f(x, x)."""
+    """The node in other operators, and what stands there for its inputs: each a node of its own,
+    also for x in f(x, x).
+    """
     if type(node.rule).unfold is Rule.unfold:
         return None, []
     inputs = zip(node.inputs, moving, strict=True)
@@ -121,24 +150,33 @@ def _unfolded(node: Operator, moving: Sequence[bool]) -> tuple[GraphNode | None,
     return node.rule.unfold(node, *stand_ins), stand_ins
 
 
-def _with(rule: Rule, xs: Sequence[Any], index: int, u: Any, zeros: Callable[[int, Any], Any]) -> list[Any]:
+def _with(
+    rule: Rule, xs: Sequence[Any], index: int, u: Any, zeros: Callable[[int, Any], Any]
+) -> list[Any]:
     """The inputs with u in place of one, and zeros for those that are not multiplied with it."""
     apart = range(rule.factors, len(xs)) if index < rule.factors else range(len(xs))
     return [u if i == index else zeros(i, x) if i in apart else x for i, x in enumerate(xs)]
 
 
-def _back(rule: Rule, g: GraphNode, xs: Sequence[GraphNode], index: int, attributes: dict[str, Any]) -> GraphNode:
-    """The cotangent of one input. It depends on those that the input is multiplied with; the others lend their shapes."""
-    multiplied = [i for i in range(min(rule.factors, len(xs))) if i != index] if index < rule.factors else []
+def _back(
+    rule: Rule, g: GraphNode, xs: Sequence[GraphNode], index: int, attributes: dict[str, Any]
+) -> GraphNode:
+    """The cotangent of one input. It depends on those that the input is multiplied with; the others
+    lend their shapes.
+    """
+    multiplied = (
+        [i for i in range(min(rule.factors, len(xs))) if i != index] if index < rule.factors else []
+    )
     others = (x if i in multiplied else shared(x) for i, x in enumerate(xs))
     return Pull(rule, index).apply((g, *others), attributes)
 
 
 class Pull(Rule):
-    """What a rule with `factors` hands back to one of its inputs: its backward, as an operator on (g, *inputs).
+    """What a rule with `factors` hands back to one of its inputs: its backward, as an operator on
+    (g, *inputs).
 
-    The result P(g, x) has ⟨u, P(g, x)⟩ = ⟨g, R(x with u in that place)⟩. So the gradient of g is R's forward with u in that
-    place, and that of another factor R's backward for the same.
+    The result P(g, x) has ⟨u, P(g, x)⟩ = ⟨g, R(x with u in that place)⟩. So the gradient of g is
+    R's forward with u in that place, and that of another factor R's backward for the same.
     """
 
     def __init__(self, of: Rule, index: int) -> None:
@@ -163,7 +201,9 @@ class Pull(Rule):
         grads[self.index] = out
         self.of.backward(_Seen(self.of, node, ""), grads, g, g, *xs)  # type: ignore[arg-type]
 
-    def backward(self, node: Operator, grads: list[Array | None], g: Array, y: Array, *arrays: Array) -> None:
+    def backward(
+        self, node: Operator, grads: list[Array | None], g: Array, y: Array, *arrays: Array
+    ) -> None:
         u, (cotangent, *given) = g, arrays
         seen = _Seen(self.of, node, "again ")
         xs = _with(self.of, given, self.index, u, seen.zeros)
@@ -172,17 +212,24 @@ class Pull(Rule):
         if any(grad is not None for grad in grads[1:]):
             self.of.backward(seen, grads[1:], cotangent, cotangent, *xs)  # type: ignore[arg-type]
 
-    def adjoint(self, node: Operator, g: GraphNode, wanted: Sequence[bool]) -> Sequence[GraphNode | None]:
+    def adjoint(
+        self, node: Operator, g: GraphNode, wanted: Sequence[bool]
+    ) -> Sequence[GraphNode | None]:
         u, (cotangent, *given) = g, node.inputs
-        xs = _with(self.of, given, self.index, u, lambda i, x: Constant(np.zeros(x.shape), dtype=x.dtype))
+        xs = _with(
+            self.of, given, self.index, u, lambda i, x: Constant(np.zeros(x.shape), dtype=x.dtype)
+        )
         found = [self.of.apply(tuple(xs), node.attributes) if wanted[0] else None]
         return found + [
-            _back(self.of, cotangent, xs, i, node.attributes) if want else None for i, want in enumerate(wanted[1:])
+            _back(self.of, cotangent, xs, i, node.attributes) if want else None
+            for i, want in enumerate(wanted[1:])
         ]
 
 
 class Read(Rule):
-    """What `look(node)` finds that the node's kernel left behind (a mask, the winners of a pooling), as a node after it."""
+    """What `look(node)` finds that the node's kernel left behind (a mask, the winners of a
+    pooling), as a node after it.
+    """
 
     differentiable = False
 
@@ -205,17 +252,26 @@ class Read(Rule):
 
 
 class _Seen:
-    """A node of a `Pull` as the rule that it pulls knows its nodes; work buffers of each pass are its own."""
+    """A node of a `Pull` as the rule that it pulls knows its nodes; work buffers of each pass are
+    its own.
+    """
 
     def __init__(self, rule: Rule, node: Operator, kind: str) -> None:
-        self.rule, self.inputs, self.attributes, self.plan = rule, node.inputs[1:], node.attributes, node.plan
+        self.rule, self.inputs, self.attributes, self.plan = (
+            rule,
+            node.inputs[1:],
+            node.attributes,
+            node.plan,
+        )
         self.node, self.kind, self.call, self.constant = node, kind, node.call, node.constant
 
     def buffer(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
         return self.node.buffer(self.kind + name, shape, dtype)
 
     def zeros(self, index: int, x: Array) -> Array:
-        """In place of an input: zeros, in a buffer, so that a compiled run can write this down too."""
+        """In place of an input: zeros, in a buffer, so that a compiled run can write this down
+        too.
+        """
         array = self.buffer(f"zeros {index}", x.shape, x.dtype)
         array[...] = 0
         return array

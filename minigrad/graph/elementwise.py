@@ -1,4 +1,5 @@
 """Rules of mathematics entry by entry: one function forward, and one per input backward."""
+
 from __future__ import annotations
 
 import inspect
@@ -19,15 +20,21 @@ Derivative = Callable[..., Any] | None
 class Elementwise(Rule):
     """Mathematics applied to each entry, with NumPy broadcasting.
 
-    `function(*xs, **attributes) -> y` and, per input, `derivative(g, y, *xs, **attributes) -> ` its cotangent; all in
-    terms that work on arrays, on single numbers and on nodes alike.
+    `function(*xs, **attributes) -> y` and, per input, `derivative(g, y, *xs, **attributes) -> ` its
+    cotangent; all in terms that work on arrays, on single numbers and on nodes alike.
     """
 
-    def __init__(self, function: Callable[..., Any], symbol: str, backward: tuple[Derivative, ...]) -> None:
+    def __init__(
+        self, function: Callable[..., Any], symbol: str, backward: tuple[Derivative, ...]
+    ) -> None:
         self.name, self.symbol = function.__name__, symbol
         self.function, self.derivatives = function, backward
         self.differentiable = bool(backward)
-        self.__doc__, self.__name__, self.__module__ = function.__doc__, function.__name__, function.__module__
+        self.__doc__, self.__name__, self.__module__ = (
+            function.__doc__,
+            function.__name__,
+            function.__module__,
+        )
         self.__signature__ = inspect.signature(function)
         parameters = self.__signature__.parameters.values()
         self._defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
@@ -40,8 +47,12 @@ class Elementwise(Rule):
             inputs, attributes = self._bind(inputs, attributes)
         return self.apply(inputs, attributes)
 
-    def _bind(self, inputs: tuple[Any, ...], attributes: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Sort the arguments into operands and attributes, as Python would for the function itself."""
+    def _bind(
+        self, inputs: tuple[Any, ...], attributes: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Sort the arguments into operands and attributes, as Python would for the function
+        itself.
+        """
         try:
             bound = self.__signature__.bind(*inputs, **attributes)
         except TypeError as error:
@@ -49,7 +60,9 @@ class Elementwise(Rule):
         values = {**self._defaults, **bound.arguments}
         operands = tuple(values.pop(name) for name in self._names[: self._arity])
         # as Python numbers, which take the dtype of the arrays they meet
-        return operands, {k: v.item() if isinstance(v, np.generic) else v for k, v in values.items()}
+        return operands, {
+            k: v.item() if isinstance(v, np.generic) else v for k, v in values.items()
+        }
 
     def plan(self, *inputs: GraphNode, **attributes: Any) -> None:
         shape, equal = inputs[0]._data.shape, True
@@ -67,10 +80,14 @@ class Elementwise(Rule):
                 raise self.complain(inputs, "shapes that broadcast were expected") from None
 
     def _check_kind(self, inputs: Sequence[GraphNode], i: int) -> None:
-        """Where a gradient passes there must be floats; a mask beside floats is fine, x * (x > 0); True + True is not."""
+        """Where a gradient passes there must be floats; a mask beside floats is fine, x * (x > 0);
+        True + True is not.
+        """
         mask = inputs[i]._data.dtype.kind == "b" and any(x._data.dtype.kind == "f" for x in inputs)
         if self.differentiable and self.derivatives[i] and not mask:
-            raise self.complain(inputs, f"{dtypes(inputs)}, floats were expected (dtype=…)", DTypeError)
+            raise self.complain(
+                inputs, f"{dtypes(inputs)}, floats were expected (dtype=…)", DTypeError
+            )
 
     def run(self, node: Operator, out: Array | None) -> Array:
         xs = [x._data for x in node.inputs]
@@ -88,11 +105,15 @@ class Elementwise(Rule):
         if MEAN in axes:  # only what is linear in a mean keeps it one
             others = [axis for axis in axes if axis != MEAN]
             summed = self.name in ("add", "subtract", "negative")
-            scaled = (self.name == "multiply" and len(others) == 1) or (self.name == "divide" and axes[0] == MEAN != axes[1])
+            scaled = (self.name == "multiply" and len(others) == 1) or (
+                self.name == "divide" and axes[0] == MEAN != axes[1]
+            )
             if any(axis is not None for axis in others) or not (summed or scaled):
                 raise Mixed
             return MEAN
-        places = {x.ndim - axis for x, axis in zip(node.inputs, axes, strict=True) if axis is not None}
+        places = {
+            x.ndim - axis for x, axis in zip(node.inputs, axes, strict=True) if axis is not None
+        }
         if not places:
             return None
         place = places.pop()  # counted from the last axis, as broadcasting does
@@ -106,19 +127,26 @@ class Elementwise(Rule):
         for i, (x, derivative) in enumerate(zip(node.inputs, self.derivatives, strict=True)):
             if x.requires_grad and derivative:
                 cotangent = derivative(g, node._data, *xs, **node.attributes)
-                # a rule may hand on g itself, or a view of it: that memory is not the input's to keep
+                # a rule may hand on g itself, or a view of it: that memory is not the input's to
+                # keep
                 owned = cotangent is not g and getattr(cotangent, "base", None) is None
                 node.deliver(i, cotangent, owned)
 
-    def adjoint(self, node: Operator, g: GraphNode, wanted: Sequence[bool]) -> Sequence[GraphNode | None]:
+    def adjoint(
+        self, node: Operator, g: GraphNode, wanted: Sequence[bool]
+    ) -> Sequence[GraphNode | None]:
         xs = node.inputs
         return [
-            sum_to(derivative(g, node, *xs, **node.attributes), x.shape) if derivative and want else None
+            sum_to(derivative(g, node, *xs, **node.attributes), x.shape)
+            if derivative and want
+            else None
             for x, derivative, want in zip(xs, self.derivatives, wanted, strict=True)
         ]
 
     def push(self, node: Operator, tangents: Sequence[Array | None]) -> Array:
-        """What is multiplied by a slope entry by entry is so in both directions: the derivatives, of tangents."""
+        """What is multiplied by a slope entry by entry is so in both directions: the derivatives,
+        of tangents.
+        """
         y, xs, total = node._data, [x._data for x in node.inputs], np.zeros(node.shape, node.dtype)
         for derivative, tangent in zip(self.derivatives, tangents, strict=True):
             if derivative and tangent is not None:
@@ -129,9 +157,11 @@ class Elementwise(Rule):
 def elementwise(
     symbol: str, *numpy: Any, backward: tuple[Derivative, ...] = ()
 ) -> Callable[[Callable[..., Any]], Elementwise]:
-    """Decorator that turns `function(*xs) -> y` into an operator; `numpy` are the functions it stands for.
+    """Decorator that turns `function(*xs) -> y` into an operator; `numpy` are the functions it
+    stands for.
 
-    `backward` has one function `(g, y, *xs) -> cotangent` per input; none means that no gradient passes.
+    `backward` has one function `(g, y, *xs) -> cotangent` per input; none means that no gradient
+    passes.
     """
 
     def define(function: Callable[..., Any]) -> Elementwise:

@@ -1,4 +1,7 @@
-"""Who is told when a value or a gradient is ready: one mechanism for drawings, NaN finding, timing and progress."""
+"""Who is told when a value or a gradient is ready: one mechanism for drawings, NaN finding, timing
+and progress.
+"""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
@@ -29,7 +32,9 @@ class Handle:
 
     def __init__(self, hooks: dict[int, Hook], hook: Hook) -> None:
         if not callable(hook):
-            raise TypeError(f"hook: a {type(hook).__name__}; a function of node and array was expected")
+            raise TypeError(
+                f"hook: a {type(hook).__name__}; a function of node and array was expected"
+            )
         self._hooks, self._key = hooks, next(_keys)
         hooks[self._key] = hook
 
@@ -58,12 +63,13 @@ class OwnHooks(Hooks):
 
 
 def fire(tables: Iterable[dict[int, Hook]], node: GraphNode, array: np.ndarray[Any, Any]) -> None:
-    """Call each hook with `(node, array)`; the array is read-only, for a hook watches and never steers.
+    """Call each hook with `(node, array)`; the array is read-only, for a hook watches and never
+    steers.
 
     A pass that does not count as one (`settings.state_kept`) calls none.
 
-    The order is that of registration, whether on the node, a module or a graph. A hook that another one removes is
-    not called any more; one that is registered meanwhile is not called yet.
+    The order is that of registration, whether on the node, a module or a graph. A hook that another
+    one removes is not called any more; one that is registered meanwhile is not called yet.
     """
     called = [(key, table) for table in tables for key in table]
     if called and settings.advancing():

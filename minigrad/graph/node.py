@@ -1,9 +1,11 @@
 """Nodes: what a value is, where it came from, and the gradient that flows back to it.
 
-A graph is made of three kinds of node. A `Constant` is given, a `Variable` is given and collects a gradient,
-an `Operator` was computed from other nodes by a rule (see `rule.py`). Inside the package every array of a
-node is C-contiguous and owned by the graph; outsiders see the values of computed nodes read-only.
+A graph is made of three kinds of node. A `Constant` is given, a `Variable` is given and collects a
+gradient, an `Operator` was computed from other nodes by a rule (see `rule.py`). Inside the package
+every array of a node is C-contiguous and owned by the graph; outsiders see the values of computed
+nodes read-only.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
@@ -31,11 +33,21 @@ _wants_grad = attrgetter("requires_grad")
 class GraphNode(Readable, NDArrayOperatorsMixin):
     """A value in a computation graph.
 
-    Attributes: `value` (ndarray), `grad` (ndarray of the same shape and dtype, or None), `inputs` (tuple of
-    nodes), `shape`, `dtype`, `ndim`, `size`, `name` (str or None).
+    Attributes: `value` (ndarray), `grad` (ndarray of the same shape and dtype, or None), `inputs`
+    (tuple of nodes), `shape`, `dtype`, `ndim`, `size`, `name` (str or None).
     """
 
-    __slots__ = ("__weakref__", "_data", "_grad", "_spare", "grad_pass", "hooks", "name", "scope", "stamp")
+    __slots__ = (
+        "__weakref__",
+        "_data",
+        "_grad",
+        "_spare",
+        "grad_pass",
+        "hooks",
+        "name",
+        "scope",
+        "stamp",
+    )
     __hash__ = object.__hash__  # == compares values, as in NumPy; as a key a node is itself
 
     # x += y makes a new node and rebinds x; only a Variable changes in place
@@ -48,7 +60,8 @@ class GraphNode(Readable, NDArrayOperatorsMixin):
 
     inputs: tuple[GraphNode, ...] = ()
     requires_grad = False
-    #: who draws a node for a notebook, if anyone does: drawings stand above the graph and put themselves here
+    #: who draws a node for a notebook, if anyone does: drawings stand above the graph and put
+    #: themselves here
     pictured_by: ClassVar[Callable[[GraphNode], dict[str, str]] | None] = None
 
     def __init__(self, data: Array, name: str | None = None) -> None:
@@ -61,7 +74,7 @@ class GraphNode(Readable, NDArrayOperatorsMixin):
         self.scope = settings.scope()
         self.stamp = COUNT[0]
 
-    # ---------------------------------------------------------------- what it holds
+    # ---------------- what it holds
     @property
     def value(self) -> Array:
         """The array. Read-only here: a graph still needs it for its backward pass."""
@@ -71,7 +84,9 @@ class GraphNode(Readable, NDArrayOperatorsMixin):
 
     @value.setter
     def value(self, new: Any) -> None:
-        raise GraphError(f"{self!r} is computed; set the value of a Constant or Variable and run forward again")
+        raise GraphError(
+            f"{self!r} is computed; set the value of a Constant or Variable and run forward again"
+        )
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -109,7 +124,9 @@ class GraphNode(Readable, NDArrayOperatorsMixin):
         return f"<{type(self).__name__}{name} {_shape(self.shape)} {self.dtype}>"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        """What a notebook shows: for a computed node its graph, for a leaf the line that `repr` gives."""
+        """What a notebook shows: for a computed node its graph, for a leaf the line that `repr`
+        gives.
+        """
         draw = GraphNode.pictured_by
         picture = draw(self) if draw is not None and self.inputs else {}
         return {"text/plain": repr(self), **picture}
@@ -118,7 +135,7 @@ class GraphNode(Readable, NDArrayOperatorsMixin):
         state: Any = super().__getstate__()
         return None, {**state[1], "_spare": None, "hooks": None, "scope": (), "stamp": 0}
 
-    # ---------------------------------------------------------------- gradients
+    # ---------------- gradients
     @property
     def grad(self) -> Array | None:
         """The gradient, of the node's shape and dtype; None where there is none."""
@@ -131,15 +148,18 @@ class GraphNode(Readable, NDArrayOperatorsMixin):
         self._grad, self.grad_pass = fit_gradient(self, new), 0
 
     def changes(self, leaves: Collection[Any]) -> bool:
-        """Will the node, of itself, hold other numbers when its graph runs again and these leaves have changed?"""
+        """Will the node, of itself, hold other numbers when its graph runs again and these leaves
+        have changed?
+        """
         return self in leaves
 
     def backward(self, grad: Any = None) -> None:
         """Pull gradients back from this node to every `Variable` that it was computed from.
 
-        `grad` is ∂L/∂(this node), of this node's shape; it may be left out for a single number, where it is 1.
-        Gradients of variables add up over calls until cleared; those of operators belong to the last call.
-        Raises `GraphError` where there is nothing to pull or `grad` is missing, `ShapeError` for a wrong shape.
+        `grad` is ∂L/∂(this node), of this node's shape; it may be left out for a single number,
+        where it is 1. Gradients of variables add up over calls until cleared; those of operators
+        belong to the last call. Raises `GraphError` where there is nothing to pull or `grad` is
+        missing, `ShapeError` for a wrong shape.
         """
         from .order import backward, topological_sort
 
@@ -150,12 +170,16 @@ class GraphNode(Readable, NDArrayOperatorsMixin):
         self._grad = self._spare = None
 
     def recycle_grad(self) -> None:
-        """Forget the gradient, but keep its memory for the next one: what runs again and again does."""
+        """Forget the gradient, but keep its memory for the next one: what runs again and again
+        does.
+        """
         if self._grad is not None:
             self._spare, self._grad = self._grad, None
 
     def receive(self, cotangent: Array, owned: bool) -> None:
-        """Add a contribution to the gradient. `owned` arrays are kept as they are, others are copied."""
+        """Add a contribution to the gradient. `owned` arrays are kept as they are, others are
+        copied.
+        """
         if self._grad is not None:
             np.add(self._grad, cotangent, out=self._grad)
         elif self._spare is not None:
@@ -169,14 +193,16 @@ class GraphNode(Readable, NDArrayOperatorsMixin):
         return self._grad
 
     def target(self) -> Array | None:
-        """An array into which a kernel may write the whole gradient, or None if there is one to add to."""
+        """An array into which a kernel may write the whole gradient, or None if there is one to add
+        to.
+        """
         if self._grad is not None:
             return None
         if self._spare is None:
             self._spare = np.empty(self._data.shape, self._data.dtype)
         return self._spare
 
-    # ---------------------------------------------------------------- hooks
+    # ---------------- hooks
     def register_forward_hook(self, hook: Hook) -> Handle:
         """Call `hook(node, value)` each time the node's value has been computed anew."""
         return Handle(self._own_hooks().forward, hook)
@@ -190,23 +216,29 @@ class GraphNode(Readable, NDArrayOperatorsMixin):
         return own if own is not None else self.watched_by(OwnHooks())
 
     def watched_by(self, hooks: Hooks) -> Hooks:
-        """Tell these hooks, too, whatever happens to the node; once, however often this is asked. Returns them."""
+        """Tell these hooks, too, whatever happens to the node; once, however often this is asked.
+        Returns them.
+        """
         if self.hooks is None:
             self.hooks = [hooks]
         elif hooks not in self.hooks:
             self.hooks = [*self.hooks, hooks]
         return hooks
 
-    # ---------------------------------------------------------------- the way to the operators
+    # ---------------- the way to the operators
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         from .rule import by_numpy, numpy_name
 
         if method != "__call__" or options:
             extra = f".{method}" if method != "__call__" else f" with {', '.join(options)}="
-            raise GraphError(f"{numpy_name(ufunc)}{extra} has no place in a graph; nodes never change in place")
+            raise GraphError(
+                f"{numpy_name(ufunc)}{extra} has no place in a graph; nodes never change in place"
+            )
         return by_numpy(ufunc)(*inputs)
 
-    def __array_function__(self, function: Any, types: Any, args: Any, options: dict[str, Any]) -> Any:
+    def __array_function__(
+        self, function: Any, types: Any, args: Any, options: dict[str, Any]
+    ) -> Any:
         from .rule import call_by_numpy
 
         return call_by_numpy(function, args, options)
@@ -247,8 +279,9 @@ class GraphNode(Readable, NDArrayOperatorsMixin):
 class Constant(GraphNode):
     """A fixed value: data, a target, a number in a formula. It has no gradient.
 
-    `value` is copied and becomes the default dtype unless `dtype` says otherwise; integer and boolean dtypes
-    are allowed too (token ids, class ids, masks). Raises `DTypeError` for complex, text or object values.
+    `value` is copied and becomes the default dtype unless `dtype` says otherwise; integer and
+    boolean dtypes are allowed too (token ids, class ids, masks). Raises `DTypeError` for complex,
+    text or object values.
     """
 
     __slots__ = ()
@@ -256,17 +289,18 @@ class Constant(GraphNode):
     def __init__(self, value: Any, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(as_array("Constant", _raw(value), dtype, integers=True), name)
 
-    #: The array, read-only; assign a new one of the same shape to feed a graph that is built already.
+    #: The array, read-only; assign a new one of the same shape to feed a graph that is built
+    #: already.
     value = GraphNode.value.setter(lambda self, new: refill(self, new))  # type: ignore[attr-defined]
 
 
 class Variable(GraphNode):
     """A leaf that collects a gradient: a parameter, or an input whose influence is asked for.
 
-    `value` is copied and becomes float32 or float64 (`dtype`, or the default one). It stays writable:
-    `w.value -= lr * w.grad` is a training step, and so is `w -= lr * w.grad` within `no_grad`; outside of it, where w would
-    become another node, that is a `GraphError`. `requires_grad = False` freezes the variable in graphs built from then on:
-    it gets no gradient.
+    `value` is copied and becomes float32 or float64 (`dtype`, or the default one). It stays
+    writable: `w.value -= lr * w.grad` is a training step, and so is `w -= lr * w.grad` within
+    `no_grad`; outside of it, where w would become another node, that is a `GraphError`.
+    `requires_grad = False` freezes the variable in graphs built from then on: it gets no gradient.
     """
 
     __slots__ = ("requires_grad",)
@@ -297,13 +331,16 @@ class Variable(GraphNode):
 class Operator(GraphNode):
     """A computed node: a `rule` applied to `inputs`, with `attributes` (stride, axis, …).
 
-    `plan` is what the rule worked out from the shapes, `work` the named buffers that its kernel fills on the way
-    (which element a pooling window chose, the hidden states of an RNN); both are there for drawings to read.
+    `plan` is what the rule worked out from the shapes, `work` the named buffers that its kernel
+    fills on the way (which element a pooling window chose, the hidden states of an RNN); both are
+    there for drawings to read.
     """
 
     __slots__ = ("attributes", "inputs", "plan", "requires_grad", "rule", "work")
 
-    def __init__(self, rule: Rule, inputs: tuple[GraphNode, ...], attributes: dict[str, Any], plan: Any) -> None:
+    def __init__(
+        self, rule: Rule, inputs: tuple[GraphNode, ...], attributes: dict[str, Any], plan: Any
+    ) -> None:
         self.rule, self.inputs, self.attributes, self.plan = rule, inputs, attributes, plan
         self.work: dict[str, Array] = {}
         self.requires_grad = rule.differentiable and any(map(_wants_grad, inputs))
@@ -314,31 +351,40 @@ class Operator(GraphNode):
         return f"<{type(self).__name__} {self.rule.name}{name} {_shape(self.shape)} {self.dtype}>"
 
     def buffer(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
-        """The named work buffer of the node's kernel; made at the first call, the same one afterwards."""
+        """The named work buffer of the node's kernel; made at the first call, the same one
+        afterwards.
+        """
         if name not in self.work:
             self.work[name] = np.empty(shape, dtype)
         return self.work[name]
 
     def constant(self, name: str, values: Array, each: int = 0) -> Array:
-        """Numbers that a kernel is given and that never change, so that a compiled run can note them once; where it works on
-        a batch in parts, in part k with k · `each` more."""
+        """Numbers that a kernel is given and that never change, so that a compiled run can note
+        them once; where it works on a batch in parts, in part k with k · `each` more.
+        """
         return values
 
     def call(self, kernel: Callable[..., Any], *args: Any) -> None:
-        """Call a kernel, without its threads where they are not worth waking up. Every rule calls its kernels through
-        here, so that a compiled run can write the call down."""
+        """Call a kernel, without its threads where they are not worth waking up. Every rule calls
+        its kernels through here, so that a compiled run can write the call down.
+        """
         version = settings.version()
         if version is None and getattr(kernel, "threaded", False) and self.rule.brief(self):
             version = kernels.jit.serial
         (version(kernel) if version else kernel)(*args)
 
     def facts(self) -> dict[str, Any]:
-        """What the operator's kernel knows about its last pass, worked out when asked; see `Rule.facts`.
+        """What the operator's kernel knows about its last pass, worked out when asked; see
+        `Rule.facts`.
 
-        Arrays are read-only. Some are the kernel's own, which the next pass overwrites: copy what is to last.
+        Arrays are read-only. Some are the kernel's own, which the next pass overwrites: copy what
+        is to last.
         """
         found = self.rule.facts(self)
-        return {name: read_only(fact) if isinstance(fact, np.ndarray) else fact for name, fact in found.items()}
+        return {
+            name: read_only(fact) if isinstance(fact, np.ndarray) else fact
+            for name, fact in found.items()
+        }
 
     def changes(self, leaves: Collection[Any]) -> bool:
         return any(isinstance(x, GraphNode) and x.changes(leaves) for x in self.attributes.values())
@@ -359,7 +405,9 @@ class Operator(GraphNode):
 
 
 class ScalarOperator(Operator):
-    """An operator between single numbers: operands and result have no axes, so cotangents pass as they are."""
+    """An operator between single numbers: operands and result have no axes, so cotangents pass as
+    they are.
+    """
 
     __slots__ = ()
 
@@ -368,7 +416,9 @@ class ScalarOperator(Operator):
 
 
 class BroadcastedOperator(Operator):
-    """An operator with at least one array. What NumPy broadcast on the way forward is summed on the way back."""
+    """An operator with at least one array. What NumPy broadcast on the way forward is summed on the
+    way back.
+    """
 
     __slots__ = ()
 
@@ -384,7 +434,9 @@ def _raw(value: Any) -> Any:
     if isinstance(value, GraphNode):
         raise DTypeError(f"{value!r} is a node already; use it as it is, or its .value")
     if holds_nodes(value):
-        raise DTypeError("a list with nodes in it has gradients that would be lost; mg.stack makes a node of it")
+        raise DTypeError(
+            "a list with nodes in it has gradients that would be lost; mg.stack makes a node of it"
+        )
     return value
 
 

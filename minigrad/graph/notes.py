@@ -1,4 +1,7 @@
-"""What is noted on an error on its way out: the module and the node in which it happened. The message stays as it is."""
+"""What is noted on an error on its way out: the module and the node in which it happened. The
+message stays as it is.
+"""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -13,7 +16,9 @@ MODULE, NODE = "in module ", "at "
 
 
 def module_path(scope: tuple[Any, ...]) -> str:
-    """The innermost module of a scope, as `named_modules` of the outermost has it: `1.0 · Linear`; nothing for no module."""
+    """The innermost module of a scope, as `named_modules` of the outermost has it: `1.0 · Linear`;
+    nothing for no module.
+    """
     if not scope:
         return ""
     paths = scope[0].named_modules() if hasattr(scope[0], "named_modules") else ()
@@ -22,8 +27,9 @@ def module_path(scope: tuple[Any, ...]) -> str:
 
 
 def tell_module(error: BaseException, scope: tuple[Any, ...] | None = None) -> None:
-    """Note the user's line and the innermost module of the scope (the present one by default); once, for on its way out an
-    error passes many."""
+    """Note the user's line and the innermost module of the scope (the present one by default);
+    once, for on its way out an error passes many.
+    """
     tell_line(error)
     path = module_path(settings.scope() if scope is None else scope)
     if path and not noted(error, MODULE):
@@ -31,7 +37,9 @@ def tell_module(error: BaseException, scope: tuple[Any, ...] | None = None) -> N
 
 
 def tell_node(error: BaseException, node: GraphNode) -> None:
-    """Note the node, and the module that it was made in: where in a graph that runs again an error comes from."""
+    """Note the node, and the module that it was made in: where in a graph that runs again an error
+    comes from.
+    """
     tell_line(error)
     if not noted(error, NODE):
         error.add_note(f"{NODE}{node!r}")

@@ -1,4 +1,7 @@
-"""The order in which values flow, and gradients flow back. Nothing here recurses: depth costs no stack."""
+"""The order in which values flow, and gradients flow back. Nothing here recurses: depth costs no
+stack.
+"""
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
@@ -16,11 +19,13 @@ from .stamps import COUNT, next_pass
 def topological_sort(head: GraphNode, known: Iterable[GraphNode] = ()) -> list[GraphNode]:
     """All nodes that `head` was computed from, inputs before users, `head` last.
 
-    The order is that of a depth-first walk over the inputs from left to right: the same graph, the same list. The walk stops
-    before nodes that are `known`, which are not in the list.
+    The order is that of a depth-first walk over the inputs from left to right: the same graph, the
+    same list. The walk stops before nodes that are `known`, which are not in the list.
     """
     if not isinstance(head, GraphNode):
-        raise TypeError(f"topological_sort: a {type(head).__name__}; a node was expected (call a model first)")
+        raise TypeError(
+            f"topological_sort: a {type(head).__name__}; a node was expected (call a model first)"
+        )
     order: list[GraphNode] = []
     seen: set[GraphNode] = set(known)
     stack: list[GraphNode | None] = [head]
@@ -48,7 +53,9 @@ def forward(order: Sequence[GraphNode]) -> Array:
             if isinstance(node, Operator):
                 node.rule.run(node, node._data)
                 node.stamp = now
-                for hooks in node.hooks or ():  # empty ones cost next to nothing: a module's output has those of the module
+                for hooks in (
+                    node.hooks or ()
+                ):  # empty ones cost next to nothing: a module's output has those of the module
                     if hooks.forward:
                         fire([each.forward for each in node.hooks or ()], node, node._data)
                         break
@@ -61,9 +68,10 @@ def forward(order: Sequence[GraphNode]) -> Array:
 def backward(order: Sequence[GraphNode], grad: Any = None) -> None:
     """Pull gradients back along the order, from its last node to its leaves.
 
-    `grad` is the gradient of the last node (1 by default if that is a single number). Gradients of leaves add up
-    over calls, those of operators are made anew. Raises `GraphError` where a leaf of the graph has been given another value
-    (`x.value = …`, `x.value -= …`) since the last node was computed; what is written into `x.value[…]` is not watched.
+    `grad` is the gradient of the last node (1 by default if that is a single number). Gradients of
+    leaves add up over calls, those of operators are made anew. Raises `GraphError` where a leaf of
+    the graph has been given another value (`x.value = …`, `x.value -= …`) since the last node was
+    computed; what is written into `x.value[…]` is not watched.
     """
     head = order[-1]
     seed, number = seed_of(head, grad), next_pass()
@@ -97,7 +105,9 @@ def backward(order: Sequence[GraphNode], grad: Any = None) -> None:
 
 def seed_of(head: GraphNode, grad: Any) -> Array:
     if not head.requires_grad:
-        raise GraphError(f"backward from {head!r}: it depends on no Variable, so there is no gradient to pull")
+        raise GraphError(
+            f"backward from {head!r}: it depends on no Variable, so there is no gradient to pull"
+        )
     if grad is None:
         if head.shape != ():
             raise GraphError(
@@ -111,11 +121,14 @@ def seed_of(head: GraphNode, grad: Any) -> Array:
 def array_like(node: GraphNode, value: Any, who: str) -> Array:
     """A copy of an array or a node's value in the dtype of `node`, whose shape it must have.
 
-    `who` says what it is in an error, where `{node!r}` stands for the node: most calls need no words, so none are made.
+    `who` says what it is in an error, where `{node!r}` stands for the node: most calls need no
+    words, so none are made.
     """
     array = np.asarray(value._data if isinstance(value, GraphNode) else value)
     if array.shape != node.shape:
-        raise ShapeError(f"{who.format(node=node)} has shape {array.shape}, {node.shape} was expected")
+        raise ShapeError(
+            f"{who.format(node=node)} has shape {array.shape}, {node.shape} was expected"
+        )
     if array.dtype.kind not in "biuf":
         raise DTypeError(f"{who.format(node=node)} holds {array.dtype}, numbers were expected")
     return np.array(array, node.dtype, order="C")

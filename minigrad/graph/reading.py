@@ -1,8 +1,11 @@
-"""Where numbers leave a node for plain Python or are assigned to one, and what that may not do in silence.
+"""Where numbers leave a node for plain Python or are assigned to one, and what that may not do in
+silence.
 
-A number that Python reads while a graph is built to run again stays that of the first run: an error. A number through which
-a gradient would have had to flow lets none through: a warning, because plotting a node is fine.
+A number that Python reads while a graph is built to run again stays that of the first run: an
+error. A number through which a gradient would have had to flow lets none through: a warning,
+because plotting a node is fine.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -53,7 +56,9 @@ class Readable:
 
 
 def refuse_frozen(node: Any) -> None:
-    """Raise `GraphError` for reading a number that the graph being built would keep when it runs again."""
+    """Raise `GraphError` for reading a number that the graph being built would keep when it runs
+    again.
+    """
     changing = settings.changing()
     if changing is None:
         return
@@ -73,7 +78,8 @@ def warn_detached(node: Any, how: str, instead: str) -> None:
     """Warn where a number is taken out of a graph that records gradients."""
     if node.requires_grad and settings.recording() and settings.changing() is None:
         warn_user(
-            f"{how} of {node!r} gives plain numbers, through which no gradient flows; use an operator "
+            f"{how} of {node!r} gives plain numbers, through which no gradient flows; use an "
+            f"operator "
             f"({instead}), or .item() and .value where the numbers are meant",
             GradientWarning,
         )
@@ -87,12 +93,15 @@ def holds_nodes(value: Any) -> bool:
 
 
 def in_place(symbol: str, function: Callable[..., Any]) -> Callable[[Any, Any], Any]:
-    """The method of a `Variable` for `w += x` and its like: within `no_grad` it changes the array of w."""
+    """The method of a `Variable` for `w += x` and its like: within `no_grad` it changes the array
+    of w.
+    """
 
     def update(self: Variable, other: Any) -> Variable:
         if settings.recording():
             raise GraphError(
-                f"{self!r} {symbol} …: a Variable changes in place only within `with mg.no_grad():`; "
+                f"{self!r} {symbol} …: a Variable changes in place only within `with "
+                f"mg.no_grad():`; "
                 f"w = w {symbol[:-1]} … makes a new node"
             )
         refuse_frozen(self)
@@ -109,7 +118,9 @@ def refill(leaf: GraphNode, new: Any) -> None:
         return
     array = np.asarray(new)
     if array.shape != leaf.shape:
-        raise ShapeError(f"{leaf!r} cannot take a value of shape {array.shape}; a node keeps its shape")
+        raise ShapeError(
+            f"{leaf!r} cannot take a value of shape {array.shape}; a node keeps its shape"
+        )
     if array.dtype.kind not in "biuf" or (leaf.dtype.kind != "f" and array.dtype.kind == "f"):
         raise DTypeError(f"{leaf!r} cannot take {array.dtype} values")
     need_room(array, leaf.dtype)
@@ -119,12 +130,18 @@ def refill(leaf: GraphNode, new: Any) -> None:
 
 
 def fit_gradient(node: GraphNode, grad: Any) -> Array | None:
-    """What is assigned to `node.grad`: None, or an array of its shape in its dtype, copied only where it does not fit."""
+    """What is assigned to `node.grad`: None, or an array of its shape in its dtype, copied only
+    where it does not fit.
+    """
     if grad is None:
         return None
     array = np.asarray(grad._data if isinstance(grad, Readable) else grad)
     if array.shape != node.shape:
-        raise ShapeError(f"{node!r}: a gradient of shape {array.shape} was assigned, {node.shape} was expected")
+        raise ShapeError(
+            f"{node!r}: a gradient of shape {array.shape} was assigned, {node.shape} was expected"
+        )
     if array.dtype.kind not in "biuf" or node.dtype.kind != "f":
-        raise DTypeError(f"{node!r}: a gradient of {array.dtype} values was assigned, {node.dtype} was expected")
+        raise DTypeError(
+            f"{node!r}: a gradient of {array.dtype} values was assigned, {node.dtype} was expected"
+        )
     return np.require(array, node.dtype, ("C", "W"))

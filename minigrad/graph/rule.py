@@ -1,15 +1,17 @@
 """Rules: everything minigrad knows about one operator, written once and read by everybody.
 
-A rule says what an operator computes and how gradients come back through it. Calling it on nodes (or arrays, or
-numbers) makes an `Operator`. There are two kinds:
+A rule says what an operator computes and how gradients come back through it. Calling it on nodes
+(or arrays, or numbers) makes an `Operator`. There are two kinds:
 
-* `Elementwise` (see `elementwise.py`): plain mathematics on arrays, one function forward and one per input backward;
-* `Rule` itself, subclassed for everything heavier: it plans shapes, then writes into given arrays, so that
-  a graph that runs again allocates nothing.
+* `Elementwise` (see `elementwise.py`): plain mathematics on arrays, one function forward and one
+  per input backward;
+* `Rule` itself, subclassed for everything heavier: it plans shapes, then writes into given arrays,
+  so that a graph that runs again allocates nothing.
 
-Rules are found by name, and by the NumPy function whose place they take: `np.tanh(node)` and `mg.tanh(node)`
-are one path.
+Rules are found by name, and by the NumPy function whose place they take: `np.tanh(node)` and
+`mg.tanh(node)` are one path.
 """
+
 from __future__ import annotations
 
 import inspect
@@ -60,12 +62,18 @@ def by_numpy(function: Any) -> Callable[..., Any]:
 def numpy_name(function: Any) -> str:
     """How a user writes a function of NumPy's: np.sum, np.linalg.norm."""
     name: str = function.__name__
-    module = getattr(function, "__module__", None) or ("numpy" if getattr(np, name, None) is function else "")
-    return ".".join(filter(None, ("np" + module[5:] if module.split(".")[0] == "numpy" else module, name)))
+    module = getattr(function, "__module__", None) or (
+        "numpy" if getattr(np, name, None) is function else ""
+    )
+    return ".".join(
+        filter(None, ("np" + module[5:] if module.split(".")[0] == "numpy" else module, name))
+    )
 
 
 def call_by_numpy(function: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
-    """Call the operator that stands for a NumPy function. Raises `GraphError` for options that it does not have."""
+    """Call the operator that stands for a NumPy function. Raises `GraphError` for options that it
+    does not have.
+    """
     operator = by_numpy(function)
     try:
         return operator(*args, **options)
@@ -75,7 +83,9 @@ def call_by_numpy(function: Any, args: Sequence[Any], options: dict[str, Any]) -
             signature.bind(*args, **options)
         except TypeError as unfit:
             names = ", ".join(name for name in signature.parameters)
-            raise GraphError(f"{numpy_name(function)}: {unfit}; of nodes it takes {names}") from None
+            raise GraphError(
+                f"{numpy_name(function)}: {unfit}; of nodes it takes {names}"
+            ) from None
         raise
 
 
@@ -90,7 +100,9 @@ def stands_for(*functions: Any) -> Callable[[F], F]:
 
 
 class Limit(NamedTuple):
-    """An input that holds indices: integers ≥ `low` and < `high`; `what` they are stands in errors."""
+    """An input that holds indices: integers ≥ `low` and < `high`; `what` they are stands in
+    errors.
+    """
 
     input: int
     low: int
@@ -99,7 +111,9 @@ class Limit(NamedTuple):
 
 
 class Mixed(Exception):
-    """Raised by `Rule.batch_axis`: the result for a sample depends on other samples of the batch."""
+    """Raised by `Rule.batch_axis`: the result for a sample depends on other samples of the
+    batch.
+    """
 
 
 #: in place of an axis: the result is a mean over the samples
@@ -121,18 +135,21 @@ class Rule:
     differentiable = True
     #: is the result a view of the first input's memory?
     shares = False
-    #: y, and what comes back to each input (the last entry for all further ones), in terms of g = ∂L/∂y, of y and of the
-    #: arguments of `plan`; for trace tables (`viz/walk/formulas.py`). None: the symbol applied to the inputs
+    #: y, and what comes back to each input (the last entry for all further ones), in terms of g =
+    #: ∂L/∂y, of y and of the arguments of `plan`; for trace tables (`viz/walk/formulas.py`). None:
+    #: the symbol applied to the inputs
     formula: str | None = None
     adjoints: tuple[str | None, ...] = ()
-    #: what one step computes, of an operator that runs over the first axis of its first input; drawings open it by this.
-    #: It takes a step of that input, the states (as many inputs as `states` says) and the other inputs, and gives the new
-    #: state; of several states a tuple, in which the first is computed from the others. The operator's value is the states
-    #: of all steps, several along an axis of their own, the first.
+    #: what one step computes, of an operator that runs over the first axis of its first input;
+    #: drawings open it by this. It takes a step of that input, the states (as many inputs as
+    #: `states` says) and the other inputs, and gives the new state; of several states a tuple, in
+    #: which the first is computed from the others. The operator's value is the states of all steps,
+    #: several along an axis of their own, the first.
     cell: Callable[..., Any] | None = None
     states = 1
-    #: is the result linear in each of the first so many inputs (their product), the other inputs being added to it? 0: no.
-    #: Then forward and backward say all there is to know of its derivatives, of any order
+    #: is the result linear in each of the first so many inputs (their product), the other inputs
+    #: being added to it? 0: no. Then forward and backward say all there is to know of its
+    #: derivatives, of any order
     factors = 0
 
     def plan(self, *inputs: GraphNode, **attributes: Any) -> Any:
@@ -154,11 +171,15 @@ class Rule:
         return node.inputs[0]._data.dtype
 
     def limits(self, node: Operator) -> Sequence[Limit]:
-        """The inputs whose numbers, not only their shapes, can make the operation impossible: indices."""
+        """The inputs whose numbers, not only their shapes, can make the operation impossible:
+        indices.
+        """
         return ()
 
     def check(self, node: Operator, *xs: Array) -> None:
-        """Raise `IndexError` where an index lies beyond its limits: NumPy would count negative ones from the end."""
+        """Raise `IndexError` where an index lies beyond its limits: NumPy would count negative ones
+        from the end.
+        """
         for i, low, high, what in self.limits(node):
             ids = xs[i]
             if ids.size and (ids.min() < low or ids.max() >= high):
@@ -170,19 +191,25 @@ class Rule:
         """Write the result into `out`."""
         raise NotImplementedError
 
-    def backward(self, node: Operator, grads: list[Array | None], g: Array, y: Array, *xs: Array) -> None:
+    def backward(
+        self, node: Operator, grads: list[Array | None], g: Array, y: Array, *xs: Array
+    ) -> None:
         """Write ∂L/∂xs[i] into `grads[i]` for each i where it is not None; `g` is ∂L/∂y."""
         raise NotImplementedError
 
     def unfold(self, node: Operator, *xs: GraphNode) -> GraphNode | None:
-        """The node's result from `xs` in other operators, perhaps less a constant: what is differentiated twice or forward.
+        """The node's result from `xs` in other operators, perhaps less a constant: what is
+        differentiated twice or forward.
 
         None, where `factors` or another definition of `adjoint` says how.
         """
         return None
 
-    def adjoint(self, node: Operator, g: GraphNode, wanted: Sequence[bool]) -> Sequence[GraphNode | None]:
-        """`backward` as a graph: the cotangents of the wanted inputs as nodes, from `g`, a node of the node's shape.
+    def adjoint(
+        self, node: Operator, g: GraphNode, wanted: Sequence[bool]
+    ) -> Sequence[GraphNode | None]:
+        """`backward` as a graph: the cotangents of the wanted inputs as nodes, from `g`, a node of
+        the node's shape.
 
         Raises `GraphError` for a rule that does not say how.
         """
@@ -191,23 +218,28 @@ class Rule:
         return adjoint(node, g, wanted)
 
     def push(self, node: Operator, tangents: Sequence[Array | None]) -> Array:
-        """Forward mode: the derivative of the result when the inputs move along `tangents` (None: it stays)."""
+        """Forward mode: the derivative of the result when the inputs move along `tangents` (None:
+        it stays).
+        """
         from .derive import push
 
         return push(node, tangents)
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
-        """Along which axis of the result the samples of a batch lie, from where they lie in each input (None: nowhere).
+        """Along which axis of the result the samples of a batch lie, from where they lie in each
+        input (None: nowhere).
 
-        `MEAN` says that the result is a mean over samples. Raises `Mixed` where samples meet in another way, or where the
-        rule does not say; then a batch cannot be worked on in parts.
+        `MEAN` says that the result is a mean over samples. Raises `Mixed` where samples meet in
+        another way, or where the rule does not say; then a batch cannot be worked on in parts.
         """
         if any(axis is not None for axis in axes):
             raise Mixed
         return None
 
     def flops(self, node: Operator) -> int:
-        """Floating-point operations of one forward pass, counted as in papers (a multiply-add is two)."""
+        """Floating-point operations of one forward pass, counted as in papers (a multiply-add is
+        two).
+        """
         return node.size
 
     def bytes(self, node: Operator) -> int:
@@ -216,9 +248,10 @@ class Rule:
         return node._data.nbytes + sum(array.nbytes for array in arrays.values())
 
     def brief(self, node: Operator) -> bool:
-        """Is the operator done before another thread would be awake? That takes about 0.1 ms, in which one thread computes
-        10 Mflop or goes through `BRIEF` numbers. Asked before there is a result, so `flops` of a rule whose kernel has
-        threads does without."""
+        """Is the operator done before another thread would be awake? That takes about 0.1 ms, in
+        which one thread computes 10 Mflop or goes through `BRIEF` numbers. Asked before there is a
+        result, so `flops` of a rule whose kernel has threads does without.
+        """
         return self.flops(node) < 10_000_000 and sum([x._data.size for x in node.inputs]) < BRIEF
 
     def shards(self, node: Operator, items: int) -> int:
@@ -226,12 +259,16 @@ class Rule:
         return 1 if self.brief(node) else kernels.jit.threads(items)
 
     def facts(self, node: Operator) -> dict[str, Any]:
-        """What is known of the node's last pass, by name: `flops` and `bytes`; rules whose kernels know more add it."""
+        """What is known of the node's last pass, by name: `flops` and `bytes`; rules whose kernels
+        know more add it.
+        """
         return {"flops": self.flops(node), "bytes": self.bytes(node)}
 
-    # ------------------------------------------------------------ how the graph uses a rule
+    # ---------------- how the graph uses a rule
     def __reduce__(self) -> Any:
-        return by_name, (self.name,)  # there is one of each, also in a graph that comes from a pickle
+        return by_name, (
+            self.name,
+        )  # there is one of each, also in a graph that comes from a pickle
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -242,13 +279,17 @@ class Rule:
         return self.apply(inputs, attributes)
 
     def apply(self, inputs: tuple[Any, ...], attributes: dict[str, Any]) -> GraphNode:
-        """Make the node: operands that are not nodes yet become constants in the dtype of those that are."""
+        """Make the node: operands that are not nodes yet become constants in the dtype of those
+        that are.
+        """
         nodes = self.operands(inputs)
         plan = self.plan(*nodes, **attributes)
         kind = BroadcastedOperator if any(map(_axes, nodes)) else ScalarOperator
         node = kind(self, nodes, attributes, plan)
         if not settings.recording():
-            if settings.changing() is not None:  # without a gradient, but computed when the graph runs again
+            if (
+                settings.changing() is not None
+            ):  # without a gradient, but computed when the graph runs again
                 node.requires_grad = False
                 return node
             result = Constant.__new__(Constant)
@@ -257,7 +298,9 @@ class Rule:
         return node
 
     def operands(self, inputs: tuple[Any, ...]) -> tuple[GraphNode, ...]:
-        """The inputs as nodes, floats among them of one dtype. Raises `DTypeError` where two nodes disagree."""
+        """The inputs as nodes, floats among them of one dtype. Raises `DTypeError` where two nodes
+        disagree.
+        """
         dtype, all_nodes = None, True
         for x in inputs:
             if not isinstance(x, GraphNode):
@@ -273,9 +316,13 @@ class Rule:
         if all_nodes:
             return inputs
         try:
-            return tuple(x if isinstance(x, GraphNode) else _constant(x, dtype, inputs) for x in inputs)
+            return tuple(
+                x if isinstance(x, GraphNode) else _constant(x, dtype, inputs) for x in inputs
+            )
         except (DTypeError, ShapeError) as error:  # something that is no array of numbers
-            shapes = " and ".join(str(x.shape) if hasattr(x, "shape") else type(x).__name__ for x in inputs)
+            shapes = " and ".join(
+                str(x.shape) if hasattr(x, "shape") else type(x).__name__ for x in inputs
+            )
             raise type(error)(f"{self.name}: shapes {shapes}; {error}") from None
 
     def run(self, node: Operator, out: Array | None) -> Array:
@@ -290,8 +337,8 @@ class Rule:
     def pull(self, node: Operator, g: Array) -> None:
         """Take the node's gradient `g` back to its inputs.
 
-        A gradient that nobody has written yet is written in place; otherwise the kernel writes into a buffer
-        that belongs to the node, and the contribution is added.
+        A gradient that nobody has written yet is written in place; otherwise the kernel writes into
+        a buffer that belongs to the node, and the contribution is added.
         """
         grads: list[Array | None] = [None] * len(node.inputs)
         added: list[tuple[GraphNode, Array]] = []
@@ -299,7 +346,8 @@ class Rule:
             if x.requires_grad:
                 grads[i] = target = x.target()
                 if target is not None:
-                    x._grad = target  # claimed: where x is an input twice, the second contribution is added
+                    # claimed: where x is an input twice, the second contribution is added
+                    x._grad = target
                 else:
                     grads[i] = extra = node.buffer(f"grad {i}", x._data.shape, x._data.dtype)
                     added.append((x, extra))
@@ -313,28 +361,38 @@ class Rule:
         for x, extra in added:
             x.receive(extra, owned=False)
 
-    def complain(self, inputs: Sequence[GraphNode], expected: str, kind: type[Exception] = ShapeError) -> Exception:
+    def complain(
+        self, inputs: Sequence[GraphNode], expected: str, kind: type[Exception] = ShapeError
+    ) -> Exception:
         """An error in the one voice of all operators: name, every shape, what was expected."""
         shapes = " and ".join(str(x.shape) for x in inputs)
         error = kind(f"{self.name}: shapes {shapes}; {expected}")
-        return error if kind in (ShapeError, DTypeError) else tell_line(error)  # those tell it by themselves
+        return (
+            error if kind in (ShapeError, DTypeError) else tell_line(error)
+        )  # those tell it by themselves
 
     def need_floats(self, *inputs: GraphNode) -> None:
         """Raise `DTypeError` where one of the inputs holds integers or booleans."""
         for x in inputs:
             if x._data.dtype.kind != "f":
-                raise self.complain(inputs, f"{dtypes(inputs)}, floats were expected (dtype=…)", DTypeError)
+                raise self.complain(
+                    inputs, f"{dtypes(inputs)}, floats were expected (dtype=…)", DTypeError
+                )
 
 
 def stacked(value: Any) -> Any:
-    """A list (or tuple) with nodes in it as a node, so that gradients reach them; anything else as it is."""
+    """A list (or tuple) with nodes in it as a node, so that gradients reach them; anything else as
+    it is.
+    """
     if not holds_nodes(value):
         return value
     return by_name("stack")(*map(stacked, value), axis=0)
 
 
 def _constant(x: Any, dtype: Any, inputs: tuple[Any, ...]) -> Constant:
-    """An operand that is no node: in the floats of the others, as an integer beside integers only."""
+    """An operand that is no node: in the floats of the others, as an integer beside integers
+    only.
+    """
     if dtype is not None:
         return Constant(float(x) if type(x) is int and abs(x) < 2**63 else x, dtype=dtype)
     own = np.asarray(x).dtype if any(isinstance(node, GraphNode) for node in inputs) else None

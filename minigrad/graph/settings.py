@@ -1,8 +1,10 @@
 """What holds for a stretch of code rather than for one call: dtype, recording, module scope.
 
-Context variables keep these per thread and per task, so that two threads can train two models. They are changed within
-`try`: Ctrl-C may come as soon as they are, and what was before must be there again.
+Context variables keep these per thread and per task, so that two threads can train two models. They
+are changed within `try`: Ctrl-C may come as soon as they are, and what was before must be there
+again.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
@@ -24,7 +26,8 @@ _scope: ContextVar[tuple[object, ...]] = ContextVar("scope", default=())
 #: Do operators change the buffers that they keep (running statistics, streams of random numbers)?
 _advancing: ContextVar[bool] = ContextVar("advancing", default=True)
 
-#: Leaves that hold other numbers whenever the graph that is being built runs again; None: it is built to run once.
+#: Leaves that hold other numbers whenever the graph that is being built runs again; None: it is
+#: built to run once.
 _changing: ContextVar[Collection[object] | None] = ContextVar("changing", default=None)
 
 #: gives what operators call in place of a kernel
@@ -45,7 +48,9 @@ def native(dtype: Any) -> np.dtype[Any]:
 
 
 def float_dtype(dtype: Any = None) -> np.dtype[Any]:
-    """float32 or float64 as a `np.dtype`; the default one for None. Raises `DTypeError` for any other."""
+    """float32 or float64 as a `np.dtype`; the default one for None. Raises `DTypeError` for any
+    other.
+    """
     if dtype is None:
         return _dtype.get()
     try:
@@ -87,7 +92,8 @@ def no_grad() -> _GeneratorContextManager[None]:
 
 
 def state_kept() -> _GeneratorContextManager[None]:
-    """Within the block, operators use their buffers and leave them as they are: a pass that does not count as one.
+    """Within the block, operators use their buffers and leave them as they are: a pass that does
+    not count as one.
 
     Running statistics do not move, and dropout draws the mask of the last pass again.
     """
@@ -97,13 +103,16 @@ def state_kept() -> _GeneratorContextManager[None]:
 def rerun(leaves: Collection[object] | None) -> _GeneratorContextManager[None]:
     """Within the block, graphs are built to run again with other numbers in `leaves`.
 
-    Reading a number that depends on one of them is a `GraphError`: Python code would see that of the first run for ever.
+    Reading a number that depends on one of them is a `GraphError`: Python code would see that of
+    the first run for ever.
     """
     return _within(_changing, leaves)
 
 
 def inside(module: object) -> _GeneratorContextManager[None]:
-    """Within the block, new nodes belong to `module`. Where every microsecond counts, `set_scope` does it."""
+    """Within the block, new nodes belong to `module`. Where every microsecond counts, `set_scope`
+    does it.
+    """
     return _within(_scope, (*scope(), module))
 
 

@@ -1,9 +1,11 @@
-"""When leaves were given other values: a count that says whether what was computed from them is still theirs.
+"""When leaves were given other values: a count that says whether what was computed from them is
+still theirs.
 
 A leaf's `stamp` is the count at its last change, that of a computed node the count at its last run.
 
 Backward passes are counted, too, so that a drawing can tell which of them a gradient comes from.
 """
+
 from __future__ import annotations
 
 #: how often a leaf has been given another value so far

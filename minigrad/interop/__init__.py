@@ -1,4 +1,5 @@
 """Models for other tools: ONNX files, and PyTorch's tensors."""
+
 from .onnx import export_onnx
 from .torch import from_torch, to_torch
 

@@ -1,9 +1,10 @@
 """Models as ONNX files, which onnxruntime and many other programs run.
 
-The model is called on examples, and the graph that comes about is written down operator by operator (`forms.py` has the
-table). Two calls with batches of different sizes show what belongs to the batch: sizes that differ are left open, so that
-the file takes batches of any size.
+The model is called on examples, and the graph that comes about is written down operator by operator
+(`forms.py` has the table). Two calls with batches of different sizes show what belongs to the
+batch: sizes that differ are left open, so that the file takes batches of any size.
 """
+
 from __future__ import annotations
 
 from collections import Counter
@@ -33,13 +34,14 @@ OPEN_SHAPES = ("reshape", "broadcast_to")  # whose shape may have the batch in i
 def export_onnx(model: Module, path: Any, example: Any) -> None:
     """Write a model to an ONNX file (operator set 17), as it computes in evaluation mode.
 
-    `example` is an input of the model, of any batch size: samples along its first axis, or along the second, (T, N, …),
-    for a model that begins with a recurrent layer. The file takes batches of any size as `input`, everything else has the
-    example's sizes; it gives `output`, and `output_1`, … where the model returns more than one node. Parameters have the
-    names of `state_dict`. The file is checked by ONNX's own checker and appears only when it is complete.
+    `example` is an input of the model, of any batch size: samples along its first axis, or along
+    the second, (T, N, …), for a model that begins with a recurrent layer. The file takes batches of
+    any size as `input`, everything else has the example's sizes; it gives `output`, and `output_1`,
+    … where the model returns more than one node. Parameters have the names of `state_dict`. The
+    file is checked by ONNX's own checker and appears only when it is complete.
 
-    Raises `GraphError` that names an operator without an ONNX form, or what depends on the numbers or the size of a batch;
-    `ImportError` where the package `onnx` is missing.
+    Raises `GraphError` that names an operator without an ONNX form, or what depends on the numbers
+    or the size of a batch; `ImportError` where the package `onnx` is missing.
     """
     try:
         import onnx
@@ -55,7 +57,10 @@ def export_onnx(model: Module, path: Any, example: Any) -> None:
     model.eval()
     try:
         axis = _batch_axis(model, array)
-        first, second = (_Trace(model, np.take(array, range(n - 2, 2 * n - 2), axis, mode="wrap")) for n in BATCHES)
+        first, second = (
+            _Trace(model, np.take(array, range(n - 2, 2 * n - 2), axis, mode="wrap"))
+            for n in BATCHES
+        )
         again = _Trace(model, first.x._data)
     finally:
         for module, mode in modes.items():
@@ -68,12 +73,16 @@ def export_onnx(model: Module, path: Any, example: Any) -> None:
 
 
 def _example(model: Module, example: Any) -> Array:
-    """The example as an array with at least one sample: floats in the dtype of the parameters, integers as they are."""
+    """The example as an array with at least one sample: floats in the dtype of the parameters,
+    integers as they are.
+    """
     array = example.value if isinstance(example, GraphNode) else np.asarray(example)
     if array.dtype.kind not in "biuf":
         raise DTypeError(f"export_onnx: an example of dtype {array.dtype}; numbers were expected")
     if not array.ndim or not array.size:
-        raise ShapeError(f"export_onnx: the example has shape {array.shape}; at least one sample was expected")
+        raise ShapeError(
+            f"export_onnx: the example has shape {array.shape}; at least one sample was expected"
+        )
     floats = next((p.dtype for p in model.parameters()), settings.float_dtype())
     return array.astype(floats) if array.dtype.kind == "f" else array
 
@@ -88,12 +97,17 @@ class _Trace:
         order = dict.fromkeys(node for head in self.outputs for node in topological_sort(head))
         self.order = list(order)
         if self.x not in order:
-            raise GraphError("export_onnx: the output does not depend on the input; the model computes outside of the graph")
+            raise GraphError(
+                "export_onnx: the output does not depend on the input; the model computes outside "
+                "of the graph"
+            )
 
     def structure(self) -> list[Any]:
         """Rules and inputs of all nodes: what two graphs of one make have in common."""
         places = {node: i for i, node in enumerate(self.order)}
-        return [(getattr(node, "rule", None), [places[x] for x in node.inputs]) for node in self.order]
+        return [
+            (getattr(node, "rule", None), [places[x] for x in node.inputs]) for node in self.order
+        ]
 
 
 def _flat(found: Any) -> Iterator[GraphNode]:
@@ -104,20 +118,28 @@ def _flat(found: Any) -> Iterator[GraphNode]:
     elif isinstance(found, GraphNode):
         yield found
     else:
-        raise GraphError(f"export_onnx: the model returned {type(found).__name__}; nodes were expected")
+        raise GraphError(
+            f"export_onnx: the model returned {type(found).__name__}; nodes were expected"
+        )
 
 
 def _batch_axis(model: Module, array: Array) -> int:
-    """The axis of the input along which samples lie: the second where the first is that of a recurrent layer's steps."""
+    """The axis of the input along which samples lie: the second where the first is that of a
+    recurrent layer's steps.
+    """
     trace = _Trace(model, array)
     unrolled = any(isinstance(part, Step) for node in trace.order for part in node.scope)
-    fused = any(isinstance(node, Operator) and isinstance(node.rule, Recurrent) for node in trace.order)
+    fused = any(
+        isinstance(node, Operator) and isinstance(node.rule, Recurrent) for node in trace.order
+    )
     if array.ndim < 2 or not (unrolled or fused):
         return 0
     for axis in (0, 1):
         if _passes(trace, axis):
             return axis
-    return int(len(_Trace(model, np.repeat(array, 2, axis=0)).order) != len(trace.order))  # more steps, a longer graph
+    return int(
+        len(_Trace(model, np.repeat(array, 2, axis=0)).order) != len(trace.order)
+    )  # more steps, a longer graph
 
 
 def _passes(trace: _Trace, axis: int) -> bool:
@@ -133,7 +155,9 @@ def _passes(trace: _Trace, axis: int) -> bool:
 
 
 def _often(size: int, other: int) -> int | None:
-    """How often the batch is in a size that is `other` in the second trace: 0 for not at all, None for no whole number."""
+    """How often the batch is in a size that is `other` in the second trace: 0 for not at all, None
+    for no whole number.
+    """
     if size == other:
         return 0
     times, left = divmod(size, BATCHES[0])
@@ -159,7 +183,10 @@ class Sheet:
         self._to_array = onnx.numpy_helper.from_array
         self._first, self._second, self._axis = first, second, axis
         if first.structure() != second.structure():
-            raise GraphError("export_onnx: the model builds another graph for another batch; one for all was expected")
+            raise GraphError(
+                "export_onnx: the model builds another graph for another batch; one for all was "
+                "expected"
+            )
         self._twins = dict(zip(first.order, second.order, strict=True))
         self._names: dict[GraphNode, str] = {first.x: "input"}
         self._outputs = [f"output_{i}" if i else "output" for i in range(len(first.outputs))]
@@ -173,7 +200,7 @@ class Sheet:
         #: of results that are there in parts only: the name of each part, by the key that picks it
         self.parts: dict[str, dict[Any, str]] = {}
 
-    # ---------------------------------------------------------------- what forms ask for
+    # ---------------- what forms ask for
     def op(self, kind: str, *inputs: str, **attributes: Any) -> str:
         """Write an operator with one result down; "" stands for an input that is left out."""
         return self.ops(kind, 1, *inputs, **attributes)[0]
@@ -181,7 +208,9 @@ class Sheet:
     def ops(self, kind: str, outputs: int, *inputs: str, **attributes: Any) -> list[str]:
         """Write an operator with several results down."""
         results = [self._unique(kind) for _ in range(outputs)]
-        self._nodes.append(self._helper.make_node(kind, inputs, results, name=results[0], **attributes))
+        self._nodes.append(
+            self._helper.make_node(kind, inputs, results, name=results[0], **attributes)
+        )
         return results
 
     def constant(self, value: Any, name: str = "constant") -> str:
@@ -189,7 +218,9 @@ class Sheet:
         return self._initializer(self._unique(name), value)
 
     def _initializer(self, name: str, value: Any) -> str:
-        self._initializers[name] = self._to_array(np.ascontiguousarray(value).reshape(np.shape(value)), name)
+        self._initializers[name] = self._to_array(
+            np.ascontiguousarray(value).reshape(np.shape(value)), name
+        )
         return name
 
     def integers(self, values: Sequence[int]) -> str:
@@ -216,9 +247,14 @@ class Sheet:
 
         `one_unknown` says that one size may be -1.
         """
-        sizes, often = list(node.shape), [_often(*pair) for pair in zip(node.shape, self._twins[node].shape, strict=True)]
+        sizes, often = (
+            list(node.shape),
+            [_often(*pair) for pair in zip(node.shape, self._twins[node].shape, strict=True)],
+        )
         if None in often:
-            raise GraphError(f"export_onnx: {node!r} has a size that does not grow with the batch as it does")
+            raise GraphError(
+                f"export_onnx: {node!r} has a size that does not grow with the batch as it does"
+            )
         free = [i for i, times in enumerate(often) if times]
         if one_unknown and len(free) == 1 and 0 not in sizes:
             sizes[free.pop()] = -1
@@ -226,10 +262,16 @@ class Sheet:
             return self.integers(sizes)
         batch = self.op("Shape", "input", start=self._axis, end=self._axis + 1)
         parts = [self.integers([times or size]) for times, size in zip(often, sizes, strict=True)]
-        return self.op("Concat", *(self.op("Mul", batch, p) if i in free else p for i, p in enumerate(parts)), axis=0)
+        return self.op(
+            "Concat",
+            *(self.op("Mul", batch, p) if i in free else p for i, p in enumerate(parts)),
+            axis=0,
+        )
 
     def in_parts(self, parts: dict[Any, str]) -> str:
-        """A result that ONNX does not give as a whole: the names of its parts by the keys that pick them."""
+        """A result that ONNX does not give as a whole: the names of its parts by the keys that pick
+        them.
+        """
         name = self._unique("parts")
         self.parts[name] = parts
         return name
@@ -248,21 +290,31 @@ class Sheet:
         self._taken.add(name)
         return name
 
-    # ---------------------------------------------------------------- from node to node
+    # ---------------- from node to node
     def proto(self) -> Any:
         """The whole model."""
         for node in self._first.order:
             if node is not self._first.x:
-                self._names[node] = self._operator(node) if isinstance(node, Operator) else self._given(node)
+                self._names[node] = (
+                    self._operator(node) if isinstance(node, Operator) else self._given(node)
+                )
         outputs = []
         for name, node in zip(self._outputs, self._first.outputs, strict=True):
-            self._nodes.append(self._helper.make_node("Identity", [self._whole(node)], [name], name=name))
+            self._nodes.append(
+                self._helper.make_node("Identity", [self._whole(node)], [name], name=name)
+            )
             outputs.append(self._described(name, node))
         graph = self._helper.make_graph(
-            self._nodes, "minigrad", [self._described("input", self._first.x)], outputs, list(self._initializers.values())
+            self._nodes,
+            "minigrad",
+            [self._described("input", self._first.x)],
+            outputs,
+            list(self._initializers.values()),
         )
         imports = [self._helper.make_opsetid("", OPSET)]
-        return self._helper.make_model(graph, opset_imports=imports, ir_version=IR, producer_name="minigrad")
+        return self._helper.make_model(
+            graph, opset_imports=imports, ir_version=IR, producer_name="minigrad"
+        )
 
     def _operator(self, node: Operator) -> str:
         name = node.rule.name
@@ -271,11 +323,19 @@ class Sheet:
             raise no_form(node)
         mine, others = node.attributes, self._twins[node].attributes  # type: ignore[attr-defined]
         if name not in OPEN_SHAPES and not _same(list(mine.values()), list(others.values())):
-            raise GraphError(f"export_onnx: {node!r} has other options for another batch: {mine} and {others}")
-        return write(self, node, [self._names[x] if name == "getitem" else self._whole(x) for x in node.inputs])
+            raise GraphError(
+                f"export_onnx: {node!r} has other options for another batch: {mine} and {others}"
+            )
+        return write(
+            self,
+            node,
+            [self._names[x] if name == "getitem" else self._whole(x) for x in node.inputs],
+        )
 
     def _given(self, node: GraphNode) -> str:
-        """A leaf: of the model, or a constant. One that has the batch among its sizes must repeat itself along it."""
+        """A leaf: of the model, or a constant. One that has the batch among its sizes must repeat
+        itself along it.
+        """
         twin = self._twins[node]
         if node is twin or np.array_equal(node._data, twin._data, equal_nan=True):
             return self.leaf(node)
@@ -283,8 +343,13 @@ class Sheet:
             pairs = list(zip(node.shape, twin.shape, strict=True))
             one = node._data[tuple(slice(None) if a == b else slice(1) for a, b in pairs)]
             if (node._data == one).all() and (twin._data == one).all():
-                return self.op("Expand", self.constant(one, node.name or "constant"), self.shape(node))
-        raise GraphError(f"export_onnx: {node!r} has other numbers for another batch; it would be fixed in the file")
+                return self.op(
+                    "Expand", self.constant(one, node.name or "constant"), self.shape(node)
+                )
+        raise GraphError(
+            f"export_onnx: {node!r} has other numbers for another batch; it would be fixed in "
+            f"the file"
+        )
 
     def _whole(self, node: GraphNode) -> str:
         """The name of a result. Raises `GraphError` where ONNX has only parts of it."""
@@ -293,9 +358,13 @@ class Sheet:
         return self._names[node]
 
     def _described(self, name: str, node: GraphNode) -> Any:
-        """Name, dtype and shape of an input or output, with names for sizes that belong to the batch."""
+        """Name, dtype and shape of an input or output, with names for sizes that belong to the
+        batch.
+        """
         sizes: list[int | str] = []
         for i, (size, other) in enumerate(zip(node.shape, self._twins[node].shape, strict=True)):
             open_name = "batch" if _often(size, other) == 1 else f"{name} size {i}"
             sizes.append(size if size == other else open_name)
-        return self._helper.make_tensor_value_info(name, self._helper.np_dtype_to_tensor_dtype(node.dtype), sizes)
+        return self._helper.make_tensor_value_info(
+            name, self._helper.np_dtype_to_tensor_dtype(node.dtype), sizes
+        )

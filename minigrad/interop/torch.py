@@ -1,8 +1,10 @@
-"""Parameters to PyTorch and back: the names, the layouts and the blocks of gates are the same on both sides.
+"""Parameters to PyTorch and back: the names, the layouts and the blocks of gates are the same on
+both sides.
 
-For files there is nothing to convert: PyTorch reads what `mg.save` wrote (`safetensors.torch.load_file`), and `mg.load`
-reads what `safetensors.torch.save_file` wrote.
+For files there is nothing to convert: PyTorch reads what `mg.save` wrote
+(`safetensors.torch.load_file`), and `mg.load` reads what `safetensors.torch.save_file` wrote.
 """
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -15,7 +17,8 @@ from ..nn import Module
 
 
 def to_torch(model: Module) -> dict[str, Any]:
-    """The state of a model as PyTorch's tensors, copies, for `load_state_dict` of the same architecture there.
+    """The state of a model as PyTorch's tensors, copies, for `load_state_dict` of the same
+    architecture there.
 
     Raises `ImportError` where PyTorch is missing.
     """
@@ -29,7 +32,8 @@ def to_torch(model: Module) -> dict[str, Any]:
 def from_torch(model: Module, state_dict: Mapping[str, Any]) -> None:
     """Copy PyTorch's `state_dict()` into a model of the same architecture, in the model's dtypes.
 
-    Raises what `Module.load_state_dict` raises where names or shapes differ; nothing is changed then.
+    Raises what `Module.load_state_dict` raises where names or shapes differ; nothing is changed
+    then.
     """
     model.load_state_dict({name: _array(tensor) for name, tensor in state_dict.items()})
 

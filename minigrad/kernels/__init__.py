@@ -1,21 +1,38 @@
 """Loops over arrays, compiled by Numba: arrays in, arrays out, nothing about graphs.
 
-Beside each heavy kernel stands a `…_reference`: the same result in the plainest code, which is the lesson and the
-test oracle. Importing Numba takes a moment, so a kernel module is imported when it is first used.
+Beside each heavy kernel stands a `…_reference`: the same result in the plainest code, which is the
+lesson and the test oracle. Importing Numba takes a moment, so a kernel module is imported when it
+is first used.
 """
+
 from importlib import import_module
 from types import ModuleType
 
 from ..interrupts import interrupts_deferred
 
 __all__ = [
-    "blas", "cache", "conv", "embedding", "gru", "jit", "lookup_conv", "lstm", "norm", "pool", "recurrent", "scan",
-    "softmax", "update", "views",
-]  # fmt: skip
+    "blas",
+    "cache",
+    "conv",
+    "embedding",
+    "gru",
+    "jit",
+    "lookup_conv",
+    "lstm",
+    "norm",
+    "pool",
+    "recurrent",
+    "scan",
+    "softmax",
+    "update",
+    "views",
+]
 
 
 def __getattr__(name: str) -> ModuleType:
     if name in __all__:
-        with interrupts_deferred():  # half an import of Numba cannot be repeated in the same process
+        with (
+            interrupts_deferred()
+        ):  # half an import of Numba cannot be repeated in the same process
             return import_module(f".{name}", __name__)
     raise AttributeError(name)

@@ -1,4 +1,5 @@
 """How many threads NumPy's BLAS has."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -22,9 +23,9 @@ def _controller() -> Any:
 def blas_threads(limit: int) -> Iterator[None]:
     """Within the block products of matrices have so many threads at most.
 
-    The number belongs to the process: of several blocks at once the first sets it, the last restores
-    it. It changes the last digits, for BLAS splits sums between its threads; and OpenBLAS's threads
-    stay awake for milliseconds after a product and take the cores from Numba's.
+    The number belongs to the process: of several blocks at once the first sets it, the last
+    restores it. It changes the last digits, for BLAS splits sums between its threads; and
+    OpenBLAS's threads stay awake for milliseconds after a product and take the cores from Numba's.
     """
     with _lock:
         _held.append(_held[0] if _held else _controller().limit(limits=limit))

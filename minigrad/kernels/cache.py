@@ -1,9 +1,12 @@
-"""The disk cache of compiled kernels: it cannot go stale, and knows what machine code calls by symbol.
+"""The disk cache of compiled kernels: it cannot go stale, and knows what machine code calls by
+symbol.
 
-Numba compiles a kernel together with every function that it calls, again in each caller. What `jit.apart` makes is
-compiled once and called by a symbol instead, which must be there when the caller's machine code is linked. So the cache
-keeps with each kernel which symbols it calls, and loads them first.
+Numba compiles a kernel together with every function that it calls, again in each caller. What
+`jit.apart` makes is compiled once and called by a symbol instead, which must be there when the
+caller's machine code is linked. So the cache keeps with each kernel which symbols it calls, and
+loads them first.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -34,13 +37,16 @@ from ..files import make_private, who_may_write, write_atomically
 
 
 def _folder() -> str:
-    """A folder named after all kernel sources, versions, and the processor that Numba is told to compile for.
+    """A folder named after all kernel sources, versions, and the processor that Numba is told to
+    compile for.
 
-    Numba's own cache looks at the file of the outer function only: a change in a function that it calls from
-    another file would leave old machine code in place.
+    Numba's own cache looks at the file of the outer function only: a change in a function that it
+    calls from another file would leave old machine code in place.
     """
     versions = f"{numba.__version__} {np.__version__} {platform.python_version()}"
-    digest = hashlib.sha256(f"{versions} {numba.config.CPU_NAME} {numba.config.CPU_FEATURES}".encode())
+    digest = hashlib.sha256(
+        f"{versions} {numba.config.CPU_NAME} {numba.config.CPU_FEATURES}".encode()
+    )
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())
     base = os.environ.get("NUMBA_CACHE_DIR") or platformdirs.user_cache_dir("minigrad")
@@ -48,7 +54,9 @@ def _folder() -> str:
 
 
 class _Locator(CompileResultCacheImpl._locator_classes[0]):  # type: ignore[misc]
-    """Where a function is kept: in the folder that Numba is told, whether it can be written to or only read."""
+    """Where a function is kept: in the folder that Numba is told, whether it can be written to or
+    only read.
+    """
 
     def ensure_cache_path(self) -> None:
         usable(self.get_cache_path())
@@ -65,7 +73,9 @@ class _PrivateFiles(IndexDataCacheFile):  # type: ignore[misc]
 
 
 class _Files(CompileResultCacheImpl):  # type: ignore[misc]
-    _locator_classes = (_Locator,)  # never a folder beside the source, where machine code would go stale
+    _locator_classes = (
+        _Locator,
+    )  # never a folder beside the source, where machine code would go stale
 
     def reduce(self, compiled: Any) -> Any:
         return _called(compiled.library), super().reduce(compiled)
@@ -78,17 +88,23 @@ class _Files(CompileResultCacheImpl):  # type: ignore[misc]
 
 
 class _Cache(FunctionCache):  # type: ignore[misc]
-    """Numba's cache on disk; what cannot be read counts as not there, what cannot be written is not kept."""
+    """Numba's cache on disk; what cannot be read counts as not there, what cannot be written is not
+    kept.
+    """
 
     _impl_class = _Files
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
         locator = self._impl.locator
-        self._cache_file = _PrivateFiles(self.cache_path, self._impl.filename_base, locator.get_source_stamp())
+        self._cache_file = _PrivateFiles(
+            self.cache_path, self._impl.filename_base, locator.get_source_stamp()
+        )
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """As Numba's own, which begins by loading all declarations that compiling may need. Compiling loads them itself."""
+        """As Numba's own, which begins by loading all declarations that compiling may need.
+        Compiling loads them itself.
+        """
         try:
             _start_runtime(target_context)
             with without_linear_algebra():
@@ -105,10 +121,11 @@ class _Cache(FunctionCache):  # type: ignore[misc]
 
 @contextmanager
 def without_linear_algebra() -> Iterator[None]:
-    """Within the block Numba's NumPy functions may be loaded without scipy.linalg: a quarter of a second and 20 MB that no
-    kernel needs.
+    """Within the block Numba's NumPy functions may be loaded without scipy.linalg: a quarter of a
+    second and 20 MB that no kernel needs.
 
-    They only look whether SciPy's BLAS is there. Who compiles a function with `np.dot` gets it when that is compiled.
+    They only look whether SciPy's BLAS is there. Who compiles a function with `np.dot` gets it when
+    that is compiled.
     """
     blas = "scipy.linalg.cython_blas"
     if blas in sys.modules or "numba.np.linalg" in sys.modules:
@@ -123,15 +140,24 @@ def without_linear_algebra() -> Iterator[None]:
 
 @cache
 def _start_runtime(context: Any) -> None:
-    """Start Numba's counting of references: a few functions, which it compiles anew in every process. They are kept here
-    like all others, so that a start with a filled cache needs nothing of LLVM's optimiser, which takes 20 MB."""
+    """Start Numba's counting of references: a few functions, which it compiles anew in every
+    process. They are kept here like all others, so that a start with a filled cache needs nothing
+    of LLVM's optimiser, which takes 20 MB.
+    """
     codegen, own = context.codegen(), getattr(nrtdynmod, "compile_nrt_functions", None)
-    digest = hashlib.sha256(repr(codegen.magic_tuple()).encode()).hexdigest()  # the processor, as Numba sees it
+    digest = hashlib.sha256(
+        repr(codegen.magic_tuple()).encode()
+    ).hexdigest()  # the processor, as Numba sees it
     path = Path(FOLDER) / f"runtime-{digest[:16]}.npz"
 
     def load_or_compile(context: Any) -> Any:
-        with suppress(OSError, EOFError, ValueError, KeyError, BadZipFile), np.load(path) as kept:  # not there, or damaged
-            return codegen.unserialize_library(("nrt", "object", (kept["code"].tobytes(), kept["bitcode"].tobytes())))
+        with (
+            suppress(OSError, EOFError, ValueError, KeyError, BadZipFile),
+            np.load(path) as kept,
+        ):  # not there, or damaged
+            return codegen.unserialize_library(
+                ("nrt", "object", (kept["code"].tobytes(), kept["bitcode"].tobytes()))
+            )
         module, library = nrtdynmod.create_nrt_module(context)
         library.enable_object_caching()
         library.add_ir_module(module)
@@ -195,8 +221,10 @@ def _warn_once(danger: str) -> None:
     _warned.append(danger)
     if len(_warned) == 1:
         warnings.warn(
-            f"minigrad: the cache of compiled code is not used, because {danger} and what they put there would run. "
-            "Everything is compiled anew in each process. Set NUMBA_CACHE_DIR to a folder of your own, "
+            f"minigrad: the cache of compiled code is not used, because {danger} and what they put "
+            f"there would run. "
+            "Everything is compiled anew in each process. Set NUMBA_CACHE_DIR to a folder of "
+            "your own, "
             "or make this one yours alone (chown, chmod go-w).",
             stacklevel=2,
         )
@@ -206,7 +234,9 @@ _warned: list[str] = []
 
 
 def forget_old(days: float = 30) -> list[str]:
-    """Delete what other versions have compiled and no process has used for so many days; returns their folders."""
+    """Delete what other versions have compiled and no process has used for so many days; returns
+    their folders.
+    """
     old = [folder for folder in Path(FOLDER).parent.glob("kernels-*") if folder != Path(FOLDER)]
     old = [folder for folder in old if time.time() - folder.stat().st_mtime > 86_400 * days]
     for folder in old:
@@ -237,14 +267,17 @@ def cached(function: Callable[..., Any], below: str = "") -> Any:
             numba.config.CACHE_DIR = before
 
 
-# -------------------------------------------------------------------- symbols
-_compile: dict[str, Callable[[Any], int]] = {}  # function called by symbol -> compiles it for such types; where it is
+# ---------------- symbols
+_compile: dict[
+    str, Callable[[Any], int]
+] = {}  # function called by symbol -> compiles it for such types; where it is
 _known: dict[str, tuple[str, Any]] = {}  # symbol -> its function and types
 
 
 def by_symbol(function: str, compile_for: Callable[[Any], int]) -> None:
-    """Let a function be called by symbols, one for each types of arguments; `compile_for` compiles it for such, or loads
-    it from the disk, and returns the address."""
+    """Let a function be called by symbols, one for each types of arguments; `compile_for` compiles
+    it for such, or loads it from the disk, and returns the address.
+    """
     _compile[function] = compile_for
 
 

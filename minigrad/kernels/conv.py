@@ -1,12 +1,15 @@
 """Convolution in two dimensions (one dimension is a picture of height 1).
 
-A convolution is a matrix product: weights times the picture unrolled into columns, one row per kernel entry and one column
-per output position ("im2col", Chellapilla et al. 2006). With a horizontal stride of 1, a row of that matrix is, for one row
-of the output, a piece of a row of the (padded) picture: it is read where it lies and nothing is unrolled. Where such pieces
-are too short to fill vectors, all rows are computed in one go, as wide as the picture's, and what is not wanted is left
-out. The gradient of the picture is a convolution too: of the padded gradient with the weights turned around. With other
-strides each sample is unrolled. Samples are shared out over threads.
+A convolution is a matrix product: weights times the picture unrolled into columns, one row per
+kernel entry and one column per output position ("im2col", Chellapilla et al. 2006). With a
+horizontal stride of 1, a row of that matrix is, for one row of the output, a piece of a row of the
+(padded) picture: it is read where it lies and nothing is unrolled. Where such pieces are too short
+to fill vectors, all rows are computed in one go, as wide as the picture's, and what is not wanted
+is left out. The gradient of the picture is a convolution too: of the padded gradient with the
+weights turned around. With other strides each sample is unrolled. Samples are shared out over
+threads.
 """
+
 from __future__ import annotations
 
 from typing import Any, NamedTuple
@@ -21,11 +24,15 @@ from .tile import FRESH, START
 from .views import flat, shaped
 
 MANY = 16  # taps for which laying the gradient out anew pays: it is read once for each
-FEW = 4  # samples whose sums are finished together: fewer are slower to finish, more leave the cache
+FEW = (
+    4  # samples whose sums are finished together: fewer are slower to finish, more leave the cache
+)
 
 
 class ConvDims(NamedTuple):
-    """The sizes of one convolution: x (n, c, h, w) and weight (o, c // groups, kh, kw) give (n, o, oh, ow)."""
+    """The sizes of one convolution: x (n, c, h, w) and weight (o, c // groups, kh, kw) give (n, o,
+    oh, ow).
+    """
 
     n: int
     c: int
@@ -139,10 +146,12 @@ def _roll(col: Any, x: Any, d: Any) -> None:
                     goal[j * d.sw] += source[j]
 
 
-# -------------------------------------------------------------------- rows that are read where they lie
+# ---------------- rows that are read where they lie
 @register_jitable
 def in_rows(d):  # type: ignore[no-untyped-def]
-    """Does the convolution read rows of the padded picture? Not if most of what it computed would be left out."""
+    """Does the convolution read rows of the padded picture? Not if most of what it computed would
+    be left out.
+    """
     return d.sw == 1 and (_fills(d.ow) or (d.sh == 1 and 2 * d.ow >= d.w + 2 * d.pw))
 
 
@@ -166,15 +175,18 @@ def _fills(width):  # type: ignore[no-untyped-def]
 
 @register_jitable
 def sums_long(d):  # type: ignore[no-untyped-def]
-    """Are the weights' gradients one long sum over all rows, of the gradient in rows as wide as the picture's?"""
+    """Are the weights' gradients one long sum over all rows, of the gradient in rows as wide as the
+    picture's?
+    """
     many = d.c // d.groups * d.kh * d.kw >= MANY
     return in_rows(d) and d.sh == 1 and d.oh > 1 and (many or not _fills(d.ow))
 
 
 @register_jitable
 def room(d):  # type: ignore[no-untyped-def]
-    """How many numbers of scratch are needed for a sample's picture (padded or unrolled), for its gradient (likewise), and
-    for results in rows as wide as the picture's."""
+    """How many numbers of scratch are needed for a sample's picture (padded or unrolled), for its
+    gradient (likewise), and for results in rows as wide as the picture's.
+    """
     cg, og, columns = d.c // d.groups, d.o // d.groups, d.c // d.groups * d.kh * d.kw * d.oh * d.ow
     (bh, bw), wide = border(d), d.w + 2 * d.pw
     padded = cg * (d.h + 2 * d.ph) * wide if d.ph + d.pw > 0 else 0
@@ -182,13 +194,18 @@ def room(d):  # type: ignore[no-untyped-def]
     return (
         padded if in_rows(d) else columns,
         og * (d.oh + 2 * bh) * (d.ow + 2 * bw) if back else columns,
-        max(og * d.oh * wide if d.sh == 1 and d.sw == 1 else 0, cg * d.h * (d.ow + 2 * bw) if back else 0),
+        max(
+            og * d.oh * wide if d.sh == 1 and d.sw == 1 else 0,
+            cg * d.h * (d.ow + 2 * bw) if back else 0,
+        ),
     )
 
 
 def offsets(d: ConvDims) -> Any:
-    """How far from an output position's corner each kernel entry reads: in the (padded) picture, (c // groups * kh * kw,),
-    and after those, for the way back, in the padded gradient, (o // groups * kh * kw,); of int64."""
+    """How far from an output position's corner each kernel entry reads: in the (padded) picture, (c
+    // groups * kh * kw,), and after those, for the way back, in the padded gradient, (o // groups *
+    kh * kw,); of int64.
+    """
 
     def taps(planes: int, height: int, width: int) -> Any:
         c, i, j = np.ogrid[:planes, : d.kh, : d.kw]
@@ -196,72 +213,210 @@ def offsets(d: ConvDims) -> Any:
 
     bh, bw = border(d)
     there = taps(d.c // d.groups, d.h + 2 * d.ph, d.w + 2 * d.pw)
-    return np.concatenate([there, taps(d.o // d.groups, d.oh + 2 * bh, d.ow + 2 * bw)]).astype(np.int64)
+    return np.concatenate([there, taps(d.o // d.groups, d.oh + 2 * bh, d.ow + 2 * bw)]).astype(
+        np.int64
+    )
 
 
 @apart
-def _copy(source: Any, s0: int, s_plane: int, s_row: int, goal: Any, g0: int, g_plane: int, g_row: int, planes: int, h: int,
-          w: int) -> None:  # fmt: skip
-    """Copy planes (h, w) between flat arrays; of each, where the first entry is, and how far planes and rows are apart."""
+def _copy(
+    source: Any,
+    s0: int,
+    s_plane: int,
+    s_row: int,
+    goal: Any,
+    g0: int,
+    g_plane: int,
+    g_row: int,
+    planes: int,
+    h: int,
+    w: int,
+) -> None:
+    """Copy planes (h, w) between flat arrays; of each, where the first entry is, and how far planes
+    and rows are apart.
+    """
     for c in range(planes):
         put_rows(goal, g0 + c * g_plane, g_row, source, s0 + c * s_plane, s_row, h, w)
 
 
 @apart
-def _pad(source: Any, start: int, planes: int, h: int, w: int, goal: Any, at: int, ph: int, pw: int) -> None:
-    """Copy planes (h, w) into the middle of planes that have a border of ph and pw more on each side."""
+def _pad(
+    source: Any, start: int, planes: int, h: int, w: int, goal: Any, at: int, ph: int, pw: int
+) -> None:
+    """Copy planes (h, w) into the middle of planes that have a border of ph and pw more on each
+    side.
+    """
     wide, tall = w + 2 * pw, h + 2 * ph
     _copy(source, start, h * w, w, goal, at + ph * wide + pw, tall * wide, wide, planes, h, w)
 
 
 @apart
 def _correlate(
-    out: Any, first: int, planes: int, h: int, w: int, weights: Any, w0: int, taps: int, source: Any, corner: int,
-    offsets: Any, down: int, wide: int, spare: Any, b: Any, b0: int, begin: int, least: float,
-) -> None:  # fmt: skip
-    """Write planes (h, w): weights times rows of a picture, `wide` apart; `down` is that times the vertical stride."""
+    out: Any,
+    first: int,
+    planes: int,
+    h: int,
+    w: int,
+    weights: Any,
+    w0: int,
+    taps: int,
+    source: Any,
+    corner: int,
+    offsets: Any,
+    down: int,
+    wide: int,
+    spare: Any,
+    b: Any,
+    b0: int,
+    begin: int,
+    least: float,
+) -> None:
+    """Write planes (h, w): weights times rows of a picture, `wide` apart; `down` is that times the
+    vertical stride.
+    """
     if _fills(w) or down != wide:
-        block(out, first, h * w, planes, w, weights, w0, taps, 1, source, corner, 0, offsets, 1, taps, h, w, down, b, b0,
-              begin, least)  # fmt: skip
+        block(
+            out,
+            first,
+            h * w,
+            planes,
+            w,
+            weights,
+            w0,
+            taps,
+            1,
+            source,
+            corner,
+            0,
+            offsets,
+            1,
+            taps,
+            h,
+            w,
+            down,
+            b,
+            b0,
+            begin,
+            least,
+        )
     else:
         run = (h - 1) * wide + w
-        block(spare, 0, h * wide, planes, run, weights, w0, taps, 1, source, corner, 0, offsets, 1, taps, 1, 0, 0, b, b0,
-              begin, least)  # fmt: skip
+        block(
+            spare,
+            0,
+            h * wide,
+            planes,
+            run,
+            weights,
+            w0,
+            taps,
+            1,
+            source,
+            corner,
+            0,
+            offsets,
+            1,
+            taps,
+            1,
+            0,
+            0,
+            b,
+            b0,
+            begin,
+            least,
+        )
         _copy(spare, 0, h * wide, wide, out, first, h * w, w, planes, h, w)
 
 
-# -------------------------------------------------------------------- forward
+# ---------------- forward
 @apart
 def _forward_shard(
-    x: Any, w: Any, b: Any, y: Any, scratch: Any, offsets: Any, d: Any, least: float, lo: int, hi: int
+    x: Any,
+    w: Any,
+    b: Any,
+    y: Any,
+    scratch: Any,
+    offsets: Any,
+    d: Any,
+    least: float,
+    lo: int,
+    hi: int,
 ) -> None:
     cg, og, taps, area = d.c // d.groups, d.o // d.groups, w.shape[1], d.oh * d.ow
     begin, pictures, out, wide = START if b.size else FRESH, flat(x), flat(y), d.w + 2 * d.pw
     rows, padded, (ahead, back, _) = in_rows(d), d.ph + d.pw > 0, room(d)
-    columns, spare = shaped(scratch[: taps * area], (taps, area)) if not rows else w, scratch[ahead + back :]
-    source = scratch if padded else pictures  # chosen before the loop: references are counted at each choice
+    columns, spare = (
+        shaped(scratch[: taps * area], (taps, area)) if not rows else w,
+        scratch[ahead + back :],
+    )
+    source = (
+        scratch if padded else pictures
+    )  # chosen before the loop: references are counted at each choice
     scratch[:ahead] = 0
     for n in range(lo, hi):
         for k in range(d.groups):
             corner, start = (n * d.c + k * cg) * d.h * d.w, (n * d.o + k * og) * area
             if not rows:
                 _unroll(x[n, k * cg : (k + 1) * cg], columns, d)
-                block(out, start, area, og, area, w, k * og * taps, taps, 1, columns, 0, area, NONE, 0, taps, 1, 0, 0, b,
-                      k * og, begin, least)  # fmt: skip
+                block(
+                    out,
+                    start,
+                    area,
+                    og,
+                    area,
+                    w,
+                    k * og * taps,
+                    taps,
+                    1,
+                    columns,
+                    0,
+                    area,
+                    NONE,
+                    0,
+                    taps,
+                    1,
+                    0,
+                    0,
+                    b,
+                    k * og,
+                    begin,
+                    least,
+                )
                 continue
             if padded:
                 _pad(pictures, corner, cg, d.h, d.w, scratch, 0, d.ph, d.pw)
                 corner = 0
-            _correlate(out, start, og, d.oh, d.ow, w, k * og * taps, taps, source, corner, offsets, d.sh * wide, wide, spare,
-                       b, k * og, begin, least)  # fmt: skip
+            _correlate(
+                out,
+                start,
+                og,
+                d.oh,
+                d.ow,
+                w,
+                k * og * taps,
+                taps,
+                source,
+                corner,
+                offsets,
+                d.sh * wide,
+                wide,
+                spare,
+                b,
+                k * og,
+                begin,
+                least,
+            )
 
 
 @jit(parallel=True)
-def forward(x: Any, w: Any, b: Any, y: Any, scratch: Any, offsets: Any, d: Any, least: float) -> None:
-    """Write the convolution into y (n, o, oh * ow); what is smaller than `least` becomes it (-inf, or 0 for a ReLU).
+def forward(
+    x: Any, w: Any, b: Any, y: Any, scratch: Any, offsets: Any, d: Any, least: float
+) -> None:
+    """Write the convolution into y (n, o, oh * ow); what is smaller than `least` becomes it (-inf,
+    or 0 for a ReLU).
 
-    x (n, c, h, w), w (o, c // groups * kh * kw), b (o,) or (0,) for none; `offsets` are what the function of that name
-    returns. `scratch` is (shards, the sum of `room`).
+    x (n, c, h, w), w (o, c // groups * kh * kw), b (o,) or (0,) for none; `offsets` are what the
+    function of that name returns. `scratch` is (shards, the sum of `room`).
     """
     shards = scratch.shape[0]
     for s in prange(shards):
@@ -269,20 +424,26 @@ def forward(x: Any, w: Any, b: Any, y: Any, scratch: Any, offsets: Any, d: Any, 
         _forward_shard(x, w, b, y, scratch[s], offsets, d, least, lo, hi)
 
 
-forward.rectifies = True  # its last argument is `least`: a compiled step lets it do the work of a ReLU after it
+forward.rectifies = (
+    True  # its last argument is `least`: a compiled step lets it do the work of a ReLU after it
+)
 
 
-# -------------------------------------------------------------------- backward
+# ---------------- backward
 @apart
 def _turn(w: Any, turned: Any, d: Any) -> None:
-    """Weights (o, c // groups, taps) for the way back: (c, o // groups, taps), the taps in reverse order."""
+    """Weights (o, c // groups, taps) for the way back: (c, o // groups, taps), the taps in reverse
+    order.
+    """
     cg, og, kernel = d.c // d.groups, d.o // d.groups, d.kh * d.kw
     rows = flat(w)
     for k in range(d.groups):
         for c in range(cg):
             for o in range(og):
                 for t in range(kernel):
-                    turned[((k * cg + c) * og + o) * kernel + kernel - 1 - t] = rows[((k * og + o) * cg + c) * kernel + t]
+                    turned[((k * cg + c) * og + o) * kernel + kernel - 1 - t] = rows[
+                        ((k * og + o) * cg + c) * kernel + t
+                    ]
 
 
 @jit(reassociate=True)
@@ -299,41 +460,129 @@ def bias_back(g: Any, gb: Any, lo: int, hi: int) -> None:
 
 
 @apart
-def _weights_back(g: Any, x: Any, gw: Any, scratch: Any, spare: Any, offsets: Any, d: Any, lo: int, hi: int) -> None:
+def _weights_back(
+    g: Any, x: Any, gw: Any, scratch: Any, spare: Any, offsets: Any, d: Any, lo: int, hi: int
+) -> None:
     """Add to gw what the samples say; g is flat."""
-    cg, og, taps, area, wide = d.c // d.groups, d.o // d.groups, gw.shape[1], d.oh * d.ow, d.w + 2 * d.pw
+    cg, og, taps, area, wide = (
+        d.c // d.groups,
+        d.o // d.groups,
+        gw.shape[1],
+        d.oh * d.ow,
+        d.w + 2 * d.pw,
+    )
     rows, padded, pictures = in_rows(d), d.ph + d.pw > 0, flat(x)
     columns = shaped(scratch[: taps * area], (taps, area)) if not rows else gw
     source, long = scratch if padded else pictures, sums_long(d)
     if long:
         spare[:] = 0
-    some = FEW if rows and not padded and d.oh == 1 else 1  # of more than one row, the sums are long as they are
+    some = (
+        FEW if rows and not padded and d.oh == 1 else 1
+    )  # of more than one row, the sums are long as they are
     for n in range(lo, hi, some):
         for k in range(d.groups):
             corner, start = (n * d.c + k * cg) * d.h * d.w, (n * d.o + k * og) * area
             if some > 1:
-                sums(gw, k * og * taps, og, taps, g, start, area, source, corner, 0, offsets, 1, d.ow, min(some, hi - n),
-                     d.o * area, d.c * d.h * d.w, False)  # fmt: skip
+                sums(
+                    gw,
+                    k * og * taps,
+                    og,
+                    taps,
+                    g,
+                    start,
+                    area,
+                    source,
+                    corner,
+                    0,
+                    offsets,
+                    1,
+                    d.ow,
+                    min(some, hi - n),
+                    d.o * area,
+                    d.c * d.h * d.w,
+                    False,
+                )
                 continue
             if not rows:
                 _unroll(x[n, k * cg : (k + 1) * cg], columns, d)
-                sums(gw, k * og * taps, og, taps, g, start, area, columns, 0, area, NONE, 0, area, 1, 0, 0, False)
+                sums(
+                    gw,
+                    k * og * taps,
+                    og,
+                    taps,
+                    g,
+                    start,
+                    area,
+                    columns,
+                    0,
+                    area,
+                    NONE,
+                    0,
+                    area,
+                    1,
+                    0,
+                    0,
+                    False,
+                )
                 continue
             if padded:
                 _pad(pictures, corner, cg, d.h, d.w, scratch, 0, d.ph, d.pw)
                 corner = 0
             if long:
                 _copy(g, start, area, d.ow, spare, 0, d.oh * wide, wide, og, d.oh, d.ow)
-                sums(gw, k * og * taps, og, taps, spare, 0, d.oh * wide, source, corner, 0, offsets, 1,
-                     (d.oh - 1) * wide + d.ow, 1, 0, 0, False)  # fmt: skip
+                sums(
+                    gw,
+                    k * og * taps,
+                    og,
+                    taps,
+                    spare,
+                    0,
+                    d.oh * wide,
+                    source,
+                    corner,
+                    0,
+                    offsets,
+                    1,
+                    (d.oh - 1) * wide + d.ow,
+                    1,
+                    0,
+                    0,
+                    False,
+                )
             else:
-                sums(gw, k * og * taps, og, taps, g, start, area, source, corner, 0, offsets, 1, d.ow, d.oh, d.ow,
-                     d.sh * wide, False)  # fmt: skip
+                sums(
+                    gw,
+                    k * og * taps,
+                    og,
+                    taps,
+                    g,
+                    start,
+                    area,
+                    source,
+                    corner,
+                    0,
+                    offsets,
+                    1,
+                    d.ow,
+                    d.oh,
+                    d.ow,
+                    d.sh * wide,
+                    False,
+                )
 
 
 @apart
 def _picture_back(
-    g: Any, w: Any, turned: Any, gx: Any, scratch: Any, spare: Any, offsets: Any, d: Any, lo: int, hi: int
+    g: Any,
+    w: Any,
+    turned: Any,
+    gx: Any,
+    scratch: Any,
+    spare: Any,
+    offsets: Any,
+    d: Any,
+    lo: int,
+    hi: int,
 ) -> None:
     """Write the gradient of the samples; g is flat."""
     cg, og, kernel, area = d.c // d.groups, d.o // d.groups, d.kh * d.kw, d.oh * d.ow
@@ -344,11 +593,51 @@ def _picture_back(
             start = (n * d.o + k * og) * area
             if rows:
                 _pad(g, start, og, d.oh, d.ow, scratch, 0, bh, bw)
-                _correlate(pictures, (n * d.c + k * cg) * d.h * d.w, cg, d.h, d.w, turned, k * cg * og * kernel, og * kernel,
-                           scratch, 0, offsets, wide, wide, spare, g, 0, FRESH, -np.inf)  # fmt: skip
+                _correlate(
+                    pictures,
+                    (n * d.c + k * cg) * d.h * d.w,
+                    cg,
+                    d.h,
+                    d.w,
+                    turned,
+                    k * cg * og * kernel,
+                    og * kernel,
+                    scratch,
+                    0,
+                    offsets,
+                    wide,
+                    wide,
+                    spare,
+                    g,
+                    0,
+                    FRESH,
+                    -np.inf,
+                )
             else:
-                block(columns, 0, area, taps, area, w, k * og * taps, 1, taps, g, start, area, NONE, 0, og, 1, 0, 0, g, 0,
-                      FRESH, -np.inf)  # fmt: skip
+                block(
+                    columns,
+                    0,
+                    area,
+                    taps,
+                    area,
+                    w,
+                    k * og * taps,
+                    1,
+                    taps,
+                    g,
+                    start,
+                    area,
+                    NONE,
+                    0,
+                    og,
+                    1,
+                    0,
+                    0,
+                    g,
+                    0,
+                    FRESH,
+                    -np.inf,
+                )
                 goal = gx[n, k * cg : (k + 1) * cg]
                 goal[:] = 0
                 _roll(columns, goal, d)
@@ -356,7 +645,17 @@ def _picture_back(
 
 @apart
 def _backward_shard(
-    g: Any, x: Any, w: Any, turned: Any, gx: Any, gw: Any, gb: Any, scratch: Any, offsets: Any, d: Any, s: int
+    g: Any,
+    x: Any,
+    w: Any,
+    turned: Any,
+    gx: Any,
+    gw: Any,
+    gb: Any,
+    scratch: Any,
+    offsets: Any,
+    d: Any,
+    s: int,
 ) -> None:
     """Write what is asked for of the s-th shard's samples."""
     (ahead, back, _), (lo, hi), own = room(d), shard(s, scratch.shape[0], d.n), scratch[s]
@@ -367,20 +666,33 @@ def _backward_shard(
         _weights_back(planes, x, gw[s], own[:ahead], spare, offsets, d, lo, hi)
     if gx is not None:
         own[ahead : ahead + back] = 0
-        _picture_back(planes, w, turned, gx, own[ahead : ahead + back], spare, offsets[taps:], d, lo, hi)
+        _picture_back(
+            planes, w, turned, gx, own[ahead : ahead + back], spare, offsets[taps:], d, lo, hi
+        )
     if gb is not None:
         bias_back(g, gb[s], lo, hi)
 
 
 @jit(parallel=True)
 def backward(
-    g: Any, x: Any, w: Any, turned: Any, gx: Any, gw: Any, gb: Any, scratch: Any, offsets: Any, d: Any
+    g: Any,
+    x: Any,
+    w: Any,
+    turned: Any,
+    gx: Any,
+    gw: Any,
+    gb: Any,
+    scratch: Any,
+    offsets: Any,
+    d: Any,
 ) -> None:
-    """Write the gradients that are asked for: None stands for one that is not, and what computes it is not compiled.
+    """Write the gradients that are asked for: None stands for one that is not, and what computes it
+    is not compiled.
 
-    g (n, o, oh * ow); gx as x; gw (shards, o, taps) and gb (shards, o) hold one part per shard, for the caller to sum,
-    in a fixed order: the bits do not depend on which thread was first. Scratch are `turned`, as many numbers as
-    w has (None without gx), and `scratch` (shards, the sum of `room`); `offsets` as in `forward`.
+    g (n, o, oh * ow); gx as x; gw (shards, o, taps) and gb (shards, o) hold one part per shard, for
+    the caller to sum, in a fixed order: the bits do not depend on which thread was first. Scratch
+    are `turned`, as many numbers as w has (None without gx), and `scratch` (shards, the sum of
+    `room`); `offsets` as in `forward`.
     """
     if gx is not None:
         _turn(w, turned, d)

@@ -1,4 +1,5 @@
 """Looking up rows of a table, and adding gradients back to the rows that were looked up."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -72,7 +73,9 @@ def scatter_more(g: Any, ids: Any, grad: Any) -> None:
 
 @jit
 def clear(ids: Any, grad: Any) -> None:
-    """grad[ids[i]] = 0: undoes `scatter_more` without going through rows that were never touched."""
+    """grad[ids[i]] = 0: undoes `scatter_more` without going through rows that were never
+    touched.
+    """
     for i in range(ids.size):
         row = ids[i]
         if is_row(row, grad.shape[0]):
@@ -89,5 +92,6 @@ def mark_outside(ids: Any, low: int, high: int, mark: Any) -> None:
         mark[0] = np.nan
 
 
-#: in a compiled step the table's gradient is kept at zero between steps: another kernel for `scatter`, and one that clears
+#: in a compiled step the table's gradient is kept at zero between steps: another kernel for
+#: `scatter`, and one that clears
 scatter.touches_rows = scatter_more, clear

@@ -1,8 +1,10 @@
-"""Small matrix products for use inside other kernels, block by block (see `tile.py`); one thread each.
+"""Small matrix products for use inside other kernels, block by block (see `tile.py`); one thread
+each.
 
-`add_…` adds to `out`, the others overwrite it. Letters say how the operands lie: n as in the product, t transposed. All
-arrays are C-contiguous.
+`add_…` adds to `out`, the others overwrite it. Letters say how the operands lie: n as in the
+product, t transposed. All arrays are C-contiguous.
 """
+
 from __future__ import annotations
 
 from typing import Any
@@ -23,7 +25,7 @@ VECTORS = 4 if WIDE else 2
 NONE = np.zeros(1, np.int64)
 
 
-# -------------------------------------------------------------------- of flat arrays, the sizes are said
+# ---------------- of flat arrays, the sizes are said
 @jit
 def product_nn(out: Any, a: Any, b: Any, m: int, k: int, n: int) -> None:
     """out (m, n) = a (m, k) @ b (k, n)."""
@@ -59,7 +61,7 @@ def _one(like: Any) -> Any:
     return np.ones(1, like.dtype)
 
 
-# -------------------------------------------------------------------- of matrices
+# ---------------- of matrices
 @jit
 def nn(out: Any, a: Any, b: Any) -> None:
     """out = a @ b."""
@@ -70,7 +72,30 @@ def nn(out: Any, a: Any, b: Any) -> None:
 def add_nn(out: Any, a: Any, b: Any) -> None:
     """out += a @ b."""
     m, n, k = out.shape[0], out.shape[1], a.shape[1]
-    block(flat(out), 0, n, m, n, flat(a), 0, k, 1, flat(b), 0, n, NONE, 0, k, 1, 0, 0, flat(out), 0, ADD, -np.inf)
+    block(
+        flat(out),
+        0,
+        n,
+        m,
+        n,
+        flat(a),
+        0,
+        k,
+        1,
+        flat(b),
+        0,
+        n,
+        NONE,
+        0,
+        k,
+        1,
+        0,
+        0,
+        flat(out),
+        0,
+        ADD,
+        -np.inf,
+    )
 
 
 @jit
@@ -83,7 +108,30 @@ def tn(out: Any, a: Any, b: Any) -> None:
 def add_tn(out: Any, a: Any, b: Any) -> None:
     """out += a.T @ b."""
     m, n, k = out.shape[0], out.shape[1], a.shape[0]
-    block(flat(out), 0, n, m, n, flat(a), 0, 1, m, flat(b), 0, n, NONE, 0, k, 1, 0, 0, flat(out), 0, ADD, -np.inf)
+    block(
+        flat(out),
+        0,
+        n,
+        m,
+        n,
+        flat(a),
+        0,
+        1,
+        m,
+        flat(b),
+        0,
+        n,
+        NONE,
+        0,
+        k,
+        1,
+        0,
+        0,
+        flat(out),
+        0,
+        ADD,
+        -np.inf,
+    )
 
 
 @jit
@@ -99,13 +147,33 @@ def add_nt(out: Any, a: Any, b: Any) -> None:
     sums(flat(out), 0, m, n, flat(a), 0, k, flat(b), 0, k, NONE, 0, k, 1, 0, 0, False)
 
 
-# -------------------------------------------------------------------- the two products that all others are
+# ---------------- the two products that all others are
 def block(
-    out: Any, c0: int, c_row: int, rows: int, columns: int, a: Any, a0: int, a_row: int, a_step: int, b: Any, b0: int,
-    b_row: int, table: Any, t_step: int, depth: int, times: int, c_next: int, b_next: int, start: Any, s0: int, begin: int,
+    out: Any,
+    c0: int,
+    c_row: int,
+    rows: int,
+    columns: int,
+    a: Any,
+    a0: int,
+    a_row: int,
+    a_step: int,
+    b: Any,
+    b0: int,
+    b_row: int,
+    table: Any,
+    t_step: int,
+    depth: int,
+    times: int,
+    c_next: int,
+    b_next: int,
+    start: Any,
+    s0: int,
+    begin: int,
     least: float,
-) -> None:  # fmt: skip
-    """`tile` for any number of rows and columns, `times` times, with C and B further on by so much each time.
+) -> None:
+    """`tile` for any number of rows and columns, `times` times, with C and B further on by so much
+    each time.
 
     This is the plain form; compiled code has blocks.
     """
@@ -125,10 +193,27 @@ def block(
 
 
 def sums(
-    out: Any, c0: int, rows: int, columns: int, a: Any, a0: int, a_row: int, b: Any, b0: int, b_row: int, table: Any,
-    t_step: int, depth: int, times: int, a_next: int, b_next: int, fresh: bool,
-) -> None:  # fmt: skip
-    """`dots` for any number of rows and columns: C (+)= A @ Bᵀ. This is the plain form; compiled code has blocks."""
+    out: Any,
+    c0: int,
+    rows: int,
+    columns: int,
+    a: Any,
+    a0: int,
+    a_row: int,
+    b: Any,
+    b0: int,
+    b_row: int,
+    table: Any,
+    t_step: int,
+    depth: int,
+    times: int,
+    a_next: int,
+    b_next: int,
+    fresh: bool,
+) -> None:
+    """`dots` for any number of rows and columns: C (+)= A @ Bᵀ. This is the plain form; compiled
+    code has blocks.
+    """
     out, a, b = out.reshape(-1), a.reshape(-1), b.reshape(-1)
     for r in range(rows):
         for u in range(columns):
@@ -142,58 +227,267 @@ def sums(
 
 @jit
 def _rows(
-    c: Any, c0: int, c_row: int, rows: int, a: Any, a0: int, a_row: int, a_step: int, b: Any, b0: int, b_row: int,
-    table: Any, t_step: int, depth: int, rest: int, times: int, c_next: int, b_next: int, start: Any, s0: int, begin: int,
-    least: float, vectors: int,
-) -> None:  # fmt: skip
-    """All rows of a stretch of columns: six at a time, and what is left in groups that are as even as can be."""
+    c: Any,
+    c0: int,
+    c_row: int,
+    rows: int,
+    a: Any,
+    a0: int,
+    a_row: int,
+    a_step: int,
+    b: Any,
+    b0: int,
+    b_row: int,
+    table: Any,
+    t_step: int,
+    depth: int,
+    rest: int,
+    times: int,
+    c_next: int,
+    b_next: int,
+    start: Any,
+    s0: int,
+    begin: int,
+    least: float,
+    vectors: int,
+) -> None:
+    """All rows of a stretch of columns: six at a time, and what is left in groups that are as even
+    as can be.
+    """
     literally(vectors)
     i = 0
     while i < rows:
-        at, left, s, more = c0 + i * c_row, a0 + i * a_row, s0 if begin == ACROSS else s0 + i, rows - i
+        at, left, s, more = (
+            c0 + i * c_row,
+            a0 + i * a_row,
+            s0 if begin == ACROSS else s0 + i,
+            rows - i,
+        )
         if more == 6 or more > 8:
             for q in range(times):
-                tile(c, at + q * c_next, c_row, a, left, a_row, a_step, b, b0 + q * b_next, b_row, table, t_step, depth,
-                     rest, start, s, begin, least, 0, 0, 6, vectors, 1)  # fmt: skip
+                tile(
+                    c,
+                    at + q * c_next,
+                    c_row,
+                    a,
+                    left,
+                    a_row,
+                    a_step,
+                    b,
+                    b0 + q * b_next,
+                    b_row,
+                    table,
+                    t_step,
+                    depth,
+                    rest,
+                    start,
+                    s,
+                    begin,
+                    least,
+                    0,
+                    0,
+                    6,
+                    vectors,
+                    1,
+                )
             i += 6
         elif more == 4 or more > 6:
             for q in range(times):
-                tile(c, at + q * c_next, c_row, a, left, a_row, a_step, b, b0 + q * b_next, b_row, table, t_step, depth,
-                     rest, start, s, begin, least, 0, 0, 4, vectors, 1)  # fmt: skip
+                tile(
+                    c,
+                    at + q * c_next,
+                    c_row,
+                    a,
+                    left,
+                    a_row,
+                    a_step,
+                    b,
+                    b0 + q * b_next,
+                    b_row,
+                    table,
+                    t_step,
+                    depth,
+                    rest,
+                    start,
+                    s,
+                    begin,
+                    least,
+                    0,
+                    0,
+                    4,
+                    vectors,
+                    1,
+                )
             i += 4
         elif more == 3 or more == 5:
             for q in range(times):
-                tile(c, at + q * c_next, c_row, a, left, a_row, a_step, b, b0 + q * b_next, b_row, table, t_step, depth,
-                     rest, start, s, begin, least, 0, 0, 3, vectors, 1)  # fmt: skip
+                tile(
+                    c,
+                    at + q * c_next,
+                    c_row,
+                    a,
+                    left,
+                    a_row,
+                    a_step,
+                    b,
+                    b0 + q * b_next,
+                    b_row,
+                    table,
+                    t_step,
+                    depth,
+                    rest,
+                    start,
+                    s,
+                    begin,
+                    least,
+                    0,
+                    0,
+                    3,
+                    vectors,
+                    1,
+                )
             i += 3
         elif more == 2:
             for q in range(times):
-                tile(c, at + q * c_next, c_row, a, left, a_row, a_step, b, b0 + q * b_next, b_row, table, t_step, depth,
-                     rest, start, s, begin, least, 0, 0, 2, vectors, 1)  # fmt: skip
+                tile(
+                    c,
+                    at + q * c_next,
+                    c_row,
+                    a,
+                    left,
+                    a_row,
+                    a_step,
+                    b,
+                    b0 + q * b_next,
+                    b_row,
+                    table,
+                    t_step,
+                    depth,
+                    rest,
+                    start,
+                    s,
+                    begin,
+                    least,
+                    0,
+                    0,
+                    2,
+                    vectors,
+                    1,
+                )
             i += 2
         else:
             for q in range(times):
-                tile(c, at + q * c_next, c_row, a, left, a_row, a_step, b, b0 + q * b_next, b_row, table, t_step, depth,
-                     rest, start, s, begin, least, 0, 0, 1, vectors, 1)  # fmt: skip
+                tile(
+                    c,
+                    at + q * c_next,
+                    c_row,
+                    a,
+                    left,
+                    a_row,
+                    a_step,
+                    b,
+                    b0 + q * b_next,
+                    b_row,
+                    table,
+                    t_step,
+                    depth,
+                    rest,
+                    start,
+                    s,
+                    begin,
+                    least,
+                    0,
+                    0,
+                    1,
+                    vectors,
+                    1,
+                )
             i += 1
 
 
 @jit
 def _pairs(
-    c: Any, c0: int, c_row: int, rows: int, a: Any, a0: int, a_row: int, a_step: int, b: Any, b0: int, b_row: int,
-    table: Any, t_step: int, depth: int, rest: int, times: int, c_next: int, b_next: int, start: Any, s0: int, begin: int,
+    c: Any,
+    c0: int,
+    c_row: int,
+    rows: int,
+    a: Any,
+    a0: int,
+    a_row: int,
+    a_step: int,
+    b: Any,
+    b0: int,
+    b_row: int,
+    table: Any,
+    t_step: int,
+    depth: int,
+    rest: int,
+    times: int,
+    c_next: int,
+    b_next: int,
+    start: Any,
+    s0: int,
+    begin: int,
     least: float,
-) -> None:  # fmt: skip
-    """`_rows` of two vectors for a multiple of four rows: four rows of two of the times in one go."""
+) -> None:
+    """`_rows` of two vectors for a multiple of four rows: four rows of two of the times in one
+    go.
+    """
     for i in range(0, rows, 4):
         at, left, s = c0 + i * c_row, a0 + i * a_row, s0 if begin == ACROSS else s0 + i
         for q in range(0, times - 1, 2):
-            tile(c, at + q * c_next, c_row, a, left, a_row, a_step, b, b0 + q * b_next, b_row, table, t_step, depth, rest,
-                 start, s, begin, least, c_next, b_next, 4, 2, 2)  # fmt: skip
+            tile(
+                c,
+                at + q * c_next,
+                c_row,
+                a,
+                left,
+                a_row,
+                a_step,
+                b,
+                b0 + q * b_next,
+                b_row,
+                table,
+                t_step,
+                depth,
+                rest,
+                start,
+                s,
+                begin,
+                least,
+                c_next,
+                b_next,
+                4,
+                2,
+                2,
+            )
         if times % 2:
             q = times - 1
-            tile(c, at + q * c_next, c_row, a, left, a_row, a_step, b, b0 + q * b_next, b_row, table, t_step, depth, rest,
-                 start, s, begin, least, 0, 0, 4, 2, 1)  # fmt: skip
+            tile(
+                c,
+                at + q * c_next,
+                c_row,
+                a,
+                left,
+                a_row,
+                a_step,
+                b,
+                b0 + q * b_next,
+                b_row,
+                table,
+                t_step,
+                depth,
+                rest,
+                start,
+                s,
+                begin,
+                least,
+                0,
+                0,
+                4,
+                2,
+                1,
+            )
 
 
 def _make_block(itemsize: int) -> Any:
@@ -201,32 +495,168 @@ def _make_block(itemsize: int) -> Any:
     wide = lanes(itemsize)
 
     def block(  # type: ignore[no-untyped-def]
-        c, c0, c_row, rows, columns, a, a0, a_row, a_step, b, b0, b_row, table, t_step, depth, times, c_next, b_next, start,
-        s0, begin, least,
-    ):  # fmt: skip
+        c,
+        c0,
+        c_row,
+        rows,
+        columns,
+        a,
+        a0,
+        a_row,
+        a_step,
+        b,
+        b0,
+        b_row,
+        table,
+        t_step,
+        depth,
+        times,
+        c_next,
+        b_next,
+        start,
+        s0,
+        begin,
+        least,
+    ):
         j = 0
         while j < columns:
             left, s = columns - j, s0 + j if begin == ACROSS else s0
             if WIDE and left > 3 * wide:
                 w = min(left - 3 * wide, wide)
-                _rows(c, c0 + j, c_row, rows, a, a0, a_row, a_step, b, b0 + j, b_row, table, t_step, depth, w, times, c_next,
-                      b_next, start, s, begin, least, 4)  # fmt: skip
+                _rows(
+                    c,
+                    c0 + j,
+                    c_row,
+                    rows,
+                    a,
+                    a0,
+                    a_row,
+                    a_step,
+                    b,
+                    b0 + j,
+                    b_row,
+                    table,
+                    t_step,
+                    depth,
+                    w,
+                    times,
+                    c_next,
+                    b_next,
+                    start,
+                    s,
+                    begin,
+                    least,
+                    4,
+                )
             elif WIDE and left > 2 * wide:
                 w = left - 2 * wide
-                _rows(c, c0 + j, c_row, rows, a, a0, a_row, a_step, b, b0 + j, b_row, table, t_step, depth, w, times, c_next,
-                      b_next, start, s, begin, least, 3)  # fmt: skip
-            elif WIDE and left > wide and times > 1 and rows % 4 == 0 and depth <= 256:  # deeper: B leaves the cache
+                _rows(
+                    c,
+                    c0 + j,
+                    c_row,
+                    rows,
+                    a,
+                    a0,
+                    a_row,
+                    a_step,
+                    b,
+                    b0 + j,
+                    b_row,
+                    table,
+                    t_step,
+                    depth,
+                    w,
+                    times,
+                    c_next,
+                    b_next,
+                    start,
+                    s,
+                    begin,
+                    least,
+                    3,
+                )
+            elif (
+                WIDE and left > wide and times > 1 and rows % 4 == 0 and depth <= 256
+            ):  # deeper: B leaves the cache
                 w = left - wide
-                _pairs(c, c0 + j, c_row, rows, a, a0, a_row, a_step, b, b0 + j, b_row, table, t_step, depth, w, times,
-                       c_next, b_next, start, s, begin, least)  # fmt: skip
+                _pairs(
+                    c,
+                    c0 + j,
+                    c_row,
+                    rows,
+                    a,
+                    a0,
+                    a_row,
+                    a_step,
+                    b,
+                    b0 + j,
+                    b_row,
+                    table,
+                    t_step,
+                    depth,
+                    w,
+                    times,
+                    c_next,
+                    b_next,
+                    start,
+                    s,
+                    begin,
+                    least,
+                )
             elif left > wide:
                 w = min(left - wide, wide)
-                _rows(c, c0 + j, c_row, rows, a, a0, a_row, a_step, b, b0 + j, b_row, table, t_step, depth, w, times, c_next,
-                      b_next, start, s, begin, least, 2)  # fmt: skip
+                _rows(
+                    c,
+                    c0 + j,
+                    c_row,
+                    rows,
+                    a,
+                    a0,
+                    a_row,
+                    a_step,
+                    b,
+                    b0 + j,
+                    b_row,
+                    table,
+                    t_step,
+                    depth,
+                    w,
+                    times,
+                    c_next,
+                    b_next,
+                    start,
+                    s,
+                    begin,
+                    least,
+                    2,
+                )
             else:
                 w = left
-                _rows(c, c0 + j, c_row, rows, a, a0, a_row, a_step, b, b0 + j, b_row, table, t_step, depth, w, times, c_next,
-                      b_next, start, s, begin, least, 1)  # fmt: skip
+                _rows(
+                    c,
+                    c0 + j,
+                    c_row,
+                    rows,
+                    a,
+                    a0,
+                    a_row,
+                    a_step,
+                    b,
+                    b0 + j,
+                    b_row,
+                    table,
+                    t_step,
+                    depth,
+                    w,
+                    times,
+                    c_next,
+                    b_next,
+                    start,
+                    s,
+                    begin,
+                    least,
+                    1,
+                )
             j += VECTORS * wide
 
     return block
@@ -234,44 +664,214 @@ def _make_block(itemsize: int) -> Any:
 
 @jit
 def _sums_of_rows(
-    c: Any, c0: int, n: int, a: Any, left: int, a_row: int, b: Any, b0: int, b_row: int, table: Any, t_step: int, depth: int,
-    times: int, a_next: int, b_next: int, fresh: bool, rows: int,
-) -> None:  # fmt: skip
-    """All columns of a few rows: five at a time, and what is left in groups that are as even as can be; three where there
-    are fewer registers."""
+    c: Any,
+    c0: int,
+    n: int,
+    a: Any,
+    left: int,
+    a_row: int,
+    b: Any,
+    b0: int,
+    b_row: int,
+    table: Any,
+    t_step: int,
+    depth: int,
+    times: int,
+    a_next: int,
+    b_next: int,
+    fresh: bool,
+    rows: int,
+) -> None:
+    """All columns of a few rows: five at a time, and what is left in groups that are as even as can
+    be; three where there are fewer registers.
+    """
     literally(rows)
     j = 0
     while j < n:
         at, more = c0 + j, n - j
         if WIDE and (more == 5 or more > 8):
-            dots(c, at, n, a, left, a_row, b, b0, b_row, table, t_step, j, depth, times, a_next, b_next, fresh, rows, 5)
+            dots(
+                c,
+                at,
+                n,
+                a,
+                left,
+                a_row,
+                b,
+                b0,
+                b_row,
+                table,
+                t_step,
+                j,
+                depth,
+                times,
+                a_next,
+                b_next,
+                fresh,
+                rows,
+                5,
+            )
             j += 5
         elif WIDE and (more == 4 or more > 6):
-            dots(c, at, n, a, left, a_row, b, b0, b_row, table, t_step, j, depth, times, a_next, b_next, fresh, rows, 4)
+            dots(
+                c,
+                at,
+                n,
+                a,
+                left,
+                a_row,
+                b,
+                b0,
+                b_row,
+                table,
+                t_step,
+                j,
+                depth,
+                times,
+                a_next,
+                b_next,
+                fresh,
+                rows,
+                4,
+            )
             j += 4
         elif more == 3 or more > 4:
-            dots(c, at, n, a, left, a_row, b, b0, b_row, table, t_step, j, depth, times, a_next, b_next, fresh, rows, 3)
+            dots(
+                c,
+                at,
+                n,
+                a,
+                left,
+                a_row,
+                b,
+                b0,
+                b_row,
+                table,
+                t_step,
+                j,
+                depth,
+                times,
+                a_next,
+                b_next,
+                fresh,
+                rows,
+                3,
+            )
             j += 3
         elif more == 2:
-            dots(c, at, n, a, left, a_row, b, b0, b_row, table, t_step, j, depth, times, a_next, b_next, fresh, rows, 2)
+            dots(
+                c,
+                at,
+                n,
+                a,
+                left,
+                a_row,
+                b,
+                b0,
+                b_row,
+                table,
+                t_step,
+                j,
+                depth,
+                times,
+                a_next,
+                b_next,
+                fresh,
+                rows,
+                2,
+            )
             j += 2
         else:
-            dots(c, at, n, a, left, a_row, b, b0, b_row, table, t_step, j, depth, times, a_next, b_next, fresh, rows, 1)
+            dots(
+                c,
+                at,
+                n,
+                a,
+                left,
+                a_row,
+                b,
+                b0,
+                b_row,
+                table,
+                t_step,
+                j,
+                depth,
+                times,
+                a_next,
+                b_next,
+                fresh,
+                rows,
+                1,
+            )
             j += 1
 
 
 def _make_sums(itemsize: int) -> Any:
     """The compiled `sums` for one dtype, on pointers."""
 
-    def sums(c, c0, rows, n, a, a0, a_row, b, b0, b_row, table, t_step, depth, times, a_next, b_next, fresh):  # type: ignore[no-untyped-def]
+    def sums(
+        c,
+        c0,
+        rows,
+        n,
+        a,
+        a0,
+        a_row,
+        b,
+        b0,
+        b_row,
+        table,
+        t_step,
+        depth,
+        times,
+        a_next,
+        b_next,
+        fresh,
+    ):  # type: ignore[no-untyped-def]
         i = 0
         while i < rows:
             at, left = c0 + i * n, a0 + i * a_row
             if i + 4 <= rows:
-                _sums_of_rows(c, at, n, a, left, a_row, b, b0, b_row, table, t_step, depth, times, a_next, b_next, fresh, 4)
+                _sums_of_rows(
+                    c,
+                    at,
+                    n,
+                    a,
+                    left,
+                    a_row,
+                    b,
+                    b0,
+                    b_row,
+                    table,
+                    t_step,
+                    depth,
+                    times,
+                    a_next,
+                    b_next,
+                    fresh,
+                    4,
+                )
                 i += 4
             else:
-                _sums_of_rows(c, at, n, a, left, a_row, b, b0, b_row, table, t_step, depth, times, a_next, b_next, fresh, 1)
+                _sums_of_rows(
+                    c,
+                    at,
+                    n,
+                    a,
+                    left,
+                    a_row,
+                    b,
+                    b0,
+                    b_row,
+                    table,
+                    t_step,
+                    depth,
+                    times,
+                    a_next,
+                    b_next,
+                    fresh,
+                    1,
+                )
                 i += 1
 
     return sums
@@ -280,7 +880,8 @@ def _make_sums(itemsize: int) -> Any:
 def _declare() -> None:
     """Let other kernels call both products as functions of their own, compiled once for each dtype.
 
-    A kernel that inlined the blocks would be optimised anew with each of them, which takes seconds every time.
+    A kernel that inlined the blocks would be optimised anew with each of them, which takes seconds
+    every time.
     """
     n, flag = types.intp, types.boolean
     known: dict[Any, Any] = {}
@@ -299,27 +900,142 @@ def _declare() -> None:
 
     @overload(block)
     def _block(  # type: ignore[no-untyped-def]
-        out, c0, c_row, rows, columns, a, a0, a_row, a_step, b, b0, b_row, table, t_step, depth, times, c_next, b_next,
-        start, s0, begin, least,
-    ):  # fmt: skip
+        out,
+        c0,
+        c_row,
+        rows,
+        columns,
+        a,
+        a0,
+        a_row,
+        a_step,
+        b,
+        b0,
+        b_row,
+        table,
+        t_step,
+        depth,
+        times,
+        c_next,
+        b_next,
+        start,
+        s0,
+        begin,
+        least,
+    ):
         call = known["block", out.dtype]()
 
         def run(  # type: ignore[no-untyped-def]
-            out, c0, c_row, rows, columns, a, a0, a_row, a_step, b, b0, b_row, table, t_step, depth, times, c_next, b_next,
-            start, s0, begin, least,
-        ):  # fmt: skip
-            call(address(out), c0, c_row, rows, columns, address(a), a0, a_row, a_step, address(b), b0, b_row,
-                 address(table), t_step, depth, times, c_next, b_next, address(start), s0, begin, least)  # fmt: skip
+            out,
+            c0,
+            c_row,
+            rows,
+            columns,
+            a,
+            a0,
+            a_row,
+            a_step,
+            b,
+            b0,
+            b_row,
+            table,
+            t_step,
+            depth,
+            times,
+            c_next,
+            b_next,
+            start,
+            s0,
+            begin,
+            least,
+        ):
+            call(
+                address(out),
+                c0,
+                c_row,
+                rows,
+                columns,
+                address(a),
+                a0,
+                a_row,
+                a_step,
+                address(b),
+                b0,
+                b_row,
+                address(table),
+                t_step,
+                depth,
+                times,
+                c_next,
+                b_next,
+                address(start),
+                s0,
+                begin,
+                least,
+            )
 
         return run
 
     @overload(sums)
-    def _sums(out, c0, rows, columns, a, a0, a_row, b, b0, b_row, table, t_step, depth, times, a_next, b_next, fresh):  # type: ignore[no-untyped-def]
+    def _sums(
+        out,
+        c0,
+        rows,
+        columns,
+        a,
+        a0,
+        a_row,
+        b,
+        b0,
+        b_row,
+        table,
+        t_step,
+        depth,
+        times,
+        a_next,
+        b_next,
+        fresh,
+    ):  # type: ignore[no-untyped-def]
         call = known["sums", out.dtype]()
 
-        def run(out, c0, rows, columns, a, a0, a_row, b, b0, b_row, table, t_step, depth, times, a_next, b_next, fresh):  # type: ignore[no-untyped-def]
-            call(address(out), c0, rows, columns, address(a), a0, a_row, address(b), b0, b_row, address(table), t_step,
-                 depth, times, a_next, b_next, fresh)  # fmt: skip
+        def run(
+            out,
+            c0,
+            rows,
+            columns,
+            a,
+            a0,
+            a_row,
+            b,
+            b0,
+            b_row,
+            table,
+            t_step,
+            depth,
+            times,
+            a_next,
+            b_next,
+            fresh,
+        ):  # type: ignore[no-untyped-def]
+            call(
+                address(out),
+                c0,
+                rows,
+                columns,
+                address(a),
+                a0,
+                a_row,
+                address(b),
+                b0,
+                b_row,
+                address(table),
+                t_step,
+                depth,
+                times,
+                a_next,
+                b_next,
+                fresh,
+            )
 
         return run
 

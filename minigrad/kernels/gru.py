@@ -1,10 +1,12 @@
-"""Gated recurrent unit (Cho et al. 2014), in the form that PyTorch and cuDNN compute: r acts on V h_{t-1} + c.
+"""Gated recurrent unit (Cho et al. 2014), in the form that PyTorch and cuDNN compute: r acts on V
+h_{t-1} + c.
 
     r, z, p = W x_t + b and r', z', q = V h_{t-1} + c, three blocks of rows each
     h_t = (1 - σ(z + z')) tanh(p + σ(r + r') q) + σ(z + z') h_{t-1}
 
 Shards and products as in `recurrent.py`. The forward pass keeps the gates and q for the way back.
 """
+
 from __future__ import annotations
 
 from typing import Any
@@ -29,10 +31,15 @@ from .views import shaped
 
 
 def gru_reference(x: Any, w: Any, v: Any, b: Any, c: Any, h: Any) -> tuple[Any, Any, Any]:
-    """The recurrence as it is written: h of all steps, the gates (steps, n, 3 hidden) and q (steps, n, hidden)."""
+    """The recurrence as it is written: h of all steps, the gates (steps, n, 3 hidden) and q (steps,
+    n, hidden).
+    """
     hs, gates, qs = (np.zeros((len(x), len(h), k * h.shape[1]), x.dtype) for k in (1, 3, 1))
     for t, x_t in enumerate(x):
-        (r, z, p), (r2, z2, q) = np.split(x_t @ w.T + b, 3, axis=1), np.split(h @ v.T + c, 3, axis=1)
+        (r, z, p), (r2, z2, q) = (
+            np.split(x_t @ w.T + b, 3, axis=1),
+            np.split(h @ v.T + c, 3, axis=1),
+        )
         r, z = 1 / (1 + np.exp(-r - r2)), 1 / (1 + np.exp(-z - z2))
         new = np.tanh(p + r * q)
         hs[t] = h = (1 - z) * new + z * h
@@ -62,7 +69,9 @@ def gru_backward_reference(
 
 @jit
 def _cell(gates: Any, rest: Any, b: Any, c: Any, before: Any, q: Any, h: Any) -> None:
-    """One sample's step: gates hold W x_t and rest V h_{t-1} (3 hidden,); gates become σ(r), σ(z) and tanh(p + σ(r) q)."""
+    """One sample's step: gates hold W x_t and rest V h_{t-1} (3 hidden,); gates become σ(r), σ(z)
+    and tanh(p + σ(r) q).
+    """
     n, one = h.size, h.dtype.type(1)  # a plain 1 would make it double precision
     both, r, z, new = gates[: 2 * n], gates[:n], gates[n : 2 * n], gates[2 * n :]
     rest_both, b_both, c_both = rest[: 2 * n], b[: 2 * n], c[: 2 * n]
@@ -79,9 +88,22 @@ def _cell(gates: Any, rest: Any, b: Any, c: Any, before: Any, q: Any, h: Any) ->
 
 @apart
 def _forward_shard(
-    x: Any, wt: Any, vt: Any, b: Any, c: Any, h0: Any, hs: Any, gates: Any, qs: Any, rest: Any, xrows: Any, hrows: Any,
-    d: Any, lo: int, hi: int,
-) -> None:  # fmt: skip
+    x: Any,
+    wt: Any,
+    vt: Any,
+    b: Any,
+    c: Any,
+    h0: Any,
+    hs: Any,
+    gates: Any,
+    qs: Any,
+    rest: Any,
+    xrows: Any,
+    hrows: Any,
+    d: Any,
+    lo: int,
+    hi: int,
+) -> None:
     xs, own = own_rows(x, lo, hi, xrows), own_rows(hs, lo, hi, hrows)
     pre = shaped(gates[: d.steps * (hi - lo)], (d.steps, hi - lo, 3 * d.hidden))
     gather(x, xs, lo, hi)
@@ -96,13 +118,28 @@ def _forward_shard(
 
 @jit(parallel=True)
 def gru_forward(
-    x: Any, w: Any, v: Any, b: Any, c: Any, h0: Any, hs: Any, gates: Any, qs: Any, rest: Any, wt: Any, vt: Any, xrows: Any,
-    hrows: Any, d: Any,
-) -> None:  # fmt: skip
-    """Write the hidden states into hs and q into qs (steps, n, hidden), the gates into gates (shards, rows, 3 hidden).
+    x: Any,
+    w: Any,
+    v: Any,
+    b: Any,
+    c: Any,
+    h0: Any,
+    hs: Any,
+    gates: Any,
+    qs: Any,
+    rest: Any,
+    wt: Any,
+    vt: Any,
+    xrows: Any,
+    hrows: Any,
+    d: Any,
+) -> None:
+    """Write the hidden states into hs and q into qs (steps, n, hidden), the gates into gates
+    (shards, rows, 3 hidden).
 
-    x (steps, n, width), w (3 hidden, width), v (3 hidden, hidden), b and c (3 hidden,), h0 (n, hidden). Scratch are rest,
-    (shards, n, 3 hidden), and wt, vt, xrows and hrows, as in `recurrent.rnn_forward`.
+    x (steps, n, width), w (3 hidden, width), v (3 hidden, hidden), b and c (3 hidden,), h0 (n,
+    hidden). Scratch are rest, (shards, n, 3 hidden), and wt, vt, xrows and hrows, as in
+    `recurrent.rnn_forward`.
     """
     shards = gates.shape[0]
     for s in prange(shards):
@@ -111,13 +148,18 @@ def gru_forward(
         transpose(v, vt, lo, hi)
     for s in prange(shards):
         lo, hi = shard(s, shards, d.n)
-        _forward_shard(x, wt, vt, b, c, h0, hs, gates[s], qs, rest[s], xrows[s], hrows[s], d, lo, hi)
+        _forward_shard(
+            x, wt, vt, b, c, h0, hs, gates[s], qs, rest[s], xrows[s], hrows[s], d, lo, hi
+        )
 
 
 @jit
-def _cell_back(gates: Any, before: Any, q: Any, dh: Any, dbefore: Any, dpre: Any, drest: Any) -> None:
-    """One sample's step back: from ∂L/∂h_t to the gradients of W x_t + b and of V h_{t-1} + c, in dpre and drest, and what
-    goes on to h_{t-1} directly, added to dbefore."""
+def _cell_back(
+    gates: Any, before: Any, q: Any, dh: Any, dbefore: Any, dpre: Any, drest: Any
+) -> None:
+    """One sample's step back: from ∂L/∂h_t to the gradients of W x_t + b and of V h_{t-1} + c, in
+    dpre and drest, and what goes on to h_{t-1} directly, added to dbefore.
+    """
     n, one = q.size, q.dtype.type(1)
     r, z, new = gates[:n], gates[n : 2 * n], gates[2 * n :]
     dr, dz, dp, dq = dpre[:n], dpre[n : 2 * n], dpre[2 * n :], drest[2 * n :]
@@ -137,9 +179,29 @@ def _cell_back(gates: Any, before: Any, q: Any, dh: Any, dbefore: Any, dpre: Any
 
 @apart
 def _backward_shard(
-    g: Any, x: Any, w: Any, v: Any, h0: Any, hs: Any, gates: Any, qs: Any, dh: Any, gx: Any, gw: Any, gv: Any, gb: Any,
-    gc: Any, gh0: Any, xrows: Any, hrows: Any, drows: Any, erows: Any, d: Any, lo: int, hi: int,
-) -> None:  # fmt: skip
+    g: Any,
+    x: Any,
+    w: Any,
+    v: Any,
+    h0: Any,
+    hs: Any,
+    gates: Any,
+    qs: Any,
+    dh: Any,
+    gx: Any,
+    gw: Any,
+    gv: Any,
+    gb: Any,
+    gc: Any,
+    gh0: Any,
+    xrows: Any,
+    hrows: Any,
+    drows: Any,
+    erows: Any,
+    d: Any,
+    lo: int,
+    hi: int,
+) -> None:
     rows = d.steps * (hi - lo)
     kept = shaped(gates[:rows], (d.steps, hi - lo, 3 * d.hidden))
     dpre = shaped(drows[:rows], (d.steps, hi - lo, 3 * d.hidden))
@@ -150,7 +212,15 @@ def _backward_shard(
         t = d.steps - 1 - k
         before, dbefore = (hs[t - 1, lo:hi], dh[t - 1, lo:hi]) if t > 0 else (h0[lo:hi], gh0[lo:hi])
         for i in range(hi - lo):
-            _cell_back(kept[t, i], before[i], qs[t, lo + i], dh[t, lo + i], dbefore[i], dpre[t, i], drest[t, i])
+            _cell_back(
+                kept[t, i],
+                before[i],
+                qs[t, lo + i],
+                dh[t, lo + i],
+                dbefore[i],
+                dpre[t, i],
+                drest[t, i],
+            )
         add_nn(dbefore, drest[t], v)
     xs, own = own_rows(x, lo, hi, xrows), own_rows(hs, lo, hi, hrows)
     gather(x, xs, lo, hi)
@@ -164,16 +234,57 @@ def _backward_shard(
 
 @jit(parallel=True)
 def gru_backward(
-    g: Any, x: Any, w: Any, v: Any, h0: Any, hs: Any, gates: Any, qs: Any, dh: Any, gx: Any, gw: Any, gv: Any, gb: Any,
-    gc: Any, gh0: Any, xrows: Any, hrows: Any, drows: Any, erows: Any, d: Any,
-) -> None:  # fmt: skip
+    g: Any,
+    x: Any,
+    w: Any,
+    v: Any,
+    h0: Any,
+    hs: Any,
+    gates: Any,
+    qs: Any,
+    dh: Any,
+    gx: Any,
+    gw: Any,
+    gv: Any,
+    gb: Any,
+    gc: Any,
+    gh0: Any,
+    xrows: Any,
+    hrows: Any,
+    drows: Any,
+    erows: Any,
+    d: Any,
+) -> None:
     """Write ∂L/∂h_t of every step into dh (steps, n, hidden) and the gradients of all inputs.
 
-    gates and qs are those of `gru_forward`. gx may be None; gw, gv, gb, gc hold one part per shard, for the
-    caller to sum in their fixed order. Scratch are xrows and hrows, as there, drows and erows (shards, rows, 3 hidden).
+    gates and qs are those of `gru_forward`. gx may be None; gw, gv, gb, gc hold one part per shard,
+    for the caller to sum in their fixed order. Scratch are xrows and hrows, as there, drows and
+    erows (shards, rows, 3 hidden).
     """
     shards = gates.shape[0]
     for s in prange(shards):
         lo, hi = shard(s, shards, d.n)
-        _backward_shard(g, x, w, v, h0, hs, gates[s], qs, dh, gx, gw[s], gv[s], gb[s], gc[s], gh0, xrows[s], hrows[s],
-                        drows[s], erows[s], d, lo, hi)  # fmt: skip
+        _backward_shard(
+            g,
+            x,
+            w,
+            v,
+            h0,
+            hs,
+            gates[s],
+            qs,
+            dh,
+            gx,
+            gw[s],
+            gv[s],
+            gb[s],
+            gc[s],
+            gh0,
+            xrows[s],
+            hrows[s],
+            drows[s],
+            erows[s],
+            d,
+            lo,
+            hi,
+        )

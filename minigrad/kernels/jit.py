@@ -1,4 +1,5 @@
 """How minigrad calls Numba: its decorators, and how many threads there are."""
+
 from __future__ import annotations
 
 import gc
@@ -9,9 +10,10 @@ from contextlib import contextmanager, suppress
 from threading import RLock
 from typing import Any
 
-# OpenMP's threads spin for milliseconds while they wait for each other. Beside other busy programs, where one of them
-# does not get a core at once, that made training ten times slower; with a short spin they sleep instead. The setting is
-# read when Numba loads OpenMP, so it comes before that; a user's own setting stays.
+# OpenMP's threads spin for milliseconds while they wait for each other. Beside other busy programs,
+# where one of them does not get a core at once, that made training ten times slower; with a short
+# spin they sleep instead. The setting is read when Numba loads OpenMP, so it comes before that; a
+# user's own setting stays.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 import numba
@@ -35,14 +37,17 @@ __all__ = ["jit", "prange", "shard", "threads"]
 # vectorising the loop around it.
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
 
-# Only loops over `prange` have threads. By itself Numba would give them to sums and copies of a few numbers, too.
+# Only loops over `prange` have threads. By itself Numba would give them to sums and copies of a few
+# numbers, too.
 _ALSO = "comprehension", "fusion", "inplace_binop", "numpy", "reduction", "setitem", "stencil"
 _THREADS = ParallelOptions(dict.fromkeys(_ALSO, False))
 
 
 class _Compiling(event.Listener):  # type: ignore[misc]
-    """What is other than usual while Numba compiles: garbage is looked for less often. Compiling makes millions of objects,
-    most of which stay; looking through them as often as Python does takes a tenth of the time."""
+    """What is other than usual while Numba compiles: garbage is looked for less often. Compiling
+    makes millions of objects, most of which stay; looking through them as often as Python does
+    takes a tenth of the time.
+    """
 
     depth, usual = 0, (0, 0, 0)
 
@@ -67,8 +72,8 @@ _serial: dict[Any, Any] = {}
 class _Kernel(CPUDispatcher):  # type: ignore[misc]
     """Numba's dispatcher, whose compiling and loading Ctrl-C does not cut short.
 
-    LLVM calls back into Python, where an exception is lost and leaves a function without its machine
-    code; and Numba registers declarations in steps, of which none may be left out.
+    LLVM calls back into Python, where an exception is lost and leaves a function without its
+    machine code; and Numba registers declarations in steps, of which none may be left out.
     """
 
     def compile(self, sig: Any) -> Any:
@@ -124,7 +129,8 @@ if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
 def jit(
     function: Callable[..., Any] | None = None, *, parallel: bool = False, reassociate: bool = False
 ) -> Any:
-    """Compile with Numba at the first call, cached on disk; where no cache can be written, without one.
+    """Compile with Numba at the first call, cached on disk; where no cache can be written, without
+    one.
 
     `parallel=True` is for thin wrappers that share work out with `prange`: it makes compiling slow.
     `reassociate=True` is for kernels that sum a row: LLVM then adds several numbers at once, in
@@ -151,10 +157,12 @@ def _njit(function: Callable[..., Any], options: dict[str, Any], below: str = ""
 
 
 def apart(function: Callable[..., Any]) -> Any:
-    """Compile a function of arrays and numbers by itself: kernels call it by a symbol, and are not optimised together
-    with it, which would take as long again in each of them. Whole numbers are taken as int64.
+    """Compile a function of arrays and numbers by itself: kernels call it by a symbol, and are not
+    optimised together with it, which would take as long again in each of them. Whole numbers are
+    taken as int64.
 
-    It is not for Python to call, unless it is a kernel, which stays as it is; as Python it is `py_func`.
+    It is not for Python to call, unless it is a kernel, which stays as it is; as Python it is
+    `py_func`.
     """
     if numba.config.DISABLE_JIT:
         return function if hasattr(function, "py_func") else _njit(function, {})
@@ -169,13 +177,18 @@ def apart(function: Callable[..., Any]) -> Any:
 
     @numba.extending.intrinsic
     def call(typing: Any, *args: Any) -> Any:
-        types = tuple(numba.types.intp if isinstance(t, numba.types.Integer) else numba.types.unliteral(t) for t in args)
+        types = tuple(
+            numba.types.intp if isinstance(t, numba.types.Integer) else numba.types.unliteral(t)
+            for t in args
+        )
         symbol = symbol_of(name, types)
         result = made.overloads[types].signature.return_type
 
         def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
             convention, given = context.call_conv, cgutils.unpack_tuple(builder, values[0])
-            callee = cgutils.get_or_insert_function(builder.module, convention.get_function_type(result, types), symbol)
+            callee = cgutils.get_or_insert_function(
+                builder.module, convention.get_function_type(result, types), symbol
+            )
             cast = [context.cast(builder, *each) for each in zip(given, args, types, strict=True)]
             status, returned = convention.call_function(builder, callee, result, types, cast)
             with cgutils.if_unlikely(builder, status.is_error):
@@ -190,8 +203,9 @@ def apart(function: Callable[..., Any]) -> Any:
 
 
 def of_pointers(name: str, signature: Any, function: Callable[..., Any]) -> Callable[[], Any]:
-    """Compile a function of pointers and numbers by itself, in C's calling convention; what is returned gives the function
-    that other kernels call."""
+    """Compile a function of pointers and numbers by itself, in C's calling convention; what is
+    returned gives the function that other kernels call.
+    """
     kept = []  # what the linker knows must not go
 
     def compile_for(types: Any) -> int:
@@ -210,7 +224,11 @@ def serial(kernel: Any) -> Any:
     if numba.config.DISABLE_JIT or not getattr(kernel, "threaded", False):
         return kernel
     if kernel not in _serial:
-        options = {key: value for key, value in kernel.targetoptions.items() if key not in ("parallel", "nopython")}
+        options = {
+            key: value
+            for key, value in kernel.targetoptions.items()
+            if key not in ("parallel", "nopython")
+        }
         _serial[kernel] = _njit(kernel.py_func, options, "serial")
     return _serial[kernel]
 

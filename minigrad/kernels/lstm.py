@@ -1,10 +1,12 @@
-"""Long short-term memory (Hochreiter & Schmidhuber 1997) with a forget gate (Gers, Schmidhuber & Cummins 2000).
+"""Long short-term memory (Hochreiter & Schmidhuber 1997) with a forget gate (Gers, Schmidhuber &
+Cummins 2000).
 
     i, f, g, o = W x_t + V h_{t-1} + b, four blocks of rows        c_t = σ(f) c_{t-1} + σ(i) tanh(g)
                                                                    h_t = σ(o) tanh(c_t)
 
 Shards and products as in `recurrent.py`. The forward pass keeps the four gates for the way back.
 """
+
 from __future__ import annotations
 
 from typing import Any
@@ -54,8 +56,15 @@ def lstm_backward_reference(
         squashed = np.tanh(cs[t])
         dh = dh + gh[t]
         dc = dc + gc[t] + dh * o * (1 - squashed**2)
-        d = np.concatenate([dc * g * i * (1 - i), dc * (cs[t - 1] if t else c0) * f * (1 - f), dc * i * (1 - g**2),
-                            dh * squashed * o * (1 - o)], axis=1)  # fmt: skip
+        d = np.concatenate(
+            [
+                dc * g * i * (1 - i),
+                dc * (cs[t - 1] if t else c0) * f * (1 - f),
+                dc * i * (1 - g**2),
+                dh * squashed * o * (1 - o),
+            ],
+            axis=1,
+        )
         gw += d.T @ x[t]
         gv += d.T @ (hs[t - 1] if t else h0)
         gb += d.sum(0)
@@ -65,12 +74,19 @@ def lstm_backward_reference(
 
 @jit
 def _cell(gates: Any, b: Any, before: Any, c: Any, h: Any) -> None:
-    """One sample's step: gates (4 hidden,) hold W x_t + V h_{t-1}, and afterwards σ(i), σ(f), tanh(g), σ(o).
+    """One sample's step: gates (4 hidden,) hold W x_t + V h_{t-1}, and afterwards σ(i), σ(f),
+    tanh(g), σ(o).
 
     A loop for each line: so many arrays in one loop would not vectorise.
     """
     n = h.size
-    both, i, f, g, o = gates[: 2 * n], gates[:n], gates[n : 2 * n], gates[2 * n : 3 * n], gates[3 * n :]
+    both, i, f, g, o = (
+        gates[: 2 * n],
+        gates[:n],
+        gates[n : 2 * n],
+        gates[2 * n : 3 * n],
+        gates[3 * n :],
+    )
     b_both, b_g, b_o = b[: 2 * n], b[2 * n : 3 * n], b[3 * n :]
     for j in range(both.size):
         both[j] = sigmoid(both[j] + b_both[j])
@@ -86,9 +102,21 @@ def _cell(gates: Any, b: Any, before: Any, c: Any, h: Any) -> None:
 
 @apart
 def _forward_shard(
-    x: Any, wt: Any, vt: Any, b: Any, h0: Any, c0: Any, hs: Any, cs: Any, gates: Any, xrows: Any, hrows: Any, d: Any,
-    lo: int, hi: int,
-) -> None:  # fmt: skip
+    x: Any,
+    wt: Any,
+    vt: Any,
+    b: Any,
+    h0: Any,
+    c0: Any,
+    hs: Any,
+    cs: Any,
+    gates: Any,
+    xrows: Any,
+    hrows: Any,
+    d: Any,
+    lo: int,
+    hi: int,
+) -> None:
     xs, own = own_rows(x, lo, hi, xrows), own_rows(hs, lo, hi, hrows)
     pre = shaped(gates[: d.steps * (hi - lo)], (d.steps, hi - lo, 4 * d.hidden))
     gather(x, xs, lo, hi)
@@ -96,20 +124,34 @@ def _forward_shard(
     for t in range(d.steps):
         add_nn(pre[t], own[t - 1] if t > 0 else h0[lo:hi], vt)
         for i in range(hi - lo):
-            _cell(pre[t, i], b, cs[t - 1, lo + i] if t > 0 else c0[lo + i], cs[t, lo + i], own[t, i])
+            _cell(
+                pre[t, i], b, cs[t - 1, lo + i] if t > 0 else c0[lo + i], cs[t, lo + i], own[t, i]
+            )
     scatter(own, hs, lo, hi)
 
 
 @jit(parallel=True)
 def lstm_forward(
-    x: Any, w: Any, v: Any, b: Any, h0: Any, c0: Any, hs: Any, cs: Any, gates: Any, wt: Any, vt: Any, xrows: Any,
-    hrows: Any, d: Any,
-) -> None:  # fmt: skip
-    """Write the hidden states and the cells into hs and cs (steps, n, hidden), the gates into gates (shards, rows, 4
-    hidden).
+    x: Any,
+    w: Any,
+    v: Any,
+    b: Any,
+    h0: Any,
+    c0: Any,
+    hs: Any,
+    cs: Any,
+    gates: Any,
+    wt: Any,
+    vt: Any,
+    xrows: Any,
+    hrows: Any,
+    d: Any,
+) -> None:
+    """Write the hidden states and the cells into hs and cs (steps, n, hidden), the gates into gates
+    (shards, rows, 4 hidden).
 
-    x (steps, n, width), w (4 hidden, width), v (4 hidden, hidden), b (4 hidden,), h0 and c0 (n, hidden). Scratch are wt, vt,
-    xrows and hrows, as in `recurrent.rnn_forward`.
+    x (steps, n, width), w (4 hidden, width), v (4 hidden, hidden), b (4 hidden,), h0 and c0 (n,
+    hidden). Scratch are wt, vt, xrows and hrows, as in `recurrent.rnn_forward`.
     """
     shards = gates.shape[0]
     for s in prange(shards):
@@ -123,8 +165,10 @@ def lstm_forward(
 
 @jit
 def _cell_back(gates: Any, before: Any, c: Any, dh: Any, dc: Any, dbefore: Any, dpre: Any) -> None:
-    """One sample's step back: from ∂L/∂h_t and what comes to c_t from later steps to ∂L/∂(i, f, g, o) before their
-    functions in dpre, ∂L/∂c_t in dc, and the part of it that goes on to c_{t-1}, added to dbefore."""
+    """One sample's step back: from ∂L/∂h_t and what comes to c_t from later steps to ∂L/∂(i, f, g,
+    o) before their functions in dpre, ∂L/∂c_t in dc, and the part of it that goes on to c_{t-1},
+    added to dbefore.
+    """
     n, one = c.size, c.dtype.type(1)  # a plain 1 would make it double precision
     i, f, g, o = gates[:n], gates[n : 2 * n], gates[2 * n : 3 * n], gates[3 * n :]
     di, df, dg, do = dpre[:n], dpre[n : 2 * n], dpre[2 * n : 3 * n], dpre[3 * n :]
@@ -146,9 +190,28 @@ def _cell_back(gates: Any, before: Any, c: Any, dh: Any, dc: Any, dbefore: Any, 
 
 @apart
 def _backward_shard(
-    g: Any, x: Any, w: Any, v: Any, h0: Any, c0: Any, y: Any, gates: Any, dy: Any, gx: Any, gw: Any, gv: Any, gb: Any,
-    gh0: Any, gc0: Any, xrows: Any, hrows: Any, drows: Any, d: Any, lo: int, hi: int,
-) -> None:  # fmt: skip
+    g: Any,
+    x: Any,
+    w: Any,
+    v: Any,
+    h0: Any,
+    c0: Any,
+    y: Any,
+    gates: Any,
+    dy: Any,
+    gx: Any,
+    gw: Any,
+    gv: Any,
+    gb: Any,
+    gh0: Any,
+    gc0: Any,
+    xrows: Any,
+    hrows: Any,
+    drows: Any,
+    d: Any,
+    lo: int,
+    hi: int,
+) -> None:
     rows = d.steps * (hi - lo)
     kept = shaped(gates[:rows], (d.steps, hi - lo, 4 * d.hidden))
     dpre = shaped(drows[:rows], (d.steps, hi - lo, 4 * d.hidden))
@@ -175,17 +238,55 @@ def _backward_shard(
 
 @jit(parallel=True)
 def lstm_backward(
-    g: Any, x: Any, w: Any, v: Any, h0: Any, c0: Any, y: Any, gates: Any, dy: Any, gx: Any, gw: Any, gv: Any, gb: Any,
-    gh0: Any, gc0: Any, xrows: Any, hrows: Any, drows: Any, d: Any,
-) -> None:  # fmt: skip
+    g: Any,
+    x: Any,
+    w: Any,
+    v: Any,
+    h0: Any,
+    c0: Any,
+    y: Any,
+    gates: Any,
+    dy: Any,
+    gx: Any,
+    gw: Any,
+    gv: Any,
+    gb: Any,
+    gh0: Any,
+    gc0: Any,
+    xrows: Any,
+    hrows: Any,
+    drows: Any,
+    d: Any,
+) -> None:
     """Write ∂L/∂h_t and ∂L/∂c_t of every step into dy, and the gradients of all inputs.
 
-    g, y and dy (2, steps, n, hidden) belong to hidden states and cells; gates are those of `lstm_forward`. gx may be
-    None; gw, gv, gb hold one part per shard, for the caller to sum in their fixed order. Scratch are xrows and
-    hrows, as there, and drows (shards, rows, 4 hidden).
+    g, y and dy (2, steps, n, hidden) belong to hidden states and cells; gates are those of
+    `lstm_forward`. gx may be None; gw, gv, gb hold one part per shard, for the caller to sum in
+    their fixed order. Scratch are xrows and hrows, as there, and drows (shards, rows, 4 hidden).
     """
     shards = gates.shape[0]
     for s in prange(shards):
         lo, hi = shard(s, shards, d.n)
-        _backward_shard(g, x, w, v, h0, c0, y, gates[s], dy, gx, gw[s], gv[s], gb[s], gh0, gc0, xrows[s], hrows[s],
-                        drows[s], d, lo, hi)  # fmt: skip
+        _backward_shard(
+            g,
+            x,
+            w,
+            v,
+            h0,
+            c0,
+            y,
+            gates[s],
+            dy,
+            gx,
+            gw[s],
+            gv[s],
+            gb[s],
+            gh0,
+            gc0,
+            xrows[s],
+            hrows[s],
+            drows[s],
+            d,
+            lo,
+            hi,
+        )

@@ -1,4 +1,7 @@
-"""Functions of single numbers for compiled loops; of those that libm has, versions that vectorise in float32."""
+"""Functions of single numbers for compiled loops; of those that libm has, versions that vectorise
+in float32.
+"""
+
 from __future__ import annotations
 
 import math
@@ -11,24 +14,40 @@ from numba.extending import intrinsic, overload, register_jitable
 _f = np.float32
 _AS_WRITTEN = {"fastmath": {"contract", "nsz"}, "error_model": "numpy"}
 _ANY_ORDER = {"fastmath": {"contract", "nsz", "reassoc"}, "error_model": "numpy"}
-# Rational minimax approximation of tanh on [-7.9, 7.9], odd over even; the coefficients are those that Eigen and XLA
-# use. Largest relative error 2.3e-7, four units in the last place below 1.
+# Rational minimax approximation of tanh on [-7.9, 7.9], odd over even; the coefficients are those
+# that Eigen and XLA use. Largest relative error 2.3e-7, four units in the last place below 1.
 _LIMIT = _f(7.90531110763549805)
 # At _LIMIT four units in the last place are missing to 1. A tanh that stayed there would have a
 # slope of 4.8e-7 everywhere beyond, which Adam scales up to full steps. So it goes on to rise, in a
 # straight line: it is 1 from 9.01 on, as rounding has it.
 _RISE = _f(3.5 * 2.0**-24 / (9.01 - 7.90531110763549805))
 _ODD = tuple(
-    map(_f, (-2.76076847742355e-16, 2.00018790482477e-13, -8.60467152213735e-11, 5.12229709037114e-08,
-             1.48572235717979e-05, 6.37261928875436e-04, 4.89352455891786e-03))
-)  # fmt: skip
-_EVEN = tuple(map(_f, (1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03)))
+    map(
+        _f,
+        (
+            -2.76076847742355e-16,
+            2.00018790482477e-13,
+            -8.60467152213735e-11,
+            5.12229709037114e-08,
+            1.48572235717979e-05,
+            6.37261928875436e-04,
+            4.89352455891786e-03,
+        ),
+    )
+)
+_EVEN = tuple(
+    map(
+        _f, (1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03)
+    )
+)
 A0, A1, A2, A3, A4, A5, A6 = _ODD
 B0, B1, B2, B3 = _EVEN
 
 
 def tanh(x):  # type: ignore[no-untyped-def]
-    """Hyperbolic tangent of a number: NumPy's in Python, in compiled float32 code one that vectorises."""
+    """Hyperbolic tangent of a number: NumPy's in Python, in compiled float32 code one that
+    vectorises.
+    """
     return np.tanh(x)
 
 
@@ -51,13 +70,22 @@ def _overload_tanh(x):  # type: ignore[no-untyped-def]  # Numba compares signatu
     return lambda x: math.tanh(x)
 
 
-# exp(x) = 2^n · exp(r) with n = round(x / ln 2), so that |r| <= ln 2 / 2; ln 2 in two parts keeps r exact, and a polynomial
-# of degree 6 (Cephes) gives exp(r) to one unit in the last place of float32.
+# exp(x) = 2^n · exp(r) with n = round(x / ln 2), so that |r| <= ln 2 / 2; ln 2 in two parts keeps r
+# exact, and a polynomial of degree 6 (Cephes) gives exp(r) to one unit in the last place of
+# float32.
 _LOG2E, _LN2_HIGH, _LN2_LOW = _f(1.44269504088896341), _f(0.693359375), _f(-2.12194440e-4)
 _HIGHEST, _LOWEST = _f(88.722839), _f(-87.336544)
 E0, E1, E2, E3, E4, E5 = map(
-    _f, (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
-)  # fmt: skip
+    _f,
+    (
+        1.9875691500e-4,
+        1.3981999507e-3,
+        8.3334519073e-3,
+        4.1665795894e-2,
+        1.6666665459e-1,
+        5.0000001201e-1,
+    ),
+)
 
 
 def exp(x):  # type: ignore[no-untyped-def]
@@ -86,7 +114,9 @@ def _scaled(context, x, n):  # type: ignore[no-untyped-def]
 
 def _exp32(x):  # type: ignore[no-untyped-def]
     inside = _HIGHEST if x > _HIGHEST else x
-    inside = _LOWEST if not inside > _LOWEST else inside  # NaN too: what is not a number cannot become a whole one
+    inside = (
+        _LOWEST if not inside > _LOWEST else inside
+    )  # NaN too: what is not a number cannot become a whole one
     n = np.floor(inside * _LOG2E + _f(0.5))
     r = inside - n * _LN2_HIGH - n * _LN2_LOW
     p = ((((E0 * r + E1) * r + E2) * r + E3) * r + E4) * r + E5
@@ -105,7 +135,9 @@ def _overload_exp(x):  # type: ignore[no-untyped-def]
 
 @register_jitable
 def sigmoid(x):  # type: ignore[no-untyped-def]
-    """Logistic function 1 / (1 + exp(-x)), without overflow; 0 and 1 at -inf and inf, NaN of NaN."""
+    """Logistic function 1 / (1 + exp(-x)), without overflow; 0 and 1 at -inf and inf, NaN of
+    NaN.
+    """
     small = exp(-abs(x))
     return (type(x)(1) if x >= 0 else small) / (type(x)(1) + small)
 

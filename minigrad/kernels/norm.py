@@ -1,9 +1,11 @@
 """Normalisation of groups of numbers to mean 0 and variance 1, and the masks of dropout.
 
-Arrays are (n, groups, length): a group is what lies at one place of the middle axis. For batch normalisation groups are
-channels, and n and length run over samples and places; for layer normalisation groups are samples, and n is 1.
-One thread does it all: a pass takes about as long as reading the array, and sharing it out would quintuple the compile time.
+Arrays are (n, groups, length): a group is what lies at one place of the middle axis. For batch
+normalisation groups are channels, and n and length run over samples and places; for layer
+normalisation groups are samples, and n is 1. One thread does it all: a pass takes about as long as
+reading the array, and sharing it out would quintuple the compile time.
 """
+
 from __future__ import annotations
 
 from typing import Any
@@ -19,9 +21,11 @@ _S30, _S27, _S31, _S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(
 _UNIT = 2.0**53
 
 
-# ---------------------------------------------------------------- normalisation
+# ---------------- normalisation
 def normalise_reference(x: Any, eps: float, mean: Any = None, var: Any = None) -> Any:
-    """(x - mean) / sqrt(var + eps) of each group, with its own mean and (biased) variance unless they are given."""
+    """(x - mean) / sqrt(var + eps) of each group, with its own mean and (biased) variance unless
+    they are given.
+    """
     axes = (0, 2)
     mean = x.mean(axes) if mean is None else mean
     var = np.square(x - mean[:, None]).mean(axes) if var is None else var
@@ -29,7 +33,9 @@ def normalise_reference(x: Any, eps: float, mean: Any = None, var: Any = None) -
 
 
 def normalise_backward_reference(g: Any, x: Any, eps: float) -> Any:
-    """The gradient of x where mean and variance come from x: g less what a change of mean and variance takes back."""
+    """The gradient of x where mean and variance come from x: g less what a change of mean and
+    variance takes back.
+    """
     z = normalise_reference(x, eps)
     var = np.square(x - x.mean((0, 2))[:, None]).mean((0, 2))
     inner = g - g.mean((0, 2))[:, None] - z * (g * z).mean((0, 2))[:, None]
@@ -38,7 +44,9 @@ def normalise_backward_reference(g: Any, x: Any, eps: float) -> Any:
 
 @jit(reassociate=True)
 def _moments(x: Any, mean: Any, var: Any, sums: Any) -> None:
-    """Mean and biased variance of each group, in two passes with sums in float64: nothing cancels."""
+    """Mean and biased variance of each group, in two passes with sums in float64: nothing
+    cancels.
+    """
     n, groups, length = x.shape
     count = n * length
     if length == 1:  # groups lie side by side: all of them at once, row by row
@@ -62,7 +70,9 @@ def _moments(x: Any, mean: Any, var: Any, sums: Any) -> None:
             var[j] = squares[j] / count
     else:
         for c in range(groups):
-            total = np.float64(0)  # not 0.0, to which NumPy adds in float32 where nothing is compiled
+            total = np.float64(
+                0
+            )  # not 0.0, to which NumPy adds in float32 where nothing is compiled
             for i in range(n):
                 line = x[i, c]
                 for j in range(line.size):
@@ -80,11 +90,22 @@ def _moments(x: Any, mean: Any, var: Any, sums: Any) -> None:
 
 @jit
 def forward(
-    x: Any, w: Any, b: Any, eps: float, own: bool, mean: Any, var: Any, y: Any, sums: Any, scratch: Any
+    x: Any,
+    w: Any,
+    b: Any,
+    eps: float,
+    own: bool,
+    mean: Any,
+    var: Any,
+    y: Any,
+    sums: Any,
+    scratch: Any,
 ) -> None:
-    """y = (x - mean) / sqrt(var + eps) · w + b for x (n, groups, length); w and b (groups,), or (0,) for 1 and 0.
+    """y = (x - mean) / sqrt(var + eps) · w + b for x (n, groups, length); w and b (groups,), or
+    (0,) for 1 and 0.
 
-    `own` computes mean and var (groups,) from x first. Scratch are sums (2, groups) of float64 and scratch (3, groups).
+    `own` computes mean and var (groups,) from x first. Scratch are sums (2, groups) of float64 and
+    scratch (3, groups).
     """
     n, groups, length = x.shape
     if own:
@@ -155,11 +176,24 @@ def _spread(g: Any, x: Any, mean: Any, factors: Any, gx: Any) -> None:
 
 @jit
 def backward(
-    g: Any, x: Any, w: Any, eps: float, own: bool, mean: Any, var: Any, gx: Any, gw: Any, gb: Any, sums: Any, scratch: Any
+    g: Any,
+    x: Any,
+    w: Any,
+    eps: float,
+    own: bool,
+    mean: Any,
+    var: Any,
+    gx: Any,
+    gw: Any,
+    gb: Any,
+    sums: Any,
+    scratch: Any,
 ) -> None:
-    """Write the gradients gx (n, groups, length), gw and gb (groups,); None stands for one not asked for.
+    """Write the gradients gx (n, groups, length), gw and gb (groups,); None stands for one not
+    asked for.
 
-    `own` says that mean and var were computed from x and change with it (Ioffe & Szegedy 2015, section 3).
+    `own` says that mean and var were computed from x and change with it (Ioffe & Szegedy 2015,
+    section 3).
     """
     _backward_sums(g, x, mean, sums)
     count = x.shape[0] * x.shape[2]
@@ -177,8 +211,12 @@ def backward(
 
 
 @jit
-def follow(running_mean: Any, running_var: Any, mean: Any, var: Any, momentum: float, count: int) -> None:
-    """Move the running statistics towards those of a batch, by the share `momentum`; the variance without its bias."""
+def follow(
+    running_mean: Any, running_var: Any, mean: Any, var: Any, momentum: float, count: int
+) -> None:
+    """Move the running statistics towards those of a batch, by the share `momentum`; the variance
+    without its bias.
+    """
     for c in range(mean.size):
         running_mean[c] += momentum * (mean[c] - running_mean[c])
         running_var[c] += momentum * (var[c] * count / (count - 1) - running_var[c])
@@ -190,7 +228,7 @@ def advance(counter: Any) -> None:
     counter[0] += 1
 
 
-# ---------------------------------------------------------------- dropout
+# ---------------- dropout
 def _mixed(z: Any) -> Any:
     """64 bits, thoroughly mixed: the output function of SplitMix64 (Steele, Lea & Flood 2014)."""
     z = (z ^ (z >> _S30)) * _MIX1
@@ -210,11 +248,12 @@ def mask_reference(size: int, seed: int, draw: int, p: float) -> Any:
 
 @jit
 def draw_mask(stream: Any, p: float, mask: Any, first: Any) -> None:
-    """Fill mask (size,) with 0, with probability p, and 1 / (1 - p) for stream (2,), a seed and the number of the draw; its
-    entries are those from number `first` (1,) on.
+    """Fill mask (size,) with 0, with probability p, and 1 / (1 - p) for stream (2,), a seed and the
+    number of the draw; its entries are those from number `first` (1,) on.
 
-    Entry i is a function of seed, draw and i alone (SplitMix64 started from a mixture of the first two), so that it does not
-    matter who computes it, when and in which order (counter-based random numbers, Salmon et al. 2011).
+    Entry i is a function of seed, draw and i alone (SplitMix64 started from a mixture of the first
+    two), so that it does not matter who computes it, when and in which order (counter-based random
+    numbers, Salmon et al. 2011).
     """
     key = _mix(_mix(np.uint64(stream[0])) + np.uint64(stream[1])) + np.uint64(first[0]) * _GOLDEN
     limit = np.uint64(np.ceil(p * _UNIT))  # of 53 bits

@@ -1,4 +1,7 @@
-"""Pooling over windows of (planes, h, w), a plane being one channel of one sample; threads share out the planes."""
+"""Pooling over windows of (planes, h, w), a plane being one channel of one sample; threads share
+out the planes.
+"""
+
 from __future__ import annotations
 
 from typing import Any, NamedTuple
@@ -53,19 +56,32 @@ def avg_pool_reference(x: Any, d: PoolDims) -> Any:
     return y
 
 
-# No comparison branches: which entry of a window wins cannot be predicted. The first of equals wins; NaN wins over
-# everything, the last NaN over others.
+# No comparison branches: which entry of a window wins cannot be predicted. The first of equals
+# wins; NaN wins over everything, the last NaN over others.
 @jit
 def _max_plane(x: Any, y: Any, winners: Any, d: Any, p: int) -> None:
     for i in range(d.oh):
         top, bottom = max(0, i * d.sh - d.ph), min(d.h, i * d.sh - d.ph + d.kh)
         a = (p * d.oh + i) * d.ow
-        of_windows(y[a : a + d.ow], winners[a : a + d.ow], x, p * d.h * d.w, d.w, top, bottom, -d.pw, d.sw, d.kw)
+        of_windows(
+            y[a : a + d.ow],
+            winners[a : a + d.ow],
+            x,
+            p * d.h * d.w,
+            d.w,
+            top,
+            bottom,
+            -d.pw,
+            d.sw,
+            d.kw,
+        )
 
 
 @jit
 def _max_plane_two(x: Any, y: Any, winners: Any, d: Any) -> None:
-    """The same for windows of two by two side by side, which are most frequent: LLVM reads them as vectors."""
+    """The same for windows of two by two side by side, which are most frequent: LLVM reads them as
+    vectors.
+    """
     for i in range(d.oh):
         upper, lower, best, at = x[2 * i], x[2 * i + 1], y[i], winners[i]
         start, below = at.dtype.type(2 * i * d.w), at.dtype.type((2 * i + 1) * d.w)
@@ -96,10 +112,15 @@ def max_forward(x: Any, y: Any, winners: Any, d: Any) -> None:
 
 @jit(parallel=True)
 def max_backward(g: Any, winners: Any, gx: Any, d: Any) -> None:
-    """Write into gx (planes, h * w): each window's gradient goes to its winner; windows may overlap."""
+    """Write into gx (planes, h * w): each window's gradient goes to its winner; windows may
+    overlap.
+    """
     goals, sources, places, many = flat(gx), flat(g), flat(winners), d.oh * d.ow
     for p in prange(d.planes):  # pieces of flat arrays, of which no references are counted
-        goal, source = goals[p * d.h * d.w : (p + 1) * d.h * d.w], sources[p * many : (p + 1) * many]
+        goal, source = (
+            goals[p * d.h * d.w : (p + 1) * d.h * d.w],
+            sources[p * many : (p + 1) * many],
+        )
         at = places[p * many : (p + 1) * many]
         goal[:] = 0
         for q in range(source.size):

@@ -1,10 +1,12 @@
 """A recurrent layer over all its time steps, forward and through time backward, in one call each.
 
-h_t = f(W x_t + V h_{t-1} + b), f = tanh or relu. The batch is cut into shards; each thread takes its samples through
-all steps, so threads meet once per call and not once per step. Only what a step needs of the one before is computed step
-by step. The rest is one large product each: W x_t of all steps before, the gradients of the weights and of x after.
-`lstm.py` and `gru.py` go about it in the same way.
+h_t = f(W x_t + V h_{t-1} + b), f = tanh or relu. The batch is cut into shards; each thread takes
+its samples through all steps, so threads meet once per call and not once per step. Only what a step
+needs of the one before is computed step by step. The rest is one large product each: W x_t of all
+steps before, the gradients of the weights and of x after. `lstm.py` and `gru.py` go about it in the
+same way.
 """
+
 from __future__ import annotations
 
 from typing import Any, NamedTuple
@@ -37,7 +39,9 @@ def rnn_reference(x: Any, w: Any, v: Any, b: Any, h: Any, relu: bool) -> Any:
     return np.array(hs).reshape(len(x), *h.shape)
 
 
-def rnn_backward_reference(g: Any, x: Any, w: Any, v: Any, h0: Any, hs: Any, relu: bool) -> tuple[Any, ...]:
+def rnn_backward_reference(
+    g: Any, x: Any, w: Any, v: Any, h0: Any, hs: Any, relu: bool
+) -> tuple[Any, ...]:
     """Backpropagation through time (Werbos 1990): gradients of x, w, v, b and h0."""
     gx, gw, gv, gb, back = (np.zeros_like(a) for a in (x, w, v, w[:, 0], h0))
     for t in reversed(range(len(x))):
@@ -50,10 +54,11 @@ def rnn_backward_reference(g: Any, x: Any, w: Any, v: Any, h0: Any, hs: Any, rel
     return gx, gw, gv, gb, back
 
 
-# -------------------------------------------------------------------- what all recurrent layers share
+# ---------------- what all recurrent layers share
 def groups_of(n: int) -> int:
-    """The pieces in which samples are shared out, four each: a product with fewer rows takes as long, it waits for the
-    weights."""
+    """The pieces in which samples are shared out, four each: a product with fewer rows takes as
+    long, it waits for the weights.
+    """
     return -(-n // 4)
 
 
@@ -64,8 +69,9 @@ def rows_of(d: Any, shards: int) -> int:
 
 @jit
 def own_rows(a: Any, lo: int, hi: int, scratch: Any) -> Any:
-    """A place for samples lo to hi of all steps of a (steps, n, width), one after the other: a itself, if these are all
-    its samples, else the beginning of scratch (rows, width)."""
+    """A place for samples lo to hi of all steps of a (steps, n, width), one after the other: a
+    itself, if these are all its samples, else the beginning of scratch (rows, width).
+    """
     if hi - lo == a.shape[1]:
         return a
     return shaped(scratch[: a.shape[0] * (hi - lo)], (a.shape[0], hi - lo, a.shape[2]))
@@ -120,7 +126,9 @@ def transpose(a: Any, out: Any, lo: int, hi: int) -> None:
 
 @apart
 def _add_outer(grad: Any, a: Any, b: Any) -> None:
-    """grad += aᵀ b for a (rows, m) and b (rows, k), as many rows at a time as stay in the cache, equally many each time."""
+    """grad += aᵀ b for a (rows, m) and b (rows, k), as many rows at a time as stay in the cache,
+    equally many each time.
+    """
     times = -(-a.shape[0] // 80)
     for i in range(times):
         lo, hi = shard(i, times, a.shape[0])
@@ -152,10 +160,20 @@ def input_gradient(gx: Any, d: Any, w: Any, lo: int, hi: int, scratch: Any) -> N
     scatter(own, gx, lo, hi)
 
 
-# -------------------------------------------------------------------- the plain recurrent layer
+# ---------------- the plain recurrent layer
 @apart
 def _forward_shard(
-    x: Any, wt: Any, vt: Any, b: Any, h0: Any, hs: Any, xrows: Any, hrows: Any, d: Any, lo: int, hi: int
+    x: Any,
+    wt: Any,
+    vt: Any,
+    b: Any,
+    h0: Any,
+    hs: Any,
+    xrows: Any,
+    hrows: Any,
+    d: Any,
+    lo: int,
+    hi: int,
 ) -> None:
     xs, own = own_rows(x, lo, hi, xrows), own_rows(hs, lo, hi, hrows)
     gather(x, xs, lo, hi)
@@ -177,12 +195,23 @@ def _forward_shard(
 
 @jit(parallel=True)
 def rnn_forward(
-    x: Any, w: Any, v: Any, b: Any, h0: Any, hs: Any, wt: Any, vt: Any, xrows: Any, hrows: Any, d: Any
+    x: Any,
+    w: Any,
+    v: Any,
+    b: Any,
+    h0: Any,
+    hs: Any,
+    wt: Any,
+    vt: Any,
+    xrows: Any,
+    hrows: Any,
+    d: Any,
 ) -> None:
     """Write the hidden states into hs (steps, n, hidden).
 
-    x (steps, n, width), w (hidden, width), v (hidden, hidden), b (hidden,), h0 (n, hidden). Scratch are wt and vt, for the
-    transposed weights, and, for each shard, xrows (shards, rows, width) and hrows (shards, rows, hidden), see `rows_of`.
+    x (steps, n, width), w (hidden, width), v (hidden, hidden), b (hidden,), h0 (n, hidden). Scratch
+    are wt and vt, for the transposed weights, and, for each shard, xrows (shards, rows, width) and
+    hrows (shards, rows, hidden), see `rows_of`.
     """
     shards = xrows.shape[0]
     for s in prange(shards):
@@ -196,9 +225,25 @@ def rnn_forward(
 
 @apart
 def _backward_shard(
-    g: Any, x: Any, w: Any, v: Any, h0: Any, hs: Any, dh: Any, gx: Any, gw: Any, gv: Any, gb: Any, gh0: Any,
-    xrows: Any, hrows: Any, drows: Any, d: Any, lo: int, hi: int,
-) -> None:  # fmt: skip
+    g: Any,
+    x: Any,
+    w: Any,
+    v: Any,
+    h0: Any,
+    hs: Any,
+    dh: Any,
+    gx: Any,
+    gw: Any,
+    gv: Any,
+    gb: Any,
+    gh0: Any,
+    xrows: Any,
+    hrows: Any,
+    drows: Any,
+    d: Any,
+    lo: int,
+    hi: int,
+) -> None:
     dpre = shaped(drows[: d.steps * (hi - lo)], (d.steps, hi - lo, d.hidden))
     gh0[lo:hi] = 0
     copy_samples(g, dh, lo, hi)
@@ -225,15 +270,48 @@ def _backward_shard(
 
 @jit(parallel=True)
 def rnn_backward(
-    g: Any, x: Any, w: Any, v: Any, h0: Any, hs: Any, dh: Any, gx: Any, gw: Any, gv: Any, gb: Any, gh0: Any,
-    xrows: Any, hrows: Any, drows: Any, d: Any,
-) -> None:  # fmt: skip
+    g: Any,
+    x: Any,
+    w: Any,
+    v: Any,
+    h0: Any,
+    hs: Any,
+    dh: Any,
+    gx: Any,
+    gw: Any,
+    gv: Any,
+    gb: Any,
+    gh0: Any,
+    xrows: Any,
+    hrows: Any,
+    drows: Any,
+    d: Any,
+) -> None:
     """Write ∂L/∂h_t of every step into dh (steps, n, hidden) and the gradients of all inputs.
 
-    gx may be None; gw, gv, gb hold one part per shard, for the caller to sum in their fixed order. Scratch
-    are xrows and hrows, as in `rnn_forward`, and drows (shards, rows, hidden).
+    gx may be None; gw, gv, gb hold one part per shard, for the caller to sum in their fixed order.
+    Scratch are xrows and hrows, as in `rnn_forward`, and drows (shards, rows, hidden).
     """
     shards = gw.shape[0]
     for s in prange(shards):
         lo, hi = shard(s, shards, d.n)
-        _backward_shard(g, x, w, v, h0, hs, dh, gx, gw[s], gv[s], gb[s], gh0, xrows[s], hrows[s], drows[s], d, lo, hi)
+        _backward_shard(
+            g,
+            x,
+            w,
+            v,
+            h0,
+            hs,
+            dh,
+            gx,
+            gw[s],
+            gv[s],
+            gb[s],
+            gh0,
+            xrows[s],
+            hrows[s],
+            drows[s],
+            d,
+            lo,
+            hi,
+        )

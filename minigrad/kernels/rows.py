@@ -1,4 +1,5 @@
 """Rows of numbers and their turning, in vectors whatever the sizes (see `tile.py`)."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -12,7 +13,9 @@ from .tile import address, bits, lanes, move, prefetch, turn_block
 
 
 def put(goal: Any, g0: int, source: Any, s0: int, count: int) -> None:
-    """goal[g0 : g0 + count] = source[s0 : s0 + count], both read as flat arrays. This is the plain form."""
+    """goal[g0 : g0 + count] = source[s0 : s0 + count], both read as flat arrays. This is the plain
+    form.
+    """
     goal.reshape(-1)[g0 : g0 + count] = source.reshape(-1)[s0 : s0 + count]
 
 
@@ -21,8 +24,12 @@ def add(goal: Any, g0: int, source: Any, s0: int, count: int) -> None:
     goal.reshape(-1)[g0 : g0 + count] += source.reshape(-1)[s0 : s0 + count]
 
 
-def put_rows(goal: Any, g0: int, g_row: int, source: Any, s0: int, s_row: int, rows: int, count: int) -> None:
-    """`put` for several rows of `count` numbers, that begin so far apart. This is the plain form."""
+def put_rows(
+    goal: Any, g0: int, g_row: int, source: Any, s0: int, s_row: int, rows: int, count: int
+) -> None:
+    """`put` for several rows of `count` numbers, that begin so far apart. This is the plain
+    form.
+    """
     for i in range(rows):
         put(goal, g0 + i * g_row, source, s0 + i * s_row, count)
 
@@ -49,12 +56,16 @@ def _put_rows(goal, g0, g_row, source, s0, s_row, rows, count):  # type: ignore[
 
 @overload(put)
 def _put(goal, g0, source, s0, count):  # type: ignore[no-untyped-def]
-    return lambda goal, g0, source, s0, count: move(address(goal), g0, address(source), s0, count, 0)
+    return lambda goal, g0, source, s0, count: move(
+        address(goal), g0, address(source), s0, count, 0
+    )
 
 
 @overload(add)
 def _add(goal, g0, source, s0, count):  # type: ignore[no-untyped-def]
-    return lambda goal, g0, source, s0, count: move(address(goal), g0, address(source), s0, count, 1)
+    return lambda goal, g0, source, s0, count: move(
+        address(goal), g0, address(source), s0, count, 1
+    )
 
 
 def is_row(i: Any, rows: int) -> bool:
@@ -99,8 +110,12 @@ def _fetch(source, row, width):  # type: ignore[no-untyped-def]
     return run
 
 
-def turn_piece(goal: Any, g0: int, g_row: int, source: Any, s0: int, s_row: int, h: int, w: int) -> None:
-    """goal[g0 + j · g_row + i] = source[s0 + i · s_row + j] for i < h and j < w, a vector's length at most; plain form."""
+def turn_piece(
+    goal: Any, g0: int, g_row: int, source: Any, s0: int, s_row: int, h: int, w: int
+) -> None:
+    """goal[g0 + j · g_row + i] = source[s0 + i · s_row + j] for i < h and j < w, a vector's length
+    at most; plain form.
+    """
     goal, source = goal.reshape(-1), source.reshape(-1)
     for i in range(h):
         for j in range(w):
@@ -121,11 +136,22 @@ def _turn_piece(goal, g0, g_row, source, s0, s_row, h, w):  # type: ignore[no-un
 
 
 @jit
-def turn(goal: Any, g0: int, g_row: int, source: Any, s0: int, s_row: int, rows: int, columns: int) -> None:
-    """goal[r, c] = source[c, r]: rows of the goal, (rows, columns), are columns of the source. Of each flat array the first
-    entry and the distance between rows are given."""
+def turn(
+    goal: Any, g0: int, g_row: int, source: Any, s0: int, s_row: int, rows: int, columns: int
+) -> None:
+    """goal[r, c] = source[c, r]: rows of the goal, (rows, columns), are columns of the source. Of
+    each flat array the first entry and the distance between rows are given.
+    """
     size = lanes(goal.itemsize)
     for i in range(0, columns, size):
         for j in range(0, rows, size):
-            turn_piece(goal, g0 + j * g_row + i, g_row, source, s0 + i * s_row + j, s_row, min(size, columns - i),
-                       min(size, rows - j))  # fmt: skip
+            turn_piece(
+                goal,
+                g0 + j * g_row + i,
+                g_row,
+                source,
+                s0 + i * s_row + j,
+                s_row,
+                min(size, columns - i),
+                min(size, rows - j),
+            )

@@ -1,7 +1,9 @@
-"""Running sums and products along an axis, and where the extremes are: what cannot be said entry by entry.
+"""Running sums and products along an axis, and where the extremes are: what cannot be said entry by
+entry.
 
 All arrays are (outer, n, inner), the axis in the middle; one thread.
 """
+
 from __future__ import annotations
 
 from typing import Any
@@ -12,7 +14,9 @@ from .jit import jit
 
 
 def cumprod_back_reference(g: Any, x: Any) -> Any:
-    """∂L/∂x of y = cumprod(x), as a sum over all y[t] that an entry is a factor of: g[t] times the product of the others."""
+    """∂L/∂x of y = cumprod(x), as a sum over all y[t] that an entry is a factor of: g[t] times the
+    product of the others.
+    """
     grad, n = np.zeros_like(x), x.shape[1]
     for i in range(n):
         others = x.copy()
@@ -23,7 +27,9 @@ def cumprod_back_reference(g: Any, x: Any) -> Any:
 
 @jit
 def running(x: Any, y: Any, product: bool) -> None:
-    """y[:, i] = the sum, or the product, of x[:, 0] to x[:, i]; the plain forms are `np.cumsum` and `np.cumprod`."""
+    """y[:, i] = the sum, or the product, of x[:, 0] to x[:, i]; the plain forms are `np.cumsum` and
+    `np.cumprod`.
+    """
     outer, n, inner = x.shape
     for o in range(outer):
         for j in range(inner if n else 0):
@@ -37,13 +43,16 @@ def running(x: Any, y: Any, product: bool) -> None:
 def cumprod_back(g: Any, x: Any, y: Any, grad: Any) -> None:
     """Write ∂L/∂x of y = cumprod(x), from g = ∂L/∂y.
 
-    Nothing is divided, so zeros do no harm: with r[i] = g[i] + x[i + 1] r[i + 1], grad[i] = y[i - 1] r[i].
+    Nothing is divided, so zeros do no harm: with r[i] = g[i] + x[i + 1] r[i + 1], grad[i] = y[i -
+    1] r[i].
     """
     outer, n, inner = x.shape
     for o in range(outer):
         for i in range(n - 1, -1, -1):
             for j in range(inner):
-                grad[o, i, j] = g[o, i, j] + x[o, i + 1, j] * grad[o, i + 1, j] if i + 1 < n else g[o, i, j]
+                grad[o, i, j] = (
+                    g[o, i, j] + x[o, i + 1, j] * grad[o, i + 1, j] if i + 1 < n else g[o, i, j]
+                )
         for i in range(1, n):
             for j in range(inner):
                 grad[o, i, j] *= y[o, i - 1, j]
@@ -51,7 +60,9 @@ def cumprod_back(g: Any, x: Any, y: Any, grad: Any) -> None:
 
 @jit
 def argmax(x: Any, places: Any, sign: Any) -> None:
-    """places (outer, inner) = where along the axis sign · x is largest first, or first no number; as `np.argmax`."""
+    """places (outer, inner) = where along the axis sign · x is largest first, or first no number;
+    as `np.argmax`.
+    """
     outer, n, inner = x.shape
     for o in range(outer):
         for j in range(inner):

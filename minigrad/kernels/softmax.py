@@ -1,4 +1,5 @@
 """Softmax and cross-entropy of rows in one pass, without overflow."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -11,11 +12,15 @@ from .rows import is_row
 from .tops import largest
 from .views import flat
 
-TOGETHER = 1024  # numbers: the exponentials of short rows fill vectors when they are worked out together
+TOGETHER = (
+    1024  # numbers: the exponentials of short rows fill vectors when they are worked out together
+)
 
 
 def cross_entropy_reference(logits: Any, ids: Any) -> tuple[Any, Any]:
-    """-log softmax(logits)[id] per row, and the softmax; the row's maximum comes off first, so exp cannot overflow."""
+    """-log softmax(logits)[id] per row, and the softmax; the row's maximum comes off first, so exp
+    cannot overflow.
+    """
     shifted = logits - logits.max(1, keepdims=True)
     exponentials = np.exp(shifted)
     total = exponentials.sum(1, keepdims=True)
@@ -25,7 +30,9 @@ def cross_entropy_reference(logits: Any, ids: Any) -> tuple[Any, Any]:
 
 @jit(reassociate=True)
 def _sum(row: Any) -> Any:
-    """The sum of the entries, in whatever order is fastest; kept apart from formulas that rely on theirs."""
+    """The sum of the entries, in whatever order is fastest; kept apart from formulas that rely on
+    theirs.
+    """
     total = row.dtype.type(0)
     for j in range(row.size):
         total += row[j]

@@ -1,19 +1,21 @@
 """The innermost loops of matrix products, written for vector registers.
 
-A product of matrices is fast when a block of its result stays in registers while the loop over the common axis runs. LLVM
-vectorises a plain loop, but it does not keep such a block; so the two blocks that are needed are built here as LLVM
-code, one instruction at a time. Python's loops over `rows` and `vectors` below run while the code is built: that is what
-unrolls it.
+A product of matrices is fast when a block of its result stays in registers while the loop over the
+common axis runs. LLVM vectorises a plain loop, but it does not keep such a block; so the two blocks
+that are needed are built here as LLVM code, one instruction at a time. Python's loops over `rows`
+and `vectors` below run while the code is built: that is what unrolls it.
 
-* `tile`: R rows × U vectors of C += A @ B, where rows of B lie contiguous. Each step loads U vectors of B and, for each
-  row, one number of A, which is copied into all lanes: R·U multiply-adds for R + U loads. Several such blocks with one A
-  can be made in one go, which loads A once for all of them.
-* `dots`: R × U numbers of C += A @ Bᵀ, where rows of A and of B lie contiguous: R·U sums of vectors side by side, whose
-  lanes are added up at the end.
+* `tile`: R rows × U vectors of C += A @ B, where rows of B lie contiguous. Each step loads U
+  vectors of B and, for each row, one number of A, which is copied into all lanes: R·U multiply-adds
+  for R + U loads. Several such blocks with one A can be made in one go, which loads A once for all
+  of them.
+* `dots`: R × U numbers of C += A @ Bᵀ, where rows of A and of B lie contiguous: R·U sums of vectors
+  side by side, whose lanes are added up at the end.
 
-A vector has 64 bytes where Numba compiles for AVX-512 and 32 elsewhere. What does not fill the last vector is masked out:
-nothing beyond an array is read or written.
+A vector has 64 bytes where Numba compiles for AVX-512 and 32 elsewhere. What does not fill the last
+vector is masked out: nothing beyond an array is read or written.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -26,10 +28,13 @@ from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic, register_jitable
 
-#: what a row of a result begins with: what is there already, zeros, a number of its own, or a row that all begin with
+#: what a row of a result begins with: what is there already, zeros, a number of its own, or a row
+#: that all begin with
 ADD, FRESH, START, ACROSS = 0, 1, 2, 3
 
-WIDE = "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[-1]  # 32 registers instead of 16, too
+WIDE = (
+    "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[-1]
+)  # 32 registers instead of 16, too
 _BYTES = 64 if WIDE else 32
 
 
@@ -48,10 +53,14 @@ def bits(dtype: Any) -> int:
 
 
 class Code:
-    """What blocks (and the comparisons of `tops.py`) are built from: pointers, masked loads and stores of vectors."""
+    """What blocks (and the comparisons of `tops.py`) are built from: pointers, masked loads and
+    stores of vectors.
+    """
 
     def __init__(self, context: Any, builder: Any, dtype: Any, rest: Any, count: int = 0) -> None:
-        """`rest` numbers are in the last vector, which has `count` lanes (as many as fit by default)."""
+        """`rest` numbers are in the last vector, which has `count` lanes (as many as fit by
+        default).
+        """
         self.context, self.builder, self.dtype = context, builder, dtype
         self.number = context.get_data_type(dtype)  # as it lies in memory: a boolean in eight bits
         self.bits, self.floats = bits(dtype), isinstance(dtype, types.Float)
@@ -65,7 +74,9 @@ class Code:
 
     def splat(self, x: Any, kind: Any) -> Any:
         """x in all lanes."""
-        one = self.builder.insert_element(ir.Constant(kind, ir.Undefined), x, ir.Constant(ir.IntType(32), 0))
+        one = self.builder.insert_element(
+            ir.Constant(kind, ir.Undefined), x, ir.Constant(ir.IntType(32), 0)
+        )
         zeros = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
         return self.builder.shuffle_vector(one, ir.Constant(kind, ir.Undefined), zeros)
 
@@ -75,12 +86,22 @@ class Code:
 
     def sums(self, count: int) -> list[Any]:
         """So many vectors of zeros, to add to."""
-        return [cgutils.alloca_once_value(self.builder, ir.Constant(self.vector, None)) for _ in range(count)]
+        return [
+            cgutils.alloca_once_value(self.builder, ir.Constant(self.vector, None))
+            for _ in range(count)
+        ]
 
     def places(self, pointer: Any, first: Any, count: int) -> Iterator[tuple[Any, bool]]:
-        """The addresses of so many vectors side by side, and whether each is the last, which has a mask."""
+        """The addresses of so many vectors side by side, and whether each is the last, which has a
+        mask.
+        """
         for u in range(count):
-            yield self.at(pointer, self.builder.add(first, ir.Constant(ir.IntType(64), u * self.lanes))), u == count - 1
+            yield (
+                self.at(
+                    pointer, self.builder.add(first, ir.Constant(ir.IntType(64), u * self.lanes))
+                ),
+                u == count - 1,
+            )
 
     def vectors(self, pointer: Any, first: Any, count: int) -> list[Any]:
         """So many vectors side by side."""
@@ -93,8 +114,9 @@ class Code:
 
     @contextmanager
     def loop(self, count: Any) -> Iterator[Any]:
-        """A loop over 0, 1, … count - 1 that stays one: LLVM would make several steps in one go, and those that are left
-        over would take as long as three others."""
+        """A loop over 0, 1, … count - 1 that stays one: LLVM would make several steps in one go,
+        and those that are left over would take as long as three others.
+        """
         with cgutils.for_range(self.builder, count) as loop:
             yield loop.index
             latch = self.builder.block
@@ -105,12 +127,19 @@ class Code:
         latch.terminator.set_metadata("llvm.loop", name)
 
     def load(self, address: Any, masked: bool, otherwise: Any = None, mask: Any = None) -> Any:
-        """A vector; what is masked out, by default beyond the `rest`, is taken from the vector `otherwise`, or zeros."""
+        """A vector; what is masked out, by default beyond the `rest`, is taken from the vector
+        `otherwise`, or zeros.
+        """
         if not masked:
             found = self.builder.load(self._pointer(address))
             found.align = self.bits // 8
             return found
-        args = (self._pointer(address), self._align(), mask or self.mask, otherwise or ir.Constant(self.vector, None))
+        args = (
+            self._pointer(address),
+            self._align(),
+            mask or self.mask,
+            otherwise or ir.Constant(self.vector, None),
+        )
         return self._masked("load", self.vector, args)
 
     def collect(self, pointer: Any, places: Any, mask: Any, otherwise: Any) -> Any:
@@ -120,7 +149,9 @@ class Code:
         bytes_on = b.mul(places, ir.Constant(wide, [self.bits // 8] * self.lanes))
         start = self.splat(b.ptrtoint(pointer, wide.element), wide)
         addresses = b.inttoptr(b.add(start, bytes_on), ir.VectorType(pointer.type, self.lanes))
-        return self._masked("gather", self.vector, (addresses, self._align(), mask, otherwise), f"v{self.lanes}p0")
+        return self._masked(
+            "gather", self.vector, (addresses, self._align(), mask, otherwise), f"v{self.lanes}p0"
+        )
 
     def store(self, value: Any, address: Any, masked: bool) -> None:
         def plain() -> None:
@@ -133,13 +164,21 @@ class Code:
             with then:  # a load soon after a store with a mask waits for it
                 plain()
             with otherwise:
-                self._masked("store", ir.VoidType(), (value, self._pointer(address), self._align(), self.mask))
+                self._masked(
+                    "store",
+                    ir.VoidType(),
+                    (value, self._pointer(address), self._align(), self.mask),
+                )
 
     def fma(self, a: Any, b: Any, c: Any) -> Any:
-        """a · b + c, rounded once where the processor can; where it cannot, a library call per lane would do that."""
+        """a · b + c, rounded once where the processor can; where it cannot, a library call per lane
+        would do that.
+        """
         kind = ir.FunctionType(self.vector, [self.vector] * 3)
         name = f"llvm.fmuladd.v{self.lanes}f{self.bits}"
-        return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), (a, b, c))
+        return self.builder.call(
+            cgutils.get_or_insert_function(self.builder.module, kind, name), (a, b, c)
+        )
 
     def _pointer(self, address: Any) -> Any:
         return self.builder.bitcast(address, self.vector.as_pointer())
@@ -150,12 +189,21 @@ class Code:
     def _masked(self, what: str, result: Any, args: tuple[Any, ...], of: str = "p0") -> Any:
         kind = ir.FunctionType(result, [x.type for x in args])
         name = f"llvm.masked.{what}.v{self.lanes}{'f' if self.floats else 'i'}{self.bits}.{of}"
-        return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), args)
+        return self.builder.call(
+            cgutils.get_or_insert_function(self.builder.module, kind, name), args
+        )
 
 
 def _begin(
-    code: Code, begin: Any, sums: list[Any], places: Iterator[tuple[Any, bool]], start: Any, s0: Any, rows: int, vectors: int
-) -> None:  # fmt: skip
+    code: Code,
+    begin: Any,
+    sums: list[Any],
+    places: Iterator[tuple[Any, bool]],
+    start: Any,
+    s0: Any,
+    rows: int,
+    vectors: int,
+) -> None:
     """What the sums of a block begin with, see `tile`; they lie row by row, zeros so far."""
     builder, w, across = code.builder, ir.IntType(64), len(sums) // rows
     with builder.if_then(builder.icmp_signed("==", begin, ir.Constant(w, ADD))):
@@ -163,7 +211,9 @@ def _begin(
             builder.store(code.load(address, last), total)
     with builder.if_then(builder.icmp_signed("==", begin, ir.Constant(w, START))):
         for r in range(rows):
-            number = code.splat(builder.load(code.at(start, builder.add(s0, ir.Constant(w, r)))), code.vector)
+            number = code.splat(
+                builder.load(code.at(start, builder.add(s0, ir.Constant(w, r)))), code.vector
+            )
             for total in sums[r * across : (r + 1) * across]:
                 builder.store(number, total)
     with builder.if_then(builder.icmp_signed("==", begin, ir.Constant(w, ACROSS))):
@@ -174,17 +224,41 @@ def _begin(
 
 @intrinsic
 def tile(
-    context, c, c0, c_row, a, a0, a_row, a_step, b, b0, b_row, table, t_step, depth, rest, start, s0, begin, least, c_next,
-    b_next, rows, vectors, times,
-):  # type: ignore[no-untyped-def]  # fmt: skip
-    """C[r, j] = max(least, what row r begins with + Σ_p A[r, p] · B[p, j]) for `rows` rows and `vectors` vectors of
-    columns, the last with `rest` numbers; and so `times` times, with C and B further on by `c_next` and `b_next` each time.
+    context,
+    c,
+    c0,
+    c_row,
+    a,
+    a0,
+    a_row,
+    a_step,
+    b,
+    b0,
+    b_row,
+    table,
+    t_step,
+    depth,
+    rest,
+    start,
+    s0,
+    begin,
+    least,
+    c_next,
+    b_next,
+    rows,
+    vectors,
+    times,
+):  # type: ignore[no-untyped-def]
+    """C[r, j] = max(least, what row r begins with + Σ_p A[r, p] · B[p, j]) for `rows` rows and
+    `vectors` vectors of columns, the last with `rest` numbers; and so `times` times, with C and B
+    further on by `c_next` and `b_next` each time.
 
-    Of each array the first entry and the distance between rows are given, in entries; of A also that between columns. Row
-    p of B lies p · b_row + table[p · t_step] from the first: a convolution reads shifted rows of a picture. A row begins
-    with what C holds (`begin` is `ADD`), with zeros (`FRESH`), with the number start[s0 + r] (`START`, the bias of a
-    convolution) or with start[s0 + j] (`ACROSS`, that of a linear layer).
-    `least` is -inf, or 0 for a ReLU. `rows`, `vectors` and `times` are literals.
+    Of each array the first entry and the distance between rows are given, in entries; of A also
+    that between columns. Row p of B lies p · b_row + table[p · t_step] from the first: a
+    convolution reads shifted rows of a picture. A row begins with what C holds (`begin` is `ADD`),
+    with zeros (`FRESH`), with the number start[s0 + r] (`START`, the bias of a convolution) or with
+    start[s0 + j] (`ACROSS`, that of a linear layer). `least` is -inf, or 0 for a ReLU. `rows`,
+    `vectors` and `times` are literals.
     """
     if not all(isinstance(count, types.IntegerLiteral) for count in (rows, vectors, times)):
         return None
@@ -192,12 +266,35 @@ def tile(
     dtype, ints = c.dtype, types.intp
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        c, c0, c_row, a, a0, a_row, a_step, b, b0, b_row, table, t_step, depth, rest, start, s0, begin, least = args[:18]
+        (
+            c,
+            c0,
+            c_row,
+            a,
+            a0,
+            a_row,
+            a_step,
+            b,
+            b0,
+            b_row,
+            table,
+            t_step,
+            depth,
+            rest,
+            start,
+            s0,
+            begin,
+            least,
+        ) = args[:18]
         c_next, b_next = args[18:20]
         code, w = Code(context, builder, dtype, rest), ir.IntType(64)
 
         def plus(x, y, times=1):  # type: ignore[no-untyped-def]
-            return x if times == 0 else builder.add(x, builder.mul(y, ir.Constant(w, times)) if times != 1 else y)
+            return (
+                x
+                if times == 0
+                else builder.add(x, builder.mul(y, ir.Constant(w, times)) if times != 1 else y)
+            )
 
         def places():  # type: ignore[no-untyped-def]
             for r in range(r_count):
@@ -209,12 +306,16 @@ def tile(
         _begin(code, begin, sums, places(), start, s0, r_count, u_count)
         with code.loop(depth) as p:
             row = builder.add(b0, code.row(b_row, table, t_step, p))
-            across = [x for q in range(q_count) for x in code.vectors(b, plus(row, b_next, q), u_count)]
+            across = [
+                x for q in range(q_count) for x in code.vectors(b, plus(row, b_next, q), u_count)
+            ]
             column = builder.add(a0, builder.mul(p, a_step))
             for r in range(r_count):
                 number = builder.load(code.at(a, plus(column, a_row, r)))
                 factor = code.splat(number, code.vector)
-                for vector, total in zip(across, sums[r * across_row : (r + 1) * across_row], strict=True):
+                for vector, total in zip(
+                    across, sums[r * across_row : (r + 1) * across_row], strict=True
+                ):
                     builder.store(code.fma(factor, vector, builder.load(total)), total)
         least = code.splat(least, code.vector)
         for (address, last), total in zip(places(), sums, strict=True):
@@ -224,21 +325,61 @@ def tile(
         return context.get_dummy_value()
 
     signature = types.void(
-        c, ints, ints, a, ints, ints, ints, b, ints, ints, table, ints, ints, ints, a, ints, ints, dtype, ints, ints, rows,
-        vectors, times,
-    )  # fmt: skip
+        c,
+        ints,
+        ints,
+        a,
+        ints,
+        ints,
+        ints,
+        b,
+        ints,
+        ints,
+        table,
+        ints,
+        ints,
+        ints,
+        a,
+        ints,
+        ints,
+        dtype,
+        ints,
+        ints,
+        rows,
+        vectors,
+        times,
+    )
     return signature, generate
 
 
 @intrinsic
 def dots(  # type: ignore[no-untyped-def]
-    context, c, c0, c_row, a, a0, a_row, b, b0, b_row, table, t_step, first, depth, times, a_next, b_next, fresh, rows,
+    context,
+    c,
+    c0,
+    c_row,
+    a,
+    a0,
+    a_row,
+    b,
+    b0,
+    b_row,
+    table,
+    t_step,
+    first,
+    depth,
+    times,
+    a_next,
+    b_next,
+    fresh,
+    rows,
     columns,
-):  # fmt: skip
-    """C[r, u] (+)= Σ_p A[r, p] · B[u, p] for `rows` × `columns` numbers, which are literals; see `tile`.
+):
+    """C[r, u] (+)= Σ_p A[r, p] · B[u, p] for `rows` × `columns` numbers, which are literals; see
+    `tile`.
 
-    Rows u of B are counted from `first`. The sum runs over `times` stretches of `depth` numbers, which begin `a_next` and
-    `b_next` entries after each other.
+    Rows u of B are counted from `first`. The sum runs over `times` stretches of `depth` numbers,
+    which begin `a_next` and `b_next` entries after each other.
     """
     if not isinstance(rows, types.IntegerLiteral) or not isinstance(columns, types.IntegerLiteral):
         return None
@@ -246,7 +387,27 @@ def dots(  # type: ignore[no-untyped-def]
     ints = types.intp
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        c, c0, c_row, a, a0, a_row, b, b0, b_row, table, t_step, first, depth, times, a_next, b_next, fresh, _, _ = args
+        (
+            c,
+            c0,
+            c_row,
+            a,
+            a0,
+            a_row,
+            b,
+            b0,
+            b_row,
+            table,
+            t_step,
+            first,
+            depth,
+            times,
+            a_next,
+            b_next,
+            fresh,
+            _,
+            _,
+        ) = args
         w = ir.IntType(64)
         size = ir.Constant(w, lanes(bits(dtype) // 8))
         full = builder.udiv(depth, size)
@@ -254,7 +415,8 @@ def dots(  # type: ignore[no-untyped-def]
         sums = code.sums(r_count * u_count)
         left_rows = [builder.add(a0, builder.mul(a_row, ir.Constant(w, r))) for r in range(r_count)]
         right_rows = [
-            builder.add(b0, code.row(b_row, table, t_step, builder.add(first, ir.Constant(w, u)))) for u in range(u_count)
+            builder.add(b0, code.row(b_row, table, t_step, builder.add(first, ir.Constant(w, u))))
+            for u in range(u_count)
         ]
 
         def step(q, p, masked):  # type: ignore[no-untyped-def]
@@ -264,18 +426,24 @@ def dots(  # type: ignore[no-untyped-def]
 
             left, right = vectors(a, left_rows, a_next), vectors(b, right_rows, b_next)
             for i, total in enumerate(sums):
-                builder.store(code.fma(left[i // u_count], right[i % u_count], builder.load(total)), total)
+                builder.store(
+                    code.fma(left[i // u_count], right[i % u_count], builder.load(total)), total
+                )
 
         with code.loop(times) as q:
             with code.loop(full) as p:
                 step(q, builder.mul(p, size), False)
-            with builder.if_then(builder.icmp_unsigned("!=", builder.urem(depth, size), ir.Constant(w, 0))):
+            with builder.if_then(
+                builder.icmp_unsigned("!=", builder.urem(depth, size), ir.Constant(w, 0))
+            ):
                 step(q, builder.mul(full, size), True)
         add = ir.FunctionType(code.number, [code.number, code.vector])
         name = f"llvm.vector.reduce.fadd.v{code.lanes}f{code.bits}"
         reduce = cgutils.get_or_insert_function(builder.module, add, name)
         for i, total in enumerate(sums):
-            found = builder.call(reduce, (ir.Constant(code.number, 0.0), builder.load(total)), fastmath=("reassoc",))
+            found = builder.call(
+                reduce, (ir.Constant(code.number, 0.0), builder.load(total)), fastmath=("reassoc",)
+            )
             row = builder.add(c0, builder.mul(c_row, ir.Constant(w, i // u_count)))
             address = code.at(c, builder.add(row, ir.Constant(w, i % u_count)))
             old = builder.select(fresh, ir.Constant(code.number, 0.0), builder.load(address))
@@ -283,16 +451,36 @@ def dots(  # type: ignore[no-untyped-def]
         return context.get_dummy_value()
 
     signature = types.void(
-        c, ints, ints, a, ints, ints, b, ints, ints, table, ints, ints, ints, ints, ints, ints, types.boolean, rows, columns
+        c,
+        ints,
+        ints,
+        a,
+        ints,
+        ints,
+        b,
+        ints,
+        ints,
+        table,
+        ints,
+        ints,
+        ints,
+        ints,
+        ints,
+        ints,
+        types.boolean,
+        rows,
+        columns,
     )
     return signature, generate
 
 
 @intrinsic
 def move(context, goal, g0, source, s0, count, add):  # type: ignore[no-untyped-def]
-    """goal[g0 + i] = source[s0 + i] for i < count, or += where the literal `add` is 1; for short rows of any length.
+    """goal[g0 + i] = source[s0 + i] for i < count, or += where the literal `add` is 1; for short
+    rows of any length.
 
-    LLVM's own vectors begin at 64 numbers; shorter rows, and what is left of longer ones, it copies one by one.
+    LLVM's own vectors begin at 64 numbers; shorter rows, and what is left of longer ones, it copies
+    one by one.
     """
     if not isinstance(add, types.IntegerLiteral):
         return None
@@ -331,10 +519,11 @@ def move(context, goal, g0, source, s0, count, add):  # type: ignore[no-untyped-
 
 @intrinsic
 def turn_block(context, goal, g0, g_row, source, s0, s_row, h, w, whole):  # type: ignore[no-untyped-def]
-    """goal[g0 + j · g_row + i] = source[s0 + i · s_row + j] for i < h and j < w, both at most a vector's length.
+    """goal[g0 + j · g_row + i] = source[s0 + i · s_row + j] for i < h and j < w, both at most a
+    vector's length.
 
-    All rows are loaded, and interleaved pair by pair until each vector holds a column (the literal `whole` is 1 where h
-    and w are a vector's length, so that no masks are needed).
+    All rows are loaded, and interleaved pair by pair until each vector holds a column (the literal
+    `whole` is 1 where h and w are a vector's length, so that no masks are needed).
     """
     if not isinstance(whole, types.IntegerLiteral):
         return None
@@ -346,7 +535,9 @@ def turn_block(context, goal, g0, g_row, source, s0, s_row, h, w, whole):  # typ
         size = inward.lanes
 
         def row(code, array, first, step, i):  # type: ignore[no-untyped-def]
-            return code.at(array, builder.add(first, builder.mul(step, ir.Constant(ir.IntType(64), i))))
+            return code.at(
+                array, builder.add(first, builder.mul(step, ir.Constant(ir.IntType(64), i)))
+            )
 
         def only(code, i, limit):  # type: ignore[no-untyped-def]
             """The mask of row i: none of it if there is no such row."""
@@ -380,7 +571,10 @@ def prefetch(context, array, place):  # type: ignore[no-untyped-def]
     """Begin to bring array[place] into the nearest cache."""
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        there, small = builder.bitcast(builder.gep(args[0], [args[1]]), ir.IntType(8).as_pointer()), ir.IntType(32)
+        there, small = (
+            builder.bitcast(builder.gep(args[0], [args[1]]), ir.IntType(8).as_pointer()),
+            ir.IntType(32),
+        )
         kind = ir.FunctionType(ir.VoidType(), [there.type, small, small, small])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
         read, near, data = 0, 3, 1

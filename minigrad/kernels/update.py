@@ -1,4 +1,7 @@
-"""One pass over a parameter, its gradient and the optimiser's memory of it; all arrays flat and of one dtype."""
+"""One pass over a parameter, its gradient and the optimiser's memory of it; all arrays flat and of
+one dtype.
+"""
+
 from __future__ import annotations
 
 from typing import Any
@@ -20,7 +23,9 @@ def sgd(p: Any, g: Any, lr: Any, decay: Any) -> None:
 
 @jit
 def momentum(p: Any, g: Any, velocity: Any, lr: Any, decay: Any, rate: Any, nesterov: Any) -> None:
-    """Gradient descent with momentum (Polyak 1964); where `nesterov` is not 0, looking one step ahead (Nesterov 1983)."""
+    """Gradient descent with momentum (Polyak 1964); where `nesterov` is not 0, looking one step
+    ahead (Nesterov 1983).
+    """
     for i in range(p.size):
         step = g[i] + decay * p[i]
         velocity[i] = rate * velocity[i] + step
@@ -29,12 +34,23 @@ def momentum(p: Any, g: Any, velocity: Any, lr: Any, decay: Any, rate: Any, nest
 
 @jit
 def adam(
-    p: Any, g: Any, m: Any, v: Any, lr: Any, b1: Any, b2: Any, eps: Any, c1: Any, c2: Any, coupled: Any, decoupled: Any
+    p: Any,
+    g: Any,
+    m: Any,
+    v: Any,
+    lr: Any,
+    b1: Any,
+    b2: Any,
+    eps: Any,
+    c1: Any,
+    c2: Any,
+    coupled: Any,
+    decoupled: Any,
 ) -> None:
     """Adam (Kingma & Ba 2015); c1 = 1 - b1^t and c2 = 1 - b2^t correct the bias of the averages.
 
-    `coupled` weight decay is added to the gradient, `decoupled` shrinks the parameter (AdamW, Loshchilov & Hutter
-    2019).
+    `coupled` weight decay is added to the gradient, `decoupled` shrinks the parameter (AdamW,
+    Loshchilov & Hutter 2019).
     """
     one = p.dtype.type(1)
     scale = one / np.sqrt(c2)  # a product takes less time than a division
@@ -58,7 +74,9 @@ def rmsprop(p: Any, g: Any, v: Any, lr: Any, alpha: Any, eps: Any, decay: Any) -
 
 @jit
 def add_up(parts: Any, a: int, b: int, total: Any) -> Any:
-    """The sum of parts[:, a:b] over the parts, in their order, in the first b - a places of `total`, which are returned."""
+    """The sum of parts[:, a:b] over the parts, in their order, in the first b - a places of
+    `total`, which are returned.
+    """
     total = total[: b - a]
     first, second = parts[0, a:b], parts[1, a:b]
     for i in range(total.size):
@@ -101,8 +119,9 @@ def gather_rows(rows: Any, order: Any, start: int, out: Any) -> None:
 
 @jit
 def gather_pieces(rows: Any, order: Any, start: int, out: Any, pieces: int) -> None:
-    """`gather_rows` of samples that have several pieces: the first ones of all samples come first, then the second ones, and
-    so on, so that `out` is (pieces, samples, …)."""
+    """`gather_rows` of samples that have several pieces: the first ones of all samples come first,
+    then the second ones, and so on, so that `out` is (pieces, samples, …).
+    """
     width = rows.shape[1]
     n, wide = out.size // max(width, 1), width // pieces
     for i in range(n):

@@ -1,4 +1,5 @@
 """Layers and models. See `Module` for how to write your own."""
+
 from ..graph.buffer import Buffer
 from . import init
 from .layers import (
@@ -14,13 +15,33 @@ from .layers import (
     ReLU,
     Sigmoid,
     Tanh,
-)  # fmt: skip
+)
 from .module import Module, Sequential
 from .norm import BatchNorm1d, BatchNorm2d, Dropout, LayerNorm
 from .recurrent import GRU, LSTM, RNN
 
 __all__ = [
-    "GRU", "LSTM", "RNN", "AvgPool1d", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Buffer", "Conv1d", "Conv2d", "Dropout",
-    "Embedding", "Flatten", "LayerNorm", "Linear", "MaxPool1d", "MaxPool2d", "Module", "ReLU", "Sequential", "Sigmoid",
-    "Tanh", "init",
-]  # fmt: skip
+    "GRU",
+    "LSTM",
+    "RNN",
+    "AvgPool1d",
+    "AvgPool2d",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "Buffer",
+    "Conv1d",
+    "Conv2d",
+    "Dropout",
+    "Embedding",
+    "Flatten",
+    "LayerNorm",
+    "Linear",
+    "MaxPool1d",
+    "MaxPool2d",
+    "Module",
+    "ReLU",
+    "Sequential",
+    "Sigmoid",
+    "Tanh",
+    "init",
+]

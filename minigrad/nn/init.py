@@ -1,7 +1,10 @@
-"""First values of parameters. Each function fills a `Variable` in place and returns it, under PyTorch's names.
+"""First values of parameters. Each function fills a `Variable` in place and returns it, under
+PyTorch's names.
 
-`seed` is an integer, a `numpy.random.Generator` to draw on, or None for the library's own generator (see `seeds`).
+`seed` is an integer, a `numpy.random.Generator` to draw on, or None for the library's own generator
+(see `seeds`).
 """
+
 from __future__ import annotations
 
 import math
@@ -15,13 +18,26 @@ from ..graph.node import Constant, Variable
 from ..seeds import generator, manual_seed
 
 __all__ = [
-    "constant_", "fans", "generator", "kaiming_normal_", "kaiming_uniform_", "manual_seed", "normal_", "ones_",
-    "orthogonal_", "uniform_", "xavier_normal_", "xavier_uniform_", "zeros_",
-]  # fmt: skip
+    "constant_",
+    "fans",
+    "generator",
+    "kaiming_normal_",
+    "kaiming_uniform_",
+    "manual_seed",
+    "normal_",
+    "ones_",
+    "orthogonal_",
+    "uniform_",
+    "xavier_normal_",
+    "xavier_uniform_",
+    "zeros_",
+]
 
 
 def _check(parameter: Variable, **numbers: float) -> None:
-    """Raise an error, before anything is drawn, unless this is a leaf to fill and those are numbers."""
+    """Raise an error, before anything is drawn, unless this is a leaf to fill and those are
+    numbers.
+    """
     if not isinstance(parameter, Variable | Constant):
         raise TypeError(f"init: a {type(parameter).__name__}; a Variable was expected")
     for name, value in numbers.items():
@@ -30,10 +46,14 @@ def _check(parameter: Variable, **numbers: float) -> None:
 
 
 def fans(parameter: Variable) -> tuple[int, int]:
-    """Numbers that go into and come out of one unit: a weight is (out, in, kernel size …), as in PyTorch."""
+    """Numbers that go into and come out of one unit: a weight is (out, in, kernel size …), as in
+    PyTorch.
+    """
     _check(parameter)
     if parameter.ndim < 2 or not parameter.size:
-        raise ShapeError(f"init: {parameter!r} has no fan; at least two axes (out, in) were expected")
+        raise ShapeError(
+            f"init: {parameter!r} has no fan; at least two axes (out, in) were expected"
+        )
     field = math.prod(parameter.shape[2:])
     return parameter.shape[1] * field, parameter.shape[0] * field
 
@@ -47,7 +67,9 @@ def uniform_(parameter: Variable, a: float = 0.0, b: float = 1.0, *, seed: Any =
     return parameter
 
 
-def normal_(parameter: Variable, mean: float = 0.0, std: float = 1.0, *, seed: Any = None) -> Variable:
+def normal_(
+    parameter: Variable, mean: float = 0.0, std: float = 1.0, *, seed: Any = None
+) -> Variable:
     """Normal with this mean and standard deviation."""
     _check(parameter, mean=mean, std=std)
     if not std >= 0:
@@ -74,7 +96,9 @@ def ones_(parameter: Variable) -> Variable:
 
 
 def xavier_uniform_(parameter: Variable, gain: float = 1.0, *, seed: Any = None) -> Variable:
-    """Uniform with variance 2 / (fan in + fan out), which keeps the scale of values and gradients (Glorot & Bengio 2010)."""
+    """Uniform with variance 2 / (fan in + fan out), which keeps the scale of values and gradients
+    (Glorot & Bengio 2010).
+    """
     _check(parameter, gain=gain)
     limit = gain * math.sqrt(6 / sum(fans(parameter)))
     return uniform_(parameter, -limit, limit, seed=seed)
@@ -86,14 +110,18 @@ def xavier_normal_(parameter: Variable, gain: float = 1.0, *, seed: Any = None) 
     return normal_(parameter, 0.0, gain * math.sqrt(2 / sum(fans(parameter))), seed=seed)
 
 
-def kaiming_uniform_(parameter: Variable, gain: float = math.sqrt(2), *, seed: Any = None) -> Variable:
+def kaiming_uniform_(
+    parameter: Variable, gain: float = math.sqrt(2), *, seed: Any = None
+) -> Variable:
     """Uniform with variance gain² / fan in; the default gain is for ReLU (He et al. 2015)."""
     _check(parameter, gain=gain)
     limit = gain * math.sqrt(3 / fans(parameter)[0])
     return uniform_(parameter, -limit, limit, seed=seed)
 
 
-def kaiming_normal_(parameter: Variable, gain: float = math.sqrt(2), *, seed: Any = None) -> Variable:
+def kaiming_normal_(
+    parameter: Variable, gain: float = math.sqrt(2), *, seed: Any = None
+) -> Variable:
     """Normal with variance gain² / fan in; the default gain is for ReLU (He et al. 2015)."""
     _check(parameter, gain=gain)
     return normal_(parameter, 0.0, gain / math.sqrt(fans(parameter)[0]), seed=seed)

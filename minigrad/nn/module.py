@@ -1,4 +1,5 @@
 """Modules: models as compositions. No derivative is written here; the operators know theirs."""
+
 from __future__ import annotations
 
 import sys
@@ -21,10 +22,11 @@ Leaf = TypeVar("Leaf", Variable, Buffer)
 class Module:
     """Base of layers and models.
 
-    A subclass makes its parameters (`Variable`s), buffers (`nn.Buffer`s: state that is not trained) and inner modules in
-    `__init__` and defines `forward`; calling the module calls `forward`. Attributes that are variables, buffers or modules,
-    or lists, tuples and dicts of modules, are found by themselves, in the order in which they were assigned, under PyTorch's
-    names (`layers.0.weight`).
+    A subclass makes its parameters (`Variable`s), buffers (`nn.Buffer`s: state that is not trained)
+    and inner modules in `__init__` and defines `forward`; calling the module calls `forward`.
+    Attributes that are variables, buffers or modules, or lists, tuples and dicts of modules, are
+    found by themselves, in the order in which they were assigned, under PyTorch's names
+    (`layers.0.weight`).
     """
 
     training = True
@@ -59,7 +61,7 @@ class Module:
                 fire([hooks.forward], node, node._data)
         return output
 
-    # ---------------------------------------------------------------- what it is made of
+    # ---------------- what it is made of
     def children(self) -> Iterator[tuple[str, Module]]:
         """(name, module) of each inner module, one level deep."""
         for name, value in vars(self).items():
@@ -67,7 +69,9 @@ class Module:
                 yield name, value
             elif isinstance(value, list | tuple | dict):
                 pairs = value.items() if isinstance(value, dict) else enumerate(value)
-                yield from ((f"{name}.{key}", inner) for key, inner in pairs if isinstance(inner, Module))
+                yield from (
+                    (f"{name}.{key}", inner) for key, inner in pairs if isinstance(inner, Module)
+                )
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
         """(dotted name, module) of this module (its name is `prefix`) and of all inside it.
@@ -81,29 +85,37 @@ class Module:
         return [module for _, module in self.named_modules()]
 
     def _leaves(self, every_name: bool = False) -> Iterator[tuple[str, Variable | Buffer]]:
-        """(dotted name, parameter or buffer); with `every_name`, those of shared modules under each name."""
+        """(dotted name, parameter or buffer); with `every_name`, those of shared modules under each
+        name.
+        """
         for prefix, module in _walk(self, "", every_name):
             for name, value in vars(module).items():
                 if isinstance(value, Variable | Buffer):
                     yield (f"{prefix}.{name}" if prefix else name), value
 
     def named_parameters(self) -> list[tuple[str, Variable]]:
-        """(dotted name, parameter); a parameter that is used in several places comes once, under its first name."""
-        return _each_once((name, leaf) for name, leaf in self._leaves() if isinstance(leaf, Variable))
+        """(dotted name, parameter); a parameter that is used in several places comes once, under
+        its first name.
+        """
+        return _each_once(
+            (name, leaf) for name, leaf in self._leaves() if isinstance(leaf, Variable)
+        )
 
     def parameters(self) -> list[Variable]:
         """The parameters, each once."""
         return [parameter for _, parameter in self.named_parameters()]
 
     def named_buffers(self) -> list[tuple[str, Buffer]]:
-        """(dotted name, buffer), each once: running statistics and whatever else a model keeps that is not trained."""
+        """(dotted name, buffer), each once: running statistics and whatever else a model keeps that
+        is not trained.
+        """
         return _each_once((name, leaf) for name, leaf in self._leaves() if isinstance(leaf, Buffer))
 
     def buffers(self) -> list[Buffer]:
         """The buffers, each once."""
         return [buffer for _, buffer in self.named_buffers()]
 
-    # ---------------------------------------------------------------- state
+    # ---------------- state
     def _saved(self) -> dict[str, Variable | Buffer]:
         found: dict[str, Variable | Buffer] = {}
         for name, leaf in self._leaves(every_name=True):
@@ -112,22 +124,30 @@ class Module:
                     f"{type(self).__name__}: two parameters or buffers have the name {name!r}; "
                     f"rename an attribute or a key of a dict"
                 )
-        return {name: leaf for name, leaf in found.items() if isinstance(leaf, Variable) or leaf.persistent}
+        return {
+            name: leaf
+            for name, leaf in found.items()
+            if isinstance(leaf, Variable) or leaf.persistent
+        }
 
     def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
-        """Copies of all parameters and of the buffers that are persistent, under PyTorch's names, in PyTorch's layouts."""
+        """Copies of all parameters and of the buffers that are persistent, under PyTorch's names,
+        in PyTorch's layouts.
+        """
         return {name: leaf.value.copy() for name, leaf in self._saved().items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Copy arrays into the parameters and buffers of the same names.
 
-        Raises `GraphError` that lists missing and unexpected names, `ShapeError` that lists shapes that differ, `DTypeError`
-        for what holds no numbers, or fractions where whole ones are kept; nothing is changed then.
+        Raises `GraphError` that lists missing and unexpected names, `ShapeError` that lists shapes
+        that differ, `DTypeError` for what holds no numbers, or fractions where whole ones are kept;
+        nothing is changed then.
         """
         load_leaves(type(self).__name__, self._saved(), state)
 
     def to(self, dtype: Any) -> Module:
-        """Turn all parameters and buffers of floats into float32 or float64, in place; gradients are forgotten.
+        """Turn all parameters and buffers of floats into float32 or float64, in place; gradients
+        are forgotten.
 
         Returns the module.
         """
@@ -139,7 +159,9 @@ class Module:
         return self
 
     def train(self, mode: bool = True) -> Module:
-        """Set training mode (or evaluation with False) for the module and all inside it. Returns the module."""
+        """Set training mode (or evaluation with False) for the module and all inside it. Returns
+        the module.
+        """
         for module in self.modules():
             module.training = mode
         return self
@@ -153,21 +175,25 @@ class Module:
         for parameter in self.parameters():
             parameter.zero_grad()
 
-    # ---------------------------------------------------------------- hooks
+    # ---------------- hooks
     def _own_hooks(self) -> Hooks:
         if self._hooks is None:
             self._hooks = Hooks()
         return self._hooks
 
     def register_forward_hook(self, hook: Hook) -> Handle:
-        """Call `hook(node, value)` with the module's output node, each time its value has been computed."""
+        """Call `hook(node, value)` with the module's output node, each time its value has been
+        computed.
+        """
         return Handle(self._own_hooks().forward, hook)
 
     def register_backward_hook(self, hook: Hook) -> Handle:
-        """Call `hook(node, grad)` with the module's output node, when that node's gradient is complete."""
+        """Call `hook(node, grad)` with the module's output node, when that node's gradient is
+        complete.
+        """
         return Handle(self._own_hooks().backward, hook)
 
-    # ---------------------------------------------------------------- in words
+    # ---------------- in words
     def extra_repr(self) -> str:
         """What a layer says of itself between its brackets."""
         return ""
@@ -193,11 +219,13 @@ class Module:
                 text = f"{kind.__name__}("
                 path[id(module)] = None
                 todo.append((indent, "", None))
-                todo += [(f"{indent}  ", f"({name}): ", child) for name, child in reversed(children)]
+                todo += [
+                    (f"{indent}  ", f"({name}): ", child) for name, child in reversed(children)
+                ]
             lines.append(f"{indent}{label}{text}".replace("\n", f"\n{indent}"))
         return "\n".join(lines)
 
-    # ---------------------------------------------------------------- copies and pickles
+    # ---------------- copies and pickles
     def __reduce_ex__(self, protocol: Any) -> Any:
         """What `copy` and `pickle` ask for.
 
@@ -242,7 +270,9 @@ def _walk(root: Module, prefix: str, every_name: bool) -> Iterator[tuple[str, Mo
 
 
 def _after(first: list[Module], function: Any, arguments: tuple[Any, ...]) -> Any:
-    """Make a copy of a module; those in `first` have been copied by now (see `Module.__reduce_ex__`)."""
+    """Make a copy of a module; those in `first` have been copied by now (see
+    `Module.__reduce_ex__`).
+    """
     return function(*arguments)
 
 
@@ -254,17 +284,23 @@ def _each_once(named: Iterable[tuple[str, Leaf]]) -> list[tuple[str, Leaf]]:
 
 
 def load_leaves(owner: str, leaves: Mapping[str, GraphNode], state: Mapping[str, Any]) -> None:
-    """Copy the arrays of `state` into the leaves, if it has exactly these names, shapes and kinds of numbers.
+    """Copy the arrays of `state` into the leaves, if it has exactly these names, shapes and kinds
+    of numbers.
 
     Otherwise nothing is changed, and an error lists every difference.
     """
     if not isinstance(state, Mapping):
-        raise TypeError(f"{owner}: a state of type {type(state).__name__}; a mapping from names to arrays was expected")
+        raise TypeError(
+            f"{owner}: a state of type {type(state).__name__}; a mapping from names to arrays was "
+            f"expected"
+        )
     missing = [name for name in leaves if name not in state]
     unexpected = [name for name in state if name not in leaves]
     if missing or unexpected:
         parts = {"missing": missing, "unexpected": unexpected}
-        said = "; ".join(f"{what} {', '.join(map(str, names))}" for what, names in parts.items() if names)
+        said = "; ".join(
+            f"{what} {', '.join(map(str, names))}" for what, names in parts.items() if names
+        )
         raise GraphError(f"{owner}: the state does not fit: {said}")
     arrays = {name: as_state(owner, name, state[name]) for name in leaves}
     wrong = [
@@ -294,12 +330,16 @@ def as_state(owner: str, name: str, value: Any) -> Any:
 
 
 class Sequential(Module):
-    """Modules one after the other: each gets what the one before returned. Slices are Sequentials of the same modules."""
+    """Modules one after the other: each gets what the one before returned. Slices are Sequentials
+    of the same modules.
+    """
 
     def __init__(self, *modules: Module) -> None:
         for i, module in enumerate(modules):
             if not isinstance(module, Module):
-                raise TypeError(f"Sequential: argument {i} is a {type(module).__name__}, a Module was expected")
+                raise TypeError(
+                    f"Sequential: argument {i} is a {type(module).__name__}, a Module was expected"
+                )
         self._modules = list(modules)
 
     def children(self) -> Iterator[tuple[str, Module]]:
@@ -309,8 +349,11 @@ class Sequential(Module):
         for i, module in enumerate(self._modules):
             if type(x) is tuple and i:  # what a recurrent layer returns, which no other layer takes
                 kind = type(self._modules[i - 1]).__name__
-                raise TypeError(f"Sequential: module {i - 1} ({kind}) returned a tuple of {len(x)}; one node was expected "
-                                f"before module {i}; write a Module whose forward takes what it needs")  # fmt: skip
+                raise TypeError(
+                    f"Sequential: module {i - 1} ({kind}) returned a tuple of {len(x)}; one node "
+                    f"was expected "
+                    f"before module {i}; write a Module whose forward takes what it needs"
+                )
             x = module(x)
         return x
 
@@ -322,6 +365,12 @@ class Sequential(Module):
 
     def __getitem__(self, index: int | slice) -> Module:
         try:
-            return Sequential(*self._modules[index]) if isinstance(index, slice) else self._modules[index]
+            return (
+                Sequential(*self._modules[index])
+                if isinstance(index, slice)
+                else self._modules[index]
+            )
         except (IndexError, TypeError) as error:
-            raise type(error)(f"Sequential: index {index!r}; there are {len(self)} modules") from None
+            raise type(error)(
+                f"Sequential: index {index!r}; there are {len(self)} modules"
+            ) from None

@@ -1,16 +1,70 @@
-"""The operators: each defined once, with its shape rule, forward, backward and the symbol that drawings show."""
+"""The operators: each defined once, with its shape rule, forward, backward and the symbol that
+drawings show.
+"""
+
 from .axes import expand_dims, moveaxis, split, squeeze, swapaxes  # noqa: I001
 from .conv import conv1d, conv2d
 from .elementwise import (
-    abs, add, clip, cos, divide, equal, erf, exp, gelu, greater, greater_equal, leaky_relu, less, less_equal, log, maximum,
-    minimum, multiply, negative, not_equal, power, relu, sigmoid, sign, sin, softplus, sqrt, subtract, tanh, where,
-)  # fmt: skip
+    abs,
+    add,
+    clip,
+    cos,
+    divide,
+    equal,
+    erf,
+    exp,
+    gelu,
+    greater,
+    greater_equal,
+    leaky_relu,
+    less,
+    less_equal,
+    log,
+    maximum,
+    minimum,
+    multiply,
+    negative,
+    not_equal,
+    power,
+    relu,
+    sigmoid,
+    sign,
+    sin,
+    softplus,
+    sqrt,
+    subtract,
+    tanh,
+    where,
+)
 from .embedding import embedding
 from .einsum import einsum
 from .functions import (
-    arccos, arccosh, arcsin, arcsinh, arctan, arctanh, ceil, cosh, expm1, floor, isfinite, isinf, isnan, log1p, log2, log10,
-    logical_and, logical_not, logical_or, reciprocal, rint, sinh, square, tan, trunc,
-)  # fmt: skip
+    arccos,
+    arccosh,
+    arcsin,
+    arcsinh,
+    arctan,
+    arctanh,
+    ceil,
+    cosh,
+    expm1,
+    floor,
+    isfinite,
+    isinf,
+    isnan,
+    log1p,
+    log2,
+    log10,
+    logical_and,
+    logical_not,
+    logical_or,
+    reciprocal,
+    rint,
+    sinh,
+    square,
+    tan,
+    trunc,
+)
 from .gru import gru
 from .indexing import getitem
 from .linalg import linear, matmul
@@ -127,4 +181,4 @@ __all__ = [
     "trunc",
     "var",
     "where",
-]  # fmt: skip
+]

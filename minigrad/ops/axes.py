@@ -1,4 +1,5 @@
 """Axes moved, dropped, added and cut: NumPy's names for what reshape, transpose and indexing do."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -32,7 +33,9 @@ def moveaxis(x: Any, source: Any, destination: Any) -> GraphNode:
     node = _node(x)
     origin, goal = (_axes("moveaxis", node, axis, node.ndim) for axis in (source, destination))
     if len(origin) != len(goal):
-        raise ShapeError(f"moveaxis: shapes {node.shape}; {len(origin)} axes for {len(goal)} places")
+        raise ShapeError(
+            f"moveaxis: shapes {node.shape}; {len(origin)} axes for {len(goal)} places"
+        )
     order = [i for i in range(node.ndim) if i not in origin]
     for place, axis in sorted(zip(goal, origin, strict=True)):
         order.insert(place, axis)
@@ -53,9 +56,15 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> GraphNode:
 def squeeze(x: Any, axis: Any = None) -> GraphNode:
     """x without axes of length 1: all of them, or those of `axis`, which must be such."""
     node = _node(x)
-    gone = [i for i, n in enumerate(node.shape) if n == 1] if axis is None else _axes("squeeze", node, axis, node.ndim)
+    gone = (
+        [i for i, n in enumerate(node.shape) if n == 1]
+        if axis is None
+        else _axes("squeeze", node, axis, node.ndim)
+    )
     if any(node.shape[i] != 1 for i in gone):
-        raise ShapeError(f"squeeze: shapes {node.shape}; axis {axis!r}: axes of length 1 were expected")
+        raise ShapeError(
+            f"squeeze: shapes {node.shape}; axis {axis!r}: axes of length 1 were expected"
+        )
     return reshape(node, tuple(n for i, n in enumerate(node.shape) if i not in gone))
 
 
@@ -75,7 +84,8 @@ def _ravel(x: Any) -> GraphNode:
 
 @stands_for(np.split)
 def split(x: Any, sections: Any, axis: int = 0) -> list[GraphNode]:
-    """x cut along `axis` into so many equal parts, or before each of the given places: [2, 5] gives [:2], [2:5] and [5:].
+    """x cut along `axis` into so many equal parts, or before each of the given places: [2, 5] gives
+    [:2], [2:5] and [5:].
 
     Raises `ShapeError` for parts that are not equal.
     """
@@ -85,8 +95,13 @@ def split(x: Any, sections: Any, axis: int = 0) -> list[GraphNode]:
     if not isinstance(sections, int | np.integer):
         return _cut(node, sections, at)
     if sections < 1 or n % sections:
-        raise ShapeError(f"split: shapes {node.shape}; {sections} equal parts of axis {axis}; give the places to cut at")
-    return _cut(node, range(n // sections, n, n // sections) if n else [0] * (int(sections) - 1), at)
+        raise ShapeError(
+            f"split: shapes {node.shape}; {sections} equal parts of axis {axis}; give the places "
+            f"to cut at"
+        )
+    return _cut(
+        node, range(n // sections, n, n // sections) if n else [0] * (int(sections) - 1), at
+    )
 
 
 @stands_for(np.array_split)
@@ -99,4 +114,7 @@ def _array_split(x: Any, sections: Any, axis: int = 0) -> list[GraphNode]:
 
 def _cut(x: GraphNode, places: Sequence[int], axis: int) -> list[GraphNode]:
     before = (slice(None),) * axis
-    return [getitem(x, (*before, slice(a, b))) for a, b in pairwise([0, *map(int, places), x.shape[axis]])]
+    return [
+        getitem(x, (*before, slice(a, b)))
+        for a, b in pairwise([0, *map(int, places), x.shape[axis]])
+    ]

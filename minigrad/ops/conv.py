@@ -1,4 +1,5 @@
 """Convolution (as in all of deep learning: a cross-correlation, the kernel is not flipped)."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -53,24 +54,38 @@ class Conv2d(Rule):
     axes = 2
 
     def plan(  # type: ignore[override]
-        self, x: GraphNode, w: GraphNode, b: GraphNode | None = None,
-        stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1,
-    ) -> Any:  # fmt: skip
+        self,
+        x: GraphNode,
+        w: GraphNode,
+        b: GraphNode | None = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+    ) -> Any:
         inputs = tuple(n for n in (x, w, b) if n is not None)
         self.need_floats(*inputs)
         names = "(N, C, H, W)" if self.axes == 2 else "(N, C, L)"
         if x.ndim != self.axes + 2 or w.ndim != self.axes + 2:
-            raise self.complain(inputs, f"x {names} and weight (out, C / groups, kernel size) were expected")
+            raise self.complain(
+                inputs, f"x {names} and weight (out, C / groups, kernel size) were expected"
+            )
         (groups,) = per_axis(self, inputs, "groups", groups, 1, 1)
         if x.shape[1] % groups or w.shape[0] % groups or w.shape[1] * groups != x.shape[1]:
             raise self.complain(
-                inputs, f"with groups={groups} the weight must have C / groups channels and out must be a multiple"
+                inputs,
+                f"with groups={groups} the weight must have C / groups channels and out must be a "
+                f"multiple",
             )
         if b is not None and b.shape != w.shape[:1]:
             raise self.complain(inputs, f"a bias of shape {w.shape[:1]} was expected")
         s, p, d = (
             per_axis(self, inputs, what, value, self.axes, least)
-            for what, value, least in (("stride", stride, 1), ("padding", padding, 0), ("dilation", dilation, 1))
+            for what, value, least in (
+                ("stride", stride, 1),
+                ("padding", padding, 0),
+                ("dilation", dilation, 1),
+            )
         )
         flat = (0,) * (2 - self.axes)  # the height that a one-dimensional convolution lacks
         ones = (1,) * (2 - self.axes)
@@ -78,8 +93,13 @@ class Conv2d(Rule):
         s, p, d = ones + s, flat + p, ones + d
         out = tuple(map(window_count, size, kernel, s, p, d))
         if min(out) < 1 or min(kernel) < 1:
-            raise self.complain(inputs, "the kernel is larger than the padded input; use more padding or a smaller one")
-        return kernels.conv.ConvDims(*x.shape[:2], *size, w.shape[0], *kernel, *out, *s, *p, *d, groups)
+            raise self.complain(
+                inputs,
+                "the kernel is larger than the padded input; use more padding or a smaller one",
+            )
+        return kernels.conv.ConvDims(
+            *x.shape[:2], *size, w.shape[0], *kernel, *out, *s, *p, *d, groups
+        )
 
     def shape(self, node: Operator) -> tuple[int, ...]:
         d = node.plan
@@ -103,18 +123,31 @@ class Conv2d(Rule):
         scratch, offsets = self._scratch(node, g.dtype)
         shards = len(scratch)
         gw, gb = (
-            None if grad is None
-            else grad.reshape(1, *shape) if shards == 1  # one part is the whole
+            None
+            if grad is None
+            else grad.reshape(1, *shape)
+            if shards == 1  # one part is the whole
             else node.buffer(f"{name} parts", (shards, *shape), g.dtype)
             for grad, name, shape in (
-                (grads[1], "weight", (d.o, d.taps)), (grads[2] if len(xs) == 3 else None, "bias", (d.o,))
+                (grads[1], "weight", (d.o, d.taps)),
+                (grads[2] if len(xs) == 3 else None, "bias", (d.o,)),
             )
-        )  # fmt: skip
+        )
         gx, turned = None, None
         if grads[0] is not None:
             gx, turned = grads[0].reshape(x.shape), node.buffer("turned weight", (w.size,), w.dtype)
         node.call(
-            kernels.conv.backward, g.reshape(d.n, d.o, d.positions), x, w, turned, gx, gw, gb, scratch, offsets, d
+            kernels.conv.backward,
+            g.reshape(d.n, d.o, d.positions),
+            x,
+            w,
+            turned,
+            gx,
+            gw,
+            gb,
+            scratch,
+            offsets,
+            d,
         )
         for parts, grad in zip((gw, gb), grads[1:], strict=False):
             if shards > 1 and parts is not None and grad is not None:
@@ -128,9 +161,14 @@ class Conv2d(Rule):
         return int(2 * d.n * d.o * d.positions * d.taps)
 
     def facts(self, node: Operator) -> dict[str, Any]:
-        """`feature_maps`: the result, (N, O, OH, OW); `patch`: the part of x that each of its numbers was computed from,
-        (C / groups, KH, KW). Of `conv1d` (N, O, OL) and (C / groups, K)."""
-        return {**super().facts(node), "feature_maps": node._data, "patch": node.inputs[1].shape[1:]}
+        """`feature_maps`: the result, (N, O, OH, OW); `patch`: the part of x that each of its
+        numbers was computed from, (C / groups, KH, KW). Of `conv1d` (N, O, OL) and (C / groups, K).
+        """
+        return {
+            **super().facts(node),
+            "feature_maps": node._data,
+            "patch": node.inputs[1].shape[1:],
+        }
 
 
 class Conv1d(Conv2d):
@@ -143,18 +181,37 @@ def _convolve(name: str, x: Any, w: Any, b: Any, **options: Any) -> GraphNode:
 
 
 def conv2d(
-    x: Any, w: Any, b: Any = None, *, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+    x: Any,
+    w: Any,
+    b: Any = None,
+    *,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
 ) -> GraphNode:
     """Convolve x (N, C, H, W) with w (O, C / groups, KH, KW), add b (O,): (N, O, OH, OW).
 
-    OH = (H + 2·padding - dilation·(KH - 1) - 1) // stride + 1, and OW likewise; options are an integer or one per axis.
-    Raises `ShapeError` when shapes do not fit together, `ValueError` for impossible options.
+    OH = (H + 2·padding - dilation·(KH - 1) - 1) // stride + 1, and OW likewise; options are an
+    integer or one per axis. Raises `ShapeError` when shapes do not fit together, `ValueError` for
+    impossible options.
     """
-    return _convolve("conv2d", x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    return _convolve(
+        "conv2d", x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups
+    )
 
 
 def conv1d(
-    x: Any, w: Any, b: Any = None, *, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+    x: Any,
+    w: Any,
+    b: Any = None,
+    *,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
 ) -> GraphNode:
     """Convolve x (N, C, L) with w (O, C / groups, K), add b (O,): (N, O, OL); see `conv2d`."""
-    return _convolve("conv1d", x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    return _convolve(
+        "conv1d", x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups
+    )

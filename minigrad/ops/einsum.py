@@ -1,4 +1,7 @@
-"""Einstein's sums: products of arrays whose axes are named, summed over the names that the result does not have."""
+"""Einstein's sums: products of arrays whose axes are named, summed over the names that the result
+does not have.
+"""
+
 from __future__ import annotations
 
 import math
@@ -18,7 +21,9 @@ Grads = list[Array | None]
 
 
 class Subscripts(NamedTuple):
-    """A letter for each axis of each input and of the result, without ellipses, and how long the result's are."""
+    """A letter for each axis of each input and of the result, without ellipses, and how long the
+    result's are.
+    """
 
     inputs: tuple[str, ...]
     result: str
@@ -35,7 +40,9 @@ class Einsum(Rule):
 
     def plan(self, *xs: GraphNode, subscripts: str = "") -> Subscripts:  # type: ignore[override]
         if not isinstance(subscripts, str) or not xs:
-            raise TypeError(f"{self.name}: subscripts as a text and at least one array were expected")
+            raise TypeError(
+                f"{self.name}: subscripts as a text and at least one array were expected"
+            )
         self.need_floats(*xs)
         try:
             terms, result = _letters(subscripts, [x.ndim for x in xs])
@@ -61,23 +68,37 @@ class Einsum(Rule):
         for i, grad in enumerate(grads):
             if grad is None:
                 continue
-            others = [(term, x) for j, (term, x) in enumerate(zip(terms, xs, strict=True)) if j != i]
+            others = [
+                (term, x) for j, (term, x) in enumerate(zip(terms, xs, strict=True)) if j != i
+            ]
             own = "".join(dict.fromkeys(terms[i]))
-            known = "".join(letter for letter in own if letter in result or any(letter in term for term, _ in others))
+            known = "".join(
+                letter
+                for letter in own
+                if letter in result or any(letter in term for term, _ in others)
+            )
             text = f"{','.join([result, *(term for term, _ in others)])}->{known}"
             found = np.einsum(text, g, *(x for _, x in others), optimize=bool(others))
-            wide = found.reshape([found.shape[known.index(letter)] if letter in known else 1 for letter in own])
+            wide = found.reshape(
+                [found.shape[known.index(letter)] if letter in known else 1 for letter in own]
+            )
             grad[...] = 0
             # a view: of a repeated letter the diagonal
             places = np.einsum(f"{terms[i]}->{own}", grad) if own else grad
             places[...] = sum_to(wide, places.shape)
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
-        """The samples keep apart where their letter is the result's and in no input that is the same for all."""
+        """The samples keep apart where their letter is the result's and in no input that is the
+        same for all.
+        """
         terms, result, _ = node.plan
         if all(axis is None for axis in axes):
             return None
-        letters = {None if axis == MEAN else term[axis] for term, axis in zip(terms, axes, strict=True) if axis is not None}
+        letters = {
+            None if axis == MEAN else term[axis]
+            for term, axis in zip(terms, axes, strict=True)
+            if axis is not None
+        }
         (letter,) = letters if len(letters) == 1 else (None,)
         if letter is None or letter not in result:
             raise Mixed
@@ -95,7 +116,9 @@ class Einsum(Rule):
 
 
 def _letters(subscripts: str, ndims: Sequence[int]) -> tuple[tuple[str, ...], str]:
-    """The letters of the inputs and of the result: an ellipsis becomes letters that are not used, counted from the right."""
+    """The letters of the inputs and of the result: an ellipsis becomes letters that are not used,
+    counted from the right.
+    """
     left, arrow, right = subscripts.replace(" ", "").partition("->")
     terms = left.split(",")
     if len(terms) != len(ndims):
@@ -106,9 +129,15 @@ def _letters(subscripts: str, ndims: Sequence[int]) -> tuple[tuple[str, ...], st
     for term, n, ndim in zip(terms, more, ndims, strict=True):
         if n < 0 or (n and "..." not in term):
             raise ValueError(f"term {term!r} for {ndim} axes")
-    full = tuple(term.replace("...", dots[len(dots) - n :]) for term, n in zip(terms, more, strict=True))
+    full = tuple(
+        term.replace("...", dots[len(dots) - n :]) for term, n in zip(terms, more, strict=True)
+    )
     counts = Counter("".join(terms).replace("...", ""))
-    right = right if arrow else "..." + "".join(sorted(letter for letter, n in counts.items() if n == 1))
+    right = (
+        right
+        if arrow
+        else "..." + "".join(sorted(letter for letter, n in counts.items() if n == 1))
+    )
     result = right.replace("...", dots)
     if not set("".join(full) + result) <= set(ascii_letters):
         raise ValueError("letters, commas, '...' and '->' were expected")
@@ -119,8 +148,9 @@ def _letters(subscripts: str, ndims: Sequence[int]) -> tuple[tuple[str, ...], st
 
 @stands_for(np.einsum)
 def einsum(subscripts: str, *xs: Any) -> GraphNode:
-    """Sum of products in Einstein's notation, as `np.einsum`: `einsum("ij,jk->ik", a, b)` is a @ b, "ii" a trace,
-    "...ij->...ji" a transpose; without "->" the letters that occur once are the result's, in alphabetical order.
+    """Sum of products in Einstein's notation, as `np.einsum`: `einsum("ij,jk->ik", a, b)` is a @ b,
+    "ii" a trace, "...ij->...ji" a transpose; without "->" the letters that occur once are the
+    result's, in alphabetical order.
 
     Axes of one letter are equally long (or 1), else `ShapeError`.
     """

@@ -1,9 +1,12 @@
-"""Operators that act on each entry, with NumPy broadcasting: each one is its mathematics, forward and backward.
+"""Operators that act on each entry, with NumPy broadcasting: each one is its mathematics, forward
+and backward.
 
-In every derivative `g` is ∂L/∂y, `y` the result and the other arguments are the inputs; there is one derivative per
-input, computed only if somebody needs it. Inputs are arrays or nodes of one float dtype (or numbers, which take the
-dtype of the others); shapes broadcast, else `ShapeError`; the result has the broadcast shape.
+In every derivative `g` is ∂L/∂y, `y` the result and the other arguments are the inputs; there is
+one derivative per input, computed only if somebody needs it. Inputs are arrays or nodes of one
+float dtype (or numbers, which take the dtype of the others); shapes broadcast, else `ShapeError`;
+the result has the broadcast shape.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -19,7 +22,7 @@ from ..graph.rule import by_name, stands_for
 stands_for(np.positive)(lambda x: x)
 
 
-# ---------------------------------------------------------------- arithmetic
+# ---------------- arithmetic
 @elementwise("+", np.add, backward=(lambda g, y, a, b: g, lambda g, y, a, b: g))
 def add(a: Any, b: Any) -> Any:
     """Sum a + b."""
@@ -63,11 +66,13 @@ def _power_exponent(g: Any, y: Any, a: Any, b: Any) -> Any:
 
 @elementwise("^", np.power, np.float_power, backward=(_power_base, _power_exponent))
 def power(a: Any, b: Any) -> Any:
-    """a to the power b. The slope in a at 0^0 is 0; negative a with a fractional b gives NaN, as in NumPy."""
+    """a to the power b. The slope in a at 0^0 is 0; negative a with a fractional b gives NaN, as in
+    NumPy.
+    """
     return np.power(a, b)
 
 
-# ---------------------------------------------------------------- functions of one number
+# ---------------- functions of one number
 @elementwise("exp", np.exp, backward=(lambda g, y, x: g * y,))
 def exp(x: Any) -> Any:
     """e to the power x."""
@@ -110,10 +115,13 @@ def abs(x: Any) -> Any:
     return np.absolute(x)
 
 
-# ---------------------------------------------------------------- activations
-def _written_as(name: str, operator: str = "") -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
-    """Decorator: in formulas (`viz/walk/symbols.py`) the function stands by its name, not by its code; on nodes it is an
-    operator, if there is one for it."""
+# ---------------- activations
+def _written_as(
+    name: str, operator: str = ""
+) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
+    """Decorator: in formulas (`viz/walk/symbols.py`) the function stands by its name, not by its
+    code; on nodes it is an operator, if there is one for it.
+    """
 
     def mark(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
         @wraps(function)
@@ -131,7 +139,9 @@ def _written_as(name: str, operator: str = "") -> Callable[[Callable[[Any], Any]
 @_written_as("σ", "sigmoid")
 def _logistic(x: Any) -> Any:
     small = np.exp(-np.absolute(x))  # in (0, 1] for every x, so that nothing overflows
-    return np.maximum(small, x >= 0) / (1 + small)  # 1 where x >= 0: a np.where by the sign would guess each time
+    return np.maximum(small, x >= 0) / (
+        1 + small
+    )  # 1 where x >= 0: a np.where by the sign would guess each time
 
 
 @elementwise("σ", backward=(lambda g, y, x: g * y * (1 - y),))
@@ -177,26 +187,41 @@ def _normal_cdf(x: Any) -> Any:
 
 
 @elementwise(
-    "gelu", backward=(lambda g, y, x: g * (_normal_cdf(x) + x * np.exp(-0.5 * x * x) * 0.3989422804014327),)
+    "gelu",
+    backward=(
+        lambda g, y, x: g * (_normal_cdf(x) + x * np.exp(-0.5 * x * x) * 0.3989422804014327),
+    ),
 )
 def gelu(x: Any) -> Any:
-    """x · Φ(x), Φ being the distribution function of the normal distribution (Hendrycks & Gimpel 2016)."""
+    """x · Φ(x), Φ being the distribution function of the normal distribution (Hendrycks & Gimpel
+    2016).
+    """
     return x * _normal_cdf(x)
 
 
-# ---------------------------------------------------------------- choices
+# ---------------- choices
 def _shared(g: Any, a: Any, b: Any) -> Any:
-    """The part of g that goes to a where the larger of a and b was chosen: all, nothing, or half at a tie."""
+    """The part of g that goes to a where the larger of a and b was chosen: all, nothing, or half at
+    a tie.
+    """
     return np.where(a > b, g, np.where(a == b, 0.5 * g, 0 * g))
 
 
-@elementwise("max", np.maximum, backward=(lambda g, y, a, b: _shared(g, a, b), lambda g, y, a, b: _shared(g, b, a)))
+@elementwise(
+    "max",
+    np.maximum,
+    backward=(lambda g, y, a, b: _shared(g, a, b), lambda g, y, a, b: _shared(g, b, a)),
+)
 def maximum(a: Any, b: Any) -> Any:
     """The larger of a and b; at a tie each gets half of the gradient."""
     return np.maximum(a, b)
 
 
-@elementwise("min", np.minimum, backward=(lambda g, y, a, b: _shared(g, b, a), lambda g, y, a, b: _shared(g, a, b)))
+@elementwise(
+    "min",
+    np.minimum,
+    backward=(lambda g, y, a, b: _shared(g, b, a), lambda g, y, a, b: _shared(g, a, b)),
+)
 def minimum(a: Any, b: Any) -> Any:
     """The smaller of a and b; at a tie each gets half of the gradient."""
     return np.minimum(a, b)
@@ -205,7 +230,11 @@ def minimum(a: Any, b: Any) -> Any:
 @elementwise(
     "where",
     np.where,
-    backward=(None, lambda g, y, c, a, b: np.where(c, g, 0), lambda g, y, c, a, b: np.where(c, 0, g)),
+    backward=(
+        None,
+        lambda g, y, c, a, b: np.where(c, g, 0),
+        lambda g, y, c, a, b: np.where(c, 0, g),
+    ),
 )
 def where(condition: Any, a: Any, b: Any) -> Any:
     """a where the condition holds (is not 0), b elsewhere. The condition gets no gradient."""
@@ -223,18 +252,22 @@ def _inside(g: Any, x: Any, low: Any, high: Any) -> Any:
 
 @elementwise("clip", backward=(lambda g, y, x, low, high: _inside(g, x, low, high),))
 def clip(x: Any, low: float | None = None, high: float | None = None) -> Any:
-    """x limited to [low, high], numbers or None for no limit. The slope is 1 up to and on the limits, 0 beyond."""
+    """x limited to [low, high], numbers or None for no limit. The slope is 1 up to and on the
+    limits, 0 beyond.
+    """
     if low is not None:
         x = np.maximum(x, low)
     return x + 0 if high is None else np.minimum(x, high)
 
 
 @stands_for(np.clip)
-def _np_clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
+def _np_clip(
+    x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None
+) -> Any:
     return clip(x, a_min if min is None else min, a_max if max is None else max)
 
 
-# ---------------------------------------------------------------- comparisons and steps: no gradient passes
+# ---------------- comparisons and steps: no gradient passes
 @elementwise("=", np.equal)
 def equal(a: Any, b: Any) -> Any:
     """Whether a = b, as booleans."""

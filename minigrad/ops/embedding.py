@@ -1,4 +1,5 @@
 """Looking up vectors by their number."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -17,7 +18,9 @@ Grads = list[Array | None]
 
 
 def keep_integers(ids: Any) -> Any:
-    """An array of integers as a constant of its own dtype, where an operator would make it float; the rest as it is."""
+    """An array of integers as a constant of its own dtype, where an operator would make it float;
+    the rest as it is.
+    """
     if isinstance(ids, GraphNode):
         return ids
     try:
@@ -29,13 +32,19 @@ def keep_integers(ids: Any) -> Any:
     return Constant(array, dtype=array.dtype) if array.dtype.kind in "iu" else ids
 
 
-def check_dtypes(rule: Rule, inputs: tuple[GraphNode, ...], what: str, ids: GraphNode, floats: GraphNode) -> None:
+def check_dtypes(
+    rule: Rule, inputs: tuple[GraphNode, ...], what: str, ids: GraphNode, floats: GraphNode
+) -> None:
     """Raise `DTypeError` unless `ids` holds integers and `floats` floats, both among the inputs."""
     if floats.dtype.kind != "f":
-        raise rule.complain(inputs, f"{floats.dtype} values, floats were expected (dtype=…)", DTypeError)
+        raise rule.complain(
+            inputs, f"{floats.dtype} values, floats were expected (dtype=…)", DTypeError
+        )
     if ids.dtype.kind not in "iu":
         raise rule.complain(
-            inputs, f"{what} are {ids.dtype}, integers were expected (Constant(…, dtype=np.int64))", DTypeError
+            inputs,
+            f"{what} are {ids.dtype}, integers were expected (Constant(…, dtype=np.int64))",
+            DTypeError,
         )
 
 
@@ -46,7 +55,9 @@ class Embedding(Rule):
 
     def plan(self, ids: GraphNode, weight: GraphNode, padding_idx: int | None = None) -> int | None:  # type: ignore[override]
         if weight.ndim != 2:
-            raise self.complain((ids, weight), "ids of any shape and a weight (rows, width) were expected")
+            raise self.complain(
+                (ids, weight), "ids of any shape and a weight (rows, width) were expected"
+            )
         check_dtypes(self, (ids, weight), "ids", ids, weight)
         n = weight.shape[0]
         if padding_idx is None:
@@ -70,7 +81,12 @@ class Embedding(Rule):
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         ids, weight = xs
-        node.call(kernels.embedding.scatter, g.reshape(ids.size, weight.shape[1]), ids.reshape(-1), grads[1])
+        node.call(
+            kernels.embedding.scatter,
+            g.reshape(ids.size, weight.shape[1]),
+            ids.reshape(-1),
+            grads[1],
+        )
         if node.plan is not None:
             grads[1][node.plan] = 0  # type: ignore[index]
 
@@ -93,10 +109,14 @@ class Embedding(Rule):
         return ids._data.size * weight.shape[1] < BRIEF  # however many rows are not looked up
 
     def bytes(self, node: Operator) -> int:
-        return node.inputs[0]._data.nbytes + 2 * node._data.nbytes  # of the weight only the rows that are looked up
+        return (
+            node.inputs[0]._data.nbytes + 2 * node._data.nbytes
+        )  # of the weight only the rows that are looked up
 
     def facts(self, node: Operator) -> dict[str, Any]:
-        """`ids`: the rows that were looked up, each once and sorted; `counts`: how often each was."""
+        """`ids`: the rows that were looked up, each once and sorted; `counts`: how often each
+        was.
+        """
         ids, counts = np.unique(node.inputs[0]._data, return_counts=True)
         return {**super().facts(node), "ids": ids, "counts": counts}
 
@@ -104,8 +124,9 @@ class Embedding(Rule):
 def embedding(ids: Any, weight: Any, padding_idx: int | None = None) -> GraphNode:
     """Row `ids[…]` of weight (rows, width) for ids of any shape: (…, width).
 
-    Rows that are looked up more than once collect their gradients; the row `padding_idx` gets none. Raises `DTypeError`
-    for ids that are not integers, `IndexError` for ids that are negative or too large.
+    Rows that are looked up more than once collect their gradients; the row `padding_idx` gets none.
+    Raises `DTypeError` for ids that are not integers, `IndexError` for ids that are negative or too
+    large.
     """
     options = {} if padding_idx is None else {"padding_idx": padding_idx}
     return by_name("embedding")(keep_integers(ids), weight, **options)

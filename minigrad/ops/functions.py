@@ -1,7 +1,10 @@
-"""Further functions of one number under NumPy's names, and those without a slope: rounding, tests, masks.
+"""Further functions of one number under NumPy's names, and those without a slope: rounding, tests,
+masks.
 
-As in `elementwise.py` each is its mathematics; where a slope has a pole (arcsin at 1, log1p at -1) it is infinite.
+As in `elementwise.py` each is its mathematics; where a slope has a pole (arcsin at 1, log1p at -1)
+it is infinite.
 """
+
 from __future__ import annotations
 
 import math
@@ -15,7 +18,7 @@ from ..graph.elementwise import Elementwise, elementwise
 from ..graph.rule import stands_for
 
 
-# ---------------------------------------------------------------- angles
+# ---------------- angles
 @elementwise("tan", np.tan, backward=(lambda g, y, x: g * (1 + y * y),))
 def tan(x: Any) -> Any:
     """Tangent of x in radians."""
@@ -40,7 +43,7 @@ def arctan(x: Any) -> Any:
     return np.arctan(x)
 
 
-# ---------------------------------------------------------------- hyperbolas
+# ---------------- hyperbolas
 @elementwise("sinh", np.sinh, backward=(lambda g, y, x: g * np.cosh(x),))
 def sinh(x: Any) -> Any:
     """Hyperbolic sine."""
@@ -71,7 +74,7 @@ def arctanh(x: Any) -> Any:
     return np.arctanh(x)
 
 
-# ---------------------------------------------------------------- exponentials, logarithms, powers
+# ---------------- exponentials, logarithms, powers
 @elementwise("exp − 1", np.expm1, backward=(lambda g, y, x: g * (y + 1),))
 def expm1(x: Any) -> Any:
     """exp(x) - 1, exact near 0 too."""
@@ -108,7 +111,7 @@ def reciprocal(x: Any) -> Any:
     return 1 / x
 
 
-# ---------------------------------------------------------------- steps and tests: no gradient passes
+# ---------------- steps and tests: no gradient passes
 @elementwise("floor", np.floor)
 def floor(x: Any) -> Any:
     """The largest whole number ≤ x, as a float."""
@@ -151,7 +154,7 @@ def isfinite(x: Any) -> Any:
     return np.absolute(x) < np.inf
 
 
-# ---------------------------------------------------------------- masks
+# ---------------- masks
 @elementwise("∧", np.logical_and)
 def logical_and(a: Any, b: Any) -> Any:
     """Whether a and b hold (are not 0), as booleans; of booleans also a & b."""
@@ -171,12 +174,17 @@ def logical_not(x: Any) -> Any:
 
 
 def _of_masks(rule: Elementwise) -> Callable[..., Any]:
-    """What stands for `&`, `|` and `~`: of booleans the rule; NumPy's work on the bits of integers is no operator here."""
+    """What stands for `&`, `|` and `~`: of booleans the rule; NumPy's work on the bits of integers
+    is no operator here.
+    """
 
     def operator(*inputs: Any) -> Any:
         dtypes = [np.dtype(getattr(x, "dtype", None) or np.asarray(x).dtype) for x in inputs]
         if any(dtype.kind != "b" for dtype in dtypes):
-            raise DTypeError(f"{rule.name}: dtypes {' and '.join(map(str, dtypes))}; masks of booleans were expected")
+            raise DTypeError(
+                f"{rule.name}: dtypes {' and '.join(map(str, dtypes))}; masks of booleans were "
+                f"expected"
+            )
         return rule(*inputs)
 
     return operator

@@ -1,4 +1,5 @@
 """Indexing: entries picked by integers, slices, masks and arrays of indices, which may be nodes."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -14,7 +15,9 @@ Grads = list[Array | None]
 
 
 class Fed(NamedTuple):
-    """In a key, the place of the node that is this input of the operator: its numbers may be others in the next run."""
+    """In a key, the place of the node that is this input of the operator: its numbers may be others
+    in the next run.
+    """
 
     input: int
 
@@ -25,15 +28,22 @@ class Fed(NamedTuple):
 class GetItem(Rule):
     """Indexing as in NumPy. Entries that are picked more than once collect their gradients.
 
-    An index that is a node is an input of its own (`Fed`), so that the graph can run again with other indices.
+    An index that is a node is an input of its own (`Fed`), so that the graph can run again with
+    other indices.
     """
 
-    name, symbol, factors = "getitem", "[ ]", ALL  # nodes that are indices are not added to the result
+    name, symbol, factors = (
+        "getitem",
+        "[ ]",
+        ALL,
+    )  # nodes that are indices are not added to the result
     formula = "apply('pick', x, *indices) if indices else x[key]"
     adjoints = ("put(g, *indices) if indices else put(g, at(key))", None)
 
     def __call__(self, x: Any, key: Any = None) -> GraphNode:
-        if isinstance(key, GraphNode) or (isinstance(key, tuple) and any(isinstance(part, GraphNode) for part in key)):
+        if isinstance(key, GraphNode) or (
+            isinstance(key, tuple) and any(isinstance(part, GraphNode) for part in key)
+        ):
             parts, nodes = [], []
             for part in key if isinstance(key, tuple) else (key,):
                 if isinstance(part, GraphNode):
@@ -56,35 +66,57 @@ class GetItem(Rule):
             try:
                 part = np.array(part, dtype=None if part else int)
             except ValueError:
-                raise self.complain((x,), "rows of indices of different lengths", IndexError) from None
+                raise self.complain(
+                    (x,), "rows of indices of different lengths", IndexError
+                ) from None
         if isinstance(part, np.ndarray):
             if part.dtype.kind not in "biu":
-                raise self.complain((x,), f"{part.dtype} indices; integers or booleans were expected", IndexError)
+                raise self.complain(
+                    (x,), f"{part.dtype} indices; integers or booleans were expected", IndexError
+                )
             # a copy: an index belongs to the graph, like every value that enters it
             return part.astype(native(part.dtype))
         return part
 
     def _key(self, plan: Any, xs: Sequence[Array]) -> Any:
-        return tuple(xs[part.input] if isinstance(part, Fed) else part for part in plan) if len(xs) > 1 else plan
+        return (
+            tuple(xs[part.input] if isinstance(part, Fed) else part for part in plan)
+            if len(xs) > 1
+            else plan
+        )
 
     def _picked(self, x: GraphNode, plan: Any, xs: Sequence[Array]) -> Array:
         try:
             return xs[0][self._key(plan, xs)]  # type: ignore[no-any-return]
-        except (IndexError, TypeError) as error:  # a slice from 0 to "a" is a TypeError of Python's own
+        except (
+            IndexError,
+            TypeError,
+        ) as error:  # a slice from 0 to "a" is a TypeError of Python's own
             raise self.complain((x,), str(error), IndexError) from None
 
     def shape(self, node: Operator) -> tuple[int, ...]:
         return self._picked(node.inputs[0], node.plan, [x._data for x in node.inputs]).shape
 
     def limits(self, node: Operator) -> Sequence[Limit]:
-        """Of indices that are nodes, where each part of the key stands for an axis; in other keys NumPy looks."""
+        """Of indices that are nodes, where each part of the key stands for an axis; in other keys
+        NumPy looks.
+        """
         key = node.plan if len(node.inputs) > 1 else ()
         dtypes = [x.dtype for x in node.inputs]
-        kinds = [dtypes[part.input].kind if isinstance(part, Fed) else np.asarray(part).dtype.kind for part in key]
-        if not all(isinstance(part, slice) or kind in "iu" for part, kind in zip(key, kinds, strict=True)):
+        kinds = [
+            dtypes[part.input].kind if isinstance(part, Fed) else np.asarray(part).dtype.kind
+            for part in key
+        ]
+        if not all(
+            isinstance(part, slice) or kind in "iu" for part, kind in zip(key, kinds, strict=True)
+        ):
             return []
         axes = enumerate(zip(node.inputs[0].shape, key, strict=False))
-        return [Limit(part.input, -n, n, f"for axis {i} index") for i, (n, part) in axes if isinstance(part, Fed)]
+        return [
+            Limit(part.input, -n, n, f"for axis {i} index")
+            for i, (n, part) in axes
+            if isinstance(part, Fed)
+        ]
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         if len(xs) == 1:
@@ -92,7 +124,10 @@ class GetItem(Rule):
             return
         found = self._picked(node.inputs[0], node.plan, xs)
         if found.shape != out.shape:
-            raise self.complain(node.inputs, f"the mask picks shape {found.shape}, {out.shape} when the graph was built")
+            raise self.complain(
+                node.inputs,
+                f"the mask picks shape {found.shape}, {out.shape} when the graph was built",
+            )
         out[...] = found
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
@@ -102,7 +137,9 @@ class GetItem(Rule):
         self._add(grad, self._key(node.plan, xs), g)
 
     def pull(self, node: Operator, g: Array) -> None:
-        """Add to the entries that were picked and touch no others: a thousand slices of x cost as much as x."""
+        """Add to the entries that were picked and touch no others: a thousand slices of x cost as
+        much as x.
+        """
         x = node.inputs[0]
         if x.requires_grad and (grad := x.growing()) is not None:
             self._add(grad, self._key(node.plan, [x._data for x in node.inputs]), g)
@@ -113,9 +150,16 @@ class GetItem(Rule):
         axis, x = axes[0], node.inputs[0]
         if all(axis is None for axis in axes):
             return None
-        if len(axes) > 1 or axis is None or axis == MEAN or any(isinstance(part, np.ndarray) for part in node.plan):
+        if (
+            len(axes) > 1
+            or axis is None
+            or axis == MEAN
+            or any(isinstance(part, np.ndarray) for part in node.plan)
+        ):
             raise Mixed
-        marked = np.broadcast_to(np.arange(x.shape[axis]).reshape(-1, *(1,) * (x.ndim - axis - 1)), x.shape)[node.plan]
+        marked = np.broadcast_to(
+            np.arange(x.shape[axis]).reshape(-1, *(1,) * (x.ndim - axis - 1)), x.shape
+        )[node.plan]
         found = [i for i, stride in enumerate(marked.strides) if stride]
         if len(found) != 1 or marked.shape[found[0]] != x.shape[axis]:
             raise Mixed
@@ -135,5 +179,7 @@ class GetItem(Rule):
 
 
 def getitem(x: Any, key: Any) -> GraphNode:
-    """x[key] with integers, slices, ellipsis, newaxis, integer or boolean arrays. Raises `IndexError` outside of x."""
+    """x[key] with integers, slices, ellipsis, newaxis, integer or boolean arrays. Raises
+    `IndexError` outside of x.
+    """
     return by_name("getitem")(x, key=key)

@@ -1,4 +1,5 @@
 """Matrix products."""
+
 from __future__ import annotations
 
 import math
@@ -15,17 +16,26 @@ from ..graph.rule import MEAN, Mixed, Rule, by_name, stands_for
 Grads = list[Array | None]
 
 
-def rows_apart(rule: Rule, node: Operator, axes: Sequence[int | None], fits: Callable[[int], bool]) -> int | None:
-    """`batch_axis` of an operator that takes samples in its first input only and leaves them along the same axis."""
+def rows_apart(
+    rule: Rule, node: Operator, axes: Sequence[int | None], fits: Callable[[int], bool]
+) -> int | None:
+    """`batch_axis` of an operator that takes samples in its first input only and leaves them along
+    the same axis.
+    """
     first, *others = axes
-    if first == MEAN or any(axis is not None for axis in others) or (first is not None and not fits(first)):
+    if (
+        first == MEAN
+        or any(axis is not None for axis in others)
+        or (first is not None and not fits(first))
+    ):
         raise Mixed
     return first
 
 
 def product(a: Array, b: Array, out: Array) -> None:
-    """out = a @ b. For matrices `dot` goes to BLAS by a shorter way than `np.matmul`, which has its own slow loop where the
-    inner size is 1."""
+    """out = a @ b. For matrices `dot` goes to BLAS by a shorter way than `np.matmul`, which has its
+    own slow loop where the inner size is 1.
+    """
     if a.ndim == b.ndim == 2:
         a.dot(b, out)
     else:
@@ -33,7 +43,9 @@ def product(a: Array, b: Array, out: Array) -> None:
 
 
 class MatMul(Rule):
-    """a @ b with NumPy's rules: a vector is a row on the left and a column on the right; leading axes broadcast."""
+    """a @ b with NumPy's rules: a vector is a row on the left and a column on the right; leading
+    axes broadcast.
+    """
 
     name, symbol, factors = "matmul", "@", 2
     formula = "a @ b"
@@ -43,7 +55,9 @@ class MatMul(Rule):
         if not a.ndim or not b.ndim:
             raise self.complain((a, b), "two arrays were expected; use * to multiply by a number")
         if a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
-            raise self.complain((a, b), "the first's last axis must be as long as the second's last but one")
+            raise self.complain(
+                (a, b), "the first's last axis must be as long as the second's last but one"
+            )
         self.need_floats(a, b)
         try:
             batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
@@ -80,7 +94,9 @@ class MatMul(Rule):
         a, b = axes
         if b is not None or MEAN in axes or (a is not None and a >= node.inputs[0].ndim - 1):
             return super().batch_axis(node, axes)
-        return None if a is None else a + node.ndim - node.inputs[0].ndim + (node.inputs[1].ndim == 1)
+        return (
+            None if a is None else a + node.ndim - node.inputs[0].ndim + (node.inputs[1].ndim == 1)
+        )
 
     def flops(self, node: Operator) -> int:
         return 2 * node.size * node.inputs[0].shape[-1]
@@ -102,7 +118,11 @@ class Linear(Rule):
     def plan(self, x: GraphNode, w: GraphNode, b: GraphNode | None = None) -> None:  # type: ignore[override]
         inputs = (x, w) if b is None else (x, w, b)
         columns, weight = x._data.shape[-1:], w._data.shape
-        if len(weight) != 2 or columns != weight[1:] or (b is not None and b._data.shape != weight[:1]):
+        if (
+            len(weight) != 2
+            or columns != weight[1:]
+            or (b is not None and b._data.shape != weight[:1])
+        ):
             raise self.complain(inputs, "x (…, in), weight (out, in) and bias (out,) were expected")
         self.need_floats(*inputs)
 
@@ -144,7 +164,10 @@ def matmul(a: Any, b: Any) -> GraphNode:
 def _dot(a: Any, b: Any) -> GraphNode:
     a, b = by_name("matmul").operands((a, b))
     if max(a.ndim, b.ndim) > 2:
-        raise GraphError(f"np.dot: shapes {a.shape} and {b.shape}; with more than two axes use a @ b, another product")
+        raise GraphError(
+            f"np.dot: shapes {a.shape} and {b.shape}; with more than two axes use a @ b, "
+            f"another product"
+        )
     return matmul(a, b) if a.ndim and b.ndim else a * b
 
 

@@ -1,4 +1,5 @@
 """Losses: one number for a batch, the mean over it."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -28,7 +29,9 @@ class Paired(Rule):
         self.need_floats(x, t)
         if x.shape != t.shape:
             raise self.complain(
-                (x, t), "equal shapes were expected (a loss does not broadcast; reshape the target if it is a column)"
+                (x, t),
+                "equal shapes were expected (a loss does not broadcast; reshape the target if it "
+                "is a column)",
             )
 
     def shape(self, node: Operator) -> tuple[int, ...]:
@@ -49,9 +52,13 @@ class Paired(Rule):
             if grad is not None:
                 np.multiply(self.slope(i, *xs), scale, out=grad)
 
-    def adjoint(self, node: Operator, g: GraphNode, wanted: Sequence[bool]) -> Sequence[GraphNode | None]:
+    def adjoint(
+        self, node: Operator, g: GraphNode, wanted: Sequence[bool]
+    ) -> Sequence[GraphNode | None]:
         scale = g / (node.inputs[0].size or np.nan)
-        return [self.slope(i, *node.inputs) * scale if want else None for i, want in enumerate(wanted)]
+        return [
+            self.slope(i, *node.inputs) * scale if want else None for i, want in enumerate(wanted)
+        ]
 
     def slope(self, index: int, x: Any, t: Any) -> Any:
         """The derivative of `terms` in x (index 0) or t (index 1), of arrays or nodes."""
@@ -87,7 +94,9 @@ def _limited_log(p: Any) -> Any:
 
 
 class BCE(Paired):
-    """Logarithms are limited to -100, so that a wrong certainty costs 100 and not infinity (PyTorch does so too)."""
+    """Logarithms are limited to -100, so that a wrong certainty costs 100 and not infinity (PyTorch
+    does so too).
+    """
 
     name, symbol, operations = "binary_cross_entropy", "BCE", 9
     formula = "-mean(t * log(x) + (1 - t) * log(1 - x))"
@@ -138,21 +147,28 @@ class CrossEntropy(Rule):
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         x, ids = xs
-        p, losses = node.buffer("softmax", x.shape, x.dtype), node.buffer("losses", ids.shape, x.dtype)
+        p, losses = (
+            node.buffer("softmax", x.shape, x.dtype),
+            node.buffer("losses", ids.shape, x.dtype),
+        )
         node.call(kernels.softmax.cross_entropy, x, ids, losses, p, self.shards(node, len(ids)))
         out[...] = losses.sum() / (len(ids) or np.nan)
 
     def unfold(self, node: Operator, *xs: GraphNode) -> GraphNode:
         x, ids = xs
         chosen = np.equal(ids.reshape(-1, 1), keep_integers(np.arange(x.shape[1])))
-        mean: GraphNode = -by_name("sum")(np.where(chosen, by_name("log_softmax")(x), 0)) / (len(ids) or np.nan)
+        mean: GraphNode = -by_name("sum")(np.where(chosen, by_name("log_softmax")(x), 0)) / (
+            len(ids) or np.nan
+        )
         return mean
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
         return _mean_of_samples(axes)
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
-        node.call(kernels.softmax.cross_entropy_back, node.work["softmax"], xs[1], g.reshape(1), grads[0])
+        node.call(
+            kernels.softmax.cross_entropy_back, node.work["softmax"], xs[1], g.reshape(1), grads[0]
+        )
 
     def flops(self, node: Operator) -> int:
         return 5 * node.inputs[0].size
@@ -170,11 +186,14 @@ def mse_loss(prediction: Any, target: Any) -> GraphNode:
 def cross_entropy(logits: Any, class_ids: Any, label_smoothing: float = 0.0) -> GraphNode:
     """Mean of -log softmax(logits)[class id] for logits (N, classes) and integer class ids (N,).
 
-    With `label_smoothing` that share of a sample's certainty is spread over all classes (Szegedy et al. 2016), as in
-    PyTorch. Raises `DTypeError` for ids that are not integers, `IndexError` for ids outside of [0, classes).
+    With `label_smoothing` that share of a sample's certainty is spread over all classes (Szegedy et
+    al. 2016), as in PyTorch. Raises `DTypeError` for ids that are not integers, `IndexError` for
+    ids outside of [0, classes).
     """
     if not isinstance(label_smoothing, int | float) or not 0 <= label_smoothing <= 1:
-        raise ValueError(f"cross_entropy: label_smoothing={label_smoothing!r}; a number from 0 to 1 was expected")
+        raise ValueError(
+            f"cross_entropy: label_smoothing={label_smoothing!r}; a number from 0 to 1 was expected"
+        )
     loss = by_name("cross_entropy")(logits, keep_integers(class_ids))
     if not label_smoothing:
         return loss
@@ -183,10 +202,14 @@ def cross_entropy(logits: Any, class_ids: Any, label_smoothing: float = 0.0) -> 
 
 
 def binary_cross_entropy(probability: Any, target: Any) -> GraphNode:
-    """Mean of -(t log p + (1 - t) log(1 - p)), p in [0, 1]; the logarithms are limited to -100 as in PyTorch."""
+    """Mean of -(t log p + (1 - t) log(1 - p)), p in [0, 1]; the logarithms are limited to -100 as
+    in PyTorch.
+    """
     return by_name("binary_cross_entropy")(probability, target)
 
 
 def binary_cross_entropy_with_logits(logits: Any, target: Any) -> GraphNode:
-    """The same for p = sigmoid(logits), computed from the logits without overflow or loss of digits."""
+    """The same for p = sigmoid(logits), computed from the logits without overflow or loss of
+    digits.
+    """
     return by_name("binary_cross_entropy_with_logits")(logits, target)

@@ -1,4 +1,5 @@
 """Long short-term memory as a single node, and step by step."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -15,25 +16,35 @@ from .recurrent import Grads, Recurrent, Step, Steps, named
 from .shape import stack
 
 
-def lstm_cell(x: Any, h: Any, c: Any, w: Any, v: Any, b: Any, d: Any) -> tuple[GraphNode, GraphNode]:
-    """One step of `lstm` in elementary operators: x (N, in), h and c (N, hidden) to the next h and c."""
+def lstm_cell(
+    x: Any, h: Any, c: Any, w: Any, v: Any, b: Any, d: Any
+) -> tuple[GraphNode, GraphNode]:
+    """One step of `lstm` in elementary operators: x (N, in), h and c (N, hidden) to the next h and
+    c.
+    """
     n = c.shape[1]
     gates = linear(x, w, b) + linear(h, v, d)
     i, f, g, o = (gates[:, k * n : (k + 1) * n] for k in range(4))
-    i, f, g, o = named("i", sigmoid(i)), named("f", sigmoid(f)), named("g", tanh(g)), named("o", sigmoid(o))
+    i, f, g, o = (
+        named("i", sigmoid(i)),
+        named("f", sigmoid(f)),
+        named("g", tanh(g)),
+        named("o", sigmoid(o)),
+    )
     c = named("c", f * c + i * g)
     return named("h", o * tanh(c)), c
 
 
 class Lstm(Recurrent):
-    """Long short-term memory (Hochreiter & Schmidhuber 1997) with a forget gate (Gers, Schmidhuber & Cummins 2000):
+    """Long short-term memory (Hochreiter & Schmidhuber 1997) with a forget gate (Gers, Schmidhuber
+    & Cummins 2000):
 
         i, f, g, o = W x_t + b + V h_{t-1} + d (four blocks)
         c_t = σ(f) c_{t-1} + σ(i) tanh(g)
         h_t = σ(o) tanh(c_t)
 
-    The value (2, T, N, hidden) holds h and c of every step: an operator has one result, so that both get their gradient
-    in the same way; `lstm` hands out the parts that a layer gives away.
+    The value (2, T, N, hidden) holds h and c of every step: an operator has one result, so that
+    both get their gradient in the same way; `lstm` hands out the parts that a layer gives away.
     """
 
     name, symbol, states, gates = "lstm", "LSTM", 2, 4
@@ -46,13 +57,26 @@ class Lstm(Recurrent):
         f"given(given(given({term}, δ[t], η[t] * slope(y[0, t], p) + γ[t] * slope(y[1, t], p)),"
         " η[t], g[0, t] + δ[t + 1] @ v),"
         " γ[t], g[1, t] + η[t] * slope(y[0, t], y[1, t]) + γ[t + 1] * slope(y[1, t + 1], y[1, t]))"
-        for term in ("δ[t] @ w", "δ[0] @ v", "γ[0] * slope(y[1, 0], c0)", "sum(δ[t].T @ x[t])", "sum(δ[t].T @ y[0, t - 1])",
-                     "sum(δ[t])")
-    )  # fmt: skip
+        for term in (
+            "δ[t] @ w",
+            "δ[0] @ v",
+            "γ[0] * slope(y[1, 0], c0)",
+            "sum(δ[t].T @ x[t])",
+            "sum(δ[t].T @ y[0, t - 1])",
+            "sum(δ[t])",
+        )
+    )
     cell = staticmethod(lstm_cell)
 
     def plan(  # type: ignore[override]
-        self, x: GraphNode, h0: GraphNode, c0: GraphNode, w: GraphNode, v: GraphNode, b: GraphNode, d: GraphNode
+        self,
+        x: GraphNode,
+        h0: GraphNode,
+        c0: GraphNode,
+        w: GraphNode,
+        v: GraphNode,
+        b: GraphNode,
+        d: GraphNode,
     ) -> Any:
         self.need_floats(x, h0, c0, w, v, b, d)
         return self.sizes(x, h0, c0, w, v, b, d)
@@ -63,26 +87,59 @@ class Lstm(Recurrent):
         np.add(b, d, out=bias)
         scratch = self.scratch(node, w.dtype)
         gates = self.kept(node, "gates", w.dtype)
-        node.call(kernels.lstm.lstm_forward, x, w, v, bias, h0, c0, out[0], out[1], gates, *scratch, node.plan)
+        node.call(
+            kernels.lstm.lstm_forward,
+            x,
+            w,
+            v,
+            bias,
+            h0,
+            c0,
+            out[0],
+            out[1],
+            gates,
+            *scratch,
+            node.plan,
+        )
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         x, h0, c0, w, v = xs[:5]
         found = self.gradients(node, grads, g.dtype)
         gx, gh0, gc0, gw, gv, gb, _ = found
         dy, drows = node.buffer("dh", y.shape, g.dtype), self.kept(node, "drows", g.dtype)
-        node.call(kernels.lstm.lstm_backward, g, x, w, v, h0, c0, y, self.kept(node, "gates", g.dtype), dy, gx, gw, gv, gb,
-                  gh0, gc0, *self.scratch(node, g.dtype)[2:], drows, node.plan)  # fmt: skip
+        node.call(
+            kernels.lstm.lstm_backward,
+            g,
+            x,
+            w,
+            v,
+            h0,
+            c0,
+            y,
+            self.kept(node, "gates", g.dtype),
+            dy,
+            gx,
+            gw,
+            gv,
+            gb,
+            gh0,
+            gc0,
+            *self.scratch(node, g.dtype)[2:],
+            drows,
+            node.plan,
+        )
         self.add_up(grads[:6], found[:6])
         if grads[6] is not None:
             np.sum(gb, axis=0, out=grads[6])
 
 
 def lstm(x: Any, h0: Any, c0: Any, w: Any, v: Any, b: Any, d: Any) -> tuple[GraphNode, GraphNode]:
-    """Hidden states (T, N, hidden) of an LSTM over x (T, N, in), and the last cell state (N, hidden).
+    """Hidden states (T, N, hidden) of an LSTM over x (T, N, in), and the last cell state (N,
+    hidden).
 
-    It starts from h0 and c0 (N, hidden). w (4 hidden, in) and the bias b (4 hidden,) belong to the input, v (4 hidden,
-    hidden) and d to the state; their blocks of rows are those of the gates i, f, g, o, as in PyTorch. Raises `ShapeError`
-    when shapes do not fit together.
+    It starts from h0 and c0 (N, hidden). w (4 hidden, in) and the bias b (4 hidden,) belong to the
+    input, v (4 hidden, hidden) and d to the state; their blocks of rows are those of the gates i,
+    f, g, o, as in PyTorch. Raises `ShapeError` when shapes do not fit together.
     """
     both = by_name("lstm")(x, h0, c0, w, v, b, d)
     if not both.shape[1]:
@@ -91,7 +148,9 @@ def lstm(x: Any, h0: Any, c0: Any, w: Any, v: Any, b: Any, d: Any) -> tuple[Grap
     return both[0], both[1, -1]
 
 
-def lstm_by_steps(x: Any, h: Any, c: Any, w: Any, v: Any, b: Any, d: Any) -> tuple[GraphNode, GraphNode]:
+def lstm_by_steps(
+    x: Any, h: Any, c: Any, w: Any, v: Any, b: Any, d: Any
+) -> tuple[GraphNode, GraphNode]:
     """The same as `lstm`, built cell by cell: to look at, and to check the fused node against."""
     states, steps = [], Steps(x.shape[0])
     for t in range(steps.total):

@@ -1,4 +1,5 @@
 """Pooling: the largest or the mean entry of each window."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -23,16 +24,23 @@ class Pool(Rule):
 
     axes = 2
 
-    def plan(self, x: GraphNode, kernel_size: Any = None, stride: Any = None, padding: Any = 0) -> Any:  # type: ignore[override]
+    def plan(
+        self, x: GraphNode, kernel_size: Any = None, stride: Any = None, padding: Any = 0
+    ) -> Any:  # type: ignore[override]
         self.need_floats(x)
         if x.ndim != self.axes + 2:
-            raise self.complain((x,), "x (N, C, H, W) was expected" if self.axes == 2 else "x (N, C, L) was expected")
+            raise self.complain(
+                (x,),
+                "x (N, C, H, W) was expected" if self.axes == 2 else "x (N, C, L) was expected",
+            )
         k = per_axis(self, (x,), "kernel_size", kernel_size, self.axes, 1)
         s = k if stride is None else per_axis(self, (x,), "stride", stride, self.axes, 1)
         p = per_axis(self, (x,), "padding", padding, self.axes, 0)
         if any(2 * b > a for a, b in zip(k, p, strict=True)):
             raise self.complain(
-                (x,), f"padding={padding!r}; at most half of kernel_size={kernel_size!r} was expected", ValueError
+                (x,),
+                f"padding={padding!r}; at most half of kernel_size={kernel_size!r} was expected",
+                ValueError,
             )
         ones, flat = (1,) * (2 - self.axes), (0,) * (2 - self.axes)
         size, k, s, p = ones + x.shape[2:], ones + k, ones + s, flat + p
@@ -54,7 +62,9 @@ class Pool(Rule):
 
 
 class MaxPool2d(Pool):
-    """`node.work["winners"]` (planes, oh, ow) holds the position row · W + column that each window chose."""
+    """`node.work["winners"]` (planes, oh, ow) holds the position row · W + column that each window
+    chose.
+    """
 
     name, symbol = "max_pool2d", "max pool"
     formula = "maxpool(x)"
@@ -64,7 +74,13 @@ class MaxPool2d(Pool):
         d = node.plan
         windows = (d.planes, d.oh, d.ow)
         winners = node.buffer("winners", windows, kernels.pool.winners_dtype(d))
-        node.call(kernels.pool.max_forward, xs[0].reshape(d.planes, d.h, d.w), out.reshape(windows), winners, d)
+        node.call(
+            kernels.pool.max_forward,
+            xs[0].reshape(d.planes, d.h, d.w),
+            out.reshape(windows),
+            winners,
+            d,
+        )
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         d = node.plan
@@ -79,8 +95,9 @@ class MaxPool2d(Pool):
         return chosen.reshape(node.shape)
 
     def facts(self, node: Operator) -> dict[str, Any]:
-        """`winners` (N, C, OH, OW, 2): (row, column) in x of the entry that each window chose; of `max_pool1d`
-        (N, C, OL, 1): its place."""
+        """`winners` (N, C, OH, OW, 2): (row, column) in x of the entry that each window chose; of
+        `max_pool1d` (N, C, OL, 1): its place.
+        """
         places = np.divmod(node.work["winners"].reshape(node.shape), node.plan.w)
         return {**super().facts(node), "winners": np.stack(places[2 - self.axes :], axis=-1)}
 
@@ -88,7 +105,9 @@ class MaxPool2d(Pool):
 def _winners(node: Operator) -> Array:
     """The places of the winners in the flat x."""
     d = node.plan
-    first = node.constant("first", (np.arange(d.planes, dtype=np.int64) * (d.h * d.w)).reshape(-1, 1, 1))
+    first = node.constant(
+        "first", (np.arange(d.planes, dtype=np.int64) * (d.h * d.w)).reshape(-1, 1, 1)
+    )
     found: Array = (node.work["winners"] + first).reshape(-1)
     return found
 
@@ -104,13 +123,23 @@ class AvgPool2d(Pool):
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         d = node.plan
-        node.call(kernels.pool.avg_forward, xs[0].reshape(d.planes, d.h, d.w), out.reshape(d.planes, d.oh, d.ow), d)
+        node.call(
+            kernels.pool.avg_forward,
+            xs[0].reshape(d.planes, d.h, d.w),
+            out.reshape(d.planes, d.oh, d.ow),
+            d,
+        )
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         d = node.plan
         grad = grads[0]
         assert grad is not None
-        node.call(kernels.pool.avg_backward, g.reshape(d.planes, d.oh, d.ow), grad.reshape(d.planes, d.h, d.w), d)
+        node.call(
+            kernels.pool.avg_backward,
+            g.reshape(d.planes, d.oh, d.ow),
+            grad.reshape(d.planes, d.h, d.w),
+            d,
+        )
 
 
 class AvgPool1d(AvgPool2d):
@@ -124,17 +153,23 @@ def _sizes(
     rule = by_name(name)
     assert isinstance(rule, Pool)
     (node,) = rule.operands((x,))
-    d = rule.plan(node, kernel_size=kernel_size, stride=stride, padding=padding)  # refuses what does not fit
+    d = rule.plan(
+        node, kernel_size=kernel_size, stride=stride, padding=padding
+    )  # refuses what does not fit
     return node, [(d.h, d.kh, d.sh, d.ph), (d.w, d.kw, d.sw, d.pw)][2 - rule.axes :]
 
 
 def _beyond(n: int, k: int, s: int, p: int) -> int:
-    """How much longer an axis must be for a last window that is not full; it must begin before the padding behind."""
+    """How much longer an axis must be for a last window that is not full; it must begin before the
+    padding behind.
+    """
     left = (n + 2 * p - k) % s
     return s - left if left and n + 2 * p - k - left + s < n + p else 0
 
 
-def _pool(name: str, x: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, fill: float) -> GraphNode:
+def _pool(
+    name: str, x: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, fill: float
+) -> GraphNode:
     if ceil_mode:
         x, sizes = _sizes(name, x, kernel_size, stride, padding)
         more = [_beyond(*size) for size in sizes]
@@ -143,13 +178,21 @@ def _pool(name: str, x: Any, kernel_size: Any, stride: Any, padding: Any, ceil_m
 
 
 def _avg_pool(
-    name: str, x: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool
+    name: str,
+    x: Any,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    ceil_mode: bool,
+    count_include_pad: bool,
 ) -> GraphNode:
     y = _pool(name, x, kernel_size, stride, padding, ceil_mode, 0.0)
     if not ceil_mode and count_include_pad:
         return y
     _, sizes = _sizes(name, x, kernel_size, stride, padding)
-    scale = np.ones(())  # the kernel divides by all entries of a window: by how many it was to divide
+    scale = np.ones(
+        ()
+    )  # the kernel divides by all entries of a window: by how many it was to divide
     for (n, k, s, p), windows in zip(sizes, y.shape[2:], strict=True):
         begin = np.arange(windows) * s - p
         first, last = (-p, n + p) if count_include_pad else (0, n)
@@ -157,31 +200,47 @@ def _avg_pool(
     return multiply(y, scale)
 
 
-def max_pool2d(x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, *, ceil_mode: bool = False) -> GraphNode:
+def max_pool2d(
+    x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, *, ceil_mode: bool = False
+) -> GraphNode:
     """Largest entry of each window of x (N, C, H, W); the stride is the kernel size unless given.
 
-    With `ceil_mode` there is a last window, too, that reaches over the edge, if it begins before it (and its padding).
-    The gradient goes to the first of equal entries; padding (at most half a window) never wins; NaN does.
-    Raises `ShapeError` or `ValueError` as `conv2d` does.
+    With `ceil_mode` there is a last window, too, that reaches over the edge, if it begins before it
+    (and its padding). The gradient goes to the first of equal entries; padding (at most half a
+    window) never wins; NaN does. Raises `ShapeError` or `ValueError` as `conv2d` does.
     """
     return _pool("max_pool2d", x, kernel_size, stride, padding, ceil_mode, -np.inf)
 
 
-def max_pool1d(x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, *, ceil_mode: bool = False) -> GraphNode:
+def max_pool1d(
+    x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, *, ceil_mode: bool = False
+) -> GraphNode:
     """Largest entry of each window of x (N, C, L); see `max_pool2d`."""
     return _pool("max_pool1d", x, kernel_size, stride, padding, ceil_mode, -np.inf)
 
 
 def avg_pool2d(
-    x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False, count_include_pad: bool = True
+    x: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
 ) -> GraphNode:
-    """Mean of each window of x (N, C, H, W), as in PyTorch: zeros of the padding are counted in unless
-    `count_include_pad` is False; with `ceil_mode` (see `max_pool2d`) what lies beyond the padding never is."""
+    """Mean of each window of x (N, C, H, W), as in PyTorch: zeros of the padding are counted in
+    unless `count_include_pad` is False; with `ceil_mode` (see `max_pool2d`) what lies beyond the
+    padding never is.
+    """
     return _avg_pool("avg_pool2d", x, kernel_size, stride, padding, ceil_mode, count_include_pad)
 
 
 def avg_pool1d(
-    x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False, count_include_pad: bool = True
+    x: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
 ) -> GraphNode:
     """Mean of each window of x (N, C, L); see `avg_pool2d`."""
     return _avg_pool("avg_pool1d", x, kernel_size, stride, padding, ceil_mode, count_include_pad)

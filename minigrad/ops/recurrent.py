@@ -1,4 +1,5 @@
 """Recurrent layers as single nodes: all time steps of one layer, forward and back."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -17,14 +18,18 @@ Grads = list[Array | None]
 
 
 class Steps:
-    """One run of a layer that was unrolled over so many time steps; what its `Step`s have in common."""
+    """One run of a layer that was unrolled over so many time steps; what its `Step`s have in
+    common.
+    """
 
     def __init__(self, total: int) -> None:
         self.total = total
 
 
 class Step:
-    """The scope of time step `t` (from 0) of an unrolled layer: a drawing frames it as it frames a module."""
+    """The scope of time step `t` (from 0) of an unrolled layer: a drawing frames it as it frames a
+    module.
+    """
 
     def __init__(self, steps: Steps, t: int) -> None:
         self.steps, self.t = steps, t
@@ -36,14 +41,19 @@ def named(name: str, node: Any) -> Any:
     return node
 
 
-def rnn_cell(x: Any, h: Any, w: Any, v: Any, b: Any, c: Any, nonlinearity: str = "tanh") -> GraphNode:
-    """One step of `rnn` in elementary operators: x (N, in) and h (N, hidden) to the next h (N, hidden)."""
+def rnn_cell(
+    x: Any, h: Any, w: Any, v: Any, b: Any, c: Any, nonlinearity: str = "tanh"
+) -> GraphNode:
+    """One step of `rnn` in elementary operators: x (N, in) and h (N, hidden) to the next h (N,
+    hidden).
+    """
     return by_name(nonlinearity)(linear(x, w, b) + linear(h, v, c))
 
 
 class Recurrent(Rule):
-    """What all recurrent layers share. Their inputs are x (T, N, in), as many first states (N, hidden) as the rule says,
-    the weights w (gates · hidden, in) and v (gates · hidden, hidden), and two biases (gates · hidden,).
+    """What all recurrent layers share. Their inputs are x (T, N, in), as many first states (N,
+    hidden) as the rule says, the weights w (gates · hidden, in) and v (gates · hidden, hidden), and
+    two biases (gates · hidden,).
 
     After a backward pass `node.work["dh"]`, of the node's shape, holds ∂L/∂state_t for every step.
     """
@@ -55,26 +65,39 @@ class Recurrent(Rule):
         (x, *states), (w, v, *biases) = inputs[: 1 + self.states], inputs[1 + self.states :]
         rows = w.shape[0] if w.ndim == 2 else -1
         hidden = rows // self.gates
-        fits = x.ndim == 3 and w.ndim == 2 and x.shape[2] == w.shape[1] and rows == hidden * self.gates
+        fits = (
+            x.ndim == 3 and w.ndim == 2 and x.shape[2] == w.shape[1] and rows == hidden * self.gates
+        )
         fits = fits and v.shape == (rows, hidden) and all(b.shape == (rows,) for b in biases)
         if not (fits and all(state.shape == (x.shape[1], hidden) for state in states)):
-            names, times = ("h0", "h0 and c0")[self.states - 1], "" if self.gates == 1 else f"{self.gates} "
-            raise self.complain(inputs, f"x (T, N, in), {names} (N, hidden), w ({times}hidden, in), "
-                                f"v ({times}hidden, hidden), two biases ({times}hidden,) were expected")  # fmt: skip
+            names, times = (
+                ("h0", "h0 and c0")[self.states - 1],
+                "" if self.gates == 1 else f"{self.gates} ",
+            )
+            raise self.complain(
+                inputs,
+                f"x (T, N, in), {names} (N, hidden), w ({times}hidden, in), "
+                f"v ({times}hidden, hidden), two biases ({times}hidden,) were expected",
+            )
         return kernels.recurrent.RecurrentDims(*x.shape, hidden, relu)
 
     def shape(self, node: Operator) -> tuple[int, ...]:
         d = node.plan
         return (*([self.states] if self.states > 1 else []), d.steps, d.n, d.hidden)
 
-    # ---------------------------------------------------------------- memory of the kernels
+    # ---------------- memory of the kernels
     def scratch(self, node: Operator, dtype: Any) -> list[Array]:
-        """Transposed weights, and rows of x and of h for each shard, which are not needed where there is one shard."""
+        """Transposed weights, and rows of x and of h for each shard, which are not needed where
+        there is one shard.
+        """
         d, m = node.plan, self.gates * node.plan.hidden
         shards = self.shards(node, kernels.recurrent.groups_of(d.n))
         rows = kernels.recurrent.rows_of(d, shards) if shards > 1 else 0
         weights = node.buffer("wt", (d.width, m), dtype), node.buffer("vt", (d.hidden, m), dtype)
-        both = (node.buffer(name, (shards, rows, n), dtype) for name, n in (("xrows", d.width), ("hrows", d.hidden)))
+        both = (
+            node.buffer(name, (shards, rows, n), dtype)
+            for name, n in (("xrows", d.width), ("hrows", d.hidden))
+        )
         return [*weights, *both]
 
     def kept(self, node: Operator, name: str, dtype: Any) -> Array:
@@ -84,8 +107,10 @@ class Recurrent(Rule):
         return node.buffer(name, (shards, rows, self.gates * node.plan.hidden), dtype)
 
     def gradients(self, node: Operator, grads: Grads, dtype: Any) -> list[Any]:
-        """Where the kernel writes: the gradient of x, None where it is not asked for, those of the first states, and
-        those of the parameters, a part per shard; where there is one shard, that is the gradient itself."""
+        """Where the kernel writes: the gradient of x, None where it is not asked for, those of the
+        first states, and those of the parameters, a part per shard; where there is one shard, that
+        is the gradient itself.
+        """
         shards, found = len(node.work["xrows"]), []
         for i, (x, grad) in enumerate(zip(node.inputs, grads, strict=True)):
             if i == 0:
@@ -104,7 +129,7 @@ class Recurrent(Rule):
             if grad is not None and len(parts) > 1:
                 np.sum(parts, axis=0, out=grad)
 
-    # ---------------------------------------------------------------- what others ask
+    # ---------------- what others ask
     def unfold(self, node: Operator, *xs: GraphNode) -> GraphNode | None:
         """The layer cell by cell."""
         x, states, parameters = xs[0], xs[1 : 1 + self.states], xs[1 + self.states :]
@@ -140,56 +165,107 @@ class Recurrent(Rule):
         return int(2 * d.steps * d.n * self.gates * d.hidden * (d.width + d.hidden))
 
     def facts(self, node: Operator) -> dict[str, Any]:
-        """`hidden` (T, N, hidden): h_t of every step; `hidden_grads`: ∂L/∂h_t in the same shape, None before a backward
-        pass. Where there are cells too: `cells`, `cell_grads`."""
+        """`hidden` (T, N, hidden): h_t of every step; `hidden_grads`: ∂L/∂h_t in the same shape,
+        None before a backward pass. Where there are cells too: `cells`, `cell_grads`.
+        """
         grads = None if node._grad is None else node.work.get("dh")
         if self.states == 1:
             return {**super().facts(node), "hidden": node._data, "hidden_grads": grads}
         (hidden, cells), (dh, dc) = node._data, (None, None) if grads is None else grads
-        return {**super().facts(node), "hidden": hidden, "hidden_grads": dh, "cells": cells, "cell_grads": dc}
+        return {
+            **super().facts(node),
+            "hidden": hidden,
+            "hidden_grads": dh,
+            "cells": cells,
+            "cell_grads": dc,
+        }
 
 
 class Rnn(Recurrent):
-    """h_t = f(W x_t + b + V h_{t-1} + c) (Elman 1990), gradients by backpropagation through time (Werbos 1990)."""
+    """h_t = f(W x_t + b + V h_{t-1} + c) (Elman 1990), gradients by backpropagation through time
+    (Werbos 1990).
+    """
 
     name, symbol = "rnn", "RNN"
     formula = "apply(nonlinearity, x[t] @ w.T + b + y[t - 1] @ v.T + c)"
     adjoints = tuple(
-        f"given({term}, δ[t], (g[t] + δ[t + 1] @ v) * slope(y[t]))"  # the slope of the nonlinearity, from its result
-        for term in ("δ[t] @ w", "δ[0] @ v", "sum(δ[t].T @ x[t])", "sum(δ[t].T @ y[t - 1])", "sum(δ[t])")
+        # the slope of the nonlinearity, from its result
+        f"given({term}, δ[t], (g[t] + δ[t + 1] @ v) * slope(y[t]))"
+        for term in (
+            "δ[t] @ w",
+            "δ[0] @ v",
+            "sum(δ[t].T @ x[t])",
+            "sum(δ[t].T @ y[t - 1])",
+            "sum(δ[t])",
+        )
     )
     cell = staticmethod(rnn_cell)
 
     def plan(  # type: ignore[override]
-        self, x: GraphNode, h0: GraphNode, w: GraphNode, v: GraphNode, b: GraphNode, c: GraphNode,
+        self,
+        x: GraphNode,
+        h0: GraphNode,
+        w: GraphNode,
+        v: GraphNode,
+        b: GraphNode,
+        c: GraphNode,
         nonlinearity: str = "tanh",
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         inputs = (x, h0, w, v, b, c)
         self.need_floats(*inputs)
         if nonlinearity not in ("tanh", "relu"):
-            raise self.complain(inputs, f"nonlinearity={nonlinearity!r}; 'tanh' or 'relu' was expected", ValueError)
+            raise self.complain(
+                inputs, f"nonlinearity={nonlinearity!r}; 'tanh' or 'relu' was expected", ValueError
+            )
         return self.sizes(*inputs, relu=nonlinearity == "relu")
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         x, h0, w, v, b, c = xs
         bias = node.buffer("bias", b.shape, b.dtype)
         np.add(b, c, out=bias)
-        node.call(kernels.recurrent.rnn_forward, x, w, v, bias, h0, out, *self.scratch(node, w.dtype), node.plan)
+        node.call(
+            kernels.recurrent.rnn_forward,
+            x,
+            w,
+            v,
+            bias,
+            h0,
+            out,
+            *self.scratch(node, w.dtype),
+            node.plan,
+        )
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         x, h0, w, v = xs[:4]
         found = self.gradients(node, grads, g.dtype)
         gx, gh0, gw, gv, gb, _ = found
         dh, drows = node.buffer("dh", y.shape, g.dtype), self.kept(node, "drows", g.dtype)
-        node.call(kernels.recurrent.rnn_backward, g, x, w, v, h0, y, dh, gx, gw, gv, gb, gh0,
-                  *self.scratch(node, g.dtype)[2:], drows, node.plan)  # fmt: skip
+        node.call(
+            kernels.recurrent.rnn_backward,
+            g,
+            x,
+            w,
+            v,
+            h0,
+            y,
+            dh,
+            gx,
+            gw,
+            gv,
+            gb,
+            gh0,
+            *self.scratch(node, g.dtype)[2:],
+            drows,
+            node.plan,
+        )
         self.add_up(grads[:5], found[:5])
         if grads[5] is not None:
             np.sum(gb, axis=0, out=grads[5])
 
 
 def rnn(x: Any, h0: Any, w: Any, v: Any, b: Any, c: Any, nonlinearity: str = "tanh") -> GraphNode:
-    """Hidden states (T, N, hidden) of a recurrent layer over x (T, N, in), starting from h0 (N, hidden).
+    """Hidden states (T, N, hidden) of a recurrent layer over x (T, N, in), starting from h0 (N,
+    hidden).
 
     w (hidden, in) and b belong to the input, v (hidden, hidden) and c to the state, as in PyTorch;
     `nonlinearity` is "tanh" or "relu". Raises `ShapeError` when shapes do not fit together.
@@ -198,7 +274,9 @@ def rnn(x: Any, h0: Any, w: Any, v: Any, b: Any, c: Any, nonlinearity: str = "ta
 
 
 def by_steps(cell: Any, x: Any, h: Any, *parameters: Any, **attributes: Any) -> GraphNode:
-    """The states of a layer with one state, built cell by cell: to look at, and to check the fused node against."""
+    """The states of a layer with one state, built cell by cell: to look at, and to check the fused
+    node against.
+    """
     states, steps = [], Steps(x.shape[0])
     for t in range(steps.total):
         with inside(Step(steps, t)):
@@ -207,6 +285,8 @@ def by_steps(cell: Any, x: Any, h: Any, *parameters: Any, **attributes: Any) -> 
     return stack(states)
 
 
-def rnn_by_steps(x: Any, h0: Any, w: Any, v: Any, b: Any, c: Any, nonlinearity: str = "tanh") -> GraphNode:
+def rnn_by_steps(
+    x: Any, h0: Any, w: Any, v: Any, b: Any, c: Any, nonlinearity: str = "tanh"
+) -> GraphNode:
     """The same as `rnn`, cell by cell."""
     return by_steps(rnn_cell, x, h0, w, v, b, c, nonlinearity=nonlinearity)

@@ -1,8 +1,9 @@
 """Operators that reduce axes, and the softmax family.
 
-`axis` is an integer, a tuple of integers or None for all axes; negative ones count from the end; `keepdims` keeps
-reduced axes with length 1, all as in NumPy. A wrong axis raises `ShapeError`.
+`axis` is an integer, a tuple of integers or None for all axes; negative ones count from the end;
+`keepdims` keeps reduced axes with length 1, all as in NumPy. A wrong axis raises `ShapeError`.
 """
+
 from __future__ import annotations
 
 import math
@@ -18,7 +19,9 @@ F = TypeVar("F", bound=Callable[..., GraphNode])
 
 
 class Reduced(NamedTuple):
-    """Which axes go, how many entries each result is made from, and the shapes with and without the axes."""
+    """Which axes go, how many entries each result is made from, and the shapes with and without the
+    axes.
+    """
 
     axes: tuple[int, ...]
     entries: int
@@ -33,7 +36,9 @@ def normalise_axes(rule: Rule, x: GraphNode, axis: Any) -> tuple[int, ...]:
     n, found = x.ndim, []
     for a in axis if isinstance(axis, tuple | list) else (axis,):
         if not isinstance(a, int | np.integer) or not -n <= a < n:
-            raise rule.complain((x,), f"axis {axis} does not fit; integers from {-n} to {n - 1} were expected")
+            raise rule.complain(
+                (x,), f"axis {axis} does not fit; integers from {-n} to {n - 1} were expected"
+            )
         found.append(int(a) % n)
     if len(set(found)) != len(found):
         raise rule.complain((x,), f"axis {axis} names an axis twice")
@@ -41,7 +46,9 @@ def normalise_axes(rule: Rule, x: GraphNode, axis: Any) -> tuple[int, ...]:
 
 
 class Reduction(Rule):
-    """`reduce(x, axes)` forward; backward `spread(g, y, x, axes, count)`, g and y with their axes kept."""
+    """`reduce(x, axes)` forward; backward `spread(g, y, x, axes, count)`, g and y with their axes
+    kept.
+    """
 
     needs_entries = False
     reduce: Callable[..., Any]
@@ -53,7 +60,9 @@ class Reduction(Rule):
         kept = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
         count = math.prod([x.shape[i] for i in axes])
         if self.needs_entries and count == 0:
-            raise self.complain((x,), f"there is no entry to take the {self.name} of along axis {axis}")
+            raise self.complain(
+                (x,), f"there is no entry to take the {self.name} of along axis {axis}"
+            )
         shape = kept if keepdims else tuple(n for i, n in enumerate(x.shape) if i not in axes)
         return Reduced(axes, count, kept, shape)
 
@@ -64,20 +73,33 @@ class Reduction(Rule):
     def forward(self, node: Operator, out: Array, x: Array) -> None:  # type: ignore[override]
         self.reduce(x, node.plan.axes, out=out.reshape(node.plan.kept))
 
-    def backward(self, node: Operator, grads: list[Array | None], g: Array, y: Array, x: Array) -> None:  # type: ignore[override]
+    def backward(
+        self, node: Operator, grads: list[Array | None], g: Array, y: Array, x: Array
+    ) -> None:  # type: ignore[override]
         kept = node.plan.kept
-        np.copyto(grads[0], self.spread(g.reshape(kept), y.reshape(kept), x, node.plan.axes, node.plan.entries))  # type: ignore[arg-type]
+        np.copyto(
+            grads[0],
+            self.spread(g.reshape(kept), y.reshape(kept), x, node.plan.axes, node.plan.entries),
+        )  # type: ignore[arg-type]
 
-    def adjoint(self, node: Operator, g: GraphNode, wanted: Sequence[bool]) -> Sequence[GraphNode | None]:
+    def adjoint(
+        self, node: Operator, g: GraphNode, wanted: Sequence[bool]
+    ) -> Sequence[GraphNode | None]:
         (x,), plan = node.inputs, node.plan
-        back = self.spread(g.reshape(plan.kept), node.reshape(plan.kept), x, plan.axes, plan.entries)
+        back = self.spread(
+            g.reshape(plan.kept), node.reshape(plan.kept), x, plan.axes, plan.entries
+        )
         return [by_name("broadcast_to")(back, shape=x.shape)]
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
         (axis,) = axes
         if axis is None or axis not in node.plan.axes:
             kept = len(node.plan.kept) == len(node.plan.shape)
-            return axis if axis is None or kept else axis - len([a for a in node.plan.axes if a < axis])
+            return (
+                axis
+                if axis is None or kept
+                else axis - len([a for a in node.plan.axes if a < axis])
+            )
         if self.name != "mean" or axis == MEAN:
             raise Mixed
         return MEAN
@@ -88,7 +110,9 @@ class Reduction(Rule):
 
 def _tied(g: Array, y: Array, x: Array, axes: tuple[int, ...], count: int) -> Any:
     winners = x == y
-    with np.errstate(divide="ignore", invalid="ignore"):  # NaN is the largest entry and equals none: its slope is NaN
+    with np.errstate(
+        divide="ignore", invalid="ignore"
+    ):  # NaN is the largest entry and equals none: its slope is NaN
         return winners * (g / (winners * x.dtype.type(1)).sum(axes, keepdims=True))
 
 
@@ -132,8 +156,12 @@ class Min(Reduction):
 
 def _logsumexp(x: Array, axes: tuple[int, ...], out: Array) -> None:
     top = x.max(axis=axes, keepdims=True)
-    top = np.where(np.isfinite(top), top, 0)  # all -inf, or an inf: nothing to scale, and inf - inf is no number
-    with np.errstate(divide="ignore", over="ignore"):  # all -inf: the logarithm of 0; an inf: nothing to scale by
+    top = np.where(
+        np.isfinite(top), top, 0
+    )  # all -inf, or an inf: nothing to scale, and inf - inf is no number
+    with np.errstate(
+        divide="ignore", over="ignore"
+    ):  # all -inf: the logarithm of 0; an inf: nothing to scale by
         np.add(np.log(np.exp(x - top).sum(axis=axes, keepdims=True)), top, out=out)
 
 
@@ -184,15 +212,21 @@ class Softmax(AlongAxis):
     adjoints = ("y * (g - sum(g * y, axis))",)
 
     def forward(self, node: Operator, out: Array, x: Array) -> None:  # type: ignore[override]
-        with np.errstate(invalid="ignore"):  # a row with an infinite maximum: NaN, as in PyTorch and JAX
+        with np.errstate(
+            invalid="ignore"
+        ):  # a row with an infinite maximum: NaN, as in PyTorch and JAX
             _shift(x, node.plan, out)
         np.exp(out, out=out)
         out /= out.sum(node.plan, keepdims=True)
 
-    def backward(self, node: Operator, grads: list[Array | None], g: Array, y: Array, x: Array) -> None:  # type: ignore[override]
+    def backward(
+        self, node: Operator, grads: list[Array | None], g: Array, y: Array, x: Array
+    ) -> None:  # type: ignore[override]
         np.multiply(y, self._centred(g, y, node.plan), out=grads[0])
 
-    def adjoint(self, node: Operator, g: GraphNode, wanted: Sequence[bool]) -> Sequence[GraphNode | None]:
+    def adjoint(
+        self, node: Operator, g: GraphNode, wanted: Sequence[bool]
+    ) -> Sequence[GraphNode | None]:
         return [node * self._centred(g, node, node.plan)]
 
     @staticmethod
@@ -210,10 +244,14 @@ class LogSoftmax(AlongAxis):
             _shift(x, node.plan, out)
         out -= np.log(np.exp(out).sum(node.plan, keepdims=True))
 
-    def backward(self, node: Operator, grads: list[Array | None], g: Array, y: Array, x: Array) -> None:  # type: ignore[override]
+    def backward(
+        self, node: Operator, grads: list[Array | None], g: Array, y: Array, x: Array
+    ) -> None:  # type: ignore[override]
         np.subtract(g, self._shared(g, y, node.plan), out=grads[0])
 
-    def adjoint(self, node: Operator, g: GraphNode, wanted: Sequence[bool]) -> Sequence[GraphNode | None]:
+    def adjoint(
+        self, node: Operator, g: GraphNode, wanted: Sequence[bool]
+    ) -> Sequence[GraphNode | None]:
         return [g - self._shared(g, node, node.plan)]
 
     @staticmethod
@@ -222,7 +260,9 @@ class LogSoftmax(AlongAxis):
 
 
 def like_numpy(*functions: Any) -> Callable[[F], F]:
-    """Decorator: the operator stands for these functions, whose third positional argument is another one than ours."""
+    """Decorator: the operator stands for these functions, whose third positional argument is
+    another one than ours.
+    """
 
     def register(operator: F) -> F:
         stands_for(*functions)(lambda x, axis=None, *, keepdims=False: operator(x, axis, keepdims))

@@ -2,6 +2,7 @@
 
 They take any dtype, so token ids can be reshaped too; gradients pass through float ones only.
 """
+
 from __future__ import annotations
 
 import math
@@ -28,7 +29,9 @@ class Reshape(Rule):
     adjoints = ("reshape(g)",)
 
     def plan(self, x: GraphNode, shape: Any = None) -> tuple[int, ...]:  # type: ignore[override]
-        wanted = tuple(shape) if isinstance(shape, tuple | Sequence | np.ndarray) else (shape,)  # the usual kind first: fast
+        wanted = (
+            tuple(shape) if isinstance(shape, tuple | Sequence | np.ndarray) else (shape,)
+        )  # the usual kind first: fast
         try:
             view: Array = x._data.reshape(wanted)
         except (ValueError, TypeError):
@@ -47,7 +50,9 @@ class Reshape(Rule):
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         grads[0][...] = g.reshape(xs[0].shape)  # type: ignore[index]
 
-    def adjoint(self, node: Operator, g: GraphNode, wanted: Sequence[bool]) -> Sequence[GraphNode | None]:
+    def adjoint(
+        self, node: Operator, g: GraphNode, wanted: Sequence[bool]
+    ) -> Sequence[GraphNode | None]:
         return [g.reshape(node.inputs[0].shape)]
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
@@ -72,7 +77,9 @@ class Transpose(Rule):
         given = tuple(axes) if isinstance(axes, Sequence | np.ndarray) else (axes,)
         order = tuple(reversed(range(x.ndim))) if axes is None else normalise_axes(self, x, given)
         if len(order) != x.ndim:
-            raise self.complain((x,), f"axes {given} were given, one for each of the {x.ndim} axes was expected")
+            raise self.complain(
+                (x,), f"axes {given} were given, one for each of the {x.ndim} axes was expected"
+            )
         return order
 
     def shape(self, node: Operator) -> tuple[int, ...]:
@@ -101,7 +108,9 @@ class Join(Rule):
         if not inputs:
             raise ShapeError(f"{self.name}: at least one array was expected")
         try:
-            joined = getattr(np, self.name)([np.broadcast_to(0, x.shape) for x in inputs], axis=operator.index(axis))
+            joined = getattr(np, self.name)(
+                [np.broadcast_to(0, x.shape) for x in inputs], axis=operator.index(axis)
+            )
         except (ValueError, TypeError) as error:  # NumPy's AxisError is a ValueError
             raise self.complain(inputs, f"axis {axis}: {error}") from None
         return axis % joined.ndim, joined.shape
@@ -162,27 +171,35 @@ class Pad(Rule):
     formula = "pad(x, say(pad_width))"
     adjoints = ("crop(g)",)
 
-    def plan(self, x: GraphNode, pad_width: Any = 0, value: float = 0.0) -> tuple[tuple[int, int], ...]:  # type: ignore[override]
+    def plan(
+        self, x: GraphNode, pad_width: Any = 0, value: float = 0.0
+    ) -> tuple[tuple[int, int], ...]:  # type: ignore[override]
         try:
             widths = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2))
         except ValueError:
             widths = np.array([[-1]])
         if widths.dtype.kind not in "iu" or (widths < 0).any():
             raise self.complain(
-                (x,), f"pad_width {pad_width} does not fit; (before, after) pairs of integers ≥ 0 were expected"
+                (x,),
+                f"pad_width {pad_width} does not fit; (before, after) pairs of integers ≥ 0 were "
+                f"expected",
             )
         if not isinstance(value, int | float | np.number):
             raise self.complain((x,), f"value={value!r}; a number was expected", DTypeError)
         return tuple((int(a), int(b)) for a, b in widths)
 
     def unfold(self, node: Operator, *xs: GraphNode) -> GraphNode | None:
-        return pad(xs[0], node.plan) if node.attributes.get("value", 0) else None  # around zeros the result is linear
+        return (
+            pad(xs[0], node.plan) if node.attributes.get("value", 0) else None
+        )  # around zeros the result is linear
 
     def shape(self, node: Operator) -> tuple[int, ...]:
         return tuple(a + n + b for n, (a, b) in zip(node.inputs[0].shape, node.plan, strict=True))
 
     def _inner(self, node: Operator) -> tuple[slice, ...]:
-        return tuple(slice(a, a + n) for n, (a, _) in zip(node.inputs[0].shape, node.plan, strict=True))
+        return tuple(
+            slice(a, a + n) for n, (a, _) in zip(node.inputs[0].shape, node.plan, strict=True)
+        )
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         out[...] = node.attributes.get("value", 0)
@@ -222,7 +239,9 @@ class BroadcastTo(Rule):
 
 @stands_for(np.reshape)
 def reshape(x: Any, shape: Any) -> GraphNode:
-    """The numbers of x in another shape, in C order; one entry may be -1. Raises `ShapeError` if they do not fit."""
+    """The numbers of x in another shape, in C order; one entry may be -1. Raises `ShapeError` if
+    they do not fit.
+    """
     return by_name("reshape")(x, shape=shape)
 
 
@@ -250,7 +269,9 @@ def transpose(x: Any, axes: Any = None) -> GraphNode:
 
 @stands_for(np.concatenate)
 def concatenate(xs: Sequence[Any], axis: int = 0) -> GraphNode:
-    """The arrays one after the other along an axis that exists; the other axes must agree, else `ShapeError`."""
+    """The arrays one after the other along an axis that exists; the other axes must agree, else
+    `ShapeError`.
+    """
     return by_name("concatenate")(*_several("concatenate", xs), axis=axis)
 
 
@@ -267,12 +288,16 @@ def _several(name: str, xs: Any) -> Any:
 
 
 def pad(x: Any, pad_width: Any, value: float = 0.0) -> GraphNode:
-    """x with `value` around it; `pad_width` as for `np.pad`: one number, (before, after), or a pair per axis."""
+    """x with `value` around it; `pad_width` as for `np.pad`: one number, (before, after), or a pair
+    per axis.
+    """
     return by_name("pad")(x, pad_width=pad_width, value=value)
 
 
 @stands_for(np.pad)
-def _np_pad(x: Any, pad_width: Any, mode: Any = "constant", *, constant_values: float = 0.0) -> GraphNode:
+def _np_pad(
+    x: Any, pad_width: Any, mode: Any = "constant", *, constant_values: float = 0.0
+) -> GraphNode:
     if mode != "constant":
         raise GraphError(f"np.pad: mode {mode!r} has no minigrad operator; 'constant' was expected")
     return pad(x, pad_width, constant_values)

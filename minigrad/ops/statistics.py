@@ -1,4 +1,7 @@
-"""Lengths, products, spreads, running totals, and where the extremes are; `axis` and `keepdims` as in `reduce.py`."""
+"""Lengths, products, spreads, running totals, and where the extremes are; `axis` and `keepdims` as
+in `reduce.py`.
+"""
+
 from __future__ import annotations
 
 import math
@@ -23,16 +26,22 @@ class Norm(Reduction):
     name, symbol = "norm", "‖ ‖"
     formula = "root(sum(x ** 2, axis))"
     adjoints = ("g * x / y",)
-    reduce = staticmethod(lambda x, axes, out: np.sqrt(np.sum(x * x, axis=axes, keepdims=True), out=out))
+    reduce = staticmethod(
+        lambda x, axes, out: np.sqrt(np.sum(x * x, axis=axes, keepdims=True), out=out)
+    )
     # at 0, where it has no slope, 0 is among those that fit
-    spread = staticmethod(lambda g, y, x, axes, count: g * np.where(y == 0, 0, x / np.where(y == 0, 1, y)))
+    spread = staticmethod(
+        lambda g, y, x, axes, count: g * np.where(y == 0, 0, x / np.where(y == 0, 1, y))
+    )
 
     def flops(self, node: Operator) -> int:
         return 2 * node.inputs[0].size
 
 
 def _others(x: Array, axes: tuple[int, ...], count: int) -> Array:
-    """For each entry the product of all others: from both sides, because dividing the whole product fails at 0."""
+    """For each entry the product of all others: from both sides, because dividing the whole product
+    fails at 0.
+    """
     ends = range(-len(axes), 0)
     rows = np.moveaxis(x, axes, ends)
     flat = rows.reshape(*rows.shape[: x.ndim - len(axes)], count)
@@ -60,7 +69,10 @@ class Prod(Reduction):
         while n > 1:
             half, odd = divmod(n, 2)
             pairs = rest[..., :half] * rest[..., half : 2 * half]
-            rest, n = concatenate([pairs, rest[..., 2 * half :]], axis=-1) if odd else pairs, half + odd
+            rest, n = (
+                concatenate([pairs, rest[..., 2 * half :]], axis=-1) if odd else pairs,
+                half + odd,
+            )
         return rest.reshape(node.shape)
 
 
@@ -111,7 +123,11 @@ class CumProd(AlongAxis):
         np.cumprod(x, axis=node.plan, out=out)
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, x: Array) -> None:  # type: ignore[override]
-        sizes = math.prod(x.shape[: node.plan]), x.shape[node.plan], math.prod(x.shape[node.plan + 1 :])
+        sizes = (
+            math.prod(x.shape[: node.plan]),
+            x.shape[node.plan],
+            math.prod(x.shape[node.plan + 1 :]),
+        )
         node.call(kernels.scan.cumprod_back, *(a.reshape(sizes) for a in (g, x, y, grads[0])))  # type: ignore[union-attr]
 
     def unfold(self, node: Operator, *xs: GraphNode) -> GraphNode:
@@ -137,12 +153,17 @@ def norm(x: Any, axis: Any = None, keepdims: bool = False) -> GraphNode:
 def _np_norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> GraphNode:
     vectors = isinstance(axis, int) or (axis is None and x.ndim == 1)
     if not (ord is None or (ord == 2 and vectors) or (ord == "fro" and not vectors)):
-        raise GraphError(f"np.linalg.norm: ord={ord!r} has no minigrad operator; the Euclidean length was expected")
+        raise GraphError(
+            f"np.linalg.norm: ord={ord!r} has no minigrad operator; the Euclidean length was "
+            f"expected"
+        )
     return norm(x, axis, keepdims)
 
 
 def _deviations(x: Any, axis: Any, ddof: float) -> tuple[GraphNode, float]:
-    """x - mean(x), and by what to divide a sum of their squares; not a number where there are too few entries."""
+    """x - mean(x), and by what to divide a sum of their squares; not a number where there are too
+    few entries.
+    """
     (node,) = by_name("mean").operands((x,))
     middle = mean(node, axis, keepdims=True)
     freedom = node.size // middle.size - ddof if middle.size else 0
@@ -150,7 +171,9 @@ def _deviations(x: Any, axis: Any, ddof: float) -> tuple[GraphNode, float]:
 
 
 def var(x: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> GraphNode:
-    """Variance Σ(x - mean)² / (n - ddof) over `axis`, as in NumPy; NaN where n ≤ ddof. PyTorch's default is ddof=1."""
+    """Variance Σ(x - mean)² / (n - ddof) over `axis`, as in NumPy; NaN where n ≤ ddof. PyTorch's
+    default is ddof=1.
+    """
     apart, freedom = _deviations(x, axis, ddof)
     return divide(sum(multiply(apart, apart), axis, keepdims), freedom)
 
@@ -173,7 +196,9 @@ def _np_std(x: Any, axis: Any = None, *, ddof: float = 0, keepdims: bool = False
 
 @like_numpy(np.argmax)
 def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> GraphNode:
-    """The place of the largest entry along `axis` (of all, in C order, by default), an integer; of equals the first."""
+    """The place of the largest entry along `axis` (of all, in C order, by default), an integer; of
+    equals the first.
+    """
     return by_name("argmax")(x, axis=axis, keepdims=keepdims)
 
 
@@ -191,7 +216,9 @@ def cumsum(x: Any, axis: int | None = None) -> GraphNode:
 
 @stands_for(np.cumprod)
 def cumprod(x: Any, axis: int | None = None) -> GraphNode:
-    """Products of the entries up to each along `axis`; without one, of all entries in C order. Exact at zeros."""
+    """Products of the entries up to each along `axis`; without one, of all entries in C order.
+    Exact at zeros.
+    """
     return _running("cumprod", x, axis)
 
 

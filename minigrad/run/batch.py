@@ -1,4 +1,7 @@
-"""Can a batch be worked on in parts? Only where the loss is a mean over samples that do not meet before."""
+"""Can a batch be worked on in parts? Only where the loss is a mean over samples that do not meet
+before.
+"""
+
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
@@ -27,8 +30,12 @@ def flops(order: Sequence[GraphNode]) -> int:
     return 3 * sum(node.rule.flops(node) for node in order if isinstance(node, Operator))
 
 
-def parts_of(batch: int, order: Sequence[GraphNode], inputs: Collection[GraphNode], threads: int) -> int:
-    """Into how many equal parts to cut a batch: one per thread, if it can be cut and is worth it."""
+def parts_of(
+    batch: int, order: Sequence[GraphNode], inputs: Collection[GraphNode], threads: int
+) -> int:
+    """Into how many equal parts to cut a batch: one per thread, if it can be cut and is worth
+    it.
+    """
     if flops(order) < WORTH_THREADS or not separable(order, inputs):
         return 1
     return max(n for n in range(1, threads + 1) if batch % n == 0)

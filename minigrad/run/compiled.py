@@ -1,9 +1,12 @@
-"""The compiled training step: forward, backward and update of many batches as generated source that Numba compiles.
+"""The compiled training step: forward, backward and update of many batches as generated source that
+Numba compiles.
 
-`CompiledStep` traces the graph of one part of a batch (`trace.py`), gives every array a place in one arena (`arena.py`),
-writes the source (`emit.py`) and loads it. Each thread takes one part of the batch through the whole graph with its own
-values and gradients; then the gradients are added in a fixed order and the parameters are changed.
+`CompiledStep` traces the graph of one part of a batch (`trace.py`), gives every array a place in
+one arena (`arena.py`), writes the source (`emit.py`) and loads it. Each thread takes one part of
+the batch through the whole graph with its own values and gradients; then the gradients are added in
+a fixed order and the parameters are changed.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -80,21 +83,31 @@ def steps(P, G, T, {arenas}{memories}X, Y, x, y, order, H, each, losses):
 class CompiledStep:
     """The training step of a graph, for one size of batch.
 
-    `order` is the graph of one part of the batch, `inputs` its constants `x` and `y`, which are fed anew; the batch has
-    `parts` of them. Parameters and the optimiser's memory move into the arena: the variables' arrays become views of it.
-    Without `updates` a step ends with the gradients in the rows of `arena.G`; `update` does the rest.
-    Raises `GraphError` that names the operator for a graph that cannot be compiled, or an optimiser that steps in Python.
+    `order` is the graph of one part of the batch, `inputs` its constants `x` and `y`, which are fed
+    anew; the batch has `parts` of them. Parameters and the optimiser's memory move into the arena:
+    the variables' arrays become views of it. Without `updates` a step ends with the gradients in
+    the rows of `arena.G`; `update` does the rest. Raises `GraphError` that names the operator for a
+    graph that cannot be compiled, or an optimiser that steps in Python.
     """
 
     def __init__(
-        self, order: Sequence[GraphNode], inputs: dict[str, GraphNode], optimizer: Any, parts: int, updates: bool = True
+        self,
+        order: Sequence[GraphNode],
+        inputs: dict[str, GraphNode],
+        optimizer: Any,
+        parts: int,
+        updates: bool = True,
     ) -> None:
         kernel, own = optimizer.kernel, type(optimizer).__name__
         if type(optimizer).step is not Optimizer.step:
-            raise GraphError(f'{own} has a step of its own, which is not compiled; use mode="replay"')
+            raise GraphError(
+                f'{own} has a step of its own, which is not compiled; use mode="replay"'
+            )
         found = getattr(sys.modules.get(kernel.__module__), kernel.__name__, None)
         if found is not kernel or not _can_be_written(kernel):
-            raise GraphError(f'{own}.kernel is no function that can be imported by its name; use mode="replay"')
+            raise GraphError(
+                f'{own}.kernel is no function that can be imported by its name; use mode="replay"'
+            )
         self.order, self.inputs, self.updates = order, inputs, updates
         self.parts, self.size, self.optimizer = parts, inputs["x"].shape[0], optimizer
         self.batch = parts * self.size
@@ -102,7 +115,9 @@ class CompiledStep:
             self.trace = trace(order, inputs, optimizer.params, 1.0 / parts)
         if not self.trace.gradients:
             raise GraphError("compiled: the loss depends on none of the optimiser's parameters")
-        self.arena = Arena(self.trace, [node for node in order if isinstance(node, Variable)], optimizer, parts)
+        self.arena = Arena(
+            self.trace, [node for node in order if isinstance(node, Variable)], optimizer, parts
+        )
         self.source = self._write(_title(order, inputs, self.batch))
         self.trace.program.close()
         self._module = _load(self.source)
@@ -115,23 +130,32 @@ class CompiledStep:
 
     @cached_property
     def memory(self) -> Memory:
-        """Which array lives where in the arena, and when; `print(step.memory)`, or draw it: `mg.viz.memory_plan(step)`."""
+        """Which array lives where in the arena, and when; `print(step.memory)`, or draw it:
+        `mg.viz.memory_plan(step)`.
+        """
         return memory_of(self)
 
     def check(self, x: Any, y: Any) -> None:
         """Look once at all samples for indices out of range, and for hooks.
 
-        Raises what the rule raises, `GraphError` where hooks want to be called, or where a rule of the user's has a check of
-        its own for numbers that are computed.
+        Raises what the rule raises, `GraphError` where hooks want to be called, or where a rule of
+        the user's has a check of its own for numbers that are computed.
         """
         samples = {id(self.inputs["x"]): x, id(self.inputs["y"]): y}
         for node in self.order:
             if any(hooks.forward or hooks.backward for hooks in node.hooks or ()):
-                raise GraphError(f'{node!r} has a hook, which no compiled step calls; use mode="replay"')
+                raise GraphError(
+                    f'{node!r} has a hook, which no compiled step calls; use mode="replay"'
+                )
             if isinstance(node, Operator):
                 own = type(node.rule).check is not Rule.check
-                if own and any(isinstance(one, Operator | Variable | Buffer) for one in node.inputs):
-                    what = "a check of numbers that are computed cannot be compiled, `limits` of indices can"
+                if own and any(
+                    isinstance(one, Operator | Variable | Buffer) for one in node.inputs
+                ):
+                    what = (
+                        "a check of numbers that are computed cannot be compiled, `limits` of "
+                        "indices can"
+                    )
                     raise GraphError(f'{node.rule.name}: {what}; use mode="replay"')
                 try:
                     node.rule.check(node, *(samples.get(id(one), one._data) for one in node.inputs))
@@ -140,7 +164,8 @@ class CompiledStep:
                     raise
 
     def load(self, x: Any, y: Any) -> None:
-        """Compile the step, or load it from the disk, without making one; x and y are samples as for `run`.
+        """Compile the step, or load it from the disk, without making one; x and y are samples as
+        for `run`.
 
         Raises `GraphError` for what Numba refuses.
         """
@@ -158,7 +183,8 @@ class CompiledStep:
             raise GraphError(f'the step does not compile ({said}); use mode="replay"') from error
 
     def run(self, x: Any, y: Any, order: Any, losses: Any) -> int:
-        """Make `len(losses)` steps on the samples x[order], y[order]; returns how many were made (see `steps`).
+        """Make `len(losses)` steps on the samples x[order], y[order]; returns how many were made
+        (see `steps`).
 
         The losses are written as they come. x and y are C-contiguous, one sample after the other.
         """
@@ -176,7 +202,9 @@ class CompiledStep:
         return made
 
     def update(self, gradient: Any) -> None:
-        """Change the parameters by a gradient (arena.trained,), which is clipped in place where the optimiser says so."""
+        """Change the parameters by a gradient (arena.trained,), which is clipped in place where the
+        optimiser says so.
+        """
         arena, of = self.arena, self.arena.dtype.type
         if self.optimizer.max_grad_norm is not None:
             kernels.update.clip_norm(gradient, of(self.optimizer.max_grad_norm))
@@ -184,7 +212,7 @@ class CompiledStep:
         numbers = map(of, self.optimizer.scalars(self.optimizer.steps))
         self.optimizer.kernel(arena.P[: arena.trained], gradient, *arena.M, *numbers)
 
-    # ---------------------------------------------------------------- source
+    # ---------------- source
     def _write(self, title: str) -> str:
         arena, trace = self.arena, self.trace
         emitter = Emitter(arena.places, arena.dtype, arena.single)
@@ -199,24 +227,39 @@ class CompiledStep:
         gather = "".join(self._gather(emitter, name) for name in ("x", "y"))
         emitter.kernels[kernel.__name__] = kernel
         return _HEAD.format(
-            title=title, imports="\n".join(_imports(emitter.kernels)), dtype=arena.dtype, parts=self.parts,
+            title=title,
+            imports="\n".join(_imports(emitter.kernels)),
+            dtype=arena.dtype,
+            parts=self.parts,
             constants="".join(f"{name} = {text}\n" for text, name in emitter.constants.items()),
-            arguments=f"P, G, {arenas}x, y", body=textwrap.indent("\n".join(body), "    "), loss=loss,
-            parallel=self.parts > 1, range="prange" if self.parts > 1 else "range", arenas=arenas, memories=memories,
+            arguments=f"P, G, {arenas}x, y",
+            body=textwrap.indent("\n".join(body), "    "),
+            loss=loss,
+            parallel=self.parts > 1,
+            range="prange" if self.parts > 1 else "range",
+            arenas=arenas,
+            memories=memories,
             rows="".join(f"flat({name}[s]), " for name in (*arena.S, *arena.names)),
-            gather=gather, clear=clear,
-            # plain additions: Numba's own sums are a module that a start with a filled cache does without
-            mean="each[0]" if self.parts == 1 else f"({' + '.join(f'each[{s}]' for s in range(self.parts))}) / {self.parts}",
+            gather=gather,
+            clear=clear,
+            # plain additions: Numba's own sums are a module that a start with a filled cache does
+            # without
+            mean="each[0]"
+            if self.parts == 1
+            else f"({' + '.join(f'each[{s}]' for s in range(self.parts))}) / {self.parts}",
             # a step that is not made leaves nothing behind
             copies="".join(f"    before_{name} = {name}.copy()\n" for name in arena.S),
             keep="".join(f"        before_{name}[:] = {name}\n" for name in arena.S),
             restore="".join(f"            {name}[:] = before_{name}\n" for name in arena.S),
             update=textwrap.indent("\n".join(self._update(kernel.__name__)), " " * 8),
-        )  # fmt: skip
+        )
 
     def _gather(self, emitter: Emitter, name: str) -> str:
         """The line that brings a part's samples together."""
-        (view, turn), given = self.arena.fed[name], f"{name.upper()}, order, t * {self.batch} + s * {self.size}, {name}[s]"
+        (view, turn), given = (
+            self.arena.fed[name],
+            f"{name.upper()}, order, t * {self.batch} + s * {self.size}, {name}[s]",
+        )
         if turn is None:
             return f"            gather_rows({given})\n"
         emitter.kernels["gather_pieces"] = kernels.update.gather_pieces
@@ -237,19 +280,30 @@ class CompiledStep:
             return [f"a, b = 0, {n}", change(total(0))]
         stretch = [f"    b = min(a + {STRETCH}, end)", "    " + change(total("{}"))]
         if n <= THREADED:
-            return [f"end = {n}", f"for a in range(0, end, {STRETCH}):", *(line.format(0) for line in stretch)]
-        return [f"for s in prange({self.parts}):", f"    start, end = shard(s, {self.parts}, {n})",
-                f"    for a in range(start, end, {STRETCH}):", *("    " + line.format("s") for line in stretch)]  # fmt: skip
+            return [
+                f"end = {n}",
+                f"for a in range(0, end, {STRETCH}):",
+                *(line.format(0) for line in stretch),
+            ]
+        return [
+            f"for s in prange({self.parts}):",
+            f"    start, end = shard(s, {self.parts}, {n})",
+            f"    for a in range(start, end, {STRETCH}):",
+            *("    " + line.format("s") for line in stretch),
+        ]
 
     def _clear(self, emitter: Emitter) -> str:
-        """The lines that take back what the step before has added to gradients of which it touched few rows."""
+        """The lines that take back what the step before has added to gradients of which it touched
+        few rows.
+        """
         lines = []
         for call in self.arena.clearing:
             kernel, (ids, grad) = call.kernel, call.args
             place = self.arena.places[id(grad.buffer)]
             emitter.kernels[f"embedding_{kernel.__name__}"] = kernel
             lines.append(
-                f"            embedding_{kernel.__name__}({ids.buffer.name}[s, {ids.offset}:{ids.offset + ids.size}], "
+                f"            embedding_{kernel.__name__}({ids.buffer.name}[s, "
+                f"{ids.offset}:{ids.offset + ids.size}], "
                 f"shaped(G[s, {place.start}:{place.start + grad.size}], {grad.shape}))\n"
             )
         return "".join(lines)
@@ -262,16 +316,21 @@ def _title(order: Sequence[GraphNode], inputs: dict[str, GraphNode], batch: int)
 
 def _imports(kernels: dict[str, Any]) -> list[str]:
     """The lines that bring in what the source calls."""
-    lines = ["from minigrad.kernels.jit import apart, jit, prange, serial, shard",
-             "from minigrad.kernels.mathfn import erf, exp, maximum, minimum, plus, power",
-             "from minigrad.kernels.mathfn import sign, square, tanh, times",
-             "from minigrad.kernels.rows import turn",
-             "from minigrad.kernels.views import flat, shaped",
-             "from minigrad.kernels.update import add_up, clip_norm, gather_rows",
-             "gather_rows = apart(gather_rows)", "turn = apart(turn)"]  # fmt: skip
+    lines = [
+        "from minigrad.kernels.jit import apart, jit, prange, serial, shard",
+        "from minigrad.kernels.mathfn import erf, exp, maximum, minimum, plus, power",
+        "from minigrad.kernels.mathfn import sign, square, tanh, times",
+        "from minigrad.kernels.rows import turn",
+        "from minigrad.kernels.views import flat, shaped",
+        "from minigrad.kernels.update import add_up, clip_norm, gather_rows",
+        "gather_rows = apart(gather_rows)",
+        "turn = apart(turn)",
+    ]
     for name, thing in sorted(kernels.items()):
         if thing is not None and not (name.isidentifier() and _can_be_written(thing)):
-            raise GraphError(f"{thing.__module__}.{thing.__name__} cannot be imported by that name; rename it")
+            raise GraphError(
+                f"{thing.__module__}.{thing.__name__} cannot be imported by that name; rename it"
+            )
         if thing is None:
             lines += [f"from minigrad.kernels.gemm import {name}", f"{name} = apart({name})"]
         elif isinstance(thing, type):
@@ -286,13 +345,17 @@ def _imports(kernels: dict[str, Any]) -> list[str]:
 
 
 def _can_be_written(thing: Any) -> bool:
-    """Do a function's module and name stand in an import? A script called train-2.py has no such name."""
+    """Do a function's module and name stand in an import? A script called train-2.py has no such
+    name.
+    """
     parts = (*thing.__module__.split("."), thing.__name__)
     return all(part.isidentifier() and not keyword.iskeyword(part) for part in parts)
 
 
 def _load(source: str) -> ModuleType:
-    """The source as a module; kept in a file of its own in the cache, so that Numba finds it compiled the next time."""
+    """The source as a module; kept in a file of its own in the cache, so that Numba finds it
+    compiled the next time.
+    """
     from ..files import write_atomically
     from ..kernels.cache import steps_folder, usable
 
@@ -304,7 +367,9 @@ def _load(source: str) -> ModuleType:
     if name not in sys.modules:
         path = Path(steps_folder()) / f"{name}.py"
         with suppress(OSError):  # nowhere to write: compiled anew in every process
-            if usable(steps_folder()) and (not path.is_file() or path.read_bytes() != source.encode()):
+            if usable(steps_folder()) and (
+                not path.is_file() or path.read_bytes() != source.encode()
+            ):
                 write_atomically(path, source.encode(), private=True)
         module = ModuleType(name)
         with interrupts_deferred():  # it may import kernels
@@ -315,11 +380,15 @@ def _load(source: str) -> ModuleType:
 
 @contextmanager
 def _alone(name: str) -> Iterator[None]:
-    """One process of this machine at a time: those that wait find on the disk what it has compiled."""
+    """One process of this machine at a time: those that wait find on the disk what it has
+    compiled.
+    """
     from ..kernels.cache import steps_folder, usable
 
     lock = None
-    with suppress(ImportError, OSError):  # another system, or nowhere to write: each compiles for itself
+    with suppress(
+        ImportError, OSError
+    ):  # another system, or nowhere to write: each compiles for itself
         import fcntl
 
         if usable(steps_folder()):

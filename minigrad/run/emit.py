@@ -1,4 +1,7 @@
-"""From statements to source: loops over numbers that a student can read and Numba compiles to machine code."""
+"""From statements to source: loops over numbers that a student can read and Numba compiles to
+machine code.
+"""
+
 from __future__ import annotations
 
 import keyword
@@ -12,47 +15,111 @@ import numpy as np
 from ..errors import GraphError
 from .nest import Nest, stretched
 from .simplify import touches
-from .traced import Assign, Buffer, Call, Expr, MatMul, Reduce, Shape, Statement, Traced, View, same, views
+from .traced import (
+    Assign,
+    Buffer,
+    Call,
+    Expr,
+    MatMul,
+    Reduce,
+    Shape,
+    Statement,
+    Traced,
+    View,
+    same,
+    views,
+)
 
 #: NumPy's name of a function -> how it is written for single numbers
 _FORMULAS = {
-    "add": "({} + {})", "subtract": "({} - {})", "multiply": "({} * {})", "divide": "({} / {})", "negative": "(-{})",
-    "positive": "{}", "square": "square({})", "power": "power({}, {})", "sqrt": "np.sqrt({})", "exp": "exp({})",
-    "log": "np.log({})", "log1p": "np.log1p({})", "sin": "np.sin({})", "cos": "np.cos({})", "tanh": "tanh({})",
-    **{name: f"np.{name}({{}})" for name in (
-        "tan", "arcsin", "arccos", "arctan", "sinh", "cosh", "arcsinh", "arccosh", "arctanh", "expm1", "log2", "log10",
-        "floor", "ceil", "trunc", "rint",
-    )},
-    "absolute": "abs({})", "sign": "sign({})", "maximum": "maximum({}, {})", "minimum": "minimum({}, {})",
-    "erf": "erf({})", "where": "({1} if {0} else {2})", "equal": "({} == {})", "not_equal": "({} != {})",
-    "less": "({} < {})", "less_equal": "({} <= {})", "greater": "({} > {})", "greater_equal": "({} >= {})",
-    "bitwise_and": "({} and {})", "bitwise_or": "({} or {})", "invert": "(not {})", "isfinite": "(abs({}) < np.inf)",
-    "isnan": "({0} != {0})", "isinf": "(abs({}) == np.inf)",
-}  # fmt: skip
+    "add": "({} + {})",
+    "subtract": "({} - {})",
+    "multiply": "({} * {})",
+    "divide": "({} / {})",
+    "negative": "(-{})",
+    "positive": "{}",
+    "square": "square({})",
+    "power": "power({}, {})",
+    "sqrt": "np.sqrt({})",
+    "exp": "exp({})",
+    "log": "np.log({})",
+    "log1p": "np.log1p({})",
+    "sin": "np.sin({})",
+    "cos": "np.cos({})",
+    "tanh": "tanh({})",
+    **{
+        name: f"np.{name}({{}})"
+        for name in (
+            "tan",
+            "arcsin",
+            "arccos",
+            "arctan",
+            "sinh",
+            "cosh",
+            "arcsinh",
+            "arccosh",
+            "arctanh",
+            "expm1",
+            "log2",
+            "log10",
+            "floor",
+            "ceil",
+            "trunc",
+            "rint",
+        )
+    },
+    "absolute": "abs({})",
+    "sign": "sign({})",
+    "maximum": "maximum({}, {})",
+    "minimum": "minimum({}, {})",
+    "erf": "erf({})",
+    "where": "({1} if {0} else {2})",
+    "equal": "({} == {})",
+    "not_equal": "({} != {})",
+    "less": "({} < {})",
+    "less_equal": "({} <= {})",
+    "greater": "({} > {})",
+    "greater_equal": "({} >= {})",
+    "bitwise_and": "({} and {})",
+    "bitwise_or": "({} or {})",
+    "invert": "(not {})",
+    "isfinite": "(abs({}) < np.inf)",
+    "isnan": "({0} != {0})",
+    "isinf": "(abs({}) == np.inf)",
+}
 #: how a reduction takes in one more number
 _JOIN = {
-    "add": "plus({}, {})", "multiply": "times({}, {})",
-    "maximum": _FORMULAS["maximum"], "minimum": _FORMULAS["minimum"],
-}  # fmt: skip
+    "add": "plus({}, {})",
+    "multiply": "times({}, {})",
+    "maximum": _FORMULAS["maximum"],
+    "minimum": _FORMULAS["minimum"],
+}
 _TEXTS = " ".join([*_FORMULAS.values(), *_JOIN.values()])
 _FUNCTIONS = {*re.findall(r"[a-z]+\w*", _TEXTS), "sum", "range", "part"}
-_BACK = 6  # how many groups of statements an assignment may pass on its way to one that it fits in with
+_BACK = (
+    6  # how many groups of statements an assignment may pass on its way to one that it fits in with
+)
 _START = {"add": "0", "multiply": "1", "maximum": "-np.inf", "minimum": "np.inf"}
 
 
 def comment(note: str) -> str:
-    """A comment on one line, whatever characters are in a name: what cannot be printed is escaped."""
+    """A comment on one line, whatever characters are in a name: what cannot be printed is
+    escaped.
+    """
     shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in note)
     return f"# {''.join(shown)}"
 
 
 def fuse(statements: Sequence[Statement]) -> list[list[Statement]]:
-    """Assignments over the same entries, of which none needs another entry of another one, as groups; an assignment may
-    pass statements that have nothing to do with it."""
+    """Assignments over the same entries, of which none needs another entry of another one, as
+    groups; an assignment may pass statements that have nothing to do with it.
+    """
     groups: list[list[Statement]] = []
     for statement in statements:
         for group in reversed(groups[-_BACK:]) if isinstance(statement, Assign) else ():
-            fitting = _shaped(statement, group[0].target.shape) if isinstance(group[0], Assign) else None
+            fitting = (
+                _shaped(statement, group[0].target.shape) if isinstance(group[0], Assign) else None
+            )
             if fitting is not None and _joins(group, fitting):
                 group.append(fitting)
                 break
@@ -65,11 +132,15 @@ def fuse(statements: Sequence[Statement]) -> list[list[Statement]]:
 
 
 def _shaped(a: Assign, shape: Shape) -> Assign | None:
-    """The same assignment over entries that are counted in another shape, if all its arrays lie without gaps."""
+    """The same assignment over entries that are counted in another shape, if all its arrays lie
+    without gaps.
+    """
     if a.target.shape == shape:
         return a
     size = a.target.size
-    if size != np.prod(shape) or any(not v.contiguous or v.size not in (1, size) for v in (a.target, *views(a.value))):
+    if size != np.prod(shape) or any(
+        not v.contiguous or v.size not in (1, size) for v in (a.target, *views(a.value))
+    ):
         return None
 
     def turned(x: Any) -> Any:
@@ -84,7 +155,13 @@ def _meets(group: Sequence[Statement], new: Assign) -> bool:
     """May the order of the group and the assignment matter?"""
     mine = {id(view.buffer) for view in touches(new)}
     for s in group:
-        changed = [s.target] if isinstance(s, Assign | Reduce) else [s.out] if isinstance(s, MatMul) else list(touches(s))
+        changed = (
+            [s.target]
+            if isinstance(s, Assign | Reduce)
+            else [s.out]
+            if isinstance(s, MatMul)
+            else list(touches(s))
+        )
         if any(id(view.buffer) in mine for view in changed):
             return True
         if any(view.buffer is new.target.buffer for view in touches(s)):
@@ -94,7 +171,12 @@ def _meets(group: Sequence[Statement], new: Assign) -> bool:
 
 def _turns(a: Assign) -> bool:
     """Is it a copy that turns a matrix? `Nest.turned` writes it in another way, by itself."""
-    return isinstance(a.value, View) and a.value.ndim > 1 and a.value.strides[-1] != 1 and 1 in a.value.strides[:-1]
+    return (
+        isinstance(a.value, View)
+        and a.value.ndim > 1
+        and a.value.strides[-1] != 1
+        and 1 in a.value.strides[:-1]
+    )
 
 
 def _joins(group: Sequence[Any], new: Assign) -> bool:
@@ -122,21 +204,38 @@ class Place:
 class Emitter:
     """Writes statements as lines of source.
 
-    `places` says where each buffer lives; those whose `id` is in `single` live nowhere: one number at a time is enough.
+    `places` says where each buffer lives; those whose `id` is in `single` live nowhere: one number
+    at a time is enough.
     """
 
-    def __init__(self, places: dict[int, Place], dtype: np.dtype[Any], single: Collection[int] = ()) -> None:
+    def __init__(
+        self, places: dict[int, Place], dtype: np.dtype[Any], single: Collection[int] = ()
+    ) -> None:
         self.places, self.dtype, self.single = places, dtype, single
-        self.kernels: dict[str, Any] = {}  # what must be imported, by the name it is called; None: from gemm
+        self.kernels: dict[
+            str, Any
+        ] = {}  # what must be imported, by the name it is called; None: from gemm
         self.constants: dict[str, str] = {}  # source -> name of a constant of the module
         self.names: dict[int, str] = {}
 
-    # ---------------------------------------------------------------- names
+    # ---------------- names
     def name(self, buffer: Buffer) -> str:
         """The local name of a buffer's flat array."""
         if id(buffer) not in self.names:
-            plain = "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in buffer.name)
-            taken = {*self.names.values(), *_FUNCTIONS, *keyword.kwlist, "np", "f", "P", "G", "V", "total"}
+            plain = "".join(
+                c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in buffer.name
+            )
+            taken = {
+                *self.names.values(),
+                *_FUNCTIONS,
+                *keyword.kwlist,
+                "np",
+                "f",
+                "P",
+                "G",
+                "V",
+                "total",
+            }
             name, number = plain, 2
             while name in taken:
                 name, number = f"{plain}_{number}", number + 1
@@ -146,8 +245,9 @@ class Emitter:
     def openings(self, buffers: Sequence[Buffer]) -> Iterator[str]:
         """The lines that give each buffer its name.
 
-        One in the place of another is that array: of two slices the machine does not know that they are the same entries,
-        and a loop that reads one and writes the other would go one number at a time.
+        One in the place of another is that array: of two slices the machine does not know that they
+        are the same entries, and a loop that reads one and writes the other would go one number at
+        a time.
         """
         known: dict[str, str] = {}
         for buffer in buffers:
@@ -161,7 +261,7 @@ class Emitter:
         """The name of a constant of the module."""
         return self.constants.setdefault(source, f"{hint}{len(self.constants)}")
 
-    # ---------------------------------------------------------------- statements
+    # ---------------- statements
     def lines(self, groups: Sequence[Sequence[Statement]]) -> Iterator[str]:
         """All statements; those of a group, assignments over the same entries, in one loop."""
         note = ""
@@ -183,7 +283,11 @@ class Emitter:
         shape = group[0].target.shape
         operands = [view for a in group for view in (a.target, *views(a.value))]
         loop = Nest(shape, operands, self, {id(a.target.buffer) for a in group})
-        if len(group) == 1 and isinstance(group[0].value, View) and (lines := loop.turned(group[0].target, group[0].value)):
+        if (
+            len(group) == 1
+            and isinstance(group[0].value, View)
+            and (lines := loop.turned(group[0].target, group[0].value))
+        ):
             yield from lines
             return
 
@@ -206,22 +310,33 @@ class Emitter:
             return
         fill = f"{self._typed(_START[s.op], s.target.dtype)}"
         yield from self._loops([Assign(s.target, _Raw(fill))])
-        target = View(s.target.buffer, s.target.offset, s.value.shape, stretched(s.target, s.value.shape))
+        target = View(
+            s.target.buffer, s.target.offset, s.value.shape, stretched(s.target, s.value.shape)
+        )
         loop = Nest(s.value.shape, [target, *views(s.value)], self, {id(target.buffer)})
-        value = self.formula(s.value, loop) if s.value.dtype.kind != "b" else f"({self.formula(s.value, loop)} * 1)"
+        value = (
+            self.formula(s.value, loop)
+            if s.value.dtype.kind != "b"
+            else f"({self.formula(s.value, loop)} * 1)"
+        )
 
         join = _JOIN[s.op].format
         if loop.shape and loop.strides(target)[-1] == 0:
             yield from loop.lines(
-                lambda: iter([f"total = {join('total', value)}"]), before=f"total = {fill}",
+                lambda: iter([f"total = {join('total', value)}"]),
+                before=f"total = {fill}",
                 after=f"{loop.outer(target)} = {join(loop.outer(target), 'total')}",
-            )  # fmt: skip
+            )
         else:
-            yield from loop.lines(lambda: iter([f"{loop.entry(target)} = {join(loop.entry(target), value)}"]))
+            yield from loop.lines(
+                lambda: iter([f"{loop.entry(target)} = {join(loop.entry(target), value)}"])
+            )
 
     def _matmul(self, s: MatMul) -> str:
         a, b, out = s.a, s.b, s.out
-        lone = b.shape[1] == 1 and b.T.contiguous and a.contiguous  # one column: sums along rows, not rows of one number
+        lone = (
+            b.shape[1] == 1 and b.T.contiguous and a.contiguous
+        )  # one column: sums along rows, not rows of one number
         kind = ("n" if a.contiguous else "t") + ("t" if lone or not b.contiguous else "n")
         a, b = a if kind[0] == "n" else a.T, b if kind[1] == "n" else b.T
         kind = "bias" if s.bias is not None else kind
@@ -240,8 +355,11 @@ class Emitter:
             return self.array(x)  # type: ignore[arg-type]
         if isinstance(x, np.ndarray):
             if x.size or x.dtype != self.dtype:
-                raise GraphError(f"a kernel that is given an array {x.dtype} {x.shape} cannot be compiled")
-            return f"shaped(P[0:0], {x.shape})"  # no constant of the module: those cannot be written to
+                raise GraphError(
+                    f"a kernel that is given an array {x.dtype} {x.shape} cannot be compiled"
+                )
+            # no constant of the module: those cannot be written to
+            return f"shaped(P[0:0], {x.shape})"
         if isinstance(x, tuple):
             self.kernels[type(x).__name__] = type(x)
             return self.constant(f"{type(x).__name__}{tuple(x)!r}", "dims")
@@ -250,13 +368,17 @@ class Emitter:
     def flat(self, view: View) -> str:
         """A contiguous view as a flat array."""
         name = self.name(view.buffer)
-        return f"{name}[{view.offset}:{view.offset + view.size}]" if view.offset or view.size != view.buffer.size else name
+        return (
+            f"{name}[{view.offset}:{view.offset + view.size}]"
+            if view.offset or view.size != view.buffer.size
+            else name
+        )
 
     def array(self, view: View) -> str:
         """A contiguous view as an array of its shape."""
         return self.flat(view) if view.ndim == 1 else f"shaped({self.flat(view)}, {view.shape!r})"
 
-    # ---------------------------------------------------------------- formulas
+    # ---------------- formulas
     def formula(self, value: Any, loop: Nest) -> str:
         """A formula for the present entry of the loop."""
         if isinstance(value, View):
@@ -267,15 +389,20 @@ class Emitter:
             return self._typed(repr(value), self.dtype)
         if value.op not in _FORMULAS:
             raise GraphError(f"np.{value.op} cannot be compiled")
-        whole = all(x.dtype.kind in "iu" for x in value.args if isinstance(x, Traced))  # numbers among indices
-        args = [repr(x) if whole and isinstance(x, int) else self.formula(x, loop) for x in value.args]
+        whole = all(
+            x.dtype.kind in "iu" for x in value.args if isinstance(x, Traced)
+        )  # numbers among indices
+        args = [
+            repr(x) if whole and isinstance(x, int) else self.formula(x, loop) for x in value.args
+        ]
         if value.dtype.kind == "f":  # a mask among floats counts as 0 or 1
             masks = [isinstance(x, Traced) and x.dtype.kind == "b" for x in value.args]
             args = [
                 f"({self._typed('1', self.dtype)} if {text} else {self._typed('0', self.dtype)})"
-                if mask and not (value.op == "where" and i == 0) else text
+                if mask and not (value.op == "where" and i == 0)
+                else text
                 for i, (text, mask) in enumerate(zip(args, masks, strict=True))
-            ]  # fmt: skip
+            ]
         return _FORMULAS[value.op].format(*args)
 
     def _typed(self, number: str, dtype: np.dtype[Any]) -> str:
@@ -291,10 +418,21 @@ class _Raw(Traced):
 
 
 def _rows(s: Reduce) -> int:
-    """How many rows a sum adds up, of numbers that lie row after row, so that it is one call; 0 if it is another sum."""
+    """How many rows a sum adds up, of numbers that lie row after row, so that it is one call; 0 if
+    it is another sum.
+    """
     x, axes = s.value, [i for i, n in enumerate(s.value.shape) if n != 1 and i in s.axes]
     kept = [i for i, n in enumerate(x.shape) if n != 1 and i not in s.axes]
-    if s.op != "add" or not isinstance(x, View) or not x.size or not axes or not kept or axes[-1] > kept[0]:
+    if (
+        s.op != "add"
+        or not isinstance(x, View)
+        or not x.size
+        or not axes
+        or not kept
+        or axes[-1] > kept[0]
+    ):
         return 0
-    fits = x.contiguous and s.target.contiguous and x.dtype == s.target.dtype and x.dtype.kind == "f"
+    fits = (
+        x.contiguous and s.target.contiguous and x.dtype == s.target.dtype and x.dtype.kind == "f"
+    )
     return x.size // s.target.size if fits else 0

@@ -1,4 +1,7 @@
-"""What a function says, in a few characters: machine code is kept by that, and not by the function's name."""
+"""What a function says, in a few characters: machine code is kept by that, and not by the
+function's name.
+"""
+
 from __future__ import annotations
 
 import hashlib
@@ -11,7 +14,9 @@ _PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtyp
 
 
 def fingerprint(function: Any) -> str:
-    """A digest of the function's code and of all that it reads: globals, closures, defaults, functions that it calls."""
+    """A digest of the function's code and of all that it reads: globals, closures, defaults,
+    functions that it calls.
+    """
     digest = hashlib.sha256()
     for part in _said(function, set()):
         digest.update(repr(part).encode())
@@ -36,7 +41,10 @@ def _said(value: Any, seen: set[int]) -> Any:
             yield sorted(map(str, getattr(value, "targetoptions", {}).items()))
             yield from _of_function(function, seen)
     else:
-        yield getattr(function, "__module__", ""), getattr(function, "__qualname__", type(function).__qualname__)
+        yield (
+            getattr(function, "__module__", ""),
+            getattr(function, "__qualname__", type(function).__qualname__),
+        )
 
 
 def _of_function(function: FunctionType, seen: set[int]) -> Any:
@@ -73,5 +81,10 @@ def _of_code(code: CodeType, seen: set[int]) -> Any:
 
 
 def _names(code: CodeType) -> list[str]:
-    inner = [name for constant in code.co_consts if isinstance(constant, CodeType) for name in _names(constant)]
+    inner = [
+        name
+        for constant in code.co_consts
+        if isinstance(constant, CodeType)
+        for name in _names(constant)
+    ]
     return sorted({*code.co_names, *inner})

@@ -1,5 +1,7 @@
-"""A lookup in a table, the turning of what was found and a convolution of that, forward and back: as two calls of kernels
-that multiply each distinct row once (`kernels/lookup_conv.py`)."""
+"""A lookup in a table, the turning of what was found and a convolution of that, forward and back:
+as two calls of kernels that multiply each distinct row once (`kernels/lookup_conv.py`).
+"""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +27,8 @@ class _Found(NamedTuple):
 
 
 def looked_up(statements: Sequence[Statement], touching: Touching) -> list[Statement]:
-    """The same program with each lookup and its convolution as one, where nothing else needs what lies between.
+    """The same program with each lookup and its convolution as one, where nothing else needs what
+    lies between.
 
     `touching` gives the statements that read or write the buffer of a view, in their order.
     """
@@ -39,30 +42,48 @@ def looked_up(statements: Sequence[Statement], touching: Touching) -> list[State
 
 def _all(statements: Sequence[Statement], touching: Touching) -> Iterator[_Found]:
     for pull, *after in zip(statements, statements[1:], statements[2:], strict=False):
-        if isinstance(pull, Call) and pull.kernel is kernels.conv.backward and isinstance(pull.args[4], View):
+        if (
+            isinstance(pull, Call)
+            and pull.kernel is kernels.conv.backward
+            and isinstance(pull.args[4], View)
+        ):
             x, gx = pull.args[1], pull.args[4]
             before = touching(x)[:-1]
-            if len(before) == 2 and isinstance(before[0], Assign) and isinstance(before[0].value, View):
+            if (
+                len(before) == 2
+                and isinstance(before[0], Assign)
+                and isinstance(before[0].value, View)
+            ):
                 found = _Found(touching(before[0].value)[0], *before, pull, *after)  # type: ignore[arg-type]
                 if _fits(found) and all(
                     [id(s) for s in touching(between)] == [id(s) for s in those]
                     for between, those in (
-                        (found.gather.args[2], found[:2]), (x, found[1:4]), (gx, found[3:5]), (after[0].target, found[4:])
+                        (found.gather.args[2], found[:2]),
+                        (x, found[1:4]),
+                        (gx, found[3:5]),
+                        (after[0].target, found[4:]),
                     )
-                ):  # fmt: skip
+                ):
                     yield found
 
 
 def _fits(found: _Found) -> bool:
     """Are these the statements that they are taken for?"""
     gather, turn, convolve, pull, turn_back, scatter = found
-    calls = ((gather, kernels.embedding.gather), (convolve, kernels.conv.forward), (scatter, kernels.embedding.scatter))
+    calls = (
+        (gather, kernels.embedding.gather),
+        (convolve, kernels.conv.forward),
+        (scatter, kernels.embedding.scatter),
+    )
     if not all(isinstance(s, Call) and s.kernel is kernel for s, kernel in calls):
         return False
     d = pull.args[-1]
     there, back = (d.n, d.c, d.w), (d.n, d.w, d.c)
     turns = (turn, there), (turn_back, back)
-    if not all(isinstance(s, Assign) and s.target.shape == shape and s.exchanges(1, 2) for s, shape in turns):
+    if not all(
+        isinstance(s, Assign) and s.target.shape == shape and s.exchanges(1, 2)
+        for s, shape in turns
+    ):
         return False
     return kernels.lookup_conv.suits(d)
 
@@ -70,7 +91,11 @@ def _fits(found: _Found) -> bool:
 def _as_one(found: _Found) -> tuple[Call, Call]:
     """The two calls that stand for the six statements."""
     gather, turn, convolve, pull, turn_back, scatter = found
-    (table, ids, rows, _), (_, w, b, y, _, _, d, least), (_, _, grad) = gather.args, convolve.args, scatter.args
+    (table, ids, rows, _), (_, w, b, y, _, _, d, least), (_, _, grad) = (
+        gather.args,
+        convolve.args,
+        scatter.args,
+    )
     g, _, _, _, _, gw, gb, *_ = pull.args
     label, program = rows.buffer.name.partition("_")[0], rows.program
     index_dtype = kernels.views.index_dtype
@@ -82,13 +107,22 @@ def _as_one(found: _Found) -> tuple[Call, Call]:
     kept = (
         buffer("words", ids.size, index_dtype(len(table))),
         buffer("places", d.n * (d.w + 2 * d.pw), np.int64),
-        buffer("count", 1, np.int64), buffer("distinct", rows.size, rows.dtype),
-    )  # fmt: skip
+        buffer("count", 1, np.int64),
+        buffer("distinct", rows.size, rows.dtype),
+    )
     slots = buffer("slots", len(table), index_dtype(ids.size))
     scratch, more = (buffer("scratch", room, rows.dtype) for _ in range(2))
     notes = (gather.note, turn.note, convolve.note), (pull.note, turn_back.note, scatter.note)
     forth, back = ("; ".join(dict.fromkeys(each)) for each in notes)
     return (
-        Call(kernels.lookup_conv.forward, (table, ids, w, b, y, slots, *kept, scratch, d, least), forth),
-        Call(kernels.lookup_conv.backward, (g, w, gw, gb, *kept, more, d, ids, grad), back.replace("; back through", ";")),
+        Call(
+            kernels.lookup_conv.forward,
+            (table, ids, w, b, y, slots, *kept, scratch, d, least),
+            forth,
+        ),
+        Call(
+            kernels.lookup_conv.backward,
+            (g, w, gw, gb, *kept, more, d, ids, grad),
+            back.replace("; back through", ";"),
+        ),
     )

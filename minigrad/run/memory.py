@@ -1,4 +1,7 @@
-"""The memory of a compiled step in words and numbers: which array lives where in the arena, and when."""
+"""The memory of a compiled step in words and numbers: which array lives where in the arena, and
+when.
+"""
+
 from __future__ import annotations
 
 import re
@@ -18,12 +21,15 @@ _HEADER = ("node", "what", "kind", "array", "offset", "bytes", "from", "to")
 
 @dataclass(frozen=True, slots=True)
 class Stay:
-    """One array that a step computes: `name` as in the generated source (a second one of that name is numbered there).
+    """One array that a step computes: `name` as in the generated source (a second one of that name
+    is numbered there).
 
-    `node` is the node that it belongs to, in the source's words; `kind` is "value" (of the node), "gradient" (of the node),
-    "scratch" (something noted on the way) or "constant" (given once, there always). It lives in `array`, from byte `offset`
-    for so many `bytes`, from statement `first` to statement `last`, counted from 0 in the order of the source. Where another
-    array takes over the place entry by entry, in the last loop that reads this one, that loop counts as the other's.
+    `node` is the node that it belongs to, in the source's words; `kind` is "value" (of the node),
+    "gradient" (of the node), "scratch" (something noted on the way) or "constant" (given once,
+    there always). It lives in `array`, from byte `offset` for so many `bytes`, from statement
+    `first` to statement `last`, counted from 0 in the order of the source. Where another array
+    takes over the place entry by entry, in the last loop that reads this one, that loop counts as
+    the other's.
     """
 
     name: str
@@ -39,16 +45,22 @@ class Stay:
 class Memory:
     """What `CompiledStep.memory` returns; printed, it is a table, the largest arrays first.
 
-    `rows` has a `Stay` for each computed array, in the order in which they begin. All of it is there once for each of
-    `parts` parts of the batch, that work side by side. `arrays` maps each array of the arena in which rows lie to its
-    bytes for one part; `fixed` says how many bytes parameters, gradients, the optimiser's memory, what layers keep (running
-    statistics) and the batch take, for all parts. The first `forward` of the `statements` belong to the forward pass.
+    `rows` has a `Stay` for each computed array, in the order in which they begin. All of it is
+    there once for each of `parts` parts of the batch, that work side by side. `arrays` maps each
+    array of the arena in which rows lie to its bytes for one part; `fixed` says how many bytes
+    parameters, gradients, the optimiser's memory, what layers keep (running statistics) and the
+    batch take, for all parts. The first `forward` of the `statements` belong to the forward pass.
     """
 
     def __init__(
-        self, rows: tuple[Stay, ...], arrays: Mapping[str, int], fixed: Mapping[str, int], parts: int, statements: int,
+        self,
+        rows: tuple[Stay, ...],
+        arrays: Mapping[str, int],
+        fixed: Mapping[str, int],
+        parts: int,
+        statements: int,
         forward: int,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.rows, self.arrays, self.fixed = rows, dict(arrays), dict(fixed)
         self.parts, self.statements, self.forward = parts, statements, forward
 
@@ -70,24 +82,47 @@ class Memory:
     def table(self) -> str:
         """The rows as aligned text, the largest first, and sums."""
         rows = sorted(self.rows, key=lambda row: (-row.bytes, row.first))
-        cells = [(r.node, r.name, r.kind, r.array, f"{r.offset:,}", f"{r.bytes:,}", str(r.first), str(r.last)) for r in rows]
+        cells = [
+            (
+                r.node,
+                r.name,
+                r.kind,
+                r.array,
+                f"{r.offset:,}",
+                f"{r.bytes:,}",
+                str(r.first),
+                str(r.last),
+            )
+            for r in rows
+        ]
         widths = [max(map(len, column)) for column in zip(_HEADER, *cells, strict=True)]
         lines = [
-            "  ".join(c.rjust(w) if i > 3 else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))).rstrip()
+            "  ".join(
+                c.rjust(w) if i > 3 else c.ljust(w)
+                for i, (c, w) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
             for row in (_HEADER, *cells)
         ]
         parts = f", for each of {self.parts} parts of the batch" if self.parts > 1 else ""
         fixed = ", ".join(f"{name} {size:,}" for name, size in self.fixed.items())
-        return "\n".join([
-            *lines, f"computed: {self.shared:,} bytes in place of {self.unshared:,}{parts}", f"fixed: {fixed} bytes",
-            f"in all: {self.total:,} bytes; statements 0 to {self.forward - 1} are the forward pass, "
-            f"{self.forward} to {self.statements - 1} the backward pass",
-        ])  # fmt: skip
+        return "\n".join(
+            [
+                *lines,
+                f"computed: {self.shared:,} bytes in place of {self.unshared:,}{parts}",
+                f"fixed: {fixed} bytes",
+                f"in all: {self.total:,} bytes; statements 0 to {self.forward - 1} are the "
+                f"forward pass, "
+                f"{self.forward} to {self.statements - 1} the backward pass",
+            ]
+        )
 
     __str__ = table
 
     def __repr__(self) -> str:
-        return f"<Memory of {len(self.rows)} arrays: {self.shared:,} bytes in place of {self.unshared:,}>"
+        return (
+            f"<Memory of {len(self.rows)} arrays: {self.shared:,} bytes in place of "
+            f"{self.unshared:,}>"
+        )
 
 
 def memory_of(step: CompiledStep) -> Memory:
@@ -106,18 +141,33 @@ def memory_of(step: CompiledStep) -> Memory:
         size, start = buffer.dtype.itemsize * buffer.size, buffer.dtype.itemsize * place.start
         rows.append(Stay(buffer.name, node, kind, place.array, start, size, first, min(last, end)))
     fixed = {
-        "parameters": arena.P.nbytes, "gradients": arena.G.nbytes + arena.T.nbytes,
-        "optimiser": sum(m.nbytes for m in arena.M), "kept": sum(kept.nbytes for kept in arena.S.values()),
+        "parameters": arena.P.nbytes,
+        "gradients": arena.G.nbytes + arena.T.nbytes,
+        "optimiser": sum(m.nbytes for m in arena.M),
+        "kept": sum(kept.nbytes for kept in arena.S.values()),
         "batch": sum(samples.nbytes for samples in arena.inputs),
-    }  # fmt: skip
-    arrays = {name: row.nbytes // step.parts for name, row in zip(arena.names, arena.rows, strict=True)}
+    }
+    arrays = {
+        name: row.nbytes // step.parts for name, row in zip(arena.names, arena.rows, strict=True)
+    }
     begins = {(row.array, row.offset, row.first) for row in rows}
     rows = [
-        replace(row, last=row.last - 1) if row.first < row.last and (row.array, row.offset, row.last) in begins else row
+        replace(row, last=row.last - 1)
+        if row.first < row.last and (row.array, row.offset, row.last) in begins
+        else row
         for row in rows
     ]
-    forward = next((i for i, note in enumerate(notes) if note.startswith("back through ")), len(notes))
-    return Memory(tuple(sorted(rows, key=lambda row: row.first)), arrays, fixed, step.parts, len(notes), forward)
+    forward = next(
+        (i for i, note in enumerate(notes) if note.startswith("back through ")), len(notes)
+    )
+    return Memory(
+        tuple(sorted(rows, key=lambda row: row.first)),
+        arrays,
+        fixed,
+        step.parts,
+        len(notes),
+        forward,
+    )
 
 
 def _belongs(step: CompiledStep, buffer: Buffer, note: str) -> tuple[str, str]:

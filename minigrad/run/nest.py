@@ -1,4 +1,5 @@
 """Nested loops over the entries of an array, as source: as few of them as the operands allow."""
+
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
@@ -14,18 +15,21 @@ def stretched(view: View, shape: Shape) -> Shape:
     """The strides of a view that is broadcast to a shape."""
     added = len(shape) - view.ndim
     return (0,) * added + tuple(
-        0 if n == 1 and m != 1 else s for n, m, s in zip(view.shape, shape[added:], view.strides, strict=True)
+        0 if n == 1 and m != 1 else s
+        for n, m, s in zip(view.shape, shape[added:], view.strides, strict=True)
     )
 
 
 class Nest:
     """Loops over a shape, with as few axes as its operands allow, the innermost along rows.
 
-    Rows are sliced before the innermost loop and indexed from 0: an offset index would keep a test for negative values
-    in the loop, which then does not vectorise.
+    Rows are sliced before the innermost loop and indexed from 0: an offset index would keep a test
+    for negative values in the loop, which then does not vectorise.
     """
 
-    def __init__(self, shape: Shape, operands: Sequence[View], emitter: Emitter, written: Collection[int]) -> None:
+    def __init__(
+        self, shape: Shape, operands: Sequence[View], emitter: Emitter, written: Collection[int]
+    ) -> None:
         self.emitter, self.written = emitter, written
         rows: dict[int, tuple[View, list[int]]] = {}
         for view in operands:
@@ -71,31 +75,51 @@ class Nest:
                 self._openings.append(f"one{len(self._openings)} = {name}[{base}]")
             return
         inner = strides[-1]
-        if len(strides) == 1 and view.offset == 0 and inner == 1 and view.buffer.size == self.shape[-1]:
+        if (
+            len(strides) == 1
+            and view.offset == 0
+            and inner == 1
+            and view.buffer.size == self.shape[-1]
+        ):
             self._texts[known] = f"{name}[j]"  # the whole buffer: no slice is needed
             return
         row, far = f"row{len(self._openings)}", (self.shape[-1] - 1) * inner
-        low, high = (base, f"{base} + {far + 1}") if inner > 0 else (f"{base} - {-far}", f"{base} + 1")
+        low, high = (
+            (base, f"{base} + {far + 1}") if inner > 0 else (f"{base} - {-far}", f"{base} + 1")
+        )
         self._openings.append(f"{row} = {name}[{low}:{high}]")
         step = "" if abs(inner) == 1 else f" * {abs(inner)}"
-        self._texts[known] = f"{row}[j{step}]" if inner > 0 else f"{row}[({self.shape[-1] - 1} - j){step}]"
+        self._texts[known] = (
+            f"{row}[j{step}]" if inner > 0 else f"{row}[({self.shape[-1] - 1} - j){step}]"
+        )
 
     def turned(self, target: View, source: View) -> list[str]:
-        """The lines of a copy of which one side is contiguous along another axis than the other; none if it is not so."""
+        """The lines of a copy of which one side is contiguous along another axis than the other;
+        none if it is not so.
+        """
         there, here = self._strides[id(target)], self._strides[id(source)]
         last, across = len(there) - 1, next((k for k, s in enumerate(here) if s == 1), -1)
         if target.dtype != source.dtype:
             return []  # `turn` moves numbers as they are
-        if len(there) < 2 or there[-1] != 1 or not 0 <= across < last or min(self.shape[across], self.shape[-1]) < 8:
+        if (
+            len(there) < 2
+            or there[-1] != 1
+            or not 0 <= across < last
+            or min(self.shape[across], self.shape[-1]) < 8
+        ):
             return []
         outer = [k for k in range(last) if k != across]
         lines = [f"{'    ' * i}for i{k} in range({self.shape[k]}):" for i, k in enumerate(outer)]
         goal, origin = (
-            f"{self.emitter.name(v.buffer)}, {self._base(v, tuple(s if k in outer else 0 for k, s in enumerate(strides)))}"
+            f"{self.emitter.name(v.buffer)}, "
+            f"{self._base(v, tuple(s if k in outer else 0 for k, s in enumerate(strides)))}"
             for v, strides in ((target, there), (source, here))
         )
         sizes = f"{self.shape[across]}, {self.shape[last]}"
-        return [*lines, f"{'    ' * len(outer)}turn({goal}, {there[across]}, {origin}, {here[last]}, {sizes})"]
+        return [
+            *lines,
+            f"{'    ' * len(outer)}turn({goal}, {there[across]}, {origin}, {here[last]}, {sizes})",
+        ]
 
     def entry(self, view: View) -> str:
         """The present entry of a view, in the innermost loop."""

@@ -1,4 +1,7 @@
-"""Is a graph the same when its function builds it again? Only then may it run again in place of the function."""
+"""Is a graph the same when its function builds it again? Only then may it run again in place of the
+function.
+"""
+
 from __future__ import annotations
 
 import random
@@ -18,16 +21,20 @@ from ..graph.node import Constant, GraphNode, Operator
 from ..graph.notes import module_path
 from ..graph.rule import Rule
 
-#: name of the thread that reads data ahead, in which a user's code may draw random numbers meanwhile
+#: name of the thread that reads data ahead, in which a user's code may draw random numbers
+#: meanwhile
 READER = "minigrad batches"
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic)
 
 
-# -------------------------------------------------------------------- two graphs
+# ---------------- two graphs
 def first_difference(
-    first: Sequence[GraphNode], second: Sequence[GraphNode], fed: Collection[tuple[GraphNode, GraphNode]]
+    first: Sequence[GraphNode],
+    second: Sequence[GraphNode],
+    fed: Collection[tuple[GraphNode, GraphNode]],
 ) -> str:
-    """In words, the first node in which two orders differ, constants included; nothing where they are the same.
+    """In words, the first node in which two orders differ, constants included; nothing where they
+    are the same.
 
     `fed` are pairs of leaves, one of each graph, that are given with each run.
     """
@@ -38,15 +45,24 @@ def first_difference(
         elif isinstance(a, Operator) and isinstance(b, Operator):
             inputs = [pairs.get(id(x)) for x in a.inputs]
             same = _equal(a.rule, b.rule) and _equal(a.attributes, b.attributes)
-            same = same and a.shape == b.shape and a.dtype == b.dtype and a.requires_grad == b.requires_grad
+            same = (
+                same
+                and a.shape == b.shape
+                and a.dtype == b.dtype
+                and a.requires_grad == b.requires_grad
+            )
             same = same and len(inputs) == len(b.inputs) and all(map(is_, inputs, b.inputs))
         else:
             same = a is b or (type(a) is type(b) and a.requires_grad == b.requires_grad)
-            same = same and (_equal(a._data, b._data) or (isinstance(a, Lent) and a.shape == b.shape))
+            same = same and (
+                _equal(a._data, b._data) or (isinstance(a, Lent) and a.shape == b.shape)
+            )
         if not same:
             module = module_path(a.scope)
             made = f" made in module {module}" if module else ""
-            return f"node number {i}{made}, {a!r}{_number(a)}, was {b!r}{_number(b)} the second time"
+            return (
+                f"node number {i}{made}, {a!r}{_number(a)}, was {b!r}{_number(b)} the second time"
+            )
         pairs[id(a)] = b
     if len(first) != len(second):
         return f"it had {len(first)} nodes, and {len(second)} the second time"
@@ -54,7 +70,11 @@ def first_difference(
 
 
 def _number(node: GraphNode) -> str:
-    return f" with the value {node._data.item():.6g}" if isinstance(node, Constant) and node.size == 1 else ""
+    return (
+        f" with the value {node._data.item():.6g}"
+        if isinstance(node, Constant) and node.size == 1
+        else ""
+    )
 
 
 def _equal(a: Any, b: Any) -> bool:
@@ -84,21 +104,30 @@ def _equal(a: Any, b: Any) -> bool:
 
 
 def users_rules(order: Sequence[GraphNode]) -> list[str]:
-    """The names of rules that are no part of minigrad: their formulas may hold numbers of Python code."""
+    """The names of rules that are no part of minigrad: their formulas may hold numbers of Python
+    code.
+    """
     rules = {node.rule for node in order if isinstance(node, Operator)}
     return sorted(
-        rule.name for rule in rules
+        rule.name
+        for rule in rules
         if isinstance(rule, Custom) or not type(rule).__module__.startswith("minigrad.")
-    )  # fmt: skip
+    )
 
 
-# -------------------------------------------------------------------- what else a call may change
+# ---------------- what else a call may change
 def python_state(modules: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Numbers that a call might draw on and change, by name: attributes of modules, generators of random numbers."""
+    """Numbers that a call might draw on and change, by name: attributes of modules, generators of
+    random numbers.
+    """
     found: dict[str, Any] = {}
     for name, module in modules:
         prefix = ".".join(filter(None, (type(module).__name__, name)))
-        found.update((f"{prefix}.{key}", _kept(value)) for key, value in vars(module).items() if key != "training")
+        found.update(
+            (f"{prefix}.{key}", _kept(value))
+            for key, value in vars(module).items()
+            if key != "training"
+        )
     alone = not any(thread.name == READER for thread in threading.enumerate())
     found["np.random"] = _kept(np.random.get_state(legacy=False)) if alone else None
     found["random"] = hash(random.getstate()) if alone else None
@@ -106,7 +135,9 @@ def python_state(modules: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _kept(value: Any) -> Any:
-    """The numbers in a value, copied so that they can be compared later; nothing of what holds none."""
+    """The numbers in a value, copied so that they can be compared later; nothing of what holds
+    none.
+    """
     if isinstance(value, _PLAIN):
         return value
     if isinstance(value, np.ndarray):
@@ -123,15 +154,27 @@ def _kept(value: Any) -> Any:
 
 
 def changed(before: dict[str, Any], after: dict[str, Any]) -> str:
-    """The name of the first thing that has changed; nothing where nothing has. What is None on one side is not known."""
-    known = (name for name, value in after.items() if value is not None and before.get(name, value) is not None)
-    return next((name for name in known if name not in before or not _equal(before[name], after[name])), "")
+    """The name of the first thing that has changed; nothing where nothing has. What is None on one
+    side is not known.
+    """
+    known = (
+        name
+        for name, value in after.items()
+        if value is not None and before.get(name, value) is not None
+    )
+    return next(
+        (name for name in known if name not in before or not _equal(before[name], after[name])), ""
+    )
 
 
 def refuse(what: str, found: str) -> None:
-    """Raise `GraphError`: a forward that is no function of its inputs alone cannot be replaced by its graph."""
+    """Raise `GraphError`: a forward that is no function of its inputs alone cannot be replaced by
+    its graph.
+    """
     if found:
         raise GraphError(
-            f"{what} does something else when it is called again: {found}. Random numbers, counters and "
-            'whatever else Python code looks at would stay those of the first batch; use operators, or mode="eager"'
+            f"{what} does something else when it is called again: {found}. Random numbers, "
+            f"counters and "
+            "whatever else Python code looks at would stay those of the first batch; use "
+            'operators, or mode="eager"'
         )

@@ -1,4 +1,5 @@
 """Replay: a graph built once and run many times on the same memory."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -14,17 +15,20 @@ if TYPE_CHECKING:
 class Graph:
     """The graph that leads to `head`, in an order fixed once.
 
-    Feed it by assigning to the `value` of its constants (same shapes), then call `forward()` and `backward()` as
-    often as needed. Values are written into the arrays that the first, eager run made, gradients into those of the
-    first backward pass.
+    Feed it by assigning to the `value` of its constants (same shapes), then call `forward()` and
+    `backward()` as often as needed. Values are written into the arrays that the first, eager run
+    made, gradients into those of the first backward pass.
 
-    Only nodes are computed again: a number that Python code read while it built the graph (`x.item()`, `float(x)`) stays as
-    it was. A `Trainer` refuses that; here the code that built the graph has run already.
+    Only nodes are computed again: a number that Python code read while it built the graph
+    (`x.item()`, `float(x)`) stays as it was. A `Trainer` refuses that; here the code that built the
+    graph has run already.
     """
 
     def __init__(self, head: GraphNode) -> None:
         if not isinstance(head, GraphNode):
-            raise TypeError(f"Graph: a {type(head).__name__}; a node was expected (call a model first)")
+            raise TypeError(
+                f"Graph: a {type(head).__name__}; a node was expected (call a model first)"
+            )
         self.head = head
         self.order = topological_sort(head)
         self._hooks = Hooks()
@@ -34,7 +38,9 @@ class Graph:
         return forward(self.order)
 
     def backward(self, grad: Any = None) -> None:
-        """Pull gradients back to the variables, where they add up until cleared. See `GraphNode.backward`."""
+        """Pull gradients back to the variables, where they add up until cleared. See
+        `GraphNode.backward`.
+        """
         backward(self.order, grad)
 
     def zero_grad(self) -> None:
@@ -48,7 +54,9 @@ class Graph:
         return Handle(self._hooks.forward, hook)
 
     def register_backward_hook(self, hook: Hook) -> Handle:
-        """Call `hook(node, grad)` for every node that gets a gradient, in the order in which they are completed."""
+        """Call `hook(node, grad)` for every node that gets a gradient, in the order in which they
+        are completed.
+        """
         self._watch()
         return Handle(self._hooks.backward, hook)
 
@@ -59,17 +67,21 @@ class Graph:
     def __reduce__(self) -> Any:
         return type(self), (self.head,)  # a copy or a pickle orders its own nodes
 
-    # ---------------------------------------------------------------- looking at it
+    # ---------------- looking at it
     def snapshot(self) -> Snapshot:
-        """Copies of all values, gradients and names as they are now, to compare with what they become."""
+        """Copies of all values, gradients and names as they are now, to compare with what they
+        become.
+        """
         from ..viz.diff import snapshot
 
         return snapshot(self)
 
     def diff(self, other: Any) -> Diff:
-        """What has changed from `other` (a snapshot, another graph or its head) to this graph, as a drawing of both.
+        """What has changed from `other` (a snapshot, another graph or its head) to this graph, as a
+        drawing of both.
 
-        Printed, it is a table of the changes; see `mg.viz.diff`. Raises `TypeError` for what is no graph.
+        Printed, it is a table of the changes; see `mg.viz.diff`. Raises `TypeError` for what is no
+        graph.
         """
         from ..viz.diff import diff
 

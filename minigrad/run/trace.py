@@ -1,4 +1,5 @@
 """A graph run once on traced arrays: the program that its rules make, forward and backward."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,9 +20,11 @@ from .traced import Expr, Program, Traced, View
 
 @dataclass
 class Trace:
-    """A program, and where to find in it what comes in (`inputs`, by name), the `loss`, by `id(variable)` the
-    values of the graph's variables and the gradients of those that are trained, and the buffers that it may change.
-    `outside` is NaN where an index that was computed lies beyond its limits, else 0; None where there are none."""
+    """A program, and where to find in it what comes in (`inputs`, by name), the `loss`, by
+    `id(variable)` the values of the graph's variables and the gradients of those that are trained,
+    and the buffers that it may change. `outside` is NaN where an index that was computed lies
+    beyond its limits, else 0; None where there are none.
+    """
 
     program: Program
     inputs: dict[str, View]
@@ -33,7 +36,9 @@ class Trace:
 
 
 class _Twin:
-    """A node of a traced graph: its arrays are views, and gradients are written into buffers of the program."""
+    """A node of a traced graph: its arrays are views, and gradients are written into buffers of the
+    program.
+    """
 
     program: Program
     _data: Any
@@ -46,14 +51,18 @@ class _Twin:
         if self._grad is not None:
             return None
         if self._spare is None:
-            self._spare = self.program.buffer(f"grad_{self.label}", self._data.shape, self._data.dtype)
+            self._spare = self.program.buffer(
+                f"grad_{self.label}", self._data.shape, self._data.dtype
+            )
         return self._spare
 
     def receive(self, cotangent: Any, owned: bool) -> None:
         if self._grad is None and self._may_borrow(cotangent):
             self._grad, self.borrowed = cotangent, True
             return
-        self._own(cotangent if self._grad is None else Expr(self.program, "add", (self._grad, cotangent)))
+        self._own(
+            cotangent if self._grad is None else Expr(self.program, "add", (self._grad, cotangent))
+        )
 
     def growing(self) -> Any:
         if self.borrowed:
@@ -68,7 +77,9 @@ class _Twin:
         self.program.assign(self._grad, total)
 
     def _may_borrow(self, cotangent: Any) -> bool:
-        """Can another array stand for the gradient as it is? It is not written to after it has been handed on."""
+        """Can another array stand for the gradient as it is? It is not written to after it has been
+        handed on.
+        """
         return False
 
     def recycle_grad(self) -> None:
@@ -86,45 +97,68 @@ class _Node(_Twin, Operator):
 
     def buffer(self, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
         if name not in self.work:
-            self.work[name] = self.program.buffer(f"{self.label}_{name.replace(' ', '_')}", shape, dtype)
+            self.work[name] = self.program.buffer(
+                f"{self.label}_{name.replace(' ', '_')}", shape, dtype
+            )
         return self.work[name]
 
     def constant(self, name: str, values: Any, each: int = 0) -> Any:
         if name not in self.work:
             label = f"{self.label}_{name.replace(' ', '_')}"
-            self.work[name] = self.program.buffer(label, values.shape, values.dtype, "constant", values, each)
+            self.work[name] = self.program.buffer(
+                label, values.shape, values.dtype, "constant", values, each
+            )
         return self.work[name]
 
     def call(self, kernel: Callable[..., Any], *args: Any) -> None:
         self.program.call(kernel, *args)
 
     def _may_borrow(self, cotangent: Any) -> bool:
-        return isinstance(cotangent, View) and cotangent.contiguous and cotangent.shape == self._data.shape
+        return (
+            isinstance(cotangent, View)
+            and cotangent.contiguous
+            and cotangent.shape == self._data.shape
+        )
 
     def deliver(self, index: int, cotangent: Any, owned: bool) -> None:
         x = self.inputs[index]
-        if isinstance(cotangent, Traced) and cotangent.shape != x.shape and _covers(cotangent.shape, x.shape):
+        if (
+            isinstance(cotangent, Traced)
+            and cotangent.shape != x.shape
+            and _covers(cotangent.shape, x.shape)
+        ):
             cotangent = _sum_to(cotangent, x.shape)
         x.receive(cotangent, owned)
 
 
 def _covers(large: tuple[int, ...], small: tuple[int, ...]) -> bool:
     """Does the small shape broadcast to the large one?"""
-    return len(large) >= len(small) and all(n in (1, m) for n, m in zip(small[::-1], large[::-1], strict=False))
+    return len(large) >= len(small) and all(
+        n in (1, m) for n, m in zip(small[::-1], large[::-1], strict=False)
+    )
 
 
 def _sum_to(value: Traced, shape: tuple[int, ...]) -> View:
     """Sum over the axes that broadcasting has added or stretched."""
     added = value.ndim - len(shape)
-    axes = (*range(added), *(i + added for i, n in enumerate(shape) if n == 1 and value.shape[i + added] != 1))
+    axes = (
+        *range(added),
+        *(i + added for i, n in enumerate(shape) if n == 1 and value.shape[i + added] != 1),
+    )
     return value.sum(axes, keepdims=True).reshape(shape)
 
 
-def trace(order: Sequence[GraphNode], inputs: dict[str, GraphNode], parameters: Sequence[Variable], seed: float) -> Trace:
-    """Run every rule of the order on traced arrays: forward, then backward from `seed`, the gradient of the last node.
+def trace(
+    order: Sequence[GraphNode],
+    inputs: dict[str, GraphNode],
+    parameters: Sequence[Variable],
+    seed: float,
+) -> Trace:
+    """Run every rule of the order on traced arrays: forward, then backward from `seed`, the
+    gradient of the last node.
 
-    `inputs` are the constants that are fed anew for each batch, by name. Raises `GraphError` that names the operator for
-    one that cannot be written down.
+    `inputs` are the constants that are fed anew for each batch, by name. Raises `GraphError` that
+    names the operator for one that cannot be written down.
     """
     program = Program()
     twins: dict[int, Any] = {}
@@ -156,19 +190,32 @@ def trace(order: Sequence[GraphNode], inputs: dict[str, GraphNode], parameters: 
     variables = [twins[id(node)] for node in order if isinstance(node, Variable)]
     keys = [id(node) for node in order if isinstance(node, Variable)]
     return Trace(
-        program, {name: twins[id(node)]._data for name, node in inputs.items()}, head._data,
+        program,
+        {name: twins[id(node)]._data for name, node in inputs.items()},
+        head._data,
         {key: twin._data for key, twin in zip(keys, variables, strict=True)},
-        {key: twin._grad for key, twin in zip(keys, variables, strict=True) if twin._grad is not None},
-        [(buffer, twins[id(buffer)]._data) for buffer in state], outside,
-    )  # fmt: skip
+        {
+            key: twin._grad
+            for key, twin in zip(keys, variables, strict=True)
+            if twin._grad is not None
+        },
+        [(buffer, twins[id(buffer)]._data) for buffer in state],
+        outside,
+    )
 
 
 def _guard(
-    program: Program, node: Operator, xs: Sequence[Any], fed: dict[str, GraphNode], outside: View | None,
+    program: Program,
+    node: Operator,
+    xs: Sequence[Any],
+    fed: dict[str, GraphNode],
+    outside: View | None,
     dtype: np.dtype[Any],
-) -> View | None:  # fmt: skip
-    """Write down that indices are compared with their limits, where nobody can do so before the step: those that are fed
-    are all looked at beforehand (`CompiledStep.check`), constants when the graph is built."""
+) -> View | None:
+    """Write down that indices are compared with their limits, where nobody can do so before the
+    step: those that are fed are all looked at beforehand (`CompiledStep.check`), constants when the
+    graph is built.
+    """
     for i, low, high, _ in node.rule.limits(node):
         x = node.inputs[i]
         if type(x) is Constant or any(x is given for given in fed.values()):
@@ -184,17 +231,33 @@ def _state(order: Sequence[GraphNode]) -> list[Buffer]:
     """The buffers of a graph, leaves and attributes of its nodes, each once."""
     found: dict[int, Buffer] = {}
     for node in order:
-        held = (node,) if isinstance(node, Buffer) else state_of(node).values() if isinstance(node, Operator) else ()
+        held = (
+            (node,)
+            if isinstance(node, Buffer)
+            else state_of(node).values()
+            if isinstance(node, Operator)
+            else ()
+        )
         found.update((id(buffer), buffer) for buffer in held)
     return list(found.values())
 
 
 def _operator(
-    program: Program, node: Operator, inputs: tuple[Any, ...], attributes: dict[str, Any], label: str
+    program: Program,
+    node: Operator,
+    inputs: tuple[Any, ...],
+    attributes: dict[str, Any],
+    label: str,
 ) -> Any:
     twin = _Node.__new__(_Node)
     twin.program, twin.label, twin.name = program, label, node.name
-    twin.rule, twin.inputs, twin.attributes, twin.plan, twin.work = node.rule, inputs, attributes, node.plan, {}
+    twin.rule, twin.inputs, twin.attributes, twin.plan, twin.work = (
+        node.rule,
+        inputs,
+        attributes,
+        node.plan,
+        {},
+    )
     # the gradient of a variable that the optimiser does not train is not computed
     twin.requires_grad = node.requires_grad and any(x.requires_grad for x in inputs)
     twin._grad = twin._spare = twin._data = None
@@ -226,7 +289,10 @@ def _leaf(program: Program, node: GraphNode, label: str, fed: str | None, traine
 
 def _words(node: GraphNode) -> str:
     name = f" {node.name!r}" if node.name else ""
-    return f"{node.rule.name if isinstance(node, Operator) else type(node).__name__}{name} {node.shape}"
+    return (
+        f"{node.rule.name if isinstance(node, Operator) else type(node).__name__}{name} "
+        f"{node.shape}"
+    )
 
 
 @contextmanager
@@ -234,6 +300,8 @@ def _naming(node: Operator) -> Iterator[None]:
     """Within the block, what cannot be written down is said with the operator's name."""
     try:
         yield
-    except Exception as error:  # a rule of the user's may raise anything when it meets arrays without numbers
+    except (
+        Exception
+    ) as error:  # a rule of the user's may raise anything when it meets arrays without numbers
         words = str(error).removeprefix(f"{node.rule.name}: ")
         raise GraphError(f'{node.rule.name}: {words}; use mode="replay"') from error

@@ -1,10 +1,12 @@
 """Arrays that compute nothing: what is done with them is written down as a program.
 
-The compiled mode runs every rule once, forward and backward, on such arrays, so that it knows exactly what the rules say
-without a second definition of any of them. A `View` is a part of a buffer, an `Expr` a formula on views that
-nobody has needed as an array yet. Assigning, reducing and multiplying matrices become statements of the `Program`, as
-do the calls of kernels (`Operator.call`).
+The compiled mode runs every rule once, forward and backward, on such arrays, so that it knows
+exactly what the rules say without a second definition of any of them. A `View` is a part of a
+buffer, an `Expr` a formula on views that nobody has needed as an array yet. Assigning, reducing and
+multiplying matrices become statements of the `Program`, as do the calls of kernels
+(`Operator.call`).
 """
+
 from __future__ import annotations
 
 import math
@@ -24,9 +26,18 @@ _FEW_ROWS = 4
 _NARROW = 8
 #: rows of so many numbers are summed one by one
 _LONG = 256
-_COMPARISONS = {"equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "logical_not"}
+_COMPARISONS = {
+    "equal",
+    "not_equal",
+    "less",
+    "less_equal",
+    "greater",
+    "greater_equal",
+    "logical_not",
+}
 _LOGICAL = {"bitwise_and", "bitwise_or", "invert"}
-#: functions of NumPy's that are more than a formula, by name (see `functions.py`), and "pick": indexing with arrays
+#: functions of NumPy's that are more than a formula, by name (see `functions.py`), and "pick":
+#: indexing with arrays
 FUNCTIONS: dict[str, Callable[..., Any]] = {}
 
 
@@ -34,9 +45,9 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {}
 class Buffer:
     """Memory of a program: `size` numbers of one dtype.
 
-    `kind` says where it lives: `parameter`, `gradient` (of a parameter), `input`, `state` (a model's own buffer),
-    `constant` (with its numbers in `initial`; where a batch is worked on in parts, in part k with `each` · k more) or
-    `value` (whatever is computed).
+    `kind` says where it lives: `parameter`, `gradient` (of a parameter), `input`, `state` (a
+    model's own buffer), `constant` (with its numbers in `initial`; where a batch is worked on in
+    parts, in part k with `each` · k more) or `value` (whatever is computed).
     """
 
     program: Program
@@ -62,7 +73,9 @@ def strides_of(shape: Shape) -> Shape:
 
 
 class Traced(NDArrayOperatorsMixin):
-    """What views and formulas have in common: NumPy's operators and functions on them are written down."""
+    """What views and formulas have in common: NumPy's operators and functions on them are written
+    down.
+    """
 
     program: Program
     shape: Shape
@@ -86,7 +99,9 @@ class Traced(NDArrayOperatorsMixin):
     def __bool__(self) -> bool:
         raise GraphError("a rule that looks at numbers on the way cannot be compiled")
 
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any) -> Any:
+    def __array_ufunc__(
+        self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any
+    ) -> Any:
         if method != "__call__" or options:
             name = f"{ufunc.__name__}.{method}"
             if name not in FUNCTIONS:
@@ -106,7 +121,9 @@ class Traced(NDArrayOperatorsMixin):
             raise GraphError(f"np.{name} cannot be compiled")
         return FUNCTIONS[name](*args, **options)
 
-    def sum(self, axis: Any = None, keepdims: bool = False, dtype: Any = None, out: View | None = None) -> View:
+    def sum(
+        self, axis: Any = None, keepdims: bool = False, dtype: Any = None, out: View | None = None
+    ) -> View:
         return self.program.reduce("add", self, axis, keepdims, out, dtype)
 
     def dot(self, other: Any, out: View | None = None) -> View:
@@ -135,10 +152,22 @@ class Expr(Traced):
         self.args = tuple(_literal(x) for x in args)
         traced = [x for x in self.args if isinstance(x, Traced)]
         self.shape = np.broadcast_shapes(*(x.shape for x in traced))
-        floats = [x.dtype for x in (*traced, *args) if isinstance(x, Traced | np.generic) and x.dtype.kind == "f"]
-        logical = op in _COMPARISONS or (op in _LOGICAL and all(x.dtype.kind == "b" for x in traced))
+        floats = [
+            x.dtype
+            for x in (*traced, *args)
+            if isinstance(x, Traced | np.generic) and x.dtype.kind == "f"
+        ]
+        logical = op in _COMPARISONS or (
+            op in _LOGICAL and all(x.dtype.kind == "b" for x in traced)
+        )
         values = traced[1:] if op == "where" and len(traced) > 1 else traced
-        self.dtype = np.dtype(bool) if logical else floats[0] if floats else np.result_type(*(x.dtype for x in values))
+        self.dtype = (
+            np.dtype(bool)
+            if logical
+            else floats[0]
+            if floats
+            else np.result_type(*(x.dtype for x in values))
+        )
 
     def __setitem__(self, key: Any, value: Any) -> None:
         raise GraphError("a formula cannot be assigned to")
@@ -160,13 +189,21 @@ class View(Traced):
     """A part of a buffer: offset, shape and strides, in entries."""
 
     def __init__(self, buffer: Buffer, offset: int, shape: Shape, strides: Shape) -> None:
-        self.buffer, self.offset, self.shape, self.strides = buffer, offset, tuple(map(int, shape)), tuple(map(int, strides))
+        self.buffer, self.offset, self.shape, self.strides = (
+            buffer,
+            offset,
+            tuple(map(int, shape)),
+            tuple(map(int, strides)),
+        )
         self.program, self.dtype = buffer.program, buffer.dtype
 
     @property
     def contiguous(self) -> bool:
         """Do its entries lie one after the other?"""
-        return all(n == 1 or a == b for n, a, b in zip(self.shape, self.strides, strides_of(self.shape), strict=True))
+        return all(
+            n == 1 or a == b
+            for n, a, b in zip(self.shape, self.strides, strides_of(self.shape), strict=True)
+        )
 
     @property
     def T(self) -> View:
@@ -175,7 +212,12 @@ class View(Traced):
     def transpose(self, *axes: Any) -> View:
         order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
         order = [int(i) for i in order] or list(reversed(range(self.ndim)))
-        return View(self.buffer, self.offset, tuple(self.shape[i] for i in order), tuple(self.strides[i] for i in order))
+        return View(
+            self.buffer,
+            self.offset,
+            tuple(self.shape[i] for i in order),
+            tuple(self.strides[i] for i in order),
+        )
 
     def swapaxes(self, a: int, b: int) -> View:
         order = list(range(self.ndim))
@@ -183,7 +225,9 @@ class View(Traced):
         return self.transpose(order)
 
     def reshape(self, *shape: Any) -> View:
-        wanted = shape[0] if len(shape) == 1 and not isinstance(shape[0], int | np.integer) else shape
+        wanted = (
+            shape[0] if len(shape) == 1 and not isinstance(shape[0], int | np.integer) else shape
+        )
         wanted = np.broadcast_to(0, self.shape).reshape(wanted).shape
         if wanted == self.shape:
             return self
@@ -197,13 +241,17 @@ class View(Traced):
             return FUNCTIONS["pick"](self, parts)  # type: ignore[no-any-return]
         found = shadow[(*parts, ...) if Ellipsis not in parts else parts]
         moved = found.__array_interface__["data"][0] - shadow.__array_interface__["data"][0]
-        return View(self.buffer, self.offset + (moved if found.size else 0), found.shape, found.strides)
+        return View(
+            self.buffer, self.offset + (moved if found.size else 0), found.shape, found.strides
+        )
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if _picks(key if isinstance(key, tuple) else (key,)):
             raise GraphError("writing into entries that arrays pick cannot be compiled")
         part = self[key]
-        if not (isinstance(value, View) and same(part, value)):  # the end of `x[key] += y`, which is written down already
+        if not (
+            isinstance(value, View) and same(part, value)
+        ):  # the end of `x[key] += y`, which is written down already
             self.program.assign(part, value)
 
 
@@ -224,7 +272,7 @@ def views(value: Any) -> list[View]:
     return [view for x in value.args for view in views(x)] if isinstance(value, Expr) else []
 
 
-# -------------------------------------------------------------------- statements
+# ---------------- statements
 @dataclass
 class Assign:
     """target[...] = value, entry by entry."""
@@ -236,14 +284,21 @@ class Assign:
     def exchanges(self, i: int, j: int) -> bool:
         """Is it a copy of an array with its axes i and j exchanged, neither side with gaps?"""
         x, target = self.value, self.target
-        if not isinstance(x, View) or x.shape != target.shape or x.dtype != target.dtype or x.ndim <= max(i, j):
+        if (
+            not isinstance(x, View)
+            or x.shape != target.shape
+            or x.dtype != target.dtype
+            or x.ndim <= max(i, j)
+        ):
             return False
         return target.contiguous and x.swapaxes(i, j).contiguous
 
 
 @dataclass
 class Reduce:
-    """target (with its axes kept) = the value reduced over `axes` by `op`: add, multiply, maximum or minimum."""
+    """target (with its axes kept) = the value reduced over `axes` by `op`: add, multiply, maximum
+    or minimum.
+    """
 
     target: View
     op: str
@@ -265,7 +320,9 @@ class MatMul:
 
 @dataclass
 class Call:
-    """A kernel with its arguments: contiguous views, arrays without entries, numbers and descriptions of sizes."""
+    """A kernel with its arguments: contiguous views, arrays without entries, numbers and
+    descriptions of sizes.
+    """
 
     kernel: Any
     args: tuple[Any, ...]
@@ -277,22 +334,34 @@ Statement = Assign | Reduce | MatMul | Call
 
 @dataclass(eq=False)
 class Program:
-    """What was written down: buffers and statements, in order; `note` says for which node the next ones are."""
+    """What was written down: buffers and statements, in order; `note` says for which node the next
+    ones are.
+    """
 
     buffers: list[Buffer] = field(default_factory=list)
     statements: list[Statement] = field(default_factory=list)
     note: str = ""
 
     def buffer(
-        self, name: str, shape: Shape, dtype: Any, kind: str = "value", initial: Any = None, each: int = 0
+        self,
+        name: str,
+        shape: Shape,
+        dtype: Any,
+        kind: str = "value",
+        initial: Any = None,
+        each: int = 0,
     ) -> View:
         """A new buffer, as a view of that shape."""
-        made = Buffer(self, name, int(np.prod(shape, dtype=int)), np.dtype(dtype), kind, initial, each)
+        made = Buffer(
+            self, name, int(np.prod(shape, dtype=int)), np.dtype(dtype), kind, initial, each
+        )
         self.buffers.append(made)
         return made.view(tuple(shape))
 
     def close(self) -> None:
-        """Once the program is written: let go of what refers back to it, so that no garbage collector is needed."""
+        """Once the program is written: let go of what refers back to it, so that no garbage
+        collector is needed.
+        """
         self.statements = []
         for buffer in self.buffers:
             del buffer.program
@@ -306,19 +375,37 @@ class Program:
         self.statements.append(Assign(target, _literal(value), self.note))
 
     def reduce(
-        self, op: str, value: Traced, axis: Any, keepdims: bool, out: View | None = None, dtype: Any = None
+        self,
+        op: str,
+        value: Traced,
+        axis: Any,
+        keepdims: bool,
+        out: View | None = None,
+        dtype: Any = None,
     ) -> View:
         """Reduce over one axis, several or all of them."""
-        axes = range(value.ndim) if axis is None else (axis,) if isinstance(axis, int | np.integer) else axis
+        axes = (
+            range(value.ndim)
+            if axis is None
+            else (axis,)
+            if isinstance(axis, int | np.integer)
+            else axis
+        )
         axes = tuple(sorted(int(a) % value.ndim for a in axes))
         kept = tuple(1 if i in axes else n for i, n in enumerate(value.shape))
         if out is None:
             out = self.buffer("sum" if op == "add" else op, kept, dtype or value.dtype)
         self.statements.append(Reduce(out.reshape(kept), op, value, axes, self.note))
-        return out if keepdims else out.reshape(tuple(n for i, n in enumerate(value.shape) if i not in axes))
+        return (
+            out
+            if keepdims
+            else out.reshape(tuple(n for i, n in enumerate(value.shape) if i not in axes))
+        )
 
     def matmul(self, a: Any, b: Any, out: Any = None) -> View:
-        """a @ b of matrices or vectors; leading axes of a go along with its rows where b is one matrix."""
+        """a @ b of matrices or vectors; leading axes of a go along with its rows where b is one
+        matrix.
+        """
         a, b = self.array(a), self.array(b)
         shape = _product_shape(a.shape, b.shape)
         target = self.buffer("product", shape, a.dtype) if out is None else out[0]
@@ -330,21 +417,39 @@ class Program:
         # sizes are said outright: reshape cannot guess one beside a 0
         rows = a.reshape(math.prod(a.shape[:-1]), a.shape[-1]) if a.ndim != 2 else a
         columns = b.reshape(len(b), 1) if b.ndim == 1 else b
-        if rows.shape[1] == 1 and (target.buffer.kind == "value" or len(rows) == 1):  # entry by entry: fits in
-            self.assign(target.reshape(len(rows), columns.shape[1]), Expr(self, "multiply", (rows, columns)))
+        if rows.shape[1] == 1 and (
+            target.buffer.kind == "value" or len(rows) == 1
+        ):  # entry by entry: fits in
+            self.assign(
+                target.reshape(len(rows), columns.shape[1]), Expr(self, "multiply", (rows, columns))
+            )
             return target
-        if columns.shape[1] == 1 and (len(rows) == 1 or rows.shape[1] >= _LONG):  # sums along rows, in a plain loop
-            self.reduce("add", Expr(self, "multiply", (rows, columns.T)), 1, True, target.reshape(len(rows), 1))
+        if columns.shape[1] == 1 and (
+            len(rows) == 1 or rows.shape[1] >= _LONG
+        ):  # sums along rows, in a plain loop
+            self.reduce(
+                "add",
+                Expr(self, "multiply", (rows, columns.T)),
+                1,
+                True,
+                target.reshape(len(rows), 1),
+            )
             return target
         if not (rows.contiguous or rows.T.contiguous):
             rows = rows.copy()
-        if not columns.contiguous and not (rows.contiguous and columns.T.contiguous and len(rows) < _FEW_ROWS):
-            columns = columns.copy()  # worth it: then its rows are contiguous, and the fast block fits
+        if not columns.contiguous and not (
+            rows.contiguous and columns.T.contiguous and len(rows) < _FEW_ROWS
+        ):
+            columns = (
+                columns.copy()
+            )  # worth it: then its rows are contiguous, and the fast block fits
         if not target.contiguous:
             self.assign(target, self.matmul(rows, columns).reshape(target.shape))
             return target
         place = target.reshape(len(rows), columns.shape[1])
-        if columns.shape[1] < _NARROW <= len(rows) and rows.T.contiguous:  # the other way round it fills vectors
+        if (
+            columns.shape[1] < _NARROW <= len(rows) and rows.T.contiguous
+        ):  # the other way round it fills vectors
             self.assign(place, self.matmul(columns.T, rows.T).T)
         else:
             self.statements.append(MatMul(place, rows, columns, self.note))

@@ -1,4 +1,7 @@
-"""The chapters as files: which there are, student versions without solutions, and how they are run, cleaned and checked."""
+"""The chapters as files: which there are, student versions without solutions, and how they are run,
+cleaned and checked.
+"""
+
 from __future__ import annotations
 
 import ast
@@ -25,7 +28,9 @@ _ROW = re.compile(r"\| (\d+) \| (?:\[(?P<link>[^]]+)\]\(\S+\)|(?P<plain>[^|]+?))
 
 @dataclass(frozen=True)
 class Chapter:
-    """A chapter: its number, its title, about how many minutes a class needs, and its notebook (None: only planned)."""
+    """A chapter: its number, its title, about how many minutes a class needs, and its notebook
+    (None: only planned).
+    """
 
     number: int
     title: str
@@ -34,8 +39,9 @@ class Chapter:
 
 
 def root() -> Path:
-    """The folder with `notebooks/` and the files in `figures/` that they read: within the package that a wheel has
-    installed, or the checkout. Raises `FileNotFoundError` where neither has them."""
+    """The folder with `notebooks/` and the files in `figures/` that they read: within the package
+    that a wheel has installed, or the checkout. Raises `FileNotFoundError` where neither has them.
+    """
     for place in (_packaged(), Path(__file__).parents[2]):
         if (place / "notebooks" / "README.md").exists():
             return place
@@ -51,7 +57,9 @@ def folder() -> Path:
 
 
 def installed() -> bool:
-    """Are the chapters part of an installed package? Then they are read, and copied, but not changed."""
+    """Are the chapters part of an installed package? Then they are read, and copied, but not
+    changed.
+    """
     return root() == _packaged()
 
 
@@ -60,7 +68,9 @@ def _packaged() -> Path:
 
 
 def chapters() -> list[Chapter]:
-    """All chapters, in the order of the table in `notebooks/README.md`, which says title and minutes."""
+    """All chapters, in the order of the table in `notebooks/README.md`, which says title and
+    minutes.
+    """
     found = []
     for line in (folder() / "README.md").read_text(encoding="utf-8").splitlines():
         if row := _ROW.match(line):
@@ -71,17 +81,22 @@ def chapters() -> list[Chapter]:
 
 
 def chosen(numbers: Sequence[int] = ()) -> list[Path]:
-    """The notebooks of these chapters; of none given, all. Raises `ValueError` for a chapter that is not there."""
+    """The notebooks of these chapters; of none given, all. Raises `ValueError` for a chapter that
+    is not there.
+    """
     paths = {chapter.number: chapter.path for chapter in chapters() if chapter.path is not None}
     for number in numbers:
         if number not in paths:
-            raise ValueError(f"chapters: there is no chapter {number}; there is {', '.join(map(str, paths))}")
+            raise ValueError(
+                f"chapters: there is no chapter {number}; there is {', '.join(map(str, paths))}"
+            )
     return [paths[number] for number in numbers or paths]
 
 
-# -------------------------------------------------------------------- versions
+# ---------------- versions
 def student_version(path: Path) -> Any:
-    """The notebook (`nbformat.NotebookNode`) without solutions and without outputs: nothing is seen before it is run.
+    """The notebook (`nbformat.NotebookNode`) without solutions and without outputs: nothing is seen
+    before it is run.
 
     What stood between the two marks gives way to `name = ...  # your turn` for each name that the rest of the cell needs,
     or, in a function, to an error that says "your turn".
@@ -97,16 +112,23 @@ def student_version(path: Path) -> Any:
     return made
 
 
-def write_versions(out: Path, numbers: Sequence[int] = (), *, solutions: bool = False) -> Iterable[Path]:
-    """Write the student's version of these chapters into a folder (or, with `solutions`, the instructor's).
+def write_versions(
+    out: Path, numbers: Sequence[int] = (), *, solutions: bool = False
+) -> Iterable[Path]:
+    """Write the student's version of these chapters into a folder (or, with `solutions`, the
+    instructor's).
 
-    Files that a chapter reads from the folders beside its own are put into the same folder, and read from there.
+    Files that a chapter reads from the folders beside its own are put into the same folder, and
+    read from there.
     """
     import nbformat
 
     out.mkdir(parents=True, exist_ok=True)
     if out.resolve() == folder().resolve():
-        raise ValueError("chapters: the folder of the chapters themselves would be written over; another one was expected")
+        raise ValueError(
+            "chapters: the folder of the chapters themselves would be written over; another one "
+            "was expected"
+        )
     for path in chosen(numbers):
         notebook = nbformat.read(path, as_version=4) if solutions else student_version(path)
         for cell in notebook.cells:
@@ -118,7 +140,9 @@ def write_versions(out: Path, numbers: Sequence[int] = (), *, solutions: bool = 
 
 
 def without_solutions(source: str) -> str:
-    """The source of a cell with each solution replaced. Raises `ValueError` where the marks do not come in pairs."""
+    """The source of a cell with each solution replaced. Raises `ValueError` where the marks do not
+    come in pairs.
+    """
     lines = source.split("\n")
     marks = [(i, line.strip()) for i, line in enumerate(lines) if line.strip() in (BEGIN, END)]
     if [mark for _, mark in marks] != [BEGIN, END] * (len(marks) // 2):
@@ -127,14 +151,24 @@ def without_solutions(source: str) -> str:
     for begin, end in reversed(list(zip(places[::2], places[1::2], strict=True))):
         indent = lines[begin][: len(lines[begin]) - len(lines[begin].lstrip())]
         solution = textwrap.dedent("\n".join(lines[begin + 1 : end]))
-        stub = [f'raise NotImplementedError("{TURN}")'] if indent else _stub(solution, "\n".join(lines[end + 1 :]))
+        stub = (
+            [f'raise NotImplementedError("{TURN}")']
+            if indent
+            else _stub(solution, "\n".join(lines[end + 1 :]))
+        )
         lines[begin : end + 1] = [indent + line for line in stub]
     return "\n".join(lines)
 
 
 def _stub(solution: str, rest: str) -> list[str]:
-    """What stands in for a solution: each name that the rest of the cell reads, still without a value."""
-    needed = {node.id for node in ast.walk(_parsed(rest)) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    """What stands in for a solution: each name that the rest of the cell reads, still without a
+    value.
+    """
+    needed = {
+        node.id
+        for node in ast.walk(_parsed(rest))
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    }
     lines: dict[str, list[str]] = {}
     for statement in _parsed(solution).body:
         if isinstance(statement, ast.FunctionDef) and statement.name in needed:
@@ -142,7 +176,11 @@ def _stub(solution: str, rest: str) -> list[str]:
             lines[statement.name] = [head, f'    raise NotImplementedError("{TURN}")', "", ""]
         elif not isinstance(statement, ast.FunctionDef):
             for node in ast.walk(statement):
-                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id in needed:
+                if (
+                    isinstance(node, ast.Name)
+                    and isinstance(node.ctx, ast.Store)
+                    and node.id in needed
+                ):
                     lines[node.id] = [f"{node.id} = ...  # {TURN}"]
     return [line for stub in lines.values() for line in stub] or [f"...  # {TURN}"]
 
@@ -151,9 +189,10 @@ def _parsed(code: str) -> ast.Module:
     return ast.parse(re.sub(r"(?m)^[%!].*$", "", code))
 
 
-# -------------------------------------------------------------------- running
+# ---------------- running
 def stored(path: Path, *, execute: bool) -> str:
-    """The notebook as it is to be stored, after running it or not: clean, by `notebooks/nbconvert_config.py`.
+    """The notebook as it is to be stored, after running it or not: clean, by
+    `notebooks/nbconvert_config.py`.
 
     Raises `nbclient.exceptions.CellExecutionError` where a cell fails.
     """
@@ -167,11 +206,13 @@ def stored(path: Path, *, execute: bool) -> str:
 
 
 def clean(path: Path) -> None:
-    """Run a chapter from top to bottom and store it clean, and what the README shows of it. Nothing is changed where a cell
-    fails, nor in an installed package (`ValueError`)."""
+    """Run a chapter from top to bottom and store it clean, and what the README shows of it. Nothing
+    is changed where a cell fails, nor in an installed package (`ValueError`).
+    """
     if installed():
         raise ValueError(
-            "chapters: clean changes the chapters themselves; that takes a checkout with `pip install -e .` in it"
+            "chapters: clean changes the chapters themselves; that takes a checkout with `pip "
+            "install -e .` in it"
         )
     write_atomically(path, stored(path, execute=True).encode())
     for name, svg in pictures(path).items():
@@ -184,30 +225,55 @@ def pictures(path: Path) -> dict[str, str]:
 
     cells = {cell.get("id"): cell for cell in nbformat.read(path, as_version=4).cells}
     return {
-        name: next(output.data["image/svg+xml"] for output in cells[cell].outputs if "data" in output)
-        for name, cell in SHOWN.items() if cell in cells
-    }  # fmt: skip
+        name: next(
+            output.data["image/svg+xml"] for output in cells[cell].outputs if "data" in output
+        )
+        for name, cell in SHOWN.items()
+        if cell in cells
+    }
 
 
 def verify(numbers: Sequence[int] = ()) -> int:
-    """Run chapters and compare all that they say with what is stored (`pytest --nbval`); returns pytest's exit code."""
+    """Run chapters and compare all that they say with what is stored (`pytest --nbval`); returns
+    pytest's exit code.
+    """
     _need("nbval", "test")
-    command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-cell-timeout=300", "-p", "no:cacheprovider", "-v",
-               "--import-mode=importlib", "-o", "addopts=", *map(str, chosen(numbers))]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--nbval",
+        "--nbval-cell-timeout=300",
+        "-p",
+        "no:cacheprovider",
+        "-v",
+        "--import-mode=importlib",
+        "-o",
+        "addopts=",
+        *map(str, chosen(numbers)),
+    ]
     return subprocess.run(command, cwd=root(), check=False).returncode
 
 
 def open_lab(number: int | None, out: Path) -> int:
-    """Open JupyterLab at a chapter, or at the folder; returns its exit code. Of an installed package, copies in `out`."""
+    """Open JupyterLab at a chapter, or at the folder; returns its exit code. Of an installed
+    package, copies in `out`.
+    """
     _need("jupyterlab", "notebooks")
     name = "" if number is None else chosen([number])[0].name
     place = copies(out) if installed() else folder()
-    return subprocess.run([sys.executable, "-m", "jupyterlab", str(place / name)], cwd=place, check=False).returncode
+    return subprocess.run(
+        [sys.executable, "-m", "jupyterlab", str(place / name)], cwd=place, check=False
+    ).returncode
 
 
 def copies(out: Path) -> Path:
-    """Copy the chapters to a folder to work in; a chapter that is there stays as it is. Returns the folder's full path."""
-    missing = [c.number for c in chapters() if c.path is not None and not (out / c.path.name).exists()]
+    """Copy the chapters to a folder to work in; a chapter that is there stays as it is. Returns the
+    folder's full path.
+    """
+    missing = [
+        c.number for c in chapters() if c.path is not None and not (out / c.path.name).exists()
+    ]
     for number in missing:
         list(write_versions(out, [number], solutions=True))
     return out.resolve()

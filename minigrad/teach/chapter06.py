@@ -1,4 +1,5 @@
 """The exercises of chapter 6, Making loops fast."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -18,28 +19,51 @@ def _unroll(answer: Any) -> str | None:
         found = np.asarray(answer(x.copy(), k))
         if found.shape == patches.shape and np.array_equal(found, patches):
             return "patches lie in the rows; they were asked for in the columns: one .T is missing."
-        told = expect(found, patches.T, f"for x = np.arange({h * w}).reshape({h}, {w}) and k = {k}, "
-                      f"column 1 should be {patches[1].astype(int).tolist()}.")  # fmt: skip
+        told = expect(
+            found,
+            patches.T,
+            f"for x = np.arange({h * w}).reshape({h}, {w}) and k = {k}, "
+            f"column 1 should be {patches[1].astype(int).tolist()}.",
+        )
         if told:
             return told
     return None
 
 
-@exercise("6/multiplications", hints={
-    100 * 8 * 28 * 28 * 25: "Without padding the filter fits at 24 × 24 places only.",
-    2 * 100 * 8 * 24 * 24 * 25: "Those are the flops: each multiplication is followed by an addition.",
-    100 * 8 * 24 * 24: "That is how many results there are. How many multiplications does each need?",
-    100 * 24 * 24 * 25: "That is one filter's.", 8 * 24 * 24 * 25: "That is one picture's.",
-})  # fmt: skip
+@exercise(
+    "6/multiplications",
+    hints={
+        100 * 8 * 28 * 28 * 25: "Without padding the filter fits at 24 × 24 places only.",
+        2
+        * 100
+        * 8
+        * 24
+        * 24
+        * 25: "Those are the flops: each multiplication is followed by an addition.",
+        100
+        * 8
+        * 24
+        * 24: "That is how many results there are. How many multiplications does each need?",
+        100 * 24 * 24 * 25: "That is one filter's.",
+        8 * 24 * 24 * 25: "That is one picture's.",
+    },
+)
 def _multiplications(answer: Any) -> str | None:
-    return expect(answer, 100 * 8 * 24 * 24 * 25, "Pictures · filters · places · numbers of a filter.", rtol=0)
+    return expect(
+        answer, 100 * 8 * 24 * 24 * 25, "Pictures · filters · places · numbers of a filter.", rtol=0
+    )
 
 
-@exercise("6/gains most", hints={
-    "linear": "It has many flops per byte, too, but there is one operator with more.",
-    "relu": "It fetches a number, looks at it once, and writes one: it waits for the memory.",
-    "max_pool2d": "It looks at each number once: it waits for the memory.",
-})  # fmt: skip
+@exercise(
+    "6/gains most",
+    hints={
+        "linear": "It has many flops per byte, too, but there is one operator with more.",
+        "relu": "It fetches a number, looks at it once, and writes one: it waits for the memory.",
+        "max_pool2d": "It looks at each number once: it waits for the memory.",
+    },
+)
 def _gains(answer: Any) -> str | None:
     right = str(answer).strip().lower() in ("conv2d", "conv", "convolution")
-    return None if right else "One of the operators of the table: which has the most flops per byte?"
+    return (
+        None if right else "One of the operators of the table: which has the most flops per byte?"
+    )

@@ -1,4 +1,5 @@
 """The exercises of chapter 8, A text-CNN on IMDB."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -8,11 +9,16 @@ import numpy as np
 from .checking import exercise, expect
 
 
-@exercise("8/features", hints={
-    1024: "Pooling keeps one of every 8 positions.", 16: "That is for one filter; there are 8.",
-    130: "A window of three words does not fit at the last two positions: 128 are left before pooling.",
-    1040: "130 words have 128 windows of three, and pooling keeps one of every 8.",
-})  # fmt: skip
+@exercise(
+    "8/features",
+    hints={
+        1024: "Pooling keeps one of every 8 positions.",
+        16: "That is for one filter; there are 8.",
+        130: "A window of three words does not fit at the last two positions: 128 are left before "
+        "pooling.",
+        1040: "130 words have 128 windows of three, and pooling keeps one of every 8.",
+    },
+)
 def _features(answer: Any) -> str | None:
     hint = "Count the windows of three words, then what pooling keeps, then the filters."
     return expect(answer, 8 * ((130 - 2) // 8), hint, rtol=0)
@@ -37,7 +43,10 @@ def _words(answer: Any) -> str | None:
     if not (ids[0] > 0).any() or not (ids[1] > 0).any():
         return "there is a text without words."
     if (ids == 1).any():
-        return f"{int((ids == 1).sum())} of your words are too rare: the network sees <other>. Take common ones."
+        return (
+            f"{int((ids == 1).sum())} of your words are too rare: the network sees <other>. "
+            f"Take common ones."
+        )
     if good <= 0.8:
         return f"your praise gets {good:.2f}, more than 0.80 is needed: stronger words."
     if bad >= 0.2:

@@ -1,4 +1,5 @@
 """The exercises of chapter 9, An RNN on MNIST rows."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -15,7 +16,11 @@ def _bound(answer: Any) -> str | None:
     if expect(answer(0.5, 11), 0.5 * 10, "") is None:
         return "each step multiplies the length by s; s · (T - 1) would add."
     for s, T in ((0.5, 11), (1.0, 28), (2.0, 4)):
-        told = expect(answer(s, T), s ** (T - 1), "V stretches by s, for each step from T to 1; tanh' ≤ 1 adds nothing.")
+        told = expect(
+            answer(s, T),
+            s ** (T - 1),
+            "V stretches by s, for each step from T to 1; tanh' ≤ 1 adds nothing.",
+        )
         if told is not None:
             return f"at_most({s}, {T}): {told}"
     return None
@@ -26,7 +31,10 @@ def _slope(answer: Any) -> str | None:
     turn = np.array([[0.0, -1.0], [1.0, 0.0]])
     lean = np.array([[0.5, 3.0], [0.0, 0.25]])  # largest singular value 3.05, spectral radius 0.5
     if expect(answer(lean), np.log10(np.linalg.norm(lean, 2)), "") is None:
-        return "that is the largest singular value: how far V stretches in one step. In the long run the eigenvalues decide."
+        return (
+            "that is the largest singular value: how far V stretches in one step. In the long "
+            "run the eigenvalues decide."
+        )
     if expect(answer(10 * np.eye(2)), np.log(10.0), "") is None:
         return "decades are powers of ten: log10, not log."
     cases = {
@@ -36,7 +44,12 @@ def _slope(answer: Any) -> str | None:
         "a matrix with a negative eigenvalue": (np.diag([-2.0, 1.0]), np.log10(2.0)),
     }
     for what, (V, expected) in cases.items():
-        told = expect(answer(V), expected, "take the largest of |λ| over all eigenvalues λ of V, then its log10.", atol=1e-4)
+        told = expect(
+            answer(V),
+            expected,
+            "take the largest of |λ| over all eigenvalues λ of V, then its log10.",
+            atol=1e-4,
+        )
         if told is not None:
             return f"slope of {what}: {told}"
     return None

@@ -1,4 +1,7 @@
-"""The exercises of chapter 10, The clinic, and its patients: what made them ill must not stand in the chapter."""
+"""The exercises of chapter 10, The clinic, and its patients: what made them ill must not stand in
+the chapter.
+"""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -14,7 +17,9 @@ from .checking import exercise
 
 
 def layers(activation: Callable[[], Module], depth: int, width: int = 16) -> Sequential:
-    """Points (N, 2) to one number: `depth` hidden layers, all alike, the same first values each time."""
+    """Points (N, 2) to one number: `depth` hidden layers, all alike, the same first values each
+    time.
+    """
     init.manual_seed(0)
     widths = [2] + [width] * depth
     hidden = [part for k in range(depth) for part in (Linear(widths[k], width), activation())]
@@ -35,20 +40,28 @@ class Curved(Module):
 
 
 def patients() -> dict[str, tuple[Module, float]]:
-    """Five networks that are ill, and by how much the points were multiplied before each gets them."""
+    """Five networks that are ill, and by how much the points were multiplied before each gets
+    them.
+    """
     wild, mute = layers(ReLU, 5), layers(ReLU, 3)
     for parameter in wild.parameters():
         parameter.value *= 6
     mute[2].bias.value[:] = -10
     return {
-        "A": (layers(Tanh, 3), 255.0), "B": (wild, 1.0), "C": (Curved(ops.log), 1.0), "D": (layers(Sigmoid, 5), 1.0),
+        "A": (layers(Tanh, 3), 255.0),
+        "B": (wild, 1.0),
+        "C": (Curved(ops.log), 1.0),
+        "D": (layers(Sigmoid, 5), 1.0),
         "E": (mute, 1.0),
-    }  # fmt: skip
+    }
 
 
 _NAMES = {
     "A": ("saturation", "what are the values after the first tanh, and what is its slope there?"),
-    "B": ("exploding gradient", "compare the sizes of the gradients with those of the healthy network."),
+    "B": (
+        "exploding gradient",
+        "compare the sizes of the gradients with those of the healthy network.",
+    ),
     "C": ("nan or inf", "look for the double ring."),
     "D": ("vanishing gradient", "does the gradient get lost at a single place, or step by step?"),
     "E": ("dead relu", "what does each ReLU put out, and what arrives before it? Exactly nothing."),
@@ -63,7 +76,9 @@ def _names(answer: Any) -> str | None:
     for letter, (right, hint) in _NAMES.items():
         given = str(answer[letter]).strip().lower()
         if given not in known:
-            return f"patient {letter}: {answer[letter]!r} is none of the five diseases. A hint: {hint}"
+            return (
+                f"patient {letter}: {answer[letter]!r} is none of the five diseases. A hint: {hint}"
+            )
         if given != right:
             return f"patient {letter} has no {answer[letter]}: {hint}"
     return None
@@ -74,7 +89,10 @@ def _cure(answer: Any) -> str | None:
     if not isinstance(answer, Module):
         return f"a network is expected, not {answer!r}."
     rng = np.random.default_rng(0)
-    x, y = rng.uniform(size=(64, 2)).astype(np.float32), rng.integers(0, 2, (64, 1)).astype(np.float32)
+    x, y = (
+        rng.uniform(size=(64, 2)).astype(np.float32),
+        rng.integers(0, 2, (64, 1)).astype(np.float32),
+    )
     out = answer(x)
     if not isinstance(out, GraphNode) or out.shape != (64, 1):
         return "forward should return a node of shape (N, 1), what the last layer gives."

@@ -1,4 +1,5 @@
 """`check`: is this the answer? If not: a hint that fits what was answered."""
+
 from __future__ import annotations
 
 import importlib
@@ -33,7 +34,9 @@ class Check:
     hints: Mapping[Any, str]
 
     def hint(self, answer: Any) -> str | None:
-        """None where the answer is right; else what helps, the hint that was written for just this answer first."""
+        """None where the answer is right; else what helps, the hint that was written for just this
+        answer first.
+        """
         if answer is ... or answer is None:
             return "your turn: put your answer in place of the three dots."
         try:
@@ -48,10 +51,12 @@ class Check:
 
 
 def exercise(name: str, hints: Mapping[Any, str] | None = None) -> Callable[[Judge], Judge]:
-    """Decorator: the function judges the exercise of that name, "chapter/what is asked": None if right, else a hint.
+    """Decorator: the function judges the exercise of that name, "chapter/what is asked": None if
+    right, else a hint.
 
-    `hints` are by common wrong answers: a word (in whatever case) or a number (to one percent). An answer that makes
-    the function raise an error is wrong, and the error is told. Raises `ValueError` for a name that is no such name.
+    `hints` are by common wrong answers: a word (in whatever case) or a number (to one percent). An
+    answer that makes the function raise an error is wrong, and the error is told. Raises
+    `ValueError` for a name that is no such name.
     """
     chapter_of(name)
 
@@ -63,7 +68,8 @@ def exercise(name: str, hints: Mapping[Any, str] | None = None) -> Callable[[Jud
 
 
 def check(name: str, answer: Any) -> None:
-    """Print `✓ name` if the answer to that exercise is right; raise `NotYet` with a hint if it is not.
+    """Print `✓ name` if the answer to that exercise is right; raise `NotYet` with a hint if it is
+    not.
 
     Raises `ValueError` for an exercise that does not exist.
     """
@@ -71,7 +77,9 @@ def check(name: str, answer: Any) -> None:
     known = exercises(chapter)
     if name not in known:
         there = ", ".join(map(repr, known)) or "none"
-        raise ValueError(f"check: there is no exercise {name!r}; in chapter {chapter} there is {there}")
+        raise ValueError(
+            f"check: there is no exercise {name!r}; in chapter {chapter} there is {there}"
+        )
     hint = known[name].hint(answer)
     if hint is not None:
         raise NotYet(f"{name}: {hint}")
@@ -90,16 +98,23 @@ def chapter_of(name: str) -> int:
     """3, of "3/slowest start"."""
     number, slash, rest = name.partition("/")
     if not (slash and rest and number.isdecimal()):
-        raise ValueError(f"exercise {name!r}: a chapter and a name were expected, as in '3/slowest start'")
+        raise ValueError(
+            f"exercise {name!r}: a chapter and a name were expected, as in '3/slowest start'"
+        )
     return int(number)
 
 
-def expect(answer: Any, expected: Any, hint: str, *, rtol: float = 1e-3, atol: float = 1e-6) -> str | None:
-    """None where `answer` (numbers, an array, a node) equals `expected` to the tolerance; else what helps.
+def expect(
+    answer: Any, expected: Any, hint: str, *, rtol: float = 1e-3, atol: float = 1e-6
+) -> str | None:
+    """None where `answer` (numbers, an array, a node) equals `expected` to the tolerance; else what
+    helps.
 
     The two must have one shape. Meant for the end of a judge: `return expect(answer, 2 * x, "…")`.
     """
-    given, right = (np.asarray(a.value if isinstance(a, GraphNode) else a) for a in (answer, expected))
+    given, right = (
+        np.asarray(a.value if isinstance(a, GraphNode) else a) for a in (answer, expected)
+    )
     if given.dtype.kind not in "biuf":
         return f"{'numbers were' if right.shape else 'a number was'} expected, not {answer!r}."
     if given.shape != right.shape:

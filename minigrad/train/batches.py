@@ -1,8 +1,10 @@
-"""Feeding a training: arrays as they are; memory maps and iterables of batches piece by piece, read ahead in the background.
+"""Feeding a training: arrays as they are; memory maps and iterables of batches piece by piece, read
+ahead in the background.
 
-However large the data is, only a few pieces of it are in memory at a time (and the order of the samples, eight bytes each,
-where they are shuffled).
+However large the data is, only a few pieces of it are in memory at a time (and the order of the
+samples, eight bytes each, where they are shuffled).
 """
+
 from __future__ import annotations
 
 import mmap
@@ -29,7 +31,8 @@ PATIENCE = 5.0  # seconds to wait for the end of a thread whose iterable hangs
 
 
 class Chunk(NamedTuple):
-    """Some batches: the samples `order` of x and y, `size` of them to a batch; the first batch has the number `first`.
+    """Some batches: the samples `order` of x and y, `size` of them to a batch; the first batch has
+    the number `first`.
 
     `full` says that batches of this size are the usual ones, not a rest.
     """
@@ -57,7 +60,9 @@ class Chunk(NamedTuple):
 
 
 class Mapped:
-    """An array in a file, as `np.load(path, mmap_mode="r")` gives it: what is picked is read, floats in `dtype`."""
+    """An array in a file, as `np.load(path, mmap_mode="r")` gives it: what is picked is read,
+    floats in `dtype`.
+    """
 
     def __init__(self, array: Array, dtype: Any) -> None:
         self._array, self.dtype = array, np.dtype(dtype)
@@ -90,19 +95,28 @@ def as_array(name: str, data: Any, dtype: Any) -> Any:
     try:
         array = data._data if isinstance(data, GraphNode) else np.asarray(data)
     except ValueError:
-        raise ShapeError(f"Trainer: {name} has rows of different lengths; an array of numbers was expected") from None
+        raise ShapeError(
+            f"Trainer: {name} has rows of different lengths; an array of numbers was expected"
+        ) from None
     if array.dtype.kind not in "biuf":
-        raise DTypeError(f"Trainer: {name} is a {type(data).__name__} of dtype {array.dtype}; numbers were expected")
+        raise DTypeError(
+            f"Trainer: {name} is a {type(data).__name__} of dtype {array.dtype}; numbers were "
+            f"expected"
+        )
     dtype = dtype if array.dtype.kind == "f" else native(array.dtype)
     return Mapped(array, dtype) if is_mapped(array) else array.astype(dtype, copy=False)
 
 
 def as_pair(x: Any, y: Any, dtype: Any, which: str = "") -> tuple[Any, Any]:
-    """x and y as `as_array` makes them, with the same number of samples. `which` ones they are stands in the errors."""
+    """x and y as `as_array` makes them, with the same number of samples. `which` ones they are
+    stands in the errors.
+    """
     x, y = as_array(f"{which}x", x, dtype), as_array(f"{which}y", y, dtype)
     if x.ndim < 1 or y.ndim < 1 or len(x) != len(y) or not len(x):
         shapes = f"{which}x and y have shapes {x.shape} and {y.shape}"
-        raise ShapeError(f"Trainer: {shapes}; the same number of samples was expected, at least one")
+        raise ShapeError(
+            f"Trainer: {shapes}; the same number of samples was expected, at least one"
+        )
     return x, y
 
 
@@ -110,7 +124,9 @@ def feed(x: Any, y: Any, batch_size: int | None, dtype: Any) -> Samples | Batche
     """What `Trainer.fit` was given to train on, checked; floats in `dtype`."""
     if y is None:
         if batch_size is not None:
-            raise ValueError(f"Trainer: batch_size={batch_size!r} without y; batches have a size of their own")
+            raise ValueError(
+                f"Trainer: batch_size={batch_size!r} without y; batches have a size of their own"
+            )
         return Batches(x, dtype)
     x, y = as_pair(x, y, dtype)
     positive("Trainer", batch_size=batch_size)
@@ -118,7 +134,9 @@ def feed(x: Any, y: Any, batch_size: int | None, dtype: Any) -> Samples | Batche
 
 
 class Samples:
-    """x and y with a sample to each entry of the first axis, cut into batches; the last one may be smaller."""
+    """x and y with a sample to each entry of the first axis, cut into batches; the last one may be
+    smaller.
+    """
 
     def __init__(self, x: Array | Mapped, y: Array | Mapped, batch_size: int) -> None:
         self.x, self.y, self.size, self.length = x, y, batch_size, len(x)
@@ -134,7 +152,9 @@ class Samples:
         yield Chunk(self.x, self.y, order[first * self.size :], self.size, first)
 
     def _pieces(self, order: Array, first: int) -> Generator[Chunk, None, None]:
-        sample = sum(data.dtype.itemsize * int(np.prod(data.shape[1:])) for data in (self.x, self.y))
+        sample = sum(
+            data.dtype.itemsize * int(np.prod(data.shape[1:])) for data in (self.x, self.y)
+        )
         some = max(1, PIECE // max(1, sample * self.size))  # batches at a time
         for number in range(first, self.steps, some):
             chosen = order[number * self.size : (number + some) * self.size]
@@ -142,7 +162,8 @@ class Samples:
 
 
 class Batches:
-    """An iterable of batches (x, y) that has a length: a list, a loader. Its order and its sizes are its own.
+    """An iterable of batches (x, y) that has a length: a list, a loader. Its order and its sizes
+    are its own.
 
     All batches are checked against the first one; floats become `dtype`.
     """
@@ -162,15 +183,18 @@ class Batches:
         self._kinds: list[tuple[Any, Any]] = []  # shape and dtype of the samples of x, and of y
 
     def epoch(self, order: Array, first: int) -> Ahead:
-        """All batches once, in the order of the iterable; those before number `first` are asked for and left out.
+        """All batches once, in the order of the iterable; those before number `first` are asked for
+        and left out.
 
-        Raises `ShapeError` or `DTypeError` that names a batch unlike the first, `ValueError` where there are more or fewer
-        than the length says; an error of the iterable's own is passed on, with the batch noted on it.
+        Raises `ShapeError` or `DTypeError` that names a batch unlike the first, `ValueError` where
+        there are more or fewer than the length says; an error of the iterable's own is passed on,
+        with the batch noted on it.
         """
         return Ahead(self._pieces(first))
 
     def _pieces(self, first: int) -> Generator[Chunk, None, None]:
-        """Batches of one size together, up to a piece of so many bytes or the time that nobody minds to wait.
+        """Batches of one size together, up to a piece of so many bytes or the time that nobody
+        minds to wait.
 
         Batches smaller than one before them in the epoch, left out or not, are a rest.
         """
@@ -209,30 +233,41 @@ class Batches:
                 error.add_note(f"in batch {number + 1} of the data")
                 raise
             if number == self.steps:
-                raise ValueError(f"Trainer: the data has the length {self.steps}, and gave more batches")
+                raise ValueError(
+                    f"Trainer: the data has the length {self.steps}, and gave more batches"
+                )
             number += 1
             self._check(x, y, number)
             yield x, y
         if number != self.steps:
-            raise ValueError(f"Trainer: the data has the length {self.steps}, and gave {number} batches")
+            raise ValueError(
+                f"Trainer: the data has the length {self.steps}, and gave {number} batches"
+            )
 
     def _pair(self, batch: Any) -> tuple[Array, Array]:
         """Copies, for who gives batches may fill the same memory anew with each."""
         if not isinstance(batch, tuple | list) or len(batch) != 2:
-            what = f"{len(batch)} things" if isinstance(batch, tuple | list) else type(batch).__name__
+            what = (
+                f"{len(batch)} things" if isinstance(batch, tuple | list) else type(batch).__name__
+            )
             raise TypeError(f"Trainer: a batch of {what}; a pair (x, y) was expected")
         x, y = as_pair(*batch, self._dtype)
         return np.array(x), np.array(y)
 
     def _check(self, x: Array, y: Array, number: int) -> None:
-        name, kinds = f"Trainer: batch {number} of the data", [(one.shape[1:], one.dtype) for one in (x, y)]
+        name, kinds = (
+            f"Trainer: batch {number} of the data",
+            [(one.shape[1:], one.dtype) for one in (x, y)],
+        )
         self._kinds = self._kinds or kinds
         for (shape, dtype), (first_shape, first_dtype) in zip(kinds, self._kinds, strict=True):
             if shape != first_shape:
                 expected = f"samples of shape {first_shape} were expected, as in batch 1"
                 raise ShapeError(f"{name} has shapes {x.shape} and {y.shape}; {expected}")
             if dtype != first_dtype:
-                raise DTypeError(f"{name} is {x.dtype} and {y.dtype}; {first_dtype} was expected, as in batch 1")
+                raise DTypeError(
+                    f"{name} is {x.dtype} and {y.dtype}; {first_dtype} was expected, as in batch 1"
+                )
 
 
 def _together(held: list[tuple[Array, Array]], end: int, largest: int) -> Chunk:
@@ -243,10 +278,11 @@ def _together(held: list[tuple[Array, Array]], end: int, largest: int) -> Chunk:
 
 
 class Ahead:
-    """The same pieces, made ahead of time in a thread, `AHEAD` of them at most. Errors come out where their piece would.
+    """The same pieces, made ahead of time in a thread, `AHEAD` of them at most. Errors come out
+    where their piece would.
 
-    The thread begins with this and ends with `close`. Only queues without a lock in Python are used, so that Ctrl-C may come
-    while a piece is waited for.
+    The thread begins with this and ends with `close`. Only queues without a lock in Python are
+    used, so that Ctrl-C may come while a piece is waited for.
     """
 
     def __init__(self, pieces: Generator[Chunk, None, None]) -> None:
@@ -255,7 +291,9 @@ class Ahead:
         self._room: SimpleQueue[None] = SimpleQueue()  # an entry for each piece that may be made
         for _ in range(AHEAD):
             self._room.put(None)
-        self._thread = Thread(target=copy_context().run, args=(self._work,), name=READER, daemon=True)
+        self._thread = Thread(
+            target=copy_context().run, args=(self._work,), name=READER, daemon=True
+        )
         self._thread.start()
 
     def _work(self) -> None:

@@ -1,4 +1,7 @@
-"""Saving and loading: safetensors files, written whole or not at all, read with every name and shape checked first."""
+"""Saving and loading: safetensors files, written whole or not at all, read with every name and
+shape checked first.
+"""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -18,11 +21,15 @@ Arrays = dict[str, np.ndarray[Any, Any]]
 
 
 def _split(state: Arrays, prefix: str) -> Arrays:
-    return {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}
+    return {
+        name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)
+    }
 
 
 def _passing(model: Module) -> dict[str, Buffer]:
-    """The buffers that are no part of the model's state but of its training: how far dropout's random numbers are."""
+    """The buffers that are no part of the model's state but of its training: how far dropout's
+    random numbers are.
+    """
     return {name: buffer for name, buffer in model.named_buffers() if not buffer.persistent}
 
 
@@ -34,17 +41,24 @@ def _state(what: Module | Trainer, function: str = "save") -> Arrays:
         streams = {name: buffer.value.copy() for name, buffer in _passing(what.model).items()}
         course = what.course.state_dict()
         named = {"model.": model, "optimizer.": optimizer, "buffers.": streams, "course.": course}
-        return {prefix + name: array for prefix, state in named.items() for name, array in state.items()}
-    raise TypeError(f"{function}: a {type(what).__name__}; a Module or a Trainer was expected, and then the path")
+        return {
+            prefix + name: array for prefix, state in named.items() for name, array in state.items()
+        }
+    raise TypeError(
+        f"{function}: a {type(what).__name__}; a Module or a Trainer was expected, and then "
+        f"the path"
+    )
 
 
 def save(what: Module | Trainer, path: Any) -> None:
-    """Write a model's parameters and buffers to a safetensors file, or all that a trainer needs to go on.
+    """Write a model's parameters and buffers to a safetensors file, or all that a trainer needs to
+    go on.
 
-    For a trainer that is its optimiser's memory and its course, too: how many epochs and batches are done, and the shuffling
-    generator. `load` it into a trainer made in the same way, and `fit(…, resume=True)` goes on as if nothing had happened.
-    The file appears under its name only when it is complete; an older one stays until then. Any tool that reads
-    safetensors (PyTorch, for one) reads it. Called on all ranks of a distributed training, it writes on rank 0.
+    For a trainer that is its optimiser's memory and its course, too: how many epochs and batches
+    are done, and the shuffling generator. `load` it into a trainer made in the same way, and
+    `fit(…, resume=True)` goes on as if nothing had happened. The file appears under its name only
+    when it is complete; an older one stays until then. Any tool that reads safetensors (PyTorch,
+    for one) reads it. Called on all ranks of a distributed training, it writes on rank 0.
     """
     from safetensors.numpy import save as to_bytes
 
@@ -56,15 +70,19 @@ def save(what: Module | Trainer, path: Any) -> None:
     try:
         data = to_bytes(state)
     except UnicodeEncodeError as error:
-        raise GraphError(f"save: the name {error.object!r} cannot be written as UTF-8; rename it") from None
+        raise GraphError(
+            f"save: the name {error.object!r} cannot be written as UTF-8; rename it"
+        ) from None
     write_atomically(path, data)
 
 
 def load(what: Module | Trainer, path: Any) -> None:
-    """Read what `save` wrote (or `safetensors.torch.save_file`, for a model) into a model or trainer of the same shape.
+    """Read what `save` wrote (or `safetensors.torch.save_file`, for a model) into a model or
+    trainer of the same shape.
 
-    Raises `OSError` for a file that cannot be opened, `DataError` for one that is no safetensors file, `GraphError`,
-    `ShapeError` or `DTypeError` where names, shapes or kinds of numbers differ; nothing is changed then.
+    Raises `OSError` for a file that cannot be opened, `DataError` for one that is no safetensors
+    file, `GraphError`, `ShapeError` or `DTypeError` where names, shapes or kinds of numbers differ;
+    nothing is changed then.
     """
     before, path = _state(what, "load"), as_path("load", path)
     state = read_arrays(path)
@@ -77,7 +95,9 @@ def load(what: Module | Trainer, path: Any) -> None:
 
 
 def read_arrays(path: Path) -> Arrays:
-    """Every array of a safetensors file. What a header announces beyond the file is refused before memory is taken."""
+    """Every array of a safetensors file. What a header announces beyond the file is refused before
+    memory is taken.
+    """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
@@ -87,8 +107,14 @@ def read_arrays(path: Path) -> Arrays:
         return load_file(path)
     except SafetensorError as error:
         raise DataError(f"load: {path}: not a whole safetensors file ({error})") from None
-    except (AttributeError, KeyError, TypeError) as error:  # element types that NumPy has not, such as bfloat16
-        raise DataError(f"load: {path}: an element type that NumPy lacks ({error}); save them as float32") from None
+    except (
+        AttributeError,
+        KeyError,
+        TypeError,
+    ) as error:  # element types that NumPy has not, such as bfloat16
+        raise DataError(
+            f"load: {path}: an element type that NumPy lacks ({error}); save them as float32"
+        ) from None
     except ValueError as error:  # axes that NumPy cannot count, though there are no numbers
         raise DataError(f"load: {path}: a shape that NumPy cannot hold ({error})") from None
 
@@ -97,13 +123,17 @@ def _fill(what: Module | Trainer, before: Arrays, state: Arrays, path: Path) -> 
     of_trainer = "optimizer.steps" in state
     if of_trainer != isinstance(what, Trainer):
         held, goal = ("trainer", "one") if of_trainer else ("model", "trainer.model")
-        raise GraphError(f"load: {path} holds a {held}, not a {type(what).__name__}; load it into {goal}")
+        raise GraphError(
+            f"load: {path} holds a {held}, not a {type(what).__name__}; load it into {goal}"
+        )
     if isinstance(what, Module):
         what.load_state_dict(state)
         return
     if differing := sorted(set(state) ^ set(before)):
         more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
-        raise GraphError(f"load: {path} is of another trainer; differing: {', '.join(differing[:5])}{more}")
+        raise GraphError(
+            f"load: {path} is of another trainer; differing: {', '.join(differing[:5])}{more}"
+        )
     course = Course.of(_split(state, "course."))
     try:
         what.model.load_state_dict(_split(state, "model."))

@@ -1,4 +1,7 @@
-"""How far a training has come, so that it can go on from there to the bit; and Ctrl-C, which waits for whole steps."""
+"""How far a training has come, so that it can go on from there to the bit; and Ctrl-C, which waits
+for whole steps.
+"""
+
 from __future__ import annotations
 
 import signal
@@ -16,12 +19,13 @@ _WORD = (1 << 64) - 1
 
 
 class Course:
-    """How far `Trainer.fit` has come: what going on needs beside parameters, buffers and the optimiser's memory.
+    """How far `Trainer.fit` has come: what going on needs beside parameters, buffers and the
+    optimiser's memory.
 
-    `epoch` epochs are done, and `batch` batches of the next one, whose losses add up to `total` over their `seen` samples.
-    The shuffling generator, started from `seed`, is kept as it was when that epoch began. An epoch has `length` samples in
-    batches of `batch_size`, or, where that is 0, `length` batches of sizes of their own; before a training has begun both
-    are 0.
+    `epoch` epochs are done, and `batch` batches of the next one, whose losses add up to `total`
+    over their `seen` samples. The shuffling generator, started from `seed`, is kept as it was when
+    that epoch began. An epoch has `length` samples in batches of `batch_size`, or, where that is 0,
+    `length` batches of sizes of their own; before a training has begun both are 0.
     """
 
     def __init__(self, seed: int | None = 0) -> None:
@@ -34,10 +38,13 @@ class Course:
         self._after = self._generator
 
     def enter(self, length: int, batch_size: int) -> None:
-        """The data to train on. Raises `ShapeError` where an epoch that was cut had other batches."""
+        """The data to train on. Raises `ShapeError` where an epoch that was cut had other
+        batches.
+        """
         if self.batch and (length, batch_size) != (self.length, self.batch_size):
             raise ShapeError(
-                f"Trainer: resume=True within an epoch over {_batches(self.length, self.batch_size)}; "
+                f"Trainer: resume=True within an epoch over "
+                f"{_batches(self.length, self.batch_size)}; "
                 f"{_batches(length, batch_size)} are no part of it"
             )
         self.length, self.batch_size = length, batch_size
@@ -62,38 +69,69 @@ class Course:
 
     def next_epoch(self) -> None:
         """The present epoch is done."""
-        self.epoch, self.batch, self.seen, self.total, self._generator = self.epoch + 1, 0, 0, 0.0, self._after
+        self.epoch, self.batch, self.seen, self.total, self._generator = (
+            self.epoch + 1,
+            0,
+            0,
+            0.0,
+            self._after,
+        )
 
-    # ---------------------------------------------------------------- in a checkpoint
+    # ---------------- in a checkpoint
     def state_dict(self) -> dict[str, Array]:
         """Everything as arrays by name."""
         inner = self._generator["state"]
-        words = [inner["state"] >> 64, inner["state"] & _WORD, inner["inc"] >> 64, inner["inc"] & _WORD,
-                 self._generator["has_uint32"], self._generator["uinteger"]]  # fmt: skip
+        words = [
+            inner["state"] >> 64,
+            inner["state"] & _WORD,
+            inner["inc"] >> 64,
+            inner["inc"] & _WORD,
+            self._generator["has_uint32"],
+            self._generator["uinteger"],
+        ]
         done = np.array([self.epoch, self.batch, self.seen, self.length, self.batch_size], np.int64)
-        return {"done": done, "total": np.array([self.total]), "generator": np.array(words, np.uint64)}
+        return {
+            "done": done,
+            "total": np.array([self.total]),
+            "generator": np.array(words, np.uint64),
+        }
 
     @classmethod
     def of(cls, state: Mapping[str, Array]) -> Course:
         """The course that `state_dict` described. Raises `GraphError` where the state is none."""
         made = cls()
         kinds = {name: (array.shape, array.dtype) for name, array in made.state_dict().items()}
-        if {name: (array.shape, array.dtype) for name, array in state.items()} != kinds or (state["done"] < 0).any():
-            raise GraphError("Trainer: the state holds no course of a training (done, total, generator)")
+        if {name: (array.shape, array.dtype) for name, array in state.items()} != kinds or (
+            state["done"] < 0
+        ).any():
+            raise GraphError(
+                "Trainer: the state holds no course of a training (done, total, generator)"
+            )
         made.epoch, made.batch, made.seen, made.length, made.batch_size = map(int, state["done"])
         made.total = float(state["total"][0])
         high, low, inc_high, inc_low, has, left = map(int, state["generator"])
         inner = {"state": high << 64 | low, "inc": inc_high << 64 | inc_low}
-        made._generator = {"bit_generator": "PCG64", "state": inner, "has_uint32": has, "uinteger": left}
+        made._generator = {
+            "bit_generator": "PCG64",
+            "state": inner,
+            "has_uint32": has,
+            "uinteger": left,
+        }
         return made
 
 
 def _batches(length: int, batch_size: int) -> str:
-    return f"{length} samples in batches of {batch_size}" if batch_size else f"{length} batches of sizes of their own"
+    return (
+        f"{length} samples in batches of {batch_size}"
+        if batch_size
+        else f"{length} batches of sizes of their own"
+    )
 
 
 class Whole:
-    """`with whole:` does its block as a whole: Ctrl-C waits for the end and is raised there. A second one does not wait."""
+    """`with whole:` does its block as a whole: Ctrl-C waits for the end and is raised there. A
+    second one does not wait.
+    """
 
     def __init__(self) -> None:
         self._within = self._waiting = False
@@ -117,7 +155,8 @@ class Whole:
 def whole_steps(whole: Whole) -> Iterator[Whole]:
     """Within the block Ctrl-C is heard by `whole`.
 
-    Only in the main thread, and where Ctrl-C raises KeyboardInterrupt as Python has it; a program's own handler stays.
+    Only in the main thread, and where Ctrl-C raises KeyboardInterrupt as Python has it; a program's
+    own handler stays.
     """
     main = threading.current_thread() is threading.main_thread()
     usual = main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -127,6 +166,7 @@ def whole_steps(whole: Whole) -> Iterator[Whole]:
         yield whole
     finally:
         if usual:
-            whole._within = True  # by no call, where Ctrl-C could come; signal.signal would raise it and change nothing
+            # by no call, where Ctrl-C could come; signal.signal would raise it and change nothing
+            whole._within = True
             signal.signal(signal.SIGINT, signal.default_int_handler)
             Whole.__exit__(whole, None)  # what is heard now, this process alone has heard

@@ -1,9 +1,11 @@
 """Data-parallel training: one process per rank under `mpiexec`, one all-reduce per step (mpi4py).
 
-Every rank holds the whole model and all data. Of each batch, cut from one global shuffling, a rank takes its share; before
-the update the ranks exchange the mean of loss, gradients and running statistics, weighted with the samples of each, in one
-all-reduce of one flat array. So n ranks make the steps of one process with the whole batch, to rounding.
+Every rank holds the whole model and all data. Of each batch, cut from one global shuffling, a rank
+takes its share; before the update the ranks exchange the mean of loss, gradients and running
+statistics, weighted with the samples of each, in one all-reduce of one flat array. So n ranks make
+the steps of one process with the whole batch, to rounding.
 """
+
 from __future__ import annotations
 
 import os
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
     from .trainer import Trainer
 
 GO_ON = "; fit(resume=True) goes on from the last checkpoint"
-PASSING_ON = 0.4  # seconds for the launcher to print what a rank has written; it prints no more once the job is ended
+# seconds for the launcher to print what a rank has written; it prints no more once the job is ended
+PASSING_ON = 0.4
 
 
 class AllInterrupted(KeyboardInterrupt):
@@ -36,7 +39,9 @@ class AllInterrupted(KeyboardInterrupt):
 
 
 class Agreed(Whole):
-    """Ctrl-C on one rank ends the training of all after the same step; a second one does not wait, and ends the job."""
+    """Ctrl-C on one rank ends the training of all after the same step; a second one does not wait,
+    and ends the job.
+    """
 
     agreed = False  # set by what the ranks exchange
 
@@ -52,10 +57,12 @@ class Agreed(Whole):
 
 
 class Ranks:
-    """The processes that train together, and this one's number `rank` of `size`; without `distributed` there is one.
+    """The processes that train together, and this one's number `rank` of `size`; without
+    `distributed` there is one.
 
-    The cores of a machine are shared between its ranks: each one's threads are limited to its part. An exception that
-    nobody catches on one rank, or one in a step, ends the job on all. Raises `ImportError` where mpi4py is missing.
+    The cores of a machine are shared between its ranks: each one's threads are limited to its part.
+    An exception that nobody catches on one rank, or one in a step, ends the job on all. Raises
+    `ImportError` where mpi4py is missing.
     """
 
     def __init__(self, distributed: bool = False) -> None:
@@ -68,13 +75,16 @@ class Ranks:
             _share_cores(self._comm)
             sys.excepthook = lambda kind, error, trace: self._abort(error)
 
-    # ---------------------------------------------------------------- before training
-    def align(self, trainer: Trainer, data: Samples | Batches, seed: int | None, **others: Any) -> int | None:
-        """Give all ranks the state of rank 0's trainer, and masks of dropout of their own; returns rank 0's seed.
+    # ---------------- before training
+    def align(
+        self, trainer: Trainer, data: Samples | Batches, seed: int | None, **others: Any
+    ) -> int | None:
+        """Give all ranks the state of rank 0's trainer, and masks of dropout of their own; returns
+        rank 0's seed.
 
-        On all ranks alike, raises `ValueError` where they were called differently, or get no sample of a full batch,
-        `TypeError` for an iterable, and `GraphError` for a loss that is no mean over the samples, of which shares could not
-        be put together.
+        On all ranks alike, raises `ValueError` where they were called differently, or get no sample
+        of a full batch, `TypeError` for an iterable, and `GraphError` for a loss that is no mean
+        over the samples, of which shares could not be put together.
         """
         if self.size == 1:
             return seed
@@ -82,12 +92,23 @@ class Ranks:
 
         self._need_same({**_called(trainer, data), "seed": seed, **others})
         if isinstance(data, Batches):
-            raise TypeError("Trainer: distributed=True and an iterable of batches; arrays were expected, to be shared out")
+            raise TypeError(
+                "Trainer: distributed=True and an iterable of batches; arrays were expected, to be "
+                "shared out"
+            )
         if data.size < self.size:
-            raise ValueError(f"Trainer: batch_size={data.size} on {self.size} ranks; at least one sample each was expected")
+            raise ValueError(
+                f"Trainer: batch_size={data.size} on {self.size} ranks; at least one sample each "
+                f"was expected"
+            )
         if seed is None:
             seed = self._comm.bcast(int(np.random.default_rng().integers(2**63)))
-        _fill(trainer, _state(trainer), self._comm.bcast(_state(trainer) if self.first else None), Path("rank 0"))
+        _fill(
+            trainer,
+            _state(trainer),
+            self._comm.bcast(_state(trainer) if self.first else None),
+            Path("rank 0"),
+        )
         _need_mean(trainer, data.x, data.y)
         for buffer in trainer.model.buffers():
             if self.rank and _is_stream(buffer):
@@ -100,15 +121,20 @@ class Ranks:
         first, *others = self._comm.allgather(called)
         for rank, other in enumerate(others, 1):
             if differing := [name for name in first if first[name] != other[name]]:
-                told = [", ".join(f"{name}={each[name]!r}" for name in differing) for each in (other, first)]
-                raise ValueError(f"Trainer: rank {rank} was called with {told[0]}, rank 0 with {told[1]}")
+                told = [
+                    ", ".join(f"{name}={each[name]!r}" for name in differing)
+                    for each in (other, first)
+                ]
+                raise ValueError(
+                    f"Trainer: rank {rank} was called with {told[0]}, rank 0 with {told[1]}"
+                )
 
-    # ---------------------------------------------------------------- a step
+    # ---------------- a step
     def share(self, chosen: Any) -> Any:
         """This rank's part of a batch; the parts' sizes differ by one at most.
 
-        A rank for which the last batch has no sample goes along with all of it, so that what counts passes keeps in step,
-        and weighs nothing.
+        A rank for which the last batch has no sample goes along with all of it, so that what counts
+        passes keeps in step, and weighs nothing.
         """
         n = len(chosen)
         start, end = n * self.rank // self.size, n * (self.rank + 1) // self.size
@@ -116,14 +142,18 @@ class Ranks:
         return chosen[start:end] if end > start else chosen
 
     def reduce(self, trainer: Trainer, loss: float) -> float:
-        """Make gradients and running statistics their means over the batch, after a backward pass; returns that loss."""
+        """Make gradients and running statistics their means over the batch, after a backward pass;
+        returns that loss.
+        """
         if self.size == 1:
             return loss
         grads = [p.grad for p in trainer.optimizer.params if p.grad is not None]
         self._exchange(loss, [*grads, *_statistics(trainer)])
         return self._take([*grads, *_statistics(trainer)])
 
-    def run(self, trainer: Trainer, step: CompiledStep, x: Array, y: Array, order: Array, losses: Array) -> int:
+    def run(
+        self, trainer: Trainer, step: CompiledStep, x: Array, y: Array, order: Array, losses: Array
+    ) -> int:
         """What `step.run` does, on this rank's share: one step where there are several ranks."""
         if self.size == 1:
             return step.run(x, y, order, losses)
@@ -159,16 +189,21 @@ class Ranks:
             start += array.size
         return float(self._flat[-2])
 
-    # ---------------------------------------------------------------- the end
+    # ---------------- the end
     def finish(self) -> None:
-        """After the last step: Ctrl-C that one rank has heard since it exchanged something is told to all."""
+        """After the last step: Ctrl-C that one rank has heard since it exchanged something is told
+        to all.
+        """
         if isinstance(self.whole, Agreed):
             with self.whole:
                 self.whole.agreed = any(self._comm.allgather(self.whole._waiting))
 
     @contextmanager
-    def together(self, more: str = GO_ON, plain: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-        """What leaves the block as an exception ends the job on all ranks: the others would wait for this one for ever.
+    def together(
+        self, more: str = GO_ON, plain: tuple[type[Exception], ...] = ()
+    ) -> Iterator[None]:
+        """What leaves the block as an exception ends the job on all ranks: the others would wait
+        for this one for ever.
 
         `more` is said then; exceptions of the kinds `plain` need no traceback.
         """
@@ -188,7 +223,9 @@ class Ranks:
         time.sleep(2 * PASSING_ON * min(self.rank, 3))  # where all fail alike, one speaks
         told = [f"minigrad: {error}\n"] if plain else traceback.format_exception(error)
         said = f"{type(error).__name__} on rank {self.rank} of {self.size} ends the job"
-        print(*told, f"minigrad: {said}{more}", sep="", file=sys.__stderr__, flush=True)  # where it is seen in any case
+        print(
+            *told, f"minigrad: {said}{more}", sep="", file=sys.__stderr__, flush=True
+        )  # where it is seen in any case
         sys.stdout.flush()
         time.sleep(PASSING_ON)
         self._comm.Abort(1)
@@ -219,10 +256,14 @@ def _called(trainer: Trainer, data: Samples | Batches) -> dict[str, Any]:
     """What must be the same on all ranks, as plain things by name."""
     optimizer = trainer.optimizer
     return {
-        "data": [data.x.shape, data.y.shape] if isinstance(data, Samples) else "an iterable", "batch_size": data.size,
-        "mode": trainer.mode, "dtype": str(trainer._dtype), "optimizer": type(optimizer).__name__, "lr": optimizer.lr,
+        "data": [data.x.shape, data.y.shape] if isinstance(data, Samples) else "an iterable",
+        "batch_size": data.size,
+        "mode": trainer.mode,
+        "dtype": str(trainer._dtype),
+        "optimizer": type(optimizer).__name__,
+        "lr": optimizer.lr,
         "options": {**optimizer.options, "max_grad_norm": optimizer.max_grad_norm},
-    }  # fmt: skip
+    }
 
 
 def _is_stream(buffer: Any) -> bool:
@@ -242,4 +283,7 @@ def _need_mean(trainer: Trainer, x: Any, y: Any) -> None:
     both, *each = (trainer.evaluate(x[a:b], y[a:b])["loss"] for a, b in ((0, 2), (0, 1), (1, 2)))
     if not np.isclose(both, np.mean(each), rtol=1e-3) and np.isfinite(both):
         said = f"{both:.6g} for two samples, {each[0]:.6g} and {each[1]:.6g} for each"
-        raise GraphError(f"Trainer: distributed=True needs a loss that is the mean over the samples; it is {said}")
+        raise GraphError(
+            f"Trainer: distributed=True needs a loss that is the mean over the samples; it "
+            f"is {said}"
+        )

@@ -1,4 +1,5 @@
 """What happened during training."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -9,9 +10,9 @@ from typing import Any
 class History:
     """The course of one `fit`.
 
-    `batch_loss` has one number per step, the others one per epoch: `epoch_loss` (mean over the samples, as the parameters
-    moved), `epoch_seconds`, and, where validation data was given, `validation_loss` and `accuracy` on it.
-    `interrupted` says that Ctrl-C ended it early.
+    `batch_loss` has one number per step, the others one per epoch: `epoch_loss` (mean over the
+    samples, as the parameters moved), `epoch_seconds`, and, where validation data was given,
+    `validation_loss` and `accuracy` on it. `interrupted` says that Ctrl-C ended it early.
     """
 
     batch_loss: list[float] = field(default_factory=list)
@@ -22,7 +23,9 @@ class History:
     interrupted: bool = False
 
     def close_epoch(self, loss: float, seconds: float, found: dict[str, float] | None) -> None:
-        """Write down an epoch that is done; `found` is what `Trainer.evaluate` says of the validation data."""
+        """Write down an epoch that is done; `found` is what `Trainer.evaluate` says of the
+        validation data.
+        """
         self.epoch_loss.append(loss)
         self.epoch_seconds.append(seconds)
         if found is not None:

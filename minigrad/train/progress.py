@@ -1,4 +1,5 @@
 """The bar of a training: tqdm's, and what stands before it while a step is compiled."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -12,7 +13,9 @@ SOON = 1.0  # seconds after which a compilation is spoken of
 
 
 def progress_bar(shown: bool, **options: Any) -> Any:
-    """A bar that vanishes at the end; one that is not shown takes all calls, too, and does nothing."""
+    """A bar that vanishes at the end; one that is not shown takes all calls, too, and does
+    nothing.
+    """
     if shown:
         from tqdm.auto import tqdm
     else:

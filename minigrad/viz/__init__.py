@@ -1,4 +1,7 @@
-"""Pictures: computation graphs as SVG, curves of a training run. Looks at the graph and never changes it."""
+"""Pictures: computation graphs as SVG, curves of a training run. Looks at the graph and never
+changes it.
+"""
+
 from .diff import Diff, Snapshot, diff, snapshot
 from .draw import Drawing, draw
 from .flow.diagnose import diagnose
@@ -23,8 +26,35 @@ from .walk.play import Player, play
 from .walk.trace import Trace, trace
 
 __all__ = [
-    "Cost", "Diff", "Drawing", "GradientFlow", "MemoryPlan", "Player", "Profile", "Review", "Snapshot", "Trace",
-    "confusion_matrix", "decision_map", "diagnose", "diff", "draw", "feature_maps", "filters", "gradient_ruler",
-    "gradient_through_time", "memory_plan", "patch_product", "play", "pooling_winners", "profile", "review", "saliency",
-    "save_figure", "snapshot", "style", "trace", "training_curves",
-]  # fmt: skip
+    "Cost",
+    "Diff",
+    "Drawing",
+    "GradientFlow",
+    "MemoryPlan",
+    "Player",
+    "Profile",
+    "Review",
+    "Snapshot",
+    "Trace",
+    "confusion_matrix",
+    "decision_map",
+    "diagnose",
+    "diff",
+    "draw",
+    "feature_maps",
+    "filters",
+    "gradient_ruler",
+    "gradient_through_time",
+    "memory_plan",
+    "patch_product",
+    "play",
+    "pooling_winners",
+    "profile",
+    "review",
+    "saliency",
+    "save_figure",
+    "snapshot",
+    "style",
+    "trace",
+    "training_curves",
+]

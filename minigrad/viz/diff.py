@@ -2,6 +2,7 @@
 
 A graph is at a moment only while it lasts; `snapshot` keeps the moment.
 """
+
 from __future__ import annotations
 
 import math
@@ -30,15 +31,20 @@ from .scene.words import node_label
 _HEADER = ("node", "what", "Δ value", "relative", "Δ gradient", "relative")
 #: a table shows so many changed nodes, `rows` has them all
 _MOST_ROWS = 40
-#: what is left of two graphs between equal beginnings and equal ends is compared node by node up to this product of sizes
+#: what is left of two graphs between equal beginnings and equal ends is compared node by node up to
+#: this product of sizes
 _MOST_PAIRS = 10_000_000
-_LEGEND = "Δ is the change of a value, Δ∇ of a gradient, = none; the stronger the line, the larger it is relative to before."
+_LEGEND = (
+    "Δ is the change of a value, Δ∇ of a gradient, = none; the stronger the line, the larger "
+    "it is relative to before."
+)
 _FRAME, _HEADING, _GAP = 14.0, 24.0, 24.0
 
 
-# -------------------------------------------------------------------- moments
+# ---------------- moments
 class Snapshot:
-    """A graph as it was when `snapshot` was called: `head` and `order`, nodes of its own with copies of all arrays.
+    """A graph as it was when `snapshot` was called: `head` and `order`, nodes of its own with
+    copies of all arrays.
 
     `mg.draw`, `diff` and whatever else takes a `Graph` to look at takes it.
     """
@@ -50,7 +56,9 @@ class Snapshot:
         for node in order:
             twin = twins[id(node)] = _twin(node, tuple(twins[id(x)] for x in node.inputs))
             twin.name, twin.scope = node.name, node.scope
-            if not node.inputs:  # which module a parameter belongs to, the module itself would not know of a twin
+            if (
+                not node.inputs
+            ):  # which module a parameter belongs to, the module itself would not know of a twin
                 twin.name = node.name or names.get(id(node))
                 twin.scope = tuple(call.module for call in paths[id(node)])
         self.order = list(twins.values())
@@ -61,13 +69,22 @@ class Snapshot:
 
 
 def _twin(node: GraphNode, inputs: tuple[GraphNode, ...]) -> GraphNode:
-    """A node with the same numbers in arrays of its own. Nothing is computed: it may be older than its inputs."""
+    """A node with the same numbers in arrays of its own. Nothing is computed: it may be older than
+    its inputs.
+    """
     twin = type(node).__new__(type(node))
-    shared = bool(inputs) and np.may_share_memory(node._data, node.inputs[0]._data)  # as the two ends of a reshape do
+    shared = bool(inputs) and np.may_share_memory(
+        node._data, node.inputs[0]._data
+    )  # as the two ends of a reshape do
     GraphNode.__init__(twin, inputs[0]._data.reshape(node.shape) if shared else node._data.copy())
     twin.grad, twin.grad_pass = None if node.grad is None else node.grad.copy(), node.grad_pass
     if isinstance(node, Operator) and isinstance(twin, Operator):
-        twin.rule, twin.inputs, twin.attributes, twin.plan = node.rule, inputs, node.attributes, node.plan
+        twin.rule, twin.inputs, twin.attributes, twin.plan = (
+            node.rule,
+            inputs,
+            node.attributes,
+            node.plan,
+        )
         twin.work = {name: array.copy() for name, array in node.work.items()}
         twin.requires_grad = node.requires_grad
     elif isinstance(twin, Variable):
@@ -76,18 +93,21 @@ def _twin(node: GraphNode, inputs: tuple[GraphNode, ...]) -> GraphNode:
 
 
 def snapshot(graph: Any) -> Snapshot:
-    """Copy all values, gradients and names of a graph (its head, or a `Graph`), to compare with what they become.
+    """Copy all values, gradients and names of a graph (its head, or a `Graph`), to compare with
+    what they become.
 
     It takes the memory of the graph once more. Raises `TypeError` for what is no graph.
     """
     return Snapshot(order_of(graph, "snapshot"))
 
 
-# -------------------------------------------------------------------- what changed
+# ---------------- what changed
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """How an array differs: `kind` is `same`, `changed`, `reshaped`, `new`, `gone`, or `none` where there was none before
-    and is none now. `stats` measures the difference; `relative` is its rms over that of the array before."""
+    """How an array differs: `kind` is `same`, `changed`, `reshaped`, `new`, `gone`, or `none` where
+    there was none before and is none now. `stats` measures the difference; `relative` is its rms
+    over that of the array before.
+    """
 
     kind: str
     stats: Stats | None = None
@@ -95,8 +115,12 @@ class Delta:
 
     @property
     def rms(self) -> float:
-        """Root mean square of the difference: 0 for the same numbers, NaN where there is nothing to subtract."""
-        return self.stats.rms if self.stats is not None else 0.0 if self.kind == "same" else math.nan
+        """Root mean square of the difference: 0 for the same numbers, NaN where there is nothing to
+        subtract.
+        """
+        return (
+            self.stats.rms if self.stats is not None else 0.0 if self.kind == "same" else math.nan
+        )
 
     @property
     def text(self) -> str:
@@ -124,7 +148,9 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One node in both graphs: its places in their orders (None where it is missing), and how value and gradient differ."""
+    """One node in both graphs: its places in their orders (None where it is missing), and how value
+    and gradient differ.
+    """
 
     before: int | None
     after: int | None
@@ -144,7 +170,9 @@ class Change:
 
     @property
     def reading(self) -> Reading:
-        """What a drawing writes and inks: the change of the value, or where there is none that of the gradient."""
+        """What a drawing writes and inks: the change of the value, or where there is none that of
+        the gradient.
+        """
         value, grad = self.value, self.grad
         words = f"{self.kind}; value {value.text}{_part(value)}; gradient {grad.text}{_part(grad)}"
         if self.kind == "same":
@@ -154,21 +182,32 @@ class Change:
         if value.kind == "same":
             text = f"Δ∇ {grad.text}" if grad.kind == "changed" else f"∇ {grad.text}"
             return Reading(text, *_ink(grad), words)
-        return Reading(" → ".join(map(shape, self.shapes)) if len(self.shapes) == 2 else self.kind, *_ink(value), words)
+        return Reading(
+            " → ".join(map(shape, self.shapes)) if len(self.shapes) == 2 else self.kind,
+            *_ink(value),
+            words,
+        )
 
 
 def _part(delta: Delta) -> str:
-    return f" ({number(delta.relative)} of what it was)" if math.isfinite(delta.relative) and delta.relative else ""
+    return (
+        f" ({number(delta.relative)} of what it was)"
+        if math.isfinite(delta.relative) and delta.relative
+        else ""
+    )
 
 
 def _ink(delta: Delta) -> tuple[str, int]:
-    """State and step of the ink: the weakest is for what did not change, then a step for each decade of the relative change
-    up to 0.1 and more."""
+    """State and step of the ink: the weakest is for what did not change, then a step for each
+    decade of the relative change up to 0.1 and more.
+    """
     if delta.stats is not None and delta.stats.state in ("nan", "inf"):
         return delta.stats.state, -1
     if not math.isfinite(delta.relative) or delta.relative >= 1:
         return "normal", STEPS - 1
-    return "normal", min(STEPS - 1, max(1, STEPS + math.floor(math.log10(delta.relative)))) if delta.relative else 0
+    return "normal", min(
+        STEPS - 1, max(1, STEPS + math.floor(math.log10(delta.relative)))
+    ) if delta.relative else 0
 
 
 def _changes(a: Sequence[GraphNode], b: Sequence[GraphNode]) -> list[Change]:
@@ -177,12 +216,19 @@ def _changes(a: Sequence[GraphNode], b: Sequence[GraphNode]) -> list[Change]:
     changes = []
     for i, j in _pairs(a, b, names):
         old, new = None if i is None else a[i], None if j is None else b[j]
-        values, grads = ([None if n is None else getattr(n, what) for n in (old, new)] for what in ("value", "grad"))
+        values, grads = (
+            [None if n is None else getattr(n, what) for n in (old, new)]
+            for what in ("value", "grad")
+        )
         known = [n for n in (new, old) if n is not None]
         label = node_label(known[0], names[1][j] if j is not None else names[0][i or 0])
         place = i if i == j or j is None else f"{i}→{j}" if i is not None else j
         shapes = tuple(n.shape for n in reversed(known))
-        changes.append(Change(i, j, f"n{place} ({label})", shapes, Delta.between(*values), Delta.between(*grads)))
+        changes.append(
+            Change(
+                i, j, f"n{place} ({label})", shapes, Delta.between(*values), Delta.between(*grads)
+            )
+        )
     return changes
 
 
@@ -195,12 +241,21 @@ def _names(order: Sequence[GraphNode]) -> list[str | None]:
 Pair = tuple[int | None, int | None]
 
 
-def _pairs(a: Sequence[GraphNode], b: Sequence[GraphNode], names: list[list[str | None]]) -> list[Pair]:
-    """Who is whose partner: by place if the graphs are built alike; else by kind and name, in the order of computation."""
-    kinds = [[n.rule.name if isinstance(n, Operator) else type(n).__name__ for n in order] for order in (a, b)]
+def _pairs(
+    a: Sequence[GraphNode], b: Sequence[GraphNode], names: list[list[str | None]]
+) -> list[Pair]:
+    """Who is whose partner: by place if the graphs are built alike; else by kind and name, in the
+    order of computation.
+    """
+    kinds = [
+        [n.rule.name if isinstance(n, Operator) else type(n).__name__ for n in order]
+        for order in (a, b)
+    ]
     if kinds[0] == kinds[1] and _wiring(a) == _wiring(b):
         return [(i, i) for i in range(len(a))]
-    left, right = (list(zip(kind, name, strict=True)) for kind, name in zip(kinds, names, strict=True))
+    left, right = (
+        list(zip(kind, name, strict=True)) for kind, name in zip(kinds, names, strict=True)
+    )
     most = min(len(left), len(right))
     start = next((i for i in range(most) if left[i] != right[i]), most)
     end = next((i for i in range(most - start) if left[-1 - i] != right[-1 - i]), most - start)
@@ -209,7 +264,10 @@ def _pairs(a: Sequence[GraphNode], b: Sequence[GraphNode], names: list[list[str 
     blocks = [("replace", start, n, start, m)]
     if (n - start) * (m - start) <= _MOST_PAIRS:
         matcher = SequenceMatcher(None, left[start:n], right[start:m], autojunk=False)
-        blocks = [(tag, i + start, k + start, j + start, l + start) for tag, i, k, j, l in matcher.get_opcodes()]
+        blocks = [
+            (tag, i + start, k + start, j + start, l + start)
+            for tag, i, k, j, l in matcher.get_opcodes()
+        ]
     for tag, i, k, j, l in blocks:
         if tag == "equal":
             pairs += zip(range(i, k), range(j, l), strict=True)
@@ -223,14 +281,22 @@ def _wiring(order: Sequence[GraphNode]) -> list[tuple[int, ...]]:
     return [tuple(place[id(x)] for x in node.inputs) for node in order]
 
 
-# -------------------------------------------------------------------- the result
+# ---------------- the result
 class Diff(Drawing):
-    """What `diff` returns: a drawing of both graphs, and `rows`, a `Change` for each node, in the order of computation.
+    """What `diff` returns: a drawing of both graphs, and `rows`, a `Change` for each node, in the
+    order of computation.
 
-    `changed` are the rows that are not the same in both. Printed, it is a table of them, which `markdown` has for a page.
+    `changed` are the rows that are not the same in both. Printed, it is a table of them, which
+    `markdown` has for a page.
     """
 
-    def __init__(self, halves: Sequence[Drawing], rows: Sequence[Change], names: Sequence[str], theme: str | None) -> None:
+    def __init__(
+        self,
+        halves: Sequence[Drawing],
+        rows: Sequence[Change],
+        names: Sequence[str],
+        theme: str | None,
+    ) -> None:
         self.rows, self.names, self._halves = tuple(rows), tuple(names), halves
         super().__init__(self._whole(), theme)
 
@@ -239,23 +305,35 @@ class Diff(Drawing):
         """The rows that are not the same in both, in the order of computation."""
         return tuple(row for row in self.rows if row.kind != "same")
 
-    # ---------------------------------------------------------------- as a drawing
+    # ---------------- as a drawing
     def _whole(self) -> Picture:
         """Both halves as one picture, each in a frame of its own."""
         pictures = [half.picture for half in self._halves]
-        title, sizes = self._verdict(), (sum(p.nodes for p in pictures), sum(p.links for p in pictures))
+        title, sizes = (
+            self._verdict(),
+            (sum(p.nodes for p in pictures), sum(p.links for p in pictures)),
+        )
         large = any(p.rows for p in pictures)
         first = f"{title}." if large else _LEGEND
-        note = " ".join([first, *(f"{name}: {p.note}" for name, p in zip(self.names, pictures, strict=True))])
+        note = " ".join(
+            [first, *(f"{name}: {p.note}" for name, p in zip(self.names, pictures, strict=True))]
+        )
         if large:
             return Picture(title, *sizes, note, rows=(_HEADER, *self._cells()))
         boxes, edges, clusters = [], [], []
         for key, name, p in zip("ab", self.names, pictures, strict=True):
-            clusters += [Cluster(key, name, None), *(
-                replace(c, id=key + c.id, parent=key + (c.parent or "")) for c in p.clusters
-            )]  # fmt: skip
+            clusters += [
+                Cluster(key, name, None),
+                *(replace(c, id=key + c.id, parent=key + (c.parent or "")) for c in p.clusters),
+            ]
             edges += [
-                replace(e, id=key + e.id, source=key + e.source, target=key + e.target, title=f"{name}: {e.title}")
+                replace(
+                    e,
+                    id=key + e.id,
+                    source=key + e.source,
+                    target=key + e.target,
+                    title=f"{name}: {e.title}",
+                )
                 for e in p.edges
             ]
             for box in p.boxes:
@@ -266,13 +344,17 @@ class Diff(Drawing):
 
     @cached_property
     def layout(self) -> Layout:
-        """Each half laid out by itself; side by side where a line has room for both, else one above the other."""
+        """Each half laid out by itself; side by side where a line has room for both, else one above
+        the other.
+        """
         if not self.picture.boxes:
             return super().layout
         plain = [_Half(Drawing(half.picture, width=None)) for half in self._halves]
         beside = sum(half.width for half in plain) + _GAP <= WIDTH
         halves = plain if beside else [_Half(half) for half in self._halves]
-        halves[1].dx, halves[1].dy = (halves[0].width + _GAP, 0.0) if beside else (0.0, halves[0].height + _GAP)
+        halves[1].dx, halves[1].dy = (
+            (halves[0].width + _GAP, 0.0) if beside else (0.0, halves[0].height + _GAP)
+        )
         for half in halves:  # the frames of a row are of one height, those of a column of one width
             half.height = max(h.height for h in halves) if beside else half.height
             half.width = half.width if beside else max(h.width for h in halves)
@@ -281,22 +363,35 @@ class Diff(Drawing):
             half.into(whole, key)
         return whole
 
-    # ---------------------------------------------------------------- as a table
+    # ---------------- as a table
     def _counted(self) -> str:
         return f"{len(self.changed):,} of {count(len(self.rows), 'node')} changed"
 
     def _verdict(self) -> str:
         kinds = [row.kind for row in self.rows]
-        extra = [f"{kinds.count(kind)} {kind}" for kind in ("added", "removed", "reshaped") if kind in kinds]
+        extra = [
+            f"{kinds.count(kind)} {kind}"
+            for kind in ("added", "removed", "reshaped")
+            if kind in kinds
+        ]
         return f"{self.names[0]} → {self.names[1]}: {', '.join([self._counted(), *extra])}"
 
     def _cells(self) -> list[tuple[str, ...]]:
-        """The changed nodes in the order of computation; where they are too many, those that changed most."""
-        ranked = sorted(self.changed, key=lambda row: -row.value.relative if row.value.kind == "changed" else -math.inf)
+        """The changed nodes in the order of computation; where they are too many, those that
+        changed most.
+        """
+        ranked = sorted(
+            self.changed,
+            key=lambda row: -row.value.relative if row.value.kind == "changed" else -math.inf,
+        )
         shown = {id(row) for row in ranked[:_MOST_ROWS]}
         cells = []
         for row in (row for row in self.changed if id(row) in shown):
-            what = f"{row.kind} {' → '.join(map(shape, row.shapes))}" if row.kind == "reshaped" else row.kind
+            what = (
+                f"{row.kind} {' → '.join(map(shape, row.shapes))}"
+                if row.kind == "reshaped"
+                else row.kind
+            )
             parts = [x for delta in (row.value, row.grad) for x in (delta.text, _relative(delta))]
             cells.append((row.name, what, *parts))
         if left := ranked[_MOST_ROWS:]:
@@ -308,13 +403,18 @@ class Diff(Drawing):
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [self._verdict()]
         for row in rows if self.changed else ():
-            cells = (cell.rjust(w) if i > 1 else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
+            cells = (
+                cell.rjust(w) if i > 1 else cell.ljust(w)
+                for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+            )
             lines.append("  ".join(cells).rstrip())
         return "\n".join(lines)
 
     @property
     def markdown(self) -> str:
-        """The table for a page. (As `_repr_markdown_` it would be shown in place of the drawing.)"""
+        """The table for a page. (As `_repr_markdown_` it would be shown in place of the
+        drawing.)
+        """
         rule = ("---",) * 2 + ("---:",) * (len(_HEADER) - 2)
         cells = [tuple(map(markdown, row)) for row in (_HEADER, *self._cells())]
         return "\n".join(f"| {' | '.join(row)} |" for row in (cells[0], rule, *cells[1:]))
@@ -327,7 +427,9 @@ class Diff(Drawing):
 
 
 def _relative(delta: Delta) -> str:
-    return number(delta.relative) if delta.stats is not None and not math.isnan(delta.relative) else ""
+    return (
+        number(delta.relative) if delta.stats is not None and not math.isnan(delta.relative) else ""
+    )
 
 
 class _Half:
@@ -353,27 +455,42 @@ class _Half:
 
         whole.frames[key] = (self.dx, self.dy, self.dx + self.width, self.dy + self.height)
         whole.frames.update((key + name, frame(area)) for name, area in self.layout.frames.items())
-        whole.places.update((key + name, moved([place])[0]) for name, place in self.layout.places.items())
-        whole.curves.update((key + name, moved(points)) for name, points in self.layout.curves.items())
+        whole.places.update(
+            (key + name, moved([place])[0]) for name, place in self.layout.places.items()
+        )
+        whole.curves.update(
+            (key + name, moved(points)) for name, points in self.layout.curves.items()
+        )
 
 
 def diff(
-    a: Any, b: Any, *, names: Sequence[str] = ("before", "after"), depth: int | None = None, theme: str | None = None
+    a: Any,
+    b: Any,
+    *,
+    names: Sequence[str] = ("before", "after"),
+    depth: int | None = None,
+    theme: str | None = None,
 ) -> Diff:
-    """Compare two graphs, each given as its head, a `Graph` or a `Snapshot`: how the values and gradients of `b` differ.
+    """Compare two graphs, each given as its head, a `Graph` or a `Snapshot`: how the values and
+    gradients of `b` differ.
 
         before = graph.snapshot()
         …                                 # train
         mg.viz.diff(before, graph)        # or graph.diff(before)
 
-    Nodes of graphs that are built alike are partners by their place in the topological order; else those of the same kind
-    and name along that order, and the others were added or removed. Below each line stands the root mean
-    square of the change, `=` where there is none; the ink tells it relative to the value before, a step for each decade from
-    below 1e-4 to above 0.1. `names` stand above the halves; `depth` and `theme` as in `draw`. Graphs that are too large
-    to draw are shown as the table. Raises `TypeError` for what is no graph.
+    Nodes of graphs that are built alike are partners by their place in the topological order; else
+    those of the same kind and name along that order, and the others were added or removed. Below
+    each line stands the root mean square of the change, `=` where there is none; the ink tells it
+    relative to the value before, a step for each decade from below 1e-4 to above 0.1. `names` stand
+    above the halves; `depth` and `theme` as in `draw`. Graphs that are too large to draw are shown
+    as the table. Raises `TypeError` for what is no graph.
     """
     orders = order_of(a, "diff"), order_of(b, "diff")
-    if isinstance(names, str) or len(names) != 2 or not all(isinstance(name, str) for name in names):
+    if (
+        isinstance(names, str)
+        or len(names) != 2
+        or not all(isinstance(name, str) for name in names)
+    ):
         raise TypeError(f"diff: names={names!r}; two texts were expected")
     rows = _changes(*orders)
     places = [[row.before for row in rows], [row.after for row in rows]]

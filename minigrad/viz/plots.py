@@ -1,4 +1,7 @@
-"""Figures in the colours of the drawings, and the curves of training runs. Figures are made, none is "current"."""
+"""Figures in the colours of the drawings, and the curves of training runs. Figures are made, none
+is "current".
+"""
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
@@ -18,14 +21,17 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
-#: line colours that people with any colour vision tell apart; the dashes tell the lines apart without colour
+#: line colours that people with any colour vision tell apart; the dashes tell the lines apart
+#: without colour
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#8a6d00", "#CC79A7", "#56B4E9")
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 _MOST_POINTS = 500  # of the line of batch losses; more are averaged in groups
 _FORMATS = ("svg", "png", "pdf")
-#: where each kind of file keeps the description; of an SVG it becomes the <title>, which a screen reader reads out
+#: where each kind of file keeps the description; of an SVG it becomes the <title>, which a screen
+#: reader reads out
 _DESCRIBED = {"svg": "Title", "png": "Description", "pdf": "Subject"}
-#: the stops of the colour maps, weak to strong: blue and orange stay apart for people with any colour vision
+#: the stops of the colour maps, weak to strong: blue and orange stay apart for people with any
+#: colour vision
 _STOPS = {
     "diverging": ("#5c2300", "#b34700", "#f0a868", LIGHT["bg"], "#7db8de", "#0072B2", "#00304d"),
     "gradient": (LIGHT["bg"], *(LIGHT[f"g{step}"] for step in range(6))),
@@ -39,27 +45,49 @@ def style() -> dict[str, Any]:
 
     return {
         "axes.prop_cycle": cycler(color=COLOURS) + cycler(linestyle=_DASHES),
-        "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": LIGHT["frame"],
-        "axes.labelcolor": LIGHT["muted"], "axes.titlelocation": "left",
-        "axes.titleweight": "bold", "axes.titlesize": 11.0, "axes.titlecolor": LIGHT["fg"],
-        "axes.grid": True, "axes.axisbelow": True, "grid.color": "#e6e9ed", "grid.linewidth": 0.8,
-        "xtick.color": LIGHT["muted"], "ytick.color": LIGHT["muted"], "text.color": LIGHT["fg"],
-        "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 9.5,
-        "figure.facecolor": LIGHT["bg"], "axes.facecolor": LIGHT["bg"], "lines.linewidth": 1.8,
-        "legend.frameon": False, "svg.hashsalt": "minigrad", "svg.fonttype": "path",
-    }  # fmt: skip
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.edgecolor": LIGHT["frame"],
+        "axes.labelcolor": LIGHT["muted"],
+        "axes.titlelocation": "left",
+        "axes.titleweight": "bold",
+        "axes.titlesize": 11.0,
+        "axes.titlecolor": LIGHT["fg"],
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "grid.color": "#e6e9ed",
+        "grid.linewidth": 0.8,
+        "xtick.color": LIGHT["muted"],
+        "ytick.color": LIGHT["muted"],
+        "text.color": LIGHT["fg"],
+        "font.family": "sans-serif",
+        "font.sans-serif": ["DejaVu Sans"],
+        "font.size": 9.5,
+        "figure.facecolor": LIGHT["bg"],
+        "axes.facecolor": LIGHT["bg"],
+        "lines.linewidth": 1.8,
+        "legend.frameon": False,
+        "svg.hashsalt": "minigrad",
+        "svg.fonttype": "path",
+    }
 
 
 def colours(kind: str) -> Colormap:
-    """A colour map: `"diverging"` (negative orange, 0 white, positive blue), `"gradient"` (the ramp of gradients, from 0)
-    or `"plain"` (white to black). In each, lightness alone tells how far a number is from 0; NaN is left blank."""
+    """A colour map: `"diverging"` (negative orange, 0 white, positive blue), `"gradient"` (the ramp
+    of gradients, from 0) or `"plain"` (white to black). In each, lightness alone tells how far a
+    number is from 0; NaN is left blank.
+    """
     from matplotlib.colors import LinearSegmentedColormap
 
-    return LinearSegmentedColormap.from_list(f"minigrad {kind}", _STOPS[kind], N=257)  # odd, so that 0 is exactly white
+    return LinearSegmentedColormap.from_list(
+        f"minigrad {kind}", _STOPS[kind], N=257
+    )  # odd, so that 0 is exactly white
 
 
 def plain(text: Any, most: int = 40) -> str:
-    """Any text as one line that matplotlib shows as it is: without control characters, dollars not read as formulas."""
+    """Any text as one line that matplotlib shows as it is: without control characters, dollars not
+    read as formulas.
+    """
     return shorten(str(text), most).replace("$", r"\$")
 
 
@@ -73,9 +101,10 @@ def figure(width: float, height: float, title: str | None = None) -> Iterator[An
             fig.numbers = {"loss": np.array([3, 2, 1])}
         return fig
 
-    It shows itself in a notebook, whatever pyplot is set to there. `description` says in a sentence or two what is seen:
-    it is the picture's alt text in a notebook and is kept in the files that `save_figure` writes. `numbers` maps names to
-    what was drawn, for readers who want to go on with it.
+    It shows itself in a notebook, whatever pyplot is set to there. `description` says in a sentence
+    or two what is seen: it is the picture's alt text in a notebook and is kept in the files that
+    `save_figure` writes. `numbers` maps names to what was drawn, for readers who want to go on with
+    it.
     """
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -93,7 +122,9 @@ def figure(width: float, height: float, title: str | None = None) -> Iterator[An
         yield made
 
 
-def _bundle(figure: Any, include: Any = None, exclude: Any = None) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+def _bundle(
+    figure: Any, include: Any = None, exclude: Any = None
+) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
     """The picture, and beside it the alt text where nbconvert looks for it."""
     from base64 import b64encode
 
@@ -102,14 +133,19 @@ def _bundle(figure: Any, include: Any = None, exclude: Any = None) -> tuple[dict
 
 
 def training_curves(histories: Mapping[str, Any], title: str | None = None) -> Figure:
-    """Loss (of batches, thin, and epochs, with dots) and, where there is one, accuracy, of one run or several.
+    """Loss (of batches, thin, and epochs, with dots) and, where there is one, accuracy, of one run
+    or several.
 
-    `histories` maps a name to an object with the lists `batch_loss`, `epoch_loss` and `accuracy`; an empty or missing
-    one is left out. The x axis counts epochs. The figure shows itself in a notebook,
-    whatever pyplot is set to there. Raises `TypeError` for what is no mapping, `ValueError` for an empty one.
+    `histories` maps a name to an object with the lists `batch_loss`, `epoch_loss` and `accuracy`;
+    an empty or missing one is left out. The x axis counts epochs. The figure shows itself in a
+    notebook, whatever pyplot is set to there. Raises `TypeError` for what is no mapping,
+    `ValueError` for an empty one.
     """
     if not isinstance(histories, Mapping):
-        raise TypeError(f"training_curves: a {type(histories).__name__}; a dict from names to histories was expected")
+        raise TypeError(
+            f"training_curves: a {type(histories).__name__}; a dict from names to histories was "
+            f"expected"
+        )
     if not histories:
         raise ValueError("training_curves: no histories; at least one was expected")
     scored = any(_series(history, "accuracy").size for history in histories.values())
@@ -125,7 +161,9 @@ def training_curves(histories: Mapping[str, Any], title: str | None = None) -> F
             ax.xaxis.get_major_locator().set_params(integer=True)
         if axes[-1].get_legend_handles_labels()[0]:  # a single run may go without a name
             axes[-1].legend()
-        made.description = "Training curves. " + " ".join(_course(str(name), history) for name, history in histories.items())
+        made.description = "Training curves. " + " ".join(
+            _course(str(name), history) for name, history in histories.items()
+        )
         made.numbers = {str(name): _lists(history) for name, history in histories.items()}
     return made
 
@@ -138,7 +176,11 @@ def _course(name: str, history: Any) -> str:
     """One run in a sentence."""
     lists = _lists(history)
     loss, accuracy = (lists[key][np.isfinite(lists[key])] for key in ("epoch_loss", "accuracy"))
-    said = [f"loss from {number(loss[0])} to {number(loss[-1])} in {count(loss.size, 'epoch')}"] if loss.size else []
+    said = (
+        [f"loss from {number(loss[0])} to {number(loss[-1])} in {count(loss.size, 'epoch')}"]
+        if loss.size
+        else []
+    )
     if accuracy.size:
         said.append(f"accuracy at last {number(accuracy[-1])}")
     return f"{name + ': ' if name else ''}{', '.join(said) or 'nothing was measured'}."
@@ -149,10 +191,22 @@ def _loss(ax: Any, name: str, history: Any) -> None:
     ends = np.arange(1, epochs.size + 1)
     (line,) = ax.plot(ends, epochs, marker="o", markersize=3.5, label=name)
     if batches.size:
-        group = -(-batches.size // _MOST_POINTS)  # a line of many thousand points only makes the file large
-        batches = np.add.reduceat(batches, starts := np.arange(0, batches.size, group)) / np.diff([*starts, batches.size])
+        group = -(
+            -batches.size // _MOST_POINTS
+        )  # a line of many thousand points only makes the file large
+        batches = np.add.reduceat(batches, starts := np.arange(0, batches.size, group)) / np.diff(
+            [*starts, batches.size]
+        )
         place = np.arange(1, batches.size + 1) / batches.size * max(1, epochs.size)
-        ax.plot(place, batches, color=line.get_color(), linewidth=0.7, alpha=0.4, linestyle="-", zorder=1)
+        ax.plot(
+            place,
+            batches,
+            color=line.get_color(),
+            linewidth=0.7,
+            alpha=0.4,
+            linestyle="-",
+            zorder=1,
+        )
     shown = np.concatenate([batches, epochs])
     if shown.size and np.isfinite(shown).all() and shown.min() > 0:
         ax.set_yscale("log")
@@ -166,15 +220,24 @@ def _accuracy(ax: Any, name: str, history: Any) -> None:
 def _series(history: Any, name: str) -> np.ndarray[Any, Any]:
     """One list of a history as floats; what was not measured (None) is a gap."""
     found = getattr(history, name, None)
-    return np.array([], float) if found is None else np.array([np.nan if x is None else x for x in found], float)
+    return (
+        np.array([], float)
+        if found is None
+        else np.array([np.nan if x is None else x for x in found], float)
+    )
 
 
 def save_figure(figure: Figure, path: str | PathLike[str]) -> None:
-    """Write a figure as SVG, PNG or PDF, the same bytes for the same figure. Raises `ValueError` for another name."""
+    """Write a figure as SVG, PNG or PDF, the same bytes for the same figure. Raises `ValueError`
+    for another name.
+    """
     target = Path(path)
     kind = target.suffix.lower().removeprefix(".")
     if kind not in _FORMATS:
-        raise ValueError(f"save_figure: {target.name!r}; a name that ends in .{', .'.join(_FORMATS)} was expected")
+        raise ValueError(
+            f"save_figure: {target.name!r}; a name that ends in .{', .'.join(_FORMATS)} was "
+            f"expected"
+        )
     write_atomically(target, _encode(figure, kind, dpi=150))
 
 
@@ -184,7 +247,11 @@ def _encode(figure: Figure, kind: str, dpi: int) -> bytes:
 
     from matplotlib import rc_context
 
-    undated: Any = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}[kind]
+    undated: Any = {
+        "svg": {"Date": None},
+        "pdf": {"CreationDate": None},
+        "png": {"Software": None},
+    }[kind]
     description = shorten(getattr(figure, "description", ""), 2000)
     if description:
         undated[_DESCRIBED[kind]] = description

@@ -1,4 +1,5 @@
 """What the tests of the benchmark share."""
+
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,10 @@ def folder(tmp_path):
 def fake(monkeypatch):
     """Processes run the library `fake`, whatever its name is."""
     here = str(Path(__file__).with_name("fakes"))
-    run = process._RUN.replace("from peers", f"import peers; peers.__path__.append({here!r}); from peers")
+    run = process._RUN.replace(
+        "from peers", f"import peers; peers.__path__.append({here!r}); from peers"
+    )
     monkeypatch.setattr(process, "_RUN", run)
-    monkeypatch.setattr(process, "find", lambda library, python: Path(here) if library == "fake" else None)
+    monkeypatch.setattr(
+        process, "find", lambda library, python: Path(here) if library == "fake" else None
+    )

@@ -1,4 +1,5 @@
 """Small tasks for the tests of the benchmark."""
+
 import numpy as np
 
 from minigrad.bench import jobs
@@ -11,15 +12,23 @@ def small_task(kind="mlp", samples=24, batch=4):
     sizes = {
         "cnn": {"channels": 2, "filters": 3, "kernel": 3, "pixels": 8},
         "textcnn": {"vocabulary": 30, "width": 5, "filters": 4, "pool": 2, "length": 12},
-        "rnn": {"width": 6, "hidden": 5}, "mlp": {"inputs": 2, "hidden": 7},
-    }[kind]  # fmt: skip
+        "rnn": {"width": 6, "hidden": 5},
+        "mlp": {"inputs": 2, "hidden": 7},
+    }[kind]
     x = {
-        "cnn": lambda: rng.random((samples, 2, 8, 8), np.float32), "rnn": lambda: rng.random((samples, 7, 6), np.float32),
+        "cnn": lambda: rng.random((samples, 2, 8, 8), np.float32),
+        "rnn": lambda: rng.random((samples, 7, 6), np.float32),
         "textcnn": lambda: rng.integers(0, 30, (samples, 12)).astype(np.int32),
         "mlp": lambda: rng.random((samples, 2), np.float32),
-    }[kind]()  # fmt: skip
-    y = rng.integers(0, 10, samples) if kind == "rnn" else rng.integers(0, 2, samples).astype(np.float32)
-    first = {name: rng.standard_normal(p.shape, np.float32) * np.float32(0.3)
-             for name, p in jobs.MODELS[kind](**sizes).state_dict().items()}  # fmt: skip
+    }[kind]()
+    y = (
+        rng.integers(0, 10, samples)
+        if kind == "rnn"
+        else rng.integers(0, 2, samples).astype(np.float32)
+    )
+    first = {
+        name: rng.standard_normal(p.shape, np.float32) * np.float32(0.3)
+        for name, p in jobs.MODELS[kind](**sizes).state_dict().items()
+    }
     recipe = jobs.LOSS_OF[kind], "adam" if kind == "textcnn" else "sgd", 0.05, batch
     return Task(kind, sizes, *recipe, x, y, first)

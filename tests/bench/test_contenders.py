@@ -1,4 +1,5 @@
 """The real contenders: from the same first values and batches, all come to the same losses."""
+
 import importlib
 import importlib.util
 
@@ -30,8 +31,15 @@ def expected():
     return found
 
 
-PAIRS = [("minigrad", "replay"), *((lib, mode) for lib in ("torch", "jax", "autograd", "mygrad") for mode in MODES[lib]
-                                   if mode != "compile")]  # fmt: skip
+PAIRS = [
+    ("minigrad", "replay"),
+    *(
+        (lib, mode)
+        for lib in ("torch", "jax", "autograd", "mygrad")
+        for mode in MODES[lib]
+        if mode != "compile"
+    ),
+]
 
 
 @pytest.mark.parametrize("kind", ["cnn", "textcnn", "rnn", "mlp"])
@@ -47,7 +55,9 @@ def test_losses_agree_and_a_reset_brings_them_back(kind, library, mode, expected
 
 def test_the_compiled_mode_rounds_up_to_whole_epochs(expected):
     trained = contender("minigrad", small_task("mlp"), "compiled")
-    assert [trained.train(3, seed)[1] for seed in (0, 1)] == pytest.approx(expected["mlp"], rel=2e-5)
+    assert [trained.train(3, seed)[1] for seed in (0, 1)] == pytest.approx(
+        expected["mlp"], rel=2e-5
+    )
     assert trained.train(STEPS, 0)[0] == 12
     assert trained.work()["flops"] > 1000
 
@@ -63,10 +73,13 @@ def test_kernels_run_both_ways(name, tmp_path):
     from minigrad.bench.peers import on_minigrad
 
     small = {
-        "conv2d": kernels._conv(2, 3, 4, 6, 3), "max_pool2d": kernels._normal((2, 3, 6, 6)),
-        "cross_entropy": kernels._ids((5, 7), (5,), 7, True), "linear": kernels._normal((4, 6), (5, 6), (5,)),
-        "rnn": kernels._recurrent(4, 2, 3, 5, 1), "embedding": kernels._ids((9, 4), (3, 2), 9, False),
-    }  # fmt: skip
+        "conv2d": kernels._conv(2, 3, 4, 6, 3),
+        "max_pool2d": kernels._normal((2, 3, 6, 6)),
+        "cross_entropy": kernels._ids((5, 7), (5,), 7, True),
+        "linear": kernels._normal((4, 6), (5, 6), (5,)),
+        "rnn": kernels._recurrent(4, 2, 3, 5, 1),
+        "embedding": kernels._ids((9, 4), (3, 2), 9, False),
+    }
     given = kernels.KERNELS[name]
     kernel = kernels.Kernel("", given.operator, small[given.operator], given.options).save(tmp_path)
     for way in kernels.WAYS:
@@ -75,7 +88,9 @@ def test_kernels_run_both_ways(name, tmp_path):
         if importlib.util.find_spec("torch"):
             libraries += [("torch", "NCHW"), ("torch", "channels-last")]
         for library, mode in libraries:
-            made = importlib.import_module(f"minigrad.bench.peers.on_{library}").kernel({**kernel, "way": way}, mode)
+            made = importlib.import_module(f"minigrad.bench.peers.on_{library}").kernel(
+                {**kernel, "way": way}, mode
+            )
             sums.append(made.run(2))
         np.testing.assert_allclose(sums, sums[0], rtol=1e-5)
         assert sums[0] > 0

@@ -1,4 +1,7 @@
-"""Ranks under a real `mpiexec`: spoken to, measured, ended; and what is said where MPI is missing."""
+"""Ranks under a real `mpiexec`: spoken to, measured, ended; and what is said where MPI is
+missing.
+"""
+
 import importlib.util
 import sys
 from pathlib import Path
@@ -25,7 +28,9 @@ def there():
         return False
 
 
-needs_mpi = pytest.mark.skipif(not there(), reason=f"no mpi4py or no mpiexec: {install_hint('distributed')}")
+needs_mpi = pytest.mark.skipif(
+    not there(), reason=f"no mpi4py or no mpiexec: {install_hint('distributed')}"
+)
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +50,15 @@ def test_two_ranks_train_as_one_and_say_where_the_time_went(two, folder):
     made = two.make("compiled", folder=folder)
     found = two.ask(made, "measure", batch=8, steps=20, seed=3)["result"]
     assert found["steps"] == 24  # three epochs of eight
-    lines = sum(-(-array.size // 16) for array in small_task().parameters.values())  # each parameter fills cache lines
+    lines = sum(
+        -(-array.size // 16) for array in small_task().parameters.values()
+    )  # each parameter fills cache lines
     assert found["bytes"] == 4 * (16 * lines + 2)
     assert found["computing"] > 0 and found["waiting"] >= 0 and found["talking"] > 0
     with Group(1, 1, patience=240) as one:
-        alone = one.ask(one.make("compiled", folder=folder), "measure", batch=8, steps=20, seed=3)["result"]
+        alone = one.ask(one.make("compiled", folder=folder), "measure", batch=8, steps=20, seed=3)[
+            "result"
+        ]
         assert not {"computing", "bytes"} & set(alone)
         assert alone["loss"] == pytest.approx(found["loss"], rel=1e-4) and alone["steps"] == 24
     assert not one.alive
@@ -80,7 +89,9 @@ def test_the_whole_section(tmp_path, monkeypatch):
     bench, found = Bench(Settings(threads=1, rounds=2, unit=0.01), tmp_path, quiet), {}
     sections.SECTIONS["distributed"](bench, found)
     job = found["jobs"]["J4b"]
-    assert {(p["ranks"], p["batch"]) for p in job["points"]} == {(r, b) for r in (1, 2) for b in (8, 16, 32)}
+    assert {(p["ranks"], p["batch"]) for p in job["points"]} == {
+        (r, b) for r in (1, 2) for b in (8, 16, 32)
+    }
     assert [(p["ranks"], p["threads"], p["batch"]) for p in job["rows"]] == [(1, 1, 16), (2, 1, 16)]
     assert job["agree"] and all(len(p["rounds"]) == 2 and p["seconds"] > 0 for p in job["points"])
     assert job["scatter"] >= 0 and found["grid"] == {"fits": 8}
@@ -90,11 +101,15 @@ def test_the_whole_section(tmp_path, monkeypatch):
 
 def test_where_mpi_is_missing_the_section_says_what_to_install(tmp_path, monkeypatch):
     real = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "mpi4py" else real(name, *a))
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *a: None if name == "mpi4py" else real(name, *a)
+    )
     monkeypatch.setattr(module.shutil, "which", lambda *a, **k: None)
     found = {}
     sections.SECTIONS["distributed"](Bench(Settings(), tmp_path, quiet), found)
-    assert found == {"reason": 'no mpi4py and no mpiexec: pip install "minigrad-numba[distributed]"'}
+    assert found == {
+        "reason": 'no mpi4py and no mpiexec: pip install "minigrad-numba[distributed]"'
+    }
 
 
 def test_the_launcher_beside_this_python_is_taken_first(monkeypatch):

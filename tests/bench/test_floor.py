@@ -1,4 +1,7 @@
-"""The floor, from work counted by hand and ceilings that are given; the ceilings as far as they can be checked."""
+"""The floor, from work counted by hand and ceilings that are given; the ceilings as far as they can
+be checked.
+"""
+
 import numpy as np
 import pytest
 
@@ -6,7 +9,10 @@ import minigrad as mg
 from minigrad.bench import ceilings, floor
 from minigrad.bench.jobs import JOBS, MODELS
 
-CEILINGS = {"flops": 100e9, "bandwidth": [[1000, 1e12], [10_000, 3e11], [100_000, 4e11], [1 << 20, 1e10]]}
+CEILINGS = {
+    "flops": 100e9,
+    "bandwidth": [[1000, 1e12], [10_000, 3e11], [100_000, 4e11], [1 << 20, 1e10]],
+}
 
 
 def work(kind, sizes, x, loss, y, optimizer):
@@ -20,14 +26,18 @@ def test_the_work_of_a_cnn_is_that_of_its_two_products():
     found = work("cnn", JOBS["J1a"].sizes, x, mg.mse_loss, y, mg.optim.SGD)
     conv, dense, features = 2 * 10 * 4 * 676 * 9, 2 * 10 * 2704, 10 * 2704
     products = 2 * conv + 3 * dense  # the pictures want no gradient, the features do
-    assert products <= found["flops"] <= products + 12 * features  # and a little for what is done to each number
+    assert (
+        products <= found["flops"] <= products + 12 * features
+    )  # and a little for what is done to each number
     parameters = 4 * (4 * 9 + 4 + 2704 + 1)
     assert found["bytes"] == 4 * 10 * 784 + 2 * parameters
 
 
 def test_the_work_of_a_recurrent_layer():
     x = np.zeros((3, 7, 5), np.float32)
-    found = work("rnn", {"width": 5, "hidden": 4}, x, mg.cross_entropy, np.zeros(3, np.int64), mg.optim.Adam)
+    found = work(
+        "rnn", {"width": 5, "hidden": 4}, x, mg.cross_entropy, np.zeros(3, np.int64), mg.optim.Adam
+    )
     forward, states = 2 * 7 * 3 * 4 * (5 + 4), 2 * 7 * 3 * 4 * 4
     dense = 3 * 2 * 3 * 10 * 4
     products = 2 * forward + states + dense
@@ -42,14 +52,25 @@ def test_the_work_of_a_kernel_counts_each_array_once():
     assert floor.work_of_kernel(order, "backward")["bytes"] == 4 + 6 * 4 * 4
     a, b = mg.Variable(np.zeros((6, 4))), mg.Variable(np.zeros((4, 2)))
     order = [n for n in mg.topological_sort(a @ b) if n.inputs]
-    assert floor.work_of_kernel(order, "forward") == {"flops": 2 * 6 * 4 * 2, "bytes": 4 * (24 + 8 + 12)}
-    assert floor.work_of_kernel(order, "backward") == {"flops": 4 * 6 * 4 * 2, "bytes": 4 * (12 + 2 * (24 + 8))}
+    assert floor.work_of_kernel(order, "forward") == {
+        "flops": 2 * 6 * 4 * 2,
+        "bytes": 4 * (24 + 8 + 12),
+    }
+    assert floor.work_of_kernel(order, "backward") == {
+        "flops": 4 * 6 * 4 * 2,
+        "bytes": 4 * (12 + 2 * (24 + 8)),
+    }
 
 
 @pytest.mark.parametrize(
-    ("work", "seconds"), [({"flops": 100e6, "bytes": 500}, 1e-3), ({"flops": 1, "bytes": 40_000}, 1e-7),
-                          ({"flops": 0, "bytes": 5000}, 5000 / 4e11), ({"flops": 0, "bytes": 1 << 30}, (1 << 30) / 1e10)],
-)  # fmt: skip
+    ("work", "seconds"),
+    [
+        ({"flops": 100e6, "bytes": 500}, 1e-3),
+        ({"flops": 1, "bytes": 40_000}, 1e-7),
+        ({"flops": 0, "bytes": 5000}, 5000 / 4e11),
+        ({"flops": 0, "bytes": 1 << 30}, (1 << 30) / 1e10),
+    ],
+)
 def test_the_floor_is_what_takes_longer(work, seconds):
     assert floor.floor(work, CEILINGS) == pytest.approx(seconds)
 

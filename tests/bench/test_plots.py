@@ -1,4 +1,7 @@
-"""Pictures from given numbers: they are drawn, nothing covers anything, and they say what they show."""
+"""Pictures from given numbers: they are drawn, nothing covers anything, and they say what they
+show.
+"""
+
 import numpy as np
 import pytest
 from bench import given
@@ -66,15 +69,28 @@ def test_the_race_at_a_glance():
 
 def test_growth_has_a_panel_for_each_axis():
     made = plots.scaling(given.report()["scaling"])
-    assert [ax.get_title(loc="left") for ax in made.axes] == ["batch", "steps", "channels", "threads"]
+    assert [ax.get_title(loc="left") for ax in made.axes] == [
+        "batch",
+        "steps",
+        "channels",
+        "threads",
+    ]
     made.draw_without_rendering()
     for ax in made.axes:
-        assert {line.get_label() for line in ax.get_lines()} == {"minigrad compiled", "torch fused", "jax step", "floor"}
+        assert {line.get_label() for line in ax.get_lines()} == {
+            "minigrad compiled",
+            "torch fused",
+            "jax step",
+            "floor",
+        }
         assert not overlapping(boxes(made, ax.get_xticklabels()))
 
 
 def test_only_what_was_measured_is_drawn(tmp_path):
     report = {**given.report(), "scaling": {"batch": {"1": given.point(1)}}, "kernels": {}}
-    assert [path.name for path in plots.draw(report, tmp_path)] == ["bench-jobs.svg", "bench-scaling.svg"]
+    assert [path.name for path in plots.draw(report, tmp_path)] == [
+        "bench-jobs.svg",
+        "bench-scaling.svg",
+    ]
     assert all(path.stat().st_size > 1000 for path in tmp_path.iterdir())
     assert [ax.get_title(loc="left") for ax in plots.scaling(report["scaling"]).axes] == ["batch"]

@@ -1,4 +1,5 @@
 """Contenders' processes: what they are told, what they answer, and how they fail."""
+
 import sys
 
 import pytest
@@ -22,9 +23,13 @@ def test_a_worker_answers_and_measures_inside(fake, folder, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("mode", "reason"), [("wrong", "ValueError: cannot train"), ("crashes", "ended with code 3: Illegal instruction"),
-                         ("hangs", "no answer in 1 s")],
-)  # fmt: skip
+    ("mode", "reason"),
+    [
+        ("wrong", "ValueError: cannot train"),
+        ("crashes", "ended with code 3: Illegal instruction"),
+        ("hangs", "no answer in 1 s"),
+    ],
+)
 def test_failures_have_reasons(mode, reason, fake, folder):
     with Process("fake", patience=1.0) as process:
         made = process.make(mode, folder=folder)
@@ -37,7 +42,10 @@ def test_failures_have_reasons(mode, reason, fake, folder):
 
 
 def test_what_cannot_be_made_says_why_in_one_line(fake, folder):
-    with Process("fake") as process, pytest.raises(Failed, match="^RuntimeError: needs a compiler$"):
+    with (
+        Process("fake") as process,
+        pytest.raises(Failed, match="^RuntimeError: needs a compiler$"),
+    ):
         process.make("unmade", folder=folder)
 
 

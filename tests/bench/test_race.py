@@ -1,4 +1,5 @@
 """The race: who runs when, what is kept of it, and what the numbers say."""
+
 import pytest
 
 from minigrad.bench import race as module
@@ -49,7 +50,13 @@ def _no_pause(monkeypatch):
 
 def run(scripts, **options):
     entries = []
-    race(scripts, [Contender(name, name) for name in scripts.processes], entries, unit=0.1, **{"rounds": 3, **options})
+    race(
+        scripts,
+        [Contender(name, name) for name in scripts.processes],
+        entries,
+        unit=0.1,
+        **{"rounds": 3, **options},
+    )
     return {entry.contender.library: entry for entry in entries}
 
 
@@ -59,7 +66,17 @@ def test_all_take_their_turn_and_each_round_begins_with_another():
     entries = run(scripts)
     turns = log[-9:]
     assert [who for who, _ in turns] == ["a", "b", "c", "b", "c", "a", "c", "a", "b"]
-    assert [turn for _, turn in turns] == [0, 0, 0, 1, 1, 1, 2, 2, 2]  # new batches in each round, the same for all
+    assert [turn for _, turn in turns] == [
+        0,
+        0,
+        0,
+        1,
+        1,
+        1,
+        2,
+        2,
+        2,
+    ]  # new batches in each round, the same for all
     assert entries["a"].seconds == pytest.approx([0.05] * 3)
     assert entries["a"].to_dict()["median"] == pytest.approx(0.05)
     assert scripts.processes["a"].dropped == ["a"]
@@ -93,7 +110,9 @@ def test_ctrl_c_leaves_the_rounds_that_all_have_made():
 
 
 def test_a_race_between_processes(fake, folder):
-    contenders = [Contender("fake", mode) for mode in ("steady", "other", "fails later", "unmade", "wrong")]
+    contenders = [
+        Contender("fake", mode) for mode in ("steady", "other", "fails later", "unmade", "wrong")
+    ]
     contenders.append(Contender("nowhere"))
     entries = []
     with Pool({}, 1) as pool:
@@ -106,18 +125,27 @@ def test_a_race_between_processes(fake, folder):
 
 
 @pytest.mark.parametrize(
-    ("losses", "yes"), [([1.0, 1.0005], True), ([1.0, 1.002], False), ([1.0, float("nan")], False), ([None, 2.0], True),
-                        ([], True), ([-1.0, -1.0001], True)],
-)  # fmt: skip
+    ("losses", "yes"),
+    [
+        ([1.0, 1.0005], True),
+        ([1.0, 1.002], False),
+        ([1.0, float("nan")], False),
+        ([None, 2.0], True),
+        ([], True),
+        ([-1.0, -1.0001], True),
+    ],
+)
 def test_losses_agree_to_rounding(losses, yes):
     assert agree([Entry(Contender("a"), loss=loss) for loss in losses]) == yes
 
 
 def test_ratios_are_taken_round_by_round():
     rows = {
-        "torch eager": {"median": 4.0, "rounds": [2.0, 4.0, 60.0]}, "torch fused": {"median": 5.0, "rounds": [5.0] * 3},
-        "torch compile": {"reason": "no compiler"}, "minigrad compiled": {"median": 2.0, "rounds": [1.0, 2.0, 20.0]},
-    }  # fmt: skip
+        "torch eager": {"median": 4.0, "rounds": [2.0, 4.0, 60.0]},
+        "torch fused": {"median": 5.0, "rounds": [5.0] * 3},
+        "torch compile": {"reason": "no compiler"},
+        "minigrad compiled": {"median": 2.0, "rounds": [1.0, 2.0, 20.0]},
+    }
     assert best_of(rows, "torch") == "torch eager"
     assert best_of(rows, "jax") is None
     assert ratio(rows["torch eager"], rows["minigrad compiled"]) == (2.0, 2.0, 3.0)

@@ -1,4 +1,5 @@
 """A whole run: sections in order, Ctrl-C, files, and the README's table."""
+
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def sectioned(monkeypatch):
     """Two sections that need no processes, the second of which is interrupted."""
+
     def first(bench, found):
         found["J1a"] = given.job("J1a")
 
@@ -67,7 +69,10 @@ def test_numbers_are_written_short_and_come_back(tmp_path):
     write_json({"rounds": [1.5, 2.5], "deep": {"names": ["a b", "c"]}, "empty": []}, path)
     assert read_json(path) == {"rounds": [1.5, 2.5], "deep": {"names": ["a b", "c"]}, "empty": []}
     assert "[ 1.5, 2.5 ]" in path.read_text(encoding="utf-8")
-    assert module._rounded({"a": [1.23456789e-5, 3, "x"], "b": (0.1,)}) == {"a": [1.235e-5, 3, "x"], "b": [0.1]}
+    assert module._rounded({"a": [1.23456789e-5, 3, "x"], "b": (0.1,)}) == {
+        "a": [1.235e-5, 3, "x"],
+        "b": [0.1],
+    }
 
 
 @pytest.mark.parametrize("options", [{"threads": 4096}, {"pythons": {"keras": "x"}}])
@@ -89,9 +94,17 @@ def test_a_job_without_data_is_left_out_with_its_reason(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["dance"], ["jobs", "--only", "J9"], ["--rounds", "0"], ["--peers", "keras"], ["--python", "torch"],
-                  ["--python", "keras=/usr/bin/python3"], ["--threads", "4096"]],
-)  # fmt: skip
+    "arguments",
+    [
+        ["dance"],
+        ["jobs", "--only", "J9"],
+        ["--rounds", "0"],
+        ["--peers", "keras"],
+        ["--python", "torch"],
+        ["--python", "keras=/usr/bin/python3"],
+        ["--threads", "4096"],
+    ],
+)
 def test_bad_use_gets_one_line_and_code_2(arguments, capsys):
     try:
         code = cli.main(["bench", *arguments])
@@ -102,7 +115,19 @@ def test_bad_use_gets_one_line_and_code_2(arguments, capsys):
 
 
 def test_a_real_run_of_one_job(tmp_path, capsys):
-    arguments = ["bench", "jobs", "--only", "J4b", "--quick", "--rounds", "2", "--threads", "1", "--peers", "jax"]
+    arguments = [
+        "bench",
+        "jobs",
+        "--only",
+        "J4b",
+        "--quick",
+        "--rounds",
+        "2",
+        "--threads",
+        "1",
+        "--peers",
+        "jax",
+    ]
     assert cli.main([*arguments, "--json", str(tmp_path / "b.json"), "--plots", str(tmp_path)]) == 0
     found = read_json(tmp_path / "b.json")
     rows = found["jobs"]["J4b"]["rows"]
@@ -118,6 +143,14 @@ def test_the_committed_numbers_are_those_of_the_readme_and_cover_every_section()
     committed = json.loads((ROOT / "figures" / "bench.json").read_text(encoding="utf-8"))
     assert set(sections.ALL) <= set(committed) and "interrupted" not in committed
     assert set(committed["jobs"]) == set(JOBS)
-    block = (ROOT / "README.md").read_text(encoding="utf-8").partition(module.BEGIN)[2].partition(module.END)[0]
+    block = (
+        (ROOT / "README.md")
+        .read_text(encoding="utf-8")
+        .partition(module.BEGIN)[2]
+        .partition(module.END)[0]
+    )
     assert block.strip() == table.readme(committed)
-    assert all((ROOT / "figures" / f"bench-{name}.svg").exists() for name in ("jobs", "scaling", "roofline"))
+    assert all(
+        (ROOT / "figures" / f"bench-{name}.svg").exists()
+        for name in ("jobs", "scaling", "roofline")
+    )

@@ -1,4 +1,5 @@
 """The worker's side: messages in, answers out."""
+
 import sys
 import types
 
@@ -35,7 +36,9 @@ def test_messages_are_obeyed(folder):
     assert list(worker.made) == [8]
 
 
-@pytest.mark.parametrize("message", [{"do": "sing"}, {"do": "drop", "id": 1}, {"do": "ask", "id": 1, "what": "train"}])
+@pytest.mark.parametrize(
+    "message", [{"do": "sing"}, {"do": "drop", "id": 1}, {"do": "ask", "id": 1, "what": "train"}]
+)
 def test_errors_are_answers(message):
     answer = Worker(LIBRARY).answer(message)
     assert set(answer) == {"error"} and "\n" not in answer["error"]
@@ -52,7 +55,9 @@ def test_a_system_that_does_not_say_how_much_memory_a_process_held(monkeypatch):
     monkeypatch.setattr("pathlib.Path.read_text", lambda *args, **options: "")
     monkeypatch.setitem(sys.modules, "resource", None)
     answer = Worker(LIBRARY).answer({"do": "memory"})
-    assert answer == {"error": "OSError: this system does not say how much memory a process has held"}
+    assert answer == {
+        "error": "OSError: this system does not say how much memory a process has held"
+    }
 
 
 def test_a_task_comes_back_as_it_was(tmp_path):
@@ -60,15 +65,27 @@ def test_a_task_comes_back_as_it_was(tmp_path):
     task.save(tmp_path / "t")
     again = load(tmp_path / "t")
     assert (again.kind, again.sizes, again.loss, again.optimizer, again.lr, again.batch) == (
-        task.kind, task.sizes, task.loss, task.optimizer, task.lr, task.batch)  # fmt: skip
-    for mine, its in ((task.x, again.x), (task.y, again.y), *((p, again.parameters[n]) for n, p in task.parameters.items())):
+        task.kind,
+        task.sizes,
+        task.loss,
+        task.optimizer,
+        task.lr,
+        task.batch,
+    )
+    for mine, its in (
+        (task.x, again.x),
+        (task.y, again.y),
+        *((p, again.parameters[n]) for n, p in task.parameters.items()),
+    ):
         assert mine.dtype == its.dtype and np.array_equal(mine, its)
 
 
 @pytest.mark.parametrize(("steps", "made"), [(2, [2]), (6, [6]), (8, [6, 2]), (12, [6, 6])])
 def test_orders_are_those_of_the_trainer(steps, made, monkeypatch):
     task, drawn, order = small_task(), [], Course.order
-    monkeypatch.setattr(Course, "order", lambda self, shuffle: drawn.append(order(self, shuffle)) or drawn[-1])
+    monkeypatch.setattr(
+        Course, "order", lambda self, shuffle: drawn.append(order(self, shuffle)) or drawn[-1]
+    )
     mine = list(task.orders(steps, seed=5))
     assert [len(order) for order in mine] == made
     Training(task, "replay").train(steps, seed=5)

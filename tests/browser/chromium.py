@@ -1,8 +1,9 @@
 """A headless Chromium, spoken to in its own language: the DevTools protocol, JSON over a WebSocket.
 
-The few commands used here have been the same since 2017, so a driver of a hundred megabytes that fits one release of the
-browser is not needed. https://chromedevtools.github.io/devtools-protocol/
+The few commands used here have been the same since 2017, so a driver of a hundred megabytes that
+fits one release of the browser is not needed. https://chromedevtools.github.io/devtools-protocol/
 """
+
 from __future__ import annotations
 
 import base64
@@ -14,12 +15,28 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge")
+NAMES = (
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "chrome",
+    "microsoft-edge",
+)
 QUIET = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage", "--hide-scrollbars",
-    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1", "--remote-debugging-port=0",
-)  # fmt: skip
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-dev-shm-usage",
+    "--hide-scrollbars",
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+    "--remote-debugging-port=0",
+)
 
 
 def find() -> str | None:
@@ -40,7 +57,9 @@ def wait(ready: Callable[[], Any], seconds: float = 20.0, what: str = "") -> Any
 def address(folder: Path) -> str | None:
     """Where the browser with this profile listens; None until it has written it down whole."""
     file = folder / "DevToolsActivePort"
-    port, _, path = file.read_text(encoding="utf-8").partition("\n") if file.exists() else ("", "", "")
+    port, _, path = (
+        file.read_text(encoding="utf-8").partition("\n") if file.exists() else ("", "", "")
+    )
     return f"ws://127.0.0.1:{port}{path}" if path else None
 
 
@@ -51,7 +70,9 @@ class Chromium:
         from websocket import create_connection
 
         command = [program, *QUIET, f"--user-data-dir={folder}", "about:blank"]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         try:
             where = wait(lambda: address(folder), 60, "start of the browser")
             self._socket = create_connection(where, timeout=60, suppress_origin=True)
@@ -87,9 +108,16 @@ class Page:
     """A page with a store of its own: nothing of another page's is left in it."""
 
     def __init__(self, browser: Chromium, wide: int = 1600, high: int = 1000) -> None:
-        self._browser, self._context = browser, browser.call("Target.createBrowserContext")["browserContextId"]
-        target = browser.call("Target.createTarget", url="about:blank", browserContextId=self._context)["targetId"]
-        self._session = browser.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self._browser, self._context = (
+            browser,
+            browser.call("Target.createBrowserContext")["browserContextId"],
+        )
+        target = browser.call(
+            "Target.createTarget", url="about:blank", browserContextId=self._context
+        )["targetId"]
+        self._session = browser.call("Target.attachToTarget", targetId=target, flatten=True)[
+            "sessionId"
+        ]
         self.resize(wide, high)
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
@@ -98,11 +126,19 @@ class Page:
 
     def resize(self, wide: int, high: int) -> None:
         """Give the page's window a size in CSS pixels."""
-        self.call("Emulation.setDeviceMetricsOverride", width=wide, height=high, deviceScaleFactor=1, mobile=False)
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=wide,
+            height=high,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
 
     def prefer(self, **features: str) -> None:
         """What the reader's system is set to: `prefer(prefers_color_scheme="dark")`."""
-        media = [{"name": name.replace("_", "-"), "value": value} for name, value in features.items()]
+        media = [
+            {"name": name.replace("_", "-"), "value": value} for name, value in features.items()
+        ]
         self.call("Emulation.setEmulatedMedia", features=media)
 
     def go(self, url: str) -> None:
@@ -113,10 +149,16 @@ class Page:
         wait(lambda: self.run("document.readyState") == "complete", what=url)
 
     def run(self, script: str) -> Any:
-        """The value of a JavaScript expression, awaited if it is a promise; `RuntimeError` with what it threw."""
-        answer = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        """The value of a JavaScript expression, awaited if it is a promise; `RuntimeError` with
+        what it threw.
+        """
+        answer = self.call(
+            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
+        )
         if "exceptionDetails" in answer:
-            raise RuntimeError(answer["exceptionDetails"].get("exception", answer["exceptionDetails"]))
+            raise RuntimeError(
+                answer["exceptionDetails"].get("exception", answer["exceptionDetails"])
+            )
         return answer["result"].get("value")
 
     def press(self, key: str, code: int, text: str = "") -> None:
@@ -124,7 +166,14 @@ class Page:
         name = {" ": "Space"}.get(key, key)
         for kind in ("keyDown" if text else "rawKeyDown", "keyUp"):
             typed = {"text": text} if kind == "keyDown" else {}
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=name, windowsVirtualKeyCode=code, **typed)
+            self.call(
+                "Input.dispatchKeyEvent",
+                type=kind,
+                key=key,
+                code=name,
+                windowsVirtualKeyCode=code,
+                **typed,
+            )
 
     def screenshot(self) -> bytes:
         """What the window shows, as PNG."""

@@ -1,4 +1,7 @@
-"""One browser for the session, one empty page per test; where no Chromium is installed these tests are skipped."""
+"""One browser for the session, one empty page per test; where no Chromium is installed these tests
+are skipped.
+"""
+
 from __future__ import annotations
 
 import pytest

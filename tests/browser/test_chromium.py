@@ -1,4 +1,5 @@
 """The browser's own word on where it listens, read while it is being written."""
+
 from __future__ import annotations
 
 import pytest

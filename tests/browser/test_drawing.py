@@ -1,4 +1,7 @@
-"""Drawings as a browser shows them: all there, within bounds, readable, in the right colours, whatever its fonts are."""
+"""Drawings as a browser shows them: all there, within bounds, readable, in the right colours,
+whatever its fonts are.
+"""
+
 from __future__ import annotations
 
 from io import BytesIO
@@ -14,7 +17,11 @@ from minigrad.viz import draw
 from minigrad.viz.page.palette import DARK, LIGHT
 from minigrad.viz.scene.text import width
 
-FONTS = (None, "DejaVu Sans", "Liberation Sans")  # the style sheet's own choice, a wide font and a narrow one
+FONTS = (
+    None,
+    "DejaVu Sans",
+    "Liberation Sans",
+)  # the style sheet's own choice, a wide font and a narrow one
 PIXEL = 0.6  # browsers round boxes, some to pixels
 PAGE = "<!doctype html><meta charset=utf-8><body style='margin:8px;background:#fff'>{}"
 
@@ -39,9 +46,13 @@ LOOK = """(() => {
 def letters() -> mg.GraphNode:
     """All letters and signs that the table of widths has, in the names of variables."""
     lines = (
-        "abcdefghijklmnopqrstuvw", "xyzABCDEFGHIJKLMNOPQ", "RSTUVWXYZ0123456789", "!#$%&()*+,-./:;<=>?@[]",
-        "^_`{|}~²·×½Σσᵀ–…", "∂√∇▽△▲↗✖±∗−÷≤≥∅",
-    )  # fmt: skip
+        "abcdefghijklmnopqrstuvw",
+        "xyzABCDEFGHIJKLMNOPQ",
+        "RSTUVWXYZ0123456789",
+        "!#$%&()*+,-./:;<=>?@[]",
+        "^_`{|}~²·×½Σσᵀ–…",
+        "∂√∇▽△▲↗✖±∗−÷≤≥∅",
+    )
     return mg.sum(mg.stack([mg.Variable(1.5, name=line) for line in lines]))
 
 
@@ -56,23 +67,35 @@ def looked_at(page) -> dict:
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_every_node_is_seen(name, alone, show):
     drawing = draw(EXAMPLES[name](), theme="light")
-    page = show(drawing.svg, "svg") if alone else show(PAGE.format(f"<h1>A page</h1>{drawing.svg}<p>and more"))
+    page = (
+        show(drawing.svg, "svg")
+        if alone
+        else show(PAGE.format(f"<h1>A page</h1>{drawing.svg}<p>and more"))
+    )
     seen = looked_at(page)
-    assert [(node["id"], node["title"]) for node in seen["nodes"]] == [(b.id, b.title) for b in drawing.picture.boxes]
+    assert [(node["id"], node["title"]) for node in seen["nodes"]] == [
+        (b.id, b.title) for b in drawing.picture.boxes
+    ]
     pixels = imread(BytesIO(page.screenshot()))[:, :, :3]
     ground = pixels[int(seen["box"][1]) + 4, int(seen["box"][0]) + 12]
     for node in seen["nodes"]:
         assert inside(node["box"], seen["box"], PIXEL)
         left, top, right, bottom = map(int, node["box"])
         inked = np.abs(pixels[top:bottom, left:right] - ground) > 0.1
-        assert inked.any(axis=2).mean() > 0.02, node["id"]  # an outline and a few letters, at the least
+        assert inked.any(axis=2).mean() > 0.02, node[
+            "id"
+        ]  # an outline and a few letters, at the least
 
 
 def tree(page) -> list[dict]:
     """What a screen reader is told: role, name and description of every element."""
     nodes = page.call("Accessibility.getFullAXTree")["nodes"]
     keys = ("role", "name", "description")
-    return [{key: (node.get(key) or {}).get("value", "") for key in keys} for node in nodes if not node["ignored"]]
+    return [
+        {key: (node.get(key) or {}).get("value", "") for key in keys}
+        for node in nodes
+        if not node["ignored"]
+    ]
 
 
 def test_a_screen_reader_hears_a_picture_with_a_title_and_a_description(show):
@@ -126,7 +149,10 @@ def test_jupyters_theme_counts_more_than_the_systems(jupyter, system, page, show
     show(f"<!doctype html><body data-jp-theme-light={jupyter}>{draw(EXAMPLES['sine']()).svg}")
     colours = LIGHT if jupyter == "true" else DARK
     assert page.run(COLOURS) == [rgb(colours["bg"]), rgb(colours["fg"])]
-    page.run("document.body.dataset.jpThemeLight = document.body.dataset.jpThemeLight == 'true' ? 'false' : 'true'")
+    page.run(
+        "document.body.dataset.jpThemeLight = document.body.dataset.jpThemeLight == 'true' ? "
+        "'false' : 'true'"
+    )
     other = DARK if jupyter == "true" else LIGHT
     assert page.run(COLOURS) == [rgb(other["bg"]), rgb(other["fg"])]
 
@@ -134,7 +160,9 @@ def test_jupyters_theme_counts_more_than_the_systems(jupyter, system, page, show
 def test_two_themes_on_one_page_do_not_mix(show):
     light, dark = (draw(EXAMPLES["sine"](), theme=theme).svg for theme in ("light", "dark"))
     page = show(PAGE.format(light + dark))
-    fills = page.run("[...document.querySelectorAll('svg.mg .bg')].map(e => getComputedStyle(e).fill)")
+    fills = page.run(
+        "[...document.querySelectorAll('svg.mg .bg')].map(e => getComputedStyle(e).fill)"
+    )
     assert fills == [rgb(LIGHT["bg"]), rgb(DARK["bg"])]
 
 

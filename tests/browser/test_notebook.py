@@ -1,4 +1,7 @@
-"""Drawings where most people see them: in a notebook exported by nbconvert, and in a real JupyterLab."""
+"""Drawings where most people see them: in a notebook exported by nbconvert, and in a real
+JupyterLab.
+"""
+
 from __future__ import annotations
 
 import json
@@ -22,17 +25,26 @@ y = mg.sin(x**2)
 y.backward()
 mg.draw(y)"""
 NAMESPACE = "{http://www.w3.org/2000/svg}"
-PLACES = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_SETTINGS_DIR",
-          "JUPYTERLAB_WORKSPACES_DIR", "IPYTHONDIR")  # fmt: skip
+PLACES = (
+    "JUPYTER_CONFIG_DIR",
+    "JUPYTER_DATA_DIR",
+    "JUPYTER_RUNTIME_DIR",
+    "JUPYTERLAB_SETTINGS_DIR",
+    "JUPYTERLAB_WORKSPACES_DIR",
+    "IPYTHONDIR",
+)
 
-#: how many drawings there are, and the place of the first; null while there is none. JupyterLab and nbconvert make images
-#: of SVGs, others leave them as they are
+#: how many drawings there are, and the place of the first; null while there is none. JupyterLab and
+#: nbconvert make images of SVGs, others leave them as they are
 ALL = "[...document.querySelectorAll('svg.mg, img[src^=\"data:image/svg+xml\"]')]"
 FIND = f"""(() => {{
   const seen = {ALL}.filter(e => e.tagName == 'svg' || e.naturalWidth > 0).map(e => e.getBoundingClientRect())
   return seen.length && seen[0].width > 0 ? [seen.length, seen[0].left, seen[0].top, seen[0].width, seen[0].height] : null
 }})()"""
-SVG = f"{ALL}.map(e => e.tagName == 'svg' ? e.outerHTML : fetch(e.src).then(answer => answer.text()))[0]"
+SVG = (
+    f"{ALL}.map(e => e.tagName == 'svg' ? e.outerHTML : fetch(e.src).then(answer => "
+    f"answer.text()))[0]"
+)
 
 
 @pytest.fixture(scope="module")
@@ -56,29 +68,50 @@ def test_an_exported_notebook_shows_the_drawing(notebook, template, show):
     drawing = ET.fromstring(page.run(SVG))
     nodes = [g for g in drawing.iter(f"{NAMESPACE}g") if "node" in g.get("class", "").split()]
     assert [node.find(f"{NAMESPACE}title").text.split(";")[0] for node in nodes] == [
-        "n0, variable x", "n1, constant 2", "n2, operator ^ (power)", "n3, operator sin (sin)",
-    ]  # fmt: skip
+        "n0, variable x",
+        "n1, constant 2",
+        "n2, operator ^ (power)",
+        "n3, operator sin (sin)",
+    ]
 
 
 def test_an_exported_drawing_has_a_name(notebook, show):
     nbconvert = pytest.importorskip("nbconvert")
     page = show(nbconvert.HTMLExporter(template_name="lab").from_filename(str(notebook))[0])
     nodes = page.call("Accessibility.getFullAXTree")["nodes"]
-    (image,) = (node for node in nodes if not node["ignored"] and node["role"]["value"] in ("image", "img"))
+    (image,) = (
+        node for node in nodes if not node["ignored"] and node["role"]["value"] in ("image", "img")
+    )
     assert image.get("name", {}).get("value", "").startswith("Computation graph of sin")
 
 
 @pytest.fixture
 def lab(notebook, tmp_path):
-    """The address of a JupyterLab that shows the notebook's folder and knows nothing of this machine's settings."""
+    """The address of a JupyterLab that shows the notebook's folder and knows nothing of this
+    machine's settings.
+    """
     pytest.importorskip("jupyterlab")
     environment = {**os.environ, **{name: str(tmp_path / name.lower()) for name in PLACES}}
-    subprocess.run([sys.executable, "-m", "jupyter", "trust", notebook], env=environment, check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-m", "jupyter", "trust", notebook],
+        env=environment,
+        check=True,
+        capture_output=True,
+    )
     command = [
-        sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", "--port=0",
-        "--IdentityProvider.token=", f"--ServerApp.root_dir={notebook.parent}", "--expose-app-in-browser",
-        "--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        "--no-browser",
+        "--allow-root",
+        "--ip=127.0.0.1",
+        "--port=0",
+        "--IdentityProvider.token=",
+        f"--ServerApp.root_dir={notebook.parent}",
+        "--expose-app-in-browser",
+        "--LabApp.news_url=",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    ]
 
     def address():
         for file in (tmp_path / "jupyter_runtime_dir").glob("jpserver-*.json"):
@@ -114,5 +147,9 @@ def test_jupyterlab_shows_the_drawing_in_its_own_theme(lab, page):
     wait(lambda: page.run("document.body.dataset.jpThemeLight") == "false", 20, "the dark theme")
     wait(lambda: ground(page) == DARK["bg"], 20, "the dark drawing")
     page.run("jupyterapp.commands.execute('notebook:run-all-cells')")
-    wait(lambda: page.run("document.querySelector('.jp-InputPrompt').textContent") == "[1]:", 40, "the cell's run")
+    wait(
+        lambda: page.run("document.querySelector('.jp-InputPrompt').textContent") == "[1]:",
+        40,
+        "the cell's run",
+    )
     wait(lambda: page.run(FIND) and ground(page) == DARK["bg"], 20, "the drawing after a run")

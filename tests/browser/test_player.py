@@ -1,4 +1,7 @@
-"""The step player as a reader uses it: keys, buttons, what is hidden until its step, and what is left without scripts."""
+"""The step player as a reader uses it: keys, buttons, what is hidden until its step, and what is
+left without scripts.
+"""
+
 from __future__ import annotations
 
 import base64
@@ -14,9 +17,19 @@ from minigrad.graph.node import GraphNode
 from minigrad.viz import draw, play
 
 PAGE = "<!doctype html><meta charset=utf-8><body style='margin:8px'>{}"
-KEYS = {"ArrowRight": 39, "ArrowLeft": 37, "ArrowUp": 38, "ArrowDown": 40, "Home": 36, "End": 35, " ": 32, "Tab": 9}
+KEYS = {
+    "ArrowRight": 39,
+    "ArrowLeft": 37,
+    "ArrowUp": 38,
+    "ArrowDown": 40,
+    "Home": 36,
+    "End": 35,
+    " ": 32,
+    "Tab": 9,
+}
 
-#: of every player of a page: its step, what it says, and the values and gradients that can be seen, by element
+#: of every player of a page: its step, what it says, and the values and gradients that can be seen,
+#: by element
 LOOK = """[...document.querySelectorAll('.mgp')].map(root => {
   const seen = kind => Object.fromEntries([...root.querySelectorAll('g.flow ' + kind)]
     .filter(t => getComputedStyle(t).visibility == 'visible')
@@ -39,13 +52,19 @@ def focus(page: Page, player: int = 0, part: str = ".mgp-slider") -> None:
 
 
 def walk(head: GraphNode) -> list[tuple[str, int]]:
-    """The steps that there must be: forward through all nodes, backward through those with a gradient."""
+    """The steps that there must be: forward through all nodes, backward through those with a
+    gradient.
+    """
     order = mg.topological_sort(head)
     forward = [("forward", i) for i in range(len(order))]
-    return forward + [("backward", i) for i in reversed(range(len(order))) if order[i].grad is not None]
+    return forward + [
+        ("backward", i) for i in reversed(range(len(order))) if order[i].grad is not None
+    ]
 
 
-@pytest.mark.parametrize("make", [sine, shared, neuron, broken, mlp], ids=lambda make: make.__name__)
+@pytest.mark.parametrize(
+    "make", [sine, shared, neuron, broken, mlp], ids=lambda make: make.__name__
+)
 def test_every_step_shows_what_is_known_by_then_and_no_more(make, show):
     head = make()
     player = play(head)
@@ -75,7 +94,9 @@ def test_every_step_shows_what_is_known_by_then_and_no_more(make, show):
 def test_tooltips_tell_no_number_before_its_step(show):
     page = show(PAGE.format(play(sine()).html))
     focus(page)
-    assert not any("value" in title or "gradient" in title for title in press(page, "Home")["titles"])
+    assert not any(
+        "value" in title or "gradient" in title for title in press(page, "Home")["titles"]
+    )
     for _ in range(4):
         forward = press(page, "ArrowRight")
     assert all("value" in title and "gradient" not in title for title in forward["titles"])
@@ -100,7 +121,14 @@ def test_everything_can_be_reached_with_the_tab_key(show):
     for _ in range(6):
         press(page, "Tab")
         reached.append(page.run("document.activeElement.getAttribute('aria-label')"))
-    assert reached == ["First step", "One step back", "Play", "One step forward", "Last step", "Step"]
+    assert reached == [
+        "First step",
+        "One step back",
+        "Play",
+        "One step forward",
+        "Last step",
+        "Step",
+    ]
 
 
 def test_the_space_bar_plays_and_pauses(show):
@@ -144,7 +172,33 @@ def test_a_player_that_is_added_later_leaves_the_others_where_they_are(show):
     page = show(PAGE.format(html))
     focus(page)
     press(page, "ArrowRight")
-    page.run(f"document.body.append(document.createRange().createContextualFragment({json.dumps(html)})), null")
+    page.run(
+        f"document.body.append(document.createRange().createContextualFragment({json.dumps(html)})), "
+        f""
+        f""
+        f""
+        f""
+        f""
+        f""
+        f""
+        f""
+        f""
+        f""
+        f""
+        f""
+        f""
+        f""
+        f""
+        f""
+        f""
+        f""
+        f""
+        f""
+        f""
+        f""
+        f""
+        f"null"
+    )
     assert [player["step"] for player in page.run(LOOK)] == ["1", "0"]
 
 
@@ -159,12 +213,16 @@ def test_without_scripts_the_whole_drawing_is_there(page, show):
     page.call("Emulation.setScriptExecutionDisabled", value=True)
     show(PAGE.format(play(head).html))
     wide, alt, source = page.run(
-        "(() => { const i = document.querySelector('img.mgp-still'); return [i.naturalWidth, i.alt, i.src] })()"
+        "(() => { const i = document.querySelector('img.mgp-still'); return [i.naturalWidth, "
+        "i.alt, i.src] })()"
     )
     assert wide > 200 and alt.startswith("Computation graph of mean. 11 nodes")
     assert base64.b64decode(source.partition("base64,")[2]).decode() == draw(head).svg
     assert page.run("document.querySelector('.mgp-controls').getBoundingClientRect().height") == 0
-    assert page.run("document.querySelector('.mgp-status').textContent") == "All values and gradients are shown."
+    assert (
+        page.run("document.querySelector('.mgp-status').textContent")
+        == "All values and gradients are shown."
+    )
 
 
 def test_a_saved_page_asks_the_network_for_nothing(page, tmp_path):
@@ -178,8 +236,13 @@ def test_a_screen_reader_is_told_the_step(show):
     page = show(PAGE.format(play(sine(), title="Sine").html))
     focus(page)
     press(page, "ArrowRight")
-    nodes = [node for node in page.call("Accessibility.getFullAXTree")["nodes"] if not node["ignored"]]
-    names = {role: [n["name"]["value"] for n in nodes if n["role"]["value"] == role] for role in ("group", "slider")}
+    nodes = [
+        node for node in page.call("Accessibility.getFullAXTree")["nodes"] if not node["ignored"]
+    ]
+    names = {
+        role: [n["name"]["value"] for n in nodes if n["role"]["value"] == role]
+        for role in ("group", "slider")
+    }
     assert "Step player: Sine" in names["group"] and names["slider"] == ["Step"]
     said = page.run("[...document.querySelectorAll('[aria-live=polite]')].map(e => e.textContent)")
     assert said == ["Forward Variable x = 2"]

@@ -1,4 +1,6 @@
-"""The cache: its place and checks, atomic writes, downloads and clients that fail; and the catalogue."""
+"""The cache: its place and checks, atomic writes, downloads and clients that fail; and the
+catalogue.
+"""
 
 from __future__ import annotations
 
@@ -37,13 +39,16 @@ def test_importing_the_data_package_loads_nothing_heavy() -> None:
     # Only what the data modules add counts: minigrad itself or NumPy may bring some of these along.
     code = (
         "import sys, importlib, numpy, minigrad\n"
-        "for name in [n for n in sys.modules if n.startswith('minigrad.data')]: del sys.modules[name]\n"
+        "for name in [n for n in sys.modules if n.startswith('minigrad.data')]: del "
+        "sys.modules[name]\n"
         f"heavy = {heavy}\n"
         "for name in heavy: sys.modules.pop(name, None)\n"
         "importlib.import_module('minigrad.data')\n"
         "print([name for name in heavy if name in sys.modules])\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True
+    )
     assert done.stdout.strip() == "[]"
 
 
@@ -83,7 +88,9 @@ def test_folder_that_cannot_be_written(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
-@pytest.mark.parametrize("reason", [OSError("disk full"), KeyboardInterrupt()], ids=["error", "interrupt"])
+@pytest.mark.parametrize(
+    "reason", [OSError("disk full"), KeyboardInterrupt()], ids=["error", "interrupt"]
+)
 def test_interrupted_write_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, reason: BaseException
 ) -> None:
@@ -112,7 +119,9 @@ def test_gunzip_stops_after_the_size_and_names_damage() -> None:
             gunzip(damaged, len(CONTENT))
 
 
-def test_download_returns_bytes_and_turns_failures_into_data_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_download_returns_bytes_and_turns_failures_into_data_errors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def deliver(self: Any, url: str, target: str, pooch: Any) -> None:
         if "gone" in url:
             raise requests.ConnectionError("no such host")
@@ -127,7 +136,9 @@ def test_download_returns_bytes_and_turns_failures_into_data_errors(monkeypatch:
 def test_client_that_works_fails_or_is_not_there() -> None:
     run_client([sys.executable, "-c", ""])
     with pytest.raises(DataError, match="ERROR: no matching thing"):
-        run_client([sys.executable, "-c", "raise SystemExit('warn: old\\nERROR: no matching thing\\nbye')"])
+        run_client(
+            [sys.executable, "-c", "raise SystemExit('warn: old\\nERROR: no matching thing\\nbye')"]
+        )
     with pytest.raises(DataError, match="exit code 3"):
         run_client([sys.executable, "-c", "raise SystemExit(3)"])
     with pytest.raises(DataError, match="could not run"):
@@ -170,7 +181,9 @@ def test_catalogue_without_network_or_name() -> None:
     assert catalog.fetch("circle") == catalog.verify("circle")
     with pytest.raises(DataError, match="could not be fetched"):
         catalog.fetch("mnist")
-    with pytest.raises(ValueError, match="'minst', expected one of circle, imdb, mnist, mnist-sample"):
+    with pytest.raises(
+        ValueError, match="'minst', expected one of circle, imdb, mnist, mnist-sample"
+    ):
         catalog.verify("minst")
 
 

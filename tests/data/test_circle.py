@@ -51,7 +51,8 @@ def test_dataset_unpacks_and_describes_itself() -> None:
     x_train, _, _, y_test = data
     assert x_train is data.x_train and y_test is data.y_test
     assert repr(data).splitlines() == [
-        "Dataset(x_train float32 (8, 2), y_train float32 (8,), x_test float32 (2, 2), y_test float32 (2,))",
+        "Dataset(x_train float32 (8, 2), y_train float32 (8,), x_test float32 (2, 2), y_test "
+        "float32 (2,))",
         "  circle, 10 points, generated from seed 4",
     ]
     assert not data.sample and list(data.vocabulary) == []

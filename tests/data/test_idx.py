@@ -1,4 +1,6 @@
-"""The IDX reader: every element type, plain and compressed, and every way in which a file can be wrong."""
+"""The IDX reader: every element type, plain and compressed, and every way in which a file can be
+wrong.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,10 @@ def test_round_trip(file: Path, kind: str, shape: tuple[int, ...], compress: Any
         (GOOD[:-1], "expected 96 bytes.*found only 95"),
         (GOOD + b"\0", "expected 96 bytes.*found more"),
         (header(0x08, (2**31,)) + bytes(10), "axis lengths of at least 0"),
-        (header(0x08, (2**32 - 1, 3)) + bytes(10), "axis lengths of at least 0, found shape .-1, 3"),
+        (
+            header(0x08, (2**32 - 1, 3)) + bytes(10),
+            "axis lengths of at least 0, found shape .-1, 3",
+        ),
         (header(0x0E, (2**31 - 1,) * 3) + bytes(10), "found only 10"),
         (header(0x08, (0, *(2**31 - 1,) * 4)), "more than NumPy can hold"),
     ],
@@ -76,7 +81,9 @@ def test_malformed(file: Path, content: bytes, complaint: str, compress: Any) ->
 
 @pytest.mark.parametrize("damage", ["cut", "checksum", "middle"])
 def test_damaged_gzip(file: Path, damage: str) -> None:
-    packed = bytearray(gzip.compress(idx(np.random.default_rng(0).integers(0, 255, 5000, np.uint8))))
+    packed = bytearray(
+        gzip.compress(idx(np.random.default_rng(0).integers(0, 255, 5000, np.uint8)))
+    )
     if damage == "cut":
         del packed[-200:]
     else:

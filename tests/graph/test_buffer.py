@@ -1,4 +1,5 @@
 """Buffers: constants that belong to a model and may change."""
+
 import copy
 import pickle
 
@@ -26,9 +27,13 @@ def test_it_is_a_constant_with_a_name_of_its_own():
     assert "buffer table" in mg.draw(y).describe()
 
 
-@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda node: pickle.loads(pickle.dumps(node))])
+@pytest.mark.parametrize(
+    "duplicate", [copy.deepcopy, lambda node: pickle.loads(pickle.dumps(node))]
+)
 def test_copies_of_a_graph_have_its_numbers_and_buffers_of_their_own(duplicate):
-    """Also where a layer was used twice and has moved on since: running it again would give another mask."""
+    """Also where a layer was used twice and has moved on since: running it again would give another
+    mask.
+    """
     drop, norm = nn.Dropout(seed=1), nn.BatchNorm1d(4)
     x = mg.Variable(np.random.default_rng(0).normal(size=(6, 4)))
     y = mg.sum(drop(drop(norm(x))))

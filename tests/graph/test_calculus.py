@@ -1,4 +1,7 @@
-"""Gradients as values, forward mode and Jacobians: what they give, what they leave alone, what they refuse."""
+"""Gradients as values, forward mode and Jacobians: what they give, what they leave alone, what they
+refuse.
+"""
+
 import re
 from pathlib import Path
 
@@ -28,11 +31,14 @@ def test_the_readmes_example_runs(capsys):
     text = readme.split("## Forward mode and higher derivatives")[1]
     exec(re.search(r"```python\n(.*?)```", text, re.S).group(1), {})
     assert capsys.readouterr().out.split("\n") == [
-        "12.0 12.0", "(array(0., dtype=float32), array(1., dtype=float32))", "3 passes", ""
-    ]  # fmt: skip
+        "12.0 12.0",
+        "(array(0., dtype=float32), array(1., dtype=float32))",
+        "3 passes",
+        "",
+    ]
 
 
-# ---------------------------------------------------------------- grad
+# ---------------- grad
 def test_gradient_is_that_of_backward_and_leaves_every_grad_alone():
     w, x = variable(W), variable(X)
     h = mg.tanh(w @ x)
@@ -62,7 +68,9 @@ def test_grad_of_the_output_may_be_a_node_to_differentiate_in():
     x, v = variable(X), variable(np.ones(4))
     pulled = mg.grad(x**3, x, v, create_graph=True)
     assert_close(pulled.value, 3 * X**2)
-    assert_close(mg.grad(pulled, v, np.ones(4)).value, 3 * X**2)  # J v from the gradient of Jᵀ v: double backward
+    assert_close(
+        mg.grad(pulled, v, np.ones(4)).value, 3 * X**2
+    )  # J v from the gradient of Jᵀ v: double backward
 
 
 def test_inputs_inside_the_graph_and_the_output_itself():
@@ -125,7 +133,9 @@ def test_hessian_agrees_with_jax():
 
 
 def test_gradient_penalty_trains_the_weights():
-    """The gradient of |∂y/∂x|² in the weights, eager and replayed on new numbers, where x is in the graph twice."""
+    """The gradient of |∂y/∂x|² in the weights, eager and replayed on new numbers, where x is in the
+    graph twice.
+    """
     w, x = variable(W), variable(X)
 
     def penalty(w, x):
@@ -148,11 +158,18 @@ def test_gradient_penalty_trains_the_weights():
     assert_close(w.grad, jax.grad(theirs)(W, X[::-1]))
 
 
-@pytest.mark.parametrize("slope, found", [
-    (lambda x: mg.abs(x), [-1, 0, 1]), (lambda x: mg.relu(x), [0, 0, 1]), (lambda x: mg.maximum(x, 0), [0, 0.5, 1]),
-    (lambda x: mg.clip(x, -1, 1), [1, 1, 1]), (lambda x: mg.where(x > 0, x, 2 * x), [2, 2, 1]),
-    (lambda x: x * mg.sign(x), [-1, 0, 1]), (lambda x: x * (x == 0), [0, 1, 0]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "slope, found",
+    [
+        (lambda x: mg.abs(x), [-1, 0, 1]),
+        (lambda x: mg.relu(x), [0, 0, 1]),
+        (lambda x: mg.maximum(x, 0), [0, 0.5, 1]),
+        (lambda x: mg.clip(x, -1, 1), [1, 1, 1]),
+        (lambda x: mg.where(x > 0, x, 2 * x), [2, 2, 1]),
+        (lambda x: x * mg.sign(x), [-1, 0, 1]),
+        (lambda x: x * (x == 0), [0, 1, 0]),
+    ],
+)
 def test_steps_have_slope_0_and_kinks_keep_their_convention(slope, found):
     with mg.default_dtype(np.float64):
         x = mg.Variable([-1.0, 0.0, 1.0])
@@ -165,8 +182,15 @@ def test_steps_have_slope_0_and_kinks_keep_their_convention(slope, found):
 def test_smooth_functions_are_smooth_at_0():
     """softplus'' = σ' = 1/4 at 0, though σ is computed from |x|; and gelu''(0) = 2 φ(0)."""
     x = variable(0.0)
-    for y, expected in ((mg.softplus(x), 0.25), (mg.gelu(x), 2 / np.sqrt(2 * np.pi)), (x**2, 2), (x**1, 0)):
-        assert mg.grad(mg.grad(y, x, create_graph=True), x).item() == pytest.approx(expected, abs=1e-15)
+    for y, expected in (
+        (mg.softplus(x), 0.25),
+        (mg.gelu(x), 2 / np.sqrt(2 * np.pi)),
+        (x**2, 2),
+        (x**1, 0),
+    ):
+        assert mg.grad(mg.grad(y, x, create_graph=True), x).item() == pytest.approx(
+            expected, abs=1e-15
+        )
 
 
 @pytest.mark.parametrize("create_graph", [False, True])
@@ -188,7 +212,9 @@ def test_gradients_survive_an_error_and_constants_are_refused():
     with pytest.raises(ZeroDivisionError):
         mg.grad((x * x).sum(), x)
     np.testing.assert_array_equal(x.grad, 1)
-    with pytest.raises(mg.GraphError, match="no gradient is recorded for it; a Variable was expected"):
+    with pytest.raises(
+        mg.GraphError, match="no gradient is recorded for it; a Variable was expected"
+    ):
         mg.grad((x * x).sum(), mg.Constant(1.0))
     with pytest.raises(TypeError, match="grad: got a float where a node was expected"):
         mg.grad(1.0, x)
@@ -210,13 +236,15 @@ def test_gradcheck_finds_a_wrong_second_derivative():
     assert mg.gradcheck(lambda x: mg.grad(mg.sin(x), x, np.ones(4), create_graph=True), [X])
 
 
-# ---------------------------------------------------------------- forward mode
+# ---------------- forward mode
 def test_forward_mode_agrees_with_jax():
     v = RNG.normal(size=4), RNG.normal(size=(3, 4))
     with mg.default_dtype(np.float64):
         found = mg.jvp(lambda x, w: network(np, w, x), [X, W], v)
         assert all(isinstance(array, np.ndarray) for array in found)
-        for ours, theirs in zip(found, jax.jvp(lambda x, w: network(jnp, w, x), (X, W), v), strict=True):
+        for ours, theirs in zip(
+            found, jax.jvp(lambda x, w: network(jnp, w, x), (X, W), v), strict=True
+        ):
             assert_close(ours, theirs)
 
 
@@ -263,22 +291,36 @@ def test_forward_mode_says_what_does_not_fit():
         mg.jvp(lambda x: (x, x), [X], [X])
 
 
-# ---------------------------------------------------------------- Jacobians
+# ---------------- Jacobians
 @pytest.mark.parametrize("mode", ["reverse", "forward"])
 def test_jacobian_agrees_with_jax_and_counts_its_passes(mode):
     with mg.default_dtype(np.float64):
-        found, passes = mg.jacobian(lambda w, x: network(np, w, x), (W, X), mode, return_passes=True)
-    assert passes == (3 if mode == "reverse" else 16)  # entries of the result; entries of the inputs
-    for ours, theirs in zip(found, jax.jacrev(lambda w, x: network(jnp, w, x), (0, 1))(W, X), strict=True):
+        found, passes = mg.jacobian(
+            lambda w, x: network(np, w, x), (W, X), mode, return_passes=True
+        )
+    assert passes == (
+        3 if mode == "reverse" else 16
+    )  # entries of the result; entries of the inputs
+    for ours, theirs in zip(
+        found, jax.jacrev(lambda w, x: network(jnp, w, x), (0, 1))(W, X), strict=True
+    ):
         assert_close(ours, theirs)
 
 
 @pytest.mark.parametrize("mode", ["reverse", "forward"])
 def test_jacobian_has_the_shape_of_result_and_input(mode):
     w = variable(W)
-    assert mg.jacobian(lambda x: mg.reshape(x, (3, 2)), np.ones((2, 1, 3)), mode).shape == (3, 2, 2, 1, 3)
+    assert mg.jacobian(lambda x: mg.reshape(x, (3, 2)), np.ones((2, 1, 3)), mode).shape == (
+        3,
+        2,
+        2,
+        1,
+        3,
+    )
     assert mg.jacobian(mg.sin, 0.0, mode) == 1
-    np.testing.assert_array_equal(mg.jacobian(lambda x: mg.Constant(W), X, mode), np.zeros((3, 4, 4)))
+    np.testing.assert_array_equal(
+        mg.jacobian(lambda x: mg.Constant(W), X, mode), np.zeros((3, 4, 4))
+    )
     assert_close(mg.jacobian(lambda x: w @ x, variable(X), mode), W)
     assert w.grad is None
     assert mg.jacobian(lambda x: x[:0], np.ones(3), mode).shape == (0, 3)

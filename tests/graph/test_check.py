@@ -1,4 +1,5 @@
 """The gradient checker is checked: what it must let pass, and what it must find."""
+
 import numpy as np
 import pytest
 
@@ -22,7 +23,13 @@ def test_right_gradients_pass():
     assert mg.gradcheck(mg.relu, [np.zeros((0, 3))])
 
 
-CHANGES = [lambda g: g * 1.001, lambda g: g * 0.999, lambda g: -g, lambda g: g + 1e-3, lambda g: g * np.nan]
+CHANGES = [
+    lambda g: g * 1.001,
+    lambda g: g * 0.999,
+    lambda g: -g,
+    lambda g: g + 1e-3,
+    lambda g: g * np.nan,
+]
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -45,13 +52,17 @@ def test_one_wrong_entry_is_found_and_named(monkeypatch):
 
 
 def test_the_input_is_named(monkeypatch):
-    monkeypatch.setattr(mg.divide, "derivatives", (mg.divide.derivatives[0], lambda g, y, a, b: g * y / b))
+    monkeypatch.setattr(
+        mg.divide, "derivatives", (mg.divide.derivatives[0], lambda g, y, a, b: g * y / b)
+    )
     with pytest.raises(GradientError, match=r"input 1: gradient .* central difference"):
         mg.gradcheck(lambda a, b: a / b, [1.5, 2.5])
 
 
 def test_an_error_that_cancels_under_ones_is_found(monkeypatch):
-    """Rows of a softmax add up to 1: with a cotangent of ones every gradient is 0, right or wrong."""
+    """Rows of a softmax add up to 1: with a cotangent of ones every gradient is 0, right or
+    wrong.
+    """
     softmax = rules.by_name("softmax")
     right = type(softmax).backward
 

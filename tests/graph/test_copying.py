@@ -1,4 +1,5 @@
 """Copies and pickles: the same numbers, nothing shared with the original, at any depth."""
+
 import copy
 import pickle
 
@@ -20,7 +21,9 @@ def network():
     w = mg.Variable(np.linspace(-1, 1, 18).reshape(6, 3), "w")
     h = mg.tanh(x @ w)
     h.name = "hidden"
-    return mg.cross_entropy(mg.leaky_relu(h[:, ::-1], slope=0.3) + h.mean(axis=0, keepdims=True), [0, 2])
+    return mg.cross_entropy(
+        mg.leaky_relu(h[:, ::-1], slope=0.3) + h.mean(axis=0, keepdims=True), [0, 2]
+    )
 
 
 def leaf(node, name):
@@ -47,7 +50,9 @@ def test_a_copy_computes_the_same_apart(duplicate):
 
 
 @COPIES
-@pytest.mark.parametrize("leaf", [mg.Variable([1.0, 2.0], "w", np.float64), mg.Constant([1, 2], "ids", np.int64)])
+@pytest.mark.parametrize(
+    "leaf", [mg.Variable([1.0, 2.0], "w", np.float64), mg.Constant([1, 2], "ids", np.int64)]
+)
 def test_leaves(leaf, duplicate):
     twin = duplicate(leaf)
     assert repr(twin) == repr(leaf) and twin.requires_grad == leaf.requires_grad

@@ -1,4 +1,5 @@
 """Operators of the user's own."""
+
 import math
 import re
 from pathlib import Path
@@ -66,10 +67,14 @@ def test_formulas_are_compiled():
     np.testing.assert_allclose(losses(function, "compiled"), losses(function, "replay"), rtol=1e-4)
 
 
-@pytest.mark.parametrize("forward", [
-    lambda x: np.sort(x, axis=1), lambda x: np.array([math.sin(v) for v in x.ravel()]).reshape(x.shape),
-    lambda x: x if float(x[0, 0]) > 5 else -x,
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda x: np.sort(x, axis=1),
+        lambda x: np.array([math.sin(v) for v in x.ravel()]).reshape(x.shape),
+        lambda x: x if float(x[0, 0]) > 5 else -x,
+    ],
+)
 def test_what_is_no_formula_is_named_in_compiled_mode_and_runs_in_replay(forward):
     looking = mg.operator(forward, lambda g, y, x: g, name="looking")
     assert np.isfinite(losses(looking, "replay")).all()
@@ -93,7 +98,11 @@ def test_arrays_of_the_user_stay_the_users():
     ("backward", "error", "words"),
     [
         (lambda g, y, a, b: g, mg.GraphError, "returned 1 gradients for 2 inputs"),
-        (lambda g, y, a, b: (g, np.ones(5)), mg.ShapeError, "shape (5,) for input 1; (2,) was expected"),
+        (
+            lambda g, y, a, b: (g, np.ones(5)),
+            mg.ShapeError,
+            "shape (5,) for input 1; (2,) was expected",
+        ),
         (lambda g, y, a, b: (g, np.ones(2) * 1j), mg.DTypeError, "complex128"),
     ],
 )
@@ -115,14 +124,19 @@ def test_a_function_is_expected():
     ("backward", "words"),
     [
         (lambda g, y, x: (g, g), "backward returned 2 gradients for 1 inputs"),
-        (lambda g, y, x: g[:, :2], r"backward returned shape \(6, 2\) for input 0; \(6, 4\) was expected"),
+        (
+            lambda g, y, x: g[:, :2],
+            r"backward returned shape \(6, 2\) for input 0; \(6, 4\) was expected",
+        ),
         (lambda g, y, x: 1.0, r"backward returned shape \(\) for input 0"),
         (lambda g, y: g, r"backward is called with \(g, y, \*inputs\), 3 arrays"),
     ],
 )
 def test_a_wrong_gradient_is_explained_in_every_mode(backward, words, mode):
     crooked = mg.operator(lambda x: 2 * x, backward, name="crooked")
-    with pytest.raises((mg.GraphError, mg.ShapeError, TypeError), match=f"^crooked: {words}") as caught:
+    with pytest.raises(
+        (mg.GraphError, mg.ShapeError, TypeError), match=f"^crooked: {words}"
+    ) as caught:
         losses(crooked, mode)
     assert str(caught.value).count("crooked") == 1
 
@@ -133,13 +147,18 @@ def test_a_wrong_number_of_inputs_is_explained():
 
 
 def test_a_gradient_with_an_axis_more_is_summed_in_every_mode():
-    wider = mg.operator(lambda x: 2 * x, lambda g, y, x: np.stack([g, g]) if isinstance(g, np.ndarray) else g[None] * 2)
+    wider = mg.operator(
+        lambda x: 2 * x,
+        lambda g, y, x: np.stack([g, g]) if isinstance(g, np.ndarray) else g[None] * 2,
+    )
     for mode in ("replay", "compiled"):
         np.testing.assert_allclose(losses(wider, mode), losses(lambda x: 2 * x, mode), rtol=1e-4)
 
 
 def test_the_readmes_example_runs(capsys):
     text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    code, said = re.search(r"```python\n([^`]*mg\.operator\([^`]*)```\s*```text\n([^`]*)```", text).groups()
+    code, said = re.search(
+        r"```python\n([^`]*mg\.operator\([^`]*)```\s*```text\n([^`]*)```", text
+    ).groups()
     exec(compile(code, "README.md", "exec"), {})
     assert capsys.readouterr().out == said

@@ -1,4 +1,7 @@
-"""How rules are differentiated twice and forward: each of the ways in which a rule can say so, and where none does."""
+"""How rules are differentiated twice and forward: each of the ways in which a rule can say so, and
+where none does.
+"""
+
 import copy
 import pickle
 
@@ -36,15 +39,21 @@ def convolved(x, w):
 
 
 def penalty(x, w):
-    """The gradient of the picture, squared: its own gradients are those of convolution, pooling and their backward."""
+    """The gradient of the picture, squared: its own gradients are those of convolution, pooling and
+    their backward.
+    """
     dx = mg.grad(convolved(x, w), x, create_graph=True)
     return (dx * dx).sum()
 
 
-# ---------------------------------------------------------------- elementwise and unfolded
+# ---------------- elementwise and unfolded
 def test_the_same_node_twice_counts_twice():
     a = RNG.normal(size=(3, 3))
-    assert second(lambda x: x * x, a[0]) and second(lambda x: x @ x, a) and second(lambda x: mg.mse_loss(x, x * x), a)
+    assert (
+        second(lambda x: x * x, a[0])
+        and second(lambda x: x @ x, a)
+        and second(lambda x: mg.mse_loss(x, x * x), a)
+    )
     x = variable(a)
     _, tangent = mg.jvp(lambda x: x @ x, [x], [a])
     assert_close(tangent, 2 * a @ a)
@@ -60,7 +69,7 @@ def test_shared_work_of_dropout_is_the_mask_of_its_forward():
         np.testing.assert_array_equal(slope.value, 2 * y.value**2 / x.value)
 
 
-# ---------------------------------------------------------------- what is linear in its inputs
+# ---------------- what is linear in its inputs
 def test_only_factors_have_further_derivatives():
     a, b = variable(np.ones(2)), variable(np.ones(2))
     back = mg.grad(mg.concatenate([a, b]), a, np.ones(4), create_graph=True)
@@ -75,11 +84,20 @@ def test_only_factors_have_further_derivatives():
 def test_backward_through_a_backward_whatever_is_asked_for(moving):
     """Kernels size their work by what is asked for: each pass has buffers of its own."""
     xs, g = [variable(X), variable(W)], variable(np.ones((2, 4, 4, 4)))
-    back = mg.grad(mg.conv2d(*xs), [x for x, wanted in zip(xs, moving, strict=True) if wanted], g, create_graph=True)
+    back = mg.grad(
+        mg.conv2d(*xs),
+        [x for x, wanted in zip(xs, moving, strict=True) if wanted],
+        g,
+        create_graph=True,
+    )
     sum((b**2).sum() for b in back).backward()
     once = [None if x.grad is None else x.grad.copy() for x in (*xs, g)]
     sum((b**2).sum() for b in back).backward()
-    alone = [mg.grad(mg.conv2d(*xs), x, g, create_graph=True) for x, wanted in zip(xs, moving, strict=True) if wanted]
+    alone = [
+        mg.grad(mg.conv2d(*xs), x, g, create_graph=True)
+        for x, wanted in zip(xs, moving, strict=True)
+        if wanted
+    ]
     each = [mg.grad(sum((b**2).sum() for b in alone), x) for x in (*xs, g)]
     for node, grad, expected in zip((*xs, g), once, each, strict=True):
         assert (grad is None) == (not expected.value.any())
@@ -147,11 +165,15 @@ def test_what_a_kernel_left_behind_is_read_in_every_mode():
             return (slope * slope).sum()
 
         trainer = mg.Trainer(model, loss, mg.optim.SGD(model.parameters(), lr=0.1), mode=mode)
-        losses.append(trainer.fit(np.ones((4, 4)), np.ones((4, 4)), epochs=3, batch_size=2, progress=False).batch_loss)
+        losses.append(
+            trainer.fit(
+                np.ones((4, 4)), np.ones((4, 4)), epochs=3, batch_size=2, progress=False
+            ).batch_loss
+        )
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
 
 
-# ---------------------------------------------------------------- operators of the user's own
+# ---------------- operators of the user's own
 cube = mg.operator(lambda x: x**3, lambda g, y, x: g * 3 * x**2, name="cube")
 scaled = mg.operator(lambda a, b: a * b, lambda g, y, a, b: (g * b, g * a), name="scaled")
 norm = mg.operator(lambda x: np.sqrt((x * x).sum()), lambda g, y, x: g * x / y, name="norm")
@@ -159,7 +181,9 @@ norm = mg.operator(lambda x: np.sqrt((x * x).sum()), lambda g, y, x: g * x / y, 
 
 def test_operators_of_ones_own_have_all_derivatives():
     assert second(cube, RNG.normal(size=(2, 3)))
-    assert second(scaled, RNG.normal(size=(2, 1, 3)), RNG.normal(size=(4, 1)))  # broadcasting is undone
+    assert second(
+        scaled, RNG.normal(size=(2, 1, 3)), RNG.normal(size=(4, 1))
+    )  # broadcasting is undone
     assert second(norm, RNG.normal(size=5))
     with mg.default_dtype(np.float64):
         a, v = RNG.normal(size=5), RNG.normal(size=5)
@@ -168,11 +192,20 @@ def test_operators_of_ones_own_have_all_derivatives():
 
 
 @pytest.mark.filterwarnings("ignore::minigrad.errors.GradientWarning")
-@pytest.mark.parametrize("backward, message", [
-    (lambda g, y, x: g * np.arctan2(x, 1), "odd: backward cannot be run on nodes, for derivatives of it: np.arctan2 has no"),
-    (lambda g, y, x: np.asarray(g) * 2, "odd: backward, run on nodes, returned ndarray; written in operators"),
-    (lambda g, y, x: (g, g), "odd: .*backward returned 2 gradients for 1 inputs"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "backward, message",
+    [
+        (
+            lambda g, y, x: g * np.arctan2(x, 1),
+            "odd: backward cannot be run on nodes, for derivatives of it: np.arctan2 has no",
+        ),
+        (
+            lambda g, y, x: np.asarray(g) * 2,
+            "odd: backward, run on nodes, returned ndarray; written in operators",
+        ),
+        (lambda g, y, x: (g, g), "odd: .*backward returned 2 gradients for 1 inputs"),
+    ],
+)
 def test_a_backward_that_nodes_cannot_run_is_explained(backward, message):
     odd = mg.operator(lambda x: x, backward, name="odd")
     x = mg.Variable(np.ones(3))
@@ -205,9 +238,16 @@ def test_a_rule_that_says_nothing_is_refused_by_name():
             np.copyto(grads[0], g)
 
     silent, x = Silent(), mg.Variable(np.ones(3))
-    np.testing.assert_array_equal(mg.grad(silent(x), x, np.ones(3)).value, 1)  # a first derivative it has
-    for ask in (lambda: mg.grad(silent(x), x, np.ones(3), create_graph=True), lambda: mg.jvp(silent, [x], [np.ones(3)])):
-        with pytest.raises(mg.GraphError, match=r"silent: shapes \(3,\); its rule gives no graph of its gradient"):
+    np.testing.assert_array_equal(
+        mg.grad(silent(x), x, np.ones(3)).value, 1
+    )  # a first derivative it has
+    for ask in (
+        lambda: mg.grad(silent(x), x, np.ones(3), create_graph=True),
+        lambda: mg.jvp(silent, [x], [np.ones(3)]),
+    ):
+        with pytest.raises(
+            mg.GraphError, match=r"silent: shapes \(3,\); its rule gives no graph of its gradient"
+        ):
             ask()
 
 

@@ -1,4 +1,5 @@
 """What operators say of themselves: their work, and what their kernels found on the way."""
+
 import numpy as np
 import pytest
 from operators import TABLE
@@ -15,12 +16,19 @@ def variable(*shape, seed=0):
     return mg.Variable(normal(*shape, seed=seed))
 
 
-# ---------------------------------------------------------------- work: counted by hand
+# ---------------- work: counted by hand
 T, N, IN, H = 4, 3, 5, 6
 
 
 def recurrent_inputs(states, gates):
-    shapes = [(T, N, IN), *[(N, H)] * states, (gates * H, IN), (gates * H, H), (gates * H,), (gates * H,)]
+    shapes = [
+        (T, N, IN),
+        *[(N, H)] * states,
+        (gates * H, IN),
+        (gates * H, H),
+        (gates * H,),
+        (gates * H,),
+    ]
     return [variable(*shape, seed=i) for i, shape in enumerate(shapes)]
 
 
@@ -30,18 +38,28 @@ HEAVY = {
         lambda: mg.conv2d(variable(2, 4, 6, 7), variable(6, 2, 3, 2), variable(6), groups=2),
         2 * (2 * 6 * 4 * 6) * (2 * 3 * 2),
     ),
-    "conv1d": (lambda: mg.conv1d(variable(2, 3, 9), variable(4, 3, 2), stride=2), 2 * (2 * 4 * 4) * (3 * 2)),
+    "conv1d": (
+        lambda: mg.conv1d(variable(2, 3, 9), variable(4, 3, 2), stride=2),
+        2 * (2 * 4 * 4) * (3 * 2),
+    ),
     "linear": (lambda: mg.linear(variable(7, 5), variable(3, 5), variable(3)), 2 * 7 * 3 * 5),
     "matmul": (lambda: variable(2, 3, 4) @ variable(4, 5), 2 * (2 * 3 * 5) * 4),
     "dot": (lambda: variable(4) @ variable(4), 2 * 4),
     "matrix and vector": (lambda: variable(3, 4) @ variable(4), 2 * 3 * 4),
     # x_t Wᵀ and h Vᵀ in each step
     "rnn": (
-        lambda: mg.ops.recurrent.rnn(*map(mg.Variable, (
-            normal(T, N, IN), normal(N, H), normal(H, IN), normal(H, H), normal(H), normal(H)))),
+        lambda: mg.ops.recurrent.rnn(
+            *map(
+                mg.Variable,
+                (normal(T, N, IN), normal(N, H), normal(H, IN), normal(H, H), normal(H), normal(H)),
+            )
+        ),
         T * (2 * N * IN * H + 2 * N * H * H),
     ),
-    "lstm": (lambda: mg.lstm(*recurrent_inputs(2, 4))[0].inputs[0], 4 * T * (2 * N * IN * H + 2 * N * H * H)),
+    "lstm": (
+        lambda: mg.lstm(*recurrent_inputs(2, 4))[0].inputs[0],
+        4 * T * (2 * N * IN * H + 2 * N * H * H),
+    ),
     "gru": (lambda: mg.gru(*recurrent_inputs(1, 3)), 3 * T * (2 * N * IN * H + 2 * N * H * H)),
     "max_pool2d": (lambda: mg.max_pool2d(variable(2, 3, 6, 6), (2, 3)), (2 * 3 * 3 * 2) * 6),
     "avg_pool1d": (lambda: mg.avg_pool1d(variable(2, 3, 6), 3), (2 * 3 * 2) * 3),
@@ -55,7 +73,7 @@ HEAVY = {
     "mse_loss": (lambda: mg.mse_loss(variable(4, 5), normal(4, 5)), 3 * 20),
     "reshape": (lambda: mg.reshape(variable(4, 5), -1), 0),
     "tanh": (lambda: mg.tanh(variable(4, 5)), 20),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", HEAVY)
@@ -64,7 +82,9 @@ def test_operations_as_counted_by_hand(name):
     assert make().facts()["flops"] == flops
 
 
-@pytest.mark.parametrize("case", [next(iter(cases([row]))) for row in TABLE], ids=lambda case: case.row.name)
+@pytest.mark.parametrize(
+    "case", [next(iter(cases([row]))) for row in TABLE], ids=lambda case: case.row.name
+)
 def test_bytes_are_what_is_read_and_written(case):
     node = case.ours(*case.operands)
     read = {id(x): x.value.nbytes for x in node.inputs}
@@ -83,7 +103,7 @@ def test_a_lookup_reads_the_rows_it_takes_and_no_others():
     assert mg.embedding(ids, variable(1000, 4)).facts()["bytes"] == 3 * 4 + 3 * 16 + 3 * 16
 
 
-# ---------------------------------------------------------------- what kernels know
+# ---------------- what kernels know
 def test_the_winners_of_a_max_pooling():
     x = normal(2, 3, 7, 9)
     node = mg.max_pool2d(mg.Variable(x), (3, 2), stride=(2, 3), padding=(1, 1))
@@ -100,7 +120,9 @@ def test_the_winners_along_one_axis():
     x = normal(2, 3, 8)
     winners = mg.max_pool1d(mg.Variable(x), 4).facts()["winners"]
     assert winners.shape == (2, 3, 2, 1)
-    np.testing.assert_array_equal(winners[..., 0], x.reshape(2, 3, 2, 4).argmax(3) + np.array([0, 4]))
+    np.testing.assert_array_equal(
+        winners[..., 0], x.reshape(2, 3, 2, 4).argmax(3) + np.array([0, 4])
+    )
 
 
 def test_the_winners_belong_to_the_last_forward_pass():
@@ -162,11 +184,15 @@ def test_probabilities_of_the_losses():
     x = normal(4, 3)
     found = mg.cross_entropy(mg.Variable(x), [0, 1, 2, 0]).facts()["probabilities"]
     np.testing.assert_allclose(found, np.exp(x) / np.exp(x).sum(1, keepdims=True), rtol=1e-6)
-    found = mg.binary_cross_entropy_with_logits(mg.Variable(x), np.ones((4, 3))).facts()["probabilities"]
+    found = mg.binary_cross_entropy_with_logits(mg.Variable(x), np.ones((4, 3))).facts()[
+        "probabilities"
+    ]
     np.testing.assert_allclose(found, 1 / (1 + np.exp(-x)), rtol=1e-6)
 
 
-@pytest.mark.parametrize("case", [next(iter(cases([row]))) for row in TABLE], ids=lambda case: case.row.name)
+@pytest.mark.parametrize(
+    "case", [next(iter(cases([row]))) for row in TABLE], ids=lambda case: case.row.name
+)
 def test_facts_are_read_only_and_asking_changes_nothing(case):
     node = case.ours(*case.operands)
     before = node.value.copy()

@@ -1,4 +1,5 @@
 """Hooks: who is told, in which order, how often, and what happens when one fails."""
+
 import copy
 import gc
 import pickle
@@ -24,12 +25,20 @@ def net():
 def test_node_hooks_are_called_once_per_pass_with_the_complete_value(net):
     x, square, _, graph = net
     seen = []
-    square.register_forward_hook(lambda node, value: seen.append(("forward", node.name, value.tolist())))
-    square.register_backward_hook(lambda node, grad: seen.append(("backward", node.name, grad.tolist())))
+    square.register_forward_hook(
+        lambda node, value: seen.append(("forward", node.name, value.tolist()))
+    )
+    square.register_backward_hook(
+        lambda node, grad: seen.append(("backward", node.name, grad.tolist()))
+    )
     x.register_backward_hook(lambda node, grad: seen.append(("backward", node.name, grad.tolist())))
     graph.forward()
     graph.backward()
-    expected = [("forward", "square", [1, 4]), ("backward", "square", [4, 4]), ("backward", "x", [8, 16])]
+    expected = [
+        ("forward", "square", [1, 4]),
+        ("backward", "square", [4, 4]),
+        ("backward", "x", [8, 16]),
+    ]
     assert seen == expected
     graph.backward()  # x.grad adds up over passes
     assert seen[3:] == [("backward", "square", [4, 4]), ("backward", "x", [16, 32])]
@@ -92,7 +101,10 @@ def test_a_hook_watches_and_never_steers(net):
     def meddle(node, array):
         array[...] = 0
 
-    for register, run in ((graph.register_forward_hook, graph.forward), (graph.register_backward_hook, graph.backward)):
+    for register, run in (
+        (graph.register_forward_hook, graph.forward),
+        (graph.register_backward_hook, graph.backward),
+    ):
         handle = register(meddle)
         with pytest.raises(ValueError, match="read-only"):
             run()
@@ -132,9 +144,11 @@ def test_eager_backward_calls_hooks_too(net):
     assert seen == [[8, 16]]
 
 
-# ---------------------------------------------------------------- order, and how often
+# ---------------- order, and how often
 def tangle(seed):
-    """A random graph in which nodes are shared, ways part and meet, and some nodes take one input twice."""
+    """A random graph in which nodes are shared, ways part and meet, and some nodes take one input
+    twice.
+    """
     rng = np.random.default_rng(seed)
     nodes = [mg.Variable(rng.normal(size=3), f"v{i}", dtype=np.float64) for i in range(3)]
     nodes.append(mg.Constant(rng.normal(size=3), "c", dtype=np.float64))
@@ -174,13 +188,15 @@ def test_hooks_of_all_kinds_run_in_the_order_of_registration():
     graph = mg.Graph(y)
     for i, target in enumerate([graph, y, layer, y, graph, layer]):
         target.register_forward_hook(lambda node, value, i=i: seen.append(i) if node is y else None)
-        target.register_backward_hook(lambda node, grad, i=i: seen.append(-i) if node is y else None)
+        target.register_backward_hook(
+            lambda node, grad, i=i: seen.append(-i) if node is y else None
+        )
     graph.forward()
     graph.backward([1.0])
     assert seen == [0, 1, 2, 3, 4, 5, 0, -1, -2, -3, -4, -5]
 
 
-# ---------------------------------------------------------------- hooks that come and go
+# ---------------- hooks that come and go
 def test_a_hook_that_another_removes_is_silent_at_once(net):
     _, square, _, graph = net
     seen = []
@@ -200,7 +216,9 @@ def test_registering_during_a_pass(net, kind):
         if not handles:
             target = square if kind == "node" else graph
             handles.append(target.register_forward_hook(lambda node, value: seen.append(node.name)))
-            handles.append(total.register_forward_hook(lambda node, value: seen.append("later node")))
+            handles.append(
+                total.register_forward_hook(lambda node, value: seen.append("later node"))
+            )
 
     square.register_forward_hook(register)
     graph.forward()
@@ -241,7 +259,7 @@ def test_a_handle_keeps_no_node_alive(what):
     handle.remove()
 
 
-# ---------------------------------------------------------------- modules
+# ---------------- modules
 def test_module_hooks_inner_before_outer_and_back_again():
     model, seen = mg.nn.Sequential(mg.nn.Linear(2, 3), mg.nn.Tanh()), []
     for name, module in model.named_modules():
@@ -255,7 +273,14 @@ def test_module_hooks_inner_before_outer_and_back_again():
         graph.forward()
         graph.backward()
         # the model's output is its last layer's: one node, its hooks in the order of registration
-        assert seen == ["forward 0", "forward ", "forward 1", "backward ", "backward 1", "backward 0"]
+        assert seen == [
+            "forward 0",
+            "forward ",
+            "forward 1",
+            "backward ",
+            "backward 1",
+            "backward 0",
+        ]
 
 
 def test_a_module_that_is_called_twice_tells_of_both_calls():
@@ -293,7 +318,9 @@ def test_hooks_stay_with_the_original(net, way):
     layer = mg.nn.Linear(2, 2)
     seen = []
     for target in (square, total, graph, layer):
-        target.register_forward_hook(lambda *_: seen.append("forward"))  # a lambda, which no pickle takes
+        target.register_forward_hook(
+            lambda *_: seen.append("forward")
+        )  # a lambda, which no pickle takes
         target.register_backward_hook(lambda *_: seen.append("backward"))
     copied = COPIES[way](graph)
     assert copied.forward() == total.value
@@ -301,13 +328,15 @@ def test_hooks_stay_with_the_original(net, way):
     COPIES[way](total).backward()
     mg.sum(COPIES[way](layer)(np.ones((1, 2)))).backward()
     assert not seen
-    handle = copied.register_forward_hook(lambda node, _: seen.append(node))  # the copy can have its own
+    handle = copied.register_forward_hook(
+        lambda node, _: seen.append(node)
+    )  # the copy can have its own
     copied.forward()
     assert [id(node) for node in seen] == [id(node) for node in copied.order if node.inputs]
     handle.remove()
 
 
-# ---------------------------------------------------------------- hooks that fail
+# ---------------- hooks that fail
 def fail(node, array):
     raise ZeroDivisionError("in the hook")
 
@@ -323,8 +352,10 @@ def test_a_failing_hook_is_found_in_the_traceback(net):
 
 
 def test_what_a_pass_that_failed_leaves_behind():
-    """Forward: new values up to the failing node, old ones after it. Backward: the nodes from the head to the failing one
-    have their gradients, and have passed them on except for the failing one; what leaves had before is still in theirs."""
+    """Forward: new values up to the failing node, old ones after it. Backward: the nodes from the
+    head to the failing one have their gradients, and have passed them on except for the failing
+    one; what leaves had before is still in theirs.
+    """
     a, b = mg.Variable([1.0, 2.0], "a"), mg.Variable([3.0, 4.0], "b")
     square = a * a
     product = square * b
@@ -337,7 +368,11 @@ def test_what_a_pass_that_failed_leaves_behind():
     handle = square.register_forward_hook(fail)
     with pytest.raises(ZeroDivisionError):
         graph.forward()
-    assert square.value.tolist() == [100, 400] and product.value.tolist() == [3, 16] and total.value == 19
+    assert (
+        square.value.tolist() == [100, 400]
+        and product.value.tolist() == [3, 16]
+        and total.value == 19
+    )
     handle.remove()
     assert graph.forward() == 100 * 3 + 400 * 4
 
@@ -353,7 +388,7 @@ def test_what_a_pass_that_failed_leaves_behind():
     assert a.grad.tolist() == [2 * 10 * 3, 2 * 20 * 4] and b.grad.tolist() == [100, 400]
 
 
-# ---------------------------------------------------------------- training
+# ---------------- training
 def circle_step(mode, hook=None):
     model = mg.nn.Sequential(mg.nn.Linear(2, 4, seed=0), mg.nn.Tanh(), mg.nn.Linear(4, 1, seed=1))
     trainer = mg.Trainer(model, mg.mse_loss, mg.optim.SGD(model.parameters(), 0.1), mode=mode)
@@ -382,7 +417,10 @@ def test_hooks_in_training(mode):
     step = len(seen) // 4  # two epochs of two batches
     for start in range(0, len(seen), step):
         forward, backward = seen[start : start + 4], seen[start + 4 : start + step]
-        assert forward[:2] == ["forward 0", "forward 1"] and sorted(forward[2:]) == ["forward ", "forward 2"]  # one node
+        assert forward[:2] == ["forward 0", "forward 1"] and sorted(forward[2:]) == [
+            "forward ",
+            "forward 2",
+        ]  # one node
         assert backward[:4] == ["backward ", "backward 2", "2.bias", "2.weight"]
         assert backward[4:] == ["backward 1", "backward 0", "0.bias", "0.weight"]
     plain, other = circle_step(mode)

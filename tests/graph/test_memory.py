@@ -1,4 +1,7 @@
-"""Freed memory stays with the process: a graph that is made and freed again and again costs no page faults."""
+"""Freed memory stays with the process: a graph that is made and freed again and again costs no page
+faults.
+"""
+
 import platform
 import subprocess
 import sys

@@ -1,4 +1,7 @@
-"""Values and nodes: what enters a graph, what it looks like, who owns the memory, and when it is given back."""
+"""Values and nodes: what enters a graph, what it looks like, who owns the memory, and when it is
+given back.
+"""
+
 import weakref
 
 import numpy as np
@@ -7,7 +10,7 @@ import pytest
 import minigrad as mg
 
 
-# ---------------------------------------------------------------- what enters
+# ---------------- what enters
 @pytest.mark.parametrize("kind", [mg.Constant, mg.Variable])
 def test_what_enters_becomes_the_default_dtype(kind):
     for value in (1, 2.5, True, [1, 2], np.arange(3), np.float64(2), np.ones((2, 2)), [[True]]):
@@ -53,7 +56,9 @@ def test_one_may_go_through_the_first_axis_if_there_is_one():
     first, second = x
     (3 * first + second).backward()
     np.testing.assert_array_equal(x.grad, [3, 1])
-    with pytest.raises(TypeError, match=r"iteration over <Variable \(\) float32>, which has no axes"):
+    with pytest.raises(
+        TypeError, match=r"iteration over <Variable \(\) float32>, which has no axes"
+    ):
         list(mg.Variable(3.0))
 
 
@@ -65,7 +70,12 @@ def test_values_are_copied_on_the_way_in():
     assert all((leaf.value == 1).all() for leaf in leaves) and (mg.Graph(y).forward() == 1).all()
 
 
-LAYOUTS = [lambda a: a.T, lambda a: a[::2, ::-1], np.asfortranarray, lambda a: np.broadcast_to(a[:1], a.shape)]
+LAYOUTS = [
+    lambda a: a.T,
+    lambda a: a[::2, ::-1],
+    np.asfortranarray,
+    lambda a: np.broadcast_to(a[:1], a.shape),
+]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -77,11 +87,18 @@ def test_inside_everything_is_contiguous(layout):
     assert mg.transpose(x).value.flags.c_contiguous
 
 
-# ---------------------------------------------------------------- what it looks like
+# ---------------- what it looks like
 def test_attributes():
     x = mg.Variable([[1, 2, 3]], name="weights")
     y = x * 2
-    assert (x.shape, x.ndim, x.size, x.dtype, x.name, x.inputs) == ((1, 3), 2, 3, np.float32, "weights", ())
+    assert (x.shape, x.ndim, x.size, x.dtype, x.name, x.inputs) == (
+        (1, 3),
+        2,
+        3,
+        np.float32,
+        "weights",
+        (),
+    )
     assert y.inputs[0] is x and isinstance(y.inputs[1], mg.Constant) and y.name is None
     assert x.grad is None and mg.Constant(1).grad is None
 
@@ -111,7 +128,11 @@ def test_one_number_out():
     with mg.no_grad():
         assert x.item() == float(x) == 2.5 and int(x) == 2 and bool(x)
     two = mg.Variable([1, 2])
-    for ask, error in ((two.item, mg.ShapeError), (two.__float__, mg.ShapeError), (two.__bool__, mg.GraphError)):
+    for ask, error in (
+        (two.item, mg.ShapeError),
+        (two.__float__, mg.ShapeError),
+        (two.__bool__, mg.GraphError),
+    ):
         with pytest.raises(error, match="<Variable"):
             ask()
     with pytest.raises(TypeError, match="has no axes"):
@@ -125,7 +146,7 @@ def test_nodes_are_keys():
     assert (a == b).item() is True
 
 
-# ---------------------------------------------------------------- who may write
+# ---------------- who may write
 def test_computed_values_and_constants_are_read_only():
     """A graph still needs them for its backward pass."""
     x = mg.Variable([1.0, 2.0])
@@ -142,7 +163,11 @@ def test_leaves_take_new_values_of_their_shape():
     for leaf in (mg.Variable([1.0, 2.0]), mg.Constant([1.0, 2.0])):
         leaf.value = [3, 4]
         np.testing.assert_array_equal(leaf.value, np.float32([3, 4]))
-        for wrong, error in (([1.0], mg.ShapeError), ([1j, 2], mg.DTypeError), (["a", "b"], mg.DTypeError)):
+        for wrong, error in (
+            ([1.0], mg.ShapeError),
+            ([1j, 2], mg.DTypeError),
+            (["a", "b"], mg.DTypeError),
+        ):
             with pytest.raises(error, match="cannot take"):
                 leaf.value = wrong
         assert leaf.dtype == np.float32 and leaf.value.tolist() == [3, 4]
@@ -168,14 +193,16 @@ def test_frozen_variables_get_no_gradient():
     assert not (w * 2).requires_grad
 
 
-# ---------------------------------------------------------------- memory is given back
+# ---------------- memory is given back
 def build(x):
     h = mg.tanh(x * 2 + 1)
     return (mg.matmul(h, h.T).max(axis=0) / mg.softmax(h)[0].sum()).mean()
 
 
 def test_a_dropped_graph_is_freed_at_once(no_gc):
-    """No cycles: neither after building, nor after running backward, nor with hooks, a Graph or an error in between."""
+    """No cycles: neither after building, nor after running backward, nor with hooks, a Graph or an
+    error in between.
+    """
     x = mg.Variable(np.ones((3, 3)))
     y = build(x)
     inner = [weakref.ref(node) for node in mg.topological_sort(y) if node is not x]

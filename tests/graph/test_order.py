@@ -1,4 +1,5 @@
 """How gradients gather: shared nodes, several losses, repeated passes, and graphs of any depth."""
+
 import copy
 import pickle
 import weakref
@@ -43,23 +44,34 @@ SHARED = [
 ]
 
 
-@pytest.mark.parametrize(("fn", "at", "expected"), [s[1:] for s in SHARED], ids=[s[0] for s in SHARED])
+@pytest.mark.parametrize(
+    ("fn", "at", "expected"), [s[1:] for s in SHARED], ids=[s[0] for s in SHARED]
+)
 def test_shared_nodes(fn, at, expected):
     assert slope(fn, at) == pytest.approx(expected, rel=1e-14)
 
 
 OPERATIONS = {
-    "add": (2, lambda a, b: a + b), "sub": (2, lambda a, b: a - b), "mul": (2, lambda a, b: a * b),
-    "div": (2, lambda a, b: a / (b * b + 1)), "neg": (1, lambda a: -a), "square": (1, lambda a: a**2),
+    "add": (2, lambda a, b: a + b),
+    "sub": (2, lambda a, b: a - b),
+    "mul": (2, lambda a, b: a * b),
+    "div": (2, lambda a, b: a / (b * b + 1)),
+    "neg": (1, lambda a: -a),
+    "square": (1, lambda a: a**2),
     "half": (1, lambda a: a / 2),
-}  # fmt: skip
-STEPS = st.lists(st.tuples(st.sampled_from(sorted(OPERATIONS)), st.integers(0, 99), st.integers(0, 99)), max_size=12)
+}
+STEPS = st.lists(
+    st.tuples(st.sampled_from(sorted(OPERATIONS)), st.integers(0, 99), st.integers(0, 99)),
+    max_size=12,
+)
 
 
 @settings(derandomize=True, max_examples=60, deadline=None)
 @given(STEPS)
 def test_random_graphs_agree_with_jax(steps):
-    """Each step applies an operation to earlier nodes, whichever; all nodes that came about are added up."""
+    """Each step applies an operation to earlier nodes, whichever; all nodes that came about are
+    added up.
+    """
 
     def grow(*leaves):
         nodes = list(leaves)
@@ -79,7 +91,7 @@ def test_random_graphs_agree_with_jax(steps):
         assert_close(x.grad, grad)
 
 
-# ---------------------------------------------------------------- several passes
+# ---------------- several passes
 def test_backward_twice_adds_up_in_leaves_only():
     x = mg.Variable(3.0)
     h = x * x
@@ -127,7 +139,9 @@ def test_seed_and_gradients_are_the_graphs_own():
     np.testing.assert_array_equal(y.grad, 2)
 
 
-@pytest.mark.parametrize("seed", [[1, 2], np.array([True, False]), np.float64([1, 2]), mg.Constant([1, 2])], ids=str)
+@pytest.mark.parametrize(
+    "seed", [[1, 2], np.array([True, False]), np.float64([1, 2]), mg.Constant([1, 2])], ids=str
+)
 def test_a_seed_takes_the_dtype_of_its_node(seed):
     x = mg.Variable([1.0, 1.0])
     (x * 2).backward(seed)
@@ -152,7 +166,7 @@ def test_what_cannot_be_pulled():
     np.testing.assert_array_equal(x.grad, 2)
 
 
-# ---------------------------------------------------------------- the order
+# ---------------- the order
 def test_order_is_inputs_before_users_and_always_the_same():
     x, w = mg.Variable(1.0, "x"), mg.Variable(2.0, "w")
     h = w * x
@@ -187,7 +201,7 @@ def test_accumulation_is_deterministic():
     np.testing.assert_array_equal(run(), run())
 
 
-# ---------------------------------------------------------------- any depth
+# ---------------- any depth
 def test_a_chain_of_100_000_nodes(no_gc):
     """Built, sorted, run forward and back, printed and freed: nothing on the way recurses."""
     x = y = mg.Variable(1.0, dtype=np.float64)
@@ -210,7 +224,9 @@ def test_sixty_diamonds_take_as_many_runs_as_they_have_nodes(monkeypatch):
     add, seen = by_name("add"), []
     for name in ("run", "pull"):
         plain = getattr(add, name)
-        monkeypatch.setattr(add, name, lambda *args, name=name, plain=plain: (seen.append(name), plain(*args))[1])
+        monkeypatch.setattr(
+            add, name, lambda *args, name=name, plain=plain: (seen.append(name), plain(*args))[1]
+        )
     graph = mg.Graph(stacked(mg.Variable(1.0), 60))
     assert len(graph.order) == 61 and seen == ["run"] * 60
     seen.clear()
@@ -243,7 +259,9 @@ def test_a_leaf_that_changes_between_the_passes_is_named(leaf):
     y = (x * other).sum()
     graph = mg.Graph(y)
     other.value = [5.0, 6.0]
-    with pytest.raises(mg.GraphError, match=r"'other' .*has been given another value since; run forward again"):
+    with pytest.raises(
+        mg.GraphError, match=r"'other' .*has been given another value since; run forward again"
+    ):
         y.backward()
     assert x.grad is None
     graph.forward()

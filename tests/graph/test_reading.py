@@ -1,4 +1,7 @@
-"""Numbers that leave a graph, lists with nodes in them, and what is assigned to leaves and gradients."""
+"""Numbers that leave a graph, lists with nodes in them, and what is assigned to leaves and
+gradients.
+"""
+
 import math
 import warnings
 
@@ -14,22 +17,25 @@ def x():
     return mg.Variable([1.0, 2.0], name="x")
 
 
-# ---------------------------------------------------------------- lists
-@pytest.mark.parametrize(("function", "grad"), [
-    (lambda x: mg.sum([x, x]), [2, 2]),
-    (lambda x: mg.sum([[x, 3 * x], [x, [0.0, 1.0]]]), [5, 5]),
-    (lambda x: mg.sum(mg.concatenate([[x], [2 * x]])), [3, 3]),
-    (lambda x: mg.sum(mg.stack([[x, x], [x, x]])), [4, 4]),
-    (lambda x: mg.sum(mg.maximum([x, x], 0)), [2, 2]),
-    (lambda x: mg.sum(mg.sum(x) * [mg.sum(x), 1.0]), [7, 7]),
-    (lambda x: mg.sum([x[0], 1.0] * x), [2, 1]),
-    (lambda x: mg.sum(np.multiply(x, [x[1], x[0]])), [4, 2]),
-    (lambda x: mg.sum([x, x] @ mg.Constant([1.0, 2.0])), [2, 4]),
-    (lambda x: mg.matmul([x, x], [1.0, 2.0]).sum(), [2, 4]),
-    (lambda x: mg.where([x[0] > 0, x[1] > 5], [x[0], x[0]], [x[1], x[1]]).sum(), [1, 1]),
-    (lambda x: mg.mse_loss([x[0], x[1]], [0.0, 0.0]), [1, 2]),
-    (lambda x: mg.nn.Linear(2, 1, bias=False, seed=0)([x, x]).sum() * 0 + mg.sum((x,)), [1, 1]),
-])  # fmt: skip
+# ---------------- lists
+@pytest.mark.parametrize(
+    ("function", "grad"),
+    [
+        (lambda x: mg.sum([x, x]), [2, 2]),
+        (lambda x: mg.sum([[x, 3 * x], [x, [0.0, 1.0]]]), [5, 5]),
+        (lambda x: mg.sum(mg.concatenate([[x], [2 * x]])), [3, 3]),
+        (lambda x: mg.sum(mg.stack([[x, x], [x, x]])), [4, 4]),
+        (lambda x: mg.sum(mg.maximum([x, x], 0)), [2, 2]),
+        (lambda x: mg.sum(mg.sum(x) * [mg.sum(x), 1.0]), [7, 7]),
+        (lambda x: mg.sum([x[0], 1.0] * x), [2, 1]),
+        (lambda x: mg.sum(np.multiply(x, [x[1], x[0]])), [4, 2]),
+        (lambda x: mg.sum([x, x] @ mg.Constant([1.0, 2.0])), [2, 4]),
+        (lambda x: mg.matmul([x, x], [1.0, 2.0]).sum(), [2, 4]),
+        (lambda x: mg.where([x[0] > 0, x[1] > 5], [x[0], x[0]], [x[1], x[1]]).sum(), [1, 1]),
+        (lambda x: mg.mse_loss([x[0], x[1]], [0.0, 0.0]), [1, 2]),
+        (lambda x: mg.nn.Linear(2, 1, bias=False, seed=0)([x, x]).sum() * 0 + mg.sum((x,)), [1, 1]),
+    ],
+)
 def test_a_list_with_nodes_is_stacked_and_gradients_reach_them(function, grad):
     node = x()
     with warnings.catch_warnings():
@@ -49,12 +55,18 @@ def test_a_leaf_of_nodes_is_refused(make):
         make([x(), x()])
 
 
-# ---------------------------------------------------------------- numbers
-@pytest.mark.parametrize(("leave", "how"), [
-    (lambda x: np.asarray(x), "np.asarray"), (lambda x: np.array([x]), "np.asarray"),
-    (lambda x: np.mean([x, x]), "np.asarray"), (lambda x: math.sin(x[0]), "float"), (lambda x: float(x[0]), "float"),
-    (lambda x: np.array([float(v) for v in x]), "float"),
-])  # fmt: skip
+# ---------------- numbers
+@pytest.mark.parametrize(
+    ("leave", "how"),
+    [
+        (lambda x: np.asarray(x), "np.asarray"),
+        (lambda x: np.array([x]), "np.asarray"),
+        (lambda x: np.mean([x, x]), "np.asarray"),
+        (lambda x: math.sin(x[0]), "float"),
+        (lambda x: float(x[0]), "float"),
+        (lambda x: np.array([float(v) for v in x]), "float"),
+    ],
+)
 def test_a_number_through_which_a_gradient_would_flow_is_warned_of_at_the_users_line(leave, how):
     with pytest.warns(GradientWarning, match=f"{how}.*no gradient flows") as caught:
         leave(x())
@@ -70,7 +82,12 @@ def test_item_and_value_say_that_the_number_is_meant():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         node = x() * 2
-        assert node[0].item() == 2 and node.value.tolist() == [2, 4] and int(node[0]) == 2 and bool(node[0] > 1)
+        assert (
+            node[0].item() == 2
+            and node.value.tolist() == [2, 4]
+            and int(node[0]) == 2
+            and bool(node[0] > 1)
+        )
 
 
 def test_plotting_a_node_works():
@@ -83,11 +100,13 @@ def test_plotting_a_node_works():
     assert line.get_xydata()[:, 1].tolist() == [2, 4]
 
 
-# ---------------------------------------------------------------- integers
+# ---------------- integers
 @pytest.mark.parametrize("number", [2**24 + 1, -(2**24) - 1, 2**31 - 1, 2**63 - 1])
 def test_an_integer_that_a_float_would_round_is_refused(number):
     for make in (mg.Constant, mg.Variable):
-        with pytest.raises(DTypeError, match=rf"{number} has more digits than float32; dtype=np.int64"):
+        with pytest.raises(
+            DTypeError, match=rf"{number} has more digits than float32; dtype=np.int64"
+        ):
             make([0, number])
     fed = mg.Constant([0.0, 0.0])
     with pytest.raises(DTypeError, match=str(number)):
@@ -115,7 +134,7 @@ def test_python_numbers_in_formulas_round_as_numpys_do_and_compare_with_integers
     assert (ids == np.array([2**24, 2**24])).value.tolist() == [False, True]
 
 
-# ---------------------------------------------------------------- in place
+# ---------------- in place
 def test_a_training_step_as_tutorials_write_it():
     w = kept = mg.Variable([1.0, 2.0])
     for _ in range(3):
@@ -126,14 +145,23 @@ def test_a_training_step_as_tutorials_write_it():
     assert w is kept and w.requires_grad and w.value.tolist() == [0.125, 0.25]
 
 
-@pytest.mark.parametrize(("name", "expected"), [
-    ("iadd", [3, 4]), ("isub", [-1, 0]), ("imul", [2, 4]), ("itruediv", [0.5, 1]), ("ipow", [1, 4]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("iadd", [3, 4]),
+        ("isub", [-1, 0]),
+        ("imul", [2, 4]),
+        ("itruediv", [0.5, 1]),
+        ("ipow", [1, 4]),
+    ],
+)
 @pytest.mark.parametrize("other", [2, mg.Constant([2.0, 2.0]), np.array([2.0, 2.0])])
 def test_in_place_operators_change_a_variable_within_no_grad_only(name, expected, other):
     w = x()
     change = getattr(w, f"__{name}__")
-    with pytest.raises(GraphError, match=r"a Variable changes in place only within `with mg.no_grad\(\):`"):
+    with pytest.raises(
+        GraphError, match=r"a Variable changes in place only within `with mg.no_grad\(\):`"
+    ):
         change(other)
     assert w.value.tolist() == [1, 2]
     with mg.no_grad():
@@ -162,10 +190,17 @@ def test_a_graph_that_a_change_in_place_makes_old_says_so():
         y.backward()
 
 
-# ---------------------------------------------------------------- gradients that are assigned
-@pytest.mark.parametrize(("grad", "kind"), [
-    (0.0, ShapeError), (np.ones(3), ShapeError), ([[1.0, 2.0]], ShapeError), (["a", "b"], DTypeError), ([1j, 2], DTypeError),
-])  # fmt: skip
+# ---------------- gradients that are assigned
+@pytest.mark.parametrize(
+    ("grad", "kind"),
+    [
+        (0.0, ShapeError),
+        (np.ones(3), ShapeError),
+        ([[1.0, 2.0]], ShapeError),
+        (["a", "b"], DTypeError),
+        ([1j, 2], DTypeError),
+    ],
+)
 def test_a_gradient_is_checked_when_it_is_assigned(grad, kind):
     w = x()
     with pytest.raises(kind, match="<Variable 'x' .* was assigned"):

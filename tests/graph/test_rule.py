@@ -1,4 +1,5 @@
 """Rules: one place per operator, found by name, usable by everybody who reads the graph."""
+
 import numba
 import numpy as np
 import pytest
@@ -27,7 +28,9 @@ def test_every_rule_says_what_it_is(name):
     assert not isinstance(rule, Elementwise) or rule.__doc__  # the operator itself
 
 
-@pytest.mark.parametrize("case", [next(iter(cases([row]))) for row in TABLE], ids=lambda case: case.row.name)
+@pytest.mark.parametrize(
+    "case", [next(iter(cases([row]))) for row in TABLE], ids=lambda case: case.row.name
+)
 def test_every_rule_counts_its_work(case):
     node = case.ours(*case.operands)
     flops = node.rule.flops(node)
@@ -104,10 +107,14 @@ def test_a_backward_pass_that_breaks_off_leaves_no_gradient_that_is_not_written(
     np.testing.assert_array_equal(w.grad, np.full((4, 3), 2))
 
 
-@pytest.mark.skipif(numba.config.DISABLE_JIT or numba.config.NUMBA_NUM_THREADS < 2, reason="there is one thread")
+@pytest.mark.skipif(
+    numba.config.DISABLE_JIT or numba.config.NUMBA_NUM_THREADS < 2, reason="there is one thread"
+)
 def test_threads_are_called_where_they_are_worth_waking(monkeypatch):
     called, serial = [], kernels.jit.serial
-    monkeypatch.setattr(kernels.jit, "serial", lambda kernel: called.append(kernel.__name__) or serial(kernel))
+    monkeypatch.setattr(
+        kernels.jit, "serial", lambda kernel: called.append(kernel.__name__) or serial(kernel)
+    )
     w = mg.Variable(np.ones((8, 3, 3, 3)))
     for size, alone in ((8, ["forward", "backward"]), (200, [])):  # 17 kflop and 17 Mflop
         y = mg.conv2d(np.ones((1, 3, size, size)), w)
@@ -115,5 +122,7 @@ def test_threads_are_called_where_they_are_worth_waking(monkeypatch):
         assert called == alone
         assert len(y.work["scratch"]) == 1  # one sample is one shard, however large
         called.clear()
-    assert len(mg.conv2d(np.ones((4, 3, 200, 200)), w).work["scratch"]) == min(4, numba.get_num_threads())
+    assert len(mg.conv2d(np.ones((4, 3, 200, 200)), w).work["scratch"]) == min(
+        4, numba.get_num_threads()
+    )
     assert len(mg.conv2d(np.ones((4, 3, 8, 8)), w).work["scratch"]) == 1

@@ -1,4 +1,5 @@
 """Blocks that change how code runs: nested, as decorators, after errors, and one per thread."""
+
 import threading
 
 import numpy as np

@@ -1,8 +1,10 @@
 """What runs in PyTorch's own process: `python in_torch.py FOLDER` (see test_torch.py).
 
-For each model FOLDER has the parameters that minigrad saved, an input, and what minigrad computes from it; written back
-are another set of parameters, made by PyTorch, and what PyTorch computes from those.
+For each model FOLDER has the parameters that minigrad saved, an input, and what minigrad computes
+from it; written back are another set of parameters, made by PyTorch, and what PyTorch computes from
+those.
 """
+
 import sys
 from pathlib import Path
 
@@ -18,7 +20,11 @@ from minigrad import models
 class TextCNN(nn.Module):
     def __init__(self):
         super().__init__()
-        self.embedding, self.conv, self.dense = nn.Embedding(50, 6), nn.Conv1d(6, 8, 3), nn.Linear(16, 1)
+        self.embedding, self.conv, self.dense = (
+            nn.Embedding(50, 6),
+            nn.Conv1d(6, 8, 3),
+            nn.Linear(16, 1),
+        )
         self.pool = nn.MaxPool1d(8)
 
     def forward(self, ids):
@@ -53,17 +59,23 @@ def mlp():
 
 MODELS = {
     "mlp": mlp,
-    "cnn": lambda: nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 26 * 26, 1), nn.Sigmoid()),
+    "cnn": lambda: nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 26 * 26, 1), nn.Sigmoid()
+    ),
     "textcnn": TextCNN,
     "rnn": RowRNN,
     "lstm": lambda: First(nn.LSTM(3, 4, num_layers=2)),
     "gru": lambda: First(nn.GRU(3, 4, num_layers=2)),
-    "norm": lambda: nn.Sequential(nn.Conv2d(2, 3, 3, bias=False), nn.BatchNorm2d(3), nn.Flatten(), nn.LayerNorm(12)),
+    "norm": lambda: nn.Sequential(
+        nn.Conv2d(2, 3, 3, bias=False), nn.BatchNorm2d(3), nn.Flatten(), nn.LayerNorm(12)
+    ),
 }
 
 
 def both_ways(name, folder, state):
-    """`to_torch` gives what the file has; `from_torch` takes what PyTorch has, also in half the bits."""
+    """`to_torch` gives what the file has; `from_torch` takes what PyTorch has, also in half the
+    bits.
+    """
     ours = OURS[name]()
     mg.load(ours, folder / f"{name}.safetensors")
     given = mg.interop.to_torch(ours)
@@ -71,16 +83,23 @@ def both_ways(name, folder, state):
     assert all(torch.equal(given[key], state[key]) for key in state)
     if name == "cnn":
         mg.interop.from_torch(ours, {key: tensor.bfloat16() for key, tensor in state.items()})
-        assert np.array_equal(ours.state_dict()["3.bias"], state["3.bias"].bfloat16().float().numpy())
+        assert np.array_equal(
+            ours.state_dict()["3.bias"], state["3.bias"].bfloat16().float().numpy()
+        )
     fresh = MODELS[name]()
     mg.interop.from_torch(ours, fresh.state_dict())
-    assert all(np.array_equal(array, fresh.state_dict()[key].numpy()) for key, array in ours.state_dict().items())
+    assert all(
+        np.array_equal(array, fresh.state_dict()[key].numpy())
+        for key, array in ours.state_dict().items()
+    )
 
 
 OURS = {
-    "mlp": models.mlp, "cnn": models.cnn_five, "textcnn": lambda: models.TextCNN(50, 6, length=20),
+    "mlp": models.mlp,
+    "cnn": models.cnn_five,
+    "textcnn": lambda: models.TextCNN(50, 6, length=20),
     "rnn": lambda: models.RowRNN(7, 5),
-}  # fmt: skip
+}
 
 
 def main(folder):
@@ -93,7 +112,9 @@ def main(folder):
             y, expected = model(x).numpy(), np.load(folder / f"{name}-y.npy")
             np.testing.assert_allclose(y, expected, rtol=1e-5, atol=2e-6, err_msg=name)
             other = make().eval()
-            save_file(other.state_dict(), folder / f"{name}-torch.safetensors", metadata={"format": "pt"})
+            save_file(
+                other.state_dict(), folder / f"{name}-torch.safetensors", metadata={"format": "pt"}
+            )
             np.save(folder / f"{name}-torch-y.npy", other(x).numpy())
         if name in OURS:
             both_ways(name, folder, state)

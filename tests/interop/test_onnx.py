@@ -1,4 +1,7 @@
-"""ONNX files: checked, run in onnxruntime, and equal to rounding for every layer, operator and model."""
+"""ONNX files: checked, run in onnxruntime, and equal to rounding for every layer, operator and
+model.
+"""
+
 import os
 import subprocess
 import sys
@@ -50,7 +53,11 @@ def run(path, x):
 
 
 def nodes_of(found):
-    return [node for part in found for node in nodes_of(part)] if isinstance(found, tuple | list) else [found]
+    return (
+        [node for part in found for node in nodes_of(part)]
+        if isinstance(found, tuple | list)
+        else [found]
+    )
 
 
 def agrees(model, path, x, tolerance=2e-5):
@@ -60,7 +67,9 @@ def agrees(model, path, x, tolerance=2e-5):
     assert len(found) == len(expected)
     for ours, theirs in zip(expected, found, strict=True):
         assert theirs.shape == ours.shape and theirs.dtype == ours.dtype
-        np.testing.assert_allclose(theirs, ours, rtol=tolerance, atol=tolerance * max(1, np.abs(ours).max(initial=0)))
+        np.testing.assert_allclose(
+            theirs, ours, rtol=tolerance, atol=tolerance * max(1, np.abs(ours).max(initial=0))
+        )
 
 
 def batches(x, axis=0):
@@ -68,17 +77,19 @@ def batches(x, axis=0):
     return [x, np.take(x, [0], axis), np.take(x, [0, 1, 0, 1, 1], axis)]
 
 
-# ---------------------------------------------------------------- models and layers
+# ---------------- models and layers
 MODELS = {
     "mlp": (lambda: models.mlp("tanh", clipped=True), real(3, 2)),
     "cnn_five": (models.cnn_five, real(2, 1, 28, 28)),
     "cnn": (models.cnn, real(2, 1, 28, 28)),
     "text-cnn": (models.TextCNN, RNG.integers(0, 12_849, (2, 130))),
-    "text-cnn, mean": (lambda: models.TextCNN(50, 6, length=20, probability=False, mean=True),
-                       RNG.integers(0, 50, (2, 20)).astype(np.int32)),
+    "text-cnn, mean": (
+        lambda: models.TextCNN(50, 6, length=20, probability=False, mean=True),
+        RNG.integers(0, 50, (2, 20)).astype(np.int32),
+    ),
     "rnn": (lambda: models.RowRNN(196), real(3, 4, 196)),
     "rnn, unrolled": (lambda: models.RowRNN(7, 5, unroll=True), real(3, 4, 7)),
-}  # fmt: skip
+}
 LAYERS = {
     "Linear": (lambda: nn.Linear(3, 4), real(2, 3)),
     "Linear, no bias": (lambda: nn.Linear(3, 4, bias=False), real(2, 3)),
@@ -95,18 +106,23 @@ LAYERS = {
     "BatchNorm1d": (lambda: nn.BatchNorm1d(3), real(2, 3)),
     "BatchNorm1d, not affine": (lambda: nn.BatchNorm1d(3, affine=False), real(2, 3, 4)),
     "BatchNorm2d": (lambda: nn.BatchNorm2d(3), real(2, 3, 4, 5)),
-    "BatchNorm2d of the batch": (lambda: nn.BatchNorm2d(3, track_running_stats=False), real(2, 3, 4, 5)),
+    "BatchNorm2d of the batch": (
+        lambda: nn.BatchNorm2d(3, track_running_stats=False),
+        real(2, 3, 4, 5),
+    ),
     "LayerNorm": (lambda: nn.LayerNorm((3, 4)), real(2, 3, 4)),
     "LayerNorm, not affine": (lambda: nn.LayerNorm(4, elementwise_affine=False), real(2, 3, 4)),
     "Dropout": (lambda: nn.Sequential(nn.Dropout(0.5), nn.ReLU()), real(2, 3)),
     "ReLU": (nn.ReLU, real(2, 3)),
     "Tanh": (nn.Tanh, real(2, 3)),
     "Sigmoid": (nn.Sigmoid, real(2, 3)),
-}  # fmt: skip
+}
 RECURRENT = {
-    "RNN": lambda **o: nn.RNN(3, 4, **o), "RNN, relu": lambda **o: nn.RNN(3, 4, nonlinearity="relu", **o),
-    "LSTM": lambda **o: nn.LSTM(3, 4, **o), "GRU": lambda **o: nn.GRU(3, 4, **o),
-}  # fmt: skip
+    "RNN": lambda **o: nn.RNN(3, 4, **o),
+    "RNN, relu": lambda **o: nn.RNN(3, 4, nonlinearity="relu", **o),
+    "LSTM": lambda **o: nn.LSTM(3, 4, **o),
+    "GRU": lambda **o: nn.GRU(3, 4, **o),
+}
 
 
 def shaken(make):
@@ -138,26 +154,35 @@ def test_recurrent_layers_keep_time_first(name, options, tmp_path):
 
 
 def test_double_precision(tmp_path):
-    model = nn.Sequential(nn.Linear(3, 4, dtype=np.float64), nn.Tanh(), nn.LayerNorm(4, dtype=np.float64))
+    model = nn.Sequential(
+        nn.Linear(3, 4, dtype=np.float64), nn.Tanh(), nn.LayerNorm(4, dtype=np.float64)
+    )
     x = RNG.normal(size=(2, 3))
     mg.export_onnx(model, tmp_path / "m.onnx", x)
     agrees(model, tmp_path / "m.onnx", x, 1e-12)
 
 
-# ---------------------------------------------------------------- operators
+# ---------------- operators
 class Call(nn.Module):
-    """A row of the table of operators: the first operand comes in, in a batch of one; the others are constants."""
+    """A row of the table of operators: the first operand comes in, in a batch of one; the others
+    are constants.
+    """
 
     def __init__(self, case):
         self.case = case
 
     def forward(self, x):
-        operands = [mg.Constant(a, dtype=np.float32 if a.dtype.kind == "f" else a.dtype) for a in self.case.operands[1:]]
+        operands = [
+            mg.Constant(a, dtype=np.float32 if a.dtype.kind == "f" else a.dtype)
+            for a in self.case.operands[1:]
+        ]
         return self.case.ours(x[0], *operands)
 
 
 def usable(case):
-    """Not of nothing, which onnxruntime does not broadcast; nothing at random; `lstm` as `mg.lstm` gives it, in layers."""
+    """Not of nothing, which onnxruntime does not broadcast; nothing at random; `lstm` as `mg.lstm`
+    gives it, in layers.
+    """
     something = all(x.size for x in case.operands) and case.options.get("shape") != (0,)
     return something and case.row.name not in ("lstm", *WITHOUT)
 
@@ -196,9 +221,16 @@ class Function(nn.Module):
         lambda x: (x, (mg.sum(x), mg.Constant(np.ones(2)))),
         lambda x: mg.where(mg.abs(x) > 0.5, x, 0.0),
         lambda x: mg.where(mg.isnan(x > 0) | ~mg.isfinite(x), x, mg.trunc(3 * x)),
-        lambda x: (mg.argmax(x, keepdims=True), mg.std(x, axis=1), mg.norm(x, axis=()), mg.log1p(mg.square(x))),
+        lambda x: (
+            mg.argmax(x, keepdims=True),
+            mg.std(x, axis=1),
+            mg.norm(x, axis=()),
+            mg.log1p(mg.square(x)),
+        ),
         lambda x: mg.max_pool1d(mg.expand_dims(x, 1), 4, ceil_mode=True),
-        lambda x: mg.avg_pool1d(mg.expand_dims(x, 1), 4, 3, 1, ceil_mode=True, count_include_pad=False),
+        lambda x: mg.avg_pool1d(
+            mg.expand_dims(x, 1), 4, 3, 1, ceil_mode=True, count_include_pad=False
+        ),
         lambda x: mg.embedding(mg.argmax(x, axis=1), np.ones((6, 2)), padding_idx=1),
     ],
 )
@@ -209,7 +241,7 @@ def test_the_batch_may_have_any_size_wherever_it_goes(function, tmp_path):
         agrees(Function(function), tmp_path / "m.onnx", batch)
 
 
-# ---------------------------------------------------------------- the file
+# ---------------- the file
 def test_the_file_has_the_parameters_names_and_open_sizes(tmp_path):
     model = shaken(lambda: nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)))
     mg.export_onnx(model, tmp_path / "m.onnx", real(1, 3))
@@ -219,14 +251,19 @@ def test_the_file_has_the_parameters_names_and_open_sizes(tmp_path):
     for name, array in model.state_dict().items():
         if name != "1.num_batches_tracked":
             np.testing.assert_array_equal(held[name], array)
-    sizes = [[d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim]
-             for v in (*proto.graph.input, *proto.graph.output)]  # fmt: skip
+    sizes = [
+        [d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim]
+        for v in (*proto.graph.input, *proto.graph.output)
+    ]
     assert sizes == [["batch", 3], ["batch", 4]]
     assert [(o.domain, o.version) for o in proto.opset_import] == [("", 17)]
 
 
 def test_exporting_changes_nothing_and_gives_the_same_bytes(tmp_path):
-    model, x = shaken(lambda: nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.5))), real(2, 3)
+    model, x = (
+        shaken(lambda: nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.5))),
+        real(2, 3),
+    )
     model[1].eval()
     before = {name: array.copy() for name, array in model.state_dict().items()}
     mg.export_onnx(model, tmp_path / "a.onnx", x)
@@ -247,7 +284,7 @@ def test_a_failed_export_keeps_the_old_file(tmp_path, monkeypatch):
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
 
 
-# ---------------------------------------------------------------- names
+# ---------------- names
 class Named(nn.Module):
     """A sum of linear layers and of a parameter, each an attribute of a given name."""
 
@@ -266,18 +303,37 @@ class Named(nn.Module):
 
 
 def named(names, parameter, path):
-    """Export such a model; the names that the file has. The model must give what onnxruntime gives."""
+    """Export such a model; the names that the file has. The model must give what onnxruntime
+    gives.
+    """
     model, x = shaken(lambda: Named(names, parameter)), real(2, 3)
     mg.export_onnx(model, path, x)
     agrees(model, path, x)
     graph = onnx.load(path).graph
-    return [v.name for v in (*graph.input, *graph.initializer)] + [name for n in graph.node for name in n.output]
+    return [v.name for v in (*graph.input, *graph.initializer)] + [
+        name for n in graph.node for name in n.output
+    ]
 
 
-USED = ["input", "output", "output_1", "output_2", "output_3", "x", "n3", "Gemm", "Gemm_1", "Add", "constant", "batch"]
+USED = [
+    "input",
+    "output",
+    "output_1",
+    "output_2",
+    "output_3",
+    "x",
+    "n3",
+    "Gemm",
+    "Gemm_1",
+    "Add",
+    "constant",
+    "batch",
+]
 
 
-@pytest.mark.parametrize("name", [*USED, "", " ", "a.b", "a b", "Schicht ä", "层", "\n", "\0", "\ud800", '"', "/"])
+@pytest.mark.parametrize(
+    "name", [*USED, "", " ", "a.b", "a b", "Schicht ä", "层", "\n", "\0", "\ud800", '"', "/"]
+)
 def test_attributes_may_have_any_name(name, tmp_path):
     """A layer that was called `output` made the export hang; an empty name made an invalid file."""
     for names, parameter in (([name], "shift"), (["layer"], name)):
@@ -291,7 +347,9 @@ LAYER_NAMES = (st.text(st.characters(), max_size=4) | st.sampled_from(USED)).fil
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.lists(LAYER_NAMES, min_size=2, max_size=5, unique=True))
 def test_random_names(tmp_path, names):
     found = named(names[1:], names[0], tmp_path / "m.onnx")
@@ -301,7 +359,10 @@ def test_random_names(tmp_path, names):
 def test_generated_names_leave_those_of_parameters_alone(tmp_path):
     model = Named(["Gemm", "constant"], "Add")
     mg.export_onnx(model, tmp_path / "m.onnx", real(2, 3))
-    held = {t.name: onnx.numpy_helper.to_array(t) for t in onnx.load(tmp_path / "m.onnx").graph.initializer}
+    held = {
+        t.name: onnx.numpy_helper.to_array(t)
+        for t in onnx.load(tmp_path / "m.onnx").graph.initializer
+    }
     for name in ("Add", "Gemm.weight", "constant.bias"):
         np.testing.assert_array_equal(held[name], model.state_dict()[name])
 
@@ -313,12 +374,14 @@ def test_names_that_become_equal_stay_apart(tmp_path):
 
 def test_constants_may_have_any_name(tmp_path):
     for name in ("output", "input", "", "\ud800", "Add"):
-        function = Function(lambda x, name=name: x + mg.Constant(np.ones(3), name) + mg.Constant(np.zeros(3), name))
+        function = Function(
+            lambda x, name=name: x + mg.Constant(np.ones(3), name) + mg.Constant(np.zeros(3), name)
+        )
         mg.export_onnx(function, tmp_path / "m.onnx", real(2, 3))
         agrees(function, tmp_path / "m.onnx", real(2, 3))
 
 
-# ---------------------------------------------------------------- errors
+# ---------------- errors
 cube = mg.operator(lambda x: x**3, lambda g, y, x: 3 * g * x**2, name="cube")
 exp = mg.operator(np.exp, lambda g, y, x: g * y, name="exp")  # a name that the library has, too
 
@@ -328,14 +391,30 @@ exp = mg.operator(np.exp, lambda g, y, x: g * y, name="exp")  # a name that the 
     [
         (lambda x: mg.sin(cube(x)), mg.GraphError, "the operator cube has no ONNX form"),
         (exp, mg.GraphError, "the operator exp has no ONNX form"),
-        (lambda x: mg.dropout(x, 0.5, seed=0), mg.GraphError, "the operator dropout has no ONNX form"),
-        (lambda x: mg.cumprod(x, axis=1), mg.GraphError, "cumprod has no ONNX form, for ONNX has no running product"),
+        (
+            lambda x: mg.dropout(x, 0.5, seed=0),
+            mg.GraphError,
+            "the operator dropout has no ONNX form",
+        ),
+        (
+            lambda x: mg.cumprod(x, axis=1),
+            mg.GraphError,
+            "cumprod has no ONNX form, for ONNX has no running product",
+        ),
         (lambda x: x[x > 0], mg.GraphError, "getitem has no ONNX form where nodes are indices"),
-        (lambda x: x[mg.argmax(x, axis=0), mg.argmax(x, axis=0)], mg.GraphError, "getitem has no ONNX form where nodes"),
+        (
+            lambda x: x[mg.argmax(x, axis=0), mg.argmax(x, axis=0)],
+            mg.GraphError,
+            "getitem has no ONNX form where nodes",
+        ),
         (lambda x: both(x), mg.GraphError, "the operator lstm has no ONNX form as a whole"),
         (lambda x: both(x)[1], mg.GraphError, "the operator lstm has no ONNX form for what"),
         (lambda x: np.ones(3), mg.GraphError, "returned ndarray"),
-        (lambda x: mg.Constant(np.ones(3)), mg.GraphError, "the output does not depend on the input"),
+        (
+            lambda x: mg.Constant(np.ones(3)),
+            mg.GraphError,
+            "the output does not depend on the input",
+        ),
         (lambda x: x + mg.Constant(x._data), mg.GraphError, "other numbers for another batch"),
         (lambda x: x * (1 / x.shape[0]), mg.GraphError, "other numbers for another batch"),
         (lambda x: x[: x.shape[0] - 1], mg.GraphError, "other options for another batch"),
@@ -379,14 +458,22 @@ def test_without_the_package_it_says_what_to_install():
         "except ImportError as error: print(error)"
     )
     code = code.replace("import minigrad as mg", "import minigrad as mg, minigrad.models")
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True).stdout
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True
+    ).stdout
     assert said.strip() == 'export_onnx needs the package onnx: pip install "minigrad-numba[onnx]"'
 
 
-@pytest.mark.parametrize(("function", "said"), [
-    (lambda x: x * mg.mean(x).item(), "is read as a number"),
-    (lambda x: x + np.random.normal(size=3), "export_onnx: Frozen.forward does something else when it is called again"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (lambda x: x * mg.mean(x).item(), "is read as a number"),
+        (
+            lambda x: x + np.random.normal(size=3),
+            "export_onnx: Frozen.forward does something else when it is called again",
+        ),
+    ],
+)
 def test_numbers_that_python_code_would_freeze_are_refused(function, said, tmp_path):
     class Frozen(nn.Module):
         def forward(self, x):

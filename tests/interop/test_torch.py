@@ -1,8 +1,10 @@
 """PyTorch: its names and layouts, its files, and the same predictions from the same parameters.
 
-What needs PyTorch runs in a process of its own: with the interpreter that `MINIGRAD_TORCH_PYTHON` names (torch, numpy,
-safetensors and platformdirs are there), or with this one where it has torch; without either it is skipped.
+What needs PyTorch runs in a process of its own: with the interpreter that `MINIGRAD_TORCH_PYTHON`
+names (torch, numpy, safetensors and platformdirs are there), or with this one where it has torch;
+without either it is skipped.
 """
+
 import importlib.util
 import json
 import os
@@ -43,9 +45,13 @@ MODELS = {
     "rnn": (lambda: models.RowRNN(7, 5), real(3, 4, 7)),
     "lstm": (lambda: First(nn.LSTM(3, 4, num_layers=2)), real(5, 2, 3)),
     "gru": (lambda: First(nn.GRU(3, 4, num_layers=2)), real(5, 2, 3)),
-    "norm": (lambda: nn.Sequential(nn.Conv2d(2, 3, 3, bias=False), nn.BatchNorm2d(3), nn.Flatten(), nn.LayerNorm(12)),
-             real(2, 2, 4, 4)),
-}  # fmt: skip
+    "norm": (
+        lambda: nn.Sequential(
+            nn.Conv2d(2, 3, 3, bias=False), nn.BatchNorm2d(3), nn.Flatten(), nn.LayerNorm(12)
+        ),
+        real(2, 2, 4, 4),
+    ),
+}
 
 
 def python():
@@ -58,7 +64,10 @@ def predict(model, x):
     return model.eval()(mg.Constant(x, dtype=x.dtype)).value
 
 
-@pytest.mark.skipif(python() is None, reason="no PyTorch here; MINIGRAD_TORCH_PYTHON may name an interpreter that has it")
+@pytest.mark.skipif(
+    python() is None,
+    reason="no PyTorch here; MINIGRAD_TORCH_PYTHON may name an interpreter that has it",
+)
 def test_files_go_both_ways_and_give_the_same_predictions(tmp_path):
     made = {}
     for name, (make, x) in MODELS.items():
@@ -70,30 +79,45 @@ def test_files_go_both_ways_and_give_the_same_predictions(tmp_path):
         np.save(tmp_path / f"{name}-x.npy", x)
         np.save(tmp_path / f"{name}-y.npy", predict(made[name], x))
     paths = os.pathsep.join([str(Path(mg.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-    ran = subprocess.run([python(), HERE / "in_torch.py", tmp_path], capture_output=True, encoding="utf-8", timeout=300,
-                         env={**os.environ, "PYTHONPATH": paths}, check=False)  # fmt: skip
+    ran = subprocess.run(
+        [python(), HERE / "in_torch.py", tmp_path],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
+        env={**os.environ, "PYTHONPATH": paths},
+        check=False,
+    )
     assert ran.returncode == 0, ran.stderr
     assert "PyTorch agrees on mlp cnn textcnn rnn" in ran.stdout
     for name, (_, x) in MODELS.items():
         mg.load(made[name], tmp_path / f"{name}-torch.safetensors")
         expected = np.load(tmp_path / f"{name}-torch-y.npy")
-        np.testing.assert_allclose(predict(made[name], x), expected, rtol=1e-5, atol=2e-6, err_msg=name)
+        np.testing.assert_allclose(
+            predict(made[name], x), expected, rtol=1e-5, atol=2e-6, err_msg=name
+        )
 
 
-# ---------------------------------------------------------------- without PyTorch
+# ---------------- without PyTorch
 def recurrent(gates):
     return {
-        "weight_ih_l0": ["F32", [4 * gates, 3]], "weight_hh_l0": ["F32", [4 * gates, 4]],
-        "bias_ih_l0": ["F32", [4 * gates]], "bias_hh_l0": ["F32", [4 * gates]],
-        "weight_ih_l1": ["F32", [4 * gates, 4]], "weight_hh_l1": ["F32", [4 * gates, 4]],
-        "bias_ih_l1": ["F32", [4 * gates]], "bias_hh_l1": ["F32", [4 * gates]],
-    }  # fmt: skip
+        "weight_ih_l0": ["F32", [4 * gates, 3]],
+        "weight_hh_l0": ["F32", [4 * gates, 4]],
+        "bias_ih_l0": ["F32", [4 * gates]],
+        "bias_hh_l0": ["F32", [4 * gates]],
+        "weight_ih_l1": ["F32", [4 * gates, 4]],
+        "weight_hh_l1": ["F32", [4 * gates, 4]],
+        "bias_ih_l1": ["F32", [4 * gates]],
+        "bias_hh_l1": ["F32", [4 * gates]],
+    }
 
 
 BATCH_NORM = {
-    "weight": ["F32", [3]], "bias": ["F32", [3]], "running_mean": ["F32", [3]], "running_var": ["F32", [3]],
+    "weight": ["F32", [3]],
+    "bias": ["F32", [3]],
+    "running_mean": ["F32", [3]],
+    "running_var": ["F32", [3]],
     "num_batches_tracked": ["I64", []],
-}  # fmt: skip
+}
 #: each layer, and the names, types and shapes that PyTorch 2.13 gives its state
 LAYOUTS = [
     (lambda: nn.Linear(3, 5), {"weight": ["F32", [5, 3]], "bias": ["F32", [5]]}),
@@ -106,15 +130,28 @@ LAYOUTS = [
     (lambda: nn.BatchNorm1d(3), BATCH_NORM),
     (lambda: nn.BatchNorm2d(3), BATCH_NORM),
     (lambda: nn.LayerNorm((3, 4)), {"weight": ["F32", [3, 4]], "bias": ["F32", [3, 4]]}),
-    (lambda: nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(3, 1, bias=False)), {"2.weight": ["F32", [1, 3]]}),
-    (lambda: models.RowRNN(7, 5), {
-        "rnn.weight_ih_l0": ["F32", [5, 7]], "rnn.weight_hh_l0": ["F32", [5, 5]], "rnn.bias_ih_l0": ["F32", [5]],
-        "rnn.bias_hh_l0": ["F32", [5]], "dense.weight": ["F32", [10, 5]], "dense.bias": ["F32", [10]]}),
-]  # fmt: skip
+    (
+        lambda: nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(3, 1, bias=False)),
+        {"2.weight": ["F32", [1, 3]]},
+    ),
+    (
+        lambda: models.RowRNN(7, 5),
+        {
+            "rnn.weight_ih_l0": ["F32", [5, 7]],
+            "rnn.weight_hh_l0": ["F32", [5, 5]],
+            "rnn.bias_ih_l0": ["F32", [5]],
+            "rnn.bias_hh_l0": ["F32", [5]],
+            "dense.weight": ["F32", [10, 5]],
+            "dense.bias": ["F32", [10]],
+        },
+    ),
+]
 
 
 @pytest.mark.parametrize(("make", "layout"), LAYOUTS)
-def test_a_file_has_pytorchs_names_types_and_shapes_and_rows_one_after_the_other(make, layout, tmp_path):
+def test_a_file_has_pytorchs_names_types_and_shapes_and_rows_one_after_the_other(
+    make, layout, tmp_path
+):
     model = make()
     mg.save(model, tmp_path / "m.safetensors")
     raw = (tmp_path / "m.safetensors").read_bytes()
@@ -123,7 +160,10 @@ def test_a_file_has_pytorchs_names_types_and_shapes_and_rows_one_after_the_other
     assert {name: [entry["dtype"], entry["shape"]] for name, entry in header.items()} == layout
     for name, array in model.state_dict().items():
         start, end = header[name]["data_offsets"]
-        assert raw[8 + length + start : 8 + length + end] == array.astype(array.dtype.newbyteorder("<")).tobytes()
+        assert (
+            raw[8 + length + start : 8 + length + end]
+            == array.astype(array.dtype.newbyteorder("<")).tobytes()
+        )
 
 
 class Tensor:
@@ -147,12 +187,16 @@ class Tensor:
 
 def test_from_torch_takes_tensors_and_arrays_and_changes_nothing_when_they_do_not_fit():
     model = nn.Linear(2, 1)
-    mg.interop.from_torch(model, {"weight": Tensor(np.array([[1.0, 2.0]])), "bias": np.array([3.0])})
+    mg.interop.from_torch(
+        model, {"weight": Tensor(np.array([[1.0, 2.0]])), "bias": np.array([3.0])}
+    )
     assert model.weight.value.tolist() == [[1, 2]] and model.bias.value.tolist() == [3]
     with pytest.raises(mg.GraphError, match="missing bias; unexpected b"):
         mg.interop.from_torch(model, {"weight": Tensor(np.ones((1, 2))), "b": Tensor(np.ones(1))})
     with pytest.raises(mg.ShapeError, match="bias"):
-        mg.interop.from_torch(model, {"weight": Tensor(np.ones((1, 2))), "bias": Tensor(np.ones(2))})
+        mg.interop.from_torch(
+            model, {"weight": Tensor(np.ones((1, 2))), "bias": Tensor(np.ones(2))}
+        )
     assert model.weight.value.tolist() == [[1, 2]]
 
 
@@ -163,9 +207,13 @@ def test_without_pytorch_it_says_what_to_install(monkeypatch):
 
 
 def test_bfloat16_in_a_file_is_an_error_that_says_so(tmp_path):
-    header = json.dumps({"weight": {"dtype": "BF16", "shape": [1, 2], "data_offsets": [0, 4]}}).encode()
+    header = json.dumps(
+        {"weight": {"dtype": "BF16", "shape": [1, 2], "data_offsets": [0, 4]}}
+    ).encode()
     (tmp_path / "b.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * 4)
     # where another package has taught NumPy the type, the array is read and does not fit
-    expected = r"b\.safetensors: .*bfloat16.*save them as float32|weight is bfloat16, float32 was expected"
+    expected = (
+        r"b\.safetensors: .*bfloat16.*save them as float32|weight is bfloat16, float32 was expected"
+    )
     with pytest.raises((DataError, mg.DTypeError), match=expected):
         mg.load(nn.Linear(2, 1, bias=False), tmp_path / "b.safetensors")

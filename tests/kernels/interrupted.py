@@ -1,4 +1,7 @@
-"""Run as a script by `test_jit.py`, with an empty cache: Ctrl-C at every step of compiling, each time tried again."""
+"""Run as a script by `test_jit.py`, with an empty cache: Ctrl-C at every step of compiling, each
+time tried again.
+"""
+
 import builtins
 import itertools
 import signal
@@ -29,7 +32,9 @@ def interrupted_import(name, *args, plain=builtins.__import__, **options):
 
 
 def interrupt_compiling():
-    """Wherever LLVM calls back with machine code or for it, and where compiling a function begins."""
+    """Wherever LLVM calls back with machine code or for it, and where compiling a function
+    begins.
+    """
     from numba.core import event
     from numba.core.registry import cpu_target
 
@@ -49,12 +54,17 @@ def interrupt_compiling():
 
     event.register("numba:compile", Begins())
     codegen = cpu_target.target_context.codegen()
-    codegen._engine.set_object_cache(*(interrupted(name, getattr(codegen._library_class, name)) for name in KINDS[1:]))
+    codegen._engine.set_object_cache(
+        *(interrupted(name, getattr(codegen._library_class, name)) for name in KINDS[1:])
+    )
 
 
 def eager():
     """Kernels compile at their first use. Returns numbers, or None where Ctrl-C was heard."""
-    x, w = mg.Variable(np.linspace(-1, 1, 72).reshape(1, 2, 6, 6)), mg.Variable(np.linspace(-1, 2, 16).reshape(2, 2, 2, 2))
+    x, w = (
+        mg.Variable(np.linspace(-1, 1, 72).reshape(1, 2, 6, 6)),
+        mg.Variable(np.linspace(-1, 2, 16).reshape(2, 2, 2, 2)),
+    )
     try:
         loss = mg.sum(mg.max_pool2d(mg.conv2d(x, w), 2) ** 2)
         loss.backward()
@@ -65,7 +75,10 @@ def eager():
 
 def trained(mode):
     model = nn.Sequential(nn.Linear(3, 5, seed=0), nn.Tanh(), nn.Linear(5, 3, seed=1))
-    trainer, x = mg.Trainer(model, mg.mse_loss, mg.optim.Adam(model.parameters()), mode=mode), np.eye(12, 3)
+    trainer, x = (
+        mg.Trainer(model, mg.mse_loss, mg.optim.Adam(model.parameters()), mode=mode),
+        np.eye(12, 3),
+    )
     history = trainer.fit(x, x**2, epochs=2, batch_size=4, progress=False)
     return None if history.interrupted else history.batch_loss
 
@@ -83,7 +96,9 @@ def until_done(attempt):
 
 
 def main():
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells ignore it for what runs in the background
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # shells ignore it for what runs in the background
     builtins.__import__ = interrupted_import
     assert eager() is None
     interrupt_compiling()

@@ -1,4 +1,5 @@
 """The limit of BLAS's threads, which is the process's, in several blocks at once."""
+
 from threadpoolctl import threadpool_info
 
 from minigrad.kernels.blas import blas_threads

@@ -1,4 +1,7 @@
-"""The convolution kernels against the seven loops of the definition, on random sizes and into poisoned memory."""
+"""The convolution kernels against the seven loops of the definition, on random sizes and into
+poisoned memory.
+"""
+
 import numpy as np
 import pytest
 
@@ -16,30 +19,53 @@ def random_dims(seed):
         n, (cg, og) = int(rng.integers(0, 4)), rng.integers(1, 4, 2)
         size, kernel, stride = rng.integers(1, 10, 2), rng.integers(1, 5, 2), rng.integers(1, 4, 2)
         padding, dilation = rng.integers(0, 4, 2), rng.integers(1, 4, 2)
-        out = [window_count(*map(int, q)) for q in zip(size, kernel, stride, padding, dilation, strict=True)]
+        out = [
+            window_count(*map(int, q))
+            for q in zip(size, kernel, stride, padding, dilation, strict=True)
+        ]
         if min(out) >= 1:
-            sizes = (n, cg * groups, *size, og * groups, *kernel, *out, *stride, *padding, *dilation, groups)
+            sizes = (
+                n,
+                cg * groups,
+                *size,
+                og * groups,
+                *kernel,
+                *out,
+                *stride,
+                *padding,
+                *dilation,
+                groups,
+            )
             return conv.ConvDims(*map(int, sizes))
 
 
 SPECIAL = [
     conv.ConvDims(2, 3, 4, 5, 2, 4, 5, 1, 1, 1, 1, 0, 0, 1, 1, 1),  # kernel == input
     conv.ConvDims(2, 3, 4, 5, 2, 1, 1, 4, 5, 1, 1, 0, 0, 1, 1, 1),  # 1×1
-    conv.ConvDims(1, 1, 1, 1, 1, 3, 3, 5, 5, 1, 1, 3, 3, 1, 1, 1),  # border windows see padding only
+    conv.ConvDims(
+        1, 1, 1, 1, 1, 3, 3, 5, 5, 1, 1, 3, 3, 1, 1, 1
+    ),  # border windows see padding only
     conv.ConvDims(1, 1, 5, 7, 1, 2, 3, 1, 1, 1, 1, 0, 0, 4, 3, 1),  # dilated kernel == input
     conv.ConvDims(1, 1, 8, 8, 1, 6, 6, 3, 3, 1, 1, 0, 0, 1, 1, 1),  # 36 taps
     conv.ConvDims(2, 1, 28, 28, 4, 3, 3, 26, 26, 1, 1, 0, 0, 1, 1, 1),  # rows that fill vectors
     conv.ConvDims(1, 3, 9, 40, 5, 3, 3, 9, 40, 1, 1, 1, 1, 1, 1, 1),  # the same, padded
     conv.ConvDims(1, 2, 9, 40, 2, 3, 3, 4, 38, 2, 1, 0, 0, 1, 1, 1),  # every other row
-    conv.ConvDims(2, 4, 6, 12, 6, 3, 5, 6, 8, 1, 1, 1, 0, 1, 1, 2),  # short rows, computed as wide as the picture
-    conv.ConvDims(1, 2, 5, 5, 3, 1, 1, 7, 7, 1, 1, 1, 1, 1, 1, 1),  # more padding than the kernel reaches
+    conv.ConvDims(
+        2, 4, 6, 12, 6, 3, 5, 6, 8, 1, 1, 1, 0, 1, 1, 2
+    ),  # short rows, computed as wide as the picture
+    conv.ConvDims(
+        1, 2, 5, 5, 3, 1, 1, 7, 7, 1, 1, 1, 1, 1, 1, 1
+    ),  # more padding than the kernel reaches
 ]
 DIMS = SPECIAL + [random_dims(seed) for seed in range(40)]
 
 
 def operands(d, dtype):
     rng = np.random.default_rng(1)
-    x, w = rng.normal(size=(d.n, d.c, d.h, d.w)), rng.normal(size=(d.o, d.c // d.groups, d.kh, d.kw))
+    x, w = (
+        rng.normal(size=(d.n, d.c, d.h, d.w)),
+        rng.normal(size=(d.o, d.c // d.groups, d.kh, d.kw)),
+    )
     b, g = rng.normal(size=d.o), rng.normal(size=(d.n, d.o, d.oh, d.ow))
     return [a.astype(dtype) for a in (x, w, b, g)]
 
@@ -64,10 +90,14 @@ def test_forward_and_backward(d, shards, dtype=np.float64):
         expected = np.maximum(conv.conv2d_reference(x, w, b, d), least)
         np.testing.assert_allclose(y.reshape(g.shape), expected, atol=1e-12)
 
-    gx, gw, gb = (poisoned(*shape, dtype=dtype) for shape in (x.shape, (shards, d.o, d.taps), (shards, d.o)))
+    gx, gw, gb = (
+        poisoned(*shape, dtype=dtype) for shape in (x.shape, (shards, d.o, d.taps), (shards, d.o))
+    )
     scratch[:] = POISON
     turned = poisoned(w.size, dtype=dtype)
-    conv.backward(g.reshape(y.shape), x, w.reshape(d.o, -1), turned, gx, gw, gb, scratch, offsets, d)
+    conv.backward(
+        g.reshape(y.shape), x, w.reshape(d.o, -1), turned, gx, gw, gb, scratch, offsets, d
+    )
     expected = conv.conv2d_backward_reference(g, x, w, d)
     for actual, right in zip((gx, gw.sum(0).reshape(w.shape), gb.sum(0)), expected, strict=True):
         np.testing.assert_allclose(actual, right, atol=1e-12)
@@ -77,8 +107,12 @@ def test_float32_and_no_bias():
     d = DIMS[-1]
     x, w, _, g = operands(d, np.float32)
     y = poisoned(d.n, d.o, d.positions, dtype=np.float32)
-    conv.forward(x, w.reshape(d.o, -1), np.empty(0, np.float32), y, *room(d, 2, np.float32), d, -np.inf)
-    np.testing.assert_allclose(y.reshape(g.shape), conv.conv2d_reference(x, w, None, d), rtol=1e-4, atol=1e-5)
+    conv.forward(
+        x, w.reshape(d.o, -1), np.empty(0, np.float32), y, *room(d, 2, np.float32), d, -np.inf
+    )
+    np.testing.assert_allclose(
+        y.reshape(g.shape), conv.conv2d_reference(x, w, None, d), rtol=1e-4, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("wanted", [0, 1, 2])
@@ -91,7 +125,15 @@ def test_only_what_is_asked_for(wanted):
         shapes = enumerate([x.shape, (2, d.o, d.taps), (2, d.o)])
         grads = [np.full(shape, POISON) if i in asked else None for i, shape in shapes]
         turned = poisoned(w.size, dtype=np.float64) if 0 in asked else None
-        conv.backward(g.reshape(d.n, d.o, -1), x, w.reshape(d.o, -1), turned, *grads, *room(d, 2, np.float64), d)
+        conv.backward(
+            g.reshape(d.n, d.o, -1),
+            x,
+            w.reshape(d.o, -1),
+            turned,
+            *grads,
+            *room(d, 2, np.float64),
+            d,
+        )
         return grads[wanted]
 
     np.testing.assert_array_equal(run(wanted), run(0, 1, 2))

@@ -1,4 +1,5 @@
 """Looking rows up, and adding gradients back."""
+
 import os
 import subprocess
 import sys
@@ -15,7 +16,9 @@ from minigrad.kernels import embedding
 def test_gather_and_scatter(rows, width, count, dtype, shards):
     rng = np.random.default_rng(0)
     table, ids = rng.normal(size=(rows, width)).astype(dtype), rng.integers(0, rows, count)
-    out, g, grad = (np.full(s, 666.666, dtype) for s in ((count, width), (count, width), (rows, width)))
+    out, g, grad = (
+        np.full(s, 666.666, dtype) for s in ((count, width), (count, width), (rows, width))
+    )
     embedding.gather(table, ids, out, shards)
     np.testing.assert_array_equal(out, embedding.gather_reference(table, ids))
     g[:] = rng.normal(size=g.shape)
@@ -100,7 +103,9 @@ print(np.isnan(losses).tolist(), back[:, 1].tolist())
     found = []
     for disabled in "01":
         env = {**os.environ, "NUMBA_DISABLE_JIT": disabled}
-        done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=env, capture_output=True, encoding="utf-8"
+        )
         assert not done.stderr
         found.append(done.stdout)
     assert found[0] == found[1]

@@ -1,4 +1,5 @@
 """The small matrix products, over what is left of all their blocks of rows, columns and vectors."""
+
 from itertools import product
 
 import numpy as np
@@ -9,7 +10,9 @@ from minigrad.kernels import gemm, jit, tile
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("depth", [0, 1, 3, 5, 16, 37])
-@pytest.mark.parametrize(("m", "n"), [(1, 1), (3, 4), (5, 7), (4, 18), (0, 2), (2, 0), (13, 33), (11, 64), (7, 100)])
+@pytest.mark.parametrize(
+    ("m", "n"), [(1, 1), (3, 4), (5, 7), (4, 18), (0, 2), (2, 0), (13, 33), (11, 64), (7, 100)]
+)
 def test_adds_the_product(m, n, depth, dtype):
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(m, depth)).astype(dtype), rng.normal(size=(depth, n)).astype(dtype)
@@ -22,7 +25,10 @@ def test_adds_the_product(m, n, depth, dtype):
 
 
 def test_what_is_overwritten_may_hold_anything():
-    a, b = np.random.default_rng(0).normal(size=(7, 5)), np.random.default_rng(1).normal(size=(5, 19))
+    a, b = (
+        np.random.default_rng(0).normal(size=(7, 5)),
+        np.random.default_rng(1).normal(size=(5, 19)),
+    )
     for write, left, right in ((gemm.nn, a, b), (gemm.tn, a.T.copy(), b), (gemm.nt, a, b.T.copy())):
         out = np.full((7, 19), np.nan)
         write(out, left, right)
@@ -46,9 +52,15 @@ def test_nan_reaches_its_row_only():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("table", [False, True])
 def test_the_blocks_are_their_plain_forms(table, dtype):
-    """The two products in machine code against the same in plain Python, at odd places of larger arrays."""
+    """The two products in machine code against the same in plain Python, at odd places of larger
+    arrays.
+    """
     rng = np.random.default_rng(0)
-    a, b, start = rng.normal(size=200).astype(dtype), rng.normal(size=400).astype(dtype), rng.normal(size=300).astype(dtype)
+    a, b, start = (
+        rng.normal(size=200).astype(dtype),
+        rng.normal(size=400).astype(dtype),
+        rng.normal(size=300).astype(dtype),
+    )
     rows = (0, np.array([3, 40, 11, 160, 90]), 1) if table else (31, gemm.NONE, 0)
     block = (7, 50, 5, 19, a, 2, 9, 3, b, 5, *rows, 5, 2, 23, 11)
     sums = (7, 6, 5, a, 2, 21, b, 5, *rows, 19, 3, 23, 21)
@@ -74,14 +86,38 @@ def test_a_product_several_times_with_one_a(begin, dtype):
     for rows, columns, times in product((1, 4, 6, 8), (9, 16, 17, 26, 32), (1, 2, 3, 6)):
         a, b = rng.normal(size=rows * 9).astype(dtype), rng.normal(size=400).astype(dtype)
         start = rng.normal(size=40).astype(dtype)
-        found = np.full(rows * times * columns + 30, 1e30, dtype)  # what is next to it shows if it is touched
+        found = np.full(
+            rows * times * columns + 30, 1e30, dtype
+        )  # what is next to it shows if it is touched
         found[11:-19] = rng.normal(size=found[11:-19].size)
         expected = found.copy()
-        sizes = (11, times * columns, rows, columns, a, 0, 9, 1, b, 5, 31, gemm.NONE, 0, 9, times, columns, 17, start, 3,
-                 begin)  # fmt: skip
+        sizes = (
+            11,
+            times * columns,
+            rows,
+            columns,
+            a,
+            0,
+            9,
+            1,
+            b,
+            5,
+            31,
+            gemm.NONE,
+            0,
+            9,
+            times,
+            columns,
+            17,
+            start,
+            3,
+            begin,
+        )
         run_block(found, *sizes, -0.5)
         gemm.block(expected, *sizes, -0.5)
-        np.testing.assert_allclose(found, expected, rtol=1e-3 if dtype == np.float32 else 1e-9, atol=1e-4)
+        np.testing.assert_allclose(
+            found, expected, rtol=1e-3 if dtype == np.float32 else 1e-9, atol=1e-4
+        )
 
 
 @pytest.mark.parametrize("rows", range(1, 15))
@@ -90,7 +126,11 @@ def test_every_number_of_rows_and_columns(rows):
     rng = np.random.default_rng(rows)
     a, at = rng.normal(size=(rows, 11)), rng.normal(size=(11, rows))
     for columns in range(1, 40, 3):
-        b, bt, out = rng.normal(size=(11, columns)), rng.normal(size=(columns, 11)), np.full((rows, columns), 1e30)
+        b, bt, out = (
+            rng.normal(size=(11, columns)),
+            rng.normal(size=(columns, 11)),
+            np.full((rows, columns), 1e30),
+        )
         cases = (gemm.nn, a, b, a @ b), (gemm.tn, at, b, at.T @ b), (gemm.nt, a, bt, a @ bt.T)
         for kernel, left, right, expected in cases:
             kernel(out, left, right)
@@ -111,24 +151,91 @@ def test_rows_are_summed(rows, columns, dtype):
 
 def test_relu_keeps_nan():
     b, out = np.array([[np.nan, -1.0, 2.0]]), np.zeros((1, 3))
-    run_block(out, 0, 3, 1, 3, np.ones((1, 1)), 0, 1, 1, b, 0, 3, gemm.NONE, 0, 1, 1, 0, 0, b, 0, tile.FRESH, 0.0)
+    run_block(
+        out,
+        0,
+        3,
+        1,
+        3,
+        np.ones((1, 1)),
+        0,
+        1,
+        1,
+        b,
+        0,
+        3,
+        gemm.NONE,
+        0,
+        1,
+        1,
+        0,
+        0,
+        b,
+        0,
+        tile.FRESH,
+        0.0,
+    )
     np.testing.assert_array_equal(out, [[np.nan, 0, 2]])
 
 
 @jit.jit
 def run_block(
-    c, c0, c_row, m, n, a, a0, a_row, a_step, b, b0, b_row, table, t_step, depth, times, c_next, b_next, start, s0, begin,
+    c,
+    c0,
+    c_row,
+    m,
+    n,
+    a,
+    a0,
+    a_row,
+    a_step,
+    b,
+    b0,
+    b_row,
+    table,
+    t_step,
+    depth,
+    times,
+    c_next,
+    b_next,
+    start,
+    s0,
+    begin,
     least,
-):  # fmt: skip
+):
     gemm.block(
-        c, c0, c_row, m, n, a, a0, a_row, a_step, b, b0, b_row, table, t_step, depth, times, c_next, b_next, start, s0,
-        begin, least,
-    )  # fmt: skip
+        c,
+        c0,
+        c_row,
+        m,
+        n,
+        a,
+        a0,
+        a_row,
+        a_step,
+        b,
+        b0,
+        b_row,
+        table,
+        t_step,
+        depth,
+        times,
+        c_next,
+        b_next,
+        start,
+        s0,
+        begin,
+        least,
+    )
 
 
 @jit.jit
-def run_sums(c, c0, m, n, a, a0, a_row, b, b0, b_row, table, t_step, depth, times, a_next, b_next, fresh):
-    gemm.sums(c, c0, m, n, a, a0, a_row, b, b0, b_row, table, t_step, depth, times, a_next, b_next, fresh)
+def run_sums(
+    c, c0, m, n, a, a0, a_row, b, b0, b_row, table, t_step, depth, times, a_next, b_next, fresh
+):
+    gemm.sums(
+        c, c0, m, n, a, a0, a_row, b, b0, b_row, table, t_step, depth, times, a_next, b_next, fresh
+    )
 
 
 @jit.jit

@@ -1,4 +1,7 @@
-"""How kernels are compiled: the same numbers without a compiler and with any number of threads, and the disk cache."""
+"""How kernels are compiled: the same numbers without a compiler and with any number of threads, and
+the disk cache.
+"""
+
 import ast
 import gc
 import os
@@ -33,19 +36,25 @@ STEP = textwrap.dedent("""
 def numbers(**environment):
     code = STEP + "print(*map(float, numbers))"
     env = {**os.environ, **environment}
-    output = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, encoding="utf-8", check=True).stdout
+    output = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, encoding="utf-8", check=True
+    ).stdout
     return np.array(output.split(), float)
 
 
 def test_without_the_compiler():
     scope = {}
     exec(STEP, scope)
-    np.testing.assert_allclose(numbers(NUMBA_DISABLE_JIT="1"), scope["numbers"], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        numbers(NUMBA_DISABLE_JIT="1"), scope["numbers"], rtol=1e-4, atol=1e-6
+    )
 
 
 @pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="one thread only")
 def test_number_of_threads():
-    """To rounding: weight gradients are summed per thread. With the same number of threads, to the bit."""
+    """To rounding: weight gradients are summed per thread. With the same number of threads, to the
+    bit.
+    """
     results, before = [], numba.get_num_threads()
     try:
         for threads in (1, 2, 2):
@@ -119,7 +128,9 @@ def test_cache_that_cannot_be_written(tmp_path):
     blocked.write_text("", encoding="utf-8")
     code = "import numpy as np, minigrad as mg; print(mg.embedding([1], np.eye(2)).value.tolist())"
     env = {**os.environ, "NUMBA_CACHE_DIR": str(blocked)}
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, encoding="utf-8"
+    )
     assert done.stdout.strip() == "[[0.0, 1.0]]", done.stderr
 
 
@@ -131,7 +142,10 @@ def test_views_of_any_kind_reach_the_kernels_as_they_expect():
     count = len(mg.max_pool2d(x, 2).rule.forward.__globals__["kernels"].pool.max_forward.signatures)
     for view in (x[::-1], x[:, ::2], np.broadcast_to(x[:1], x.shape), np.asfortranarray(x)):
         mg.max_pool2d(view, 2)
-    assert len(mg.max_pool2d(x, 2).rule.forward.__globals__["kernels"].pool.max_forward.signatures) == count
+    assert (
+        len(mg.max_pool2d(x, 2).rule.forward.__globals__["kernels"].pool.max_forward.signatures)
+        == count
+    )
 
 
 LIBRARY = """
@@ -162,13 +176,24 @@ def outer(a, times):
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_what_a_kernel_calls_by_symbol_is_there_when_it_is_loaded(tmp_path, dtype):
-    """Compiled in one process and loaded in the next, through a kernel that was compiled into its caller."""
+    """Compiled in one process and loaded in the next, through a kernel that was compiled into its
+    caller.
+    """
     (tmp_path / "library.py").write_text(LIBRARY, encoding="utf-8")
-    code = (f"import numpy as np, library; a = np.ones(3, {dtype!r}); print(library.outer(a, 3), a.tolist(), "
-            "sum(library.outer.stats.cache_hits.values()))")  # fmt: skip
-    env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    code = (
+        f"import numpy as np, library; a = np.ones(3, {dtype!r}); print(library.outer(a, 3), "
+        f"a.tolist(), "
+        "sum(library.outer.stats.cache_hits.values()))"
+    )
+    env = {
+        **os.environ,
+        "NUMBA_CACHE_DIR": str(tmp_path),
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path]),
+    }
     for hits in (0, 1):
-        done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=env, capture_output=True, encoding="utf-8"
+        )
         assert done.stdout.split() == ["4", "[8.0,", "8.0,", "8.0]", str(hits)], done.stderr
 
 
@@ -208,24 +233,31 @@ def test_garbage_is_looked_for_less_often_while_compiling_and_as_usual_after_it(
         assert jit.jit(lambda a: inner(a))(2) == 3
         with pytest.raises(numba.TypingError):
             jit.jit(lambda a: a.nothing)(2)
-    assert set(watch.seen) == {tuple(100 * n for n in usual)}  # what has been compiled before may come from the disk
+    assert set(watch.seen) == {
+        tuple(100 * n for n in usual)
+    }  # what has been compiled before may come from the disk
     assert gc.get_threshold() == usual
 
 
-# -------------------------------------------------------------------- threads, processes and Ctrl-C
+# ---------------- threads, processes and Ctrl-C
 def script(name, *arguments, **environment):
     """What a script beside this file prints."""
     command = [sys.executable, str(Path(__file__).with_name(name)), *arguments]
-    done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, encoding="utf-8")
+    done = subprocess.run(
+        command, env={**os.environ, **environment}, capture_output=True, encoding="utf-8"
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing has threads")
 @pytest.mark.parametrize(
-    ("layer", "ways"), [("workqueue", ("first", "threading", "fork")), ("omp", ("multiprocessing", "fork"))]
+    ("layer", "ways"),
+    [("workqueue", ("first", "threading", "fork")), ("omp", ("multiprocessing", "fork"))],
 )
-def test_trainings_in_threads_and_forked_processes_have_the_numbers_of_trainings_in_turn(layer, ways):
+def test_trainings_in_threads_and_forked_processes_have_the_numbers_of_trainings_in_turn(
+    layer, ways
+):
     assert script("trainings.py", *ways, NUMBA_THREADING_LAYER=layer) == f"{layer} the same numbers"
 
 

@@ -1,4 +1,7 @@
-"""Convolutions over rows that were looked up, against lookup and convolution one after the other; into poisoned memory."""
+"""Convolutions over rows that were looked up, against lookup and convolution one after the other;
+into poisoned memory.
+"""
+
 import numpy as np
 import pytest
 
@@ -6,17 +9,31 @@ from minigrad.kernels import conv, lookup_conv
 
 
 def dims(n, width, c, o, taps, padding):
-    return conv.ConvDims(n, c, 1, width, o, 1, taps, 1, width + 2 * padding - taps + 1, 1, 1, 0, padding, 1, 1, 1)
+    return conv.ConvDims(
+        n, c, 1, width, o, 1, taps, 1, width + 2 * padding - taps + 1, 1, 1, 0, padding, 1, 1, 1
+    )
 
 
 def random_dims(rng):
     taps = int(rng.integers(1, 6))
     padding = int(rng.integers(0, taps))
     width = int(rng.integers(max(1, taps - 2 * padding), 40))
-    return dims(int(rng.integers(0, 4)), width, int(rng.integers(1, 40)), int(rng.integers(1, 40)), taps, padding)
+    return dims(
+        int(rng.integers(0, 4)),
+        width,
+        int(rng.integers(1, 40)),
+        int(rng.integers(1, 40)),
+        taps,
+        padding,
+    )
 
 
-SPECIAL = [dims(2, 130, 50, 8, 3, 0), dims(1, 1, 1, 1, 1, 0), dims(3, 20, 5, 16, 2, 1), dims(2, 3, 4, 17, 5, 2)]
+SPECIAL = [
+    dims(2, 130, 50, 8, 3, 0),
+    dims(1, 1, 1, 1, 1, 0),
+    dims(3, 20, 5, 16, 2, 1),
+    dims(2, 3, 4, 17, 5, 2),
+]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -28,11 +45,21 @@ def test_forward_and_backward(d, bias, dtype, rows=9):
     def poisoned(*shape, kind=dtype):
         return np.full(shape, np.nan if kind is dtype else -7, kind)
 
-    table, w = rng.normal(size=(rows, d.c)).astype(dtype), rng.normal(size=(d.o, d.c * d.kw)).astype(dtype)
+    table, w = (
+        rng.normal(size=(rows, d.c)).astype(dtype),
+        rng.normal(size=(d.o, d.c * d.kw)).astype(dtype),
+    )
     b = rng.normal(size=d.o).astype(dtype) if bias else np.empty(0, dtype)
-    ids, y, count = rng.integers(0, rows, d.n * d.w), poisoned(d.n, d.o, d.ow), poisoned(1, kind=np.int64)
+    ids, y, count = (
+        rng.integers(0, rows, d.n * d.w),
+        poisoned(d.n, d.o, d.ow),
+        poisoned(1, kind=np.int64),
+    )
     slots = rng.integers(-3, rows + 3, rows).astype(np.int32)  # whatever was there before
-    words, places = poisoned(ids.size, kind=np.int32), poisoned(d.n * (d.w + 2 * d.pw), kind=np.int64)
+    words, places = (
+        poisoned(ids.size, kind=np.int32),
+        poisoned(d.n * (d.w + 2 * d.pw), kind=np.int64),
+    )
     seen, scratch = poisoned(ids.size * d.c), poisoned(sum(lookup_conv.room(d)))
     least = 0.0 if bias else -np.inf
     lookup_conv.forward(table, ids, w, b, y, slots, words, places, count, seen, scratch, d, least)
@@ -52,10 +79,16 @@ def test_forward_and_backward(d, bias, dtype, rows=9):
 def test_weights_that_are_not_trained_get_no_gradient():
     d, f = SPECIAL[2], np.float32
     table, ids, w = np.ones((4, d.c), f), np.arange(d.n * d.w) % 4, np.ones((d.o, d.c * d.kw), f)
-    kept = (np.zeros(ids.size, np.int32), np.zeros(d.n * (d.w + 2 * d.pw), np.int64), np.zeros(1, np.int64),
-            np.zeros(ids.size * d.c, f))  # fmt: skip
+    kept = (
+        np.zeros(ids.size, np.int32),
+        np.zeros(d.n * (d.w + 2 * d.pw), np.int64),
+        np.zeros(1, np.int64),
+        np.zeros(ids.size * d.c, f),
+    )
     y, scratch = np.zeros((d.n, d.o, d.ow), f), np.zeros(sum(lookup_conv.room(d)), f)
-    lookup_conv.forward(table, ids, w, np.zeros(d.o, f), y, np.zeros(4, np.int32), *kept, scratch, d, -np.inf)
+    lookup_conv.forward(
+        table, ids, w, np.zeros(d.o, f), y, np.zeros(4, np.int32), *kept, scratch, d, -np.inf
+    )
     grad = np.zeros_like(table)
     lookup_conv.backward(np.ones_like(y), w, None, None, *kept, scratch, d, ids, grad)
     assert grad.sum() == d.n * d.ow * d.kw * d.c * d.o - _beside(d)
@@ -104,7 +137,16 @@ def test_ids_of_no_row_touch_nothing(kind, rows=9, fence=500):
         assert (whole[:fence] == 77).all() and (whole[-fence:] == 77).all()
 
 
-OTHERS = [{"h": 2}, {"kh": 2}, {"sh": 2}, {"sw": 2}, {"ph": 1}, {"dw": 2}, {"groups": 2}, {"o": 300}]
+OTHERS = [
+    {"h": 2},
+    {"kh": 2},
+    {"sh": 2},
+    {"sw": 2},
+    {"ph": 1},
+    {"dw": 2},
+    {"groups": 2},
+    {"o": 300},
+]
 
 
 @pytest.mark.parametrize("change", OTHERS)

@@ -1,7 +1,10 @@
-"""The kernels against their readable twins on random sizes, by the tests of each: poisoned memory, one thread and two.
+"""The kernels against their readable twins on random sizes, by the tests of each: poisoned memory,
+one thread and two.
 
-MINIGRAD_KERNELS says how many sizes each family gets. With NUMBA_DISABLE_JIT=1 the same loops run in plain Python.
+MINIGRAD_KERNELS says how many sizes each family gets. With NUMBA_DISABLE_JIT=1 the same loops run
+in plain Python.
 """
+
 import os
 
 import numba
@@ -18,7 +21,7 @@ from kernels import (
     test_rows,
     test_scan,
     test_softmax,
-)  # fmt: skip
+)
 from proof.tally import COUNTS
 
 SIZES = int(os.environ.get("MINIGRAD_KERNELS", "150"))
@@ -39,7 +42,10 @@ def avg_pool(rng, threads):
 
 def layer(rng):
     """Steps, samples, inputs and hidden units, few or past what fits into vectors."""
-    return tuple(int(n) for n in (rng.integers(0, 5), rng.integers(0, 10), *rng.integers(1, rng.choice([4, 40]), 2)))
+    return tuple(
+        int(n)
+        for n in (rng.integers(0, 5), rng.integers(0, 10), *rng.integers(1, rng.choice([4, 40]), 2))
+    )
 
 
 def rnn(rng, threads):
@@ -55,7 +61,9 @@ def gru(rng, threads):
 
 
 def softmax(rng, threads):
-    test_softmax.test_agrees_with_the_plain_code(rng.integers(0, 40), rng.integers(1, 40), threads, FLOATS[rng.integers(2)])
+    test_softmax.test_agrees_with_the_plain_code(
+        rng.integers(0, 40), rng.integers(1, 40), threads, FLOATS[rng.integers(2)]
+    )
 
 
 def embedding(rng, threads):
@@ -75,16 +83,22 @@ def mask(rng, threads):
 
 
 def gemm(rng, threads):
-    test_gemm.test_adds_the_product(*rng.integers(0, 50, 2), rng.integers(0, 50), FLOATS[rng.integers(2)])
+    test_gemm.test_adds_the_product(
+        *rng.integers(0, 50, 2), rng.integers(0, 50), FLOATS[rng.integers(2)]
+    )
 
 
 def turn(rng, threads):
-    test_rows.test_turning_a_matrix_of_any_size_within_a_larger_one(*rng.integers(1, 70, 2), FLOATS[rng.integers(2)])
+    test_rows.test_turning_a_matrix_of_any_size_within_a_larger_one(
+        *rng.integers(1, 70, 2), FLOATS[rng.integers(2)]
+    )
 
 
 def lookup_conv(rng, threads):
     d, flag = test_lookup_conv.random_dims(rng), bool(rng.integers(2))
-    test_lookup_conv.test_forward_and_backward(d, flag, FLOATS[rng.integers(2)], int(rng.integers(1, 30)))
+    test_lookup_conv.test_forward_and_backward(
+        d, flag, FLOATS[rng.integers(2)], int(rng.integers(1, 30))
+    )
 
 
 def scan(rng, threads):
@@ -95,7 +109,22 @@ def scan(rng, threads):
     test_scan.test_places_of_extremes(bool(rng.integers(2)), shape, dtype)
 
 
-FAMILIES = [conv, max_pool, avg_pool, rnn, lstm, gru, softmax, embedding, norm, mask, gemm, turn, lookup_conv, scan]
+FAMILIES = [
+    conv,
+    max_pool,
+    avg_pool,
+    rnn,
+    lstm,
+    gru,
+    softmax,
+    embedding,
+    norm,
+    mask,
+    gemm,
+    turn,
+    lookup_conv,
+    scan,
+]
 
 
 @pytest.fixture(params=[1, 2])

@@ -1,4 +1,5 @@
 """Functions of compiled code: within two units in the last place, and right at the edges."""
+
 import numba
 import numpy as np
 import pytest
@@ -39,7 +40,9 @@ def compiled_tanh(x):
 
 
 def test_float32_error():
-    x = np.concatenate([np.linspace(-10, 10, 200_001), np.logspace(-30, 1, 10_001), -np.logspace(-6, 1, 10_001)])
+    x = np.concatenate(
+        [np.linspace(-10, 10, 200_001), np.logspace(-30, 1, 10_001), -np.logspace(-6, 1, 10_001)]
+    )
     x = x.astype(np.float32)
     right = np.tanh(x.astype(np.float64))
     error = np.abs(compiled_tanh(x) - right) / np.maximum(np.abs(right), np.finfo(np.float32).tiny)
@@ -68,13 +71,17 @@ def test_tanh_rises_to_one_in_order():
     x = np.linspace(7.9054, 9.1, 100_001, dtype=np.float32)
     for y in (compiled_tanh(x), -compiled_tanh(-x)):
         assert (np.diff(y) >= 0).all() and y[-1] == 1
-        units = 1.5 if y[0] < 1 else 4.6  # without fused multiply-add the rational function rounds to 1 at its limit
+        units = (
+            1.5 if y[0] < 1 else 4.6
+        )  # without fused multiply-add the rational function rounds to 1 at its limit
         assert np.abs(y - np.tanh(x.astype(np.float64))).max() < units * 2.0**-24
 
 
 def test_it_is_numpys_in_python():
     assert mathfn.tanh(0.5) == np.tanh(0.5)
-    assert numba.config.DISABLE_JIT or compiled_tanh(np.array([0.5])).item() == pytest.approx(np.tanh(0.5), rel=1e-15)
+    assert numba.config.DISABLE_JIT or compiled_tanh(np.array([0.5])).item() == pytest.approx(
+        np.tanh(0.5), rel=1e-15
+    )
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="it is NumPy's in Python")
@@ -100,6 +107,8 @@ def test_sigmoid_error(dtype, most):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_edges_of_sigmoid(dtype):
     x = np.array([np.nan, np.inf, -np.inf, 2000, -2000, 0.0, -0.0], dtype)
-    np.testing.assert_array_equal(compiled_sigmoid(x), np.array([np.nan, 1, 0, 1, 0, 0.5, 0.5], dtype))
+    np.testing.assert_array_equal(
+        compiled_sigmoid(x), np.array([np.nan, 1, 0, 1, 0, 0.5, 0.5], dtype)
+    )
     with np.errstate(over="raise", invalid="raise"):  # in Python
         assert [mathfn.sigmoid(dtype(a)) for a in (-2000, 2000)] == [0, 1]

@@ -1,4 +1,7 @@
-"""The kernels of normalisation and dropout give what their references say; nothing cancels far from zero."""
+"""The kernels of normalisation and dropout give what their references say; nothing cancels far from
+zero.
+"""
+
 import numba
 import numpy as np
 import pytest
@@ -20,7 +23,9 @@ def scratch(groups, dtype):
 
 
 def normalised(x, w, b, eps, own=True, mean=None, var=None):
-    mean, var = (np.full(x.shape[1], 66, x.dtype) if given is None else given for given in (mean, var))
+    mean, var = (
+        np.full(x.shape[1], 66, x.dtype) if given is None else given for given in (mean, var)
+    )
     y = np.full_like(x, 66)
     norm.forward(x, w, b, eps, own, mean, var, y, *scratch(x.shape[1], x.dtype))
     return y, mean, var
@@ -36,7 +41,9 @@ def test_forward(shape):
     np.testing.assert_allclose(y, z * w[:, None] + b[:, None], rtol=1e-12, atol=1e-13)
     np.testing.assert_allclose(normalised(x, w[:0], b[:0], 1e-3)[0], z, rtol=1e-12, atol=1e-13)
     given = normalised(x, w[:0], b[:0], 1e-3, False, b, w * w)[0]
-    np.testing.assert_allclose(given, norm.normalise_reference(x, 1e-3, b, w * w), rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(
+        given, norm.normalise_reference(x, 1e-3, b, w * w), rtol=1e-12, atol=1e-13
+    )
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -47,23 +54,31 @@ def test_backward(shape):
     norm.backward(g, x, w, 1e-3, True, mean, var, gx, gw, gb, *scratch(shape[1], x.dtype))
     expected = norm.normalise_backward_reference(g * w[:, None], x, 1e-3)
     np.testing.assert_allclose(gx, expected, rtol=1e-10, atol=1e-12)
-    np.testing.assert_allclose(gw, (g * norm.normalise_reference(x, 1e-3)).sum((0, 2)), rtol=1e-11, atol=1e-12)
+    np.testing.assert_allclose(
+        gw, (g * norm.normalise_reference(x, 1e-3)).sum((0, 2)), rtol=1e-11, atol=1e-12
+    )
     np.testing.assert_allclose(gb, g.sum((0, 2)), rtol=1e-12, atol=1e-13)
     norm.backward(g, x, w[:0], 1e-3, False, b, w * w, gx, None, None, *scratch(shape[1], x.dtype))
     np.testing.assert_allclose(gx, g / np.sqrt(w * w + 1e-3)[:, None], rtol=1e-12)
 
 
 @pytest.mark.parametrize("shape", [(64, 3, 50), (3200, 3, 1), (1, 3, 3200)])
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="without the compiler sums of float32 are kept in float32")
+@pytest.mark.skipif(
+    numba.config.DISABLE_JIT, reason="without the compiler sums of float32 are kept in float32"
+)
 def test_nothing_cancels_at_a_distance(shape):
-    """x + 10,000 in float32: the mean of the squares less the square of the mean would be wrong in the first digit."""
+    """x + 10,000 in float32: the mean of the squares less the square of the mean would be wrong in
+    the first digit.
+    """
     x, g, w, b = arrays(shape, np.float32, 1e4)
     y, mean, var = normalised(x, w, b, 1e-5)
     exact = x.astype(np.float64)
     np.testing.assert_allclose(var, exact.var((0, 2)), rtol=1e-6)
     np.testing.assert_allclose(mean, exact.mean((0, 2)), rtol=1e-7)
     z = norm.normalise_reference(exact, 1e-5)
-    np.testing.assert_allclose(y, z * w[:, None] + b[:, None], atol=2e-3)  # the mean itself is rounded to a step of 1e-3
+    np.testing.assert_allclose(
+        y, z * w[:, None] + b[:, None], atol=2e-3
+    )  # the mean itself is rounded to a step of 1e-3
     gx = np.empty_like(x)
     norm.backward(g, x, w, 1e-5, True, mean, var, gx, None, None, *scratch(3, x.dtype))
     expected = norm.normalise_backward_reference(g.astype(np.float64) * w[:, None], exact, 1e-5)
@@ -77,7 +92,7 @@ def test_running_statistics_follow_without_bias():
     np.testing.assert_allclose(var, [1.75, 4.0])  # 3 · 4 / 3 = 4 is the unbiased variance
 
 
-# ---------------------------------------------------------------- masks
+# ---------------- masks
 def mask(size, seed, draw, p, dtype=np.float32, first=0):
     made = np.full(size, 66, dtype)
     norm.draw_mask(np.array([seed, draw]), p, made, np.array([first]))
@@ -91,12 +106,16 @@ def test_masks_are_those_of_the_reference_in_either_dtype(p, seed, draw):
     np.testing.assert_array_equal(mask(1003, seed, draw, p, np.float64), expected)
     np.testing.assert_array_equal(mask(1003, seed, draw, p), expected.astype(np.float32))
     np.testing.assert_array_equal(mask(10, seed, draw, p), mask(1003, seed, draw, p)[:10])
-    np.testing.assert_array_equal(mask(10, seed, draw, p, first=700), mask(1003, seed, draw, p)[700:710])
+    np.testing.assert_array_equal(
+        mask(10, seed, draw, p, first=700), mask(1003, seed, draw, p)[700:710]
+    )
 
 
 def test_the_generator_is_splitmix64():
     """The first numbers from seed 1234567, as Vigna's program prints them."""
-    bits = norm._mixed(np.array([1234567], np.uint64) + np.arange(1, 4, dtype=np.uint64) * norm._GOLDEN)
+    bits = norm._mixed(
+        np.array([1234567], np.uint64) + np.arange(1, 4, dtype=np.uint64) * norm._GOLDEN
+    )
     assert bits.tolist() == [6457827717110365317, 3203168211198807973, 9817491932198370423]
 
 

@@ -1,4 +1,5 @@
 """The pooling kernels against their plain twins, on random sizes and into poisoned memory."""
+
 import numpy as np
 import pytest
 
@@ -15,7 +16,9 @@ def random_dims(seed):
         padding = [int(rng.integers(0, k // 2 + 1)) for k in kernel]
         out = [window_count(*map(int, q)) for q in zip(size, kernel, stride, padding, strict=True)]
         if min(out) >= 1:
-            return pool.PoolDims(*map(int, (rng.integers(0, 5), *size, *kernel, *out, *stride, *padding)))
+            return pool.PoolDims(
+                *map(int, (rng.integers(0, 5), *size, *kernel, *out, *stride, *padding))
+            )
 
 
 SPECIAL = [
@@ -35,8 +38,13 @@ EVERY = pytest.mark.parametrize("d", DIMS, ids=lambda d: ",".join(map(str, d)))
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_max(d, ties, dtype):
     rng = np.random.default_rng(0)
-    x = (rng.integers(-2, 0, (d.planes, d.h, d.w)) if ties else rng.normal(size=(d.planes, d.h, d.w))).astype(dtype)
-    y, winners = np.full((d.planes, d.oh, d.ow), POISON, dtype), np.full((d.planes, d.oh, d.ow), POISON, np.int32)
+    x = (
+        rng.integers(-2, 0, (d.planes, d.h, d.w)) if ties else rng.normal(size=(d.planes, d.h, d.w))
+    ).astype(dtype)
+    y, winners = (
+        np.full((d.planes, d.oh, d.ow), POISON, dtype),
+        np.full((d.planes, d.oh, d.ow), POISON, np.int32),
+    )
     pool.max_forward(x, y, winners, d)
     expected, positions = pool.max_pool_reference(x, d)
     np.testing.assert_array_equal(y, expected)
@@ -59,7 +67,9 @@ def test_avg(d):
 
     g, gx = rng.normal(size=y.shape), np.full(x.shape, float(POISON))
     pool.avg_backward(g, gx, d)
-    assert gx.shape == x.shape and abs((gx * x).sum() - (g * y).sum()) < 1e-12  # the mean is linear: its own transpose
+    assert (
+        gx.shape == x.shape and abs((gx * x).sum() - (g * y).sum()) < 1e-12
+    )  # the mean is linear: its own transpose
 
 
 def test_nan_wins_the_last_one_and_minus_infinity_can_win():

@@ -1,4 +1,7 @@
-"""The recurrent kernels against the recurrence as it is written, for one shard and several, into poisoned memory."""
+"""The recurrent kernels against the recurrence as it is written, for one shard and several, into
+poisoned memory.
+"""
+
 import numpy as np
 import pytest
 
@@ -12,14 +15,18 @@ def poisoned(*shapes):
 
 
 class Memory:
-    """What the kernels need besides operands: scratch, and a row of gates for each step and sample."""
+    """What the kernels need besides operands: scratch, and a row of gates for each step and
+    sample.
+    """
 
     def __init__(self, sizes, gates, shards, **options):
         self.d = recurrent.RecurrentDims(*sizes, **options)
         width, hidden = sizes[2:]
         rows = recurrent.rows_of(self.d, shards)
         some, m = rows if shards > 1 else 0, gates * hidden
-        self.wt, self.vt, *self.rows = poisoned((width, m), (hidden, m), (shards, some, width), (shards, some, hidden))
+        self.wt, self.vt, *self.rows = poisoned(
+            (width, m), (hidden, m), (shards, some, width), (shards, some, hidden)
+        )
         self.gates, self.drows, self.erows = poisoned(*[(shards, rows, m)] * 3)
         self.scratch = (self.wt, self.vt, *self.rows)
 
@@ -30,7 +37,10 @@ def operands(sizes, gates, states):
     m = gates * hidden
     shapes = [(steps, n, width), *[(n, hidden)] * states, (m, width), (m, hidden), (m,), (m,)]
     rng = np.random.default_rng(0)
-    return [rng.normal(size=shape) / (1 if i <= states else np.sqrt(hidden)) for i, shape in enumerate(shapes)]
+    return [
+        rng.normal(size=shape) / (1 if i <= states else np.sqrt(hidden))
+        for i, shape in enumerate(shapes)
+    ]
 
 
 def agree(actual, expected):
@@ -47,7 +57,9 @@ def seed(*shape):
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
 def test_rnn(sizes, relu, shards):
     m, (x, h0, w, v, b, _) = Memory(sizes, 1, shards, relu=relu), operands(sizes, 1, 1)
-    hs, dh, gx, gh0 = poisoned((*x.shape[:2], sizes[3]), (*x.shape[:2], sizes[3]), x.shape, h0.shape)
+    hs, dh, gx, gh0 = poisoned(
+        (*x.shape[:2], sizes[3]), (*x.shape[:2], sizes[3]), x.shape, h0.shape
+    )
     recurrent.rnn_forward(x, w, v, b, h0, hs, *m.scratch, m.d)
     agree([hs], [recurrent.rnn_reference(x, w, v, b, h0, relu)])
     g, (gw, gv, gb) = seed(*hs.shape), poisoned(*((shards, *p.shape) for p in (w, v, b)))
@@ -65,7 +77,9 @@ def test_lstm(sizes, shards):
     hs, cs, gates = lstm.lstm_reference(x, w, v, b, h0, c0)
     agree(y, (hs, cs))
     g, (gw, gv, gb) = seed(*y.shape), poisoned(*((shards, *p.shape) for p in (w, v, b)))
-    lstm.lstm_backward(g, x, w, v, h0, c0, y, m.gates, dy, gx, gw, gv, gb, gh0, gc0, *m.rows, m.drows, m.d)
+    lstm.lstm_backward(
+        g, x, w, v, h0, c0, y, m.gates, dy, gx, gw, gv, gb, gh0, gc0, *m.rows, m.drows, m.d
+    )
     expected = lstm.lstm_backward_reference(*g, x, w, v, h0, c0, hs, cs, gates)
     agree((gx, gw.sum(0), gv.sum(0), gb.sum(0), gh0, gc0), expected)
 
@@ -74,12 +88,16 @@ def test_lstm(sizes, shards):
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
 def test_gru(sizes, shards):
     m, (x, h0, w, v, b, c) = Memory(sizes, 3, shards), operands(sizes, 3, 1)
-    hs, dh, q, gx, gh0, rest = poisoned(*[(*x.shape[:2], sizes[3])] * 3, x.shape, h0.shape, (shards, len(h0), len(b)))
+    hs, dh, q, gx, gh0, rest = poisoned(
+        *[(*x.shape[:2], sizes[3])] * 3, x.shape, h0.shape, (shards, len(h0), len(b))
+    )
     gru.gru_forward(x, w, v, b, c, h0, hs, m.gates, q, rest, *m.scratch, m.d)
     right, gates, qs = gru.gru_reference(x, w, v, b, c, h0)
     agree((hs, q), (right, qs))
     g, (gw, gv, gb, gc) = seed(*hs.shape), poisoned(*((shards, *p.shape) for p in (w, v, b, c)))
-    gru.gru_backward(g, x, w, v, h0, hs, m.gates, q, dh, gx, gw, gv, gb, gc, gh0, *m.rows, m.drows, m.erows, m.d)
+    gru.gru_backward(
+        g, x, w, v, h0, hs, m.gates, q, dh, gx, gw, gv, gb, gc, gh0, *m.rows, m.drows, m.erows, m.d
+    )
     expected = gru.gru_backward_reference(g, x, w, v, h0, right, gates, qs)
     agree((gx, gw.sum(0), gv.sum(0), gb.sum(0), gc.sum(0), gh0), expected)
 
@@ -92,7 +110,9 @@ def test_without_the_inputs_gradient():
     results = []
     for gx in (np.empty_like(x), None):
         grads = poisoned((1, *w.shape), (1, *v.shape), (1, *b.shape), h0.shape)
-        recurrent.rnn_backward(np.ones_like(hs), x, w, v, h0, hs, np.empty_like(hs), gx, *grads, *m.rows, m.drows, m.d)
+        recurrent.rnn_backward(
+            np.ones_like(hs), x, w, v, h0, hs, np.empty_like(hs), gx, *grads, *m.rows, m.drows, m.d
+        )
         results.append(grads)
     for one, other in zip(*results, strict=True):
         np.testing.assert_array_equal(one, other)

@@ -1,4 +1,5 @@
 """Running sums and products, and the places of extremes."""
+
 import numpy as np
 import pytest
 

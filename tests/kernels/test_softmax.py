@@ -1,4 +1,5 @@
 """Softmax and cross-entropy in one pass."""
+
 import numpy as np
 import pytest
 
@@ -6,7 +7,10 @@ from minigrad.kernels import softmax
 
 
 def run(logits, ids, shards=1):
-    losses, p = np.full(len(ids), 666.666, logits.dtype), np.full(logits.shape, 666.666, logits.dtype)
+    losses, p = (
+        np.full(len(ids), 666.666, logits.dtype),
+        np.full(logits.shape, 666.666, logits.dtype),
+    )
     softmax.cross_entropy(logits, np.asarray(ids), losses, p, shards)
     return losses, p
 
@@ -17,17 +21,33 @@ def run(logits, ids, shards=1):
 def test_agrees_with_the_plain_code(n, classes, shards, dtype):
     rng = np.random.default_rng(0)
     logits, ids = rng.normal(size=(n, classes)).astype(dtype), rng.integers(0, classes, n)
-    for actual, expected in zip(run(logits, ids, shards), softmax.cross_entropy_reference(logits, ids), strict=True):
-        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6 if dtype == np.float32 else 1e-14)
+    for actual, expected in zip(
+        run(logits, ids, shards), softmax.cross_entropy_reference(logits, ids), strict=True
+    ):
+        np.testing.assert_allclose(
+            actual, expected, rtol=1e-5, atol=1e-6 if dtype == np.float32 else 1e-14
+        )
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_far_numbers_nan_and_infinity(dtype):
-    """Three times -1e5 is a third each, in float32 too: a compiler that reorders log Σ - (x - max) loses its digits."""
+    """Three times -1e5 is a third each, in float32 too: a compiler that reorders log Σ - (x - max)
+    loses its digits.
+    """
     inf, nan = np.inf, np.nan
-    rows = [[1, 2, 3000], [-1e5, -1e5, -1e5], [nan, 0, 0], [0, 0, nan], [inf, 0, 0], [-inf, -inf, -inf], [-inf, 0, 0]]
+    rows = [
+        [1, 2, 3000],
+        [-1e5, -1e5, -1e5],
+        [nan, 0, 0],
+        [0, 0, nan],
+        [inf, 0, 0],
+        [-inf, -inf, -inf],
+        [-inf, 0, 0],
+    ]
     losses, p = run(np.array(rows, dtype), [2, 0, 1, 0, 0, 0, 1])
-    np.testing.assert_allclose(losses, [0, np.log(3), nan, nan, nan, nan, np.log(2)], rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(
+        losses, [0, np.log(3), nan, nan, nan, nan, np.log(2)], rtol=1e-6, atol=1e-7
+    )
     assert np.isnan(p[2:6]).all(1)[[0, 1, 3]].all()
     np.testing.assert_allclose(p[[0, 1, 6]], [[0, 0, 1], [1 / 3] * 3, [0, 0.5, 0.5]], rtol=1e-6)
 

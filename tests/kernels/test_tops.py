@@ -1,4 +1,5 @@
 """The largest of rows and of windows, against the plain forms."""
+
 import numpy as np
 import pytest
 
@@ -17,8 +18,16 @@ def test_the_largest_of_a_row_of_any_length_leaves_out_nan(dtype):
         row = rng.normal(size=count + 2).astype(dtype)
         row[[0, -1]] = 100  # beside the row
         row[1:-1][rng.random(count) < 0.2] = rng.choice([np.nan, -np.inf, -1e30])
-        for array in (row[1:-1].copy(), np.full(count, np.nan, dtype), np.full(count, -np.inf, dtype)):
-            assert run_largest(array) == tops.largest(array) == max([-np.inf, *array[~np.isnan(array)]])
+        for array in (
+            row[1:-1].copy(),
+            np.full(count, np.nan, dtype),
+            np.full(count, -np.inf, dtype),
+        ):
+            assert (
+                run_largest(array)
+                == tops.largest(array)
+                == max([-np.inf, *array[~np.isnan(array)]])
+            )
         assert run_largest(np.ascontiguousarray(row[1:-1])[:count]) < 100
 
 
@@ -33,14 +42,20 @@ def run_windows(best, at, x, start, width, top, bottom, left, step, columns):
 def test_windows_of_any_size(columns, left, step, dtype):
     rng = np.random.default_rng(columns)
     for count in (0, 1, 5, 15, 16, 17, 40):
-        width = max(1, left + (count - 1) * step + columns - max(-left, 0))  # the last one may reach beyond, too
+        width = max(
+            1, left + (count - 1) * step + columns - max(-left, 0)
+        )  # the last one may reach beyond, too
         x = rng.integers(-3, 3, 4 + 3 * width).astype(dtype)  # with ties
         x[[0, 1, -1, -2]] = 100  # before and after the picture
         x[2:-2][rng.random(3 * width) < 0.1] = rng.choice([np.nan, -np.inf])
         for top, bottom in ((0, 3), (1, 2)):
             found = np.full(count + 2, 7, dtype), np.full(count + 2, 7, np.int32)
-            run_windows(found[0][1:-1], found[1][1:-1], x, 2, width, top, bottom, left, step, columns)
+            run_windows(
+                found[0][1:-1], found[1][1:-1], x, 2, width, top, bottom, left, step, columns
+            )
             plain = np.full(count + 2, 7, dtype), np.full(count + 2, 7, np.int32)
-            tops.of_windows(plain[0][1:-1], plain[1][1:-1], x, 2, width, top, bottom, left, step, columns)
+            tops.of_windows(
+                plain[0][1:-1], plain[1][1:-1], x, 2, width, top, bottom, left, step, columns
+            )
             for mine, expected in zip(found, plain, strict=True):
                 np.testing.assert_array_equal(mine, expected)

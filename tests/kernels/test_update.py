@@ -1,4 +1,5 @@
 """The optimisers' loops against their formulas in NumPy, over several steps."""
+
 import numpy as np
 import pytest
 
@@ -32,7 +33,9 @@ def test_adam(coupled, decoupled):
         update.adam(p, g, m, v, LR, b1, b2, eps, 1 - b1**t, 1 - b2**t, coupled, decoupled)
         g = g + coupled * q
         mean, square = b1 * mean + (1 - b1) * g, b2 * square + (1 - b2) * g * g
-        q = q * (1 - LR * decoupled) - LR * (mean / (1 - b1**t)) / (np.sqrt(square / (1 - b2**t)) + eps)
+        q = q * (1 - LR * decoupled) - LR * (mean / (1 - b1**t)) / (
+            np.sqrt(square / (1 - b2**t)) + eps
+        )
     np.testing.assert_allclose(p, q, rtol=1e-12)
 
 
@@ -64,7 +67,10 @@ def test_samples_are_gathered_in_their_order_up_to_the_last(width, dtype):
 
 @pytest.mark.parametrize(("pieces", "wide"), [(1, 5), (4, 1), (3, 20), (2, 0)])
 def test_pieces_of_samples_are_gathered_first_ones_first(pieces, wide):
-    rows, order = np.arange(7 * pieces * wide, dtype=np.float32).reshape(7, pieces * wide), np.array([6, 0, 3, 3, 5])
+    rows, order = (
+        np.arange(7 * pieces * wide, dtype=np.float32).reshape(7, pieces * wide),
+        np.array([6, 0, 3, 3, 5]),
+    )
     for start, count in ((0, 5), (3, 2), (5, 0)):
         out = np.full(count * pieces * wide, 77, np.float32)
         update.gather_pieces(rows, order, start, out, pieces)

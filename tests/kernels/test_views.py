@@ -23,7 +23,9 @@ def test_the_same_numbers_in_another_shape(dtype):
     a = np.arange(12, dtype=dtype)
     for shape in ((3, 4), (12, 1), (1, 12)):
         np.testing.assert_array_equal(run_shaped(a, *shape), a.reshape(shape))
-        np.testing.assert_array_equal(run_shaped(a.reshape(2, 3, 2), *shape), views.shaped(a, shape))
+        np.testing.assert_array_equal(
+            run_shaped(a.reshape(2, 3, 2), *shape), views.shaped(a, shape)
+        )
     assert run_shaped(a[:0], 0, 5).shape == (0, 5)
 
 

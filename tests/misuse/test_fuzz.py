@@ -1,4 +1,7 @@
-"""Damaged files: an error of ours that names the file, or all of it read; never half, nor more memory than there is file."""
+"""Damaged files: an error of ours that names the file, or all of it read; never half, nor more
+memory than there is file.
+"""
+
 import gzip
 import importlib
 import itertools
@@ -22,7 +25,9 @@ IDX = bytes([0, 0, 0x0C, 3]) + struct.pack(">3I", 2, 3, 4) + ARRAY.astype(">i4")
 
 def cuts(content, stride=1):
     """The beginnings of the content: every one up to 120 bytes, then some."""
-    return [content[:n] for n in (*range(min(120, len(content))), *range(120, len(content), stride))]
+    return [
+        content[:n] for n in (*range(min(120, len(content))), *range(120, len(content), stride))
+    ]
 
 
 def flips(content, stride=1, seed=0):
@@ -41,8 +46,10 @@ def noise(count, seed=1):
         yield (IDX[: 4 * (i % 3)] if i % 2 else b"") + rng.bytes(int(rng.integers(200)))
 
 
-# ---------------------------------------------------------------- IDX
-@pytest.mark.parametrize("pack", [bytes, lambda content: gzip.compress(content, mtime=0)], ids=["plain", "gzip"])
+# ---------------- IDX
+@pytest.mark.parametrize(
+    "pack", [bytes, lambda content: gzip.compress(content, mtime=0)], ids=["plain", "gzip"]
+)
 def test_damaged_idx_files_are_refused_or_read_whole(pack, tmp_path):
     path, refused, read = tmp_path / "some-idx", 0, 0
     before, after = [*cuts(IDX), *flips(IDX), *noise(100)], [*cuts(pack(IDX)), *flips(pack(IDX))]
@@ -59,11 +66,15 @@ def test_damaged_idx_files_are_refused_or_read_whole(pack, tmp_path):
             read += 1
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert refused > 250 and read > 50  # a bit of a number is no damage that can be seen, but in a gzip file
+    assert (
+        refused > 250 and read > 50
+    )  # a bit of a number is no damage that can be seen, but in a gzip file
     assert peak < 4 << 20
 
 
-@pytest.mark.parametrize("shape", [(2**31 - 1,), (2**31 - 1,) * 3, (2**16, 2**15), (1,) * 31 + (2**31 - 1,)], ids=len)
+@pytest.mark.parametrize(
+    "shape", [(2**31 - 1,), (2**31 - 1,) * 3, (2**16, 2**15), (1,) * 31 + (2**31 - 1,)], ids=len
+)
 def test_absurd_lengths_of_idx_files_take_no_memory(shape, tmp_path):
     path = tmp_path / "some-idx"
     head = bytes([0, 0, 0x0E, len(shape)]) + struct.pack(f">{len(shape)}I", *shape)
@@ -80,26 +91,41 @@ def test_absurd_lengths_of_idx_files_take_no_memory(shape, tmp_path):
 def test_a_bomb_is_not_unpacked(tmp_path, monkeypatch):
     monkeypatch.setattr("minigrad.data.idx.MOST_UNPACKED", 1_000_000)
     path = tmp_path / "some-idx"
-    path.write_bytes(gzip.compress(bytes([0, 0, 8, 1]) + struct.pack(">I", 20_000_000) + bytes(20_000_000)))
+    path.write_bytes(
+        gzip.compress(bytes([0, 0, 8, 1]) + struct.pack(">I", 20_000_000) + bytes(20_000_000))
+    )
     tracemalloc.start()
-    with pytest.raises(DataError, match="the compressed file holds more than 1,000,000 bytes; unpack it first"):
+    with pytest.raises(
+        DataError, match="the compressed file holds more than 1,000,000 bytes; unpack it first"
+    ):
         data.read_idx(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 4 << 20
 
 
-# ---------------------------------------------------------------- CSV
-@pytest.mark.parametrize("columns", list(itertools.permutations(["text", "label", "source"])), ids="-".join)
+# ---------------- CSV
+@pytest.mark.parametrize(
+    "columns", list(itertools.permutations(["text", "label", "source"])), ids="-".join
+)
 def test_damaged_csv_files_are_refused_or_read_whole(columns, tmp_path, monkeypatch):
     imdb = importlib.import_module("minigrad.data.imdb")  # the function of this name hides it
     monkeypatch.setattr(imdb, "TRAIN", 3)
     monkeypatch.setattr(imdb, "TEST", 1)
-    rows = [{"text": f'"A ""film"", no. {i},\nand long"', "label": str(i % 2), "source": "imdb"} for i in range(4)]
+    rows = [
+        {"text": f'"A ""film"", no. {i},\nand long"', "label": str(i % 2), "source": "imdb"}
+        for i in range(4)
+    ]
     lines = [",".join(columns), *(",".join(row[name] for name in columns) for row in rows)]
     content = "\r\n".join([*lines, ""]).encode()
     path, refused, read = tmp_path / "reviews.csv", 0, 0
-    odd = [b"", b"\0" * 50, b"text,label,source\r\n" + b"x" * 200_000, content + b"\xff\xfe", *noise(20)]
+    odd = [
+        b"",
+        b"\0" * 50,
+        b"text,label,source\r\n" + b"x" * 200_000,
+        content + b"\xff\xfe",
+        *noise(20),
+    ]
     for damaged in (content, *cuts(content), *flips(content), *odd):
         path.write_bytes(damaged)
         try:
@@ -114,7 +140,7 @@ def test_damaged_csv_files_are_refused_or_read_whole(columns, tmp_path, monkeypa
     assert refused > 150 and read > 20
 
 
-# ---------------------------------------------------------------- safetensors
+# ---------------- safetensors
 def entry(dtype="F32", shape=(2,), offsets=(0, 8), name="0.weight"):
     return {name: {"dtype": dtype, "shape": list(shape), "data_offsets": list(offsets)}}
 
@@ -125,16 +151,38 @@ def tensors(header, body=bytes(8), length=None):
 
 
 ABSURD = [
-    tensors(entry(), length=2**64 - 1), tensors(entry(), length=2**63), tensors(entry(), length=2**40),
-    tensors(entry(), length=100_000_000), tensors(entry(), length=0), tensors(b""), tensors(b"null"), tensors(b"[]"),
-    tensors(b"{}", b""), tensors(b"[" * 100_000), tensors(b'{"a":' * 50_000), tensors(b'{"0.weight":1}'),
-    tensors(b"\xff" * 9), tensors(entry(shape=(2**62, 2**62))), tensors(entry(shape=(2**40,))), tensors(entry(shape=(-1,))),
-    tensors(entry(shape=(3,))), tensors(entry(offsets=(0, 2**60))), tensors(entry(offsets=(8, 0))),
-    tensors(entry(offsets=(4, 12))), tensors(entry(), b""),
-    tensors(entry("F4")), tensors(entry("BF16", (4,))), tensors(entry("F8_E4M3", (8,))), tensors(entry("I64", (1,))),
-    tensors(entry("C64", (1,))), tensors({**entry(), **entry(name="0.bias")}), tensors({**entry(), "__metadata__": 3}),
-    tensors(entry(name="a" * 100_000)), tensors(entry(name="\0\n")), tensors(entry(name="optimizer.steps")),
-]  # fmt: skip
+    tensors(entry(), length=2**64 - 1),
+    tensors(entry(), length=2**63),
+    tensors(entry(), length=2**40),
+    tensors(entry(), length=100_000_000),
+    tensors(entry(), length=0),
+    tensors(b""),
+    tensors(b"null"),
+    tensors(b"[]"),
+    tensors(b"{}", b""),
+    tensors(b"[" * 100_000),
+    tensors(b'{"a":' * 50_000),
+    tensors(b'{"0.weight":1}'),
+    tensors(b"\xff" * 9),
+    tensors(entry(shape=(2**62, 2**62))),
+    tensors(entry(shape=(2**40,))),
+    tensors(entry(shape=(-1,))),
+    tensors(entry(shape=(3,))),
+    tensors(entry(offsets=(0, 2**60))),
+    tensors(entry(offsets=(8, 0))),
+    tensors(entry(offsets=(4, 12))),
+    tensors(entry(), b""),
+    tensors(entry("F4")),
+    tensors(entry("BF16", (4,))),
+    tensors(entry("F8_E4M3", (8,))),
+    tensors(entry("I64", (1,))),
+    tensors(entry("C64", (1,))),
+    tensors({**entry(), **entry(name="0.bias")}),
+    tensors({**entry(), "__metadata__": 3}),
+    tensors(entry(name="a" * 100_000)),
+    tensors(entry(name="\0\n")),
+    tensors(entry(name="optimizer.steps")),
+]
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["model", "trainer"])
@@ -155,8 +203,10 @@ def test_damaged_checkpoints_load_whole_or_change_nothing(whole, tmp_path):
                 refused += 1
             else:
                 found = load_file(path)
-                assert all(np.array_equal(array, found["model." * whole + name], equal_nan=True)
-                           for name, array in use.model.state_dict().items())  # fmt: skip
+                assert all(
+                    np.array_equal(array, found["model." * whole + name], equal_nan=True)
+                    for name, array in use.model.state_dict().items()
+                )
                 loaded += 1
     assert refused > 400 and loaded > 30  # what is turned in a number cannot be seen
 
@@ -166,8 +216,12 @@ def test_a_state_that_fails_at_the_last_array_changes_nothing(tmp_path):
     use, path = Use(tmp_path), tmp_path / "t.safetensors"
     mg.save(use.trainer, path)
     state = load_file(path)
-    for name, wrong in (("optimizer.steps", np.array([-1])), ("optimizer.5.v", np.ones(1, np.complex64)),
-                        ("buffers.2.stream", np.ones(2)), ("model.1.num_batches_tracked", np.array(0.5))):  # fmt: skip
+    for name, wrong in (
+        ("optimizer.steps", np.array([-1])),
+        ("optimizer.5.v", np.ones(1, np.complex64)),
+        ("buffers.2.stream", np.ones(2)),
+        ("model.1.num_batches_tracked", np.array(0.5)),
+    ):
         changed = {key: array + 1 for key, array in state.items() if key.startswith("model.0")}
         save_file({**state, **changed, name: wrong}, path)
         before = use.state()["arrays"]

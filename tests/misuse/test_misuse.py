@@ -1,7 +1,9 @@
-"""Every misuse of the table gets the error and the whole message that stand there, and leaves everything as it was.
+"""Every misuse of the table gets the error and the whole message that stand there, and leaves
+everything as it was.
 
 `python -m pytest tests/misuse --collect-only -q` lists them.
 """
+
 import linecache
 import re
 from pathlib import Path
@@ -17,7 +19,10 @@ OURS = (ShapeError, DTypeError, GraphError, DataError)
 
 
 def test_there_are_many_and_each_once():
-    texts = [linecache.getline(row[0].__code__.co_filename, row[0].__code__.co_firstlineno).strip() for row in TABLE]
+    texts = [
+        linecache.getline(row[0].__code__.co_filename, row[0].__code__.co_firstlineno).strip()
+        for row in TABLE
+    ]
     assert len(set(texts)) == len(TABLE) >= 180
 
 
@@ -31,10 +36,14 @@ def test_a_misuse_is_explained_and_changes_nothing(row, tmp_path):
     error = caught.value
     assert type(error) is kind
     whole = message.replace("{folder}", str(tmp_path))
-    assert str(error) == whole or (whole.endswith("…") and str(error).startswith(whole[:-1]))  # then a library's own words
+    assert str(error) == whole or (
+        whole.endswith("…") and str(error).startswith(whole[:-1])
+    )  # then a library's own words
     assert [note.removeprefix("in module ") for note in notes(error, "in module ")] == module
     lines = notes(error, "in your line ")
-    assert len(lines) == 1 or not isinstance(error, OURS)  # of the others, those that a rule or a module let through
+    assert len(lines) == 1 or not isinstance(
+        error, OURS
+    )  # of the others, those that a rule or a module let through
     for line in lines:
         shows(line, act.__code__)
     assert use.state() == before
@@ -49,29 +58,60 @@ def shows(note, code):
     number, name, text = re.fullmatch(r"in your line (\d+) of (\w+\.py): (.*)", note).groups()
     path = Path(code.co_filename)
     assert text == linecache.getline(str(path.with_name(name)), int(number)).strip()
-    assert (name, int(number)) == (path.name, code.co_firstlineno) or text == "return self.second(hidden)"
+    assert (name, int(number)) == (
+        path.name,
+        code.co_firstlineno,
+    ) or text == "return self.second(hidden)"
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "line"),
     [
         ("", 2, "minigrad: the following arguments are required: command; see minigrad --help"),
-        ("train", 2, "minigrad train: the following arguments are required: name; see minigrad train --help"),
-        ("train mlp --epochs 0", 2,
-         "minigrad train: argument --epochs: invalid integer ≥ 1 value: '0'; see minigrad train --help"),
-        ("train mlp --seed -1", 2,
-         "minigrad train: argument --seed: invalid integer ≥ 0 value: '-1'; see minigrad train --help"),
+        (
+            "train",
+            2,
+            "minigrad train: the following arguments are required: name; see minigrad train --help",
+        ),
+        (
+            "train mlp --epochs 0",
+            2,
+            "minigrad train: argument --epochs: invalid integer ≥ 1 value: '0'; see minigrad "
+            "train --help",
+        ),
+        (
+            "train mlp --seed -1",
+            2,
+            "minigrad train: argument --seed: invalid integer ≥ 0 value: '-1'; see minigrad "
+            "train --help",
+        ),
         ("train mlp --out {file}", 1, "minigrad: [Errno 17] File exists: '{file}'"),
-        ("draw mlp --depth -1", 2,
-         "minigrad draw: argument --depth: invalid integer ≥ 0 value: '-1'; see minigrad draw --help"),
-        ("draw sketch", 2, "minigrad: draw: 'sketch'; an experiment or script.py:name was expected"),
+        (
+            "draw mlp --depth -1",
+            2,
+            "minigrad draw: argument --depth: invalid integer ≥ 0 value: '-1'; see minigrad "
+            "draw --help",
+        ),
+        (
+            "draw sketch",
+            2,
+            "minigrad: draw: 'sketch'; an experiment or script.py:name was expected",
+        ),
         ("draw none.py:y", 2, "minigrad: draw: there is no script 'none.py'"),
-        ("data verify cifar", 2,
-         "minigrad: no data set is called 'cifar', expected one of circle, imdb, mnist, mnist-sample"),
-        ("bench --rounds none", 2,
-         "minigrad bench: argument --rounds: invalid integer ≥ 1 value: 'none'; see minigrad bench --help"),
+        (
+            "data verify cifar",
+            2,
+            "minigrad: no data set is called 'cifar', expected one of circle, imdb, mnist, "
+            "mnist-sample",
+        ),
+        (
+            "bench --rounds none",
+            2,
+            "minigrad bench: argument --rounds: invalid integer ≥ 1 value: 'none'; see minigrad "
+            "bench --help",
+        ),
     ],
-)  # fmt: skip
+)
 def test_the_command_line_answers_in_one_line(arguments, code, line, tmp_path, capsys):
     file = tmp_path / "taken"
     file.write_text("kept", encoding="utf-8")

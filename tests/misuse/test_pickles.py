@@ -1,4 +1,7 @@
-"""Nothing that minigrad reads is unpickled: neither does its code ask for it, nor does a pickle that is fed to it run."""
+"""Nothing that minigrad reads is unpickled: neither does its code ask for it, nor does a pickle
+that is fed to it run.
+"""
+
 import ast
 import gzip
 import importlib
@@ -23,7 +26,11 @@ def suspicious(tree):
     """Lines that import what unpickles, load with joblib or PyTorch, or allow NumPy to."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
-            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+            names = (
+                [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else [alias.name for alias in node.names]
+            )
             if any(name.partition(".")[0] in UNPICKLING for name in names):
                 yield node.lineno
             if "joblib" in names and any(alias.name == "load" for alias in node.names):
@@ -31,21 +38,36 @@ def suspicious(tree):
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             if (node.value.id, node.attr) in {("joblib", "load"), ("torch", "load")}:
                 yield node.lineno
-        elif isinstance(node, ast.keyword) and node.arg == "allow_pickle" and ast.unparse(node.value) != "False":
+        elif (
+            isinstance(node, ast.keyword)
+            and node.arg == "allow_pickle"
+            and ast.unparse(node.value) != "False"
+        ):
             yield node.value.lineno
 
 
 def test_no_code_of_ours_unpickles():
     files = [path for path in FOLDER.rglob("*.py") if OTHERS not in path.parents]
     assert len(files) > 80
-    assert [f"{path}:{line}" for path in files for line in suspicious(ast.parse(path.read_text(encoding="utf-8")))] == []
+    assert [
+        f"{path}:{line}"
+        for path in files
+        for line in suspicious(ast.parse(path.read_text(encoding="utf-8")))
+    ] == []
 
 
 @pytest.mark.parametrize(
     "code",
-    ["import pickle", "from pickle import loads", "import joblib; joblib.load(path)", "from joblib import load",
-     "np.load(path, allow_pickle=True)", "np.load(path, allow_pickle=choice)", "torch.load(path)"],
-)  # fmt: skip
+    [
+        "import pickle",
+        "from pickle import loads",
+        "import joblib; joblib.load(path)",
+        "from joblib import load",
+        "np.load(path, allow_pickle=True)",
+        "np.load(path, allow_pickle=choice)",
+        "torch.load(path)",
+    ],
+)
 def test_the_search_finds_what_it_looks_for(code):
     assert list(suspicious(ast.parse(code))) == [1]
 
@@ -65,7 +87,10 @@ def test_a_pickle_is_refused_and_not_run(wrap, tmp_path):
     use, sprung, path = Use(tmp_path), tmp_path / "sprung", tmp_path / "trap"
     if wrap == "npz":
         with path.open("wb") as file:
-            np.savez(file, **dict.fromkeys(("words", *data.Dataset._fields), np.array([Trap(sprung)], object)))
+            np.savez(
+                file,
+                **dict.fromkeys(("words", *data.Dataset._fields), np.array([Trap(sprung)], object)),
+            )
     elif wrap == "npy":
         with path.open("wb") as file:
             np.save(file, np.array([Trap(sprung)], object), allow_pickle=True)
@@ -73,8 +98,12 @@ def test_a_pickle_is_refused_and_not_run(wrap, tmp_path):
         content = pickle.dumps(Trap(sprung))
         path.write_bytes(gzip.compress(content) if wrap == "gzip" else content)
     before = use.state()
-    for read in (lambda: mg.load(use.trainer, path), lambda: mg.load(use.model, path), lambda: data.read_idx(path),
-                 lambda: imdb._read_csv(path)):  # fmt: skip
+    for read in (
+        lambda: mg.load(use.trainer, path),
+        lambda: mg.load(use.model, path),
+        lambda: data.read_idx(path),
+        lambda: imdb._read_csv(path),
+    ):
         with pytest.raises(DataError, match=str(path)):
             read()
     assert imdb._load(path, 130) is None

@@ -1,4 +1,5 @@
 """What the misuses of the table are tried on, and whether it is as it was afterwards."""
+
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +24,12 @@ def whole(*shape):
 
 
 def net():
-    """Two inputs, one output, and all kinds of state: parameters, running statistics, a stream of masks."""
-    return nn.Sequential(nn.Linear(2, 3, seed=0), nn.BatchNorm1d(3), nn.Dropout(seed=1), nn.Linear(3, 1, seed=2))
+    """Two inputs, one output, and all kinds of state: parameters, running statistics, a stream of
+    masks.
+    """
+    return nn.Sequential(
+        nn.Linear(2, 3, seed=0), nn.BatchNorm1d(3), nn.Dropout(seed=1), nn.Linear(3, 1, seed=2)
+    )
 
 
 def words():
@@ -50,16 +55,23 @@ class Net(nn.Module):
 
 @dataclass
 class Use:
-    """`trainer` has made some steps with Adam; `graph` looks `ids` up in `table`; `folder` holds a model and a text."""
+    """`trainer` has made some steps with Adam; `graph` looks `ids` up in `table`; `folder` holds a
+    model and a text.
+    """
 
     folder: Path
 
     def __post_init__(self):
         model = net()
-        self.trainer = mg.Trainer(model, mg.mse_loss, mg.optim.Adam(model.parameters()), mode="replay")
+        self.trainer = mg.Trainer(
+            model, mg.mse_loss, mg.optim.Adam(model.parameters()), mode="replay"
+        )
         self.trainer.fit(X, Y, **FIT)
         self.model, self.optimizer = model, self.trainer.optimizer
-        self.ids, self.table = mg.Constant([0, 1], name="ids", dtype=np.int64), mg.Variable(np.ones((3, 2)), name="table")
+        self.ids, self.table = (
+            mg.Constant([0, 1], name="ids", dtype=np.int64),
+            mg.Variable(np.ones((3, 2)), name="table"),
+        )
         self.node = mg.embedding(self.ids, self.table)
         self.graph = mg.Graph(mg.tanh(self.node).sum())
         self.graph.backward()
@@ -75,10 +87,23 @@ class Use:
         arrays |= {f"{name}.grad": p.grad for name, p in self.model.named_parameters()}
         arrays |= {"table": self.table.value, "table.grad": self.table.grad}
         return {
-            "arrays": {name: None if array is None else array.tobytes() for name, array in arrays.items()},
+            "arrays": {
+                name: None if array is None else array.tobytes() for name, array in arrays.items()
+            },
             "modes": [module.training for module in self.model.modules()],
-            "hooks": sum(len(h.forward) + len(h.backward) for node in self.graph.order for h in node.hooks or ()),
-            "settings": (settings.float_dtype(), settings.recording(), settings.advancing(), settings.scope()),
+            "hooks": sum(
+                len(h.forward) + len(h.backward)
+                for node in self.graph.order
+                for h in node.hooks or ()
+            ),
+            "settings": (
+                settings.float_dtype(),
+                settings.recording(),
+                settings.advancing(),
+                settings.scope(),
+            ),
             "generator": seeds.generator().bit_generator.state,
-            "files": {path.name: path.read_bytes() for path in self.folder.iterdir() if path.is_file()},
+            "files": {
+                path.name: path.read_bytes() for path in self.folder.iterdir() if path.is_file()
+            },
         }

@@ -1,4 +1,5 @@
 """First values: the variances that the papers ask for."""
+
 import numpy as np
 import pytest
 

@@ -1,4 +1,5 @@
 """Layers: shapes, names and layouts as in PyTorch, first values by seed, clear refusals."""
+
 import numpy as np
 import pytest
 
@@ -8,9 +9,18 @@ from minigrad import nn
 LAYERS = [
     (lambda **o: nn.Linear(3, 5, **o), (2, 3), (2, 5), {"weight": (5, 3), "bias": (5,)}),
     (lambda **o: nn.Linear(3, 5, bias=False, **o), (7, 2, 3), (7, 2, 5), {"weight": (5, 3)}),
-    (lambda **o: nn.Conv1d(4, 6, 3, groups=2, **o), (2, 4, 9), (2, 6, 7), {"weight": (6, 2, 3), "bias": (6,)}),
-    (lambda **o: nn.Conv2d(2, 3, (3, 2), stride=2, padding=(1, 0), **o), (2, 2, 7, 6), (2, 3, 4, 3),
-     {"weight": (3, 2, 3, 2), "bias": (3,)}),
+    (
+        lambda **o: nn.Conv1d(4, 6, 3, groups=2, **o),
+        (2, 4, 9),
+        (2, 6, 7),
+        {"weight": (6, 2, 3), "bias": (6,)},
+    ),
+    (
+        lambda **o: nn.Conv2d(2, 3, (3, 2), stride=2, padding=(1, 0), **o),
+        (2, 2, 7, 6),
+        (2, 3, 4, 3),
+        {"weight": (3, 2, 3, 2), "bias": (3,)},
+    ),
     (lambda **o: nn.MaxPool1d(2), (2, 3, 7), (2, 3, 3), {}),
     (lambda **o: nn.AvgPool1d(3, 1, 1), (2, 3, 7), (2, 3, 7), {}),
     (lambda **o: nn.MaxPool2d(2), (2, 3, 6, 5), (2, 3, 3, 2), {}),
@@ -19,7 +29,7 @@ LAYERS = [
     (lambda **o: nn.ReLU(), (2, 3), (2, 3), {}),
     (lambda **o: nn.Tanh(), (2, 3), (2, 3), {}),
     (lambda **o: nn.Sigmoid(), (2, 3), (2, 3), {}),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("make", "given", "expected", "parameters"), LAYERS)
@@ -29,7 +39,9 @@ def test_shapes_names_and_dtypes(make, given, expected, parameters):
     assert layer(x).shape == expected
     assert {name: p.shape for name, p in layer.named_parameters()} == parameters
     again = make(seed=3)
-    assert all(np.array_equal(a, again.state_dict()[name]) for name, a in layer.state_dict().items())
+    assert all(
+        np.array_equal(a, again.state_dict()[name]) for name, a in layer.state_dict().items()
+    )
     if parameters:
         assert make(dtype=np.float64, seed=3)(x).dtype == np.float64
 

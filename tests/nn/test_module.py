@@ -1,4 +1,5 @@
 """Modules: how parameters are found, named, saved and loaded; hooks; training mode."""
+
 import copy
 import pickle
 
@@ -26,7 +27,14 @@ class Pair(nn.Module):
 
 def test_parameters_have_pytorch_names_and_shared_ones_come_once():
     names = [name for name, _ in Pair().named_parameters()]
-    assert names == ["scale", "layers.0.weight", "layers.0.bias", "layers.1.weight", "layers.1.bias", "head.bias"]
+    assert names == [
+        "scale",
+        "layers.0.weight",
+        "layers.0.bias",
+        "layers.1.weight",
+        "layers.1.bias",
+        "head.bias",
+    ]
     assert "head.weight" in Pair().state_dict()  # in a checkpoint under both names, as in PyTorch
 
 
@@ -61,7 +69,12 @@ def test_sequential_is_a_list_whose_slices_share_their_modules():
     model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
     assert len(model) == 3
     assert model[:2][0] is model[0]
-    assert [name for name, _ in model.named_parameters()] == ["0.weight", "0.bias", "2.weight", "2.bias"]
+    assert [name for name, _ in model.named_parameters()] == [
+        "0.weight",
+        "0.bias",
+        "2.weight",
+        "2.bias",
+    ]
     with pytest.raises(TypeError, match="argument 1 is a function"):
         nn.Sequential(nn.ReLU(), mg.data.circle)
 
@@ -81,7 +94,9 @@ def test_to_changes_the_dtype_of_all_parameters():
 
 def test_hooks_see_value_and_gradient_of_the_output_until_removed():
     model, seen = nn.Sequential(nn.Linear(2, 3), nn.Tanh()), []
-    handle = model[0].register_forward_hook(lambda node, value: seen.append(("forward", value.shape)))
+    handle = model[0].register_forward_hook(
+        lambda node, value: seen.append(("forward", value.shape))
+    )
     model[0].register_backward_hook(lambda node, grad: seen.append(("backward", grad.shape)))
     model(np.ones((4, 2))).sum().backward()
     assert seen == [("forward", (4, 3)), ("backward", (4, 3))]
@@ -108,7 +123,7 @@ def test_repr_nests():
     assert text == "Sequential(\n  (0): Conv2d(1, 4, kernel_size=3, padding=1)\n  (1): Flatten()\n)"
 
 
-# ---------------------------------------------------------------- deep, shared and circular
+# ---------------- deep, shared and circular
 class Holder(nn.Module):
     """A module that passes on what one inner module gives."""
 
@@ -142,7 +157,9 @@ def test_deep_models(levels, wrap, tmp_path):
     model, other = nested(levels, wrap), nested(levels, wrap)
     assert len(model.modules()) == levels + 1 and len(model.parameters()) == 2
     part = "0" if wrap is nn.Sequential else "inner"
-    assert list(model.state_dict()) == [".".join([part] * levels + [name]) for name in ("weight", "bias")]
+    assert list(model.state_dict()) == [
+        ".".join([part] * levels + [name]) for name in ("weight", "bias")
+    ]
     assert not any(module.training for module in model.eval().modules())
     lines = repr(model).splitlines()
     assert len(lines) == 2 * levels + 1 and lines[levels].strip() == f"({part}): Linear(2, 2)"
@@ -161,7 +178,9 @@ def test_deep_models_are_copied(levels, wrap, duplicate):
     model = nested(levels, wrap)
     other = duplicate(model)
     assert list(other.state_dict()) == list(model.state_dict())
-    assert not {id(module) for module in other.modules()} & {id(module) for module in model.modules()}
+    assert not {id(module) for module in other.modules()} & {
+        id(module) for module in model.modules()
+    }
     other.parameters()[0].value += 1
     assert not np.array_equal(other.parameters()[0].value, model.parameters()[0].value)
 
@@ -170,7 +189,9 @@ def test_deep_models_are_copied(levels, wrap, duplicate):
 def test_calls_may_go_as_deep_as_pythons_own(wrap):
     x = np.ones((1, 2))
     assert np.array_equal(nested(300, wrap)(x).value, nested(0)(x).value)
-    with pytest.raises(mg.GraphError, match=f"{wrap.__name__}: its forward nests calls more deeply than Python"):
+    with pytest.raises(
+        mg.GraphError, match=f"{wrap.__name__}: its forward nests calls more deeply than Python"
+    ):
         nested(3000, wrap)(x)
     assert len(nn.Linear(2, 2)(x).scope) == 1  # no scope is left open
 
@@ -228,7 +249,9 @@ def test_two_parameters_of_one_name_are_refused():
     """One of them would be missing from every file."""
     model = nn.Module()
     model.parts = {1: nn.Linear(2, 2), "1": nn.Linear(2, 2)}
-    with pytest.raises(mg.GraphError, match=r"Module: two parameters or buffers have the name 'parts.1.weight'"):
+    with pytest.raises(
+        mg.GraphError, match=r"Module: two parameters or buffers have the name 'parts.1.weight'"
+    ):
         model.state_dict()
     model.parts["1"] = model.parts[1]
     assert list(model.state_dict()) == ["parts.1.weight", "parts.1.bias"]
@@ -250,4 +273,6 @@ def test_tied_parameters_go_through_a_file(tmp_path):
     mg.save(one, tmp_path / "p.safetensors")
     mg.load(other, tmp_path / "p.safetensors")  # a number without axes among them
     assert other.head.weight is other.layers[0].weight
-    assert all(np.array_equal(array, other.state_dict()[name]) for name, array in one.state_dict().items())
+    assert all(
+        np.array_equal(array, other.state_dict()[name]) for name, array in one.state_dict().items()
+    )

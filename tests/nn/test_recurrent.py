@@ -1,4 +1,7 @@
-"""The recurrent layers: fused equals unrolled, shapes, names, numbers and order of gates as in PyTorch."""
+"""The recurrent layers: fused equals unrolled, shapes, names, numbers and order of gates as in
+PyTorch.
+"""
+
 import numpy as np
 import pytest
 
@@ -6,13 +9,17 @@ import minigrad as mg
 from minigrad import nn
 
 LAYERS = {
-    "tanh": nn.RNN, "relu": lambda *sizes, **options: nn.RNN(*sizes, nonlinearity="relu", **options),
-    "lstm": nn.LSTM, "gru": nn.GRU,
-}  # fmt: skip
+    "tanh": nn.RNN,
+    "relu": lambda *sizes, **options: nn.RNN(*sizes, nonlinearity="relu", **options),
+    "lstm": nn.LSTM,
+    "gru": nn.GRU,
+}
 
 
 def called(layer, x, starts):
-    """The output and the final states of a layer, in one list; `starts` are h0 and, for an LSTM, c0, or nothing."""
+    """The output and the final states of a layer, in one list; `starts` are h0 and, for an LSTM,
+    c0, or nothing.
+    """
     if isinstance(layer, nn.LSTM):
         out, states = layer(x, tuple(starts)) if starts else layer(x)
         return [out, *states]
@@ -26,7 +33,10 @@ def outputs_and_gradients(kind, unroll, layers, start, steps=5, n=2):
         if "bias" in name:
             p.value = rng.normal(size=p.shape)
     x = mg.Variable(rng.normal(size=(steps, n, 3)), dtype=np.float64)
-    states = [mg.Variable(rng.normal(size=(layers, n, 4)), dtype=np.float64) for _ in range(1 + (kind == "lstm"))]
+    states = [
+        mg.Variable(rng.normal(size=(layers, n, 4)), dtype=np.float64)
+        for _ in range(1 + (kind == "lstm"))
+    ]
     found = called(layer, x, states if start else [])
     sum((y * rng.normal(size=y.shape)).sum() for y in found).backward()
     leaves = [x, *layer.parameters(), *(states if start else [])]
@@ -44,19 +54,27 @@ def test_fused_equals_unrolled(kind, layers, start, steps, n):
         np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
 
 
-# torch 2.13, float64: every parameter, x and the first states from a linspace; the states of an LSTM are s and -s
+# torch 2.13, float64: every parameter, x and the first states from a linspace; the states of an
+# LSTM are s and -s
 TORCH = {
-    "lstm": [[-0.0734099508, -0.2931301758, 0.005913009, 0.0016652878],
-             [0.0461864861, -0.0302541096, 0.005913009, 0.0016652878],
-             [0.0478974991, -0.0305638172, 0.0077390506, 0.0019841437]],
-    "gru": [[0.350045032, 0.85531344, 0.5862377937, 0.8793701839], [0.4636075219, 0.0412290409, 0.5862377937, 0.8793701839]],
-}  # fmt: skip
+    "lstm": [
+        [-0.0734099508, -0.2931301758, 0.005913009, 0.0016652878],
+        [0.0461864861, -0.0302541096, 0.005913009, 0.0016652878],
+        [0.0478974991, -0.0305638172, 0.0077390506, 0.0019841437],
+    ],
+    "gru": [
+        [0.350045032, 0.85531344, 0.5862377937, 0.8793701839],
+        [0.4636075219, 0.0412290409, 0.5862377937, 0.8793701839],
+    ],
+}
 
 
 @pytest.mark.parametrize("kind", TORCH)
 def test_the_same_numbers_as_torch(kind):
     layer = LAYERS[kind](2, 2, 2, dtype=np.float64)
-    layer.load_state_dict({k: np.linspace(-1, 1, p.size).reshape(p.shape) for k, p in layer.named_parameters()})
+    layer.load_state_dict(
+        {k: np.linspace(-1, 1, p.size).reshape(p.shape) for k, p in layer.named_parameters()}
+    )
     x, s = np.linspace(-2, 2, 4).reshape(2, 1, 2), np.linspace(-0.5, 1, 4).reshape(2, 1, 2)
     found = called(layer, x, [s, -s] if kind == "lstm" else [s])
     for y, right in zip(found, TORCH[kind], strict=True):
@@ -73,15 +91,24 @@ def test_shapes_and_names(kind, gates):
     shapes = {name: array.shape for name, array in layer.state_dict().items()}
     m = gates * 4
     assert shapes == {
-        f"{name}_l{k}": shape for k, width in ((0, 3), (1, 4))
-        for name, shape in (("weight_ih", (m, width)), ("weight_hh", (m, 4)), ("bias_ih", (m,)), ("bias_hh", (m,)))
-    }  # fmt: skip
+        f"{name}_l{k}": shape
+        for k, width in ((0, 3), (1, 4))
+        for name, shape in (
+            ("weight_ih", (m, width)),
+            ("weight_hh", (m, 4)),
+            ("bias_ih", (m,)),
+            ("bias_hh", (m,)),
+        )
+    }
 
 
 @pytest.mark.parametrize("kind", LAYERS)
 def test_no_steps_give_the_first_states_back(kind):
     layer = LAYERS[kind](3, 4, dtype=np.float64)
-    given = [mg.Variable(np.full((1, 2, 4), number), dtype=np.float64) for number in (1, 2)[: 1 + (kind == "lstm")]]
+    given = [
+        mg.Variable(np.full((1, 2, 4), number), dtype=np.float64)
+        for number in (1, 2)[: 1 + (kind == "lstm")]
+    ]
     out, *states = called(layer, np.zeros((0, 2, 3)), given)
     assert out.shape == (0, 2, 4)
     sum(state.sum() for state in states).backward()
@@ -110,10 +137,16 @@ def test_wrong_states_are_named():
     for layer, state, shapes in (
         (nn.RNN(3, 4), wrong, "RNN: shapes (6, 5, 3) and (5, 4); h0 of shape (1, 5, 4)"),
         (nn.GRU(3, 4), wrong, "GRU: shapes (6, 5, 3) and (5, 4); h0 of shape (1, 5, 4)"),
-        (nn.LSTM(3, 4), (right, wrong), "LSTM: shapes (6, 5, 3) and (1, 5, 4) and (5, 4); h0 and c0 of shape (1, 5, 4)"),
-    ):  # fmt: skip
+        (
+            nn.LSTM(3, 4),
+            (right, wrong),
+            "LSTM: shapes (6, 5, 3) and (1, 5, 4) and (5, 4); h0 and c0 of shape (1, 5, 4)",
+        ),
+    ):
         with pytest.raises(mg.ShapeError) as caught:
             layer(x, state)
         assert str(caught.value).startswith(shapes)
-    with pytest.raises(TypeError, match=r"LSTM: a state of type ndarray; a pair \(h0, c0\) was expected"):
+    with pytest.raises(
+        TypeError, match=r"LSTM: a state of type ndarray; a pair \(h0, c0\) was expected"
+    ):
         nn.LSTM(3, 4)(x, right)

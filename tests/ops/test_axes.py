@@ -1,4 +1,5 @@
 """Axes moved, dropped, added and cut: the same as NumPy's functions of that name."""
+
 import numpy as np
 import pytest
 
@@ -6,12 +7,20 @@ import minigrad as mg
 
 X = np.arange(24.0).reshape(2, 1, 3, 4)
 CALLS = [
-    lambda m, x: m.moveaxis(x, 0, -1), lambda m, x: m.moveaxis(x, (0, -1), (2, 0)), lambda m, x: m.moveaxis(x, -1, 1),
-    lambda m, x: m.swapaxes(x, 0, -1), lambda m, x: m.squeeze(x), lambda m, x: m.squeeze(x, 1),
-    lambda m, x: m.squeeze(x[:1], (0, -3)), lambda m, x: m.expand_dims(x, 0), lambda m, x: m.expand_dims(x, (-1, 0, 2)),
-    lambda m, x: m.split(x, 3, axis=2)[1], lambda m, x: m.split(x, [1, 3], axis=-1)[1],
-    lambda m, x: m.split(x, [1, 9], 3)[2], lambda m, x: m.split(x[:0], 2)[1],
-]  # fmt: skip
+    lambda m, x: m.moveaxis(x, 0, -1),
+    lambda m, x: m.moveaxis(x, (0, -1), (2, 0)),
+    lambda m, x: m.moveaxis(x, -1, 1),
+    lambda m, x: m.swapaxes(x, 0, -1),
+    lambda m, x: m.squeeze(x),
+    lambda m, x: m.squeeze(x, 1),
+    lambda m, x: m.squeeze(x[:1], (0, -3)),
+    lambda m, x: m.expand_dims(x, 0),
+    lambda m, x: m.expand_dims(x, (-1, 0, 2)),
+    lambda m, x: m.split(x, 3, axis=2)[1],
+    lambda m, x: m.split(x, [1, 3], axis=-1)[1],
+    lambda m, x: m.split(x, [1, 9], 3)[2],
+    lambda m, x: m.split(x[:0], 2)[1],
+]
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -23,7 +32,9 @@ def test_as_numpy_does(call):
         np.testing.assert_array_equal(y.value, expected)
     g = np.random.default_rng(0).normal(size=y.shape)
     y.backward(g)
-    assert np.vdot(g, expected) == pytest.approx(np.vdot(x.grad, X))  # linear: g weighs in y what its pullback weighs in x
+    assert np.vdot(g, expected) == pytest.approx(
+        np.vdot(x.grad, X)
+    )  # linear: g weighs in y what its pullback weighs in x
 
 
 def test_of_several_parts_one_may_be_left_alone():
@@ -40,7 +51,10 @@ def test_of_several_parts_one_may_be_left_alone():
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: mg.moveaxis(X, 0, 4), r"^moveaxis: shapes \(2, 1, 3, 4\); axis 4: .*out of bounds"),
+        (
+            lambda: mg.moveaxis(X, 0, 4),
+            r"^moveaxis: shapes \(2, 1, 3, 4\); axis 4: .*out of bounds",
+        ),
         (lambda: mg.moveaxis(X, (0, 1), 1), r"^moveaxis: .*2 axes for 1 places"),
         (lambda: mg.swapaxes(X, 0, 5), r"^swapaxes: .*axis 5"),
         (lambda: mg.squeeze(X, 0), r"^squeeze: .*axis 0: axes of length 1"),

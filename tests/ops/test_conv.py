@@ -1,4 +1,5 @@
 """Convolution: what its table of cases cannot say."""
+
 import subprocess
 import sys
 
@@ -11,7 +12,9 @@ import minigrad as mg
 
 
 def test_tail_that_the_stride_leaves_over_gets_no_gradient():
-    (gx, _) = gradients(lambda x, w: mg.conv2d(x, w, stride=2), np.ones((1, 1, 4, 6)), np.ones((1, 1, 3, 3)))
+    (gx, _) = gradients(
+        lambda x, w: mg.conv2d(x, w, stride=2), np.ones((1, 1, 4, 6)), np.ones((1, 1, 3, 3))
+    )
     assert not gx[:, :, 3:].any() and not gx[..., 5:].any() and gx[:, :, :3, :5].all()
 
 
@@ -37,15 +40,23 @@ def test_conv1d_is_conv2d_of_height_one():
     rng = np.random.default_rng(0)
     x, w = rng.normal(size=(2, 3, 9)), rng.normal(size=(4, 3, 3))
     one = mg.conv1d(x, w, stride=2, padding=1, dilation=2).value
-    two = mg.conv2d(x[:, :, None], w[:, :, None], stride=(1, 2), padding=(0, 1), dilation=(1, 2)).value
+    two = mg.conv2d(
+        x[:, :, None], w[:, :, None], stride=(1, 2), padding=(0, 1), dilation=(1, 2)
+    ).value
     np.testing.assert_array_equal(one, two[:, :, 0])
 
 
 @pytest.mark.parametrize("layout", [lambda g: g.transpose(0, 1, 3, 2), lambda g: g[..., ::-1]])
 def test_cotangent_in_any_layout(layout):
     rng = np.random.default_rng(0)
-    x, w, g = rng.normal(size=(2, 3, 5, 5)), rng.normal(size=(4, 3, 2, 2)), layout(rng.normal(size=(2, 4, 4, 4)))
-    for one, other in zip(gradients(mg.conv2d, x, w, seed=g), gradients(mg.conv2d, x, w, seed=g.copy()), strict=True):
+    x, w, g = (
+        rng.normal(size=(2, 3, 5, 5)),
+        rng.normal(size=(4, 3, 2, 2)),
+        layout(rng.normal(size=(2, 4, 4, 4))),
+    )
+    for one, other in zip(
+        gradients(mg.conv2d, x, w, seed=g), gradients(mg.conv2d, x, w, seed=g.copy()), strict=True
+    ):
         np.testing.assert_array_equal(one, other)
 
 
@@ -69,5 +80,7 @@ print(*(symbol.partition("(")[0].rpartition(".")[2] for symbol in cache._known))
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
 def test_a_gradient_that_nobody_asks_for_is_not_compiled():
     """Of a first layer that is the picture's, whose code is the longest of the way back."""
-    compiled = subprocess.run([sys.executable, "-c", STEP], capture_output=True, encoding="utf-8", check=True).stdout.split()
+    compiled = subprocess.run(
+        [sys.executable, "-c", STEP], capture_output=True, encoding="utf-8", check=True
+    ).stdout.split()
     assert "_weights_back" in compiled and not {"_picture_back", "_roll", "_turn"} & {*compiled}

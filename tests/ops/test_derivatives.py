@@ -1,4 +1,5 @@
 """Every operator, generated from the one table: forward mode and gradients of gradients."""
+
 import numpy as np
 import pytest
 from operators import KINKED, SMOOTH
@@ -16,8 +17,11 @@ ROWS = [*SMOOTH, *KINKED]
 CASES = list(filter(has_entries, cases(ROWS)))
 # at ties the slope jumps
 TWICE = [case for case in CASES if few not in case.row.domains]
-LARGEST = [max(TWICE, key=lambda case: (case.row is row, sum(x.size for x in case.operands)))
-           for row in ROWS if few not in row.domains]  # fmt: skip
+LARGEST = [
+    max(TWICE, key=lambda case: (case.row is row, sum(x.size for x in case.operands)))
+    for row in ROWS
+    if few not in row.domains
+]
 
 
 def floats_of(case):
@@ -51,12 +55,17 @@ def cotangent(case):
 def gradients(case, arrays, create_graph=False):
     """The variables, and the gradients of the operator on them, from a fixed cotangent."""
     xs = nodes_of(arrays)
-    return xs, mg.grad(with_floats(case, case.ours)(*xs), xs, cotangent(case), create_graph=create_graph)
+    return xs, mg.grad(
+        with_floats(case, case.ours)(*xs), xs, cotangent(case), create_graph=create_graph
+    )
 
 
 def along(grads, vs):
     """⟨grads, vs⟩ as a node."""
-    return sum(((grad * v).sum() for grad, v in zip(grads, vs, strict=True)), start=mg.Constant(0, dtype=np.float64))
+    return sum(
+        ((grad * v).sum() for grad, v in zip(grads, vs, strict=True)),
+        start=mg.Constant(0, dtype=np.float64),
+    )
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -67,7 +76,10 @@ def test_forward_mode_agrees_with_reverse_mode(case):
         y, tangent = mg.jvp(with_floats(case, case.ours), floats, v)
     assert tangent.shape == y.shape and tangent.dtype == np.float64
     xs, grads = gradients(case, floats)
-    assert_close((cotangent(case) * tangent).sum(), sum((grad.value * x).sum() for grad, x in zip(grads, v, strict=True)))
+    assert_close(
+        (cotangent(case) * tangent).sum(),
+        sum((grad.value * x).sum() for grad, x in zip(grads, v, strict=True)),
+    )
     for graph, grad in zip(gradients(case, floats, create_graph=True)[1], grads, strict=True):
         assert graph.dtype == np.float64
         assert_close(graph.value, grad.value)
@@ -76,7 +88,9 @@ def test_forward_mode_agrees_with_reverse_mode(case):
 
 @pytest.mark.parametrize("case", TWICE, ids=str)
 def test_gradient_of_the_gradient_agrees_with_central_differences(case):
-    """Along random directions; and the third derivative, forward over reverse over reverse against thrice reverse."""
+    """Along random directions; and the third derivative, forward over reverse over reverse against
+    thrice reverse.
+    """
     floats, v, u = floats_of(case), directions(case, 1), directions(case, 2)
     xs, grads = gradients(case, floats, create_graph=True)
     slope = along(grads, v)
@@ -87,10 +101,14 @@ def test_gradient_of_the_gradient_agrees_with_central_differences(case):
         for moved in ([x + s * h * d for x, d in zip(floats, u, strict=True)] for s in (1, -1))
     )
     measured, found = (ahead - behind) / (2 * h), along(second, u)
-    np.testing.assert_allclose(found.value, measured, rtol=1e-5, atol=1e-5 * max(1, sum(x.size for x in floats)))
+    np.testing.assert_allclose(
+        found.value, measured, rtol=1e-5, atol=1e-5 * max(1, sum(x.size for x in floats))
+    )
 
     def twice(*nodes):
-        grads = mg.grad(with_floats(case, case.ours)(*nodes), nodes, cotangent(case), create_graph=True)
+        grads = mg.grad(
+            with_floats(case, case.ours)(*nodes), nodes, cotangent(case), create_graph=True
+        )
         return along(mg.grad(along(grads, v), nodes, create_graph=True), u)
 
     with mg.default_dtype(np.float64):
@@ -109,7 +127,9 @@ def test_both_agree_with_jax(case):
 
     with mg.default_dtype(np.float64):
         value, tangent = mg.jvp(with_floats(case, case.ours), floats, v)
-    for ours, expected in zip((value, tangent), jax.jvp(theirs, tuple(floats), tuple(v)), strict=True):
+    for ours, expected in zip(
+        (value, tangent), jax.jvp(theirs, tuple(floats), tuple(v)), strict=True
+    ):
         assert_close(ours, expected)
     xs, grads = gradients(case, floats, create_graph=True)
     # the Hessian of ⟨g, y⟩ is symmetric: moving its gradient along v is pulling ⟨gradient, v⟩ back

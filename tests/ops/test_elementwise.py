@@ -1,4 +1,7 @@
-"""Elementwise operators where functions have kinks, poles and limits, and how Python's and NumPy's numbers mix in."""
+"""Elementwise operators where functions have kinks, poles and limits, and how Python's and NumPy's
+numbers mix in.
+"""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -36,7 +39,12 @@ KINKS = [  # (function, at, value, slopes), as PyTorch has them
     (lambda x: x * mg.sqrt(x), (0,), 0, (NAN,)),
     (lambda x: x / x, (0,), NAN, (NAN,)),
     (lambda x: mg.where(x > 0, mg.log(x), 0), (0,), 0, (NAN,)),  # 0 · inf leaks …
-    (lambda x: mg.where(x > 0, mg.log(mg.where(x > 0, x, 1)), 0), (0,), 0, (0,)),  # … the double where stops it
+    (
+        lambda x: mg.where(x > 0, mg.log(mg.where(x > 0, x, 1)), 0),
+        (0,),
+        0,
+        (0,),
+    ),  # … the double where stops it
     (mg.power, (0, 0), 1, (0, 0)),
     (mg.power, (0, 0.3), 0, (INF, 0)),
     (mg.power, (0, -0.3), INF, (-INF, -INF)),
@@ -81,36 +89,57 @@ def test_activations_keep_nan_and_bear_infinity(fn):
     assert np.isnan(y[0]) and not np.isnan(y[1:]).any()
 
 
-@pytest.mark.parametrize("fn", [mg.relu, mg.leaky_relu, mg.maximum, mg.clip, mg.abs], ids=lambda f: f.name)
+@pytest.mark.parametrize(
+    "fn", [mg.relu, mg.leaky_relu, mg.maximum, mg.clip, mg.abs], ids=lambda f: f.name
+)
 def test_nan_is_not_swallowed(fn):
     assert np.isnan(fn(mg.Constant(NAN), *([0.0] if fn is mg.maximum else [])).item())
 
 
 def test_comparisons_and_sign_pass_no_gradient():
-    """They compute, but nothing flows through them; what stands beside them gets its gradient as ever."""
+    """They compute, but nothing flows through them; what stands beside them gets its gradient as
+    ever.
+    """
     x = mg.Variable([-2.0, 3.0])
     (x * mg.sign(x) + mg.where(x > 0, x, 0)).sum().backward()
     np.testing.assert_array_equal(x.grad, [-1, 2])
     assert not mg.sign(x).requires_grad and (x > 0).dtype == bool
 
 
-# ---------------------------------------------------------------- numbers and arrays that are not nodes
+# ---------------- numbers and arrays that are not nodes
 MIXED = [
-    (lambda x: x + 1, [2, 3]), (lambda x: 1 + x, [2, 3]), (lambda x: x - 1, [0, 1]), (lambda x: 1 - x, [0, -1]),
-    (lambda x: x * 2.0, [2, 4]), (lambda x: 6 / x, [6, 3]), (lambda x: x**2, [1, 4]), (lambda x: 2**x, [2, 4]),
-    (lambda x: np.array([1.0, 2.0]) * x, [1, 4]), (lambda x: x * np.array([1, 2]), [1, 4]),
-    (lambda x: np.float64(2) * x, [2, 4]), (lambda x: np.array(2.0) * x, [2, 4]), (lambda x: x * np.int64(2), [2, 4]),
-    (lambda x: [1, 2] * x, [1, 4]), (lambda x: np.array([True, False]) * x, [1, 0]),
+    (lambda x: x + 1, [2, 3]),
+    (lambda x: 1 + x, [2, 3]),
+    (lambda x: x - 1, [0, 1]),
+    (lambda x: 1 - x, [0, -1]),
+    (lambda x: x * 2.0, [2, 4]),
+    (lambda x: 6 / x, [6, 3]),
+    (lambda x: x**2, [1, 4]),
+    (lambda x: 2**x, [2, 4]),
+    (lambda x: np.array([1.0, 2.0]) * x, [1, 4]),
+    (lambda x: x * np.array([1, 2]), [1, 4]),
+    (lambda x: np.float64(2) * x, [2, 4]),
+    (lambda x: np.array(2.0) * x, [2, 4]),
+    (lambda x: x * np.int64(2), [2, 4]),
+    (lambda x: [1, 2] * x, [1, 4]),
+    (lambda x: np.array([True, False]) * x, [1, 0]),
     (lambda x: x ** np.array([2, 3]), [1, 8]),
-    (lambda x: np.array([[3.0, 4.0]]) @ x, [11]), (lambda x: np.float32(1) - x, [0, -1]), (lambda x: +x, [1, 2]),
-    (lambda x: -x, [-1, -2]), (lambda x: abs(-x), [1, 2]), (lambda x: mg.clip(x, np.float64(1.5)), [1.5, 2]),
-    (lambda x: mg.leaky_relu(-x, np.float64(0.5)), [-0.5, -1]), (lambda x: x > np.float64(1), [False, True]),
-]  # fmt: skip
+    (lambda x: np.array([[3.0, 4.0]]) @ x, [11]),
+    (lambda x: np.float32(1) - x, [0, -1]),
+    (lambda x: +x, [1, 2]),
+    (lambda x: -x, [-1, -2]),
+    (lambda x: abs(-x), [1, 2]),
+    (lambda x: mg.clip(x, np.float64(1.5)), [1.5, 2]),
+    (lambda x: mg.leaky_relu(-x, np.float64(0.5)), [-0.5, -1]),
+    (lambda x: x > np.float64(1), [False, True]),
+]
 
 
 @pytest.mark.parametrize(("fn", "value"), MIXED)
 def test_numbers_take_the_dtype_of_the_node(fn, value):
-    """On either side, also NumPy's 0-d float64, which by NumPy's rules would make float64 of everything."""
+    """On either side, also NumPy's 0-d float64, which by NumPy's rules would make float64 of
+    everything.
+    """
     y = fn(mg.Variable([1, 2]))
     assert isinstance(y, mg.GraphNode)
     assert y.dtype in (np.float32, bool)
@@ -127,7 +156,9 @@ def test_in_place_operators_make_a_new_node():
 @settings(derandomize=True, max_examples=60, deadline=None)
 @given(mutually_broadcastable_shapes(num_shapes=2, max_dims=4, max_side=3, min_side=0))
 def test_broadcasting_is_undone(shapes):
-    """Addition is linear: what g weighs in the sum is what the two gradients weigh in the operands."""
+    """Addition is linear: what g weighs in the sum is what the two gradients weigh in the
+    operands.
+    """
     rng = np.random.default_rng(0)
     a, b = (rng.integers(-9, 9, shape).astype(float) for shape in shapes.input_shapes)
     g = rng.integers(-9, 9, shapes.result_shape).astype(float)

@@ -1,4 +1,5 @@
 """Embedding: which ids are ids."""
+
 import numpy as np
 import pytest
 from oracle import gradients
@@ -18,7 +19,9 @@ def test_repeated_ids_collect():
 def test_any_integer_dtype(dtype):
     ids = np.array([2, 0], dtype)
     np.testing.assert_array_equal(mg.embedding(ids, TABLE).value, TABLE[ids])
-    np.testing.assert_array_equal(mg.embedding(mg.Constant(ids, dtype=dtype), TABLE).value, TABLE[ids])
+    np.testing.assert_array_equal(
+        mg.embedding(mg.Constant(ids, dtype=dtype), TABLE).value, TABLE[ids]
+    )
 
 
 @pytest.mark.parametrize("ids", [[], np.zeros((0, 2), int), 3, [[1, 2], [3, 0]]])
@@ -29,7 +32,9 @@ def test_any_shape_of_ids(ids):
 @pytest.mark.parametrize("wrong", [4, -1])
 def test_ids_out_of_range(wrong):
     """NumPy would count -1 from the end; a graph that runs again looks at its new ids, too."""
-    with pytest.raises(IndexError, match=rf"embedding: shapes \(2,\) and \(4, 3\); id {wrong} is out of range"):
+    with pytest.raises(
+        IndexError, match=rf"embedding: shapes \(2,\) and \(4, 3\); id {wrong} is out of range"
+    ):
         mg.embedding([0, wrong], TABLE)
     ids = mg.Constant([0, 1], dtype=np.int64)
     graph = mg.Graph(mg.embedding(ids, TABLE))
@@ -42,10 +47,17 @@ def test_ids_out_of_range(wrong):
 
 def test_the_row_for_padding_stays_as_it_is():
     layer = nn.Embedding(4, 2, padding_idx=-3, seed=0)
-    assert not layer.weight.value[1].any() and layer.weight.value[0].all() and "padding_idx=-3" in repr(layer)
+    assert (
+        not layer.weight.value[1].any()
+        and layer.weight.value[0].all()
+        and "padding_idx=-3" in repr(layer)
+    )
     layer(np.array([0, 1, 1, 3])).backward(np.ones((4, 2)))
     np.testing.assert_array_equal(layer.weight.grad, [[1, 1], [0, 0], [0, 0], [1, 1]])
-    for make in (lambda: nn.Embedding(4, 2, padding_idx=4), lambda: mg.embedding([0], np.ones((4, 2)), padding_idx=4)):
+    for make in (
+        lambda: nn.Embedding(4, 2, padding_idx=4),
+        lambda: mg.embedding([0], np.ones((4, 2)), padding_idx=4),
+    ):
         with pytest.raises(ValueError, match="mbedding: .*padding_idx=4"):
             make()
 

@@ -1,4 +1,5 @@
 """The GRU as one node against the same layer written step by step in other operators."""
+
 import numpy as np
 import pytest
 
@@ -7,9 +8,19 @@ import minigrad as mg
 
 def layer(steps, n, width, hidden, seed=0):
     rng = np.random.default_rng(seed)
-    shapes = [(steps, n, width), (n, hidden), (3 * hidden, width), (3 * hidden, hidden), (3 * hidden,), (3 * hidden,)]
+    shapes = [
+        (steps, n, width),
+        (n, hidden),
+        (3 * hidden, width),
+        (3 * hidden, hidden),
+        (3 * hidden,),
+        (3 * hidden,),
+    ]
     scale = 1 / np.sqrt(hidden)
-    return [mg.Variable(rng.normal(size=s) * (scale if i > 1 else 1), dtype=np.float64) for i, s in enumerate(shapes)]
+    return [
+        mg.Variable(rng.normal(size=s) * (scale if i > 1 else 1), dtype=np.float64)
+        for i, s in enumerate(shapes)
+    ]
 
 
 def unrolled(x, h, w, v, b, c):
@@ -23,7 +34,9 @@ def unrolled(x, h, w, v, b, c):
     return mg.stack(hs)
 
 
-@pytest.mark.parametrize("sizes", [(1, 1, 1, 1), (7, 1, 2, 3), (5, 9, 3, 4), (300, 2, 3, 4)], ids=str)
+@pytest.mark.parametrize(
+    "sizes", [(1, 1, 1, 1), (7, 1, 2, 3), (5, 9, 3, 4), (300, 2, 3, 4)], ids=str
+)
 def test_agrees_with_the_unrolled_layer(sizes):
     """300 steps share their weights, so that the gradients are sums over all of them."""
     results = []

@@ -1,4 +1,5 @@
 """Indices of every kind, and who owns them."""
+
 import tracemalloc
 
 import numpy as np
@@ -12,7 +13,8 @@ import minigrad as mg
 
 keys = array_shapes(max_dims=3, max_side=4).flatmap(
     lambda shape: st.tuples(
-        st.just(shape), basic_indices(shape, allow_newaxis=True) | integer_array_indices(shape, dtype=np.int64)
+        st.just(shape),
+        basic_indices(shape, allow_newaxis=True) | integer_array_indices(shape, dtype=np.int64),
     )
 )
 
@@ -20,7 +22,9 @@ keys = array_shapes(max_dims=3, max_side=4).flatmap(
 @settings(derandomize=True, max_examples=150, deadline=None)
 @given(keys)
 def test_any_index(shape_and_key):
-    """x[key] is NumPy's; each entry's gradient is the sum of the cotangents of the places it was copied to."""
+    """x[key] is NumPy's; each entry's gradient is the sum of the cotangents of the places it was
+    copied to.
+    """
     shape, key = shape_and_key
     x = np.arange(np.prod(shape), dtype=float).reshape(shape)
     y = np.asarray(x[key])
@@ -29,7 +33,9 @@ def test_any_index(shape_and_key):
     picked = node[key]
     picked.backward(g)
     np.testing.assert_array_equal(picked.value, y)
-    np.testing.assert_array_equal(node.grad.ravel(), np.bincount(y.astype(int).ravel(), g.ravel(), minlength=x.size))
+    np.testing.assert_array_equal(
+        node.grad.ravel(), np.bincount(y.astype(int).ravel(), g.ravel(), minlength=x.size)
+    )
 
 
 KINDS = [[0, 0, 1], (0, 0, 1), np.int64(1), True, mg.Constant([0, 1], dtype=np.int64), []]
@@ -39,7 +45,13 @@ KINDS = [[0, 0, 1], (0, 0, 1), np.int64(1), True, mg.Constant([0, 1], dtype=np.i
 def test_index_kinds(key):
     """Lists, tuples, NumPy integers, booleans, integer nodes, nothing."""
     x = np.arange(8.0).reshape(2, 2, 2)
-    same = key.value if isinstance(key, mg.GraphNode) else np.array(key, int) if isinstance(key, list) else key
+    same = (
+        key.value
+        if isinstance(key, mg.GraphNode)
+        else np.array(key, int)
+        if isinstance(key, list)
+        else key
+    )
     np.testing.assert_array_equal(mg.Constant(x)[key].value, x[same])
 
 
@@ -83,18 +95,29 @@ def test_an_index_that_is_a_node_is_read_anew_in_every_run():
     graph.backward(np.ones((2, 1)))
     np.testing.assert_array_equal(x.grad, [[0, 0], [0, 2], [0, 0]])
     ids.value = [1, 3]
-    with pytest.raises(IndexError, match=r"getitem: shapes \(3, 2\) and \(2,\); .*3 is out of range"):
+    with pytest.raises(
+        IndexError, match=r"getitem: shapes \(3, 2\) and \(2,\); .*3 is out of range"
+    ):
         graph.forward()
 
 
 @pytest.mark.parametrize(
-    "look", [lambda x, i: x[..., i], lambda x, i: x[None, :, :, i], lambda x, i: x[:, :, i], lambda x, i: x[..., i, None]]
+    "look",
+    [
+        lambda x, i: x[..., i],
+        lambda x, i: x[None, :, :, i],
+        lambda x, i: x[:, :, i],
+        lambda x, i: x[..., i, None],
+    ],
 )
 def test_an_index_that_is_a_node_belongs_to_its_axis(look):
     x, ids = np.arange(8.0).reshape(2, 1, 4), np.array([3, -4, 1])
     found = look(mg.Variable(x), mg.Constant(ids, dtype=np.int64))
     np.testing.assert_array_equal(found.value, look(x, ids))
-    with pytest.raises(IndexError, match=r"getitem: shapes \(2, 1, 4\).* index 4 is out of bounds for axis 2 with size 4"):
+    with pytest.raises(
+        IndexError,
+        match=r"getitem: shapes \(2, 1, 4\).* index 4 is out of bounds for axis 2 with size 4",
+    ):
         look(mg.Variable(x), mg.Constant([4], dtype=np.int64))
 
 
@@ -104,7 +127,9 @@ def test_a_mask_that_picks_another_shape_in_a_later_run_is_refused():
     x.value = [3.0, 0.0, 2.0]
     np.testing.assert_array_equal(graph.forward(), [3, 2])
     x.value = [0.0, 0.0, 2.0]
-    with pytest.raises(mg.ShapeError, match=r"getitem: .*picks shape \(1,\), \(2,\) when the graph was built"):
+    with pytest.raises(
+        mg.ShapeError, match=r"getitem: .*picks shape \(1,\), \(2,\) when the graph was built"
+    ):
         graph.forward()
 
 

@@ -2,6 +2,7 @@
 
 minigrad is asked in every mode.
 """
+
 import numpy as np
 import pytest
 from kinks import README, ROWS, answers_of, installed, stored

@@ -1,4 +1,5 @@
 """Matrix products: what the table does not say."""
+
 import numpy as np
 import pytest
 from oracle import gradients
@@ -12,7 +13,9 @@ EMPTY = [((8, 0), (0, 8)), ((0, 3), (3, 2)), ((2, 0, 3), (3, 2)), ((5, 5, 0), (0
 def test_nothing_to_multiply(a, b):
     ga, gb = gradients(mg.matmul, np.zeros(a), np.zeros(b))
     assert ga.shape == a and gb.shape == b and not gb.any()
-    np.testing.assert_array_equal(mg.matmul(np.zeros(a), np.zeros(b)).value, np.zeros(a) @ np.zeros(b))
+    np.testing.assert_array_equal(
+        mg.matmul(np.zeros(a), np.zeros(b)).value, np.zeros(a) @ np.zeros(b)
+    )
 
 
 def test_a_matrix_times_itself():

@@ -1,4 +1,5 @@
 """Losses: certainty that is wrong, logits far out, targets of the wrong kind."""
+
 import numpy as np
 import pytest
 from oracle import gradients
@@ -22,7 +23,12 @@ def test_cross_entropy_is_the_mean_of_the_log_softmax():
 
 
 def test_nan_and_infinite_logits():
-    for row, loss in (([np.nan, 0.0], np.nan), ([np.inf, 0.0], np.nan), ([-np.inf, 0.0], np.inf), ([0.0, -np.inf], 0)):
+    for row, loss in (
+        ([np.nan, 0.0], np.nan),
+        ([np.inf, 0.0], np.nan),
+        ([-np.inf, 0.0], np.inf),
+        ([0.0, -np.inf], 0),
+    ):
         np.testing.assert_array_equal(mg.cross_entropy(mg.Constant([row]), [0]).item(), loss)
 
 
@@ -44,9 +50,10 @@ def test_logits_far_out():
 
 def test_mean_over_nothing_is_not_a_number():
     for loss in (
-        mg.mse_loss(np.zeros(0), np.zeros(0)), mg.cross_entropy(np.zeros((0, 3)), []),
+        mg.mse_loss(np.zeros(0), np.zeros(0)),
+        mg.cross_entropy(np.zeros((0, 3)), []),
         mg.binary_cross_entropy(np.zeros(0), np.zeros(0)),
-    ):  # fmt: skip
+    ):
         assert np.isnan(loss.item())
 
 
@@ -64,7 +71,9 @@ def test_class_ids_are_one_number_each(ids):
 
 @pytest.mark.parametrize("wrong", [2, -1])
 def test_class_ids_out_of_range(wrong):
-    with pytest.raises(IndexError, match=rf"cross_entropy: shapes \(2, 2\) and \(2,\); class id {wrong}"):
+    with pytest.raises(
+        IndexError, match=rf"cross_entropy: shapes \(2, 2\) and \(2,\); class id {wrong}"
+    ):
         mg.cross_entropy(np.zeros((2, 2)), [0, wrong])
 
 
@@ -80,7 +89,9 @@ def test_label_smoothing_is_the_loss_against_softened_targets(share):
 
 
 def test_ids_to_ignore_are_left_out_before_the_loss():
-    """PyTorch's ignore_index is not offered: the id is refused; a mask leaves rows out, and of none the mean is NaN."""
+    """PyTorch's ignore_index is not offered: the id is refused; a mask leaves rows out, and of none
+    the mean is NaN.
+    """
     x, ids = mg.Variable(np.random.default_rng(0).normal(size=(4, 3))), np.array([0, -100, 2, -100])
     with pytest.raises(IndexError, match="class id -100 is out of range"):
         mg.cross_entropy(x, ids)

@@ -1,4 +1,5 @@
 """The LSTM as one node: what it hands out, and what it knows of its steps."""
+
 import numpy as np
 import pytest
 
@@ -7,10 +8,20 @@ import minigrad as mg
 
 def layer(steps, n, width, hidden, seed=0):
     rng = np.random.default_rng(seed)
-    shapes = [(steps, n, width), (n, hidden), (n, hidden), (4 * hidden, width), (4 * hidden, hidden), (4 * hidden,),
-              (4 * hidden,)]  # fmt: skip
+    shapes = [
+        (steps, n, width),
+        (n, hidden),
+        (n, hidden),
+        (4 * hidden, width),
+        (4 * hidden, hidden),
+        (4 * hidden,),
+        (4 * hidden,),
+    ]
     scale = 1 / np.sqrt(hidden)
-    return [mg.Variable(rng.normal(size=s) * (scale if i > 2 else 1), dtype=np.float64) for i, s in enumerate(shapes)]
+    return [
+        mg.Variable(rng.normal(size=s) * (scale if i > 2 else 1), dtype=np.float64)
+        for i, s in enumerate(shapes)
+    ]
 
 
 def unrolled(x, h, c, w, v, b, d):
@@ -23,7 +34,9 @@ def unrolled(x, h, c, w, v, b, d):
     return mg.stack(hs), c
 
 
-@pytest.mark.parametrize("sizes", [(1, 1, 1, 1), (7, 1, 2, 3), (5, 9, 3, 4), (300, 2, 3, 4)], ids=str)
+@pytest.mark.parametrize(
+    "sizes", [(1, 1, 1, 1), (7, 1, 2, 3), (5, 9, 3, 4), (300, 2, 3, 4)], ids=str
+)
 def test_agrees_with_the_unrolled_layer(sizes):
     """300 steps share their weights, so that the gradients are sums over all of them."""
     results = []
@@ -61,7 +74,9 @@ def test_states_and_their_gradients_are_there_to_read():
         """L as a function of the state after step t, the later ones following from it."""
         x, _, _, *parameters = (p.value for p in inputs)
         with mg.default_dtype("float64"):
-            later, c = unrolled(x[t + 1 :], mg.Constant(h), mg.Constant(c), *map(mg.Constant, parameters))
+            later, c = unrolled(
+                x[t + 1 :], mg.Constant(h), mg.Constant(c), *map(mg.Constant, parameters)
+            )
         return (h**2).sum() + (later.value**2).sum() + c.value.sum()
 
     for t, n, k in ((0, 1, 2), (2, 0, 0), (1, 2, 4)):

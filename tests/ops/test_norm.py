@@ -1,4 +1,7 @@
-"""Normalisation and dropout beyond the table: running statistics, modes, masks, and that looking changes nothing."""
+"""Normalisation and dropout beyond the table: running statistics, modes, masks, and that looking
+changes nothing.
+"""
+
 import numpy as np
 import pytest
 
@@ -11,7 +14,11 @@ X = RNG.normal(2, 3, size=(6, 3, 4, 5)).astype(np.float32)
 
 
 def statistics(dtype=np.float32):
-    return nn.Buffer(np.zeros(3), dtype=dtype), nn.Buffer(np.ones(3), dtype=dtype), nn.Buffer(0, dtype=np.int64)
+    return (
+        nn.Buffer(np.zeros(3), dtype=dtype),
+        nn.Buffer(np.ones(3), dtype=dtype),
+        nn.Buffer(0, dtype=np.int64),
+    )
 
 
 def test_running_statistics_move_once_for_each_pass_of_training():
@@ -48,13 +55,20 @@ def test_no_gradients_and_looking_do_not_count():
     with mg.no_grad():
         mg.batch_norm(X, mean, var, w, training=True, num_batches_tracked=batches)
     assert batches.value == 1
-    y = mg.mean(drop(mg.batch_norm(X, mean, var, w, training=True, num_batches_tracked=batches)) ** 2)
+    y = mg.mean(
+        drop(mg.batch_norm(X, mean, var, w, training=True, num_batches_tracked=batches)) ** 2
+    )
     told = []
     y.inputs[0].register_forward_hook(lambda node, value: told.append(node))
     y.backward()
     y.backward()
     kept = mean.value.copy(), var.value.copy()
-    assert mg.draw(y).svg and str(mg.viz.trace(y)) and mg.viz.play(y) and mg.viz.profile(y, repeats=1).rows
+    assert (
+        mg.draw(y).svg
+        and str(mg.viz.trace(y))
+        and mg.viz.play(y)
+        and mg.viz.profile(y, repeats=1).rows
+    )
     assert mg.Graph(y).snapshot() and y.inputs[0].inputs[0].facts()["kept"]
     assert batches.value == 2 and drop.stream.value[1] == 1 and not told
     np.testing.assert_array_equal(mean.value, kept[0])
@@ -79,10 +93,12 @@ def test_a_bias_without_a_weight():
     bias = mg.Variable([1.0, 2.0, 3.0])
     y = mg.batch_norm(X, None, None, None, bias, True)
     np.testing.assert_allclose(y.value.mean((0, 2, 3)), [1, 2, 3], atol=1e-5)
-    np.testing.assert_allclose(mg.layer_norm(X, 5, bias=np.arange(5.0)).value.mean(axis=-1), 2, atol=1e-5)
+    np.testing.assert_allclose(
+        mg.layer_norm(X, 5, bias=np.arange(5.0)).value.mean(axis=-1), 2, atol=1e-5
+    )
 
 
-# ---------------------------------------------------------------- dropout
+# ---------------- dropout
 def test_a_mask_is_decided_by_its_seed_and_scaled():
     x = mg.Variable(np.full((50, 40), 3.0))
     y = mg.dropout(x, 0.2, seed=5)
@@ -91,7 +107,9 @@ def test_a_mask_is_decided_by_its_seed_and_scaled():
     assert set(np.unique(y.value)) == {0.0, 3.75}
     kept = y.facts()["kept"]
     assert kept == np.count_nonzero(mask) / 2000 and abs(kept - 0.8) < 0.05
-    assert f"kept {100 * kept:.0f} %" in mg.draw(y).svg and "kept" not in mg.draw(y, values=False).svg
+    assert (
+        f"kept {100 * kept:.0f} %" in mg.draw(y).svg and "kept" not in mg.draw(y, values=False).svg
+    )
     np.testing.assert_array_equal(mg.dropout(x, 0.2, seed=5).value, y.value)
     assert (mg.dropout(x, 0.2, seed=6).value != y.value).any()
     assert np.isnan(mg.dropout(np.zeros((0, 2))).facts()["kept"])

@@ -1,11 +1,17 @@
-"""NumPy's own functions on nodes: the same operators, and an error with the function's name where there is none."""
+"""NumPy's own functions on nodes: the same operators, and an error with the function's name where
+there is none.
+"""
+
 import re
 from inspect import signature
 from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.testing.overrides import get_overridable_numpy_array_functions, get_overridable_numpy_ufuncs
+from numpy.testing.overrides import (
+    get_overridable_numpy_array_functions,
+    get_overridable_numpy_ufuncs,
+)
 
 import minigrad as mg
 from minigrad.graph.rule import _by_numpy
@@ -13,25 +19,71 @@ from minigrad.graph.rule import _by_numpy
 A, B = np.arange(1.0, 7).reshape(2, 3), np.arange(1.0, 4)
 
 FUNCTIONS = [
-    (np.add, A, B), (np.subtract, A, B), (np.multiply, A, B), (np.divide, A, B), (np.true_divide, A, B),
-    (np.power, A, B), (np.maximum, A, B), (np.minimum, A, B), (np.negative, A), (np.positive, A), (np.exp, A),
-    (np.log, A), (np.sqrt, A), (np.sin, A), (np.cos, A), (np.tanh, A), (np.abs, A), (np.absolute, A), (np.fabs, A),
-    (np.matmul, A, B), (np.dot, A, B), (np.dot, B, np.float64(2)), (np.less, A, B), (np.equal, A, B), (np.sign, A),
-    (np.sum, A), (np.mean, A), (np.max, A), (np.min, A), (np.amax, A), (np.amin, A), (np.transpose, A),
-    (np.argmax, A), (np.argmin, A),
-]  # fmt: skip
+    (np.add, A, B),
+    (np.subtract, A, B),
+    (np.multiply, A, B),
+    (np.divide, A, B),
+    (np.true_divide, A, B),
+    (np.power, A, B),
+    (np.maximum, A, B),
+    (np.minimum, A, B),
+    (np.negative, A),
+    (np.positive, A),
+    (np.exp, A),
+    (np.log, A),
+    (np.sqrt, A),
+    (np.sin, A),
+    (np.cos, A),
+    (np.tanh, A),
+    (np.abs, A),
+    (np.absolute, A),
+    (np.fabs, A),
+    (np.matmul, A, B),
+    (np.dot, A, B),
+    (np.dot, B, np.float64(2)),
+    (np.less, A, B),
+    (np.equal, A, B),
+    (np.sign, A),
+    (np.sum, A),
+    (np.mean, A),
+    (np.max, A),
+    (np.min, A),
+    (np.amax, A),
+    (np.amin, A),
+    (np.transpose, A),
+    (np.argmax, A),
+    (np.argmin, A),
+]
 CALLS = [
-    lambda x: np.sum(x, axis=0), lambda x: np.sum(x, axis=(0, 1), keepdims=True), lambda x: np.mean(x, 1),
-    lambda x: np.max(x, axis=-1), lambda x: np.min(x, axis=0),
-    lambda x: np.reshape(x, (3, 2)), lambda x: np.transpose(x, (1, 0)), lambda x: np.stack([x, A]),
-    lambda x: np.concatenate([x, x], axis=1), lambda x: np.concatenate([np.ones((1, 3)), x]),
-    lambda x: np.where(A > 2, x, 0), lambda x: np.clip(x, 2, 4), lambda x: np.pad(x, ((0, 1), (2, 0))),
-    lambda x: np.pad(x, 1), lambda x: np.clip(x, a_min=2, a_max=4), lambda x: np.ravel(x),
-    lambda x: np.einsum("ij,ij->i", x, A), lambda x: np.cumsum(x, 1), lambda x: np.cumprod(x), lambda x: np.prod(x, axis=0),
-    lambda x: np.linalg.norm(x), lambda x: np.linalg.norm(x, axis=0), lambda x: np.linalg.norm(x, "fro"),
-    lambda x: np.pad(x, 1, mode="constant", constant_values=5), lambda x: np.broadcast_to(x, (2, 2, 3)),
-    *([lambda x: np.clip(x, min=2)] if "min" in signature(np.clip).parameters else []),  # since NumPy 2.1
-]  # fmt: skip
+    lambda x: np.sum(x, axis=0),
+    lambda x: np.sum(x, axis=(0, 1), keepdims=True),
+    lambda x: np.mean(x, 1),
+    lambda x: np.max(x, axis=-1),
+    lambda x: np.min(x, axis=0),
+    lambda x: np.reshape(x, (3, 2)),
+    lambda x: np.transpose(x, (1, 0)),
+    lambda x: np.stack([x, A]),
+    lambda x: np.concatenate([x, x], axis=1),
+    lambda x: np.concatenate([np.ones((1, 3)), x]),
+    lambda x: np.where(A > 2, x, 0),
+    lambda x: np.clip(x, 2, 4),
+    lambda x: np.pad(x, ((0, 1), (2, 0))),
+    lambda x: np.pad(x, 1),
+    lambda x: np.clip(x, a_min=2, a_max=4),
+    lambda x: np.ravel(x),
+    lambda x: np.einsum("ij,ij->i", x, A),
+    lambda x: np.cumsum(x, 1),
+    lambda x: np.cumprod(x),
+    lambda x: np.prod(x, axis=0),
+    lambda x: np.linalg.norm(x),
+    lambda x: np.linalg.norm(x, axis=0),
+    lambda x: np.linalg.norm(x, "fro"),
+    lambda x: np.pad(x, 1, mode="constant", constant_values=5),
+    lambda x: np.broadcast_to(x, (2, 2, 3)),
+    *(
+        [lambda x: np.clip(x, min=2)] if "min" in signature(np.clip).parameters else []
+    ),  # since NumPy 2.1
+]
 
 
 @pytest.mark.parametrize(("function", "operands"), [(f, xs) for f, *xs in FUNCTIONS])
@@ -53,10 +105,16 @@ REFUSED = [
     (lambda x: np.median(x), r"^np\.median has no minigrad operator"),
     (lambda x: np.linalg.inv(x), r"^np\.linalg\.inv has no minigrad operator"),
     (lambda x: np.fft.fft(x), r"^use \.value|np\.fft\.fft"),
-    (lambda x: np.sum(x, 0, np.float64), r"^np\.sum: too many positional arguments; of nodes it takes x, axis, keepdims"),
+    (
+        lambda x: np.sum(x, 0, np.float64),
+        r"^np\.sum: too many positional arguments; of nodes it takes x, axis, keepdims",
+    ),
     (lambda x: np.mean(x, dtype=float), r"^np\.mean: got an unexpected keyword argument 'dtype'"),
     (lambda x: np.max(x, initial=0), r"^np\.max: got an unexpected keyword argument 'initial'"),
-    (lambda x: np.concatenate([x, x], out=np.zeros(6)), r"^np\.concatenate: got an unexpected keyword argument 'out'"),
+    (
+        lambda x: np.concatenate([x, x], out=np.zeros(6)),
+        r"^np\.concatenate: got an unexpected keyword argument 'out'",
+    ),
     (lambda x: np.einsum(x, [0]), r"^np\.einsum: subscripts as a text"),
     (lambda x: np.arctan2(x, 1), "np.arctan2"),
     (lambda x: x // 2, "np.floor_divide"),
@@ -102,7 +160,7 @@ def test_sizes_are_plain_numbers():
     assert (np.shape(x), np.ndim(x), np.size(x), np.size(x, 1)) == ((2, 3), 2, 6, 3)
 
 
-# ---------------------------------------------------------------- everything that NumPy lets others take over
+# ---------------- everything that NumPy lets others take over
 OVERRIDABLE = get_overridable_numpy_ufuncs() | get_overridable_numpy_array_functions()
 # but for those that make arrays of whatever they get, such as np.array
 FUNCTIONS_OF_NUMPY = [f for f in OVERRIDABLE if "like : " not in (f.__doc__ or "")]
@@ -110,7 +168,9 @@ FUNCTIONS_OF_NUMPY.sort(key=lambda f: (f.__name__, str(f)))
 
 
 def outcome(function):
-    """The error that a function without an operator raises when nodes stand in all the places that it has."""
+    """The error that a function without an operator raises when nodes stand in all the places that
+    it has.
+    """
     x = mg.Variable(np.full((2, 2), 0.5))
     found = None
     for args in [*((x,) * n for n in range(1, 6)), ([x, x],)]:
@@ -123,22 +183,35 @@ def outcome(function):
     return found
 
 
-@pytest.mark.parametrize("function", [f for f in FUNCTIONS_OF_NUMPY if f not in _by_numpy], ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    "function", [f for f in FUNCTIONS_OF_NUMPY if f not in _by_numpy], ids=lambda f: f.__name__
+)
 def test_a_function_without_an_operator_says_so_by_name(function):
     found = outcome(function)
     assert isinstance(found, mg.GraphError), found
-    assert re.match(rf"[\w.]*\b{function.__name__} has no minigrad operator; mg\.operator makes one", str(found))
+    assert re.match(
+        rf"[\w.]*\b{function.__name__} has no minigrad operator; mg\.operator makes one", str(found)
+    )
 
 
-@pytest.mark.parametrize("function", [f for f in FUNCTIONS_OF_NUMPY if f in _by_numpy], ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    "function", [f for f in FUNCTIONS_OF_NUMPY if f in _by_numpy], ids=lambda f: f.__name__
+)
 def test_a_function_with_an_operator_builds_the_graph(function):
     if not isinstance(function, np.ufunc):  # tried by hand, with the arguments that it wants
-        files = (Path(__file__).parent / f"test_{name}.py" for name in ("numpy", "axes", "statistics"))
+        files = (
+            Path(__file__).parent / f"test_{name}.py" for name in ("numpy", "axes", "statistics")
+        )
         said = "np" + f"{function.__module__}.{function.__name__}"[5:]
-        assert any(said in re.sub(r"\bm\.", "np.", file.read_text(encoding="utf-8")) for file in files)
+        assert any(
+            said in re.sub(r"\bm\.", "np.", file.read_text(encoding="utf-8")) for file in files
+        )
         return
     masks = function in (np.bitwise_and, np.bitwise_or, np.invert)
-    arrays = [np.array([[0.5, 1.0]]) > 0.7 if masks else np.array([[0.5, 1.0]]) for _ in range(function.nin)]
+    arrays = [
+        np.array([[0.5, 1.0]]) > 0.7 if masks else np.array([[0.5, 1.0]])
+        for _ in range(function.nin)
+    ]
     if function is np.matmul:
         arrays[1] = arrays[1].T
     with np.errstate(all="ignore"):
@@ -147,18 +220,24 @@ def test_a_function_with_an_operator_builds_the_graph(function):
         np.testing.assert_allclose(y.value, function(*arrays))
 
 
-BINARY = [f for f in get_overridable_numpy_ufuncs() if f.nin == 2 and f.nout == 1 and f.signature is None]
+BINARY = [
+    f for f in get_overridable_numpy_ufuncs() if f.nin == 2 and f.nout == 1 and f.signature is None
+]
 
 
-@pytest.mark.parametrize("function", [f for f in BINARY if hasattr(np, f.__name__)], ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    "function", [f for f in BINARY if hasattr(np, f.__name__)], ids=lambda f: f.__name__
+)
 def test_a_ufuncs_other_methods_are_refused_by_name(function):
     x, name = mg.Variable([1.0, 2.0]), rf"^np\.{function.__name__}"
     for call, words in (
-        (lambda: function.reduce(x), r"\.reduce"), (lambda: function.accumulate(x), r"\.accumulate"),
-        (lambda: function.outer(x, x), r"\.outer"), (lambda: function.at(np.ones(2), [0], x), r"\.at"),
+        (lambda: function.reduce(x), r"\.reduce"),
+        (lambda: function.accumulate(x), r"\.accumulate"),
+        (lambda: function.outer(x, x), r"\.outer"),
+        (lambda: function.at(np.ones(2), [0], x), r"\.at"),
         (lambda: function(x, x, out=np.ones(2)), " with out="),
         (lambda: function(np.ones(2), x, where=True), " with where="),
         (lambda: function(x, x, dtype=float), " with dtype="),
-    ):  # fmt: skip
+    ):
         with pytest.raises(mg.GraphError, match=f"{name}{words} has no place in a graph"):
             call()

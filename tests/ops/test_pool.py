@@ -1,4 +1,5 @@
 """Pooling: ties, padding, NaN and overlapping windows."""
+
 from functools import partial
 
 import numpy as np
@@ -20,19 +21,28 @@ def test_the_first_of_equals_wins():
 
 
 def test_overlapping_windows_add_up():
-    (grad,) = gradients(lambda x: mg.max_pool2d(x, 2, stride=1), picture([0, 0, 0], [0, 9, 0], [0, 0, 0]))
+    (grad,) = gradients(
+        lambda x: mg.max_pool2d(x, 2, stride=1), picture([0, 0, 0], [0, 9, 0], [0, 0, 0])
+    )
     np.testing.assert_array_equal(grad[0, 0], [[0, 0, 0], [0, 4, 0], [0, 0, 0]])
 
 
 def test_padding_never_wins_a_maximum_but_counts_in_a_mean():
     x = picture([-1, -2], [-3, -4])
     np.testing.assert_array_equal(mg.max_pool2d(x, 2, padding=1).value[0, 0], [[-1, -2], [-3, -4]])
-    np.testing.assert_array_equal(mg.avg_pool2d(x, 2, padding=1).value[0, 0], [[-0.25, -0.5], [-0.75, -1]])
+    np.testing.assert_array_equal(
+        mg.avg_pool2d(x, 2, padding=1).value[0, 0], [[-0.25, -0.5], [-0.75, -1]]
+    )
 
 
 @pytest.mark.parametrize(
     ("window", "largest", "winner"),
-    [([1, NAN, 3, 2], NAN, 1), ([NAN, NAN, 3, NAN], NAN, 3), ([-INF] * 4, -INF, 0), ([1, INF, INF, 2], INF, 1)],
+    [
+        ([1, NAN, 3, 2], NAN, 1),
+        ([NAN, NAN, 3, NAN], NAN, 3),
+        ([-INF] * 4, -INF, 0),
+        ([1, INF, INF, 2], INF, 1),
+    ],
 )
 def test_nan_and_infinity(window, largest, winner):
     """NaN wins, the last of several, as in PyTorch; a window of -inf has a winner all the same."""
@@ -51,7 +61,10 @@ def test_tail_that_the_stride_leaves_over_gets_no_gradient():
 
 
 def test_cotangent_in_any_layout():
-    x, g = np.random.default_rng(0).normal(size=(2, 3, 4, 6)), np.random.default_rng(1).normal(size=(2, 3, 3, 2))
+    x, g = (
+        np.random.default_rng(0).normal(size=(2, 3, 4, 6)),
+        np.random.default_rng(1).normal(size=(2, 3, 3, 2)),
+    )
     for pool in (mg.max_pool2d, mg.avg_pool2d):
         turned = gradients(lambda x, pool=pool: pool(x, 2), x, seed=g.transpose(0, 1, 3, 2))
         plain = gradients(lambda x, pool=pool: pool(x, 2), x, seed=g.transpose(0, 1, 3, 2).copy())
@@ -68,18 +81,30 @@ def windows(x, k, s, p, ceil_mode):
 
 
 @pytest.mark.parametrize("ceil_mode", [False, True])
-@pytest.mark.parametrize(("n", "k", "s", "p"), [
-    (5, 2, 2, 0), (6, 3, 2, 1), (7, 3, 3, 1), (5, 2, 3, 1), (8, 4, 3, 2), (4, 2, 2, 0),
-])
+@pytest.mark.parametrize(
+    ("n", "k", "s", "p"),
+    [
+        (5, 2, 2, 0),
+        (6, 3, 2, 1),
+        (7, 3, 3, 1),
+        (5, 2, 3, 1),
+        (8, 4, 3, 2),
+        (4, 2, 2, 0),
+    ],
+)
 def test_windows_at_the_edge(n, k, s, p, ceil_mode):
-    """A last window that begins before the padding behind, whether or not padding counts in a mean."""
+    """A last window that begins before the padding behind, whether or not padding counts in a
+    mean.
+    """
     x = np.random.default_rng(0).normal(size=n) - 3
     parts = windows(x, k, s, p, ceil_mode)
     kept = [[v for v in part if v is not None] for part in parts]
     for rows in (1, 2):
         pools = (mg.max_pool1d, mg.avg_pool1d) if rows == 1 else (mg.max_pool2d, mg.avg_pool2d)
         size, stride, pad = (k, s, p) if rows == 1 else ((1, k), (1, s), (0, p))
-        given = mg.Constant(np.stack([x] * rows)[None, None] if rows == 2 else x[None, None], dtype=np.float64)
+        given = mg.Constant(
+            np.stack([x] * rows)[None, None] if rows == 2 else x[None, None], dtype=np.float64
+        )
         options = {"stride": stride, "padding": pad, "ceil_mode": ceil_mode}
         for pool, more, expected in (
             (pools[0], {}, [max(part) for part in kept]),

@@ -1,4 +1,7 @@
-"""The recurrent layer as one node against the same layer written step by step in other operators."""
+"""The recurrent layer as one node against the same layer written step by step in other
+operators.
+"""
+
 import numpy as np
 import pytest
 
@@ -8,8 +11,18 @@ import minigrad as mg
 def layer(steps, n, width, hidden, seed=0):
     rng = np.random.default_rng(seed)
     scale = 1 / np.sqrt(hidden)
-    shapes = [(steps, n, width), (n, hidden), (hidden, width), (hidden, hidden), (hidden,), (hidden,)]
-    return [mg.Variable(rng.normal(size=s) * (scale if i > 1 else 1), dtype=np.float64) for i, s in enumerate(shapes)]
+    shapes = [
+        (steps, n, width),
+        (n, hidden),
+        (hidden, width),
+        (hidden, hidden),
+        (hidden,),
+        (hidden,),
+    ]
+    return [
+        mg.Variable(rng.normal(size=s) * (scale if i > 1 else 1), dtype=np.float64)
+        for i, s in enumerate(shapes)
+    ]
 
 
 def unrolled(x, h, w, v, b, c, nonlinearity):
@@ -21,7 +34,9 @@ def unrolled(x, h, w, v, b, c, nonlinearity):
 
 
 @pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
-@pytest.mark.parametrize("sizes", [(1, 1, 1, 1), (7, 1, 2, 3), (5, 4, 3, 9), (300, 2, 3, 4)], ids=str)
+@pytest.mark.parametrize(
+    "sizes", [(1, 1, 1, 1), (7, 1, 2, 3), (5, 4, 3, 9), (300, 2, 3, 4)], ids=str
+)
 def test_agrees_with_the_unrolled_layer(sizes, nonlinearity):
     """300 steps share their weights, so that the gradients are sums over all of them."""
     results = []

@@ -1,4 +1,7 @@
-"""Reductions and the softmax family: ties, nothing to reduce, NaN, and numbers near the end of the range."""
+"""Reductions and the softmax family: ties, nothing to reduce, NaN, and numbers near the end of the
+range.
+"""
+
 import numpy as np
 import pytest
 from oracle import gradients
@@ -55,19 +58,33 @@ def test_softmax_of_large_numbers(dtype):
     x = mg.Variable(LONG, dtype=dtype)
     np.testing.assert_allclose(mg.softmax(x).value, [[0, 0, 1], [1 / 3] * 3, [1, 0, 0]], rtol=1e-6)
     logs = mg.log_softmax(x)
-    np.testing.assert_allclose(logs.value, [[-2999, -2998, 0], [-np.log(3)] * 3, [0, -1e4, -2e4]], rtol=1e-6)
+    np.testing.assert_allclose(
+        logs.value, [[-2999, -2998, 0], [-np.log(3)] * 3, [0, -1e4, -2e4]], rtol=1e-6
+    )
     logs.backward(np.random.default_rng(0).normal(size=(3, 3)))
-    np.testing.assert_allclose(x.grad.sum(1), 0, atol=1e-6)  # adding a number to a row changes nothing
-    np.testing.assert_allclose(mg.logsumexp(x, axis=1).value, [3000, -1e5 + np.log(3), 0], rtol=1e-6)
+    np.testing.assert_allclose(
+        x.grad.sum(1), 0, atol=1e-6
+    )  # adding a number to a row changes nothing
+    np.testing.assert_allclose(
+        mg.logsumexp(x, axis=1).value, [3000, -1e5 + np.log(3), 0], rtol=1e-6
+    )
 
 
 def test_infinities():
-    """No warning anywhere; where the limit depends on the way one takes, NaN as in PyTorch and JAX."""
-    for row, expected in (([INF, 0.0], [NAN, NAN]), ([-INF, -INF], [NAN, NAN]), ([-INF, 0.0], [0, 1])):
+    """No warning anywhere; where the limit depends on the way one takes, NaN as in PyTorch and
+    JAX.
+    """
+    for row, expected in (
+        ([INF, 0.0], [NAN, NAN]),
+        ([-INF, -INF], [NAN, NAN]),
+        ([-INF, 0.0], [0, 1]),
+    ):
         np.testing.assert_array_equal(mg.softmax(mg.Constant(row)).value, expected)
     for row, value, grad in (
-        ([-INF, -INF], -INF, [NAN, NAN]), ([-INF, 2.0], 2, [0, 1]), ([INF, 1000.0], INF, [NAN, 0]),
-    ):  # fmt: skip
+        ([-INF, -INF], -INF, [NAN, NAN]),
+        ([-INF, 2.0], 2, [0, 1]),
+        ([INF, 1000.0], INF, [NAN, 0]),
+    ):
         x = mg.Variable(row)
         y = mg.logsumexp(x)
         y.backward()
@@ -79,5 +96,9 @@ def test_methods_are_the_functions():
     x = mg.Variable([[1.0, 2.0], [3.0, 5.0]])
     for name in ("sum", "mean", "max", "min"):
         for options in ({}, {"axis": 1}, {"axis": 0, "keepdims": True}):
-            np.testing.assert_array_equal(getattr(x, name)(**options).value, getattr(mg, name)(x, **options).value)
-            np.testing.assert_array_equal(getattr(x, name)(**options).value, getattr(x.value, name)(**options))
+            np.testing.assert_array_equal(
+                getattr(x, name)(**options).value, getattr(mg, name)(x, **options).value
+            )
+            np.testing.assert_array_equal(
+                getattr(x, name)(**options).value, getattr(x.value, name)(**options)
+            )

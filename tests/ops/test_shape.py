@@ -19,12 +19,23 @@ def test_flatten_and_reshape_methods():
     assert mg.flatten(x, start_axis=1).shape == (2, 12)
     assert x.reshape(6, 4).shape == x.reshape((6, 4)).shape == x.reshape(-1, 4).shape == (6, 4)
     assert x.T.shape == x.transpose().shape == (4, 3, 2)
-    assert x.transpose(1, 0, 2).shape == x.transpose((1, 0, 2)).shape == x.transpose([1, 0, -1]).shape == (3, 2, 4)
+    assert (
+        x.transpose(1, 0, 2).shape
+        == x.transpose((1, 0, 2)).shape
+        == x.transpose([1, 0, -1]).shape
+        == (3, 2, 4)
+    )
 
 
 def test_integers_can_be_moved_too():
     tokens = mg.Constant([[1, 2], [3, 4]], dtype=np.int64)
-    for y in (tokens.T, tokens.reshape(-1), tokens[0], mg.concatenate([tokens, tokens]), mg.pad(tokens, 1)):
+    for y in (
+        tokens.T,
+        tokens.reshape(-1),
+        tokens[0],
+        mg.concatenate([tokens, tokens]),
+        mg.pad(tokens, 1),
+    ):
         assert y.dtype == np.int64 and not y.requires_grad
 
 

@@ -1,4 +1,5 @@
 """Norm, variance, products and running totals where they have kinks; the places of extremes."""
+
 import numpy as np
 import pytest
 from oracle import gradients
@@ -26,17 +27,25 @@ def test_of_as_few_entries_as_it_takes_nothing_is_known(fn):
     np.testing.assert_array_equal(x.grad, [[NAN, NAN]])
 
 
-@pytest.mark.parametrize("options", [{}, {"axis": 0}, {"axis": (0, 2), "keepdims": True}, {"axis": -1, "ddof": 1}])
+@pytest.mark.parametrize(
+    "options", [{}, {"axis": 0}, {"axis": (0, 2), "keepdims": True}, {"axis": -1, "ddof": 1}]
+)
 def test_variance_is_numpys(options):
     x = np.random.default_rng(0).normal(size=(3, 2, 4))
     for ours, theirs in ((mg.var, np.var), (mg.std, np.std)):
-        np.testing.assert_allclose(ours(mg.Constant(x, dtype=np.float64), **options).value, theirs(x, **options))
-        np.testing.assert_allclose(theirs(mg.Constant(x, dtype=np.float64), **options).value, theirs(x, **options))
+        np.testing.assert_allclose(
+            ours(mg.Constant(x, dtype=np.float64), **options).value, theirs(x, **options)
+        )
+        np.testing.assert_allclose(
+            theirs(mg.Constant(x, dtype=np.float64), **options).value, theirs(x, **options)
+        )
         assert mg.gradcheck(lambda x, ours=ours: ours(x, **options), [x])
 
 
 @pytest.mark.parametrize(
-    ("x", "grad"), [([0.0, 2, 3], [6, 0, 0]), ([0.0, 0, 3], [0, 0, 0]), ([4.0], [1]), ([], [])], ids=str
+    ("x", "grad"),
+    [([0.0, 2, 3], [6, 0, 0]), ([0.0, 0, 3], [0, 0, 0]), ([4.0], [1]), ([], [])],
+    ids=str,
 )
 def test_products_are_exact_at_zeros(x, grad):
     np.testing.assert_array_equal(gradients(mg.prod, x)[0], grad)
@@ -59,10 +68,14 @@ def test_places_are_integers_and_pass_no_gradient():
         mg.argmax(x, axis=(0, 1))
 
 
-@pytest.mark.parametrize("step", [mg.floor, mg.ceil, mg.trunc, mg.rint, mg.sign, lambda x: x > 1, mg.argmax, mg.isnan])
+@pytest.mark.parametrize(
+    "step", [mg.floor, mg.ceil, mg.trunc, mg.rint, mg.sign, lambda x: x > 1, mg.argmax, mg.isnan]
+)
 def test_steps_pass_no_gradient_and_break_no_backward_pass(step):
     x = mg.Variable([0.5, 1.5, -2.5])
-    (x * 3 + step(x) * 1.0).sum().backward() if step is not mg.argmax else (x[step(x)] * 3 + x.sum() * 0).backward()
+    (x * 3 + step(x) * 1.0).sum().backward() if step is not mg.argmax else (
+        x[step(x)] * 3 + x.sum() * 0
+    ).backward()
     assert np.isfinite(x.grad).all() and x.grad.max() == 3
     with pytest.raises(mg.GraphError, match="depends on no Variable"):
         step(x).backward(np.ones(step(x).shape))
@@ -72,7 +85,9 @@ def test_masks_combine():
     x = mg.Variable([-1.0, 2.0, 3.0])
     np.testing.assert_array_equal(((x > 0) & (x < 3)).value, [False, True, False])
     np.testing.assert_array_equal(((x < 0) | ~(x < 3)).value, [True, False, True])
-    np.testing.assert_array_equal((np.array([True, True, False]) & (x > 0)).value, [False, True, False])
+    np.testing.assert_array_equal(
+        (np.array([True, True, False]) & (x > 0)).value, [False, True, False]
+    )
     np.testing.assert_array_equal(np.logical_not(x).value, [False] * 3)
     with pytest.raises(mg.DTypeError, match=r"logical_and: dtypes float32 and bool; masks"):
         x & (x > 0)
@@ -87,12 +102,19 @@ def test_other_norms_are_named(ord):
 @pytest.mark.parametrize(
     ("subscripts", "shapes", "words"),
     [
-        ("ij,jk", [(2, 3), (4, 5)], r"^einsum: shapes \(2, 3\) and \(4, 5\); 'ij,jk': axis 'j' is 3 long, and 4"),
-        ("ij", [(2, 3), (3,)], "1 terms for 2 arrays"), ("ijk", [(2, 3)], "term 'ijk' for 2 axes"),
-        ("i", [(2, 3)], "term 'i' for 2 axes"), ("ij->ik", [(2, 3)], "one that no term has"),
-        ("ij->ii", [(2, 3)], "repeats a letter"), ("i1->i", [(2, 3)], "letters, commas"),
+        (
+            "ij,jk",
+            [(2, 3), (4, 5)],
+            r"^einsum: shapes \(2, 3\) and \(4, 5\); 'ij,jk': axis 'j' is 3 long, and 4",
+        ),
+        ("ij", [(2, 3), (3,)], "1 terms for 2 arrays"),
+        ("ijk", [(2, 3)], "term 'ijk' for 2 axes"),
+        ("i", [(2, 3)], "term 'i' for 2 axes"),
+        ("ij->ik", [(2, 3)], "one that no term has"),
+        ("ij->ii", [(2, 3)], "repeats a letter"),
+        ("i1->i", [(2, 3)], "letters, commas"),
     ],
-)  # fmt: skip
+)
 def test_subscripts_that_do_not_fit(subscripts, shapes, words):
     with pytest.raises(mg.ShapeError, match=words):
         mg.einsum(subscripts, *(mg.Variable(np.ones(shape)) for shape in shapes))

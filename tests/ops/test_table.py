@@ -1,4 +1,7 @@
-"""Every operator, generated from the one table: value and gradient against JAX and against central differences."""
+"""Every operator, generated from the one table: value and gradient against JAX and against central
+differences.
+"""
+
 import numpy as np
 import pytest
 from operators import SMOOTH, TABLE
@@ -51,7 +54,9 @@ def test_agrees_with_central_differences(case):
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_memory_is_nobody_elses(case):
-    """Operands and seed keep their values; gradients share no memory with each other, the seed, or any value."""
+    """Operands and seed keep their values; gradients share no memory with each other, the seed, or
+    any value.
+    """
     operands = [x.copy() for x in case.operands]
     seed = case.reference[2].copy()
     y, xs = case.run(np.float64)
@@ -62,12 +67,16 @@ def test_memory_is_nobody_elses(case):
         arrays = [*(x.grad for x in xs), *(x.value for x in xs), *case.operands, case.reference[2]]
         for i, grad in enumerate(arrays[: len(xs)]):
             assert grad.flags.c_contiguous and grad.flags.writeable
-            assert not any(np.shares_memory(grad, other) for j, other in enumerate(arrays) if i != j)
+            assert not any(
+                np.shares_memory(grad, other) for j, other in enumerate(arrays) if i != j
+            )
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_second_backward_adds(case):
-    """Into a gradient that is there already, every rule adds; cleared, it starts again: to the bit."""
+    """Into a gradient that is there already, every rule adds; cleared, it starts again: to the
+    bit.
+    """
     y, xs = case.run(np.float64)
     if not y.requires_grad:
         return
@@ -90,7 +99,9 @@ def test_one_operand_at_a_time(case):
     floats = [i for i, x in enumerate(case.operands) if x.dtype.kind == "f"]
     for i, x in zip(floats, xs, strict=True):
         nodes = [
-            array if array.dtype.kind != "f" else (mg.Variable if j == i else mg.Constant)(array, dtype=np.float64)
+            array
+            if array.dtype.kind != "f"
+            else (mg.Variable if j == i else mg.Constant)(array, dtype=np.float64)
             for j, array in enumerate(case.operands)
         ]
         case.ours(*nodes).backward(case.reference[2])

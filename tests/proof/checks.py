@@ -1,4 +1,7 @@
-"""What must hold of every operator on every case: one function per claim. `examine` makes them all."""
+"""What must hold of every operator on every case: one function per claim. `examine` makes them
+all.
+"""
+
 from __future__ import annotations
 
 import weakref
@@ -26,7 +29,9 @@ def agrees_with_jax(case: Drawn, y: mg.GraphNode, xs: list[mg.Variable]) -> None
 
 
 def agrees_with_differences(case: Drawn) -> None:
-    """In float64 the gradient of each operand, along a random direction, is the slope that differences measure."""
+    """In float64 the gradient of each operand, along a random direction, is the slope that
+    differences measure.
+    """
     y, xs = case.run(np.float64)
     if not (case.smooth and y.requires_grad):
         return
@@ -36,16 +41,22 @@ def agrees_with_differences(case: Drawn) -> None:
         direction = rng.normal(size=x.shape)
 
         def moved(by: float, i: int = i, direction: Any = direction) -> np.ndarray:
-            arrays = [array + by * direction if j == i else array for j, array in enumerate(case.operands)]
+            arrays = [
+                array + by * direction if j == i else array for j, array in enumerate(case.operands)
+            ]
             nodes = [mg.Constant(a, dtype=np.float64) if a.dtype.kind == "f" else a for a in arrays]
             return case.ours(*nodes).value
 
         slope = ((moved(STEP) - moved(-STEP)) * g).sum() / (2 * STEP)
         terms = x.grad * direction
-        np.testing.assert_allclose(terms.sum(), slope, rtol=0, atol=1e-6 * max(1.0, np.abs(terms).sum()))
+        np.testing.assert_allclose(
+            terms.sum(), slope, rtol=0, atol=1e-6 * max(1.0, np.abs(terms).sum())
+        )
 
 
-def keeps_to_itself(case: Drawn, before: list[np.ndarray], y: mg.GraphNode, xs: list[mg.Variable]) -> None:
+def keeps_to_itself(
+    case: Drawn, before: list[np.ndarray], y: mg.GraphNode, xs: list[mg.Variable]
+) -> None:
     """Operands and seed are as they were; each gradient has memory of its own."""
     given = [*case.operands, case.reference[2]]
     for array, copy in zip(given, before, strict=True):
@@ -54,7 +65,9 @@ def keeps_to_itself(case: Drawn, before: list[np.ndarray], y: mg.GraphNode, xs: 
         arrays = [*(x.grad for x in xs), *(x.value for x in xs), y._data, *given]
         for i, grad in enumerate(arrays[: len(xs)]):
             assert grad.flags.c_contiguous and grad.flags.writeable
-            assert not any(np.shares_memory(grad, other) for j, other in enumerate(arrays) if i != j)
+            assert not any(
+                np.shares_memory(grad, other) for j, other in enumerate(arrays) if i != j
+            )
 
 
 def adds_up(case: Drawn, y: mg.GraphNode, xs: list[mg.Variable]) -> None:
@@ -63,7 +76,9 @@ def adds_up(case: Drawn, y: mg.GraphNode, xs: list[mg.Variable]) -> None:
         once = [x.grad.copy() for x in xs]
         y.backward(case.reference[2])
         for x, grad in zip(xs, once, strict=True):
-            assert_close(x.grad, 2 * grad, case.dtype)  # entries that are picked twice are added in another order
+            assert_close(
+                x.grad, 2 * grad, case.dtype
+            )  # entries that are picked twice are added in another order
 
 
 def goes_away(case: Drawn) -> None:

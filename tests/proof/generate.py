@@ -1,7 +1,10 @@
-"""Hypothesis strategies for every row of the table of operators: shapes that fit together, options, dtypes, layouts.
+"""Hypothesis strategies for every row of the table of operators: shapes that fit together, options,
+dtypes, layouts.
 
-The numbers themselves come from the row's domains and a seed that Hypothesis draws: what it shrinks are shapes and options.
+The numbers themselves come from the row's domains and a seed that Hypothesis draws: what it shrinks
+are shapes and options.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -21,7 +24,9 @@ TIED = {"max", "min", "max_pool1d", "max_pool2d"}  # where equal entries make a 
 
 @dataclass(frozen=True)
 class Drawn(Case):
-    """A case with numbers of its own: the seed they come from, and how each operand and the cotangent lie in memory."""
+    """A case with numbers of its own: the seed they come from, and how each operand and the
+    cotangent lie in memory.
+    """
 
     seed: int = 0
     dtype: str = "float64"
@@ -38,7 +43,9 @@ class Drawn(Case):
         return [self.laid_out(i, x) for i, x in enumerate(super().operands)]
 
     def cotangent(self, shape: tuple[int, ...]) -> np.ndarray:
-        g = np.asarray(np.random.default_rng(self.seed).normal(size=shape), np.float32).astype(np.float64)
+        g = np.asarray(np.random.default_rng(self.seed).normal(size=shape), np.float32).astype(
+            np.float64
+        )
         return self.laid_out(len(self.shapes), g)
 
     @property
@@ -48,7 +55,7 @@ class Drawn(Case):
         return few not in self.row.domains and not tied and any(self.row is row for row in SMOOTH)
 
 
-# ---------------------------------------------------------------- shapes and options, by the name of the rule
+# ---------------- shapes and options, by the name of the rule
 def shape(draw: Draw, least: int = 0, axes: int = 0, most: int = 3) -> tuple[int, ...]:
     """A shape of at least so many axes, each at least so long."""
     return draw(hnp.array_shapes(min_dims=axes, max_dims=most, min_side=least, max_side=3))
@@ -61,16 +68,25 @@ def size(draw: Draw, least: int = 1, most: int = 3) -> int:
 def some_axes(draw: Draw, ndim: int) -> Any:
     """None, one axis or several, counted from either end."""
     one = st.integers(-ndim, ndim - 1) if ndim else st.none()
-    several = st.lists(one, unique_by=lambda a: a % ndim, max_size=ndim).map(tuple) if ndim else st.just(())
+    several = (
+        st.lists(one, unique_by=lambda a: a % ndim, max_size=ndim).map(tuple)
+        if ndim
+        else st.just(())
+    )
     return draw(st.one_of(st.none(), one, several))
 
 
 def elementwise(draw: Draw, row: Row) -> Any:
     count = len(row.calls[0][0])
     shapes = hnp.mutually_broadcastable_shapes(num_shapes=count, max_dims=3, min_side=0, max_side=3)
-    options = {name: draw(st.sampled_from([0.0, 0.1, 0.3, 0.8])) for name in OPTIONS.get(row.name, ())}
+    options = {
+        name: draw(st.sampled_from([0.0, 0.1, 0.3, 0.8])) for name in OPTIONS.get(row.name, ())
+    }
     if row.name == "clip":
-        options = {name: draw(st.sampled_from([None, value - 0.4])) for name, value in zip(options, (0, 1), strict=True)}
+        options = {
+            name: draw(st.sampled_from([None, value - 0.4]))
+            for name, value in zip(options, (0, 1), strict=True)
+        }
     return draw(shapes).input_shapes, options
 
 
@@ -120,7 +136,13 @@ def getitem(draw: Draw, row: Row) -> Any:
         return as_listed(draw, row)
     x = shape(draw, least=1, axes=1)
     basic = hnp.basic_indices(x, allow_newaxis=True, max_dims=4)
-    return (x,), {"key": draw(st.one_of(basic, hnp.integer_array_indices(x, result_shape=hnp.array_shapes(max_side=3))))}
+    return (x,), {
+        "key": draw(
+            st.one_of(
+                basic, hnp.integer_array_indices(x, result_shape=hnp.array_shapes(max_side=3))
+            )
+        )
+    }
 
 
 def join(draw: Draw, row: Row) -> Any:
@@ -135,7 +157,10 @@ def join(draw: Draw, row: Row) -> Any:
 def pad(draw: Draw, row: Row) -> Any:
     x = shape(draw, axes=1)
     pair = st.tuples(st.integers(0, 2), st.integers(0, 2))
-    return (x,), {"pad_width": draw(st.tuples(*[pair] * len(x))), "value": draw(st.sampled_from([0, 0.5]))}
+    return (x,), {
+        "pad_width": draw(st.tuples(*[pair] * len(x))),
+        "value": draw(st.sampled_from([0, 0.5])),
+    }
 
 
 def broadcast_to(draw: Draw, row: Row) -> Any:
@@ -145,7 +170,9 @@ def broadcast_to(draw: Draw, row: Row) -> Any:
 
 
 def matmul(draw: Draw, row: Row) -> Any:
-    kinds = hnp.mutually_broadcastable_shapes(signature=np.matmul.signature, max_dims=2, min_side=0, max_side=3)
+    kinds = hnp.mutually_broadcastable_shapes(
+        signature=np.matmul.signature, max_dims=2, min_side=0, max_side=3
+    )
     return draw(kinds).input_shapes, {}
 
 
@@ -160,30 +187,57 @@ def windows(draw: Draw, axes: int, pooled: bool) -> Any:
     for _ in range(axes):
         n, d = size(draw, 1, 6), 1 if pooled else size(draw, 1, 2)
         p = draw(st.integers(0, 2))
-        k = draw(st.integers(max(1, 2 * p) if pooled else 1, max((n + 2 * p - 1) // d + 1, 2 * p if pooled else 1)))
-        for found, value in zip((sizes, kernels, strides, paddings, dilations), (n, k, size(draw), p, d), strict=True):
+        k = draw(
+            st.integers(
+                max(1, 2 * p) if pooled else 1,
+                max((n + 2 * p - 1) // d + 1, 2 * p if pooled else 1),
+            )
+        )
+        for found, value in zip(
+            (sizes, kernels, strides, paddings, dilations), (n, k, size(draw), p, d), strict=True
+        ):
             found.append(value)
-    return sizes, kernels, {"stride": tuple(strides), "padding": tuple(paddings), "dilation": tuple(dilations)}
+    return (
+        sizes,
+        kernels,
+        {"stride": tuple(strides), "padding": tuple(paddings), "dilation": tuple(dilations)},
+    )
 
 
 def conv(draw: Draw, row: Row) -> Any:
     sizes, kernel, options = windows(draw, int(row.name[4]), pooled=False)
     groups, inputs, outputs = size(draw, 1, 2), size(draw, 1, 2), size(draw, 1, 2)
-    shapes = (size(draw, 0), groups * inputs, *sizes), (groups * outputs, inputs, *kernel), (groups * outputs,)
+    shapes = (
+        (size(draw, 0), groups * inputs, *sizes),
+        (groups * outputs, inputs, *kernel),
+        (groups * outputs,),
+    )
     return shapes[: size(draw, 2)], {**options, "groups": groups}
 
 
 def pool(draw: Draw, row: Row) -> Any:
     sizes, kernel, options = windows(draw, int(row.name[-2]), pooled=True)
     options.pop("dilation")
-    return ((size(draw, 0, 2), size(draw, 1, 2), *sizes),), {"kernel_size": tuple(kernel), **options}
+    return ((size(draw, 0, 2), size(draw, 1, 2), *sizes),), {
+        "kernel_size": tuple(kernel),
+        **options,
+    }
 
 
 def recurrent(draw: Draw, row: Row) -> Any:
     states, gates = {"rnn": (1, 1), "lstm": (2, 4), "gru": (1, 3)}[row.name]
     t, n, k, m = size(draw, 0), size(draw, 0, 6), size(draw), size(draw)
-    shapes = ((t, n, k), *((n, m),) * states, (gates * m, k), (gates * m, m), (gates * m,), (gates * m,))
-    return shapes, {"nonlinearity": draw(st.sampled_from(["tanh", "relu"]))} if row.name == "rnn" else {}
+    shapes = (
+        (t, n, k),
+        *((n, m),) * states,
+        (gates * m, k),
+        (gates * m, m),
+        (gates * m,),
+        (gates * m,),
+    )
+    return shapes, {
+        "nonlinearity": draw(st.sampled_from(["tanh", "relu"]))
+    } if row.name == "rnn" else {}
 
 
 def embedding(draw: Draw, row: Row) -> Any:
@@ -199,14 +253,22 @@ def batch_norm(draw: Draw, row: Row) -> Any:
 
 def layer_norm(draw: Draw, row: Row) -> Any:
     last = shape(draw, least=1, axes=1, most=2)
-    return (shape(draw, most=2) + last, last, last)[: size(draw)], {"normalized_shape": last, "eps": draw(EPS)}
+    return (shape(draw, most=2) + last, last, last)[: size(draw)], {
+        "normalized_shape": last,
+        "eps": draw(EPS),
+    }
 
 
-EPS = st.sampled_from([0.01, 0.3])  # not so small that a variance near 0 leaves float32 without digits
+EPS = st.sampled_from(
+    [0.01, 0.3]
+)  # not so small that a variance near 0 leaves float32 without digits
 
 
 def dropout(draw: Draw, row: Row) -> Any:
-    return (shape(draw),), {"p": draw(st.sampled_from([0.0, 0.2, 0.5, 1.0])), "seed": draw(st.integers(0, 9))}
+    return (shape(draw),), {
+        "p": draw(st.sampled_from([0.0, 0.2, 0.5, 1.0])),
+        "seed": draw(st.integers(0, 9)),
+    }
 
 
 def pair(draw: Draw, row: Row) -> Any:
@@ -227,18 +289,37 @@ STRATEGIES: dict[str, Callable[[Draw, Row], Any]] = {
     **dict.fromkeys(["max_pool1d", "max_pool2d", "avg_pool1d", "avg_pool2d"], pool),
     **dict.fromkeys(["rnn", "lstm", "gru"], recurrent),
     **dict.fromkeys(["mse_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits"], pair),
-    "reshape": reshape, "transpose": transpose, "getitem": getitem, "pad": pad, "broadcast_to": broadcast_to,
-    "matmul": matmul, "linear": linear, "embedding": embedding, "batch_norm": batch_norm, "layer_norm": layer_norm,
-    "dropout": dropout, "cross_entropy": cross_entropy, "einsum": as_listed,
-}  # fmt: skip
+    "reshape": reshape,
+    "transpose": transpose,
+    "getitem": getitem,
+    "pad": pad,
+    "broadcast_to": broadcast_to,
+    "matmul": matmul,
+    "linear": linear,
+    "embedding": embedding,
+    "batch_norm": batch_norm,
+    "layer_norm": layer_norm,
+    "dropout": dropout,
+    "cross_entropy": cross_entropy,
+    "einsum": as_listed,
+}
 
 
 @st.composite
-def drawn(draw: Draw, row: Row, layouts: tuple[str, ...] = LAYOUTS, dtypes: Any = ("float64", "float32")) -> Drawn:
+def drawn(
+    draw: Draw, row: Row, layouts: tuple[str, ...] = LAYOUTS, dtypes: Any = ("float64", "float32")
+) -> Drawn:
     """A case of the row; rules without a strategy of their own are elementwise ones."""
     shapes, options = STRATEGIES.get(row.name, elementwise)(draw, row)
     held = tuple(draw(st.sampled_from(layouts)) for _ in (*shapes, "the cotangent"))
-    return Drawn(row, tuple(shapes), options, draw(st.integers(0, 2**16)), draw(st.sampled_from(dtypes)), held)
+    return Drawn(
+        row,
+        tuple(shapes),
+        options,
+        draw(st.integers(0, 2**16)),
+        draw(st.sampled_from(dtypes)),
+        held,
+    )
 
 
 ROWS = {f"{row.name}-{i}": row for i, row in enumerate(TABLE)}

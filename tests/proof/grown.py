@@ -1,4 +1,7 @@
-"""Graphs that grow at random, here and in JAX at once: operators of the table on whatever has been computed so far."""
+"""Graphs that grow at random, here and in JAX at once: operators of the table on whatever has been
+computed so far.
+"""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -14,17 +17,35 @@ import minigrad as mg
 jnp = jax.numpy
 ROWS = [row for row in SMOOTH if few not in row.domains]
 #: where equal numbers, or a 0 that a ReLU left behind, would stand on a kink
-KINKED = {"abs", "relu", "leaky_relu", "clip", "maximum", "minimum", "max", "min", "max_pool1d", "max_pool2d", "rnn"}
-MOST = 5.0  # larger results are bent back by a tanh, so that a long chain neither dies nor overflows
+KINKED = {
+    "abs",
+    "relu",
+    "leaky_relu",
+    "clip",
+    "maximum",
+    "minimum",
+    "max",
+    "min",
+    "max_pool1d",
+    "max_pool2d",
+    "rnn",
+}
+MOST = (
+    5.0  # larger results are bent back by a tanh, so that a long chain neither dies nor overflows
+)
 
 
 class Grown:
-    """Nodes in the order in which they were made: `steps[i]` says how the one after all leaves and i others was computed."""
+    """Nodes in the order in which they were made: `steps[i]` says how the one after all leaves and
+    i others was computed.
+    """
 
     def __init__(self, seed: int) -> None:
         self.rng = np.random.default_rng(seed)
         self.nodes: list[mg.GraphNode] = []
-        self.steps: list[tuple[Callable[..., Any], Callable[..., Any], list[int]] | None] = []  # None: a leaf
+        self.steps: list[
+            tuple[Callable[..., Any], Callable[..., Any], list[int]] | None
+        ] = []  # None: a leaf
         for shape in ((2, 3), (3,), (2, 1), (), (2, 3, 2)):
             self.leaf(shape)
 
@@ -56,13 +77,17 @@ class Grown:
         flat = self.both(lambda x: x.reshape(-1), place)
         times = -(-size // node.size)
         if times > 1:
-            flat = self.do(lambda x: mg.concatenate([x] * times), lambda x: jnp.concatenate([x] * times), flat)
+            flat = self.do(
+                lambda x: mg.concatenate([x] * times), lambda x: jnp.concatenate([x] * times), flat
+            )
         if times * node.size != size:
             flat = self.both(lambda x: x[:size], flat)
         return self.both(lambda x: x.reshape(shape), flat)
 
     def operand(self, case: Drawn, i: int) -> int | np.ndarray:
-        """What goes into a case as its operand i: nodes, as its domain wants them, or its own integers."""
+        """What goes into a case as its operand i: nodes, as its domain wants them, or its own
+        integers.
+        """
         domain = case.row.domains[min(i, len(case.row.domains) - 1)]
         if domain is coin or getattr(domain, "__qualname__", "").startswith(ids.__name__):
             return case.operands[i]
@@ -78,17 +103,24 @@ class Grown:
         return place
 
     def apply(self, case: Drawn) -> None:
-        """The operator of the case, with its options and shapes, on nodes of the graph. Nothing without numbers."""
+        """The operator of the case, with its options and shapes, on nodes of the graph. Nothing
+        without numbers.
+        """
         if 0 in (x.size for x in case.operands) or 0 in case.reference[0].shape:
             return
         given = [self.operand(case, i) for i in range(len(case.shapes))]
 
         def spread(call: Callable[..., Any], *found: Any) -> Any:
             left = iter(found)
-            return call(*(x if isinstance(x, np.ndarray) else next(left) for x in given), **case.options)
+            return call(
+                *(x if isinstance(x, np.ndarray) else next(left) for x in given), **case.options
+            )
 
-        place = self.do(lambda *xs: spread(case.row.ours, *xs), lambda *xs: spread(case.row.theirs, *xs),
-                        *(x for x in given if not isinstance(x, np.ndarray)))  # fmt: skip
+        place = self.do(
+            lambda *xs: spread(case.row.ours, *xs),
+            lambda *xs: spread(case.row.theirs, *xs),
+            *(x for x in given if not isinstance(x, np.ndarray)),
+        )
         if np.abs(self.nodes[place].value).max() > MOST:
             self.do(mg.tanh, jnp.tanh, place)
 
@@ -98,7 +130,9 @@ class Grown:
         total = None
         for place in (p for p in range(len(self.nodes)) if p not in used):
             weights = self.rng.normal(size=self.nodes[place].shape)
-            term = self.do(lambda x, w=weights: (x * w).sum(), lambda x, w=weights: (x * w).sum(), place)
+            term = self.do(
+                lambda x, w=weights: (x * w).sum(), lambda x, w=weights: (x * w).sum(), place
+            )
             total = term if total is None else self.both(lambda a, b: a + b, total, term)
         return self.nodes[-1]
 
@@ -107,7 +141,9 @@ class Grown:
         return [node for node in self.nodes if isinstance(node, mg.Variable)]
 
     def reference(self) -> Callable[..., Any]:
-        """From JAX, compiled: values of the leaves to the values of all nodes and the gradients of the leaves."""
+        """From JAX, compiled: values of the leaves to the values of all nodes and the gradients of
+        the leaves.
+        """
 
         def values(leaves: list[Any]) -> Any:
             given, found = iter(leaves), []

@@ -1,4 +1,7 @@
-"""The mutation gate: rules whose gradient is wrong by 0.1 %, one at a time, and whether the generated checks see it."""
+"""The mutation gate: rules whose gradient is wrong by 0.1 %, one at a time, and whether the
+generated checks see it.
+"""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
@@ -23,13 +26,20 @@ Tamper = Callable[[int, Any], Any]
 
 @cache
 def generated(rule: str) -> tuple[Drawn, ...]:
-    """Cases of all rows of a rule; their answers from JAX are asked for once, whatever the number of mutants.
-    The cases where every operand has entries come first."""
+    """Cases of all rows of a rule; their answers from JAX are asked for once, whatever the number
+    of mutants. The cases where every operand has entries come first.
+    """
     found: list[Drawn] = []
     for row in (row for row in TABLE if row.name == rule):
 
-        @settings(max_examples=EXAMPLES, derandomize=True, database=None, phases=[Phase.generate], deadline=None,
-                  suppress_health_check=list(HealthCheck))  # fmt: skip
+        @settings(
+            max_examples=EXAMPLES,
+            derandomize=True,
+            database=None,
+            phases=[Phase.generate],
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        )
         @given(drawn(row))
         def keep(case: Drawn) -> None:
             found.append(case)
@@ -38,7 +48,7 @@ def generated(rule: str) -> tuple[Drawn, ...]:
     return tuple(sorted(found, key=lambda case: -min(x.size for x in case.operands)))
 
 
-# ---------------------------------------------------------------- wrong rules
+# ---------------- wrong rules
 @contextmanager
 def tampered(name: str, tamper: Tamper) -> Iterator[None]:
     """The rule with each gradient that it gives, of input i, replaced by `tamper(i, gradient)`."""
@@ -101,22 +111,36 @@ class Mutant:
 
 
 def of_rule(rule: str) -> list[Mutant]:
-    """One for each gradient that the rule gives on its generated cases, wrong everywhere or in one entry."""
+    """One for each gradient that the rule gives on its generated cases, wrong everywhere or in one
+    entry.
+    """
     return [
-        Mutant(f"{rule}, gradient {i}, {how.__name__}", rule,
-               lambda i=i, how=how: tampered(rule, lambda j, gradient: how(gradient) if i == j else gradient))
-        for i in gradients_of(rule) for how in (everywhere, in_one_entry)
-    ]  # fmt: skip
+        Mutant(
+            f"{rule}, gradient {i}, {how.__name__}",
+            rule,
+            lambda i=i, how=how: tampered(
+                rule, lambda j, gradient: how(gradient) if i == j else gradient
+            ),
+        )
+        for i in gradients_of(rule)
+        for how in (everywhere, in_one_entry)
+    ]
 
 
 @cache
 def gradients_of(rule: str) -> tuple[int, ...]:
-    """Which inputs get a gradient in the generated cases. Fails where the rule's own description names more."""
+    """Which inputs get a gradient in the generated cases. Fails where the rule's own description
+    names more.
+    """
     seen: set[int] = set()
     for case in generated(rule):
         with tampered(rule, lambda i, gradient: (seen.add(i), gradient)[1]):
             case.run(np.float64)
-    described = by_name(rule).derivatives if isinstance(by_name(rule), Elementwise) else by_name(rule).adjoints
+    described = (
+        by_name(rule).derivatives
+        if isinstance(by_name(rule), Elementwise)
+        else by_name(rule).adjoints
+    )
     missing = {i for i, formula in enumerate(described) if formula} - seen
     assert not missing and seen, f"{rule}: no generated case asks for the gradients {missing}"
     return tuple(sorted(seen))
@@ -137,21 +161,34 @@ def _scaled_entries(pull: Any, node: Any, g: Any) -> None:
 
 #: what all rules share on the way back
 PLUMBING = [
-    Mutant("broadcasting undone", "add", lambda: replaced(BroadcastedOperator, "deliver", _scaled_sum)),
-    Mutant("a second contribution", "multiply", lambda: replaced(GraphNode, "receive", _scaled_addition)),
-    Mutant("a second contribution to an entry", "getitem", lambda: replaced(by_name("getitem"), "pull", _scaled_entries)),
+    Mutant(
+        "broadcasting undone", "add", lambda: replaced(BroadcastedOperator, "deliver", _scaled_sum)
+    ),
+    Mutant(
+        "a second contribution",
+        "multiply",
+        lambda: replaced(GraphNode, "receive", _scaled_addition),
+    ),
+    Mutant(
+        "a second contribution to an entry",
+        "getitem",
+        lambda: replaced(by_name("getitem"), "pull", _scaled_entries),
+    ),
 ]
 
 
 def every_mutant() -> list[Mutant]:
-    return [*PLUMBING, *(mutant for name, rule in all_rules().items() if _gives(rule) for mutant in of_rule(name))]
+    return [
+        *PLUMBING,
+        *(mutant for name, rule in all_rules().items() if _gives(rule) for mutant in of_rule(name)),
+    ]
 
 
 def _gives(rule: Rule) -> bool:
     return rule.differentiable and any(row.name == rule.name for row in TABLE)
 
 
-# ---------------------------------------------------------------- the gate
+# ---------------- the gate
 def survivors(mutants: list[Mutant], check: Callable[[Drawn], None]) -> list[str]:
     """The mutants on whose cases the check finds nothing wrong."""
     return [mutant.name for mutant in mutants if not killed(mutant, check)]

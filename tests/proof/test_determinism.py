@@ -1,5 +1,7 @@
-"""The same seed gives the same bits: in every mode, twice in a process and in another one, for one thread and for two; in
-the process that compiles as in those that load what it has compiled."""
+"""The same seed gives the same bits: in every mode, twice in a process and in another one, for one
+thread and for two; in the process that compiles as in those that load what it has compiled.
+"""
+
 import os
 import subprocess
 import sys
@@ -24,9 +26,13 @@ print(*(digest(mode) for mode in sys.argv[1:] * 2))
 
 
 def digests(threads, salt, modes=("eager", "replay", "compiled"), **settings):
-    """Of losses and all that the model holds, after training in each mode, twice; in a process of its own."""
+    """Of losses and all that the model holds, after training in each mode, twice; in a process of
+    its own.
+    """
     env = {**os.environ, "NUMBA_NUM_THREADS": str(threads), "PYTHONHASHSEED": str(salt), **settings}
-    done = subprocess.run([sys.executable, "-c", TRAINING, *modes], env=env, capture_output=True, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", TRAINING, *modes], env=env, capture_output=True, encoding="utf-8"
+    )
     assert not done.returncode, done.stderr
     return done.stdout.split()
 
@@ -37,9 +43,13 @@ def test_same_seed_same_bits(threads):
         pytest.skip("one thread only")
     first, second = (digests(threads, salt) for salt in range(2))
     assert first == second and first[:3] == first[3:]
-    assert first[0] == first[1]  # replay computes what eager does; compiled code rounds in another order
+    assert (
+        first[0] == first[1]
+    )  # replay computes what eager does; compiled code rounds in another order
 
 
 def test_who_compiles_gets_the_same_bits_as_who_loads(tmp_path):
-    first, second = (digests(1, salt, ["compiled"], NUMBA_CACHE_DIR=str(tmp_path)) for salt in range(2))
+    first, second = (
+        digests(1, salt, ["compiled"], NUMBA_CACHE_DIR=str(tmp_path)) for salt in range(2)
+    )
     assert first == second and any(tmp_path.iterdir())

@@ -1,7 +1,10 @@
-"""Generated tests: every operator over shapes, broadcasting, axes, options, dtypes and layouts that Hypothesis draws.
+"""Generated tests: every operator over shapes, broadcasting, axes, options, dtypes and layouts that
+Hypothesis draws.
 
-MINIGRAD_EXAMPLES says how many cases each row of the table gets (a few by default; 300 take about half an hour).
+MINIGRAD_EXAMPLES says how many cases each row of the table gets (a few by default; 300 take about
+half an hour).
 """
+
 import os
 
 import pytest
@@ -13,7 +16,11 @@ from proof.tally import COUNTS
 
 EXAMPLES = int(os.environ.get("MINIGRAD_EXAMPLES", "3"))
 PROFILE = settings(
-    max_examples=EXAMPLES, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=EXAMPLES,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
 )
 
 

@@ -1,4 +1,7 @@
-"""Random graphs of several hundred nodes: eager, replayed and compiled, their values and gradients are those of JAX."""
+"""Random graphs of several hundred nodes: eager, replayed and compiled, their values and gradients
+are those of JAX.
+"""
+
 import os
 
 import numpy as np
@@ -29,11 +32,15 @@ def close(found, expected):
 
 def compiled(grown, loss):
     with mg.default_dtype(np.float64), state_kept():
-        return CompiledStep(mg.topological_sort(loss), nothing(), mg.optim.SGD(grown.leaves, lr=1.0), 1)
+        return CompiledStep(
+            mg.topological_sort(loss), nothing(), mg.optim.SGD(grown.leaves, lr=1.0), 1
+        )
 
 
 class Graphs(RuleBasedStateMachine):
-    """Each step applies an operator to what is there; at the end all ways to run the graph must agree."""
+    """Each step applies an operator to what is there; at the end all ways to run the graph must
+    agree.
+    """
 
     @initialize(seed=st.integers(0, 2**16))
     def begin(self, seed):
@@ -91,22 +98,39 @@ class Graphs(RuleBasedStateMachine):
 
 
 def test_random_graphs():
-    run_state_machine_as_test(Graphs, settings=settings(
-        max_examples=GRAPHS, stateful_step_count=STEPS, derandomize=True, database=None, deadline=None,
-        suppress_health_check=list(HealthCheck), phases=[Phase.generate],
-    ))  # fmt: skip
+    run_state_machine_as_test(
+        Graphs,
+        settings=settings(
+            max_examples=GRAPHS,
+            stateful_step_count=STEPS,
+            derandomize=True,
+            database=None,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            phases=[Phase.generate],
+        ),
+    )
 
 
 def test_machine_code_of_a_random_graph():
-    """A small one, for compiling takes seconds. The step subtracts the gradient, and so shows it."""
+    """A small one, for compiling takes seconds. The step subtracts the gradient, and so shows
+    it.
+    """
     grown = Grown(1)
-    pool = [case for name in ("multiply", "sigmoid", "softmax", "matmul", "sum", "transpose")
-            for case in generated(name)]  # fmt: skip
+    pool = [
+        case
+        for name in ("multiply", "sigmoid", "softmax", "matmul", "sum", "transpose")
+        for case in generated(name)
+    ]
     for i in grown.rng.choice(len(pool), 7, replace=False):
         grown.apply(pool[i])
     loss = grown.loss()
     loss.backward()
-    step, before, losses = compiled(grown, loss), [x.value.copy() for x in grown.leaves], np.zeros(1)
+    step, before, losses = (
+        compiled(grown, loss),
+        [x.value.copy() for x in grown.leaves],
+        np.zeros(1),
+    )
     grads = [x.grad.copy() for x in grown.leaves]
     assert step.run(np.zeros((1, 1)), np.zeros((1, 1)), np.arange(1), losses) == 1
     assert_close(losses[0], loss.value)

@@ -1,4 +1,7 @@
-"""`pytest -m mutation`: every backward rule, made wrong by 0.1 %, is caught by the checks that are generated for it."""
+"""`pytest -m mutation`: every backward rule, made wrong by 0.1 %, is caught by the checks that are
+generated for it.
+"""
+
 from unittest import mock
 
 import pytest
@@ -19,7 +22,10 @@ def gate(mutants, check=examine, what="mutants made and killed"):
 
 
 def test_a_few_mutants_are_killed():
-    gate([*PLUMBING, *(mutant for rule in SMOKE for mutant in of_rule(rule))], what="mutants of a few rules killed")
+    gate(
+        [*PLUMBING, *(mutant for rule in SMOKE for mutant in of_rule(rule))],
+        what="mutants of a few rules killed",
+    )
 
 
 @pytest.mark.mutation
@@ -28,15 +34,24 @@ def test_every_mutant_is_killed():
 
 
 @pytest.mark.mutation
-@pytest.mark.parametrize("check", [
-    agrees_with_differences, lambda case: agrees_with_jax(case, *case.run(case.dtype)),
-], ids=["differences", "JAX"])  # fmt: skip
+@pytest.mark.parametrize(
+    "check",
+    [
+        agrees_with_differences,
+        lambda case: agrees_with_jax(case, *case.run(case.dtype)),
+    ],
+    ids=["differences", "JAX"],
+)
 def test_either_oracle_would_do(check):
-    mutants = [mutant for mutant in every_mutant() if "one_entry" not in mutant.name and mutant not in PLUMBING]
+    mutants = [
+        mutant
+        for mutant in every_mutant()
+        if "one_entry" not in mutant.name and mutant not in PLUMBING
+    ]
     gate(mutants, check, "of them by one oracle alone")
 
 
-# ---------------------------------------------------------------- the gate itself can fail
+# ---------------- the gate itself can fail
 def test_what_is_not_mutated_passes():
     for rule in SMOKE:
         for case in generated(rule):
@@ -45,7 +60,9 @@ def test_what_is_not_mutated_passes():
 
 def test_a_check_that_does_not_look_at_gradients_lets_every_mutant_live():
     mutants = of_rule("matmul")
-    assert survivors(mutants, lambda case: case.run(case.dtype)) == [mutant.name for mutant in mutants]
+    assert survivors(mutants, lambda case: case.run(case.dtype)) == [
+        mutant.name for mutant in mutants
+    ]
 
 
 def test_a_mutant_is_undone():
@@ -55,7 +72,7 @@ def test_a_mutant_is_undone():
     examine(case)
 
 
-# ---------------------------------------------------------------- optimisers
+# ---------------- optimisers
 def wrong(number):
     """By 0.1 %; what is switched on or off, the other way round."""
     return 1.0 - number if number in (0.0, 1.0) else number * FACTOR
@@ -74,7 +91,9 @@ def test_every_number_of_every_optimiser_matters(make):
             return tuple(wrong(x) if j == i else x for j, x in enumerate(honest(self, step)))
 
         with mock.patch.object(make, "scalars", scalars):
-            assert any(map(deviates, cases)), f"{make.__name__}: its number {i} may be wrong by 0.1 %"
+            assert any(map(deviates, cases)), (
+                f"{make.__name__}: its number {i} may be wrong by 0.1 %"
+            )
     COUNTS["wrong numbers of optimisers found"] += count
 
 

@@ -1,4 +1,7 @@
-"""Memory while training: compiled steps allocate nothing, replay only what elementwise rules need on the way."""
+"""Memory while training: compiled steps allocate nothing, replay only what elementwise rules need
+on the way.
+"""
+
 import os
 import tracemalloc
 from pathlib import Path
@@ -18,15 +21,28 @@ def mlp():
 
 
 def cnn(activation=True):
-    layers = (nn.Conv2d(1, 4, 5, seed=0), *([nn.ReLU()] if activation else []), nn.MaxPool2d(2), nn.Flatten())
+    layers = (
+        nn.Conv2d(1, 4, 5, seed=0),
+        *([nn.ReLU()] if activation else []),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+    )
     return nn.Sequential(*layers, nn.Linear(576, 10, seed=1))
 
 
 def data(kind, samples):
     rng = np.random.default_rng(0)
     if kind is mlp:
-        return rng.normal(size=(samples, 20)).astype("f"), rng.normal(size=(samples, 1)).astype("f"), mg.mse_loss
-    return rng.normal(size=(samples, 1, 28, 28)).astype("f"), rng.integers(0, 10, samples), mg.cross_entropy
+        return (
+            rng.normal(size=(samples, 20)).astype("f"),
+            rng.normal(size=(samples, 1)).astype("f"),
+            mg.mse_loss,
+        )
+    return (
+        rng.normal(size=(samples, 1, 28, 28)).astype("f"),
+        rng.integers(0, 10, samples),
+        mg.cross_entropy,
+    )
 
 
 def compiled(kind, batch_size):
@@ -67,7 +83,9 @@ def test_a_compiled_step_allocates_no_array_whatever_the_batch(kind, batch_size)
 
 @pytest.mark.parametrize(("kind", "batch_size"), [(mlp, 400), (cnn, 20)])
 def test_machine_code_allocates_nothing_per_step(kind, batch_size):
-    """Numba counts the arrays of compiled code: some in each call of ten, one for each array that it is given."""
+    """Numba counts the arrays of compiled code: some in each call of ten, one for each array that
+    it is given.
+    """
     from numba.core.runtime import _nrt_python, rtsys
 
     _, make = compiled(kind, batch_size)
@@ -93,7 +111,10 @@ def test_replay_allocates_only_what_elementwise_rules_need_on_the_way(batch_size
             optimizer.step()
 
         step()
-        largest = max((n.value.nbytes for n in graph.order if n.inputs and isinstance(n.rule, Elementwise)), default=0)
+        largest = max(
+            (n.value.nbytes for n in graph.order if n.inputs and isinstance(n.rule, Elementwise)),
+            default=0,
+        )
         assert bool(largest) == activation
         peak = peak_of(step)
         assert peak < SMALL + 2 * largest
@@ -104,7 +125,9 @@ def test_replay_allocates_only_what_elementwise_rules_need_on_the_way(batch_size
 @pytest.mark.parametrize("kind", [mlp, cnn])
 def test_two_thousand_steps_leave_the_process_as_large_as_it_was(kind):
     def resident():
-        return int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1]) * os.sysconf(
+            "SC_PAGE_SIZE"
+        )
 
     _, make = compiled(kind, 20)
     make(200)

@@ -1,4 +1,7 @@
-"""The cache on disk: it may be missing, damaged, read-only or shared; the numbers are the same. And narrow processors."""
+"""The cache on disk: it may be missing, damaged, read-only or shared; the numbers are the same. And
+narrow processors.
+"""
+
 import os
 import pickle
 import platform
@@ -36,7 +39,8 @@ ENDING = """
 hits = trainer.compile(x, x**2, batch_size=4)._module.steps.stats.cache_hits
 print(sum(hits.values()), *losses)
 """
-#: nothing can be written, as on a file system that is mounted read-only (the tests may run as root, who may write anywhere)
+#: nothing can be written, as on a file system that is mounted read-only (the tests may run as root,
+#: who may write anywhere)
 READ_ONLY = """
 import builtins, os, pathlib
 def refuse(*args, **options):
@@ -46,7 +50,8 @@ plain = builtins.open
 builtins.open = lambda file, mode="r", *args, **options: (refuse if set(mode) & set("wax+") else plain)(
     file, mode, *args, **options)
 """
-#: complains at the end where Numba has loaded all that it can compile, or linear algebra, which nothing here needs
+#: complains at the end where Numba has loaded all that it can compile, or linear algebra, which
+#: nothing here needs
 SPARING = """
 import atexit, sys
 def complain():
@@ -60,13 +65,22 @@ atexit.register(complain)
 
 def start(cache, before=""):
     code = before + TRAINING.replace("MODE", "'compiled'") + ENDING
-    env = {**os.environ, "NUMBA_CACHE_DIR": str(cache), "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    env = {
+        **os.environ,
+        "NUMBA_CACHE_DIR": str(cache),
+        "PYTHONPATH": str(ROOT),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
     pipe = subprocess.PIPE
-    return subprocess.Popen([sys.executable, "-c", code], env=env, stdout=pipe, stderr=pipe, encoding="utf-8")
+    return subprocess.Popen(
+        [sys.executable, "-c", code], env=env, stdout=pipe, stderr=pipe, encoding="utf-8"
+    )
 
 
 def end(process):
-    """Whether the step came from the disk; the losses are checked, and that nothing was complained of."""
+    """Whether the step came from the disk; the losses are checked, and that nothing was complained
+    of.
+    """
     said, complaints = process.communicate()
     assert process.returncode == 0 and not complaints, complaints
     hits, *losses = map(float, said.split())
@@ -113,7 +127,9 @@ def test_who_finds_machine_code_does_not_load_what_only_compiling_needs(filled, 
 
 
 def test_numbas_own_runtime_stays_what_it_is(monkeypatch):
-    """The function that is replaced while it starts is there again; a Numba without it starts in its own way."""
+    """The function that is replaced while it starts is there again; a Numba without it starts in
+    its own way.
+    """
     assert cache.nrtdynmod.compile_nrt_functions.__module__ == cache.nrtdynmod.__name__
     context, started = SimpleNamespace(codegen=lambda: SimpleNamespace(magic_tuple=tuple)), []
     other = SimpleNamespace()
@@ -133,7 +149,9 @@ def test_without_a_cache_everything_is_compiled_in_memory(how, tmp_path):
         assert not end(start(cache)) and cache.read_text(encoding="utf-8") == "in the way"
 
 
-@pytest.mark.parametrize("damage", [b"", b"# a line too few\n", b"\x80\x04 no pickle"], ids=["empty", "text", "bytes"])
+@pytest.mark.parametrize(
+    "damage", [b"", b"# a line too few\n", b"\x80\x04 no pickle"], ids=["empty", "text", "bytes"]
+)
 def test_damaged_files_are_made_anew(damage, copy):
     damaged = [path for path in copy.rglob("*") if path.suffix in (".py", ".nbi")]
     for path in damaged:
@@ -151,7 +169,9 @@ def test_damaged_machine_code_is_made_anew(copy):
 
 
 def test_another_source_is_another_file(monkeypatch, tmp_path):
-    """What the emitter writes is known by its content: a changed emitter finds nothing of the old one's."""
+    """What the emitter writes is known by its content: a changed emitter finds nothing of the old
+    one's.
+    """
     monkeypatch.setattr(cache, "steps_folder", lambda: str(tmp_path))
     texts = ["steps = 1  # of a test\n", "steps = 2  # of a test\n"]
     one, other = map(_load, texts)
@@ -187,7 +207,7 @@ def test_what_other_versions_have_compiled_goes_after_a_month(monkeypatch, tmp_p
     assert sorted(tmp_path.iterdir()) == sorted([folders[0], folders[2], tmp_path / "notes"])
 
 
-# -------------------------------------------------------------------- folders that others may write to
+# ---------------- folders that others may write to
 class Trap:
     """Makes a file when it is unpickled."""
 
@@ -210,7 +230,8 @@ def give_away(path):
     os.chown(path, 12_345, -1)
 
 
-#: what another user could have done to the cache's base (the first) or to the folder in it (the second)
+#: what another user could have done to the cache's base (the first) or to the folder in it (the
+#: second)
 OPEN = {
     "a base for all": (lambda path: path.chmod(0o777), lambda path: None),
     "a base for a group": (lambda path: path.chmod(0o775), lambda path: None),
@@ -224,7 +245,9 @@ OPEN = {
 @needs_modes
 @pytest.mark.parametrize("name", OPEN)
 def test_a_cache_that_others_may_write_to_is_not_loaded(name, copy, tmp_path):
-    """Once it was: whoever could write there could run code as this user. It is warned of once, with the way out."""
+    """Once it was: whoever could write there could run code as this user. It is warned of once,
+    with the way out.
+    """
     sprung, (folder,) = tmp_path / "sprung", copy.glob("kernels-*")
     set_traps(copy, sprung)
     opened = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
@@ -232,7 +255,10 @@ def test_a_cache_that_others_may_write_to_is_not_loaded(name, copy, tmp_path):
         open_up(path)
     said, complaints = start(copy).communicate()
     assert said.startswith("0") and not sprung.exists()
-    assert complaints.count("UserWarning") == 1 and f"{copy if 'base' in name else folder} " in complaints
+    assert (
+        complaints.count("UserWarning") == 1
+        and f"{copy if 'base' in name else folder} " in complaints
+    )
     assert "NUMBA_CACHE_DIR" in complaints
     assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == opened
 
@@ -267,10 +293,20 @@ def test_what_is_made_is_for_this_user_alone_whatever_the_umask(tmp_path):
 @needs_modes
 @pytest.mark.parametrize(
     ("place", "mode", "refused"),
-    [("cache", 0o755, False), ("cache", 0o775, True), ("cache", 0o702, True), ("cache", 0o1777, True),
-     ("base", 0o755, False), ("base", 0o770, True), ("base", 0o1777, False), ("base", 0o1770, False),
-     ("above", 0o775, False), ("above", 0o777, True), ("above", 0o1777, False)],
-)  # fmt: skip
+    [
+        ("cache", 0o755, False),
+        ("cache", 0o775, True),
+        ("cache", 0o702, True),
+        ("cache", 0o1777, True),
+        ("base", 0o755, False),
+        ("base", 0o770, True),
+        ("base", 0o1777, False),
+        ("base", 0o1770, False),
+        ("above", 0o775, False),
+        ("above", 0o777, True),
+        ("above", 0o1777, False),
+    ],
+)
 @pytest.mark.parametrize("linked", [False, True])
 def test_which_folders_are_open_to_others(place, mode, refused, linked, tmp_path):
     """The folder itself, all up to the base, and of those above the plainly open ones."""
@@ -298,8 +334,12 @@ def test_folders_of_other_users_are_open_to_them(place, tmp_path):
 
 @needs_modes
 @pytest.mark.parametrize("chosen", [False, True])
-def test_the_users_own_cache_folder_is_closed_and_one_that_was_chosen_is_left(chosen, tmp_path, monkeypatch):
-    """Data sets are kept in it, too: with a umask of 002 the first download makes it writable to the group."""
+def test_the_users_own_cache_folder_is_closed_and_one_that_was_chosen_is_left(
+    chosen, tmp_path, monkeypatch
+):
+    """Data sets are kept in it, too: with a umask of 002 the first download makes it writable to
+    the group.
+    """
     base = tmp_path / "minigrad"
     base.mkdir()
     base.chmod(0o775)
@@ -313,7 +353,10 @@ def test_the_users_own_cache_folder_is_closed_and_one_that_was_chosen_is_left(ch
     assert base.stat().st_mode & 0o777 == (0o775 if chosen else 0o755)
 
 
-@pytest.mark.skipif(getattr(os, "getuid", int)() != 0 or not hasattr(os, "chown"), reason="only root can give files away")
+@pytest.mark.skipif(
+    getattr(os, "getuid", int)() != 0 or not hasattr(os, "chown"),
+    reason="only root can give files away",
+)
 def test_a_cache_folder_that_another_user_has_made_is_not_closed_but_refused(tmp_path, monkeypatch):
     base = tmp_path / "minigrad"
     base.mkdir()
@@ -335,7 +378,7 @@ def test_without_users_there_is_no_such_check(tmp_path, monkeypatch):
     assert not who_may_write(tmp_path, tmp_path)
 
 
-# -------------------------------------------------------------------- other processors
+# ---------------- other processors
 # The features are empty on purpose: where they are not set, Numba adds those of this machine to the
 # named processor, AVX-512 included.
 NARROW = {
@@ -348,7 +391,9 @@ from minigrad.kernels import gemm
 a = np.ones((20, 20), np.float32)
 gemm.nn(np.empty_like(a), a, a)
 """
-needs_x86 = pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="not an x86 processor")
+needs_x86 = pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "AMD64"), reason="not an x86 processor"
+)
 
 
 LAYERS = """
@@ -363,7 +408,9 @@ losses = trainer.fit(x, np.arange(40) % 10, epochs=2, batch_size=20, progress=Fa
 
 def python(settings, *arguments):
     env = {**os.environ, **settings, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, *arguments], env=env, cwd=ROOT, capture_output=True, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, *arguments], env=env, cwd=ROOT, capture_output=True, encoding="utf-8"
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -386,7 +433,11 @@ def test_narrow_processors_compute_the_same(name):
     scope = {}
     exec(LAYERS, scope)
     np.testing.assert_allclose(np.array(losses, float), scope["losses"], rtol=1e-4)
-    files = ["tests/kernels/test_gemm.py", "tests/kernels/test_mathfn.py", "tests/kernels/test_tops.py"]
+    files = [
+        "tests/kernels/test_gemm.py",
+        "tests/kernels/test_mathfn.py",
+        "tests/kernels/test_tops.py",
+    ]
     options = ["-p", "no:cacheprovider", "-q", "--import-mode=importlib", "-o", "addopts="]
     assert " passed" in python(NARROW[name], "-m", "pytest", *options, *files)
 

@@ -1,4 +1,7 @@
-"""The compiled step: the generated source says what the rules say, and the machine code says the same."""
+"""The compiled step: the generated source says what the rules say, and the machine code says the
+same.
+"""
+
 from __future__ import annotations
 
 import ast
@@ -27,7 +30,9 @@ ONE_EACH = list({id(case.row): case for case in CASES}.values())
 def assert_source_agrees(loss, variables):
     """The generated source of the loss has its value and the gradients that the variables have."""
     with state_kept():  # dropout draws its last mask again
-        step = CompiledStep(mg.topological_sort(loss), nothing(), mg.optim.SGD(variables, lr=0.1), 1)
+        step = CompiledStep(
+            mg.topological_sort(loss), nothing(), mg.optim.SGD(variables, lr=0.1), 1
+        )
     with np.errstate(all="ignore"):
         found, gradient = in_python(step)
     assert_close(found, loss.value)
@@ -57,7 +62,10 @@ def test_the_source_of_a_gradient_of_gradients(case):
     with mg.default_dtype(np.float64):
         y, xs = case.run(np.float64)
         used = [x for x in xs if x.grad is not None]
-        loss = sum((mg.sum(g * mg.sin(g)) for g in mg.grad(mg.sum(y * y), used, create_graph=True)), mg.sum(y))
+        loss = sum(
+            (mg.sum(g * mg.sin(g)) for g in mg.grad(mg.sum(y * y), used, create_graph=True)),
+            mg.sum(y),
+        )
         for x in used:
             x.zero_grad()
         loss.backward()
@@ -76,7 +84,7 @@ def test_a_gradient_that_two_nodes_share_is_not_added_to_in_place():
         assert_source_agrees(loss, [a, c])
 
 
-# -------------------------------------------------------------------- whole steps
+# ---------------- whole steps
 def steps_in_python(step, x, y, count):
     """The losses of so many steps of the generated source, run as plain Python on the arena."""
     step.arena.adopt()
@@ -85,29 +93,49 @@ def steps_in_python(step, x, y, count):
     exec(compile(source, "<step>", "exec"), space)
     numbers = np.array([step.optimizer.scalars(t + 1) for t in range(count)])
     losses = np.zeros(count)
-    arrays = (*step.arena.arrays(), x.reshape(len(x), -1), y.reshape(len(y), -1), *step.arena.inputs)
+    arrays = (
+        *step.arena.arrays(),
+        x.reshape(len(x), -1),
+        y.reshape(len(y), -1),
+        *step.arena.inputs,
+    )
     made = space["steps"](*arrays, np.arange(len(x)), numbers, np.full(step.parts, np.nan), losses)
     return losses[:made]
 
 
 def small_step(optimizer, parts=1, **options):
-    """A step of a small network in float64 on batches of 6, and a twin that trains in replay mode."""
+    """A step of a small network in float64 on batches of 6, and a twin that trains in replay
+    mode.
+    """
     built = []
     for _ in range(2):
-        model = nn.Sequential(nn.Linear(3, 4, seed=0), nn.Tanh(), nn.Linear(4, 1, seed=1)).to(np.float64)
+        model = nn.Sequential(nn.Linear(3, 4, seed=0), nn.Tanh(), nn.Linear(4, 1, seed=1)).to(
+            np.float64
+        )
         built.append((model, optimizer(model.parameters(), **options)))
     (model, mine), (twin, other) = built
-    x, y = (mg.Constant(np.zeros((6 // parts, n)), name=name, dtype=np.float64) for n, name in ((3, "x"), (1, "y")))
+    x, y = (
+        mg.Constant(np.zeros((6 // parts, n)), name=name, dtype=np.float64)
+        for n, name in ((3, "x"), (1, "y"))
+    )
     order = mg.topological_sort(mg.mse_loss(model(x), y))
-    return model, CompiledStep(order, {"x": x, "y": y}, mine, parts), mg.Trainer(twin, mg.mse_loss, other, mode="replay")
+    return (
+        model,
+        CompiledStep(order, {"x": x, "y": y}, mine, parts),
+        mg.Trainer(twin, mg.mse_loss, other, mode="replay"),
+    )
 
 
 X, Y = np.random.default_rng(0).normal(size=(18, 3)), np.random.default_rng(1).normal(size=(18, 1))
 OPTIMIZERS = [
-    (mg.optim.SGD, {"lr": 0.1}), (mg.optim.SGD, {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.01}),
-    (mg.optim.SGD, {"lr": 0.1, "momentum": 0.9, "nesterov": True}), (mg.optim.Adam, {"lr": 0.1, "weight_decay": 0.01}),
-    (mg.optim.AdamW, {"lr": 0.1}), (mg.optim.RMSprop, {"lr": 0.01}), (mg.optim.Adam, {"lr": 0.1, "max_grad_norm": 0.1}),
-]  # fmt: skip
+    (mg.optim.SGD, {"lr": 0.1}),
+    (mg.optim.SGD, {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.01}),
+    (mg.optim.SGD, {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
+    (mg.optim.Adam, {"lr": 0.1, "weight_decay": 0.01}),
+    (mg.optim.AdamW, {"lr": 0.1}),
+    (mg.optim.RMSprop, {"lr": 0.01}),
+    (mg.optim.Adam, {"lr": 0.1, "max_grad_norm": 0.1}),
+]
 
 
 @pytest.mark.parametrize("parts", [1, 2, 3])
@@ -134,20 +162,37 @@ class Gated(nn.Module):
 
 MODELS = {
     "mlp": (models.mlp, (2,), (1,), mg.mse_loss, 1),
-    "cnn": (lambda: nn.Sequential(nn.Conv2d(1, 4, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(576, 10)),
-            (1, 28, 28), (), mg.cross_entropy, 2),
-    "textcnn": (lambda: models.TextCNN(50, 4, 3, length=34), (34,), (1,), mg.binary_cross_entropy, 1),
+    "cnn": (
+        lambda: nn.Sequential(
+            nn.Conv2d(1, 4, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(576, 10)
+        ),
+        (1, 28, 28),
+        (),
+        mg.cross_entropy,
+        2,
+    ),
+    "textcnn": (
+        lambda: models.TextCNN(50, 4, 3, length=34),
+        (34,),
+        (1,),
+        mg.binary_cross_entropy,
+        1,
+    ),
     "rnn": (lambda: models.RowRNN(28, 16), (28, 28), (), mg.cross_entropy, 2),
     "gated": (lambda: Gated(), (28, 28), (), mg.cross_entropy, 2),
-}  # fmt: skip
+}
 
 
 def model_step(name):
     """The compiled step of a model for batches of 4, not run."""
     make, features, target, loss, _ = MODELS[name]
     model = make()
-    x = mg.Constant(np.zeros((4, *features)), name="x", dtype=np.int64 if name == "textcnn" else None)
-    y = mg.Constant(np.zeros((4, *target)), name="y", dtype=np.int64 if loss is mg.cross_entropy else None)
+    x = mg.Constant(
+        np.zeros((4, *features)), name="x", dtype=np.int64 if name == "textcnn" else None
+    )
+    y = mg.Constant(
+        np.zeros((4, *target)), name="y", dtype=np.int64 if loss is mg.cross_entropy else None
+    )
     optimizer = mg.optim.SGD(model.parameters(), lr=0.1)
     return CompiledStep(mg.topological_sort(loss(model(x), y)), {"x": x, "y": y}, optimizer, 1)
 
@@ -157,7 +202,10 @@ def test_machine_code_of_operators_that_are_no_formulas():
 
     class Running(nn.Module):
         def __init__(self):
-            self.inner, self.weight = nn.Linear(3, 4, seed=0), mg.Variable(np.linspace(-1, 1, 12).reshape(4, 3))
+            self.inner, self.weight = (
+                nn.Linear(3, 4, seed=0),
+                mg.Variable(np.linspace(-1, 1, 12).reshape(4, 3)),
+            )
 
         def forward(self, x):
             h = mg.tanh(self.inner(x))
@@ -205,14 +253,20 @@ def test_what_lives_at_one_time_does_not_share_memory(name):
     for i, group in enumerate(step.arena.groups):
         for view in (view for statement in group for view in touches(statement)):
             lives[id(view.buffer)] = (lives.get(id(view.buffer), (i, i))[0], i)
-    buffers = [b for b in step.trace.program.buffers if id(b) in lives and id(b) not in step.arena.single]
+    buffers = [
+        b for b in step.trace.program.buffers if id(b) in lives and id(b) not in step.arena.single
+    ]
     held = [(step.arena.places[id(b)], b.size, lives[id(b)]) for b in buffers]
     for k, (place, size, (first, last)) in enumerate(held):
         for other, more, (start, end) in held[:k]:
             apart = place.start + size <= other.start or other.start + more <= place.start
-            taken_over = (place, size) == (other, more) and (first == end or last == start)  # entry by entry, in one loop
+            taken_over = (place, size) == (other, more) and (
+                first == end or last == start
+            )  # entry by entry, in one loop
             assert place.array != other.array or apart or last < start or end < first or taken_over
-    assert sum(row.size for row in step.arena.rows) < sum(b.size for b in step.trace.program.buffers)  # places are shared
+    assert sum(row.size for row in step.arena.rows) < sum(
+        b.size for b in step.trace.program.buffers
+    )  # places are shared
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -220,7 +274,11 @@ def test_machine_code_trains_as_replay_does_and_always_the_same(name):
     make, features, target, loss, parts = MODELS[name]
     rng = np.random.default_rng(0)
     ids = name == "textcnn"
-    x = rng.integers(0, 50, (45, *features)) if ids else rng.normal(size=(45, *features)).astype(np.float32)
+    x = (
+        rng.integers(0, 50, (45, *features))
+        if ids
+        else rng.normal(size=(45, *features)).astype(np.float32)
+    )
     y = rng.integers(0, 2, (45, *target))
     y = y if loss is mg.cross_entropy else y.astype(np.float32)
     runs = []
@@ -228,7 +286,9 @@ def test_machine_code_trains_as_replay_does_and_always_the_same(name):
         mg.manual_seed(0)
         model = make()
         trainer = mg.Trainer(model, loss, mg.optim.Adam(model.parameters(), lr=1e-2), mode=mode)
-        history = trainer.fit(x, y, epochs=2, batch_size=20, progress=False)  # the last batch has 5 samples
+        history = trainer.fit(
+            x, y, epochs=2, batch_size=20, progress=False
+        )  # the last batch has 5 samples
         runs.append((history.batch_loss, [p.value.copy() for p in model.parameters()], trainer))
     replay, compiled, again = runs
     np.testing.assert_allclose(compiled[0], replay[0], rtol=2e-4)
@@ -239,10 +299,12 @@ def test_machine_code_trains_as_replay_does_and_always_the_same(name):
     assert step.parts == min(parts, kernels.jit.threads(20)) and len(compiled[0]) == 6
 
 
-# -------------------------------------------------------------------- the edges
+# ---------------- the edges
 def trainer(model=None, **options):
     model = model or nn.Sequential(nn.Linear(3, 4, seed=0), nn.Tanh(), nn.Linear(4, 1, seed=1))
-    return mg.Trainer(model, mg.mse_loss, mg.optim.SGD(model.parameters(), lr=0.1), mode="compiled", **options)
+    return mg.Trainer(
+        model, mg.mse_loss, mg.optim.SGD(model.parameters(), lr=0.1), mode="compiled", **options
+    )
 
 
 def fit(t, x=X, y=Y, **options):
@@ -259,9 +321,26 @@ def test_the_source_names_the_nodes_and_can_be_shown(capsys):
 
 #: each would be code, or no source at all, if it came into the source as it is
 HOSTILE = [
-    "a\nsprung()", "a\r\nsprung()", "a\x0csprung()\n", '"""\nsprung()\n"""', "'''\nsprung()", "\\\nsprung()", "a\\",
-    "\u2028sprung()", "\x85sprung()", "\0", "\ud800", "{loss}", "%s", "def", " ", "ä b", "sprung", "np", "losses",
-]  # fmt: skip
+    "a\nsprung()",
+    "a\r\nsprung()",
+    "a\x0csprung()\n",
+    '"""\nsprung()\n"""',
+    "'''\nsprung()",
+    "\\\nsprung()",
+    "a\\",
+    "\u2028sprung()",
+    "\x85sprung()",
+    "\0",
+    "\ud800",
+    "{loss}",
+    "%s",
+    "def",
+    " ",
+    "ä b",
+    "sprung",
+    "np",
+    "losses",
+]
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -282,7 +361,9 @@ def test_names_come_into_the_source_as_identifiers_and_comments_only(name):
     trainer = mg.Trainer(model, mg.mse_loss, mg.optim.SGD(model.parameters(), lr=0.01))
     source = trainer.compile(np.ones((4, 3)), np.ones((4, 2)), batch_size=4).source
     assert all(c.isprintable() or c == "\n" for c in source)
-    calls = {ast.unparse(node.func) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)}
+    calls = {
+        ast.unparse(node.func) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)
+    }
     assert "sprung" not in calls
     model.to(np.float64)
     with mg.default_dtype(np.float64):
@@ -298,8 +379,14 @@ def test_a_name_that_would_be_code_trains_all_the_same():
     for mode in ("replay", "compiled"):
         model = nn.Linear(3, 2, seed=0)
         optimizer = mg.optim.SGD(model.parameters(), lr=0.01)
-        trainer = mg.Trainer(model, lambda output, y: mg.mse_loss(twice(output), y), optimizer, mode=mode)
-        losses.append(trainer.fit(np.ones((4, 3)), np.ones((4, 2)), epochs=2, batch_size=2, progress=False).batch_loss)
+        trainer = mg.Trainer(
+            model, lambda output, y: mg.mse_loss(twice(output), y), optimizer, mode=mode
+        )
+        losses.append(
+            trainer.fit(
+                np.ones((4, 3)), np.ones((4, 2)), epochs=2, batch_size=2, progress=False
+            ).batch_loss
+        )
     np.testing.assert_allclose(*losses, rtol=1e-5)
 
 
@@ -316,7 +403,9 @@ def test_a_kernel_that_no_import_can_name_is_refused(module, monkeypatch):
     monkeypatch.setattr(Own, "kernel", staticmethod(kernel))
     model = nn.Linear(3, 2)
     trainer = mg.Trainer(model, mg.mse_loss, Own(model.parameters(), lr=0.1))
-    with pytest.raises(mg.GraphError, match=r"Own.kernel is no function that can be imported by its name"):
+    with pytest.raises(
+        mg.GraphError, match=r"Own.kernel is no function that can be imported by its name"
+    ):
         trainer.compile(np.ones((4, 3)), np.ones((4, 2)), batch_size=2)
 
 
@@ -325,7 +414,9 @@ def test_who_wants_to_look_is_told_which_mode_to_use():
         trainer(callbacks=[mg.viz.GradientFlow()])
     t = trainer()
     t.model[1].register_forward_hook(lambda node, value: None)
-    with pytest.raises(GraphError, match='has a hook, which no compiled step calls; use mode="replay"'):
+    with pytest.raises(
+        GraphError, match='has a hook, which no compiled step calls; use mode="replay"'
+    ):
         fit(t)
 
 
@@ -335,7 +426,11 @@ def test_what_cannot_be_compiled_is_named_and_nothing_has_changed():
             self.inner = nn.Linear(3, 4, seed=0)
 
         def forward(self, x):
-            return mg.sum(self.inner(x)[:, mg.Constant([True, False, True, False], dtype=bool)], axis=1, keepdims=True)
+            return mg.sum(
+                self.inner(x)[:, mg.Constant([True, False, True, False], dtype=bool)],
+                axis=1,
+                keepdims=True,
+            )
 
     t = trainer(Odd())
     before = t.model.state_dict()
@@ -355,7 +450,9 @@ def test_a_method_of_arrays_that_has_no_compiled_form_is_named():
             return odd(self.inner(x))
 
     t = trainer(Odd())
-    with pytest.raises(GraphError, match=r'operator: an array\'s \.ravel cannot be compiled; use mode="replay"'):
+    with pytest.raises(
+        GraphError, match=r'operator: an array\'s \.ravel cannot be compiled; use mode="replay"'
+    ):
         fit(t)
 
 
@@ -375,15 +472,20 @@ def test_an_optimiser_that_steps_in_python_is_refused_by_name():
         kernel = property(lambda self: plain)
 
     model = nn.Sequential(nn.Linear(3, 1, seed=0))
-    for optimizer, words in ((Mine, "Mine has a step of its own"), (Nameless, "Nameless.kernel is no function"),
-                             (Plain, "the step does not compile .*plain")):
+    for optimizer, words in (
+        (Mine, "Mine has a step of its own"),
+        (Nameless, "Nameless.kernel is no function"),
+        (Plain, "the step does not compile .*plain"),
+    ):
         with pytest.raises(GraphError, match=f'{words}.*use mode="replay"'):
             fit(mg.Trainer(model, mg.mse_loss, optimizer(model.parameters(), lr=0.1)))
 
 
 def test_ids_out_of_range_are_refused_before_the_first_step():
     model = models.TextCNN(50, 4, 3, length=34)
-    t = mg.Trainer(model, mg.binary_cross_entropy, mg.optim.SGD(model.parameters(), lr=0.1), mode="compiled")
+    t = mg.Trainer(
+        model, mg.binary_cross_entropy, mg.optim.SGD(model.parameters(), lr=0.1), mode="compiled"
+    )
     ids, y = np.zeros((20, 34), int), np.zeros((20, 1))
     ids[19, 3] = 50
     before = model.state_dict()
@@ -396,7 +498,11 @@ class Reading(nn.Module):
     """Means of the vectors of numbers in some columns of a table; `look` finds them in a batch."""
 
     def __init__(self, look):
-        self.look, self.embedding, self.dense = look, nn.Embedding(5, 3, seed=0), nn.Linear(3, 1, seed=0)
+        self.look, self.embedding, self.dense = (
+            look,
+            nn.Embedding(5, 3, seed=0),
+            nn.Linear(3, 1, seed=0),
+        )
 
     def forward(self, x):
         return self.dense(mg.mean(self.embedding(self.look(x)), axis=1))
@@ -437,7 +543,9 @@ def test_indices_computed_from_parameters_are_compiled():
 def test_a_loss_that_is_not_finite_stops_before_its_step_and_names_the_node():
     t, x = trainer(), X.copy()
     x[13] = np.nan  # in the third batch
-    with pytest.raises(GraphError, match="the loss is nan in epoch 1, batch 3; first bad node: number 0"):
+    with pytest.raises(
+        GraphError, match="the loss is nan in epoch 1, batch 3; first bad node: number 0"
+    ):
         fit(t, x, shuffle=False)
     assert all(np.isfinite(p.value).all() for p in t.model.parameters())
 
@@ -468,13 +576,17 @@ def test_frozen_and_unused_parameters_stay_as_they_are():
     t = trainer(Part())
     before = t.model.state_dict()
     fit(t)
-    changed = {name for name, array in t.model.state_dict().items() if (array != before[name]).any()}
+    changed = {
+        name for name, array in t.model.state_dict().items() if (array != before[name]).any()
+    }
     assert changed == {"used.weight", "used.bias", "frozen.bias"}
 
 
 def test_without_a_cache_to_write_to_it_still_runs(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("", encoding="utf-8")
-    monkeypatch.setattr("minigrad.kernels.cache.steps_folder", lambda: str(tmp_path / "file" / "steps"))
+    monkeypatch.setattr(
+        "minigrad.kernels.cache.steps_folder", lambda: str(tmp_path / "file" / "steps")
+    )
     t = trainer(nn.Sequential(nn.Linear(3, 1, seed=0)))
     assert len(fit(t).batch_loss) == 3
 
@@ -508,9 +620,17 @@ def test_another_limit_for_gradients_is_another_step():
 def test_a_step_that_is_not_made_leaves_running_statistics_and_masks_as_they_were():
     mg.manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.5), nn.Linear(4, 1))
-    x, y, losses = np.ones((12, 3), np.float32), np.zeros((12, 1), np.float32), np.zeros(3, np.float32)
+    x, y, losses = (
+        np.ones((12, 3), np.float32),
+        np.zeros((12, 1), np.float32),
+        np.zeros(3, np.float32),
+    )
     x[5] = np.inf  # in the second batch
-    step = mg.Trainer(model, mg.mse_loss, mg.optim.SGD(model.parameters(), lr=0.1)).compile(x, y, batch_size=4)
+    step = mg.Trainer(model, mg.mse_loss, mg.optim.SGD(model.parameters(), lr=0.1)).compile(
+        x, y, batch_size=4
+    )
     assert step.run(x, y, np.arange(12), losses) == 1
-    assert model[1].num_batches_tracked.value == 1 and np.isfinite(model[1].running_mean.value).all()
+    assert (
+        model[1].num_batches_tracked.value == 1 and np.isfinite(model[1].running_mean.value).all()
+    )
     assert model[2].stream.value[1] == 1

@@ -1,4 +1,7 @@
-"""Machine code is kept by what a function says: whatever it reads, a change is seen, in a process and on disk."""
+"""Machine code is kept by what a function says: whatever it reads, a change is seen, in a process
+and on disk.
+"""
+
 import os
 import subprocess
 import sys
@@ -21,18 +24,25 @@ CLOSURE = "def h(a):\n    def f(p): p -= a\n    return f\n"
 PLAIN = "def f(p, g):\n    p -= g"
 
 
-@pytest.mark.parametrize(("one", "other"), [
-    (made(PLAIN), made(PLAIN.replace("-=", "+="))),
-    (made("def f(p): p -= 2"), made("def f(p): p -= 3")),
-    (made("def f(p): p -= A", A=2), made("def f(p): p -= A", A=3)),
-    (made("def f(p): p -= A[0]", A=np.ones(2)), made("def f(p): p -= A[0]", A=np.zeros(2))),
-    (made(CALLS, g=made("def f(p): return 2 * p")), made(CALLS, g=made("def f(p): return p"))),
-    (made("def f(p, a=1): p -= a"), made("def f(p, a=2): p -= a")),
-    (made("def f(p, *, a=1): p -= a"), made("def f(p, *, a=2): p -= a")),
-    (made(CLOSURE + "f = h(1)"), made(CLOSURE + "f = h(2)")),
-    (made("def f(p): p[:] = [A * x for x in p]", A=2), made("def f(p): p[:] = [A * x for x in p]", A=3)),
-    (made("def f(p): p -= h.x", h=np), made("def f(p): p -= h.x", h=os)),
-], ids=range(10))  # fmt: skip
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (made(PLAIN), made(PLAIN.replace("-=", "+="))),
+        (made("def f(p): p -= 2"), made("def f(p): p -= 3")),
+        (made("def f(p): p -= A", A=2), made("def f(p): p -= A", A=3)),
+        (made("def f(p): p -= A[0]", A=np.ones(2)), made("def f(p): p -= A[0]", A=np.zeros(2))),
+        (made(CALLS, g=made("def f(p): return 2 * p")), made(CALLS, g=made("def f(p): return p"))),
+        (made("def f(p, a=1): p -= a"), made("def f(p, a=2): p -= a")),
+        (made("def f(p, *, a=1): p -= a"), made("def f(p, *, a=2): p -= a")),
+        (made(CLOSURE + "f = h(1)"), made(CLOSURE + "f = h(2)")),
+        (
+            made("def f(p): p[:] = [A * x for x in p]", A=2),
+            made("def f(p): p[:] = [A * x for x in p]", A=3),
+        ),
+        (made("def f(p): p -= h.x", h=np), made("def f(p): p -= h.x", h=os)),
+    ],
+    ids=range(10),
+)
 def test_functions_that_say_something_else_differ(one, other):
     assert fingerprint(one) != fingerprint(other) and fingerprint(one) == fingerprint(one)
 
@@ -69,7 +79,9 @@ def weight(mode):
 
 @pytest.mark.parametrize("change", ["global", "body", "helper"])
 def test_a_changed_kernel_is_compiled_anew(change, tmp_path):
-    """In one process, where the module is loaded again, and in the next one, which finds machine code on the disk."""
+    """In one process, where the module is loaded again, and in the next one, which finds machine
+    code on the disk.
+    """
     source = """
 from numba import njit
 FACTOR = 1.0
@@ -98,11 +110,17 @@ def update(p, g, lr, decay):
         importlib.reload(their_kernels)
         print(weight("replay"), weight("compiled"))
     """)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path]), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path]),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
     told = []
     for code in (script, STEP + 'print(weight("replay"), weight("compiled"))'):
         command = [sys.executable, "-c", code]
-        done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=True)
+        done = subprocess.run(
+            command, env=environment, capture_output=True, encoding="utf-8", check=True
+        )
         told += [tuple(map(float, line.split())) for line in done.stdout.splitlines()]
     first, second, third = told
     for pair in told:

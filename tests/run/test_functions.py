@@ -1,4 +1,5 @@
 """NumPy's functions on traced arrays: the generated source computes what NumPy does."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -24,11 +25,15 @@ def compiled(loss, *variables):
 
 
 def assert_agrees(function, *arrays):
-    """The source of an operator that calls the function has its results, each with another weight."""
+    """The source of an operator that calls the function has its results, each with another
+    weight.
+    """
     with mg.default_dtype(np.float64):
         expected = np.asarray(function(*arrays))
         weight = np.random.default_rng(2).normal(size=expected.shape)
-        rule = mg.operator(lambda *xs: function(*xs) * 1.0, lambda g, y, *xs: tuple(x * g.sum() for x in xs))
+        rule = mg.operator(
+            lambda *xs: function(*xs) * 1.0, lambda g, y, *xs: tuple(x * g.sum() for x in xs)
+        )
         xs = [mg.Variable(x) for x in arrays]
         loss = mg.sum(rule(*xs) * weight)
         assert_close(in_python(compiled(loss, *xs))[0], (expected * weight).sum())
@@ -37,15 +42,27 @@ def assert_agrees(function, *arrays):
 @pytest.mark.parametrize(
     "function",
     [
-        lambda x: np.moveaxis(x, 0, -1), lambda x: np.moveaxis(x, (0, 2), (1, 0)), lambda x: np.flip(x),
-        lambda x: np.flip(x, -1), lambda x: np.flip(x, (0, 2)), lambda x: np.broadcast_to(x[:, :1], (5, *x.shape)),
-        lambda x: np.ones_like(x), lambda x: np.zeros_like(x) + x, lambda x: np.prod(x, axis=(0, 2)),
-        lambda x: np.prod(x, axis=1, keepdims=True), lambda x: np.cumsum(x, axis=0), lambda x: np.cumsum(x, axis=-1),
-        lambda x: np.cumprod(x[:, ::-1].T, axis=1), lambda x: np.split(x, [1, 3], 2)[1],
-        lambda x: np.where(x > 0, x, np.sum(x)), lambda x: np.argmax(x), lambda x: np.argmax(x, axis=1),
-        lambda x: np.argmin(x, axis=-1, keepdims=True), lambda x: np.argmin(x, keepdims=True),
+        lambda x: np.moveaxis(x, 0, -1),
+        lambda x: np.moveaxis(x, (0, 2), (1, 0)),
+        lambda x: np.flip(x),
+        lambda x: np.flip(x, -1),
+        lambda x: np.flip(x, (0, 2)),
+        lambda x: np.broadcast_to(x[:, :1], (5, *x.shape)),
+        lambda x: np.ones_like(x),
+        lambda x: np.zeros_like(x) + x,
+        lambda x: np.prod(x, axis=(0, 2)),
+        lambda x: np.prod(x, axis=1, keepdims=True),
+        lambda x: np.cumsum(x, axis=0),
+        lambda x: np.cumsum(x, axis=-1),
+        lambda x: np.cumprod(x[:, ::-1].T, axis=1),
+        lambda x: np.split(x, [1, 3], 2)[1],
+        lambda x: np.where(x > 0, x, np.sum(x)),
+        lambda x: np.argmax(x),
+        lambda x: np.argmax(x, axis=1),
+        lambda x: np.argmin(x, axis=-1, keepdims=True),
+        lambda x: np.argmin(x, keepdims=True),
     ],
-)  # fmt: skip
+)
 def test_functions_of_one_array(function):
     assert_agrees(function, X)
 
@@ -53,13 +70,22 @@ def test_functions_of_one_array(function):
 @pytest.mark.parametrize(
     "key",
     [
-        (PLACES % 2,), (slice(None), PLACES), (..., PLACES), (0, PLACES), (slice(None), 1, PLACES),
-        (PLACES % 2, slice(1, 3)), (PLACES[0] % 2, slice(None), PLACES[1]), (X[..., 0] > 0,), (X > 0,),
-        (PLACES % 2, PLACES, PLACES), (PLACES[:0],),
-        (None, PLACES[0] % 2), (slice(None, None, -1), PLACES),
+        (PLACES % 2,),
+        (slice(None), PLACES),
+        (..., PLACES),
+        (0, PLACES),
+        (slice(None), 1, PLACES),
+        (PLACES % 2, slice(1, 3)),
+        (PLACES[0] % 2, slice(None), PLACES[1]),
+        (X[..., 0] > 0,),
+        (X > 0,),
+        (PLACES % 2, PLACES, PLACES),
+        (PLACES[:0],),
+        (None, PLACES[0] % 2),
+        (slice(None, None, -1), PLACES),
     ],
     ids=repr,
-)  # fmt: skip
+)
 def test_picking_and_adding_where_was_picked(key):
     assert_agrees(lambda x: x[key], X)
     with mg.default_dtype(np.float64):
@@ -72,12 +98,17 @@ def test_picking_and_adding_where_was_picked(key):
 @pytest.mark.parametrize(
     "look",
     [
-        lambda x, i: x[i], lambda x, i: x[:, i], lambda x, i: x[1:, i, 2], lambda x, i: x[0, i, ::2],
-        lambda x, i: x[:, :, i], lambda x, i: x[np.array([0, 1, 1]), i], lambda x, i: x[1, 2, i],
+        lambda x, i: x[i],
+        lambda x, i: x[:, i],
+        lambda x, i: x[1:, i, 2],
+        lambda x, i: x[0, i, ::2],
+        lambda x, i: x[:, :, i],
+        lambda x, i: x[np.array([0, 1, 1]), i],
+        lambda x, i: x[1, 2, i],
         lambda x, i: x[:, np.array([[1], [0]]), i],
         lambda x, i: x[::-1, i, 1:],
     ],
-)  # fmt: skip
+)
 def test_picking_by_indices_that_are_nodes(look):
     with mg.default_dtype(np.float64):
         x, i = mg.Variable(X), mg.Constant([[1, 0, 1], [-1, -2, 0]], dtype=np.int64)
@@ -91,9 +122,12 @@ def test_picking_by_indices_that_are_nodes(look):
 @pytest.mark.parametrize(
     "look",
     [
-        lambda x, i: x[i > 0], lambda x, i: x[:, None, i], lambda x, i: x[..., i], lambda x, i: x[i, :, i],
+        lambda x, i: x[i > 0],
+        lambda x, i: x[:, None, i],
+        lambda x, i: x[..., i],
+        lambda x, i: x[i, :, i],
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_picked_is_named(look):
     x, i = mg.Variable(X), mg.Constant([0, 1], dtype=np.int64)
     with pytest.raises(GraphError, match='getitem: .*cannot be compiled; use mode="replay"'):
@@ -103,14 +137,28 @@ def test_what_cannot_be_picked_is_named(look):
 @pytest.mark.parametrize(
     ("text", "arrays"),
     [
-        ("abc->cab", (X,)), ("abc->b", (X,)), ("abc->", (X,)), ("aab->ab", (X[:, :2],)), ("aab->b", (X[:, :2],)),
-        ("abc,cde->abde", (X, Y)), ("abc,cbe->ae", (X, Y)), ("abc,cbe->b", (X, Y)), ("abc,cbe->cba", (X, Y)),
-        ("abc,cbe->ecb", (X, Y)), ("abc,abc->", (X, X)), ("abc,abc->bca", (X, X)), ("abc,cbe,ef->fa", (X, Y, Y[0].T)),
-        ("abc,def->adf", (X, Y)), ("abc,bd->acd", (X[:, :1], Y[0])), ("abc,->a", (X, X[0, 0, 0])),
-        ("ab,b->a", (X[0], X[1, 1])), ("abc,abd->abcd", (X, X)), ("abc,c,b->ca", (X, X[0, 0], Y[0, :, 0])),
+        ("abc->cab", (X,)),
+        ("abc->b", (X,)),
+        ("abc->", (X,)),
+        ("aab->ab", (X[:, :2],)),
+        ("aab->b", (X[:, :2],)),
+        ("abc,cde->abde", (X, Y)),
+        ("abc,cbe->ae", (X, Y)),
+        ("abc,cbe->b", (X, Y)),
+        ("abc,cbe->cba", (X, Y)),
+        ("abc,cbe->ecb", (X, Y)),
+        ("abc,abc->", (X, X)),
+        ("abc,abc->bca", (X, X)),
+        ("abc,cbe,ef->fa", (X, Y, Y[0].T)),
+        ("abc,def->adf", (X, Y)),
+        ("abc,bd->acd", (X[:, :1], Y[0])),
+        ("abc,->a", (X, X[0, 0, 0])),
+        ("ab,b->a", (X[0], X[1, 1])),
+        ("abc,abd->abcd", (X, X)),
+        ("abc,c,b->ca", (X, X[0, 0], Y[0, :, 0])),
         ("abc,abc->abc", (X[:0], X[:0])),
     ],
-)  # fmt: skip
+)
 def test_sums_of_products(text, arrays):
     with mg.default_dtype(np.float64):
         xs = [mg.Variable(x) for x in arrays]

@@ -1,4 +1,7 @@
-"""A lookup and the convolution of what was found as one: where it may be, and that it computes the same."""
+"""A lookup and the convolution of what was found as one: where it may be, and that it computes the
+same.
+"""
+
 import numpy as np
 import pytest
 
@@ -35,20 +38,31 @@ def step_of(model, parts=1):
 
 def kernels(step):
     statements = [s for group in step.arena.groups for s in group]
-    return {f"{s.kernel.__module__.rpartition('.')[2]}.{s.kernel.__name__}" for s in statements if isinstance(s, Call)}
+    return {
+        f"{s.kernel.__module__.rpartition('.')[2]}.{s.kernel.__name__}"
+        for s in statements
+        if isinstance(s, Call)
+    }
 
 
 AS_ONE = {"lookup_conv.forward", "lookup_conv.backward_more"}
 
 
 @pytest.mark.parametrize("parts", [1, 2])
-@pytest.mark.parametrize("options", [{}, {"padding": 1}, {"bias": False}, {"padding_idx": 3}, {"filters": 20}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"padding": 1}, {"bias": False}, {"padding_idx": 3}, {"filters": 20}], ids=str
+)
 def test_it_computes_what_replay_computes(options, parts):
     step, losses = step_of(model := Text(**options), parts), np.zeros(6, np.float32)
-    assert "lookup_conv.forward" in kernels(step) and not kernels(step) & {"embedding.gather", "conv.forward"}
+    assert "lookup_conv.forward" in kernels(step) and not kernels(step) & {
+        "embedding.gather",
+        "conv.forward",
+    }
     step.run(IDS, Y, np.tile(np.arange(24), 2), losses)
     twin = Text(**options)
-    trainer = mg.Trainer(twin, mg.binary_cross_entropy, mg.optim.Adam(twin.parameters(), lr=1e-2), mode="replay")
+    trainer = mg.Trainer(
+        twin, mg.binary_cross_entropy, mg.optim.Adam(twin.parameters(), lr=1e-2), mode="replay"
+    )
     told = trainer.fit(IDS, Y, epochs=2, batch_size=8, shuffle=False, progress=False)
     np.testing.assert_allclose(losses, told.batch_loss, rtol=1e-4)
     for mine, expected in zip(model.parameters(), twin.parameters(), strict=True):
@@ -59,8 +73,13 @@ def test_both_calls_name_all_of_their_nodes_and_the_words_that_no_longer_occur_a
     step = step_of(Text())
     assert kernels(step) >= AS_ONE and len(step.arena.clearing) == 1
     assert "# n2 embedding (8, 20, 6); n3 transpose (8, 6, 20); n6 conv1d (8, 4, 18)" in step.source
-    assert "# back through n6 conv1d (8, 4, 18); n3 transpose (8, 6, 20); n2 embedding (8, 20, 6)" in step.source
-    step.run(np.array([[7] * 20, [9] * 20]), Y[:2], np.array([0] * 8 + [1] * 8), np.zeros(2, np.float32))
+    assert (
+        "# back through n6 conv1d (8, 4, 18); n3 transpose (8, 6, 20); n2 embedding (8, 20, 6)"
+        in step.source
+    )
+    step.run(
+        np.array([[7] * 20, [9] * 20]), Y[:2], np.array([0] * 8 + [1] * 8), np.zeros(2, np.float32)
+    )
     gradient = step.arena.G[0][: 30 * 6].reshape(30, 6)
     assert set(np.flatnonzero(gradient.any(1))) == {9}
 
@@ -79,12 +98,22 @@ def test_frozen_weights_stay_and_a_frozen_table_needs_no_way_back():
     assert not kernels(step_of(model)) & AS_ONE
 
 
-@pytest.mark.parametrize("options", [
-    {"stride": 2}, {"dilation": 2}, {"groups": 2},
-    {"between": lambda x: mg.transpose(x * 2, (0, 2, 1))},
-    {"out": lambda found, y: y + mg.sum(found)},
-    {"between": lambda x: mg.concatenate([mg.transpose(x, (0, 2, 1))[:, :3], mg.transpose(x, (0, 2, 1))[:, 3:]], axis=1)},
-], ids=["stride", "dilation", "groups", "scaled", "used elsewhere", "in pieces"])  # fmt: skip
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"stride": 2},
+        {"dilation": 2},
+        {"groups": 2},
+        {"between": lambda x: mg.transpose(x * 2, (0, 2, 1))},
+        {"out": lambda found, y: y + mg.sum(found)},
+        {
+            "between": lambda x: mg.concatenate(
+                [mg.transpose(x, (0, 2, 1))[:, :3], mg.transpose(x, (0, 2, 1))[:, 3:]], axis=1
+            )
+        },
+    ],
+    ids=["stride", "dilation", "groups", "scaled", "used elsewhere", "in pieces"],
+)
 def test_where_something_else_lies_between_or_is_asked_for_it_stays_as_it_is(options):
     assert not kernels(step_of(Text(**options))) & AS_ONE
 
@@ -93,7 +122,9 @@ def test_two_convolutions_of_one_lookup_stay_as_they_are():
     class Two(Text):
         def forward(self, ids):
             x = self.between(self.table(ids))
-            return mg.sigmoid(self.last(mg.max(self.conv(x), axis=2) + mg.mean(self.conv(x), axis=2)))
+            return mg.sigmoid(
+                self.last(mg.max(self.conv(x), axis=2) + mg.mean(self.conv(x), axis=2))
+            )
 
     assert not kernels(step_of(Two())) & AS_ONE
 

@@ -1,4 +1,5 @@
 """What a compiled step says of its memory is what its arena does."""
+
 import numpy as np
 import pytest
 
@@ -13,7 +14,9 @@ def step_of(model, x, y, loss, batch_size):
 
 
 def small():
-    model = nn.Sequential(nn.Linear(3, 20), nn.Tanh(), nn.Linear(20, 20), nn.Tanh(), nn.Linear(20, 1))
+    model = nn.Sequential(
+        nn.Linear(3, 20), nn.Tanh(), nn.Linear(20, 20), nn.Tanh(), nn.Linear(20, 1)
+    )
     return step_of(model, np.zeros((10, 3)), np.zeros((10, 1)), mg.mse_loss, 10)
 
 
@@ -22,7 +25,9 @@ def cnn():
 
 
 def rnn():
-    return step_of(models.RowRNN(28, 16), np.zeros((8, 28, 28)), np.zeros(8, int), mg.cross_entropy, 8)
+    return step_of(
+        models.RowRNN(28, 16), np.zeros((8, 28, 28)), np.zeros(8, int), mg.cross_entropy, 8
+    )
 
 
 @pytest.mark.parametrize("make", [small, cnn, rnn])
@@ -39,7 +44,10 @@ def test_every_byte_is_told_and_nobody_shares_while_both_live(make):
         assert max(row.offset + row.bytes for row in held) <= size
         for i, one in enumerate(held):
             for other in held[:i]:
-                apart = one.offset + one.bytes <= other.offset or other.offset + other.bytes <= one.offset
+                apart = (
+                    one.offset + one.bytes <= other.offset
+                    or other.offset + other.bytes <= one.offset
+                )
                 assert apart or one.last < other.first or other.last < one.first, (one, other)
 
 
@@ -54,7 +62,9 @@ def test_rows_name_their_nodes_and_the_passes_part_at_the_loss():
     assert {row.kind for row in rnn().memory.rows} == set(KINDS)
     assert m.shared < m.unshared  # places are used again
     notes = [group[0].note for group in step.arena.groups]
-    assert notes[m.forward].startswith("back through") and not notes[m.forward - 1].startswith("back through")
+    assert notes[m.forward].startswith("back through") and not notes[m.forward - 1].startswith(
+        "back through"
+    )
 
 
 def test_it_prints_as_a_table_the_largest_first():

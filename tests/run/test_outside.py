@@ -1,4 +1,7 @@
-"""Indices that are computed: a compiled step refuses those out of range as the other modes do, and writes nowhere else."""
+"""Indices that are computed: a compiled step refuses those out of range as the other modes do, and
+writes nowhere else.
+"""
+
 import numpy as np
 import pytest
 
@@ -40,7 +43,9 @@ class Looking(nn.Module):
     def forward(self, x):
         h = self.norm(x)
         found = mg.mean(self.use(self, self.source(self, x)))
-        return mg.mean(h, axis=1, keepdims=True) * (found + mg.mean(self.before) + mg.mean(self.after))
+        return mg.mean(h, axis=1, keepdims=True) * (
+            found + mg.mean(self.before) + mg.mean(self.after)
+        )
 
 
 def outcome(mode, source, use, rows, shuffle):
@@ -63,7 +68,9 @@ def test_a_computed_index_is_refused_or_gives_the_same(source, use):
     for rows in (2, 3, 12):
         if use == "two axes" and rows != 3:
             continue
-        (told, values), (expected, parameters) = (outcome(m, source, use, rows, False) for m in ("compiled", "eager"))
+        (told, values), (expected, parameters) = (
+            outcome(m, source, use, rows, False) for m in ("compiled", "eager")
+        )
         assert type(told) is type(expected), (rows, told, expected)
         if isinstance(told, str):
             refused += 1
@@ -85,7 +92,9 @@ def test_so_it_is_for_shuffled_samples(source):
 
 @pytest.mark.parametrize("wrong", [-1, 6, 10**12, -(10**12)])
 def test_views_of_the_samples_are_looked_at_in_the_step(wrong):
-    """The error comes with the batch that has the index, as in the other modes, and no step of it is made."""
+    """The error comes with the batch that has the index, as in the other modes, and no step of it
+    is made.
+    """
     found = {}
     for mode in ("eager", "compiled"):
         ids = IDS.copy()
@@ -93,7 +102,9 @@ def test_views_of_the_samples_are_looked_at_in_the_step(wrong):
         table = nn.Embedding(6, 3, seed=0)
         model = nn.Sequential(Sliced(table), nn.Linear(3, 1, seed=0))
         t = mg.Trainer(model, mg.mse_loss, mg.optim.SGD(model.parameters(), lr=0.1), mode=mode)
-        with pytest.raises(IndexError, match=f"embedding: .*id {wrong} is out of range, 0 to 5 were expected"):
+        with pytest.raises(
+            IndexError, match=f"embedding: .*id {wrong} is out of range, 0 to 5 were expected"
+        ):
             t.fit(ids, Y, epochs=1, batch_size=10, shuffle=False, progress=False)
         found[mode] = np.concatenate([p.value.ravel() for p in model.parameters()])
     np.testing.assert_allclose(found["compiled"], found["eager"], rtol=1e-5)
@@ -145,7 +156,10 @@ def test_a_check_of_a_users_own_is_made_beforehand_or_refused():
         model = Called(function, dense)
         t = mg.Trainer(model, mg.mse_loss, mg.optim.SGD(dense.parameters(), lr=0.1))
         if refused:
-            with pytest.raises(mg.GraphError, match=r'own check: a check of numbers .* `limits` .*use mode="replay"'):
+            with pytest.raises(
+                mg.GraphError,
+                match=r'own check: a check of numbers .* `limits` .*use mode="replay"',
+            ):
                 t.fit(X, Y, epochs=1, batch_size=10, progress=False)
         else:
             t.fit(X, Y, epochs=1, batch_size=10, progress=False)

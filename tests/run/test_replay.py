@@ -1,4 +1,7 @@
-"""Replay: a graph built once gives, run again, what building it again would give, in the memory of the first run."""
+"""Replay: a graph built once gives, run again, what building it again would give, in the memory of
+the first run.
+"""
+
 import gc
 import tracemalloc
 
@@ -25,7 +28,9 @@ class Net:
         h = mg.concatenate([h, h.mean(axis=2, keepdims=True), h[:, :, :2]], axis=2)
         steps = mg.tanh(mg.linear(h, dense)).transpose(1, 0, 2)
         hidden = mg.rnn(steps, np.zeros((4, 5)), wx, wh, bh, bh)[-1]
-        return mg.cross_entropy(hidden @ out.T, ids) + 0.01 * sum((p * p).sum() for p in self.parameters)
+        return mg.cross_entropy(hidden @ out.T, ids) + 0.01 * sum(
+            (p * p).sum() for p in self.parameters
+        )
 
 
 def eager(batches):
@@ -179,7 +184,11 @@ def test_a_graph_follows_parameters_that_a_compiled_step_has_moved():
         def forward(self, x):
             return x @ self.w.reshape(1, 3).reshape(3, 1)
 
-    model, x, y = Column(), RNG.normal(size=(12, 3)).astype(np.float32), np.zeros((12, 1), np.float32)
+    model, x, y = (
+        Column(),
+        RNG.normal(size=(12, 3)).astype(np.float32),
+        np.zeros((12, 1), np.float32),
+    )
     trainer = mg.Trainer(model, mg.mse_loss, mg.optim.SGD(model.parameters(), lr=0.1))
     before = trainer.evaluate(x, y)["loss"]
     trainer.fit(x, y, epochs=3, batch_size=4, progress=False)

@@ -1,4 +1,7 @@
-"""What a compiled step leaves out, and that it still computes the same (the other half of which is test_compiled.py)."""
+"""What a compiled step leaves out, and that it still computes the same (the other half of which is
+test_compiled.py).
+"""
+
 import numpy as np
 import pytest
 
@@ -23,7 +26,9 @@ def calls(step, name):
 
 
 def test_a_convolution_does_the_relu_after_it():
-    step = step_of(nn.Sequential(nn.Conv2d(1, 2, 3, seed=0), nn.ReLU(), nn.Flatten()), IMAGES, TARGET)
+    step = step_of(
+        nn.Sequential(nn.Conv2d(1, 2, 3, seed=0), nn.ReLU(), nn.Flatten()), IMAGES, TARGET
+    )
     (forward,) = calls(step, "forward")
     assert forward.args[-1] == 0.0 and "maximum(" not in step.source.split("def part")[1]
 
@@ -63,8 +68,15 @@ def test_a_gradient_that_is_handed_on_as_it_is_takes_no_memory():
 
 
 def test_a_bias_is_what_a_product_begins_with():
-    step = step_of(nn.Linear(3, 4, seed=0), np.zeros((5, 3), np.float32), np.zeros((5, 4), np.float32))
-    (product,) = [s for group in step.arena.groups for s in group if isinstance(s, MatMul) and s.bias is not None]
+    step = step_of(
+        nn.Linear(3, 4, seed=0), np.zeros((5, 3), np.float32), np.zeros((5, 4), np.float32)
+    )
+    (product,) = [
+        s
+        for group in step.arena.groups
+        for s in group
+        if isinstance(s, MatMul) and s.bias is not None
+    ]
     assert product.bias.shape == (4,) and "product_bias(" in step.source
 
 
@@ -72,11 +84,24 @@ def test_of_the_gradient_of_a_table_only_rows_that_occur_are_set_back():
     ids, y = np.array([[1, 2], [2, 0]]), np.zeros((2, 6), np.float32)
     model = nn.Sequential(nn.Embedding(50, 3, seed=0), nn.Flatten())
     step = step_of(model, ids, y)
-    assert len(step.arena.clearing) == 1 and "scatter_more" in step.source and "embedding_clear(x[s, 0:4]" in step.source
+    assert (
+        len(step.arena.clearing) == 1
+        and "scatter_more" in step.source
+        and "embedding_clear(x[s, 0:4]" in step.source
+    )
     losses = np.zeros(3, np.float32)
-    step.run(np.array([[1, 2], [2, 0], [7, 7], [9, 1]]), np.ones((4, 6), np.float32), np.array([0, 1, 2, 3, 2, 3]), losses)
+    step.run(
+        np.array([[1, 2], [2, 0], [7, 7], [9, 1]]),
+        np.ones((4, 6), np.float32),
+        np.array([0, 1, 2, 3, 2, 3]),
+        losses,
+    )
     gradient = step.arena.G[0, :150].reshape(50, 3)
-    assert set(np.flatnonzero(gradient.any(1))) == {1, 7, 9}  # of the last batch; nothing is left of the first
+    assert set(np.flatnonzero(gradient.any(1))) == {
+        1,
+        7,
+        9,
+    }  # of the last batch; nothing is left of the first
 
 
 def test_a_table_that_is_used_twice_is_written_from_zero():
@@ -96,7 +121,9 @@ def test_what_a_kernel_is_given_and_never_changes_is_written_once():
     (buffer,) = [b for b in step.trace.program.buffers if b.kind == "constant"]
     place = step.arena.places[id(buffer)]
     row = step.arena.rows[step.arena.names.index(place.array)][0]
-    np.testing.assert_array_equal(row[place.start : place.start + buffer.size][:9], [0, 1, 2, 6, 7, 8, 12, 13, 14])
+    np.testing.assert_array_equal(
+        row[place.start : place.start + buffer.size][:9], [0, 1, 2, 6, 7, 8, 12, 13, 14]
+    )
 
 
 class Turning(nn.Module):
@@ -113,17 +140,25 @@ SAMPLES = np.random.default_rng(0).normal(size=(9, 4, 3)).astype(np.float32)
 
 
 def trained(turn):
-    """The step of a `Turning` on five samples, and its loss on samples that are not the first ones, compiled and eager."""
+    """The step of a `Turning` on five samples, and its loss on samples that are not the first ones,
+    compiled and eager.
+    """
     model, batch = Turning(turn), SAMPLES[[8, 0, 4, 4, 2]]
     target = np.zeros((9, *model(batch).shape[1:]), np.float32)
-    step, eager, losses = step_of(model, SAMPLES[:5], target[: len(model(batch))]), model(batch), np.zeros(1, np.float32)
+    step, eager, losses = (
+        step_of(model, SAMPLES[:5], target[: len(model(batch))]),
+        model(batch),
+        np.zeros(1, np.float32),
+    )
     step.run(SAMPLES, target, np.array([8, 0, 4, 4, 2]), losses)
     return step, losses[0], (eager.value**2).mean()
 
 
 def test_samples_that_are_only_turned_are_gathered_in_pieces():
     step, loss, expected = trained(lambda x: mg.transpose(x, (1, 0, 2))[:, :5])
-    assert "gather_pieces(X, order, t * 5 + s * 5, x[s], 4)  # n1 transpose (4, 5, 3)" in step.source
+    assert (
+        "gather_pieces(X, order, t * 5 + s * 5, x[s], 4)  # n1 transpose (4, 5, 3)" in step.source
+    )
     assert "n1 transpose" not in step.source.split("def part")[1].split("def steps")[0]
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
 
@@ -132,7 +167,9 @@ def test_samples_that_are_only_turned_are_gathered_in_pieces():
     "turn",
     [
         lambda x: mg.transpose(x, (1, 0, 2)) + mg.transpose(x, (1, 0, 2)),  # read twice
-        lambda x: mg.transpose(mg.transpose(x, (1, 2, 0)), (0, 2, 1))[:, :5],  # turned in another way
+        lambda x: mg.transpose(mg.transpose(x, (1, 2, 0)), (0, 2, 1))[
+            :, :5
+        ],  # turned in another way
         lambda x: mg.transpose(x, (1, 0, 2)) * mg.mean(x),
         lambda x: mg.transpose(x[:, :2], (1, 0, 2)),  # not all of it
         lambda x: mg.transpose(x * 2, (1, 0, 2)),
@@ -163,17 +200,23 @@ def test_a_copy_of_samples_is_no_turning(n, width):
 
 
 def test_narrow_products_are_made_the_other_way_round():
-    step = step_of(nn.Linear(2, 25, seed=0), np.zeros((16, 2), np.float32), np.zeros((16, 25), np.float32))
+    step = step_of(
+        nn.Linear(2, 25, seed=0), np.zeros((16, 2), np.float32), np.zeros((16, 25), np.float32)
+    )
     assert "product_tn(product, x, grad_n3, 2, 16, 25)" in step.source
 
 
 def test_sums_of_rows_are_one_call():
-    step = step_of(nn.Linear(3, 4, seed=0), np.zeros((5, 3), np.float32), np.zeros((5, 4), np.float32))
+    step = step_of(
+        nn.Linear(3, 4, seed=0), np.zeros((5, 3), np.float32), np.zeros((5, 4), np.float32)
+    )
     assert "sum_rows(grad_n2_variable, " in step.source
 
 
 def test_all_arrays_begin_with_a_cache_line():
-    step = step_of(nn.Linear(3, 5, seed=0), np.zeros((5, 3), np.float32), np.zeros((5, 5), np.float32))
+    step = step_of(
+        nn.Linear(3, 5, seed=0), np.zeros((5, 3), np.float32), np.zeros((5, 5), np.float32)
+    )
     assert not any(array.ctypes.data % 64 for array in step.arena.arrays())
     norm = step_of(nn.BatchNorm1d(5), np.zeros((5, 5), np.float32), np.zeros((5, 5), np.float32))
     assert norm.arena.S and not any(array.ctypes.data % 64 for array in norm.arena.S.values())

@@ -1,4 +1,7 @@
-"""What a model keeps from batch to batch (running statistics, streams of masks) is the same in every mode."""
+"""What a model keeps from batch to batch (running statistics, streams of masks) is the same in
+every mode.
+"""
+
 from __future__ import annotations
 
 import numpy as np
@@ -18,9 +21,18 @@ MODES = ("eager", "replay", "compiled")
 def model():
     mg.manual_seed(0)
     return nn.Sequential(
-        nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.3), nn.Flatten(), nn.Linear(144, 8),
-        nn.BatchNorm1d(8), nn.Tanh(), nn.LayerNorm(8), nn.Dropout(), nn.Linear(8, 3),
-    )  # fmt: skip
+        nn.Conv2d(2, 4, 3),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.Dropout(0.3),
+        nn.Flatten(),
+        nn.Linear(144, 8),
+        nn.BatchNorm1d(8),
+        nn.Tanh(),
+        nn.LayerNorm(8),
+        nn.Dropout(),
+        nn.Linear(8, 3),
+    )
 
 
 def trainer(mode, made=None, loss=mg.cross_entropy, lr=0.05):
@@ -50,7 +62,9 @@ def test_statistics_counts_and_losses_are_those_of_eager_mode(mode):
 
 
 class Masked(nn.Module):
-    """Its weight, once for each sample, through dropout: the gradient of their sum is the mask itself."""
+    """Its weight, once for each sample, through dropout: the gradient of their sum is the mask
+    itself.
+    """
 
     def __init__(self, n):
         self.weight = mg.Variable(np.zeros(n))
@@ -85,8 +99,14 @@ def test_the_seed_is_no_part_of_the_source():
     """Else another seed would be compiled anew."""
     sources = []
     for seed in (1, 2):
-        made = nn.Sequential(nn.Linear(3, 4, seed=0), nn.Dropout(seed=seed), nn.Linear(4, 1, seed=1))
-        sources.append(trainer("compiled", made, mg.mse_loss).compile(np.ones((6, 3)), np.ones((6, 1)), batch_size=6).source)
+        made = nn.Sequential(
+            nn.Linear(3, 4, seed=0), nn.Dropout(seed=seed), nn.Linear(4, 1, seed=1)
+        )
+        sources.append(
+            trainer("compiled", made, mg.mse_loss)
+            .compile(np.ones((6, 3)), np.ones((6, 1)), batch_size=6)
+            .source
+        )
     assert sources[0] == sources[1] and "S_int64" in sources[0]
 
 
@@ -114,7 +134,11 @@ class Twice(nn.Module):
     """One layer's masks are drawn twice in each pass."""
 
     def __init__(self):
-        self.first, self.last, self.drop = nn.Linear(3, 50, seed=0), nn.Linear(50, 1, seed=1), nn.Dropout(0.3, seed=5)
+        self.first, self.last, self.drop = (
+            nn.Linear(3, 50, seed=0),
+            nn.Linear(50, 1, seed=1),
+            nn.Dropout(0.3, seed=5),
+        )
 
     def forward(self, x):
         return self.last(self.drop(mg.tanh(self.drop(self.first(x)))))
@@ -128,12 +152,16 @@ def test_parts_of_a_batch_draw_their_parts_of_its_masks_and_count_once(parts):
     optimizer = mg.optim.SGD(made.parameters(), lr=0.1)
     loss = mg.mse_loss(made(inputs[0]), inputs[1])
     made.drop.stream.value = [5, 0]
-    step = CompiledStep(mg.topological_sort(loss), dict(zip("xy", inputs, strict=True)), optimizer, parts)
+    step = CompiledStep(
+        mg.topological_sort(loss), dict(zip("xy", inputs, strict=True)), optimizer, parts
+    )
     losses = np.zeros(2, np.float32)
     expected = told.fit(x, y, epochs=4, batch_size=12, shuffle=False, progress=False)
     for epoch in range(4):
         assert step.run(x.astype(np.float32), y.astype(np.float32), np.arange(24), losses) == 2
-        np.testing.assert_allclose(losses, expected.batch_loss[2 * epoch : 2 * epoch + 2], rtol=1e-5)
+        np.testing.assert_allclose(
+            losses, expected.batch_loss[2 * epoch : 2 * epoch + 2], rtol=1e-5
+        )
         assert made.drop.stream.value.tolist() == [5, 4 * (epoch + 1)]
     wrong = x.astype(np.float32) * np.inf
     assert step.run(wrong, y.astype(np.float32), np.arange(24), losses) == 0
@@ -146,19 +174,27 @@ def test_constants_are_the_same_in_every_part(dtype):
     made = nn.Linear(3, 3, seed=0)
     x, y = (mg.Constant(np.zeros((4, 3))) for _ in "xy")
     loss = mg.mse_loss(mg.where(table if dtype is bool else mg.equal(table, 1), made(x), 0.0), y)
-    step = CompiledStep(mg.topological_sort(loss), {"x": x, "y": y}, mg.optim.SGD(made.parameters(), lr=0.1), 3)
+    step = CompiledStep(
+        mg.topological_sort(loss), {"x": x, "y": y}, mg.optim.SGD(made.parameters(), lr=0.1), 3
+    )
     losses, rows = np.zeros(1, np.float32), RNG.normal(size=(12, 3)).astype(np.float32)
     assert step.run(rows, rows, np.arange(12), losses) == 1
-    expected = mg.mse_loss(mg.where(np.array([True, False, True]), nn.Linear(3, 3, seed=0)(rows), 0.0), rows)
+    expected = mg.mse_loss(
+        mg.where(np.array([True, False, True]), nn.Linear(3, 3, seed=0)(rows), 0.0), rows
+    )
     np.testing.assert_allclose(losses[0], expected.value, rtol=1e-5)
 
 
 def test_only_what_does_not_mix_samples_is_worked_on_in_parts():
     for layer, mode, expected in (
-        (nn.BatchNorm1d(3), True, False), (nn.BatchNorm1d(3), False, True), (nn.LayerNorm(3), True, True),
-        (nn.Dropout(), True, True), (nn.Dropout(), False, True), (DropsItsWeights(), True, False),
+        (nn.BatchNorm1d(3), True, False),
+        (nn.BatchNorm1d(3), False, True),
+        (nn.LayerNorm(3), True, True),
+        (nn.Dropout(), True, True),
+        (nn.Dropout(), False, True),
+        (DropsItsWeights(), True, False),
         (DropsTurned(), True, False),
-    ):  # fmt: skip
+    ):
         x, y = mg.Constant(np.ones((4, 3))), mg.Constant(np.ones((4, 3)))
         order = mg.topological_sort(mg.mse_loss(layer.train(mode)(x), y))
         assert separable(order, (x, y)) == expected

@@ -1,4 +1,7 @@
-"""Arrays that are written down: what NumPy says of shapes and views, and what cannot be written down."""
+"""Arrays that are written down: what NumPy says of shapes and views, and what cannot be written
+down.
+"""
+
 from __future__ import annotations
 
 import numpy as np
@@ -19,11 +22,21 @@ def numbers(view, memory):
 @pytest.mark.parametrize(
     "look",
     [
-        lambda a: a, lambda a: a.T, lambda a: a[1], lambda a: a[:, 1:, ::2], lambda a: a[..., 2], lambda a: a[:, None, -1],
-        lambda a: a[::-1], lambda a: a.transpose(1, 2, 0), lambda a: a.swapaxes(0, 1)[2], lambda a: a.reshape(6, 4),
-        lambda a: a[1].reshape(-1), lambda a: a[0, 1, 2], lambda a: a.reshape(2, 1, 3, 4)[:, 0].T,
+        lambda a: a,
+        lambda a: a.T,
+        lambda a: a[1],
+        lambda a: a[:, 1:, ::2],
+        lambda a: a[..., 2],
+        lambda a: a[:, None, -1],
+        lambda a: a[::-1],
+        lambda a: a.transpose(1, 2, 0),
+        lambda a: a.swapaxes(0, 1)[2],
+        lambda a: a.reshape(6, 4),
+        lambda a: a[1].reshape(-1),
+        lambda a: a[0, 1, 2],
+        lambda a: a.reshape(2, 1, 3, 4)[:, 0].T,
     ],
-)  # fmt: skip
+)
 def test_views_show_what_numpys_views_show(look):
     memory = np.arange(24.0)
     view = look(Program().buffer("a", (2, 3, 4), np.float64))
@@ -38,7 +51,11 @@ def test_a_reshape_that_needs_a_copy_writes_one_down():
     a = program.buffer("a", (2, 3), np.float32)
     flat = a.T.reshape(6)
     (copy,) = program.statements
-    assert isinstance(copy, Assign) and copy.value.shape == (3, 2) and flat.buffer is copy.target.buffer
+    assert (
+        isinstance(copy, Assign)
+        and copy.value.shape == (3, 2)
+        and flat.buffer is copy.target.buffer
+    )
 
 
 def test_formulas_wait_until_they_are_assigned():
@@ -59,7 +76,13 @@ def test_sums_products_and_kernels_are_statements():
     y = np.matmul(a, b.T)
     total = (y * y).sum(axis=0, keepdims=True)
     program.call(print, a, b.T, 3)
-    assert [type(s) for s in program.statements] == [Assign, MatMul, Reduce, Assign, Call]  # first bᵀ is laid out anew
+    assert [type(s) for s in program.statements] == [
+        Assign,
+        MatMul,
+        Reduce,
+        Assign,
+        Call,
+    ]  # first bᵀ is laid out anew
     assert y.shape == (4, 5) and total.shape == (1, 5)
     assert program.statements[-1].args[1].contiguous  # the copy that was made for the kernel
 
@@ -67,11 +90,18 @@ def test_sums_products_and_kernels_are_statements():
 @pytest.mark.parametrize(
     "do",
     [
-        lambda a: bool(a.sum() > 0), lambda a: np.linalg.norm(a), lambda a: a[a > 0], lambda a: np.add.reduce(a),
-        lambda a: np.multiply.at(a, 0, 1), lambda a: np.add.at(a.T, 0, 1), lambda a: a + np.ones(3),
+        lambda a: bool(a.sum() > 0),
+        lambda a: np.linalg.norm(a),
+        lambda a: a[a > 0],
+        lambda a: np.add.reduce(a),
+        lambda a: np.multiply.at(a, 0, 1),
+        lambda a: np.add.at(a.T, 0, 1),
+        lambda a: a + np.ones(3),
         lambda a: a.__setitem__(np.array([0, 1]), 0),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_written_down_is_refused(do):
-    with pytest.raises((GraphError, TypeError), match="compiled|__array_function__|no implementation"):
+    with pytest.raises(
+        (GraphError, TypeError), match="compiled|__array_function__|no implementation"
+    ):
         do(Program().buffer("a", (2, 3), np.float32))

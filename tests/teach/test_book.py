@@ -1,4 +1,7 @@
-"""The chapters as files: the list, solutions taken out, versions written, and what a student sees who runs one."""
+"""The chapters as files: the list, solutions taken out, versions written, and what a student sees
+who runs one.
+"""
+
 from __future__ import annotations
 
 import shutil
@@ -29,7 +32,9 @@ print(b)"""
 
 
 def test_solutions_give_way_to_what_the_rest_needs():
-    assert book.without_solutions(CELL) == """\
+    assert (
+        book.without_solutions(CELL)
+        == """\
 def double(x):
     raise NotImplementedError("your turn")
 
@@ -42,10 +47,14 @@ def half(x, by=2):
 
 check("1/x", a, half)
 print(b)"""
+    )
 
 
 def test_a_solution_that_nobody_needs_leaves_three_dots():
-    assert book.without_solutions("### BEGIN SOLUTION\nprint(1)\n### END SOLUTION") == "...  # your turn"
+    assert (
+        book.without_solutions("### BEGIN SOLUTION\nprint(1)\n### END SOLUTION")
+        == "...  # your turn"
+    )
 
 
 def test_cells_without_solutions_stay_as_they_are():
@@ -53,7 +62,12 @@ def test_cells_without_solutions_stay_as_they_are():
 
 
 @pytest.mark.parametrize(
-    "source", ["### BEGIN SOLUTION", "### END SOLUTION\n### BEGIN SOLUTION", "### BEGIN SOLUTION\n" * 2 + "### END SOLUTION"]
+    "source",
+    [
+        "### BEGIN SOLUTION",
+        "### END SOLUTION\n### BEGIN SOLUTION",
+        "### BEGIN SOLUTION\n" * 2 + "### END SOLUTION",
+    ],
 )
 def test_marks_that_do_not_come_in_pairs(source):
     with pytest.raises(ValueError, match="were expected in turn"):
@@ -78,7 +92,9 @@ def test_a_students_version_has_no_solution_and_no_output_and_is_still_python(pa
 def test_a_student_who_runs_all_is_stopped_in_the_exercises_only_and_told_why(number, tmp_path):
     nbclient = pytest.importorskip("nbclient")
     made = book.student_version(book.chosen([number])[0])
-    nbclient.NotebookClient(made, timeout=300, allow_errors=True, resources={"metadata": {"path": tmp_path}}).execute()
+    nbclient.NotebookClient(
+        made, timeout=300, allow_errors=True, resources={"metadata": {"path": tmp_path}}
+    ).execute()
     failed = 0
     for cell in made.cells:
         errors = [output for output in cell.get("outputs", ()) if output.output_type == "error"]
@@ -102,7 +118,9 @@ def test_versions_are_written_to_a_folder(tmp_path, capsys):
 
 def test_what_a_chapter_reads_goes_with_it(tmp_path):
     (written,) = book.write_versions(tmp_path / "class", [3])
-    assert (tmp_path / "class" / "results.json").read_bytes() == (book.folder().parent / "figures/results.json").read_bytes()
+    assert (tmp_path / "class" / "results.json").read_bytes() == (
+        book.folder().parent / "figures/results.json"
+    ).read_bytes()
     sources = "\n".join(cell.source for cell in nbformat.read(written, as_version=4).cells)
     assert '"results.json"' in sources and "../" not in sources
     assert sorted(file.name for file in tmp_path.iterdir()) == ["class"]
@@ -139,20 +157,30 @@ def test_open_and_check_hand_the_right_file_on(monkeypatch):
     class Done:
         returncode = 3
 
-    monkeypatch.setattr(book.subprocess, "run", lambda command, **options: calls.append(command) or Done)
+    monkeypatch.setattr(
+        book.subprocess, "run", lambda command, **options: calls.append(command) or Done
+    )
     assert cli.main(["chapters", "open", "1"]) == 3
     assert cli.main(["chapters", "check", "1"]) == 3
     one = str(book.chosen([1])[0])
     assert calls[0][-2:] == ["jupyterlab", one] and calls[1][-1] == one and "--nbval" in calls[1]
 
 
-def test_installed_chapters_are_copied_to_be_opened_and_never_changed(monkeypatch, tmp_path, capsys):
+def test_installed_chapters_are_copied_to_be_opened_and_never_changed(
+    monkeypatch, tmp_path, capsys
+):
     package, work = tmp_path / "minigrad", tmp_path / "work"
     shutil.copytree(book.folder(), package / "chapters" / "notebooks")
-    shutil.copytree(book.root() / "figures", package / "chapters" / "figures", ignore=shutil.ignore_patterns("*.svg"))
+    shutil.copytree(
+        book.root() / "figures",
+        package / "chapters" / "figures",
+        ignore=shutil.ignore_patterns("*.svg"),
+    )
     opened, done = [], Namespace(returncode=0)
     monkeypatch.setattr(book, "__file__", str(package / "teach" / "book.py"))
-    monkeypatch.setattr(book.subprocess, "run", lambda command, **options: opened.append(command[-1]) or done)
+    monkeypatch.setattr(
+        book.subprocess, "run", lambda command, **options: opened.append(command[-1]) or done
+    )
     work.mkdir()
     (work / "00-a-graph-is-a-recipe.ipynb").write_text("my own work", encoding="utf-8")
     assert cli.main(["chapters", "open", "1", "--out", str(work)]) == 0
@@ -162,7 +190,10 @@ def test_installed_chapters_are_copied_to_be_opened_and_never_changed(monkeypatc
     assert cli.main(["chapters", "clean", "0"]) == 2
     assert "that takes a checkout" in capsys.readouterr().err
     assert cli.main(["chapters"]) == 0
-    assert str(package / "chapters" / "notebooks" / "00-a-graph-is-a-recipe.ipynb") in capsys.readouterr().out
+    assert (
+        str(package / "chapters" / "notebooks" / "00-a-graph-is-a-recipe.ipynb")
+        in capsys.readouterr().out
+    )
 
 
 def test_what_is_missing_is_named(monkeypatch, capsys):
@@ -176,20 +207,30 @@ def test_the_readmes_pictures_are_the_chapters_own():
     assert sorted(shown) == sorted(book.SHOWN)
     readme = (book.folder().parent / "README.md").read_text("utf-8")
     for name, svg in shown.items():
-        assert (book.folder().parent / "figures" / name).read_text("utf-8") == svg, "minigrad chapters clean"
+        assert (book.folder().parent / "figures" / name).read_text("utf-8") == svg, (
+            "minigrad chapters clean"
+        )
         assert f"(figures/{name})" in readme
 
 
 def test_clean_runs_a_notebook_and_takes_out_the_noise(tmp_path):
-    noisy = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("print(1)\nprint(2)", id="one")])
+    noisy = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell("print(1)\nprint(2)", id="one")]
+    )
     noisy.cells[0].execution_count, noisy.cells[0].metadata["collapsed"] = 7, True
-    noisy.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    noisy.metadata["kernelspec"] = {
+        "display_name": "Python 3",
+        "language": "python",
+        "name": "python3",
+    }
     noisy.metadata["mine"] = 1
     file = tmp_path / "noisy.ipynb"
     nbformat.write(noisy, file)
     book.clean(file)
     made = nbformat.read(file, as_version=4)
-    assert set(made.metadata) == {"kernelspec", "language_info"} and set(made.metadata.language_info) == {"name"}
+    assert set(made.metadata) == {"kernelspec", "language_info"} and set(
+        made.metadata.language_info
+    ) == {"name"}
     (cell,) = made.cells
     assert (cell.id, cell.execution_count, cell.metadata) == ("one", 1, {})
     assert [output.text for output in cell.outputs] == ["1\n2\n"]

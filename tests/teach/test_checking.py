@@ -1,4 +1,7 @@
-"""`predict` and `check`: what is said to right answers, to wrong ones and to none; and the hints of every chapter."""
+"""`predict` and `check`: what is said to right answers, to wrong ones and to none; and the hints of
+every chapter.
+"""
+
 from __future__ import annotations
 
 import numpy as np
@@ -14,7 +17,9 @@ ALL = {name: each for chapter in chapters() for name, each in exercises(chapter.
 
 def test_predict_shows_letters_and_reveals_nothing(capsys):
     predict("Which?", ["this", "that"])
-    said = 'Which?\n  a) this\n  b) that\nChoose before you run on: add mine="a", or another letter.\n'
+    said = (
+        'Which?\n  a) this\n  b) that\nChoose before you run on: add mine="a", or another letter.\n'
+    )
     assert capsys.readouterr().out == said
 
 
@@ -56,9 +61,18 @@ def test_a_right_answer_is_ticked_off(counting, capsys):
 
 @pytest.mark.parametrize(
     ("answer", "hint"),
-    [(4, "Count again"), (2, "One more"), (2.01, "One more"), ("DREI ", "In English"), ("x", "a number was expected"),
-     ([3, 3], r"the shape \(\) was expected, not \(2,\)"), (..., "your turn"), (None, "your turn"), (float("nan"), "Count")],
-)  # fmt: skip
+    [
+        (4, "Count again"),
+        (2, "One more"),
+        (2.01, "One more"),
+        ("DREI ", "In English"),
+        ("x", "a number was expected"),
+        ([3, 3], r"the shape \(\) was expected, not \(2,\)"),
+        (..., "your turn"),
+        (None, "your turn"),
+        (float("nan"), "Count"),
+    ],
+)
 def test_a_wrong_answer_gets_the_hint_that_fits(counting, answer, hint):
     with pytest.raises(NotYet, match=hint):
         check(counting, answer)
@@ -84,10 +98,14 @@ def test_a_notebook_shows_the_hint_without_a_trace():
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("three", "a chapter and a name"), ("x/three", "a chapter"), ("3/", "a chapter"),
-     ("78/x", "in chapter 78 there is none"),
-     ("0/what", "in chapter 0 there is '0/nodes'")],
-)  # fmt: skip
+    [
+        ("three", "a chapter and a name"),
+        ("x/three", "a chapter"),
+        ("3/", "a chapter"),
+        ("78/x", "in chapter 78 there is none"),
+        ("0/what", "in chapter 0 there is '0/nodes'"),
+    ],
+)
 def test_an_exercise_that_does_not_exist(name, said):
     with pytest.raises(ValueError, match=said):
         check(name, 1)
@@ -104,6 +122,8 @@ def kind(value):
 
 
 @pytest.mark.parametrize("name", ALL)
-@pytest.mark.parametrize("wrong", [-12.345, "something else", [[1, 2]], lambda *_: None, ...], ids=kind)
+@pytest.mark.parametrize(
+    "wrong", [-12.345, "something else", [[1, 2]], lambda *_: None, ...], ids=kind
+)
 def test_nonsense_is_never_right(name, wrong):
     assert ALL[name].hint(wrong)

@@ -1,4 +1,7 @@
-"""Chapters 7 to 11 ask for functions, dictionaries and modules: the right ones pass, likely wrong ones get their hint."""
+"""Chapters 7 to 11 ask for functions, dictionaries and modules: the right ones pass, likely wrong
+ones get their hint.
+"""
+
 from __future__ import annotations
 
 import re
@@ -12,8 +15,12 @@ from minigrad.teach import chapter10
 from minigrad.teach.checking import exercises
 
 RIGHT_NAMES = {
-    "A": "Saturation", "B": "exploding gradient", "C": "NaN or inf", "D": "vanishing gradient", "E": "dead ReLU",
-}  # fmt: skip
+    "A": "Saturation",
+    "B": "exploding gradient",
+    "C": "NaN or inf",
+    "D": "vanishing gradient",
+    "E": "dead ReLU",
+}
 IDS = np.array([[0, 5, 7], [0, 3, 4]])
 
 
@@ -23,7 +30,11 @@ def hint(name, answer):
 
 class Remembering(nn.Module):
     def __init__(self, all_of_it=True):
-        self.first, self.second, self.last = nn.Linear(2, 16, seed=0), nn.Linear(16, 16, seed=1), nn.Linear(16, 1, seed=2)
+        self.first, self.second, self.last = (
+            nn.Linear(2, 16, seed=0),
+            nn.Linear(16, 16, seed=1),
+            nn.Linear(16, 1, seed=2),
+        )
         self.all_of_it = all_of_it
 
     def forward(self, x):
@@ -40,10 +51,15 @@ def step(p, C, n):
 
 
 RIGHT = {
-    "7/rows": rows, "8/touched": np.unique, "8/words": lambda: (IDS, 0.9, 0.1), "9/bound": lambda s, T: s ** (T - 1),
-    "9/slope": lambda V: np.log10(np.abs(np.linalg.eigvals(V)).max()), "10/names": RIGHT_NAMES, "10/cure": Remembering(),
+    "7/rows": rows,
+    "8/touched": np.unique,
+    "8/words": lambda: (IDS, 0.9, 0.1),
+    "9/bound": lambda s, T: s ** (T - 1),
+    "9/slope": lambda V: np.log10(np.abs(np.linalg.eigvals(V)).max()),
+    "10/names": RIGHT_NAMES,
+    "10/cure": Remembering(),
     "11/step": step,
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", RIGHT)
@@ -80,7 +96,9 @@ WRONG = [
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@pytest.mark.parametrize(("name", "answer", "said"), WRONG, ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("name", "answer", "said"), WRONG, ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_a_likely_wrong_answer_gets_its_hint(name, answer, said):
     found = hint(name, answer)
     assert found is not None and re.search(said, found), found

@@ -1,7 +1,10 @@
-"""Run as a script by `test_selection.py`: the same grid search on an engine that this process starts, on loopback.
+"""Run as a script by `test_selection.py`: the same grid search on an engine that this process
+starts, on loopback.
 
-python engines.py ENGINE FOLDER [kill]; the last line is the scores, as JSON. With `kill`, a worker dies in the middle.
+python engines.py ENGINE FOLDER [kill]; the last line is the scores, as JSON. With `kill`, a worker
+dies in the middle.
 """
+
 import json
 import os
 import signal
@@ -34,11 +37,17 @@ def search(folder):
         grid = {"hidden": hidden, "lr": [0.02, 0.01]}
         return grid_search(make, DATA.x_train, DATA.y_train, grid, progress=True, **RECIPE)
 
-    found = [[s.train_loss, s.test_loss, s.train_accuracy, s.test_accuracy] for _, s in scores([4, 8]).rows]
+    found = [
+        [s.train_loss, s.test_loss, s.train_accuracy, s.test_accuracy]
+        for _, s in scores([4, 8]).rows
+    ]
     try:
         scores([0, 4])
     except mg.train.FoldError as error:
-        failed = {"message": str(error), "finished": [[p, fold, row] for p, fold, row in error.finished]}
+        failed = {
+            "message": str(error),
+            "finished": [[p, fold, row] for p, fold, row in error.finished],
+        }
     return {"scores": found, "failed": failed, "fits": len(list(folder.iterdir()))}
 
 
@@ -46,8 +55,17 @@ def search(folder):
 def dask(folder, kill):
     from distributed import Client, LocalCluster
 
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, "host": "127.0.0.1"}
-    with LocalCluster(**options) as cluster, Client(cluster) as client, joblib.parallel_config("dask"):
+    options = {
+        "n_workers": 2,
+        "threads_per_worker": 1,
+        "dashboard_address": None,
+        "host": "127.0.0.1",
+    }
+    with (
+        LocalCluster(**options) as cluster,
+        Client(cluster) as client,
+        joblib.parallel_config("dask"),
+    ):
         before = set(client.run(os.getpid).values())
 
         def shoot():

@@ -1,4 +1,7 @@
-"""Run as a script by `test_atomic.py`: children that save without pause are killed, and what they leave is looked at."""
+"""Run as a script by `test_atomic.py`: children that save without pause are killed, and what they
+leave is looked at.
+"""
+
 import os
 import signal
 import sys
@@ -33,12 +36,16 @@ def main(folder, kills):
         time.sleep(rng.uniform(0.001, 0.025))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        numbers = {float(x) for array in load_file(path).values() for x in np.unique(array)}  # it loads: it is whole
+        numbers = {
+            float(x) for array in load_file(path).values() for x in np.unique(array)
+        }  # it loads: it is whole
         assert len(numbers) == 1, "two versions in one file"
         seen |= numbers
         most = max(most, len(list(folder.iterdir())) - 1)
     mg.save(two[0], path)
-    print(f"versions {len(seen)}, left at most {most}, in the end {len(list(folder.iterdir())) - 1}")
+    print(
+        f"versions {len(seen)}, left at most {most}, in the end {len(list(folder.iterdir())) - 1}"
+    )
 
 
 if __name__ == "__main__":

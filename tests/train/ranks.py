@@ -2,6 +2,7 @@
 
 Each rank writes what its cases return to FOLDER/rank.json; they may write files to FOLDER, too.
 """
+
 import contextlib
 import io
 import json
@@ -37,21 +38,39 @@ def words():
 
 
 def normed():
-    return nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 6), nn.Tanh(), nn.Dropout(0.3, seed=5), nn.Linear(6, 3))
+    return nn.Sequential(
+        nn.BatchNorm1d(4), nn.Linear(4, 6), nn.Tanh(), nn.Dropout(0.3, seed=5), nn.Linear(6, 3)
+    )
 
 
-def trainer(make=dense, loss=mg.cross_entropy, optimizer=ADAM, mode="replay", distributed=True, callbacks=()):
+def trainer(
+    make=dense, loss=mg.cross_entropy, optimizer=ADAM, mode="replay", distributed=True, callbacks=()
+):
     with mg.default_dtype("float64"):
         mg.manual_seed(0)
         model = make()
-    return mg.Trainer(model, loss, optimizer(model.parameters()), mode=mode, distributed=distributed, callbacks=callbacks)
+    return mg.Trainer(
+        model,
+        loss,
+        optimizer(model.parameters()),
+        mode=mode,
+        distributed=distributed,
+        callbacks=callbacks,
+    )
 
 
 def told(made, *histories):
     """The numbers of a training: what is equal as JSON is equal to the bit."""
-    state = {name: array.ravel().tolist() for name, array in _state(made).items() if not name.startswith("buffers.")}
+    state = {
+        name: array.ravel().tolist()
+        for name, array in _state(made).items()
+        if not name.startswith("buffers.")
+    }
     names = ("batch_loss", "epoch_loss", "validation_loss", "accuracy")
-    return {**state, **{name: [x for history in histories for x in getattr(history, name)] for name in names}}
+    return {
+        **state,
+        **{name: [x for history in histories for x in getattr(history, name)] for name in names},
+    }
 
 
 def fitted(x, y, batch_size, **options):
@@ -59,7 +78,7 @@ def fitted(x, y, batch_size, **options):
     return told(made, made.fit(x, y, batch_size=batch_size, validation=(x[:9], y[:9]), **FIT))
 
 
-# -------------------------------------------------------------------- the same on any number of ranks
+# ---------------- the same on any number of ranks
 def steps(folder, distributed=True):
     maps = [np.load(folder.parent / name, mmap_mode="r") for name in ("x.npy", "y.npy")]
     one = {"distributed": distributed}
@@ -68,7 +87,9 @@ def steps(folder, distributed=True):
         "a last batch of 1": fitted(X[:21], Y[:21], 5, **one),
         "one batch": fitted(X, Y, 23, mode="eager", **one),
         "rows of a table": fitted(IDS, Y, 4, make=words, **one),
-        "compiled": fitted(IDS[:21], Y[:21], 5, make=words, mode="compiled", optimizer=CLIPPED, **one),
+        "compiled": fitted(
+            IDS[:21], Y[:21], 5, make=words, mode="compiled", optimizer=CLIPPED, **one
+        ),
         "memory maps": fitted(*maps, 5, **one),
     }
 
@@ -77,7 +98,7 @@ def steps_of_one(folder):
     return steps(folder, distributed=False)
 
 
-# -------------------------------------------------------------------- what each rank does for itself
+# ---------------- what each rank does for itself
 def shares(folder):
     """Batch norm, dropout and a seed that nobody gave, on each rank."""
     masks, made = [], trainer(normed)
@@ -90,13 +111,20 @@ def shares(folder):
     bars = io.StringIO()
     with contextlib.redirect_stderr(bars):
         history = made.fit(X[:21], Y[:21], batch_size=7, epochs=1, shuffle=False, seed=3)
-    statistics = [made.model[0].running_mean.value.tolist(), made.model[0].running_var.value.tolist()]
+    statistics = [
+        made.model[0].running_mean.value.tolist(),
+        made.model[0].running_var.value.tolist(),
+    ]
     chance = trainer()
     lost = chance.fit(X, Y, batch_size=7, epochs=1, progress=False, seed=None)
     return {
-        "masks": masks, "statistics": statistics, "bars": bars.getvalue(), "history": told(made, history),
-        "evaluate": made.evaluate(X, Y), "no seed": told(chance, lost),
-    }  # fmt: skip
+        "masks": masks,
+        "statistics": statistics,
+        "bars": bars.getvalue(),
+        "history": told(made, history),
+        "evaluate": made.evaluate(X, Y),
+        "no seed": told(chance, lost),
+    }
 
 
 def modes(folder):
@@ -124,7 +152,7 @@ def refused(folder):
         "resume": lambda: made.fit(X, Y, **fit, resume=last),
         "optimizer": lambda: trainer(optimizer=CLIPPED if last else ADAM).fit(X, Y, **fit),
         "sum": lambda: trainer(loss=summed).fit(X, Y, **fit),
-    }  # fmt: skip
+    }
     said = {}
     for name, call in calls.items():
         try:
@@ -135,9 +163,11 @@ def refused(folder):
     return said
 
 
-# -------------------------------------------------------------------- Ctrl-C, and going on
+# ---------------- Ctrl-C, and going on
 def interrupted(folder):
-    """Ctrl-C is heard by the last rank alone: in the middle of an epoch, and after the last step."""
+    """Ctrl-C is heard by the last rank alone: in the middle of an epoch, and after the last
+    step.
+    """
     done = []
 
     def press(made, history):
@@ -156,14 +186,20 @@ def interrupted(folder):
     parts = [cut.fit(X, Y, **fit)]
     parts.append(cut.fit(X, Y, resume=True, **fit))
     return {
-        "steps": [len(part.batch_loss) for part in parts], "interrupted": [part.interrupted for part in parts],
+        "steps": [len(part.batch_loss) for part in parts],
+        "interrupted": [part.interrupted for part in parts],
         "same": told(whole, expected) == told(cut, *parts),
-    }  # fmt: skip
+    }
 
 
 def endless(folder):
     """Save after each epoch until somebody kills one of the ranks."""
-    made = trainer(normed, callbacks=[lambda trained, history: mg.save(trained, folder / f"{made.ranks.rank}.safetensors")])
+    made = trainer(
+        normed,
+        callbacks=[
+            lambda trained, history: mg.save(trained, folder / f"{made.ranks.rank}.safetensors")
+        ],
+    )
     (folder / f"{made.ranks.rank}.pid").write_text(str(os.getpid()), encoding="utf-8")
     made.fit(X, Y, batch_size=8, epochs=10**6, seed=3, progress=False)
 
@@ -175,12 +211,14 @@ def resumed(folder):
     fit = {"batch_size": 8, "seed": 3, "progress": False, "epochs": begun + 2}
     expected, rest = whole.fit(X, Y, **fit), again.fit(X, Y, resume=True, **fit)
     return {
-        "begun": begun, "rest": told(again, rest), "expected": told(whole, expected),
+        "begun": begun,
+        "rest": told(again, rest),
+        "expected": told(whole, expected),
         "left": sorted(path.name for path in folder.glob("*.safetensors")),
-    }  # fmt: skip
+    }
 
 
-# -------------------------------------------------------------------- the end of a job
+# ---------------- the end of a job
 class Fails:
     """An exception in the fourth step of the last rank."""
 
@@ -213,7 +251,9 @@ def main(folder, *cases):
     from mpi4py import MPI
 
     found = {case: globals()[case](folder) for case in cases}
-    (folder / f"{MPI.COMM_WORLD.rank}.json").write_text(json.dumps({"size": MPI.COMM_WORLD.size, **found}), encoding="utf-8")
+    (folder / f"{MPI.COMM_WORLD.rank}.json").write_text(
+        json.dumps({"size": MPI.COMM_WORLD.size, **found}), encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

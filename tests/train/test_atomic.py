@@ -1,4 +1,7 @@
-"""Saving is all or nothing: killed, or the disk full, the old file or the new one is there, whole, and nothing beside it."""
+"""Saving is all or nothing: killed, or the disk full, the old file or the new one is there, whole,
+and nothing beside it.
+"""
+
 import errno
 import os
 import subprocess
@@ -26,9 +29,16 @@ KILLS = 120
 @needs_fork
 def test_killed_at_any_moment_the_old_or_the_new_file_is_there(tmp_path):
     script = Path(__file__).with_name("killed.py")
-    done = subprocess.run([sys.executable, script, tmp_path, str(KILLS)], capture_output=True, encoding="utf-8", timeout=300)
+    done = subprocess.run(
+        [sys.executable, script, tmp_path, str(KILLS)],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "versions 2, left at most 1, in the end 0\n"  # both were seen, and the kill came while writing
+    assert (
+        done.stdout == "versions 2, left at most 1, in the end 0\n"
+    )  # both were seen, and the kill came while writing
 
 
 def fails(code):
@@ -85,7 +95,9 @@ class Full:
 
 @needs_limits
 def test_a_write_that_the_system_cuts_short(tmp_path):
-    """No file may grow beyond 100 bytes, so that the system itself breaks the writing off in the middle."""
+    """No file may grow beyond 100 bytes, so that the system itself breaks the writing off in the
+    middle.
+    """
     use = Use(tmp_path)
     before, (soft, hard) = use.state(), resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
@@ -125,7 +137,7 @@ def test_the_longest_name_can_be_saved(tmp_path):
     assert (tmp_path / ("ü" * 127)).read_bytes() == b"one"
 
 
-# -------------------------------------------------------------------- modes and links
+# ---------------- modes and links
 @pytest.fixture
 def umask():
     before = os.umask(0o022)
@@ -150,7 +162,9 @@ def test_a_file_that_is_there_keeps_its_mode(given, mask, umask, tmp_path):
 
 
 @needs_modes
-@pytest.mark.parametrize(("mask", "wanted"), [(0, 0o666), (0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
+@pytest.mark.parametrize(
+    ("mask", "wanted"), [(0, 0o666), (0o022, 0o644), (0o027, 0o640), (0o077, 0o600)]
+)
 def test_a_new_file_gets_what_the_umask_leaves(mask, wanted, umask, tmp_path):
     umask(mask)
     mg.save(mg.nn.Linear(2, 2), tmp_path / "m.safetensors")

@@ -1,4 +1,7 @@
-"""Data that is fed piece by piece: the same numbers as from arrays, bounded memory, and every bad batch named."""
+"""Data that is fed piece by piece: the same numbers as from arrays, bounded memory, and every bad
+batch named.
+"""
+
 import threading
 import time
 import tracemalloc
@@ -16,7 +19,9 @@ DATA = mg.data.circle(230, seed=3)  # 184 samples to train on: the last batch of
 
 def trainer(mode="replay", inputs=2, **options):
     model = nn.Sequential(nn.Linear(inputs, 8, seed=0), nn.Tanh(), nn.Linear(8, 1, seed=1))
-    return mg.Trainer(model, mg.mse_loss, mg.optim.Adam(model.parameters(), lr=0.01), mode=mode, **options)
+    return mg.Trainer(
+        model, mg.mse_loss, mg.optim.Adam(model.parameters(), lr=0.01), mode=mode, **options
+    )
 
 
 def mapped(folder, name, array):
@@ -38,7 +43,7 @@ def small_pieces(monkeypatch):
     monkeypatch.setattr(batches, "PIECE", 3 * 32 * 12)
 
 
-# ---------------------------------------------------------------- the same numbers
+# ---------------- the same numbers
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize("mode", MODES)
 def test_maps_give_the_same_bits_as_arrays(mode, shuffle, tmp_path, small_pieces):
@@ -49,7 +54,9 @@ def test_maps_give_the_same_bits_as_arrays(mode, shuffle, tmp_path, small_pieces
     maps = mapped(tmp_path, "x.npy", x.astype(np.float64)), mapped(tmp_path, "y.npy", y)
     for feed in (maps, (maps[0], y), (x, maps[1])):
         run = trainer(mode)
-        found = run.fit(*feed, validation=(mapped(tmp_path, "v.npy", DATA.x_test), DATA.y_test), **fit)
+        found = run.fit(
+            *feed, validation=(mapped(tmp_path, "v.npy", DATA.x_test), DATA.y_test), **fit
+        )
         assert found.batch_loss == expected.batch_loss
         assert found.epoch_loss == pytest.approx(expected.epoch_loss)
         assert found.validation_loss == expected.validation_loss
@@ -69,7 +76,9 @@ def test_batches_give_the_same_bits_as_arrays_in_their_order(mode):
 
 
 class Loader:
-    """A loader as users write them: new batches each time, from one buffer that is filled again and again."""
+    """A loader as users write them: new batches each time, from one buffer that is filled again and
+    again.
+    """
 
     def __init__(self, x, y, size):
         self.parts, self.epochs = cut(x, y, size), 0
@@ -97,8 +106,13 @@ def test_a_loader_may_fill_the_same_memory_again(mode):
 def test_the_usual_size_is_compiled_and_smaller_batches_run_in_replay(monkeypatch):
     seen = []
     compiled, x, y = mg.Trainer.compile, DATA.x_train, DATA.y_train
-    monkeypatch.setattr(mg.Trainer, "compile", lambda self, x, y, batch_size: seen.append(batch_size) or compiled(
-        self, x, y, batch_size=batch_size))  # fmt: skip
+    monkeypatch.setattr(
+        mg.Trainer,
+        "compile",
+        lambda self, x, y, batch_size: (
+            seen.append(batch_size) or compiled(self, x, y, batch_size=batch_size)
+        ),
+    )
     parts = [(x[:20], y[:20]), (x[:32], y[:32]), (x[:20], y[:20]), (x[:32], y[:32])]
     assert len(trainer("compiled").fit(parts, epochs=1, progress=False).batch_loss) == 4
     assert seen == [20, 32]
@@ -121,11 +135,13 @@ def test_batches_do_not_wait_long_for_others(monkeypatch):
         def on_batch(self, run, graph):
             seen.append(len(made))
 
-    trainer(callbacks=[Watch()]).fit(Each(cut(DATA.x_train, DATA.y_train, 4)), epochs=1, progress=False)
+    trainer(callbacks=[Watch()]).fit(
+        Each(cut(DATA.x_train, DATA.y_train, 4)), epochs=1, progress=False
+    )
     assert seen[0] < len(made) == 46
 
 
-# ---------------------------------------------------------------- memory, and how far ahead is read
+# ---------------- memory, and how far ahead is read
 def peak(run, x, y):
     tracemalloc.start()
     try:
@@ -146,7 +162,9 @@ def test_memory_does_not_grow_with_the_data(mode, tmp_path, monkeypatch):
             x[start : start + 1024] = start / size
         x.flush()
         run, x = trainer(mode, 512), np.load(tmp_path / f"{size}.npy", mmap_mode="r")
-        run.fit(x[:64], np.zeros(64), epochs=1, batch_size=64, progress=False)  # what is compiled and built once
+        run.fit(
+            x[:64], np.zeros(64), epochs=1, batch_size=64, progress=False
+        )  # what is compiled and built once
         peaks.append(peak(run, x, np.zeros(size, np.float32)))
     assert max(peaks) < 2**23  # 8 MiB
     assert peaks[1] < peaks[0] + 2**20
@@ -175,7 +193,7 @@ def test_few_pieces_are_read_ahead(monkeypatch):
     assert 1 <= max(ahead) <= batches.AHEAD
 
 
-# ---------------------------------------------------------------- what goes wrong
+# ---------------- what goes wrong
 def with_batch(number, batch):
     parts = cut(DATA.x_train, DATA.y_train, 32)
     parts[number - 1] = batch
@@ -189,9 +207,21 @@ X, Y = DATA.x_train[:32], DATA.y_train[:32]
 @pytest.mark.parametrize(
     ("batch", "error", "words"),
     [
-        ((X[:, :1], Y), mg.ShapeError, r"batch 4 of the data has shapes \(32, 1\) and \(32,\); samples of shape \(2,\)"),
-        ((X, Y[:, None]), mg.ShapeError, r"batch 4 of the data has shapes \(32, 2\) and \(32, 1\); samples of shape \(\)"),
-        ((X.astype(int), Y), mg.DTypeError, "batch 4 of the data is int64 and float32; float32 was expected, as in batch 1"),
+        (
+            (X[:, :1], Y),
+            mg.ShapeError,
+            r"batch 4 of the data has shapes \(32, 1\) and \(32,\); samples of shape \(2,\)",
+        ),
+        (
+            (X, Y[:, None]),
+            mg.ShapeError,
+            r"batch 4 of the data has shapes \(32, 2\) and \(32, 1\); samples of shape \(\)",
+        ),
+        (
+            (X.astype(int), Y),
+            mg.DTypeError,
+            "batch 4 of the data is int64 and float32; float32 was expected, as in batch 1",
+        ),
         ((X * np.nan, Y), mg.GraphError, "the loss is nan in epoch 1, batch 4; first bad node"),
     ],
 )
@@ -211,7 +241,11 @@ def test_a_batch_that_is_not_like_the_others_is_named(mode, batch, error, words)
         (None, TypeError, "a batch of NoneType"),
         ((np.array(["a"]), Y), mg.DTypeError, "x is a ndarray of dtype <U1; numbers were expected"),
         (([[1.0], [1.0, 2.0]], Y), mg.ShapeError, "x has rows of different lengths"),
-        ((X, Y[:7]), mg.ShapeError, "x and y have shapes (32, 2) and (7,); the same number of samples was expected"),
+        (
+            (X, Y[:7]),
+            mg.ShapeError,
+            "x and y have shapes (32, 2) and (7,); the same number of samples was expected",
+        ),
         ((X[:0], Y[:0]), mg.ShapeError, "x and y have shapes (0, 2) and (0,)"),
     ],
 )
@@ -244,7 +278,9 @@ class Lying(list):
         return 5
 
 
-@pytest.mark.parametrize(("gives", "said"), [(4, "4 batches"), (6, "more batches"), (9, "more batches")])
+@pytest.mark.parametrize(
+    ("gives", "said"), [(4, "4 batches"), (6, "more batches"), (9, "more batches")]
+)
 def test_a_length_that_is_wrong_is_said(gives, said):
     run = trainer()
     with pytest.raises(ValueError, match=f"the length 5, and gave {said}"):
@@ -259,7 +295,12 @@ def test_numbers_of_batches_in_a_map_count_from_its_beginning(mode, tmp_path, sm
     x[4 * 32 + 3] = np.nan
     with pytest.raises(mg.GraphError, match="nan in epoch 1, batch 5"):
         trainer(mode).fit(
-            mapped(tmp_path, "x.npy", x), DATA.y_train, epochs=1, batch_size=32, shuffle=False, progress=False
+            mapped(tmp_path, "x.npy", x),
+            DATA.y_train,
+            epochs=1,
+            batch_size=32,
+            shuffle=False,
+            progress=False,
         )
     assert no_thread_is_left()
 
@@ -267,9 +308,17 @@ def test_numbers_of_batches_in_a_map_count_from_its_beginning(mode, tmp_path, sm
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
-        (lambda: trainer().fit(iter([(X, Y)]), epochs=1), TypeError, "x is a list_iterator, and there is no y"),
+        (
+            lambda: trainer().fit(iter([(X, Y)]), epochs=1),
+            TypeError,
+            "x is a list_iterator, and there is no y",
+        ),
         (lambda: trainer().fit([], epochs=1), mg.ShapeError, "there are no batches"),
-        (lambda: trainer().fit([(X, Y)], epochs=1, batch_size=3), ValueError, "batch_size=3 without y"),
+        (
+            lambda: trainer().fit([(X, Y)], epochs=1, batch_size=3),
+            ValueError,
+            "batch_size=3 without y",
+        ),
         (lambda: trainer().fit(X, Y, epochs=1), ValueError, "batch_size=None; an integer ≥ 1"),
         (lambda: trainer().fit([(X, Y)], epochs=0), ValueError, "epochs=0"),
     ],
@@ -280,7 +329,7 @@ def test_bad_use_is_explained(call, error, words):
     assert words in str(caught.value)
 
 
-# ---------------------------------------------------------------- the thread ends
+# ---------------- the thread ends
 class Impatient:
     def on_batch(self, run, graph):
         raise KeyboardInterrupt
@@ -291,7 +340,9 @@ def test_ctrl_c_ends_the_thread(tmp_path, small_pieces):
     assert trainer(callbacks=[Impatient()]).fit(cut(x, y, 4), epochs=1, progress=False).interrupted
     assert no_thread_is_left()
     run = trainer(callbacks=[Impatient()])
-    assert run.fit(mapped(tmp_path, "x.npy", x), y, epochs=1, batch_size=4, progress=False).interrupted
+    assert run.fit(
+        mapped(tmp_path, "x.npy", x), y, epochs=1, batch_size=4, progress=False
+    ).interrupted
     assert no_thread_is_left()
 
 

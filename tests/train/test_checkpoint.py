@@ -1,4 +1,5 @@
 """Checkpoints: whole or not at all, and checked before anything changes."""
+
 import json
 import os
 import struct
@@ -14,14 +15,21 @@ from minigrad.errors import DataError
 
 
 def make(seed=0, width=3, mode="replay"):
-    model = nn.Sequential(nn.Linear(2, width, seed=seed), nn.Tanh(), nn.Linear(width, 1, seed=seed + 1))
+    model = nn.Sequential(
+        nn.Linear(2, width, seed=seed), nn.Tanh(), nn.Linear(width, 1, seed=seed + 1)
+    )
     return mg.Trainer(model, mg.mse_loss, mg.optim.Adam(model.parameters()), mode=mode)
 
 
 def test_a_model_goes_round_under_plain_names(tmp_path):
     one, other = make(0).model, make(5).model
     mg.save(one, tmp_path / "m.safetensors")
-    assert set(load_file(tmp_path / "m.safetensors")) == {"0.weight", "0.bias", "2.weight", "2.bias"}
+    assert set(load_file(tmp_path / "m.safetensors")) == {
+        "0.weight",
+        "0.bias",
+        "2.weight",
+        "2.bias",
+    }
     mg.load(other, tmp_path / "m.safetensors")
     assert np.array_equal(one(np.ones((1, 2))).value, other(np.ones((1, 2))).value)
 
@@ -46,16 +54,22 @@ def test_what_does_not_fit_changes_nothing(tmp_path):
     with pytest.raises(mg.ShapeError, match="0.weight"):
         mg.load(run, path)
     mg.save(run.model, path)
-    with pytest.raises(mg.GraphError, match="holds a model, not a Trainer; load it into trainer.model"):
+    with pytest.raises(
+        mg.GraphError, match="holds a model, not a Trainer; load it into trainer.model"
+    ):
         mg.load(run, path)
     state = load_file(path)
     save_file({**state, "more": np.ones(1)}, path)
     with pytest.raises(mg.GraphError, match="unexpected more"):
         mg.load(run.model, path)
-    assert all(np.array_equal(before[name], array) for name, array in run.model.state_dict().items())
+    assert all(
+        np.array_equal(before[name], array) for name, array in run.model.state_dict().items()
+    )
 
 
-@pytest.mark.parametrize("damage", [lambda b: b[:-5], lambda b: b"", lambda b: b"\xff" * 64, lambda b: b"{" + b[1:]])
+@pytest.mark.parametrize(
+    "damage", [lambda b: b[:-5], lambda b: b"", lambda b: b"\xff" * 64, lambda b: b"{" + b[1:]]
+)
 def test_damaged_files_are_named(tmp_path, damage):
     path = tmp_path / "m.safetensors"
     mg.save(make().model, path)
@@ -81,7 +95,9 @@ def test_a_failed_save_keeps_the_old_file_and_leaves_nothing_behind(tmp_path, mo
 
 @needs_limits
 def test_a_full_disk_keeps_the_old_file_and_leaves_nothing_behind(tmp_path):
-    """The system refuses to let any file grow beyond a limit, as a disk does that has no room left."""
+    """The system refuses to let any file grow beyond a limit, as a disk does that has no room
+    left.
+    """
     path, before = tmp_path / "t.safetensors", resource.getrlimit(resource.RLIMIT_FSIZE)
     mg.save(make(0), path)
     old = path.read_bytes()
@@ -110,7 +126,9 @@ def test_a_name_that_no_file_can_hold_is_named(tmp_path):
 @pytest.mark.parametrize("shape", [[2**63 - 1, 0], [2**64 - 1, 0], [0] * 65, [1] * 65])
 def test_a_shape_that_no_array_can_have_is_a_damaged_file(shape, tmp_path):
     size = 0 if 0 in shape else 4
-    header = json.dumps({"weight": {"dtype": "F32", "shape": shape, "data_offsets": [0, size]}}).encode()
+    header = json.dumps(
+        {"weight": {"dtype": "F32", "shape": shape, "data_offsets": [0, size]}}
+    ).encode()
     path = tmp_path / "m.safetensors"
     path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(size))
     with pytest.raises(DataError, match=r"load: .*m\.safetensors: "):

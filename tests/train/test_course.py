@@ -1,4 +1,7 @@
-"""A training that is cut, by Ctrl-C or with its process, goes on to the bit; Ctrl-C at any moment leaves whole steps."""
+"""A training that is cut, by Ctrl-C or with its process, goes on to the bit; Ctrl-C at any moment
+leaves whole steps.
+"""
+
 import signal
 import threading
 
@@ -15,16 +18,29 @@ from minigrad.train.course import Course, Whole, whole_steps
 
 MODES = ("eager", "replay", "compiled")
 RNG = np.random.default_rng(0)
-X, Y = RNG.normal(size=(23, 4)).astype(np.float32), RNG.integers(0, 3, 23)  # batches of 5: the last one is smaller
+X, Y = (
+    RNG.normal(size=(23, 4)).astype(np.float32),
+    RNG.integers(0, 3, 23),
+)  # batches of 5: the last one is smaller
 FIT = {"batch_size": 5, "seed": 3, "progress": False}
 TIMES = 200
 
 
 def make(mode, callbacks=()):
-    """A trainer whose every piece of state counts: running statistics, a stream of masks, momenta, a generator."""
+    """A trainer whose every piece of state counts: running statistics, a stream of masks, momenta,
+    a generator.
+    """
     mg.manual_seed(0)
-    model = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Tanh(), nn.Dropout(0.3, seed=5), nn.Linear(6, 3))
-    return mg.Trainer(model, mg.cross_entropy, mg.optim.Adam(model.parameters(), lr=0.01), mode=mode, callbacks=callbacks)
+    model = nn.Sequential(
+        nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Tanh(), nn.Dropout(0.3, seed=5), nn.Linear(6, 3)
+    )
+    return mg.Trainer(
+        model,
+        mg.cross_entropy,
+        mg.optim.Adam(model.parameters(), lr=0.01),
+        mode=mode,
+        callbacks=callbacks,
+    )
 
 
 def same(one, other):
@@ -51,7 +67,7 @@ def fed(kind, folder):
     return tuple(np.load(folder / f"{name}.npy", mmap_mode="r") for name in "xy"), FIT
 
 
-# -------------------------------------------------------------------- between two epochs
+# ---------------- between two epochs
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize("mode", MODES)
 def test_a_checkpoint_between_epochs_goes_on_in_another_trainer(mode, shuffle, tmp_path):
@@ -68,7 +84,9 @@ def test_a_checkpoint_between_epochs_goes_on_in_another_trainer(mode, shuffle, t
 
 
 def test_a_callback_may_save_and_what_it_saved_goes_on(tmp_path):
-    whole = make("replay", [lambda trainer, history: mg.save(trainer, tmp_path / f"{trainer.course.epoch}")])
+    whole = make(
+        "replay", [lambda trainer, history: mg.save(trainer, tmp_path / f"{trainer.course.epoch}")]
+    )
     whole.fit(X, Y, epochs=3, **FIT)
     for epoch in (1, 2, 3):
         again = make("replay")
@@ -89,7 +107,7 @@ def test_to_resume_what_has_not_begun_is_to_begin_and_a_new_fit_begins_anew():
     np.testing.assert_equal(_state(other), before)
 
 
-# -------------------------------------------------------------------- within an epoch
+# ---------------- within an epoch
 class Cut:
     """Breaks off in the given batch, after the forward and the backward pass."""
 
@@ -109,7 +127,10 @@ def test_a_cut_within_an_epoch(batch, mode, tmp_path):
     whole, first, second = make(mode), make(mode, [Cut(batch)]), make(mode)
     expected = whole.fit(X, Y, **fit)
     parts = [first.fit(X, Y, **fit)]
-    assert parts[0].interrupted and len(parts[0].batch_loss) == batch == 5 * first.course.epoch + first.course.batch
+    assert (
+        parts[0].interrupted
+        and len(parts[0].batch_loss) == batch == 5 * first.course.epoch + first.course.batch
+    )
     mg.save(first, path)
     mg.load(second, path)
     parts.append(second.fit(X, Y, resume=True, **fit))
@@ -117,7 +138,9 @@ def test_a_cut_within_an_epoch(batch, mode, tmp_path):
     same(second, whole)
 
 
-@pytest.mark.parametrize("kinds", [("maps", "maps"), ("arrays", "maps"), ("maps", "arrays"), ("batches", "batches")])
+@pytest.mark.parametrize(
+    "kinds", [("maps", "maps"), ("arrays", "maps"), ("maps", "arrays"), ("batches", "batches")]
+)
 @pytest.mark.parametrize("mode", MODES)
 def test_a_cut_of_data_in_pieces(mode, kinds, tmp_path, monkeypatch):
     """Cut, saved and cut again; a piece is one batch, or two."""
@@ -154,7 +177,9 @@ def test_a_cut_of_data_in_pieces(mode, kinds, tmp_path, monkeypatch):
 
 
 def test_batches_of_many_sizes_are_cut_anywhere():
-    """Which of them are compiled does not depend on the cut: one smaller than one left out is a rest, too."""
+    """Which of them are compiled does not depend on the cut: one smaller than one left out is a
+    rest, too.
+    """
     sizes, at = (5, 3, 5, 5, 2, 3), 0
     data, fit = [], {"epochs": 2, "progress": False}
     for size in sizes:
@@ -182,7 +207,9 @@ def test_batches_of_many_sizes_are_cut_anywhere():
 
 
 def test_a_cut_while_validating_is_made_good(monkeypatch):
-    """The epoch's steps are done, its numbers are not written: resumed, no step is made twice and none is missing."""
+    """The epoch's steps are done, its numbers are not written: resumed, no step is made twice and
+    none is missing.
+    """
     fit = {**FIT, "epochs": 3, "validation": (X, Y)}
     whole, run = make("replay"), make("replay")
     expected = whole.fit(X, Y, **fit)
@@ -193,7 +220,11 @@ def test_a_cut_while_validating_is_made_good(monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(run, "evaluate", stop)
         first = run.fit(X, Y, **fit)
-    assert first.interrupted and (run.course.epoch, run.course.batch) == (0, 5) and not first.epoch_loss
+    assert (
+        first.interrupted
+        and (run.course.epoch, run.course.batch) == (0, 5)
+        and not first.epoch_loss
+    )
     assert numbers(first, run.fit(X, Y, resume=True, **fit)) == numbers(expected)
     same(run, whole)
 
@@ -209,9 +240,11 @@ def test_a_step_that_breaks_off_leaves_statistics_and_masks_as_they_were():
     np.testing.assert_equal({name: b.value for name, b in run.model.named_buffers()}, before)
 
 
-# -------------------------------------------------------------------- Ctrl-C
+# ---------------- Ctrl-C
 class CtrlC:
-    """A signal as by Ctrl-C, so many seconds of computing after `start`; time that other programs take does not count."""
+    """A signal as by Ctrl-C, so many seconds of computing after `start`; time that other programs
+    take does not count.
+    """
 
     def __init__(self):
         self.armed = False
@@ -235,7 +268,9 @@ class CtrlC:
 
 
 def within_numbas_lock(frame):
-    """Ctrl-C there leaves it taken, and another thread that asks Numba for its number of threads waits for ever."""
+    """Ctrl-C there leaves it taken, and another thread that asks Numba for its number of threads
+    waits for ever.
+    """
     while frame is not None and not frame.f_code.co_filename.endswith("ufunc/parallel.py"):
         frame = frame.f_back
     return frame is not None
@@ -271,8 +306,14 @@ def cut(run, ctrl_c, seconds, fit, data=(X, Y)):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_ctrl_c_at_random_moments(mode, ctrl_c, tmp_path):
-    """Two hundred times: the model is usable, the settings are as before, and the end is that of a training without any."""
-    start, path, fit = tmp_path / "start", tmp_path / "cut", {**FIT, "epochs": 20, "validation": (X, Y)}
+    """Two hundred times: the model is usable, the settings are as before, and the end is that of a
+    training without any.
+    """
+    start, path, fit = (
+        tmp_path / "start",
+        tmp_path / "cut",
+        {**FIT, "epochs": 20, "validation": (X, Y)},
+    )
     whole, run, other = make(mode), make(mode), make(mode)
     mg.save(whole, start)
     for each in (run, other):
@@ -285,7 +326,10 @@ def test_ctrl_c_at_random_moments(mode, ctrl_c, tmp_path):
             if not cut(run, ctrl_c, float(rng.uniform(1e-5, 5e-3)), fit):
                 continue
             heard, within = heard + 1, within + (0 < run.course.batch < 5)
-            assert settings_now() == usual and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+            assert (
+                settings_now() == usual
+                and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+            )
             if heard % 10 == 0:
                 assert np.isfinite(run.predict(X)).all()
             if heard % 25 == 0:
@@ -293,7 +337,9 @@ def test_ctrl_c_at_random_moments(mode, ctrl_c, tmp_path):
                 mg.load(other, path)
                 run, other = other, run
         same(run, whole)
-    assert within > TIMES / 10 or mode == "compiled"  # where all full batches of an epoch are one call
+    assert (
+        within > TIMES / 10 or mode == "compiled"
+    )  # where all full batches of an epoch are one call
 
 
 @pytest.mark.parametrize("kind", ["maps", "batches"])
@@ -311,7 +357,9 @@ def test_ctrl_c_at_random_moments_of_data_in_pieces(kind, ctrl_c, tmp_path, monk
         while run.course.epoch < fit["epochs"]:
             if cut(run, ctrl_c, float(rng.uniform(1e-5, 5e-3)), fit, data):
                 heard, within = heard + 1, within + (0 < run.course.batch < 5)
-                assert not [thread for thread in threading.enumerate() if thread.name == "minigrad batches"]
+                assert not [
+                    thread for thread in threading.enumerate() if thread.name == "minigrad batches"
+                ]
         same(run, whole)
     assert within > TIMES / 40
 
@@ -343,15 +391,23 @@ def test_a_handler_of_the_programs_own_stays_and_threads_have_none():
         signal.signal(signal.SIGINT, before)
     assert len(heard) == 2
     histories = []
-    thread = threading.Thread(target=lambda: histories.append(make("replay").fit(X, Y, epochs=1, **FIT)))
+    thread = threading.Thread(
+        target=lambda: histories.append(make("replay").fit(X, Y, epochs=1, **FIT))
+    )
     thread.start()
     thread.join()
     assert histories[0].epoch_loss == make("replay").fit(X, Y, epochs=1, **FIT).epoch_loss
 
 
-@pytest.mark.parametrize("block", [
-    mg.no_grad, settings.state_kept, lambda: mg.default_dtype("float64"), lambda: settings.inside(1),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "block",
+    [
+        mg.no_grad,
+        settings.state_kept,
+        lambda: mg.default_dtype("float64"),
+        lambda: settings.inside(1),
+    ],
+)
 def test_ctrl_c_at_any_moment_leaves_settings_as_they_were(block, ctrl_c):
     usual, rng = settings_now(), np.random.default_rng(0)
     for _ in range(TIMES):
@@ -363,16 +419,21 @@ def test_ctrl_c_at_any_moment_leaves_settings_as_they_were(block, ctrl_c):
         assert settings_now() == usual
 
 
-# -------------------------------------------------------------------- what does not fit
+# ---------------- what does not fit
 def test_another_division_of_a_cut_epoch_is_refused():
     run = make("replay", [Cut(2)])
     run.fit(X, Y, epochs=1, **FIT)
     before = _state(run)
-    with pytest.raises(mg.ShapeError, match="23 samples in batches of 5; 20 samples in batches of 5"):
+    with pytest.raises(
+        mg.ShapeError, match="23 samples in batches of 5; 20 samples in batches of 5"
+    ):
         run.fit(X[:20], Y[:20], epochs=1, resume=True, **FIT)
     with pytest.raises(mg.ShapeError, match="23 samples in batches of 6"):
         run.fit(X, Y, epochs=1, resume=True, **{**FIT, "batch_size": 6})
-    with pytest.raises(mg.ShapeError, match="23 samples in batches of 5; 2 batches of sizes of their own are no part"):
+    with pytest.raises(
+        mg.ShapeError,
+        match="23 samples in batches of 5; 2 batches of sizes of their own are no part",
+    ):
         run.fit([(X[:5], Y[:5])] * 2, epochs=1, progress=False, resume=True)
     np.testing.assert_equal(_state(run), before)
     for seed in (-1, 2.5, "a", np.random.default_rng(0)):
@@ -380,17 +441,25 @@ def test_another_division_of_a_cut_epoch_is_refused():
             run.fit(X, Y, epochs=1, **{**FIT, "seed": seed})
 
 
-@pytest.mark.parametrize("change", [
-    {"done": np.array([1, -1, 5, 23, 5])}, {"done": np.array([1.0, 1, 5, 23, 5])}, {"total": np.zeros(2)},
-    {"generator": np.zeros(5, np.uint64)},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"done": np.array([1, -1, 5, 23, 5])},
+        {"done": np.array([1.0, 1, 5, 23, 5])},
+        {"total": np.zeros(2)},
+        {"generator": np.zeros(5, np.uint64)},
+    ],
+)
 def test_a_course_that_is_none_changes_nothing(change, tmp_path):
     run, path = make("replay"), tmp_path / "t.safetensors"
     run.fit(X, Y, epochs=1, **FIT)
     mg.save(run, path)
     state = load_file(path)
-    save_file({name: array + 1 if array.dtype.kind == "f" else array for name, array in state.items()}
-              | {f"course.{name}": array for name, array in change.items()}, path)  # fmt: skip
+    save_file(
+        {name: array + 1 if array.dtype.kind == "f" else array for name, array in state.items()}
+        | {f"course.{name}": array for name, array in change.items()},
+        path,
+    )
     before = _state(run)
     with pytest.raises(mg.GraphError, match="no course of a training"):
         mg.load(run, path)

@@ -1,4 +1,7 @@
-"""Data-parallel training under a real `mpiexec`, on this machine; `ranks.py` is what the ranks run."""
+"""Data-parallel training under a real `mpiexec`, on this machine; `ranks.py` is what the ranks
+run.
+"""
+
 import json
 import os
 import re
@@ -21,7 +24,9 @@ from minigrad.distribution import install_hint
 
 SCRIPT = Path(ranks.__file__)
 LIMIT = 120  # seconds; a start takes two or three
-MPIEXEC = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
+MPIEXEC = shutil.which(
+    "mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+)
 
 starts = pytest.mark.skipif(
     find_spec("mpi4py") is None or MPIEXEC is None,
@@ -38,7 +43,13 @@ def begin(*parts):
     """Start a job of parts (number of ranks, command)."""
     words = [word for n, each in parts for word in (":", "-n", str(n), *each)]
     env = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[2])}
-    return subprocess.Popen([MPIEXEC, *words[1:]], stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", env=env)
+    return subprocess.Popen(
+        [MPIEXEC, *words[1:]],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        env=env,
+    )
 
 
 def end(job):
@@ -78,7 +89,11 @@ def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("jobs")
     np.save(folder / "x.npy", ranks.X)
     np.save(folder / "y.npy", ranks.Y)
-    cases = {1: ["steps_of_one"], 2: ["shares", "refused", "modes"], 3: ["shares", "refused", "interrupted"]}
+    cases = {
+        1: ["steps_of_one"],
+        2: ["shares", "refused", "modes"],
+        3: ["shares", "refused", "interrupted"],
+    }
     return {n: ran(n, folder / str(n), "steps", *cases[n]) for n in cases}
 
 
@@ -88,8 +103,15 @@ def close(one, other, rtol=1e-9):
         np.testing.assert_allclose(one[name], other[name], rtol=rtol, atol=1e-12, err_msg=name)
 
 
-# -------------------------------------------------------------------- one step
-CASES = ["a last batch of 3", "a last batch of 1", "one batch", "rows of a table", "compiled", "memory maps"]
+# ---------------- one step
+CASES = [
+    "a last batch of 3",
+    "a last batch of 1",
+    "one batch",
+    "rows of a table",
+    "compiled",
+    "memory maps",
+]
 
 
 @starts
@@ -123,10 +145,13 @@ def test_the_same_seed_gives_the_same_bits_again(results, tmp_path):
     (again, _) = ran(2, tmp_path / "again", "shares")
     expected = results[2][0]["shares"]
     assert again["shares"]["no seed"] != expected["no seed"]
-    assert all(again["shares"][name] == expected[name] for name in ("history", "statistics", "masks", "evaluate"))
+    assert all(
+        again["shares"][name] == expected[name]
+        for name in ("history", "statistics", "masks", "evaluate")
+    )
 
 
-# -------------------------------------------------------------------- batch norm, dropout, metrics
+# ---------------- batch norm, dropout, metrics
 @starts
 @pytest.mark.parametrize("n", [2, 3])
 def test_batch_norm_takes_its_share_and_the_running_statistics_are_averaged(n, results):
@@ -143,7 +168,9 @@ def test_batch_norm_takes_its_share_and_the_running_statistics_are_averaged(n, r
 def test_dropout_draws_masks_of_its_own_on_each_rank(n, results):
     masks = [found["shares"]["masks"] for found in results[n]]
     assert [len(each) for each in masks] == [3] * n
-    drawn = {tuple(i for i in mask if i < 12) for each in masks for mask in each}  # two samples of six
+    drawn = {
+        tuple(i for i in mask if i < 12) for each in masks for mask in each
+    }  # two samples of six
     assert len(drawn) == 3 * n
 
 
@@ -153,7 +180,7 @@ def test_compiled_steps_do_the_same_with_batch_norm_and_dropout(results):
         close(*found["modes"])
 
 
-# -------------------------------------------------------------------- who speaks and who writes
+# ---------------- who speaks and who writes
 @starts
 @pytest.mark.parametrize("n", [2, 3])
 def test_rank_0_alone_shows_progress(n, results):
@@ -167,18 +194,26 @@ def test_rank_0_alone_shows_progress(n, results):
 def test_what_cannot_be_shared_out_is_refused_on_all_ranks_alike(n, results):
     called, first = f"ValueError: Trainer: rank {n - 1} was called with", "rank 0 with"
     expected = {
-        "iterable": "TypeError: Trainer: distributed=True and an iterable of batches; arrays were expected, "
-                    "to be shared out",
-        "iterable on one": f"{called} data='an iterable', batch_size=0, {first} data=[(23, 4), (23,)], batch_size=8",
-        "few": f"ValueError: Trainer: batch_size={n - 1} on {n} ranks; at least one sample each was expected",
+        "iterable": "TypeError: Trainer: distributed=True and an iterable of batches; arrays were "
+        "expected, "
+        "to be shared out",
+        "iterable on one": f"{called} data='an iterable', batch_size=0, {first} data=[(23, 4), "
+        f"(23,)], batch_size=8",
+        "few": f"ValueError: Trainer: batch_size={n - 1} on {n} ranks; at least one sample each "
+        f"was expected",
         "seed": f"{called} seed=4, {first} seed=3",
-        "data": f"{called} data=[(22, 4), (22,)], epochs=3, {first} data=[(23, 4), (23,)], epochs=2",
+        "data": f"{called} data=[(22, 4), (22,)], epochs=3, {first} data=[(23, 4), (23,)], "
+        f"epochs=2",
         "resume": f"{called} resume=True, {first} resume=False",
-        "optimizer": f"{called} optimizer='SGD', lr=0.5, options=…, {first} optimizer='Adam', lr=0.01, options=…",
-    }  # fmt: skip
+        "optimizer": f"{called} optimizer='SGD', lr=0.5, options=…, {first} optimizer='Adam', "
+        f"lr=0.01, options=…",
+    }
     for found in results[n]:
         said = {name: re.sub("{[^}]*}", "…", text) for name, text in found["refused"].items()}
-        mean = "GraphError: Trainer: distributed=True needs a loss that is the mean over the samples; it is "
+        mean = (
+            "GraphError: Trainer: distributed=True needs a loss that is the mean over the "
+            "samples; it is "
+        )
         assert said.pop("sum").startswith(mean)
         assert said == expected
 
@@ -189,7 +224,7 @@ def test_ctrl_c_on_one_rank_ends_all_after_the_same_step_and_they_go_on(results)
         assert found["interrupted"] == {"steps": [5, 7], "interrupted": [True, True], "same": True}
 
 
-# -------------------------------------------------------------------- the end of a job
+# ---------------- the end of a job
 @starts
 @pytest.mark.parametrize(("case", "n"), [("error", 3), ("ctrl_c", 2), ("outside", 2)])
 def test_an_exception_on_one_rank_ends_the_job_with_one_message(case, n, tmp_path):
@@ -211,7 +246,9 @@ def test_a_rank_killed_at_any_moment_leaves_a_checkpoint_that_goes_on(tmp_path):
     job = begin((2, command(SCRIPT, tmp_path, "endless")))
     try:
         wait_for(saved, job)
-        os.kill(int((tmp_path / f"{rng.integers(2)}.pid").read_text(encoding="utf-8")), signal.SIGKILL)
+        os.kill(
+            int((tmp_path / f"{rng.integers(2)}.pid").read_text(encoding="utf-8")), signal.SIGKILL
+        )
         said = "".join(end(job))
     finally:
         job.kill()
@@ -221,18 +258,35 @@ def test_a_rank_killed_at_any_moment_leaves_a_checkpoint_that_goes_on(tmp_path):
     for found in ran(2, tmp_path, "resumed"):
         begun, rest, expected, left = found["resumed"].values()
         assert begun > 0 and left == ["0.safetensors"]  # rank 0 alone writes
-        assert len(rest["batch_loss"]) == 6 and rest["batch_loss"] == expected["batch_loss"][3 * begun :]
+        assert (
+            len(rest["batch_loss"]) == 6
+            and rest["batch_loss"] == expected["batch_loss"][3 * begun :]
+        )
         history = {"batch_loss", "epoch_loss", "validation_loss", "accuracy"}
         assert all(rest[name] == expected[name] for name in expected.keys() - history)
 
 
-# -------------------------------------------------------------------- the command line
+# ---------------- the command line
 def lines(printed):
     """Of the epochs, without their times."""
-    return [re.sub(", [0-9.]+ s$", "", line) for line in printed.splitlines() if line.startswith("epoch")]
+    return [
+        re.sub(", [0-9.]+ s$", "", line)
+        for line in printed.splitlines()
+        if line.startswith("epoch")
+    ]
 
 
-MLP = ("-m", "minigrad.cli", "train", "mlp", "--distributed", "--mode", "replay", "--batch-size", 100)
+MLP = (
+    "-m",
+    "minigrad.cli",
+    "train",
+    "mlp",
+    "--distributed",
+    "--mode",
+    "replay",
+    "--batch-size",
+    100,
+)
 
 
 @starts
@@ -273,7 +327,10 @@ def test_a_rank_that_fails_before_the_training_ends_the_job(tmp_path):
 
 def test_without_mpi4py_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "mpi4py", None)
-    needed = 'distributed=True needs mpi4py and an MPI library: pip install "minigrad-numba[distributed]"'
+    needed = (
+        "distributed=True needs mpi4py and an MPI library: pip install "
+        '"minigrad-numba[distributed]"'
+    )
     with pytest.raises(ImportError, match=re.escape(f"Trainer: {needed}")):
         ranks.trainer()
     assert mg.train.distributed.Ranks().size == 1

@@ -1,4 +1,5 @@
 """Long trainings in flat memory, two at once, and the same bits each time."""
+
 import gc
 import os
 import subprocess
@@ -24,21 +25,35 @@ ROOT = Path(__file__).parents[2]
 def make(mode, seed=0):
     """What can grow is in it: running statistics, a stream of masks, momenta."""
     mg.manual_seed(seed)
-    layers = nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Tanh(), nn.Dropout(0.3, seed=seed), nn.Linear(6, 3)
+    layers = (
+        nn.Linear(4, 6),
+        nn.BatchNorm1d(6),
+        nn.Tanh(),
+        nn.Dropout(0.3, seed=seed),
+        nn.Linear(6, 3),
+    )
     model = nn.Sequential(*layers)
-    return mg.Trainer(model, mg.cross_entropy, mg.optim.Adam(model.parameters(), lr=0.01), mode=mode)
+    return mg.Trainer(
+        model, mg.cross_entropy, mg.optim.Adam(model.parameters(), lr=0.01), mode=mode
+    )
 
 
 def resident():
-    return int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1]) * os.sysconf(
+        "SC_PAGE_SIZE"
+    )
 
 
-# -------------------------------------------------------------------- flat memory
+# ---------------- flat memory
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no /proc here")
-@pytest.mark.parametrize("steps", [1500, pytest.param(100_000, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])])
+@pytest.mark.parametrize(
+    "steps", [1500, pytest.param(100_000, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
+)
 @pytest.mark.parametrize("mode", MODES)
 def test_memory_is_flat(mode, steps, no_gc):
-    """Five hundred steps at a time, for a history grows with its steps; with a small batch after every four full ones."""
+    """Five hundred steps at a time, for a history grows with its steps; with a small batch after
+    every four full ones.
+    """
     run = make(mode)
 
     def train():
@@ -58,7 +73,7 @@ def test_memory_is_flat(mode, steps, no_gc):
         tracemalloc.stop()
 
 
-# -------------------------------------------------------------------- two threads
+# ---------------- two threads
 def at_once(*functions):
     """What each of them gives, each in a thread of its own, all started at one time."""
     found, start = {}, threading.Barrier(len(functions))
@@ -118,7 +133,9 @@ def test_each_thread_draws_first_values_of_its_own():
 
 
 def small():
-    return nn.Sequential(*(layer for i in range(20) for layer in (nn.Linear(4, 4), nn.Tanh())), nn.Linear(4, 3))
+    return nn.Sequential(
+        *(layer for i in range(20) for layer in (nn.Linear(4, 4), nn.Tanh())), nn.Linear(4, 3)
+    )
 
 
 def test_folds_in_threads_are_scored_as_folds_one_after_the_other():
@@ -130,7 +147,7 @@ def test_folds_in_threads_are_scored_as_folds_one_after_the_other():
         assert cross_validate(small, X, Y, **recipe) == alone
 
 
-# -------------------------------------------------------------------- the same seed, the same bits
+# ---------------- the same seed, the same bits
 PROGRAM = """
 import hashlib, sys, warnings
 sys.path.insert(0, "tests")
@@ -143,10 +160,15 @@ for mode in MODES:
 
 def test_the_same_bits_in_every_process():
     """Whatever the order of sets, in every mode; with one thread and with as many as there are."""
-    for threads in (["1"] if os.cpu_count() == 1 else ["1", "2"]):
+    for threads in ["1"] if os.cpu_count() == 1 else ["1", "2"]:
         said = set()
         for hashing in ("1", "2"):
-            env = {**os.environ, "PYTHONHASHSEED": hashing, "NUMBA_NUM_THREADS": threads, "PYTHONPATH": str(ROOT)}
+            env = {
+                **os.environ,
+                "PYTHONHASHSEED": hashing,
+                "NUMBA_NUM_THREADS": threads,
+                "PYTHONPATH": str(ROOT),
+            }
             command = [sys.executable, "-W", "error", "-c", PROGRAM]
             done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, encoding="utf-8")
             assert done.returncode == 0, done.stderr

@@ -1,5 +1,7 @@
-"""Graphs that run again say what `forward` says: one that is no function of its inputs is refused, in words, and whatever
-has changed in between is seen."""
+"""Graphs that run again say what `forward` says: one that is no function of its inputs is refused,
+in words, and whatever has changed in between is seen.
+"""
+
 import random
 import threading
 
@@ -32,10 +34,12 @@ def trainer(model, mode="compiled", loss=mg.mse_loss, lr=0.1):
 
 
 def fit(t, epochs=1, x=X, y=Y, **options):
-    return t.fit(x, y, **{"epochs": epochs, "batch_size": 6, "progress": False, "shuffle": False, **options})
+    return t.fit(
+        x, y, **{"epochs": epochs, "batch_size": 6, "progress": False, "shuffle": False, **options}
+    )
 
 
-# ---------------------------------------------------------------- numbers that Python reads
+# ---------------- numbers that Python reads
 def without_gradient(x):
     with mg.no_grad():
         return mg.mean(x) * 2
@@ -62,7 +66,9 @@ READS = {
 def test_reading_a_number_that_changes_is_refused_with_the_line_and_the_way_out(name, mode):
     model = Applied(READS[name])
     before = model.state_dict()
-    with pytest.raises(GraphError, match=r"is read as a number while .*mg\.where.*mode=\"eager\"") as caught:
+    with pytest.raises(
+        GraphError, match=r"is read as a number while .*mg\.where.*mode=\"eager\""
+    ) as caught:
         fit(trainer(model, mode))
     notes = "\n".join(caught.value.__notes__)
     assert "in your line" in notes and "test_rebuilt.py" in notes and "in module Applied" in notes
@@ -94,7 +100,9 @@ def test_numbers_that_stay_may_be_read():
 def test_what_is_computed_without_gradient_is_computed_for_each_batch(mode):
     """A teacher network, a running mean: `no_grad` stops gradients, not the flow of values."""
     function = lambda m, x: x * without_gradient(x)  # noqa: E731
-    found, expected = (fit(trainer(Applied(function), each), 2).batch_loss for each in (mode, "eager"))
+    found, expected = (
+        fit(trainer(Applied(function), each), 2).batch_loss for each in (mode, "eager")
+    )
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
@@ -102,13 +110,15 @@ def test_hooks_may_read_numbers_and_are_not_called_for_the_comparison():
     seen = {}
     for mode in ("eager", "replay"):
         model, seen[mode] = nn.Sequential(nn.Linear(3, 2, seed=0)), []
-        model.register_forward_hook(lambda node, value, mode=mode: seen[mode].append((node.value.sum(), value.shape)))
+        model.register_forward_hook(
+            lambda node, value, mode=mode: seen[mode].append((node.value.sum(), value.shape))
+        )
         fit(trainer(model, mode), 2)
     assert len(seen["replay"]) == 8
     np.testing.assert_allclose(*([s for s, _ in seen[mode]] for mode in seen), rtol=1e-4)
 
 
-# ---------------------------------------------------------------- what reads nothing and still is another each time
+# ---------------- what reads nothing and still is another each time
 def counted(m, x):
     m.count += 1
     return x * m.count
@@ -126,11 +136,17 @@ def remembered(m, x):
 
 IMPURE = {
     "np.random": (lambda m, x: x + np.random.normal(size=3), "Constant"),
-    "np.random that rarely matters": (lambda m, x: x if np.random.rand() < 0.999 else -x, "np.random"),
+    "np.random that rarely matters": (
+        lambda m, x: x if np.random.rand() < 0.999 else -x,
+        "np.random",
+    ),
     "random": (lambda m, x: x * random.random(), "Constant"),
     "random that rarely matters": (lambda m, x: x if random.random() < 0.999 else -x, "random"),
     "a generator": (lambda m, x: x * m.generator.random(), "Constant"),
-    "a generator that rarely matters": (lambda m, x: x if m.generator.random() < 0.99 else -x, "Applied.generator"),
+    "a generator that rarely matters": (
+        lambda m, x: x if m.generator.random() < 0.99 else -x,
+        "Applied.generator",
+    ),
     "a counter": (counted, "Constant.*with the value 1, was .* with the value 2"),
     "a counter that matters later": (counted_for_later, "Applied.count"),
     "a list that grows": (remembered, "Applied.seen"),
@@ -181,7 +197,9 @@ def test_an_operator_of_the_users_own_must_be_pure_to_be_compiled():
     noisy = mg.operator(lambda x: x * hidden.random(), lambda g, y, x: g, name="noisy")
     with pytest.raises(GraphError, match="one of the operators noisy does something else"):
         fit(trainer(Applied(lambda m, x: noisy(x))))
-    assert len(set(fit(trainer(Applied(lambda m, x: noisy(x)), "replay")).batch_loss)) == 4  # it is called each time
+    assert (
+        len(set(fit(trainer(Applied(lambda m, x: noisy(x)), "replay")).batch_loss)) == 4
+    )  # it is called each time
 
 
 def test_random_numbers_that_a_loader_draws_meanwhile_are_nobodys_business():
@@ -197,7 +215,7 @@ def test_random_numbers_that_a_loader_draws_meanwhile_are_nobodys_business():
     assert len(trainer(nn.Linear(3, 2)).fit(Loader(), epochs=2, progress=False).batch_loss) == 80
 
 
-# ---------------------------------------------------------------- what happens between two fits
+# ---------------- what happens between two fits
 class Net(nn.Module):
     def __init__(self):
         self.first, self.norm = nn.Linear(3, 4, bias=False, seed=0), nn.BatchNorm1d(4)
@@ -232,7 +250,9 @@ MUTATIONS = {
     "array in place": lambda t: t.model.shift.__iadd__(1),
     "layer": replace,
     "optimizer": lambda t: setattr(t, "optimizer", mg.optim.Adam(t.model.parameters(), lr=0.01)),
-    "some parameters": lambda t: setattr(t, "optimizer", mg.optim.SGD(t.model.last.parameters(), lr=0.1)),
+    "some parameters": lambda t: setattr(
+        t, "optimizer", mg.optim.SGD(t.model.last.parameters(), lr=0.1)
+    ),
     "loss": lambda t: setattr(t, "loss", mg.mse_loss if t.loss is weighted else weighted),
     "constant": lambda t: setattr(t.model.fixed, "value", t.model.fixed.value * 1.5),
     "constant in the loss": lambda t: setattr(WEIGHT, "value", 2.5 - WEIGHT.value),
@@ -242,7 +262,9 @@ MUTATIONS = {
 
 
 def story(mode, mutations, fresh=False):
-    """Losses and outputs while things happen; `fresh` makes a trainer of its own for each stretch."""
+    """Losses and outputs while things happen; `fresh` makes a trainer of its own for each
+    stretch.
+    """
     WEIGHT.value = 1.0
     model = Net()
     t = trainer(model, mode, weighted)
@@ -257,21 +279,32 @@ def story(mode, mutations, fresh=False):
     return np.array(told)
 
 
-@pytest.mark.parametrize("names", [
-    ("freeze", "attribute", "unfreeze"), ("dropout.p", "momentum", "dropout.p"), ("array", "array in place", "constant"),
-    ("layer", "constant in the loss", "loss"), ("optimizer", "some parameters", "weights"),
-], ids=", ".join)  # fmt: skip
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("freeze", "attribute", "unfreeze"),
+        ("dropout.p", "momentum", "dropout.p"),
+        ("array", "array in place", "constant"),
+        ("layer", "constant in the loss", "loss"),
+        ("optimizer", "some parameters", "weights"),
+    ],
+    ids=", ".join,
+)
 def test_whatever_is_changed_between_two_fits_is_seen_by_every_mode(names):
     expected = story("eager", names)
     for mode, fresh in (("replay", False), ("compiled", False), ("compiled", True)):
-        np.testing.assert_allclose(story(mode, names, fresh), expected, rtol=2e-4, atol=2e-5, err_msg=f"{mode} {fresh}")
+        np.testing.assert_allclose(
+            story(mode, names, fresh), expected, rtol=2e-4, atol=2e-5, err_msg=f"{mode} {fresh}"
+        )
 
 
 def test_random_stories_are_the_same_in_eager_and_replay():
     chooser = np.random.default_rng(0)
     for _ in range(12):
         names = tuple(chooser.choice(list(MUTATIONS), 4))
-        np.testing.assert_allclose(story("replay", names), story("eager", names), rtol=2e-4, atol=2e-5, err_msg=str(names))
+        np.testing.assert_allclose(
+            story("replay", names), story("eager", names), rtol=2e-4, atol=2e-5, err_msg=str(names)
+        )
 
 
 def at_the_end_of_an_epoch(mode, change):
@@ -328,7 +361,7 @@ def test_graphs_of_few_shapes_are_kept():
     assert len(t._programs._held) == 8
 
 
-# ---------------------------------------------------------------- an optimiser over some of the parameters
+# ---------------- an optimiser over some of the parameters
 class Partial(nn.Module):
     """Every way in which an untrained variable may lie between others."""
 
@@ -356,7 +389,9 @@ def test_an_optimiser_may_train_some_of_the_parameters(which):
 
 
 def test_a_thread_that_ends_while_the_graph_is_built_again_is_no_change():
-    """The one that reads batches. Once it was taken for a change of NumPy's generator, now and then."""
+    """The one that reads batches. Once it was taken for a change of NumPy's generator, now and
+    then.
+    """
     over, calls = threading.Event(), []
     reader = threading.Thread(target=over.wait, name=READER, daemon=True)
 

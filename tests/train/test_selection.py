@@ -1,4 +1,5 @@
 """Cross-validation and grid search."""
+
 import json
 import os
 import signal
@@ -44,9 +45,13 @@ def wide():
 
 
 @pytest.mark.parametrize("engine", ["loky", "threading"])
-@pytest.mark.skipif(sys.platform == "darwin", reason="the number of Accelerate's threads cannot be set")
+@pytest.mark.skipif(
+    sys.platform == "darwin", reason="the number of Accelerate's threads cannot be set"
+)
 def test_long_products_give_the_same_bits_in_processes(engine):
-    """joblib's processes have one thread for BLAS, which adds up 784 products in another order than two threads do."""
+    """joblib's processes have one thread for BLAS, which adds up 784 products in another order than
+    two threads do.
+    """
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(1200, 784)), rng.integers(0, 2, (1200, 1)).astype(np.float32)
     recipe = {"folds": 2, "epochs": 1, "batch_size": 200, "mode": "replay"}
@@ -76,25 +81,36 @@ def test_blas_keeps_to_one_thread_while_any_fit_runs():
 
 def threads_of_a_step():
     trainer = mg.Trainer(model := make(600), mg.mse_loss, mg.optim.SGD(model.parameters(), lr=0.1))
-    return trainer.compile(np.zeros((400, 2)), np.zeros((400, 1)), batch_size=400).parts, jit.threads(1000)
+    return trainer.compile(
+        np.zeros((400, 2)), np.zeros((400, 1)), batch_size=400
+    ).parts, jit.threads(1000)
 
 
 def test_processes_share_the_cores_between_them():
-    """joblib tells each of its processes how many threads are its own, and compiled steps keep to that."""
+    """joblib tells each of its processes how many threads are its own, and compiled steps keep to
+    that.
+    """
     for parts, threads in Parallel(n_jobs=2)(delayed(threads_of_a_step)() for _ in range(2)):
         assert parts <= threads <= max(1, cpu_count() // 2)
     assert threads_of_a_step()[0] == jit.threads(400)  # here there is work for all
 
 
 def compilations(folder):
-    """Compile a step that no other test has, at the same time as another process; returns how often that was done here."""
+    """Compile a step that no other test has, at the same time as another process; returns how often
+    that was done here.
+    """
     before, cache.FOLDER = cache.FOLDER, str(folder)
     try:
-        trainer = mg.Trainer(model := make(13), mg.mse_loss, mg.optim.SGD(model.parameters(), lr=0.1))
+        trainer = mg.Trainer(
+            model := make(13), mg.mse_loss, mg.optim.SGD(model.parameters(), lr=0.1)
+        )
         step = trainer.compile(DATA.x_train, DATA.y_train, batch_size=20)
         (folder / str(os.getpid())).touch()
         since = time.monotonic()
-        while len([path for path in folder.iterdir() if path.name.isdigit()]) < 2 and time.monotonic() - since < 60:
+        while (
+            len([path for path in folder.iterdir() if path.name.isdigit()]) < 2
+            and time.monotonic() - since < 60
+        ):
             time.sleep(0.01)
         step.load(np.ascontiguousarray(DATA.x_train), np.ascontiguousarray(DATA.y_train))
     finally:
@@ -105,19 +121,27 @@ def compilations(folder):
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
 def test_of_processes_that_need_the_same_step_one_compiles_it(tmp_path):
-    assert sorted(Parallel(n_jobs=2)(delayed(compilations)(tmp_path) for _ in range(2))) == [(0, 1), (1, 0)]
+    assert sorted(Parallel(n_jobs=2)(delayed(compilations)(tmp_path) for _ in range(2))) == [
+        (0, 1),
+        (1, 0),
+    ]
 
 
 def test_the_grid_reaches_recipe_and_model_and_the_best_is_found():
     result = grid_search(
-        make, DATA.x_train, DATA.y_train, {"lr": [1e-6, 0.05], "hidden": [4, 8]}, folds=2, **{**RECIPE, "epochs": 15}
+        make,
+        DATA.x_train,
+        DATA.y_train,
+        {"lr": [1e-6, 0.05], "hidden": [4, 8]},
+        folds=2,
+        **{**RECIPE, "epochs": 15},
     )
     assert len(result.rows) == 4
     assert result.best[0]["lr"] == 0.05
     assert result.best[1].mean == max(scores.mean for _, scores in result.rows)
 
 
-# -------------------------------------------------------------------- engines
+# ---------------- engines
 SCRIPT = Path(__file__).with_name("engines.py")
 
 
@@ -139,8 +163,10 @@ def alone(tmp_path_factory):
 
 def test_an_error_names_parameters_and_fold_and_the_others_are_kept(alone):
     message, finished = alone["failed"].values()
-    assert message.startswith("grid_search: 8 of 16 fits failed, the first one in fold 1 of 4 with hidden=0, lr=0.02: "
-                              "ArithmeticError: no neurons")  # fmt: skip
+    assert message.startswith(
+        "grid_search: 8 of 16 fits failed, the first one in fold 1 of 4 with hidden=0, lr=0.02: "
+        "ArithmeticError: no neurons"
+    )
     assert [fold for _, fold, _ in finished] == [1, 2, 3, 4] * 2
     four = [[*row] for scores in alone["scores"][:2] for row in zip(*scores, strict=True)]
     assert [row for _, _, row in finished] == four
@@ -166,7 +192,7 @@ def test_a_dask_worker_killed_in_the_middle_is_replaced(alone, tmp_path):
     assert {**found, "fits": 0} == {**alone, "fits": 0}
 
 
-# -------------------------------------------------------------------- in this process
+# ---------------- in this process
 def threads_of_a_fit(seen):
     def made():
         seen.append(jit.threads(1000))
@@ -209,7 +235,9 @@ def test_a_memory_map_stays_one(tmp_path, monkeypatch):
     np.save(tmp_path / "x.npy", DATA.x_train)
     x = np.load(tmp_path / "x.npy", mmap_mode="r")
     seen = []
-    monkeypatch.setattr("minigrad.train.selection._fit_fold", lambda *fold: seen.append(fold[3]) or (0.0,) * 4)
+    monkeypatch.setattr(
+        "minigrad.train.selection._fit_fold", lambda *fold: seen.append(fold[3]) or (0.0,) * 4
+    )
     cross_validate(make, x, DATA.y_train, folds=2, **RECIPE)
     assert seen[0] is x
 

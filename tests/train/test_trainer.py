@@ -1,4 +1,5 @@
 """Training: modes agree to the bit, seeds decide everything, and what goes wrong says where."""
+
 import copy
 import pickle
 import subprocess
@@ -19,23 +20,40 @@ def classifier(seed=0):
 
 def trainer(mode="replay", model=None, **options):
     model = model or classifier()
-    return mg.Trainer(model, mg.mse_loss, mg.optim.Adam(model.parameters(), lr=0.01), mode=mode, **options)
+    return mg.Trainer(
+        model, mg.mse_loss, mg.optim.Adam(model.parameters(), lr=0.01), mode=mode, **options
+    )
 
 
 DATA = mg.data.circle(230, seed=3)
 FIT = {"epochs": 3, "batch_size": 32, "progress": False}  # 184 samples: the last batch is smaller
 
 
-@pytest.mark.parametrize("make", [
-    lambda: (classifier(), mg.mse_loss, DATA.x_train, DATA.y_train),
-    lambda: (nn.Sequential(nn.Conv2d(1, 3, 3, seed=0), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(12, 3, seed=1)),
-             mg.cross_entropy, np.random.default_rng(0).normal(size=(50, 1, 6, 6)), np.arange(50) % 3),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: (classifier(), mg.mse_loss, DATA.x_train, DATA.y_train),
+        lambda: (
+            nn.Sequential(
+                nn.Conv2d(1, 3, 3, seed=0),
+                nn.ReLU(),
+                nn.MaxPool2d(2),
+                nn.Flatten(),
+                nn.Linear(12, 3, seed=1),
+            ),
+            mg.cross_entropy,
+            np.random.default_rng(0).normal(size=(50, 1, 6, 6)),
+            np.arange(50) % 3,
+        ),
+    ],
+)
 def test_replay_equals_eager_to_the_bit(make):
     losses = {}
     for mode in ("eager", "replay"):
         model, loss, x, y = make()
-        run = mg.Trainer(model, loss, mg.optim.SGD(model.parameters(), lr=0.1, momentum=0.9), mode=mode)
+        run = mg.Trainer(
+            model, loss, mg.optim.SGD(model.parameters(), lr=0.1, momentum=0.9), mode=mode
+        )
         losses[mode] = run.fit(x, y, **FIT).batch_loss
     assert losses["eager"] == losses["replay"]
 
@@ -50,7 +68,9 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others():
 
 def test_it_learns_and_reports():
     run = trainer()
-    history = run.fit(DATA.x_train, DATA.y_train, validation=(DATA.x_test, DATA.y_test), **{**FIT, "epochs": 60})
+    history = run.fit(
+        DATA.x_train, DATA.y_train, validation=(DATA.x_test, DATA.y_test), **{**FIT, "epochs": 60}
+    )
     assert len(history.batch_loss) == 60 * 6
     assert len(history.epoch_loss) == len(history.epoch_seconds) == len(history.accuracy) == 60
     assert history.epoch_loss[-1] < 0.5 * history.epoch_loss[0]
@@ -73,7 +93,9 @@ def test_a_loss_that_is_not_finite_names_epoch_batch_and_node_and_makes_no_step(
     x[5] = np.nan
     sgd = mg.optim.SGD(model.parameters(), lr=0.1)
     run = mg.Trainer(model, lambda out, t: mg.mse_loss(mg.exp(out), t), sgd, mode="replay")
-    with pytest.raises(mg.GraphError, match=r"nan in epoch 1, batch 2; first bad node: number 0 .*'x'"):
+    with pytest.raises(
+        mg.GraphError, match=r"nan in epoch 1, batch 2; first bad node: number 0 .*'x'"
+    ):
         run.fit(x, y, epochs=1, batch_size=4, shuffle=False, progress=False)
     assert np.isfinite(model[0].weight.value).all()
 
@@ -124,11 +146,17 @@ def test_evaluation_and_what_does_not_fill_a_batch_go_by_replay(monkeypatch):
     monkeypatch.setattr(mg.Trainer, "compile", None)
     run = trainer(mode="compiled")
     assert len(run.fit(DATA.x_train[:20], DATA.y_train[:20], **FIT).batch_loss) == 3
-    assert np.isfinite(run.evaluate(DATA.x_test, DATA.y_test)["loss"]) and run.predict(DATA.x_test).shape == (46, 1)
+    assert np.isfinite(run.evaluate(DATA.x_test, DATA.y_test)["loss"]) and run.predict(
+        DATA.x_test
+    ).shape == (46, 1)
 
 
-@pytest.mark.parametrize(("soon", "progress", "said"), [(0.0, True, True), (0.0, False, False), (60.0, True, False)])
-def test_a_compilation_that_takes_its_time_is_spoken_of_and_nothing_stays(soon, progress, said, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("soon", "progress", "said"), [(0.0, True, True), (0.0, False, False), (60.0, True, False)]
+)
+def test_a_compilation_that_takes_its_time_is_spoken_of_and_nothing_stays(
+    soon, progress, said, monkeypatch, capsys
+):
     class Slow:
         """A step that takes a while to compile and then makes no effort."""
 
@@ -152,7 +180,7 @@ def test_a_compilation_that_takes_its_time_is_spoken_of_and_nothing_stays(soon, 
     assert bool(err) == progress
 
 
-# ---------------------------------------------------------------- copies and pickles
+# ---------------- copies and pickles
 def pickled(thing):
     return pickle.loads(pickle.dumps(thing))
 
@@ -164,7 +192,11 @@ OPTIONS = {"batch_size": 8, "progress": False}
 
 def all_of_it(given):
     """Every number that belongs to a training."""
-    state = {**given.model.state_dict(), **given.optimizer.state_dict(), **given.course.state_dict()}
+    state = {
+        **given.model.state_dict(),
+        **given.optimizer.state_dict(),
+        **given.course.state_dict(),
+    }
     buffers = {f"buffer {name}": buffer.value for name, buffer in given.model.named_buffers()}
     return {name: array.tobytes() for name, array in {**state, **buffers}.items()}
 
@@ -186,8 +218,11 @@ def test_a_copy_goes_on_to_the_same_bits_apart(mode, duplicate):
     second, before = duplicate(first), all_of_it(first)
     assert all_of_it(second) == before
     assert list(map(id, second.optimizer.params)) == list(map(id, second.model.parameters()))
-    held = zip((*first.model.parameters(), *first.model.buffers()),
-               (*second.model.parameters(), *second.model.buffers()), strict=True)  # fmt: skip
+    held = zip(
+        (*first.model.parameters(), *first.model.buffers()),
+        (*second.model.parameters(), *second.model.buffers()),
+        strict=True,
+    )
     assert not any(np.shares_memory(one._data, other._data) for one, other in held)
     losses = second.fit(*SAMPLES, epochs=4, resume=True, **OPTIONS).batch_loss
     assert all_of_it(first) == before != all_of_it(second)
@@ -211,8 +246,12 @@ def test_parts_of_a_trainer_are_copied_by_themselves(mode, duplicate):
     given = fitted(mode)
     before = all_of_it(given)
     model, optimizer = duplicate(given.model), duplicate(given.optimizer)
-    assert {name: array.tobytes() for name, array in model.state_dict().items()}.items() <= before.items()
-    assert {name: array.tobytes() for name, array in optimizer.state_dict().items()}.items() <= before.items()
+    assert {
+        name: array.tobytes() for name, array in model.state_dict().items()
+    }.items() <= before.items()
+    assert {
+        name: array.tobytes() for name, array in optimizer.state_dict().items()
+    }.items() <= before.items()
     for leaf in (*model.parameters(), *model.buffers(), *optimizer.params):
         leaf._data[...] = 0
     assert all_of_it(given) == before
@@ -238,7 +277,9 @@ run = mg.Trainer(model, mg.mse_loss, mg.optim.SGD(model.parameters(), lr=0.1), m
 run.fit(x, x[:, :1], epochs=1, batch_size=2, progress=False)
 print("tqdm" in sys.modules, "tqdm.auto" in sys.modules)
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, check=True, encoding="utf-8"
+    )
     assert done.stdout.split() == ["True", "False"]
 
 
@@ -254,8 +295,13 @@ def test_integers_stay_integers():
             return self.dense(mg.flatten(self.table(ids), 1))
 
     model = Words()
-    ids, classes = np.random.default_rng(0).integers(0, 20, (40, 4)).astype(np.int32), np.arange(40) % 2
-    run = mg.Trainer(model, mg.cross_entropy, mg.optim.Adam(model.parameters(), lr=0.05), mode="replay")
+    ids, classes = (
+        np.random.default_rng(0).integers(0, 20, (40, 4)).astype(np.int32),
+        np.arange(40) % 2,
+    )
+    run = mg.Trainer(
+        model, mg.cross_entropy, mg.optim.Adam(model.parameters(), lr=0.05), mode="replay"
+    )
     run.fit(ids, classes, epochs=30, batch_size=10, progress=False)
     assert run.evaluate(ids, classes)["accuracy"] > 0.9
 
@@ -264,7 +310,9 @@ def test_accuracy_of_logits_is_measured_at_zero_and_of_numbers_is_not_a_number()
     model = nn.Sequential(nn.Linear(1, 1, seed=0))
     model[0].weight.value[...] = 1
     x, y = np.array([[0.2], [-0.2]]), np.array([1.0, 0.0])
-    on_logits = mg.Trainer(model, mg.binary_cross_entropy_with_logits, mg.optim.SGD(model.parameters(), lr=1))
+    on_logits = mg.Trainer(
+        model, mg.binary_cross_entropy_with_logits, mg.optim.SGD(model.parameters(), lr=1)
+    )
     assert on_logits.evaluate(x, y)["accuracy"] == 1
     on_numbers = mg.Trainer(model, mg.mse_loss, mg.optim.SGD(model.parameters(), lr=1))
     assert np.isnan(on_numbers.evaluate(x, np.array([1.5, 2.5]))["accuracy"])
@@ -274,10 +322,22 @@ def test_accuracy_of_logits_is_measured_at_zero_and_of_numbers_is_not_a_number()
     ("call", "error", "words"),
     [
         (lambda: trainer(mode="fast"), ValueError, "mode='fast'"),
-        (lambda: trainer().fit(DATA.x_train, DATA.y_test, **FIT), mg.ShapeError, "(184, 2) and (46,)"),
+        (
+            lambda: trainer().fit(DATA.x_train, DATA.y_test, **FIT),
+            mg.ShapeError,
+            "(184, 2) and (46,)",
+        ),
         (lambda: trainer().fit(DATA.x_train[:0], DATA.y_train[:0], **FIT), mg.ShapeError, "(0, 2)"),
-        (lambda: trainer().fit(DATA.x_train, DATA.y_train, epochs=0, batch_size=1), ValueError, "epochs=0"),
-        (lambda: trainer().fit(DATA.x_train, DATA.y_train, epochs=1, batch_size=2.5), ValueError, "batch_size=2.5"),
+        (
+            lambda: trainer().fit(DATA.x_train, DATA.y_train, epochs=0, batch_size=1),
+            ValueError,
+            "epochs=0",
+        ),
+        (
+            lambda: trainer().fit(DATA.x_train, DATA.y_train, epochs=1, batch_size=2.5),
+            ValueError,
+            "batch_size=2.5",
+        ),
         (lambda: trainer().fit(np.array(["a"]), np.array([1.0]), **FIT), mg.DTypeError, "<U1"),
         (lambda: trainer().predict(DATA.x_test[:0]), mg.ShapeError, "at least one sample"),
     ],

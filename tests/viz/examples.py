@@ -1,4 +1,5 @@
 """The graphs that the drawing tests look at."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -46,14 +47,19 @@ class Layer:
 
     def named_modules(self, prefix: str = "") -> list[tuple[str, Layer]]:
         inner = [(name, part) for name, part in vars(self).items() if isinstance(part, Layer)]
-        return [(prefix, self), *(pair for name, part in inner for pair in part.named_modules(f"{prefix}{name}"))]
+        return [
+            (prefix, self),
+            *(pair for name, part in inner for pair in part.named_modules(f"{prefix}{name}")),
+        ]
 
     def named_parameters(self) -> list[tuple[str, mg.Variable]]:
         modules = self.named_modules()
         return [
-            (f"{way}.{name}", part) for way, module in modules for name, part in vars(module).items()
+            (f"{way}.{name}", part)
+            for way, module in modules
+            for name, part in vars(module).items()
             if isinstance(part, mg.Variable)
-        ]  # fmt: skip
+        ]
 
     def parameters(self) -> list[mg.Variable]:
         return [parameter for _, parameter in self.named_parameters()]

@@ -1,4 +1,7 @@
-"""A drawing as its own style sheet paints it: every mark with its colours and the rectangle that it covers."""
+"""A drawing as its own style sheet paints it: every mark with its colours and the rectangle that it
+covers.
+"""
+
 from __future__ import annotations
 
 import math
@@ -15,12 +18,20 @@ SVG = "{http://www.w3.org/2000/svg}"
 ASCENT, DESCENT = 0.93, 0.24  # of DejaVu Sans: nothing that a font draws leaves this strip
 BOLD = 1.12  # how much wider than the table its bold letters may be
 _INHERITED = ("fill", "stroke", "stroke-width", "font-size", "font-weight")
-_START = {"fill": "#000000", "stroke": "none", "stroke-width": "1", "font-size": "16px", "font-weight": "normal"}
+_START = {
+    "fill": "#000000",
+    "stroke": "none",
+    "stroke-width": "1",
+    "font-size": "16px",
+    "font-weight": "normal",
+}
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A shape, line or text in painting order. `box` is left, top, right, bottom; `group` the id after the drawing's."""
+    """A shape, line or text in painting order. `box` is left, top, right, bottom; `group` the id
+    after the drawing's.
+    """
 
     tag: str
     kind: str
@@ -42,12 +53,23 @@ def rules(css: str, dark: bool = False) -> list[tuple[str, dict[str, str]]]:
         assert rule.type != "error", rule.message
         if rule.type == "at-rule":
             condition = tinycss2.serialize(rule.prelude)
-            if rule.at_keyword == "media" and "prefers-color-scheme:dark" in condition.replace(" ", "") and dark:
+            if (
+                rule.at_keyword == "media"
+                and "prefers-color-scheme:dark" in condition.replace(" ", "")
+                and dark
+            ):
                 found += rules(tinycss2.serialize(rule.content))
             continue
-        lines = tinycss2.parse_declaration_list(rule.content, skip_comments=True, skip_whitespace=True)
+        lines = tinycss2.parse_declaration_list(
+            rule.content, skip_comments=True, skip_whitespace=True
+        )
         assert all(line.type == "declaration" and not line.important for line in lines)
-        found.append((tinycss2.serialize(rule.prelude), {x.name: tinycss2.serialize(x.value).strip() for x in lines}))
+        found.append(
+            (
+                tinycss2.serialize(rule.prelude),
+                {x.name: tinycss2.serialize(x.value).strip() for x in lines},
+            )
+        )
     return found
 
 
@@ -68,19 +90,25 @@ def _walk(element, matcher, outer, variables, group, classes, found) -> None:
     tag = node.tag.removeprefix(SVG)
     if tag in ("title", "desc", "style", "script", "defs"):
         return
-    assert not {"transform", "style", "opacity"} & set(node.attrib), f"{tag} is moved or painted in a way not known here"
+    assert not {"transform", "style", "opacity"} & set(node.attrib), (
+        f"{tag} is moved or painted in a way not known here"
+    )
     own = {key: node.get(key) for key in (*_INHERITED, "font-size") if node.get(key)}
     for *_, declarations in matcher.match(element):  # from weak to strong
         own.update(declarations)
     assert not {"opacity", "fill-opacity", "stroke-opacity"} & set(own)
     variables = {**variables, **{key: value for key, value in own.items() if key.startswith("--")}}
     style = {**{key: outer[key] for key in _INHERITED}, **own}
-    style = {key: _resolve(value, variables) for key, value in style.items() if not key.startswith("--")}
+    style = {
+        key: _resolve(value, variables) for key, value in style.items() if not key.startswith("--")
+    }
     if tag == "g":
         group, classes = node.get("id", "").rpartition("-")[2], tuple(node.get("class", "").split())
     if tag not in ("svg", "g"):
         text = "".join(node.itertext()) if tag == "text" else ""
-        found.append(Mark(tag, node.get("class", ""), group, classes, text, style, _box(tag, node, style)))
+        found.append(
+            Mark(tag, node.get("class", ""), group, classes, text, style, _box(tag, node, style))
+        )
     for child in element.iter_children():
         _walk(child, matcher, style, variables, group, classes, found)
 
@@ -109,18 +137,28 @@ def _box(tag: str, node: ET.Element, style: dict[str, str]) -> tuple[float, floa
         left = x - wide * {"start": 0, "middle": 0.5, "end": 1}[node.get("text-anchor", "start")]
         return left, y - ASCENT * size, left + wide, y + DESCENT * size
     numbers = [float(n) for n in re.findall(r"-?[\d.]+", node.get("d") or node.get("points"))]
-    xs, ys = numbers[::2], numbers[1::2]  # handles of a Bézier curve reach further than the curve, never less far
+    xs, ys = (
+        numbers[::2],
+        numbers[1::2],
+    )  # handles of a Bézier curve reach further than the curve, never less far
     return min(xs), min(ys), max(xs), max(ys)
 
 
 def apart(a: tuple[float, ...], b: tuple[float, ...], slack: float = 0.05) -> bool:
     """Whether two rectangles share no area."""
-    return a[2] <= b[0] + slack or b[2] <= a[0] + slack or a[3] <= b[1] + slack or b[3] <= a[1] + slack
+    return (
+        a[2] <= b[0] + slack or b[2] <= a[0] + slack or a[3] <= b[1] + slack or b[3] <= a[1] + slack
+    )
 
 
 def inside(a: tuple[float, ...], b: tuple[float, ...], slack: float = 0.05) -> bool:
     """Whether rectangle a lies in rectangle b."""
-    return b[0] - slack <= a[0] and b[1] - slack <= a[1] and a[2] <= b[2] + slack and a[3] <= b[3] + slack
+    return (
+        b[0] - slack <= a[0]
+        and b[1] - slack <= a[1]
+        and a[2] <= b[2] + slack
+        and a[3] <= b[3] + slack
+    )
 
 
 def curve(path: str) -> list[tuple[float, float]]:
@@ -137,5 +175,7 @@ def curve(path: str) -> list[tuple[float, float]]:
             t, u = k / 32, 1 - k / 32
             weights = (u**3, 3 * u * u * t, 3 * u * t * t, t**3)
             near = list(zip(weights, (a, b, c, d), strict=True))
-            walked.append((math.fsum(w * p[0] for w, p in near), math.fsum(w * p[1] for w, p in near)))
+            walked.append(
+                (math.fsum(w * p[0] for w, p in near), math.fsum(w * p[1] for w, p in near))
+            )
     return walked

@@ -1,4 +1,7 @@
-"""Two graphs, or one at two moments: who is whose partner, what changed by how much, and how that is shown."""
+"""Two graphs, or one at two moments: who is whose partner, what changed by how much, and how that
+is shown.
+"""
+
 from __future__ import annotations
 
 import json
@@ -40,7 +43,7 @@ def chain(*operators, value=0.5):
     return y
 
 
-# ---------------------------------------------------------------- snapshots
+# ---------------- snapshots
 @pytest.mark.parametrize("make", [*EXAMPLES.values(), lambda: trained()[1]])
 @pytest.mark.parametrize("depth", [None, 1])
 def test_a_snapshot_draws_like_the_graph(make, depth):
@@ -54,7 +57,10 @@ def test_a_snapshot_keeps_the_moment():
     y.backward()
     kept = snapshot(mg.Graph(y))
     values = [node.value.copy() for node in kept.order]
-    x.value = [5.0, 6.0]  # the operators are older than their inputs now, and stay so in a second snapshot
+    x.value = [
+        5.0,
+        6.0,
+    ]  # the operators are older than their inputs now, and stay so in a second snapshot
     assert snapshot(y).head.value == 5 and snapshot(y).order[0].value.tolist() == [5, 6]
     mg.Graph(y).forward()
     y.backward()
@@ -81,7 +87,10 @@ def test_taking_a_snapshot_and_comparing_change_nothing():
     hook = graph.register_forward_hook(lambda *_: pytest.fail("told"))
 
     def state():
-        return [(id(n.value.base), n.value.tobytes(), None if n.grad is None else n.grad.tobytes()) for n in graph.order]
+        return [
+            (id(n.value.base), n.value.tobytes(), None if n.grad is None else n.grad.tobytes())
+            for n in graph.order
+        ]
 
     old = state()
     graph.snapshot()
@@ -91,11 +100,13 @@ def test_taking_a_snapshot_and_comparing_change_nothing():
     hook.remove()
 
 
-# ---------------------------------------------------------------- what changed
+# ---------------- what changed
 def test_changes_are_the_differences_of_the_arrays():
     before, graph = trained()
     found = diff(before, graph)
-    assert [(row.before, row.after) for row in found.rows] == [(i, i) for i in range(len(graph.order))]
+    assert [(row.before, row.after) for row in found.rows] == [
+        (i, i) for i in range(len(graph.order))
+    ]
     for row, a, b in zip(found.rows, before.order, graph.order, strict=True):
         for delta, old, new in ((row.value, a.value, b.value), (row.grad, a.grad, b.grad)):
             if old is None:
@@ -105,7 +116,9 @@ def test_changes_are_the_differences_of_the_arrays():
             assert delta.rms == pytest.approx(np.sqrt(np.mean(difference**2)))
             assert delta.kind == ("changed" if difference.any() else "same")
             if np.any(old):
-                assert delta.relative == pytest.approx(delta.rms / np.sqrt(np.mean(np.square(old, dtype=float))))
+                assert delta.relative == pytest.approx(
+                    delta.rms / np.sqrt(np.mean(np.square(old, dtype=float)))
+                )
     kinds = {row.name: row.kind for row in found.rows}
     assert kinds["n0 (x)"] == "same" and kinds["n1 (weight)"] == "changed"
     assert found.changed == tuple(row for row in found.rows if row.kind == "changed")
@@ -126,7 +139,12 @@ def test_only_the_gradient_changed():
     once = graph.snapshot()
     graph.backward()  # x has it twice, operators have it once
     row = graph.diff(fresh).rows[0]
-    assert (row.value.kind, row.grad.kind, row.kind, row.reading.below) == ("same", "new", "changed", "∇ new")
+    assert (row.value.kind, row.grad.kind, row.kind, row.reading.below) == (
+        "same",
+        "new",
+        "changed",
+        "∇ new",
+    )
     row = graph.diff(once).rows[0]
     assert row.grad.relative == pytest.approx(1) and row.reading.below == "Δ∇ -2.61"
     assert [r.kind for r in graph.diff(once).rows] == ["changed", "same", "same", "same"]
@@ -157,7 +175,9 @@ def test_deltas(old, new, kind, text, relative):
 
 def test_whole_numbers_differ_too():
     assert Delta.between(np.array([0, 255], np.uint8), np.array([255, 0], np.uint8)).rms == 255
-    assert Delta.between(np.array([True, False]), np.array([True, True])).rms == pytest.approx(0.5**0.5)
+    assert Delta.between(np.array([True, False]), np.array([True, True])).rms == pytest.approx(
+        0.5**0.5
+    )
 
 
 def test_each_decade_of_relative_change_is_a_step():
@@ -172,7 +192,7 @@ def test_each_decade_of_relative_change_is_a_step():
     assert steps == [*(("normal", step) for step in (0, 1, 1, 2, 3, 4, 5, 5)), ("nan", -1)]
 
 
-# ---------------------------------------------------------------- partners
+# ---------------- partners
 def partners(a, b):
     return [(row.before, row.after, row.kind) for row in diff(a, b).rows]
 
@@ -184,7 +204,13 @@ def test_a_node_in_the_middle_was_added_or_removed():
     assert [(i, j) for i, j, _ in added] == [(0, 0), (1, 1), (None, 2), (2, 3), (3, 4)]
     assert [kind for *_, kind in added] == ["changed", "changed", "added", "changed", "changed"]
     assert [(j, i) for i, j, kind in partners(long, short)] == [(i, j) for i, j, _ in added]
-    assert [row.name for row in diff(short, long).rows] == ["n0 (x)", "n1 (sin)", "n2 (cos)", "n2→3 (tanh)", "n3→4 (exp)"]
+    assert [row.name for row in diff(short, long).rows] == [
+        "n0 (x)",
+        "n1 (sin)",
+        "n2 (cos)",
+        "n2→3 (tanh)",
+        "n3→4 (exp)",
+    ]
 
 
 def test_names_decide_where_kinds_do_not():
@@ -201,7 +227,11 @@ def test_names_decide_where_kinds_do_not():
 
 def test_another_shape():
     def net(width):
-        return mg.sum(mg.linear(mg.Constant(np.ones((1, 2)), name="x"), mg.Variable(np.ones((width, 2)), name="w")))
+        return mg.sum(
+            mg.linear(
+                mg.Constant(np.ones((1, 2)), name="x"), mg.Variable(np.ones((width, 2)), name="w")
+            )
+        )
 
     rows = diff(net(3), net(5)).rows
     assert [row.kind for row in rows] == ["same", "reshaped", "reshaped", "changed"]
@@ -217,18 +247,25 @@ def test_the_same_operators_wired_differently():
 
 def test_large_graphs_have_an_answer_in_time():
     rng = np.random.default_rng(0)
-    a, b = (chain(*((mg.sin, mg.cos, mg.tanh)[k] for k in rng.integers(3, size=n))) for n in (900, 3000))
+    a, b = (
+        chain(*((mg.sin, mg.cos, mg.tanh)[k] for k in rng.integers(3, size=n))) for n in (900, 3000)
+    )
     start = time.perf_counter()
     found = diff(a, b)
     assert {row.before for row in found.rows} >= set(range(901))
     assert {row.after for row in found.rows} >= set(range(3001))
-    assert found.picture.rows and not found.picture.boxes and found.svg and str(found).splitlines()[-1].endswith("more")
+    assert (
+        found.picture.rows
+        and not found.picture.boxes
+        and found.svg
+        and str(found).splitlines()[-1].endswith("more")
+    )
     found = diff(diamonds(400), diamonds(500))  # equal beginnings and ends
     assert Counter(row.kind for row in found.rows)["added"] == 300
     assert time.perf_counter() - start < 30  # about 1 s
 
 
-# ---------------------------------------------------------------- as a drawing
+# ---------------- as a drawing
 def test_the_drawing_says_what_the_rows_say():
     before, graph = trained()
     found = diff(before, graph)
@@ -238,11 +275,26 @@ def test_the_drawing_says_what_the_rows_say():
         assert texts[row.reading.below] >= 2  # in both halves
     for key, order in (("a", before.order), ("b", graph.order)):
         for row, node in zip(found.rows, order, strict=True):
-            flow = next(box.flows[0] for box in found.picture.boxes if box.id == f"{key}n{row.before}")
-            assert (flow.below, flow.state, flow.step) == (row.reading.below, row.reading.state, row.reading.step)
-            assert flow.above == mg.draw(node, grads=False).picture.boxes[-1].flows[0].above or not node.inputs
-    assert root.find(f"{SVG}title").text == f"before → after: {len(found.changed)} of {len(found.rows)} nodes changed"
-    assert {cluster.label for cluster in found.picture.clusters if cluster.parent is None} == {"before", "after"}
+            flow = next(
+                box.flows[0] for box in found.picture.boxes if box.id == f"{key}n{row.before}"
+            )
+            assert (flow.below, flow.state, flow.step) == (
+                row.reading.below,
+                row.reading.state,
+                row.reading.step,
+            )
+            assert (
+                flow.above == mg.draw(node, grads=False).picture.boxes[-1].flows[0].above
+                or not node.inputs
+            )
+    assert (
+        root.find(f"{SVG}title").text
+        == f"before → after: {len(found.changed)} of {len(found.rows)} nodes changed"
+    )
+    assert {cluster.label for cluster in found.picture.clusters if cluster.parent is None} == {
+        "before",
+        "after",
+    }
 
 
 @pytest.mark.parametrize("names", [("before", "after"), ("same", "same"), ("<b>&\"'", "]]>\0\n|")])
@@ -276,7 +328,9 @@ def test_with_modules_closed():
     found = diff(*trained(), depth=0)
     boxes = {box.id: box for box in found.picture.boxes}
     rows = {row.after: row for row in found.rows}
-    assert boxes["bm0"].kind == "module" and boxes["bm0"].flows[0].below == rows[7].reading.below  # the model's output
+    assert (
+        boxes["bm0"].kind == "module" and boxes["bm0"].flows[0].below == rows[7].reading.below
+    )  # the model's output
 
 
 @pytest.mark.parametrize("suffix", ["svg", "png", "pdf"])
@@ -294,10 +348,13 @@ def test_in_a_notebook():
     found = diff(*trained())
     bundle, _ = InteractiveShell.instance().display_formatter.format(found)
     assert bundle == {"text/plain": str(found), "image/svg+xml": found.svg}
-    assert json.dumps(bundle) and repr(found) == f"<Diff: {len(found.changed)} of {len(found.rows)} nodes changed>"
+    assert (
+        json.dumps(bundle)
+        and repr(found) == f"<Diff: {len(found.changed)} of {len(found.rows)} nodes changed>"
+    )
 
 
-# ---------------------------------------------------------------- as a table
+# ---------------- as a table
 def test_the_table_has_the_rows_that_changed():
     found = diff(*trained())
     lines = str(found).splitlines()
@@ -316,7 +373,9 @@ def test_a_long_table_has_those_that_changed_most():
     graph.forward()
     lines = str(graph.diff(before)).splitlines()
     assert lines[-1] == "22 more" and len(lines) == 2 + 40 + 1
-    assert [line.split()[1] for line in lines[2:-1]][:-2] == [f"(x{i})" for i in range(22, 60)]  # and concatenate, sum
+    assert [line.split()[1] for line in lines[2:-1]][:-2] == [
+        f"(x{i})" for i in range(22, 60)
+    ]  # and concatenate, sum
 
 
 def test_the_markdown_is_safe():
@@ -332,10 +391,22 @@ def test_the_markdown_is_safe():
         (lambda: diff(sine(), None), TypeError, "diff: a NoneType"),
         (lambda: mg.Graph(sine()).diff([1]), TypeError, "diff: a list"),
         (lambda: snapshot("x"), TypeError, "snapshot: a str"),
-        (lambda: diff(sine(), sine(), names="ab"), TypeError, "names='ab'; two texts were expected"),
+        (
+            lambda: diff(sine(), sine(), names="ab"),
+            TypeError,
+            "names='ab'; two texts were expected",
+        ),
         (lambda: diff(sine(), sine(), names=("a", 1)), TypeError, "two texts"),
-        (lambda: diff(sine(), sine(), theme="pink"), ValueError, "draw: theme='pink'; 'light', 'dark', 'print' or None"),
-        (lambda: diff(sine(), sine(), depth=-1), ValueError, "draw: depth=-1; 0, 1, 2, … was expected"),
+        (
+            lambda: diff(sine(), sine(), theme="pink"),
+            ValueError,
+            "draw: theme='pink'; 'light', 'dark', 'print' or None",
+        ),
+        (
+            lambda: diff(sine(), sine(), depth=-1),
+            ValueError,
+            "draw: depth=-1; 0, 1, 2, … was expected",
+        ),
         (lambda: diff(sine(), sine(), depth="x"), TypeError, "draw: depth='x'"),
     ],
 )

@@ -1,4 +1,5 @@
 """`draw` and `Drawing` as a user meets them; files; curves of training runs."""
+
 from __future__ import annotations
 
 import base64
@@ -85,7 +86,11 @@ def test_in_words():
         ({"depth": 1.0}, TypeError, "depth=1.0 is a float"),
         ({"depth": -1}, ValueError, "depth=-1"),
         ({"depth": True}, ValueError, "depth=True"),
-        ({"theme": "pink"}, ValueError, "theme='pink'; 'light', 'dark', 'print' or None was expected"),
+        (
+            {"theme": "pink"},
+            ValueError,
+            "theme='pink'; 'light', 'dark', 'print' or None was expected",
+        ),
         ({"title": 3}, TypeError, "title=3 is a int"),
     ],
 )
@@ -101,7 +106,9 @@ def test_wrong_things(thing):
         draw(thing)
 
 
-@pytest.mark.parametrize(("suffix", "start"), [("svg", b"<svg"), ("png", b"\x89PNG"), ("PDF", b"%PDF")])
+@pytest.mark.parametrize(
+    ("suffix", "start"), [("svg", b"<svg"), ("png", b"\x89PNG"), ("PDF", b"%PDF")]
+)
 @pytest.mark.parametrize("theme", [None, "dark"])
 def test_saving(suffix, start, theme, tmp_path):
     drawing = draw(mlp(), theme=theme)
@@ -140,7 +147,9 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
     monkeypatch.setattr("os.replace", fail)
     with pytest.raises(OSError, match="disk full"):
         draw(sine()).save(path)
-    assert path.read_text(encoding="utf-8") == "old" and [p.name for p in tmp_path.iterdir()] == ["x.svg"]
+    assert path.read_text(encoding="utf-8") == "old" and [p.name for p in tmp_path.iterdir()] == [
+        "x.svg"
+    ]
 
 
 def test_importing_is_light():
@@ -149,7 +158,9 @@ import sys, minigrad.viz
 heavy = "matplotlib pygraphviz graphviz resvg_py svglib reportlab numba scipy IPython tqdm asyncio".split()
 print(*(m for m in heavy if m in sys.modules))
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, check=True, encoding="utf-8"
+    )
     assert done.stdout.strip() == ""
 
 
@@ -164,7 +175,11 @@ def test_training_curves(tmp_path):
     }
     figure = training_curves(runs, "Two runs")
     loss, accuracy = figure.axes
-    assert [list(line.get_ydata()) for line in loss.lines] == [[3.5, 1.5], [4.0, 3.0, 2.0, 1.0], [2.5, 0.5]]
+    assert [list(line.get_ydata()) for line in loss.lines] == [
+        [3.5, 1.5],
+        [4.0, 3.0, 2.0, 1.0],
+        [2.5, 0.5],
+    ]
     assert list(loss.lines[1].get_xdata()) == [0.5, 1.0, 1.5, 2.0]
     assert [text.get_text() for text in accuracy.get_legend().get_texts()] == ["mlp", "cnn"]
     for suffix in ("svg", "png", "pdf"):
@@ -176,7 +191,10 @@ def test_training_curves(tmp_path):
 
 
 def test_a_run_without_accuracy_has_one_plot():
-    assert len(training_curves({"": history(batch_loss=[1.0], epoch_loss=[1.0], accuracy=[])}).axes) == 1
+    assert (
+        len(training_curves({"": history(batch_loss=[1.0], epoch_loss=[1.0], accuracy=[])}).axes)
+        == 1
+    )
 
 
 def test_wrong_histories(tmp_path):

@@ -1,4 +1,7 @@
-"""The numbers in a drawing are the graph's: read from the SVG as XML, and written once more here, by NumPy alone."""
+"""The numbers in a drawing are the graph's: read from the SVG as XML, and written once more here,
+by NumPy alone.
+"""
+
 from __future__ import annotations
 
 import re
@@ -19,8 +22,12 @@ def single() -> GraphNode:
     """Arrays of one number, an empty one, integers and booleans."""
     x = mg.Variable([[3.25]], name="x")
     mask = mg.Constant([True], name="mask", dtype=bool)
-    picked = mg.embedding(mg.Constant([1, 0, 1], name="ids", dtype="int64"), mg.Variable([[1.0], [-2.5]], name="rows"))
-    y = mg.sum(mg.where(mask, x, 0.0) * picked) + mg.sum(mg.Constant(np.zeros((0, 2)), name="nothing"))
+    picked = mg.embedding(
+        mg.Constant([1, 0, 1], name="ids", dtype="int64"), mg.Variable([[1.0], [-2.5]], name="rows")
+    )
+    y = mg.sum(mg.where(mask, x, 0.0) * picked) + mg.sum(
+        mg.Constant(np.zeros((0, 2)), name="nothing")
+    )
     y.backward()
     return y
 
@@ -28,7 +35,11 @@ def single() -> GraphNode:
 def alarming() -> GraphNode:
     """Gradients that are exactly zero, vanished and exploded."""
     x = mg.Variable([1e-4, 2e-4], name="x", dtype="float64")
-    y = mg.sum(x * 1e-9) + mg.sum(mg.relu(x - 1.0)) + mg.sum(mg.Variable([1.5, 2.5], name="w", dtype="float64") * 1e6)
+    y = (
+        mg.sum(x * 1e-9)
+        + mg.sum(mg.relu(x - 1.0))
+        + mg.sum(mg.Variable([1.5, 2.5], name="w", dtype="float64") * 1e6)
+    )
     y.backward()
     return y
 
@@ -53,7 +64,9 @@ def replayed(head: GraphNode) -> tuple[mg.Graph, list[GraphNode]]:
     graph = mg.Graph(head)
     for node in graph.order:
         if not node.inputs and node.dtype.kind == "f":
-            node.value = node.value * 1.2345678 + (0.1357913 if node.shape else 0.0)  # no number halfway between two texts
+            node.value = node.value * 1.2345678 + (
+                0.1357913 if node.shape else 0.0
+            )  # no number halfway between two texts
     graph.zero_grad()
     with np.errstate(all="ignore"):
         graph.forward()
@@ -119,7 +132,9 @@ def gradient_text(array: np.ndarray | None) -> list[str]:
     if rms == 0:
         return ["∅ 0"]
     glyph = "▽ " if rms < 1e-6 else "△ " if rms > 1e2 else ""
-    return [f"{glyph}{three(float(array.item()))}" if array.size == 1 else f"{glyph}rms {three(rms)}"]
+    return [
+        f"{glyph}{three(float(array.item()))}" if array.size == 1 else f"{glyph}rms {three(rms)}"
+    ]
 
 
 def test_every_value_and_every_gradient_stands_at_its_node(made):
@@ -144,14 +159,17 @@ def test_the_words_say_the_same_numbers(made):
             said = re.search(rf"; {word} ([^;]*)", title)
             assert (said is None) == (array is None)
             if said is None or odd(array) or not array.size or not array.shape:
-                assert said is None or said[1].startswith(odd(array) or ("empty" if not array.size else three(array.item())))
+                assert said is None or said[1].startswith(
+                    odd(array) or ("empty" if not array.size else three(array.item()))
+                )
                 continue
             x, rms = wide(array)
             numbers = (three(float(n)) for n in (x.mean(), x.std(), x.min(), x.max()))
             mean, std, low, high = numbers
             zeros = three(float(100 * np.mean(x == 0)))
             assert said[1].startswith(
-                f"mean {mean}, standard deviation {std}, from {low} to {high}, rms {three(rms)}, zeros {zeros} %"
+                f"mean {mean}, standard deviation {std}, from {low} to {high}, rms {three(rms)}, "
+                f"zeros {zeros} %"
             )
 
 
@@ -162,14 +180,27 @@ def test_nodes_and_edges_are_those_of_the_graph_and_no_others(made):
     ghosts = {key: g for key, g in nodes.items() if "ghost" in g.get("class").split()}
     assert [key for key in nodes if key not in ghosts] == [f"n{i}" for i in range(len(order))]
     for i, node in enumerate(order):
-        kind = "variable" if isinstance(node, mg.Variable) else "constant" if isinstance(node, mg.Constant) else "operator"
+        kind = (
+            "variable"
+            if isinstance(node, mg.Variable)
+            else "constant"
+            if isinstance(node, mg.Constant)
+            else "operator"
+        )
         assert kind in nodes[f"n{i}"].get("class").split()
     for key, ghost in ghosts.items():  # who stands there again
         original = ghost.find(f"{SVG}title").text.rpartition(" ")[2]
         assert isinstance(order[int(original[1:])], mg.Variable) and key.endswith(original)
     index = {id(node): i for i, node in enumerate(order)}
-    uses = sorted((index[id(x)], i, slot + 1) for i, node in enumerate(order) for slot, x in enumerate(node.inputs))
-    told = [re.match(r"n(\d+) \(.*\) to n(\d+) \(.*\), input (\d+):", e.find(f"{SVG}title").text) for e in edges.values()]
+    uses = sorted(
+        (index[id(x)], i, slot + 1)
+        for i, node in enumerate(order)
+        for slot, x in enumerate(node.inputs)
+    )
+    told = [
+        re.match(r"n(\d+) \(.*\) to n(\d+) \(.*\), input (\d+):", e.find(f"{SVG}title").text)
+        for e in edges.values()
+    ]
     assert sorted(tuple(map(int, match.groups())) for match in told) == uses
 
 
@@ -183,9 +214,14 @@ def test_edges_run_from_box_to_box(made):
         found = [float(n) for n in re.findall(r"-?[\d.]+", element.get(key))]
         return list(zip(found[::2], found[1::2], strict=True))
 
-    starts = {key.removesuffix("f0"): numbers(flow.find(f"{SVG}path"), "d")[-1] for key, flow in flows.items()}
+    starts = {
+        key.removesuffix("f0"): numbers(flow.find(f"{SVG}path"), "d")[-1]
+        for key, flow in flows.items()
+    }
     for key, ghost in nodes.items():
-        if key not in starts:  # nothing is written beside a ghost, so that its lines begin at its side
+        if (
+            key not in starts
+        ):  # nothing is written beside a ghost, so that its lines begin at its side
             _, top, right, bottom = box(ghost)
             starts[key] = (right, (top + bottom) / 2)
     for edge in groups(svg, "edge").values():
@@ -212,13 +248,21 @@ def everything(order: list[GraphNode]) -> list[object]:
     """All that a graph holds, bytes and identities."""
     return [
         (
-            id(node), node.value.tobytes(), id(node.grad), None if node.grad is None else node.grad.tobytes(), node.name,
-            tuple(id(x) for x in node.inputs), node.value.__array_interface__["data"][0],
-            [(id(hooks), [*hooks.forward.items()], [*hooks.backward.items()]) for hooks in node.hooks or ()],
+            id(node),
+            node.value.tobytes(),
+            id(node.grad),
+            None if node.grad is None else node.grad.tobytes(),
+            node.name,
+            tuple(id(x) for x in node.inputs),
+            node.value.__array_interface__["data"][0],
+            [
+                (id(hooks), [*hooks.forward.items()], [*hooks.backward.items()])
+                for hooks in node.hooks or ()
+            ],
             {key: (id(work), work.tobytes()) for key, work in getattr(node, "work", {}).items()},
         )
         for node in order
-    ]  # fmt: skip
+    ]
 
 
 def test_drawing_leaves_every_byte_hook_and_place_as_it_was(made, tmp_path):

@@ -1,4 +1,7 @@
-"""The figures that all views are made with: they show themselves, describe themselves, and give the same bytes."""
+"""The figures that all views are made with: they show themselves, describe themselves, and give the
+same bytes.
+"""
+
 from __future__ import annotations
 
 import types
@@ -24,9 +27,9 @@ def small(description="A line from 1 to 2.", title=None):
 def test_a_figure_brings_its_alt_text_into_the_notebook():
     from IPython.core.formatters import DisplayFormatter
 
-    data, about = DisplayFormatter().format(small("Two <points> & a \"line\"."))
+    data, about = DisplayFormatter().format(small('Two <points> & a "line".'))
     assert data["image/png"].startswith("iVBORw0KGgo")
-    assert about["image/png"] == {"alt": "Two <points> & a \"line\"."}
+    assert about["image/png"] == {"alt": 'Two <points> & a "line".'}
     assert data["text/plain"] == "<Figure size 300x200 with 1 Axes>"
 
 
@@ -79,7 +82,10 @@ def test_any_text_is_shown_as_it_is(text):
     made = small(title=text)
     assert made._repr_png_()
     shown = made._suptitle
-    assert shown._preprocess_math(shown.get_text()) == (" ".join(text.split()).replace("\x07", "")[:100].strip(), False)
+    assert shown._preprocess_math(shown.get_text()) == (
+        " ".join(text.split()).replace("\x07", "")[:100].strip(),
+        False,
+    )
 
 
 def test_plain_text_is_short_enough():
@@ -93,7 +99,12 @@ def luminance(colour):
 
 @pytest.mark.parametrize("kind", ["diverging", "gradient", "plain"])
 def test_lightness_alone_tells_how_large_a_number_is(kind):
-    light = np.array([luminance(colours(kind)(x)) for x in np.linspace(0.5 if kind == "diverging" else 0.0, 1.0, 40)])
+    light = np.array(
+        [
+            luminance(colours(kind)(x))
+            for x in np.linspace(0.5 if kind == "diverging" else 0.0, 1.0, 40)
+        ]
+    )
     assert light[0] == 1.0 and (np.diff(light) < 0).all()
     if kind == "diverging":
         other = np.array([luminance(colours(kind)(x)) for x in np.linspace(0.5, 0.0, 40)])
@@ -104,7 +115,8 @@ def test_curves_describe_themselves():
     run = types.SimpleNamespace(batch_loss=[2.0, 1.0], epoch_loss=[1.5, 0.25], accuracy=[0.5, 0.9])
     made = training_curves({"mlp": run, "empty": types.SimpleNamespace()})
     assert made.description == (
-        "Training curves. mlp: loss from 1.5 to 0.25 in 2 epochs, accuracy at last 0.9. empty: nothing was measured."
+        "Training curves. mlp: loss from 1.5 to 0.25 in 2 epochs, accuracy at last 0.9. empty: "
+        "nothing was measured."
     )
     assert made.numbers["mlp"]["epoch_loss"].tolist() == [1.5, 0.25]
 

@@ -1,4 +1,5 @@
 """What operators cost: measured on a copy, told as rows, a table and a drawing."""
+
 from __future__ import annotations
 
 import json
@@ -29,12 +30,17 @@ def test_there_is_a_row_for_every_operator(make):
     graph = mg.Graph(head)
     found = profile(graph, repeats=2)
     operators = [(i, node) for i, node in enumerate(graph.order) if node.inputs]
-    assert [(row.place, row.rule, row.shape) for row in found.rows] == [(i, n.rule.name, n.shape) for i, n in operators]
+    assert [(row.place, row.rule, row.shape) for row in found.rows] == [
+        (i, n.rule.name, n.shape) for i, n in operators
+    ]
     for row, (_, node) in zip(found.rows, operators, strict=True):
         assert row.forward > 0 and (row.backward > 0) == node.requires_grad
         assert {"flops": row.flops, "bytes": row.bytes}.items() <= node.facts().items()
         assert row.seconds == row.forward + row.backward
-        assert row.flops_per_second == row.flops / row.forward and row.bytes_per_second == row.bytes / row.forward
+        assert (
+            row.flops_per_second == row.flops / row.forward
+            and row.bytes_per_second == row.bytes / row.forward
+        )
     for by in ("seconds", "forward", "backward", "flops", "bytes"):
         assert sum(found.share(row, by) for row in found.rows) == pytest.approx(1)
     assert found.seconds == pytest.approx(sum(row.forward + row.backward for row in found.rows))
@@ -44,11 +50,23 @@ def test_there_is_a_row_for_every_operator(make):
 def state(head):
     order = mg.topological_sort(head)
     return [
-        (id(n), id(n.value.base), n.value.tobytes(), n.grad is not None and (id(n.grad), n.grad.tobytes()), n.hooks, n.scope,
-         n.name, n.requires_grad, *((id(n.rule), n.inputs, sorted((k, a.tobytes()) for k, a in n.work.items()))
-                                    if n.inputs else ()))
+        (
+            id(n),
+            id(n.value.base),
+            n.value.tobytes(),
+            n.grad is not None and (id(n.grad), n.grad.tobytes()),
+            n.hooks,
+            n.scope,
+            n.name,
+            n.requires_grad,
+            *(
+                (id(n.rule), n.inputs, sorted((k, a.tobytes()) for k, a in n.work.items()))
+                if n.inputs
+                else ()
+            ),
+        )
         for n in order
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize("make", [sine, mlp, convolution])
@@ -56,7 +74,9 @@ def test_the_graph_stays_as_it_is_bit_for_bit(make):
     head, told = make(), []
     for node in mg.topological_sort(head):
         if isinstance(node, mg.Variable):
-            node.value = node.value + 1  # operators hold what they computed from the old value, and go on doing so
+            node.value = (
+                node.value + 1
+            )  # operators hold what they computed from the old value, and go on doing so
         node.register_forward_hook(lambda *_: told.append(1))
         node.register_backward_hook(lambda *_: told.append(1))
     before = state(head)
@@ -68,7 +88,9 @@ def test_the_graph_stays_as_it_is_bit_for_bit(make):
 
 
 def test_no_kernel_is_timed_but_the_graphs_own():
-    """A rule that counts its calls sees one pass for the copy, one to warm up and one for each repeat."""
+    """A rule that counts its calls sees one pass for the copy, one to warm up and one for each
+    repeat.
+    """
     calls = []
 
     def slow(x):
@@ -86,12 +108,16 @@ def test_no_kernel_is_timed_but_the_graphs_own():
 
 
 def test_seconds_are_medians_without_the_first_pass(monkeypatch):
-    """By a clock of our own: of one operator, the nanoseconds of its forward and backward call in each pass."""
+    """By a clock of our own: of one operator, the nanoseconds of its forward and backward call in
+    each pass.
+    """
     ticks = [0]
     for ahead, back in ((900, 800), (1, 2), (3, 40), (50, 6)):
         for duration in (0, ahead, 0, back):
             ticks.append(ticks[-1] + duration)
-    monkeypatch.setattr(sys.modules["minigrad.viz.profile"], "perf_counter_ns", iter(ticks[1:]).__next__)
+    monkeypatch.setattr(
+        sys.modules["minigrad.viz.profile"], "perf_counter_ns", iter(ticks[1:]).__next__
+    )
     (row,) = profile(mg.tanh(mg.Variable(0.5)), repeats=3).rows
     assert (row.forward, row.backward) == (3e-9, 6e-9)
 
@@ -121,7 +147,9 @@ def test_the_table_has_the_costliest_first():
         assert quantity(row.forward, "s") in line and quantity(row.bytes, "B") in line
     assert lines[-1].startswith(f"all {len(found.rows)}") and "100 %" in lines[-1]
     assert found.table() == str(found)
-    assert repr(found) == f"<Profile of {len(found.rows)} operators: {quantity(found.seconds, 's')}>"
+    assert (
+        repr(found) == f"<Profile of {len(found.rows)} operators: {quantity(found.seconds, 's')}>"
+    )
 
 
 def test_a_long_table_ends_with_what_is_left():
@@ -132,7 +160,10 @@ def test_a_long_table_ends_with_what_is_left():
 
 
 def test_the_markdown_table_is_safe():
-    net = Net(first=Dense(weight=mg.Variable(np.ones((2, 2))), bias=mg.Variable(np.zeros(2))), second=lambda x: x)
+    net = Net(
+        first=Dense(weight=mg.Variable(np.ones((2, 2))), bias=mg.Variable(np.zeros(2))),
+        second=lambda x: x,
+    )
     vars(net)["named_modules"] = lambda: [("", net), ("a|<b>`*", net.first)]
     same = mg.operator(lambda x: x, lambda g, y, x: g, name="|<x>", symbol="`|<x>_*")
     rows = profile(same(net(mg.Variable([[1.0, 2.0]]))))._repr_markdown_().splitlines()
@@ -153,18 +184,28 @@ def test_the_drawing_says_what_the_rows_say(by):
         assert flow.state == "normal"
         step = sum(share > limit for limit in (10**-2.5, 1e-2, 10**-1.5, 1e-1, 10**-0.5))
         assert flow.step == step
-        assert quantity(row.backward, "s") in flow.title and quantity(row.flops, "flop") in flow.title
+        assert (
+            quantity(row.backward, "s") in flow.title and quantity(row.flops, "flop") in flow.title
+        )
     assert drawing.picture.title.endswith(f"{quantity(whole, unit)} in all")
-    texts = [e.text for e in ElementTree.fromstring(drawing.svg).iter("{http://www.w3.org/2000/svg}text")]
+    texts = [
+        e.text for e in ElementTree.fromstring(drawing.svg).iter("{http://www.w3.org/2000/svg}text")
+    ]
     assert all(flows[f"n{row.place}"][0].below in texts for row in found.rows)
 
 
 def test_a_graph_too_large_to_draw_is_shown_as_the_table():
     found = profile(diamonds(200), repeats=1)
     drawing = found.draw()
-    texts = [e.text for e in ElementTree.fromstring(drawing.svg).iter("{http://www.w3.org/2000/svg}text")]
+    texts = [
+        e.text for e in ElementTree.fromstring(drawing.svg).iter("{http://www.w3.org/2000/svg}text")
+    ]
     costliest = max(found.rows, key=lambda row: row.seconds)
-    assert not drawing.picture.boxes and costliest.name in texts and quantity(costliest.forward, "s") in texts
+    assert (
+        not drawing.picture.boxes
+        and costliest.name in texts
+        and quantity(costliest.forward, "s") in texts
+    )
 
 
 def test_drawn_in_a_theme_and_with_modules_closed():
@@ -176,15 +217,32 @@ def test_drawn_in_a_theme_and_with_modules_closed():
 
 @pytest.mark.parametrize(
     ("x", "text"),
-    [(0, "0 s"), (1.234e-9, "1.23 ns"), (9.999e-7, "1 µs"), (1e-12, "0.001 ns"), (0.05, "50 ms"), (1, "1 s"),
-     (999.4, "999 s"), (999.6, "1 ks"), (1e6, "1 Ms"), (3.2e13, "32 Ts"), (2.5e16, "2.5e+04 Ts")],
-)  # fmt: skip
+    [
+        (0, "0 s"),
+        (1.234e-9, "1.23 ns"),
+        (9.999e-7, "1 µs"),
+        (1e-12, "0.001 ns"),
+        (0.05, "50 ms"),
+        (1, "1 s"),
+        (999.4, "999 s"),
+        (999.6, "1 ks"),
+        (1e6, "1 Ms"),
+        (3.2e13, "32 Ts"),
+        (2.5e16, "2.5e+04 Ts"),
+    ],
+)
 def test_quantities(x, text):
     assert quantity(x, "s") == text
 
 
 def test_percent():
-    assert [percent(x) for x in (0, 1e-9, 0.006, 0.345, 1)] == ["0 %", "<1 %", "1 %", "34 %", "100 %"]
+    assert [percent(x) for x in (0, 1e-9, 0.006, 0.345, 1)] == [
+        "0 %",
+        "<1 %",
+        "1 %",
+        "34 %",
+        "100 %",
+    ]
 
 
 def test_a_rate_of_what_took_no_time():

@@ -1,4 +1,7 @@
-"""Unrolled layers that the drawing tests look at: fused, built step by step, stacked and written by hand."""
+"""Unrolled layers that the drawing tests look at: fused, built step by step, stacked and written by
+hand.
+"""
+
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
@@ -38,20 +41,36 @@ def stacked(steps: int = 6) -> GraphNode:
 
 
 def started(short: bool, steps: int = 3) -> GraphNode:
-    """A layer whose first state is computed, and of which only the last one is read; ghosts of different widths."""
-    x, h = mg.Variable(np.ones((steps, 2, 4)), name="x"), mg.tanh(mg.Variable(np.ones((2, 3)), name="start"))
-    names, shapes = ("W", "V", "b", "c") if short else ("Wx", "Wh", "bx", "bh"), ((3, 4), (3, 3), (3,), (3,))
-    weights = [mg.Variable(np.full(shape, 0.1), name=name) for name, shape in zip(names, shapes, strict=True)]
+    """A layer whose first state is computed, and of which only the last one is read; ghosts of
+    different widths.
+    """
+    x, h = (
+        mg.Variable(np.ones((steps, 2, 4)), name="x"),
+        mg.tanh(mg.Variable(np.ones((2, 3)), name="start")),
+    )
+    names, shapes = (
+        ("W", "V", "b", "c") if short else ("Wx", "Wh", "bx", "bh"),
+        ((3, 4), (3, 3), (3,), (3,)),
+    )
+    weights = [
+        mg.Variable(np.full(shape, 0.1), name=name)
+        for name, shape in zip(names, shapes, strict=True)
+    ]
     loss = mg.mean(mg.rnn(x, h, *weights)[-1])
     loss.backward()
     return loss
 
 
 def long_memory(steps: int = 3) -> GraphNode:
-    """The LSTM of Hochreiter and Schmidhuber (1997) with a forget gate, from elementary operators: two states, many rows."""
+    """The LSTM of Hochreiter and Schmidhuber (1997) with a forget gate, from elementary operators:
+    two states, many rows.
+    """
     rng = np.random.default_rng(0)
     shapes = {"W": (4, 3), "U": (4, 4), "b": (4,)}
-    W, U, b = ({g: mg.Variable(rng.normal(size=shape), name=f"{n}_{g}") for g in "ifog"} for n, shape in shapes.items())
+    W, U, b = (
+        {g: mg.Variable(rng.normal(size=shape), name=f"{n}_{g}") for g in "ifog"}
+        for n, shape in shapes.items()
+    )
     x = mg.Constant(rng.normal(size=(steps, 2, 3)), name="x")
     h, c = (mg.Constant(np.zeros((2, 4)), name=name) for name in ("h0", "c0"))
     run, states = Steps(steps), []
@@ -79,8 +98,15 @@ def lstm(steps: int = 3) -> GraphNode:
 def gated(steps: int = 3) -> GraphNode:
     """A cell with literal numbers, and with transposes that are computed before any state."""
     rng = np.random.default_rng(0)
-    W, U = mg.Variable(rng.normal(size=(4, 3)), name="W"), mg.Variable(rng.normal(size=(4, 4)), name="U")
-    x, h, run = mg.Constant(rng.normal(size=(steps, 2, 3)), name="x"), mg.Constant(np.zeros((2, 4)), name="h0"), Steps(steps)
+    W, U = (
+        mg.Variable(rng.normal(size=(4, 3)), name="W"),
+        mg.Variable(rng.normal(size=(4, 4)), name="U"),
+    )
+    x, h, run = (
+        mg.Constant(rng.normal(size=(steps, 2, 3)), name="x"),
+        mg.Constant(np.zeros((2, 4)), name="h0"),
+        Steps(steps),
+    )
     for t in range(steps):
         with inside(Step(run, t)):
             z = mg.sigmoid(x[t] @ W.T + h @ U.T)

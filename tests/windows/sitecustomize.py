@@ -4,6 +4,7 @@ Python imports this file when it starts, in every process that has its folder in
 those that a process starts. What Windows lacks is removed, processes are spawned, not forked, and
 text has the encoding that the environment gives (see `test_windows.py`).
 """
+
 import multiprocessing
 import os
 import select
@@ -18,8 +19,23 @@ with suppress(ImportError):
 for name in ("fcntl", "resource", "pwd", "grp", "termios", "tty", "pty", "syslog", "posix_ipc"):
     sys.modules[name] = None  # importing it is an ImportError
 
-for name in ("fork", "register_at_fork", "getuid", "geteuid", "getloadavg", "sysconf", "sched_getaffinity",
-             "sched_setaffinity", "mkfifo", "umask", "chown", "killpg", "setsid", "getpgid", "wait4"):  # fmt: skip
+for name in (
+    "fork",
+    "register_at_fork",
+    "getuid",
+    "geteuid",
+    "getloadavg",
+    "sysconf",
+    "sched_getaffinity",
+    "sched_setaffinity",
+    "mkfifo",
+    "umask",
+    "chown",
+    "killpg",
+    "setsid",
+    "getpgid",
+    "wait4",
+):
     if hasattr(os, name):
         delattr(os, name)
 
@@ -34,5 +50,8 @@ def select_sockets(readable, writable, exceptional, timeout=None):
 
 
 select.select = select_sockets
-if multiprocessing.get_start_method(allow_none=True) is None and threading.current_thread() is threading.main_thread():
+if (
+    multiprocessing.get_start_method(allow_none=True) is None
+    and threading.current_thread() is threading.main_thread()
+):
     multiprocessing.set_start_method("spawn")

@@ -1,4 +1,7 @@
-"""HIPS autograd: NumPy functions, differentiated as they run. Convolution is a product with shifted views."""
+"""HIPS autograd: NumPy functions, differentiated as they run. Convolution is a product with shifted
+views.
+"""
+
 from __future__ import annotations
 
 from importlib.metadata import version
@@ -30,13 +33,21 @@ def relu(x: Any) -> Any:
 
 
 def cnn(p: Any, x: Any, sizes: Any) -> Any:
-    """The picture's windows are a view that needs no gradient, so that the convolution is one product of matrices."""
+    """The picture's windows are a view that needs no gradient, so that the convolution is one
+    product of matrices.
+    """
     k, filters = sizes["kernel"], sizes["filters"]
-    windows = np.lib.stride_tricks.sliding_window_view(x, (k, k), axis=(2, 3)).transpose(0, 2, 3, 1, 4, 5)
+    windows = np.lib.stride_tricks.sliding_window_view(x, (k, k), axis=(2, 3)).transpose(
+        0, 2, 3, 1, 4, 5
+    )
     rest = windows.shape[1]
-    product = windows.reshape(len(x) * rest * rest, -1) @ anp.reshape(p["0.weight"], (filters, -1)).T
+    product = (
+        windows.reshape(len(x) * rest * rest, -1) @ anp.reshape(p["0.weight"], (filters, -1)).T
+    )
     h = relu(product + p["0.bias"]).reshape((len(x), rest * rest, filters))
-    return sigmoid(anp.transpose(h, (0, 2, 1)).reshape((len(x), -1)) @ p["3.weight"].T + p["3.bias"])[:, 0]
+    return sigmoid(
+        anp.transpose(h, (0, 2, 1)).reshape((len(x), -1)) @ p["3.weight"].T + p["3.bias"]
+    )[:, 0]
 
 
 def textcnn(p: Any, ids: Any, sizes: Any) -> Any:
@@ -49,7 +60,9 @@ def textcnn(p: Any, ids: Any, sizes: Any) -> Any:
 
 
 def rnn(p: Any, x: Any, sizes: Any) -> Any:
-    before = x.transpose(1, 0, 2) @ p["rnn.weight_ih_l0"].T + p["rnn.bias_ih_l0"] + p["rnn.bias_hh_l0"]
+    before = (
+        x.transpose(1, 0, 2) @ p["rnn.weight_ih_l0"].T + p["rnn.bias_ih_l0"] + p["rnn.bias_hh_l0"]
+    )
     h, weight = anp.tanh(before[0]), p["rnn.weight_hh_l0"].T
     for t in range(1, len(before)):
         h = anp.tanh(before[t] + h @ weight)

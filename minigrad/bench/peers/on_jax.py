@@ -1,8 +1,10 @@
-"""JAX, in its own best style: pure functions under `jit`, parameters donated, pictures and texts with channels last.
+"""JAX, in its own best style: pure functions under `jit`, parameters donated, pictures and texts
+with channels last.
 
-Modes: "step", one call of a jitted function per step; "scan", all steps of an epoch within one jitted loop (as fast as
-`lax.scan`, but compiled once for any number of steps).
+Modes: "step", one call of a jitted function per step; "scan", all steps of an epoch within one
+jitted loop (as fast as `lax.scan`, but compiled once for any number of steps).
 """
+
 from __future__ import annotations
 
 import os
@@ -27,20 +29,30 @@ def versions() -> dict[str, str]:
 
 
 def cnn(p: Any, x: Any, sizes: Any) -> Any:
-    h = lax.conv_general_dilated(x, p["0.weight"], (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    h = lax.conv_general_dilated(
+        x, p["0.weight"], (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
     h = jax.nn.relu(h + p["0.bias"]).reshape(len(x), -1)
     return jax.nn.sigmoid(h @ p["3.weight"] + p["3.bias"])[:, 0]
 
 
 def textcnn(p: Any, ids: Any, sizes: Any) -> Any:
     words = p["embedding.weight"][ids]
-    h = lax.conv_general_dilated(words, p["conv.weight"], (1,), "VALID", dimension_numbers=("NWC", "WIO", "NWC"))
-    h = jax.nn.relu(h + p["conv.bias"]).reshape(len(ids), -1, sizes["pool"], sizes["filters"]).max(2)
+    h = lax.conv_general_dilated(
+        words, p["conv.weight"], (1,), "VALID", dimension_numbers=("NWC", "WIO", "NWC")
+    )
+    h = (
+        jax.nn.relu(h + p["conv.bias"])
+        .reshape(len(ids), -1, sizes["pool"], sizes["filters"])
+        .max(2)
+    )
     return jax.nn.sigmoid(h.reshape(len(ids), -1) @ p["dense.weight"] + p["dense.bias"])[:, 0]
 
 
 def rnn(p: Any, x: Any, sizes: Any) -> Any:
-    before = jnp.swapaxes(x, 0, 1) @ p["rnn.weight_ih_l0"] + p["rnn.bias_ih_l0"] + p["rnn.bias_hh_l0"]
+    before = (
+        jnp.swapaxes(x, 0, 1) @ p["rnn.weight_ih_l0"] + p["rnn.bias_ih_l0"] + p["rnn.bias_hh_l0"]
+    )
     weight, h = p["rnn.weight_hh_l0"], jnp.tanh(before[0])
     if len(before) <= 4:
         for row in before[1:]:
@@ -76,12 +88,23 @@ LOSSES = {"mse": mse, "bce": bce, "cross_entropy": cross_entropy}
 
 def channels_last(task: Task) -> tuple[dict[str, Any], Any]:
     """Parameters and samples in JAX's layouts: weights (in, out), channels last."""
-    p, x = {name: a.T if name.endswith("weight") or "weight_" in name else a for name, a in task.parameters.items()}, task.x
+    p, x = (
+        {
+            name: a.T if name.endswith("weight") or "weight_" in name else a
+            for name, a in task.parameters.items()
+        },
+        task.x,
+    )
     if task.kind == "cnn":
         s = task.sizes
         rest = s["pixels"] - s["kernel"] + 1
         p["0.weight"] = task.parameters["0.weight"].transpose(2, 3, 1, 0)
-        p["3.weight"] = task.parameters["3.weight"].reshape(s["filters"], rest, rest).transpose(1, 2, 0).reshape(-1, 1)
+        p["3.weight"] = (
+            task.parameters["3.weight"]
+            .reshape(s["filters"], rest, rest)
+            .transpose(1, 2, 0)
+            .reshape(-1, 1)
+        )
         x = x.transpose(0, 2, 3, 1)
     if task.kind == "textcnn":
         p["embedding.weight"] = task.parameters["embedding.weight"]
@@ -96,7 +119,11 @@ def adam(lr: float, p: Any, grads: Any, state: Any) -> tuple[Any, Any]:
     m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, grads)
     v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, v, grads)
     rate, root = lr / (1 - 0.9**t), jnp.sqrt(1 - 0.999**t)
-    return jax.tree.map(lambda p, m, v: p - rate * m / (jnp.sqrt(v) / root + 1e-8), p, m, v), (m, v, t)
+    return jax.tree.map(lambda p, m, v: p - rate * m / (jnp.sqrt(v) / root + 1e-8), p, m, v), (
+        m,
+        v,
+        t,
+    )
 
 
 class Training:
@@ -139,7 +166,9 @@ class Training:
         p, state, loss = self.p, self.state, 0.0
         for order in self.task.orders(steps, seed):
             order = order.astype(np.int32)
-            if self.mode == "scan":  # the number of steps is no part of the shape, so nothing is compiled again
+            if (
+                self.mode == "scan"
+            ):  # the number of steps is no part of the shape, so nothing is compiled again
                 padded = np.zeros((self.task.per_epoch, self.task.batch), np.int32)
                 padded[: len(order)] = order
                 p, state, loss = self.stretch(p, state, self.x, self.y, padded, len(order))

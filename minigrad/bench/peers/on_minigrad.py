@@ -1,4 +1,7 @@
-"""minigrad itself, through its public `Trainer`. The modes are the Trainer's: "eager", "replay", "compiled"."""
+"""minigrad itself, through its public `Trainer`. The modes are the Trainer's: "eager", "replay",
+"compiled".
+"""
+
 from __future__ import annotations
 
 from typing import Any
@@ -51,19 +54,27 @@ class Training:
         task = self.task
         epochs, one = max(1, -(-steps // task.per_epoch)), min(steps, task.per_epoch)
         x, y = task.x[: one * task.batch], task.y[: one * task.batch]
-        history = self.trainer.fit(x, y, epochs=epochs, batch_size=task.batch, seed=seed, progress=False)
+        history = self.trainer.fit(
+            x, y, epochs=epochs, batch_size=task.batch, seed=seed, progress=False
+        )
         return epochs * one, history.batch_loss[-1]
 
     def work(self) -> dict[str, int]:
         """Operations and bytes that one step cannot do without; see `floor.py`."""
         x, y = self.task.x[: self.task.batch], self.task.y[: self.task.batch]
         output = self.model(mg.Constant(x, dtype=x.dtype))
-        return floor.work_of(self.trainer.loss(output, target_for(output, y)), x.nbytes + y.nbytes, self.trainer.optimizer)
+        return floor.work_of(
+            self.trainer.loss(output, target_for(output, y)),
+            x.nbytes + y.nbytes,
+            self.trainer.optimizer,
+        )
 
     def allocations(self, steps: int) -> dict[str, float]:
-        """What further steps allocate: NumPy's and Python's bytes held at once above those before, in `steps` of them; and
-        by how many arrays more compiled code asks for in twice as many (Numba counts them where NUMBA_NRT_STATS=1 is set; a
-        call counts one for each array that it is given)."""
+        """What further steps allocate: NumPy's and Python's bytes held at once above those before,
+        in `steps` of them; and by how many arrays more compiled code asks for in twice as many
+        (Numba counts them where NUMBA_NRT_STATS=1 is set; a call counts one for each array that it
+        is given).
+        """
         import tracemalloc
 
         from numba.core.runtime import rtsys
@@ -89,7 +100,9 @@ def contender(task: Task, mode: str) -> Training:
 
 
 class Kernel:
-    """One operator, forward or backward alone, as a graph that runs again runs it: into memory that is there already."""
+    """One operator, forward or backward alone, as a graph that runs again runs it: into memory that
+    is there already.
+    """
 
     def __init__(self, kernel: dict[str, Any], mode: str) -> None:
         self.way = kernel["way"]
@@ -100,7 +113,10 @@ class Kernel:
             x = mg.Variable(arrays[0])
             self.head, self.inputs = layer(x)[0], [x, *layer.parameters()]
         else:
-            nodes = [mg.Variable(a) if a.dtype.kind == "f" else mg.Constant(a, dtype=a.dtype) for a in arrays]
+            nodes = [
+                mg.Variable(a) if a.dtype.kind == "f" else mg.Constant(a, dtype=a.dtype)
+                for a in arrays
+            ]
             self.head, self.inputs = getattr(mg, name)(*nodes, **kernel["options"]), nodes
         self.order: list[Any] = [node for node in mg.topological_sort(self.head) if node.inputs]
         self.grad = np.ones(self.head.shape, self.head.dtype)
@@ -116,7 +132,9 @@ class Kernel:
                 node.recycle_grad()
             for node in reversed(self.order):
                 node.rule.pull(node, self.grad if node is self.head else node.grad)
-        return sum(float(np.abs(x.grad).mean(dtype=np.float64)) for x in self.inputs if x.grad is not None)
+        return sum(
+            float(np.abs(x.grad).mean(dtype=np.float64)) for x in self.inputs if x.grad is not None
+        )
 
     def work(self) -> dict[str, int]:
         """Operations and bytes of one call."""

@@ -1,4 +1,7 @@
-"""MyGrad: tensors on NumPy, with its own convolution, pooling and losses; its guards on memory are off, which is faster."""
+"""MyGrad: tensors on NumPy, with its own convolution, pooling and losses; its guards on memory are
+off, which is faster.
+"""
+
 from __future__ import annotations
 
 from typing import Any
@@ -32,11 +35,17 @@ def textcnn(p: Any, ids: Any, sizes: Any) -> Any:
     places = words.shape[1] - 2
     h = sum(words[:, t : t + places] @ weight[:, :, t].T for t in range(3)) + p["conv.bias"]
     h = relu(h).reshape(len(ids), -1, sizes["pool"], sizes["filters"]).max(axis=2)
-    return sigmoid(h.transpose(0, 2, 1).reshape(len(ids), -1) @ p["dense.weight"].T + p["dense.bias"])[:, 0]
+    return sigmoid(
+        h.transpose(0, 2, 1).reshape(len(ids), -1) @ p["dense.weight"].T + p["dense.bias"]
+    )[:, 0]
 
 
 def rnn(p: Any, x: Any, sizes: Any) -> Any:
-    before = mg.matmul(x.transpose(1, 0, 2), p["rnn.weight_ih_l0"].T) + p["rnn.bias_ih_l0"] + p["rnn.bias_hh_l0"]
+    before = (
+        mg.matmul(x.transpose(1, 0, 2), p["rnn.weight_ih_l0"].T)
+        + p["rnn.bias_ih_l0"]
+        + p["rnn.bias_hh_l0"]
+    )
     h, weight = mg.tanh(before[0]), p["rnn.weight_hh_l0"].T
     for t in range(1, len(before)):
         h = mg.tanh(before[t] + h @ weight)
@@ -73,7 +82,9 @@ class Training:
 
     def reset(self) -> None:
         self.p = {name: mg.tensor(p.copy()) for name, p in self.task.parameters.items()}
-        self.memory = {name: (np.zeros_like(p.data), np.zeros_like(p.data)) for name, p in self.p.items()}
+        self.memory = {
+            name: (np.zeros_like(p.data), np.zeros_like(p.data)) for name, p in self.p.items()
+        }
         self.steps = 0
 
     def train(self, steps: int, seed: int) -> tuple[int, float]:
@@ -81,11 +92,19 @@ class Training:
         for order in self.task.orders(steps, seed):
             for chosen in order:
                 self.steps += 1
-                loss = self.loss(self.model(self.p, self.task.x[chosen], self.task.sizes), self.task.y[chosen])
+                loss = self.loss(
+                    self.model(self.p, self.task.x[chosen], self.task.sizes), self.task.y[chosen]
+                )
                 loss.backward()
                 value = float(loss.data)
                 grads = {name: p.grad for name, p in self.p.items()}
-                update(self.task, {name: p.data for name, p in self.p.items()}, grads, self.memory, self.steps)
+                update(
+                    self.task,
+                    {name: p.data for name, p in self.p.items()},
+                    grads,
+                    self.memory,
+                    self.steps,
+                )
                 for p in self.p.values():
                     p.null_grad()
         return steps, value

@@ -1,8 +1,10 @@
 """PyTorch, in its own best style: `nn.Module`s and `torch.optim`, as the manual shows it.
 
-Modes: "eager" with the optimiser's defaults, "fused" with the optimiser's one-kernel variant, "compile" with the loss
-compiled by `torch.compile` beside the fused optimiser (which needs a C++ compiler).
+Modes: "eager" with the optimiser's defaults, "fused" with the optimiser's one-kernel variant,
+"compile" with the loss compiled by `torch.compile` beside the fused optimiser (which needs a C++
+compiler).
 """
+
 from __future__ import annotations
 
 import os
@@ -54,12 +56,25 @@ class RowRNN(nn.Module):
 
 def cnn(channels: int, filters: int, kernel: int, pixels: int) -> nn.Module:
     flat = filters * (pixels - kernel + 1) ** 2
-    return nn.Sequential(nn.Conv2d(channels, filters, kernel), nn.ReLU(), nn.Flatten(), nn.Linear(flat, 1), nn.Sigmoid())
+    return nn.Sequential(
+        nn.Conv2d(channels, filters, kernel),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(flat, 1),
+        nn.Sigmoid(),
+    )
 
 
 def mlp(inputs: int, hidden: int) -> nn.Module:
-    return nn.Sequential(nn.Linear(inputs, hidden), nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh(),
-                         nn.Linear(hidden, hidden), nn.Tanh(), nn.Linear(hidden, 1))  # fmt: skip
+    return nn.Sequential(
+        nn.Linear(inputs, hidden),
+        nn.Tanh(),
+        nn.Linear(hidden, hidden),
+        nn.Tanh(),
+        nn.Linear(hidden, hidden),
+        nn.Tanh(),
+        nn.Linear(hidden, 1),
+    )
 
 
 MODELS = {"cnn": cnn, "textcnn": TextCNN, "rnn": RowRNN, "mlp": mlp}
@@ -70,12 +85,16 @@ class Training:
     """One task in one mode."""
 
     def __init__(self, task: Task, mode: str) -> None:
-        if mode == "compile" and not any(map(shutil.which, (os.environ.get("CXX", ""), "g++", "clang++", "c++"))):
+        if mode == "compile" and not any(
+            map(shutil.which, (os.environ.get("CXX", ""), "g++", "clang++", "c++"))
+        ):
             raise RuntimeError("torch.compile needs a C++ compiler, and there is none")
         self.task = task
         self.model = MODELS[task.kind](**task.sizes)
         optimizer = torch.optim.Adam if task.optimizer == "adam" else torch.optim.SGD
-        self.optimizer = optimizer(self.model.parameters(), lr=task.lr, **({} if mode == "eager" else {"fused": True}))
+        self.optimizer = optimizer(
+            self.model.parameters(), lr=task.lr, **({} if mode == "eager" else {"fused": True})
+        )
         self.loss = torch.compile(self._loss) if mode == "compile" else self._loss
         self.x, self.y = torch.from_numpy(task.x), torch.from_numpy(task.y)
         if self.x.dtype == torch.int32:
@@ -84,10 +103,14 @@ class Training:
 
     def _loss(self, x: Any, y: Any) -> Any:
         output = self.model(x)
-        return LOSSES[self.task.loss](output if self.task.loss == "cross_entropy" else output[:, 0], y)
+        return LOSSES[self.task.loss](
+            output if self.task.loss == "cross_entropy" else output[:, 0], y
+        )
 
     def reset(self) -> None:
-        self.model.load_state_dict({name: torch.from_numpy(p) for name, p in self.task.parameters.items()})
+        self.model.load_state_dict(
+            {name: torch.from_numpy(p) for name, p in self.task.parameters.items()}
+        )
         for memory in self.optimizer.state.values():
             for value in memory.values():
                 value.zero_()
@@ -114,7 +137,10 @@ class Kernel:
         self.name, self.options, self.way = kernel["operator"], kernel["options"], kernel["way"]
         arrays = [torch.from_numpy(np.load(path)) for path in kernel["arrays"]]
         if mode == "channels-last":
-            arrays = [a.contiguous(memory_format=torch.channels_last) if a.ndim == 4 else a for a in arrays]
+            arrays = [
+                a.contiguous(memory_format=torch.channels_last) if a.ndim == 4 else a
+                for a in arrays
+            ]
         self.arrays = [a.long() if a.dtype == torch.int32 else a for a in arrays]
         self.inputs = [a.requires_grad_() for a in self.arrays if a.is_floating_point()]
         self.layer = None

@@ -1,4 +1,7 @@
-"""What all contenders are given: data, first values, a recipe, and the order in which samples come."""
+"""What all contenders are given: data, first values, a recipe, and the order in which samples
+come.
+"""
+
 from __future__ import annotations
 
 import json
@@ -16,9 +19,10 @@ Array = Any
 class Task:
     """One training job as every contender gets it.
 
-    `kind` says which model ("cnn", "textcnn", "rnn", "mlp"), `sizes` how large it is; `loss` is "mse", "bce" or
-    "cross_entropy", `optimizer` "sgd" or "adam". `x`, `y` hold all samples along their first axis; `parameters` are the
-    first values, float32, under PyTorch's names and in its layouts.
+    `kind` says which model ("cnn", "textcnn", "rnn", "mlp"), `sizes` how large it is; `loss` is
+    "mse", "bce" or "cross_entropy", `optimizer` "sgd" or "adam". `x`, `y` hold all samples along
+    their first axis; `parameters` are the first values, float32, under PyTorch's names and in its
+    layouts.
     """
 
     kind: str
@@ -37,7 +41,8 @@ class Task:
         return len(self.x) // self.batch
 
     def orders(self, steps: int, seed: int) -> Iterator[Array]:
-        """For each epoch of so many steps the samples' numbers, (steps, batch): what `Trainer.fit(seed=seed)` draws.
+        """For each epoch of so many steps the samples' numbers, (steps, batch): what
+        `Trainer.fit(seed=seed)` draws.
 
         A run shorter than an epoch draws from as many samples as it needs.
         """
@@ -51,7 +56,9 @@ class Task:
         """Write everything to a folder, from which `load` reads it in another process."""
         folder.mkdir(parents=True, exist_ok=True)
         arrays = {"x": self.x, "y": self.y}
-        words = {key: value for key, value in asdict(self).items() if key not in ("x", "y", "parameters")}
+        words = {
+            key: value for key, value in asdict(self).items() if key not in ("x", "y", "parameters")
+        }
         (folder / "task.json").write_text(json.dumps(words), encoding="utf-8")
         for name, array in arrays.items():
             np.save(folder / f"{name}.npy", array)
@@ -63,4 +70,6 @@ def load(folder: Path) -> Task:
     words = json.loads((folder / "task.json").read_text(encoding="utf-8"))
     with np.load(folder / "parameters.npz") as stored:
         parameters = dict(stored)
-    return Task(**words, x=np.load(folder / "x.npy"), y=np.load(folder / "y.npy"), parameters=parameters)
+    return Task(
+        **words, x=np.load(folder / "x.npy"), y=np.load(folder / "y.npy"), parameters=parameters
+    )

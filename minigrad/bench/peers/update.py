@@ -1,4 +1,5 @@
 """The optimisers in NumPy, for contenders that bring none."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -8,8 +9,12 @@ import numpy as np
 from .task import Task
 
 
-def update(task: Task, p: dict[str, Any], grads: dict[str, Any], memory: dict[str, Any], t: int) -> None:
-    """One step of the optimiser in NumPy, in place; `memory` holds Adam's averages of each parameter."""
+def update(
+    task: Task, p: dict[str, Any], grads: dict[str, Any], memory: dict[str, Any], t: int
+) -> None:
+    """One step of the optimiser in NumPy, in place; `memory` holds Adam's averages of each
+    parameter.
+    """
     lr = task.lr
     for name, g in grads.items():
         if task.optimizer == "sgd":

@@ -1,4 +1,5 @@
-"""One contender's process: it waits for a line, does what it says, and answers with a line. All lines are JSON.
+"""One contender's process: it waits for a line, does what it says, and answers with a line. All
+lines are JSON.
 
     {"do": "make", "id": 1, "folder": "…", "mode": "fused"}    a contender for the task in that folder
     {"do": "make", "id": 2, "kernel": {…}, "mode": "NCHW"}     or for one kernel (see kernels.py)
@@ -7,12 +8,15 @@
     {"do": "call", "what": "ceilings"}                         a function of the library's module
     {"do": "memory"}
 
-The first line comes from the worker when its library is imported: {"versions": {…}}. An answer is {"result": …,
-"seconds": …}, measured around the work itself, or {"error": "…"}, after which the process goes on.
+The first line comes from the worker when its library is imported: {"versions": {…}}. An answer is
+{"result": …, "seconds": …}, measured around the work itself, or {"error": "…"}, after which the
+process goes on.
 
-What a contender can be asked: `reset()`, back to the first values; `train(steps, seed)`, which returns the steps made (some
-round up) and the last loss; `run(times)` of a kernel, which returns a checksum.
+What a contender can be asked: `reset()`, back to the first values; `train(steps, seed)`, which
+returns the steps made (some round up) and the last loss; `run(times)` of a kernel, which returns a
+checksum.
 """
+
 from __future__ import annotations
 
 import gc
@@ -42,7 +46,9 @@ def peak_memory() -> int:
             import resource
         except ImportError:
             raise OSError("this system does not say how much memory a process has held") from None
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
+            1 if sys.platform == "darwin" else 1024
+        )
 
 
 class Worker:
@@ -83,9 +89,13 @@ class Worker:
 
 
 def main() -> None:
-    """Run a worker for the library named on the command line, on so many processors; messages come from stdin."""
+    """Run a worker for the library named on the command line, on so many processors; messages come
+    from stdin.
+    """
     name, threads = sys.argv[1], int(sys.argv[2])
-    if hasattr(os, "sched_setaffinity"):  # some libraries take as many threads as there are processors
+    if hasattr(
+        os, "sched_setaffinity"
+    ):  # some libraries take as many threads as there are processors
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints does not get among the answers

@@ -1,4 +1,5 @@
 """What `diagnose` hands back: findings, in text and in Markdown."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
@@ -8,19 +9,28 @@ from typing import Any, overload
 from ..scene.text import count, markdown, number
 
 _CURES = {
-    "dead ReLU": "Lower the learning rate, start biases at 0 and weights by He's rule, or use leaky_relu.",
-    "saturation": "Scale inputs to about unit size, start with smaller weights (Glorot), or use relu inside.",
-    "vanishing gradient": "Use relu or tanh for sigmoid, Glorot or He initial values, fewer layers, or skip connections.",
-    "exploding gradient": "Lower the learning rate, scale data and initial weights, or clip gradients (max_grad_norm=).",
-    "NaN or inf": "Look at the node: log and sqrt need positive inputs, exp small ones; or lower the learning rate.",
-    "unused parameter": "Use it in forward, or take it out of the module; the optimiser cannot train it.",
-    "frozen parameter": "Set requires_grad = True before the graph is built, unless it is meant to stay as it is.",
-}  # fmt: skip
+    "dead ReLU": "Lower the learning rate, start biases at 0 and weights by He's rule, or use "
+    "leaky_relu.",
+    "saturation": "Scale inputs to about unit size, start with smaller weights (Glorot), or use "
+    "relu inside.",
+    "vanishing gradient": "Use relu or tanh for sigmoid, Glorot or He initial values, fewer "
+    "layers, or skip connections.",
+    "exploding gradient": "Lower the learning rate, scale data and initial weights, or clip "
+    "gradients (max_grad_norm=).",
+    "NaN or inf": "Look at the node: log and sqrt need positive inputs, exp small ones; or lower "
+    "the learning rate.",
+    "unused parameter": "Use it in forward, or take it out of the module; the optimiser cannot "
+    "train it.",
+    "frozen parameter": "Set requires_grad = True before the graph is built, unless it is meant to "
+    "stay as it is.",
+}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing found: what `kind` of disease, `where`, the `evidence` with its numbers, and the usual `cure`."""
+    """One thing found: what `kind` of disease, `where`, the `evidence` with its numbers, and the
+    usual `cure`.
+    """
 
     kind: str
     where: str
@@ -65,14 +75,23 @@ class Diagnosis(Sequence[Finding]):
     def __str__(self) -> str:
         cures = {f.kind: f.cure for f in self}
         lines = [f"Diagnosis: {self._verdict()}", *(f"  {i}. {f}" for i, f in enumerate(self, 1))]
-        return "\n".join([*lines, *(f"  Usual cure of {kind}: {cure}" for kind, cure in cures.items())])
+        return "\n".join(
+            [*lines, *(f"  Usual cure of {kind}: {cure}" for kind, cure in cures.items())]
+        )
 
     __repr__ = __str__
 
     def _repr_markdown_(self) -> str:
         rows = [f"**Diagnosis:** {markdown(self._verdict())}"]
         if self:
-            rows += ["", "| | found | where | evidence | usual cure |", "| --- | --- | --- | --- | --- |"]
+            rows += [
+                "",
+                "| | found | where | evidence | usual cure |",
+                "| --- | --- | --- | --- | --- |",
+            ]
         for i, f in enumerate(self, 1):
-            rows.append(f"| {i} | {' | '.join(markdown(x) for x in (f.kind, f.where, f.evidence, f.cure))} |")
+            rows.append(
+                f"| {i} | "
+                f"{' | '.join(markdown(x) for x in (f.kind, f.where, f.evidence, f.cure))} |"
+            )
         return "\n".join(rows)

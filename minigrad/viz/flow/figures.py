@@ -1,4 +1,7 @@
-"""The pictures of `GradientFlow`: the heat strip of gradient norms with its lanes of alarms, and the update ratios."""
+"""The pictures of `GradientFlow`: the heat strip of gradient norms with its lanes of alarms, and
+the update ratios.
+"""
+
 from __future__ import annotations
 
 import math
@@ -20,9 +23,12 @@ if TYPE_CHECKING:
 
 #: what the glyphs of the lanes mean, in the order in which a legend says it
 ALARMS = {
-    "zero": "exactly zero", "vanished": f"vanished, rms < {VANISHED:.0e}", "exploded": f"exploded, rms > {EXPLODED:g}",
-    "nan": "NaN", "inf": "inf",
-}  # fmt: skip
+    "zero": "exactly zero",
+    "vanished": f"vanished, rms < {VANISHED:.0e}",
+    "exploded": f"exploded, rms > {EXPLODED:g}",
+    "nan": "NaN",
+    "inf": "inf",
+}
 RULE_OF_THUMB = (1e-4, 1e-3, 1e-2)
 _WORST = ("normal", "none", "vanished", "zero", "exploded", "inf", "nan")
 _GLYPHS = 40  # of a lane at most: where there are more steps, neighbours share one
@@ -70,7 +76,9 @@ def _edges(steps: Sequence[int]) -> np.ndarray[Any, Any]:
 
 
 def _strips(ax: Any, steps: Sequence[int], norms: np.ndarray[Any, Any]) -> Any:
-    """A strip per layer, its upper part the heat; the lane below stays free. None where no norm has a logarithm."""
+    """A strip per layer, its upper part the heat; the lane below stays free. None where no norm has
+    a logarithm.
+    """
     from matplotlib.colors import Normalize
 
     edges = _edges(steps)
@@ -87,14 +95,29 @@ def _strips(ax: Any, steps: Sequence[int], norms: np.ndarray[Any, Any]) -> Any:
     for i, (row, mask) in enumerate(zip(logs, ~usable, strict=True)):
         cells = np.ma.masked_array(row[None], mask[None])
         strips = ax.pcolormesh(
-            edges, [i, i + 0.62], cells, norm=scale, cmap=plots.colours("gradient"), rasterized=True, zorder=2,
-        )  # fmt: skip
-        ax.plot(edges[[0, -1, -1, 0, 0]], [i, i, i + 0.62, i + 0.62, i], color=LIGHT["frame"], lw=0.8, ls="-", zorder=3)
+            edges,
+            [i, i + 0.62],
+            cells,
+            norm=scale,
+            cmap=plots.colours("gradient"),
+            rasterized=True,
+            zorder=2,
+        )
+        ax.plot(
+            edges[[0, -1, -1, 0, 0]],
+            [i, i, i + 0.62, i + 0.62, i],
+            color=LIGHT["frame"],
+            lw=0.8,
+            ls="-",
+            zorder=3,
+        )
     return strips
 
 
 def _lanes(ax: Any, steps: Sequence[int], states: Sequence[Sequence[str]]) -> None:
-    """Below each strip, a glyph for every alarm; neighbours share the worst of theirs where there are too many."""
+    """Below each strip, a glyph for every alarm; neighbours share the worst of theirs where there
+    are too many.
+    """
     places = _edges(steps)
     groups = np.array_split(np.arange(len(steps)), min(_GLYPHS, len(steps)))
     for i, row in enumerate(states):
@@ -102,21 +125,53 @@ def _lanes(ax: Any, steps: Sequence[int], states: Sequence[Sequence[str]]) -> No
             worst = max((row[j] for j in group), key=_WORST.index)
             if worst in GLYPHS:
                 x = (places[group[0]] + places[group[-1] + 1]) / 2
-                ax.text(x, i + 0.77, GLYPHS[worst], ha="center", va="center", fontsize=8, color=LIGHT["bad"])
+                ax.text(
+                    x,
+                    i + 0.77,
+                    GLYPHS[worst],
+                    ha="center",
+                    va="center",
+                    fontsize=8,
+                    color=LIGHT["bad"],
+                )
 
 
-def _sides(ax: Any, labels: Sequence[str], norms: np.ndarray[Any, Any], states: Sequence[Sequence[str]]) -> None:
-    """Names on the left, the last number on the right, steps below; of very many layers only some."""
+def _sides(
+    ax: Any, labels: Sequence[str], norms: np.ndarray[Any, Any], states: Sequence[Sequence[str]]
+) -> None:
+    """Names on the left, the last number on the right, steps below; of very many layers only
+    some.
+    """
     every = -(-len(labels) // 60)
     shown = range(0, len(labels), every)
     size = 9 if len(labels) <= 30 else 6
-    ax.set_yticks([i + 0.31 for i in shown], [plots.plain(labels[i]) for i in shown], fontsize=size, color=LIGHT["fg"])
+    ax.set_yticks(
+        [i + 0.31 for i in shown],
+        [plots.plain(labels[i]) for i in shown],
+        fontsize=size,
+        color=LIGHT["fg"],
+    )
     ax.tick_params(axis="y", length=0)
     for i in shown:
         text = number(norms[i][-1], 2) if np.isfinite(norms[i][-1]) else ""
         glyph = GLYPHS.get(states[i][-1], "")
-        ax.text(1.008, i + 0.31, f"{text} {glyph}".strip(), transform=ax.get_yaxis_transform(), va="center", fontsize=size)
-    ax.text(1.008, -0.12, "last", transform=ax.get_yaxis_transform(), va="bottom", fontsize=8, color=LIGHT["muted"])
+        ax.text(
+            1.008,
+            i + 0.31,
+            f"{text} {glyph}".strip(),
+            transform=ax.get_yaxis_transform(),
+            va="center",
+            fontsize=size,
+        )
+    ax.text(
+        1.008,
+        -0.12,
+        "last",
+        transform=ax.get_yaxis_transform(),
+        va="bottom",
+        fontsize=8,
+        color=LIGHT["muted"],
+    )
     ax.set_xlabel("step")
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.grid(False)
@@ -138,23 +193,38 @@ def _scale(made: Any, ax: Any, strips: Any) -> None:
 def _legend(states: Sequence[Sequence[str]]) -> str:
     seen = {state for row in states for state in row}
     told = [f"{GLYPHS[state]} {words}" for state, words in ALARMS.items() if state in seen]
-    return "    ".join(told) if told else "no alarms: nothing zero, vanished, exploded or not finite"
+    return (
+        "    ".join(told) if told else "no alarms: nothing zero, vanished, exploded or not finite"
+    )
 
 
-def _heat_words(labels: Sequence[str], steps: Sequence[int], norms: Any, states: Sequence[Sequence[str]]) -> str:
-    lines = [f"Gradient norm of {count(len(labels), 'layer')} at {count(len(steps), 'step')}, {steps[0]} to {steps[-1]}."]
+def _heat_words(
+    labels: Sequence[str], steps: Sequence[int], norms: Any, states: Sequence[Sequence[str]]
+) -> str:
+    lines = [
+        f"Gradient norm of {count(len(labels), 'layer')} at {count(len(steps), 'step')}, "
+        f"{steps[0]} to {steps[-1]}."
+    ]
     for label, row, state in zip(labels, norms, states, strict=True):
-        told = [f"{words} at {count(state.count(name), 'step')}" for name, words in ALARMS.items() if name in state]
-        lines.append(f"{label}: from {number(row[0])} to {number(row[-1])}{''.join(f', {t}' for t in told)}.")
+        told = [
+            f"{words} at {count(state.count(name), 'step')}"
+            for name, words in ALARMS.items()
+            if name in state
+        ]
+        lines.append(
+            f"{label}: from {number(row[0])} to {number(row[-1])}{''.join(f', {t}' for t in told)}."
+        )
     return " ".join(lines)
 
 
-# ---------------------------------------------------------------- update / weight
+# ---------------- update / weight
 def ratios(records: Sequence[Record]) -> Figure:
     """See `GradientFlow.ratios`."""
     steps = np.array([record.step for record in records])
     names = {name: None for record in records for name in record.weights}
-    series = {name: np.array([record.ratios.get(name, np.nan) for record in records]) for name in names}
+    series = {
+        name: np.array([record.ratios.get(name, np.nan) for record in records]) for name in names
+    }
     usable = {name: np.where(np.isfinite(y) & (y > 0), y, np.nan) for name, y in series.items()}
     drawn = {name: y for name, y in usable.items() if np.isfinite(y).any()}
     height = max(3.4, min(9.0, 1.3 + 0.2 * min(len(drawn), _LABELS)))
@@ -170,7 +240,13 @@ def ratios(records: Sequence[Record]) -> Figure:
         named = {name for _, _, name, _ in ends}
         for name, y in drawn.items():
             look = looks[name] if name in named else {"color": LIGHT["frame"], "ls": "-", "lw": 0.5}
-            ax.plot(steps, y, marker="o" if np.isfinite(y).sum() == 1 else None, zorder=3 if name in named else 2, **look)
+            ax.plot(
+                steps,
+                y,
+                marker="o" if np.isfinite(y).sum() == 1 else None,
+                zorder=3 if name in named else 2,
+                **look,
+            )
         ax.set_yscale("log")
         ax.set_xlabel("step")
         ax.set_ylabel("‖update‖ / ‖weights‖")
@@ -182,13 +258,20 @@ def ratios(records: Sequence[Record]) -> Figure:
 
 
 def _looks(records: Sequence[Record], names: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Colour and dash say the layer; matrices are drawn thick, biases and other lists of numbers thin."""
+    """Colour and dash say the layer; matrices are drawn thick, biases and other lists of numbers
+    thin.
+    """
     looks: dict[str, dict[str, Any]] = {}
     cycle = list(plots.style()["axes.prop_cycle"])
     for i, members in enumerate(layers(names).values()):
         for name in members:
-            stats = next((record.parameters[name] for record in records if name in record.parameters), None)
-            looks[name] = {**cycle[i % len(cycle)], "lw": 2.0 if stats is not None and len(stats.shape) > 1 else 0.9}
+            stats = next(
+                (record.parameters[name] for record in records if name in record.parameters), None
+            )
+            looks[name] = {
+                **cycle[i % len(cycle)],
+                "lw": 2.0 if stats is not None and len(stats.shape) > 1 else 0.9,
+            }
     return looks
 
 
@@ -207,13 +290,17 @@ def _fewer(ends: list[Any]) -> list[Any]:
 
 
 def _end_labels(ax: Any, ends: Sequence[Any]) -> None:
-    """A name at the right of each line, largest first, moved apart where lines end close together."""
+    """A name at the right of each line, largest first, moved apart where lines end close
+    together.
+    """
     if not ends:
         return
     low, high = (math.log10(x) for x in ax.get_ylim())
     wanted = [(math.log10(y) - low) / (high - low) for _, y, _, _ in ends]
     right = ax.get_xlim()[1]
-    for (x, y, name, colour), place in zip(ends, list(_apart(wanted, 0.2 / 4.4 if len(ends) > 12 else 0.055)), strict=True):
+    for (x, y, name, colour), place in zip(
+        ends, list(_apart(wanted, 0.2 / 4.4 if len(ends) > 12 else 0.055)), strict=True
+    ):
         at = 10 ** (low + place * (high - low))
         ax.plot([x, right], [y, at], color=colour, lw=0.8, ls=(0, (1, 2)), zorder=2, clip_on=False)
         text = f" {plots.plain(name)}  {number(y, 2)}"
@@ -223,7 +310,9 @@ def _end_labels(ax: Any, ends: Sequence[Any]) -> None:
 
 
 def _apart(wanted: Sequence[float], gap: float) -> Iterator[float]:
-    """Falling places at least `gap` apart, near the wanted ones, within 0 … 1 as far as there is room."""
+    """Falling places at least `gap` apart, near the wanted ones, within 0 … 1 as far as there is
+    room.
+    """
     gap = min(gap, 1 / max(1, len(wanted) - 1))
     places: list[float] = []
     for place in wanted:
@@ -243,7 +332,12 @@ def _ratio_words(steps: Any, drawn: Mapping[str, Any], all_: int) -> str:
     told = "; ".join(f"{name} {number(m)}" for name, m in found.items())
     inside = sum(low <= m <= high for m in found.values())
     return (
-        f"Update / weight at {count(len(steps), 'step')}, the median of each parameter: {told}. {inside} of {len(found)} "
+        f"Update / weight at {count(len(steps), 'step')}, the median of each parameter: {told}. "
+        f"{inside} of {len(found)} "
         f"lie between {low:g} and {high:g}, around the rule of thumb of 1e-3."
-        + (f" {count(all_ - len(found), 'parameter')} had no update, or weights of 0." if all_ > len(found) else "")
+        + (
+            f" {count(all_ - len(found), 'parameter')} had no update, or weights of 0."
+            if all_ > len(found)
+            else ""
+        )
     )

@@ -1,4 +1,7 @@
-"""Who is who in a graph whose gradients are looked at: nodes, parameters and layers, by names that stay the same."""
+"""Who is who in a graph whose gradients are looked at: nodes, parameters and layers, by names that
+stay the same.
+"""
+
 from __future__ import annotations
 
 import math
@@ -19,10 +22,11 @@ def models_of(order: Iterable[GraphNode]) -> list[Any]:
 
 
 def parameters_in(order: Sequence[GraphNode], model: Any = None) -> dict[str, Variable]:
-    """The parameters of `model` (by default: of the modules that made the graph) under their dotted names.
+    """The parameters of `model` (by default: of the modules that made the graph) under their dotted
+    names.
 
-    Variables of the graph that belong to no such module follow under their own name, or as `n3`, their place in the
-    order; a name that is taken already gets that place added.
+    Variables of the graph that belong to no such module follow under their own name, or as `n3`,
+    their place in the order; a name that is taken already gets that place added.
     """
     found: dict[str, Variable] = {}
     place = {id(node): i for i, node in enumerate(order)}
@@ -31,7 +35,9 @@ def parameters_in(order: Sequence[GraphNode], model: Any = None) -> dict[str, Va
         for name, parameter in root.named_parameters():
             if id(parameter) not in known:
                 known.add(id(parameter))
-                found[name if name not in found else f"{name} (n{place.get(id(parameter), '?')})"] = parameter
+                found[
+                    name if name not in found else f"{name} (n{place.get(id(parameter), '?')})"
+                ] = parameter
     for i, node in enumerate(order):
         if isinstance(node, Variable) and id(node) not in known:
             own = node.name or f"n{i}"
@@ -40,7 +46,9 @@ def parameters_in(order: Sequence[GraphNode], model: Any = None) -> dict[str, Va
 
 
 def node_names(order: Sequence[GraphNode], parameters: Mapping[str, Variable]) -> list[str]:
-    """`n3 (σ)`: place in the topological order and label, the same for every graph that is built the same way."""
+    """`n3 (σ)`: place in the topological order and label, the same for every graph that is built
+    the same way.
+    """
     known = {id(parameter): name for name, parameter in parameters.items()}
     return [f"n{i} ({node_label(node, known.get(id(node)))})" for i, node in enumerate(order)]
 
@@ -50,12 +58,16 @@ def layer_kinds(models: Iterable[Any]) -> dict[str, str]:
     kinds: dict[str, str] = {}
     for model in models:
         ask = getattr(model, "named_modules", None)
-        kinds.update((name, type(module).__name__) for name, module in (ask() if callable(ask) else ()))
+        kinds.update(
+            (name, type(module).__name__) for name, module in (ask() if callable(ask) else ())
+        )
     return kinds
 
 
 def layers(names: Iterable[str]) -> dict[str, list[str]]:
-    """Layer -> its parameters, in the order given: `fc1` has `fc1.weight` and `fc1.bias`; `W` is its own layer."""
+    """Layer -> its parameters, in the order given: `fc1` has `fc1.weight` and `fc1.bias`; `W` is
+    its own layer.
+    """
     found: dict[str, list[str]] = {}
     for name in names:
         found.setdefault(name.rpartition(".")[0] or name, []).append(name)
@@ -68,8 +80,12 @@ def norm(stats: Stats) -> float:
 
 
 def slope(places: Sequence[float], sizes: Iterable[float]) -> float:
-    """Least-squares slope of log10(size) over the place: decades per place. NaN with fewer than two usable sizes."""
-    usable = [(x, math.log10(y)) for x, y in zip(places, sizes, strict=True) if math.isfinite(y) and y > 0]
+    """Least-squares slope of log10(size) over the place: decades per place. NaN with fewer than two
+    usable sizes.
+    """
+    usable = [
+        (x, math.log10(y)) for x, y in zip(places, sizes, strict=True) if math.isfinite(y) and y > 0
+    ]
     if len(usable) < 2:
         return math.nan
     x, y = np.array(usable).T

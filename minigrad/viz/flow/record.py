@@ -1,10 +1,12 @@
 """`GradientFlow`: how large gradients, weights and updates were in the course of a training.
 
-There is one mechanism, the backward hook: `_gradient(name, node, grad)` is called with every gradient of a pass, from
-the loss to the leaves. `watch` registers it as a hook. `on_batch` (for the Trainer) and `record` (for a loop of one's
-own) are called when the pass is over, and in eager mode there was no graph before it on which to register anything; so
-they call the same function themselves, node by node in the order in which hooks would have been.
+There is one mechanism, the backward hook: `_gradient(name, node, grad)` is called with every
+gradient of a pass, from the loss to the leaves. `watch` registers it as a hook. `on_batch` (for the
+Trainer) and `record` (for a loop of one's own) are called when the pass is over, and in eager mode
+there was no graph before it on which to register anything; so they call the same function
+themselves, node by node in the order in which hooks would have been.
 """
+
 from __future__ import annotations
 
 import csv
@@ -35,14 +37,28 @@ if TYPE_CHECKING:
 
 #: so many measured arrays are kept at most, whatever `keep` allows; one takes about 300 bytes
 MOST_STATS = 100_000
-_COLUMNS = ("step", "kind", "name", "size", "norm", "rms", "zeros", "nans", "infs", "weight_norm", "update_ratio")
+_COLUMNS = (
+    "step",
+    "kind",
+    "name",
+    "size",
+    "norm",
+    "rms",
+    "zeros",
+    "nans",
+    "infs",
+    "weight_norm",
+    "update_ratio",
+)
 
 
 @dataclass(slots=True)
 class Record:
-    """One backward pass in numbers: the gradients of `parameters` and of `nodes`, the norms of the `weights`.
+    """One backward pass in numbers: the gradients of `parameters` and of `nodes`, the norms of the
+    `weights`.
 
-    `ratios` holds ‖update‖ / ‖weight‖ for the step that the optimiser made next; it is filled in once that is known.
+    `ratios` holds ‖update‖ / ‖weight‖ for the step that the optimiser made next; it is filled in
+    once that is known.
     """
 
     step: int
@@ -66,29 +82,34 @@ class Watch:
 
 
 class GradientFlow:
-    """Records gradients, weights and updates over a training; use one of three ways, for one training at a time.
+    """Records gradients, weights and updates over a training; use one of three ways, for one
+    training at a time.
 
         flow = mg.viz.GradientFlow()
         mg.Trainer(model, loss, optimizer, mode="replay", callbacks=[flow]).fit(…)  # a callback
         loss.backward(); flow.record(loss, model); optimizer.step()    # a loop of one's own, in every step
         handle = flow.watch(model)                                     # hooks, until handle.remove()
 
-    Steps are backward passes, counted from 0. Every `every`-th is recorded: for each parameter and each node of the graph
-    the norm, root mean square, share of exact zeros and number of NaN and inf of its gradient, for each parameter the norm
-    of its weights and ‖update‖ / ‖weights‖, the update being the change that is found at the next step (or at the end
-    of the epoch). A step that is not recorded costs a look at the loss: if that is not finite, the step is
-    recorded all the same, once. When more than `keep` records exist, every second is dropped and `every` doubles.
+    Steps are backward passes, counted from 0. Every `every`-th is recorded: for each parameter and
+    each node of the graph the norm, root mean square, share of exact zeros and number of NaN and
+    inf of its gradient, for each parameter the norm of its weights and ‖update‖ / ‖weights‖, the
+    update being the change that is found at the next step (or at the end of the epoch). A step that
+    is not recorded costs a look at the loss: if that is not finite, the step is recorded all the
+    same, once. When more than `keep` records exist, every second is dropped and `every` doubles.
     Recording takes a few passes over the arrays and a copy of the parameters, and changes nothing.
 
-    Attributes: `records` (list of `Record`), `every` (the present interval), `steps` (passes seen), `first_bad` (the
-    first node with a value or gradient that was not finite, in words, or None). A Trainer stops by itself where a
-    loss is not finite, before callbacks are told. Raises `ValueError` unless `every` ≥ 1 and `keep` ≥ 2.
+    Attributes: `records` (list of `Record`), `every` (the present interval), `steps` (passes seen),
+    `first_bad` (the first node with a value or gradient that was not finite, in words, or None). A
+    Trainer stops by itself where a loss is not finite, before callbacks are told. Raises
+    `ValueError` unless `every` ≥ 1 and `keep` ≥ 2.
     """
 
     def __init__(self, every: int = 10, keep: int = 500) -> None:
         for name, value, least in (("every", every, 1), ("keep", keep, 2)):
             if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
-                raise ValueError(f"GradientFlow: {name}={value!r}; an integer ≥ {least} was expected")
+                raise ValueError(
+                    f"GradientFlow: {name}={value!r}; an integer ≥ {least} was expected"
+                )
         self.every, self.keep = int(every), int(keep)
         self.steps = 0
         self._records: list[Record] = []
@@ -96,12 +117,14 @@ class GradientFlow:
         self._parameters: dict[str, Variable] = {}
         self._names: dict[int, str] = {}
         self._latest = Record(0)
-        self._before: dict[str, Array] = {}  # the parameters at the latest record, until its update is known
+        self._before: dict[
+            str, Array
+        ] = {}  # the parameters at the latest record, until its update is known
         self._open: Record | None = None  # the record of the pass that is going on
         self._bad_step: int | None = None
         self._bad_value = self._bad_grad = ""
 
-    # ---------------------------------------------------------------- three ways to be told of a backward pass
+    # ---------------- three ways to be told of a backward pass
     def on_batch(self, trainer: Any, graph: Any) -> None:
         """What the Trainer calls after each backward pass, before the step."""
         self._pass(graph.head, lambda: graph.order, trainer.model)
@@ -111,28 +134,36 @@ class GradientFlow:
         self.settle()
 
     def record(self, loss: Any, model: Any = None) -> None:
-        """Note one backward pass, to be called after `loss.backward()` and before the optimiser's step, in every step.
+        """Note one backward pass, to be called after `loss.backward()` and before the optimiser's
+        step, in every step.
 
-        `loss` is the head that was pulled back from, or its `Graph`; parameters are those of `model` (anything with
-        `named_parameters()`), by default those of the modules that made the graph, and its other variables. Raises
-        `GraphError` where there was no backward pass, `TypeError` for what is no graph.
+        `loss` is the head that was pulled back from, or its `Graph`; parameters are those of
+        `model` (anything with `named_parameters()`), by default those of the modules that made the
+        graph, and its other variables. Raises `GraphError` where there was no backward pass,
+        `TypeError` for what is no graph.
         """
         head = getattr(loss, "head", loss)
         if not isinstance(head, GraphNode):
-            raise TypeError(f"GradientFlow.record: a {type(loss).__name__}; a node or a Graph was expected")
+            raise TypeError(
+                f"GradientFlow.record: a {type(loss).__name__}; a node or a Graph was expected"
+            )
         if head.grad is None:
-            raise GraphError(f"GradientFlow.record: {head!r} has no gradient; call its backward() first")
+            raise GraphError(
+                f"GradientFlow.record: {head!r} has no gradient; call its backward() first"
+            )
         self._pass(head, lambda: order_of(loss, "GradientFlow.record"), model)
 
     def watch(self, target: Any) -> Watch:
-        """Register backward hooks on all nodes of a graph (given as its head or `Graph`), or on a module, all modules
-        inside it and their parameters; returns a handle with `remove()`.
+        """Register backward hooks on all nodes of a graph (given as its head or `Graph`), or on a
+        module, all modules inside it and their parameters; returns a handle with `remove()`.
 
-        A graph's nodes must be run again (`Graph.forward`, `Graph.backward`), while a module is watched in whatever graphs
-        it makes; of those, the gradients of the modules' outputs and of the parameters are seen. Raises `TypeError`
-        for anything else.
+        A graph's nodes must be run again (`Graph.forward`, `Graph.backward`), while a module is
+        watched in whatever graphs it makes; of those, the gradients of the modules' outputs and of
+        the parameters are seen. Raises `TypeError` for anything else.
         """
-        if callable(getattr(target, "named_modules", None)) and hasattr(target, "register_backward_hook"):
+        if callable(getattr(target, "named_modules", None)) and hasattr(
+            target, "register_backward_hook"
+        ):
             return self._watch_module(target)
         order = order_of(target, "GradientFlow.watch")
         head, parameters = order[-1], parameters_in(order)
@@ -150,7 +181,9 @@ class GradientFlow:
         handles = [model.register_forward_hook(pass_.forward)]
         for name, module in model.named_modules():
             kind = type(module).__name__
-            handles.append(module.register_backward_hook(pass_.hook(f"{name} · {kind}" if name else kind)))
+            handles.append(
+                module.register_backward_hook(pass_.hook(f"{name} · {kind}" if name else kind))
+            )
         handles += [p.register_backward_hook(pass_.hook(name)) for name, p in parameters.items()]
         return Watch(self, handles)
 
@@ -166,7 +199,7 @@ class GradientFlow:
             self._gradient(name, node, node.grad)
         self._close()
 
-    # ---------------------------------------------------------------- what is noted
+    # ---------------- what is noted
     def _begin(self, head: GraphNode) -> bool:
         """A pass begins: is it to be recorded?"""
         self.settle()
@@ -181,7 +214,9 @@ class GradientFlow:
         self._parameters, self._latest = parameters, self._open
         self._names = {id(parameter): name for name, parameter in parameters.items()}
         self._before = {name: parameter.value.copy() for name, parameter in parameters.items()}
-        self._open.weights = {name: _length(parameter.value) for name, parameter in parameters.items()}
+        self._open.weights = {
+            name: _length(parameter.value) for name, parameter in parameters.items()
+        }
 
     def _gradient(self, name: str, node: GraphNode, grad: Array | None) -> None:
         """Note one gradient of the open pass; they come from the loss to the leaves."""
@@ -199,13 +234,17 @@ class GradientFlow:
     def _look_for_bad(self, step: int, name: str, node: GraphNode, grad: Array | None) -> None:
         if self._bad_step not in (None, step):
             return
-        if node.dtype.kind == "f" and not np.isfinite(node.value).all():  # the last one said is the first one computed
+        if (
+            node.dtype.kind == "f" and not np.isfinite(node.value).all()
+        ):  # the last one said is the first one computed
             self._bad_step, self._bad_value = step, f"{name}, value {alarm(measure(node.value))}"
         if grad is not None and not self._bad_grad and not np.isfinite(grad).all():
             self._bad_step, self._bad_grad = step, f"{name}, gradient {alarm(measure(grad))}"
 
     def _close(self) -> None:
-        """The open pass is over: keep its record, and thin the records where they have become too many."""
+        """The open pass is over: keep its record, and thin the records where they have become too
+        many.
+        """
         record, self._open = self._open, None
         if record is None or not record.nodes:
             return
@@ -213,15 +252,21 @@ class GradientFlow:
         record.parameters = dict(sorted(record.parameters.items(), key=lambda pair: order[pair[0]]))
         record.nodes = dict(reversed(record.nodes.items()))
         self._records.append(record)
-        while len(self._records) > 2 and (len(self._records) > self.keep or self._held() > MOST_STATS):
+        while len(self._records) > 2 and (
+            len(self._records) > self.keep or self._held() > MOST_STATS
+        ):
             self.every *= 2
-            self._records = [r for r in self._records if r.step % self.every == 0 or r.step == self._bad_step]
+            self._records = [
+                r for r in self._records if r.step % self.every == 0 or r.step == self._bad_step
+            ]
 
     def _held(self) -> int:
         return sum(len(record.nodes) for record in self._records)
 
     def settle(self) -> None:
-        """Compare the parameters with what they were at the latest recorded step, unless that was done before."""
+        """Compare the parameters with what they were at the latest recorded step, unless that was
+        done before.
+        """
         self._close()
         before, self._before = self._before, {}
         for name, old in before.items():
@@ -230,7 +275,7 @@ class GradientFlow:
                 change = _length(self._parameters[name].value - old)
             self._latest.ratios[name] = change / weight if weight > 0 else np.nan
 
-    # ---------------------------------------------------------------- what was found
+    # ---------------- what was found
     @property
     def records(self) -> list[Record]:
         """What was recorded, oldest first."""
@@ -239,17 +284,23 @@ class GradientFlow:
 
     @property
     def first_bad(self) -> str | None:
-        """In words, the first node that held NaN or inf: the step, the node, and whether its value or its gradient.
+        """In words, the first node that held NaN or inf: the step, the node, and whether its value
+        or its gradient.
 
-        Values go wrong before gradients do, those of inputs before those of their users. Hooks see only nodes that have a
-        gradient; the two other ways see data, too.
+        Values go wrong before gradients do, those of inputs before those of their users. Hooks see
+        only nodes that have a gradient; the two other ways see data, too.
         """
         found = self._bad_value or self._bad_grad
         return f"step {self._bad_step}: {found}" if found else None
 
     def to_dict(self) -> dict[str, Any]:
         """Everything recorded, ready for JSON (NaN and inf become None)."""
-        found: dict[str, Any] = {"every": self.every, "steps": self.steps, "first_bad": self.first_bad, "records": []}
+        found: dict[str, Any] = {
+            "every": self.every,
+            "steps": self.steps,
+            "first_bad": self.first_bad,
+            "records": [],
+        }
         for record in self.records:
             rows: dict[str, Any] = {"step": record.step, "parameters": {}, "nodes": {}}
             for kind, name, numbers in _rows(record):
@@ -264,44 +315,54 @@ class GradientFlow:
         writer.writerow(_COLUMNS)
         for record in self.records:
             for kind, name, numbers in _rows(record):
-                writer.writerow([record.step, kind, name, *("" if x is None else x for x in numbers.values())])
+                writer.writerow(
+                    [record.step, kind, name, *("" if x is None else x for x in numbers.values())]
+                )
         write_atomically(Path(path), text.getvalue().encode())
 
     def __repr__(self) -> str:
-        return f"<GradientFlow: {count(len(self.records), 'record')} of {count(self.steps, 'step')}>"
+        return (
+            f"<GradientFlow: {count(len(self.records), 'record')} of {count(self.steps, 'step')}>"
+        )
 
-    # ---------------------------------------------------------------- pictures
+    # ---------------- pictures
     def heat(self) -> Figure:
-        """Layer × step: the darker, the larger the norm of the layer's gradient; below each layer a lane of alarms.
+        """Layer × step: the darker, the larger the norm of the layer's gradient; below each layer a
+        lane of alarms.
 
-        A layer is a module with parameters of its own (or a lone parameter), its gradient all of theirs together. Glyphs:
-        ∅ exactly zero, ▽ vanished (rms below 1e-6), △ exploded (rms above 100), ✖ NaN, ▲ inf.
-        Raises `GraphError` where nothing was recorded.
+        A layer is a module with parameters of its own (or a lone parameter), its gradient all of
+        theirs together. Glyphs: ∅ exactly zero, ▽ vanished (rms below 1e-6), △ exploded (rms above
+        100), ✖ NaN, ▲ inf. Raises `GraphError` where nothing was recorded.
         """
         return figures.heat(self._shown("heat"), self._kinds)
 
     def ratios(self) -> Figure:
-        """‖update‖ / ‖weights‖ of each parameter over the steps, on a log scale, as the optimiser really made them.
+        """‖update‖ / ‖weights‖ of each parameter over the steps, on a log scale, as the optimiser
+        really made them.
 
-        The band from 1e-4 to 1e-2 is the rule of thumb: "a rough heuristic is that this ratio should be somewhere around
-        1e-3" (Karpathy, CS231n course notes, "Neural Networks Part 3: Ratio of weights:updates").
-        Raises `GraphError` where nothing was recorded.
+        The band from 1e-4 to 1e-2 is the rule of thumb: "a rough heuristic is that this ratio
+        should be somewhere around 1e-3" (Karpathy, CS231n course notes, "Neural Networks Part 3:
+        Ratio of weights:updates"). Raises `GraphError` where nothing was recorded.
         """
         return figures.ratios(self._shown("ratios"))
 
     def draw(self, graph: Any, step: int | None = None) -> Drawing:
-        """The drawing of `graph` (a head or a `Graph`) with the gradients of a recorded step, by default the latest.
+        """The drawing of `graph` (a head or a `Graph`) with the gradients of a recorded step, by
+        default the latest.
 
-        The graph must be built as the recorded one was: nodes are told by their place in the order and their label. Values
-        above the lines are those that the graph has now.
-        Raises `ValueError` for a step that was not recorded, `GraphError` for another graph.
+        The graph must be built as the recorded one was: nodes are told by their place in the order
+        and their label. Values above the lines are those that the graph has now. Raises
+        `ValueError` for a step that was not recorded, `GraphError` for another graph.
         """
         order = order_of(graph, "GradientFlow.draw")
         record = self._at(step)
         names = node_names(order, parameters_in(order) | self._parameters)
         strangers = [name for name in record.nodes if name not in names]
         if strangers:
-            raise GraphError(f"GradientFlow.draw: step {record.step} has {strangers[0]}, which is no node of this graph")
+            raise GraphError(
+                f"GradientFlow.draw: step {record.step} has {strangers[0]}, which is no node of "
+                f"this graph"
+            )
         readings = {}
         for name, node in zip(names, order, strict=True):
             if (stats := record.nodes.get(name)) is not None:
@@ -317,7 +378,9 @@ class GradientFlow:
         known = {record.step: record for record in self.records}
         if step not in known:
             nearest = min(known, key=lambda s: abs(s - step))
-            raise ValueError(f"GradientFlow.draw: step={step} was not recorded; the nearest one is {nearest}")
+            raise ValueError(
+                f"GradientFlow.draw: step={step} was not recorded; the nearest one is {nearest}"
+            )
         return known[step]
 
     def _shown(self, method: str) -> list[Record]:
@@ -330,7 +393,8 @@ class GradientFlow:
 class _Pass:
     """Hooks that belong together: they find out where one backward pass ends and the next begins.
 
-    A pass is a new one if a forward pass came between, or if a node is told of that was told of before.
+    A pass is a new one if a forward pass came between, or if a node is told of that was told of
+    before.
     """
 
     def __init__(self, flow: GradientFlow, parameters: dict[str, Variable]) -> None:
@@ -342,7 +406,10 @@ class _Pass:
 
     def hook(self, name: str) -> Callable[[GraphNode, Array], None]:
         def gradient(node: GraphNode, grad: Array) -> None:
-            told = (name, id(node))  # a node may be the output of several modules, one inside the other
+            told = (
+                name,
+                id(node),
+            )  # a node may be the output of several modules, one inside the other
             if self._fresh or told in self._told:
                 self._fresh = False
                 self._told.clear()
@@ -368,12 +435,17 @@ def _free(name: str, taken: dict[str, Stats]) -> str:
 
 
 def _rows(record: Record) -> list[tuple[str, str, dict[str, float | None]]]:
-    """(kind, name, numbers) of everything in the record; a parameter that got no gradient has only a weight."""
+    """(kind, name, numbers) of everything in the record; a parameter that got no gradient has only
+    a weight.
+    """
     rows: list[tuple[str, str, dict[str, float | None]]] = []
     for name, weight in record.weights.items():
         more = {"weight_norm": weight, "update_ratio": record.ratios.get(name)}
         rows.append(("parameter", name, _numbers(record.parameters.get(name)) | more))
-    rows += [("node", name, _numbers(stats) | dict.fromkeys(_COLUMNS[-2:])) for name, stats in record.nodes.items()]
+    rows += [
+        ("node", name, _numbers(stats) | dict.fromkeys(_COLUMNS[-2:]))
+        for name, stats in record.nodes.items()
+    ]
     return rows
 
 

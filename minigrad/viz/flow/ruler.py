@@ -1,4 +1,7 @@
-"""One backward pass on a ruler: how large each layer's gradient is, and how fast it falls or grows with depth."""
+"""One backward pass on a ruler: how large each layer's gradient is, and how fast it falls or grows
+with depth.
+"""
+
 from __future__ import annotations
 
 import math
@@ -22,15 +25,17 @@ if TYPE_CHECKING:
 
 
 def gradient_ruler(loss_or_model: Any) -> Figure:
-    """The gradient norm of each layer on a logarithmic ruler, first layer on top, and the slope along the depth.
+    """The gradient norm of each layer on a logarithmic ruler, first layer on top, and the slope
+    along the depth.
 
-    To be called after a backward pass, with the head that was pulled back from (or its `Graph`), or with a model. A layer
-    is a module with parameters of its own, its norm √Σ‖∂L/∂p‖² over them. Layers come in the order in which the graph
-    first uses them; a model knows only the order in which they were made. The slope is that of the least-squares line
-    through log10 of the norms, in decades per layer: 0 is what Glorot and Bengio (2010) ask of first values; a layer
-    of sigmoids, whose derivative is at most 1/4, costs 0.6 decades and more on the way back, so norms then grow with the
-    layer. Sizes of layers enter the norm: compare layers of about the same size.
-    Raises `GraphError` where no parameter has a gradient, `TypeError` for what is neither graph nor model.
+    To be called after a backward pass, with the head that was pulled back from (or its `Graph`), or
+    with a model. A layer is a module with parameters of its own, its norm √Σ‖∂L/∂p‖² over them.
+    Layers come in the order in which the graph first uses them; a model knows only the order in
+    which they were made. The slope is that of the least-squares line through log10 of the norms, in
+    decades per layer: 0 is what Glorot and Bengio (2010) ask of first values; a layer of sigmoids,
+    whose derivative is at most 1/4, costs 0.6 decades and more on the way back, so norms then grow
+    with the layer. Sizes of layers enter the norm: compare layers of about the same size. Raises
+    `GraphError` where no parameter has a gradient, `TypeError` for what is neither graph nor model.
     """
     found, kinds = _found(loss_or_model)
     names = [f"{layer} · {kinds[layer]}" if layer in kinds else layer for layer in found]
@@ -41,33 +46,52 @@ def gradient_ruler(loss_or_model: Any) -> Figure:
         ax = made.subplots()
         _marks(ax, names, norms, [stats.state for stats in found.values()])
         _line(ax, norms, steepness)
-        ax.set_title(_said(steepness), loc="left", fontsize=9, fontweight="normal", color=LIGHT["muted"])
+        ax.set_title(
+            _said(steepness), loc="left", fontsize=9, fontweight="normal", color=LIGHT["muted"]
+        )
         told = "; ".join(f"{name} {number(x)}" for name, x in zip(names, norms, strict=True))
-        made.description = f"Gradient norms in forward order, after one backward pass: {told}. {_said(steepness)}"
+        made.description = (
+            f"Gradient norms in forward order, after one backward pass: {told}. {_said(steepness)}"
+        )
         made.numbers = {"norm": dict(zip(found, norms, strict=True)), "slope": steepness}
     return made
 
 
 def _found(thing: Any) -> tuple[dict[str, Stats], Mapping[str, str]]:
-    """Layer -> its gradients, in forward order as far as it is known; layers without a gradient are left out."""
+    """Layer -> its gradients, in forward order as far as it is known; layers without a gradient are
+    left out.
+    """
     is_graph = isinstance(thing, GraphNode) or isinstance(getattr(thing, "head", None), GraphNode)
     if not is_graph and not callable(getattr(thing, "named_parameters", None)):
-        raise TypeError(f"gradient_ruler: a {type(thing).__name__}; the head of a graph, a Graph or a model was expected")
+        raise TypeError(
+            f"gradient_ruler: a {type(thing).__name__}; the head of a graph, a Graph or a model "
+            f"was expected"
+        )
     order = order_of(thing, "gradient_ruler") if is_graph else []
     parameters = parameters_in(order, None if is_graph else thing)
     if is_graph:
         parameters = in_forward_order(order, parameters)
     found = {
-        layer: pooled([measure(parameters[name].grad) for name in members if parameters[name].grad is not None])  # type: ignore[arg-type]
+        layer: pooled(
+            [
+                measure(parameters[name].grad)
+                for name in members
+                if parameters[name].grad is not None
+            ]
+        )  # type: ignore[arg-type]
         for layer, members in layers(parameters).items()
         if any(parameters[name].grad is not None for name in members)
     }
     if not found:
-        raise GraphError("gradient_ruler: no parameter has a gradient; call backward() on the loss first")
+        raise GraphError(
+            "gradient_ruler: no parameter has a gradient; call backward() on the loss first"
+        )
     return found, layer_kinds(models_of(order) if is_graph else [thing])
 
 
-def in_forward_order(order: Sequence[GraphNode], parameters: Mapping[str, Variable]) -> dict[str, Variable]:
+def in_forward_order(
+    order: Sequence[GraphNode], parameters: Mapping[str, Variable]
+) -> dict[str, Variable]:
     """The parameters that the graph uses, in the order of their first users."""
     first: dict[int, int] = {}
     for i, node in enumerate(order):
@@ -84,13 +108,21 @@ def _said(steepness: float) -> str:
     if abs(steepness) < 0.005:
         return f"Slope {steepness:+.2f} decades per layer: level."
     way = "smaller" if steepness > 0 else "larger"
-    return f"Slope {steepness:+.2f} decades per layer: towards the input each layer's is {factor} times {way}."
+    return (
+        f"Slope {steepness:+.2f} decades per layer: towards the input each layer's is {factor} "
+        f"times {way}."
+    )
 
 
 def _marks(ax: Any, names: Sequence[str], norms: Sequence[float], states: Sequence[str]) -> None:
-    """A dot on the ruler for each layer, with its number; where there is no logarithm, a glyph at the left end."""
+    """A dot on the ruler for each layer, with its number; where there is no logarithm, a glyph at
+    the left end.
+    """
     usable = [x for x in norms if math.isfinite(x) and x > 0] or [1.0]
-    low, high = math.floor(math.log10(min(usable)) - 0.15), math.ceil(math.log10(max(usable)) + 0.45)
+    low, high = (
+        math.floor(math.log10(min(usable)) - 0.15),
+        math.ceil(math.log10(max(usable)) + 0.45),
+    )
     ax.set_xscale("log")
     ax.set_xlim(10.0**low, 10.0**high)
     ax.set_ylim(len(names) - 0.4, -0.6)
@@ -103,11 +135,21 @@ def _marks(ax: Any, names: Sequence[str], norms: Sequence[float], states: Sequen
         glyph = f"{GLYPHS[state]} " if state in GLYPHS else ""
         words = number(x) if sized else ALARMS.get(state, "")
         ax.annotate(
-            f"{glyph}{words}", (at, i), (8, 0), textcoords="offset points", va="center", fontsize=8.5, zorder=4,
+            f"{glyph}{words}",
+            (at, i),
+            (8, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8.5,
+            zorder=4,
             bbox={"facecolor": LIGHT["bg"], "edgecolor": "none", "pad": 1.2},
-        )  # fmt: skip
+        )
     every = -(-len(names) // 60)
-    ax.set_yticks(range(0, len(names), every), [plots.plain(name) for name in names[::every]], color=LIGHT["fg"])
+    ax.set_yticks(
+        range(0, len(names), every),
+        [plots.plain(name) for name in names[::every]],
+        color=LIGHT["fg"],
+    )
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="y", visible=False)
     ax.set_xlabel("‖∂L/∂(layer)‖")

@@ -1,4 +1,5 @@
 """Gradients through time: what a recurrent layer's earlier steps still hear of the loss."""
+
 from __future__ import annotations
 
 import math
@@ -20,24 +21,27 @@ if TYPE_CHECKING:
 
 
 def gradient_through_time(rnn_node_or_graph: Any) -> Figure:
-    """log10 ‖∂L/∂h_t‖ over the time steps of a fused recurrent node, and the share of each step in ∂L/∂W.
+    """log10 ‖∂L/∂h_t‖ over the time steps of a fused recurrent node, and the share of each step in
+    ∂L/∂W.
 
-    To be called after a backward pass, with the node or with a graph (or its head) that has one; an unrolled network has
-    none. ‖∂L/∂h_t‖ is the Euclidean norm over batch and units of the gradient that the backward pass left for h_t; of an
-    LSTM there is ‖∂L/∂c_t‖, too. For a plain RNN it is compared with what theory says:
-    ∂L/∂h_t = ∂L/∂h_t (direct) + Vᵀ diag(f') ∂L/∂h_{t+1}, and f' ≤ 1
+    To be called after a backward pass, with the node or with a graph (or its head) that has one; an
+    unrolled network has none. ‖∂L/∂h_t‖ is the Euclidean norm over batch and units of the gradient
+    that the backward pass left for h_t; of an LSTM there is ‖∂L/∂c_t‖, too. For a plain RNN it is
+    compared with what theory says: ∂L/∂h_t = ∂L/∂h_t (direct) + Vᵀ diag(f') ∂L/∂h_{t+1}, and f' ≤ 1
     for tanh and relu, so that with σ, the largest singular value of V,
 
         ‖∂L/∂h_t‖ ≤ ‖direct_t‖ + σ ‖∂L/∂h_{t+1}‖,
 
-    a bound that holds always: σ < 1 suffices for vanishing, σ > 1 is needed for exploding (Pascanu, Mikolov and Bengio
-    2013, section 2.1). Over many steps a linear network (f' = 1) would follow the spectral radius ρ of V instead: the same
-    recursion with ρ in place of σ, which is no bound. Where the loss reads only the last state, both are straight
-    lines of log10 σ and log10 ρ decades per step.
+    a bound that holds always: σ < 1 suffices for vanishing, σ > 1 is needed for exploding (Pascanu,
+    Mikolov and Bengio 2013, section 2.1). Over many steps a linear network (f' = 1) would follow
+    the spectral radius ρ of V instead: the same recursion with ρ in place of σ, which is no bound.
+    Where the loss reads only the last state, both are straight lines of log10 σ and log10 ρ decades
+    per step.
 
-    Below, the share of step t in the input weights' gradient: ‖δ_tᵀ x_t‖ / Σ_s ‖δ_sᵀ x_s‖ (Frobenius norms), with δ_t =
-    ∂L/∂(W x_t + b). The steps' matrices add up to ∂L/∂W; their norms do not, because contributions may cancel.
-    Raises `GraphError` where there is not exactly one fused recurrent node, or no backward pass; `TypeError` for no graph.
+    Below, the share of step t in the input weights' gradient: ‖δ_tᵀ x_t‖ / Σ_s ‖δ_sᵀ x_s‖
+    (Frobenius norms), with δ_t = ∂L/∂(W x_t + b). The steps' matrices add up to ∂L/∂W; their norms
+    do not, because contributions may cancel. Raises `GraphError` where there is not exactly one
+    fused recurrent node, or no backward pass; `TypeError` for no graph.
     """
     node = _rnn(rnn_node_or_graph)
     numbers = through_time(node)
@@ -61,11 +65,20 @@ def _rnn(thing: Any) -> Operator:
     order = [thing] if _is_recurrent(thing) else order_of(thing, "gradient_through_time")
     found = [(i, node) for i, node in enumerate(order) if _is_recurrent(node)]
     if len(found) != 1:
-        places = f", nodes {', '.join(str(i) for i, _ in found)} of its order; pass one of them" if found else ""
-        raise GraphError(f"gradient_through_time: a graph with {len(found)} fused recurrent nodes{places}; one was expected")
+        places = (
+            f", nodes {', '.join(str(i) for i, _ in found)} of its order; pass one of them"
+            if found
+            else ""
+        )
+        raise GraphError(
+            f"gradient_through_time: a graph with {len(found)} fused recurrent nodes{places}; one "
+            f"was expected"
+        )
     node = found[0][1]
     if node.grad is None or "dh" not in node.work:
-        raise GraphError(f"gradient_through_time: {node!r} has no gradient; call backward() on the loss first")
+        raise GraphError(
+            f"gradient_through_time: {node!r} has no gradient; call backward() on the loss first"
+        )
     if not len(node.inputs[0].value):
         raise GraphError(f"gradient_through_time: {node!r} has no time steps")
     return node
@@ -76,17 +89,21 @@ def _is_recurrent(thing: Any) -> TypeGuard[Operator]:
 
 
 def through_time(node: Operator) -> dict[str, Any]:
-    """The numbers of `gradient_through_time`, arrays with an entry per step: `norm` and `share`, of an LSTM `cells` (the
-    norm for c_t); `slope`, the measured one, in decades per step along t; `last` says that the loss reads the last state
-    only. Of a plain RNN also `bound` and `linear`, with `sigma` and `rho` of V."""
+    """The numbers of `gradient_through_time`, arrays with an entry per step: `norm` and `share`, of
+    an LSTM `cells` (the norm for c_t); `slope`, the measured one, in decades per step along t;
+    `last` says that the loss reads the last state only. Of a plain RNN also `bound` and `linear`,
+    with `sigma` and `rho` of V.
+    """
     assert node.grad is not None
     facts, direct = node.facts(), _lengths(node.grad if node.rule.states == 1 else node.grad[0])
     norms, parts = _lengths(facts["hidden_grads"]), contributions(node)
     total = parts.sum()
     numbers = {
-        "norm": norms, "slope": slope(range(len(norms)), norms), "share": parts / total if total > 0 else parts,
+        "norm": norms,
+        "slope": slope(range(len(norms)), norms),
+        "share": parts / total if total > 0 else parts,
         "last": not direct[:-1].any(),
-    }  # fmt: skip
+    }
     if "cells" in facts:
         numbers["cells"] = _lengths(facts["cell_grads"])
     return {**numbers, **_theory_of(node, direct)} if node.rule.name == "rnn" else numbers
@@ -98,14 +115,23 @@ def _theory_of(node: Operator, direct: Array) -> dict[str, Any]:
     finite = bool(np.isfinite(recurrent).all())
     sigma = float(np.linalg.norm(recurrent, 2)) if finite else math.nan
     rho = float(np.abs(np.linalg.eigvals(recurrent)).max()) if finite else math.nan
-    return {"bound": _recursion(direct, sigma), "linear": _recursion(direct, rho), "sigma": sigma, "rho": rho}
+    return {
+        "bound": _recursion(direct, sigma),
+        "linear": _recursion(direct, rho),
+        "sigma": sigma,
+        "rho": rho,
+    }
 
 
 def contributions(node: Operator) -> Array:
-    """The Frobenius norm of each step's own part of ∂L/∂W, δ_tᵀ x_t, from what the backward pass left."""
+    """The Frobenius norm of each step's own part of ∂L/∂W, δ_tᵀ x_t, from what the backward pass
+    left.
+    """
     assert isinstance(node.rule, Recurrent)
     deltas, x = node.rule.input_grads(node).astype(np.float64), node.inputs[0].value
-    return np.array([np.linalg.norm(d.T @ x_t) for d, x_t in zip(deltas, x, strict=True)])  # all at once may be too much
+    return np.array(
+        [np.linalg.norm(d.T @ x_t) for d, x_t in zip(deltas, x, strict=True)]
+    )  # all at once may be too much
 
 
 def _lengths(array: Array) -> Array:
@@ -116,7 +142,9 @@ def _lengths(array: Array) -> Array:
 def _recursion(direct: Array, factor: float) -> Array:
     found = np.zeros_like(direct)
     after = 0.0
-    with np.errstate(over="ignore"):  # σ to the power of many steps may leave the range: the bound is inf then
+    with np.errstate(
+        over="ignore"
+    ):  # σ to the power of many steps may leave the range: the bound is inf then
         for t in reversed(range(len(direct))):
             found[t] = after = direct[t] + factor * after
     return found
@@ -131,8 +159,15 @@ def _norms(ax: Any, numbers: dict[str, Any]) -> None:
     if "bound" in numbers:
         lines = [
             ("bound", f"bound, σ = {_theory(numbers, 'sigma')}", LIGHT["gradient"], "--", None),
-            ("linear", f"linear network, ρ = {_theory(numbers, 'rho')}", LIGHT["constant"], ":", None), *lines,
-        ]  # fmt: skip
+            (
+                "linear",
+                f"linear network, ρ = {_theory(numbers, 'rho')}",
+                LIGHT["constant"],
+                ":",
+                None,
+            ),
+            *lines,
+        ]
     for name, label, colour, dash, sign in lines:
         y = np.where(np.isfinite(numbers[name]) & (numbers[name] > 0), numbers[name], np.nan)
         ax.plot(steps, y, color=colour, ls=dash, marker=sign, markersize=4, label=label)
@@ -165,7 +200,9 @@ def _words(numbers: dict[str, Any]) -> str:
         sigma, rho = number(numbers["sigma"]), number(numbers["rho"])
         theory = f"; the largest singular value of V is {sigma}, its spectral radius {rho}"
     return (
-        f"Gradient through {len(norms)} time steps: ‖∂L/∂h_t‖ goes from {number(norms[0])} at the first step to "
-        f"{number(norms[-1])} at the last, {_decades(numbers['slope'])}{theory}. Step {most} has the largest share in "
+        f"Gradient through {len(norms)} time steps: ‖∂L/∂h_t‖ goes from {number(norms[0])} at the "
+        f"first step to "
+        f"{number(norms[-1])} at the last, {_decades(numbers['slope'])}{theory}. Step {most} has "
+        f"the largest share in "
         f"∂L/∂W, {number(100 * share[most - 1])} %."
     )

@@ -1,8 +1,10 @@
 """Runs in a process of its own: DOT on standard input, the engine's JSON on standard output.
 
-The engine that pygraphviz bundles holds Python's lock while it works, and may work for hours; as a process it can be
-stopped. Started by its path, so that nothing of minigrad (and no Numba) is imported here.
+The engine that pygraphviz bundles holds Python's lock while it works, and may work for hours; as a
+process it can be stopped. Started by its path, so that nothing of minigrad (and no Numba) is
+imported here.
 """
+
 import sys
 
 import pygraphviz

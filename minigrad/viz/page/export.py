@@ -1,9 +1,11 @@
-"""Pictures as files: our own SVG as it is, or turned into PNG by resvg and into PDF by svglib and ReportLab.
+"""Pictures as files: our own SVG as it is, or turned into PNG by resvg and into PDF by svglib and
+ReportLab.
 
-All three are plain wheels; no program of the system is needed. Neither knows CSS variables or media queries, so they
-get the SVG with the colours of one theme written out, and the font that Matplotlib ships, so that every machine gives
-the same picture.
+All three are plain wheels; no program of the system is needed. Neither knows CSS variables or media
+queries, so they get the SVG with the colours of one theme written out, and the font that Matplotlib
+ships, so that every machine gives the same picture.
 """
+
 from __future__ import annotations
 
 import os
@@ -24,10 +26,16 @@ def save(path: str | os.PathLike[str], svg: str, plain: Callable[[], str], title
     Raises `ValueError` for a name that asks for another format.
     """
     target = Path(path)
-    makers = {".svg": svg.encode, ".png": lambda: _png(plain()), ".pdf": lambda: _pdf(plain(), title)}
+    makers = {
+        ".svg": svg.encode,
+        ".png": lambda: _png(plain()),
+        ".pdf": lambda: _pdf(plain(), title),
+    }
     maker = makers.get(target.suffix.lower())
     if maker is None:
-        raise ValueError(f"save: {target.name!r}; a name that ends in {', '.join(makers)} was expected")
+        raise ValueError(
+            f"save: {target.name!r}; a name that ends in {', '.join(makers)} was expected"
+        )
     write_atomically(target, maker())
 
 
@@ -35,8 +43,15 @@ def _font_files() -> dict[tuple[str, str], Path]:
     """(weight, style) -> the file of the font that texts were measured with."""
     from matplotlib import get_data_path
 
-    faces = {("normal", "normal"): "", ("bold", "normal"): "-Bold", ("normal", "italic"): "-Oblique"}
-    return {face: Path(get_data_path(), "fonts", "ttf", f"DejaVuSans{name}.ttf") for face, name in faces.items()}
+    faces = {
+        ("normal", "normal"): "",
+        ("bold", "normal"): "-Bold",
+        ("normal", "italic"): "-Oblique",
+    }
+    return {
+        face: Path(get_data_path(), "fonts", "ttf", f"DejaVuSans{name}.ttf")
+        for face, name in faces.items()
+    }
 
 
 def _png(plain: str) -> bytes:
@@ -44,9 +59,13 @@ def _png(plain: str) -> bytes:
 
     files = [str(file) for file in _font_files().values()]
     image = resvg_py.svg_to_bytes(
-        svg_string=plain, zoom=_ZOOM, skip_system_fonts=True, font_files=files,
-        font_family=EXPORT_FONT, sans_serif_family=EXPORT_FONT,
-    )  # fmt: skip
+        svg_string=plain,
+        zoom=_ZOOM,
+        skip_system_fonts=True,
+        font_files=files,
+        font_family=EXPORT_FONT,
+        sans_serif_family=EXPORT_FONT,
+    )
     return bytes(image)
 
 

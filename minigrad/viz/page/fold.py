@@ -1,7 +1,9 @@
-"""Wide layouts folded into lines, as text is: cut where few edges run, each edge led around from line end to line start.
+"""Wide layouts folded into lines, as text is: cut where few edges run, each edge led around from
+line end to line start.
 
 Coordinates only; works on what any engine gave. A frame that is cut goes on in the next line.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -13,7 +15,8 @@ from .geometry import Point, footprint, rounded
 from .layout import Layout, Rectangle
 
 LANE, GAP, ROUND, _MARGIN = 8.0, 26.0, 7.0, 9.0
-#: what a cut costs, in pixels of an unused line: for each edge that it cuts, for each frame that fits on a line
+#: what a cut costs, in pixels of an unused line: for each edge that it cuts, for each frame that
+#: fits on a line
 _EDGE, _FRAME = 40.0, 150.0
 
 
@@ -33,16 +36,22 @@ class _Line:
 
 
 def fold(layout: Layout, picture: Picture, room: float) -> Layout:
-    """The layout in lines of about `room` pixels; as it is where it fits, or where there is nowhere to cut."""
+    """The layout in lines of about `room` pixels; as it is where it fits, or where there is nowhere
+    to cut.
+    """
     spans = {box.id: footprint(box).width / 2 for box in picture.boxes}
-    boxes = sorted((layout.places[key][0] - half, layout.places[key][0] + half) for key, half in spans.items())
+    boxes = sorted(
+        (layout.places[key][0] - half, layout.places[key][0] + half) for key, half in spans.items()
+    )
     if not boxes or max(right for _, right in boxes) - boxes[0][0] <= 1.1 * room:
         return layout
     cuts = _cuts(boxes, layout, picture, room)
     return _Folded(layout, picture, cuts).layout() if cuts else layout
 
 
-def _cuts(boxes: list[tuple[float, float]], layout: Layout, picture: Picture, room: float) -> list[float]:
+def _cuts(
+    boxes: list[tuple[float, float]], layout: Layout, picture: Picture, room: float
+) -> list[float]:
     """Where to cut, from left to right: in gaps between boxes, at the least cost."""
     gaps, reached = [], boxes[0][1]
     for left, right in boxes[1:]:
@@ -59,7 +68,9 @@ def _cuts(boxes: list[tuple[float, float]], layout: Layout, picture: Picture, ro
     cuts: list[float] = []
     start = boxes[0][0]
     while reached - start > 1.1 * room:
-        near = [x for x in gaps if start + 0.4 * room < x <= start + room] or [x for x in gaps if x > start + room][:1]
+        near = [x for x in gaps if start + 0.4 * room < x <= start + room] or [
+            x for x in gaps if x > start + room
+        ][:1]
         if not near:
             break
         start = min(near, key=lambda x: cost(x, start + room))
@@ -97,15 +108,30 @@ class _Folded:
 
     def _crossing(self, k: int) -> list[str]:
         """The edges that cross cut k, from above to below."""
-        heights = {key: points[-1][1] for key, parts in self.parts.items() for line, points in parts[:-1] if line == k}
+        heights = {
+            key: points[-1][1]
+            for key, parts in self.parts.items()
+            for line, points in parts[:-1]
+            if line == k
+        }
         return sorted(heights, key=lambda key: (heights[key], key))
 
-    # ---------------------------------------------------------------- lines and frames
+    # ---------------- lines and frames
     def _pieces(self, key: str) -> dict[int, Rectangle]:
-        """A frame line by line, around what it holds there; inner frames have their pieces already."""
+        """A frame line by line, around what it holds there; inner frames have their pieces
+        already.
+        """
         left, top, right, bottom = self.old.frames[key]
-        held = [(self.home[box.id], self._area(box.id)) for box in self.picture.boxes if box.cluster == key]
-        inner = [item.id for item in self.picture.clusters if item.parent == key and item.id in self.old.frames]
+        held = [
+            (self.home[box.id], self._area(box.id))
+            for box in self.picture.boxes
+            if box.cluster == key
+        ]
+        inner = [
+            item.id
+            for item in self.picture.clusters
+            if item.parent == key and item.id in self.old.frames
+        ]
         whole = [area for _, area in held] + [self.old.frames[name] for name in inner]
         held += [piece for name in inner for piece in self.frames[name].items()]
         above, below = min(area[1] for area in whole) - top, bottom - max(area[3] for area in whole)
@@ -125,13 +151,27 @@ class _Folded:
     def _measure(self, k: int, line: _Line) -> None:
         areas = [pieces[k] for pieces in self.frames.values() if k in pieces]
         areas += [self._area(key) for key in self.old.places if self.home[key] == k]
-        areas += [(x, y, x, y) for parts in self.parts.values() for at, points in parts if at == k for x, y in points]
+        areas += [
+            (x, y, x, y)
+            for parts in self.parts.values()
+            for at, points in parts
+            if at == k
+            for x, y in points
+        ]
         lefts, tops, rights, bottoms = zip(*areas, strict=True)
-        line.left, line.top, line.right, line.bottom = min(lefts), min(tops), max(rights), max(bottoms)
+        line.left, line.top, line.right, line.bottom = (
+            min(lefts),
+            min(tops),
+            max(rights),
+            max(bottoms),
+        )
 
-    # ---------------------------------------------------------------- everything in its new place
+    # ---------------- everything in its new place
     def layout(self) -> Layout:
-        places = {key: self.lines[self.home[key]].moved([point])[0] for key, point in self.old.places.items()}
+        places = {
+            key: self.lines[self.home[key]].moved([point])[0]
+            for key, point in self.old.places.items()
+        }
         frames: dict[str, Rectangle] = {}
         for key in self.old.frames:
             for i, (k, (a, b, c, d)) in enumerate(self.frames[key].items()):
@@ -151,7 +191,9 @@ class _Folded:
         return tuple(whole)
 
     def _way(self, key: str, k: int, start: Point, end: Point) -> tuple[Point, ...]:
-        """From the end of line k to the beginning of the next: right, down, left, down, right; in lanes, none crossing."""
+        """From the end of line k to the beginning of the next: right, down, left, down, right; in
+        lanes, none crossing.
+        """
         lane, lanes, upper = self.crossing[k].index(key), len(self.crossing[k]), self.lines[k]
         right = max(line.right + line.dx for line in self.lines) + GAP / 2 + LANE * (lanes - lane)
         across = upper.bottom + upper.dy + GAP + LANE * (lanes - 1 - lane)
@@ -186,7 +228,10 @@ def _cut_bezier(curve: tuple[Point, ...], cuts: list[float]) -> list[tuple[Point
                 else:
                     high = t
             before, after = _halves(curve, low)
-            return [*_cut_bezier(before, [c for c in cuts if c != cut]), *_cut_bezier(after, [c for c in cuts if c != cut])]
+            return [
+                *_cut_bezier(before, [c for c in cuts if c != cut]),
+                *_cut_bezier(after, [c for c in cuts if c != cut]),
+            ]
     return [tuple(curve)]
 
 
@@ -198,5 +243,7 @@ def _halves(curve: Sequence[Point], t: float) -> tuple[tuple[Point, ...], tuple[
     """De Casteljau's construction: the curve before and after the parameter t."""
     rows = [list(curve)]
     while len(rows[-1]) > 1:
-        rows.append([((1 - t) * a + t * c, (1 - t) * b + t * d) for (a, b), (c, d) in pairwise(rows[-1])])
+        rows.append(
+            [((1 - t) * a + t * c, (1 - t) * b + t * d) for (a, b), (c, d) in pairwise(rows[-1])]
+        )
     return tuple(row[0] for row in rows), tuple(row[-1] for row in reversed(rows))

@@ -1,9 +1,11 @@
-"""How much room a box takes: fixed before any layout, from our own text widths, so that nothing depends on fonts.
+"""How much room a box takes: fixed before any layout, from our own text widths, so that nothing
+depends on fonts.
 
-A box's footprint is its shape and, to the right of it, a straight stub for each value that leaves. The texts of the
-value and its gradient stand above and below that stub, inside the footprint; since footprints never overlap, neither
-do texts.
+A box's footprint is its shape and, to the right of it, a straight stub for each value that leaves.
+The texts of the value and its gradient stand above and below that stub, inside the footprint; since
+footprints never overlap, neither do texts.
 """
+
 from __future__ import annotations
 
 import math
@@ -27,7 +29,9 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """The shape is `shape_width` by `shape_height`, the whole `width` by `height`, centred vertically."""
+    """The shape is `shape_width` by `shape_height`, the whole `width` by `height`, centred
+    vertically.
+    """
 
     shape_width: float
     shape_height: float
@@ -40,8 +44,8 @@ class Footprint:
 class Stub:
     """The line on which a value leaves its box, in points measured from the middle of the shape.
 
-    Its `texts` stand above and below its last piece ("around") or to the right of it ("beside"); without `texts` they are
-    in its title only.
+    Its `texts` stand above and below its last piece ("around") or to the right of it ("beside");
+    without `texts` they are in its title only.
     """
 
     points: tuple[Point, ...]
@@ -72,7 +76,11 @@ def footprint(box: Box) -> Footprint:
     shape_height = max(shape_height, (n - 1) * pitch + 16)
     stub = max((_stub(flow) for flow in box.flows), default=0.0)
     return Footprint(
-        _up(shape_width), _up(shape_height), _up(shape_width + stub), _up(max(shape_height, texts)), ports
+        _up(shape_width),
+        _up(shape_height),
+        _up(shape_width + stub),
+        _up(max(shape_height, texts)),
+        ports,
     )
 
 
@@ -114,7 +122,12 @@ def rounded(corners: Sequence[Point], radius: float) -> tuple[Point, ...]:
     """Straight ways with rounded corners as Bézier points."""
     points = [corners[0]]
     for before, corner, after in zip(corners, corners[1:], corners[2:], strict=False):
-        points += [*_straight(points[-1], _toward(corner, before, radius)), corner, corner, _toward(corner, after, radius)]
+        points += [
+            *_straight(points[-1], _toward(corner, before, radius)),
+            corner,
+            corner,
+            _toward(corner, after, radius),
+        ]
     return (*points, *_straight(points[-1], corners[-1]))
 
 

@@ -1,9 +1,12 @@
-"""A drawing as HTML for notebooks: an image with its words, which comes alive where scripts may run.
+"""A drawing as HTML for notebooks: an image with its words, which comes alive where scripts may
+run.
 
-JupyterLab and nbconvert show `image/svg+xml` as an image without a name and without tooltips, and in a notebook that is
-not trusted yet JupyterLab takes an inline SVG apart. So the SVG goes in as an image, which every place shows and a screen
-reader can name; a script then puts the SVG itself in the image's place.
+JupyterLab and nbconvert show `image/svg+xml` as an image without a name and without tooltips, and
+in a notebook that is not trusted yet JupyterLab takes an inline SVG apart. So the SVG goes in as an
+image, which every place shows and a screen reader can name; a script then puts the SVG itself in
+the image's place.
 """
+
 from __future__ import annotations
 
 import base64

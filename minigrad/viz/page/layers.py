@@ -1,8 +1,10 @@
 """A plain layered layout in pure Python, for where no engine is at hand or none answers in time.
 
-A box's column is the longest way that leads to it; within a column boxes are sorted by the mean height of what feeds
-them. Linear in the size of the picture. Lines may cross boxes that stand between their ends.
+A box's column is the longest way that leads to it; within a column boxes are sorted by the mean
+height of what feeds them. Linear in the size of the picture. Lines may cross boxes that stand
+between their ends.
 """
+
 from __future__ import annotations
 
 from ..scene.picture import Picture
@@ -13,7 +15,9 @@ COLUMN_GAP, ROW_GAP, MARGIN, HEADING = 34.0, 18.0, 10.0, 18.0
 Rectangle = tuple[float, float, float, float]
 
 
-def layered(picture: Picture) -> tuple[dict[str, Point], dict[str, tuple[Point, ...]], dict[str, Rectangle]]:
+def layered(
+    picture: Picture,
+) -> tuple[dict[str, Point], dict[str, tuple[Point, ...]], dict[str, Rectangle]]:
     """Centres of footprints, Bézier points of edges, frames of clusters."""
     columns = _columns(picture)
     places = _places(picture, columns)
@@ -28,7 +32,9 @@ def layered(picture: Picture) -> tuple[dict[str, Point], dict[str, tuple[Point, 
 
 
 def _columns(picture: Picture) -> dict[str, int]:
-    """Boxes come in topological order; an edge that points back (between collapsed modules) is passed over."""
+    """Boxes come in topological order; an edge that points back (between collapsed modules) is
+    passed over.
+    """
     rank = {box.id: i for i, box in enumerate(picture.boxes)}
     ahead = [edge for edge in picture.edges if rank[edge.source] < rank[edge.target]]
     column = dict.fromkeys(rank, 0)
@@ -67,10 +73,17 @@ def _places(picture: Picture, columns: dict[str, int]) -> dict[str, Point]:
 
 
 def _frames(picture: Picture, places: dict[str, Point]) -> dict[str, Rectangle]:
-    """Around the boxes of each cluster and of those inside it; a frame that would catch a stranger is left out."""
+    """Around the boxes of each cluster and of those inside it; a frame that would catch a stranger
+    is left out.
+    """
     sizes = {box.id: footprint(box) for box in picture.boxes}
     corners = {
-        key: (x - sizes[key].width / 2, y - sizes[key].height / 2, x + sizes[key].width / 2, y + sizes[key].height / 2)
+        key: (
+            x - sizes[key].width / 2,
+            y - sizes[key].height / 2,
+            x + sizes[key].width / 2,
+            y + sizes[key].height / 2,
+        )
         for key, (x, y) in places.items()
     }
     members: dict[str, set[str]] = {cluster.id: set() for cluster in picture.clusters}
@@ -87,7 +100,12 @@ def _frames(picture: Picture, places: dict[str, Point]) -> dict[str, Rectangle]:
         lefts, tops, rights, bottoms = zip(*(corners[box] for box in inside), strict=True)
         room = MARGIN * (1 + depth[key])
         heading = HEADING * (1 + depth[key])
-        frame = (min(lefts) - room, min(tops) - room - heading, max(rights) + room, max(bottoms) + room)
+        frame = (
+            min(lefts) - room,
+            min(tops) - room - heading,
+            max(rights) + room,
+            max(bottoms) + room,
+        )
         if not any(_meet(frame, corners[box]) for box in corners.keys() - inside):
             frames[key] = frame
     return frames

@@ -1,7 +1,10 @@
-"""Where everything goes: coordinates from Graphviz if it answers in time, else from a plain layered layout of our own.
+"""Where everything goes: coordinates from Graphviz if it answers in time, else from a plain layered
+layout of our own.
 
-Only coordinates come from the engine. Sizes are ours (`geometry.py`), and so is every line of the SVG.
+Only coordinates come from the engine. Sizes are ours (`geometry.py`), and so is every line of the
+SVG.
 """
+
 from __future__ import annotations
 
 import json
@@ -33,10 +36,12 @@ Rectangle = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Layout:
-    """Centres of footprints, Bézier points of edges, frames (left, top, right, bottom) of clusters; y grows down.
+    """Centres of footprints, Bézier points of edges, frames (left, top, right, bottom) of clusters;
+    y grows down.
 
-    `stubs` says, by flow, where a value does not leave its box to the right: in columns (`columns.py`). There the place of
-    a box is the middle of its shape, and edges end where they should.
+    `stubs` says, by flow, where a value does not leave its box to the right: in columns
+    (`columns.py`). There the place of a box is the middle of its shape, and edges end where they
+    should.
     """
 
     engine: str
@@ -70,15 +75,30 @@ def dot_source(picture: Picture) -> str:
         for i, (y, direction) in enumerate(zip(blocks.ends(edge), "ew", strict=True)):
             stops[-i] += f":{round(y)}:{direction}" if y is not None else ""
         for i, (tail, head) in enumerate(pairwise(stops)):
-            graph.edge(tail, head, id=f"{edge.id}.{i}", weight=weight, **({"constraint": "false"} if edge.back else {}))
+            graph.edge(
+                tail,
+                head,
+                id=f"{edge.id}.{i}",
+                weight=weight,
+                **({"constraint": "false"} if edge.back else {}),
+            )
     return str(graph.source)
 
 
 def _cluster_dot(graphviz: Any, blocks: Blocks, cluster: Cluster) -> Any:
-    """A cluster with an empty table in place of its label, which keeps room for it without asking a font."""
+    """A cluster with an empty table in place of its label, which keeps room for it without asking a
+    font.
+    """
     sub, picture = graphviz.Digraph(f"cluster_{cluster.id}"), blocks.small
-    table = '<<TABLE BORDER="0" FIXEDSIZE="TRUE" WIDTH="{:.0f}" HEIGHT="14"><TR><TD></TD></TR></TABLE>>'
-    sub.attr(id=cluster.id, margin="9", label=table.format(width(cluster.label, SMALL) + 8), labeljust="l")
+    table = (
+        '<<TABLE BORDER="0" FIXEDSIZE="TRUE" WIDTH="{:.0f}" HEIGHT="14"><TR><TD></TD></TR></TABLE>>'
+    )
+    sub.attr(
+        id=cluster.id,
+        margin="9",
+        label=table.format(width(cluster.label, SMALL) + 8),
+        labeljust="l",
+    )
     for inner in picture.clusters:
         if inner.parent == cluster.id:
             sub.subgraph(_cluster_dot(graphviz, blocks, inner))
@@ -94,16 +114,24 @@ def _cluster_dot(graphviz: Any, blocks: Blocks, cluster: Cluster) -> Any:
 def _gates(picture: Picture) -> dict[str, str]:
     """By edge that enters a frame in which leaves feed its target: that frame.
 
-    Such an edge gets a point to pass through in the leaves' column. Without it the frame would lie beside the one
-    before it, or the edge would have to run around the leaves, for Graphviz lets no line through a frame.
+    Such an edge gets a point to pass through in the leaves' column. Without it the frame would lie
+    beside the one before it, or the edge would have to run around the leaves, for Graphviz lets no
+    line through a frame.
     """
     boxes = {box.id: box for box in picture.boxes}
     ends = [(edge, boxes[edge.source], boxes[edge.target]) for edge in picture.edges]
-    fed = {target.id for _, source, target in ends if _leaf(source) and source.cluster == target.cluster}
+    fed = {
+        target.id
+        for _, source, target in ends
+        if _leaf(source) and source.cluster == target.cluster
+    }
     return {
         edge.id: target.cluster
         for edge, source, target in ends
-        if target.cluster and source.cluster != target.cluster and target.id in fed and not edge.back
+        if target.cluster
+        and source.cluster != target.cluster
+        and target.id in fed
+        and not edge.back
     }
 
 
@@ -124,18 +152,28 @@ def _size(box: Box, blocks: Blocks) -> dict[str, str]:
 
 
 def _ports(box: Sized, blocks: Blocks) -> str:
-    """A label of empty cells that has the size of a block, with a thin one at each height at which lines come and go."""
+    """A label of empty cells that has the size of a block, with a thin one at each height at which
+    lines come and go.
+    """
     wide, tall, y, rows = round(box.width), round(box.height), 0, []
     cell = f'<TR><TD FIXEDSIZE="TRUE" WIDTH="{wide}" HEIGHT="{{}}"{{}}></TD></TR>'
-    ends = (zip(blocks.ends(edge), (edge.source, edge.target), strict=True) for edge in blocks.small.edges)
-    for at in sorted({round(at) for pair in ends for at, key in pair if at is not None and key == box.id}):
+    ends = (
+        zip(blocks.ends(edge), (edge.source, edge.target), strict=True)
+        for edge in blocks.small.edges
+    )
+    for at in sorted(
+        {round(at) for pair in ends for at, key in pair if at is not None and key == box.id}
+    ):
         if at - 1 > y:
             rows.append(cell.format(at - 1 - y, ""))
         rows.append(cell.format(2, f' PORT="{at}"'))
         y = max(y, at - 1) + 2
     rows.append(cell.format(max(1, tall - y), ""))
     size = f'FIXEDSIZE="TRUE" WIDTH="{wide}" HEIGHT="{tall}"'
-    return f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0" {size}>{"".join(rows)}</TABLE>>'
+    return (
+        f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0" '
+        f"{size}>{''.join(rows)}</TABLE>>"
+    )
 
 
 def lay_out(picture: Picture, source: str, width: float | None = None) -> Layout:
@@ -144,12 +182,16 @@ def lay_out(picture: Picture, source: str, width: float | None = None) -> Layout
 
     blocks = Blocks(picture)
     answer = _ask(source) if picture.boxes else None
-    layout = Layout("layers", *layered(blocks.small)) if answer is None else _read(answer, blocks.small)
+    layout = (
+        Layout("layers", *layered(blocks.small)) if answer is None else _read(answer, blocks.small)
+    )
     layout = blocks.docked(layout)
-    return blocks.expanded(layout if width is None else fold(layout, blocks.small, width))  # a block is not cut
+    return blocks.expanded(
+        layout if width is None else fold(layout, blocks.small, width)
+    )  # a block is not cut
 
 
-# -------------------------------------------------------------------- the engine
+# ---------------- the engine
 def engines() -> list[list[str]]:
     """The commands that can lay out a graph here, best first."""
     own = [sys.executable, "-P", os.path.join(os.path.dirname(__file__), "engine.py")]
@@ -180,7 +222,9 @@ def _run(command: tuple[str, ...], source: str, limit: float) -> tuple[str, str]
     What else it says on stderr (about fonts, for a picture without text) is of no use to anyone.
     """
     try:
-        done = subprocess.run(command, input=source.encode(), capture_output=True, timeout=limit, check=True)
+        done = subprocess.run(
+            command, input=source.encode(), capture_output=True, timeout=limit, check=True
+        )
     except subprocess.TimeoutExpired:
         return "", _TOO_SLOW
     except OSError:
@@ -216,7 +260,9 @@ def _read(answer: str, picture: Picture) -> Layout:
             left, low, right, high = (float(x) for x in item["bb"].split(","))
             frames[item["id"]] = (left, top - high, right, top - low)
     curves: dict[str, tuple[Point, ...]] = {}
-    for item in sorted(data.get("edges", ()), key=lambda item: str(item["id"])):  # the parts before and after a gate
+    for item in sorted(
+        data.get("edges", ()), key=lambda item: str(item["id"])
+    ):  # the parts before and after a gate
         name, points = item["id"].partition(".")[0], _points(item["pos"], top)
         curves[name] = (*curves[name], *points[1:]) if name in curves else points
     places = {box.id: places[box.id] for box in picture.boxes}

@@ -1,26 +1,73 @@
-"""Colours and line styles: the only place that knows them. Shape says the kind, ink the size; colour repeats it."""
+"""Colours and line styles: the only place that knows them. Shape says the kind, ink the size;
+colour repeats it.
+"""
+
 from __future__ import annotations
 
 import re
 
 LIGHT = {
-    "bg": "#ffffff", "fg": "#1a1a1a", "muted": "#5b6470", "line": "#6b7280", "frame": "#87909b", "tint": "#f7f8fa",
-    "variable": "#0072B2", "variable-fill": "#eaf4fb", "constant": "#8a6d00", "constant-fill": "#fcf8e6",
-    "operator": "#6b7280", "operator-fill": "#ffffff", "gradient": "#A63F00", "bad": "#A63F00", "faint": "#8a8678",
-    "g0": "#8a8678", "g1": "#707173", "g2": "#575d6d", "g3": "#3b496c", "g4": "#123570", "g5": "#00224e",
-}  # fmt: skip
+    "bg": "#ffffff",
+    "fg": "#1a1a1a",
+    "muted": "#5b6470",
+    "line": "#6b7280",
+    "frame": "#87909b",
+    "tint": "#f7f8fa",
+    "variable": "#0072B2",
+    "variable-fill": "#eaf4fb",
+    "constant": "#8a6d00",
+    "constant-fill": "#fcf8e6",
+    "operator": "#6b7280",
+    "operator-fill": "#ffffff",
+    "gradient": "#A63F00",
+    "bad": "#A63F00",
+    "faint": "#8a8678",
+    "g0": "#8a8678",
+    "g1": "#707173",
+    "g2": "#575d6d",
+    "g3": "#3b496c",
+    "g4": "#123570",
+    "g5": "#00224e",
+}
 DARK = {
-    "bg": "#11151c", "fg": "#e8eaed", "muted": "#a8b0ba", "line": "#9aa4b2", "frame": "#606b7a", "tint": "#171d27",
-    "variable": "#56B4E9", "variable-fill": "#12283a", "constant": "#F0E442", "constant-fill": "#29280f",
-    "operator": "#9aa4b2", "operator-fill": "#11151c", "gradient": "#E69F00", "bad": "#E69F00", "faint": "#707173",
-    "g0": "#707173", "g1": "#8a8678", "g2": "#a59c74", "g3": "#c3b369", "g4": "#e1cc55", "g5": "#fee838",
-}  # fmt: skip
+    "bg": "#11151c",
+    "fg": "#e8eaed",
+    "muted": "#a8b0ba",
+    "line": "#9aa4b2",
+    "frame": "#606b7a",
+    "tint": "#171d27",
+    "variable": "#56B4E9",
+    "variable-fill": "#12283a",
+    "constant": "#F0E442",
+    "constant-fill": "#29280f",
+    "operator": "#9aa4b2",
+    "operator-fill": "#11151c",
+    "gradient": "#E69F00",
+    "bad": "#E69F00",
+    "faint": "#707173",
+    "g0": "#707173",
+    "g1": "#8a8678",
+    "g2": "#a59c74",
+    "g3": "#c3b369",
+    "g4": "#e1cc55",
+    "g5": "#fee838",
+}
 #: black on white: shapes, line styles and glyphs say everything
 PRINT = {
-    **LIGHT, "fg": "#000000", "muted": "#333333", "line": "#333333", "frame": "#808080", "tint": "#ffffff",
-    "variable": "#000000", "variable-fill": "#ffffff", "constant": "#000000", "constant-fill": "#ffffff",
-    "operator": "#000000", "gradient": "#000000", "bad": "#000000",
-}  # fmt: skip
+    **LIGHT,
+    "fg": "#000000",
+    "muted": "#333333",
+    "line": "#333333",
+    "frame": "#808080",
+    "tint": "#ffffff",
+    "variable": "#000000",
+    "variable-fill": "#ffffff",
+    "constant": "#000000",
+    "constant-fill": "#ffffff",
+    "operator": "#000000",
+    "gradient": "#000000",
+    "bad": "#000000",
+}
 THEMES = {"light": LIGHT, "dark": DARK, "print": PRINT}
 
 _FONT = "system-ui,-apple-system,'Segoe UI',Roboto,Helvetica,Arial,'DejaVu Sans',sans-serif"
@@ -71,8 +118,8 @@ def line_width(state: str, step: int) -> float:
 def style(theme: str | None) -> str:
     """The style sheet of a drawing; None follows the reader's light or dark setting.
 
-    An SVG in a page shares its style sheets with the page, so everything is kept to the class `mg`, and the colours to
-    one class per theme: drawings of different themes stand side by side.
+    An SVG in a page shares its style sheets with the page, so everything is kept to the class `mg`,
+    and the colours to one class per theme: drawings of different themes stand side by side.
     """
     if theme is not None:
         return f".mg-{theme}{{{_variables(THEMES[theme])}}}\n{_rules()}"
@@ -85,7 +132,9 @@ def style(theme: str | None) -> str:
 
 
 def plain_style(theme: str) -> str:
-    """The style sheet for converters: no variables, no media queries, no halos (which some paint over the text)."""
+    """The style sheet for converters: no variables, no media queries, no halos (which some paint
+    over the text).
+    """
     colours = THEMES[theme]
     rules = _rules(halo=False).replace(_FONT, EXPORT_FONT)
     return re.sub(r"var\(--([\w-]+)\)", lambda m: colours[m[1]], rules)
@@ -94,9 +143,14 @@ def plain_style(theme: str) -> str:
 def _rules(halo: bool = True) -> str:
     rows = [_RULES + _HALO if halo else _RULES]
     for step in range(len(_INKS)):
-        rows.append(f".mg .g{step} .line{{stroke:var(--g{step})}}.mg .g{step} .tip{{fill:var(--g{step})}}\n")
+        rows.append(
+            f".mg .g{step} .line{{stroke:var(--g{step})}}.mg .g{step} .tip{{fill:var(--g{step})}}\n"
+        )
     rows.append(".mg .zero .line{stroke-dasharray:.1 4;stroke-linecap:round}\n")
-    rows.append(".mg .vanished .line{stroke:var(--faint);stroke-dasharray:6 4}.mg .vanished .tip{fill:var(--faint)}\n")
+    rows.append(
+        ".mg .vanished .line{stroke:var(--faint);stroke-dasharray:6 4}.mg .vanished "
+        ".tip{fill:var(--faint)}\n"
+    )
     rows.append(".mg .nan .line,.mg .inf .line{stroke:var(--bad);stroke-dasharray:9 3}")
     rows.append(".mg .nan .tip,.mg .inf .tip{fill:var(--bad)}\n")
     return "".join(rows)

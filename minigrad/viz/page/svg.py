@@ -1,4 +1,5 @@
 """Picture and layout as SVG, every element ours: the same graph gives the same bytes."""
+
 from __future__ import annotations
 
 import hashlib
@@ -33,8 +34,12 @@ from .palette import line_width, plain_style, style
 MARGIN = 16.0
 
 
-def render(picture: Picture, layout: Layout, theme: str | None = None, *, plain: bool = False) -> str:
-    """The SVG of a picture. `plain` is for converters, which know no CSS variables: then `theme` must be given."""
+def render(
+    picture: Picture, layout: Layout, theme: str | None = None, *, plain: bool = False
+) -> str:
+    """The SVG of a picture. `plain` is for converters, which know no CSS variables: then `theme`
+    must be given.
+    """
     content = _Canvas(picture, layout)
     key = "mg-" + hashlib.sha256(repr((picture, layout, theme)).encode()).hexdigest()[:8]
     sheet = plain_style(theme or "light") if plain else style(theme)
@@ -43,26 +48,42 @@ def render(picture: Picture, layout: Layout, theme: str | None = None, *, plain:
 
 
 def document(
-    key: str, theme: str | None, title: str, note: str, sheet: str, size: tuple[float, float], body: str
+    key: str,
+    theme: str | None,
+    title: str,
+    note: str,
+    sheet: str,
+    size: tuple[float, float],
+    body: str,
 ) -> str:
     """The SVG around the elements of a picture: its words, its style sheet and its ground."""
     w, h = size
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="mg mg-{theme or "auto"}" id="{key}" width="{px(w)}" '
-        f'height="{px(h)}" viewBox="0 0 {px(w)} {px(h)}" role="img" aria-labelledby="{key}-t" aria-describedby="{key}-d">\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="mg mg-{theme or "auto"}" id="{key}" '
+        f'width="{px(w)}" '
+        f'height="{px(h)}" viewBox="0 0 {px(w)} {px(h)}" role="img" aria-labelledby="{key}-t" '
+        f'aria-describedby="{key}-d">\n'
         f'<title id="{key}-t">{escape(title)}</title>\n<desc id="{key}-d">{escape(note)}</desc>\n'
-        f'<style>{sheet}</style>\n<rect class="bg" width="{px(w)}" height="{px(h)}" rx="8"/>\n{body}\n</svg>\n'
+        f'<style>{sheet}</style>\n<rect class="bg" width="{px(w)}" height="{px(h)}" '
+        f'rx="8"/>\n{body}\n</svg>\n'
     )
 
 
 class _Canvas:
-    """Moves everything into place and writes it down in reading order: frames, then box by box what leads to it."""
+    """Moves everything into place and writes it down in reading order: frames, then box by box what
+    leads to it.
+    """
 
     def __init__(self, picture: Picture, layout: Layout) -> None:
         self.picture, self.stubs = picture, layout.stubs
-        self.sizes = {box.id: bare(box) if self._in_column(box) else footprint(box) for box in picture.boxes}
+        self.sizes = {
+            box.id: bare(box) if self._in_column(box) else footprint(box) for box in picture.boxes
+        }
         left, top, right, bottom = extent(layout, self.sizes)
-        self.columns = [max(width(cell, LABEL) for cell in column) + 14 for column in zip(*picture.rows, strict=True)]
+        self.columns = [
+            max(width(cell, LABEL) for cell in column) + 14
+            for column in zip(*picture.rows, strict=True)
+        ]
         wide = max(right - left, sum(self.columns), 260.0)
         self.heading = shorten(picture.title, max(20, int(wide / 9)))
         self.notes = wrap(picture.note, wide)
@@ -72,14 +93,21 @@ class _Canvas:
         self.size = (wide + 2 * MARGIN, self.top + tall + 18 + 15 * len(self.notes) + MARGIN / 2)
         dx, dy = MARGIN - left + (wide - (right - left)) / 2, self.top - top
         self.places = {key: (x + dx, y + dy) for key, (x, y) in layout.places.items()}
-        self.frames = {key: (a + dx, b + dy, c + dx, d + dy) for key, (a, b, c, d) in layout.frames.items()}
-        curves = {key: tuple((x + dx, y + dy) for x, y in points) for key, points in layout.curves.items()}
+        self.frames = {
+            key: (a + dx, b + dy, c + dx, d + dy) for key, (a, b, c, d) in layout.frames.items()
+        }
+        curves = {
+            key: tuple((x + dx, y + dy) for x, y in points) for key, points in layout.curves.items()
+        }
         self.curves = self._docked(curves)
 
-    # ---------------------------------------------------------------- in reading order
+    # ---------------- in reading order
     def elements(self, key: str) -> Iterator[str]:
         """Every element of the drawing as a line of SVG."""
-        yield f'<text class="heading" x="{px(MARGIN)}" y="{px(MARGIN + TITLE - 3)}">{escape(self.heading)}</text>'
+        yield (
+            f'<text class="heading" x="{px(MARGIN)}" '
+            f'y="{px(MARGIN + TITLE - 3)}">{escape(self.heading)}</text>'
+        )
         for cluster in self.picture.clusters:
             yield from self._frame(cluster, key)
         arriving: dict[str, list[Edge]] = {}
@@ -96,10 +124,15 @@ class _Canvas:
         yield from self._table()
         bottom = self.size[1] - MARGIN / 2 - 15 * len(self.notes) + 8
         for i, line in enumerate(self.notes):
-            yield f'<text class="note" x="{px(MARGIN)}" y="{px(bottom + 15 * i)}">{escape(line)}</text>'
+            yield (
+                f'<text class="note" x="{px(MARGIN)}" '
+                f'y="{px(bottom + 15 * i)}">{escape(line)}</text>'
+            )
 
     def _pieces(self, cluster: Cluster) -> list[str]:
-        """A frame has several where the layout was folded (`fold.py`), none where it left it out (`layers.py`)."""
+        """A frame has several where the layout was folded (`fold.py`), none where it left it out
+        (`layers.py`).
+        """
         return [name for name in self.frames if name.partition(".")[0] == cluster.id]
 
     def _frame(self, cluster: Cluster, key: str) -> Iterator[str]:
@@ -113,7 +146,9 @@ class _Canvas:
         for i, name in enumerate(self._pieces(cluster)):
             left, top, right, _ = self.frames[name]
             label = f"… {cluster.label}" if i else cluster.label
-            label = shorten(label, max(1, int(len(label) * (right - left - 20) / width(label, SMALL))))
+            label = shorten(
+                label, max(1, int(len(label) * (right - left - 20) / width(label, SMALL)))
+            )
             yield _text("caption", left + 12, top + 16, label, "start")
 
     def _table(self) -> Iterator[str]:
@@ -125,10 +160,13 @@ class _Canvas:
                 kind = "note" if r == 0 or c else "label"
                 cells.append(_text(kind, at, y, cell, anchor))
                 x += wide
-            rule = f'<line class="rule" x1="{px(MARGIN)}" y1="{px(y + 6)}" x2="{px(x)}" y2="{px(y + 6)}"/>'
+            rule = (
+                f'<line class="rule" x1="{px(MARGIN)}" y1="{px(y + 6)}" x2="{px(x)}" '
+                f'y2="{px(y + 6)}"/>'
+            )
             yield f'<g class="row">{"".join(cells)}{rule}</g>'
 
-    # ---------------------------------------------------------------- boxes
+    # ---------------- boxes
     def _box(self, box: Box, key: str) -> str:
         x, y, size = self._shape(box)
         ellipse = box.kind in ("scalar", "broadcasted")
@@ -138,15 +176,23 @@ class _Canvas:
             wide, tall = wide - RINGS, tall - RINGS
         if box.kind == "module":  # a pile of three sheets, the front one at the bottom left
             wide, tall, x, y = wide - 6, tall - 6, x - 3, y + 3
-            parts += [_outline(False, x + shift, y - shift, wide, tall, 8, "shape") for shift in (6, 3)]
+            parts += [
+                _outline(False, x + shift, y - shift, wide, tall, 8, "shape") for shift in (6, 3)
+            ]
         corner = {"variable": 9, "ghost": 8, "module": 8, "more": 10}.get(box.kind, 0)
         parts.append(_outline(ellipse, x, y, wide, tall, corner, "shape"))
         if box.head:
             parts.append(_outline(ellipse, x, y, wide - 7, tall - 7, max(0, corner - 3), "inner"))
         if box.bad:
-            parts += [_outline(ellipse, x, y, wide + grow, tall + grow, corner + 4, "ring") for grow in (6, 11)]
+            parts += [
+                _outline(ellipse, x, y, wide + grow, tall + grow, corner + 4, "ring")
+                for grow in (6, 11)
+            ]
         parts += _inscription(box, x, y, tall)
-        kind = f"node {box.kind}{' operator' * ellipse}{' loss' * box.head}{' bad' * box.bad}{' focus' * box.focus}"
+        kind = (
+            f"node "
+            f"{box.kind}{' operator' * ellipse}{' loss' * box.head}{' bad' * box.bad}{' focus' * box.focus}"
+        )
         return f'<g class="{kind}" id="{key}-{box.id}">{"".join(parts)}</g>'
 
     def _shape(self, box: Box) -> tuple[float, float, Footprint]:
@@ -166,7 +212,10 @@ class _Canvas:
         more = 0.5 if used else -ARROW  # a little into the edge, so that no seam shows
         line = rounded((*points, (ax, ay), (bx + more * ux, by + more * uy)), TURN)
         half = line_width(flow.state, flow.step) / 2
-        parts = [f"<title>{escape(flow.title)}</title>", _line(line if points else (line[0], line[-1]), 2 * half)]
+        parts = [
+            f"<title>{escape(flow.title)}</title>",
+            _line(line if points else (line[0], line[-1]), 2 * half),
+        ]
         if not used:
             parts.append(_tip((bx, by), (ux, uy), half))
         if stub.texts == "around":
@@ -174,9 +223,12 @@ class _Canvas:
         elif stub.texts:
             parts += _beside(ax + half + GAP, (ay + by) / 2, flow)
         framed = " framed" * bool(box.cluster)
-        return f'<g class="flow {_ink(flow.state, flow.step)}{framed}" id="{key}-{flow.id}">{"".join(parts)}</g>'
+        return (
+            f'<g class="flow {_ink(flow.state, flow.step)}{framed}" '
+            f'id="{key}-{flow.id}">{"".join(parts)}</g>'
+        )
 
-    # ---------------------------------------------------------------- edges
+    # ---------------- edges
     def _edge(self, edge: Edge, key: str) -> str:
         points = self.curves[edge.id]
         (ax, ay), (tx, ty) = points[-2], points[-1]
@@ -186,7 +238,10 @@ class _Canvas:
         stop = (tx - way[0] * ARROW, ty - way[1] * ARROW)
         title, line = f"<title>{escape(edge.title)}</title>", _line((*points[:-1], stop), 2 * half)
         ink = _ink(edge.state, edge.step) + " back" * edge.back
-        return f'<g class="edge {ink}" id="{key}-{edge.id}">{title}{line}{_tip((tx, ty), way, half)}</g>'
+        return (
+            f'<g class="edge {ink}" '
+            f'id="{key}-{edge.id}">{title}{line}{_tip((tx, ty), way, half)}</g>'
+        )
 
     def _docked(self, curves: dict[str, tuple[Point, ...]]) -> dict[str, tuple[Point, ...]]:
         """Every curve from its own stub to its own place on the left side of its target."""
@@ -206,13 +261,17 @@ class _Canvas:
             for edge in edges:  # what comes from columns on one rail stays together
                 railed = self._in_column(boxes[edge.source])
                 docks.setdefault(curves[edge.id][-4:] if railed else edge.id, []).append(edge)
-            room = size.shape_height * (0.5 if boxes[target].kind in ("scalar", "broadcasted") else 0.7)
+            room = size.shape_height * (
+                0.5 if boxes[target].kind in ("scalar", "broadcasted") else 0.7
+            )
             step = min(12.0, room / max(1, len(docks) - 1))
             for i, edges in enumerate(docks.values()):
                 dy = (i - (len(docks) - 1) / 2) * step
                 stop = (x - side(boxes[target], dy), y + dy)
                 for edge in edges:
-                    docked[edge.id] = bend(curves[edge.id], self._exit(boxes[edge.source], edge.port), stop)
+                    docked[edge.id] = bend(
+                        curves[edge.id], self._exit(boxes[edge.source], edge.port), stop
+                    )
         return docked
 
     def _exit(self, box: Box, port: int) -> Point:
@@ -221,19 +280,28 @@ class _Canvas:
         return x + dx, y + dy
 
     def _stub(self, box: Box, port: int) -> Stub:
-        """The line on which a value leaves a box: where the layout says nothing else, from its right side to the right."""
+        """The line on which a value leaves a box: where the layout says nothing else, from its
+        right side to the right.
+        """
         _, _, size = self._shape(box)
         start, stop, dy = size.shape_width / 2, size.width - size.shape_width / 2, size.ports[port]
         return self.stubs.get(box.flows[port].id) or Stub(((start, dy), (stop, dy)))
 
     def _in_column(self, box: Box) -> bool:
-        """Is it a box whose stubs, and the lines to it, the layout has drawn to their ends (see `columns.py`)?"""
+        """Is it a box whose stubs, and the lines to it, the layout has drawn to their ends (see
+        `columns.py`)?
+        """
         return bool(box.flows) and box.flows[0].id in self.stubs
 
 
-def _outline(ellipse: bool, x: float, y: float, wide: float, tall: float, corner: float, kind: str) -> str:
+def _outline(
+    ellipse: bool, x: float, y: float, wide: float, tall: float, corner: float, kind: str
+) -> str:
     if ellipse:
-        return f'<ellipse class="{kind}" cx="{px(x)}" cy="{px(y)}" rx="{px(wide / 2)}" ry="{px(tall / 2)}"/>'
+        return (
+            f'<ellipse class="{kind}" cx="{px(x)}" cy="{px(y)}" rx="{px(wide / 2)}" '
+            f'ry="{px(tall / 2)}"/>'
+        )
     place = f'x="{px(x - wide / 2)}" y="{px(y - tall / 2)}" width="{px(wide)}" height="{px(tall)}"'
     rounded = f' rx="{px(corner)}"' if corner else ""
     return f'<rect class="{kind}" {place}{rounded}/>'
@@ -265,8 +333,12 @@ def _around(x: float, y: float, half: float, flow: Flow) -> Iterator[str]:
 
 
 def _beside(x: float, y: float, flow: Flow) -> Iterator[str]:
-    """The value and, below it, the gradient to the right of a stub that leads upwards; the shape stands in the box."""
-    lines = [("v", line) for line in flow.above[-1:]] + [("d", line) for line in (flow.below,) if line]
+    """The value and, below it, the gradient to the right of a stub that leads upwards; the shape
+    stands in the box.
+    """
+    lines = [("v", line) for line in flow.above[-1:]] + [
+        ("d", line) for line in (flow.below,) if line
+    ]
     for i, (kind, line) in enumerate(lines):
         yield _text(kind, x, y + EDGE * 0.35 + LINE * (i - (len(lines) - 1) / 2), line, "start")
 
@@ -282,12 +354,18 @@ def _tip(point: Point, way: Point, half: float) -> str:
     """An arrow head that ends at `point`, as strong as its line."""
     (x, y), (ux, uy), side = point, way, 2.6 + half
     back = (x - ux * (ARROW + half), y - uy * (ARROW + half))
-    corners = (point, (back[0] - uy * side, back[1] + ux * side), (back[0] + uy * side, back[1] - ux * side))
+    corners = (
+        point,
+        (back[0] - uy * side, back[1] + ux * side),
+        (back[0] + uy * side, back[1] - ux * side),
+    )
     return f'<polygon class="tip" points="{" ".join(f"{px(a)},{px(b)}" for a, b in corners)}"/>'
 
 
 def _text(kind: str, x: float, y: float, line: str, anchor: str = "middle") -> str:
-    return f'<text class="{kind}" x="{px(x)}" y="{px(y)}" text-anchor="{anchor}">{escape(line)}</text>'
+    return (
+        f'<text class="{kind}" x="{px(x)}" y="{px(y)}" text-anchor="{anchor}">{escape(line)}</text>'
+    )
 
 
 def _ink(state: str, step: int) -> str:
@@ -299,7 +377,9 @@ def extent(layout: Layout, sizes: dict[str, Footprint]) -> tuple[float, float, f
     parts = list(layout.frames.values())
     for key, size in sizes.items():
         x, y = layout.places[key]
-        parts.append((x - size.width / 2, y - size.height / 2, x + size.width / 2, y + size.height / 2))
+        parts.append(
+            (x - size.width / 2, y - size.height / 2, x + size.width / 2, y + size.height / 2)
+        )
     parts += [(x, y, x, y) for points in layout.curves.values() for x, y in points]
     if not parts:
         return (0.0, 0.0, 0.0, 0.0)

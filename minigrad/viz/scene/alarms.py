@@ -1,4 +1,7 @@
-"""What is wrong in a graph: the first value or gradient that is not finite, and what has vanished on the way."""
+"""What is wrong in a graph: the first value or gradient that is not finite, and what has vanished
+on the way.
+"""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -11,13 +14,19 @@ _BAD = ("nan", "inf")
 
 
 class Alarms:
-    """`bad` is the number of the first node, in execution order, that holds NaN or inf; None if there is none.
+    """`bad` is the number of the first node, in execution order, that holds NaN or inf; None if
+    there is none.
 
-    Values are computed from the front to the back, gradients from the back to the front; where both went wrong, the
-    values did so first.
+    Values are computed from the front to the back, gradients from the back to the front; where both
+    went wrong, the values did so first.
     """
 
-    def __init__(self, order: Sequence[GraphNode], values: Sequence[Stats | None], grads: Sequence[Stats | None]) -> None:
+    def __init__(
+        self,
+        order: Sequence[GraphNode],
+        values: Sequence[Stats | None],
+        grads: Sequence[Stats | None],
+    ) -> None:
         n = len(order)
         self._grads = grads
         in_value = next((i for i in range(n) if _state(values[i]) in _BAD), None)
@@ -40,7 +49,11 @@ class Alarms:
         states = [_state(gradient) for gradient in self._grads]
         counted = [
             f"{count(states.count(state), 'gradient')} {words}"
-            for state, words in (("zero", "exactly zero"), ("vanished", "vanished"), ("exploded", "exploded"))
+            for state, words in (
+                ("zero", "exactly zero"),
+                ("vanished", "vanished"),
+                ("exploded", "exploded"),
+            )
             if state in states
         ]
         if self._dead:

@@ -1,4 +1,7 @@
-"""From a graph to a `Picture`: what becomes a box, what is written on it, what is collapsed, who gets a ghost."""
+"""From a graph to a `Picture`: what becomes a box, what is written on it, what is collapsed, who
+gets a ghost.
+"""
+
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
@@ -18,7 +21,8 @@ from .steps import Skipped, scopes
 from .summary import summarize
 from .text import count, gradient_line, number, shorten, value_lines
 
-#: up to this many boxes everything is drawn; up to the second, modules collapse by themselves; above, a table
+#: up to this many boxes everything is drawn; up to the second, modules collapse by themselves;
+#: above, a table
 ALL, MOST = 60, 400
 #: so many steps of an unrolled layer are drawn at its beginning and at its end, where not all fit
 FEW = 3
@@ -28,8 +32,9 @@ FEW = 3
 class Options:
     """What the caller of `draw` asked for: None leaves the choice to the picture.
 
-    `steps` is how many time steps to draw at either end (0: all of them). `heads` are the nodes that were asked to be
-    drawn, `loops` the back edges of a rolled cell, `gradients` what flowed to each node, by `id(node)`.
+    `steps` is how many time steps to draw at either end (0: all of them). `heads` are the nodes
+    that were asked to be drawn, `loops` the back edges of a rolled cell, `gradients` what flowed to
+    each node, by `id(node)`.
     """
 
     values: bool | None = None
@@ -51,8 +56,16 @@ def build(order: Sequence[GraphNode], options: Options) -> Picture:
     heads = options.heads or (order[-1],)
     title = options.title
     if title is None:
-        title = f"Computation graph of {' and '.join(map(_head_name, heads[:3]))}{' and more' * (len(heads) > 3)}"
-    if len(order) > MOST and options.focus is None and options.depth is None and not _steps(order, options):
+        title = (
+            f"Computation graph of "
+            f"{' and '.join(map(_head_name, heads[:3]))}{' and more' * (len(heads) > 3)}"
+        )
+    if (
+        len(order) > MOST
+        and options.focus is None
+        and options.depth is None
+        and not _steps(order, options)
+    ):
         return summarize(order, title, options.gradients)
     seen = view(order, options.focus, options.radius)
     paths, depth = _frames(seen.nodes, options)
@@ -62,7 +75,9 @@ def build(order: Sequence[GraphNode], options: Options) -> Picture:
 
 
 def _frames(nodes: Sequence[GraphNode], options: Options) -> tuple[dict[int, Path], int | None]:
-    """Which modules the nodes lie in, and how many levels of them to open; None if the picture would be too big."""
+    """Which modules the nodes lie in, and how many levels of them to open; None if the picture
+    would be too big.
+    """
     few = _steps(nodes, options)
     if few is None and options.depth is None and len(nodes) > MOST:
         return {}, None
@@ -84,12 +99,23 @@ def _steps(nodes: Sequence[GraphNode], options: Options) -> int | None:
     """How many time steps to draw at either end of an unrolled layer; None for all of them."""
     if options.steps is not None:
         return options.steps or None
-    return FEW if len(nodes) > ALL and any(isinstance(m, Step) for node in nodes for m in node.scope) else None
+    return (
+        FEW
+        if len(nodes) > ALL and any(isinstance(m, Step) for node in nodes for m in node.scope)
+        else None
+    )
 
 
 def _closed(path: Path, depth: int) -> Call | None:
     """The outermost call on the path that is drawn as one box, where so many levels are open."""
-    return next((call for level, call in enumerate(path) if level == depth or isinstance(call.module, Skipped)), None)
+    return next(
+        (
+            call
+            for level, call in enumerate(path)
+            if level == depth or isinstance(call.module, Skipped)
+        ),
+        None,
+    )
 
 
 def _head_name(head: GraphNode) -> str:
@@ -102,7 +128,9 @@ NOTHING = Reading("", "none", -1, "")
 
 @dataclass(frozen=True)
 class _Wire:
-    """A line from one box to another, before what it carries is measured: the nodes whose values it stands for."""
+    """A line from one box to another, before what it carries is measured: the nodes whose values it
+    stands for.
+    """
 
     values: list[int]
     source: str
@@ -116,28 +144,55 @@ class _Builder:
     """The boxes, edges and clusters of one picture, made in execution order."""
 
     def __init__(
-        self, order: Sequence[GraphNode], seen: View, options: Options, heads: Collection[GraphNode],
-        paths: dict[int, Path], depth: int,
-    ) -> None:  # fmt: skip
-        self.whole, self.seen, self.options, self.paths, self.depth = order, seen, options, paths, depth
-        self.order, self.numbers, self.heads = seen.nodes, seen.numbers, {id(head) for head in heads}
+        self,
+        order: Sequence[GraphNode],
+        seen: View,
+        options: Options,
+        heads: Collection[GraphNode],
+        paths: dict[int, Path],
+        depth: int,
+    ) -> None:
+        self.whole, self.seen, self.options, self.paths, self.depth = (
+            order,
+            seen,
+            options,
+            paths,
+            depth,
+        )
+        self.order, self.numbers, self.heads = (
+            seen.nodes,
+            seen.numbers,
+            {id(head) for head in heads},
+        )
         self.index = {id(node): i for i, node in enumerate(self.order)}
         self.calls = [_closed(paths[id(node)], depth) for node in self.order]
         ways = [paths[id(node)] for node in self.order]
-        self.frames = [way[: way.index(call)] if call else way for way, call in zip(ways, self.calls, strict=True)]
-        self.homes = [call.id if call else f"n{n}" for n, call in zip(self.numbers, self.calls, strict=True)]
+        self.frames = [
+            way[: way.index(call)] if call else way
+            for way, call in zip(ways, self.calls, strict=True)
+        ]
+        self.homes = [
+            call.id if call else f"n{n}" for n, call in zip(self.numbers, self.calls, strict=True)
+        ]
         self.members: dict[str, list[int]] = {}
         for i, home in enumerate(self.homes):
             self.members.setdefault(home, []).append(i)
         self.names = parameter_names(paths)
-        # what the caller does not want to see is not looked at: a picture without values is the same for all values
+        # what the caller does not want to see is not looked at: a picture without values is the
+        # same for all values
         values = [None if options.values is False else measure(node.value) for node in order]
         self.flowed = {} if options.grads is False else options.gradients
-        grads = [measure(self.flowed[id(node)]) if id(node) in self.flowed else None for node in order]
+        grads = [
+            measure(self.flowed[id(node)]) if id(node) in self.flowed else None for node in order
+        ]
         self.alarms = Alarms(order, values, grads)
         self.values, self.grads = ([stats[n] for n in self.numbers] for stats in (values, grads))
-        self.show_values = options.values if options.values is not None else len(self.members) <= ALL
-        self.show_grads = options.grads if options.grads is not None else any(g is not None for g in grads)
+        self.show_values = (
+            options.values if options.values is not None else len(self.members) <= ALL
+        )
+        self.show_grads = (
+            options.grads if options.grads is not None else any(g is not None for g in grads)
+        )
         self.ports: dict[str, dict[object, list[int]]] = {}
         self.wires: list[_Wire] = []
         self.ghosts: dict[str, list[Box]] = {}
@@ -153,11 +208,14 @@ class _Builder:
                 boxes.append(self._module(call, i) if call else self._node(i))
         boxes += self.further
         links = sum(len(node.inputs) for node in self.whole)
-        note = f"{count(len(self.whole), 'node')}, {count(links, 'edge')}. {self._around()}{self.alarms.note(self._name)}"
+        note = (
+            f"{count(len(self.whole), 'node')}, {count(links, 'edge')}. "
+            f"{self._around()}{self.alarms.note(self._name)}"
+        )
         parts = (tuple(boxes), self._edges(), self._clusters(boxes))
         return Picture(title, len(self.whole), links, note.strip(), *parts, runs=self._runs())
 
-    # ---------------------------------------------------------------- who is where
+    # ---------------- who is where
     def _frame(self, i: int) -> str | None:
         """The id of the innermost frame around the box of node i."""
         return self.frames[i][-1].frame if self.frames[i] else None
@@ -180,12 +238,17 @@ class _Builder:
         """What the picture is about, if it shows a part of the graph."""
         if self.options.focus is None:
             return ""
-        near, name = count(self.options.radius, "edge"), self._name(self.numbers[self.index[id(self.options.focus)]])
+        near, name = (
+            count(self.options.radius, "edge"),
+            self._name(self.numbers[self.index[id(self.options.focus)]]),
+        )
         return f"Shown is what lies within {near} of {name}. "
 
-    # ---------------------------------------------------------------- edges
+    # ---------------- edges
     def _connect(self) -> None:
-        """Edges in execution order; into a module one per value, to a parameter's further users from a ghost."""
+        """Edges in execution order; into a module one per value, to a parameter's further users
+        from a ghost.
+        """
         done: set[tuple[int, str]] = set()
         first: dict[int, str] = {}
         for i, user in enumerate(self.order):
@@ -199,26 +262,41 @@ class _Builder:
                 drawn_at = first.setdefault(j, target if not self.calls[j] else source)
                 if isinstance(x, Variable) and drawn_at != target:
                     source = self._ghost(j, i, target)
-                    self.wires.append(_Wire([j], source, 0, target, f"{self._at(i)}, input {slot + 1}"))
+                    self.wires.append(
+                        _Wire([j], source, 0, target, f"{self._at(i)}, input {slot + 1}")
+                    )
                 else:
                     self._leave(j, i, slot, target)
         for a, b in self.options.loops:
             j, i = self.index[id(a)], self.index[id(b)]
             port, values = self._port(self.homes[j], j, j)
-            self.wires.append(_Wire(values, self.homes[j], port, self.homes[i], f"{self._at(i)} of the next step", True))
+            self.wires.append(
+                _Wire(
+                    values,
+                    self.homes[j],
+                    port,
+                    self.homes[i],
+                    f"{self._at(i)} of the next step",
+                    True,
+                )
+            )
         for i, node in enumerate(self.order):
             if id(node) in self.heads:
                 self._port(self.homes[i], i, i)
 
     def _leave(self, j: int, i: int, slot: int, target: str) -> None:
-        """A wire from the box of node j; what leaves a run of skipped steps for one target is one wire."""
+        """A wire from the box of node j; what leaves a run of skipped steps for one target is one
+        wire.
+        """
         source, call = self.homes[j], self.calls[j]
         bundle = call is not None and isinstance(call.module, Skipped)
         key = ("to", target) if bundle else j
         known = key in self.ports.get(source, {})
         port, values = self._port(source, key, j)
         if not (bundle and known):
-            self.wires.append(_Wire(values, source, port, target, f"{self._at(i)}, input {slot + 1}"))
+            self.wires.append(
+                _Wire(values, source, port, target, f"{self._at(i)}, input {slot + 1}")
+            )
 
     def _port(self, box: str, key: object, j: int) -> tuple[int, list[int]]:
         """The place where node j leaves a box, and the list of all values that leave there."""
@@ -246,27 +324,48 @@ class _Builder:
             reading = self._below(wire.values)
             title = self._words(wire.values, f"{self._called(wire.values)} to {wire.words}")
             ink = (reading.state, reading.step)
-            edges.append(Edge(f"e{len(edges)}", wire.source, wire.port, wire.target, *ink, title, wire.back))
+            edges.append(
+                Edge(f"e{len(edges)}", wire.source, wire.port, wire.target, *ink, title, wire.back)
+            )
         return tuple(edges)
 
     def _further(self) -> None:
         """A box for the users of a shown node that are left out."""
         for i, n in enumerate(self.numbers):
             if left := self.seen.onward.get(n, 0):
-                box = Box(f"a{n}", "more", ("⋯",), f"{count(left, 'further user')} of {self._name(n)} left out", ())
+                box = Box(
+                    f"a{n}",
+                    "more",
+                    ("⋯",),
+                    f"{count(left, 'further user')} of {self._name(n)} left out",
+                    (),
+                )
                 port, values = self._port(self.homes[i], i, i)
-                self.wires.append(_Wire(values, self.homes[i], port, box.id, "users that are left out"))
+                self.wires.append(
+                    _Wire(values, self.homes[i], port, box.id, "users that are left out")
+                )
                 self.further.append(box)
 
-    # ---------------------------------------------------------------- what is written
+    # ---------------- what is written
     def _told(self, nodes: Sequence[int]) -> tuple[Stats | None, Stats | None]:
-        """The value and the gradient of one node, or of several as one array, as far as they are to be shown."""
-        values, grads = [self.values[j] for j in nodes], [g for g in (self.grads[j] for j in nodes) if g is not None]
-        value = pooled([v for v in values if v is not None]) if self.show_values and None not in values else None
+        """The value and the gradient of one node, or of several as one array, as far as they are to
+        be shown.
+        """
+        values, grads = (
+            [self.values[j] for j in nodes],
+            [g for g in (self.grads[j] for j in nodes) if g is not None],
+        )
+        value = (
+            pooled([v for v in values if v is not None])
+            if self.show_values and None not in values
+            else None
+        )
         return value, pooled(grads) if grads and self.show_grads else None
 
     def _below(self, nodes: Sequence[int]) -> Reading:
-        """What stands below a line, and its ink: the gradient, or what the caller reads in its place."""
+        """What stands below a line, and its ink: the gradient, or what the caller reads in its
+        place.
+        """
         readings = self.options.readings
         call = self.calls[nodes[0]]
         if self.options.pool is not None and call is not None:
@@ -284,11 +383,17 @@ class _Builder:
         if self.options.readings is not None:
             gradient = None
         uses = self.seen.uses[self.numbers[nodes[0]]] if len(nodes) == 1 else 0
-        return " ".join(filter(None, [words.flow_words(label, value, gradient, uses), self._below(nodes).words]))
+        return " ".join(
+            filter(None, [words.flow_words(label, value, gradient, uses), self._below(nodes).words])
+        )
 
     def _called(self, nodes: Sequence[int]) -> str:
         name = self._at(nodes[0])
-        return name if len(nodes) == 1 else f"{count(len(nodes), 'value')}, {name} to {self._at(nodes[-1])},"
+        return (
+            name
+            if len(nodes) == 1
+            else f"{count(len(nodes), 'value')}, {name} to {self._at(nodes[-1])},"
+        )
 
     def _flow(self, box: str, port: int, nodes: Sequence[int]) -> Flow:
         value, reading = self._told(nodes)[0], self._below(nodes)
@@ -297,7 +402,10 @@ class _Builder:
         return Flow(f"{box}f{port}", above, reading.below, reading.state, reading.step, title)
 
     def _flows(self, box: str) -> tuple[Flow, ...]:
-        return tuple(self._flow(box, port, nodes) for port, nodes in enumerate(self.ports.get(box, {}).values()))
+        return tuple(
+            self._flow(box, port, nodes)
+            for port, nodes in enumerate(self.ports.get(box, {}).values())
+        )
 
     def _node(self, i: int) -> Box:
         node, value, label, n = self.order[i], self.values[i], self._label(i), self.numbers[i]
@@ -305,9 +413,18 @@ class _Builder:
         told = self._told([i])[1] if self.options.readings is None else None
         if told is not None and node.grad is not None and node.grad is not self.flowed[id(node)]:
             told = measure(node.grad)  # the box is the node's own: it tells the sum of all passes
-        title = "; ".join(filter(None, [words.node_words(name, label, node, value, told), self._below([i]).words]))
+        title = "; ".join(
+            filter(None, [words.node_words(name, label, node, value, told), self._below([i]).words])
+        )
         if self._cut(i):
-            return Box(name, "more", ("⋯",), f"{title}; what leads to it is left out", self._flows(name), frame)
+            return Box(
+                name,
+                "more",
+                ("⋯",),
+                f"{title}; what leads to it is left out",
+                self._flows(name),
+                frame,
+            )
         lines = words.node_lines(node, label, value if self.show_values else None)
         relu = node.inputs and node.rule.name == "relu"  # type: ignore[attr-defined]
         dead = value.zeros if relu and value is not None else None
@@ -324,9 +441,17 @@ class _Builder:
             if stats and self.flowed and self.show_grads and self.options.readings is None:
                 lines.append(f"∇ rms {number(pooled(stats).rms)}")
         members = [self.numbers[j] for j in self.members[call.id]]
-        title = f"{call.id}, module {call.label}: {count(len(members), 'node')}, n{members[0]} to n{members[-1]}"
-        head, bad = any(id(self.whole[n]) in self.heads for n in members), self.alarms.bad in members
-        return Box(call.id, "module", tuple(lines), title, self._flows(call.id), self._frame(i), head, bad)
+        title = (
+            f"{call.id}, module {call.label}: {count(len(members), 'node')}, n{members[0]} to "
+            f"n{members[-1]}"
+        )
+        head, bad = (
+            any(id(self.whole[n]) in self.heads for n in members),
+            self.alarms.bad in members,
+        )
+        return Box(
+            call.id, "module", tuple(lines), title, self._flows(call.id), self._frame(i), head, bad
+        )
 
     def _clusters(self, boxes: list[Box]) -> tuple[Cluster, ...]:
         """The frames that hold a box, outer ones first."""
@@ -335,16 +460,29 @@ class _Builder:
         for way in self.frames:
             for level, call in enumerate(way):
                 if way[-1].frame in needed:
-                    found.setdefault(call.frame, Cluster(call.frame, call.label, way[level - 1].frame if level else None))
+                    found.setdefault(
+                        call.frame,
+                        Cluster(call.frame, call.label, way[level - 1].frame if level else None),
+                    )
         return tuple(found.values())
 
     def _runs(self) -> tuple[tuple[str, ...], ...]:
-        """By unrolled layer the frames of its steps, in order of time, and a box where steps are left out."""
+        """By unrolled layer the frames of its steps, in order of time, and a box where steps are
+        left out.
+        """
         runs: dict[int, dict[str, int]] = {}
         for i, node in enumerate(self.order if self.options.focus is None else ()):
             step = next((module for module in node.scope if isinstance(module, Step)), None)
-            call = next((call for call in self.paths[id(node)] if isinstance(call.module, Step | Skipped)), None)
-            if node.inputs and step is not None and call is not None and call in (self.calls[i], *self.frames[i]):
+            call = next(
+                (call for call in self.paths[id(node)] if isinstance(call.module, Step | Skipped)),
+                None,
+            )
+            if (
+                node.inputs
+                and step is not None
+                and call is not None
+                and call in (self.calls[i], *self.frames[i])
+            ):
                 key = call.id if call is self.calls[i] else call.frame
                 runs.setdefault(id(step.steps), {}).setdefault(key, step.t)
         return tuple(tuple(sorted(times, key=times.__getitem__)) for times in runs.values())

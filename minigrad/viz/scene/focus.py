@@ -1,4 +1,5 @@
 """Which part of a graph a drawing shows: all of it, or what lies within a few edges of one node."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -11,8 +12,9 @@ from ...graph.node import GraphNode
 class View:
     """The nodes to show, in topological order, with the numbers that they have in the whole graph.
 
-    `cut` are the numbers of nodes that are only hinted at, because a shown node reads them; `onward` counts, by number,
-    the users of a shown node that are left out. `uses` counts all users of each node, by number.
+    `cut` are the numbers of nodes that are only hinted at, because a shown node reads them;
+    `onward` counts, by number, the users of a shown node that are left out. `uses` counts all users
+    of each node, by number.
     """
 
     nodes: list[GraphNode]
@@ -23,7 +25,9 @@ class View:
 
 
 def view(order: Sequence[GraphNode], focus: GraphNode | None = None, radius: int = 0) -> View:
-    """All of the order, or what lies at most `radius` edges from `focus`, along or against the flow."""
+    """All of the order, or what lies at most `radius` edges from `focus`, along or against the
+    flow.
+    """
     index = {id(node): i for i, node in enumerate(order)}
     inputs = [[index[id(x)] for x in node.inputs] for node in order]
     users: list[list[int]] = [[] for _ in order]

@@ -1,4 +1,5 @@
 """What a drawing is asked to draw: a node, several nodes, or a `Graph`."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -16,12 +17,16 @@ def heads_of(graph: Any, who: str, several: bool = False) -> tuple[GraphNode, ..
     heads = found if several and isinstance(found, tuple | list) else (found,)
     if not heads or not all(isinstance(head, GraphNode) for head in heads):
         expected = "a node, a Graph or a tuple of nodes" if several else "a node or a Graph"
-        raise TypeError(f"{who}: a {type(graph).__name__}; {expected} was expected (call a model first)")
+        raise TypeError(
+            f"{who}: a {type(graph).__name__}; {expected} was expected (call a model first)"
+        )
     return tuple({id(head): head for head in heads}.values())
 
 
 def order_of(graph: Any, who: str, several: bool = False) -> list[GraphNode]:
-    """Those nodes and all that they were computed from, inputs before users. Raises `TypeError` as `heads_of` does."""
+    """Those nodes and all that they were computed from, inputs before users. Raises `TypeError` as
+    `heads_of` does.
+    """
     heads, known = heads_of(graph, who, several), getattr(graph, "order", None)
     if isinstance(known, list):
         return list(known)

@@ -1,8 +1,9 @@
 """Which module a node belongs to: calls of modules found from the scopes that nodes remember.
 
-Nothing here imports `minigrad.nn`: a module is any object that a node's `scope` names; `named_modules()` and
-`parameters()` are asked for what they know where they exist.
+Nothing here imports `minigrad.nn`: a module is any object that a node's `scope` names;
+`named_modules()` and `parameters()` are asked for what they know where they exist.
 """
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,9 @@ from .text import count, shorten
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Call:
-    """One call of a module: the nodes that it made. A module called in two places of a graph has two calls."""
+    """One call of a module: the nodes that it made. A module called in two places of a graph has
+    two calls.
+    """
 
     id: str
     module: Any
@@ -33,14 +36,18 @@ class Call:
     @property
     def label(self) -> str:
         """`fc1 · Linear · 7,850 parameters`"""
-        return f"{self.name} · {count(self.parameters, 'parameter')}" if self.parameters else self.name
+        return (
+            f"{self.name} · {count(self.parameters, 'parameter')}" if self.parameters else self.name
+        )
 
 
 Path = tuple[Call, ...]
 
 
 def paths_of(order: Sequence[GraphNode], scopes: Mapping[int, Scope]) -> dict[int, Path]:
-    """By `id(node)`: the calls that the node belongs to, outermost first; `scopes` say which modules it was made in."""
+    """By `id(node)`: the calls that the node belongs to, outermost first; `scopes` say which
+    modules it was made in.
+    """
     finder = _Finder()
     paths: dict[int, Path] = {}
     for node in order:
@@ -56,9 +63,9 @@ def paths_of(order: Sequence[GraphNode], scopes: Mapping[int, Scope]) -> dict[in
 class _Finder:
     """Walks the order and puts operators into calls.
 
-    Two calls of one module must not become one frame: collapsed, it would be a loop. So an operator joins the call
-    that is open unless a path to it has been in that call and has left it. The calls that were left are kept as bits of
-    an int per node.
+    Two calls of one module must not become one frame: collapsed, it would be a loop. So an operator
+    joins the call that is open unless a path to it has been in that call and has left it. The calls
+    that were left are kept as bits of an int per node.
     """
 
     def __init__(self) -> None:
@@ -94,9 +101,13 @@ class _Finder:
 
 
 def _leaf_path(leaf: GraphNode, scope: Scope, path: Path) -> Path:
-    """The part of its user's path that a leaf shares: a parameter's up to the module that owns it."""
+    """The part of its user's path that a leaf shares: a parameter's up to the module that owns
+    it.
+    """
     for level in range(len(path), 0, -1):
-        if isinstance(leaf, Variable) and any(p is leaf for p in parameters_of(path[level - 1].module)):
+        if isinstance(leaf, Variable) and any(
+            p is leaf for p in parameters_of(path[level - 1].module)
+        ):
             return path[:level]
     level = 0
     while level < min(len(path), len(scope)) and path[level].module is scope[level]:
@@ -111,7 +122,9 @@ def parameters_of(module: Any) -> list[Any]:
 
 
 def parameter_names(paths: dict[int, Path]) -> dict[int, str]:
-    """By `id(parameter)`: its name within its own module (`weight`), for those that have none of their own."""
+    """By `id(parameter)`: its name within its own module (`weight`), for those that have none of
+    their own.
+    """
     names: dict[int, str] = {}
     roots = {id(path[0].module): path[0].module for path in paths.values() if path}
     for root in roots.values():
@@ -122,7 +135,9 @@ def parameter_names(paths: dict[int, Path]) -> dict[int, str]:
 
 
 def _name(module: object, root: object) -> str:
-    """`layers.0 · Linear`: the way from the outermost module, where that knows it, and the class; or the time step."""
+    """`layers.0 · Linear`: the way from the outermost module, where that knows it, and the class;
+    or the time step.
+    """
     if isinstance(module, Step):
         return f"step {module.t + 1}"
     if isinstance(module, Skipped):
@@ -130,6 +145,10 @@ def _name(module: object, root: object) -> str:
     if isinstance(module, Rolled):
         return f"× {module.total} steps"
     ask = getattr(root, "named_modules", None)
-    way = next((name for name, inner in ask() if inner is module), "") if callable(ask) and module is not root else ""
+    way = (
+        next((name for name, inner in ask() if inner is module), "")
+        if callable(ask) and module is not root
+        else ""
+    )
     kind = shorten(type(module).__name__, 32)
     return f"{shorten(way, 32)} · {kind}" if way else kind

@@ -1,7 +1,10 @@
-"""What is drawn, as plain data: boxes, edges and clusters with their words. No arrays, no coordinates, no colours.
+"""What is drawn, as plain data: boxes, edges and clusters with their words. No arrays, no
+coordinates, no colours.
 
-`build.py` makes a `Picture` from a graph, `layout.py` gives it coordinates, `svg.py` ink, `words.py` sentences.
+`build.py` makes a `Picture` from a graph, `layout.py` gives it coordinates, `svg.py` ink,
+`words.py` sentences.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -11,7 +14,8 @@ from dataclasses import dataclass, field
 class Flow:
     """What is written where a value leaves its box: the value above the line, its gradient below.
 
-    `state` is that of the gradient (`none` where there is none) and `step` its ink, 0 (weak) to 5, or -1.
+    `state` is that of the gradient (`none` where there is none) and `step` its ink, 0 (weak) to 5,
+    or -1.
     """
 
     id: str
@@ -26,9 +30,10 @@ class Flow:
 class Box:
     """A node, a collapsed module, or the ghost of a parameter that is drawn elsewhere.
 
-    `kind` is `constant`, `variable`, `scalar` or `broadcasted` (the two kinds of operator), `module`, `ghost`, or `more`
-    for what is left out. `flows` are the values that leave it, one for a node. `dead` is the share of zeros that a ReLU
-    put out. `focus` marks the node that the picture is about.
+    `kind` is `constant`, `variable`, `scalar` or `broadcasted` (the two kinds of operator),
+    `module`, `ghost`, or `more` for what is left out. `flows` are the values that leave it, one for
+    a node. `dead` is the share of zeros that a ReLU put out. `focus` marks the node that the
+    picture is about.
     """
 
     id: str
@@ -71,9 +76,11 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Everything a drawing shows. `rows` is the table that stands in for boxes where a graph is too big to draw.
+    """Everything a drawing shows. `rows` is the table that stands in for boxes where a graph is too
+    big to draw.
 
-    `runs` are the unrolled layers: the frames of a layer's time steps, from first to last; a box where steps are left out.
+    `runs` are the unrolled layers: the frames of a layer's time steps, from first to last; a box
+    where steps are left out.
     """
 
     title: str

@@ -1,7 +1,10 @@
-"""Readings: what a drawing writes below the lines and inks them by, where that is not the gradient of now.
+"""Readings: what a drawing writes below the lines and inks them by, where that is not the gradient
+of now.
 
-A profile reads seconds or bytes, a comparison the change, a recording the gradient of an earlier step.
+A profile reads seconds or bytes, a comparison the change, a recording the gradient of an earlier
+step.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +15,9 @@ from ...graph.node import GraphNode
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One node's: the text `below` its line, `state` and `step` of the ink as in `Flow`, and the same in `words`."""
+    """One node's: the text `below` its line, `state` and `step` of the ink as in `Flow`, and the
+    same in `words`.
+    """
 
     below: str
     state: str

@@ -1,8 +1,11 @@
-"""Recurrence in a drawing: a fused node opened into its cells, step by step or rolled up; long runs of steps left out.
+"""Recurrence in a drawing: a fused node opened into its cells, step by step or rolled up; long runs
+of steps left out.
 
-Opening runs nothing step by step. The cell is evaluated once, with the states of all steps that the kernel exposes as
-one large batch; pulled back once, from the kernel's ∂L/∂h_t, it gives the gradients of everything inside.
+Opening runs nothing step by step. The cell is evaluated once, with the states of all steps that the
+kernel exposes as one large batch; pulled back once, from the kernel's ∂L/∂h_t, it gives the
+gradients of everything inside.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -10,7 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from ...graph.node import BroadcastedOperator, Constant, GraphNode, Operator, ScalarOperator, Variable
+from ...graph.node import (
+    BroadcastedOperator,
+    Constant,
+    GraphNode,
+    Operator,
+    ScalarOperator,
+    Variable,
+)
 from ...graph.order import topological_sort
 from ...graph.rule import Rule, by_name
 from ...ops.recurrent import Step, Steps
@@ -34,7 +44,9 @@ class Rolled:
 
 
 def scopes(order: Sequence[GraphNode], few: int | None = None) -> dict[int, Scope]:
-    """By `id(node)`: its scope, where all steps but the first and the last `few` have become one `Skipped`."""
+    """By `id(node)`: its scope, where all steps but the first and the last `few` have become one
+    `Skipped`.
+    """
     runs: dict[int, Skipped] = {}
 
     def told(module: Any) -> Any:
@@ -49,10 +61,12 @@ def scopes(order: Sequence[GraphNode], few: int | None = None) -> dict[int, Scop
 
 
 class Opened:
-    """A graph for display in which every fused recurrent node has been opened; the graph itself is not touched.
+    """A graph for display in which every fused recurrent node has been opened; the graph itself is
+    not touched.
 
-    `order` has nodes of its own from the first opened one on, whose arrays are views of the graph's; `twins` leads from
-    `id(node)` of the graph to the node that stands for it. `loops` are the back edges of a rolled cell: (from, to).
+    `order` has nodes of its own from the first opened one on, whose arrays are views of the
+    graph's; `twins` leads from `id(node)` of the graph to the node that stands for it. `loops` are
+    the back edges of a rolled cell: (from, to).
     """
 
     def __init__(self, order: Sequence[GraphNode], rolled: bool) -> None:
@@ -64,16 +78,30 @@ class Opened:
         read_whole = _read_whole(order)
         for node in order:
             inputs, self._pass = tuple(self.twins[id(x)] for x in node.inputs), node.grad_pass
-            if isinstance(node, Operator) and node.rule.cell is not None and len(node.inputs[0]._data):
+            if (
+                isinstance(node, Operator)
+                and node.rule.cell is not None
+                and len(node.inputs[0]._data)
+            ):
                 states = self._open(node, inputs, rolled)
                 self._states[id(node)] = states
                 if node.rule.states == 1:
                     twin: GraphNode = self._all(states[0], node)
                 elif id(node) in read_whole:
                     each = tuple(self._all(state, node, j) for j, state in enumerate(states))
-                    twin = self._make(by_name("stack"), each, node._data, node.grad, node.scope, {"axis": 0}, node.name)
+                    twin = self._make(
+                        by_name("stack"),
+                        each,
+                        node._data,
+                        node.grad,
+                        node.scope,
+                        {"axis": 0},
+                        node.name,
+                    )
                 else:
-                    twin = states[0].nodes[-1]  # for who asks for the node itself; it is read in parts only
+                    twin = states[0].nodes[
+                        -1
+                    ]  # for who asks for the node itself; it is read in parts only
             elif (part := _part(node)) is not None and id(node.inputs[0]) in self._states:
                 state = self._states[id(node.inputs[0])][part[0]]
                 twin = self._all(state, node) if len(part) == 1 else self._last(state, node)
@@ -81,7 +109,9 @@ class Opened:
                 twin = self._add(node)
             else:
                 assert isinstance(node, Operator)
-                twin = self._make(node.rule, inputs, node._data, node.grad, node.scope, node.attributes, node.name)
+                twin = self._make(
+                    node.rule, inputs, node._data, node.grad, node.scope, node.attributes, node.name
+                )
                 twin.work, twin.plan = node.work, node.plan  # type: ignore[attr-defined]
             self.twins[id(node)] = twin
 
@@ -90,15 +120,32 @@ class Opened:
         return node
 
     def _make(
-        self, rule: Rule, inputs: tuple[GraphNode, ...], data: Array, grad: Array | None, scope: Scope,
-        attributes: dict[str, Any], name: str | None = None,
-    ) -> Operator:  # fmt: skip
+        self,
+        rule: Rule,
+        inputs: tuple[GraphNode, ...],
+        data: Array,
+        grad: Array | None,
+        scope: Scope,
+        attributes: dict[str, Any],
+        name: str | None = None,
+    ) -> Operator:
         """An operator that has its arrays already: nothing is computed."""
         kind = BroadcastedOperator if any(x.shape for x in inputs) else ScalarOperator
         node = kind.__new__(kind)
         GraphNode.__init__(node, data, name)
-        node.rule, node.inputs, node.attributes, node.plan, node.work = rule, inputs, attributes, None, {}
-        node.requires_grad, node.grad, node.grad_pass, node.scope = grad is not None, grad, self._pass, scope
+        node.rule, node.inputs, node.attributes, node.plan, node.work = (
+            rule,
+            inputs,
+            attributes,
+            None,
+            {},
+        )
+        node.requires_grad, node.grad, node.grad_pass, node.scope = (
+            grad is not None,
+            grad,
+            self._pass,
+            scope,
+        )
         self._add(node)
         return node
 
@@ -111,10 +158,17 @@ class Opened:
         known: dict[int, GraphNode] = dict(zip(map(id, cell.leaves[1:]), inputs[1:], strict=True))
         for t in range(steps.total):
             scope = (*node.scope, Step(steps, t))
-            part = inputs[0]._data[t], None if cell.leaves[0].grad is None else cell.part(cell.leaves[0].grad, t)
-            known[id(cell.leaves[0])] = self._make(by_name("getitem"), inputs[:1], *part, scope, {"key": t})
+            part = (
+                inputs[0]._data[t],
+                None if cell.leaves[0].grad is None else cell.part(cell.leaves[0].grad, t),
+            )
+            known[id(cell.leaves[0])] = self._make(
+                by_name("getitem"), inputs[:1], *part, scope, {"key": t}
+            )
             for inner in cell.inner:
-                known[id(inner)] = self._inner(cell, inner, known, scope, lambda array, t=t: cell.part(array, t))
+                known[id(inner)] = self._inner(
+                    cell, inner, known, scope, lambda array, t=t: cell.part(array, t)
+                )
             now = [known[id(state)] for state in cell.states]
             for leaf, state, found in zip(cell.leaves[1:], now, states, strict=False):
                 known[id(leaf)] = state
@@ -133,44 +187,69 @@ class Opened:
             self.loops += [(state, known[id(inner)]) for inner in readers]
         return [_States([state], True) for state in states]
 
-    def _inner(self, cell: _Cell, inner: Operator, known: dict[int, GraphNode], scope: Scope, cut: Any) -> Operator:
+    def _inner(
+        self, cell: _Cell, inner: Operator, known: dict[int, GraphNode], scope: Scope, cut: Any
+    ) -> Operator:
         data, grad = inner._data, inner.grad
-        if id(inner) in cell.stepped:  # not what is computed from parameters alone, the same in every step
+        if (
+            id(inner) in cell.stepped
+        ):  # not what is computed from parameters alone, the same in every step
             data, grad = cut(data), None if grad is None else cut(grad)
         inputs = tuple(known[id(x)] for x in inner.inputs)
         return self._make(inner.rule, inputs, data, grad, scope, inner.attributes, inner.name)
 
-    # ---------------------------------------------------------------- what reads the states
+    # ---------------- what reads the states
     def _all(self, state: _States, reader: Operator | GraphNode, j: int | None = None) -> GraphNode:
-        """The node that stands for a state of all steps, which `reader` holds (as its part j, where that is given)."""
+        """The node that stands for a state of all steps, which `reader` holds (as its part j, where
+        that is given).
+        """
         if state.rolled:
             return state.nodes[0]
         data, grad = reader._data, reader.grad
         if j is not None:
             data, grad = data[j], None if grad is None else grad[j]
-        return self._make(by_name("stack"), tuple(state.nodes), data, grad, reader.scope, {"axis": 0}, reader.name)
+        return self._make(
+            by_name("stack"), tuple(state.nodes), data, grad, reader.scope, {"axis": 0}, reader.name
+        )
 
     def _last(self, state: _States, reader: GraphNode) -> GraphNode:
         """The node that stands for the last step's."""
         if not state.rolled:
             return state.nodes[-1]
         key = {"key": -1}
-        return self._make(by_name("getitem"), (state.nodes[0],), reader._data, reader.grad, reader.scope, key, reader.name)
+        return self._make(
+            by_name("getitem"),
+            (state.nodes[0],),
+            reader._data,
+            reader.grad,
+            reader.scope,
+            key,
+            reader.name,
+        )
 
 
 class _States:
-    """The nodes that stand for one state of an opened node: one for each step, or one for all of them (rolled up)."""
+    """The nodes that stand for one state of an opened node: one for each step, or one for all of
+    them (rolled up).
+    """
 
     def __init__(self, nodes: list[GraphNode], rolled: bool) -> None:
         self.nodes, self.rolled = nodes, rolled
 
 
 def _part(node: GraphNode) -> tuple[int, ...] | None:
-    """(j,) for a node that reads state j of all steps, (j, -1) for one that reads the last; of an operator with several."""
+    """(j,) for a node that reads state j of all steps, (j, -1) for one that reads the last; of an
+    operator with several.
+    """
     if not isinstance(node, Operator) or node.rule.name != "getitem":
         return None
     x = node.inputs[0]
-    if not isinstance(x, Operator) or x.rule.cell is None or x.rule.states == 1 or not len(x.inputs[0]._data):
+    if (
+        not isinstance(x, Operator)
+        or x.rule.cell is None
+        or x.rule.states == 1
+        or not len(x.inputs[0]._data)
+    ):
         return None
     keys = ((j, *rest) for j in range(x.rule.states) for rest in ((), (-1,)))
     return node.plan if node.plan in keys else None
@@ -186,8 +265,8 @@ def _read_whole(order: Sequence[GraphNode]) -> set[int]:
 class _Cell:
     """A fused node's cell, evaluated once with all steps as one batch.
 
-    `leaves` stand for the node's inputs (x, the states, the parameters), `inner` are the operators, `states` those among
-    them that are the new states.
+    `leaves` stand for the node's inputs (x, the states, the parameters), `inner` are the operators,
+    `states` those among them that are the new states.
     """
 
     def __init__(self, node: Operator) -> None:
@@ -195,22 +274,33 @@ class _Cell:
         x, *others = node.inputs
         values = node._data if rule.states > 1 else node._data[None]
         self.steps, self.batch = values.shape[1:3]
-        before = (np.concatenate([start._data[None], value[:-1]]) for start, value in zip(others, values, strict=False))
+        before = (
+            np.concatenate([start._data[None], value[:-1]])
+            for start, value in zip(others, values, strict=False)
+        )
         given = (_flat(x._data), *map(_flat, before), *(p._data for p in others[rule.states :]))
         follow = node.grad is not None and "dh" in node.work
         kinds = (
-            Variable if follow and (0 < i <= rule.states or p.requires_grad) else Constant for i, p in enumerate(node.inputs)
+            Variable if follow and (0 < i <= rule.states or p.requires_grad) else Constant
+            for i, p in enumerate(node.inputs)
         )
-        self.leaves = [kind(array, dtype=array.dtype) for kind, array in zip(kinds, given, strict=True)]
+        self.leaves = [
+            kind(array, dtype=array.dtype) for kind, array in zip(kinds, given, strict=True)
+        ]
         assert rule.cell is not None
         made = rule.cell(*self.leaves, **node.attributes)
         self.states: tuple[GraphNode, ...] = made if isinstance(made, tuple) else (made,)
         order = topological_sort(self.states[0])
         if follow:
             grads = node.work["dh"] if rule.states > 1 else node.work["dh"][None]
-            _pull(order, {id(state): _flat(grad) for state, grad in zip(self.states, grads, strict=True)})
+            _pull(
+                order,
+                {id(state): _flat(grad) for state, grad in zip(self.states, grads, strict=True)},
+            )
         self.inner = [inner for inner in order if isinstance(inner, Operator)]
-        self.stepped = {id(leaf) for leaf in self.leaves[: 1 + rule.states]}  # what differs from step to step
+        self.stepped = {
+            id(leaf) for leaf in self.leaves[: 1 + rule.states]
+        }  # what differs from step to step
         for inner in self.inner:
             if any(id(x) in self.stepped for x in inner.inputs):
                 self.stepped.add(id(inner))
@@ -225,7 +315,9 @@ class _Cell:
 
 
 def _pull(order: Sequence[GraphNode], known: dict[int, Array]) -> None:
-    """Pull gradients back along the order; those that are known are complete, whatever comes to them on the way."""
+    """Pull gradients back along the order; those that are known are complete, whatever comes to
+    them on the way.
+    """
     for node in reversed(order):
         if id(node) in known:
             node.grad = known[id(node)].copy()

@@ -1,4 +1,7 @@
-"""The picture of a graph too big to draw: how its kinds of node feed each other, and a table of them; in a few walks."""
+"""The picture of a graph too big to draw: how its kinds of node feed each other, and a table of
+them; in a few walks.
+"""
+
 from __future__ import annotations
 
 import math
@@ -19,7 +22,9 @@ HEADER = ("kind", "count", "parameters", "bytes", "rms: smallest", "median", "la
 
 
 def summarize(order: Sequence[GraphNode], title: str, gradients: Mapping[int, Array]) -> Picture:
-    """A table by kind: how many nodes, the parameters they use, the memory of their values, its rms, alarms."""
+    """A table by kind: how many nodes, the parameters they use, the memory of their values, its
+    rms, alarms.
+    """
     values = [measure(node.value) for node in order]
     grads = [measure(gradients[id(node)]) if id(node) in gradients else None for node in order]
     groups: dict[str, list[int]] = {}
@@ -28,14 +33,26 @@ def summarize(order: Sequence[GraphNode], title: str, gradients: Mapping[int, Ar
     rows = [HEADER]
     for kind, members in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
         own = [order[i] for i in members]
-        alarms = [values[i].state for i in members if values[i].state in ("nan", "inf")]  # zero or large is fine here
-        alarms += [gradient.state for gradient in (grads[i] for i in members) if gradient is not None]
-        told = " ".join(f"{GLYPHS[state]} {alarms.count(state)}" for state in GLYPHS if state in alarms)
-        sizes = (f"{len(own):,}", f"{_parameters(own):,}", quantity(sum(node.value.nbytes for node in own), "B"))
+        alarms = [
+            values[i].state for i in members if values[i].state in ("nan", "inf")
+        ]  # zero or large is fine here
+        alarms += [
+            gradient.state for gradient in (grads[i] for i in members) if gradient is not None
+        ]
+        told = " ".join(
+            f"{GLYPHS[state]} {alarms.count(state)}" for state in GLYPHS if state in alarms
+        )
+        sizes = (
+            f"{len(own):,}",
+            f"{_parameters(own):,}",
+            quantity(sum(node.value.nbytes for node in own), "B"),
+        )
         rows.append((kind, *sizes, *_spread([values[i] for i in members]), told or "–"))
     links = sum(len(node.inputs) for node in order)
     note = Alarms(order, values, grads).note(lambda i: f"n{i} ({node_label(order[i])})")
-    sentence = f"{count(len(order), 'node')}, {count(links, 'edge')}: too many to draw one by one. {note}".strip()
+    sentence = (
+        f"{count(len(order), 'node')}, {count(links, 'edge')}: too many to draw one by one. {note}"
+    ).strip()
     boxes, edges = _kinds(order, groups, grads)
     return Picture(title, len(order), links, sentence, boxes, edges, rows=tuple(rows))
 
@@ -43,7 +60,9 @@ def summarize(order: Sequence[GraphNode], title: str, gradients: Mapping[int, Ar
 def _kinds(
     order: Sequence[GraphNode], groups: dict[str, list[int]], grads: Sequence[Stats | None]
 ) -> tuple[tuple[Box, ...], tuple[Edge, ...]]:
-    """A box for each kind of node, in the order in which they first occur, and an edge where one feeds another."""
+    """A box for each kind of node, in the order in which they first occur, and an edge where one
+    feeds another.
+    """
     number = {kind: i for i, kind in enumerate(groups)}
     kind_of = {id(order[i]): kind for kind, members in groups.items() for i in members}
     feeds = Counter((kind_of[id(x)], kind_of[id(node)]) for node in order for x in node.inputs)
@@ -51,13 +70,19 @@ def _kinds(
     boxes = []
     for kind, members in groups.items():
         name, size = f"k{number[kind]}", len(members)
-        lines = (node_label(order[members[0]]), f"× {size:,}") if order[members[0]].inputs else (kind, f"{size:,}")
+        lines = (
+            (node_label(order[members[0]]), f"× {size:,}")
+            if order[members[0]].inputs
+            else (kind, f"{size:,}")
+        )
         flow = Flow(f"{name}f0", (), "", *inks[kind], f"what {kind} gives")
         boxes.append(Box(name, "module", lines, f"{kind}: {count(size, 'node')}", (flow,)))
     edges = []
     for (a, b), times in feeds.items():
         title, back = f"{a} to {b}: {count(times, 'edge')}", number[a] >= number[b]
-        edges.append(Edge(f"e{len(edges)}", f"k{number[a]}", 0, f"k{number[b]}", *inks[a], title, back))
+        edges.append(
+            Edge(f"e{len(edges)}", f"k{number[a]}", 0, f"k{number[b]}", *inks[a], title, back)
+        )
     return tuple(boxes), tuple(edges)
 
 
@@ -78,7 +103,9 @@ def _kind(node: GraphNode) -> str:
 
 def _parameters(nodes: list[GraphNode]) -> int:
     """How many parameters the nodes are, or take as inputs; each counted once."""
-    found = {id(x): x.size for node in nodes for x in (node, *node.inputs) if isinstance(x, Variable)}
+    found = {
+        id(x): x.size for node in nodes for x in (node, *node.inputs) if isinstance(x, Variable)
+    }
     return sum(found.values())
 
 

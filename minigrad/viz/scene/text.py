@@ -1,8 +1,11 @@
-"""Text in drawings: numbers as they are written everywhere, how wide a line is, what must be escaped.
+"""Text in drawings: numbers as they are written everywhere, how wide a line is, what must be
+escaped.
 
-Fonts differ from machine to machine, so a drawing never asks one. Widths come from the table below: the advance
-widths of DejaVu Sans, the widest of the common sans-serif fonts, so that a text fits wherever it is shown.
+Fonts differ from machine to machine, so a drawing never asks one. Widths come from the table below:
+the advance widths of DejaVu Sans, the widest of the common sans-serif fonts, so that a text fits
+wherever it is shown.
 """
+
 from __future__ import annotations
 
 import math
@@ -12,12 +15,48 @@ from .measure import Stats
 
 #: hundredths of the font size -> the characters that are so wide
 _WIDTHS = {
-    28: "'ijl", 30: "IJ", 32: " ,.·", 34: "/:;\\|", 36: "f", 37: "-", 39: "ᵀ", 40: "()[]t", 41: "!²", 42: "r", 46: '"',
-    50: "*_`–", 52: "∂", 53: "sz", 54: "?", 55: "c", 56: "L", 58: "Fk", 60: "vxy", 61: "P", 62: "TYaeo",
-    64: "$0123456789ESbdghnpqu{}σΣ√", 66: "K", 67: "∇", 69: "ABVXZ", 70: "CR", 74: "U", 75: "N", 76: "H", 77: "▽△▲",
-    78: "&DG", 79: "OQ", 82: "w", 84: "#+<=>^~↗✖±×∗−÷≤≥", 87: "M", 88: "∅", 96: "%", 97: "½", 98: "m",
-    99: "W", 100: "@…",
-}  # fmt: skip
+    28: "'ijl",
+    30: "IJ",
+    32: " ,.·",
+    34: "/:;\\|",
+    36: "f",
+    37: "-",
+    39: "ᵀ",
+    40: "()[]t",
+    41: "!²",
+    42: "r",
+    46: '"',
+    50: "*_`–",
+    52: "∂",
+    53: "sz",
+    54: "?",
+    55: "c",
+    56: "L",
+    58: "Fk",
+    60: "vxy",
+    61: "P",
+    62: "TYaeo",
+    64: "$0123456789ESbdghnpqu{}σΣ√",
+    66: "K",
+    67: "∇",
+    69: "ABVXZ",
+    70: "CR",
+    74: "U",
+    75: "N",
+    76: "H",
+    77: "▽△▲",
+    78: "&DG",
+    79: "OQ",
+    82: "w",
+    84: "#+<=>^~↗✖±×∗−÷≤≥",
+    87: "M",
+    88: "∅",
+    96: "%",
+    97: "½",
+    98: "m",
+    99: "W",
+    100: "@…",
+}
 _WIDTH = {character: width for width, characters in _WIDTHS.items() for character in characters}
 _UNKNOWN = 80
 _FORBIDDEN = "\ufffe\uffff"
@@ -46,7 +85,9 @@ def count(n: int, noun: str) -> str:
 
 
 def value_lines(stats: Stats) -> tuple[str, ...]:
-    """What stands above an edge: the number, or shape and mean±std (smallest…largest for whole numbers)."""
+    """What stands above an edge: the number, or shape and mean±std (smallest…largest for whole
+    numbers).
+    """
     lines = (shape(stats.shape),) if stats.shape else ()
     if stats.state in ("nan", "inf"):
         return (*lines, alarm(stats))
@@ -56,11 +97,16 @@ def value_lines(stats: Stats) -> tuple[str, ...]:
         return (*lines, "empty")
     if stats.whole:
         return (*lines, f"{number(stats.low)}…{number(stats.high)}")
-    return (*lines, f"{number(stats.mean, 2)}±{number(stats.std, 2)}")  # a third digit would be noise, and wide
+    return (
+        *lines,
+        f"{number(stats.mean, 2)}±{number(stats.std, 2)}",
+    )  # a third digit would be noise, and wide
 
 
 def gradient_line(stats: Stats) -> str:
-    """What stands below an edge: the number, or the root mean square of an array, with a glyph if it is an alarm."""
+    """What stands below an edge: the number, or the root mean square of an array, with a glyph if
+    it is an alarm.
+    """
     if not stats.size:
         return "empty"
     if stats.state in ("nan", "inf"):
@@ -91,7 +137,9 @@ def _character(c: str) -> int:
 
 
 def shorten(line: str, most: int = 24) -> str:
-    """One line of at most `most` characters: blanks and control characters become single spaces, the rest is `…`."""
+    """One line of at most `most` characters: blanks and control characters become single spaces,
+    the rest is `…`.
+    """
     line = " ".join("".join(c if c.isprintable() else " " for c in line).split())
     return line if len(line) <= most else line[: most - 1].rstrip() + "…"
 
@@ -106,7 +154,9 @@ def quantity(x: float, unit: str) -> str:
 
 
 def markdown(text: str) -> str:
-    """Text that Markdown, HTML and MathJax show as it is: whatever could be markup becomes a character reference."""
+    """Text that Markdown, HTML and MathJax show as it is: whatever could be markup becomes a
+    character reference.
+    """
     return "".join(_reference(c) for c in shorten(text, 1000))
 
 
@@ -118,5 +168,11 @@ def _reference(c: str) -> str:
 
 
 def escape(line: str) -> str:
-    """Text as XML takes it, in element content and in attributes; the characters that XML forbids are left out."""
-    return "".join(_ESCAPES.get(c, c) for c in line if " " <= c < "\ud800" or (c > "\udfff" and c not in _FORBIDDEN))
+    """Text as XML takes it, in element content and in attributes; the characters that XML forbids
+    are left out.
+    """
+    return "".join(
+        _ESCAPES.get(c, c)
+        for c in line
+        if " " <= c < "\ud800" or (c > "\udfff" and c not in _FORBIDDEN)
+    )

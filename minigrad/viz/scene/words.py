@@ -1,4 +1,5 @@
 """The same in words: a title for every node and edge, and the description of a whole picture."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -13,7 +14,9 @@ _STATES = {"zero": "exactly zero", "vanished": "vanished", "exploded": "exploded
 
 
 def node_label(node: GraphNode, known: str | None = None) -> str:
-    """What a node is called: the symbol of an operator, the name of a leaf, the number of a constant without one."""
+    """What a node is called: the symbol of an operator, the name of a leaf, the number of a
+    constant without one.
+    """
     if isinstance(node, Operator):
         return shorten(node.rule.symbol)
     name = node.name or known
@@ -32,7 +35,8 @@ def node_kind(node: GraphNode) -> str:
 
 
 def node_lines(node: GraphNode, label: str, value: Stats | None) -> tuple[str, ...]:
-    """What is written into its box: the label, and below it its name, its shape or (if it is told) its number.
+    """What is written into its box: the label, and below it its name, its shape or (if it is told)
+    its number.
 
     Of dropout also, where values are told, the share of entries that it let through.
     """
@@ -41,16 +45,27 @@ def node_lines(node: GraphNode, label: str, value: Stats | None) -> tuple[str, .
         second = number(value.mean)
     if isinstance(node, Operator):
         steps = f"×{node.inputs[0].shape[0]}" if node.rule.cell is not None else ""
-        second = " ".join(filter(None, [shorten(node.name, 16) if node.name else "", steps, second]))
+        second = " ".join(
+            filter(None, [shorten(node.name, 16) if node.name else "", steps, second])
+        )
     lines = (label, second) if second and second != label else (label,)
-    if isinstance(node, Operator) and node.rule.name == "dropout" and value is not None and node.size:
+    if (
+        isinstance(node, Operator)
+        and node.rule.name == "dropout"
+        and value is not None
+        and node.size
+    ):
         return (*lines, f"kept {100 * node.facts()['kept']:.0f} %")
     return lines
 
 
-def node_words(name: str, label: str, node: GraphNode, value: Stats | None, gradient: Stats | None) -> str:
+def node_words(
+    name: str, label: str, node: GraphNode, value: Stats | None, gradient: Stats | None
+) -> str:
     """The title of a node: kind, rule, shape, what is known of its value and of its gradient."""
-    kind = {Constant: "constant", Buffer: "buffer", Variable: "variable"}.get(type(node), "operator")
+    kind = {Constant: "constant", Buffer: "buffer", Variable: "variable"}.get(
+        type(node), "operator"
+    )
     parts = [f"{name}, {kind} {label}"]
     if isinstance(node, Operator):
         own = f" {shorten(node.name)}" if node.name else ""
@@ -74,13 +89,16 @@ def stats_words(stats: Stats) -> str:
     if not stats.shape:
         return number(stats.mean) + state
     return (
-        f"mean {number(stats.mean)}, standard deviation {number(stats.std)}, from {number(stats.low)} to "
+        f"mean {number(stats.mean)}, standard deviation {number(stats.std)}, from "
+        f"{number(stats.low)} to "
         f"{number(stats.high)}, rms {number(stats.rms)}, zeros {number(100 * stats.zeros)} %{state}"
     )
 
 
 def flow_words(label: str, value: Stats | None, gradient: Stats | None, uses: int) -> str:
-    """The title of what leaves a node: its value and its gradient, a sum where it is used several times."""
+    """The title of what leaves a node: its value and its gradient, a sum where it is used several
+    times.
+    """
     parts = [f"{label}:"]
     if value is not None:
         parts.append(f"value {stats_words(value)}" + (";" if gradient is not None else ""))
@@ -93,7 +111,9 @@ def flow_words(label: str, value: Stats | None, gradient: Stats | None, uses: in
 
 def _attributes(node: Operator) -> str:
     """`, stride=1, padding=0`"""
-    return "".join(f", {key}={shorten(_brief(value), 20)}" for key, value in node.attributes.items())
+    return "".join(
+        f", {key}={shorten(_brief(value), 20)}" for key, value in node.attributes.items()
+    )
 
 
 def _brief(value: Any) -> str:
@@ -113,6 +133,9 @@ def describe(picture: Picture) -> str:
     if picture.rows:
         widths = [max(len(row[i]) for row in picture.rows) for i in range(len(picture.rows[0]))]
         for row in picture.rows:
-            cells = [cell.rjust(w) if i else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))]
+            cells = [
+                cell.rjust(w) if i else cell.ljust(w)
+                for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+            ]
             lines.append(("  " + "  ".join(cells)).rstrip())
     return "\n".join(lines)

@@ -1,4 +1,7 @@
-"""Views of models: what layers look for and find, what a prediction hangs on, where models go wrong."""
+"""Views of models: what layers look for and find, what a prediction hangs on, where models go
+wrong.
+"""
+
 from .confusion import confusion_matrix
 from .decision import decision_map
 from .filters import feature_maps, filters

@@ -1,4 +1,5 @@
 """Which classes a model takes for which."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -22,24 +23,29 @@ _MOST = 30  # classes: more could not be read
 def confusion_matrix(labels: Any, predictions: Any, names: Sequence[Any] | None = None) -> Figure:
     """How often each class was taken for each: rows are true classes, columns predicted ones.
 
-    `labels` are class ids (N,), `predictions` class ids (N,) or logits (N, classes), of which the largest counts. A cell
-    holds the count and its share of the row; the darker, the larger the share (a root scale, so that rare mistakes show).
-    The right-hand column is the recall of each class, the bottom row the precision. `names` are the classes' names.
-    `.numbers` has `"counts"` (classes, classes) and `"accuracy"`. Raises `DTypeError` for what are no class ids,
-    `ShapeError` where labels and predictions do not match, `ValueError` for too many classes or too few names.
+    `labels` are class ids (N,), `predictions` class ids (N,) or logits (N, classes), of which the
+    largest counts. A cell holds the count and its share of the row; the darker, the larger the
+    share (a root scale, so that rare mistakes show). The right-hand column is the recall of each
+    class, the bottom row the precision. `names` are the classes' names. `.numbers` has `"counts"`
+    (classes, classes) and `"accuracy"`. Raises `DTypeError` for what are no class ids, `ShapeError`
+    where labels and predictions do not match, `ValueError` for too many classes or too few names.
     """
     true, guessed = _ids("labels", labels), numbers("confusion_matrix", "predictions", predictions)
     outputs = guessed.shape[1] if guessed.ndim == 2 and guessed.shape[1] > 1 else 0
     guessed = guessed.argmax(1) if outputs else _ids("predictions", guessed)
     if true.shape != guessed.shape or not true.size:
         raise ShapeError(
-            f"confusion_matrix: labels {true.shape} and predictions {np.shape(predictions)}; (N,) and (N,) or (N, classes) "
+            f"confusion_matrix: labels {true.shape} and predictions {np.shape(predictions)}; (N,) "
+            f"and (N,) or (N, classes) "
             "were expected"
         )
     size = max(int(true.max()) + 1, int(guessed.max()) + 1, outputs, len(names or ()))
     if size > _MOST or (names is not None and len(names) != size):
         given = "" if names is None else f" and {len(names)} names"
-        raise ValueError(f"confusion_matrix: {size} classes{given}; at most {_MOST}, and a name for each, were expected")
+        raise ValueError(
+            f"confusion_matrix: {size} classes{given}; at most {_MOST}, and a name for each, were "
+            f"expected"
+        )
     counts = np.zeros((size, size), np.int64)
     np.add.at(counts, (true, guessed), 1)
     called = [shorten(str(name), 14) for name in (range(size) if names is None else names)]
@@ -58,18 +64,28 @@ def _ids(what: str, data: Any) -> Array:
         array = array[:, 0]
     whole = array.astype(np.int64) if np.isfinite(array).all() else np.zeros(array.shape, np.int64)
     if not np.array_equal(whole, array) or (whole < 0).any():
-        raise DTypeError(f"confusion_matrix: {what} are no class ids; integers from 0 up were expected")
+        raise DTypeError(
+            f"confusion_matrix: {what} are no class ids; integers from 0 up were expected"
+        )
     return whole
 
 
 def _share(part: Array, whole: Array) -> Array:
-    return np.divide(part, whole, out=np.zeros(np.broadcast_shapes(part.shape, whole.shape)), where=whole > 0)
+    return np.divide(
+        part, whole, out=np.zeros(np.broadcast_shapes(part.shape, whole.shape)), where=whole > 0
+    )
 
 
 def _matrix(ax: Any, counts: Array, names: list[str]) -> None:
     size, shares = len(counts), _share(counts, counts.sum(1, keepdims=True))
     scale = Scale("plain", 0.0, 1.0)
-    ax.imshow(np.sqrt(shares), cmap=colours(scale.kind), vmin=0, vmax=1.15, extent=(-0.5, size - 0.5, size - 0.5, -0.5))
+    ax.imshow(
+        np.sqrt(shares),
+        cmap=colours(scale.kind),
+        vmin=0,
+        vmax=1.15,
+        extent=(-0.5, size - 0.5, size - 0.5, -0.5),
+    )
     ax.grid(False)
     ax.spines[:].set_visible(False)
     for (row, column), n in np.ndenumerate(counts):
@@ -78,12 +94,24 @@ def _matrix(ax: Any, counts: Array, names: list[str]) -> None:
             ax.text(column, row, "·", ha="center", va="center", color=LIGHT["frame"])
             continue
         look = {"ha": "center", "color": ink}
-        ax.text(column, row, f"{n:,}", va="bottom", fontsize=8.5, fontweight="bold" if row == column else None, **look)
-        ax.text(column, row + 0.1, _percent(float(shares[row, column])), va="top", fontsize=6.5, **look)
+        ax.text(
+            column,
+            row,
+            f"{n:,}",
+            va="bottom",
+            fontsize=8.5,
+            fontweight="bold" if row == column else None,
+            **look,
+        )
+        ax.text(
+            column, row + 0.1, _percent(float(shares[row, column])), va="top", fontsize=6.5, **look
+        )
     for i in range(size):  # the diagonal stands out by its frame too
         ax.add_patch(_frame(i, i, 1.6, LIGHT["fg"]))
     _margins(ax, counts)
-    ax.set_xticks(range(size), [plain(name) for name in names], rotation=0 if max(map(len, names)) < 5 else 40)
+    ax.set_xticks(
+        range(size), [plain(name) for name in names], rotation=0 if max(map(len, names)) < 5 else 40
+    )
     ax.set_yticks(range(size), [plain(name) for name in names])
     ax.tick_params(length=0)
     ax.set_xlabel("predicted class")
@@ -102,7 +130,9 @@ def _margins(ax: Any, counts: Array) -> None:
     ax.text(size + 0.2, size + 0.05, "precision", **look)
     ax.set_xlim(-0.52, size + 0.75)
     ax.set_ylim(size + 0.4, -1.1)
-    ax.hlines(np.arange(size + 1) - 0.5, -0.5, size - 0.5, color=LIGHT["frame"], linewidth=0.5, zorder=0.5)
+    ax.hlines(
+        np.arange(size + 1) - 0.5, -0.5, size - 0.5, color=LIGHT["frame"], linewidth=0.5, zorder=0.5
+    )
 
 
 def _frame(row: int, column: int, width: float, colour: str) -> Any:
@@ -121,7 +151,11 @@ def _words(counts: Array, names: list[str], accuracy: float) -> str:
     order = np.argsort(-wrong, axis=None, kind="stable")[:3]
     mistakes = [
         f"{names[row]} taken for {names[column]}: {wrong[row, column]:,}"
-        for row, column in (divmod(int(i), len(counts)) for i in order) if wrong[row, column]
-    ]  # fmt: skip
+        for row, column in (divmod(int(i), len(counts)) for i in order)
+        if wrong[row, column]
+    ]
     said = f"; most often {', '.join(mistakes)}" if mistakes else ""
-    return f"Confusion matrix of {len(counts)} classes: {number(100 * accuracy)} % of {counts.sum():,} right{said}."
+    return (
+        f"Confusion matrix of {len(counts)} classes: {number(100 * accuracy)} % of "
+        f"{counts.sum():,} right{said}."
+    )

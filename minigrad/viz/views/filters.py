@@ -1,4 +1,5 @@
 """What a convolution looks for (its filters) and what it finds (its feature maps)."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -32,18 +33,30 @@ if TYPE_CHECKING:
 _MOST = 32  # filters or channels that are drawn
 #: rules whose result is laid out as their input is, so that one can be shown beside the other
 _MAPS = (
-    "conv1d", "conv2d", "relu", "leaky_relu", "tanh", "sigmoid", "gelu", "softplus",
-    "max_pool1d", "max_pool2d", "avg_pool1d", "avg_pool2d",
-)  # fmt: skip
+    "conv1d",
+    "conv2d",
+    "relu",
+    "leaky_relu",
+    "tanh",
+    "sigmoid",
+    "gelu",
+    "softplus",
+    "max_pool1d",
+    "max_pool2d",
+    "avg_pool1d",
+    "avg_pool2d",
+)
 
 
 def filters(layer: Any) -> Figure:
-    """The filters of a convolution, all in one scale centred on 0: blue is positive, orange (and −) negative.
+    """The filters of a convolution, all in one scale centred on 0: blue is positive, orange (and −)
+    negative.
 
-    `layer` is a layer with a `.weight`, or the weight itself (node or array): (out, C, KH, KW), drawn as pictures, where
-    there are several channels a column for each filter and a row for each channel; or (out, C, K), drawn as a map (C, K)
-    for each filter. At most 32 filters and 16 channels are drawn. `.numbers["weight"]` is the whole array.
-    Raises `TypeError` for what has no weight, `ShapeError` for a weight of another shape.
+    `layer` is a layer with a `.weight`, or the weight itself (node or array): (out, C, KH, KW),
+    drawn as pictures, where there are several channels a column for each filter and a row for each
+    channel; or (out, C, K), drawn as a map (C, K) for each filter. At most 32 filters and 16
+    channels are drawn. `.numbers["weight"]` is the whole array. Raises `TypeError` for what has no
+    weight, `ShapeError` for a weight of another shape.
     """
     weight = _weight(layer)
     shown, note, single = weight[:_MOST], "", weight.shape[1] == 1
@@ -56,7 +69,11 @@ def filters(layer: Any) -> Figure:
     else:
         maps, stretch = (shown[:, 0], 1.0) if weight.ndim == 4 else (shown, 1.0 if single else 2.0)
         mosaic = Mosaic.fit(maps, _numbers(maps), wide=9.0, tall=4.4, stretch=stretch)
-        note = "" if weight.ndim == 4 or single else "in each a row per channel, a column per place in the window"
+        note = (
+            ""
+            if weight.ndim == 4 or single
+            else "in each a row per channel, a column per place in the window"
+        )
     if shown.size < weight.size:
         note += f"{'; ' * bool(note)}the first {shown.shape[0]} × {shown.shape[1]} shown"
     scale = Scale.of(shown, -np.abs(shown))
@@ -65,23 +82,32 @@ def filters(layer: Any) -> Figure:
         page = sheet(made)
         top = heading(page, MARGIN, MARGIN, title, note)
         image = mosaic.draw(page, MARGIN, top, scale)
-        scale_bar(made, image, MARGIN + mosaic.size[0] + 0.15, top + LABEL, min(tall - LABEL, 3.0), "weight")
+        scale_bar(
+            made,
+            image,
+            MARGIN + mosaic.size[0] + 0.15,
+            top + LABEL,
+            min(tall - LABEL, 3.0),
+            "weight",
+        )
         span = f"from {number(float(shown.min()))} to {number(float(shown.max()))}"
         made.description = (
-            f"{title}{f' ({note})' if note else ''}. Weights {span}, one scale for all; negative ones bear a minus sign."
+            f"{title}{f' ({note})' if note else ''}. Weights {span}, one scale for "
+            f"all; negative ones bear a minus sign."
         )
         made.numbers = {"weight": weight.copy()}
     return made
 
 
 def feature_maps(node: Any, sample: int = 0) -> Figure:
-    """What a convolution, an activation or a pooling put out for one sample, channel by channel, beside its input.
+    """What a convolution, an activation or a pooling put out for one sample, channel by channel,
+    beside its input.
 
-    `node` holds (N, C, H, W), drawn as pictures, or (N, C, L), drawn as one map with a row for each channel. The input is
-    what the chain of such nodes began with, for example the image. A channel that is zero everywhere is marked ∅. Of many
-    pictures the first are drawn. `.numbers` has the whole `"maps"` (C, …) and `"input"`.
-    Raises `TypeError` or `ValueError` for another kind of node, `ShapeError` for other axes, `ValueError` for a sample
-    that is not there.
+    `node` holds (N, C, H, W), drawn as pictures, or (N, C, L), drawn as one map with a row for each
+    channel. The input is what the chain of such nodes began with, for example the image. A channel
+    that is zero everywhere is marked ∅. Of many pictures the first are drawn. `.numbers` has the
+    whole `"maps"` (C, …) and `"input"`. Raises `TypeError` or `ValueError` for another kind of
+    node, `ShapeError` for other axes, `ValueError` for a sample that is not there.
     """
     node = need_rule("feature_maps", node, _MAPS)
     if node.ndim not in (3, 4) or not node.size:
@@ -95,8 +121,10 @@ def feature_maps(node: Any, sample: int = 0) -> Figure:
     made = draw(maps, given, f"{node.rule.name}: {' × '.join(map(str, maps.shape))}")
     dead = [i for i, channel in enumerate(maps) if not channel.any()]
     made.description = (
-        f"Feature maps: what {node.rule.name} put out for sample {at}, {count(len(maps), 'channel')} of "
-        f"{' × '.join(map(str, maps.shape[1:]))}, beside the input. Values from {number(float(maps.min()))} to "
+        f"Feature maps: what {node.rule.name} put out for sample {at}, "
+        f"{count(len(maps), 'channel')} of "
+        f"{' × '.join(map(str, maps.shape[1:]))}, beside the input. Values from "
+        f"{number(float(maps.min()))} to "
         f"{number(float(maps.max()))}; {count(len(dead), 'channel')} zero everywhere."
     )
     made.numbers = {"maps": maps.copy(), "input": given.copy()}
@@ -111,17 +139,28 @@ def _beside(maps: Array, given: Array, title: str) -> Any:
     said = "input" + f", the first 4 of {count(len(given), 'channel')}" * (len(given) > 4)
     middle = MARGIN + max(inputs.size[0] + BAR, room(said)) + 0.2
     wide = max(outputs.size[0], room(title) - BAR)
-    with figure(middle + wide + BAR + MARGIN, max(inputs.size[1], outputs.size[1]) + 0.32 + 2 * MARGIN) as made:
+    with figure(
+        middle + wide + BAR + MARGIN, max(inputs.size[1], outputs.size[1]) + 0.32 + 2 * MARGIN
+    ) as made:
         page = sheet(made)
         for name, x, mosaic in ((said, MARGIN, inputs), (title, middle, outputs)):
             top = heading(page, x, MARGIN, name)
             image = mosaic.draw(page, x, top, Scale.of(mosaic.maps))
-            scale_bar(made, image, x + mosaic.size[0] + 0.12, top + mosaic.top, min(mosaic.size[1] - mosaic.top, 2.2), "")
+            scale_bar(
+                made,
+                image,
+                x + mosaic.size[0] + 0.12,
+                top + mosaic.top,
+                min(mosaic.size[1] - mosaic.top, 2.2),
+                "",
+            )
     return made
 
 
 def _above(maps: Array, given: Array, title: str) -> Any:
-    """Sequences: the input above, the maps below, a row for each channel, places in the sequence from left to right."""
+    """Sequences: the input above, the maps below, a row for each channel, places in the sequence
+    from left to right.
+    """
     wide, left = 7.6, MARGIN + 0.2
     talls = [min(1.8, max(0.5, 0.16 * len(array))) for array in (given, maps)]
     with figure(wide + BAR + 2 * MARGIN + 0.2, sum(talls) + 2 * 0.32 + 0.2 + 2 * MARGIN) as made:
@@ -132,7 +171,14 @@ def _above(maps: Array, given: Array, title: str) -> Any:
             image = tile(page, array, left, y, scale, cell)
             mark_negative(page, array, left, y, scale, cell)
             for i, label in enumerate(_numbers(array) if len(array) <= _MOST // 2 else ()):
-                page.text(left - 0.05, y + (i + 0.5) * cell[1], label, fontsize=SMALL, ha="right", va="center")
+                page.text(
+                    left - 0.05,
+                    y + (i + 0.5) * cell[1],
+                    label,
+                    fontsize=SMALL,
+                    ha="right",
+                    va="center",
+                )
             scale_bar(made, image, left + wide + 0.12, y, tall, "")
             y += tall + 0.2
     return made
@@ -149,11 +195,23 @@ def _weight(layer: Any) -> Array:
     """The weight of a convolution, from whatever holds it."""
     found = layer if isinstance(layer, np.ndarray | GraphNode) else getattr(layer, "weight", None)
     if found is None:
-        parts = [(name, getattr(module, "weight", None)) for name, module in named(layer, "named_modules")]
-        inner = [name for name, weight in parts if isinstance(weight, GraphNode) and weight.ndim in (3, 4)]
+        parts = [
+            (name, getattr(module, "weight", None))
+            for name, module in named(layer, "named_modules")
+        ]
+        inner = [
+            name
+            for name, weight in parts
+            if isinstance(weight, GraphNode) and weight.ndim in (3, 4)
+        ]
         hint = f", such as its {' or '.join(map(repr, inner[:4]))}" if inner else ""
-        raise TypeError(f"filters: a {type(layer).__name__}; a convolution or its weight was expected{hint}")
+        raise TypeError(
+            f"filters: a {type(layer).__name__}; a convolution or its weight was expected{hint}"
+        )
     weight = found.value if isinstance(found, GraphNode) else np.asarray(found)
     if weight.ndim not in (3, 4) or not weight.size:
-        raise ShapeError(f"filters: a weight of shape {weight.shape}; (out, C, KH, KW) or (out, C, K) was expected")
+        raise ShapeError(
+            f"filters: a weight of shape {weight.shape}; (out, C, KH, KW) or (out, C, K) was "
+            f"expected"
+        )
     return weight

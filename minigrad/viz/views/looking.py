@@ -1,4 +1,5 @@
 """Looking at a model: calling it, even pulling gradients through it, and leaving it as it was."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
@@ -19,10 +20,12 @@ _SQUASHING = ("sigmoid", "softmax", "log_softmax")
 
 @contextmanager
 def looking(model: Any, gradients: bool = False) -> Iterator[None]:
-    """Within the block the model evaluates (dropout off), and its parameters take gradients or none at all.
+    """Within the block the model evaluates (dropout off), and its parameters take gradients or none
+    at all.
 
-    Afterwards training modes, `requires_grad` and every gradient are what they were, the very same arrays. A model is
-    whatever can be called; of one that has them, `named_modules` and `named_parameters` are asked.
+    Afterwards training modes, `requires_grad` and every gradient are what they were, the very same
+    arrays. A model is whatever can be called; of one that has them, `named_modules` and
+    `named_parameters` are asked.
     """
     modules = [m for _, m in named(model, "named_modules") if getattr(m, "training", False)]
     kept = [(p, p.grad, p.grad_pass, p.requires_grad) for _, p in named(model, "named_parameters")]
@@ -30,7 +33,8 @@ def looking(model: Any, gradients: bool = False) -> Iterator[None]:
         for module in modules:
             module.training = False
         for p, *_ in kept:
-            p.zero_grad()  # lets go of the array, where clearing it would change what somebody looks at
+            # lets go of the array, where clearing it would change what somebody looks at
+            p.zero_grad()
             p.requires_grad = gradients
         yield
     finally:
@@ -42,7 +46,9 @@ def looking(model: Any, gradients: bool = False) -> Iterator[None]:
 
 
 def named(model: Any, what: str) -> list[tuple[str, Any]]:
-    """`model.named_modules()` or `model.named_parameters()`; nothing where the model has no such method."""
+    """`model.named_modules()` or `model.named_parameters()`; nothing where the model has no such
+    method.
+    """
     method = getattr(model, what, None)
     return list(method()) if callable(method) else []
 
@@ -57,8 +63,11 @@ def need_rule(function: str, node: Any, names: tuple[str, ...]) -> Operator:
     """The node, if it is an operator of one of these rules; else `TypeError` or `ValueError`."""
     expected = f"a node of {', '.join(names)} was expected"
     if not isinstance(node, Operator):
-        raise TypeError(f"{function}: {node!r} is no operator; {expected}" if isinstance(node, GraphNode)
-                        else f"{function}: a {type(node).__name__}; {expected}")  # fmt: skip
+        raise TypeError(
+            f"{function}: {node!r} is no operator; {expected}"
+            if isinstance(node, GraphNode)
+            else f"{function}: a {type(node).__name__}; {expected}"
+        )
     if node.rule.name not in names:
         raise ValueError(f"{function}: {node!r}; {expected}")
     return node
@@ -90,17 +99,24 @@ def model_dtype(model: Any) -> np.dtype[Any]:
 def score(
     function: str, model: Any, x: Constant | Variable, y: Any, loss: Callable[..., Any] | None
 ) -> tuple[GraphNode, int | None]:
-    """The number whose gradient is asked for, of one sample: the loss, or without a target the largest output.
+    """The number whose gradient is asked for, of one sample: the loss, or without a target the
+    largest output.
 
     With it, the class whose output it is, if there are several.
 
-    A sigmoid or softmax at the end is stepped over, since it flattens the gradient where the model is sure (Simonyan,
-    Vedaldi and Zisserman 2014, section 3: "the unnormalised class scores").
+    A sigmoid or softmax at the end is stepped over, since it flattens the gradient where the model
+    is sure (Simonyan, Vedaldi and Zisserman 2014, section 3: "the unnormalised class scores").
     """
     output = model(x)
     if not isinstance(output, GraphNode) or output.ndim != 2 or output.shape[0] != 1:
-        got = f"shape {output.shape}" if isinstance(output, GraphNode) else f"a {type(output).__name__}"
-        raise ShapeError(f"{function}: the model gave {got}; outputs (N, classes) or (N, 1) were expected")
+        got = (
+            f"shape {output.shape}"
+            if isinstance(output, GraphNode)
+            else f"a {type(output).__name__}"
+        )
+        raise ShapeError(
+            f"{function}: the model gave {got}; outputs (N, classes) or (N, 1) were expected"
+        )
     if y is None:
         if isinstance(output, Operator) and output.rule.name in _SQUASHING:
             inner = output.inputs[0]
@@ -112,10 +128,20 @@ def score(
 
 def _loss(function: str, output: GraphNode, y: Array, loss: Callable[..., Any] | None) -> GraphNode:
     if loss is None and (output.shape[1] == 1 or y.dtype.kind not in "iu"):
-        raise ValueError(f"{function}: y without loss=; only for several outputs and class ids is it plain which is meant")
+        raise ValueError(
+            f"{function}: y without loss=; only for several outputs and class ids is it plain "
+            f"which is meant"
+        )
     floats = y.dtype.kind not in "iu" or output.shape[1] == 1
-    target = Constant(y.reshape(output.shape), dtype=output.dtype) if floats else Constant(y.reshape(1), dtype=y.dtype)
+    target = (
+        Constant(y.reshape(output.shape), dtype=output.dtype)
+        if floats
+        else Constant(y.reshape(1), dtype=y.dtype)
+    )
     head = (loss or cross_entropy)(output, target)
     if not isinstance(head, GraphNode) or head.size != 1:
-        raise ShapeError(f"{function}: the loss gave {getattr(head, 'shape', type(head).__name__)}; one number was expected")
+        raise ShapeError(
+            f"{function}: the loss gave {getattr(head, 'shape', type(head).__name__)}; one number "
+            f"was expected"
+        )
     return head

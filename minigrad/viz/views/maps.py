@@ -1,7 +1,9 @@
-"""Arrays as maps of coloured cells: one scale for all that is compared, signs and numbers readable without colour.
+"""Arrays as maps of coloured cells: one scale for all that is compared, signs and numbers readable
+without colour.
 
 Maps are laid out on a sheet: axes as large as the figure, whose unit is the inch, y downwards.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -26,7 +28,9 @@ TITLE, NOTE, SMALL = 11.0, 8.5, 7.0  # font sizes in points
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Which colour a number has: from `low` to `high` along the colour map `kind` (see `plots.colours`)."""
+    """Which colour a number has: from `low` to `high` along the colour map `kind` (see
+    `plots.colours`).
+    """
 
     kind: str
     low: float
@@ -34,7 +38,9 @@ class Scale:
 
     @classmethod
     def of(cls, *arrays: Array, kind: str = "plain") -> Scale:
-        """One scale for these arrays: diverging and centred on 0 where a number is negative, else `kind` from 0 up."""
+        """One scale for these arrays: diverging and centred on 0 where a number is negative, else
+        `kind` from 0 up.
+        """
         finite = [a[np.isfinite(a)] for a in arrays]
         low, high = (float(f([f(a) for a in finite if a.size] or [0.0])) for f in (np.min, np.max))
         largest = max(-low, high) or 1.0
@@ -70,12 +76,19 @@ def room(title: str, note: str = "") -> float:
 
 
 def tile(ax: Any, array: Array, x: float, y: float, scale: Scale, cell: Cell) -> Any:
-    """Draw a map (rows, columns) with its top left corner at (x, y), in a thin frame; returns the image."""
+    """Draw a map (rows, columns) with its top left corner at (x, y), in a thin frame; returns the
+    image.
+    """
     wide, tall = array.shape[1] * cell[0], array.shape[0] * cell[1]
     image = ax.imshow(
-        array, cmap=colours(scale.kind), vmin=scale.low, vmax=scale.high, interpolation="nearest",
-        extent=(x, x + wide, y + tall, y), aspect="auto",
-    )  # fmt: skip
+        array,
+        cmap=colours(scale.kind),
+        vmin=scale.low,
+        vmax=scale.high,
+        interpolation="nearest",
+        extent=(x, x + wide, y + tall, y),
+        aspect="auto",
+    )
     outline(ax, x, y, wide, tall, color=LIGHT["line"], linewidth=0.6)
     figure = ax.figure.get_size_inches()
     ax.set_xlim(0, figure[0])  # imshow moves the limits
@@ -106,13 +119,19 @@ def mark_negative(ax: Any, array: Array, x: float, y: float, scale: Scale, cell:
     rows, columns = np.nonzero(array < -0.04 * scale.high)
     inks = [scale.ink(v) for v in array[rows, columns]]
     places = x + (columns + 0.5) * cell[0], y + (rows + 0.5) * cell[1]
-    ax.scatter(*places, s=(inches * 72 * 0.5) ** 2, marker="_", c=inks, linewidths=min(0.9, inches * 6))
+    ax.scatter(
+        *places, s=(inches * 72 * 0.5) ** 2, marker="_", c=inks, linewidths=min(0.9, inches * 6)
+    )
 
 
 def scale_bar(figure: Any, image: Any, x: float, y: float, tall: float, label: str) -> None:
-    """The scale of an image, upright, its bar's top left corner at (x, y) inches; it takes about 0.8 inches."""
+    """The scale of an image, upright, its bar's top left corner at (x, y) inches; it takes about
+    0.8 inches.
+    """
     wide, high = figure.get_size_inches()
-    bar = figure.colorbar(image, cax=figure.add_axes((x / wide, 1 - (y + tall) / high, 0.12 / wide, tall / high)))
+    bar = figure.colorbar(
+        image, cax=figure.add_axes((x / wide, 1 - (y + tall) / high, 0.12 / wide, tall / high))
+    )
     bar.outline.set_edgecolor(LIGHT["frame"])
     bar.set_label(label, fontsize=SMALL + 0.5)
     bar.ax.tick_params(labelsize=SMALL)
@@ -121,7 +140,8 @@ def scale_bar(figure: Any, image: Any, x: float, y: float, tall: float, label: s
 
 @dataclass(frozen=True)
 class Mosaic:
-    """Maps of one size (count, rows, columns) in a grid; its size in inches is known before it is drawn.
+    """Maps of one size (count, rows, columns) in a grid; its size in inches is known before it is
+    drawn.
 
     Labels stand above the maps, where none has one below the first row only there.
     """
@@ -134,16 +154,30 @@ class Mosaic:
 
     @classmethod
     def fit(
-        cls, maps: Array, labels: Sequence[str], *, wide: float, tall: float, columns: int | None = None,
-        most: float = 0.31, stretch: float = 1.0, gap: float = 0.09,
-    ) -> Mosaic:  # fmt: skip
-        """As large as it may be in `wide` × `tall` inches, with cells of at most `most` inches, `stretch` times as wide
-        as high; without `columns`, in as many as make it largest (of equals the fewest rows)."""
+        cls,
+        maps: Array,
+        labels: Sequence[str],
+        *,
+        wide: float,
+        tall: float,
+        columns: int | None = None,
+        most: float = 0.31,
+        stretch: float = 1.0,
+        gap: float = 0.09,
+    ) -> Mosaic:
+        """As large as it may be in `wide` × `tall` inches, with cells of at most `most` inches,
+        `stretch` times as wide as high; without `columns`, in as many as make it largest (of equals
+        the fewest rows).
+        """
         _, h, w = maps.shape
 
         def rank(n: int) -> tuple[float, int, int]:
             rows = -(-len(maps) // n)
-            side = min(most, (wide / n - gap) / (w * stretch), (tall / rows - gap - LABEL * any(labels)) / h)
+            side = min(
+                most,
+                (wide / n - gap) / (w * stretch),
+                (tall / rows - gap - LABEL * any(labels)) / h,
+            )
             return round(max(side, 0.01), 6), -rows, -n
 
         best = columns or max(range(1, len(maps) + 1), key=rank)
@@ -154,7 +188,9 @@ class Mosaic:
     def size(self) -> tuple[float, float]:
         """Width and height in inches, labels included."""
         last = self._place(len(self.maps) - 1)
-        return self._pitch * min(self.columns, len(self.maps)) - self.gap, last[1] + self.maps.shape[1] * self.cell[1]
+        return self._pitch * min(self.columns, len(self.maps)) - self.gap, last[
+            1
+        ] + self.maps.shape[1] * self.cell[1]
 
     @property
     def top(self) -> float:
@@ -167,7 +203,9 @@ class Mosaic:
 
     def _place(self, i: int) -> tuple[float, float]:
         row, column = divmod(i, self.columns)
-        down = self.maps.shape[1] * self.cell[1] + self.gap + LABEL * any(self.labels[self.columns :])
+        down = (
+            self.maps.shape[1] * self.cell[1] + self.gap + LABEL * any(self.labels[self.columns :])
+        )
         return column * self._pitch, self.top + row * down
 
     def draw(self, ax: Any, x: float, y: float, scale: Scale) -> Any:

@@ -1,4 +1,5 @@
 """One number of a convolution taken apart: patch, row, products, sum."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -40,10 +41,12 @@ _LEFT, _UPPER, _GAP = MARGIN + 0.75, 3.05, 0.35
 
 @dataclass(frozen=True)
 class Patch:
-    """What one number of a convolution was computed from; `values` and `weights` are (C / groups, KH, KW).
+    """What one number of a convolution was computed from; `values` and `weights` are (C / groups,
+    KH, KW).
 
-    `rows` and `columns` are the places of the taps in the input, padding counted as outside; `channel` is the first
-    channel that the filter sees; `padded` (KH, KW) says which taps lie in the padding.
+    `rows` and `columns` are the places of the taps in the input, padding counted as outside;
+    `channel` is the first channel that the filter sees; `padded` (KH, KW) says which taps lie in
+    the padding.
     """
 
     channel: int
@@ -65,14 +68,16 @@ class Patch:
 
 
 def patch_product(node: Any, position: Any, sample: int = 0, filter: int = 0) -> Figure:
-    """One number of a convolution's result as the sum of products that it is: patch · filter + bias.
+    """One number of a convolution's result as the sum of products that it is: patch · filter +
+    bias.
 
-    `node` is a conv2d or conv1d node, `position` the place (row, column) in its result, for conv1d a single one. The
-    patch is laid out as a row, channel by channel, as in the unrolling of Chellapilla et al. (2006); of a long row the
-    first three lines are drawn and the rest is summed up. Hatched cells are padding. `.numbers` has `"patch"`,
-    `"filter"` and `"products"` (C / groups, KH, KW), `"bias"`, `"sum"`, and `"output"`, the graph's own number.
-    Raises `TypeError` or `ValueError` for another node or a place that is not there, `GraphError` for a node whose value
-    is older than its inputs.
+    `node` is a conv2d or conv1d node, `position` the place (row, column) in its result, for conv1d
+    a single one. The patch is laid out as a row, channel by channel, as in the unrolling of
+    Chellapilla et al. (2006); of a long row the first three lines are drawn and the rest is summed
+    up. Hatched cells are padding. `.numbers` has `"patch"`, `"filter"` and `"products"` (C /
+    groups, KH, KW), `"bias"`, `"sum"`, and `"output"`, the graph's own number. Raises `TypeError`
+    or `ValueError` for another node or a place that is not there, `GraphError` for a node whose
+    value is older than its inputs.
     """
     node = need_rule("patch_product", node, ("conv1d", "conv2d"))
     at = _position(node, position)
@@ -80,15 +85,24 @@ def patch_product(node: Any, position: Any, sample: int = 0, filter: int = 0) ->
     o = need_index("patch_product", "filter", filter, node.plan.o)
     patch = _take(node, at, n, o)
     where = f"{node.rule.name}[{', '.join(map(str, (n, o, *at[2 - len(node.shape[2:]) :])))}]"
-    if not np.isclose(patch.sum, patch.output, rtol=1e-3, atol=1e-4 * (1 + np.abs(patch.products).sum()), equal_nan=True):
+    if not np.isclose(
+        patch.sum,
+        patch.output,
+        rtol=1e-3,
+        atol=1e-4 * (1 + np.abs(patch.products).sum()),
+        equal_nan=True,
+    ):
         raise GraphError(
-            f"patch_product: {where} is {number(patch.output)}, but its inputs give {number(patch.sum)}; run forward again"
+            f"patch_product: {where} is {number(patch.output)}, but its inputs give "
+            f"{number(patch.sum)}; run forward again"
         )
     lines = _lines(patch)
     cells = max(stop - start for start, stop in lines)
     said = _sentence(patch, lines[-1][1], where)
     upper = 2 * (MARGIN + _PICTURE + _GAP) + 2 * _width(node.plan.kw) + _GAP
-    wide = max(_LEFT + cells * _SIDE + 0.9 + MARGIN, upper, room("", said) * TITLE / NOTE + 2 * MARGIN)
+    wide = max(
+        _LEFT + cells * _SIDE + 0.9 + MARGIN, upper, room("", said) * TITLE / NOTE + 2 * MARGIN
+    )
     with figure(wide, _UPPER + 1.35 * len(lines) + 0.4) as made:
         page = sheet(made)
         _pictures(page, node, patch, at, n, o)
@@ -97,11 +111,18 @@ def patch_product(node: Any, position: Any, sample: int = 0, filter: int = 0) ->
             _line(page, patch, start, stop, y)
             y += 1.35
         page.text(MARGIN, y, said, fontsize=TITLE - 1, va="top")
-        made.description = f"One number of a convolution, taken apart. {count(patch.values.size, 'product')}. {said}."
+        made.description = (
+            f"One number of a convolution, taken apart. "
+            f"{count(patch.values.size, 'product')}. {said}."
+        )
         made.numbers = {
-            "patch": patch.values, "filter": patch.weights, "products": patch.products,
-            "bias": patch.bias, "sum": patch.sum, "output": patch.output,
-        }  # fmt: skip
+            "patch": patch.values,
+            "filter": patch.weights,
+            "products": patch.products,
+            "bias": patch.bias,
+            "sum": patch.sum,
+            "output": patch.output,
+        }
     return made
 
 
@@ -111,31 +132,50 @@ def _position(node: Operator, position: Any) -> tuple[int, int]:
     axes = node.ndim - 2
     if len(place) != axes:
         expected = "(row, column)" if axes == 2 else "one place"
-        raise ValueError(f"patch_product: position={position!r}; {expected} in a result of {node.shape[2:]} was expected")
-    found = [need_index("patch_product", "position", p, size) for p, size in zip(place, node.shape[2:], strict=True)]
+        raise ValueError(
+            f"patch_product: position={position!r}; {expected} in a result of {node.shape[2:]} was "
+            f"expected"
+        )
+    found = [
+        need_index("patch_product", "position", p, size)
+        for p, size in zip(place, node.shape[2:], strict=True)
+    ]
     return (0, found[0]) if axes == 1 else (found[0], found[1])
 
 
 def _take(node: Operator, at: tuple[int, int], n: int, o: int) -> Patch:
-    """Read the patch, in float64 so that the sum is exact, and zeros where it lies in the padding."""
+    """Read the patch, in float64 so that the sum is exact, and zeros where it lies in the
+    padding.
+    """
     d = node.plan
     group = d.c // d.groups
     channel = o // (d.o // d.groups) * group
-    x = node.inputs[0].value.reshape(d.n, d.c, d.h, d.w)[n, channel : channel + group].astype(np.float64)
+    x = (
+        node.inputs[0]
+        .value.reshape(d.n, d.c, d.h, d.w)[n, channel : channel + group]
+        .astype(np.float64)
+    )
     rows = at[0] * d.sh - d.ph + np.arange(d.kh) * d.dh
     columns = at[1] * d.sw - d.pw + np.arange(d.kw) * d.dw
     inside = ((rows >= 0) & (rows < d.h))[:, None] & ((columns >= 0) & (columns < d.w))
     taps = x[:, rows.clip(0, d.h - 1)][:, :, columns.clip(0, d.w - 1)]
     bias = float(node.inputs[2].value[o]) if len(node.inputs) == 3 else 0.0
     return Patch(
-        channel, rows, columns, ~inside, np.where(inside, taps, 0.0),
-        node.inputs[1].value[o].reshape(taps.shape).astype(np.float64), bias,
+        channel,
+        rows,
+        columns,
+        ~inside,
+        np.where(inside, taps, 0.0),
+        node.inputs[1].value[o].reshape(taps.shape).astype(np.float64),
+        bias,
         float(node.value.reshape(d.n, d.o, d.oh, d.ow)[n, o, at[0], at[1]]),
-    )  # fmt: skip
+    )
 
 
 def _lines(patch: Patch) -> list[tuple[int, int]]:
-    """From where to where the row of products is drawn, line by line; a line ends with a channel where it can."""
+    """From where to where the row of products is drawn, line by line; a line ends with a channel
+    where it can.
+    """
     total, taps = patch.values.size, patch.values[0].size
     step = _LINE // taps * taps or _LINE
     return [(start, min(start + step, total)) for start in range(0, total, step)][:_LINES]
@@ -149,7 +189,7 @@ def _sentence(patch: Patch, shown: int, where: str) -> str:
     return f"{' + '.join([*parts, f'bias {minus(patch.bias)}'])} = {minus(patch.output)} = {where}"
 
 
-# ---------------------------------------------------------------- the upper half: where the numbers come from
+# ---------------- the upper half: where the numbers come from
 def _pictures(page: Any, node: Operator, patch: Patch, at: tuple[int, int], n: int, o: int) -> None:
     """Input with the patch outlined, patch, filter, and result with the number outlined."""
     d, flat = node.plan, node.ndim == 3
@@ -159,28 +199,53 @@ def _pictures(page: Any, node: Operator, patch: Patch, at: tuple[int, int], n: i
     scales = Scale.of(given), Scale.of(patch.weights, -np.abs(patch.weights)), Scale.of(result)
     said = "channels × places" if flat else f"channel {patch.channel}" if d.c > 1 else ""
     x = MARGIN
-    cell, x0, y0 = _whole(page, "input" + f", {said}" * bool(said), given, x, scales[0], (0 if flat else d.ph, d.pw))
+    cell, x0, y0 = _whole(
+        page, "input" + f", {said}" * bool(said), given, x, scales[0], (0 if flat else d.ph, d.pw)
+    )
     for r in range(1) if flat else patch.rows:
         for c in patch.columns:
             tall = cell[1] * len(given) if flat else cell[1]
             if (d.dh, d.dw) == (1, 1):
                 continue
-            outline(page, x0 + c * cell[0], y0 + r * cell[1], cell[0], tall, color=LIGHT["gradient"], linewidth=1.3)
+            outline(
+                page,
+                x0 + c * cell[0],
+                y0 + r * cell[1],
+                cell[0],
+                tall,
+                color=LIGHT["gradient"],
+                linewidth=1.3,
+            )
     if (d.dh, d.dw) == (1, 1):
         top, tall = (0, len(given)) if flat else (patch.rows[0], d.kh)
         corner = x0 + patch.columns[0] * cell[0], y0 + top * cell[1]
-        outline(page, *corner, d.kw * cell[0], tall * cell[1], color=LIGHT["gradient"], linewidth=2.0)
+        outline(
+            page, *corner, d.kw * cell[0], tall * cell[1], color=LIGHT["gradient"], linewidth=2.0
+        )
     x += _PICTURE + _GAP
     square = min(_SIDE, 2.0 / max(side, d.kw))
     padded = patch.padded[[0] * side] if flat else patch.padded
-    for name, values, scale in (("patch", patch.values, scales[0]), (f"filter {o}", patch.weights, scales[1])):
+    for name, values, scale in (
+        ("patch", patch.values, scales[0]),
+        (f"filter {o}", patch.weights, scales[1]),
+    ):
         page.text(x, MARGIN, name, **_NAME)
-        grid, hatched = values[:side, 0] if flat else values[0], padded if name == "patch" else np.zeros_like(padded)
+        grid, hatched = (
+            values[:side, 0] if flat else values[0],
+            padded if name == "patch" else np.zeros_like(padded),
+        )
         _cells(page, grid, hatched, x, MARGIN + 0.3, scale, (square, square))
         drawn = side if flat else 1
         if drawn < len(values):
             note = f"{drawn} of {count(len(values), 'channel')}"
-            page.text(x, MARGIN + 0.36 + len(grid) * square, note, fontsize=SMALL, color=LIGHT["muted"], va="top")
+            page.text(
+                x,
+                MARGIN + 0.36 + len(grid) * square,
+                note,
+                fontsize=SMALL,
+                color=LIGHT["muted"],
+                va="top",
+            )
         x += _width(d.kw) + _GAP
     cell, x0, y0 = _whole(page, f"result, filter {o}", result, x, scales[2], (0, 0))
     corner = x0 + at[1] * cell[0], y0 + (0 if flat else at[0]) * cell[1]
@@ -194,10 +259,23 @@ def _whole(
     page.text(x, MARGIN, name, **_NAME)
     tall, wide = array.shape[0] + 2 * padding[0], array.shape[1] + 2 * padding[1]
     side = _PICTURE / max(tall, wide)
-    cell = (_PICTURE / wide, max(side, min(0.3, 1.8 / tall))) if tall * 4 < wide or wide * 4 < tall else (side, side)
+    cell = (
+        (_PICTURE / wide, max(side, min(0.3, 1.8 / tall)))
+        if tall * 4 < wide or wide * 4 < tall
+        else (side, side)
+    )
     x0, y0 = x + padding[1] * cell[0], MARGIN + 0.3 + padding[0] * cell[1]
     if any(padding):
-        outline(page, x, MARGIN + 0.3, wide * cell[0], tall * cell[1], color=LIGHT["line"], linestyle="--", linewidth=0.7)
+        outline(
+            page,
+            x,
+            MARGIN + 0.3,
+            wide * cell[0],
+            tall * cell[1],
+            color=LIGHT["line"],
+            linestyle="--",
+            linewidth=0.7,
+        )
     tile(page, array, x0, y0, scale, cell)
     if scale.kind == "diverging":
         mark_negative(page, array, x0, y0, scale, cell)
@@ -212,7 +290,7 @@ def _width(kernel: int) -> float:
 _NAME = {"fontsize": TITLE, "fontweight": "bold", "va": "top"}
 
 
-# ---------------------------------------------------------------- the lower half: the row of products
+# ---------------- the lower half: the row of products
 def _line(page: Any, patch: Patch, start: int, stop: int, y: float) -> None:
     """Part of the patch as a row, the filter below it, their products, and what these add up to."""
     padded = np.broadcast_to(patch.padded, patch.values.shape).ravel()[start:stop]
@@ -220,7 +298,12 @@ def _line(page: Any, patch: Patch, start: int, stop: int, y: float) -> None:
     taps = patch.values[0].size
     first, last = patch.channel + start // taps, patch.channel + (stop - 1) // taps
     if len(patch.values) > 1:
-        page.text(_LEFT, y - 0.04, f"channel {first}" if first == last else f"channels {first} to {last}", fontsize=SMALL)
+        page.text(
+            _LEFT,
+            y - 0.04,
+            f"channel {first}" if first == last else f"channels {first} to {last}",
+            fontsize=SMALL,
+        )
     for i, (name, values) in enumerate(rows.items()):
         scale = Scale.of(values, -np.abs(values)) if i else Scale.of(values)
         top = y + i * (_SIDE + 0.06)
@@ -228,15 +311,23 @@ def _line(page: Any, patch: Patch, start: int, stop: int, y: float) -> None:
         hatched = padded[None] if i != 1 else np.zeros_like(padded[None])
         _cells(page, values.ravel()[None, start:stop], hatched, _LEFT, top, scale, (_SIDE, _SIDE))
         for edge in range(start // taps * taps + taps, stop, taps):  # between channels
-            page.vlines(_LEFT + (edge - start) * _SIDE, top, top + _SIDE, color=LIGHT["fg"], linewidth=1.6)
+            page.vlines(
+                _LEFT + (edge - start) * _SIDE, top, top + _SIDE, color=LIGHT["fg"], linewidth=1.6
+            )
     total = float(patch.products.ravel()[start:stop].sum())
     page.text(
-        _LEFT + (stop - start) * _SIDE + 0.1, top + _SIDE / 2, f"Σ {minus(total)}", fontsize=TITLE - 1, fontweight="bold",
+        _LEFT + (stop - start) * _SIDE + 0.1,
+        top + _SIDE / 2,
+        f"Σ {minus(total)}",
+        fontsize=TITLE - 1,
+        fontweight="bold",
         va="center",
-    )  # fmt: skip
+    )
 
 
-def _cells(page: Any, values: Array, padded: Array, x: float, y: float, scale: Scale, cell: Cell) -> None:
+def _cells(
+    page: Any, values: Array, padded: Array, x: float, y: float, scale: Scale, cell: Cell
+) -> None:
     """Cells with numbers and lines between them; those of the padding are hatched."""
     from matplotlib.patches import Rectangle
 
@@ -244,5 +335,9 @@ def _cells(page: Any, values: Array, padded: Array, x: float, y: float, scale: S
     for row, column in np.ndindex(values.shape):
         place = x + column * cell[0], y + row * cell[1]
         hatch = "////" if padded[row, column] else None
-        page.add_patch(Rectangle(place, *cell, fill=False, edgecolor=LIGHT["frame"], linewidth=0.5, hatch=hatch))
+        page.add_patch(
+            Rectangle(
+                place, *cell, fill=False, edgecolor=LIGHT["frame"], linewidth=0.5, hatch=hatch
+            )
+        )
     write(page, values, x, y, scale, cell)

@@ -1,4 +1,5 @@
 """Which entry of each window max pooling let through."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,21 @@ from ..page.palette import LIGHT
 from ..plots import COLOURS, figure
 from ..scene.text import count, number
 from .looking import need_index, need_rule
-from .maps import BAR, MARGIN, NOTE, READABLE, Array, Scale, heading, mark_negative, outline, scale_bar, sheet, tile, write
+from .maps import (
+    BAR,
+    MARGIN,
+    NOTE,
+    READABLE,
+    Array,
+    Scale,
+    heading,
+    mark_negative,
+    outline,
+    scale_bar,
+    sheet,
+    tile,
+    write,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,10 +36,11 @@ _PICTURE = 3.6  # inches
 def pooling_winners(node: Any, sample: int = 0, channel: int = 0) -> Figure:
     """The input of a max pooling with its windows and their winners, beside the result.
 
-    `node` is a max_pool2d or max_pool1d node. A ring (in 1-D a triangle) marks the entry that a window chose and to which
-    its gradient goes; a dot marks one that was only the first of equals, as in a window of zeros. `.numbers` has the
-    input's plane `"input"`, the places of the winners `"rows"` and `"columns"` in it, `"tied"` and the result `"pooled"`.
-    Raises `TypeError` or `ValueError` for another node, a sample or a channel that is not there.
+    `node` is a max_pool2d or max_pool1d node. A ring (in 1-D a triangle) marks the entry that a
+    window chose and to which its gradient goes; a dot marks one that was only the first of equals,
+    as in a window of zeros. `.numbers` has the input's plane `"input"`, the places of the winners
+    `"rows"` and `"columns"` in it, `"tied"` and the result `"pooled"`. Raises `TypeError` or
+    `ValueError` for another node, a sample or a channel that is not there.
     """
     node = need_rule("pooling_winners", node, ("max_pool1d", "max_pool2d"))
     n = need_index("pooling_winners", "sample", sample, node.shape[0])
@@ -37,11 +53,19 @@ def pooling_winners(node: Any, sample: int = 0, channel: int = 0) -> Figure:
     made = (_strip if node.ndim == 3 else _planes)(node, given, pooled, (rows, columns, tied))
     windows = f"{d.kh} × {d.kw}" if node.ndim == 4 else str(d.kw)
     made.description = (
-        f"Max pooling of sample {n}, channel {c}: {' × '.join(map(str, node.inputs[0].shape[2:]))} numbers, "
+        f"Max pooling of sample {n}, channel {c}: {' × '.join(map(str, node.inputs[0].shape[2:]))} "
+        f"numbers, "
         f"{count(pooled.size, 'window')} of {windows}. The winner of each is marked; "
-        f"in {count(int(tied.sum()), 'window')} it is only the first of equals. Largest {number(float(pooled.max()))}."
+        f"in {count(int(tied.sum()), 'window')} it is only the first of equals. Largest "
+        f"{number(float(pooled.max()))}."
     )
-    made.numbers = {"input": given.copy(), "pooled": pooled.copy(), "rows": rows, "columns": columns, "tied": tied}
+    made.numbers = {
+        "input": given.copy(),
+        "pooled": pooled.copy(),
+        "rows": rows,
+        "columns": columns,
+        "tied": tied,
+    }
     return made
 
 
@@ -50,8 +74,9 @@ def _windows(d: Any) -> list[tuple[int, int, int, int]]:
     tops, lefts = np.arange(d.oh) * d.sh - d.ph, np.arange(d.ow) * d.sw - d.pw
     return [
         (max(0, int(t)), min(d.h, int(t) + d.kh), max(0, int(left)), min(d.w, int(left) + d.kw))
-        for t in tops for left in lefts
-    ]  # fmt: skip
+        for t in tops
+        for left in lefts
+    ]
 
 
 def _tied(given: Array, pooled: Array, d: Any) -> Array:
@@ -63,13 +88,17 @@ def _tied(given: Array, pooled: Array, d: Any) -> Array:
     return np.array(shared).reshape(pooled.shape)
 
 
-def _planes(node: Operator, given: Array, pooled: Array, winners: tuple[Array, Array, Array]) -> Any:
+def _planes(
+    node: Operator, given: Array, pooled: Array, winners: tuple[Array, Array, Array]
+) -> Any:
     d, scale, (rows, columns, tied) = node.plan, Scale.of(given), winners
     side = _PICTURE / max(given.shape)
     small = min(_PICTURE / max(pooled.shape), side * max(d.sh, d.sw))
     right = MARGIN + given.shape[1] * side + 0.5
     tall = max(given.shape[0] * side, pooled.shape[0] * small)
-    with figure(right + max(pooled.shape[1] * small, 1.6) + BAR + MARGIN, tall + 0.32 + 0.3 + 2 * MARGIN) as made:
+    with figure(
+        right + max(pooled.shape[1] * small, 1.6) + BAR + MARGIN, tall + 0.32 + 0.3 + 2 * MARGIN
+    ) as made:
         page = sheet(made)
         top = heading(page, MARGIN, MARGIN, "input, its windows and their winners")
         tile(page, given, MARGIN, top, scale, (side, side))
@@ -77,12 +106,30 @@ def _planes(node: Operator, given: Array, pooled: Array, winners: tuple[Array, A
             mark_negative(page, given, MARGIN, top, scale, (side, side))
         for a, b, l, r in _windows(d):
             corner = MARGIN + l * side, top + a * side
-            outline(page, *corner, (r - l) * side, (b - a) * side, color=LIGHT["line"], linewidth=0.5)
+            outline(
+                page, *corner, (r - l) * side, (b - a) * side, color=LIGHT["line"], linewidth=0.5
+            )
         x, y = MARGIN + (columns + 0.5) * side, top + (rows + 0.5) * side
         size = min(7.0, side * 72 * 0.75)
-        page.plot(x[tied], y[tied], linestyle="none", marker=".", markersize=size * 0.45, color=LIGHT["muted"])
-        page.plot(x[~tied], y[~tied], linestyle="none", marker="o", markersize=size, color=LIGHT["bg"],
-                  markeredgecolor=COLOURS[1], markeredgewidth=min(1.6, size / 4), fillstyle="none")  # fmt: skip
+        page.plot(
+            x[tied],
+            y[tied],
+            linestyle="none",
+            marker=".",
+            markersize=size * 0.45,
+            color=LIGHT["muted"],
+        )
+        page.plot(
+            x[~tied],
+            y[~tied],
+            linestyle="none",
+            marker="o",
+            markersize=size,
+            color=LIGHT["bg"],
+            markeredgecolor=COLOURS[1],
+            markeredgewidth=min(1.6, size / 4),
+            fillstyle="none",
+        )
         note = "○ winner of its window; · the first of equals, as in a window of zeros"
         page.text(MARGIN, top + tall + 0.1, note, fontsize=NOTE, color=LIGHT["muted"], va="top")
         heading(page, right, MARGIN, "pooled")
@@ -101,14 +148,34 @@ def _strip(node: Operator, given: Array, pooled: Array, winners: tuple[Array, Ar
     with figure(9.4, 4.2) as made:
         upper, lower = made.subplots(2, 1, height_ratios=(2, 1))
         for i, (_, _, left, right) in enumerate(_windows(node.plan)):
-            upper.axvspan(left - 0.5, right - 0.5, color=LIGHT["frame"], alpha=0.35 if i % 2 else 0.1, linewidth=0)
+            upper.axvspan(
+                left - 0.5,
+                right - 0.5,
+                color=LIGHT["frame"],
+                alpha=0.35 if i % 2 else 0.1,
+                linewidth=0,
+            )
         upper.bar(np.arange(values.size), values, width=0.8, color=LIGHT["line"])
         upper.bar(columns[~tied], values[columns[~tied]], width=0.8, color=COLOURS[0])
         over = values[columns] + 0.06 * span
         dots: dict[str, Any] = {"linestyle": "none"}
-        upper.plot(columns[~tied], over[~tied], marker="v", color=COLOURS[0], label="winner of its window", **dots)
+        upper.plot(
+            columns[~tied],
+            over[~tied],
+            marker="v",
+            color=COLOURS[0],
+            label="winner of its window",
+            **dots,
+        )
         if tied.any():
-            upper.plot(columns[tied], over[tied], marker=".", color=LIGHT["muted"], label="the first of equals", **dots)
+            upper.plot(
+                columns[tied],
+                over[tied],
+                marker=".",
+                color=LIGHT["muted"],
+                label="the first of equals",
+                **dots,
+            )
         upper.set_title("input, its windows and their winners")
         upper.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
         lower.bar(np.arange(largest.size), largest, width=0.8, color=COLOURS[0])

@@ -1,4 +1,5 @@
 """Which words of a text a prediction hangs on."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -24,7 +25,9 @@ _PLACEWISE = ("relu", "leaky_relu", "tanh", "sigmoid", "gelu", "softplus")
 
 @dataclass(frozen=True)
 class Gram:
-    """The words (their `places` in the ids) that one pooled number came from: `filter`, and value times gradient."""
+    """The words (their `places` in the ids) that one pooled number came from: `filter`, and value
+    times gradient.
+    """
 
     places: tuple[int, ...]
     filter: int
@@ -32,19 +35,37 @@ class Gram:
 
 
 class Review:
-    """A text whose words are tinted by the size of their gradient, as it was when `review` was called.
+    """A text whose words are tinted by the size of their gradient, as it was when `review` was
+    called.
 
-    In a notebook it shows itself. `svg` is the picture, `description` the gist in words, `describe()` every word with its
-    number, `save()` writes a file. `numbers` has `"gradient"` (length, width), ∂s/∂e for each word's
-    vector e, `"size"` (length,), its norm, and `"score"`, s; `gram` the words of the strongest pooled number, or None.
+    In a notebook it shows itself. `svg` is the picture, `description` the gist in words,
+    `describe()` every word with its number, `save()` writes a file. `numbers` has `"gradient"`
+    (length, width), ∂s/∂e for each word's vector e, `"size"` (length,), its norm, and `"score"`, s;
+    `gram` the words of the strongest pooled number, or None.
     """
 
     def __init__(
-        self, words: Sequence[str], ids: Array, gradient: Array, score: float, what: str, gram: Gram | None,
+        self,
+        words: Sequence[str],
+        ids: Array,
+        gradient: Array,
+        score: float,
+        what: str,
+        gram: Gram | None,
         theme: str | None,
-    ) -> None:  # fmt: skip
-        self.words, self.ids, self.what, self.gram, self.theme = tuple(words), ids, what, gram, theme
-        self.numbers = {"gradient": gradient, "size": np.linalg.norm(gradient, axis=1), "score": score}
+    ) -> None:
+        self.words, self.ids, self.what, self.gram, self.theme = (
+            tuple(words),
+            ids,
+            what,
+            gram,
+            theme,
+        )
+        self.numbers = {
+            "gradient": gradient,
+            "size": np.linalg.norm(gradient, axis=1),
+            "score": score,
+        }
 
     @property
     def title(self) -> str:
@@ -56,23 +77,30 @@ class Review:
         sizes = self.numbers["size"]
         top = int(sizes.argmax())
         said = [
-            f"The taller the bar below a word and the darker its ground, the more the {self.what} depends on it: the size "
-            f"of the gradient of the word's vector, at most {number(float(sizes[top]))} at “{self.name(top)}”."
+            f"The taller the bar below a word and the darker its ground, the more the {self.what} "
+            f"depends on it: the size "
+            f"of the gradient of the word's vector, at most {number(float(sizes[top]))} at "
+            f"“{self.name(top)}”."
         ]
         if self.gram is not None:
             words, adds = " ".join(map(self.name, self.gram.places)), number(self.gram.contribution)
             said.append(
-                f"Bracketed: “{words}”, the {count(len(self.gram.places), 'word')} behind the pooled number that counts "
+                f"Bracketed: “{words}”, the {count(len(self.gram.places), 'word')} behind the "
+                f"pooled number that counts "
                 f"most (filter {self.gram.filter}; value × gradient {adds})."
             )
         return " ".join(said)
 
     def name(self, place: int) -> str:
         """The word at a place, short enough to be shown; what stands for none is said in words."""
-        return {PAD: "(padding)", OTHER: "(unknown)"}.get(int(self.ids[place]), shorten(self.words[place]))
+        return {PAD: "(padding)", OTHER: "(unknown)"}.get(
+            int(self.ids[place]), shorten(self.words[place])
+        )
 
     def describe(self) -> str:
-        """The picture in words, a line for each word in the order of the text; padding at the start is one line."""
+        """The picture in words, a line for each word in the order of the text; padding at the start
+        is one line.
+        """
         lines = [f"{self.title}. {self.description}"]
         sizes = self.numbers["size"]
         start = leading(self.ids)
@@ -80,7 +108,9 @@ class Review:
             lines.append(f"  {start} × padding: at most {number(float(sizes[:start].max()))}")
         inside = () if self.gram is None else self.gram.places
         for i in range(start, len(self.ids)):
-            lines.append(f"  {i}, {self.name(i)}: {number(float(sizes[i]))}{', bracketed' * (i in inside)}")
+            lines.append(
+                f"  {i}, {self.name(i)}: {number(float(sizes[i]))}{', bracketed' * (i in inside)}"
+            )
         return "\n".join(lines)
 
     @property
@@ -108,34 +138,48 @@ class Review:
 
 
 def review(
-    model: Any, ids: Any, vocabulary: Sequence[str], y: Any = None, loss: Callable[..., Any] | None = None, *,
+    model: Any,
+    ids: Any,
+    vocabulary: Sequence[str],
+    y: Any = None,
+    loss: Callable[..., Any] | None = None,
+    *,
     theme: str | None = None,
-) -> Review:  # fmt: skip
-    """A text, each word tinted by how much the model's answer depends on it: ‖∂s/∂e‖ for the word's vector e.
+) -> Review:
+    """A text, each word tinted by how much the model's answer depends on it: ‖∂s/∂e‖ for the word's
+    vector e.
 
-    `model` takes ids (1, length) and looks them up with `embedding`; `ids` are those of one text, `vocabulary[id]` its
-    words; 0 is padding and 1 an unknown word, as in `mg.data.imdb`. s is the largest output (the logit, where the model
-    ends in a sigmoid or softmax), or with a target `y` the loss `loss(output, target)`. Where the model convolves and
-    max-pools the words, as `TextCNN` does (Kim 2014), the words behind the pooled number with the largest value × gradient
-    are bracketed. The model is evaluated and left as it was. `theme` as for `draw`.
-    Raises `TypeError`, `ShapeError` or `ValueError` where model, ids and vocabulary do not fit together.
+    `model` takes ids (1, length) and looks them up with `embedding`; `ids` are those of one text,
+    `vocabulary[id]` its words; 0 is padding and 1 an unknown word, as in `mg.data.imdb`. s is the
+    largest output (the logit, where the model ends in a sigmoid or softmax), or with a target `y`
+    the loss `loss(output, target)`. Where the model convolves and max-pools the words, as `TextCNN`
+    does (Kim 2014), the words behind the pooled number with the largest value × gradient are
+    bracketed. The model is evaluated and left as it was. `theme` as for `draw`. Raises `TypeError`,
+    `ShapeError` or `ValueError` where model, ids and vocabulary do not fit together.
     """
     need_model("review", model)
     row = _row(ids, vocabulary)
     if theme is not None and theme not in THEMES:
-        raise ValueError(f"review: theme={theme!r}; {', '.join(map(repr, THEMES))} or None was expected")
+        raise ValueError(
+            f"review: theme={theme!r}; {', '.join(map(repr, THEMES))} or None was expected"
+        )
     with looking(model, gradients=True):
         x = Constant(row[None], name="ids", dtype=row.dtype)
         head, _ = score("review", model, x, y, loss)
         order = topological_sort(head)
         tables = [node for node in order if _rule(node) == "embedding" and node.inputs[0] is x]
         if not tables:
-            raise ValueError("review: the model does not look the ids up; one that begins with an Embedding was expected")
+            raise ValueError(
+                "review: the model does not look the ids up; one that begins with an Embedding was "
+                "expected"
+            )
         head.backward()
         gradient = np.concatenate([_gradient(node)[0] for node in tables], axis=1)
         gram = _strongest(order, len(row))
     what = "score" if y is None else "loss"
-    return Review([vocabulary[i] for i in row], row, gradient, float(head.item()), what, gram, theme)
+    return Review(
+        [vocabulary[i] for i in row], row, gradient, float(head.item()), what, gram, theme
+    )
 
 
 def leading(ids: Array) -> int:
@@ -150,11 +194,18 @@ def _row(ids: Any, vocabulary: Any) -> Array:
     if row.ndim == 2 and len(row) == 1:
         row = row[0]
     if row.ndim != 1 or not row.size:
-        raise ShapeError(f"review: ids have shape {row.shape}; the ids of one text, (length,) or (1, length), were expected")
+        raise ShapeError(
+            f"review: ids have shape {row.shape}; the ids of one text, (length,) or (1, length), "
+            f"were expected"
+        )
     if not isinstance(vocabulary, Sequence) or isinstance(vocabulary, str):
-        raise TypeError(f"review: the vocabulary is a {type(vocabulary).__name__}; a list of words was expected")
+        raise TypeError(
+            f"review: the vocabulary is a {type(vocabulary).__name__}; a list of words was expected"
+        )
     if row.min() < 0 or row.max() >= len(vocabulary):
-        raise ValueError(f"review: ids from {row.min()} to {row.max()}; 0 to {len(vocabulary) - 1} were expected")
+        raise ValueError(
+            f"review: ids from {row.min()} to {row.max()}; 0 to {len(vocabulary) - 1} were expected"
+        )
     return row.copy()
 
 
@@ -168,7 +219,9 @@ def _gradient(node: GraphNode) -> Array:
 
 
 def _strongest(order: list[GraphNode], length: int) -> Gram | None:
-    """The words behind the pooled number with the largest |value × gradient|; None where nothing is pooled."""
+    """The words behind the pooled number with the largest |value × gradient|; None where nothing is
+    pooled.
+    """
     found = []
     for pool in order:
         node = pool
@@ -186,4 +239,8 @@ def _strongest(order: list[GraphNode], length: int) -> Gram | None:
     contribution, filter, window, pool, d = max(found, key=lambda entry: abs(entry[0]))
     place = int(pool.work["winners"][filter, 0, window])  # type: ignore[attr-defined]
     taps = place * d.sw - d.pw + np.arange(d.kw) * d.dw
-    return Gram(tuple(int(t) for t in taps if 0 <= t < length), filter, contribution) if contribution else None
+    return (
+        Gram(tuple(int(t) for t in taps if 0 <= t < length), filter, contribution)
+        if contribution
+        else None
+    )

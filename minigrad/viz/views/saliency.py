@@ -1,8 +1,9 @@
 """Which numbers of an input a prediction hangs on.
 
-Simonyan, Vedaldi and Zisserman: Deep inside convolutional networks: visualising image classification models and saliency
-maps (2014).
+Simonyan, Vedaldi and Zisserman: Deep inside convolutional networks: visualising image
+classification models and saliency maps (2014).
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -27,25 +28,38 @@ _MOST, _PICTURE, _GAP = 8, 1.5, 0.2
 def saliency(model: Any, x: Any, y: Any = None, loss: Callable[..., Any] | None = None) -> Figure:
     """How much each number of an input matters: |∂s/∂x| below the input, a column for each sample.
 
-    `x` holds samples (N, …) of at most three axes each: images, sequences or rows of numbers; the first 8 are drawn. s is
-    the largest output of the model (the logit, where it ends in a sigmoid or softmax), or with targets `y` the loss
-    `loss(output, target)` of the sample alone, by default cross entropy for class ids. Of several channels the largest
-    gradient is drawn. Each map has its own scale, from 0 to the largest, which is written above it. `.numbers` has
-    `"gradient"` and `"input"` (n, …) and `"score"` (n,), each s. The model is evaluated and left as it was.
-    Raises `TypeError` or `ShapeError` for data and models that do not fit together in this way.
+    `x` holds samples (N, …) of at most three axes each: images, sequences or rows of numbers; the
+    first 8 are drawn. s is the largest output of the model (the logit, where it ends in a sigmoid
+    or softmax), or with targets `y` the loss `loss(output, target)` of the sample alone, by default
+    cross entropy for class ids. Of several channels the largest gradient is drawn. Each map has its
+    own scale, from 0 to the largest, which is written above it. `.numbers` has `"gradient"` and
+    `"input"` (n, …) and `"score"` (n,), each s. The model is evaluated and left as it was. Raises
+    `TypeError` or `ShapeError` for data and models that do not fit together in this way.
     """
     need_model("saliency", model)
     samples = numbers("saliency", "x", x)
     if samples.dtype.kind != "f":
-        raise DTypeError(f"saliency: x holds {samples.dtype}, which has no gradient; floats were expected (for ids: review)")
+        raise DTypeError(
+            f"saliency: x holds {samples.dtype}, which has no gradient; floats were expected (for "
+            f"ids: review)"
+        )
     if not 2 <= samples.ndim <= 4 or not samples.size:
-        raise ShapeError(f"saliency: x has shape {samples.shape}; (N, …) with one to three more axes was expected")
+        raise ShapeError(
+            f"saliency: x has shape {samples.shape}; (N, …) with one to three more axes was "
+            f"expected"
+        )
     targets = None if y is None else numbers("saliency", "y", y)
     if targets is not None and (not targets.ndim or len(targets) != len(samples)):
-        raise ShapeError(f"saliency: x and y have shapes {samples.shape} and {targets.shape}; as many targets as samples "
-                         "were expected")  # fmt: skip
+        raise ShapeError(
+            f"saliency: x and y have shapes {samples.shape} and {targets.shape}; as many targets "
+            f"as samples "
+            "were expected"
+        )
     samples = samples[:_MOST]
-    found = [_pull(model, samples[i : i + 1], None if targets is None else targets[i], loss) for i in range(len(samples))]
+    found = [
+        _pull(model, samples[i : i + 1], None if targets is None else targets[i], loss)
+        for i in range(len(samples))
+    ]
     gradient, scores = np.stack([g for g, _, _ in found]), np.array([s for _, s, _ in found])
     what = "loss" if targets is not None else "output" if found[0][2] is None else "largest output"
     names = [f"{what} {number(s)}" if c is None else f"class {c}: {number(s)}" for _, s, c in found]
@@ -53,8 +67,12 @@ def saliency(model: Any, x: Any, y: Any = None, loss: Callable[..., Any] | None 
     with figure(*_size(samples)) as made:
         _columns(made, samples, np.abs(gradient), names)
         made.description = (
-            f"Saliency: {count(len(samples), 'sample')}, and below each the size of the gradient of its {what}: "
-            + "; ".join(f"{name}, at most {most}" for name, most in zip(names, largest, strict=True)) + "."
+            f"Saliency: {count(len(samples), 'sample')}, and below each the size of the gradient "
+            f"of its {what}: "
+            + "; ".join(
+                f"{name}, at most {most}" for name, most in zip(names, largest, strict=True)
+            )
+            + "."
         )
         made.numbers = {"gradient": gradient, "input": samples.copy(), "score": scores}
     return made
@@ -89,7 +107,9 @@ def _cell(samples: Array) -> tuple[float, float]:
 def _size(samples: Array) -> tuple[float, float]:
     (h, w), cell = _flat(samples[0]).shape, _cell(samples)
     wide = max(w * cell[0], 1.2)
-    return 2 * MARGIN + 1.2 + len(samples) * (wide + _GAP) + 0.7, 2 * (h * cell[1] + LABEL) + _GAP + 2 * MARGIN
+    return 2 * MARGIN + 1.2 + len(samples) * (wide + _GAP) + 0.7, 2 * (
+        h * cell[1] + LABEL
+    ) + _GAP + 2 * MARGIN
 
 
 def _columns(made: Any, samples: Array, sizes: Array, names: list[str]) -> None:
@@ -106,15 +126,27 @@ def _columns(made: Any, samples: Array, sizes: Array, names: list[str]) -> None:
         page.text(left, upper - 0.03, names[i], fontsize=SMALL, color=LIGHT["muted"], va="bottom")
         shown, largest = _flat(size), float(size.max())
         image = tile(page, shown / (largest or 1.0), left, lower, Scale("gradient", 0.0, 1.0), cell)
-        page.text(left, lower - 0.03, f"largest {number(largest)}", fontsize=SMALL, color=LIGHT["muted"], va="bottom")
+        page.text(
+            left,
+            lower - 0.03,
+            f"largest {number(largest)}",
+            fontsize=SMALL,
+            color=LIGHT["muted"],
+            va="bottom",
+        )
         _shape_of(page, _flat(sample), left, lower, cell)
     scale_bar(made, image, left + w * cell[0] + 0.12, lower, tall, "share of the largest")
 
 
 def _shape_of(page: Any, sample: Array, x: float, y: float, cell: tuple[float, float]) -> None:
-    """The outline of what a picture shows, over its gradient, so that one sees where the gradient lies."""
+    """The outline of what a picture shows, over its gradient, so that one sees where the gradient
+    lies.
+    """
     level = (float(sample.max()) + float(sample.min())) / 2
     if min(sample.shape) < 8 or not sample.min() < level < sample.max():
         return
-    right, down = x + (np.arange(sample.shape[1]) + 0.5) * cell[0], y + (np.arange(sample.shape[0]) + 0.5) * cell[1]
+    right, down = (
+        x + (np.arange(sample.shape[1]) + 0.5) * cell[0],
+        y + (np.arange(sample.shape[0]) + 0.5) * cell[1],
+    )
     page.contour(right, down, sample, levels=[level], colors=LIGHT["gradient"], linewidths=0.7)

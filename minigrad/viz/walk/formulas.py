@@ -1,9 +1,11 @@
 """The formulas of rules: what an operator computes, and what it adds to the adjoint of each input.
 
-An elementwise rule is plain mathematics that works on whatever takes part in NumPy's arithmetic, so it is run on symbols
-and what comes out is its formula: what is shown is what is computed. Heavier rules say theirs beside their code
-(`Rule.formula`, `Rule.adjoints`), as expressions in Python's notation that are run on symbols likewise.
+An elementwise rule is plain mathematics that works on whatever takes part in NumPy's arithmetic, so
+it is run on symbols and what comes out is its formula: what is shown is what is computed. Heavier
+rules say theirs beside their code (`Rule.formula`, `Rule.adjoints`), as expressions in Python's
+notation that are run on symbols likewise.
 """
+
 from __future__ import annotations
 
 import inspect
@@ -17,7 +19,21 @@ from ...graph.elementwise import Elementwise
 from ...graph.node import Operator
 from ...graph.rule import Rule
 from ..scene.text import shorten
-from .symbols import AND, COMPARE, MATMUL, POWER, SUM, Symbol, apply, as_symbol, join, key_text, latex_text, multiply, word
+from .symbols import (
+    AND,
+    COMPARE,
+    MATMUL,
+    POWER,
+    SUM,
+    Symbol,
+    apply,
+    as_symbol,
+    join,
+    key_text,
+    latex_text,
+    multiply,
+    word,
+)
 
 
 def _over_axis(name: str, x: Any, axis: Any = None) -> Symbol:
@@ -26,23 +42,56 @@ def _over_axis(name: str, x: Any, axis: Any = None) -> Symbol:
 
 #: what the formulas of rules may call
 FUNCTIONS: dict[str, Callable[..., Symbol]] = {
-    **{name: partial(apply, name) for name in (
-        "exp", "log", "where", "softmax", "onehot", "broadcast", "scatter", "unpool", "spread", "corr", "crop", "put",
-        "part", "pad", "stack", "concat", "reshape", "transpose", "slope", "σ", "mask",
-    )},
-    "sum": partial(_over_axis, "Σ"), "mean": partial(_over_axis, "mean"), "max": partial(_over_axis, "max"),
-    "min": partial(_over_axis, "min"), "var": partial(_over_axis, "var"), "root": np.sqrt,
-    "scaled": lambda x, w: x if w is None else x * w, "maxpool": partial(apply, "maxpool"),
+    **{
+        name: partial(apply, name)
+        for name in (
+            "exp",
+            "log",
+            "where",
+            "softmax",
+            "onehot",
+            "broadcast",
+            "scatter",
+            "unpool",
+            "spread",
+            "corr",
+            "crop",
+            "put",
+            "part",
+            "pad",
+            "stack",
+            "concat",
+            "reshape",
+            "transpose",
+            "slope",
+            "σ",
+            "mask",
+        )
+    },
+    "sum": partial(_over_axis, "Σ"),
+    "mean": partial(_over_axis, "mean"),
+    "max": partial(_over_axis, "max"),
+    "min": partial(_over_axis, "min"),
+    "var": partial(_over_axis, "var"),
+    "root": np.sqrt,
+    "scaled": lambda x, w: x if w is None else x * w,
+    "maxpool": partial(apply, "maxpool"),
     "meanpool": partial(apply, "meanpool"),
-    "conv": lambda x, w: join(x, w, ("∗", r"\ast"), MATMUL, MATMUL, POWER), "convt": partial(apply, "convᵀ"),
-    "say": lambda value: word(str(value)), "at": lambda key: word(key_text(key)),
-    "apply": apply, "given": lambda x, name, meaning: _given(x, join(name, meaning, ("=", "="), COMPARE, SUM, SUM)),
-}  # fmt: skip
+    "conv": lambda x, w: join(x, w, ("∗", r"\ast"), MATMUL, MATMUL, POWER),
+    "convt": partial(apply, "convᵀ"),
+    "say": lambda value: word(str(value)),
+    "at": lambda key: word(key_text(key)),
+    "apply": apply,
+    "given": lambda x, name, meaning: _given(x, join(name, meaning, ("=", "="), COMPARE, SUM, SUM)),
+}
 #: and the letters that they may use for what has no name of its own
 LETTERS = {
     **{letter: Symbol(letter, letter) for letter in "dnpqtz"},
-    "γ": Symbol("γ", r"\gamma"), "δ": Symbol("δ", r"\delta"), "ε": Symbol("ε", r"\epsilon"), "η": Symbol("η", r"\eta"),
-}  # fmt: skip
+    "γ": Symbol("γ", r"\gamma"),
+    "δ": Symbol("δ", r"\delta"),
+    "ε": Symbol("ε", r"\epsilon"),
+    "η": Symbol("η", r"\eta"),
+}
 
 
 def _given(x: Symbol, definition: Symbol) -> Symbol:
@@ -61,8 +110,12 @@ def formula(node: Operator, y: Symbol, xs: Sequence[Symbol]) -> Symbol:
     return _written(rule.formula, node, {"y": y}, xs)
 
 
-def adjoint(node: Operator, index: int, g: Symbol, y: Symbol, xs: Sequence[Symbol]) -> Symbol | None:
-    """What the node, with adjoint g, adds to the adjoint of an input; None where no gradient passes."""
+def adjoint(
+    node: Operator, index: int, g: Symbol, y: Symbol, xs: Sequence[Symbol]
+) -> Symbol | None:
+    """What the node, with adjoint g, adds to the adjoint of an input; None where no gradient
+    passes.
+    """
     rule = node.rule
     if not node.requires_grad or not node.inputs[index].requires_grad:
         return None
@@ -75,15 +128,26 @@ def adjoint(node: Operator, index: int, g: Symbol, y: Symbol, xs: Sequence[Symbo
         return found if node.inputs[index].shape == node.shape else apply("Σ", found)
     if rule.formula is None:
         ratio = f"∂{shorten(rule.symbol)}/∂{xs[index].text}"
-        slope = Symbol(ratio, rf"\frac{{\partial {latex_text(shorten(rule.symbol))}}}{{\partial {xs[index].latex}}}")
+        slope = Symbol(
+            ratio,
+            rf"\frac{{\partial {latex_text(shorten(rule.symbol))}}}{{\partial {xs[index].latex}}}",
+        )
         return multiply(g, slope)
-    text = rule.adjoints[min(index, len(rule.adjoints) - 1)]  # the last one stands for all further inputs
+    text = rule.adjoints[
+        min(index, len(rule.adjoints) - 1)
+    ]  # the last one stands for all further inputs
     return None if text is None else _written(text, node, {"g": g, "y": y, "i": index}, xs)
 
 
 def _known(xs: Sequence[Symbol]) -> list[Any]:
-    """Literals as numbers, so that a rule can decide what depends on them; not if there is nothing but literals."""
-    values = [x.number if x.opposite is None else -(x.opposite.number or np.nan) for x in xs if _literal(x)]
+    """Literals as numbers, so that a rule can decide what depends on them; not if there is nothing
+    but literals.
+    """
+    values = [
+        x.number if x.opposite is None else -(x.opposite.number or np.nan)
+        for x in xs
+        if _literal(x)
+    ]
     if len(values) == len(xs):
         return list(xs)
     found = iter(values)
@@ -98,10 +162,15 @@ def _written(text: str, node: Operator, names: dict[str, Any], xs: Sequence[Symb
     """An expression of a rule, with the node's inputs, attributes and sizes for its names."""
     first = node.inputs[0]
     scope = {
-        **FUNCTIONS, **LETTERS, **_arguments(node.rule, node.attributes, xs),
-        **names, "shape": node.shape, "size": first.size, "rows": first.shape[0] if first.shape else 1,
+        **FUNCTIONS,
+        **LETTERS,
+        **_arguments(node.rule, node.attributes, xs),
+        **names,
+        "shape": node.shape,
+        "size": first.size,
+        "rows": first.shape[0] if first.shape else 1,
         "count": first.size // (node.size or 1),
-    }  # fmt: skip
+    }
     return as_symbol(eval(_compiled(text), {"__builtins__": {}}, scope))
 
 

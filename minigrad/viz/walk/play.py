@@ -1,8 +1,9 @@
 """`play`: a drawing that walks through its computation, step by step, in one piece of HTML.
 
-Nothing is loaded from anywhere and no kernel is asked: the drawing, the texts of the steps and a small script are all
-there is. Without the script the whole drawing is there, with all its numbers.
+Nothing is loaded from anywhere and no kernel is asked: the drawing, the texts of the steps and a
+small script are all there is. Without the script the whole drawing is there, with all its numbers.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -28,19 +29,28 @@ from ..scene.text import count, escape
 from .trace import Row, Tracer
 
 _ICONS = {
-    "first": "M3 3h2v10H3zM13 3v10L6 8z", "back": "M11 3v10L4 8z", "play": "M4 2.5v11L13 8z",
-    "pause": "M4 3h3v10H4zM9 3h3v10H9z", "forward": "M5 3v10l7-5z", "last": "M3 3v10l7-5zM11 3h2v10h-2z",
-}  # fmt: skip
+    "first": "M3 3h2v10H3zM13 3v10L6 8z",
+    "back": "M11 3v10L4 8z",
+    "play": "M4 2.5v11L13 8z",
+    "pause": "M4 3h3v10H4zM9 3h3v10H9z",
+    "forward": "M5 3v10l7-5z",
+    "last": "M3 3v10l7-5zM11 3h2v10h-2z",
+}
 _BUTTONS = (
-    ("first", "First step"), ("back", "One step back"), ("play", "Play"), ("forward", "One step forward"),
+    ("first", "First step"),
+    ("back", "One step back"),
+    ("play", "Play"),
+    ("forward", "One step forward"),
     ("last", "Last step"),
-)  # fmt: skip
+)
 _ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a player: the current box, in which pass, the lines that are lit with it, and what is said."""
+    """One step of a player: the current box, in which pass, the lines that are lit with it, and
+    what is said.
+    """
 
     box: str
     phase: str
@@ -49,10 +59,12 @@ class Step:
 
 
 class Player:
-    """A drawing with a slider that walks the forward pass, then the backward pass, one box at a time.
+    """A drawing with a slider that walks the forward pass, then the backward pass, one box at a
+    time.
 
-    It shows the graph as it was when `play` was called. In a notebook it shows itself; `html` is a fragment for any
-    page, `save()` writes a page. `steps` are the steps, without the start, at which nothing is computed yet.
+    It shows the graph as it was when `play` was called. In a notebook it shows itself; `html` is a
+    fragment for any page, `save()` writes a page. `steps` are the steps, without the start, at
+    which nothing is computed yet.
     """
 
     def __init__(self, drawing: Drawing, bare: Picture, valued: Picture, tracer: Tracer) -> None:
@@ -72,34 +84,44 @@ class Player:
         body = (
             f'<style>{_file("player.css")}</style>\n<div class="mgp-stage">\n{image}</div>\n'
             f'<div class="mgp-controls" hidden>\n{_controls(len(self.steps))}</div>\n'
-            '<p class="mgp-status" aria-live="polite" aria-atomic="true">All values and gradients are shown.</p>\n'
+            '<p class="mgp-status" aria-live="polite" aria-atomic="true">All values and gradients '
+            "are shown.</p>\n"
             f'<script type="application/json" class="mgp-data">{data}</script>\n'
         )
         key = f"mgp-{hashlib.sha256(body.encode()).hexdigest()[:8]}"
         # Lumino's attribute: JupyterLab leaves the keys that are pressed in here to the player
         opening = (
-            f'<div class="mgp mg-{theme}" id="{key}" role="group" data-lm-suppress-shortcuts="true" '
+            f'<div class="mgp mg-{theme}" id="{key}" role="group" '
+            f'data-lm-suppress-shortcuts="true" '
             f'aria-label="{escape(f"Step player: {picture.title}")}">'
         )
         script = _file("player.js").replace("PLAYER_ID", key).replace("/* ALIVE */", ALIVE)
         return f"{opening}\n{body}<script>{script}</script>\n</div>\n"
 
     def _data(self) -> dict[str, Any]:
-        """What the script needs to know; `owners` says whose value and gradient an element carries."""
+        """What the script needs to know; `owners` says whose value and gradient an element
+        carries.
+        """
         picture = self.drawing.picture
         return {
             "steps": [[step.box, step.phase, step.lines, step.text] for step in self.steps],
             "owners": dict(_owners(picture)),
             "complete": self._complete,
-            "titles": {key: [first, self._titles[1][key]] for key, first in self._titles[0].items()},
+            "titles": {
+                key: [first, self._titles[1][key]] for key, first in self._titles[0].items()
+            },
         }
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write a page with the player to a `.html` file. Raises `ValueError` for any other name."""
+        """Write a page with the player to a `.html` file. Raises `ValueError` for any other
+        name.
+        """
         target = Path(path)
         if target.suffix.lower() != ".html":
             raise ValueError(f"save: {target.name!r}; a name that ends in .html was expected")
-        scheme = {"light": "light", "print": "light", "dark": "dark"}.get(self.drawing.theme or "", "light dark")
+        scheme = {"light": "light", "print": "light", "dark": "dark"}.get(
+            self.drawing.theme or "", "light dark"
+        )
         page = (
             '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -115,7 +137,10 @@ class Player:
         return {"text/plain": repr(self), "text/html": self.html}
 
     def __repr__(self) -> str:
-        return f"<Player of {count(self.drawing.picture.nodes, 'node')}, {count(len(self.steps), 'step')}>"
+        return (
+            f"<Player of {count(self.drawing.picture.nodes, 'node')}, "
+            f"{count(len(self.steps), 'step')}>"
+        )
 
 
 def play(
@@ -127,22 +152,34 @@ def play(
     theme: str | None = None,
     title: str | None = None,
 ) -> Player:
-    """A drawing of a node (or a `Graph`) that can be walked through: forward, then backward if there are gradients.
+    """A drawing of a node (or a `Graph`) that can be walked through: forward, then backward if
+    there are gradients.
 
-    Each step says its rule with its numbers, as `trace` does. Keys: left and right, Home and End, space to play and to
-    pause. The options are those of `draw`. Nothing in the graph is changed.
-    Raises `GraphError` for a graph that is too big to draw box by box, `TypeError` and `ValueError` as `draw` does.
+    Each step says its rule with its numbers, as `trace` does. Keys: left and right, Home and End,
+    space to play and to pause. The options are those of `draw`. Nothing in the graph is changed.
+    Raises `GraphError` for a graph that is too big to draw box by box, `TypeError` and `ValueError`
+    as `draw` does.
     """
     order = order_of(graph, "play", several=True)
-    options: dict[str, Any] = {"depth": depth, "focus": focus, "radius": radius, "theme": theme, "title": title}
+    options: dict[str, Any] = {
+        "depth": depth,
+        "focus": focus,
+        "radius": radius,
+        "theme": theme,
+        "title": title,
+    }
     drawing = draw(graph, **options)
     if drawing.picture.rows:
         nodes = count(len(order), "node")
         raise GraphError(
-            f"play: {nodes} do not fit into {MOST} boxes; use depth=0 (a box for each outermost module), focus=node for "
-            "what is near a node, or play an inner node; trace and draw have an answer for any graph"
+            f"play: {nodes} do not fit into {MOST} boxes; use depth=0 (a box for each outermost "
+            f"module), focus=node for "
+            "what is near a node, or play an inner node; trace and draw have an answer for "
+            "any graph"
         )
-    bare, valued = (draw(graph, values=values, grads=False, **options).picture for values in (False, None))
+    bare, valued = (
+        draw(graph, values=values, grads=False, **options).picture for values in (False, None)
+    )
     return Player(drawing, bare, valued, Tracer(order, heads_of(graph, "play", several=True)))
 
 
@@ -163,7 +200,9 @@ class _Walk:
                 yield Step(box.id, "backward", self._lines(box, into=False), told)
 
     def complete(self, steps: tuple[Step, ...]) -> dict[str, int]:
-        """By box with an alarm: the step from which on that is shown, for a gradient's is no news of the way forward."""
+        """By box with an alarm: the step from which on that is shown, for a gradient's is no news
+        of the way forward.
+        """
         found = {}
         for box in self.boxes:
             if box.bad:
@@ -176,26 +215,43 @@ class _Walk:
         return self.order[int(box.id[1:])]
 
     def _lines(self, box: Box, into: bool) -> tuple[str, ...]:
-        """The edges into a box, or out of it (and out of its ghosts), each with the stub on which it leaves."""
-        ends = ((edge, edge.target if into else self.owners[edge.id]) for edge in self.picture.edges)
-        found = [name for edge, end in ends if end == box.id for name in (f"{edge.source}f{edge.port}", edge.id)]
+        """The edges into a box, or out of it (and out of its ghosts), each with the stub on which
+        it leaves.
+        """
+        ends = (
+            (edge, edge.target if into else self.owners[edge.id]) for edge in self.picture.edges
+        )
+        found = [
+            name
+            for edge, end in ends
+            if end == box.id
+            for name in (f"{edge.source}f{edge.port}", edge.id)
+        ]
         own = [] if into else [flow.id for flow in box.flows]
         return tuple(dict.fromkeys([*own, *found]))
 
     def _forward(self, box: Box) -> str:
         if box.kind == "module":
             told = "; ".join(" ".join(flow.above) for flow in box.flows if flow.above)
-            return f"Module {box.title.partition(', module ')[2]}" + (f". Its result: {told}" if told else "")
+            return f"Module {box.title.partition(', module ')[2]}" + (
+                f". Its result: {told}" if told else ""
+            )
         node, row = self._node(box), self.tracer.forward(int(box.id[1:]))
         if not node.inputs:
-            return f"{'Constant' if isinstance(node, Constant) else 'Variable'} {_equation(row.name.text, row.number)}"
+            return (
+                f"{'Constant' if isinstance(node, Constant) else 'Variable'} "
+                f"{_equation(row.name.text, row.number)}"
+            )
         return _sentence(row)
 
     def _backward(self, box: Box) -> str:
         if box.kind == "module":
             told = "; ".join(flow.below for flow in box.flows if flow.below)
             inner = ", ".join(line for line in box.lines if line.startswith("∇"))
-            said = [f"Gradient of its result: {told}" if told else "", f"Parameters: {inner}" if inner else ""]
+            said = [
+                f"Gradient of its result: {told}" if told else "",
+                f"Parameters: {inner}" if inner else "",
+            ]
             return ". ".join([f"Module {box.lines[0]}", *filter(None, said)]) if any(said) else ""
         row = self.tracer.reverse(int(box.id[1:]))
         return _sentence(row) if row else ""
@@ -203,7 +259,9 @@ class _Walk:
 
 def _sentence(row: Row) -> str:
     """`v₃ = sin(v₂) = -0.757`"""
-    known = row.name.text if row.formula.text == row.number else f"{row.name.text} = {row.formula.text}"
+    known = (
+        row.name.text if row.formula.text == row.number else f"{row.name.text} = {row.formula.text}"
+    )
     return _equation(known, row.number)
 
 
@@ -213,8 +271,13 @@ def _equation(left: str, number: str) -> str:
 
 
 def _owners(picture: Picture) -> Iterator[tuple[str, str]]:
-    """By element of the drawing: the box whose value and gradient it carries (a ghost's is the parameter's own)."""
-    own = {box.id: box.id if box.kind != "ghost" else f"n{box.id.rpartition('n')[2]}" for box in picture.boxes}
+    """By element of the drawing: the box whose value and gradient it carries (a ghost's is the
+    parameter's own).
+    """
+    own = {
+        box.id: box.id if box.kind != "ghost" else f"n{box.id.rpartition('n')[2]}"
+        for box in picture.boxes
+    }
     for box in picture.boxes:
         yield box.id, own[box.id]
         yield from ((flow.id, own[box.id]) for flow in box.flows)
@@ -230,17 +293,22 @@ def _titles(picture: Picture) -> Iterator[tuple[str, str]]:
 
 def _controls(last: int) -> str:
     buttons = "".join(
-        f'<button type="button" class="mgp-button mgp-{name}" aria-label="{label}" title="{label}">{_icons(name)}</button>\n'
+        f'<button type="button" class="mgp-button mgp-{name}" aria-label="{label}" '
+        f'title="{label}">{_icons(name)}</button>\n'
         for name, label in _BUTTONS
     )
-    slider = f'<input type="range" class="mgp-slider" min="0" max="{last}" value="0" step="1" aria-label="Step">\n'
+    slider = (
+        f'<input type="range" class="mgp-slider" min="0" max="{last}" value="0" step="1" '
+        f'aria-label="Step">\n'
+    )
     return f'{buttons}{slider}<span class="mgp-count" aria-hidden="true"></span>\n'
 
 
 def _icons(name: str) -> str:
     names = ("play", "pause") if name == "play" else (name,)
     return "".join(
-        f'<svg class="mgp-icon mgp-icon-{name}" viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">'
+        f'<svg class="mgp-icon mgp-icon-{name}" viewBox="0 0 16 16" width="16" height="16" '
+        f'aria-hidden="true">'
         f'<path d="{_ICONS[name]}"/></svg>'
         for name in names
     )

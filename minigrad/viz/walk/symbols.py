@@ -1,8 +1,9 @@
 """Symbols: what takes part in NumPy's arithmetic and becomes a formula, as plain text and as LaTeX.
 
-The LaTeX is made to pass through Markdown (GitHub, JupyterLab) unharmed: no backslash before punctuation, no pipe, no
-angle bracket, no underscore that is not between letters or digits.
+The LaTeX is made to pass through Markdown (GitHub, JupyterLab) unharmed: no backslash before
+punctuation, no pipe, no angle bracket, no underscore that is not between letters or digits.
 """
+
 from __future__ import annotations
 
 import re
@@ -21,22 +22,31 @@ _MOST_ARGUMENTS = 6  # of a function; of more, the first and the last
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _SUPERSCRIPTS = str.maketrans("−0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _COMPARISONS = {
-    "equal": ("=", "="), "not_equal": ("≠", r"\ne"), "less": ("<", r"\lt"), "less_equal": ("≤", r"\le"),
-    "greater": (">", r"\gt"), "greater_equal": ("≥", r"\ge"),
-}  # fmt: skip
+    "equal": ("=", "="),
+    "not_equal": ("≠", r"\ne"),
+    "less": ("<", r"\lt"),
+    "less_equal": ("≤", r"\le"),
+    "greater": (">", r"\gt"),
+    "greater_equal": ("≥", r"\ge"),
+}
 _LATEX_FUNCTIONS = {
     **{name: rf"\{name}" for name in ("sin", "cos", "tanh", "exp", "log", "max", "min")},
-    "σ": r"\sigma", "Φ": r"\Phi", "Σ": r"\textstyle\sum", "convᵀ": r"\operatorname{conv}^{\top}",
-}  # fmt: skip
+    "σ": r"\sigma",
+    "Φ": r"\Phi",
+    "Σ": r"\textstyle\sum",
+    "convᵀ": r"\operatorname{conv}^{\top}",
+}
 _SAFE_IN_TEXT = " .,:/+-=()!?'"
 
 Factors = tuple[tuple["Symbol", int], ...]
 
 
 class Symbol(NDArrayOperatorsMixin):
-    """An expression, as `text` and as `latex`; arithmetic and NumPy's functions on symbols give symbols.
+    """An expression, as `text` and as `latex`; arithmetic and NumPy's functions on symbols give
+    symbols.
 
-    Nothing is simplified but what goes without saying: 1·x, x + 0, x·x as x², the place of a sign or of a number.
+    Nothing is simplified but what goes without saying: 1·x, x + 0, x·x as x², the place of a sign
+    or of a number.
     """
 
     __slots__ = ("coefficient", "factors", "latex", "level", "number", "opposite", "ratio", "text")
@@ -57,7 +67,10 @@ class Symbol(NDArrayOperatorsMixin):
         return Symbol(f"{text}ᵀ", rf"{latex}^{{\top}}", POWER)
 
     def __getitem__(self, key: Any) -> Symbol:
-        (text, latex), inner = _wrap(self, ATOM), key if isinstance(key, Symbol) else word(key_text(key))
+        (text, latex), inner = (
+            _wrap(self, ATOM),
+            key if isinstance(key, Symbol) else word(key_text(key)),
+        )
         return Symbol(f"{text}[{inner.text}]", f"{latex}[{inner.latex}]")
 
     def written_as(self, name: str) -> Symbol:
@@ -87,10 +100,12 @@ class Symbol(NDArrayOperatorsMixin):
         return f"<Symbol {self.text}>"
 
 
-# ---------------------------------------------------------------- atoms
+# ---------------- atoms
 def variable(index: int) -> Symbol:
     """vᵢ, the node with that number."""
-    return Symbol("v" + str(index).translate(_SUBSCRIPTS), f"v_{{{index}}}" if index > 9 else f"v_{index}")
+    return Symbol(
+        "v" + str(index).translate(_SUBSCRIPTS), f"v_{{{index}}}" if index > 9 else f"v_{index}"
+    )
 
 
 def named(name: str, index: int | None = None) -> Symbol:
@@ -120,8 +135,12 @@ def word(text: str) -> Symbol:
 
 
 def latex_text(text: str) -> str:
-    r"""Text within a formula: in `\text{…}`, punctuation that LaTeX or Markdown could take for its own in full width."""
-    return rf"\text{{{''.join(c if c.isalnum() or c in _SAFE_IN_TEXT else _wide(c) for c in text)}}}"
+    r"""Text within a formula: in `\text{…}`, punctuation that LaTeX or Markdown could take for its
+    own in full width.
+    """
+    return (
+        rf"\text{{{''.join(c if c.isalnum() or c in _SAFE_IN_TEXT else _wide(c) for c in text)}}}"
+    )
 
 
 def _wide(c: str) -> str:
@@ -159,9 +178,11 @@ def as_symbol(x: Any) -> Symbol:
     return symbol
 
 
-# ---------------------------------------------------------------- arithmetic
+# ---------------- arithmetic
 def _wrap(x: Symbol, level: int) -> tuple[str, str]:
-    """Text and LaTeX, in parentheses if it is looser than `level`; a condition in the brackets that make it 0 or 1."""
+    """Text and LaTeX, in parentheses if it is looser than `level`; a condition in the brackets that
+    make it 0 or 1.
+    """
     if x.level >= level:
         return x.text, x.latex
     left, right = "[]" if x.level <= COMPARE else "()"
@@ -233,12 +254,16 @@ def _product(coefficient: float, factors: Factors) -> Symbol:
 def _divide(a: Symbol, b: Symbol) -> Symbol:
     if a.opposite is not None or b.opposite is not None:
         quotient = _divide(a.opposite or a, b.opposite or b)
-        return quotient if a.opposite is not None and b.opposite is not None else _negative(quotient)
+        return (
+            quotient if a.opposite is not None and b.opposite is not None else _negative(quotient)
+        )
     if b.number == 1:
         return a
     if a.ratio is not None:
         return _divide(a.ratio[0], multiply(a.ratio[1], b))
-    symbol = Symbol(f"{_wrap(a, PRODUCT)[0]}/{_wrap(b, POWER)[0]}", rf"\frac{{{a.latex}}}{{{b.latex}}}", PRODUCT)
+    symbol = Symbol(
+        f"{_wrap(a, PRODUCT)[0]}/{_wrap(b, POWER)[0]}", rf"\frac{{{a.latex}}}{{{b.latex}}}", PRODUCT
+    )
     symbol.ratio = (a, b)
     return symbol
 
@@ -289,11 +314,22 @@ def _absolute(x: Symbol) -> Symbol:
 
 
 _UFUNCS: dict[str, Callable[..., Symbol]] = {
-    "add": _add, "subtract": _subtract, "multiply": multiply, "divide": _divide, "negative": _negative,
-    "power": _power, "float_power": _power, "square": lambda x: _power(x, as_symbol(2)), "matmul": _matmul,
-    "sqrt": _root, "absolute": _absolute, "fabs": _absolute, "log1p": lambda x: apply("log", _add(as_symbol(1), x)),
-    "maximum": lambda a, b: apply("max", a, b), "minimum": lambda a, b: apply("min", a, b),
-}  # fmt: skip
+    "add": _add,
+    "subtract": _subtract,
+    "multiply": multiply,
+    "divide": _divide,
+    "negative": _negative,
+    "power": _power,
+    "float_power": _power,
+    "square": lambda x: _power(x, as_symbol(2)),
+    "matmul": _matmul,
+    "sqrt": _root,
+    "absolute": _absolute,
+    "fabs": _absolute,
+    "log1p": lambda x: apply("log", _add(as_symbol(1), x)),
+    "maximum": lambda a, b: apply("max", a, b),
+    "minimum": lambda a, b: apply("min", a, b),
+}
 
 
 def apply(name: str, *args: Any) -> Symbol:
@@ -303,7 +339,11 @@ def apply(name: str, *args: Any) -> Symbol:
         parts = [*parts[: _MOST_ARGUMENTS - 2], Symbol("…", r"\dots"), parts[-1]]
     texts, latexes = ", ".join(x.text for x in parts), ", ".join(x.latex for x in parts)
     if name not in _LATEX_FUNCTIONS:
-        latex = rf"\operatorname{{{name}}}" if re.fullmatch("[A-Za-z]+", name) else latex_text(shorten(name))
+        latex = (
+            rf"\operatorname{{{name}}}"
+            if re.fullmatch("[A-Za-z]+", name)
+            else latex_text(shorten(name))
+        )
     else:
         latex = _LATEX_FUNCTIONS[name]
     tall = (r"\left", r"\right") if r"\frac" in latexes else ("", "")

@@ -1,8 +1,11 @@
-"""`trace`: the evaluation of a graph as a table, as the literature on automatic differentiation writes it.
+"""`trace`: the evaluation of a graph as a table, as the literature on automatic differentiation
+writes it.
 
-Forward primal trace and reverse adjoint trace: Griewank & Walther, "Evaluating Derivatives" (2008), section 1.3;
-Baydin, Pearlmutter, Radul & Siskind, "Automatic differentiation in machine learning: a survey" (2018), table 3.
+Forward primal trace and reverse adjoint trace: Griewank & Walther, "Evaluating Derivatives" (2008),
+section 1.3; Baydin, Pearlmutter, Radul & Siskind, "Automatic differentiation in machine learning: a
+survey" (2018), table 3.
 """
+
 from __future__ import annotations
 
 import re
@@ -34,14 +37,18 @@ _TITLES = ("Forward primal trace", "Reverse adjoint trace")
 _STYLE = (
     ".mg-trace{border-collapse:collapse;font-size:.92em;line-height:1.5}"
     ".mg-trace caption{text-align:left;font-weight:bold;padding:.3em 0}"
-    ".mg-trace th,.mg-trace td{text-align:left;padding:.15em .9em .15em 0;border-bottom:1px solid #8886;font-weight:normal}"
-    ".mg-trace thead th,.mg-trace th[scope=rowgroup]{font-weight:bold}.mg-trace td:last-child{white-space:nowrap}"
+    ".mg-trace th,.mg-trace td{text-align:left;padding:.15em .9em .15em 0;border-bottom:1px solid "
+    "#8886;font-weight:normal}"
+    ".mg-trace thead th,.mg-trace th[scope=rowgroup]{font-weight:bold}.mg-trace "
+    "td:last-child{white-space:nowrap}"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a trace: what it is about (a node, or its adjoint), how that is computed, and the number."""
+    """One line of a trace: what it is about (a node, or its adjoint), how that is computed, and the
+    number.
+    """
 
     name: Symbol
     formula: Symbol
@@ -49,7 +56,9 @@ class Row:
 
 
 class Tracer:
-    """Makes the rows of a graph, each when it is asked for; nodes are known by their number in the order."""
+    """Makes the rows of a graph, each when it is asked for; nodes are known by their number in the
+    order.
+    """
 
     def __init__(self, order: Sequence[GraphNode], heads: Collection[GraphNode]) -> None:
         self.order, self.gradients = order, flowed(order, heads)
@@ -81,11 +90,21 @@ class Tracer:
         """How node i was computed."""
         node = self.order[i]
         if not isinstance(node, Operator):
-            return Row(self.name(i), word("constant" if isinstance(node, Constant) else "variable"), _value(node.value))
-        return Row(self.name(i), formula(node, self.name(i), list(map(self._as_input, node.inputs))), _value(node.value))
+            return Row(
+                self.name(i),
+                word("constant" if isinstance(node, Constant) else "variable"),
+                _value(node.value),
+            )
+        return Row(
+            self.name(i),
+            formula(node, self.name(i), list(map(self._as_input, node.inputs))),
+            _value(node.value),
+        )
 
     def reverse(self, i: int) -> Row | None:
-        """How the adjoint of node i came about: the contributions of its users; None for a node without a gradient."""
+        """How the adjoint of node i came about: the contributions of its users; None for a node
+        without a gradient.
+        """
         grad = self.gradients.get(id(self.order[i]))
         if grad is None:
             return None
@@ -98,19 +117,29 @@ class Tracer:
             user = self.order[j]
             assert isinstance(user, Operator)
             xs = list(map(self._as_input, user.inputs))
-            term = None if id(user) not in self.gradients else adjoint(user, slot, bar(self.name(j)), self.name(j), xs)
+            term = (
+                None
+                if id(user) not in self.gradients
+                else adjoint(user, slot, bar(self.name(j)), self.name(j), xs)
+            )
             terms += [] if term is None else [term]
         if left:
             terms.append(word(f"… {count(left, 'further use')}"))
-        total = sum(terms[1:], terms[0]) if terms else as_symbol(1) if _value(grad) == "1" else word("seed")
+        total = (
+            sum(terms[1:], terms[0])
+            if terms
+            else as_symbol(1)
+            if _value(grad) == "1"
+            else word("seed")
+        )
         return Row(bar(self.name(i)), total, _gradient(grad))
 
 
 class Trace:
     """The trace of a graph as it was when `trace` was called; `forward` and `reverse` are its rows.
 
-    In a notebook it shows itself as Markdown with LaTeX, printed as plain text; `html` is a table for any page. Above
-    200 nodes the first and the last are shown.
+    In a notebook it shows itself as Markdown with LaTeX, printed as plain text; `html` is a table
+    for any page. Above 200 nodes the first and the last are shown.
     """
 
     def __init__(self, order: Sequence[GraphNode], heads: Collection[GraphNode]) -> None:
@@ -144,26 +173,41 @@ class Trace:
     def text(self) -> str:
         """Aligned plain text."""
         halves = self._halves
-        cells = [(row.name.text, row.formula.text, row.number) for _, rows in halves for row in rows]
-        widths = [max(min(_columns(cell), _WIDEST) for cell in column) for column in zip(_HEADER, *cells, strict=True)]
+        cells = [
+            (row.name.text, row.formula.text, row.number) for _, rows in halves for row in rows
+        ]
+        widths = [
+            max(min(_columns(cell), _WIDEST) for cell in column)
+            for column in zip(_HEADER, *cells, strict=True)
+        ]
         lines: list[str] = []
         for title, rows in halves:
             lines += ["", title] if lines else [title]
             for row in (_HEADER, *((row.name.text, row.formula.text, row.number) for row in rows)):
-                padded = (cell + " " * (wide - _columns(cell)) for cell, wide in zip(row, widths, strict=True))
+                padded = (
+                    cell + " " * (wide - _columns(cell))
+                    for cell, wide in zip(row, widths, strict=True)
+                )
                 lines.append(("  " + "  ".join(padded)).rstrip())
         return "\n".join([*lines, *(["", self.note] if self.note else [])])
 
     @cached_property
     def html(self) -> str:
-        """One table in HTML, with the formulas as plain text; it needs nothing from the page around it."""
+        """One table in HTML, with the formulas as plain text; it needs nothing from the page around
+        it.
+        """
         head = "".join(f'<th scope="col">{title}</th>' for title in _HEADER)
-        parts = [f'<style>{_STYLE}</style>\n<table class="mg-trace">\n<caption>{escape(self._caption)}</caption>']
+        parts = [
+            f"<style>{_STYLE}</style>\n<table "
+            f'class="mg-trace">\n<caption>{escape(self._caption)}</caption>'
+        ]
         parts.append(f"<thead><tr>{head}</tr></thead>")
         for title, rows in self._halves:
             parts.append(f'<tbody>\n<tr><th scope="rowgroup" colspan="3">{title}</th></tr>')
             for row in rows:
-                cells = "".join(f"<td>{escape(cell)}</td>" for cell in (row.formula.text, row.number))
+                cells = "".join(
+                    f"<td>{escape(cell)}</td>" for cell in (row.formula.text, row.number)
+                )
                 parts.append(f'<tr><th scope="row">{escape(row.name.text)}</th>{cells}</tr>')
             parts.append("</tbody>")
         return "\n".join([*parts, "</table>\n"])
@@ -182,16 +226,21 @@ class Trace:
         return self.text
 
     def __repr__(self) -> str:
-        return f"<Trace of {self.forward[-1].name.text}: {count(len(self.forward), 'row')}, {len(self.reverse)} back>"
+        return (
+            f"<Trace of {self.forward[-1].name.text}: {count(len(self.forward), 'row')}, "
+            f"{len(self.reverse)} back>"
+        )
 
 
 def trace(graph: Any) -> Trace:
-    """The forward primal trace of a node (or a `Graph`) and, after `backward()`, its reverse adjoint trace.
+    """The forward primal trace of a node (or a `Graph`) and, after `backward()`, its reverse
+    adjoint trace.
 
-    Nodes are v₀, v₁, … in the order of computation (the numbers that drawings use), or go by their own names. A bar
-    marks the adjoint, ∂L/∂vᵢ: the sum of what the users of vᵢ send back. Formulas are those of the rules that ran;
-    Σ( ) sums over axes, in an adjoint over those that were broadcast. Adjoints are those of the graph's last
-    backward pass, also of a variable whose `grad` is the sum over several passes. Raises `TypeError` for anything else.
+    Nodes are v₀, v₁, … in the order of computation (the numbers that drawings use), or go by their
+    own names. A bar marks the adjoint, ∂L/∂vᵢ: the sum of what the users of vᵢ send back. Formulas
+    are those of the rules that ran; Σ( ) sums over axes, in an adjoint over those that were
+    broadcast. Adjoints are those of the graph's last backward pass, also of a variable whose `grad`
+    is the sum over several passes. Raises `TypeError` for anything else.
     """
     return Trace(order_of(graph, "trace", several=True), heads_of(graph, "trace", several=True))
 
@@ -210,7 +259,12 @@ def _value(array: np.ndarray[Any, Any]) -> str:
 
 
 def _gradient(array: np.ndarray[Any, Any]) -> str:
-    return _told(array, lambda stats: f"{stats.shape} {gradient_line(stats)}" if stats.shape else gradient_line(stats))
+    return _told(
+        array,
+        lambda stats: (
+            f"{stats.shape} {gradient_line(stats)}" if stats.shape else gradient_line(stats)
+        ),
+    )
 
 
 def _told(array: np.ndarray[Any, Any], brief: Callable[[Stats], str]) -> str:
@@ -227,5 +281,8 @@ def _written_out(array: np.ndarray[Any, Any]) -> str:
 
 def _columns(text: str) -> int:
     """How many columns of a terminal the text takes."""
-    wide = (0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+    wide = (
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
+    )
     return sum(wide)

@@ -1,4 +1,5 @@
 """A library for the tests of the benchmark's processes: each mode misbehaves in its own way."""
+
 import os
 import sys
 import time

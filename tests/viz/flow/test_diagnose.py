@@ -1,4 +1,7 @@
-"""`diagnose`: finds each disease where it was put, none in healthy models, and leaves everything as it was."""
+"""`diagnose`: finds each disease where it was put, none in healthy models, and leaves everything as
+it was.
+"""
+
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
@@ -36,11 +39,13 @@ def kinds(diagnosis):
     return {finding.kind for finding in diagnosis}
 
 
-# ---------------------------------------------------------------- diseases
+# ---------------- diseases
 def test_a_deep_sigmoid_net_vanishes():
     model = deep()
     found = diagnose(model, X, Y)
-    assert kinds(found) == {"vanishing gradient"} and found[0].where == "layer 0" and not found.healthy
+    assert (
+        kinds(found) == {"vanishing gradient"} and found[0].where == "layer 0" and not found.healthy
+    )
     loss = mg.mse_loss(model(X), Y)
     loss.backward()
     linear = [n for n in mg.topological_sort(loss) if n.inputs and n.rule.name == "linear"]
@@ -85,7 +90,9 @@ def test_saturation(act, kind):
     assert kinds(found) == {"saturation"} and "1 · " in found[0].where
     y = mg.topological_sort(model[:2](X))[-1].value
     slopes = 4 * y * (1 - y) if kind == "sigmoid" else 1 - y * y
-    assert f"{100 * np.mean(slopes < LEAST_SLOPE):.3g} % of the outputs of {kind}" in found[0].evidence
+    assert (
+        f"{100 * np.mean(slopes < LEAST_SLOPE):.3g} % of the outputs of {kind}" in found[0].evidence
+    )
 
 
 def test_saturation_inside_a_recurrent_layer():
@@ -113,7 +120,10 @@ def test_nan_from_the_logarithm_of_a_negative_number():
 
     found = diagnose(Logarithm(), X, Y)
     assert [f.kind for f in found] == ["NaN or inf"]
-    assert "node n4 (log)" in found[0].where and "First bad node: n4 (log), value ✖ NaN." in found[0].evidence
+    assert (
+        "node n4 (log)" in found[0].where
+        and "First bad node: n4 (log), value ✖ NaN." in found[0].evidence
+    )
     low, high = (f"{f:.3g}" for f in (Logarithm().a(X).value.min(), Logarithm().a(X).value.max()))
     assert f"{low} to {high}" in found[0].evidence
 
@@ -159,7 +169,9 @@ def test_a_frozen_layer():
     model = models.mlp()
     for p in model[2].parameters():
         p.requires_grad = False
-    assert [(f.kind, f.where) for f in diagnose(model, X, Y)] == [("frozen parameter", "2.weight, 2.bias")]
+    assert [(f.kind, f.where) for f in diagnose(model, X, Y)] == [
+        ("frozen parameter", "2.weight, 2.bias")
+    ]
     for p in model.parameters():
         p.requires_grad = False
     assert len(diagnose(model, X, Y)) == 4
@@ -197,7 +209,7 @@ def test_weights_that_enter_transposed_are_found_at_the_data():
     assert diagnose(model, np.random.default_rng(9).normal(size=(32, 9)), np.zeros((32, 9))).healthy
 
 
-# ---------------------------------------------------------------- healthy models
+# ---------------- healthy models
 def digits():
     return data.mnist_sample()
 
@@ -208,22 +220,44 @@ def fives():
 
 HEALTHY = {
     f"mlp-{act}{'-clipped' * clipped}": (
-        lambda act=act, clipped=clipped: models.mlp(act, clipped), lambda: CIRCLE.x_train,
-        lambda: CIRCLE.y_train.reshape(-1, 1), ops.mse_loss, 1e-2,
+        lambda act=act, clipped=clipped: models.mlp(act, clipped),
+        lambda: CIRCLE.x_train,
+        lambda: CIRCLE.y_train.reshape(-1, 1),
+        ops.mse_loss,
+        1e-2,
     )
-    for act in models.ACTIVATIONS for clipped in (False, True)
+    for act in models.ACTIVATIONS
+    for clipped in (False, True)
 } | {
-    "cnn-five": (models.cnn_five, lambda: digits().x_train[:96, None], lambda: fives()[:96], ops.mse_loss, 1e-3),
-    "cnn": (models.cnn, lambda: digits().x_train[:300, None], lambda: digits().y_train[:300], ops.cross_entropy, 3e-3),
+    "cnn-five": (
+        models.cnn_five,
+        lambda: digits().x_train[:96, None],
+        lambda: fives()[:96],
+        ops.mse_loss,
+        1e-3,
+    ),
+    "cnn": (
+        models.cnn,
+        lambda: digits().x_train[:300, None],
+        lambda: digits().y_train[:300],
+        ops.cross_entropy,
+        3e-3,
+    ),
     "rnn": (
-        lambda: models.RowRNN(196), lambda: digits().x_train[:300].reshape(-1, 4, 196), lambda: digits().y_train[:300],
-        ops.cross_entropy, 1e-3,
+        lambda: models.RowRNN(196),
+        lambda: digits().x_train[:300].reshape(-1, 4, 196),
+        lambda: digits().y_train[:300],
+        ops.cross_entropy,
+        1e-3,
     ),
     "rnn-rows": (
-        lambda: models.RowRNN(28, 128), lambda: digits().x_train[:300], lambda: digits().y_train[:300],
-        ops.cross_entropy, 2e-3,
+        lambda: models.RowRNN(28, 128),
+        lambda: digits().x_train[:300],
+        lambda: digits().y_train[:300],
+        ops.cross_entropy,
+        2e-3,
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", HEALTHY)
@@ -244,12 +278,14 @@ def test_no_false_alarm_for_text():
     ids[y == 1, ::9] = 7  # a word that tells
     model = models.TextCNN(vocabulary=300)
     assert diagnose(model, ids, y).healthy
-    trainer = mg.Trainer(model, ops.binary_cross_entropy, mg.optim.Adam(model.parameters(), 1e-3), mode="replay")
+    trainer = mg.Trainer(
+        model, ops.binary_cross_entropy, mg.optim.Adam(model.parameters(), 1e-3), mode="replay"
+    )
     trainer.fit(ids, y, epochs=8, batch_size=16, progress=False)
     assert diagnose(model, ids, y).healthy
 
 
-# ---------------------------------------------------------------- nothing is touched
+# ---------------- nothing is touched
 def test_everything_is_as_before():
     model = deep(3, nn.ReLU)
     for p in model.parameters()[:2]:
@@ -265,8 +301,13 @@ def test_everything_is_as_before():
     hooks = [len(p.hooks or ()) for p in model.parameters()]
     first = diagnose(model, X, Y)
     assert all(np.array_equal(before[k], v) for k, v in model.state_dict().items())
-    assert all(p.grad is g for p, g in zip(model.parameters(), grads, strict=True)) and (grads[0] == 7).all()
-    assert [m.training for m in model.modules()] == modes and [len(p.hooks or ()) for p in model.parameters()] == hooks
+    assert (
+        all(p.grad is g for p, g in zip(model.parameters(), grads, strict=True))
+        and (grads[0] == 7).all()
+    )
+    assert [m.training for m in model.modules()] == modes and [
+        len(p.hooks or ()) for p in model.parameters()
+    ] == hooks
     assert flow.steps == 0 and not seen
     model(X)
     assert seen == [1]  # the hooks are still there
@@ -289,14 +330,22 @@ def test_a_penalty_on_the_original_weights_leaves_their_gradients():
     assert seen == [1] and (model[0].weight.grad == 4).all()
 
 
-# ---------------------------------------------------------------- which loss
+# ---------------- which loss
 @pytest.mark.parametrize(
     ("output", "y", "loss"),
     [
         (mg.Constant(np.zeros((4, 3))), np.arange(4) % 3, ops.cross_entropy),
         (mg.Constant(np.zeros((4, 3))), np.zeros((4, 3)), ops.mse_loss),
-        (mg.sigmoid(mg.Variable(np.zeros((4, 1)))), np.array([0.0, 1, 1, 0]), ops.binary_cross_entropy),
-        (mg.sigmoid(mg.Variable(np.zeros((4, 1)))), np.array([0, 1, 1, 0]), ops.binary_cross_entropy),
+        (
+            mg.sigmoid(mg.Variable(np.zeros((4, 1)))),
+            np.array([0.0, 1, 1, 0]),
+            ops.binary_cross_entropy,
+        ),
+        (
+            mg.sigmoid(mg.Variable(np.zeros((4, 1)))),
+            np.array([0, 1, 1, 0]),
+            ops.binary_cross_entropy,
+        ),
         (mg.sigmoid(mg.Variable(np.zeros((4, 1)))), np.array([0, 0.3, 1, 0]), ops.mse_loss),
         (mg.Variable(np.zeros((4, 1))) * 1.0, np.array([0, 1, 1, 0]), ops.mse_loss),
     ],
@@ -315,14 +364,18 @@ def models_fixed():
     return nn.Sequential(nn.Linear(2, 8, seed=0), nn.Tanh(), nn.Linear(8, 1, seed=1))
 
 
-# ---------------------------------------------------------------- in words
+# ---------------- in words
 def test_a_diagnosis_is_a_sequence_that_speaks():
     found = diagnose(deep(), X, Y)
     assert len(found) == 1 and found[0] is list(found)[0] and found[:1] == (found[0],)  # noqa: RUF015
-    assert str(found).startswith("Diagnosis: 1 finding (one batch, mse_loss ") and found[0].cure in str(found)
+    assert str(found).startswith("Diagnosis: 1 finding (one batch, mse_loss ") and found[
+        0
+    ].cure in str(found)
     assert repr(found) == str(found)
     well = diagnose(models_fixed(), X, Y)
-    assert well.healthy and str(well).startswith("Diagnosis: healthy: nothing found (one batch, mse_loss ")
+    assert well.healthy and str(well).startswith(
+        "Diagnosis: healthy: nothing found (one batch, mse_loss "
+    )
     assert "|" not in well._repr_markdown_()
 
 
@@ -338,13 +391,20 @@ def test_any_name_is_shown_as_it_is():
     page = ET.fromstring(f"<r>{html}</r>")
     cells = ["".join(cell.itertext()).strip() for cell in page.iter("td")]
     assert cells[:4] == ["1", "saturation", wicked, "1 < 2 3"]
-    assert {element.tag for element in page.iter("td") for element in element.iter()} == {"td", "span"}
-    assert all(text in "$\\" or not set("$\\") & set(text) for text in page.itertext())  # nothing for MathJax to find
+    assert {element.tag for element in page.iter("td") for element in element.iter()} == {
+        "td",
+        "span",
+    }
+    assert all(
+        text in "$\\" or not set("$\\") & set(text) for text in page.itertext()
+    )  # nothing for MathJax to find
 
 
-# ---------------------------------------------------------------- bad input
+# ---------------- bad input
 def test_wrong_things():
-    with pytest.raises(TypeError, match=r"diagnose: a int; a model with named_parameters\(\) was expected"):
+    with pytest.raises(
+        TypeError, match=r"diagnose: a int; a model with named_parameters\(\) was expected"
+    ):
         diagnose(3, X, Y)
     with pytest.raises(mg.ShapeError, match=r"diagnose: x has shape \(0, 2\); at least one sample"):
         diagnose(models.mlp(), X[:0], Y[:0])
@@ -352,7 +412,9 @@ def test_wrong_things():
         diagnose(models.mlp(), X, np.array(["a"] * 64))
     with pytest.raises(TypeError, match="diagnose: the model returned a tuple"):
         diagnose(nn.RNN(2, 3), X[None], Y)
-    with pytest.raises(mg.ShapeError, match=r"diagnose: the loss has shape \(64, 1\); a single number"):
+    with pytest.raises(
+        mg.ShapeError, match=r"diagnose: the loss has shape \(64, 1\); a single number"
+    ):
         diagnose(models.mlp(), X, Y, lambda output, target: output - target)
     with mg.no_grad(), pytest.raises(mg.GraphError, match="diagnose: within no_grad"):
         diagnose(models.mlp(), X, Y)

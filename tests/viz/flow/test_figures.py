@@ -1,4 +1,7 @@
-"""The figures of gradient flow: the numbers they show are the graph's, and the marks on them say so."""
+"""The figures of gradient flow: the numbers they show are the graph's, and the marks on them say
+so.
+"""
+
 from __future__ import annotations
 
 import io
@@ -44,24 +47,33 @@ def recorded(steps=12, every=2, model=None, lr=0.1, settle=True):
 
 
 def texts(figure):
-    return [text.get_text() for ax in figure.axes for text in ax.texts] + [text.get_text() for text in figure.texts]
+    return [text.get_text() for ax in figure.axes for text in ax.texts] + [
+        text.get_text() for text in figure.texts
+    ]
 
 
 def pixels(figure):
     return figure._repr_png_()
 
 
-# ---------------------------------------------------------------- heat
+# ---------------- heat
 def test_heat_shows_the_norms_of_the_layers():
     flow = recorded()
     figure = flow.heat()
-    assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["0 · Linear", "2 · Linear", "4 · Linear"]
+    assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == [
+        "0 · Linear",
+        "2 · Linear",
+        "4 · Linear",
+    ]
     strips = [c for c in figure.axes[0].collections if type(c).__name__ == "QuadMesh"]
     for strip, layer in zip(strips, ("0", "2", "4"), strict=True):
         expected = [
-            np.hypot(norm(r.parameters[f"{layer}.weight"]), norm(r.parameters[f"{layer}.bias"])) for r in flow.records
+            np.hypot(norm(r.parameters[f"{layer}.weight"]), norm(r.parameters[f"{layer}.bias"]))
+            for r in flow.records
         ]
-        np.testing.assert_allclose(np.ma.filled(strip.get_array(), np.nan).ravel(), np.log10(expected), rtol=1e-9)
+        np.testing.assert_allclose(
+            np.ma.filled(strip.get_array(), np.nan).ravel(), np.log10(expected), rtol=1e-9
+        )
         np.testing.assert_allclose(figure.numbers[layer], expected)
         assert f"{layer} · Linear: from " in figure.description
     assert list(figure.numbers["step"]) == [0, 2, 4, 6, 8, 10]
@@ -73,8 +85,13 @@ def test_alarms_are_glyphs():
     model[4].weight.value[...] = 0  # nothing comes back through a weight of 0
     flow = recorded(steps=1, model=model)
     figure = flow.heat()
-    assert texts(figure).count("∅") == 2 and texts(figure).count("0 ∅") == 2  # in its lane, beside its last number
-    assert "∅ exactly zero" in figure._supxlabel.get_text() and "exactly zero at 1 step" in figure.description
+    assert (
+        texts(figure).count("∅") == 2 and texts(figure).count("0 ∅") == 2
+    )  # in its lane, beside its last number
+    assert (
+        "∅ exactly zero" in figure._supxlabel.get_text()
+        and "exactly zero at 1 step" in figure.description
+    )
 
 
 def test_nan_and_explosion_are_told_apart():
@@ -95,7 +112,9 @@ def test_many_steps_share_glyphs():
 @pytest.mark.parametrize("steps", [1, 2])
 def test_few_steps(steps):
     flow = recorded(steps=steps, every=1)
-    assert pixels(flow.heat()).startswith(b"\x89PNG") and pixels(flow.ratios()).startswith(b"\x89PNG")
+    assert pixels(flow.heat()).startswith(b"\x89PNG") and pixels(flow.ratios()).startswith(
+        b"\x89PNG"
+    )
 
 
 def test_edges_lie_halfway():
@@ -103,7 +122,7 @@ def test_edges_lie_halfway():
     assert list(_edges([7])) == [6.5, 7.5]
 
 
-# ---------------------------------------------------------------- ratios
+# ---------------- ratios
 def test_ratios_are_those_of_the_optimiser():
     flow = recorded(lr=0.05)
     figure = flow.ratios()
@@ -113,7 +132,12 @@ def test_ratios_are_those_of_the_optimiser():
     assert len(lines) == 6
     for name in weights:
         record = flow.records[2]
-        expected = 0.05 * record.parameters[name].rms * np.sqrt(record.parameters[name].size) / record.weights[name]
+        expected = (
+            0.05
+            * record.parameters[name].rms
+            * np.sqrt(record.parameters[name].size)
+            / record.weights[name]
+        )
         assert figure.numbers[name][2] == pytest.approx(expected, rel=1e-3)
         assert any(np.array_equal(line.get_ydata(), figure.numbers[name]) for line in lines)
         assert any(t.strip().startswith(name) for t in texts(figure))
@@ -132,7 +156,7 @@ def test_labels_are_moved_apart():
     assert max(places) <= 1 and min(places) >= 0
 
 
-# ---------------------------------------------------------------- ruler
+# ---------------- ruler
 def test_the_ruler_shows_norms_in_forward_order():
     model = chain(5)
     loss = mg.mse_loss(model(X), Y)
@@ -148,8 +172,12 @@ def test_the_ruler_shows_norms_in_forward_order():
     assert figure.numbers["slope"] == pytest.approx(fit, rel=1e-5)
     assert f"Slope {fit:+.2f} decades per layer" in figure.axes[0].get_title(loc="left")
     dots = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
-    assert [float(dot.get_xdata()[0]) for dot in dots] == pytest.approx(list(expected.values()), rel=1e-5)
-    assert gradient_ruler(model).numbers == figure.numbers  # here, layers were made in the order in which they are used
+    assert [float(dot.get_xdata()[0]) for dot in dots] == pytest.approx(
+        list(expected.values()), rel=1e-5
+    )
+    assert (
+        gradient_ruler(model).numbers == figure.numbers
+    )  # here, layers were made in the order in which they are used
 
 
 def test_a_deep_sigmoid_net_loses_more_than_half_a_decade_per_layer():
@@ -185,13 +213,15 @@ def test_a_gradient_of_zero_on_the_ruler():
 
 
 def test_wrong_things_for_the_ruler():
-    with pytest.raises(TypeError, match="gradient_ruler: a int; the head of a graph, a Graph or a model"):
+    with pytest.raises(
+        TypeError, match="gradient_ruler: a int; the head of a graph, a Graph or a model"
+    ):
         gradient_ruler(3)
     with pytest.raises(mg.GraphError, match="no parameter has a gradient"):
         gradient_ruler(chain())
 
 
-# ---------------------------------------------------------------- through time
+# ---------------- through time
 def recurrent(nonlinearity="tanh", every_state=False, steps=9, grad=True):
     rng = np.random.default_rng(0)
     rnn = nn.RNN(4, 6, nonlinearity=nonlinearity, seed=0, dtype=np.float64)
@@ -213,7 +243,9 @@ def test_gradient_through_time_against_autodiff(nonlinearity, every_state):
     x, h0 = node.inputs[0].value, node.inputs[1].value
     w, v, b, c = (mg.Variable(p.value, dtype=np.float64) for p in rnn.parameters())
     f = mg.relu if nonlinearity == "relu" else mg.tanh
-    own = [mg.Variable(w.value, dtype=np.float64) for _ in x]  # a W for each step: its gradient is the step's part
+    own = [
+        mg.Variable(w.value, dtype=np.float64) for _ in x
+    ]  # a W for each step: its gradient is the step's part
     h, states = mg.Constant(h0, dtype=np.float64), []
     for x_t, w_t in zip(x, own, strict=True):
         h = f(mg.Constant(x_t, dtype=np.float64) @ mg.transpose(w_t) + b + h @ mg.transpose(v) + c)
@@ -254,7 +286,9 @@ def test_gradient_of_gated_layers_through_time(kind, n):
     np.testing.assert_allclose(numbers["share"], parts / parts.sum(), rtol=1e-9)
     assert ("cells" in numbers) == (kind is nn.LSTM) and "bound" not in numbers
     if kind is nn.LSTM:
-        np.testing.assert_allclose(numbers["cells"], [np.linalg.norm(c.grad) for c in cells], rtol=1e-9)
+        np.testing.assert_allclose(
+            numbers["cells"], [np.linalg.norm(c.grad) for c in cells], rtol=1e-9
+        )
     assert len(figure.axes[0].get_legend().get_texts()) == 1 + (kind is nn.LSTM)
     assert "singular" not in figure.description
 
@@ -284,34 +318,46 @@ def test_the_figure_shows_these_numbers():
     np.testing.assert_allclose(measured.get_ydata(), figure.numbers["norm"])
     np.testing.assert_allclose([bar.get_height() for bar in below.patches], figure.numbers["share"])
     labels = [text.get_text() for text in above.get_legend().get_texts()]
-    assert labels[0].startswith("measured") and f"{-np.log10(figure.numbers['sigma']):+.3f} decades" in labels[2]
+    assert (
+        labels[0].startswith("measured")
+        and f"{-np.log10(figure.numbers['sigma']):+.3f} decades" in labels[2]
+    )
     assert "9 time steps" in figure.description and np.array_equal(before, node.work["dh"])
-    assert gradient_through_time(node).description == gradient_through_time(mg.Graph(loss)).description
+    assert (
+        gradient_through_time(node).description == gradient_through_time(mg.Graph(loss)).description
+    )
 
 
 def test_wrong_things_through_time():
     with pytest.raises(mg.GraphError, match="has no gradient; call backward"):
         gradient_through_time(recurrent(grad=False)[1])
-    with pytest.raises(mg.GraphError, match="a graph with 0 fused recurrent nodes; one was expected"):
+    with pytest.raises(
+        mg.GraphError, match="a graph with 0 fused recurrent nodes; one was expected"
+    ):
         gradient_through_time(mg.Variable(1.0) * 2.0)
     states, _ = nn.RNN(2, 3, num_layers=2)(np.ones((4, 1, 2)))
     loss = mg.sum(states)
     loss.backward()
-    with pytest.raises(mg.GraphError, match=r"a graph with 2 fused recurrent nodes, nodes \d+, \d+ of its order; pass one"):
+    with pytest.raises(
+        mg.GraphError,
+        match=r"a graph with 2 fused recurrent nodes, nodes \d+, \d+ of its order; pass one",
+    ):
         gradient_through_time(loss)
     with pytest.raises(TypeError, match="gradient_through_time: a str"):
         gradient_through_time("rnn")
 
 
-# ---------------------------------------------------------------- all of them
+# ---------------- all of them
 def every_figure():
     flow = recorded(model=models.mlp())
     loss = mg.mse_loss(models.mlp()(X), Y)
     loss.backward()
     return {
-        "heat": flow.heat(), "ratios": flow.ratios(), "ruler": gradient_ruler(loss),
+        "heat": flow.heat(),
+        "ratios": flow.ratios(),
+        "ruler": gradient_ruler(loss),
         "time": gradient_through_time(recurrent()[1]),
-    }  # fmt: skip
+    }
 
 
 def test_all_have_words_and_show_themselves():

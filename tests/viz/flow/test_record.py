@@ -1,4 +1,7 @@
-"""`GradientFlow` against the numbers of the graphs it watched: callback, own loop, hooks; thinning; files."""
+"""`GradientFlow` against the numbers of the graphs it watched: callback, own loop, hooks; thinning;
+files.
+"""
+
 from __future__ import annotations
 
 import csv
@@ -25,12 +28,16 @@ def small(seed=0):
 
 def train(flow, mode="replay", epochs=3, model=None, lr=0.1):
     model = model or small()
-    trainer = mg.Trainer(model, mg.mse_loss, mg.optim.SGD(model.parameters(), lr), mode=mode, callbacks=[flow])
+    trainer = mg.Trainer(
+        model, mg.mse_loss, mg.optim.SGD(model.parameters(), lr), mode=mode, callbacks=[flow]
+    )
     return model, trainer.fit(X, Y, epochs=epochs, batch_size=6, progress=False)
 
 
 def loop(flow, steps, model=None, lr=0.1):
-    """A loop of one's own; returns gradients and weights of every step, before and after the update."""
+    """A loop of one's own; returns gradients and weights of every step, before and after the
+    update.
+    """
     model = model or small()
     optimizer = mg.optim.SGD(model.parameters(), lr)
     seen = []
@@ -46,7 +53,7 @@ def loop(flow, steps, model=None, lr=0.1):
     return model, seen
 
 
-# ---------------------------------------------------------------- what is recorded
+# ---------------- what is recorded
 def test_parameters_are_recorded_as_they_were():
     flow = GradientFlow(every=3)
     _, seen = loop(flow, 8)
@@ -76,7 +83,9 @@ def test_nodes_are_recorded_under_stable_names():
     assert [name.split()[0] for name in second.nodes] == list(with_gradient)
     assert next(iter(second.nodes)) == "n1 (0.weight)" and list(second.nodes)[-1].endswith("(MSE)")
     for name, stats in second.nodes.items():
-        assert stats.rms == pytest.approx(np.sqrt(np.mean(np.square(with_gradient[name.split()[0]].grad))), rel=1e-5)
+        assert stats.rms == pytest.approx(
+            np.sqrt(np.mean(np.square(with_gradient[name.split()[0]].grad))), rel=1e-5
+        )
 
 
 def test_the_update_of_the_latest_step_is_unknown_until_the_next():
@@ -92,7 +101,9 @@ def test_as_a_callback(mode):
     flow = GradientFlow(every=3)
     train(flow, mode)
     assert flow.steps == 12 and [r.step for r in flow.records] == [0, 3, 6, 9]
-    assert all(len(r.ratios) == 4 for r in flow.records)  # the end of the epoch settles the last one
+    assert all(
+        len(r.ratios) == 4 for r in flow.records
+    )  # the end of the epoch settles the last one
     assert flow.first_bad is None
 
 
@@ -110,16 +121,24 @@ def test_watching_changes_nothing():
     with_flow, a = train(GradientFlow(every=1))
     without, b = train(lambda trainer, history: None)
     assert a.batch_loss == b.batch_loss
-    assert all(np.array_equal(with_flow.state_dict()[k], v) for k, v in without.state_dict().items())
+    assert all(
+        np.array_equal(with_flow.state_dict()[k], v) for k, v in without.state_dict().items()
+    )
     model = small()
     loss = mg.mse_loss(model(X), Y)
     loss.backward()
-    before = [(n.value.tobytes(), None if n.grad is None else n.grad.tobytes()) for n in mg.topological_sort(loss)]
+    before = [
+        (n.value.tobytes(), None if n.grad is None else n.grad.tobytes())
+        for n in mg.topological_sort(loss)
+    ]
     flow = GradientFlow()
     flow.record(loss, model)
     flow.draw(loss)
     flow.to_dict()
-    assert before == [(n.value.tobytes(), None if n.grad is None else n.grad.tobytes()) for n in mg.topological_sort(loss)]
+    assert before == [
+        (n.value.tobytes(), None if n.grad is None else n.grad.tobytes())
+        for n in mg.topological_sort(loss)
+    ]
 
 
 def test_a_step_that_is_not_recorded_walks_no_graph(monkeypatch):
@@ -142,7 +161,9 @@ def test_a_graph_without_a_model():
     flow = GradientFlow()
     flow.record(mg.Graph(loss))
     (record,) = flow.records
-    assert list(record.weights) == ["w", "n3"] and norm(record.parameters["w"]) == pytest.approx(np.sqrt(8))
+    assert list(record.weights) == ["w", "n3"] and norm(record.parameters["w"]) == pytest.approx(
+        np.sqrt(8)
+    )
 
 
 def test_a_parameter_without_a_gradient_has_a_weight_only():
@@ -154,7 +175,7 @@ def test_a_parameter_without_a_gradient_has_a_weight_only():
     assert flow.to_dict()["records"][0]["parameters"]["0.weight"]["norm"] is None
 
 
-# ---------------------------------------------------------------- hooks
+# ---------------- hooks
 def test_watching_a_graph_sees_what_the_loop_sees():
     by_hooks, by_hand = GradientFlow(every=2), GradientFlow(every=2)
     model = small()
@@ -215,7 +236,7 @@ def test_a_module_that_is_called_twice_in_one_pass():
     assert {"Linear", "Linear (2)"} < set(flow.records[0].nodes) and flow.steps == 1
 
 
-# ---------------------------------------------------------------- NaN and inf
+# ---------------- NaN and inf
 def test_first_bad_is_the_first_value_in_the_order_of_computation():
     x = mg.Variable([-1.0, 2.0], name="x")
     with np.errstate(all="ignore"):
@@ -258,7 +279,7 @@ def test_a_loss_that_is_not_finite_is_recorded_whenever_it_comes():
     assert flow.first_bad == "step 3: n1 (log), value ✖ NaN"
 
 
-# ---------------------------------------------------------------- bounded memory
+# ---------------- bounded memory
 def test_records_are_thinned_and_the_interval_doubles():
     flow = GradientFlow(every=1, keep=4)
     loop(flow, 40)
@@ -284,7 +305,7 @@ def test_large_graphs_keep_fewer_records(monkeypatch):
     assert sum(len(r.nodes) for r in flow.records) <= 30 and len(flow.records) >= 2
 
 
-# ---------------------------------------------------------------- files
+# ---------------- files
 def test_to_dict_is_json_and_agrees_with_the_records():
     flow = GradientFlow(every=2)
     train(flow)
@@ -294,9 +315,16 @@ def test_to_dict_is_json_and_agrees_with_the_records():
         assert row["step"] == record.step
         found = row["parameters"]["2.weight"]
         assert found["norm"] == norm(record.parameters["2.weight"]) and found["size"] == 5
-        assert found["weight_norm"] == record.weights["2.weight"] and found["update_ratio"] == record.ratios["2.weight"]
-        assert row["parameters"]["2.bias"]["zeros"] == 0 and list(row["nodes"]) == list(record.nodes)
-    assert told["records"][0]["parameters"]["0.bias"]["update_ratio"] is None  # the biases start at 0
+        assert (
+            found["weight_norm"] == record.weights["2.weight"]
+            and found["update_ratio"] == record.ratios["2.weight"]
+        )
+        assert row["parameters"]["2.bias"]["zeros"] == 0 and list(row["nodes"]) == list(
+            record.nodes
+        )
+    assert (
+        told["records"][0]["parameters"]["0.bias"]["update_ratio"] is None
+    )  # the biases start at 0
 
 
 def test_csv(tmp_path):
@@ -326,7 +354,9 @@ def test_a_failed_csv_leaves_the_old_file(tmp_path, monkeypatch):
     monkeypatch.setattr("os.replace", fail)
     with pytest.raises(OSError, match="disk full"):
         flow.to_csv(path)
-    assert path.read_text(encoding="utf-8") == "old" and [p.name for p in tmp_path.iterdir()] == ["flow.csv"]
+    assert path.read_text(encoding="utf-8") == "old" and [p.name for p in tmp_path.iterdir()] == [
+        "flow.csv"
+    ]
 
 
 def test_the_same_on_every_run():
@@ -341,18 +371,26 @@ print(f.to_dict(), f.heat().description)
     outputs = set()
     for seed in ("0", "1"):
         run = subprocess.run(
-            [sys.executable, "-c", script], capture_output=True, encoding="utf-8", check=True, env={"PYTHONHASHSEED": seed}
+            [sys.executable, "-c", script],
+            capture_output=True,
+            encoding="utf-8",
+            check=True,
+            env={"PYTHONHASHSEED": seed},
         )
         outputs.add(run.stdout)
     assert len(outputs) == 1
 
 
-# ---------------------------------------------------------------- bad input
+# ---------------- bad input
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"every": 0}, "every=0; an integer ≥ 1"), ({"every": 1.5}, "every=1.5"), ({"keep": 1}, "keep=1; an integer ≥ 2"),
-     ({"every": True}, "every=True")],
-)  # fmt: skip
+    [
+        ({"every": 0}, "every=0; an integer ≥ 1"),
+        ({"every": 1.5}, "every=1.5"),
+        ({"keep": 1}, "keep=1; an integer ≥ 2"),
+        ({"every": True}, "every=True"),
+    ],
+)
 def test_wrong_options(options, message):
     with pytest.raises(ValueError, match=f"GradientFlow: {message}"):
         GradientFlow(**options)
@@ -360,7 +398,9 @@ def test_wrong_options(options, message):
 
 def test_wrong_things():
     flow = GradientFlow()
-    with pytest.raises(TypeError, match="GradientFlow.record: a int; a node or a Graph was expected"):
+    with pytest.raises(
+        TypeError, match="GradientFlow.record: a int; a node or a Graph was expected"
+    ):
         flow.record(3)
     with pytest.raises(TypeError, match="GradientFlow.watch: a str; a node or a Graph"):
         flow.watch("x")
@@ -372,7 +412,7 @@ def test_wrong_things():
     assert flow.steps == 0
 
 
-# ---------------------------------------------------------------- the drawing of a step
+# ---------------- the drawing of a step
 def test_draw_inks_the_graph_with_the_recorded_gradients():
     flow = GradientFlow(every=2)
     model, _ = loop(flow, 6)
@@ -391,14 +431,18 @@ def test_draw_inks_the_graph_with_the_recorded_gradients():
         flow.draw(mg.Variable(1.0) * 2.0)
 
 
-# ---------------------------------------------------------------- names and numbers
+# ---------------- names and numbers
 def test_names_of_variables_that_clash():
     a, b = mg.Variable(1.0, name="w"), mg.Variable(2.0, name="w")
     assert list(parameters_in(mg.topological_sort(a * b))) == ["w", "w (n1)"]
 
 
 def test_layers():
-    assert layers(["a.weight", "a.bias", "b.c.w", "w"]) == {"a": ["a.weight", "a.bias"], "b.c": ["b.c.w"], "w": ["w"]}
+    assert layers(["a.weight", "a.bias", "b.c.w", "w"]) == {
+        "a": ["a.weight", "a.bias"],
+        "b.c": ["b.c.w"],
+        "w": ["w"],
+    }
 
 
 def test_slope():

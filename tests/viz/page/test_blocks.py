@@ -1,4 +1,7 @@
-"""Unrolled layers in their surroundings: one box for the engine, not folded, and left as they are where not regular."""
+"""Unrolled layers in their surroundings: one box for the engine, not folded, and left as they are
+where not regular.
+"""
+
 from __future__ import annotations
 
 import os
@@ -32,7 +35,16 @@ def test_a_block_is_not_folded(name, engine, monkeypatch):
     for width in (400, 1200):
         made = drawn(name, width=width)
         for run in made.picture.runs:
-            assert len({round(made.layout.frames[key][1], 6) for key in run if key in made.layout.frames}) == 1
+            assert (
+                len(
+                    {
+                        round(made.layout.frames[key][1], 6)
+                        for key in run
+                        if key in made.layout.frames
+                    }
+                )
+                == 1
+            )
         assert extent(made) < extent(drawn(name)) - 200  # what is around it is
 
 
@@ -136,9 +148,11 @@ def test_the_same_bytes_in_every_process():
     paths = os.pathsep.join([tests, os.path.dirname(tests)])
     runs = [
         subprocess.run(
-            [sys.executable, "-c", SCRIPT], capture_output=True, check=True,
+            [sys.executable, "-c", SCRIPT],
+            capture_output=True,
+            check=True,
             env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": paths},
         ).stdout
         for seed in ("1", "2")
-    ]  # fmt: skip
+    ]
     assert runs[0] == runs[1] != b""

@@ -1,7 +1,10 @@
-"""Contrast as WCAG 2.2 measures it (1.4.3 text, 1.4.11 lines and shapes), from the style sheet that a drawing carries.
+"""Contrast as WCAG 2.2 measures it (1.4.3 text, 1.4.11 lines and shapes), from the style sheet that
+a drawing carries.
 
-What a text or line stands on is not looked up in a list but found in the drawing: the last filled shape below it.
+What a text or line stands on is not looked up in a list but found in the drawing: the last filled
+shape below it.
 """
+
 from __future__ import annotations
 
 import re
@@ -31,12 +34,16 @@ def contrast(one: str, other: str) -> float:
 def luminance(colour: str) -> float:
     assert re.fullmatch("#[0-9a-fA-F]{6}", colour), colour
     channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
+    red, green, blue = (
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels
+    )
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def inks() -> GraphNode:
-    """Gradients of every ink and every alarm, most of them in a module, on constants, variables and operators."""
+    """Gradients of every ink and every alarm, most of them in a module, on constants, variables and
+    operators.
+    """
     net = Layer(weight=mg.Variable([1.0, 2.0], dtype="float64"))
     x = mg.Variable([1.0, 1.0], name="x", dtype="float64")
     with within(net):
@@ -55,14 +62,21 @@ def drawings(theme: str | None) -> list[str]:
 
 
 def grounds(found: list[Mark], i: int) -> list[str]:
-    """The colours that mark number i stands on: the last filled shapes that hold its middle and its corners."""
-    mark, areas = found[i], [m for m in found[:i] if m.tag in ("rect", "ellipse") and m.style["fill"] != "none"]
+    """The colours that mark number i stands on: the last filled shapes that hold its middle and its
+    corners.
+    """
+    mark, areas = (
+        found[i],
+        [m for m in found[:i] if m.tag in ("rect", "ellipse") and m.style["fill"] != "none"],
+    )
     below = [m for m in areas if m.kind != "dead"]  # a bar and the outline around it are one thing
     if "paint-order" in mark.style:  # a halo of its own
         return [mark.style["stroke"]]
     left, top, right, bottom = mark.box
     points = [mark.middle, (left, top), (right, top), (left, bottom), (right, bottom)]
-    return sorted({next(m.style["fill"] for m in reversed(below) if inside((*p, *p), m.box)) for p in points})
+    return sorted(
+        {next(m.style["fill"] for m in reversed(below) if inside((*p, *p), m.box)) for p in points}
+    )
 
 
 @pytest.mark.parametrize(("theme", "dark"), LOOKS)
@@ -72,7 +86,9 @@ def test_every_text_can_be_read(theme, dark):
         found = marks(svg, dark)
         for i, mark in enumerate(found):
             if mark.tag == "text":
-                seen.update({(mark.style["fill"], ground): mark.text for ground in grounds(found, i)})
+                seen.update(
+                    {(mark.style["fill"], ground): mark.text for ground in grounds(found, i)}
+                )
     assert len({ink for ink, _ in seen}) >= (2 if theme == "print" else 4)
     assert len({ground for _, ground in seen}) >= (1 if theme == "print" else 4)
     weak = {(ink, ground, text): contrast(ink, ground) for (ink, ground), text in seen.items()}
@@ -81,7 +97,9 @@ def test_every_text_can_be_read(theme, dark):
 
 @pytest.mark.parametrize(("theme", "dark"), LOOKS)
 def test_every_line_and_shape_stands_out(theme, dark):
-    """Lines and arrow heads, the outline of a shape from what lies around it, bars from the shape that they lie on."""
+    """Lines and arrow heads, the outline of a shape from what lies around it, bars from the shape
+    that they lie on.
+    """
     seen: dict[tuple[str, str], str] = {}
     kinds = set()
     for svg in drawings(theme):
@@ -93,7 +111,9 @@ def test_every_line_and_shape_stands_out(theme, dark):
                 what = f"{mark.kind} of {' '.join(mark.classes)}"
                 seen.update({(paint, ground): what for ground in grounds(found, i)})
     assert kinds >= {"shape", "inner", "ring", "track", "dead", "frame", "rule", "line", "tip"}
-    weak = {(paint, ground, what): contrast(paint, ground) for (paint, ground), what in seen.items()}
+    weak = {
+        (paint, ground, what): contrast(paint, ground) for (paint, ground), what in seen.items()
+    }
     assert {key: ratio for key, ratio in weak.items() if ratio < SHAPE} == {}
 
 
@@ -102,7 +122,9 @@ def variables(theme: str | None, dark: bool) -> dict[str, str]:
     found: dict[str, str] = {}
     for selector, declarations in rules(style(theme), dark):
         if selector == f".mg-{theme or 'auto'}":
-            found.update({key: value for key, value in declarations.items() if key.startswith("--")})
+            found.update(
+                {key: value for key, value in declarations.items() if key.startswith("--")}
+            )
     return found
 
 
@@ -121,7 +143,9 @@ def test_jupyters_settings_have_the_same_colours_as_the_systems():
     found = dict(rules(style(None)))
     assert found['[data-jp-theme-light="true"] .mg-auto'] == variables(None, False)
     assert found['[data-jp-theme-light="false"] .mg-auto'] == variables(None, True)
-    assert variables(None, False) == variables("light", False) and variables(None, True) == variables("dark", False)
+    assert variables(None, False) == variables("light", False) and variables(
+        None, True
+    ) == variables("dark", False)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark", "print"])
@@ -132,6 +156,14 @@ def test_files_have_the_same_colours_as_the_page(theme):
     def written_out(value: str) -> str:
         return re.sub(r"var\((--[\w-]+)\)", lambda m: colours[m[1]], value)
 
-    page = [(s, {k: written_out(v) for k, v in d.items() if k != "font-family"}) for s, d in rules(style(theme))[1:]]
-    files = [(s, {k: v for k, v in d.items() if k != "font-family"}) for s, d in rules(plain_style(theme))]
-    assert files == [rule for rule in page if "paint-order" not in rule[1] and ".framed" not in rule[0]]
+    page = [
+        (s, {k: written_out(v) for k, v in d.items() if k != "font-family"})
+        for s, d in rules(style(theme))[1:]
+    ]
+    files = [
+        (s, {k: v for k, v in d.items() if k != "font-family"})
+        for s, d in rules(plain_style(theme))
+    ]
+    assert files == [
+        rule for rule in page if "paint-order" not in rule[1] and ".framed" not in rule[0]
+    ]

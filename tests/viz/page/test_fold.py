@@ -1,4 +1,7 @@
-"""Wide layouts in lines: nothing is lost, nothing overlaps, every edge still runs from its source to its target."""
+"""Wide layouts in lines: nothing is lost, nothing overlaps, every edge still runs from its source
+to its target.
+"""
+
 from __future__ import annotations
 
 from itertools import combinations
@@ -50,7 +53,8 @@ def test_boxes_keep_apart_and_lines_keep_to_the_width(make, width):
         areas = list(area(picture, layout))
         assert len(areas) == len(picture.boxes)
         assert all(apart(a, b) for a, b in combinations(areas, 2))
-        # a layer with its parameters is 400 to 500 wide and can hardly be cut: narrow lines stay wider than asked
+        # a layer with its parameters is 400 to 500 wide and can hardly be cut: narrow lines stay
+        # wider than asked
         assert max(a[2] for a in areas) - min(a[0] for a in areas) < max(1.1 * width, 900)
 
 
@@ -73,7 +77,11 @@ def test_edges_run_through_no_box_between_lines():
     boxes = dict(zip((box.id for box in picture.boxes), area(picture, layout), strict=True))
     for edge in picture.edges:
         for x, y in layout.curves[edge.id][3:-3:3]:
-            inside = [key for key, (a, b, c, d) in boxes.items() if a + 1 < x < c - 1 and b + 1 < y < d - 1]
+            inside = [
+                key
+                for key, (a, b, c, d) in boxes.items()
+                if a + 1 < x < c - 1 and b + 1 < y < d - 1
+            ]
             assert set(inside) <= {edge.source, edge.target}
 
 
@@ -85,13 +93,18 @@ def test_frames_hold_what_they_held():
     for box, (a, b, c, d) in zip(picture.boxes, area(picture, layout), strict=True):
         around = box.cluster
         while around is not None:
-            pieces = [frame for key, frame in layout.frames.items() if key.partition(".")[0] == around]
+            pieces = [
+                frame for key, frame in layout.frames.items() if key.partition(".")[0] == around
+            ]
             assert any(p[0] <= a and p[1] <= b and p[2] >= c and p[3] >= d for p in pieces)
             around = parents[around]
     for key, frame in layout.frames.items():  # an inner piece lies within one of its parent's
         outer = parents[key.partition(".")[0]]
         pieces = [other for name, other in layout.frames.items() if name.partition(".")[0] == outer]
-        assert not outer or any(p[0] < frame[0] and p[1] < frame[1] and p[2] > frame[2] and p[3] > frame[3] for p in pieces)
+        assert not outer or any(
+            p[0] < frame[0] and p[1] < frame[1] and p[2] > frame[2] and p[3] > frame[3]
+            for p in pieces
+        )
 
 
 def test_what_fits_stays_as_it_is():

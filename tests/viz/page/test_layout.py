@@ -1,4 +1,5 @@
 """Coordinates: from the engine, without it, and from one that does not answer."""
+
 from __future__ import annotations
 
 import os
@@ -16,7 +17,10 @@ from minigrad.viz.page.geometry import footprint
 def rectangles(drawing):
     for box in drawing.picture.boxes:
         (x, y), size = drawing.layout.places[box.id], footprint(box)
-        yield box.id, (x - size.width / 2, y - size.height / 2, x + size.width / 2, y + size.height / 2)
+        yield (
+            box.id,
+            (x - size.width / 2, y - size.height / 2, x + size.width / 2, y + size.height / 2),
+        )
 
 
 @pytest.mark.parametrize("engine", ["graphviz", "layers"])
@@ -29,7 +33,9 @@ def test_boxes_keep_apart_and_lines_run_to_the_right(name, engine, monkeypatch):
     placed = dict(rectangles(drawing))
     for i, a in enumerate(placed.values()):
         for b in list(placed.values())[:i]:
-            assert a[2] <= b[0] + 0.1 or b[2] <= a[0] + 0.1 or a[3] <= b[1] + 0.1 or b[3] <= a[1] + 0.1
+            assert (
+                a[2] <= b[0] + 0.1 or b[2] <= a[0] + 0.1 or a[3] <= b[1] + 0.1 or b[3] <= a[1] + 0.1
+            )
     for edge in drawing.picture.edges:
         assert placed[edge.source][2] <= placed[edge.target][0]
         assert len(drawing.layout.curves[edge.id]) % 3 == 1
@@ -43,7 +49,11 @@ def test_boxes_keep_apart_and_lines_run_to_the_right(name, engine, monkeypatch):
 
 @pytest.mark.parametrize(
     "command",
-    [["/no/such/program"], [sys.executable, "-c", "raise SystemExit(3)"], [sys.executable, "-c", "pass"]],
+    [
+        ["/no/such/program"],
+        [sys.executable, "-c", "raise SystemExit(3)"],
+        [sys.executable, "-c", "pass"],
+    ],
 )
 def test_an_engine_that_does_not_work_is_done_without(command, monkeypatch):
     monkeypatch.setattr(layout, "engines", lambda: [command])
@@ -64,7 +74,9 @@ def broken(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     layout._run.cache_clear()
     layout._warn_of_plain_layouts.cache_clear()
-    yield lambda message: (tmp_path / "pygraphviz.py").write_text(f"raise ImportError({message!r})", encoding="utf-8")
+    yield lambda message: (tmp_path / "pygraphviz.py").write_text(
+        f"raise ImportError({message!r})", encoding="utf-8"
+    )
     layout._run.cache_clear()
     layout._warn_of_plain_layouts.cache_clear()
 
@@ -102,7 +114,9 @@ sys.exit(subprocess.run({own!r}).returncode)
 
 
 def test_an_engine_that_takes_too_long_is_stopped(monkeypatch):
-    monkeypatch.setattr(layout, "engines", lambda: [[sys.executable, "-c", "import time; time.sleep(60)"]] * 2)
+    monkeypatch.setattr(
+        layout, "engines", lambda: [[sys.executable, "-c", "import time; time.sleep(60)"]] * 2
+    )
     monkeypatch.setattr(layout, "TIME_LIMIT", 0.3)
     assert draw(shared()).layout.engine == "layers"
 
@@ -152,9 +166,11 @@ def test_the_same_bytes_in_every_process():
     paths = os.pathsep.join([os.path.dirname(here), os.path.dirname(os.path.dirname(here))])
     runs = [
         subprocess.run(
-            [sys.executable, "-c", SCRIPT], capture_output=True, check=True,
+            [sys.executable, "-c", SCRIPT],
+            capture_output=True,
+            check=True,
             env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": paths},
         ).stdout
         for seed in ("1", "2")
-    ]  # fmt: skip
+    ]
     assert runs[0] == runs[1] != b""

@@ -1,4 +1,7 @@
-"""The SVG, read as XML: everything is in it, nothing lies on anything else, and it says itself in words."""
+"""The SVG, read as XML: everything is in it, nothing lies on anything else, and it says itself in
+words.
+"""
+
 from __future__ import annotations
 
 import re
@@ -77,8 +80,16 @@ def bounds(shape):
 
 def test_shapes_say_the_kind():
     nodes = parts(draw(mlp()).svg, "node")
-    outlines = {kind: {s.tag.removeprefix(SVG) for g in nodes.values() if kind in g.get("class").split() for s in g
-                       if s.get("class") == "shape"} for kind in ("constant", "variable", "broadcasted")}  # fmt: skip
+    outlines = {
+        kind: {
+            s.tag.removeprefix(SVG)
+            for g in nodes.values()
+            if kind in g.get("class").split()
+            for s in g
+            if s.get("class") == "shape"
+        }
+        for kind in ("constant", "variable", "broadcasted")
+    }
     assert outlines == {"constant": {"rect"}, "variable": {"rect"}, "broadcasted": {"ellipse"}}
     (head,) = (g for g in nodes.values() if "loss" in g.get("class").split())
     assert len(head.findall(f"{SVG}ellipse")) == 2
@@ -109,15 +120,24 @@ def test_lines_end_at_their_boxes():
     drawing = draw(shared())
     nodes, edges = parts(drawing.svg, "node"), parts(drawing.svg, "edge")
     for edge in drawing.picture.edges:
-        x, y = (float(c) for c in edges[edge.id].find(f"{SVG}polygon").get("points").split()[0].split(","))
-        left, top, right, bottom = bounds(next(s for s in nodes[edge.target] if s.get("class") == "shape"))
+        x, y = (
+            float(c)
+            for c in edges[edge.id].find(f"{SVG}polygon").get("points").split()[0].split(",")
+        )
+        left, top, right, bottom = bounds(
+            next(s for s in nodes[edge.target] if s.get("class") == "shape")
+        )
         assert left - 0.2 <= x <= (left + right) / 2 and top <= y <= bottom
 
 
 def test_it_says_itself_in_words():
     root = ET.fromstring(draw(sine(), title="Sine & square").svg)
     assert root.get("role") == "img"
-    named = {element.get("id"): element.text for element in root if element.tag in (f"{SVG}title", f"{SVG}desc")}
+    named = {
+        element.get("id"): element.text
+        for element in root
+        if element.tag in (f"{SVG}title", f"{SVG}desc")
+    }
     assert named[root.get("aria-labelledby")] == "Sine & square"
     assert named[root.get("aria-describedby")] == "4 nodes, 3 edges."
     groups = [g for kind in ("node", "edge", "flow") for g in parts(draw(mlp()).svg, kind).values()]
@@ -132,7 +152,10 @@ def test_reading_order_is_that_of_computation():
 
 
 def test_two_drawings_on_a_page_share_no_id():
-    ids = [{e.get("id") for e in ET.fromstring(draw(EXAMPLES[name]()).svg).iter() if e.get("id")} for name in EXAMPLES]
+    ids = [
+        {e.get("id") for e in ET.fromstring(draw(EXAMPLES[name]()).svg).iter() if e.get("id")}
+        for name in EXAMPLES
+    ]
     assert len(set.union(*ids)) == sum(map(len, ids))
     light, dark = draw(sine(), theme="light").svg, draw(sine(), theme="dark").svg
     assert ET.fromstring(light).get("id") != ET.fromstring(dark).get("id")
@@ -178,7 +201,12 @@ def test_hostile_names():
     svg = draw(y, title="<i>&").svg
     nodes = parts(svg, "node")
     assert [texts(nodes[f"n{i}"])[0] for i in range(6)] == [
-        "<script>&\"'", "Wörter 漢字 ∂", "x" * 23 + "…", "a b", "variable", "%s{}\\N",
-    ]  # fmt: skip
+        "<script>&\"'",
+        "Wörter 漢字 ∂",
+        "x" * 23 + "…",
+        "a b",
+        "variable",
+        "%s{}\\N",
+    ]
     assert ET.fromstring(svg).find(f"{SVG}title").text == "<i>&"
     assert not list(ET.fromstring(svg).iter(f"{SVG}script"))

@@ -1,4 +1,7 @@
-"""Gradients in drawings are those that flowed in the last backward pass of the graph that is drawn."""
+"""Gradients in drawings are those that flowed in the last backward pass of the graph that is
+drawn.
+"""
+
 import copy
 import pickle
 
@@ -14,7 +17,9 @@ from minigrad.viz.scene.flowed import flowed
 def told(head, **options):
     """By its beginning: the titles of all edges and boxes, and what stands below lines."""
     picture = mg.draw(head, **options).picture
-    edges = {edge.title.partition(",")[0]: edge.title.partition("gradient ")[2] for edge in picture.edges}
+    edges = {
+        edge.title.partition(",")[0]: edge.title.partition("gradient ")[2] for edge in picture.edges
+    }
     return edges, {box.lines[0]: box.title.partition("gradient ")[2] for box in picture.boxes}
 
 
@@ -48,7 +53,10 @@ def test_a_graph_that_was_not_pulled_back_shows_no_gradient():
     mg.sum(model(np.eye(2))).backward()
     other = mg.sum(model(np.eye(2)) ** 2)
     for depth in (None, 0):
-        assert "gradient" not in mg.draw(other, depth=depth).describe() and "∇" not in mg.draw(other, depth=depth).source
+        assert (
+            "gradient" not in mg.draw(other, depth=depth).describe()
+            and "∇" not in mg.draw(other, depth=depth).source
+        )
     assert mg.viz.trace(other).reverse == () and "no gradients yet" in mg.viz.trace(other).note
     assert {step.phase for step in mg.viz.play(other).steps} == {"forward"}
 
@@ -59,7 +67,9 @@ def test_what_a_later_pass_of_another_graph_has_overwritten_is_not_shown():
     first, second = h * 3, h * 5
     first.backward()
     second.backward()
-    assert below(first) == ["1"]  # h's gradient is the second graph's, so w's from the first is not known
+    assert below(first) == [
+        "1"
+    ]  # h's gradient is the second graph's, so w's from the first is not known
     slope = 5 * (1 - np.tanh(0.5) ** 2)
     found = flowed(mg.topological_sort(second), [second])
     np.testing.assert_allclose(found[id(w)], slope, rtol=1e-6)
@@ -96,7 +106,9 @@ def test_an_inner_node_shows_its_part_of_the_pass():
 
 @pytest.mark.parametrize("unroll", [None, 1, "rolled"])
 def test_recurrent_layers(unroll):
-    """Opened cells show the pass of their node; what is shared with another graph's pass is left out."""
+    """Opened cells show the pass of their node; what is shared with another graph's pass is left
+    out.
+    """
     layer, x = nn.RNN(2, 3, seed=0), np.ones((4, 1, 2))
     one = mg.sum(layer(x)[0])
     one.backward()
@@ -106,13 +118,16 @@ def test_recurrent_layers(unroll):
     one.backward()
     np.testing.assert_array_equal(weight.grad, 2 * gradient)
     picture = mg.draw(one, unroll=unroll).picture
-    assert [flow.below for box in picture.boxes for flow in box.flows] == \
-        [flow.below for box in expected.boxes for flow in box.flows]
+    assert [flow.below for box in picture.boxes for flow in box.flows] == [
+        flow.below for box in expected.boxes for flow in box.flows
+    ]
 
 
 def test_looking_changes_nothing():
     """Gradients, work buffers, running statistics, masks and hooks are as they were."""
-    model = nn.Sequential(nn.Linear(3, 4, seed=0), nn.BatchNorm1d(4), nn.Dropout(0.5, seed=1), nn.Linear(4, 2, seed=2))
+    model = nn.Sequential(
+        nn.Linear(3, 4, seed=0), nn.BatchNorm1d(4), nn.Dropout(0.5, seed=1), nn.Linear(4, 2, seed=2)
+    )
     x, calls = np.linspace(-1, 1, 15).reshape(5, 3), []
     loss = mg.mean(model(x) ** 2)
     loss.backward()
@@ -123,7 +138,10 @@ def test_looking_changes_nothing():
 
     def state():
         grads = [node.grad if node.grad is None else node.grad.copy() for node in order]
-        work = [{name: array.copy() for name, array in getattr(node, "work", {}).items()} for node in order]
+        work = [
+            {name: array.copy() for name, array in getattr(node, "work", {}).items()}
+            for node in order
+        ]
         return grads, [node.grad_pass for node in order], work, model.state_dict()
 
     before, arrays = state(), [node.grad for node in order]
@@ -142,7 +160,9 @@ def test_a_trace_adds_up():
     b = w * 2
     b.backward()
     assert [row.number for row in mg.viz.trace(b).reverse] == ["1", "2"]
-    assert [step.text for step in mg.viz.play(b).steps if step.phase == "backward"][-1].endswith("= 2")
+    assert [step.text for step in mg.viz.play(b).steps if step.phase == "backward"][-1].endswith(
+        "= 2"
+    )
 
 
 def test_what_puts_gradients_back_puts_back_where_they_come_from():

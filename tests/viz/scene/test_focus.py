@@ -1,4 +1,5 @@
 """Parts of a graph: what lies within a few edges of a node, and hints at the rest."""
+
 from __future__ import annotations
 
 import time
@@ -22,11 +23,14 @@ def test_a_chain_is_cut_at_both_ends():
     nodes = chain(20)
     picture = draw(nodes[-1], focus=nodes[10], radius=2).picture
     assert [(box.id, box.kind) for box in picture.boxes] == [
-        ("n7", "more"), *((f"n{i}", "scalar") for i in range(8, 13)), ("a12", "more"),
-    ]  # fmt: skip
+        ("n7", "more"),
+        *((f"n{i}", "scalar") for i in range(8, 13)),
+        ("a12", "more"),
+    ]
     assert [(edge.source, edge.target) for edge in picture.edges] == [
-        *((f"n{i}", f"n{i + 1}") for i in range(7, 12)), ("n12", "a12"),
-    ]  # fmt: skip
+        *((f"n{i}", f"n{i + 1}") for i in range(7, 12)),
+        ("n12", "a12"),
+    ]
     assert [box.focus for box in picture.boxes] == [False] * 3 + [True] + [False] * 3
     assert "Shown is what lies within 2 edges of n10 (sin)." in picture.note
     assert picture.nodes == 21
@@ -61,7 +65,9 @@ def test_the_first_bad_node_is_named_even_if_it_is_not_shown():
     for _ in range(5):
         last = mg.sin(last)
     picture = draw(last, focus=last, radius=1).picture
-    assert "First bad node: n3 (log)" in draw(last).picture.note or "(log)" in draw(last).picture.note
+    assert (
+        "First bad node: n3 (log)" in draw(last).picture.note or "(log)" in draw(last).picture.note
+    )
     assert "(log)" in picture.note and not any(box.bad for box in picture.boxes)
 
 
@@ -75,7 +81,9 @@ def test_a_huge_graph_can_be_looked_into():
 def test_modules_around_the_focus_are_frames_and_can_collapse():
     head = mlp()
     first = next(node for node in mg.topological_sort(head) if node.inputs)
-    assert [c.label for c in draw(head, focus=first, radius=1).picture.clusters][:1] == ["Net · 33 parameters"]
+    assert [c.label for c in draw(head, focus=first, radius=1).picture.clusters][:1] == [
+        "Net · 33 parameters"
+    ]
     assert draw(head, focus=first, radius=1, depth=0).picture.boxes[-2].kind == "module"
 
 
@@ -84,9 +92,10 @@ def test_modules_around_the_focus_are_frames_and_can_collapse():
     [
         ({"focus": mg.Variable(1.0)}, ValueError, "focus=.* is not part of the graph"),
         ({"focus": 3}, TypeError, "focus=3 is a int; GraphNode or None was expected"),
-        ({"radius": -1}, ValueError, "radius=-1"), ({"radius": 1.5}, TypeError, "radius=1.5"),
+        ({"radius": -1}, ValueError, "radius=-1"),
+        ({"radius": 1.5}, TypeError, "radius=1.5"),
     ],
-)  # fmt: skip
+)
 def test_wrong_options(options, error, message):
     with pytest.raises(error, match=message):
         draw(sine(), **options)

@@ -18,7 +18,9 @@ def test_a_node_a_graph_and_several_nodes():
 
 @pytest.mark.parametrize("thing, kind", [((), "tuple"), (3, "int"), (["a"], "list")])
 def test_anything_else_is_an_error_that_says_who_was_called(thing, kind):
-    with pytest.raises(TypeError, match=f"it: a {kind}; a node, a Graph or a tuple of nodes was expected"):
+    with pytest.raises(
+        TypeError, match=f"it: a {kind}; a node, a Graph or a tuple of nodes was expected"
+    ):
         order_of(thing, "it", several=True)
 
 

@@ -1,4 +1,5 @@
 """What becomes a box, what is written on it, what is collapsed and who gets a ghost."""
+
 from __future__ import annotations
 
 import sys
@@ -43,9 +44,11 @@ def origin(box):
 def test_sine_of_a_square():
     picture = draw(sine()).picture
     assert [(box.id, box.kind, box.lines) for box in picture.boxes] == [
-        ("n0", "variable", ("x", "2")), ("n1", "constant", ("2",)), ("n2", "scalar", ("^", "4")),
+        ("n0", "variable", ("x", "2")),
+        ("n1", "constant", ("2",)),
+        ("n2", "scalar", ("^", "4")),
         ("n3", "scalar", ("sin", "-0.757")),
-    ]  # fmt: skip
+    ]
     edges = [(edge.id, edge.source, edge.target) for edge in picture.edges]
     assert edges == [("e0", "n0", "n2"), ("e1", "n1", "n2"), ("e2", "n2", "n3")]
     assert picture.boxes[0].flows[0].below == number(4 * np.cos(4))
@@ -87,19 +90,27 @@ def test_a_bad_gradient_is_found_where_it_arises():
 
 def test_values_and_gradients_on_request():
     head = sine()
-    assert all(not flow.above for box in draw(head, values=False).picture.boxes for flow in box.flows)
-    assert all(not flow.below for box in draw(head, grads=False).picture.boxes for flow in box.flows)
+    assert all(
+        not flow.above for box in draw(head, values=False).picture.boxes for flow in box.flows
+    )
+    assert all(
+        not flow.below for box in draw(head, grads=False).picture.boxes for flow in box.flows
+    )
     y = mg.sin(mg.Variable(1.0, name="x"))
     assert [flow.below for box in draw(y).picture.boxes for flow in box.flows] == ["", ""]
-    assert [flow.below for box in draw(y, grads=True).picture.boxes for flow in box.flows] == ["no gradient"] * 2
+    assert [flow.below for box in draw(y, grads=True).picture.boxes for flow in box.flows] == [
+        "no gradient"
+    ] * 2
 
 
 def test_modules_are_frames_and_collapse():
     head = mlp()
     opened = draw(head).picture
     assert [cluster.label for cluster in opened.clusters] == [
-        "Net · 33 parameters", "first · Dense · 24 parameters", "second · Dense · 9 parameters",
-    ]  # fmt: skip
+        "Net · 33 parameters",
+        "first · Dense · 24 parameters",
+        "second · Dense · 9 parameters",
+    ]
     assert [cluster.parent for cluster in opened.clusters] == [None, "c0", "c0"]
     frames = {cluster.id: cluster.label for cluster in opened.clusters}
     places = {box.lines[0]: frames.get(box.cluster, "") for box in opened.boxes}
@@ -107,7 +118,14 @@ def test_modules_are_frames_and_collapse():
     assert places["x"] == places["MSE"] == ""
 
     halves = draw(head, depth=1).picture
-    assert [box.lines[0] for box in halves.boxes] == ["x", "first · Dense", "tanh", "second · Dense", "y", "MSE"]
+    assert [box.lines[0] for box in halves.boxes] == [
+        "x",
+        "first · Dense",
+        "tanh",
+        "second · Dense",
+        "y",
+        "MSE",
+    ]
     whole = draw(head, depth=0).picture
     assert [box.lines[0] for box in whole.boxes] == ["x", "Net", "y", "MSE"]
     assert not whole.clusters
@@ -120,7 +138,15 @@ def test_two_calls_of_one_module_are_two_boxes():
     layer = dense(2, 2, 0)
     y = mg.sum(layer(mg.tanh(layer(mg.Constant(np.ones((3, 2)), name="x")))))
     picture = draw(y, depth=0).picture
-    assert [box.lines[0] for box in picture.boxes] == ["x", "Dense", "tanh", "↗ weight", "↗ bias", "Dense", "Σ"]
+    assert [box.lines[0] for box in picture.boxes] == [
+        "x",
+        "Dense",
+        "tanh",
+        "↗ weight",
+        "↗ bias",
+        "Dense",
+        "Σ",
+    ]
 
 
 def test_a_module_that_says_nothing_of_itself():
@@ -175,8 +201,11 @@ def test_a_huge_graph_gets_a_table():
     few, many = (calls(lambda n=n: draw(diamonds(n)).svg) for n in (1000, 2000))
     assert few < many < 2.2 * few
     assert [row[:2] for row in drawing.picture.rows[1:]] == [
-        ("add", "6,667"), ("cos", "6,667"), ("sin", "6,667"), ("variables", "1"),
-    ]  # fmt: skip
+        ("add", "6,667"),
+        ("cos", "6,667"),
+        ("sin", "6,667"),
+        ("variables", "1"),
+    ]
 
 
 def test_a_chain_of_100_000_nodes_is_drawn_as_a_summary_and_freed(no_gc):
@@ -204,7 +233,10 @@ def test_the_table_counts_alarms_and_parameters():
 
 def test_drawing_changes_nothing():
     head = mlp()
-    before = [(n.value.copy(), None if n.grad is None else n.grad.copy()) for n in mg.topological_sort(head)]
+    before = [
+        (n.value.copy(), None if n.grad is None else n.grad.copy())
+        for n in mg.topological_sort(head)
+    ]
     draw(head).svg  # noqa: B018
     for node, (value, grad) in zip(mg.topological_sort(head), before, strict=True):
         np.testing.assert_array_equal(node.value, value)

@@ -1,4 +1,7 @@
-"""A fused recurrent layer opened for display has the graph and the numbers of the layer that was built step by step."""
+"""A fused recurrent layer opened for display has the graph and the numbers of the layer that was
+built step by step.
+"""
+
 from __future__ import annotations
 
 import re
@@ -38,10 +41,15 @@ def stacked(unroll: bool) -> GraphNode:
 
 
 def gated(kind, unroll: bool, cells: bool = True) -> GraphNode:
-    """Two layers with several gates, first states of their own; for an LSTM with the last cells in the loss, or without."""
+    """Two layers with several gates, first states of their own; for an LSTM with the last cells in
+    the loss, or without.
+    """
     rng = np.random.default_rng(0)
     x = mg.Variable(rng.normal(size=(4, 2, 3)), name="x", dtype="float64")
-    start = [mg.Variable(rng.normal(size=(2, 2, 3)), name=name, dtype="float64") for name in ("start", "cells")]
+    start = [
+        mg.Variable(rng.normal(size=(2, 2, 3)), name=name, dtype="float64")
+        for name in ("start", "cells")
+    ]
     layer = kind(3, 3, num_layers=2, unroll=unroll, dtype="float64", seed=1)
     states, last = layer(x, tuple(start) if kind is nn.LSTM else start[0])
     ends = last if kind is nn.LSTM else (last,)
@@ -72,7 +80,7 @@ def kind(node: GraphNode) -> tuple[object, ...]:
     return rule, node.shape, node.name
 
 
-# -------------------------------------------------------------------- the graph
+# ---------------- the graph
 @pytest.mark.parametrize("name", MADE)
 def test_the_opened_graph_is_the_unrolled_one(name):
     opened = Opened(mg.topological_sort(MADE[name](False)), rolled=False).order
@@ -87,17 +95,24 @@ def test_the_opened_graph_is_the_unrolled_one(name):
 
 
 def test_a_node_with_two_states_that_is_read_whole():
-    """Nobody but `mg.lstm` reads the operator's own result; opened, it is the states of all steps and joins them again."""
+    """Nobody but `mg.lstm` reads the operator's own result; opened, it is the states of all steps
+    and joins them again.
+    """
     layer = nn.LSTM(3, 4, seed=0)
     x, zeros = mg.Constant(np.ones((3, 2, 3))), mg.Constant(np.zeros((2, 4)))
     both = by_name("lstm")(x, zeros, zeros, *layer.parameters())
     mg.sum(both**2).backward()
     opened = Opened(mg.topological_sort(both), rolled=False)
     joined = opened.twins[id(both)]
-    assert joined is opened.order[-1] and [x.rule.name for x in (joined, *joined.inputs)] == ["stack"] * 3
+    assert (
+        joined is opened.order[-1]
+        and [x.rule.name for x in (joined, *joined.inputs)] == ["stack"] * 3
+    )
     for whole, part in zip(both.value, joined.inputs, strict=True):
         np.testing.assert_array_equal(part.value, whole)
-        np.testing.assert_allclose(np.stack([state.value for state in part.inputs]), whole, rtol=1e-5)
+        np.testing.assert_allclose(
+            np.stack([state.value for state in part.inputs]), whole, rtol=1e-5
+        )
     assert len(Opened(mg.topological_sort(both), rolled=True).loops) == 2  # h and c come back
 
 
@@ -116,7 +131,7 @@ def test_rolled_up_an_lstm_has_both_states():
     assert closed.lines[1] == "×5 (2, 5, 2, 4)"
 
 
-# -------------------------------------------------------------------- the drawing
+# ---------------- the drawing
 def numbers(text: str) -> tuple[str, list[float]]:
     """A text without its numbers, and them."""
     pattern = r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
@@ -134,20 +149,36 @@ def alike(one: str, other: str) -> bool:
 
 
 def canonical(picture, order: list[GraphNode]) -> tuple[dict, dict, set]:
-    """Boxes, flows and edges of a picture of `order`, by names that do not depend on the order of execution."""
+    """Boxes, flows and edges of a picture of `order`, by names that do not depend on the order of
+    execution.
+    """
     rank = {id(node): i for i, node in enumerate(mg.topological_sort(order[-1]))}
     labels = {cluster.id: cluster.label for cluster in picture.clusters}
 
     def renamed(text: str) -> str:
-        return re.sub(r"(?<![A-Za-z_])([ng])(\d+)", lambda m: f"{m[1]}{rank[id(order[int(m[2])])]}", text)
+        return re.sub(
+            r"(?<![A-Za-z_])([ng])(\d+)", lambda m: f"{m[1]}{rank[id(order[int(m[2])])]}", text
+        )
 
     def about(box) -> tuple[str, str, str | None, str]:
-        return box.kind, box.lines[0], labels.get(box.cluster), "" if box.kind == "module" else renamed(box.title)
+        return (
+            box.kind,
+            box.lines[0],
+            labels.get(box.cluster),
+            "" if box.kind == "module" else renamed(box.title),
+        )
 
-    names = {box.id: renamed(box.id) if box.kind != "module" else " ".join(box.lines) for box in picture.boxes}
+    names = {
+        box.id: renamed(box.id) if box.kind != "module" else " ".join(box.lines)
+        for box in picture.boxes
+    }
     boxes = {names[box.id]: about(box) for box in picture.boxes}
     flows = {(names[box.id], i): flow for box in picture.boxes for i, flow in enumerate(box.flows)}
-    return boxes, flows, {(names[edge.source], edge.port, names[edge.target]) for edge in picture.edges}
+    return (
+        boxes,
+        flows,
+        {(names[edge.source], edge.port, names[edge.target]) for edge in picture.edges},
+    )
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, "all"])
@@ -165,7 +196,10 @@ def test_the_drawing_of_a_fused_layer_is_that_of_the_unrolled_one(steps):
     for key, flow in flows.items():
         twin = twins[key]
         assert len(flow.above) == len(twin.above) and all(map(alike, flow.above, twin.above)), key
-        assert alike(flow.below, twin.below) and (flow.state, flow.step) == (twin.state, twin.step), key
+        assert alike(flow.below, twin.below) and (flow.state, flow.step) == (
+            twin.state,
+            twin.step,
+        ), key
 
 
 @pytest.mark.parametrize(("steps", "columns"), [(1, 3), (2, 5), (3, 7), ("all", STEPS)])
@@ -179,15 +213,24 @@ def test_so_many_steps_are_drawn(steps, columns):
     first, last = range(1, min(ends, STEPS) + 1), range(STEPS - ends + 1, STEPS + 1)
     assert shown == [f"step {t}" for t in (first if ends == STEPS else (*first, *last))]
     skipped = [box for box in picture.boxes if box.id in run]
-    assert [box.lines for box in skipped] == ([] if ends == STEPS else [("⋯", f"steps {ends + 1} to {STEPS - ends}")])
+    assert [box.lines for box in skipped] == (
+        [] if ends == STEPS else [("⋯", f"steps {ends + 1} to {STEPS - ends}")]
+    )
 
 
 def test_what_is_left_out_is_told_as_one_array():
     head = classifier(True)
     tanh = [node for node in mg.topological_sort(head) if node.inputs and node.rule.name == "tanh"]
-    (box,) = (box for box in draw(classifier(False), unroll=2, values=True).picture.boxes if box.lines[0] == "⋯")
+    (box,) = (
+        box
+        for box in draw(classifier(False), unroll=2, values=True).picture.boxes
+        if box.lines[0] == "⋯"
+    )
     last, all_of_them = box.flows
-    value, gradients = np.stack([node.value for node in tanh[2:5]]), np.stack([node.grad for node in tanh[2:5]])
+    value, gradients = (
+        np.stack([node.value for node in tanh[2:5]]),
+        np.stack([node.grad for node in tanh[2:5]]),
+    )
     assert all_of_them.above == ("(3, 2, 3)", f"{value.mean():.2g}±{value.std():.2g}")
     assert all_of_them.below == f"rms {np.sqrt(np.mean(gradients.astype(float) ** 2)):.3g}"
     assert last.above == ("(2, 3)", f"{tanh[4].value.mean():.2g}±{tanh[4].value.std():.2g}")
@@ -214,7 +257,10 @@ def test_rolled_up_the_cell_says_the_numbers_of_all_steps():
     picture = draw(classifier(False), unroll="rolled").picture
     (back,) = (edge for edge in picture.edges if edge.back)
     labels = {box.id: box.lines[0] for box in picture.boxes}
-    assert (labels[back.source], labels[back.target]) == ("tanh", "x Wᵀ + b") and "of the next step" in back.title
+    assert (labels[back.source], labels[back.target]) == (
+        "tanh",
+        "x Wᵀ + b",
+    ) and "of the next step" in back.title
     assert [c.label for c in picture.clusters if "×" in c.label] == [f"× {STEPS} steps"]
     assert picture.runs == ()
 
@@ -227,19 +273,26 @@ def test_without_gradients_there_are_none():
     assert not any(flow.below for box in picture.boxes for flow in box.flows)
 
 
-# -------------------------------------------------------------------- looking changes nothing
+# ---------------- looking changes nothing
 def everything(order: list[GraphNode]) -> list[object]:
     """All that a graph holds, bytes and identities."""
     return [
         (
-            id(node), node._data.tobytes(), node._data.__array_interface__["data"][0], id(node.grad),
-            None if node.grad is None else node.grad.tobytes(), node.name, tuple(map(id, node.inputs)),
-            tuple(map(id, node.scope)), id(node.hooks),
+            id(node),
+            node._data.tobytes(),
+            node._data.__array_interface__["data"][0],
+            id(node.grad),
+            None if node.grad is None else node.grad.tobytes(),
+            node.name,
+            tuple(map(id, node.inputs)),
+            tuple(map(id, node.scope)),
+            id(node.hooks),
             {key: (id(work), work.tobytes()) for key, work in getattr(node, "work", {}).items()},
-            id(getattr(node, "plan", None)), dict(getattr(node, "attributes", {})),
+            id(getattr(node, "plan", None)),
+            dict(getattr(node, "attributes", {})),
         )
         for node in order
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize("name", MADE)

@@ -1,4 +1,5 @@
 """Numbers, widths and escaping, and what is measured of an array."""
+
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
@@ -12,7 +13,15 @@ from minigrad.viz.scene.measure import measure
 
 @pytest.mark.parametrize(
     ("x", "expected"),
-    [(2.0, "2"), (-0.0, "0"), (1 / 3, "0.333"), (-2.6145, "-2.61"), (1e-9, "1e-09"), (float("nan"), "NaN"), (1e6, "1e+06")],
+    [
+        (2.0, "2"),
+        (-0.0, "0"),
+        (1 / 3, "0.333"),
+        (-2.6145, "-2.61"),
+        (1e-9, "1e-09"),
+        (float("nan"), "NaN"),
+        (1e6, "1e+06"),
+    ],
 )
 def test_a_number_has_three_digits(x, expected):
     assert text.number(x) == expected
@@ -47,7 +56,9 @@ def test_the_statistics_are_numpys():
     x = np.random.default_rng(0).normal(2, 3, (40, 50))
     stats = measure(x)
     expected = (x.mean(), x.std(), np.sqrt((x**2).mean()), x.min(), x.max())
-    np.testing.assert_allclose((stats.mean, stats.std, stats.rms, stats.low, stats.high), expected, rtol=1e-12)
+    np.testing.assert_allclose(
+        (stats.mean, stats.std, stats.rms, stats.low, stats.high), expected, rtol=1e-12
+    )
 
 
 def test_statistics_hold_at_the_ends_of_the_range():

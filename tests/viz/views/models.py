@@ -1,4 +1,5 @@
 """Small models and texts for the tests of views; every word is made up."""
+
 from __future__ import annotations
 
 import copy
@@ -11,7 +12,7 @@ from minigrad import nn
 from minigrad.graph.order import topological_sort
 from minigrad.models import TextCNN
 
-WORDS = ["<pad>", "<other>", "zug", "blim", "<b>", "wo\x07&\"ld", "krax", "nanu", "]]>", "föhn"]
+WORDS = ["<pad>", "<other>", "zug", "blim", "<b>", 'wo\x07&"ld', "krax", "nanu", "]]>", "föhn"]
 TEXT = [0, 0, 2, 3, 1, 4, 5, 6, 7, 8, 9, 2]
 
 
@@ -21,9 +22,14 @@ def images(n: int = 3, seed: int = 0) -> Any:
 
 def cnn() -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(1, 4, 3, seed=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 6, 2, seed=2), nn.ReLU(),
-        nn.Flatten(), nn.Linear(6 * 4 * 4, 5, seed=3),
-    )  # fmt: skip
+        nn.Conv2d(1, 4, 3, seed=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(4, 6, 2, seed=2),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(6 * 4 * 4, 5, seed=3),
+    )
 
 
 def text_model(**options: Any) -> TextCNN:
@@ -32,21 +38,36 @@ def text_model(**options: Any) -> TextCNN:
 
 
 def find(head: mg.GraphNode, rule: str, which: int = 0) -> mg.Operator:
-    found = [node for node in topological_sort(head) if isinstance(node, mg.Operator) and node.rule.name == rule]
+    found = [
+        node
+        for node in topological_sort(head)
+        if isinstance(node, mg.Operator) and node.rule.name == rule
+    ]
     return found[which]
 
 
 def state(model: nn.Module) -> Any:
-    """Everything that looking must not change: values, gradients (and which arrays they are), modes."""
+    """Everything that looking must not change: values, gradients (and which arrays they are),
+    modes.
+    """
     return (
-        [(name, p.value.tobytes(), None if p.grad is None else (id(p.grad), p.grad.tobytes()), p.requires_grad)
-         for name, p in model.named_parameters()],
+        [
+            (
+                name,
+                p.value.tobytes(),
+                None if p.grad is None else (id(p.grad), p.grad.tobytes()),
+                p.requires_grad,
+            )
+            for name, p in model.named_parameters()
+        ],
         [(name, module.training) for name, module in model.named_modules()],
-    )  # fmt: skip
+    )
 
 
 def after_a_step(model: nn.Module, x: Any) -> nn.Module:
-    """The model as it is in the middle of training: it holds gradients, some written into memory that is used again."""
+    """The model as it is in the middle of training: it holds gradients, some written into memory
+    that is used again.
+    """
     for _ in range(2):
         for p in model.parameters():
             p.recycle_grad()
@@ -59,5 +80,9 @@ def after_a_step(model: nn.Module, x: Any) -> nn.Module:
 
 def values(head: mg.GraphNode) -> Any:
     """A copy of all values and gradients of a graph."""
-    return copy.deepcopy([(node.value.tobytes(), None if node.grad is None else node.grad.tobytes()) for node in
-                          topological_sort(head)])  # fmt: skip
+    return copy.deepcopy(
+        [
+            (node.value.tobytes(), None if node.grad is None else node.grad.tobytes())
+            for node in topological_sort(head)
+        ]
+    )

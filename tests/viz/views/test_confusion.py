@@ -1,4 +1,5 @@
 """Confusion matrices: every count, and what is not a class."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -17,11 +18,31 @@ def test_counts_shares_recall_and_precision():
     assert made.numbers["counts"].tolist() == [[3, 1, 0], [0, 1, 0], [0, 1, 0]]
     assert made.numbers["accuracy"] == pytest.approx(4 / 6)
     assert said(made) == [
-        "3", "75.0 %", "1", "25.0 %", "·", "·", "1", "100 %", "·", "·", "1", "100 %", "·",
-        "75.0 %", "100 %", "100 %", "33.3 %", "0.0 %", "–", "recall", "precision",
-    ]  # fmt: skip
+        "3",
+        "75.0 %",
+        "1",
+        "25.0 %",
+        "·",
+        "·",
+        "1",
+        "100 %",
+        "·",
+        "·",
+        "1",
+        "100 %",
+        "·",
+        "75.0 %",
+        "100 %",
+        "100 %",
+        "33.3 %",
+        "0.0 %",
+        "–",
+        "recall",
+        "precision",
+    ]
     assert made.description == (
-        "Confusion matrix of 3 classes: 66.7 % of 6 right; most often 0 taken for 1: 1, 2 taken for 1: 1."
+        "Confusion matrix of 3 classes: 66.7 % of 6 right; most often 0 taken for 1: 1, 2 taken "
+        "for 1: 1."
     )
 
 
@@ -37,7 +58,10 @@ def test_against_scikit_learn():
 
 def test_names_are_shown_as_they_are():
     made = confusion_matrix(np.array([[0.0], [1.0]]), [1, 1], ["$a$", "<b>" * 20])
-    assert [label.get_text() for label in made.axes[0].get_xticklabels()] == [r"\$a\$", "<b><b><b><b><…"]
+    assert [label.get_text() for label in made.axes[0].get_xticklabels()] == [
+        r"\$a\$",
+        "<b><b><b><b><…",
+    ]
     assert "$a$ taken for <b>" in made.description
     assert made._repr_png_()
 

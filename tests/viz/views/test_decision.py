@@ -1,4 +1,5 @@
 """Decision maps: the colours are the model's outputs."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -37,7 +38,10 @@ def test_rows_of_the_grid_run_along_y():
     made = decision_map(lambda x: x[:, 1] * 1.0, POINTS, LABELS)
     assert np.allclose(made.numbers["output"][""][:, 0], made.numbers["y"], atol=1e-6)
     (image,) = made.axes[0].images
-    assert image.origin == "lower" and image.get_extent()[2:] == [made.numbers["y"][0], made.numbers["y"][-1]]
+    assert image.origin == "lower" and image.get_extent()[2:] == [
+        made.numbers["y"][0],
+        made.numbers["y"][-1],
+    ]
 
 
 def test_classes_and_mistakes_have_marks_of_their_own():
@@ -45,7 +49,9 @@ def test_classes_and_mistakes_have_marks_of_their_own():
     wrong[:3] = 1 - wrong[:3]
     ax = decision_map(half(), POINTS, wrong).axes[0]
     marks = {line.get_marker(): line.get_xydata() for line in ax.lines}
-    assert np.array_equal(marks["o"], POINTS[wrong == 0]) and np.array_equal(marks["^"], POINTS[wrong == 1])
+    assert np.array_equal(marks["o"], POINTS[wrong == 0]) and np.array_equal(
+        marks["^"], POINTS[wrong == 1]
+    )
     assert np.array_equal(marks["x"], POINTS[:3])
 
 
@@ -54,7 +60,9 @@ def test_several_models_side_by_side_in_one_scale():
     made = decision_map({**models, r"$\frac": half()}, POINTS, LABELS)
     titles = [ax.get_title("left") for ax in made.axes[:5]]
     assert [title.split(":")[0] for title in titles] == [*models, r"\$\frac"]
-    assert {(im.norm.vmin, im.norm.vmax) for ax in made.axes[:5] for im in ax.images} == {(0.0, 1.0)}
+    assert {(im.norm.vmin, im.norm.vmax) for ax in made.axes[:5] for im in ax.images} == {
+        (0.0, 1.0)
+    }
     assert set(made.numbers["output"]) == {*models, r"$\frac"}
     assert made._repr_png_()
 

@@ -1,4 +1,5 @@
 """Filters and feature maps: the numbers that are drawn are those of the layer and of the graph."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -27,7 +28,9 @@ def test_one_channel_is_drawn_filter_by_filter_with_its_numbers():
     limits = {(image.norm.vmin, image.norm.vmax) for image in images}
     largest = float(np.abs(layer.weight.value).max())
     assert limits == {(-largest, largest)}
-    assert set(texts(made.axes[0])) >= {f"{abs(x):.2f}"[1:] for x in layer.weight.value.ravel() if x > 0}
+    assert set(texts(made.axes[0])) >= {
+        f"{abs(x):.2f}"[1:] for x in layer.weight.value.ravel() if x > 0
+    }
     assert np.array_equal(made.numbers["weight"], layer.weight.value)
     assert made.description.startswith("4 filters of 1 × 3 × 3. Weights from -0.")
 
@@ -57,7 +60,9 @@ def test_of_many_filters_the_first_are_drawn_and_it_is_said():
     assert made.numbers["weight"].shape == weight.shape
 
 
-@pytest.mark.parametrize("weight", [np.zeros((2, 1, 3, 3)), np.full((1, 1, 1), np.nan), np.full((2, 1, 3, 3), 1e30)])
+@pytest.mark.parametrize(
+    "weight", [np.zeros((2, 1, 3, 3)), np.full((1, 1, 1), np.nan), np.full((2, 1, 3, 3), 1e30)]
+)
 def test_odd_weights_are_drawn(weight):
     assert filters(weight)._repr_png_()
 

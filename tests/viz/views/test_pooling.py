@@ -1,4 +1,5 @@
 """Winners of pooling windows: where the graph's gradient goes is what is marked."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -41,7 +42,10 @@ def test_the_marks_lie_on_the_winners():
     left, right, _, top = page.images[0].get_extent()
     side = (right - left) / 4
     places = {kind: ((xy - (left, top)) / side).tolist() for kind, xy in marks(page).items()}
-    assert places == {"o": [[pytest.approx(1.5), pytest.approx(0.5)]], ".": [[pytest.approx(2.5), pytest.approx(0.5)]]}
+    assert places == {
+        "o": [[pytest.approx(1.5), pytest.approx(0.5)]],
+        ".": [[pytest.approx(2.5), pytest.approx(0.5)]],
+    }
     assert made.numbers["tied"].tolist() == [[False, True]]
     assert "in 1 window it is only the first of equals" in made.description
 
@@ -51,7 +55,9 @@ def test_a_sequence():
     made = pooling_winners(mg.max_pool1d(mg.Variable(values[None, None]), 2))
     upper, lower = made.axes
     assert marks(upper)["v"][:, 0].tolist() == [1, 4] and marks(upper)["."][:, 0].tolist() == [2]
-    assert [bar.get_height() for bar in upper.patches if bar.get_width() == 0.8][:6] == values.tolist()
+    assert [bar.get_height() for bar in upper.patches if bar.get_width() == 0.8][
+        :6
+    ] == values.tolist()
     assert made.numbers["pooled"].tolist() == [[5.0, 0.0, 2.0]]
     assert [bar.get_height() for bar in lower.patches] == [5.0, 0.0, 2.0]
 

@@ -1,4 +1,5 @@
 """A review's words, their gradients, and the words that won; all words are made up."""
+
 from __future__ import annotations
 
 import os
@@ -91,7 +92,17 @@ def test_tint_and_bar_follow_the_size_and_every_word_is_there():
     made = review(text_model(), TEXT, WORDS)
     shown, sizes = tokens(made), made.numbers["size"]
     assert [text for text, *_ in shown] == [
-        "2 × padding", "zug", "blim", "[?]", "<b>", "wo &\"ld", "krax", "nanu", "]]>", "föhn", "zug"
+        "2 × padding",
+        "zug",
+        "blim",
+        "[?]",
+        "<b>",
+        'wo &"ld',
+        "krax",
+        "nanu",
+        "]]>",
+        "föhn",
+        "zug",
     ]
     share = sizes[2:] / sizes.max()
     assert np.allclose([bar for *_, bar in shown[1:]], 9 * share, atol=0.051)
@@ -112,16 +123,24 @@ def test_it_is_a_picture_with_a_name_and_a_description():
     lines = made.describe().splitlines()
     assert len(lines) == 2 + 10
     assert lines[1].startswith("  2 × padding: at most ")
-    assert sum(line.endswith(", bracketed") for line in lines) == sum(p >= 2 for p in made.gram.places)
+    assert sum(line.endswith(", bracketed") for line in lines) == sum(
+        p >= 2 for p in made.gram.places
+    )
     assert repr(made) == f"<Review of 10 words, score {made.numbers['score']:.3g}>"
     bundle = made._repr_mimebundle_()
-    assert (bundle["text/plain"], bundle["image/svg+xml"]) == (repr(made), made.svg) == (repr(made), made._repr_svg_())
+    assert (
+        (bundle["text/plain"], bundle["image/svg+xml"])
+        == (repr(made), made.svg)
+        == (repr(made), made._repr_svg_())
+    )
     assert Images.of(bundle["text/html"]) == [f"{made.title}. {made.description}"]
 
 
 def test_words_stay_inside_the_picture_and_apart():
     long = [i % 8 + 2 for i in range(200)]
-    model = nn.Sequential(nn.Embedding(len(WORDS), 4, seed=0), nn.Flatten(), nn.Linear(800, 1, seed=0))
+    model = nn.Sequential(
+        nn.Embedding(len(WORDS), 4, seed=0), nn.Flatten(), nn.Linear(800, 1, seed=0)
+    )
     root = parsed(review(model, long, [*WORDS[:9], "w" * 300]))
     wide, tall = float(root.get("width")), float(root.get("height"))
     boxes = [e for e in root.iter(f"{SVG}rect") if e.get("class") == "ground"]
@@ -134,7 +153,9 @@ def test_words_stay_inside_the_picture_and_apart():
 
 
 def test_without_pooling_there_is_no_bracket_and_with_zeros_no_bar():
-    model = nn.Sequential(nn.Embedding(len(WORDS), 4, seed=0), nn.Flatten(), nn.Linear(12, 2, seed=0))
+    model = nn.Sequential(
+        nn.Embedding(len(WORDS), 4, seed=0), nn.Flatten(), nn.Linear(12, 2, seed=0)
+    )
     made = review(model, [2, 3, 4], WORDS, y=1)
     assert made.gram is None and made.title.startswith("loss ")
     assert not [e for e in parsed(made).iter(f"{SVG}path") if e.get("class") == "bracket"]
@@ -165,7 +186,9 @@ def test_saving(tmp_path):
             made.save(tmp_path / "x.png")
             written.append((tmp_path / "x.png").read_bytes())
         assert written[0] == written[1] and written[0].startswith(b"\x89PNG")
-    with pytest.raises(ValueError, match=r"'x.gif'; a name that ends in .svg, .png, .pdf was expected"):
+    with pytest.raises(
+        ValueError, match=r"'x.gif'; a name that ends in .svg, .png, .pdf was expected"
+    ):
         made.save(tmp_path / "x.gif")
     assert not list(tmp_path.glob("*.gif"))
 
@@ -180,7 +203,9 @@ print(hashlib.sha256(review(text_model(), TEXT, WORDS).svg.encode()).hexdigest()
     said = []
     for seed in ("1", "2"):
         env = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(__file__).parents[2])}
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True, env=env)
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True, env=env
+        )
         said.append(done.stdout)
     assert said[0] == said[1]
 
@@ -190,7 +215,11 @@ def test_what_does_not_fit():
     for arguments, error, message in (
         ((3, TEXT, WORDS), TypeError, "review: cannot call a int"),
         ((model, [0.5], WORDS), mg.DTypeError, "ids hold float64; integers were expected"),
-        ((model, [TEXT, TEXT], WORDS), mg.ShapeError, r"ids have shape \(2, 12\); the ids of one text"),
+        (
+            (model, [TEXT, TEXT], WORDS),
+            mg.ShapeError,
+            r"ids have shape \(2, 12\); the ids of one text",
+        ),
         ((model, [], WORDS), mg.DTypeError, "ids hold float64"),
         ((model, [10], WORDS), ValueError, "ids from 10 to 10; 0 to 9 were expected"),
         ((model, TEXT, {"a": 1}), TypeError, "the vocabulary is a dict"),
@@ -198,5 +227,7 @@ def test_what_does_not_fit():
     ):
         with pytest.raises(error, match=message):
             review(*arguments)
-    with pytest.raises(ValueError, match="theme='pink'; 'light', 'dark', 'print' or None was expected"):
+    with pytest.raises(
+        ValueError, match="theme='pink'; 'light', 'dark', 'print' or None was expected"
+    ):
         review(model, TEXT, WORDS, theme="pink")

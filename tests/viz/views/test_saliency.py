@@ -1,4 +1,5 @@
 """Saliency: the gradients are those of the model, and the model is none the wiser."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -32,12 +33,17 @@ def test_the_gradient_of_the_loss_agrees_with_central_differences():
     x, y = images(2).astype(float), np.array([1, 4])
     gradient = saliency(model, x, y).numbers["gradient"]
     for i, place in ((0, (0, 3, 4)), (1, (0, 7, 7)), (1, (0, 2, 9))):
+
         def loss(step, i=i, place=place):
             moved = x[i : i + 1].copy()
             moved[(0, *place)] += step
-            return mg.cross_entropy(model(mg.Constant(moved, dtype=np.float64)), y[i : i + 1]).item()
+            return mg.cross_entropy(
+                model(mg.Constant(moved, dtype=np.float64)), y[i : i + 1]
+            ).item()
 
-        assert gradient[(i, *place)] == pytest.approx((loss(1e-6) - loss(-1e-6)) / 2e-6, rel=1e-5, abs=1e-9)
+        assert gradient[(i, *place)] == pytest.approx(
+            (loss(1e-6) - loss(-1e-6)) / 2e-6, rel=1e-5, abs=1e-9
+        )
 
 
 def test_a_sigmoid_is_stepped_over():
@@ -85,7 +91,9 @@ def test_the_model_is_left_as_it_was():
 def test_training_goes_on_as_if_nobody_had_looked():
     def train(look):
         model, x, y = cnn(), images(8), np.arange(8) % 5
-        trainer = mg.Trainer(model, mg.cross_entropy, mg.optim.Adam(model.parameters()), mode="replay")
+        trainer = mg.Trainer(
+            model, mg.cross_entropy, mg.optim.Adam(model.parameters()), mode="replay"
+        )
         for _ in range(2):
             trainer.fit(x, y, epochs=1, batch_size=4, progress=False)
             if look:
@@ -108,7 +116,9 @@ def test_what_does_not_fit():
         saliency(model, x, np.array([1]))
     with pytest.raises(ValueError, match="y without loss="):
         saliency(nn.Sequential(nn.Flatten(), nn.Linear(144, 1)), x, np.ones(3))
-    with pytest.raises(mg.ShapeError, match=r"the model gave shape \(1, 1, 12, 12\); outputs \(N, classes\)"):
+    with pytest.raises(
+        mg.ShapeError, match=r"the model gave shape \(1, 1, 12, 12\); outputs \(N, classes\)"
+    ):
         saliency(nn.ReLU(), x)
     with pytest.raises(mg.ShapeError, match="does not depend on x"):
         saliency(lambda x: mg.Constant([[1.0, 2.0]]), x)

@@ -1,4 +1,7 @@
-"""The formulas of every rule: there is one for everything, and those that can be computed give the rule's own numbers."""
+"""The formulas of every rule: there is one for everything, and those that can be computed give the
+rule's own numbers.
+"""
+
 from __future__ import annotations
 
 import re
@@ -23,12 +26,24 @@ DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 def python(text):
     """A formula's text as Python."""
     text = re.sub(r"\w+ [=≠<≤>≥] −?[\w.]+", r"(\g<0>)", text)
-    text = re.sub(r"(?<![\w)ᵀ])\[([^\]]*)\]", r"(\1)", text)  # a condition; an index stands behind a name
+    text = re.sub(
+        r"(?<![\w)ᵀ])\[([^\]]*)\]", r"(\1)", text
+    )  # a condition; an index stands behind a name
     text = re.sub("[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+", lambda m: f"**{m[0].translate(DIGITS)}", text)
     text = re.sub(r"√(\w+)", r"root(\1)", text).replace("√", "root")
     text = re.sub(r"\|([^|]*)\|", r"size(\1)", text)
-    for ours, theirs in (("·", "*"), ("−", "-"), ("^", "**"), (" = ", " == "), ("≠", "!="), ("≤", "<="), ("≥", ">="),
-                         ("∧", "&"), ("ᵀ", ".T"), ("∞", "inf")):  # fmt: skip
+    for ours, theirs in (
+        ("·", "*"),
+        ("−", "-"),
+        ("^", "**"),
+        (" = ", " == "),
+        ("≠", "!="),
+        ("≤", "<="),
+        ("≥", ">="),
+        ("∧", "&"),
+        ("ᵀ", ".T"),
+        ("∞", "inf"),
+    ):
         text = text.replace(ours, theirs)
     return text
 
@@ -38,7 +53,9 @@ def axes(axis):
 
 
 def extreme(pairwise, along):
-    return lambda a, b=None, axis=None: along(a, axis=axes(axis), keepdims=True) if b is None else pairwise(a, b)
+    return lambda a, b=None, axis=None: (
+        along(a, axis=axes(axis), keepdims=True) if b is None else pairwise(a, b)
+    )
 
 
 def meaning(classes):
@@ -48,14 +65,28 @@ def meaning(classes):
         return np.sum(a, axis=axes(axis), keepdims=True)
 
     return {
-        "exp": np.exp, "log": np.log, "sin": np.sin, "cos": np.cos, "tanh": np.tanh, "root": np.sqrt, "sign": np.sign,
-        "size": np.absolute, "where": np.where, "σ": scipy.special.expit, "Φ": scipy.stats.norm.cdf, "inf": np.inf,
+        "exp": np.exp,
+        "log": np.log,
+        "sin": np.sin,
+        "cos": np.cos,
+        "tanh": np.tanh,
+        "root": np.sqrt,
+        "sign": np.sign,
+        "size": np.absolute,
+        "where": np.where,
+        "σ": scipy.special.expit,
+        "Φ": scipy.stats.norm.cdf,
+        "inf": np.inf,
         "erf": scipy.special.erf,
-        "max": extreme(np.maximum, np.max), "min": extreme(np.minimum, np.min),
-        "Σ": total, "mean": lambda a, axis=None: total(a, axis) / (np.size(a) / np.size(total(a, axis))),
-        "softmax": lambda a: scipy.special.softmax(a, axis=-1), "onehot": lambda ids: np.eye(classes)[ids],
-        "broadcast": lambda a: a, "float": float,
-    }  # fmt: skip
+        "max": extreme(np.maximum, np.max),
+        "min": extreme(np.minimum, np.min),
+        "Σ": total,
+        "mean": lambda a, axis=None: total(a, axis) / (np.size(a) / np.size(total(a, axis))),
+        "softmax": lambda a: scipy.special.softmax(a, axis=-1),
+        "onehot": lambda ids: np.eye(classes)[ids],
+        "broadcast": lambda a: a,
+        "float": float,
+    }
 
 
 def symbols(node):
@@ -74,7 +105,9 @@ def plain(case):
     )
 
 
-@pytest.mark.parametrize("case", list(filter(plain, cases([*ELEMENTWISE, *STEPS, *REDUCE, *LINALG, *LOSS]))), ids=str)
+@pytest.mark.parametrize(
+    "case", list(filter(plain, cases([*ELEMENTWISE, *STEPS, *REDUCE, *LINALG, *LOSS]))), ids=str
+)
 def test_the_text_of_a_formula_gives_the_rules_numbers(case):
     y, _ = case.run(np.float64)
     g = case.reference[2]
@@ -117,7 +150,9 @@ def test_every_rule_says_what_it_computes_and_what_comes_back(row):
         assert set(NAMES[: len(given)]) - used <= starts
         for i, x in enumerate(y.inputs):
             term = adjoint(y, i, named("g"), named("y"), given)
-            assert (term is not None) == (x.requires_grad and y.requires_grad and x.dtype.kind == "f" and x.grad is not None)
+            assert (term is not None) == (
+                x.requires_grad and y.requires_grad and x.dtype.kind == "f" and x.grad is not None
+            )
             if term is not None:
                 assert sound(term.latex) and "g" in re.findall(r"\w+", term.text.replace("ᵀ", " "))
 
@@ -126,7 +161,9 @@ def test_no_rule_is_forgotten():
     assert {row.name for row in TABLE} == set(all_rules())
     for name, rule in all_rules().items():
         assert hasattr(rule, "derivatives") or rule.formula, name
-        assert not hasattr(rule, "derivatives") or rule.formula is None, f"{name}: two definitions of one thing"
+        assert not hasattr(rule, "derivatives") or rule.formula is None, (
+            f"{name}: two definitions of one thing"
+        )
     assert all(row.name in all_rules() for row in SMOOTH)
 
 
@@ -147,10 +184,14 @@ def rows(function, *arrays):
         (mg.relu, "max(a, 0)", "g·[y > 0]", r"g \cdot [y \gt 0]"),
         (mg.sqrt, "√a", "g/(2·y)", r"\frac{g}{2 \cdot y}"),
         (mg.softplus, "max(a, 0) + log(1 + exp(−|a|))", "g·σ(a)", r"g \cdot \sigma(a)"),
-        (mg.gelu, "a·Φ(a)", "g·(Φ(a) + 0.398942·a·exp(−0.5·a²))",
-         r"g \cdot (\Phi(a) + 0.398942 \cdot a \cdot \exp(-0.5 \cdot a^{2}))"),
+        (
+            mg.gelu,
+            "a·Φ(a)",
+            "g·(Φ(a) + 0.398942·a·exp(−0.5·a²))",
+            r"g \cdot (\Phi(a) + 0.398942 \cdot a \cdot \exp(-0.5 \cdot a^{2}))",
+        ),
     ],
-)  # fmt: skip
+)
 def test_textbook_formulas(function, forward, backward, latex):
     found, (term,) = rows(function, 0.5)
     assert found.text == forward and term == (backward, latex)

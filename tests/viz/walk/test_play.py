@@ -1,4 +1,7 @@
-"""The player as data: its steps, its numbers, its one piece of HTML. How it behaves is tested in a browser."""
+"""The player as data: its steps, its numbers, its one piece of HTML. How it behaves is tested in a
+browser.
+"""
+
 from __future__ import annotations
 
 import base64
@@ -51,7 +54,9 @@ class Fragment(HTMLParser):
             self.texts[key] = self.texts.get(key, "") + data
 
     def having(self, name):
-        return [(tag, attrs) for tag, attrs in self.elements if name in attrs.get("class", "").split()]
+        return [
+            (tag, attrs) for tag, attrs in self.elements if name in attrs.get("class", "").split()
+        ]
 
 
 def data(player):
@@ -85,7 +90,11 @@ def test_the_lines_of_a_step_lead_to_its_box_or_away_from_it():
     edges = {edge.id: edge for edge in draw(shared()).picture.edges}
     for step in play(shared()).steps:
         for edge in (edges[line] for line in step.lines if line in edges):
-            assert step.box == edge.target if step.phase == "forward" else edge.source in (step.box, f"g{edge.target[1:]}n0")
+            assert (
+                step.box == edge.target
+                if step.phase == "forward"
+                else edge.source in (step.box, f"g{edge.target[1:]}n0")
+            )
     last = play(shared()).steps[-1]
     assert sum(line in edges for line in last.lines) == 4  # x is used four times, from ghosts too
 
@@ -97,14 +106,35 @@ def test_everything_the_script_looks_for_is_in_the_fragment(example):
     ids = {attrs["id"] for _, attrs in fragment.elements if "id" in attrs}
     key = next(attrs["id"] for tag, attrs in fragment.elements if tag == "svg")
     drawn = {f"{key}-{name}" for name in told["owners"]}
-    assert {name for name in drawn if "f" not in name.rpartition("-")[2]} <= ids  # a stub may be too short to be drawn
-    assert {line for step in player.steps for line in step.lines} <= set(told["owners"]) == set(told["titles"])
-    for name in ("stage", "controls", "slider", "status", "count", "first", "back", "play", "forward", "last"):
+    assert {
+        name for name in drawn if "f" not in name.rpartition("-")[2]
+    } <= ids  # a stub may be too short to be drawn
+    assert (
+        {line for step in player.steps for line in step.lines}
+        <= set(told["owners"])
+        == set(told["titles"])
+    )
+    for name in (
+        "stage",
+        "controls",
+        "slider",
+        "status",
+        "count",
+        "first",
+        "back",
+        "play",
+        "forward",
+        "last",
+    ):
         assert len(fragment.having(f"mgp-{name}")) == 1
     (_, slider), (_, status) = fragment.having("mgp-slider")[0], fragment.having("mgp-status")[0]
     assert slider["max"] == str(len(player.steps)) and slider["aria-label"]
     assert status["aria-live"] == "polite"
-    assert all(attrs["aria-label"] and attrs["type"] == "button" for tag, attrs in fragment.elements if tag == "button")
+    assert all(
+        attrs["aria-label"] and attrs["type"] == "button"
+        for tag, attrs in fragment.elements
+        if tag == "button"
+    )
 
 
 def test_titles_tell_no_number_before_its_time():
@@ -132,7 +162,16 @@ def test_nothing_is_fetched_and_nothing_can_leave_a_script():
 
 @pytest.mark.parametrize(
     "name",
-    ["</script><script>alert(1)</script>", "<!--<script>", "a & b", "'\"", "\u2028\u2029", "]]>", "PLAYER_ID", "\ud800"],
+    [
+        "</script><script>alert(1)</script>",
+        "<!--<script>",
+        "a & b",
+        "'\"",
+        "\u2028\u2029",
+        "]]>",
+        "PLAYER_ID",
+        "\ud800",
+    ],
 )
 def test_a_name_is_harmless(name):
     x = mg.Variable(2.0, name=name)
@@ -157,20 +196,30 @@ def test_a_graph_without_gradients_is_walked_forward():
 def test_collapsed_modules_are_one_step_each():
     steps = [step for step in play(mlp(), depth=1).steps if step.box.startswith("m")]
     assert [step.phase for step in steps] == ["forward", "forward", "backward", "backward"]
-    assert steps[0].text.startswith("Module first · Dense · 24 parameters: 4 nodes, n1 to n4. Its result: (10, 8)")
-    assert steps[-1].text.startswith("Module first · Dense. Gradient of its result: rms") and "∇ rms" in steps[-1].text
+    assert steps[0].text.startswith(
+        "Module first · Dense · 24 parameters: 4 nodes, n1 to n4. Its result: (10, 8)"
+    )
+    assert (
+        steps[-1].text.startswith("Module first · Dense. Gradient of its result: rms")
+        and "∇ rms" in steps[-1].text
+    )
 
 
 def test_a_focus_keeps_the_numbers_of_the_whole_graph():
     head = neuron()
-    relu = next(node for node in mg.topological_sort(head) if node.inputs and node.rule.name == "relu")
+    relu = next(
+        node for node in mg.topological_sort(head) if node.inputs and node.rule.name == "relu"
+    )
     steps = play(head, focus=relu, radius=1).steps
     assert ("n5", "v₅ = max(v₄, 0) = [0]") in [(step.box, step.text) for step in steps]
     assert len(steps) < len(play(head).steps)
 
 
 def test_a_graph_too_big_to_draw_is_refused_with_a_way_out():
-    with pytest.raises(mg.GraphError, match=r"play: 3,001 nodes do not fit into 400 boxes; use depth=0 .* focus=node"):
+    with pytest.raises(
+        mg.GraphError,
+        match=r"play: 3,001 nodes do not fit into 400 boxes; use depth=0 .* focus=node",
+    ):
         play(diamonds(1000))
 
 
@@ -194,7 +243,11 @@ def test_showing_and_saving(tmp_path, monkeypatch):
     path = tmp_path / "sine.HTML"
     player.save(path)
     page = path.read_text(encoding="utf-8")
-    assert player.html in page and page.startswith("<!DOCTYPE html>") and "<title>A &lt;sine&gt;</title>" in page
+    assert (
+        player.html in page
+        and page.startswith("<!DOCTYPE html>")
+        and "<title>A &lt;sine&gt;</title>" in page
+    )
     monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         player.save(path)
@@ -209,17 +262,27 @@ def test_another_kind_of_file_is_refused(name, tmp_path):
 
 
 def test_wrong_things_and_options():
-    with pytest.raises(TypeError, match="play: a int; a node, a Graph or a tuple of nodes was expected"):
+    with pytest.raises(
+        TypeError, match="play: a int; a node, a Graph or a tuple of nodes was expected"
+    ):
         play(3)
     with pytest.raises(ValueError, match="theme='pink'"):
         play(sine(), theme="pink")
 
 
 def test_the_same_graph_gives_the_same_bytes_and_another_one_another_id():
-    script = "import sys; sys.path.insert(0, 'tests'); from viz.examples import mlp; from minigrad.viz import play; " \
-             "import hashlib; print(hashlib.sha256(play(mlp()).html.encode()).hexdigest())"  # fmt: skip
+    script = (
+        "import sys; sys.path.insert(0, 'tests'); from viz.examples import mlp; from minigrad.viz "
+        "import play; "
+        "import hashlib; print(hashlib.sha256(play(mlp()).html.encode()).hexdigest())"
+    )
     runs = [
-        subprocess.run([sys.executable, "-c", script], env={"PYTHONHASHSEED": seed}, capture_output=True, check=True).stdout
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env={"PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+        ).stdout
         for seed in ("1", "2")
     ]
     assert runs[0] == runs[1]
@@ -229,7 +292,10 @@ def test_the_same_graph_gives_the_same_bytes_and_another_one_another_id():
 
 def test_looking_changes_nothing():
     head = neuron()
-    before = [(node.value.copy(), None if node.grad is None else node.grad.copy()) for node in mg.topological_sort(head)]
+    before = [
+        (node.value.copy(), None if node.grad is None else node.grad.copy())
+        for node in mg.topological_sort(head)
+    ]
     assert play(head).html == play(mg.Graph(head)).html
     for node, (value, grad) in zip(mg.topological_sort(head), before, strict=True):
         np.testing.assert_array_equal(node.value, value)

@@ -1,10 +1,22 @@
-"""Symbols: parentheses where they are needed and nowhere else, text and LaTeX that say the same, names that do no harm."""
+"""Symbols: parentheses where they are needed and nowhere else, text and LaTeX that say the same,
+names that do no harm.
+"""
+
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from minigrad.viz.walk.symbols import Symbol, apply, as_symbol, bar, latex_text, named, variable, word
+from minigrad.viz.walk.symbols import (
+    Symbol,
+    apply,
+    as_symbol,
+    bar,
+    latex_text,
+    named,
+    variable,
+    word,
+)
 
 x, y, z = named("x"), named("y"), named("z")
 
@@ -58,19 +70,41 @@ def test_arithmetic(symbol, text, latex):
 @pytest.mark.parametrize(
     ("symbol", "text"),
     [
-        (x * 1, "x"), (1.0 * x, "x"), (x + 0, "x"), (0 + x, "x"), (x - 0, "x"), (0 - x, "−x"), (x / 1, "x"),
-        (x * 0, "0"), (x * x, "x²"), (x * x * x, "x³"), (2 * x * 3, "6·x"), (x * 2 * y, "2·x·y"), (x**1, "x"),
-        (x**0.0, "1"), (x**2 * x, "x³"), (-0.5 * x * x, "−0.5·x²"), (as_symbol(2) + 1, "3"), (np.negative(-x), "x"),
-        (x * True, "x"), (np.where(np.equal(x, x), y, z), "y"), (True & (x > 0), "x > 0"), (x * (x == x), "x"),
+        (x * 1, "x"),
+        (1.0 * x, "x"),
+        (x + 0, "x"),
+        (0 + x, "x"),
+        (x - 0, "x"),
+        (0 - x, "−x"),
+        (x / 1, "x"),
+        (x * 0, "0"),
+        (x * x, "x²"),
+        (x * x * x, "x³"),
+        (2 * x * 3, "6·x"),
+        (x * 2 * y, "2·x·y"),
+        (x**1, "x"),
+        (x**0.0, "1"),
+        (x**2 * x, "x³"),
+        (-0.5 * x * x, "−0.5·x²"),
+        (as_symbol(2) + 1, "3"),
+        (np.negative(-x), "x"),
+        (x * True, "x"),
+        (np.where(np.equal(x, x), y, z), "y"),
+        (True & (x > 0), "x > 0"),
+        (x * (x == x), "x"),
     ],
-)  # fmt: skip
+)
 def test_what_goes_without_saying(symbol, text):
     assert symbol.text == text
 
 
 def test_numpys_numbers_join_in():
     assert (np.float64(2.0) * x).text == "2·x" and (np.array(2.0) * x).text == "2·x"
-    assert np.square(x).text == "x²" and np.log1p(x).text == "log(1 + x)" and np.power(x, np.array(2)).text == "x²"
+    assert (
+        np.square(x).text == "x²"
+        and np.log1p(x).text == "log(1 + x)"
+        and np.power(x, np.array(2)).text == "x²"
+    )
 
 
 @pytest.mark.parametrize(
@@ -94,7 +128,9 @@ def test_names(symbol, text, latex):
     assert (symbol.text, symbol.latex) == (text, latex)
 
 
-@pytest.mark.parametrize("name", [r"\input{x}", "a|b", "$x$", "</script>", "a_b_c", "x^2", "{", "`x`", "[a](b)", "#%&~"])
+@pytest.mark.parametrize(
+    "name", [r"\input{x}", "a|b", "$x$", "</script>", "a_b_c", "x^2", "{", "`x`", "[a](b)", "#%&~"]
+)
 def test_a_name_does_no_harm_in_latex_or_markdown(name):
     latex = named(name).latex
     inside = latex.removeprefix(r"\text{").removesuffix("}")
@@ -104,7 +140,7 @@ def test_a_name_does_no_harm_in_latex_or_markdown(name):
 
 def test_every_ascii_character_is_safe_in_text():
     text = latex_text("".join(map(chr, range(32, 127))))[6:-1]
-    assert not set(text) & set("\\{}|$<>`*_^[]#%&~\"@;")
+    assert not set(text) & set('\\{}|$<>`*_^[]#%&~"@;')
 
 
 def test_a_long_list_of_arguments_is_cut():

@@ -1,4 +1,5 @@
 """The trace table: every number in it is the graph's, in Markdown, in text and in HTML."""
+
 from __future__ import annotations
 
 import re
@@ -33,11 +34,17 @@ class Table(HTMLParser):
 
 
 def cells(table):
-    return [[row.name.text, row.formula.text, row.number] for row in (*table.forward, *table.reverse)]
+    return [
+        [row.name.text, row.formula.text, row.number] for row in (*table.forward, *table.reverse)
+    ]
 
 
 def markdown_cells(text):
-    lines = [line for line in text.splitlines() if line.startswith("|") and "---" not in line and "| node |" not in line]
+    lines = [
+        line
+        for line in text.splitlines()
+        if line.startswith("|") and "---" not in line and "| node |" not in line
+    ]
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
 
 
@@ -49,8 +56,12 @@ def agrees(written, array):
     array = array.astype(np.float64)
     shape, numbers = found[: array.ndim], found[array.ndim :]
     if "rms" in written:
-        return shape == list(array.shape) and np.allclose(numbers, [np.sqrt(np.mean(array**2))], rtol=6e-3)
-    return shape == list(array.shape) and np.allclose(numbers, [array.mean(), array.std()], rtol=6e-2, atol=1e-7)
+        return shape == list(array.shape) and np.allclose(
+            numbers, [np.sqrt(np.mean(array**2))], rtol=6e-3
+        )
+    return shape == list(array.shape) and np.allclose(
+        numbers, [array.mean(), array.std()], rtol=6e-2, atol=1e-7
+    )
 
 
 @pytest.mark.parametrize("example", EXAMPLES.values(), ids=EXAMPLES.keys())
@@ -63,7 +74,9 @@ def test_values_and_adjoints_are_the_graphs(example):
     for row, node in zip(table.reverse, pulled, strict=True):
         assert agrees(row.number, node.grad), (row, node.grad)
     for rows in (markdown_cells(table.markdown), Table(table.html).rows):
-        assert [row[2] for row in rows if len(row) == 3 and row[0] != "node"] == [row[2] for row in cells(table)]
+        assert [row[2] for row in rows if len(row) == 3 and row[0] != "node"] == [
+            row[2] for row in cells(table)
+        ]
 
 
 def test_the_reverse_trace_of_one_number_can_be_computed_from_its_own_lines():
@@ -110,7 +123,10 @@ def test_before_backward_there_is_only_the_forward_half():
     table = trace(x * x)
     assert not table.reverse and "backward()" in table.note
     assert "Reverse adjoint trace" not in table.text
-    assert all(form.rstrip().find(table.note.split(":")[0]) > 0 for form in (table.text, table.markdown, table.html))
+    assert all(
+        form.rstrip().find(table.note.split(":")[0]) > 0
+        for form in (table.text, table.markdown, table.html)
+    )
     assert "nothing here depends on a Variable" in trace(mg.Constant(1.0) + 2).note
 
 
@@ -132,12 +148,20 @@ def test_a_notebook_shows_markdown():
 
 def test_names_of_ones_own_that_are_not_unique_get_their_number():
     w, again, odd = (mg.Variable(1.0, name=name) for name in ("w", "w", "v₀"))
-    assert [row.name.text for row in trace(w * again * odd).forward] == ["w₀", "w₁", "v₂", "v₀₃", "v₄"]
+    assert [row.name.text for row in trace(w * again * odd).forward] == [
+        "w₀",
+        "w₁",
+        "v₂",
+        "v₀₃",
+        "v₄",
+    ]
     names = [row.name.text for row in trace(mlp()).forward]
     assert "weight₁" in names and "weight₆" in names
 
 
-@pytest.mark.parametrize("name", ["</td><script>alert(1)</script>", "a|b", "$x$", "`c`", "\\", "<!--", "a\nb", "\ud800x"])
+@pytest.mark.parametrize(
+    "name", ["</td><script>alert(1)</script>", "a|b", "$x$", "`c`", "\\", "<!--", "a\nb", "\ud800x"]
+)
 def test_a_name_stays_text(name):
     x = mg.Variable(2.0, name=name)
     y = mg.sin(x) * mg.Constant(3.0, name=name)
@@ -145,7 +169,16 @@ def test_a_name_stays_text(name):
     table = trace(y)
     assert [len(row) for row in markdown_cells(table.markdown)] == [3] * len(cells(table))
     parsed = Table(table.html)
-    assert {tag for tag, _ in parsed.tags} == {"style", "table", "caption", "thead", "tbody", "tr", "th", "td"}
+    assert {tag for tag, _ in parsed.tags} == {
+        "style",
+        "table",
+        "caption",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+    }
     assert [row for row in parsed.rows if len(row) == 3][1][0] == cells(table)[0][0]
     table.html.encode()
 
@@ -169,7 +202,10 @@ def test_a_node_with_very_many_users_has_a_short_sum():
 
 def test_looking_changes_nothing():
     head = neuron()
-    before = [(node.value.copy(), None if node.grad is None else node.grad.copy()) for node in mg.topological_sort(head)]
+    before = [
+        (node.value.copy(), None if node.grad is None else node.grad.copy())
+        for node in mg.topological_sort(head)
+    ]
     first = trace(head).text
     assert trace(mg.Graph(head)).text == first
     for node, (value, grad) in zip(mg.topological_sort(head), before, strict=True):
@@ -188,5 +224,7 @@ def test_a_seed_that_was_given():
 
 @pytest.mark.parametrize("thing", [3, "x", None])
 def test_wrong_things(thing):
-    with pytest.raises(TypeError, match=f"trace: a {type(thing).__name__}; a node, a Graph or a tuple of nodes"):
+    with pytest.raises(
+        TypeError, match=f"trace: a {type(thing).__name__}; a node, a Graph or a tuple of nodes"
+    ):
         trace(thing)

@@ -84,7 +84,7 @@ def test_no_arrow_runs_upstairs_and_every_file_can_be_read_in_one_sitting(path):
     # History.plot asks for pictures, which stand below it; nothing in viz imports what it draws
     upstairs = [(line, part) for line, part in imported(path) if FLOORS.get(part, 0) > FLOORS[own]]
     assert not upstairs
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 500
 
 
 #: `open` of these modules is another function

@@ -54,7 +54,7 @@ class Custom(Rule):
         """
         out[...] = self.function(*xs)
 
-    def adjoint(
+    def vjp_nodes(
         self, node: Operator, g: GraphNode, wanted: Sequence[bool]
     ) -> Sequence[GraphNode | None]:
         try:
@@ -88,7 +88,7 @@ class Custom(Rule):
             )
         return grads
 
-    def pull(self, node: Operator, g: Array) -> None:
+    def vjp(self, node: Operator, g: Array) -> None:
         found = self._call(
             "backward", self.pullback, g, node._data, *(x._data for x in node.inputs)
         )

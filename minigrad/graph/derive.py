@@ -2,13 +2,13 @@
 them twice.
 
 `pulled` takes nodes back along a graph as `order.backward` takes arrays, so that a gradient is a
-graph itself; `pushed` takes tangents forward. A rule takes part by `Rule.adjoint` and `Rule.push`,
+graph itself; `pushed` takes tangents forward. A rule takes part by `Rule.vjp_nodes` and `Rule.jvp`,
 which are
 
 * for mathematics entry by entry (`Elementwise`) its derivatives, run on nodes or on tangents;
-* for what is linear in its inputs (`factors`) its own forward and backward: for fixed other inputs
+* for what is linear in its inputs (`multilinear`) its own forward and backward: for fixed other inputs
   ⟨g, R(x)⟩ is linear in g and in x, and the gradient of one is the other (`Pull`);
-* for what can be said in other operators (`unfold`) what holds for those;
+* for what can be said in other operators (`decompose`) what holds for those;
 * otherwise an `adjoint` of the rule's own. It is linear in g, and its own adjoint is the push:
   forward mode is reverse mode done twice (Townsend 2017, "A new trick for calculating Jacobian
   vector products").
@@ -49,7 +49,7 @@ def pulled(
             if not any(wanted):
                 continue
             for x, cotangent in zip(
-                node.inputs, node.rule.adjoint(node, found[node], wanted), strict=True
+                node.inputs, node.rule.vjp_nodes(node, found[node], wanted), strict=True
             ):
                 if cotangent is not None:
                     found[x] = found[x] + cotangent if x in found else cotangent
@@ -65,37 +65,37 @@ def pushed(order: Sequence[GraphNode], tangents: dict[GraphNode, Array]) -> Arra
         if isinstance(node, Operator) and node.requires_grad and node not in found:
             given = [found.get(x) for x in node.inputs]
             if any(tangent is not None for tangent in given):
-                found[node] = np.asarray(node.rule.push(node, given), node.dtype, order="C")
+                found[node] = np.asarray(node.rule.jvp(node, given), node.dtype, order="C")
     return found.get(order[-1])
 
 
 # ---------------- what rules do unless they say otherwise
 def adjoint(node: Operator, g: GraphNode, wanted: Sequence[bool]) -> Sequence[GraphNode | None]:
-    """`Rule.adjoint` from the rule's `unfold` or, where it has `factors`, from its backward."""
+    """`Rule.vjp_nodes` from the rule's `decompose` or, where it has `multilinear`, from its backward."""
     rule, xs = node.rule, node.inputs
-    y, stand_ins = _unfolded(node, wanted)
+    y, stand_ins = _decomposed(node, wanted)
     if y is not None:
         asked = [x for x, want in zip(stand_ins, wanted, strict=True) if want]
         found = iter(pulled(topological_sort(y, known=xs), g, asked))
         return [next(found) if want else None for want in wanted]
-    if not rule.factors:
+    if not rule.multilinear:
         expected = (
             "its rule gives no graph of its gradient (create_graph=True) and no forward "
-            "mode; it needs `unfold`"
+            "mode; it needs `decompose`"
         )
-        raise rule.complain(xs, expected, GraphError)
+        raise rule.error(xs, expected, GraphError)
     return [
         _back(rule, g, xs, i, node.attributes) if want else None for i, want in enumerate(wanted)
     ]
 
 
 def push(node: Operator, tangents: Sequence[Array | None]) -> Array:
-    """`Rule.push` from the rule's `unfold`, its forward (`factors`), or its adjoint, which is
+    """`Rule.jvp` from the rule's `decompose`, its forward (`multilinear`), or its adjoint, which is
     linear in g.
     """
     rule, xs = node.rule, node.inputs
     moved = [tangent is not None for tangent in tangents]
-    y, stand_ins = _unfolded(node, moved)
+    y, stand_ins = _decomposed(node, moved)
     if y is not None:
         given = {
             x: tangent
@@ -105,7 +105,7 @@ def push(node: Operator, tangents: Sequence[Array | None]) -> Array:
         total = pushed(topological_sort(y, known=xs), given)
         return np.zeros(node.shape, node.dtype) if total is None else total
     total = np.zeros(node.shape, node.dtype)
-    if rule.factors:
+    if rule.multilinear:
         part = np.empty_like(total)
         for i, tangent in enumerate(tangents):
             if tangent is not None:
@@ -117,7 +117,7 @@ def push(node: Operator, tangents: Sequence[Array | None]) -> Array:
                 total += part
         return total
     g = Variable(np.ones(node.shape), dtype=node.dtype)
-    for cotangent, tangent in zip(rule.adjoint(node, g, moved), tangents, strict=True):
+    for cotangent, tangent in zip(rule.vjp_nodes(node, g, moved), tangents, strict=True):
         if cotangent is not None and tangent is not None:
             order = topological_sort(cotangent, known=(node, *xs))
             with settings.recorded(False):
@@ -139,22 +139,22 @@ def shared(x: GraphNode) -> Constant:
     return twin
 
 
-def _unfolded(node: Operator, moving: Sequence[bool]) -> tuple[GraphNode | None, list[GraphNode]]:
+def _decomposed(node: Operator, moving: Sequence[bool]) -> tuple[GraphNode | None, list[GraphNode]]:
     """The node in other operators, and what stands there for its inputs: each a node of its own,
     also for x in f(x, x).
     """
-    if type(node.rule).unfold is Rule.unfold:
+    if type(node.rule).decompose is Rule.decompose:
         return None, []
     inputs = zip(node.inputs, moving, strict=True)
     stand_ins = [by_name("reshape")(x, shape=x.shape) if moves else x for x, moves in inputs]
-    return node.rule.unfold(node, *stand_ins), stand_ins
+    return node.rule.decompose(node, *stand_ins), stand_ins
 
 
 def _with(
     rule: Rule, xs: Sequence[Any], index: int, u: Any, zeros: Callable[[int, Any], Any]
 ) -> list[Any]:
     """The inputs with u in place of one, and zeros for those that are not multiplied with it."""
-    apart = range(rule.factors, len(xs)) if index < rule.factors else range(len(xs))
+    apart = range(rule.multilinear, len(xs)) if index < rule.multilinear else range(len(xs))
     return [u if i == index else zeros(i, x) if i in apart else x for i, x in enumerate(xs)]
 
 
@@ -165,14 +165,16 @@ def _back(
     lend their shapes.
     """
     multiplied = (
-        [i for i in range(min(rule.factors, len(xs))) if i != index] if index < rule.factors else []
+        [i for i in range(min(rule.multilinear, len(xs))) if i != index]
+        if index < rule.multilinear
+        else []
     )
     others = (x if i in multiplied else shared(x) for i, x in enumerate(xs))
     return Pull(rule, index).apply((g, *others), attributes)
 
 
 class Pull(Rule):
-    """What a rule with `factors` hands back to one of its inputs: its backward, as an operator on
+    """What a rule with `multilinear` hands back to one of its inputs: its backward, as an operator on
     (g, *inputs).
 
     The result P(g, x) has ⟨u, P(g, x)⟩ = ⟨g, R(x with u in that place)⟩. So the gradient of g is
@@ -192,8 +194,8 @@ class Pull(Rule):
     def shape(self, node: Operator) -> tuple[int, ...]:
         return node.inputs[1 + self.index].shape
 
-    def brief(self, node: Operator) -> bool:
-        return self.of.brief(_Seen(self.of, node, ""))  # type: ignore[arg-type]
+    def is_small(self, node: Operator) -> bool:
+        return self.of.is_small(_Seen(self.of, node, ""))  # type: ignore[arg-type]
 
     def forward(self, node: Operator, out: Array, *arrays: Array) -> None:
         g, *xs = arrays
@@ -212,7 +214,7 @@ class Pull(Rule):
         if any(grad is not None for grad in grads[1:]):
             self.of.backward(seen, grads[1:], cotangent, cotangent, *xs)  # type: ignore[arg-type]
 
-    def adjoint(
+    def vjp_nodes(
         self, node: Operator, g: GraphNode, wanted: Sequence[bool]
     ) -> Sequence[GraphNode | None]:
         u, (cotangent, *given) = g, node.inputs

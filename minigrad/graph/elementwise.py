@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import DTypeError
 from .arrays import sum_to
 from .node import Array, GraphNode, Operator
-from .rule import MEAN, Mixed, Rule, dtypes, register, stands_for
+from .rule import MEAN, NotSeparable, Rule, dtypes, implements, register
 
 #: `(g, y, *xs) -> cotangent of one input`, or None for an input through which no gradient passes
 Derivative = Callable[..., Any] | None
@@ -72,12 +72,12 @@ class Elementwise(Rule):
             equal = equal and x._data.shape == shape
         for name, value in attributes.items():
             if not isinstance(value, int | float | None):
-                raise self.complain(inputs, f"{name}={value!r}; a number was expected", DTypeError)
+                raise self.error(inputs, f"{name}={value!r}; a number was expected", DTypeError)
         if not equal:
             try:
                 np.broadcast_shapes(*(x.shape for x in inputs))
             except ValueError:
-                raise self.complain(inputs, "shapes that broadcast were expected") from None
+                raise self.error(inputs, "shapes that broadcast were expected") from None
 
     def _check_kind(self, inputs: Sequence[GraphNode], i: int) -> None:
         """Where a gradient passes there must be floats; a mask beside floats is fine, x * (x > 0);
@@ -85,7 +85,7 @@ class Elementwise(Rule):
         """
         mask = inputs[i]._data.dtype.kind == "b" and any(x._data.dtype.kind == "f" for x in inputs)
         if self.differentiable and self.derivatives[i] and not mask:
-            raise self.complain(
+            raise self.error(
                 inputs, f"{dtypes(inputs)}, floats were expected (dtype=…)", DTypeError
             )
 
@@ -109,7 +109,7 @@ class Elementwise(Rule):
                 self.name == "divide" and axes[0] == MEAN != axes[1]
             )
             if any(axis is not None for axis in others) or not (summed or scaled):
-                raise Mixed
+                raise NotSeparable
             return MEAN
         places = {
             x.ndim - axis for x, axis in zip(node.inputs, axes, strict=True) if axis is not None
@@ -119,10 +119,10 @@ class Elementwise(Rule):
         place = places.pop()  # counted from the last axis, as broadcasting does
         for x, axis in zip(node.inputs, axes, strict=True):
             if places or (axis is None and x.ndim >= place and x.shape[-place] != 1):
-                raise Mixed
+                raise NotSeparable
         return node.ndim - place
 
-    def pull(self, node: Operator, g: Array) -> None:
+    def vjp(self, node: Operator, g: Array) -> None:
         xs = [x._data for x in node.inputs]
         for i, (x, derivative) in enumerate(zip(node.inputs, self.derivatives, strict=True)):
             if x.requires_grad and derivative:
@@ -132,7 +132,7 @@ class Elementwise(Rule):
                 owned = cotangent is not g and getattr(cotangent, "base", None) is None
                 node.deliver(i, cotangent, owned)
 
-    def adjoint(
+    def vjp_nodes(
         self, node: Operator, g: GraphNode, wanted: Sequence[bool]
     ) -> Sequence[GraphNode | None]:
         xs = node.inputs
@@ -143,7 +143,7 @@ class Elementwise(Rule):
             for x, derivative, want in zip(xs, self.derivatives, wanted, strict=True)
         ]
 
-    def push(self, node: Operator, tangents: Sequence[Array | None]) -> Array:
+    def jvp(self, node: Operator, tangents: Sequence[Array | None]) -> Array:
         """What is multiplied by a slope entry by entry is so in both directions: the derivatives,
         of tangents.
         """
@@ -166,7 +166,7 @@ def elementwise(
 
     def define(function: Callable[..., Any]) -> Elementwise:
         rule = Elementwise(function, symbol, backward)
-        stands_for(*numpy)(rule)
+        implements(*numpy)(rule)
         return rule
 
     return define

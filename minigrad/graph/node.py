@@ -369,18 +369,18 @@ class Operator(GraphNode):
         its kernels through here, so that a compiled run can write the call down.
         """
         version = settings.version()
-        if version is None and getattr(kernel, "threaded", False) and self.rule.brief(self):
+        if version is None and getattr(kernel, "threaded", False) and self.rule.is_small(self):
             version = kernels.jit.serial
         (version(kernel) if version else kernel)(*args)
 
-    def facts(self) -> dict[str, Any]:
+    def kernel_info(self) -> dict[str, Any]:
         """What the operator's kernel knows about its last pass, worked out when asked; see
-        `Rule.facts`.
+        `Rule.kernel_info`.
 
         Arrays are read-only. Some are the kernel's own, which the next pass overwrites: copy what
         is to last.
         """
-        found = self.rule.facts(self)
+        found = self.rule.kernel_info(self)
         return {
             name: read_only(fact) if isinstance(fact, np.ndarray) else fact
             for name, fact in found.items()

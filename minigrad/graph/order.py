@@ -97,7 +97,7 @@ def backward(order: Sequence[GraphNode], grad: Any = None) -> None:
                     fire([each.backward for each in node.hooks or ()], node, node._grad)
                     break
             if isinstance(node, Operator):
-                node.rule.pull(node, node._grad)
+                node.rule.vjp(node, node._grad)
     except Exception as error:
         tell_node(error, node)
         raise

@@ -89,7 +89,7 @@ def call_by_numpy(function: Any, args: Sequence[Any], options: dict[str, Any]) -
         raise
 
 
-def stands_for(*functions: Any) -> Callable[[F], F]:
+def implements(*functions: Any) -> Callable[[F], F]:
     """Decorator: `np.f(node)` calls the decorated operator."""
 
     def note(operator: F) -> F:
@@ -110,7 +110,7 @@ class Limit(NamedTuple):
     what: str
 
 
-class Mixed(Exception):
+class NotSeparable(Exception):
     """Raised by `Rule.batch_axis`: the result for a sample depends on other samples of the
     batch.
     """
@@ -134,12 +134,12 @@ class Rule:
     symbol: str
     differentiable = True
     #: is the result a view of the first input's memory?
-    shares = False
+    is_view = False
     #: y, and what comes back to each input (the last entry for all further ones), in terms of g =
     #: ∂L/∂y, of y and of the arguments of `plan`; for trace tables (`viz/walk/formulas.py`). None:
     #: the symbol applied to the inputs
     formula: str | None = None
-    adjoints: tuple[str | None, ...] = ()
+    vjp_formulas: tuple[str | None, ...] = ()
     #: what one step computes, of an operator that runs over the first axis of its first input;
     #: drawings open it by this. It takes a step of that input, the states (as many inputs as
     #: `states` says) and the other inputs, and gives the new state; of several states a tuple, in
@@ -150,7 +150,7 @@ class Rule:
     #: is the result linear in each of the first so many inputs (their product), the other inputs
     #: being added to it? 0: no. Then forward and backward say all there is to know of its
     #: derivatives, of any order
-    factors = 0
+    multilinear = 0
 
     def plan(self, *inputs: GraphNode, **attributes: Any) -> Any:
         """Check the inputs and work out what forward and backward need to know.
@@ -185,7 +185,7 @@ class Rule:
             if ids.size and (ids.min() < low or ids.max() >= high):
                 wrong = ids[(ids < low) | (ids >= high)].flat[0]
                 expected = f"{what} {wrong} is out of range, {low} to {high - 1} were expected"
-                raise self.complain(node.inputs, expected, IndexError)
+                raise self.error(node.inputs, expected, IndexError)
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         """Write the result into `out`."""
@@ -197,15 +197,15 @@ class Rule:
         """Write ∂L/∂xs[i] into `grads[i]` for each i where it is not None; `g` is ∂L/∂y."""
         raise NotImplementedError
 
-    def unfold(self, node: Operator, *xs: GraphNode) -> GraphNode | None:
+    def decompose(self, node: Operator, *xs: GraphNode) -> GraphNode | None:
         """The node's result from `xs` in other operators, perhaps less a constant: what is
         differentiated twice or forward.
 
-        None, where `factors` or another definition of `adjoint` says how.
+        None, where `multilinear` or another definition of `adjoint` says how.
         """
         return None
 
-    def adjoint(
+    def vjp_nodes(
         self, node: Operator, g: GraphNode, wanted: Sequence[bool]
     ) -> Sequence[GraphNode | None]:
         """`backward` as a graph: the cotangents of the wanted inputs as nodes, from `g`, a node of
@@ -217,7 +217,7 @@ class Rule:
 
         return adjoint(node, g, wanted)
 
-    def push(self, node: Operator, tangents: Sequence[Array | None]) -> Array:
+    def jvp(self, node: Operator, tangents: Sequence[Array | None]) -> Array:
         """Forward mode: the derivative of the result when the inputs move along `tangents` (None:
         it stays).
         """
@@ -229,11 +229,11 @@ class Rule:
         """Along which axis of the result the samples of a batch lie, from where they lie in each
         input (None: nowhere).
 
-        `MEAN` says that the result is a mean over samples. Raises `Mixed` where samples meet in
+        `MEAN` says that the result is a mean over samples. Raises `NotSeparable` where samples meet in
         another way, or where the rule does not say; then a batch cannot be worked on in parts.
         """
         if any(axis is not None for axis in axes):
-            raise Mixed
+            raise NotSeparable
         return None
 
     def flops(self, node: Operator) -> int:
@@ -247,7 +247,7 @@ class Rule:
         arrays = {id(x): x._data for x in node.inputs}
         return node._data.nbytes + sum(array.nbytes for array in arrays.values())
 
-    def brief(self, node: Operator) -> bool:
+    def is_small(self, node: Operator) -> bool:
         """Is the operator done before another thread would be awake? That takes about 0.1 ms, in
         which one thread computes 10 Mflop or goes through `BRIEF` numbers. Asked before there is a
         result, so `flops` of a rule whose kernel has threads does without.
@@ -256,9 +256,9 @@ class Rule:
 
     def shards(self, node: Operator, items: int) -> int:
         """Into how many shards to cut the work on `items` pieces."""
-        return 1 if self.brief(node) else kernels.jit.threads(items)
+        return 1 if self.is_small(node) else kernels.jit.threads(items)
 
-    def facts(self, node: Operator) -> dict[str, Any]:
+    def kernel_info(self, node: Operator) -> dict[str, Any]:
         """What is known of the node's last pass, by name: `flops` and `bytes`; rules whose kernels
         know more add it.
         """
@@ -311,7 +311,7 @@ class Rule:
                 if dtype is not None and x._data.dtype != dtype:
                     nodes = tuple(x for x in inputs if isinstance(x, GraphNode))
                     expected = "make them one (dtype=…), for minigrad never changes it silently"
-                    raise self.complain(nodes, f"{dtypes(nodes)}; {expected}", DTypeError)
+                    raise self.error(nodes, f"{dtypes(nodes)}; {expected}", DTypeError)
                 dtype = x._data.dtype
         if all_nodes:
             return inputs
@@ -334,7 +334,7 @@ class Rule:
         self.forward(node, out, *xs)
         return out
 
-    def pull(self, node: Operator, g: Array) -> None:
+    def vjp(self, node: Operator, g: Array) -> None:
         """Take the node's gradient `g` back to its inputs.
 
         A gradient that nobody has written yet is written in place; otherwise the kernel writes into
@@ -361,7 +361,7 @@ class Rule:
         for x, extra in added:
             x.receive(extra, owned=False)
 
-    def complain(
+    def error(
         self, inputs: Sequence[GraphNode], expected: str, kind: type[Exception] = ShapeError
     ) -> Exception:
         """An error in the one voice of all operators: name, every shape, what was expected."""
@@ -375,7 +375,7 @@ class Rule:
         """Raise `DTypeError` where one of the inputs holds integers or booleans."""
         for x in inputs:
             if x._data.dtype.kind != "f":
-                raise self.complain(
+                raise self.error(
                     inputs, f"{dtypes(inputs)}, floats were expected (dtype=…)", DTypeError
                 )
 

@@ -20,7 +20,7 @@ from ..files import write_atomically
 from ..graph import settings
 from ..graph.node import Array, Constant, GraphNode, Operator
 from ..graph.order import topological_sort
-from ..graph.rule import Mixed, all_rules
+from ..graph.rule import NotSeparable, all_rules
 from ..nn import Module
 from ..ops.recurrent import Recurrent, Step
 from ..run import rebuild
@@ -149,7 +149,7 @@ def _passes(trace: _Trace, axis: int) -> bool:
         for node in trace.order:
             if isinstance(node, Operator):
                 axes[node] = node.rule.batch_axis(node, [axes.get(x) for x in node.inputs])
-    except Mixed:
+    except NotSeparable:
         return False
     return True
 

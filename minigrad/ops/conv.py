@@ -26,7 +26,7 @@ def per_axis(
     whole = all(isinstance(v, int | np.integer) and not isinstance(v, bool) for v in values)
     if len(values) != axes or not whole or any(v < least for v in values):
         some = "an integer" if axes == 1 else f"an integer or {axes} of them,"
-        raise rule.complain(inputs, f"{what}={value!r}; {some} ≥ {least} was expected", ValueError)
+        raise rule.error(inputs, f"{what}={value!r}; {some} ≥ {least} was expected", ValueError)
     return tuple(int(v) for v in values)
 
 
@@ -48,9 +48,9 @@ def window_count(size: int, kernel: int, stride: int, padding: int, dilation: in
 class Conv2d(Rule):
     """Convolution over two axes; the one-dimensional one is the same over pictures of height 1."""
 
-    name, symbol, factors = "conv2d", "∗", 2
+    name, symbol, multilinear = "conv2d", "∗", 2
     formula = "conv(x, w) + b"
-    adjoints = ("convt(g, w)", "corr(x, g)", "sum(g)")
+    vjp_formulas = ("convt(g, w)", "corr(x, g)", "sum(g)")
     axes = 2
 
     def plan(  # type: ignore[override]
@@ -67,18 +67,18 @@ class Conv2d(Rule):
         self.need_floats(*inputs)
         names = "(N, C, H, W)" if self.axes == 2 else "(N, C, L)"
         if x.ndim != self.axes + 2 or w.ndim != self.axes + 2:
-            raise self.complain(
+            raise self.error(
                 inputs, f"x {names} and weight (out, C / groups, kernel size) were expected"
             )
         (groups,) = per_axis(self, inputs, "groups", groups, 1, 1)
         if x.shape[1] % groups or w.shape[0] % groups or w.shape[1] * groups != x.shape[1]:
-            raise self.complain(
+            raise self.error(
                 inputs,
                 f"with groups={groups} the weight must have C / groups channels and out must be a "
                 f"multiple",
             )
         if b is not None and b.shape != w.shape[:1]:
-            raise self.complain(inputs, f"a bias of shape {w.shape[:1]} was expected")
+            raise self.error(inputs, f"a bias of shape {w.shape[:1]} was expected")
         s, p, d = (
             per_axis(self, inputs, what, value, self.axes, least)
             for what, value, least in (
@@ -93,7 +93,7 @@ class Conv2d(Rule):
         s, p, d = ones + s, flat + p, ones + d
         out = tuple(map(window_count, size, kernel, s, p, d))
         if min(out) < 1 or min(kernel) < 1:
-            raise self.complain(
+            raise self.error(
                 inputs,
                 "the kernel is larger than the padded input; use more padding or a smaller one",
             )
@@ -160,12 +160,12 @@ class Conv2d(Rule):
         d = node.plan
         return int(2 * d.n * d.o * d.positions * d.taps)
 
-    def facts(self, node: Operator) -> dict[str, Any]:
+    def kernel_info(self, node: Operator) -> dict[str, Any]:
         """`feature_maps`: the result, (N, O, OH, OW); `patch`: the part of x that each of its
         numbers was computed from, (C / groups, KH, KW). Of `conv1d` (N, O, OL) and (C / groups, K).
         """
         return {
-            **super().facts(node),
+            **super().kernel_info(node),
             "feature_maps": node._data,
             "patch": node.inputs[1].shape[1:],
         }

@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import GraphError
 from ..graph.arrays import sum_to
 from ..graph.node import Array, GraphNode, Operator
-from ..graph.rule import ALL, MEAN, Mixed, Rule, by_name, stands_for
+from ..graph.rule import ALL, MEAN, NotSeparable, Rule, by_name, implements
 
 Grads = list[Array | None]
 
@@ -34,9 +34,9 @@ class Subscripts(NamedTuple):
 
 
 class Einsum(Rule):
-    name, symbol, factors = "einsum", "einsum", ALL
+    name, symbol, multilinear = "einsum", "einsum", ALL
     formula = "apply('Σ', *xs)"
-    adjoints = ("apply('Σ', g, *xs)",)
+    vjp_formulas = ("apply('Σ', g, *xs)",)
 
     def plan(self, *xs: GraphNode, subscripts: str = "") -> Subscripts:  # type: ignore[override]
         if not isinstance(subscripts, str) or not xs:
@@ -54,7 +54,7 @@ class Einsum(Rule):
                     sizes[letter] = n if sizes[letter] == 1 else sizes[letter]
             return Subscripts(terms, result, tuple(sizes[letter] for letter in result))
         except ValueError as error:
-            raise self.complain(xs, f"{subscripts!r}: {error}") from None
+            raise self.error(xs, f"{subscripts!r}: {error}") from None
 
     def shape(self, node: Operator) -> tuple[int, ...]:
         shape: tuple[int, ...] = node.plan.shape
@@ -101,10 +101,10 @@ class Einsum(Rule):
         }
         (letter,) = letters if len(letters) == 1 else (None,)
         if letter is None or letter not in result:
-            raise Mixed
+            raise NotSeparable
         for term, axis in zip(terms, axes, strict=True):
             if term.count(letter) != (axis is not None):
-                raise Mixed
+                raise NotSeparable
         return int(result.index(letter))
 
     def flops(self, node: Operator) -> int:
@@ -146,7 +146,7 @@ def _letters(subscripts: str, ndims: Sequence[int]) -> tuple[tuple[str, ...], st
     return full, result
 
 
-@stands_for(np.einsum)
+@implements(np.einsum)
 def einsum(subscripts: str, *xs: Any) -> GraphNode:
     """Sum of products in Einstein's notation, as `np.einsum`: `einsum("ij,jk->ik", a, b)` is a @ b,
     "ii" a trace, "...ij->...ji" a transpose; without "->" the letters that occur once are the

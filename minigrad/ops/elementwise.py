@@ -17,9 +17,9 @@ import numpy as np
 
 from ..graph.elementwise import elementwise
 from ..graph.node import GraphNode
-from ..graph.rule import by_name, stands_for
+from ..graph.rule import by_name, implements
 
-stands_for(np.positive)(lambda x: x)
+implements(np.positive)(lambda x: x)
 
 
 # ---------------- arithmetic
@@ -260,7 +260,7 @@ def clip(x: Any, low: float | None = None, high: float | None = None) -> Any:
     return x + 0 if high is None else np.minimum(x, high)
 
 
-@stands_for(np.clip)
+@implements(np.clip)
 def _np_clip(
     x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None
 ) -> Any:

@@ -37,11 +37,11 @@ def check_dtypes(
 ) -> None:
     """Raise `DTypeError` unless `ids` holds integers and `floats` floats, both among the inputs."""
     if floats.dtype.kind != "f":
-        raise rule.complain(
+        raise rule.error(
             inputs, f"{floats.dtype} values, floats were expected (dtype=…)", DTypeError
         )
     if ids.dtype.kind not in "iu":
-        raise rule.complain(
+        raise rule.error(
             inputs,
             f"{what} are {ids.dtype}, integers were expected (Constant(…, dtype=np.int64))",
             DTypeError,
@@ -49,13 +49,13 @@ def check_dtypes(
 
 
 class Embedding(Rule):
-    name, symbol, factors = "embedding", "lookup", 2
+    name, symbol, multilinear = "embedding", "lookup", 2
     formula = "weight[ids]"
-    adjoints = (None, "scatter(g, ids)")
+    vjp_formulas = (None, "scatter(g, ids)")
 
     def plan(self, ids: GraphNode, weight: GraphNode, padding_idx: int | None = None) -> int | None:  # type: ignore[override]
         if weight.ndim != 2:
-            raise self.complain(
+            raise self.error(
                 (ids, weight), "ids of any shape and a weight (rows, width) were expected"
             )
         check_dtypes(self, (ids, weight), "ids", ids, weight)
@@ -64,7 +64,7 @@ class Embedding(Rule):
             return None
         if not isinstance(padding_idx, int | np.integer) or not -n <= padding_idx < n:
             expected = f"padding_idx={padding_idx!r}; a row from {-n} to {n - 1} was expected"
-            raise self.complain((ids, weight), expected, ValueError)
+            raise self.error((ids, weight), expected, ValueError)
         return int(padding_idx) % n
 
     def shape(self, node: Operator) -> tuple[int, ...]:
@@ -90,7 +90,7 @@ class Embedding(Rule):
         if node.plan is not None:
             grads[1][node.plan] = 0  # type: ignore[index]
 
-    def unfold(self, node: Operator, *xs: GraphNode) -> GraphNode | None:
+    def decompose(self, node: Operator, *xs: GraphNode) -> GraphNode | None:
         """With a row for padding: zeros where it is looked up, for nothing moves there."""
         if node.plan is None:
             return None
@@ -104,7 +104,7 @@ class Embedding(Rule):
     def flops(self, node: Operator) -> int:
         return 0
 
-    def brief(self, node: Operator) -> bool:
+    def is_small(self, node: Operator) -> bool:
         ids, weight = node.inputs
         return ids._data.size * weight.shape[1] < BRIEF  # however many rows are not looked up
 
@@ -113,12 +113,12 @@ class Embedding(Rule):
             node.inputs[0]._data.nbytes + 2 * node._data.nbytes
         )  # of the weight only the rows that are looked up
 
-    def facts(self, node: Operator) -> dict[str, Any]:
+    def kernel_info(self, node: Operator) -> dict[str, Any]:
         """`ids`: the rows that were looked up, each once and sorted; `counts`: how often each
         was.
         """
         ids, counts = np.unique(node.inputs[0]._data, return_counts=True)
-        return {**super().facts(node), "ids": ids, "counts": counts}
+        return {**super().kernel_info(node), "ids": ids, "counts": counts}
 
 
 def embedding(ids: Any, weight: Any, padding_idx: int | None = None) -> GraphNode:

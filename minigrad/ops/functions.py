@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import DTypeError
 from ..graph.elementwise import Elementwise, elementwise
-from ..graph.rule import stands_for
+from ..graph.rule import implements
 
 
 # ---------------- angles
@@ -190,6 +190,6 @@ def _of_masks(rule: Elementwise) -> Callable[..., Any]:
     return operator
 
 
-stands_for(np.bitwise_and)(_of_masks(logical_and))
-stands_for(np.bitwise_or)(_of_masks(logical_or))
-stands_for(np.invert)(_of_masks(logical_not))
+implements(np.bitwise_and)(_of_masks(logical_and))
+implements(np.bitwise_or)(_of_masks(logical_or))
+implements(np.invert)(_of_masks(logical_not))

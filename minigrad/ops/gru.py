@@ -40,7 +40,7 @@ class Gru(Recurrent):
         "q['r']) * q['n'])),"
         " z, σ(p['z'] + q['z'])), p, x[t] @ w.T + b), q, y[t - 1] @ v.T + c)"
     )
-    adjoints = tuple(
+    vjp_formulas = tuple(
         f"given(given(given({term}, δ[t], η[t] * slope(y[t], p)), ε[t], η[t] * slope(y[t], q)),"
         " η[t], g[t] + η[t + 1] * z[t + 1] + ε[t + 1] @ v)"
         for term in (

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..graph.node import Array, GraphNode, Operator
-from ..graph.rule import ALL, MEAN, Limit, Mixed, Rule, by_name
+from ..graph.rule import ALL, MEAN, Limit, NotSeparable, Rule, by_name
 from ..graph.settings import native
 
 Grads = list[Array | None]
@@ -32,13 +32,13 @@ class GetItem(Rule):
     other indices.
     """
 
-    name, symbol, factors = (
+    name, symbol, multilinear = (
         "getitem",
         "[ ]",
         ALL,
     )  # nodes that are indices are not added to the result
     formula = "apply('pick', x, *indices) if indices else x[key]"
-    adjoints = ("put(g, *indices) if indices else put(g, at(key))", None)
+    vjp_formulas = ("put(g, *indices) if indices else put(g, at(key))", None)
 
     def __call__(self, x: Any, key: Any = None) -> GraphNode:
         if isinstance(key, GraphNode) or (
@@ -66,12 +66,10 @@ class GetItem(Rule):
             try:
                 part = np.array(part, dtype=None if part else int)
             except ValueError:
-                raise self.complain(
-                    (x,), "rows of indices of different lengths", IndexError
-                ) from None
+                raise self.error((x,), "rows of indices of different lengths", IndexError) from None
         if isinstance(part, np.ndarray):
             if part.dtype.kind not in "biu":
-                raise self.complain(
+                raise self.error(
                     (x,), f"{part.dtype} indices; integers or booleans were expected", IndexError
                 )
             # a copy: an index belongs to the graph, like every value that enters it
@@ -92,7 +90,7 @@ class GetItem(Rule):
             IndexError,
             TypeError,
         ) as error:  # a slice from 0 to "a" is a TypeError of Python's own
-            raise self.complain((x,), str(error), IndexError) from None
+            raise self.error((x,), str(error), IndexError) from None
 
     def shape(self, node: Operator) -> tuple[int, ...]:
         return self._picked(node.inputs[0], node.plan, [x._data for x in node.inputs]).shape
@@ -124,7 +122,7 @@ class GetItem(Rule):
             return
         found = self._picked(node.inputs[0], node.plan, xs)
         if found.shape != out.shape:
-            raise self.complain(
+            raise self.error(
                 node.inputs,
                 f"the mask picks shape {found.shape}, {out.shape} when the graph was built",
             )
@@ -136,7 +134,7 @@ class GetItem(Rule):
         grad[...] = 0
         self._add(grad, self._key(node.plan, xs), g)
 
-    def pull(self, node: Operator, g: Array) -> None:
+    def vjp(self, node: Operator, g: Array) -> None:
         """Add to the entries that were picked and touch no others: a thousand slices of x cost as
         much as x.
         """
@@ -144,7 +142,7 @@ class GetItem(Rule):
         if x.requires_grad and (grad := x.growing()) is not None:
             self._add(grad, self._key(node.plan, [x._data for x in node.inputs]), g)
         else:
-            super().pull(node, g)
+            super().vjp(node, g)
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
         axis, x = axes[0], node.inputs[0]
@@ -156,13 +154,13 @@ class GetItem(Rule):
             or axis == MEAN
             or any(isinstance(part, np.ndarray) for part in node.plan)
         ):
-            raise Mixed
+            raise NotSeparable
         marked = np.broadcast_to(
             np.arange(x.shape[axis]).reshape(-1, *(1,) * (x.ndim - axis - 1)), x.shape
         )[node.plan]
         found = [i for i, stride in enumerate(marked.strides) if stride]
         if len(found) != 1 or marked.shape[found[0]] != x.shape[axis]:
-            raise Mixed
+            raise NotSeparable
         return found[0]
 
     def _add(self, grad: Array, key: Any, g: Array) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import GraphError
 from ..graph.arrays import sum_to
 from ..graph.node import Array, GraphNode, Operator
-from ..graph.rule import MEAN, Mixed, Rule, by_name, stands_for
+from ..graph.rule import MEAN, NotSeparable, Rule, by_name, implements
 
 Grads = list[Array | None]
 
@@ -28,7 +28,7 @@ def rows_apart(
         or any(axis is not None for axis in others)
         or (first is not None and not fits(first))
     ):
-        raise Mixed
+        raise NotSeparable
     return first
 
 
@@ -47,22 +47,22 @@ class MatMul(Rule):
     axes broadcast.
     """
 
-    name, symbol, factors = "matmul", "@", 2
+    name, symbol, multilinear = "matmul", "@", 2
     formula = "a @ b"
-    adjoints = ("g @ b.T", "a.T @ g")
+    vjp_formulas = ("g @ b.T", "a.T @ g")
 
     def plan(self, a: GraphNode, b: GraphNode) -> tuple[int, ...]:  # type: ignore[override]
         if not a.ndim or not b.ndim:
-            raise self.complain((a, b), "two arrays were expected; use * to multiply by a number")
+            raise self.error((a, b), "two arrays were expected; use * to multiply by a number")
         if a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
-            raise self.complain(
+            raise self.error(
                 (a, b), "the first's last axis must be as long as the second's last but one"
             )
         self.need_floats(a, b)
         try:
             batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
         except ValueError:
-            raise self.complain((a, b), "leading axes that broadcast were expected") from None
+            raise self.error((a, b), "leading axes that broadcast were expected") from None
         return (*batch, *a.shape[-2:-1], *(b.shape[-1:] if b.ndim > 1 else ()))
 
     def shape(self, node: Operator) -> tuple[int, ...]:
@@ -111,9 +111,9 @@ def _rows(x: Array) -> Array:
 class Linear(Rule):
     """y = x Wᵀ + b, one node instead of three, with W (out, in) as PyTorch stores it."""
 
-    name, symbol, factors = "linear", "x Wᵀ + b", 2
+    name, symbol, multilinear = "linear", "x Wᵀ + b", 2
     formula = "x @ w.T + b"
-    adjoints = ("g @ w", "g.T @ x", "sum(g)")
+    vjp_formulas = ("g @ w", "g.T @ x", "sum(g)")
 
     def plan(self, x: GraphNode, w: GraphNode, b: GraphNode | None = None) -> None:  # type: ignore[override]
         inputs = (x, w) if b is None else (x, w, b)
@@ -123,7 +123,7 @@ class Linear(Rule):
             or columns != weight[1:]
             or (b is not None and b._data.shape != weight[:1])
         ):
-            raise self.complain(inputs, "x (…, in), weight (out, in) and bias (out,) were expected")
+            raise self.error(inputs, "x (…, in), weight (out, in) and bias (out,) were expected")
         self.need_floats(*inputs)
 
     def shape(self, node: Operator) -> tuple[int, ...]:
@@ -154,13 +154,13 @@ class Linear(Rule):
         return 2 * node.size * node.inputs[1].shape[1]
 
 
-@stands_for(np.matmul)
+@implements(np.matmul)
 def matmul(a: Any, b: Any) -> GraphNode:
     """Matrix product a @ b of (…, m, k) and (…, k, n); one-dimensional operands as in NumPy."""
     return by_name("matmul")(a, b)
 
 
-@stands_for(np.dot)
+@implements(np.dot)
 def _dot(a: Any, b: Any) -> GraphNode:
     a, b = by_name("matmul").operands((a, b))
     if max(a.ndim, b.ndim) > 2:

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import kernels
 from ..graph.node import Array, GraphNode, Operator
-from ..graph.rule import MEAN, Limit, Mixed, Rule, by_name
+from ..graph.rule import MEAN, Limit, NotSeparable, Rule, by_name
 from .elementwise import _logistic, multiply, subtract
 from .embedding import check_dtypes, keep_integers
 from .reduce import log_softmax, mean
@@ -28,7 +28,7 @@ class Paired(Rule):
     def plan(self, x: GraphNode, t: GraphNode) -> None:  # type: ignore[override]
         self.need_floats(x, t)
         if x.shape != t.shape:
-            raise self.complain(
+            raise self.error(
                 (x, t),
                 "equal shapes were expected (a loss does not broadcast; reshape the target if it "
                 "is a column)",
@@ -52,7 +52,7 @@ class Paired(Rule):
             if grad is not None:
                 np.multiply(self.slope(i, *xs), scale, out=grad)
 
-    def adjoint(
+    def vjp_nodes(
         self, node: Operator, g: GraphNode, wanted: Sequence[bool]
     ) -> Sequence[GraphNode | None]:
         scale = g / (node.inputs[0].size or np.nan)
@@ -72,14 +72,14 @@ def _mean_of_samples(axes: Sequence[int | None]) -> int | None:
     """Predictions and targets lie along one axis."""
     x, t = axes
     if MEAN in axes or (x is not None and t is not None and x != t):
-        raise Mixed
+        raise NotSeparable
     return None if x is None and t is None else MEAN
 
 
 class MSE(Paired):
     name, symbol, operations = "mse_loss", "MSE", 3
     formula = "mean((x - t) ** 2)"
-    adjoints = ("2 * g * (x - t) / size", "2 * g * (t - x) / size")
+    vjp_formulas = ("2 * g * (x - t) / size", "2 * g * (t - x) / size")
 
     def terms(self, x: Array, t: Array) -> Any:
         return np.square(x - t)
@@ -100,7 +100,7 @@ class BCE(Paired):
 
     name, symbol, operations = "binary_cross_entropy", "BCE", 9
     formula = "-mean(t * log(x) + (1 - t) * log(1 - x))"
-    adjoints = ("g * (x - t) / (x * (1 - x)) / size", "g * (log(1 - x) - log(x)) / size")
+    vjp_formulas = ("g * (x - t) / (x * (1 - x)) / size", "g * (log(1 - x) - log(x)) / size")
 
     def terms(self, x: Array, t: Array) -> Any:
         return -(t * _limited_log(x) + (1 - t) * _limited_log(1 - x))
@@ -114,7 +114,7 @@ class BCE(Paired):
 class BCEWithLogits(Paired):
     name, symbol, operations = "binary_cross_entropy_with_logits", "BCE σ", 9
     formula = "mean(log(1 + exp(x)) - x * t)"
-    adjoints = ("g * (σ(x) - t) / size", "-g * x / size")
+    vjp_formulas = ("g * (σ(x) - t) / size", "-g * x / size")
 
     def terms(self, x: Array, t: Array) -> Any:
         return np.maximum(x, 0) - x * t + np.log1p(np.exp(-np.absolute(x)))
@@ -122,9 +122,9 @@ class BCEWithLogits(Paired):
     def slope(self, index: int, x: Any, t: Any) -> Any:
         return _logistic(x) - t if index == 0 else -x
 
-    def facts(self, node: Operator) -> dict[str, Any]:
+    def kernel_info(self, node: Operator) -> dict[str, Any]:
         """`probabilities`: σ(x), in the shape of x."""
-        return {**super().facts(node), "probabilities": _logistic(node.inputs[0]._data)}
+        return {**super().kernel_info(node), "probabilities": _logistic(node.inputs[0]._data)}
 
 
 class CrossEntropy(Rule):
@@ -132,11 +132,11 @@ class CrossEntropy(Rule):
 
     name, symbol = "cross_entropy", "CE"
     formula = "-sum(onehot(ids) * log(softmax(x))) / rows"
-    adjoints = ("g * (softmax(x) - onehot(ids)) / rows", None)
+    vjp_formulas = ("g * (softmax(x) - onehot(ids)) / rows", None)
 
     def plan(self, x: GraphNode, ids: GraphNode) -> None:  # type: ignore[override]
         if x.ndim != 2 or ids.shape != x.shape[:1] or x.shape[1] < 1:
-            raise self.complain((x, ids), "logits (N, classes) and class ids (N,) were expected")
+            raise self.error((x, ids), "logits (N, classes) and class ids (N,) were expected")
         check_dtypes(self, (x, ids), "class ids", ids, x)
 
     def shape(self, node: Operator) -> tuple[int, ...]:
@@ -154,7 +154,7 @@ class CrossEntropy(Rule):
         node.call(kernels.softmax.cross_entropy, x, ids, losses, p, self.shards(node, len(ids)))
         out[...] = losses.sum() / (len(ids) or np.nan)
 
-    def unfold(self, node: Operator, *xs: GraphNode) -> GraphNode:
+    def decompose(self, node: Operator, *xs: GraphNode) -> GraphNode:
         x, ids = xs
         chosen = np.equal(ids.reshape(-1, 1), keep_integers(np.arange(x.shape[1])))
         mean: GraphNode = -by_name("sum")(np.where(chosen, by_name("log_softmax")(x), 0)) / (
@@ -173,9 +173,9 @@ class CrossEntropy(Rule):
     def flops(self, node: Operator) -> int:
         return 5 * node.inputs[0].size
 
-    def facts(self, node: Operator) -> dict[str, Any]:
+    def kernel_info(self, node: Operator) -> dict[str, Any]:
         """`probabilities` (N, classes): the softmax of the logits."""
-        return {**super().facts(node), "probabilities": node.work["softmax"]}
+        return {**super().kernel_info(node), "probabilities": node.work["softmax"]}
 
 
 def mse_loss(prediction: Any, target: Any) -> GraphNode:

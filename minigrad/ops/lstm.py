@@ -53,7 +53,7 @@ class Lstm(Recurrent):
         " y[1, t], σ(p['f']) * y[1, t - 1] + σ(p['i']) * apply('tanh', p['g'])),"
         " p, x[t] @ w.T + b + y[0, t - 1] @ v.T + d)"
     )
-    adjoints = tuple(
+    vjp_formulas = tuple(
         f"given(given(given({term}, δ[t], η[t] * slope(y[0, t], p) + γ[t] * slope(y[1, t], p)),"
         " η[t], g[0, t] + δ[t + 1] @ v),"
         " γ[t], g[1, t] + η[t] * slope(y[0, t], y[1, t]) + γ[t + 1] * slope(y[1, t + 1], y[1, t]))"

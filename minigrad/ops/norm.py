@@ -15,7 +15,7 @@ from ..errors import DTypeError
 from ..graph.buffer import Buffer
 from ..graph.derive import Read
 from ..graph.node import Array, Constant, GraphNode, Operator
-from ..graph.rule import Mixed, Rule, by_name
+from ..graph.rule import NotSeparable, Rule, by_name
 from ..graph.settings import advancing
 from ..seeds import generator
 from .linalg import rows_apart
@@ -32,7 +32,7 @@ def need_number(
     )
     if not number or not 0 <= value <= most or value == math.inf:
         expected = "a number ≥ 0" if most == math.inf else f"a number from 0 to {most:g}"
-        raise rule.complain(inputs, f"{what}={value!r}; {expected} was expected", ValueError)
+        raise rule.error(inputs, f"{what}={value!r}; {expected} was expected", ValueError)
     return float(value)
 
 
@@ -114,7 +114,7 @@ class BatchNorm(Normalise):
         "scaled((x - (mean(x, 'all but 1') if training else say('running mean')))"
         " / root((var(x, 'all but 1') if training else say('running var')) + eps), w) + b"
     )
-    adjoints = (
+    vjp_formulas = (
         "given(scaled((g - mean(g, 'all but 1') - z * mean(g * z, 'all but 1')) / root(var(x, 'all "
         "but 1') + eps), w),"
         " z, (x - mean(x, 'all but 1')) / root(var(x, 'all but 1') + eps))"
@@ -140,31 +140,31 @@ class BatchNorm(Normalise):
         inputs = tuple(n for n in (x, w, b) if n is not None)
         self.need_floats(*inputs)
         if x.ndim < 2 or any(n.shape != x.shape[1:2] for n in inputs[1:]):
-            raise self.complain(inputs, "x (N, C, …), weight (C,) and bias (C,) were expected")
+            raise self.error(inputs, "x (N, C, …), weight (C,) and bias (C,) were expected")
         for name, buffer in (("running_mean", running_mean), ("running_var", running_var)):
             if buffer is None and (not training or running_mean is not running_var):
-                raise self.complain(
+                raise self.error(
                     inputs,
                     f"{name}=None; both running statistics were expected, or in training neither",
                     ValueError,
                 )
             if buffer is not None and buffer.shape != x.shape[1:2]:
-                raise self.complain(
+                raise self.error(
                     inputs, f"{name} has shape {buffer.shape}, {x.shape[1:2]} was expected"
                 )
             if buffer is not None and buffer.dtype != x.dtype:
-                raise self.complain(
+                raise self.error(
                     inputs, f"{name} is {buffer.dtype}, {x.dtype} was expected", DTypeError
                 )
         if num_batches_tracked is not None and (
             num_batches_tracked.size != 1 or num_batches_tracked.dtype != np.int64
         ):
-            raise self.complain(
+            raise self.error(
                 inputs, "num_batches_tracked: a Buffer of one int64 was expected", ValueError
             )
         n, channels, length = x.shape[0], x.shape[1], math.prod(x.shape[2:])
         if training and n * length < 2 and channels:
-            raise self.complain(inputs, "more than one value per channel was expected in training")
+            raise self.error(inputs, "more than one value per channel was expected in training")
         return n, channels, length
 
     def _given(
@@ -205,7 +205,7 @@ class BatchNorm(Normalise):
             node, g, x, w, moments, node.attributes["training"], gx, *(*grads[1:], None, None)[:2]
         )
 
-    def unfold(self, node: Operator, *xs: GraphNode) -> GraphNode:
+    def decompose(self, node: Operator, *xs: GraphNode) -> GraphNode:
         held, wide = node.attributes, (1, -1, *(1,) * (node.ndim - 2))
         if held["training"]:
             z = self._normal(node, xs[0], (0, *range(2, node.ndim)))
@@ -218,18 +218,18 @@ class BatchNorm(Normalise):
         if node.attributes[
             "training"
         ]:  # samples meet in mean and variance, and the running statistics move once
-            raise Mixed
+            raise NotSeparable
         return rows_apart(self, node, axes, lambda axis: axis == 0)
 
     def flops(self, node: Operator) -> int:
         return (7 if node.attributes["training"] else 3) * node.size  # mean 1, variance 3, result 3
 
-    def facts(self, node: Operator) -> dict[str, Any]:
+    def kernel_info(self, node: Operator) -> dict[str, Any]:
         """`mean`, `var` (C,): of each channel what was subtracted, and what it was divided by the
         root of.
         """
         mean, var = self._given(node, (node.inputs[0]._data,))[3]
-        return {**super().facts(node), "mean": mean, "var": var}
+        return {**super().kernel_info(node), "mean": mean, "var": var}
 
 
 class LayerNorm(Normalise):
@@ -237,7 +237,7 @@ class LayerNorm(Normalise):
 
     name, symbol = "layer_norm", "layer norm"
     formula = "scaled((x - mean(x, axes)) / root(var(x, axes) + eps), w) + b"
-    adjoints = (
+    vjp_formulas = (
         "given(given((d - mean(d, axes) - z * mean(d * z, axes)) / root(var(x, axes) + eps), d, "
         "scaled(g, w)),"
         " z, (x - mean(x, axes)) / root(var(x, axes) + eps))",
@@ -292,7 +292,7 @@ class LayerNorm(Normalise):
                 None,
             )
 
-    def unfold(self, node: Operator, *xs: GraphNode) -> GraphNode:
+    def decompose(self, node: Operator, *xs: GraphNode) -> GraphNode:
         return _scaled(self._normal(node, xs[0], node.attributes["axes"]), *xs[1:])
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
@@ -305,11 +305,11 @@ class LayerNorm(Normalise):
             5 + len(node.inputs)
         ) * node.size  # mean 1, variance 3, result 2, weight and bias 1 each
 
-    def facts(self, node: Operator) -> dict[str, Any]:
+    def kernel_info(self, node: Operator) -> dict[str, Any]:
         """`mean`, `var`: of each sample, in the shape of the leading axes of x."""
         leading = node.shape[: node.ndim - len(node.attributes["axes"])]
         return {
-            **super().facts(node),
+            **super().kernel_info(node),
             **{name: node.work[name].reshape(leading) for name in ("mean", "var")},
         }
 
@@ -326,11 +326,11 @@ class Dropout(Rule):
 
     name, symbol = "dropout", "dropout"
     formula = "x * mask(p) / (1 - p)"
-    adjoints = ("g * mask(p) / (1 - p)",)
+    vjp_formulas = ("g * mask(p) / (1 - p)",)
 
     def plan(self, x: GraphNode, p: float, stream: Buffer) -> None:  # type: ignore[override]
         if stream.shape != (2,) or stream.dtype != np.int64:
-            raise self.complain(
+            raise self.error(
                 (x,), f"seed={stream!r}; a Buffer of two int64 was expected", ValueError
             )
 
@@ -351,20 +351,20 @@ class Dropout(Rule):
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         np.multiply(g, node.work["mask"], out=grads[0])
 
-    def unfold(self, node: Operator, *xs: GraphNode) -> GraphNode:
+    def decompose(self, node: Operator, *xs: GraphNode) -> GraphNode:
         result: GraphNode = xs[0] * Read("mask", _mask)(node)
         return result
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
         if axes[0] != 0:  # the masks of the parts, one after the other, are the whole batch's
-            raise Mixed
+            raise NotSeparable
         return 0
 
-    def facts(self, node: Operator) -> dict[str, Any]:
+    def kernel_info(self, node: Operator) -> dict[str, Any]:
         """`kept`: the share of entries that the last mask let through (NaN of no entries)."""
         mask = node.work["mask"]
         return {
-            **super().facts(node),
+            **super().kernel_info(node),
             "kept": int(np.count_nonzero(mask)) / mask.size if mask.size else math.nan,
         }
 
@@ -418,7 +418,7 @@ def _statistic(
         return given
     if training or isinstance(given, GraphNode):
         expected = "a Buffer, which training changes," if training else "a Buffer or an array"
-        raise rule.complain(
+        raise rule.error(
             inputs, f"{name} is a {type(given).__name__}; {expected} was expected", TypeError
         )
     return Buffer(given, dtype=inputs[0].dtype)
@@ -456,7 +456,7 @@ def layer_norm(
         expected = (
             f"x (…, {', '.join(map(str, sizes))}), weight and bias {tuple(sizes)} were expected"
         )
-        raise rule.complain(inputs, f"normalized_shape={normalized_shape!r}; {expected}")
+        raise rule.error(inputs, f"normalized_shape={normalized_shape!r}; {expected}")
     return rule(
         *inputs, axes=tuple(range(-len(sizes), 0)), eps=need_number(rule, inputs, "eps", eps)
     )

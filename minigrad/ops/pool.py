@@ -29,7 +29,7 @@ class Pool(Rule):
     ) -> Any:  # type: ignore[override]
         self.need_floats(x)
         if x.ndim != self.axes + 2:
-            raise self.complain(
+            raise self.error(
                 (x,),
                 "x (N, C, H, W) was expected" if self.axes == 2 else "x (N, C, L) was expected",
             )
@@ -37,7 +37,7 @@ class Pool(Rule):
         s = k if stride is None else per_axis(self, (x,), "stride", stride, self.axes, 1)
         p = per_axis(self, (x,), "padding", padding, self.axes, 0)
         if any(2 * b > a for a, b in zip(k, p, strict=True)):
-            raise self.complain(
+            raise self.error(
                 (x,),
                 f"padding={padding!r}; at most half of kernel_size={kernel_size!r} was expected",
                 ValueError,
@@ -46,7 +46,7 @@ class Pool(Rule):
         size, k, s, p = ones + x.shape[2:], ones + k, ones + s, flat + p
         out = tuple(map(window_count, size, k, s, p))
         if min(out) < 1:
-            raise self.complain((x,), f"the window {kernel_size} is larger than the padded input")
+            raise self.error((x,), f"the window {kernel_size} is larger than the padded input")
         return kernels.pool.PoolDims(x.shape[0] * x.shape[1], *size, *k, *out, *s, *p)
 
     def shape(self, node: Operator) -> tuple[int, ...]:
@@ -68,7 +68,7 @@ class MaxPool2d(Pool):
 
     name, symbol = "max_pool2d", "max pool"
     formula = "maxpool(x)"
-    adjoints = ("unpool(g)",)
+    vjp_formulas = ("unpool(g)",)
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         d = node.plan
@@ -89,17 +89,17 @@ class MaxPool2d(Pool):
         winners, goal = node.work["winners"], grad.reshape(d.planes, d.h * d.w)
         node.call(kernels.pool.max_backward, g.reshape(winners.shape), winners, goal, d)
 
-    def unfold(self, node: Operator, *xs: GraphNode) -> GraphNode:
+    def decompose(self, node: Operator, *xs: GraphNode) -> GraphNode:
         """The winners, looked up."""
         chosen = by_name("embedding")(Read("winners", _winners)(node), xs[0].reshape(-1, 1))
         return chosen.reshape(node.shape)
 
-    def facts(self, node: Operator) -> dict[str, Any]:
+    def kernel_info(self, node: Operator) -> dict[str, Any]:
         """`winners` (N, C, OH, OW, 2): (row, column) in x of the entry that each window chose; of
         `max_pool1d` (N, C, OL, 1): its place.
         """
         places = np.divmod(node.work["winners"].reshape(node.shape), node.plan.w)
-        return {**super().facts(node), "winners": np.stack(places[2 - self.axes :], axis=-1)}
+        return {**super().kernel_info(node), "winners": np.stack(places[2 - self.axes :], axis=-1)}
 
 
 def _winners(node: Operator) -> Array:
@@ -117,9 +117,9 @@ class MaxPool1d(MaxPool2d):
 
 
 class AvgPool2d(Pool):
-    name, symbol, factors = "avg_pool2d", "mean pool", 1
+    name, symbol, multilinear = "avg_pool2d", "mean pool", 1
     formula = "meanpool(x)"
-    adjoints = ("spread(g)",)
+    vjp_formulas = ("spread(g)",)
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         d = node.plan

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import kernels
 from ..graph.node import Array, Constant, GraphNode, Operator
-from ..graph.rule import Mixed, Rule, by_name
+from ..graph.rule import NotSeparable, Rule, by_name
 from ..graph.settings import inside
 from .linalg import linear
 from .shape import stack
@@ -74,7 +74,7 @@ class Recurrent(Rule):
                 ("h0", "h0 and c0")[self.states - 1],
                 "" if self.gates == 1 else f"{self.gates} ",
             )
-            raise self.complain(
+            raise self.error(
                 inputs,
                 f"x (T, N, in), {names} (N, hidden), w ({times}hidden, in), "
                 f"v ({times}hidden, hidden), two biases ({times}hidden,) were expected",
@@ -130,7 +130,7 @@ class Recurrent(Rule):
                 np.sum(parts, axis=0, out=grad)
 
     # ---------------- what others ask
-    def unfold(self, node: Operator, *xs: GraphNode) -> GraphNode | None:
+    def decompose(self, node: Operator, *xs: GraphNode) -> GraphNode | None:
         """The layer cell by cell."""
         x, states, parameters = xs[0], xs[1 : 1 + self.states], xs[1 + self.states :]
         steps = []
@@ -157,23 +157,23 @@ class Recurrent(Rule):
         x, states, parameters = axes[0], axes[1 : 1 + self.states], axes[1 + self.states :]
         alone = all(axis is None for axis in parameters)
         if x not in (1, None) or not alone or any(axis not in (0, None) for axis in states):
-            raise Mixed
+            raise NotSeparable
         return node.ndim - 2 if x == 1 or 0 in states else None
 
     def flops(self, node: Operator) -> int:
         d = node.plan
         return int(2 * d.steps * d.n * self.gates * d.hidden * (d.width + d.hidden))
 
-    def facts(self, node: Operator) -> dict[str, Any]:
+    def kernel_info(self, node: Operator) -> dict[str, Any]:
         """`hidden` (T, N, hidden): h_t of every step; `hidden_grads`: ∂L/∂h_t in the same shape,
         None before a backward pass. Where there are cells too: `cells`, `cell_grads`.
         """
         grads = None if node._grad is None else node.work.get("dh")
         if self.states == 1:
-            return {**super().facts(node), "hidden": node._data, "hidden_grads": grads}
+            return {**super().kernel_info(node), "hidden": node._data, "hidden_grads": grads}
         (hidden, cells), (dh, dc) = node._data, (None, None) if grads is None else grads
         return {
-            **super().facts(node),
+            **super().kernel_info(node),
             "hidden": hidden,
             "hidden_grads": dh,
             "cells": cells,
@@ -188,7 +188,7 @@ class Rnn(Recurrent):
 
     name, symbol = "rnn", "RNN"
     formula = "apply(nonlinearity, x[t] @ w.T + b + y[t - 1] @ v.T + c)"
-    adjoints = tuple(
+    vjp_formulas = tuple(
         # the slope of the nonlinearity, from its result
         f"given({term}, δ[t], (g[t] + δ[t + 1] @ v) * slope(y[t]))"
         for term in (
@@ -214,7 +214,7 @@ class Rnn(Recurrent):
         inputs = (x, h0, w, v, b, c)
         self.need_floats(*inputs)
         if nonlinearity not in ("tanh", "relu"):
-            raise self.complain(
+            raise self.error(
                 inputs, f"nonlinearity={nonlinearity!r}; 'tanh' or 'relu' was expected", ValueError
             )
         return self.sizes(*inputs, relu=nonlinearity == "relu")

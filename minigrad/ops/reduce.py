@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from ..graph.node import Array, GraphNode, Operator
-from ..graph.rule import MEAN, Mixed, Rule, by_name, stands_for
+from ..graph.rule import MEAN, NotSeparable, Rule, by_name, implements
 
 F = TypeVar("F", bound=Callable[..., GraphNode])
 
@@ -36,12 +36,12 @@ def normalise_axes(rule: Rule, x: GraphNode, axis: Any) -> tuple[int, ...]:
     n, found = x.ndim, []
     for a in axis if isinstance(axis, tuple | list) else (axis,):
         if not isinstance(a, int | np.integer) or not -n <= a < n:
-            raise rule.complain(
+            raise rule.error(
                 (x,), f"axis {axis} does not fit; integers from {-n} to {n - 1} were expected"
             )
         found.append(int(a) % n)
     if len(set(found)) != len(found):
-        raise rule.complain((x,), f"axis {axis} names an axis twice")
+        raise rule.error((x,), f"axis {axis} names an axis twice")
     return tuple(found)
 
 
@@ -60,7 +60,7 @@ class Reduction(Rule):
         kept = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
         count = math.prod([x.shape[i] for i in axes])
         if self.needs_entries and count == 0:
-            raise self.complain(
+            raise self.error(
                 (x,), f"there is no entry to take the {self.name} of along axis {axis}"
             )
         shape = kept if keepdims else tuple(n for i, n in enumerate(x.shape) if i not in axes)
@@ -82,7 +82,7 @@ class Reduction(Rule):
             self.spread(g.reshape(kept), y.reshape(kept), x, node.plan.axes, node.plan.entries),
         )  # type: ignore[arg-type]
 
-    def adjoint(
+    def vjp_nodes(
         self, node: Operator, g: GraphNode, wanted: Sequence[bool]
     ) -> Sequence[GraphNode | None]:
         (x,), plan = node.inputs, node.plan
@@ -101,7 +101,7 @@ class Reduction(Rule):
                 else axis - len([a for a in node.plan.axes if a < axis])
             )
         if self.name != "mean" or axis == MEAN:
-            raise Mixed
+            raise NotSeparable
         return MEAN
 
     def flops(self, node: Operator) -> int:
@@ -125,7 +125,7 @@ def _average(x: Array, axes: tuple[int, ...], out: Array) -> None:
 class Sum(Reduction):
     name, symbol = "sum", "Σ"
     formula = "sum(x, axis)"
-    adjoints = ("broadcast(g)",)
+    vjp_formulas = ("broadcast(g)",)
     reduce = staticmethod(lambda x, axes, out: np.sum(x, axis=axes, keepdims=True, out=out))
     spread = staticmethod(lambda g, y, x, axes, count: g)
 
@@ -133,7 +133,7 @@ class Sum(Reduction):
 class Mean(Reduction):
     name, symbol = "mean", "mean"
     formula = "mean(x, axis)"
-    adjoints = ("broadcast(g) / count",)
+    vjp_formulas = ("broadcast(g) / count",)
     reduce = staticmethod(lambda x, axes, out: _average(x, axes, out))
     spread = staticmethod(lambda g, y, x, axes, count: g / (count or np.nan))
 
@@ -141,7 +141,7 @@ class Mean(Reduction):
 class Max(Reduction):
     name, symbol, needs_entries = "max", "max", True
     formula = "max(x, axis)"
-    adjoints = ("g * (x == y) / sum(x == y, axis)",)
+    vjp_formulas = ("g * (x == y) / sum(x == y, axis)",)
     reduce = staticmethod(lambda x, axes, out: np.max(x, axis=axes, keepdims=True, out=out))
     spread = staticmethod(_tied)
 
@@ -149,7 +149,7 @@ class Max(Reduction):
 class Min(Reduction):
     name, symbol, needs_entries = "min", "min", True
     formula = "min(x, axis)"
-    adjoints = ("g * (x == y) / sum(x == y, axis)",)
+    vjp_formulas = ("g * (x == y) / sum(x == y, axis)",)
     reduce = staticmethod(lambda x, axes, out: np.min(x, axis=axes, keepdims=True, out=out))
     spread = staticmethod(_tied)
 
@@ -173,7 +173,7 @@ def _logsumexp_spread(g: Array, y: Array, x: Array, axes: tuple[int, ...], count
 class LogSumExp(Reduction):
     name, symbol, needs_entries = "logsumexp", "log Σ exp", True
     formula = "log(sum(exp(x), axis))"
-    adjoints = ("g * exp(x - y)",)
+    vjp_formulas = ("g * exp(x - y)",)
     reduce = staticmethod(_logsumexp)
     spread = staticmethod(_logsumexp_spread)
 
@@ -187,7 +187,7 @@ class AlongAxis(Rule):
     def plan(self, x: GraphNode, axis: int = -1) -> int:  # type: ignore[override]
         self.need_floats(x)
         if not isinstance(axis, int | np.integer) or not x.ndim:
-            raise self.complain((x,), f"an array and one axis were expected, not axis {axis}")
+            raise self.error((x,), f"an array and one axis were expected, not axis {axis}")
         return normalise_axes(self, x, axis)[0]
 
     def shape(self, node: Operator) -> tuple[int, ...]:
@@ -195,7 +195,7 @@ class AlongAxis(Rule):
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
         if axes[0] == MEAN or axes[0] == node.plan:
-            raise Mixed
+            raise NotSeparable
         return axes[0]
 
     def flops(self, node: Operator) -> int:
@@ -209,7 +209,7 @@ def _shift(x: Array, axis: int, out: Array) -> None:
 class Softmax(AlongAxis):
     name, symbol = "softmax", "softmax"
     formula = "exp(x) / sum(exp(x), axis)"
-    adjoints = ("y * (g - sum(g * y, axis))",)
+    vjp_formulas = ("y * (g - sum(g * y, axis))",)
 
     def forward(self, node: Operator, out: Array, x: Array) -> None:  # type: ignore[override]
         with np.errstate(
@@ -224,7 +224,7 @@ class Softmax(AlongAxis):
     ) -> None:  # type: ignore[override]
         np.multiply(y, self._centred(g, y, node.plan), out=grads[0])
 
-    def adjoint(
+    def vjp_nodes(
         self, node: Operator, g: GraphNode, wanted: Sequence[bool]
     ) -> Sequence[GraphNode | None]:
         return [node * self._centred(g, node, node.plan)]
@@ -237,7 +237,7 @@ class Softmax(AlongAxis):
 class LogSoftmax(AlongAxis):
     name, symbol = "log_softmax", "log softmax"
     formula = "x - log(sum(exp(x), axis))"
-    adjoints = ("g - exp(y) * sum(g, axis)",)
+    vjp_formulas = ("g - exp(y) * sum(g, axis)",)
 
     def forward(self, node: Operator, out: Array, x: Array) -> None:  # type: ignore[override]
         with np.errstate(invalid="ignore"):
@@ -249,7 +249,7 @@ class LogSoftmax(AlongAxis):
     ) -> None:  # type: ignore[override]
         np.subtract(g, self._shared(g, y, node.plan), out=grads[0])
 
-    def adjoint(
+    def vjp_nodes(
         self, node: Operator, g: GraphNode, wanted: Sequence[bool]
     ) -> Sequence[GraphNode | None]:
         return [g - self._shared(g, node, node.plan)]
@@ -265,7 +265,7 @@ def like_numpy(*functions: Any) -> Callable[[F], F]:
     """
 
     def register(operator: F) -> F:
-        stands_for(*functions)(lambda x, axis=None, *, keepdims=False: operator(x, axis, keepdims))
+        implements(*functions)(lambda x, axis=None, *, keepdims=False: operator(x, axis, keepdims))
         return operator
 
     return register

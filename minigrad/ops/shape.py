@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import DTypeError, GraphError, ShapeError
 from ..graph.arrays import sum_to
 from ..graph.node import Array, GraphNode, Operator
-from ..graph.rule import MEAN, Mixed, Rule, by_name, stands_for
+from ..graph.rule import MEAN, NotSeparable, Rule, by_name, implements
 from .reduce import normalise_axes
 
 Grads = list[Array | None]
@@ -24,9 +24,9 @@ Grads = list[Array | None]
 class Reshape(Rule):
     """The result shares the memory of its input: nothing is copied, whenever the graph runs."""
 
-    name, symbol, shares = "reshape", "reshape", True
+    name, symbol, is_view = "reshape", "reshape", True
     formula = "reshape(x, say(shape))"
-    adjoints = ("reshape(g)",)
+    vjp_formulas = ("reshape(g)",)
 
     def plan(self, x: GraphNode, shape: Any = None) -> tuple[int, ...]:  # type: ignore[override]
         wanted = (
@@ -35,7 +35,7 @@ class Reshape(Rule):
         try:
             view: Array = x._data.reshape(wanted)
         except (ValueError, TypeError):
-            raise self.complain((x,), f"{x.size} entries do not fit into shape {wanted}") from None
+            raise self.error((x,), f"{x.size} entries do not fit into shape {wanted}") from None
         return view.shape
 
     def run(self, node: Operator, out: Array | None) -> Array:
@@ -50,7 +50,7 @@ class Reshape(Rule):
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         grads[0][...] = g.reshape(xs[0].shape)  # type: ignore[index]
 
-    def adjoint(
+    def vjp_nodes(
         self, node: Operator, g: GraphNode, wanted: Sequence[bool]
     ) -> Sequence[GraphNode | None]:
         return [g.reshape(node.inputs[0].shape)]
@@ -58,7 +58,7 @@ class Reshape(Rule):
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
         (axis,) = axes
         if axis is not None and (axis != 0 or node.shape[:1] != node.inputs[0].shape[:1]):
-            raise Mixed
+            raise NotSeparable
         return axis
 
     def flops(self, node: Operator) -> int:
@@ -69,15 +69,15 @@ class Reshape(Rule):
 
 
 class Transpose(Rule):
-    name, symbol, factors = "transpose", "transpose", 1
+    name, symbol, multilinear = "transpose", "transpose", 1
     formula = "transpose(x, say(axes)) if axes else x.T"
-    adjoints = ("transpose(g) if axes else g.T",)
+    vjp_formulas = ("transpose(g) if axes else g.T",)
 
     def plan(self, x: GraphNode, axes: Any = None) -> tuple[int, ...]:  # type: ignore[override]
         given = tuple(axes) if isinstance(axes, Sequence | np.ndarray) else (axes,)
         order = tuple(reversed(range(x.ndim))) if axes is None else normalise_axes(self, x, given)
         if len(order) != x.ndim:
-            raise self.complain(
+            raise self.error(
                 (x,), f"axes {given} were given, one for each of the {x.ndim} axes was expected"
             )
         return order
@@ -102,7 +102,7 @@ class Transpose(Rule):
 class Join(Rule):
     """Concatenate and stack: `_parts` gives the view of the result that belongs to each input."""
 
-    factors = 1
+    multilinear = 1
 
     def plan(self, *inputs: GraphNode, axis: int = 0) -> tuple[int, tuple[int, ...]]:  # type: ignore[override]
         if not inputs:
@@ -112,7 +112,7 @@ class Join(Rule):
                 [np.broadcast_to(0, x.shape) for x in inputs], axis=operator.index(axis)
             )
         except (ValueError, TypeError) as error:  # NumPy's AxisError is a ValueError
-            raise self.complain(inputs, f"axis {axis}: {error}") from None
+            raise self.error(inputs, f"axis {axis}: {error}") from None
         return axis % joined.ndim, joined.shape
 
     def shape(self, node: Operator) -> tuple[int, ...]:
@@ -129,7 +129,7 @@ class Join(Rule):
         axis, joined = axes[0], node.plan[0]
         stacked = node.ndim > node.inputs[0].ndim
         if axis is None or axis == MEAN or len(known) > 1 or (axis == joined and not stacked):
-            raise Mixed
+            raise NotSeparable
         return axis + (stacked and joined <= axis)
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
@@ -148,7 +148,7 @@ class Join(Rule):
 class Concatenate(Join):
     name, symbol = "concatenate", "concat"
     formula = "concat(*inputs)"
-    adjoints = ("part(g, i)",)
+    vjp_formulas = ("part(g, i)",)
 
     def _parts(self, node: Operator, whole: Array) -> list[Array]:
         axis = node.plan[0]
@@ -159,7 +159,7 @@ class Concatenate(Join):
 class Stack(Join):
     name, symbol = "stack", "stack"
     formula = "stack(*inputs)"
-    adjoints = ("part(g, i)",)
+    vjp_formulas = ("part(g, i)",)
 
     def _parts(self, node: Operator, whole: Array) -> list[Array]:
         before = (slice(None),) * node.plan[0]
@@ -167,9 +167,9 @@ class Stack(Join):
 
 
 class Pad(Rule):
-    name, symbol, factors = "pad", "pad", 1
+    name, symbol, multilinear = "pad", "pad", 1
     formula = "pad(x, say(pad_width))"
-    adjoints = ("crop(g)",)
+    vjp_formulas = ("crop(g)",)
 
     def plan(
         self, x: GraphNode, pad_width: Any = 0, value: float = 0.0
@@ -179,16 +179,16 @@ class Pad(Rule):
         except ValueError:
             widths = np.array([[-1]])
         if widths.dtype.kind not in "iu" or (widths < 0).any():
-            raise self.complain(
+            raise self.error(
                 (x,),
                 f"pad_width {pad_width} does not fit; (before, after) pairs of integers ≥ 0 were "
                 f"expected",
             )
         if not isinstance(value, int | float | np.number):
-            raise self.complain((x,), f"value={value!r}; a number was expected", DTypeError)
+            raise self.error((x,), f"value={value!r}; a number was expected", DTypeError)
         return tuple((int(a), int(b)) for a, b in widths)
 
-    def unfold(self, node: Operator, *xs: GraphNode) -> GraphNode | None:
+    def decompose(self, node: Operator, *xs: GraphNode) -> GraphNode | None:
         return (
             pad(xs[0], node.plan) if node.attributes.get("value", 0) else None
         )  # around zeros the result is linear
@@ -213,15 +213,15 @@ class Pad(Rule):
 
 
 class BroadcastTo(Rule):
-    name, symbol, factors = "broadcast_to", "broadcast", 1
+    name, symbol, multilinear = "broadcast_to", "broadcast", 1
     formula = "broadcast(x)"
-    adjoints = ("sum(g)",)
+    vjp_formulas = ("sum(g)",)
 
     def plan(self, x: GraphNode, shape: Any = ()) -> tuple[int, ...]:  # type: ignore[override]
         try:
             return np.broadcast_to(x._data, shape).shape
         except (ValueError, TypeError):
-            raise self.complain((x,), f"this does not broadcast to shape {shape}") from None
+            raise self.error((x,), f"this does not broadcast to shape {shape}") from None
 
     def shape(self, node: Operator) -> tuple[int, ...]:
         shape: tuple[int, ...] = node.plan
@@ -237,7 +237,7 @@ class BroadcastTo(Rule):
         return 0
 
 
-@stands_for(np.reshape)
+@implements(np.reshape)
 def reshape(x: Any, shape: Any) -> GraphNode:
     """The numbers of x in another shape, in C order; one entry may be -1. Raises `ShapeError` if
     they do not fit.
@@ -256,18 +256,18 @@ def flatten(x: Any, start_axis: int = 0) -> GraphNode:
     return reshape(node, (*node.shape[:start], math.prod(node.shape[start:])))
 
 
-stands_for(np.shape)(lambda x: x.shape)
-stands_for(np.ndim)(lambda x: x.ndim)
-stands_for(np.size)(lambda x, axis=None: np.size(x._data, axis))
+implements(np.shape)(lambda x: x.shape)
+implements(np.ndim)(lambda x: x.ndim)
+implements(np.size)(lambda x, axis=None: np.size(x._data, axis))
 
 
-@stands_for(np.transpose)
+@implements(np.transpose)
 def transpose(x: Any, axes: Any = None) -> GraphNode:
     """The axes of x in the order `axes`, reversed by default."""
     return by_name("transpose")(x, axes=axes)
 
 
-@stands_for(np.concatenate)
+@implements(np.concatenate)
 def concatenate(xs: Sequence[Any], axis: int = 0) -> GraphNode:
     """The arrays one after the other along an axis that exists; the other axes must agree, else
     `ShapeError`.
@@ -275,7 +275,7 @@ def concatenate(xs: Sequence[Any], axis: int = 0) -> GraphNode:
     return by_name("concatenate")(*_several("concatenate", xs), axis=axis)
 
 
-@stands_for(np.stack)
+@implements(np.stack)
 def stack(xs: Sequence[Any], axis: int = 0) -> GraphNode:
     """The arrays, all of one shape, along a new axis."""
     return by_name("stack")(*_several("stack", xs), axis=axis)
@@ -294,7 +294,7 @@ def pad(x: Any, pad_width: Any, value: float = 0.0) -> GraphNode:
     return by_name("pad")(x, pad_width=pad_width, value=value)
 
 
-@stands_for(np.pad)
+@implements(np.pad)
 def _np_pad(
     x: Any, pad_width: Any, mode: Any = "constant", *, constant_values: float = 0.0
 ) -> GraphNode:
@@ -303,7 +303,7 @@ def _np_pad(
     return pad(x, pad_width, constant_values)
 
 
-@stands_for(np.broadcast_to)
+@implements(np.broadcast_to)
 def broadcast_to(x: Any, shape: Any) -> GraphNode:
     """x repeated to `shape` as NumPy broadcasts; the gradient is summed back."""
     return by_name("broadcast_to")(x, shape=shape)

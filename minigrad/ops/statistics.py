@@ -13,7 +13,7 @@ import numpy as np
 from .. import kernels
 from ..errors import GraphError
 from ..graph.node import Array, GraphNode, Operator
-from ..graph.rule import Rule, by_name, stands_for
+from ..graph.rule import Rule, by_name, implements
 from .axes import split
 from .elementwise import add, divide, multiply, subtract
 from .reduce import AlongAxis, Reduced, Reduction, like_numpy, mean, sum
@@ -25,7 +25,7 @@ Grads = list[Array | None]
 class Norm(Reduction):
     name, symbol = "norm", "‖ ‖"
     formula = "root(sum(x ** 2, axis))"
-    adjoints = ("g * x / y",)
+    vjp_formulas = ("g * x / y",)
     reduce = staticmethod(
         lambda x, axes, out: np.sqrt(np.sum(x * x, axis=axes, keepdims=True), out=out)
     )
@@ -54,12 +54,12 @@ def _others(x: Array, axes: tuple[int, ...], count: int) -> Array:
 class Prod(Reduction):
     name, symbol = "prod", "Π"
     formula = "apply('Π', x)"
-    adjoints = ("g * apply('others', x)",)
+    vjp_formulas = ("g * apply('others', x)",)
     reduce = staticmethod(lambda x, axes, out: np.prod(x, axis=axes, keepdims=True, out=out))
     spread = staticmethod(lambda g, y, x, axes, count: g * _others(x, axes, count))
-    adjoint = Rule.adjoint
+    vjp_nodes = Rule.vjp_nodes
 
-    def unfold(self, node: Operator, *xs: GraphNode) -> GraphNode:
+    def decompose(self, node: Operator, *xs: GraphNode) -> GraphNode:
         """One half of the factors times the other, until one is left."""
         (x,), axes, n = xs, node.plan.axes, node.plan.entries
         kept = [i for i in range(x.ndim) if i not in axes]
@@ -84,7 +84,7 @@ class ArgMax(Reduction):
 
     def plan(self, x: GraphNode, axis: Any = None, keepdims: bool = False) -> Reduced:  # type: ignore[override]
         if isinstance(axis, tuple | list):
-            raise self.complain((x,), f"axis {axis}; one axis or None was expected")
+            raise self.error((x,), f"axis {axis}; one axis or None was expected")
         return super().plan(x, axis, keepdims)
 
     def dtype(self, node: Operator) -> np.dtype[Any]:
@@ -103,9 +103,9 @@ class ArgMin(ArgMax):
 
 
 class CumSum(AlongAxis):
-    name, symbol, factors = "cumsum", "Σ so far", 1
+    name, symbol, multilinear = "cumsum", "Σ so far", 1
     formula = "apply('cumsum', x)"
-    adjoints = ("apply('cumsum from the end', g)",)
+    vjp_formulas = ("apply('cumsum from the end', g)",)
 
     def forward(self, node: Operator, out: Array, x: Array) -> None:  # type: ignore[override]
         np.cumsum(x, axis=node.plan, out=out)
@@ -117,7 +117,7 @@ class CumSum(AlongAxis):
 class CumProd(AlongAxis):
     name, symbol = "cumprod", "Π so far"
     formula = "apply('cumprod', x)"
-    adjoints = ("apply('scan', g, x)",)
+    vjp_formulas = ("apply('scan', g, x)",)
 
     def forward(self, node: Operator, out: Array, x: Array) -> None:  # type: ignore[override]
         np.cumprod(x, axis=node.plan, out=out)
@@ -130,7 +130,7 @@ class CumProd(AlongAxis):
         )
         node.call(kernels.scan.cumprod_back, *(a.reshape(sizes) for a in (g, x, y, grads[0])))  # type: ignore[union-attr]
 
-    def unfold(self, node: Operator, *xs: GraphNode) -> GraphNode:
+    def decompose(self, node: Operator, *xs: GraphNode) -> GraphNode:
         x, axis = xs[0], node.plan
         if not x.shape[axis]:
             return x
@@ -149,7 +149,7 @@ def norm(x: Any, axis: Any = None, keepdims: bool = False) -> GraphNode:
     return by_name("norm")(x, axis=axis, keepdims=keepdims)
 
 
-@stands_for(np.linalg.norm)
+@implements(np.linalg.norm)
 def _np_norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> GraphNode:
     vectors = isinstance(axis, int) or (axis is None and x.ndim == 1)
     if not (ord is None or (ord == 2 and vectors) or (ord == "fro" and not vectors)):
@@ -184,12 +184,12 @@ def std(x: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> Gr
     return divide(norm(apart, axis, keepdims), freedom**0.5)
 
 
-@stands_for(np.var)
+@implements(np.var)
 def _np_var(x: Any, axis: Any = None, *, ddof: float = 0, keepdims: bool = False) -> GraphNode:
     return var(x, axis, ddof, keepdims)
 
 
-@stands_for(np.std)
+@implements(np.std)
 def _np_std(x: Any, axis: Any = None, *, ddof: float = 0, keepdims: bool = False) -> GraphNode:
     return std(x, axis, ddof, keepdims)
 
@@ -208,13 +208,13 @@ def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> GraphNode
     return by_name("argmin")(x, axis=axis, keepdims=keepdims)
 
 
-@stands_for(np.cumsum)
+@implements(np.cumsum)
 def cumsum(x: Any, axis: int | None = None) -> GraphNode:
     """Sums of the entries up to each along `axis`; without one, of all entries in C order."""
     return _running("cumsum", x, axis)
 
 
-@stands_for(np.cumprod)
+@implements(np.cumprod)
 def cumprod(x: Any, axis: int | None = None) -> GraphNode:
     """Products of the entries up to each along `axis`; without one, of all entries in C order.
     Exact at zeros.

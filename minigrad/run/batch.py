@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from ..graph.node import GraphNode, Operator
-from ..graph.rule import MEAN, Mixed
+from ..graph.rule import MEAN, NotSeparable
 
 #: floating-point operations of a step from which threads are worth their start
 WORTH_THREADS = 1_000_000
@@ -20,7 +20,7 @@ def separable(order: Sequence[GraphNode], inputs: Collection[GraphNode]) -> bool
         for node in order:
             if isinstance(node, Operator):
                 axes[id(node)] = node.rule.batch_axis(node, [axes.get(id(x)) for x in node.inputs])
-    except Mixed:
+    except NotSeparable:
         return False
     return axes.get(id(order[-1])) == MEAN
 

@@ -186,7 +186,7 @@ def trace(
         if isinstance(node, Operator) and twin._grad is not None and twin.requires_grad:
             program.note = f"back through n{i} {_words(node)}"
             with _naming(node):
-                node.rule.pull(twin, twin._grad)
+                node.rule.vjp(twin, twin._grad)
     variables = [twins[id(node)] for node in order if isinstance(node, Variable)]
     keys = [id(node) for node in order if isinstance(node, Variable)]
     return Trace(
@@ -262,7 +262,7 @@ def _operator(
     twin.requires_grad = node.requires_grad and any(x.requires_grad for x in inputs)
     twin._grad = twin._spare = twin._data = None
     with _naming(node):
-        if node.rule.shares:
+        if node.rule.is_view:
             twin._data = node.rule.run(twin, None)
         else:
             twin._data = program.buffer(f"{label}_{node.rule.name}", node.shape, node.dtype)

@@ -236,9 +236,9 @@ class _Clock:
         self.forward.append(perf_counter_ns() - start)
         return result
 
-    def pull(self, node: Operator, g: Array) -> None:
+    def vjp(self, node: Operator, g: Array) -> None:
         start = perf_counter_ns()
-        self.rule.pull(node, g)
+        self.rule.vjp(node, g)
         self.backward.append(perf_counter_ns() - start)
 
 

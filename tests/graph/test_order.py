@@ -222,7 +222,7 @@ def test_a_chain_of_100_000_nodes(no_gc):
 def test_sixty_diamonds_take_as_many_runs_as_they_have_nodes(monkeypatch):
     """Counted: one run for each operator forward, one back, however many ways lead through it."""
     add, seen = by_name("add"), []
-    for name in ("run", "pull"):
+    for name in ("run", "vjp"):
         plain = getattr(add, name)
         monkeypatch.setattr(
             add, name, lambda *args, name=name, plain=plain: (seen.append(name), plain(*args))[1]
@@ -232,7 +232,7 @@ def test_sixty_diamonds_take_as_many_runs_as_they_have_nodes(monkeypatch):
     seen.clear()
     graph.forward()
     graph.backward()
-    assert seen == ["run"] * 60 + ["pull"] * 60
+    assert seen == ["run"] * 60 + ["vjp"] * 60
 
 
 def test_a_loop_over_time_and_a_left_deep_sum():

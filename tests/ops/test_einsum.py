@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.graph.rule import MEAN, Mixed
+from minigrad.graph.rule import MEAN, NotSeparable
 
 SIZES = {"n": 4, "i": 3, "j": 5, "k": 2}
 
@@ -55,5 +55,5 @@ def test_samples_that_keep_apart(text, axes, expected):
 )
 def test_samples_that_meet(text, axes):
     node = build(text)
-    with pytest.raises(Mixed):
+    with pytest.raises(NotSeparable):
         node.rule.batch_axis(node, axes)

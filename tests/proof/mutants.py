@@ -139,7 +139,7 @@ def gradients_of(rule: str) -> tuple[int, ...]:
     described = (
         by_name(rule).derivatives
         if isinstance(by_name(rule), Elementwise)
-        else by_name(rule).adjoints
+        else by_name(rule).vjp_formulas
     )
     missing = {i for i, formula in enumerate(described) if formula} - seen
     assert not missing and seen, f"{rule}: no generated case asks for the gradients {missing}"
@@ -172,7 +172,7 @@ PLUMBING = [
     Mutant(
         "a second contribution to an entry",
         "getitem",
-        lambda: replaced(by_name("getitem"), "pull", _scaled_entries),
+        lambda: replaced(by_name("getitem"), "vjp", _scaled_entries),
     ),
 ]
 

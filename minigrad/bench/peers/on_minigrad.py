@@ -131,7 +131,7 @@ class Kernel:
             for node in (*self.inputs, *self.order):
                 node.recycle_grad()
             for node in reversed(self.order):
-                node.rule.pull(node, self.grad if node is self.head else node.grad)
+                node.rule.vjp(node, self.grad if node is self.head else node.grad)
         return sum(
             float(np.abs(x.grad).mean(dtype=np.float64)) for x in self.inputs if x.grad is not None
         )

@@ -95,7 +95,10 @@ def through_time(node: Operator) -> dict[str, Any]:
     with `sigma` and `rho` of V.
     """
     assert node.grad is not None
-    facts, direct = node.facts(), _lengths(node.grad if node.rule.states == 1 else node.grad[0])
+    facts, direct = (
+        node.kernel_info(),
+        _lengths(node.grad if node.rule.states == 1 else node.grad[0]),
+    )
     norms, parts = _lengths(facts["hidden_grads"]), contributions(node)
     total = parts.sum()
     numbers = {

@@ -77,7 +77,7 @@ def _given(user: Operator, grad: Array) -> Iterator[tuple[GraphNode, Array]]:
     user.work = {name: array.copy() for name, array in work.items()}
     try:
         with without_gradients(inputs), state_kept(), np.errstate(all="ignore"):
-            user.rule.pull(user, grad)
+            user.rule.vjp(user, grad)
             found = [(x, x.grad) for x in inputs]
     finally:
         user.work = work

@@ -322,7 +322,7 @@ def _pull(order: Sequence[GraphNode], known: dict[int, Array]) -> None:
         if id(node) in known:
             node.grad = known[id(node)].copy()
         if isinstance(node, Operator) and node.grad is not None and node.requires_grad:
-            node.rule.pull(node, node.grad)
+            node.rule.vjp(node, node.grad)
 
 
 def _flat(array: Array) -> Array:

@@ -55,7 +55,7 @@ def node_lines(node: GraphNode, label: str, value: Stats | None) -> tuple[str, .
         and value is not None
         and node.size
     ):
-        return (*lines, f"kept {100 * node.facts()['kept']:.0f} %")
+        return (*lines, f"kept {100 * node.kernel_info()['kept']:.0f} %")
     return lines
 
 

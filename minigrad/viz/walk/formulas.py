@@ -2,7 +2,7 @@
 
 An elementwise rule is plain mathematics that works on whatever takes part in NumPy's arithmetic, so
 it is run on symbols and what comes out is its formula: what is shown is what is computed. Heavier
-rules say theirs beside their code (`Rule.formula`, `Rule.adjoints`), as expressions in Python's
+rules say theirs beside their code (`Rule.formula`, `Rule.vjp_formulas`), as expressions in Python's
 notation that are run on symbols likewise.
 """
 
@@ -133,8 +133,8 @@ def adjoint(
             rf"\frac{{\partial {latex_text(shorten(rule.symbol))}}}{{\partial {xs[index].latex}}}",
         )
         return multiply(g, slope)
-    text = rule.adjoints[
-        min(index, len(rule.adjoints) - 1)
+    text = rule.vjp_formulas[
+        min(index, len(rule.vjp_formulas) - 1)
     ]  # the last one stands for all further inputs
     return None if text is None else _written(text, node, {"g": g, "y": y, "i": index}, xs)
 

@@ -4,15 +4,17 @@ from typing import Any as _Any
 
 from . import data, nn, optim, teach, train, viz
 from .errors import DataError, DTypeError, GradientWarning, GraphError, ShapeError
+from .graph.autodiff import backward, forward, topological_sort
 from .graph.calculus import grad, jacobian, jvp
 from .graph.check import GradientError, gradcheck
 from .graph.custom import operator
-from .graph.node import BroadcastedOperator, Constant, GraphNode, Operator, ScalarOperator, Variable
-from .graph.order import backward, forward, topological_sort
+from .graph.node import Constant, GraphNode, Variable
+from .graph.rule import BroadcastedOperator, Operator, ScalarOperator
 from .graph.settings import default_dtype, no_grad
 from .interop import export_onnx
 from .nn.init import manual_seed
 from .ops import *  # noqa: F403
+from .ops.kernel import kernel_info
 from .run.replay import Graph
 from .train import Trainer, load, save
 from .viz import draw

@@ -17,7 +17,8 @@ import numpy as np
 
 from . import data, models, ops, optim
 from .data import Dataset
-from .graph.node import Array, Constant
+from .graph.conversion import Array
+from .graph.node import Constant
 from .nn import Module, init
 from .train import History, Trainer
 from .train.checkpoint import load, save

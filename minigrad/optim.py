@@ -12,7 +12,8 @@ import numpy as np
 
 from . import kernels
 from .errors import GraphError, ShapeError
-from .graph.node import Array, Variable
+from .graph.conversion import Array
+from .graph.node import Variable
 
 
 class Optimizer:

@@ -19,7 +19,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from . import ops, optim, seeds
 from .errors import DataError, DTypeError, GraphError, ShapeError
 from .files import as_path, write_atomically
-from .graph.node import Array, Constant, GraphNode
+from .graph.conversion import Array
+from .graph.node import Constant, GraphNode
 from .graph.settings import no_grad
 from .nn import Module
 from .train import Trainer

@@ -13,7 +13,7 @@ import numpy as np
 from oracle import Row, above_one, coin, each, few, ids, jax, odd, positive, real, unit
 
 import minigrad as mg
-from minigrad.graph.rule import by_name
+from minigrad.graph.registry import by_name
 from minigrad.ops.embedding import keep_integers
 
 jnp, lax = jax.numpy, jax.lax

@@ -11,8 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..graph.node import GraphNode, Operator
-from ..graph.order import topological_sort
+from ..graph.autodiff import topological_sort
+from ..graph.node import GraphNode
+from ..graph.rule import Operator
+from ..ops.kernel import flops, moved_bytes
 
 
 def backward_flops(node: Operator) -> int:
@@ -22,12 +24,12 @@ def backward_flops(node: Operator) -> int:
     A recurrent layer's is brought through the states in any case, to the samples only if they want
     one.
     """
-    flops = node.rule.flops(node)
-    if node.rule.cell is not None:
+    own = flops(node)
+    if hasattr(node.rule, "cell"):
         width, hidden = node.inputs[0].shape[-1], node.shape[-1]
         through = hidden + (width if node.inputs[0].requires_grad else 0)
-        return flops + flops * through // (width + hidden)
-    return flops * sum(x.requires_grad for x in node.inputs[:2])
+        return own + own * through // (width + hidden)
+    return own * sum(x.requires_grad for x in node.inputs[:2])
 
 
 def backward_bytes(node: Operator) -> int:
@@ -43,8 +45,8 @@ def work_of_kernel(order: Sequence[Operator], way: str) -> dict[str, int]:
     """Operations and bytes of the operators of a graph; `way` is "forward" or "backward"."""
     if way == "forward":
         return {
-            "flops": sum(n.rule.flops(n) for n in order),
-            "bytes": sum(n.rule.bytes(n) for n in order),
+            "flops": sum(flops(n) for n in order),
+            "bytes": sum(moved_bytes(n) for n in order),
         }
     return {"flops": sum(map(backward_flops, order)), "bytes": sum(map(backward_bytes, order))}
 
@@ -54,9 +56,9 @@ def work_of(head: GraphNode, samples: int, optimizer: Any) -> dict[str, int]:
     samples.
     """
     order = [node for node in topological_sort(head) if isinstance(node, Operator)]
-    flops = sum(node.rule.flops(node) + backward_flops(node) for node in order)
+    total = sum(flops(node) + backward_flops(node) for node in order)
     state = (1 + len(optimizer.memory)) * sum(p._data.nbytes for p in optimizer.params)
-    return {"flops": flops, "bytes": samples + 2 * state}
+    return {"flops": total, "bytes": samples + 2 * state}
 
 
 def bandwidth(ceilings: Mapping[str, Any], size: int) -> float:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import GraphError, ShapeError
-from . import settings
-from .derive import pulled, pushed
-from .node import Array, Constant, GraphNode, Variable
-from .order import array_like, backward, seed_of, topological_sort
+from . import derivatives, settings
+from .autodiff import array_like, backward, seed_of, topological_sort
+from .conversion import Array
+from .node import Constant, GraphNode, Variable
 from .reading import refuse_frozen
 
 
@@ -61,7 +61,7 @@ def grad(output: GraphNode, inputs: Any, grad: Any = None, *, create_graph: bool
         seed = seed_of(output, grad)
         with settings.recorded(True), settings.default_dtype(output.dtype):
             start = grad if isinstance(grad, GraphNode) else Constant(seed, dtype=seed.dtype)
-            nodes = pulled(topological_sort(output), start, wrt)
+            nodes = derivatives.vjp(topological_sort(output), start, wrt)
         found = [_zeros(x) if node is None else node for x, node in zip(wrt, nodes, strict=True)]
     return tuple(found) if several else found[0]
 
@@ -69,24 +69,25 @@ def grad(output: GraphNode, inputs: Any, grad: Any = None, *, create_graph: bool
 def jvp(
     fn: Callable[..., GraphNode], inputs: Sequence[Any], tangents: Sequence[Any]
 ) -> tuple[Array, Array]:
-    """The value of `fn(*inputs)` and its derivative along `tangents`, in forward mode: J ·
-    tangents, J never being made.
+    """The value of `fn(*inputs)` and its derivative along `tangents`: J · tangents, without J.
 
     `inputs` are arrays, numbers or nodes, one for each argument of `fn`, which gets them as
-    variables and returns a node; `tangents` are as many arrays of the same shapes. One pass forward
-    gives both results, arrays of the same shape. Raises `ShapeError` or `DTypeError` where tangents
-    do not fit the inputs.
+    variables and returns a node; `tangents` are as many arrays of the same shapes. Both results are
+    arrays of the result's shape. Forward mode is reverse mode twice: the VJP is linear in its
+    cotangent, and its gradient is the JVP (Townsend 2017, "A new trick for calculating Jacobian
+    vector products"). Raises `ShapeError` or `DTypeError` where tangents do not fit the inputs.
     """
     xs, y = _called("jvp", fn, inputs)
     if len(tangents) != len(xs):
         raise ShapeError(
             f"jvp: {len(tangents)} tangents for {len(xs)} inputs; one for each was expected"
         )
-    pairs = zip(xs, tangents, strict=True)
-    along: dict[GraphNode, Array] = {
-        x: array_like(x, tangent, "jvp: tangent") for x, tangent in pairs
-    }
-    return y._data.copy(), _pushed(y, topological_sort(y), along)
+    along = [array_like(x, t, "jvp: tangent") for x, t in zip(xs, tangents, strict=True)]
+    push = _forward_mode(y, xs)
+    total = np.zeros(y.shape, y.dtype)
+    for i, tangent in enumerate(along):
+        total += push(i, tangent)
+    return y._data.copy(), total
 
 
 def jacobian(
@@ -94,32 +95,31 @@ def jacobian(
 ) -> Any:
     """All derivatives of `fn(inputs)`: an array of shape (*result's shape, *input's shape).
 
-    `mode="reverse"` makes it row by row, one backward pass for each entry of the result;
-    `mode="forward"` column by column, one forward pass for each entry of the inputs. With
-    `return_passes=True` the number of passes is returned too, `(jacobian, passes)`: reverse mode is
-    the cheaper one where the result has fewer entries than the inputs, as a loss has. `inputs` is
-    an array, a number or a node; a tuple or list holds one for each argument of `fn` and gives a
+    `mode="reverse"` computes it row by row, one pass for each entry of the result;
+    `mode="forward"` column by column, one pass for each entry of the inputs. With
+    `return_passes=True` the number of passes is returned too, `(jacobian, passes)`: reverse mode
+    needs fewer where the result has fewer entries than the inputs, as a loss has. `inputs` is an
+    array, a number or a node; a tuple or list holds one for each argument of `fn` and gives a
     tuple.
     """
     if mode not in ("reverse", "forward"):
         raise ValueError(f'jacobian: mode={mode!r}; "reverse" or "forward" was expected')
     several = isinstance(inputs, tuple | list)
     xs, y = _called("jacobian", fn, inputs if several else (inputs,))
-    order, passes = topological_sort(y), 0
     blocks = [np.zeros((y.size, x.size), x.dtype) for x in xs]
     if mode == "reverse":
-        for k in range(y.size):
-            passes += 1
-            for block, row in zip(
-                blocks, _arrays(order, _one_hot(y, k), xs) if y.requires_grad else (), strict=False
-            ):
+        order = topological_sort(y)
+        for k in range(y.size if y.requires_grad else 0):
+            for block, row in zip(blocks, _arrays(order, _one_hot(y, k), xs), strict=True):
                 block[k] = row.reshape(-1)
     else:
-        for block, x in zip(blocks, xs, strict=True):
+        push = _forward_mode(y, xs)
+        for i, (block, x) in enumerate(zip(blocks, xs, strict=True)):
             for k in range(x.size):
-                passes += 1
-                block[:, k] = _pushed(y, order, {x: _one_hot(x, k)}).reshape(-1)
-    shaped = tuple(block.reshape(y.shape + x.shape) for block, x in zip(blocks, xs, strict=True))
+                block[:, k] = push(i, _one_hot(x, k)).reshape(-1)
+    passes = y.size if mode == "reverse" else sum(x.size for x in xs)
+    pairs = zip(blocks, xs, strict=True)
+    shaped = tuple(block.reshape(y.shape + x.shape) for block, x in pairs)
     result = shaped if several else shaped[0]
     return (result, passes) if return_passes else result
 
@@ -148,10 +148,19 @@ def _called(
     return xs, y
 
 
-def _pushed(y: GraphNode, order: Sequence[GraphNode], along: dict[GraphNode, Array]) -> Array:
-    with settings.recorded(True), settings.default_dtype(y.dtype if y.dtype.kind == "f" else None):
-        found = pushed(order, along)
-    return np.zeros(y.shape, y.dtype) if found is None else found.copy()
+def _forward_mode(y: GraphNode, xs: Sequence[Variable]) -> Callable[[int, Array], Array]:
+    """A function (i, tangent of the i-th input) -> tangent of y."""
+    g = Variable(np.ones(y.shape), dtype=y.dtype if y.dtype.kind == "f" else None)
+    with settings.recorded(True), settings.default_dtype(g.dtype):
+        found = derivatives.vjp(topological_sort(y), g, xs) if y.requires_grad else [None] * len(xs)
+    orders = [topological_sort(x) if x is not None and x.requires_grad else [] for x in found]
+
+    def push(i: int, tangent: Array) -> Array:
+        if not orders[i]:
+            return np.zeros(y.shape, y.dtype)
+        return _arrays(orders[i], tangent, [g])[0]
+
+    return push
 
 
 def _arrays(order: Sequence[GraphNode], seed: Any, wrt: Sequence[GraphNode]) -> list[Array]:

@@ -9,7 +9,8 @@ import numpy as np
 
 from ..errors import GraphError
 from . import settings
-from .node import Array, GraphNode, Variable
+from .conversion import Array
+from .node import GraphNode, Variable
 
 
 class GradientError(AssertionError):

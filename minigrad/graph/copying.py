@@ -1,9 +1,8 @@
-"""Copying and pickling graphs of any depth: along the topological order, where Python itself would
-recurse.
+"""Copies and pickles of graphs of any depth, along the topological order instead of by recursion.
 
-A copy has the values, gradients and names; hooks, and the modules that nodes were made in, stay
-with the original. What depends on buffers, which may have moved on, is copied; everything else is
-computed again.
+A copy has the values, gradients and names; hooks, and the modules in which nodes were made, stay
+with the original. Values that depend on buffers, which may have changed since, are copied; all
+others are computed again. Nodes are used here through their attributes only.
 """
 
 from __future__ import annotations
@@ -12,79 +11,59 @@ import copy
 from typing import Any
 
 from . import settings
-from .buffer import state_of
-from .node import Array, GraphNode, Operator
-from .order import topological_sort
-from .rule import Rule
-
-Kept = tuple[Array, dict[str, Array]] | None
-Row = tuple[Rule, tuple[int, ...], dict[str, Any], str | None, Kept]
+from .autodiff import topological_sort
 
 
-def copy_graph(head: Operator, memo: dict[int, Any]) -> Operator:
-    """A deep copy of the node and of everything it was computed from (what `copy.deepcopy`
-    calls).
-    """
+def copy_graph(head: Any, memo: dict[int, Any]) -> Any:
+    """A deep copy of an operator and of everything it was computed from (for `copy.deepcopy`)."""
     for node in topological_sort(head):
         if id(node) in memo:
             continue
-        if isinstance(node, Operator):
-            inputs = tuple(memo[id(x)] for x in node.inputs)
-            with settings.state_kept():
-                twin = type(node)(
-                    node.rule, inputs, copy.deepcopy(node.attributes, memo), node.plan
-                )
-            _restore(twin, copy.deepcopy(_kept(node)))
-            twin.name, twin._grad = node.name, None if node._grad is None else node._grad.copy()
-            twin.grad_pass = node.grad_pass
-            memo[id(node)] = twin
-        else:
+        if not node.inputs:
             copy.deepcopy(node, memo)
-    result: Operator = memo[id(head)]
-    return result
+            continue
+        inputs = tuple(memo[id(x)] for x in node.inputs)
+        attributes = copy.deepcopy(node.attributes, memo)
+        with settings.state_kept():
+            made = type(node)(node.rule, inputs, attributes, node.plan)
+        _restore(made, copy.deepcopy(_kept(node)))
+        made.name, made._grad = node.name, None if node._grad is None else node._grad.copy()
+        made.grad_pass = node.grad_pass
+        memo[id(node)] = made
+    return memo[id(head)]
 
 
-def flatten_graph(head: Operator) -> list[GraphNode | Row]:
-    """The graph as a flat list: leaves as they are, operators as (rule, input positions,
-    attributes, name, arrays).
-    """
+def flatten_graph(head: Any) -> list[Any]:
+    """The graph as a list: leaves as they are, operators as rows for `rebuild_graph`."""
     order = topological_sort(head)
     position = {id(node): i for i, node in enumerate(order)}
-    return [
-        (
-            node.rule,
-            tuple(position[id(x)] for x in node.inputs),
-            node.attributes,
-            node.name,
-            _kept(node),
-        )
-        if isinstance(node, Operator)
-        else node
-        for node in order
-    ]
+    return [_row(node, position) if node.inputs else node for node in order]
 
 
-def rebuild_graph(rows: list[GraphNode | Row]) -> GraphNode:
+def _row(node: Any, position: dict[int, int]) -> tuple[Any, ...]:
+    inputs = tuple(position[id(x)] for x in node.inputs)
+    return node.rule, inputs, node.attributes, node.name, _kept(node)
+
+
+def rebuild_graph(rows: list[Any]) -> Any:
     """The inverse of `flatten_graph`: values are computed again by the same rules."""
-    nodes: list[GraphNode] = []
+    nodes: list[Any] = []
     for row in rows:
-        if isinstance(row, GraphNode):
-            nodes.append(row)
-        else:
+        if isinstance(row, tuple):
             rule, inputs, attributes, name, kept = row
             with settings.state_kept():
-                node = rule.apply(tuple(nodes[i] for i in inputs), attributes)
-            _restore(node, kept)
-            node.name = name
-            nodes.append(node)
+                row = rule.apply(tuple(nodes[i] for i in inputs), attributes)
+            _restore(row, kept)
+            row.name = name
+        nodes.append(row)
     return nodes[-1]
 
 
-def _kept(node: Operator) -> Kept:
-    """Of a node with buffers its value and its work, which running it again would not give."""
-    return (node._data, node.work) if state_of(node) else None
+def _kept(node: Any) -> Any:
+    """The value and work arrays of a node with buffers, which running it again would not give."""
+    return (node._data, node.work) if node.changes(()) else None
 
 
-def _restore(node: GraphNode, kept: Kept) -> None:
-    if kept is not None and isinstance(node, Operator):
+def _restore(node: Any, kept: Any) -> None:
+    if kept is not None and node.inputs:
         node._data, node.work = kept

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from ..errors import DTypeError, GraphError, ShapeError
-from .arrays import sum_to
-from .node import Array, GraphNode, Operator
-from .rule import Rule
+from .conversion import Array, sum_to
+from .node import GraphNode
+from .rule import Operand, Operator, Rule
 
 
 class Custom(Rule):
@@ -28,12 +27,10 @@ class Custom(Rule):
     def __reduce__(self) -> Any:
         return Custom, (self.function, self.pullback, self.name, self.symbol)
 
-    def plan(self, *inputs: GraphNode, **attributes: Any) -> None:
-        if attributes:
-            raise TypeError(f"{self.name}: it takes arrays only, not {', '.join(attributes)}=")
+    def plan(self, *inputs: Operand) -> None:
         if not inputs:
             raise TypeError(f"{self.name}: at least one input was expected")
-        self.need_floats(*inputs)
+        self.floats(*inputs)
 
     def run(self, node: Operator, out: Array | None) -> Array:
         xs = [x._data for x in node.inputs]
@@ -41,36 +38,38 @@ class Custom(Rule):
         if out is None:
             return y
         if y.shape != out.shape:
-            raise ShapeError(
-                f"{self.name}: forward returned shape {y.shape}, and {out.shape} when the graph "
-                f"was built"
-            )
+            before = f"and {out.shape} when the graph was built"
+            raise ShapeError(f"{self.name}: forward returned shape {y.shape}, {before}")
         out[...] = y
         return out
 
     def forward(self, node: Operator, out: Any, *xs: Any) -> None:
-        """What a compiled run writes down: the user's formula, on arrays that only note what is
-        done with them.
-        """
-        out[...] = self.function(*xs)
+        out[...] = self.function(*xs)  # on symbolic arrays, which record the user's formula
+
+    def vjp(self, node: Operator, g: Array) -> None:
+        xs = [x._data for x in node.inputs]
+        found = self._call("backward", self.pullback, g, node._data, *xs)
+        for i, (x, grad) in enumerate(zip(node.inputs, self._gradients(node, found), strict=True)):
+            if grad is not None and x.requires_grad:
+                if isinstance(g, np.ndarray):  # not a symbolic array, which records the formula
+                    grad = self._array(grad, "backward", x.dtype)
+                self._check_shape(getattr(grad, "shape", ()), x, i)
+                x.receive(sum_to(grad, x.shape), owned=isinstance(g, np.ndarray))
 
     def vjp_nodes(
         self, node: Operator, g: GraphNode, wanted: Sequence[bool]
     ) -> Sequence[GraphNode | None]:
         try:
             found = self._gradients(node, self.pullback(g, node, *node.inputs))
-        except (
-            Exception
-        ) as error:  # the user's function may raise anything when it meets nodes in place of arrays
+        except Exception as error:  # the user's function may raise anything when it gets nodes
             raise GraphError(
                 f"{self.name}: backward cannot be run on nodes, for derivatives of it: {error}"
             ) from error
         if not all(isinstance(grad, GraphNode | None) for grad in found):
             raise GraphError(
                 f"{self.name}: backward, run on nodes, returned "
-                f"{' and '.join(type(grad).__name__ for grad in found)}; "
-                "written in operators and NumPy functions it returns nodes (None where there is no "
-                "gradient)"
+                f"{' and '.join(type(grad).__name__ for grad in found)}; written in operators and "
+                "NumPy functions it returns nodes (None where there is no gradient)"
             )
         return [
             sum_to(grad, x.shape) if grad is not None and want else None
@@ -83,26 +82,9 @@ class Custom(Rule):
         if len(grads) != len(node.inputs):
             raise GraphError(
                 f"{self.name}: backward returned {len(grads)} gradients for {len(node.inputs)} "
-                f"inputs; "
-                "one for each was expected, None where there is none"
+                "inputs; one for each was expected, None where there is none"
             )
         return grads
-
-    def vjp(self, node: Operator, g: Array) -> None:
-        found = self._call(
-            "backward", self.pullback, g, node._data, *(x._data for x in node.inputs)
-        )
-        grads = self._gradients(node, found)
-        for i, (x, grad) in enumerate(zip(node.inputs, grads, strict=True)):
-            if grad is None or not x.requires_grad:
-                continue
-            if not isinstance(g, np.ndarray):  # a compiled run: the formula is written down
-                self._fit(getattr(grad, "shape", ()), x, i)
-                node.deliver(i, grad, owned=False)
-                continue
-            array = self._array(grad, "backward", x.dtype)
-            self._fit(array.shape, x, i)
-            x.receive(array if array.shape == x.shape else sum_to(array, x.shape), owned=True)
 
     def _call(self, which: str, function: Callable[..., Any], *arrays: Any) -> Any:
         try:
@@ -118,9 +100,7 @@ class Custom(Rule):
             raise
 
     def _array(self, found: Any, function: str, dtype: Any) -> Array:
-        """A copy of what a function returned, in the dtype of the graph: the user's arrays stay the
-        user's.
-        """
+        """A copy in the graph's dtype of what a function returned, which stays the user's."""
         array = np.asarray(found)
         if array.dtype.kind not in "biuf":
             raise DTypeError(
@@ -128,17 +108,17 @@ class Custom(Rule):
             )
         return np.array(array, dtype, order="C")
 
-    def _fit(self, shape: tuple[int, ...], x: GraphNode, index: int) -> None:
-        """Raise `ShapeError` unless a gradient of this shape becomes one of x when broadcasting is
-        undone.
-        """
-        with suppress(ValueError):
-            if np.broadcast_shapes(shape, x.shape) == shape:
-                return
-        raise ShapeError(
-            f"{self.name}: backward returned shape {shape} for input {index}; "
-            f"{x.shape} was expected, or a shape to which that broadcasts"
-        )
+    def _check_shape(self, shape: tuple[int, ...], x: GraphNode, index: int) -> None:
+        """Raise `ShapeError` for a gradient that is not x, broadcast."""
+        try:
+            fits = np.broadcast_shapes(shape, x.shape) == shape
+        except ValueError:
+            fits = False
+        if not fits:
+            raise ShapeError(
+                f"{self.name}: backward returned shape {shape} for input {index}; "
+                f"{x.shape} was expected, or a shape to which that broadcasts"
+            )
 
 
 def operator(
@@ -162,9 +142,8 @@ def operator(
     """
     for what, function in (("forward", forward), ("backward", backward)):
         if not callable(function):
-            raise TypeError(
-                f"operator: {what} is a {type(function).__name__}, a function was expected"
-            )
+            got = type(function).__name__
+            raise TypeError(f"operator: {what} is a {got}, a function was expected")
     own = getattr(forward, "__name__", "operator")
     name = name or ("operator" if own == "<lambda>" else own)
     return Custom(forward, backward, name, symbol or name)

@@ -1,27 +1,25 @@
-"""Who is told when a value or a gradient is ready: one mechanism for drawings, NaN finding, timing
-and progress.
+"""Hooks: functions that are called when a value or a gradient is ready.
+
+Drawings, NaN finding, timing and progress all use this one mechanism.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 import numpy as np
 
 from . import settings
 
-if TYPE_CHECKING:
-    from .node import GraphNode
-
-Hook = Callable[["GraphNode", np.ndarray[Any, Any]], object]
-
+Array = np.ndarray[tuple[int, ...], np.dtype[Any]]
+Hook = Callable[[Any, Array], object]  # of a node and its value or gradient
 _keys = count()
 
 
-def read_only(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """A view of the array through which nobody can write."""
+def read_only(array: Array) -> Array:
+    """A view of the array that cannot be written to."""
     view = array.view()
     view.flags.writeable = False
     return view
@@ -32,9 +30,8 @@ class Handle:
 
     def __init__(self, hooks: dict[int, Hook], hook: Hook) -> None:
         if not callable(hook):
-            raise TypeError(
-                f"hook: a {type(hook).__name__}; a function of node and array was expected"
-            )
+            got = type(hook).__name__
+            raise TypeError(f"hook: a {got}; a function of node and array was expected")
         self._hooks, self._key = hooks, next(_keys)
         hooks[self._key] = hook
 
@@ -53,28 +50,29 @@ class Hooks:
         self.backward: dict[int, Hook] = {}
 
     def __reduce__(self) -> Any:
-        return type(self), ()  # hooks stay with the original: copies and pickles begin without
+        return type(self), ()  # copies and pickles begin without hooks
 
 
 class OwnHooks(Hooks):
-    """Those that were registered on a node itself; modules and graphs share theirs among nodes."""
+    """Hooks registered on a node itself; those of modules and graphs are shared among nodes."""
 
     __slots__ = ()
 
 
-def fire(tables: Iterable[dict[int, Hook]], node: GraphNode, array: np.ndarray[Any, Any]) -> None:
-    """Call each hook with `(node, array)`; the array is read-only, for a hook watches and never
-    steers.
-
-    A pass that does not count as one (`settings.state_kept`) calls none.
+def fire(
+    attached: Sequence[Hooks], kind: Literal["forward", "backward"], node: Any, array: Array
+) -> None:
+    """Call each hook with `(node, array)`; the array is read-only, because hooks only watch.
 
     The order is that of registration, whether on the node, a module or a graph. A hook that another
-    one removes is not called any more; one that is registered meanwhile is not called yet.
+    one removes is not called any more; one that is registered meanwhile is not called yet. Within
+    `settings.state_kept`, where a pass does not count as one, no hook is called.
     """
+    tables: list[dict[int, Hook]] = [getattr(hooks, kind) for hooks in attached]
     called = [(key, table) for table in tables for key in table]
     if called and settings.advancing():
         view = read_only(array)
-        with settings.rerun(None):  # a hook is called for every run, so it may read numbers
+        with settings.rerun(None):  # hooks are called in every run, so they may read numbers
             for key, table in sorted(called, key=lambda pair: pair[0]):
                 if key in table:
                     table[key](node, view)

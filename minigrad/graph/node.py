@@ -1,33 +1,26 @@
-"""Nodes: what a value is, where it came from, and the gradient that flows back to it.
+"""Nodes: a value, the nodes it was computed from, and the gradient that flows back to it.
 
-A graph is made of three kinds of node. A `Constant` is given, a `Variable` is given and collects a
-gradient, an `Operator` was computed from other nodes by a rule (see `rule.py`). Inside the package
-every array of a node is C-contiguous and owned by the graph; outsiders see the values of computed
-nodes read-only.
+A graph has three kinds of nodes. A `Constant` is given, a `Variable` is given and collects a
+gradient, an `Operator` (see `rule.py`) is computed from other nodes. Every array of a node is
+C-contiguous and owned by the graph; the values of computed nodes are read-only for users.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Collection, Iterator
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
+from numpy.typing import ArrayLike, DTypeLike
 
-from .. import kernels
 from ..errors import DTypeError, GraphError
-from . import settings
-from .arrays import Array as Array
-from .arrays import as_array, sum_to
+from . import registry, settings
+from .autodiff import Versions, backward, topological_sort
+from .conversion import Array, as_array, assignable
 from .hooks import Handle, Hook, Hooks, OwnHooks, read_only
-from .reading import Readable, fit_gradient, holds_nodes, in_place, refill, refuse_frozen
-from .stamps import COUNT
-
-if TYPE_CHECKING:
-    from .rule import Rule
-
-_wants_grad = attrgetter("requires_grad")
+from .reading import Readable, holds_nodes, refuse_frozen
 
 
 class GraphNode(Readable, NDArrayOperatorsMixin):
@@ -37,18 +30,9 @@ class GraphNode(Readable, NDArrayOperatorsMixin):
     (tuple of nodes), `shape`, `dtype`, `ndim`, `size`, `name` (str or None).
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_data",
-        "_grad",
-        "_spare",
-        "grad_pass",
-        "hooks",
-        "name",
-        "scope",
-        "stamp",
-    )
-    __hash__ = object.__hash__  # == compares values, as in NumPy; as a key a node is itself
+    __slots__ = ("__weakref__", "_data", "_grad", "_spare", "grad_pass", "hooks", "name", "scope",
+                 "version")  # fmt: skip
+    __hash__ = object.__hash__  # == compares values, as in NumPy; as a dict key a node is itself
 
     # x += y makes a new node and rebinds x; only a Variable changes in place
     __iadd__ = NDArrayOperatorsMixin.__add__
@@ -60,30 +44,28 @@ class GraphNode(Readable, NDArrayOperatorsMixin):
 
     inputs: tuple[GraphNode, ...] = ()
     requires_grad = False
-    #: who draws a node for a notebook, if anyone does: drawings stand above the graph and put
-    #: themselves here
+    #: draws a node for a notebook; set by the drawings, which this package does not import
     pictured_by: ClassVar[Callable[[GraphNode], dict[str, str]] | None] = None
 
     def __init__(self, data: Array, name: str | None = None) -> None:
         self._data = data
         self._grad: Array | None = None
         self.grad_pass = 0  # the backward pass that all of `grad` comes from; 0: none, or several
-        self._spare: Array | None = None  # a gradient buffer that waits for its next use
+        self._spare: Array | None = None  # memory of an earlier gradient, to be used again
         self.name = name
         self.hooks: list[Hooks] | None = None
         self.scope = settings.scope()
-        self.stamp = COUNT[0]
+        self.version = Versions.changes
 
-    # ---------------- what it holds
+    # ---------------- value
     @property
     def value(self) -> Array:
-        """The array. Read-only here: a graph still needs it for its backward pass."""
-        if settings.changing() is not None:
-            refuse_frozen(self)
+        """The array, read-only: the backward pass still needs it."""
+        refuse_frozen(self)
         return read_only(self._data)
 
     @value.setter
-    def value(self, new: Any) -> None:
+    def value(self, new: ArrayLike) -> None:
         raise GraphError(
             f"{self!r} is computed; set the value of a Constant or Variable and run forward again"
         )
@@ -104,11 +86,6 @@ class GraphNode(Readable, NDArrayOperatorsMixin):
     def size(self) -> int:
         return self._data.size
 
-    @property
-    def T(self) -> GraphNode:
-        """The node with its axes in reverse order."""
-        return _operator("transpose", self)
-
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError(f"len() of {self!r}, which has no axes")
@@ -121,81 +98,73 @@ class GraphNode(Readable, NDArrayOperatorsMixin):
 
     def __repr__(self) -> str:
         name = f" {self.name!r}" if self.name else ""
-        return f"<{type(self).__name__}{name} {_shape(self.shape)} {self.dtype}>"
+        return f"<{self._kind()}{name} {self.shape} {self.dtype}>"
+
+    def _kind(self) -> str:
+        return type(self).__name__
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        """What a notebook shows: for a computed node its graph, for a leaf the line that `repr`
-        gives.
-        """
+        """A notebook shows the graph of a computed node, and the `repr` of a leaf."""
         draw = GraphNode.pictured_by
         picture = draw(self) if draw is not None and self.inputs else {}
         return {"text/plain": repr(self), **picture}
 
     def __getstate__(self) -> Any:
         state: Any = super().__getstate__()
-        return None, {**state[1], "_spare": None, "hooks": None, "scope": (), "stamp": 0}
+        return None, {**state[1], "_spare": None, "hooks": None, "scope": (), "version": 0}
 
-    # ---------------- gradients
+    def changes(self, leaves: Collection[Any]) -> bool:
+        """Does this node itself (not its inputs) change when a graph runs with other `leaves`?"""
+        return self in leaves
+
+    # ---------------- gradient
     @property
     def grad(self) -> Array | None:
         """The gradient, of the node's shape and dtype; None where there is none."""
-        if settings.changing() is not None:
-            refuse_frozen(self)
+        refuse_frozen(self)
         return self._grad
 
     @grad.setter
-    def grad(self, new: Any) -> None:
-        self._grad, self.grad_pass = fit_gradient(self, new), 0
+    def grad(self, new: ArrayLike | None) -> None:
+        if new is not None:
+            new = np.require(assignable(self, new, "a gradient"), self.dtype, ("C", "W"))
+        self._grad, self.grad_pass = new, 0
 
-    def changes(self, leaves: Collection[Any]) -> bool:
-        """Will the node, of itself, hold other numbers when its graph runs again and these leaves
-        have changed?
+    def backward(self, grad: ArrayLike | None = None) -> None:
+        """Propagate gradients from this node to every `Variable` that it was computed from.
+
+        `grad` is ∂L/∂(this node), of this node's shape; for a single number it may be left out and
+        is 1. Gradients of variables add up over calls until cleared; those of operators belong to
+        the last call. Raises `GraphError` where no Variable is reached or `grad` is missing,
+        `ShapeError` for a wrong shape.
         """
-        return self in leaves
-
-    def backward(self, grad: Any = None) -> None:
-        """Pull gradients back from this node to every `Variable` that it was computed from.
-
-        `grad` is ∂L/∂(this node), of this node's shape; it may be left out for a single number,
-        where it is 1. Gradients of variables add up over calls until cleared; those of operators
-        belong to the last call. Raises `GraphError` where there is nothing to pull or `grad` is
-        missing, `ShapeError` for a wrong shape.
-        """
-        from .order import backward, topological_sort
-
         backward(topological_sort(self), grad)
 
     def zero_grad(self) -> None:
-        """Forget the gradient. Who has kept the array keeps it: the next gradient is a new one."""
+        """Clear the gradient. Arrays you hold stay valid; the next gradient is a new array."""
         self._grad = self._spare = None
 
     def recycle_grad(self) -> None:
-        """Forget the gradient, but keep its memory for the next one: what runs again and again
-        does.
-        """
+        """Clear the gradient and use its memory for the next one, as graphs that run again do."""
         if self._grad is not None:
             self._spare, self._grad = self._grad, None
 
     def receive(self, cotangent: Array, owned: bool) -> None:
-        """Add a contribution to the gradient. `owned` arrays are kept as they are, others are
-        copied.
-        """
+        """Add to the gradient. An `owned` array may be kept, others are copied."""
         if self._grad is not None:
             np.add(self._grad, cotangent, out=self._grad)
         elif self._spare is not None:
             self._grad = self._spare
             self._grad[...] = cotangent
         else:
-            self._grad = cotangent if owned else cotangent.copy()
+            self._grad = np.asarray(cotangent) if owned else np.array(cotangent)
 
     def growing(self) -> Array | None:
         """The gradient so far, to add to in place; None if there is none."""
         return self._grad
 
     def target(self) -> Array | None:
-        """An array into which a kernel may write the whole gradient, or None if there is one to add
-        to.
-        """
+        """An array into which to write the whole gradient, or None if there is one to add to."""
         if self._grad is not None:
             return None
         if self._spare is None:
@@ -204,7 +173,7 @@ class GraphNode(Readable, NDArrayOperatorsMixin):
 
     # ---------------- hooks
     def register_forward_hook(self, hook: Hook) -> Handle:
-        """Call `hook(node, value)` each time the node's value has been computed anew."""
+        """Call `hook(node, value)` each time the node's value has been recomputed."""
         return Handle(self._own_hooks().forward, hook)
 
     def register_backward_hook(self, hook: Hook) -> Handle:
@@ -213,70 +182,107 @@ class GraphNode(Readable, NDArrayOperatorsMixin):
 
     def _own_hooks(self) -> Hooks:
         own = next((hooks for hooks in self.hooks or () if isinstance(hooks, OwnHooks)), None)
-        return own if own is not None else self.watched_by(OwnHooks())
+        return own if own is not None else self.attach(OwnHooks())
 
-    def watched_by(self, hooks: Hooks) -> Hooks:
-        """Tell these hooks, too, whatever happens to the node; once, however often this is asked.
-        Returns them.
-        """
+    def attach(self, hooks: Hooks) -> Hooks:
+        """Attach hooks and return them; attaching twice has no effect."""
         if self.hooks is None:
             self.hooks = [hooks]
         elif hooks not in self.hooks:
             self.hooks = [*self.hooks, hooks]
         return hooks
 
-    # ---------------- the way to the operators
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
-        from .rule import by_numpy, numpy_name
-
+    # ---------------- operators
+    def __array_ufunc__(
+        self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any
+    ) -> GraphNode:
         if method != "__call__" or options:
+            name = registry.numpy_name(ufunc)
             extra = f".{method}" if method != "__call__" else f" with {', '.join(options)}="
-            raise GraphError(
-                f"{numpy_name(ufunc)}{extra} has no place in a graph; nodes never change in place"
-            )
-        return by_numpy(ufunc)(*inputs)
+            raise GraphError(f"{name}{extra} has no place in a graph; nodes never change in place")
+        return self.__array_function__(ufunc, (), inputs, {})  # type: ignore[no-any-return]
 
-    def __array_function__(
-        self, function: Any, types: Any, args: Any, options: dict[str, Any]
-    ) -> Any:
-        from .rule import call_by_numpy
-
-        return call_by_numpy(function, args, options)
+    def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
+        operator, name = registry.by_numpy(function), registry.numpy_name
+        if operator is None:
+            ways = "mg.operator makes one (outside of a model, .value is the array)"
+            raise GraphError(f"{name(function)} has no minigrad operator; {ways}")
+        try:
+            return operator(*args, **options)
+        except TypeError:
+            signature = inspect.signature(operator)
+            try:
+                signature.bind(*args, **options)
+            except TypeError as unfit:
+                names = ", ".join(signature.parameters)
+                raise GraphError(f"{name(function)}: {unfit}; of nodes it takes {names}") from None
+            raise
 
     def __getitem__(self, key: Any) -> GraphNode:
-        return _operator("getitem", self, key=key)
+        return _operator("getitem", self, key)
+
+    @property
+    def T(self) -> GraphNode:
+        """The node with its axes in reverse order."""
+        return _operator("transpose", self)
 
     def sum(self, axis: Any = None, keepdims: bool = False) -> GraphNode:
         """Sum over `axis` (all axes by default)."""
-        return _operator("sum", self, axis=axis, keepdims=keepdims)
+        return _operator("sum", self, axis, keepdims)
 
     def mean(self, axis: Any = None, keepdims: bool = False) -> GraphNode:
         """Mean over `axis` (all axes by default)."""
-        return _operator("mean", self, axis=axis, keepdims=keepdims)
+        return _operator("mean", self, axis, keepdims)
 
     def max(self, axis: Any = None, keepdims: bool = False) -> GraphNode:
         """Largest entry along `axis` (all axes by default); ties share the gradient."""
-        return _operator("max", self, axis=axis, keepdims=keepdims)
+        return _operator("max", self, axis, keepdims)
 
     def min(self, axis: Any = None, keepdims: bool = False) -> GraphNode:
         """Smallest entry along `axis` (all axes by default); ties share the gradient."""
-        return _operator("min", self, axis=axis, keepdims=keepdims)
+        return _operator("min", self, axis, keepdims)
 
     def reshape(self, *shape: Any) -> GraphNode:
         """The same numbers in another shape; one entry may be -1."""
-        return _operator("reshape", self, shape=shape[0] if len(shape) == 1 else shape)
+        return _operator("reshape", self, shape[0] if len(shape) == 1 else shape)
 
     def transpose(self, *axes: Any) -> GraphNode:
         """The axes in another order, reversed by default."""
         order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else (axes or None)
-        return _operator("transpose", self, axes=order)
+        return _operator("transpose", self, order)
 
     def flatten(self) -> GraphNode:
         """All numbers in one axis."""
-        return _operator("reshape", self, shape=-1)
+        return _operator("reshape", self, -1)
 
 
-class Constant(GraphNode):
+def _operator(name: str, *arguments: Any) -> GraphNode:
+    node: GraphNode = registry.by_name(name)(*arguments)
+    return node
+
+
+class Leaf(GraphNode):
+    """A node that is given: its value can be assigned."""
+
+    __slots__ = ()
+
+    def _give(self, value: Any, dtype: DTypeLike | None, integers: bool) -> Array:
+        if isinstance(value, GraphNode):
+            raise DTypeError(f"{value!r} is a node already; use it as it is, or its .value")
+        if holds_nodes(value):
+            raise DTypeError(
+                "a list with nodes in it has gradients that would be lost; mg.stack makes a node of it"
+            )
+        return as_array(type(self).__name__, value, dtype, integers)
+
+    def refill(self, new: ArrayLike) -> None:
+        """Copy a new value of the same shape into the leaf's memory, which graphs share."""
+        if new is not self._data:  # it is at the end of `x.value -= step`
+            np.copyto(self._data, assignable(self, new), casting="unsafe")
+        self.version = Versions.next_change()
+
+
+class Constant(Leaf):
     """A fixed value: data, a target, a number in a formula. It has no gradient.
 
     `value` is copied and becomes the default dtype unless `dtype` says otherwise; integer and
@@ -286,165 +292,86 @@ class Constant(GraphNode):
 
     __slots__ = ()
 
-    def __init__(self, value: Any, name: str | None = None, dtype: Any = None) -> None:
-        super().__init__(as_array("Constant", _raw(value), dtype, integers=True), name)
+    def __init__(
+        self, value: ArrayLike, name: str | None = None, dtype: DTypeLike | None = None
+    ) -> None:
+        super().__init__(self._give(value, dtype, integers=True), name)
 
-    #: The array, read-only; assign a new one of the same shape to feed a graph that is built
-    #: already.
-    value = GraphNode.value.setter(lambda self, new: refill(self, new))  # type: ignore[attr-defined]
+    #: The array, read-only; assign a new one of the same shape to feed a graph that is built.
+    value = GraphNode.value.setter(Leaf.refill)  # type: ignore[attr-defined]
 
 
-class Variable(GraphNode):
-    """A leaf that collects a gradient: a parameter, or an input whose influence is asked for.
+class Buffer(Constant):
+    """Numbers without a gradient that are part of a model's state: running statistics, a mask.
+
+    It is used and fed like a `Constant`. A `Module` finds it among its attributes and saves it; a
+    rule that has it among its attributes may change it whenever it runs (but not within
+    `settings.state_kept`). `persistent=False` leaves it out of `state_dict()`, as in PyTorch.
+    """
+
+    __slots__ = ("persistent",)
+
+    def __init__(
+        self,
+        value: ArrayLike,
+        name: str | None = None,
+        dtype: DTypeLike | None = None,
+        *,
+        persistent: bool = True,
+    ) -> None:
+        super().__init__(value, name, dtype)
+        self.persistent = persistent
+
+    def changes(self, leaves: Collection[Any]) -> bool:
+        return True  # any operator may change it
+
+
+def _in_place(symbol: str, function: Callable[..., Any]) -> Callable[[Any, Any], Any]:
+    """The method of `Variable` for `w += x`, which changes the array of w within `no_grad`."""
+
+    def update(self: Variable, other: Any) -> Variable:
+        if settings.recording():
+            raise GraphError(
+                f"{self!r} {symbol} …: a Variable changes in place only within `with mg.no_grad():`"
+                f"; w = w {symbol[:-1]} … makes a new node"
+            )
+        refuse_frozen(self)
+        self.refill(function(self._data, getattr(other, "_data", other)))
+        return self
+
+    return update
+
+
+class Variable(Leaf):
+    """A leaf that collects a gradient: a parameter, or an input whose influence is of interest.
 
     `value` is copied and becomes float32 or float64 (`dtype`, or the default one). It stays
     writable: `w.value -= lr * w.grad` is a training step, and so is `w -= lr * w.grad` within
-    `no_grad`; outside of it, where w would become another node, that is a `GraphError`.
-    `requires_grad = False` freezes the variable in graphs built from then on: it gets no gradient.
+    `no_grad`; outside of it that is a `GraphError`. `requires_grad = False` freezes the variable in
+    graphs built from then on: it gets no gradient.
     """
 
     __slots__ = ("requires_grad",)
 
-    def __init__(self, value: Any, name: str | None = None, dtype: Any = None) -> None:
-        super().__init__(as_array("Variable", _raw(value), dtype), name)
+    def __init__(
+        self, value: ArrayLike, name: str | None = None, dtype: DTypeLike | None = None
+    ) -> None:
+        super().__init__(self._give(value, dtype, integers=False), name)
         self.requires_grad = True
 
-    __iadd__ = in_place("+=", np.add)
-    __isub__ = in_place("-=", np.subtract)
-    __imul__ = in_place("*=", np.multiply)
-    __itruediv__ = in_place("/=", np.divide)
-    __ipow__ = in_place("**=", np.power)
-    __imatmul__ = in_place("@=", np.matmul)
+    __iadd__ = _in_place("+=", np.add)
+    __isub__ = _in_place("-=", np.subtract)
+    __imul__ = _in_place("*=", np.multiply)
+    __itruediv__ = _in_place("/=", np.divide)
+    __ipow__ = _in_place("**=", np.power)
+    __imatmul__ = _in_place("@=", np.matmul)
 
     @property
     def value(self) -> Array:
         """The array itself; writing to it changes the variable."""
-        if settings.changing() is not None:
-            refuse_frozen(self)
+        refuse_frozen(self)
         return self._data
 
     @value.setter
-    def value(self, new: Any) -> None:
-        refill(self, new)
-
-
-class Operator(GraphNode):
-    """A computed node: a `rule` applied to `inputs`, with `attributes` (stride, axis, …).
-
-    `plan` is what the rule worked out from the shapes, `work` the named buffers that its kernel
-    fills on the way (which element a pooling window chose, the hidden states of an RNN); both are
-    there for drawings to read.
-    """
-
-    __slots__ = ("attributes", "inputs", "plan", "requires_grad", "rule", "work")
-
-    def __init__(
-        self, rule: Rule, inputs: tuple[GraphNode, ...], attributes: dict[str, Any], plan: Any
-    ) -> None:
-        self.rule, self.inputs, self.attributes, self.plan = rule, inputs, attributes, plan
-        self.work: dict[str, Array] = {}
-        self.requires_grad = rule.differentiable and any(map(_wants_grad, inputs))
-        super().__init__(rule.run(self, None))
-
-    def __repr__(self) -> str:
-        name = f" {self.name!r}" if self.name else ""
-        return f"<{type(self).__name__} {self.rule.name}{name} {_shape(self.shape)} {self.dtype}>"
-
-    def buffer(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
-        """The named work buffer of the node's kernel; made at the first call, the same one
-        afterwards.
-        """
-        if name not in self.work:
-            self.work[name] = np.empty(shape, dtype)
-        return self.work[name]
-
-    def constant(self, name: str, values: Array, each: int = 0) -> Array:
-        """Numbers that a kernel is given and that never change, so that a compiled run can note
-        them once; where it works on a batch in parts, in part k with k · `each` more.
-        """
-        return values
-
-    def call(self, kernel: Callable[..., Any], *args: Any) -> None:
-        """Call a kernel, without its threads where they are not worth waking up. Every rule calls
-        its kernels through here, so that a compiled run can write the call down.
-        """
-        version = settings.version()
-        if version is None and getattr(kernel, "threaded", False) and self.rule.is_small(self):
-            version = kernels.jit.serial
-        (version(kernel) if version else kernel)(*args)
-
-    def kernel_info(self) -> dict[str, Any]:
-        """What the operator's kernel knows about its last pass, worked out when asked; see
-        `Rule.kernel_info`.
-
-        Arrays are read-only. Some are the kernel's own, which the next pass overwrites: copy what
-        is to last.
-        """
-        found = self.rule.kernel_info(self)
-        return {
-            name: read_only(fact) if isinstance(fact, np.ndarray) else fact
-            for name, fact in found.items()
-        }
-
-    def changes(self, leaves: Collection[Any]) -> bool:
-        return any(isinstance(x, GraphNode) and x.changes(leaves) for x in self.attributes.values())
-
-    def deliver(self, index: int, cotangent: Array, owned: bool) -> None:
-        """Hand a cotangent of this node's shape on to an input."""
-        raise NotImplementedError
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Operator:
-        from .copying import copy_graph
-
-        return copy_graph(self, memo)
-
-    def __reduce__(self) -> Any:
-        from .copying import flatten_graph, rebuild_graph
-
-        return rebuild_graph, (flatten_graph(self),)
-
-
-class ScalarOperator(Operator):
-    """An operator between single numbers: operands and result have no axes, so cotangents pass as
-    they are.
-    """
-
-    __slots__ = ()
-
-    def deliver(self, index: int, cotangent: Array, owned: bool) -> None:
-        self.inputs[index].receive(np.asarray(cotangent), owned)
-
-
-class BroadcastedOperator(Operator):
-    """An operator with at least one array. What NumPy broadcast on the way forward is summed on the
-    way back.
-    """
-
-    __slots__ = ()
-
-    def deliver(self, index: int, cotangent: Array, owned: bool) -> None:
-        x = self.inputs[index]
-        if cotangent.shape != x._data.shape:
-            cotangent, owned = sum_to(cotangent, x._data.shape), True
-        x.receive(cotangent, owned)
-
-
-def _raw(value: Any) -> Any:
-    """What a leaf is to hold. Raises `DTypeError` for a node, or nodes in a list."""
-    if isinstance(value, GraphNode):
-        raise DTypeError(f"{value!r} is a node already; use it as it is, or its .value")
-    if holds_nodes(value):
-        raise DTypeError(
-            "a list with nodes in it has gradients that would be lost; mg.stack makes a node of it"
-        )
-    return value
-
-
-def _operator(name: str, *inputs: Any, **attributes: Any) -> GraphNode:
-    from .rule import by_name
-
-    return by_name(name)(*inputs, **attributes)
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return str(tuple(shape))
+    def value(self, new: ArrayLike) -> None:
+        self.refill(new)

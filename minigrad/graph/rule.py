@@ -1,305 +1,232 @@
-"""Rules: everything minigrad knows about one operator, written once and read by everybody.
+"""Rules: what an operator computes, and how gradients come back through it.
 
-A rule says what an operator computes and how gradients come back through it. Calling it on nodes
-(or arrays, or numbers) makes an `Operator`. There are two kinds:
+A rule is a function on nodes (or arrays, or numbers); calling it makes an `Operator`. There are two
+kinds:
 
-* `Elementwise` (see `elementwise.py`): plain mathematics on arrays, one function forward and one
-  per input backward;
-* `Rule` itself, subclassed for everything heavier: it plans shapes, then writes into given arrays,
-  so that a graph that runs again allocates nothing.
+* `Elementwise`: plain mathematics on arrays, one function forward and one per input backward;
+* `Rule`, subclassed for everything heavier: it plans shapes, then writes into given arrays, so that
+  a graph that runs again allocates nothing.
 
-Rules are found by name, and by the NumPy function whose place they take: `np.tanh(node)` and
-`mg.tanh(node)` are one path.
+A rule may declare more beside its mathematics, such as how its cost is counted or how a batch can
+be split. The package that wants to know (`run`, `viz`, `interop`) looks it up; nothing here does.
 """
 
 from __future__ import annotations
 
 import inspect
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import cached_property
 from operator import attrgetter
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, ParamSpec, Protocol, cast
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from .. import kernels
-from ..errors import DTypeError, GraphError, ShapeError, tell_line
-from . import settings
-from .node import Array, BroadcastedOperator, Constant, GraphNode, Operator, ScalarOperator
+from ..errors import DTypeError, ShapeError, tell_line
+from . import registry, settings
+from .autodiff import Versions
+from .conversion import Array, sum_to
+from .copying import copy_graph, flatten_graph, rebuild_graph
+from .node import Buffer, Constant, GraphNode
 from .reading import holds_nodes
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-_axes = attrgetter("_data.ndim")
-_by_name: dict[str, Rule] = {}
-_by_numpy: dict[Any, Callable[..., Any]] = {}
-
-
-def by_name(name: str) -> Rule:
-    """The rule of that name."""
-    return _by_name[name]
+_axes, _requires_grad = attrgetter("_data.ndim"), attrgetter("requires_grad")
+P = ParamSpec("P")
+#: An input of an operator: a node, or an array or number that becomes a constant.
+Operand = GraphNode | ArrayLike
+Grads = list[Array | None]
+#: `(g, y, *xs) -> cotangent of one input`; None for an input that gets no gradient
+Derivative = Callable[..., Any] | None
 
 
-def register(rule: Rule) -> None:
-    """Have a rule found by its name."""
-    _by_name[rule.name] = rule
+class Operator(GraphNode):
+    """A computed node: a `rule` applied to `inputs`, with `attributes` (stride, axis, …).
 
-
-def all_rules() -> dict[str, Rule]:
-    """Every registered rule by its name: what generated tests and documentation go through."""
-    return dict(_by_name)
-
-
-def by_numpy(function: Any) -> Callable[..., Any]:
-    """The operator that stands for a NumPy function. Raises `GraphError` where there is none."""
-    try:
-        return _by_numpy[function]
-    except KeyError:
-        ways = "mg.operator makes one (outside of a model, .value is the array)"
-        raise GraphError(f"{numpy_name(function)} has no minigrad operator; {ways}") from None
-
-
-def numpy_name(function: Any) -> str:
-    """How a user writes a function of NumPy's: np.sum, np.linalg.norm."""
-    name: str = function.__name__
-    module = getattr(function, "__module__", None) or (
-        "numpy" if getattr(np, name, None) is function else ""
-    )
-    return ".".join(
-        filter(None, ("np" + module[5:] if module.split(".")[0] == "numpy" else module, name))
-    )
-
-
-def call_by_numpy(function: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
-    """Call the operator that stands for a NumPy function. Raises `GraphError` for options that it
-    does not have.
-    """
-    operator = by_numpy(function)
-    try:
-        return operator(*args, **options)
-    except TypeError:
-        signature = inspect.signature(operator)
-        try:
-            signature.bind(*args, **options)
-        except TypeError as unfit:
-            names = ", ".join(name for name in signature.parameters)
-            raise GraphError(
-                f"{numpy_name(function)}: {unfit}; of nodes it takes {names}"
-            ) from None
-        raise
-
-
-def implements(*functions: Any) -> Callable[[F], F]:
-    """Decorator: `np.f(node)` calls the decorated operator."""
-
-    def note(operator: F) -> F:
-        _by_numpy.update(dict.fromkeys(functions, operator))
-        return operator
-
-    return note
-
-
-class Limit(NamedTuple):
-    """An input that holds indices: integers ≥ `low` and < `high`; `what` they are stands in
-    errors.
+    `plan` is what the rule worked out from the shapes; `work` holds the named arrays that its
+    kernel fills on the way (the winners of a pooling window, the hidden states of an RNN).
     """
 
-    input: int
-    low: int
-    high: int
-    what: str
+    __slots__ = ("attributes", "inputs", "plan", "requires_grad", "rule", "work")
+
+    def __init__(
+        self, rule: Rule, inputs: tuple[GraphNode, ...], attributes: dict[str, Any], plan: Any
+    ) -> None:
+        self.rule, self.inputs, self.attributes, self.plan = rule, inputs, attributes, plan
+        self.work: dict[str, Array] = {}
+        self.requires_grad = rule.differentiable and any(map(_requires_grad, inputs))
+        super().__init__(rule.run(self, None))
+
+    def _kind(self) -> str:
+        return f"{type(self).__name__} {self.rule.name}"
+
+    def recompute(self) -> None:
+        """Compute the value again, in place."""
+        self.rule.run(self, self._data)
+        self.version = Versions.changes
+
+    def buffer(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
+        """The named work array of the node's kernel, the same one in every run."""
+        if name not in self.work:
+            self.work[name] = np.empty(shape, dtype)
+        return self.work[name]
+
+    def buffers(self) -> dict[str, Buffer]:
+        """The buffers among the attributes, by name."""
+        return {name: x for name, x in self.attributes.items() if isinstance(x, Buffer)}
+
+    def changes(self, leaves: Collection[Any]) -> bool:
+        return any(isinstance(x, GraphNode) and x.changes(leaves) for x in self.attributes.values())
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return copy_graph(self, memo)
+
+    def __reduce__(self) -> Any:
+        return rebuild_graph, (flatten_graph(self),)
 
 
-class NotSeparable(Exception):
-    """Raised by `Rule.batch_axis`: the result for a sample depends on other samples of the
-    batch.
+class ScalarOperator(Operator):
+    """An operator between single numbers: operands and result have no axes."""
+
+    __slots__ = ()
+
+
+class BroadcastedOperator(Operator):
+    """An operator with at least one array; gradients are summed over broadcast axes."""
+
+    __slots__ = ()
+
+
+class Arguments(NamedTuple):
+    """The parameters of an operator: their names, which are inputs, and the defaults.
+
+    A variadic operator takes any number of inputs, and its attributes by name only.
     """
 
-
-#: in place of an axis: the result is a mean over the samples
-MEAN = -1
-#: in place of a number of inputs
-ALL = sys.maxsize
-
-BRIEF = 250_000  # numbers that one thread goes through before another would be awake
+    names: list[str]
+    inputs: list[str]
+    defaults: dict[str, Any]
+    variadic: bool
 
 
 class Rule:
-    """One operator. A subclass fills in the class attributes and the four methods below.
+    """One operator; the instance is what users call.
 
-    `name` is unique, `symbol` is what a drawing writes into the node.
+    A subclass sets `name` (unique) and `symbol` (for drawings) and defines `plan`, `shape`,
+    `forward` and `backward`. The parameters of `plan` are those of the operator: parameters
+    annotated with `Operand` are its inputs, all others its attributes.
     """
 
     name: str
     symbol: str
     differentiable = True
-    #: is the result a view of the first input's memory?
-    is_view = False
-    #: y, and what comes back to each input (the last entry for all further ones), in terms of g =
-    #: ∂L/∂y, of y and of the arguments of `plan`; for trace tables (`viz/walk/formulas.py`). None:
-    #: the symbol applied to the inputs
-    formula: str | None = None
-    vjp_formulas: tuple[str | None, ...] = ()
-    #: what one step computes, of an operator that runs over the first axis of its first input;
-    #: drawings open it by this. It takes a step of that input, the states (as many inputs as
-    #: `states` says) and the other inputs, and gives the new state; of several states a tuple, in
-    #: which the first is computed from the others. The operator's value is the states of all steps,
-    #: several along an axis of their own, the first.
-    cell: Callable[..., Any] | None = None
-    states = 1
-    #: is the result linear in each of the first so many inputs (their product), the other inputs
-    #: being added to it? 0: no. Then forward and backward say all there is to know of its
-    #: derivatives, of any order
+    #: The result is linear in each of the first so many inputs (multilinear); further inputs are
+    #: added to it. Forward and backward then give derivatives of any order. 0: it is not.
     multilinear = 0
 
-    def plan(self, *inputs: GraphNode, **attributes: Any) -> Any:
-        """Check the inputs and work out what forward and backward need to know.
-
-        Raises `ShapeError` or `DTypeError` with the operator's name and every shape.
-        """
-        return None
+    #: Check the inputs, and work out what forward and backward need to know of their shapes. Raises
+    #: `ShapeError` or `DTypeError` with the operator's name and every shape.
+    plan: Callable[..., Any] = staticmethod(lambda *inputs: None)
 
     def shape(self, node: Operator) -> tuple[int, ...]:
-        """The shape of the result, from `node.plan` and the inputs."""
-        raise NotImplementedError
+        """The shape of the result, from `node.plan` and the inputs; the plan itself by default."""
+        shape: tuple[int, ...] = node.plan
+        return shape
 
     def dtype(self, node: Operator) -> np.dtype[Any]:
-        """The dtype of the result: that of the first float input."""
+        """The dtype of the result; that of the first float input by default."""
         for x in node.inputs:
             if x._data.dtype.kind == "f":
                 return x._data.dtype
         return node.inputs[0]._data.dtype
 
-    def limits(self, node: Operator) -> Sequence[Limit]:
-        """The inputs whose numbers, not only their shapes, can make the operation impossible:
-        indices.
-        """
-        return ()
-
     def check(self, node: Operator, *xs: Array) -> None:
-        """Raise `IndexError` where an index lies beyond its limits: NumPy would count negative ones
-        from the end.
-        """
-        for i, low, high, what in self.limits(node):
-            ids = xs[i]
-            if ids.size and (ids.min() < low or ids.max() >= high):
-                wrong = ids[(ids < low) | (ids >= high)].flat[0]
-                expected = f"{what} {wrong} is out of range, {low} to {high - 1} were expected"
-                raise self.error(node.inputs, expected, IndexError)
+        """Raise an error for numbers that the operator cannot take: indices out of range."""
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         """Write the result into `out`."""
         raise NotImplementedError
 
-    def backward(
-        self, node: Operator, grads: list[Array | None], g: Array, y: Array, *xs: Array
-    ) -> None:
+    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         """Write ∂L/∂xs[i] into `grads[i]` for each i where it is not None; `g` is ∂L/∂y."""
         raise NotImplementedError
 
     def decompose(self, node: Operator, *xs: GraphNode) -> GraphNode | None:
-        """The node's result from `xs` in other operators, perhaps less a constant: what is
-        differentiated twice or forward.
+        """The result from other operators, for higher derivatives.
 
-        None, where `multilinear` or another definition of `adjoint` says how.
+        It may differ from the result by a constant. None by default: see `derivatives.py`.
         """
         return None
 
-    def vjp_nodes(
-        self, node: Operator, g: GraphNode, wanted: Sequence[bool]
-    ) -> Sequence[GraphNode | None]:
-        """`backward` as a graph: the cotangents of the wanted inputs as nodes, from `g`, a node of
-        the node's shape.
+    # ---------------- building a graph
+    @property
+    def __name__(self) -> str:
+        return self.name
 
-        Raises `GraphError` for a rule that does not say how.
-        """
-        from .derive import adjoint
+    @cached_property
+    def __signature__(self) -> inspect.Signature:
+        return inspect.signature(self.plan)
 
-        return adjoint(node, g, wanted)
+    @staticmethod
+    def _is_input(parameter: inspect.Parameter) -> bool:
+        return "Operand" in str(parameter.annotation)
 
-    def jvp(self, node: Operator, tangents: Sequence[Array | None]) -> Array:
-        """Forward mode: the derivative of the result when the inputs move along `tangents` (None:
-        it stays).
-        """
-        from .derive import push
+    @cached_property
+    def _arguments(self) -> Arguments:
+        """What the signature says of a call, in the form in which calls need it."""
+        parameters = self.__signature__.parameters.values()
+        names = [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL]
+        inputs = [p.name for p in parameters if p.name in names and self._is_input(p)]
+        defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+        return Arguments(names, inputs, defaults, variadic=len(names) < len(parameters))
 
-        return push(node, tangents)
-
-    def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
-        """Along which axis of the result the samples of a batch lie, from where they lie in each
-        input (None: nowhere).
-
-        `MEAN` says that the result is a mean over samples. Raises `NotSeparable` where samples meet in
-        another way, or where the rule does not say; then a batch cannot be worked on in parts.
-        """
-        if any(axis is not None for axis in axes):
-            raise NotSeparable
-        return None
-
-    def flops(self, node: Operator) -> int:
-        """Floating-point operations of one forward pass, counted as in papers (a multiply-add is
-        two).
-        """
-        return node.size
-
-    def bytes(self, node: Operator) -> int:
-        """Bytes that one forward pass reads and writes: each input once, and the result."""
-        arrays = {id(x): x._data for x in node.inputs}
-        return node._data.nbytes + sum(array.nbytes for array in arrays.values())
-
-    def is_small(self, node: Operator) -> bool:
-        """Is the operator done before another thread would be awake? That takes about 0.1 ms, in
-        which one thread computes 10 Mflop or goes through `BRIEF` numbers. Asked before there is a
-        result, so `flops` of a rule whose kernel has threads does without.
-        """
-        return self.flops(node) < 10_000_000 and sum([x._data.size for x in node.inputs]) < BRIEF
-
-    def shards(self, node: Operator, items: int) -> int:
-        """Into how many shards to cut the work on `items` pieces."""
-        return 1 if self.is_small(node) else kernels.jit.threads(items)
-
-    def kernel_info(self, node: Operator) -> dict[str, Any]:
-        """What is known of the node's last pass, by name: `flops` and `bytes`; rules whose kernels
-        know more add it.
-        """
-        return {"flops": self.flops(node), "bytes": self.bytes(node)}
-
-    # ---------------- how the graph uses a rule
     def __reduce__(self) -> Any:
-        return by_name, (
-            self.name,
-        )  # there is one of each, also in a graph that comes from a pickle
+        return registry.by_name, (self.name,)  # copies and pickles share the one instance
 
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        if "name" in vars(cls):
-            register(cls())
+    def __call__(self, *arguments: Any, **options: Any) -> GraphNode:
+        return self.apply(*self._bind(arguments, options))
 
-    def __call__(self, *inputs: Any, **attributes: Any) -> GraphNode:
-        return self.apply(inputs, attributes)
+    def _bind(
+        self, arguments: tuple[Any, ...], options: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Inputs and attributes from the arguments of a call; trailing inputs may be None."""
+        names, inputs, defaults, variadic = self._arguments
+        given = {} if variadic else dict(zip(names, arguments, strict=False))
+        values = {**defaults, **given, **options}
+        fits = variadic or len(arguments) <= len(names)
+        if not fits or given.keys() & options.keys() or len(values) != len(names):
+            try:
+                self.__signature__.bind(*arguments, **options)
+            except TypeError as error:
+                raise TypeError(f"{self.name}: {error}") from None
+        operands = arguments if variadic else tuple([values.pop(name) for name in inputs])
+        while operands and operands[-1] is None:
+            operands = operands[:-1]
+        # NumPy's numbers become Python's, which take the dtype of the arrays they meet
+        attributes = {k: v.item() if isinstance(v, np.generic) else v for k, v in values.items()}
+        return operands, attributes
 
     def apply(self, inputs: tuple[Any, ...], attributes: dict[str, Any]) -> GraphNode:
-        """Make the node: operands that are not nodes yet become constants in the dtype of those
-        that are.
-        """
+        """Make the node of these operands; without recording, a constant."""
         nodes = self.operands(inputs)
-        plan = self.plan(*nodes, **attributes)
+        plan = self._plan(nodes, attributes)
         kind = BroadcastedOperator if any(map(_axes, nodes)) else ScalarOperator
         node = kind(self, nodes, attributes, plan)
-        if not settings.recording():
-            if (
-                settings.changing() is not None
-            ):  # without a gradient, but computed when the graph runs again
-                node.requires_grad = False
-                return node
-            result = Constant.__new__(Constant)
-            GraphNode.__init__(result, node._data if node._data.base is None else node._data.copy())
-            return result
-        return node
+        if settings.recording():
+            return node
+        if settings.changing() is not None:  # no gradient, but recomputed when the graph runs again
+            node.requires_grad = False
+            return node
+        result = Constant.__new__(Constant)
+        GraphNode.__init__(result, node._data if node._data.base is None else node._data.copy())
+        return result
+
+    def _plan(self, nodes: tuple[GraphNode, ...], attributes: dict[str, Any]) -> Any:
+        return self.plan(*nodes, **attributes)
 
     def operands(self, inputs: tuple[Any, ...]) -> tuple[GraphNode, ...]:
-        """The inputs as nodes, floats among them of one dtype. Raises `DTypeError` where two nodes
-        disagree.
+        """The inputs as nodes; what is no node yet becomes a constant in the dtype of the others.
+
+        Raises `DTypeError` where the floats of two nodes differ.
         """
         dtype, all_nodes = None, True
         for x in inputs:
@@ -309,7 +236,7 @@ class Rule:
                 all_nodes = False
             elif x._data.dtype.kind == "f":
                 if dtype is not None and x._data.dtype != dtype:
-                    nodes = tuple(x for x in inputs if isinstance(x, GraphNode))
+                    nodes = [x for x in inputs if isinstance(x, GraphNode)]
                     expected = "make them one (dtype=…), for minigrad never changes it silently"
                     raise self.error(nodes, f"{dtypes(nodes)}; {expected}", DTypeError)
                 dtype = x._data.dtype
@@ -319,12 +246,10 @@ class Rule:
             return tuple(
                 x if isinstance(x, GraphNode) else _constant(x, dtype, inputs) for x in inputs
             )
-        except (DTypeError, ShapeError) as error:  # something that is no array of numbers
-            shapes = " and ".join(
-                str(x.shape) if hasattr(x, "shape") else type(x).__name__ for x in inputs
-            )
-            raise type(error)(f"{self.name}: shapes {shapes}; {error}") from None
+        except (DTypeError, ShapeError) as error:
+            raise type(error)(f"{self.name}: {_shapes(inputs)}; {error}") from None
 
+    # ---------------- running it
     def run(self, node: Operator, out: Array | None) -> Array:
         """Compute the node's value, into `out` if it is given."""
         if out is None:
@@ -335,10 +260,10 @@ class Rule:
         return out
 
     def vjp(self, node: Operator, g: Array) -> None:
-        """Take the node's gradient `g` back to its inputs.
+        """Add the vector–Jacobian product with the node's gradient `g` to the inputs' gradients.
 
-        A gradient that nobody has written yet is written in place; otherwise the kernel writes into
-        a buffer that belongs to the node, and the contribution is added.
+        The first contribution to a gradient is written in place; further ones go through a work
+        array of the node.
         """
         grads: list[Array | None] = [None] * len(node.inputs)
         added: list[tuple[GraphNode, Array]] = []
@@ -346,14 +271,13 @@ class Rule:
             if x.requires_grad:
                 grads[i] = target = x.target()
                 if target is not None:
-                    # claimed: where x is an input twice, the second contribution is added
-                    x._grad = target
+                    x._grad = target  # where x is an input twice, the second one is added
                 else:
                     grads[i] = extra = node.buffer(f"grad {i}", x._data.shape, x._data.dtype)
                     added.append((x, extra))
         try:
             self.backward(node, grads, g, node._data, *[x._data for x in node.inputs])
-        except BaseException:  # Ctrl-C, too: what was claimed is not written
+        except BaseException:  # Ctrl-C, too: what was to be written is not
             for x, grad in zip(node.inputs, grads, strict=True):
                 if x._grad is grad:
                     x._grad = None
@@ -361,38 +285,143 @@ class Rule:
         for x, extra in added:
             x.receive(extra, owned=False)
 
+    # ---------------- errors
     def error(
-        self, inputs: Sequence[GraphNode], expected: str, kind: type[Exception] = ShapeError
+        self, inputs: Sequence[Any], expected: str, kind: type[Exception] = ShapeError
     ) -> Exception:
-        """An error in the one voice of all operators: name, every shape, what was expected."""
-        shapes = " and ".join(str(x.shape) for x in inputs)
-        error = kind(f"{self.name}: shapes {shapes}; {expected}")
-        return (
-            error if kind in (ShapeError, DTypeError) else tell_line(error)
-        )  # those tell it by themselves
+        """An error that names the operator, the shape of every input and the expectation."""
+        error = kind(f"{self.name}: {_shapes(inputs)}; {expected}")
+        return error if kind in (ShapeError, DTypeError) else tell_line(error)
 
-    def need_floats(self, *inputs: GraphNode) -> None:
-        """Raise `DTypeError` where one of the inputs holds integers or booleans."""
-        for x in inputs:
+    def given(self, *inputs: Operand | None) -> tuple[GraphNode, ...]:
+        """The inputs of a plan without None; `apply` has made nodes of them."""
+        return cast(tuple[GraphNode, ...], tuple([x for x in inputs if x is not None]))
+
+    def floats(self, *inputs: Operand | None) -> tuple[GraphNode, ...]:
+        """`given` for floats only. Raises `DTypeError` where one holds integers or booleans."""
+        given = self.given(*inputs)
+        for x in given:
             if x._data.dtype.kind != "f":
-                raise self.error(
-                    inputs, f"{dtypes(inputs)}, floats were expected (dtype=…)", DTypeError
-                )
+                expected = f"{dtypes(given)}, floats were expected (dtype=…)"
+                raise self.error(given, expected, DTypeError)
+        return given
+
+
+class Elementwise(Rule):
+    """Mathematics applied to each entry, with NumPy broadcasting.
+
+    `function(*xs, **attributes) -> y` and per input `derivative(g, y, *xs, **attributes) ->
+    cotangent` are written so that they work on arrays, on numbers and on nodes. Parameters with a
+    default are attributes.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], symbol: str, derivatives: tuple[Derivative, ...]
+    ) -> None:
+        self.name, self.symbol = function.__name__, symbol
+        self.function, self.derivatives = function, derivatives
+        self.differentiable = bool(derivatives)
+        self.__doc__, self.__module__ = function.__doc__, function.__module__
+        self.__signature__ = inspect.signature(function)
+
+    @staticmethod
+    def _is_input(parameter: inspect.Parameter) -> bool:
+        return parameter.default is parameter.empty
+
+    def plan(self, *inputs: GraphNode, **attributes: Any) -> None:
+        shape, equal = inputs[0]._data.shape, True
+        for i, x in enumerate(inputs):
+            if x._data.dtype.kind != "f":
+                self._check_kind(inputs, i)
+            equal = equal and x._data.shape == shape
+        for name, value in attributes.items():
+            if not isinstance(value, int | float | None):
+                raise self.error(inputs, f"{name}={value!r}; a number was expected", DTypeError)
+        if not equal:
+            try:
+                np.broadcast_shapes(*(x.shape for x in inputs))
+            except ValueError:
+                raise self.error(inputs, "shapes that broadcast were expected") from None
+
+    def _check_kind(self, inputs: Sequence[GraphNode], i: int) -> None:
+        """An input with a gradient must hold floats. A mask beside floats is fine: x * (x > 0)."""
+        mask = inputs[i]._data.dtype.kind == "b" and any(x._data.dtype.kind == "f" for x in inputs)
+        if self.differentiable and self.derivatives[i] and not mask:
+            self.floats(*inputs)
+
+    def run(self, node: Operator, out: Array | None) -> Array:
+        xs = [x._data for x in node.inputs]
+        y = self.function(*xs, **node.attributes)
+        if out is not None:
+            out[...] = y
+            return out
+        y = np.asarray(y, order="C")
+        own = y.base is None and all(y is not x for x in xs)  # a node's memory is its own
+        return y if own else y.copy()
+
+    def vjp(self, node: Operator, g: Array) -> None:
+        xs = [x._data for x in node.inputs]
+        for x, derivative in zip(node.inputs, self.derivatives, strict=True):
+            if x.requires_grad and derivative:
+                cotangent = derivative(g, node._data, *xs, **node.attributes)
+                # a derivative may return g itself or a view, which the input must not keep
+                fresh = cotangent is not g and getattr(cotangent, "base", None) is None
+                x.receive(sum_to(cotangent, x._data.shape), owned=fresh)
+
+    def vjp_nodes(
+        self, node: Operator, g: GraphNode, wanted: Sequence[bool]
+    ) -> Sequence[GraphNode | None]:
+        """The cotangents of the wanted inputs as nodes."""
+        return [
+            sum_to(derivative(g, node, *node.inputs, **node.attributes), x.shape)
+            if derivative and want
+            else None
+            for x, derivative, want in zip(node.inputs, self.derivatives, wanted, strict=True)
+        ]
+
+
+class Planned(Protocol[P]):
+    """What `register` needs to know of a rule's type: the parameters of its plan."""
+
+    @property
+    def plan(self) -> Callable[P, Any]: ...
+
+
+def register(rule: Planned[P], *numpy: Any) -> Callable[P, GraphNode]:
+    """Make a rule known by its name and as the implementation of `numpy` functions.
+
+    Returns the rule itself, typed as a function with the parameters of its plan.
+    """
+    registry.register(cast(Rule, rule).name, rule)
+    registry.implements(*numpy)(cast(Callable[..., Any], rule))
+    return cast(Callable[P, GraphNode], rule)
+
+
+def elementwise(
+    symbol: str, *numpy: Any, backward: tuple[Derivative, ...] = ()
+) -> Callable[[Callable[P, Any]], Callable[P, GraphNode]]:
+    """Decorator that turns `function(*xs) -> y` into an operator that implements `numpy` functions.
+
+    `backward` has one function `(g, y, *xs) -> cotangent` per input; none means that no gradient
+    passes.
+    """
+
+    def define(function: Callable[P, Any]) -> Callable[P, GraphNode]:
+        rule = Elementwise(function, symbol, backward)
+        return cast(Callable[P, GraphNode], register(rule, *numpy))
+
+    return define
 
 
 def stacked(value: Any) -> Any:
-    """A list (or tuple) with nodes in it as a node, so that gradients reach them; anything else as
-    it is.
-    """
+    """A list (or tuple) with nodes in it as one node; anything else as it is."""
     if not holds_nodes(value):
         return value
-    return by_name("stack")(*map(stacked, value), axis=0)
+    return registry.by_name("stack")(*map(stacked, value))
 
 
 def _constant(x: Any, dtype: Any, inputs: tuple[Any, ...]) -> Constant:
-    """An operand that is no node: in the floats of the others, as an integer beside integers
-    only.
-    """
+    """An operand that is no node: in the floats of the others; beside integers only, as integer."""
     if dtype is not None:
         return Constant(float(x) if type(x) is int and abs(x) < 2**63 else x, dtype=dtype)
     own = np.asarray(x).dtype if any(isinstance(node, GraphNode) for node in inputs) else None
@@ -400,5 +429,10 @@ def _constant(x: Any, dtype: Any, inputs: tuple[Any, ...]) -> Constant:
 
 
 def dtypes(inputs: Sequence[GraphNode]) -> str:
-    """The dtypes of inputs, as messages name them."""
+    """The dtypes of inputs, for messages."""
     return "dtypes " + " and ".join(str(x.dtype) for x in inputs)
+
+
+def _shapes(inputs: Sequence[Any]) -> str:
+    shapes = [str(x.shape) if hasattr(x, "shape") else type(x).__name__ for x in inputs]
+    return f"shapes {' and '.join(shapes)}"

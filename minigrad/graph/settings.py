@@ -1,13 +1,12 @@
-"""What holds for a stretch of code rather than for one call: dtype, recording, module scope.
+"""Settings that hold for a block of code: default dtype, recording, module scope.
 
-Context variables keep these per thread and per task, so that two threads can train two models. They
-are changed within `try`: Ctrl-C may come as soon as they are, and what was before must be there
-again.
+Context variables keep them per thread and per task, so that two threads can train two models. Each
+is changed within `try`, because Ctrl-C may come as soon as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import _GeneratorContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -20,23 +19,16 @@ FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 _dtype: ContextVar[np.dtype[Any]] = ContextVar("dtype", default=FLOATS[0])
 _recording: ContextVar[bool] = ContextVar("recording", default=True)
-#: The modules being called just now, outermost first; a drawing groups nodes by it.
+#: The modules that are being called, outermost first; drawings group nodes by it.
 _scope: ContextVar[tuple[object, ...]] = ContextVar("scope", default=())
-
-#: Do operators change the buffers that they keep (running statistics, streams of random numbers)?
+#: Do operators update their buffers (running statistics, random streams)?
 _advancing: ContextVar[bool] = ContextVar("advancing", default=True)
-
-#: Leaves that hold other numbers whenever the graph that is being built runs again; None: it is
-#: built to run once.
+#: Leaves whose values will change when the graph being built runs again; None: it runs once.
 _changing: ContextVar[Collection[object] | None] = ContextVar("changing", default=None)
-
-#: gives what operators call in place of a kernel
-_version: ContextVar[Callable[[Any], Any] | None] = ContextVar("version", default=None)
 
 recording = _recording.get
 advancing = _advancing.get
 scope = _scope.get
-version = _version.get
 changing = _changing.get
 set_scope = _scope.set
 
@@ -48,9 +40,7 @@ def native(dtype: Any) -> np.dtype[Any]:
 
 
 def float_dtype(dtype: Any = None) -> np.dtype[Any]:
-    """float32 or float64 as a `np.dtype`; the default one for None. Raises `DTypeError` for any
-    other.
-    """
+    """float32 or float64 as a `np.dtype`; None gives the default. Raises `DTypeError` otherwise."""
     if dtype is None:
         return _dtype.get()
     try:
@@ -61,7 +51,6 @@ def float_dtype(dtype: Any = None) -> np.dtype[Any]:
 
 @contextmanager
 def _within(variable: ContextVar[Any], value: Any) -> Iterator[None]:
-    """Within the block (or the decorated function), the variable has this value."""
     before = variable.get()
     try:
         variable.set(value)
@@ -71,7 +60,7 @@ def _within(variable: ContextVar[Any], value: Any) -> Iterator[None]:
 
 
 def default_dtype(dtype: Any) -> _GeneratorContextManager[None]:
-    """Within the block (or the decorated function), whatever enters a graph becomes `dtype`.
+    """Within the block (or the decorated function), values that enter a graph become `dtype`.
 
     `dtype` is float32 or float64; anything else raises `DTypeError`.
     """
@@ -79,21 +68,20 @@ def default_dtype(dtype: Any) -> _GeneratorContextManager[None]:
 
 
 def recorded(wanted: bool) -> _GeneratorContextManager[None]:
-    """Within the block, operators record where they came from, or not, whatever holds around it."""
+    """Within the block, operators record their inputs, or not, whatever holds around it."""
     return _within(_recording, wanted)
 
 
 def no_grad() -> _GeneratorContextManager[None]:
     """Within the block (or the decorated function), operators compute but record nothing.
 
-    Their results are `Constant`s: no inputs, no gradient, no memory of how they came about.
+    Their results are `Constant`s: no inputs, no gradient.
     """
     return recorded(False)
 
 
 def state_kept() -> _GeneratorContextManager[None]:
-    """Within the block, operators use their buffers and leave them as they are: a pass that does
-    not count as one.
+    """Within the block, operators read their buffers but do not update them.
 
     Running statistics do not move, and dropout draws the mask of the last pass again.
     """
@@ -101,21 +89,14 @@ def state_kept() -> _GeneratorContextManager[None]:
 
 
 def rerun(leaves: Collection[object] | None) -> _GeneratorContextManager[None]:
-    """Within the block, graphs are built to run again with other numbers in `leaves`.
+    """Within the block, graphs are built to run again with other values in `leaves`.
 
-    Reading a number that depends on one of them is a `GraphError`: Python code would see that of
-    the first run for ever.
+    Reading a number that depends on one of them is a `GraphError`, because Python code would use
+    the number of the first run for ever.
     """
     return _within(_changing, leaves)
 
 
 def inside(module: object) -> _GeneratorContextManager[None]:
-    """Within the block, new nodes belong to `module`. Where every microsecond counts, `set_scope`
-    does it.
-    """
+    """Within the block, new nodes belong to `module`. (`set_scope` does the same in less time.)"""
     return _within(_scope, (*scope(), module))
-
-
-def calling(version: Callable[[Any], Any]) -> _GeneratorContextManager[None]:
-    """Within the block, operators call `version(kernel)` where they would call a kernel."""
-    return _within(_version, version)

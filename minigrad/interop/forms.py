@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import GraphError
-from ..graph.node import GraphNode, Operator
+from ..graph.node import GraphNode
+from ..graph.rule import Operator
 
 if TYPE_CHECKING:
     from .onnx import Sheet

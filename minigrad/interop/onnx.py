@@ -18,12 +18,16 @@ from ..distribution import install_hint
 from ..errors import DTypeError, GraphError, ShapeError
 from ..files import write_atomically
 from ..graph import settings
-from ..graph.node import Array, Constant, GraphNode, Operator
-from ..graph.order import topological_sort
-from ..graph.rule import NotSeparable, all_rules
+from ..graph.autodiff import topological_sort
+from ..graph.conversion import Array
+from ..graph.node import Constant, GraphNode
+from ..graph.registry import all_rules
+from ..graph.rule import Operator
 from ..nn import Module
 from ..ops.recurrent import Recurrent, Step
+from ..ops.separable import NotSeparable
 from ..run import rebuild
+from ..run.batch import batch_axis
 from .forms import FORMS, no_form
 
 OPSET, IR = 17, 8  # of 2022: old enough to be known everywhere, the first with layer normalisation
@@ -148,7 +152,7 @@ def _passes(trace: _Trace, axis: int) -> bool:
     try:
         for node in trace.order:
             if isinstance(node, Operator):
-                axes[node] = node.rule.batch_axis(node, [axes.get(x) for x in node.inputs])
+                axes[node] = batch_axis(node, [axes.get(x) for x in node.inputs])
     except NotSeparable:
         return False
     return True

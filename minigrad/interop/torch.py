@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..graph.node import Array
+from ..graph.conversion import Array
 from ..nn import Module
 
 

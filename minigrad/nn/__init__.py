@@ -1,6 +1,6 @@
 """Layers and models. See `Module` for how to write your own."""
 
-from ..graph.buffer import Buffer
+from ..graph.node import Buffer
 from . import init
 from .layers import (
     AvgPool1d,

@@ -10,10 +10,9 @@ import numpy as np
 
 from ..errors import DTypeError, GraphError, ShapeError
 from ..graph import settings
-from ..graph.buffer import Buffer
+from ..graph.context import add_module_context
 from ..graph.hooks import Handle, Hook, Hooks, fire
-from ..graph.node import GraphNode, Variable
-from ..graph.notes import tell_module
+from ..graph.node import Buffer, GraphNode, Variable
 
 STRIDE = 50  # levels of modules that copies and pickles recurse through
 Leaf = TypeVar("Leaf", Variable, Buffer)
@@ -50,15 +49,15 @@ class Module:
                 f"(limit {limit}); nest modules less, or raise the limit with sys.setrecursionlimit"
             ) from error
         except Exception as error:
-            tell_module(error)
+            add_module_context(error)
             raise
         finally:
             settings.set_scope(before)
         node = output[0] if isinstance(output, tuple) else output
         if isinstance(node, GraphNode):
-            hooks = node.watched_by(self._hooks or self._own_hooks())
+            hooks = node.attach(self._hooks or self._own_hooks())
             if hooks.forward:
-                fire([hooks.forward], node, node._data)
+                fire([hooks], "forward", node, node._data)
         return output
 
     # ---------------- what it is made of

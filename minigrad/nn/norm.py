@@ -10,8 +10,7 @@ import numpy as np
 
 from .. import ops
 from ..errors import ShapeError
-from ..graph.buffer import Buffer
-from ..graph.node import GraphNode, Variable
+from ..graph.node import Buffer, GraphNode, Variable
 from ..ops.norm import stream_of
 from .layers import as_node, positive, zeros
 from .module import Module

@@ -11,7 +11,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..errors import ShapeError
 from ..graph.node import GraphNode
-from ..graph.rule import by_name, implements
+from ..graph.registry import by_name, implements
 from .indexing import getitem
 from .shape import reshape, transpose
 

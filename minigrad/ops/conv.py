@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from .. import kernels
-from ..graph.node import Array, GraphNode, Operator
-from ..graph.rule import Rule, by_name
-from .linalg import rows_apart
+from ..graph.conversion import Array
+from ..graph.node import GraphNode
+from ..graph.rule import Grads, Operand, Operator, Rule, register
+from .kernel import constant, launch, shards
 
-Grads = list[Array | None]
+#: An option of a sliding window: one integer, or one per axis.
+Size = int | tuple[int, ...]
 
 
 def per_axis(
@@ -46,25 +47,31 @@ def window_count(size: int, kernel: int, stride: int, padding: int, dilation: in
 
 
 class Conv2d(Rule):
-    """Convolution over two axes; the one-dimensional one is the same over pictures of height 1."""
+    """Convolve x (N, C, H, W) with w (O, C / groups, KH, KW), add b (O,): (N, O, OH, OW).
+
+    OH = (H + 2·padding - dilation·(KH - 1) - 1) // stride + 1, and OW likewise; options are an
+    integer or one per axis. Raises `ShapeError` when shapes do not fit together, `ValueError` for
+    impossible options.
+    """
 
     name, symbol, multilinear = "conv2d", "∗", 2
     formula = "conv(x, w) + b"
     vjp_formulas = ("convt(g, w)", "corr(x, g)", "sum(g)")
     axes = 2
+    batch_axes = 1
 
-    def plan(  # type: ignore[override]
+    def plan(
         self,
-        x: GraphNode,
-        w: GraphNode,
-        b: GraphNode | None = None,
-        stride: Any = 1,
-        padding: Any = 0,
-        dilation: Any = 1,
+        x: Operand,
+        w: Operand,
+        b: Operand | None = None,
+        *,
+        stride: Size = 1,
+        padding: Size = 0,
+        dilation: Size = 1,
         groups: int = 1,
     ) -> Any:
-        inputs = tuple(n for n in (x, w, b) if n is not None)
-        self.need_floats(*inputs)
+        x, w, *bias = inputs = self.floats(x, w, b)
         names = "(N, C, H, W)" if self.axes == 2 else "(N, C, L)"
         if x.ndim != self.axes + 2 or w.ndim != self.axes + 2:
             raise self.error(
@@ -75,20 +82,15 @@ class Conv2d(Rule):
             raise self.error(
                 inputs,
                 f"with groups={groups} the weight must have C / groups channels and out must be a "
-                f"multiple",
+                "multiple",
             )
-        if b is not None and b.shape != w.shape[:1]:
+        if any(b.shape != w.shape[:1] for b in bias):
             raise self.error(inputs, f"a bias of shape {w.shape[:1]} was expected")
-        s, p, d = (
-            per_axis(self, inputs, what, value, self.axes, least)
-            for what, value, least in (
-                ("stride", stride, 1),
-                ("padding", padding, 0),
-                ("dilation", dilation, 1),
-            )
-        )
-        flat = (0,) * (2 - self.axes)  # the height that a one-dimensional convolution lacks
-        ones = (1,) * (2 - self.axes)
+        s = per_axis(self, inputs, "stride", stride, self.axes, 1)
+        p = per_axis(self, inputs, "padding", padding, self.axes, 0)
+        d = per_axis(self, inputs, "dilation", dilation, self.axes, 1)
+        # a one-dimensional convolution is one over pictures of height 1
+        flat, ones = (0,) * (2 - self.axes), (1,) * (2 - self.axes)
         size, kernel = ones + x.shape[2:], ones + w.shape[2:]
         s, p, d = ones + s, flat + p, ones + d
         out = tuple(map(window_count, size, kernel, s, p, d))
@@ -97,9 +99,8 @@ class Conv2d(Rule):
                 inputs,
                 "the kernel is larger than the padded input; use more padding or a smaller one",
             )
-        return kernels.conv.ConvDims(
-            *x.shape[:2], *size, w.shape[0], *kernel, *out, *s, *p, *d, groups
-        )
+        sizes = *x.shape[:2], *size, w.shape[0], *kernel, *out, *s, *p, *d
+        return kernels.conv.ConvDims(*sizes, groups)
 
     def shape(self, node: Operator) -> tuple[int, ...]:
         d = node.plan
@@ -107,111 +108,57 @@ class Conv2d(Rule):
 
     def _scratch(self, node: Operator, dtype: Any) -> tuple[Array, Array]:
         d = node.plan
-        scratch = node.buffer("scratch", (self.shards(node, d.n), _room(d)), dtype)
-        return scratch, node.constant("offsets", _offsets(d))
+        scratch = node.buffer("scratch", (shards(node, d.n), _room(d)), dtype)
+        return scratch, constant(node, "offsets", _offsets(d))
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         d = node.plan
         x, w = xs[0].reshape(d.n, d.c, d.h, d.w), xs[1].reshape(d.o, d.taps)
         b = xs[2] if len(xs) == 3 else np.empty(0, out.dtype)
         y = out.reshape(d.n, d.o, d.positions)
-        node.call(kernels.conv.forward, x, w, b, y, *self._scratch(node, out.dtype), d, -np.inf)
+        launch(node, kernels.conv.forward, x, w, b, y, *self._scratch(node, out.dtype), d, -np.inf)
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         d = node.plan
         x, w = xs[0].reshape(d.n, d.c, d.h, d.w), xs[1].reshape(d.o, d.taps)
-        scratch, offsets = self._scratch(node, g.dtype)
-        shards = len(scratch)
-        gw, gb = (
-            None
-            if grad is None
-            else grad.reshape(1, *shape)
-            if shards == 1  # one part is the whole
-            else node.buffer(f"{name} parts", (shards, *shape), g.dtype)
-            for grad, name, shape in (
-                (grads[1], "weight", (d.o, d.taps)),
-                (grads[2] if len(xs) == 3 else None, "bias", (d.o,)),
-            )
-        )
-        gx, turned = None, None
-        if grads[0] is not None:
-            gx, turned = grads[0].reshape(x.shape), node.buffer("turned weight", (w.size,), w.dtype)
-        node.call(
-            kernels.conv.backward,
-            g.reshape(d.n, d.o, d.positions),
-            x,
-            w,
-            turned,
-            gx,
-            gw,
-            gb,
-            scratch,
-            offsets,
-            d,
-        )
+        g = g.reshape(d.n, d.o, d.positions)
+        scratch = self._scratch(node, g.dtype)
+        gx, gw, gb = (*grads, None)[:3]
+        gw = self._parts(node, "weight", gw, (d.o, d.taps), len(scratch[0]))
+        gb = self._parts(node, "bias", gb, (d.o,), len(scratch[0]))
+        turned = None
+        if gx is not None:
+            gx, turned = gx.reshape(x.shape), node.buffer("turned weight", (w.size,), w.dtype)
+        launch(node, kernels.conv.backward, g, x, w, turned, gx, gw, gb, *scratch, d)
         for parts, grad in zip((gw, gb), grads[1:], strict=False):
-            if shards > 1 and parts is not None and grad is not None:
+            if parts is not None and grad is not None and len(parts) > 1:
                 np.sum(parts, axis=0, out=grad.reshape(parts.shape[1:]))
 
-    def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
-        return rows_apart(self, node, axes, lambda axis: axis == 0)
+    def _parts(
+        self, node: Operator, name: str, grad: Array | None, shape: tuple[int, ...], count: int
+    ) -> Array | None:
+        """Memory for a gradient in parts, one per shard; a single part is the gradient itself."""
+        if grad is None or count == 1:
+            return None if grad is None else grad.reshape(1, *shape)
+        return node.buffer(f"{name} parts", (count, *shape), grad.dtype)
 
     def flops(self, node: Operator) -> int:
         d = node.plan
         return int(2 * d.n * d.o * d.positions * d.taps)
 
     def kernel_info(self, node: Operator) -> dict[str, Any]:
-        """`feature_maps`: the result, (N, O, OH, OW); `patch`: the part of x that each of its
-        numbers was computed from, (C / groups, KH, KW). Of `conv1d` (N, O, OL) and (C / groups, K).
+        """`feature_maps`: the result (N, O, OH, OW) or (N, O, OL); `patch`: the shape of the part
+        of x that each of its numbers is computed from, (C / groups, KH, KW) or (C / groups, K).
         """
-        return {
-            **super().kernel_info(node),
-            "feature_maps": node._data,
-            "patch": node.inputs[1].shape[1:],
-        }
+        return {"feature_maps": node._data, "patch": node.inputs[1].shape[1:]}
 
 
 class Conv1d(Conv2d):
+    """Convolve x (N, C, L) with w (O, C / groups, K), add b (O,): (N, O, OL); see `conv2d`."""
+
     name, symbol = "conv1d", "∗"
     axes = 1
 
 
-def _convolve(name: str, x: Any, w: Any, b: Any, **options: Any) -> GraphNode:
-    return by_name(name)(x, w, **options) if b is None else by_name(name)(x, w, b, **options)
-
-
-def conv2d(
-    x: Any,
-    w: Any,
-    b: Any = None,
-    *,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-) -> GraphNode:
-    """Convolve x (N, C, H, W) with w (O, C / groups, KH, KW), add b (O,): (N, O, OH, OW).
-
-    OH = (H + 2·padding - dilation·(KH - 1) - 1) // stride + 1, and OW likewise; options are an
-    integer or one per axis. Raises `ShapeError` when shapes do not fit together, `ValueError` for
-    impossible options.
-    """
-    return _convolve(
-        "conv2d", x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups
-    )
-
-
-def conv1d(
-    x: Any,
-    w: Any,
-    b: Any = None,
-    *,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-) -> GraphNode:
-    """Convolve x (N, C, L) with w (O, C / groups, K), add b (O,): (N, O, OL); see `conv2d`."""
-    return _convolve(
-        "conv1d", x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups
-    )
+conv2d = register(Conv2d())
+conv1d = register(Conv1d())

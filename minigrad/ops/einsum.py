@@ -1,29 +1,26 @@
-"""Einstein's sums: products of arrays whose axes are named, summed over the names that the result
-does not have.
-"""
+"""Einstein summation: products of arrays with named axes, summed over names not in the result."""
 
 from __future__ import annotations
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from string import ascii_letters
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import GraphError
-from ..graph.arrays import sum_to
-from ..graph.node import Array, GraphNode, Operator
-from ..graph.rule import ALL, MEAN, NotSeparable, Rule, by_name, implements
-
-Grads = list[Array | None]
+from ..graph.conversion import Array, sum_to
+from ..graph.node import GraphNode
+from ..graph.registry import implements
+from ..graph.rule import Grads, Operand, Operator, Rule, register
+from .separable import MEAN, NotSeparable
 
 
 class Subscripts(NamedTuple):
-    """A letter for each axis of each input and of the result, without ellipses, and how long the
-    result's are.
-    """
+    """A letter for each axis of each input and of the result, and the result's shape."""
 
     inputs: tuple[str, ...]
     result: str
@@ -34,16 +31,15 @@ class Subscripts(NamedTuple):
 
 
 class Einsum(Rule):
-    name, symbol, multilinear = "einsum", "einsum", ALL
+    name, symbol, multilinear = "einsum", "einsum", sys.maxsize
     formula = "apply('Σ', *xs)"
     vjp_formulas = ("apply('Σ', g, *xs)",)
 
-    def plan(self, *xs: GraphNode, subscripts: str = "") -> Subscripts:  # type: ignore[override]
+    def plan(self, *inputs: Operand, subscripts: str = "") -> Subscripts:
+        xs = self.floats(*inputs)
         if not isinstance(subscripts, str) or not xs:
-            raise TypeError(
-                f"{self.name}: subscripts as a text and at least one array were expected"
-            )
-        self.need_floats(*xs)
+            expected = "subscripts as a text and at least one array were expected"
+            raise TypeError(f"{self.name}: {expected}")
         try:
             terms, result = _letters(subscripts, [x.ndim for x in xs])
             sizes: dict[str, int] = {}
@@ -68,43 +64,31 @@ class Einsum(Rule):
         for i, grad in enumerate(grads):
             if grad is None:
                 continue
-            others = [
-                (term, x) for j, (term, x) in enumerate(zip(terms, xs, strict=True)) if j != i
-            ]
+            others = [pair for j, pair in enumerate(zip(terms, xs, strict=True)) if j != i]
+            given = [result, *(term for term, _ in others)]
             own = "".join(dict.fromkeys(terms[i]))
-            known = "".join(
-                letter
-                for letter in own
-                if letter in result or any(letter in term for term, _ in others)
-            )
-            text = f"{','.join([result, *(term for term, _ in others)])}->{known}"
+            known = "".join(letter for letter in own if letter in "".join(given))
+            text = f"{','.join(given)}->{known}"
             found = np.einsum(text, g, *(x for _, x in others), optimize=bool(others))
-            wide = found.reshape(
-                [found.shape[known.index(letter)] if letter in known else 1 for letter in own]
-            )
+            sizes = dict(zip(known, found.shape, strict=True))
             grad[...] = 0
             # a view: of a repeated letter the diagonal
             places = np.einsum(f"{terms[i]}->{own}", grad) if own else grad
+            wide = found.reshape([sizes.get(letter, 1) for letter in own])
             places[...] = sum_to(wide, places.shape)
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
-        """The samples keep apart where their letter is the result's and in no input that is the
-        same for all.
-        """
+        """Samples keep apart where their letter is the result's and all inputs with it have them."""
         terms, result, _ = node.plan
-        if all(axis is None for axis in axes):
+        pairs = list(zip(terms, axes, strict=True))
+        letters = {"" if axis == MEAN else term[axis] for term, axis in pairs if axis is not None}
+        if not letters:
             return None
-        letters = {
-            None if axis == MEAN else term[axis]
-            for term, axis in zip(terms, axes, strict=True)
-            if axis is not None
-        }
-        (letter,) = letters if len(letters) == 1 else (None,)
-        if letter is None or letter not in result:
+        letter = letters.pop()
+        if letters or not letter or letter not in result:
             raise NotSeparable
-        for term, axis in zip(terms, axes, strict=True):
-            if term.count(letter) != (axis is not None):
-                raise NotSeparable
+        if any(term.count(letter) != (axis is not None) for term, axis in pairs):
+            raise NotSeparable
         return int(result.index(letter))
 
     def flops(self, node: Operator) -> int:
@@ -116,9 +100,7 @@ class Einsum(Rule):
 
 
 def _letters(subscripts: str, ndims: Sequence[int]) -> tuple[tuple[str, ...], str]:
-    """The letters of the inputs and of the result: an ellipsis becomes letters that are not used,
-    counted from the right.
-    """
+    """The letters of the inputs and of the result; an ellipsis becomes letters that are not used."""
     left, arrow, right = subscripts.replace(" ", "").partition("->")
     terms = left.split(",")
     if len(terms) != len(ndims):
@@ -146,14 +128,16 @@ def _letters(subscripts: str, ndims: Sequence[int]) -> tuple[tuple[str, ...], st
     return full, result
 
 
-@implements(np.einsum)
-def einsum(subscripts: str, *xs: Any) -> GraphNode:
-    """Sum of products in Einstein's notation, as `np.einsum`: `einsum("ij,jk->ik", a, b)` is a @ b,
-    "ii" a trace, "...ij->...ji" a transpose; without "->" the letters that occur once are the
-    result's, in alphabetical order.
+_einsum = register(Einsum())
 
-    Axes of one letter are equally long (or 1), else `ShapeError`.
+
+@implements(np.einsum)
+def einsum(subscripts: str, *xs: Operand) -> GraphNode:
+    """Sum of products in Einstein's notation, as `np.einsum`: `einsum("ij,jk->ik", a, b)` is a @ b.
+
+    "ii" is a trace, "...ij->...ji" a transpose; without "->" the letters that occur once are the
+    result's, in alphabetical order. Axes of one letter are equally long (or 1), else `ShapeError`.
     """
     if not isinstance(subscripts, str):
         raise GraphError("np.einsum: subscripts as a text were expected, the arrays after it")
-    return by_name("einsum")(*xs, subscripts=subscripts)
+    return _einsum(*xs, subscripts=subscripts)

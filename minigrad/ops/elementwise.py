@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from ..graph.elementwise import elementwise
 from ..graph.node import GraphNode
-from ..graph.rule import by_name, implements
+from ..graph.registry import by_name, implements
+from ..graph.rule import elementwise
 
 implements(np.positive)(lambda x: x)
 
@@ -137,7 +137,7 @@ def _written_as(
 
 
 @_written_as("σ", "sigmoid")
-def _logistic(x: Any) -> Any:
+def logistic(x: Any) -> Any:
     small = np.exp(-np.absolute(x))  # in (0, 1] for every x, so that nothing overflows
     return np.maximum(small, x >= 0) / (
         1 + small
@@ -147,7 +147,7 @@ def _logistic(x: Any) -> Any:
 @elementwise("σ", backward=(lambda g, y, x: g * y * (1 - y),))
 def sigmoid(x: Any) -> Any:
     """Logistic function 1 / (1 + exp(-x)), without overflow."""
-    return _logistic(x)
+    return logistic(x)
 
 
 @elementwise("relu", backward=(lambda g, y, x: g * (y > 0),))
@@ -162,7 +162,7 @@ def leaky_relu(x: Any, slope: float = 0.01) -> Any:
     return np.where(x > 0, x, x * slope)
 
 
-@elementwise("softplus", backward=(lambda g, y, x: g * _logistic(x),))
+@elementwise("softplus", backward=(lambda g, y, x: g * logistic(x),))
 def softplus(x: Any) -> Any:
     """log(1 + exp(x)), without overflow."""
     return np.maximum(x, 0) + np.log1p(np.exp(-np.absolute(x)))

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import DTypeError
-from ..graph.elementwise import Elementwise, elementwise
-from ..graph.rule import implements
+from ..graph.registry import implements
+from ..graph.rule import elementwise
 
 
 # ---------------- angles
@@ -173,7 +173,7 @@ def logical_not(x: Any) -> Any:
     return x == 0
 
 
-def _of_masks(rule: Elementwise) -> Callable[..., Any]:
+def _of_masks(rule: Any) -> Callable[..., Any]:
     """What stands for `&`, `|` and `~`: of booleans the rule; NumPy's work on the bits of integers
     is no operator here.
     """

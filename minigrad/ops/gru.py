@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from .. import kernels
-from ..graph.node import Array, GraphNode, Operator
-from ..graph.rule import by_name
+from ..graph.conversion import Array
+from ..graph.node import GraphNode
+from ..graph.registry import by_name
+from ..graph.rule import Operand, Operator, register
 from .elementwise import sigmoid, tanh
+from .kernel import launch
 from .linalg import linear
 from .recurrent import Grads, Recurrent, by_steps, named
 
@@ -54,19 +57,29 @@ class Gru(Recurrent):
     )
     cell = staticmethod(gru_cell)
 
-    def plan(  # type: ignore[override]
-        self, x: GraphNode, h0: GraphNode, w: GraphNode, v: GraphNode, b: GraphNode, c: GraphNode
-    ) -> Any:
-        self.need_floats(x, h0, w, v, b, c)
-        return self.sizes(x, h0, w, v, b, c)
+    def plan(self, x: Operand, h0: Operand, w: Operand, v: Operand, b: Operand, c: Operand) -> Any:
+        return self.sizes(*self.floats(x, h0, w, v, b, c))
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         x, h0, w, v, b, c = xs
         scratch = self.scratch(node, w.dtype)
         gates, q = self.kept(node, "gates", w.dtype), node.buffer("q", out.shape, w.dtype)
         rest = node.buffer("rest", (len(gates), *h0.shape[:1], *b.shape), w.dtype)
-        node.call(
-            kernels.gru.gru_forward, x, w, v, b, c, h0, out, gates, q, rest, *scratch, node.plan
+        launch(
+            node,
+            kernels.gru.gru_forward,
+            x,
+            w,
+            v,
+            b,
+            c,
+            h0,
+            out,
+            gates,
+            q,
+            rest,
+            *scratch,
+            node.plan,
         )
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
@@ -78,7 +91,8 @@ class Gru(Recurrent):
             self.kept(node, "gates", g.dtype),
             node.work["q"],
         )
-        node.call(
+        launch(
+            node,
             kernels.gru.gru_backward,
             g,
             x,
@@ -101,6 +115,9 @@ class Gru(Recurrent):
             node.plan,
         )
         self.add_up(grads, found)
+
+
+register(Gru())
 
 
 def gru(x: Any, h0: Any, w: Any, v: Any, b: Any, c: Any) -> GraphNode:

@@ -3,38 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..errors import GraphError
-from ..graph.arrays import sum_to
-from ..graph.node import Array, GraphNode, Operator
-from ..graph.rule import MEAN, NotSeparable, Rule, by_name, implements
-
-Grads = list[Array | None]
-
-
-def rows_apart(
-    rule: Rule, node: Operator, axes: Sequence[int | None], fits: Callable[[int], bool]
-) -> int | None:
-    """`batch_axis` of an operator that takes samples in its first input only and leaves them along
-    the same axis.
-    """
-    first, *others = axes
-    if (
-        first == MEAN
-        or any(axis is not None for axis in others)
-        or (first is not None and not fits(first))
-    ):
-        raise NotSeparable
-    return first
+from ..graph.conversion import Array, sum_to
+from ..graph.node import GraphNode
+from ..graph.registry import by_name, implements
+from ..graph.rule import Grads, Operand, Operator, Rule, register
+from .separable import MEAN, NotSeparable
 
 
 def product(a: Array, b: Array, out: Array) -> None:
-    """out = a @ b. For matrices `dot` goes to BLAS by a shorter way than `np.matmul`, which has its
-    own slow loop where the inner size is 1.
+    """out = a @ b.
+
+    For matrices `dot` calls BLAS more directly than `np.matmul`, which has a slow loop of its own
+    where the inner size is 1.
     """
     if a.ndim == b.ndim == 2:
         a.dot(b, out)
@@ -43,31 +29,29 @@ def product(a: Array, b: Array, out: Array) -> None:
 
 
 class MatMul(Rule):
-    """a @ b with NumPy's rules: a vector is a row on the left and a column on the right; leading
-    axes broadcast.
+    """Matrix product a @ b of (…, m, k) and (…, k, n); leading axes broadcast.
+
+    As in NumPy, a vector is a row on the left and a column on the right.
     """
 
     name, symbol, multilinear = "matmul", "@", 2
     formula = "a @ b"
     vjp_formulas = ("g @ b.T", "a.T @ g")
 
-    def plan(self, a: GraphNode, b: GraphNode) -> tuple[int, ...]:  # type: ignore[override]
+    def plan(self, a: Operand, b: Operand) -> tuple[int, ...]:
+        a, b = inputs = self.given(a, b)
         if not a.ndim or not b.ndim:
-            raise self.error((a, b), "two arrays were expected; use * to multiply by a number")
+            raise self.error(inputs, "two arrays were expected; use * to multiply by a number")
         if a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
             raise self.error(
-                (a, b), "the first's last axis must be as long as the second's last but one"
+                inputs, "the first's last axis must be as long as the second's last but one"
             )
-        self.need_floats(a, b)
+        self.floats(a, b)
         try:
             batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
         except ValueError:
-            raise self.error((a, b), "leading axes that broadcast were expected") from None
+            raise self.error(inputs, "leading axes that broadcast were expected") from None
         return (*batch, *a.shape[-2:-1], *(b.shape[-1:] if b.ndim > 1 else ()))
-
-    def shape(self, node: Operator) -> tuple[int, ...]:
-        shape: tuple[int, ...] = node.plan
-        return shape
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         a, b = xs
@@ -92,11 +76,12 @@ class MatMul(Rule):
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
         a, b = axes
-        if b is not None or MEAN in axes or (a is not None and a >= node.inputs[0].ndim - 1):
-            return super().batch_axis(node, axes)
-        return (
-            None if a is None else a + node.ndim - node.inputs[0].ndim + (node.inputs[1].ndim == 1)
-        )
+        left, right = node.inputs
+        if a is None and b is None:
+            return None
+        if a is None or b is not None or a == MEAN or a >= left.ndim - 1:
+            raise NotSeparable
+        return a + node.ndim - left.ndim + (right.ndim == 1)
 
     def flops(self, node: Operator) -> int:
         return 2 * node.size * node.inputs[0].shape[-1]
@@ -104,36 +89,34 @@ class MatMul(Rule):
 
 def _rows(x: Array) -> Array:
     """(…, n) as a matrix (rows, n)."""
-    # the number of rows is said outright: reshape cannot guess it for no columns
+    # reshape cannot guess the number of rows where there are no columns
     return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
 class Linear(Rule):
-    """y = x Wᵀ + b, one node instead of three, with W (out, in) as PyTorch stores it."""
+    """x Wᵀ + b for x (…, in), weight (out, in) and bias (out,) or None; the result is (…, out).
+
+    One node instead of three, with the weight as PyTorch stores it.
+    """
 
     name, symbol, multilinear = "linear", "x Wᵀ + b", 2
     formula = "x @ w.T + b"
     vjp_formulas = ("g @ w", "g.T @ x", "sum(g)")
+    batch_axes = -1
 
-    def plan(self, x: GraphNode, w: GraphNode, b: GraphNode | None = None) -> None:  # type: ignore[override]
-        inputs = (x, w) if b is None else (x, w, b)
-        columns, weight = x._data.shape[-1:], w._data.shape
-        if (
-            len(weight) != 2
-            or columns != weight[1:]
-            or (b is not None and b._data.shape != weight[:1])
-        ):
+    def plan(self, x: Operand, w: Operand, b: Operand | None = None) -> tuple[int, ...]:
+        x, w, *bias = inputs = self.given(x, w, b)
+        rows, weight = x._data.shape, w._data.shape
+        if len(weight) != 2 or rows[-1:] != weight[1:] or any(b.shape != weight[:1] for b in bias):
             raise self.error(inputs, "x (…, in), weight (out, in) and bias (out,) were expected")
-        self.need_floats(*inputs)
-
-    def shape(self, node: Operator) -> tuple[int, ...]:
-        return (*node.inputs[0]._data.shape[:-1], len(node.inputs[1]._data))
+        self.floats(*inputs)
+        return (*rows[:-1], weight[0])
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         x, w, y = _rows(xs[0]), xs[1], _rows(out)
         x.dot(w.T, y)
         if len(xs) == 3:
-            y += xs[2][None]  # as a row: NumPy has a short way for one row plus another
+            y += xs[2][None]  # NumPy adds a row to a single row faster than a vector
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         x, w, g = _rows(xs[0]), xs[1], _rows(g)
@@ -147,17 +130,12 @@ class Linear(Rule):
             else:
                 g.sum(axis=0, out=grads[2])
 
-    def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
-        return rows_apart(self, node, axes, lambda axis: axis < node.ndim - 1)
-
     def flops(self, node: Operator) -> int:
         return 2 * node.size * node.inputs[1].shape[1]
 
 
-@implements(np.matmul)
-def matmul(a: Any, b: Any) -> GraphNode:
-    """Matrix product a @ b of (…, m, k) and (…, k, n); one-dimensional operands as in NumPy."""
-    return by_name("matmul")(a, b)
+matmul = register(MatMul(), np.matmul)
+linear = register(Linear())
 
 
 @implements(np.dot)
@@ -166,11 +144,6 @@ def _dot(a: Any, b: Any) -> GraphNode:
     if max(a.ndim, b.ndim) > 2:
         raise GraphError(
             f"np.dot: shapes {a.shape} and {b.shape}; with more than two axes use a @ b, "
-            f"another product"
+            "another product"
         )
     return matmul(a, b) if a.ndim and b.ndim else a * b
-
-
-def linear(x: Any, weight: Any, bias: Any = None) -> GraphNode:
-    """x Wᵀ + b for x (…, in), weight (out, in), bias (out,) or None; the result is (…, out)."""
-    return by_name("linear")(x, weight) if bias is None else by_name("linear")(x, weight, bias)

@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 
 from .. import kernels
-from ..graph.node import Array, GraphNode, Operator
-from ..graph.rule import by_name
+from ..graph.conversion import Array
+from ..graph.node import GraphNode
+from ..graph.registry import by_name
+from ..graph.rule import Operand, Operator, register
 from ..graph.settings import inside
 from .elementwise import sigmoid, tanh
+from .kernel import launch
 from .linalg import linear
 from .recurrent import Grads, Recurrent, Step, Steps, named
 from .shape import stack
@@ -68,18 +71,17 @@ class Lstm(Recurrent):
     )
     cell = staticmethod(lstm_cell)
 
-    def plan(  # type: ignore[override]
+    def plan(
         self,
-        x: GraphNode,
-        h0: GraphNode,
-        c0: GraphNode,
-        w: GraphNode,
-        v: GraphNode,
-        b: GraphNode,
-        d: GraphNode,
+        x: Operand,
+        h0: Operand,
+        c0: Operand,
+        w: Operand,
+        v: Operand,
+        b: Operand,
+        d: Operand,
     ) -> Any:
-        self.need_floats(x, h0, c0, w, v, b, d)
-        return self.sizes(x, h0, c0, w, v, b, d)
+        return self.sizes(*self.floats(x, h0, c0, w, v, b, d))
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         x, h0, c0, w, v, b, d = xs
@@ -87,7 +89,8 @@ class Lstm(Recurrent):
         np.add(b, d, out=bias)
         scratch = self.scratch(node, w.dtype)
         gates = self.kept(node, "gates", w.dtype)
-        node.call(
+        launch(
+            node,
             kernels.lstm.lstm_forward,
             x,
             w,
@@ -107,7 +110,8 @@ class Lstm(Recurrent):
         found = self.gradients(node, grads, g.dtype)
         gx, gh0, gc0, gw, gv, gb, _ = found
         dy, drows = node.buffer("dh", y.shape, g.dtype), self.kept(node, "drows", g.dtype)
-        node.call(
+        launch(
+            node,
             kernels.lstm.lstm_backward,
             g,
             x,
@@ -131,6 +135,9 @@ class Lstm(Recurrent):
         self.add_up(grads[:6], found[:6])
         if grads[6] is not None:
             np.sum(gb, axis=0, out=grads[6])
+
+
+register(Lstm())
 
 
 def lstm(x: Any, h0: Any, c0: Any, w: Any, v: Any, b: Any, d: Any) -> tuple[GraphNode, GraphNode]:

@@ -8,10 +8,14 @@ from typing import Any
 import numpy as np
 
 from .. import kernels
-from ..graph.node import Array, Constant, GraphNode, Operator
-from ..graph.rule import NotSeparable, Rule, by_name
+from ..graph.conversion import Array
+from ..graph.node import Constant, GraphNode
+from ..graph.registry import by_name
+from ..graph.rule import Operand, Operator, Rule, register
 from ..graph.settings import inside
+from .kernel import launch, shards
 from .linalg import linear
+from .separable import NotSeparable
 from .shape import stack
 
 Grads = list[Array | None]
@@ -58,6 +62,7 @@ class Recurrent(Rule):
     After a backward pass `node.work["dh"]`, of the node's shape, holds ∂L/∂state_t for every step.
     """
 
+    states = 1
     gates = 1  # blocks of rows in the weights
 
     def sizes(self, *inputs: GraphNode, relu: bool = False) -> Any:
@@ -91,11 +96,11 @@ class Recurrent(Rule):
         there is one shard.
         """
         d, m = node.plan, self.gates * node.plan.hidden
-        shards = self.shards(node, kernels.recurrent.groups_of(d.n))
-        rows = kernels.recurrent.rows_of(d, shards) if shards > 1 else 0
+        count = shards(node, kernels.recurrent.groups_of(d.n))
+        rows = kernels.recurrent.rows_of(d, count) if count > 1 else 0
         weights = node.buffer("wt", (d.width, m), dtype), node.buffer("vt", (d.hidden, m), dtype)
         both = (
-            node.buffer(name, (shards, rows, n), dtype)
+            node.buffer(name, (count, rows, n), dtype)
             for name, n in (("xrows", d.width), ("hrows", d.hidden))
         )
         return [*weights, *both]
@@ -170,10 +175,9 @@ class Recurrent(Rule):
         """
         grads = None if node._grad is None else node.work.get("dh")
         if self.states == 1:
-            return {**super().kernel_info(node), "hidden": node._data, "hidden_grads": grads}
+            return {"hidden": node._data, "hidden_grads": grads}
         (hidden, cells), (dh, dc) = node._data, (None, None) if grads is None else grads
         return {
-            **super().kernel_info(node),
             "hidden": hidden,
             "hidden_grads": dh,
             "cells": cells,
@@ -201,18 +205,17 @@ class Rnn(Recurrent):
     )
     cell = staticmethod(rnn_cell)
 
-    def plan(  # type: ignore[override]
+    def plan(
         self,
-        x: GraphNode,
-        h0: GraphNode,
-        w: GraphNode,
-        v: GraphNode,
-        b: GraphNode,
-        c: GraphNode,
+        x: Operand,
+        h0: Operand,
+        w: Operand,
+        v: Operand,
+        b: Operand,
+        c: Operand,
         nonlinearity: str = "tanh",
     ) -> Any:
-        inputs = (x, h0, w, v, b, c)
-        self.need_floats(*inputs)
+        inputs = self.floats(x, h0, w, v, b, c)
         if nonlinearity not in ("tanh", "relu"):
             raise self.error(
                 inputs, f"nonlinearity={nonlinearity!r}; 'tanh' or 'relu' was expected", ValueError
@@ -223,7 +226,8 @@ class Rnn(Recurrent):
         x, h0, w, v, b, c = xs
         bias = node.buffer("bias", b.shape, b.dtype)
         np.add(b, c, out=bias)
-        node.call(
+        launch(
+            node,
             kernels.recurrent.rnn_forward,
             x,
             w,
@@ -240,7 +244,8 @@ class Rnn(Recurrent):
         found = self.gradients(node, grads, g.dtype)
         gx, gh0, gw, gv, gb, _ = found
         dh, drows = node.buffer("dh", y.shape, g.dtype), self.kept(node, "drows", g.dtype)
-        node.call(
+        launch(
+            node,
             kernels.recurrent.rnn_backward,
             g,
             x,
@@ -261,6 +266,9 @@ class Rnn(Recurrent):
         self.add_up(grads[:5], found[:5])
         if grads[5] is not None:
             np.sum(gb, axis=0, out=grads[5])
+
+
+register(Rnn())
 
 
 def rnn(x: Any, h0: Any, w: Any, v: Any, b: Any, c: Any, nonlinearity: str = "tanh") -> GraphNode:

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..graph.node import Array, GraphNode, Operator
-from ..graph.rule import MEAN, NotSeparable, Rule, by_name, implements
+from ..graph.conversion import Array
+from ..graph.node import GraphNode
+from ..graph.registry import by_name, implements
+from ..graph.rule import Grads, Operand, Operator, Rule, register
+from .separable import MEAN, NotSeparable
 
-F = TypeVar("F", bound=Callable[..., GraphNode])
+Axis = int | Sequence[int] | None
 
 
 class Reduced(NamedTuple):
-    """Which axes go, how many entries each result is made from, and the shapes with and without the
-    axes.
+    """The reduced axes, how many entries each result is made from, and the result's shape with and
+    without these axes.
     """
 
     axes: tuple[int, ...]
@@ -36,9 +39,8 @@ def normalise_axes(rule: Rule, x: GraphNode, axis: Any) -> tuple[int, ...]:
     n, found = x.ndim, []
     for a in axis if isinstance(axis, tuple | list) else (axis,):
         if not isinstance(a, int | np.integer) or not -n <= a < n:
-            raise rule.error(
-                (x,), f"axis {axis} does not fit; integers from {-n} to {n - 1} were expected"
-            )
+            expected = f"integers from {-n} to {n - 1} were expected"
+            raise rule.error((x,), f"axis {axis} does not fit; {expected}")
         found.append(int(a) % n)
     if len(set(found)) != len(found):
         raise rule.error((x,), f"axis {axis} names an axis twice")
@@ -47,22 +49,22 @@ def normalise_axes(rule: Rule, x: GraphNode, axis: Any) -> tuple[int, ...]:
 
 class Reduction(Rule):
     """`reduce(x, axes)` forward; backward `spread(g, y, x, axes, count)`, g and y with their axes
-    kept.
+    kept, on arrays or nodes.
     """
 
     needs_entries = False
+    flops: int = 1
     reduce: Callable[..., Any]
     spread: Callable[..., Any]
 
-    def plan(self, x: GraphNode, axis: Any = None, keepdims: bool = False) -> Reduced:  # type: ignore[override]
-        self.need_floats(x)
+    def plan(self, x: Operand, axis: Axis = None, keepdims: bool = False) -> Reduced:
+        (x,) = self.floats(x)
         axes = normalise_axes(self, x, axis)
         kept = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
         count = math.prod([x.shape[i] for i in axes])
         if self.needs_entries and count == 0:
-            raise self.error(
-                (x,), f"there is no entry to take the {self.name} of along axis {axis}"
-            )
+            expected = f"there is no entry to take the {self.name} of along axis {axis}"
+            raise self.error((x,), expected)
         shape = kept if keepdims else tuple(n for i, n in enumerate(x.shape) if i not in axes)
         return Reduced(axes, count, kept, shape)
 
@@ -70,49 +72,36 @@ class Reduction(Rule):
         shape: tuple[int, ...] = node.plan.shape
         return shape
 
-    def forward(self, node: Operator, out: Array, x: Array) -> None:  # type: ignore[override]
-        self.reduce(x, node.plan.axes, out=out.reshape(node.plan.kept))
+    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
+        self.reduce(xs[0], node.plan.axes, out=out.reshape(node.plan.kept))
 
-    def backward(
-        self, node: Operator, grads: list[Array | None], g: Array, y: Array, x: Array
-    ) -> None:  # type: ignore[override]
-        kept = node.plan.kept
-        np.copyto(
-            grads[0],
-            self.spread(g.reshape(kept), y.reshape(kept), x, node.plan.axes, node.plan.entries),
-        )  # type: ignore[arg-type]
+    def _spread(self, node: Operator, g: Any, y: Any, x: Any) -> Any:
+        axes, entries, kept, _ = node.plan
+        return self.spread(g.reshape(kept), y.reshape(kept), x, axes, entries)
+
+    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
+        np.copyto(grads[0], self._spread(node, g, y, xs[0]))  # type: ignore[arg-type]
 
     def vjp_nodes(
         self, node: Operator, g: GraphNode, wanted: Sequence[bool]
     ) -> Sequence[GraphNode | None]:
-        (x,), plan = node.inputs, node.plan
-        back = self.spread(
-            g.reshape(plan.kept), node.reshape(plan.kept), x, plan.axes, plan.entries
-        )
-        return [by_name("broadcast_to")(back, shape=x.shape)]
+        (x,) = node.inputs
+        return [by_name("broadcast_to")(self._spread(node, g, node, x), x.shape)]
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
-        (axis,) = axes
-        if axis is None or axis not in node.plan.axes:
-            kept = len(node.plan.kept) == len(node.plan.shape)
-            return (
-                axis
-                if axis is None or kept
-                else axis - len([a for a in node.plan.axes if a < axis])
-            )
+        (axis,), plan = axes, node.plan
+        if axis is None or axis not in plan.axes:
+            kept = len(plan.kept) == len(plan.shape)
+            return axis if axis is None or kept else axis - len([a for a in plan.axes if a < axis])
         if self.name != "mean" or axis == MEAN:
             raise NotSeparable
         return MEAN
 
-    def flops(self, node: Operator) -> int:
-        return node.inputs[0].size
-
 
 def _tied(g: Array, y: Array, x: Array, axes: tuple[int, ...], count: int) -> Any:
     winners = x == y
-    with np.errstate(
-        divide="ignore", invalid="ignore"
-    ):  # NaN is the largest entry and equals none: its slope is NaN
+    # NaN is the largest entry and equals none: its slope is NaN
+    with np.errstate(divide="ignore", invalid="ignore"):
         return winners * (g / (winners * x.dtype.type(1)).sum(axes, keepdims=True))
 
 
@@ -123,6 +112,8 @@ def _average(x: Array, axes: tuple[int, ...], out: Array) -> None:
 
 
 class Sum(Reduction):
+    """Sum over `axis`."""
+
     name, symbol = "sum", "Σ"
     formula = "sum(x, axis)"
     vjp_formulas = ("broadcast(g)",)
@@ -131,6 +122,8 @@ class Sum(Reduction):
 
 
 class Mean(Reduction):
+    """Mean over `axis`; of no entries it is NaN."""
+
     name, symbol = "mean", "mean"
     formula = "mean(x, axis)"
     vjp_formulas = ("broadcast(g) / count",)
@@ -139,6 +132,8 @@ class Mean(Reduction):
 
 
 class Max(Reduction):
+    """Largest entry along `axis`; ties share the gradient equally."""
+
     name, symbol, needs_entries = "max", "max", True
     formula = "max(x, axis)"
     vjp_formulas = ("g * (x == y) / sum(x == y, axis)",)
@@ -146,22 +141,20 @@ class Max(Reduction):
     spread = staticmethod(_tied)
 
 
-class Min(Reduction):
-    name, symbol, needs_entries = "min", "min", True
+class Min(Max):
+    """Smallest entry along `axis`; ties share the gradient equally."""
+
+    name, symbol = "min", "min"
     formula = "min(x, axis)"
-    vjp_formulas = ("g * (x == y) / sum(x == y, axis)",)
     reduce = staticmethod(lambda x, axes, out: np.min(x, axis=axes, keepdims=True, out=out))
-    spread = staticmethod(_tied)
 
 
 def _logsumexp(x: Array, axes: tuple[int, ...], out: Array) -> None:
     top = x.max(axis=axes, keepdims=True)
-    top = np.where(
-        np.isfinite(top), top, 0
-    )  # all -inf, or an inf: nothing to scale, and inf - inf is no number
-    with np.errstate(
-        divide="ignore", over="ignore"
-    ):  # all -inf: the logarithm of 0; an inf: nothing to scale by
+    # all -inf, or an inf: nothing to scale, and inf - inf is no number
+    top = np.where(np.isfinite(top), top, 0)
+    # all -inf: the logarithm of 0; an inf: nothing to scale by
+    with np.errstate(divide="ignore", over="ignore"):
         np.add(np.log(np.exp(x - top).sum(axis=axes, keepdims=True)), top, out=out)
 
 
@@ -171,21 +164,22 @@ def _logsumexp_spread(g: Array, y: Array, x: Array, axes: tuple[int, ...], count
 
 
 class LogSumExp(Reduction):
-    name, symbol, needs_entries = "logsumexp", "log Σ exp", True
+    """log Σ exp(x) over `axis`, without overflow: a smooth maximum."""
+
+    name, symbol, needs_entries, flops = "logsumexp", "log Σ exp", True, 4
     formula = "log(sum(exp(x), axis))"
     vjp_formulas = ("g * exp(x - y)",)
     reduce = staticmethod(_logsumexp)
     spread = staticmethod(_logsumexp_spread)
 
-    def flops(self, node: Operator) -> int:
-        return 4 * node.inputs[0].size
-
 
 class AlongAxis(Rule):
     """Operators on the vectors along one axis that keep the shape: softmax and its logarithm."""
 
-    def plan(self, x: GraphNode, axis: int = -1) -> int:  # type: ignore[override]
-        self.need_floats(x)
+    flops = 5
+
+    def plan(self, x: Operand, axis: int = -1) -> int:
+        (x,) = self.floats(x)
         if not isinstance(axis, int | np.integer) or not x.ndim:
             raise self.error((x,), f"an array and one axis were expected, not axis {axis}")
         return normalise_axes(self, x, axis)[0]
@@ -198,30 +192,25 @@ class AlongAxis(Rule):
             raise NotSeparable
         return axes[0]
 
-    def flops(self, node: Operator) -> int:
-        return 5 * node.size
-
 
 def _shift(x: Array, axis: int, out: Array) -> None:
-    np.subtract(x, x.max(axis=axis, keepdims=True, initial=-np.inf), out=out)
+    with np.errstate(invalid="ignore"):  # an infinite maximum: NaN, as in PyTorch and JAX
+        np.subtract(x, x.max(axis=axis, keepdims=True, initial=-np.inf), out=out)
 
 
 class Softmax(AlongAxis):
+    """exp(x) / Σ exp(x) along `axis`: positive numbers that add up to 1, of the shape of x."""
+
     name, symbol = "softmax", "softmax"
     formula = "exp(x) / sum(exp(x), axis)"
     vjp_formulas = ("y * (g - sum(g * y, axis))",)
 
-    def forward(self, node: Operator, out: Array, x: Array) -> None:  # type: ignore[override]
-        with np.errstate(
-            invalid="ignore"
-        ):  # a row with an infinite maximum: NaN, as in PyTorch and JAX
-            _shift(x, node.plan, out)
+    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
+        _shift(xs[0], node.plan, out)
         np.exp(out, out=out)
         out /= out.sum(node.plan, keepdims=True)
 
-    def backward(
-        self, node: Operator, grads: list[Array | None], g: Array, y: Array, x: Array
-    ) -> None:  # type: ignore[override]
+    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         np.multiply(y, self._centred(g, y, node.plan), out=grads[0])
 
     def vjp_nodes(
@@ -235,18 +224,17 @@ class Softmax(AlongAxis):
 
 
 class LogSoftmax(AlongAxis):
+    """Logarithm of the softmax along `axis`, exact where the softmax itself underflows."""
+
     name, symbol = "log_softmax", "log softmax"
     formula = "x - log(sum(exp(x), axis))"
     vjp_formulas = ("g - exp(y) * sum(g, axis)",)
 
-    def forward(self, node: Operator, out: Array, x: Array) -> None:  # type: ignore[override]
-        with np.errstate(invalid="ignore"):
-            _shift(x, node.plan, out)
+    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
+        _shift(xs[0], node.plan, out)
         out -= np.log(np.exp(out).sum(node.plan, keepdims=True))
 
-    def backward(
-        self, node: Operator, grads: list[Array | None], g: Array, y: Array, x: Array
-    ) -> None:  # type: ignore[override]
+    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         np.subtract(g, self._shared(g, y, node.plan), out=grads[0])
 
     def vjp_nodes(
@@ -259,52 +247,19 @@ class LogSoftmax(AlongAxis):
         return np.exp(y) * g.sum(axis, keepdims=True)
 
 
-def like_numpy(*functions: Any) -> Callable[[F], F]:
-    """Decorator: the operator stands for these functions, whose third positional argument is
-    another one than ours.
-    """
-
-    def register(operator: F) -> F:
-        implements(*functions)(lambda x, axis=None, *, keepdims=False: operator(x, axis, keepdims))
-        return operator
-
-    return register
+def like_numpy(operator: Callable[..., GraphNode], *functions: Any) -> None:
+    """Let an operator implement NumPy functions, whose third positional argument is `out`."""
+    implements(*functions)(lambda x, axis=None, *, keepdims=False: operator(x, axis, keepdims))
 
 
-@like_numpy(np.sum)
-def sum(x: Any, axis: Any = None, keepdims: bool = False) -> GraphNode:
-    """Sum over `axis`."""
-    return by_name("sum")(x, axis=axis, keepdims=keepdims)
-
-
-@like_numpy(np.mean)
-def mean(x: Any, axis: Any = None, keepdims: bool = False) -> GraphNode:
-    """Mean over `axis`; of no entries it is NaN."""
-    return by_name("mean")(x, axis=axis, keepdims=keepdims)
-
-
-@like_numpy(np.max, np.amax)
-def max(x: Any, axis: Any = None, keepdims: bool = False) -> GraphNode:
-    """Largest entry along `axis`; ties share the gradient equally."""
-    return by_name("max")(x, axis=axis, keepdims=keepdims)
-
-
-@like_numpy(np.min, np.amin)
-def min(x: Any, axis: Any = None, keepdims: bool = False) -> GraphNode:
-    """Smallest entry along `axis`; ties share the gradient equally."""
-    return by_name("min")(x, axis=axis, keepdims=keepdims)
-
-
-def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> GraphNode:
-    """log Σ exp(x) over `axis`, without overflow: a smooth maximum."""
-    return by_name("logsumexp")(x, axis=axis, keepdims=keepdims)
-
-
-def softmax(x: Any, axis: int = -1) -> GraphNode:
-    """exp(x) / Σ exp(x) along `axis`: positive numbers that add up to 1, of the shape of x."""
-    return by_name("softmax")(x, axis=axis)
-
-
-def log_softmax(x: Any, axis: int = -1) -> GraphNode:
-    """Logarithm of the softmax along `axis`, exact where the softmax itself underflows."""
-    return by_name("log_softmax")(x, axis=axis)
+sum = register(Sum())
+mean = register(Mean())
+max = register(Max())
+min = register(Min())
+logsumexp = register(LogSumExp())
+softmax = register(Softmax())
+log_softmax = register(LogSoftmax())
+like_numpy(sum, np.sum)
+like_numpy(mean, np.mean)
+like_numpy(max, np.max, np.amax)
+like_numpy(min, np.min, np.amin)

@@ -1,4 +1,4 @@
-"""Operators that move numbers about and change none: reshape, transpose, join, pad, broadcast.
+"""Operators that move numbers and change none: reshape, transpose, join, pad, broadcast.
 
 They take any dtype, so token ids can be reshaped too; gradients pass through float ones only.
 """
@@ -13,27 +13,32 @@ from typing import Any
 import numpy as np
 
 from ..errors import DTypeError, GraphError, ShapeError
-from ..graph.arrays import sum_to
-from ..graph.node import Array, GraphNode, Operator
-from ..graph.rule import MEAN, NotSeparable, Rule, by_name, implements
+from ..graph.conversion import Array, sum_to
+from ..graph.node import GraphNode
+from ..graph.registry import by_name, implements
+from ..graph.rule import Grads, Operand, Operator, Rule, register
 from .reduce import normalise_axes
-
-Grads = list[Array | None]
+from .separable import MEAN, NotSeparable
 
 
 class Reshape(Rule):
-    """The result shares the memory of its input: nothing is copied, whenever the graph runs."""
+    """The numbers of x in another shape, in C order; one entry may be -1.
+
+    The result shares the memory of x in every run. Raises `ShapeError` if the numbers do not fit.
+    """
 
     name, symbol, is_view = "reshape", "reshape", True
     formula = "reshape(x, say(shape))"
     vjp_formulas = ("reshape(g)",)
+    flops = 0
 
-    def plan(self, x: GraphNode, shape: Any = None) -> tuple[int, ...]:  # type: ignore[override]
-        wanted = (
-            tuple(shape) if isinstance(shape, tuple | Sequence | np.ndarray) else (shape,)
-        )  # the usual kind first: fast
+    def plan(self, x: Operand, shape: int | Sequence[int]) -> tuple[int, ...]:
+        (x,) = self.given(x)
+        # the usual kind first, which is fast
+        several = isinstance(shape, tuple | Sequence | np.ndarray)
+        wanted = tuple(shape) if several else (shape,)  # type: ignore[arg-type]
         try:
-            view: Array = x._data.reshape(wanted)
+            view: Array = x._data.reshape(wanted)  # type: ignore[arg-type]
         except (ValueError, TypeError):
             raise self.error((x,), f"{x.size} entries do not fit into shape {wanted}") from None
         return view.shape
@@ -61,25 +66,24 @@ class Reshape(Rule):
             raise NotSeparable
         return axis
 
-    def flops(self, node: Operator) -> int:
-        return 0
-
     def bytes(self, node: Operator) -> int:
         return 0
 
 
 class Transpose(Rule):
-    name, symbol, multilinear = "transpose", "transpose", 1
+    """The axes of x in the order `axes`, reversed by default."""
+
+    name, symbol, multilinear, flops = "transpose", "transpose", 1, 0
     formula = "transpose(x, say(axes)) if axes else x.T"
     vjp_formulas = ("transpose(g) if axes else g.T",)
 
-    def plan(self, x: GraphNode, axes: Any = None) -> tuple[int, ...]:  # type: ignore[override]
+    def plan(self, x: Operand, axes: Sequence[int] | None = None) -> tuple[int, ...]:
+        (x,) = self.given(x)
         given = tuple(axes) if isinstance(axes, Sequence | np.ndarray) else (axes,)
         order = tuple(reversed(range(x.ndim))) if axes is None else normalise_axes(self, x, given)
         if len(order) != x.ndim:
-            raise self.error(
-                (x,), f"axes {given} were given, one for each of the {x.ndim} axes was expected"
-            )
+            expected = f"one for each of the {x.ndim} axes was expected"
+            raise self.error((x,), f"axes {given} were given, {expected}")
         return order
 
     def shape(self, node: Operator) -> tuple[int, ...]:
@@ -95,24 +99,21 @@ class Transpose(Rule):
         (axis,) = axes
         return axis if axis is None or axis == MEAN else int(node.plan.index(axis))
 
-    def flops(self, node: Operator) -> int:
-        return 0
-
 
 class Join(Rule):
     """Concatenate and stack: `_parts` gives the view of the result that belongs to each input."""
 
-    multilinear = 1
+    multilinear, flops = 1, 0
 
-    def plan(self, *inputs: GraphNode, axis: int = 0) -> tuple[int, tuple[int, ...]]:  # type: ignore[override]
-        if not inputs:
+    def plan(self, *inputs: Operand, axis: int = 0) -> tuple[int, tuple[int, ...]]:
+        nodes = self.given(*inputs)
+        if not nodes:
             raise ShapeError(f"{self.name}: at least one array was expected")
+        blanks = [np.broadcast_to(0, x.shape) for x in nodes]
         try:
-            joined = getattr(np, self.name)(
-                [np.broadcast_to(0, x.shape) for x in inputs], axis=operator.index(axis)
-            )
+            joined = getattr(np, self.name)(blanks, axis=operator.index(axis))
         except (ValueError, TypeError) as error:  # NumPy's AxisError is a ValueError
-            raise self.error(inputs, f"axis {axis}: {error}") from None
+            raise self.error(nodes, f"axis {axis}: {error}") from None
         return axis % joined.ndim, joined.shape
 
     def shape(self, node: Operator) -> tuple[int, ...]:
@@ -141,9 +142,6 @@ class Join(Rule):
             if grad is not None:
                 np.copyto(grad, part)
 
-    def flops(self, node: Operator) -> int:
-        return 0
-
 
 class Concatenate(Join):
     name, symbol = "concatenate", "concat"
@@ -167,65 +165,60 @@ class Stack(Join):
 
 
 class Pad(Rule):
-    name, symbol, multilinear = "pad", "pad", 1
+    """x with `value` around it.
+
+    `pad_width` as for `np.pad`: one number, (before, after), or a pair per axis.
+    """
+
+    name, symbol, multilinear, flops = "pad", "pad", 1, 0
     formula = "pad(x, say(pad_width))"
     vjp_formulas = ("crop(g)",)
 
-    def plan(
-        self, x: GraphNode, pad_width: Any = 0, value: float = 0.0
-    ) -> tuple[tuple[int, int], ...]:  # type: ignore[override]
+    def plan(self, x: Operand, pad_width: Any, value: float = 0.0) -> tuple[tuple[int, int], ...]:
+        (x,) = self.given(x)
         try:
             widths = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2))
         except ValueError:
             widths = np.array([[-1]])
         if widths.dtype.kind not in "iu" or (widths < 0).any():
-            raise self.error(
-                (x,),
-                f"pad_width {pad_width} does not fit; (before, after) pairs of integers ≥ 0 were "
-                f"expected",
-            )
-        if not isinstance(value, int | float | np.number):
+            expected = "(before, after) pairs of integers ≥ 0 were expected"
+            raise self.error((x,), f"pad_width {pad_width} does not fit; {expected}")
+        if not isinstance(value, int | float):
             raise self.error((x,), f"value={value!r}; a number was expected", DTypeError)
         return tuple((int(a), int(b)) for a, b in widths)
 
     def decompose(self, node: Operator, *xs: GraphNode) -> GraphNode | None:
-        return (
-            pad(xs[0], node.plan) if node.attributes.get("value", 0) else None
-        )  # around zeros the result is linear
+        # around zeros the result is linear
+        return pad(xs[0], node.plan) if node.attributes["value"] else None
 
     def shape(self, node: Operator) -> tuple[int, ...]:
         return tuple(a + n + b for n, (a, b) in zip(node.inputs[0].shape, node.plan, strict=True))
 
     def _inner(self, node: Operator) -> tuple[slice, ...]:
-        return tuple(
-            slice(a, a + n) for n, (a, _) in zip(node.inputs[0].shape, node.plan, strict=True)
-        )
+        shape = node.inputs[0].shape
+        return tuple(slice(a, a + n) for n, (a, _) in zip(shape, node.plan, strict=True))
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
-        out[...] = node.attributes.get("value", 0)
+        out[...] = node.attributes["value"]
         out[self._inner(node)] = xs[0]
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         np.copyto(grads[0], g[self._inner(node)])  # type: ignore[arg-type]
 
-    def flops(self, node: Operator) -> int:
-        return 0
-
 
 class BroadcastTo(Rule):
-    name, symbol, multilinear = "broadcast_to", "broadcast", 1
+    """x repeated to `shape` as NumPy broadcasts; the gradient is summed back."""
+
+    name, symbol, multilinear, flops = "broadcast_to", "broadcast", 1, 0
     formula = "broadcast(x)"
     vjp_formulas = ("sum(g)",)
 
-    def plan(self, x: GraphNode, shape: Any = ()) -> tuple[int, ...]:  # type: ignore[override]
+    def plan(self, x: Operand, shape: int | Sequence[int]) -> tuple[int, ...]:
+        (x,) = self.given(x)
         try:
             return np.broadcast_to(x._data, shape).shape
         except (ValueError, TypeError):
             raise self.error((x,), f"this does not broadcast to shape {shape}") from None
-
-    def shape(self, node: Operator) -> tuple[int, ...]:
-        shape: tuple[int, ...] = node.plan
-        return shape
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         out[...] = xs[0]
@@ -233,19 +226,19 @@ class BroadcastTo(Rule):
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         np.copyto(grads[0], sum_to(g, xs[0].shape))  # type: ignore[arg-type]
 
-    def flops(self, node: Operator) -> int:
-        return 0
+
+reshape = register(Reshape(), np.reshape)
+transpose = register(Transpose(), np.transpose)
+pad = register(Pad())
+broadcast_to = register(BroadcastTo(), np.broadcast_to)
+_concatenate = register(Concatenate())
+_stack = register(Stack())
+implements(np.shape)(lambda x: x.shape)
+implements(np.ndim)(lambda x: x.ndim)
+implements(np.size)(lambda x, axis=None: np.size(x._data, axis))
 
 
-@implements(np.reshape)
-def reshape(x: Any, shape: Any) -> GraphNode:
-    """The numbers of x in another shape, in C order; one entry may be -1. Raises `ShapeError` if
-    they do not fit.
-    """
-    return by_name("reshape")(x, shape=shape)
-
-
-def flatten(x: Any, start_axis: int = 0) -> GraphNode:
+def flatten(x: Operand, start_axis: int = 0) -> GraphNode:
     """All axes from `start_axis` on as one: (N, C, H, W) becomes (N, C·H·W) with start_axis=1."""
     node = by_name("reshape").operands((x,))[0]
     n = node.ndim or 1
@@ -256,42 +249,25 @@ def flatten(x: Any, start_axis: int = 0) -> GraphNode:
     return reshape(node, (*node.shape[:start], math.prod(node.shape[start:])))
 
 
-implements(np.shape)(lambda x: x.shape)
-implements(np.ndim)(lambda x: x.ndim)
-implements(np.size)(lambda x, axis=None: np.size(x._data, axis))
-
-
-@implements(np.transpose)
-def transpose(x: Any, axes: Any = None) -> GraphNode:
-    """The axes of x in the order `axes`, reversed by default."""
-    return by_name("transpose")(x, axes=axes)
-
-
 @implements(np.concatenate)
-def concatenate(xs: Sequence[Any], axis: int = 0) -> GraphNode:
-    """The arrays one after the other along an axis that exists; the other axes must agree, else
-    `ShapeError`.
+def concatenate(xs: Sequence[Operand], axis: int = 0) -> GraphNode:
+    """The arrays one after the other along an axis that exists.
+
+    The other axes must agree, else `ShapeError`.
     """
-    return by_name("concatenate")(*_several("concatenate", xs), axis=axis)
+    return _concatenate(*_several("concatenate", xs), axis=axis)
 
 
 @implements(np.stack)
-def stack(xs: Sequence[Any], axis: int = 0) -> GraphNode:
+def stack(xs: Sequence[Operand], axis: int = 0) -> GraphNode:
     """The arrays, all of one shape, along a new axis."""
-    return by_name("stack")(*_several("stack", xs), axis=axis)
+    return _stack(*_several("stack", xs), axis=axis)
 
 
 def _several(name: str, xs: Any) -> Any:
     if not isinstance(xs, Iterable | GraphNode):
         raise TypeError(f"{name}: a {type(xs).__name__}; a list of arrays was expected")
     return xs
-
-
-def pad(x: Any, pad_width: Any, value: float = 0.0) -> GraphNode:
-    """x with `value` around it; `pad_width` as for `np.pad`: one number, (before, after), or a pair
-    per axis.
-    """
-    return by_name("pad")(x, pad_width=pad_width, value=value)
 
 
 @implements(np.pad)
@@ -301,9 +277,3 @@ def _np_pad(
     if mode != "constant":
         raise GraphError(f"np.pad: mode {mode!r} has no minigrad operator; 'constant' was expected")
     return pad(x, pad_width, constant_values)
-
-
-@implements(np.broadcast_to)
-def broadcast_to(x: Any, shape: Any) -> GraphNode:
-    """x repeated to `shape` as NumPy broadcasts; the gradient is summed back."""
-    return by_name("broadcast_to")(x, shape=shape)

@@ -1,5 +1,6 @@
-"""Lengths, products, spreads, running totals, and where the extremes are; `axis` and `keepdims` as
-in `reduce.py`.
+"""Lengths, products, spreads, running totals, and where the extremes are.
+
+`axis` and `keepdims` as in `reduce.py`.
 """
 
 from __future__ import annotations
@@ -12,30 +13,29 @@ import numpy as np
 
 from .. import kernels
 from ..errors import GraphError
-from ..graph.node import Array, GraphNode, Operator
-from ..graph.rule import Rule, by_name, implements
+from ..graph.conversion import Array
+from ..graph.node import GraphNode
+from ..graph.registry import by_name, implements
+from ..graph.rule import Grads, Operand, Operator, register
 from .axes import split
 from .elementwise import add, divide, multiply, subtract
-from .reduce import AlongAxis, Reduced, Reduction, like_numpy, mean, sum
+from .kernel import launch
+from .reduce import AlongAxis, Axis, Reduced, Reduction, like_numpy, mean, sum
 from .shape import concatenate, transpose
-
-Grads = list[Array | None]
 
 
 class Norm(Reduction):
-    name, symbol = "norm", "‖ ‖"
+    """Euclidean length √Σx² over `axis`; its slope at 0 is 0, as in PyTorch."""
+
+    name, symbol, flops = "norm", "‖ ‖", 2
     formula = "root(sum(x ** 2, axis))"
     vjp_formulas = ("g * x / y",)
     reduce = staticmethod(
         lambda x, axes, out: np.sqrt(np.sum(x * x, axis=axes, keepdims=True), out=out)
     )
-    # at 0, where it has no slope, 0 is among those that fit
     spread = staticmethod(
         lambda g, y, x, axes, count: g * np.where(y == 0, 0, x / np.where(y == 0, 1, y))
     )
-
-    def flops(self, node: Operator) -> int:
-        return 2 * node.inputs[0].size
 
 
 def _others(x: Array, axes: tuple[int, ...], count: int) -> Array:
@@ -52,15 +52,17 @@ def _others(x: Array, axes: tuple[int, ...], count: int) -> Array:
 
 
 class Prod(Reduction):
+    """Product over `axis` (of no entries 1); the gradient is exact where entries are 0."""
+
     name, symbol = "prod", "Π"
     formula = "apply('Π', x)"
     vjp_formulas = ("g * apply('others', x)",)
     reduce = staticmethod(lambda x, axes, out: np.prod(x, axis=axes, keepdims=True, out=out))
     spread = staticmethod(lambda g, y, x, axes, count: g * _others(x, axes, count))
-    vjp_nodes = Rule.vjp_nodes
+    vjp_nodes = None  # by decomposition
 
     def decompose(self, node: Operator, *xs: GraphNode) -> GraphNode:
-        """One half of the factors times the other, until one is left."""
+        """One half of the entries times the other, until one is left."""
         (x,), axes, n = xs, node.plan.axes, node.plan.entries
         kept = [i for i in range(x.ndim) if i not in axes]
         rest = transpose(x, [*kept, *axes]).reshape(*(x.shape[i] for i in kept), n)
@@ -69,35 +71,39 @@ class Prod(Reduction):
         while n > 1:
             half, odd = divmod(n, 2)
             pairs = rest[..., :half] * rest[..., half : 2 * half]
-            rest, n = (
-                concatenate([pairs, rest[..., 2 * half :]], axis=-1) if odd else pairs,
-                half + odd,
-            )
+            rest = concatenate([pairs, rest[..., 2 * half :]], axis=-1) if odd else pairs
+            n = half + odd
         return rest.reshape(node.shape)
 
 
 class ArgMax(Reduction):
-    """The place of the first of the largest entries; no gradient passes."""
+    """The place of the largest entry along `axis`, an integer; of equal ones the first.
+
+    Without an axis it counts in C order. No gradient passes.
+    """
 
     name, symbol, needs_entries, differentiable = "argmax", "arg max", True, False
     formula = "apply('argmax', x)"
 
-    def plan(self, x: GraphNode, axis: Any = None, keepdims: bool = False) -> Reduced:  # type: ignore[override]
+    def plan(self, x: Operand, axis: Axis = None, keepdims: bool = False) -> Reduced:
         if isinstance(axis, tuple | list):
-            raise self.error((x,), f"axis {axis}; one axis or None was expected")
+            expected = f"axis {axis}; one axis or None was expected"
+            raise self.error(self.given(x), expected)
         return super().plan(x, axis, keepdims)
 
     def dtype(self, node: Operator) -> np.dtype[Any]:
         return np.dtype(np.int64)
 
-    def forward(self, node: Operator, out: Array, x: Array) -> None:  # type: ignore[override]
-        axes = node.plan.axes
-        out.reshape(node.plan.kept)[...] = getattr(np, self.name)(
-            x, axis=axes[0] if len(axes) < x.ndim or x.ndim == 1 else None, keepdims=True
-        )
+    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
+        (x,), axes = xs, node.plan.axes
+        axis = axes[0] if len(axes) < x.ndim or x.ndim == 1 else None
+        find = getattr(np, self.name)
+        out.reshape(node.plan.kept)[...] = find(x, axis=axis, keepdims=True)
 
 
 class ArgMin(ArgMax):
+    """The place of the smallest entry along `axis`; see `argmax`."""
+
     name, symbol = "argmin", "arg min"
     formula = "apply('argmin', x)"
 
@@ -107,11 +113,12 @@ class CumSum(AlongAxis):
     formula = "apply('cumsum', x)"
     vjp_formulas = ("apply('cumsum from the end', g)",)
 
-    def forward(self, node: Operator, out: Array, x: Array) -> None:  # type: ignore[override]
-        np.cumsum(x, axis=node.plan, out=out)
+    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
+        np.cumsum(xs[0], axis=node.plan, out=out)
 
-    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, x: Array) -> None:  # type: ignore[override]
-        np.copyto(grads[0], np.flip(np.cumsum(np.flip(g, node.plan), axis=node.plan), node.plan))  # type: ignore[arg-type]
+    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
+        total = np.cumsum(np.flip(g, node.plan), axis=node.plan)
+        np.copyto(grads[0], np.flip(total, node.plan))  # type: ignore[arg-type]
 
 
 class CumProd(AlongAxis):
@@ -119,16 +126,14 @@ class CumProd(AlongAxis):
     formula = "apply('cumprod', x)"
     vjp_formulas = ("apply('scan', g, x)",)
 
-    def forward(self, node: Operator, out: Array, x: Array) -> None:  # type: ignore[override]
-        np.cumprod(x, axis=node.plan, out=out)
+    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
+        np.cumprod(xs[0], axis=node.plan, out=out)
 
-    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, x: Array) -> None:  # type: ignore[override]
-        sizes = (
-            math.prod(x.shape[: node.plan]),
-            x.shape[node.plan],
-            math.prod(x.shape[node.plan + 1 :]),
-        )
-        node.call(kernels.scan.cumprod_back, *(a.reshape(sizes) for a in (g, x, y, grads[0])))  # type: ignore[union-attr]
+    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
+        (x,), (gx,), axis = xs, grads, node.plan
+        assert gx is not None
+        sizes = math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :])
+        launch(node, kernels.scan.cumprod_back, *(a.reshape(sizes) for a in (g, x, y, gx)))
 
     def decompose(self, node: Operator, *xs: GraphNode) -> GraphNode:
         x, axis = xs[0], node.plan
@@ -138,15 +143,15 @@ class CumProd(AlongAxis):
         return concatenate(list(accumulate(others, multiply, initial=first)), axis=axis)
 
 
-@like_numpy(np.prod)
-def prod(x: Any, axis: Any = None, keepdims: bool = False) -> GraphNode:
-    """Product over `axis` (of no entries 1); the gradient is exact where entries are 0."""
-    return by_name("prod")(x, axis=axis, keepdims=keepdims)
-
-
-def norm(x: Any, axis: Any = None, keepdims: bool = False) -> GraphNode:
-    """Euclidean length √Σx² over `axis`; its slope at 0 is 0, as in PyTorch."""
-    return by_name("norm")(x, axis=axis, keepdims=keepdims)
+norm = register(Norm())
+prod = register(Prod())
+argmax = register(ArgMax())
+argmin = register(ArgMin())
+like_numpy(prod, np.prod)
+like_numpy(argmax, np.argmax)
+like_numpy(argmin, np.argmin)
+register(CumSum())
+register(CumProd())
 
 
 @implements(np.linalg.norm)
@@ -155,33 +160,32 @@ def _np_norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) 
     if not (ord is None or (ord == 2 and vectors) or (ord == "fro" and not vectors)):
         raise GraphError(
             f"np.linalg.norm: ord={ord!r} has no minigrad operator; the Euclidean length was "
-            f"expected"
+            "expected"
         )
     return norm(x, axis, keepdims)
 
 
-def _deviations(x: Any, axis: Any, ddof: float) -> tuple[GraphNode, float]:
-    """x - mean(x), and by what to divide a sum of their squares; not a number where there are too
-    few entries.
-    """
+def _deviations(x: Any, axis: Axis, ddof: float) -> tuple[GraphNode, float]:
+    """x - mean(x), and the divisor of a sum of their squares; NaN where there are too few."""
     (node,) = by_name("mean").operands((x,))
     middle = mean(node, axis, keepdims=True)
     freedom = node.size // middle.size - ddof if middle.size else 0
     return subtract(node, middle), freedom if freedom > 0 else np.nan
 
 
-def var(x: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> GraphNode:
-    """Variance Σ(x - mean)² / (n - ddof) over `axis`, as in NumPy; NaN where n ≤ ddof. PyTorch's
-    default is ddof=1.
+def var(x: Operand, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> GraphNode:
+    """Variance Σ(x - mean)² / (n - ddof) over `axis`, as in NumPy; NaN where n ≤ ddof.
+
+    PyTorch's default is ddof=1.
     """
-    apart, freedom = _deviations(x, axis, ddof)
-    return divide(sum(multiply(apart, apart), axis, keepdims), freedom)
+    deviations, freedom = _deviations(x, axis, ddof)
+    return divide(sum(multiply(deviations, deviations), axis, keepdims), freedom)
 
 
-def std(x: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> GraphNode:
+def std(x: Operand, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> GraphNode:
     """Standard deviation, the root of `var`; its slope at constant data is 0, as in PyTorch."""
-    apart, freedom = _deviations(x, axis, ddof)
-    return divide(norm(apart, axis, keepdims), freedom**0.5)
+    deviations, freedom = _deviations(x, axis, ddof)
+    return divide(norm(deviations, axis, keepdims), freedom**0.5)
 
 
 @implements(np.var)
@@ -194,30 +198,17 @@ def _np_std(x: Any, axis: Any = None, *, ddof: float = 0, keepdims: bool = False
     return std(x, axis, ddof, keepdims)
 
 
-@like_numpy(np.argmax)
-def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> GraphNode:
-    """The place of the largest entry along `axis` (of all, in C order, by default), an integer; of
-    equals the first.
-    """
-    return by_name("argmax")(x, axis=axis, keepdims=keepdims)
-
-
-@like_numpy(np.argmin)
-def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> GraphNode:
-    """The place of the smallest entry along `axis`; see `argmax`."""
-    return by_name("argmin")(x, axis=axis, keepdims=keepdims)
-
-
 @implements(np.cumsum)
-def cumsum(x: Any, axis: int | None = None) -> GraphNode:
+def cumsum(x: Operand, axis: int | None = None) -> GraphNode:
     """Sums of the entries up to each along `axis`; without one, of all entries in C order."""
     return _running("cumsum", x, axis)
 
 
 @implements(np.cumprod)
-def cumprod(x: Any, axis: int | None = None) -> GraphNode:
+def cumprod(x: Operand, axis: int | None = None) -> GraphNode:
     """Products of the entries up to each along `axis`; without one, of all entries in C order.
-    Exact at zeros.
+
+    The gradient is exact at zeros.
     """
     return _running("cumprod", x, axis)
 
@@ -225,4 +216,5 @@ def cumprod(x: Any, axis: int | None = None) -> GraphNode:
 def _running(name: str, x: Any, axis: int | None) -> GraphNode:
     rule = by_name(name)
     (node,) = rule.operands((x,))
-    return rule(node.flatten(), axis=0) if axis is None else rule(node, axis=axis)
+    found: GraphNode = rule(node.flatten(), 0) if axis is None else rule(node, axis)
+    return found

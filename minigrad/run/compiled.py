@@ -25,11 +25,10 @@ import numpy as np
 
 from .. import kernels
 from ..errors import GraphError
-from ..graph.buffer import Buffer
+from ..graph.context import add_node_context
 from ..graph.hooks import read_only
-from ..graph.node import GraphNode, Operator, Variable
-from ..graph.notes import tell_node
-from ..graph.rule import Rule
+from ..graph.node import Buffer, GraphNode, Variable
+from ..graph.rule import Operator, Rule
 from ..interrupts import interrupts_deferred
 from ..optim import Optimizer
 from .arena import STRETCH, Arena
@@ -148,7 +147,7 @@ class CompiledStep:
                     f'{node!r} has a hook, which no compiled step calls; use mode="replay"'
                 )
             if isinstance(node, Operator):
-                own = type(node.rule).check is not Rule.check
+                own = type(node.rule).check is not Rule.check and not hasattr(node.rule, "limits")
                 if own and any(
                     isinstance(one, Operator | Variable | Buffer) for one in node.inputs
                 ):
@@ -160,7 +159,7 @@ class CompiledStep:
                 try:
                     node.rule.check(node, *(samples.get(id(one), one._data) for one in node.inputs))
                 except Exception as error:
-                    tell_node(error, node)
+                    add_node_context(error, node)
                     raise
 
     def load(self, x: Any, y: Any) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ..graph.node import Operator
+from ..graph.rule import Operator
 
 if TYPE_CHECKING:
     from .compiled import CompiledStep

@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import GraphError
-from ..graph.buffer import Buffer
+from ..graph.context import module_path
 from ..graph.custom import Custom
-from ..graph.derive import Lent
-from ..graph.node import Constant, GraphNode, Operator
-from ..graph.notes import module_path
-from ..graph.rule import Rule
+from ..graph.derivatives import ShapeOnly
+from ..graph.node import Buffer, Constant, GraphNode
+from ..graph.rule import Operator, Rule
 
 #: name of the thread that reads data ahead, in which a user's code may draw random numbers
 #: meanwhile
@@ -55,7 +54,7 @@ def first_difference(
         else:
             same = a is b or (type(a) is type(b) and a.requires_grad == b.requires_grad)
             same = same and (
-                _equal(a._data, b._data) or (isinstance(a, Lent) and a.shape == b.shape)
+                _equal(a._data, b._data) or (isinstance(a, ShapeOnly) and a.shape == b.shape)
             )
         if not same:
             module = module_path(a.scope)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..graph.autodiff import backward, forward, topological_sort
+from ..graph.conversion import Array
 from ..graph.hooks import Handle, Hook, Hooks
-from ..graph.node import Array, GraphNode
-from ..graph.order import backward, forward, topological_sort
+from ..graph.node import GraphNode
 
 if TYPE_CHECKING:
     from ..viz.diff import Diff, Snapshot
@@ -62,7 +63,7 @@ class Graph:
 
     def _watch(self) -> None:
         for node in self.order:
-            node.watched_by(self._hooks)
+            node.attach(self._hooks)
 
     def __reduce__(self) -> Any:
         return type(self), (self.head,)  # a copy or a pickle orders its own nodes

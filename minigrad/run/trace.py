@@ -11,11 +11,10 @@ import numpy as np
 
 from .. import kernels
 from ..errors import GraphError
-from ..graph.buffer import Buffer, state_of
-from ..graph.elementwise import Elementwise
-from ..graph.node import Constant, GraphNode, Operator, Variable
+from ..graph.node import Buffer, Constant, GraphNode, Variable
+from ..graph.rule import Elementwise, Operator
 from . import functions  # noqa: F401 - which the traced arrays look up
-from .traced import Expr, Program, Traced, View
+from .traced import Expr, Program, View
 
 
 @dataclass
@@ -102,7 +101,7 @@ class _Node(_Twin, Operator):
             )
         return self.work[name]
 
-    def constant(self, name: str, values: Any, each: int = 0) -> Any:
+    def store(self, name: str, values: Any, each: int = 0) -> Any:
         if name not in self.work:
             label = f"{self.label}_{name.replace(' ', '_')}"
             self.work[name] = self.program.buffer(
@@ -110,7 +109,7 @@ class _Node(_Twin, Operator):
             )
         return self.work[name]
 
-    def call(self, kernel: Callable[..., Any], *args: Any) -> None:
+    def record(self, kernel: Callable[..., Any], *args: Any) -> None:
         self.program.call(kernel, *args)
 
     def _may_borrow(self, cotangent: Any) -> bool:
@@ -119,33 +118,6 @@ class _Node(_Twin, Operator):
             and cotangent.contiguous
             and cotangent.shape == self._data.shape
         )
-
-    def deliver(self, index: int, cotangent: Any, owned: bool) -> None:
-        x = self.inputs[index]
-        if (
-            isinstance(cotangent, Traced)
-            and cotangent.shape != x.shape
-            and _covers(cotangent.shape, x.shape)
-        ):
-            cotangent = _sum_to(cotangent, x.shape)
-        x.receive(cotangent, owned)
-
-
-def _covers(large: tuple[int, ...], small: tuple[int, ...]) -> bool:
-    """Does the small shape broadcast to the large one?"""
-    return len(large) >= len(small) and all(
-        n in (1, m) for n, m in zip(small[::-1], large[::-1], strict=False)
-    )
-
-
-def _sum_to(value: Traced, shape: tuple[int, ...]) -> View:
-    """Sum over the axes that broadcasting has added or stretched."""
-    added = value.ndim - len(shape)
-    axes = (
-        *range(added),
-        *(i + added for i, n in enumerate(shape) if n == 1 and value.shape[i + added] != 1),
-    )
-    return value.sum(axes, keepdims=True).reshape(shape)
 
 
 def trace(
@@ -173,7 +145,7 @@ def trace(
     for i, node in enumerate(order):
         program.note = f"n{i} {_words(node)}"
         if isinstance(node, Operator):
-            known = {name: twins[id(buffer)] for name, buffer in state_of(node).items()}
+            known = {name: twins[id(buffer)] for name, buffer in node.buffers().items()}
             inner = tuple(twins[id(x)] for x in node.inputs)
             outside = _guard(program, node, inner, inputs, outside, order[-1].dtype)
             twins[id(node)] = _operator(program, node, inner, {**node.attributes, **known}, f"n{i}")
@@ -216,7 +188,8 @@ def _guard(
     step: those that are fed are all looked at beforehand (`CompiledStep.check`), constants when the
     graph is built.
     """
-    for i, low, high, _ in node.rule.limits(node):
+    limits = getattr(node.rule, "limits", None)
+    for i, low, high, _ in limits(node) if limits else ():
         x = node.inputs[i]
         if type(x) is Constant or any(x is given for given in fed.values()):
             continue
@@ -234,7 +207,7 @@ def _state(order: Sequence[GraphNode]) -> list[Buffer]:
         held = (
             (node,)
             if isinstance(node, Buffer)
-            else state_of(node).values()
+            else node.buffers().values()
             if isinstance(node, Operator)
             else ()
         )
@@ -262,7 +235,7 @@ def _operator(
     twin.requires_grad = node.requires_grad and any(x.requires_grad for x in inputs)
     twin._grad = twin._spare = twin._data = None
     with _naming(node):
-        if node.rule.is_view:
+        if getattr(node.rule, "is_view", False):
             twin._data = node.rule.run(twin, None)
         else:
             twin._data = program.buffer(f"{label}_{node.rule.name}", node.shape, node.dtype)

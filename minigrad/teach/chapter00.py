@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..graph.autodiff import topological_sort
 from ..graph.node import GraphNode
-from ..graph.order import topological_sort
 from .checking import exercise, expect
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from ..graph.autodiff import backward, topological_sort
 from ..graph.node import GraphNode, Variable
-from ..graph.order import backward, topological_sort
 from .checking import exercise, expect
 
 

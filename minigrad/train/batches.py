@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import DTypeError, ShapeError
-from ..graph.node import Array, GraphNode
+from ..graph.conversion import Array
+from ..graph.node import GraphNode
 from ..graph.settings import native
 from ..nn.layers import positive
 from ..run.rebuild import READER

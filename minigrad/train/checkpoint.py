@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import DataError, DTypeError, GraphError, ShapeError
 from ..files import as_path, write_atomically
-from ..graph.buffer import Buffer
+from ..graph.node import Buffer
 from ..nn import Module
 from ..nn.module import load_leaves
 from .course import Course

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import GraphError, ShapeError
-from ..graph.node import Array
+from ..graph.conversion import Array
 
 _WORD = (1 << 64) - 1
 

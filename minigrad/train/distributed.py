@@ -21,7 +21,7 @@ import numpy as np
 
 from ..distribution import install_hint
 from ..errors import GraphError
-from ..graph.node import Array
+from ..graph.conversion import Array
 from .batches import Batches, Samples
 from .course import Whole
 

@@ -9,7 +9,8 @@ from typing import Generic, TypeVar
 
 from ..errors import GraphError, ShapeError
 from ..graph import settings
-from ..graph.node import Array, Constant, GraphNode
+from ..graph.conversion import Array
+from ..graph.node import Constant, GraphNode
 from ..nn import Module
 from ..run import rebuild
 from ..run.replay import Graph

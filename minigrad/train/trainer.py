@@ -11,12 +11,13 @@ import numpy as np
 
 from .. import kernels, ops
 from ..errors import GraphError, ShapeError
-from ..graph.buffer import Buffer
-from ..graph.node import Array, GraphNode
-from ..graph.notes import module_path
-from ..graph.settings import calling, state_kept
+from ..graph.context import module_path
+from ..graph.conversion import Array
+from ..graph.node import Buffer, GraphNode
+from ..graph.settings import state_kept
 from ..nn import Module
 from ..nn.layers import positive
+from ..ops.kernel import without_threads
 from ..optim import Optimizer
 from ..run.batch import parts_of
 from ..run.compiled import CompiledStep
@@ -283,7 +284,7 @@ class Trainer:
         threads = kernels.jit.threads(batch_size)
         # graphs to read, no steps; their kernels are those that the step will call, so that no
         # others are compiled
-        with state_kept(), calling(kernels.jit.serial), kernels.blas.blas_threads(1):
+        with state_kept(), without_threads(), kernels.blas.blas_threads(1):
             part = self._built(x[:batch_size], y[:batch_size])
             assert part.y is not None
             parts = parts_of(batch_size, part.graph.order, (part.x, part.y), threads)

@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from ..graph.node import Array, GraphNode, Operator, Variable
+from ..graph.conversion import Array
+from ..graph.node import GraphNode, Variable
+from ..graph.rule import Operator
 from .draw import WIDTH, Drawing, inked
 from .page.geometry import Point, footprint
 from .page.layout import Layout, Rectangle

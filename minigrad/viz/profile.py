@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from ..graph.node import Array, GraphNode, Operator
-from ..graph.order import backward, forward, topological_sort
-from ..graph.rule import Rule
+from ..graph.autodiff import backward, forward, topological_sort
+from ..graph.conversion import Array
+from ..graph.node import GraphNode
+from ..graph.rule import Operator, Rule
+from ..ops.kernel import flops, moved_bytes
 from .draw import Drawing, inked
 from .flow.layers import node_names, parameters_in
 from .scene.heads import order_of
@@ -268,7 +270,7 @@ def profile(graph: Any, repeats: int = 5) -> Profile:
                 median(times[1:]) / 1e9 if times else 0.0
                 for times in (clock.forward, clock.backward)
             )
-            work = node.rule.flops(node), node.rule.bytes(node)
+            work = flops(node), moved_bytes(node)
             rows.append(
                 Cost(
                     i,

@@ -16,7 +16,7 @@ from oracle import cases
 
 import minigrad as mg
 from minigrad import models, nn
-from minigrad.graph.rule import all_rules, by_name
+from minigrad.graph.registry import all_rules, by_name
 from minigrad.interop.forms import FORMS, WITHOUT
 
 need("onnx")

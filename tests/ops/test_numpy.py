@@ -14,7 +14,7 @@ from numpy.testing.overrides import (
 )
 
 import minigrad as mg
-from minigrad.graph.rule import _by_numpy
+from minigrad.graph.registry import _by_numpy
 
 A, B = np.arange(1.0, 7).reshape(2, 3), np.arange(1.0, 4)
 

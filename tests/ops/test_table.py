@@ -8,7 +8,7 @@ from operators import SMOOTH, TABLE
 from oracle import LAYOUTS, assert_close, cases, few, lay_out
 
 import minigrad as mg
-from minigrad.graph.rule import all_rules
+from minigrad.graph.registry import all_rules
 from minigrad.graph.settings import state_kept
 
 FLOATS = [np.float32, np.float64]

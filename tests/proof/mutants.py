@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from operators import TABLE
 from proof.generate import Drawn, drawn
 
-from minigrad.graph.elementwise import Elementwise
-from minigrad.graph.node import BroadcastedOperator, GraphNode
-from minigrad.graph.rule import Rule, all_rules, by_name
+from minigrad.graph.node import GraphNode
+from minigrad.graph.registry import all_rules, by_name
+from minigrad.graph.rule import BroadcastedOperator, Elementwise, Rule
 
 FACTOR = 1.001
 EXAMPLES = 8

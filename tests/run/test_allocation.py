@@ -11,7 +11,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.graph.elementwise import Elementwise
+from minigrad.graph.rule import Elementwise
 
 SMALL = 20_000  # bytes of Python's own objects, whatever the batch
 

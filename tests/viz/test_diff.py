@@ -78,8 +78,8 @@ def test_a_snapshot_knows_what_kernels_knew():
     kept = snapshot(node)
     node.inputs[0].value = -node.inputs[0].value
     mg.Graph(node).forward()
-    assert kept.head.kernel_info()["winners"].ravel().tolist() == [1, 3]
-    assert node.kernel_info()["winners"].ravel().tolist() == [0, 2]
+    assert mg.kernel_info(kept.head)["winners"].ravel().tolist() == [1, 3]
+    assert mg.kernel_info(node)["winners"].ravel().tolist() == [0, 2]
 
 
 def test_taking_a_snapshot_and_comparing_change_nothing():

@@ -15,8 +15,10 @@ import numpy as np
 from ... import ops
 from ...errors import GraphError, ShapeError
 from ...graph import settings
-from ...graph.node import Array, Constant, GraphNode, Operator, Variable
-from ...graph.order import backward, topological_sort
+from ...graph.autodiff import backward, topological_sort
+from ...graph.conversion import Array
+from ...graph.node import Constant, GraphNode, Variable
+from ...graph.rule import Operator
 from ..scene.alarms import Alarms
 from ..scene.measure import EXPLODED, Stats, measure
 from ..scene.text import number, shorten

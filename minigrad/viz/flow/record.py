@@ -21,8 +21,9 @@ import numpy as np
 
 from ...errors import GraphError
 from ...files import write_atomically
+from ...graph.conversion import Array
 from ...graph.hooks import Handle
-from ...graph.node import Array, GraphNode, Variable
+from ...graph.node import GraphNode, Variable
 from ..draw import Drawing, inked
 from ..scene.heads import order_of
 from ..scene.measure import Stats, measure

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import numpy as np
 
 from ...errors import GraphError
-from ...graph.node import Array, Operator
+from ...graph.conversion import Array
+from ...graph.rule import Operator
+from ...ops.kernel import kernel_info
 from ...ops.recurrent import Recurrent
 from .. import plots
 from ..page.palette import LIGHT
@@ -96,7 +98,7 @@ def through_time(node: Operator) -> dict[str, Any]:
     """
     assert node.grad is not None
     facts, direct = (
-        node.kernel_info(),
+        kernel_info(node),
         _lengths(node.grad if node.rule.states == 1 else node.grad[0]),
     )
     norms, parts = _lengths(facts["hidden_grads"]), contributions(node)

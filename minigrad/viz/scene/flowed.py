@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ...graph.calculus import without_gradients
-from ...graph.node import GraphNode, Operator, Variable
+from ...graph.node import GraphNode, Variable
+from ...graph.rule import Operator
 from ...graph.settings import state_kept
 
 Array = np.ndarray[Any, Any]
@@ -61,7 +62,7 @@ def _contributions(
             and user.requires_grad
             and any(id(x) in mixed for x in user.inputs)
         ):
-            if user.grad_pass not in passes or any(x.stamp > user.stamp for x in user.inputs):
+            if user.grad_pass not in passes or any(x.version > user.version for x in user.inputs):
                 unknown.update(id(x) for x in user.inputs)
             elif user.grad is not None:
                 for x, given in _given(user, user.grad):

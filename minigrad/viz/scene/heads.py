@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...graph.autodiff import topological_sort
 from ...graph.node import GraphNode
-from ...graph.order import topological_sort
 
 
 def heads_of(graph: Any, who: str, several: bool = False) -> tuple[GraphNode, ...]:

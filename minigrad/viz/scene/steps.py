@@ -13,16 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from ...graph.node import (
-    BroadcastedOperator,
-    Constant,
-    GraphNode,
-    Operator,
-    ScalarOperator,
-    Variable,
-)
-from ...graph.order import topological_sort
-from ...graph.rule import Rule, by_name
+from ...graph.autodiff import topological_sort
+from ...graph.node import Constant, GraphNode, Variable
+from ...graph.registry import by_name
+from ...graph.rule import BroadcastedOperator, Operator, Rule, ScalarOperator
 from ...ops.recurrent import Step, Steps
 
 Array = np.ndarray[Any, Any]
@@ -80,7 +74,7 @@ class Opened:
             inputs, self._pass = tuple(self.twins[id(x)] for x in node.inputs), node.grad_pass
             if (
                 isinstance(node, Operator)
-                and node.rule.cell is not None
+                and hasattr(node.rule, "cell")
                 and len(node.inputs[0]._data)
             ):
                 states = self._open(node, inputs, rolled)
@@ -246,7 +240,7 @@ def _part(node: GraphNode) -> tuple[int, ...] | None:
     x = node.inputs[0]
     if (
         not isinstance(x, Operator)
-        or x.rule.cell is None
+        or not hasattr(x.rule, "cell")
         or x.rule.states == 1
         or not len(x.inputs[0]._data)
     ):

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ...graph.node import Constant, GraphNode, Operator, Variable
+from ...graph.node import Constant, GraphNode, Variable
+from ...graph.rule import Operator
 from .alarms import Alarms
 from .flowed import Array
 from .measure import Stats, measure, pooled

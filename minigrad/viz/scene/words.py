@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...graph.buffer import Buffer
-from ...graph.node import Constant, GraphNode, Operator, ScalarOperator, Variable
+from ...graph.node import Buffer, Constant, GraphNode, Variable
+from ...graph.rule import Operator, ScalarOperator
+from ...ops.kernel import kernel_info
 from .measure import Stats
 from .picture import Picture
 from .text import alarm, number, shape, shorten
@@ -44,7 +45,7 @@ def node_lines(node: GraphNode, label: str, value: Stats | None) -> tuple[str, .
     if not node.shape and value is not None:
         second = number(value.mean)
     if isinstance(node, Operator):
-        steps = f"×{node.inputs[0].shape[0]}" if node.rule.cell is not None else ""
+        steps = f"×{node.inputs[0].shape[0]}" if hasattr(node.rule, "cell") else ""
         second = " ".join(
             filter(None, [shorten(node.name, 16) if node.name else "", steps, second])
         )
@@ -55,7 +56,7 @@ def node_lines(node: GraphNode, label: str, value: Stats | None) -> tuple[str, .
         and value is not None
         and node.size
     ):
-        return (*lines, f"kept {100 * node.kernel_info()['kept']:.0f} %")
+        return (*lines, f"kept {100 * kernel_info(node)['kept']:.0f} %")
     return lines
 
 

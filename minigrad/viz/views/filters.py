@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import ShapeError
-from ...graph.node import GraphNode, Operator
+from ...graph.node import GraphNode
+from ...graph.rule import Operator
 from ..plots import figure
 from ..scene.text import GLYPHS, count, number
 from .looking import named, need_index, need_rule

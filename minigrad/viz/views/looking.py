@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ...errors import DTypeError, ShapeError
-from ...graph.node import Constant, GraphNode, Operator, Variable
+from ...graph.node import Constant, GraphNode, Variable
+from ...graph.rule import Operator
 from ...graph.settings import float_dtype
 from ...ops import cross_entropy
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import GraphError
-from ...graph.node import Operator
+from ...graph.rule import Operator
 from ..page.palette import LIGHT
 from ..plots import figure
 from ..scene.text import count, number

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...graph.node import Operator
+from ...graph.rule import Operator
 from ..page.palette import LIGHT
 from ..plots import COLOURS, figure
 from ..scene.text import count, number

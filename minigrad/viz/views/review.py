@@ -11,8 +11,9 @@ import numpy as np
 
 from ...data.imdb import OTHER, PAD
 from ...errors import DTypeError, ShapeError
-from ...graph.node import Constant, GraphNode, Operator
-from ...graph.order import topological_sort
+from ...graph.autodiff import topological_sort
+from ...graph.node import Constant, GraphNode
+from ...graph.rule import Operator
 from ..page.html import embed
 from ..page.palette import THEMES
 from ..scene.text import count, number, shorten

@@ -15,9 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ...graph.elementwise import Elementwise
-from ...graph.node import Operator
-from ...graph.rule import Rule
+from ...graph.rule import Elementwise, Operator, Rule
 from ..scene.text import shorten
 from .symbols import (
     AND,

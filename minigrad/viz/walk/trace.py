@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from ...graph.node import Constant, GraphNode, Operator
+from ...graph.node import Constant, GraphNode
+from ...graph.rule import Operator
 from ..scene.flowed import flowed
 from ..scene.heads import heads_of, order_of
 from ..scene.measure import Stats, measure

@@ -12,7 +12,7 @@ import pytest
 import minigrad as mg
 from minigrad import models, nn
 from minigrad.graph.node import GraphNode
-from minigrad.graph.rule import by_name
+from minigrad.graph.registry import by_name
 from minigrad.viz import draw
 from minigrad.viz.scene.steps import Opened
 

@@ -9,7 +9,7 @@ import numpy as np
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.graph.order import topological_sort
+from minigrad.graph.autodiff import topological_sort
 from minigrad.models import TextCNN
 
 WORDS = ["<pad>", "<other>", "zug", "blim", "<b>", 'wo\x07&"ld', "krax", "nanu", "]]>", "föhn"]

@@ -14,8 +14,8 @@ from operators import ELEMENTWISE, LINALG, LOSS, REDUCE, SMOOTH, STEPS, TABLE
 from oracle import cases
 
 import minigrad as mg
-from minigrad.graph.arrays import sum_to
-from minigrad.graph.rule import all_rules
+from minigrad.graph.conversion import sum_to
+from minigrad.graph.registry import all_rules
 from minigrad.viz.walk.formulas import adjoint, formula
 from minigrad.viz.walk.symbols import named
 

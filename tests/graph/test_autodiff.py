@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from oracle import assert_close, jax
 
 import minigrad as mg
-from minigrad.graph.rule import by_name
+from minigrad.graph.registry import by_name
 
 
 def slope(fn, at):

@@ -14,7 +14,7 @@ KINKS = "ops/test_kinks.py::test_the_table_says_what_they_do"
 POLES = "ops/test_elementwise.py::test_kinks_and_poles"
 BAD = "ops/test_errors.py::test_message_and_class"
 MIXED = "ops/test_elementwise.py::test_numbers_take_the_dtype_of_the_node"
-SHARED = "graph/test_order.py::test_shared_nodes"
+SHARED = "graph/test_autodiff.py::test_shared_nodes"
 
 #: number: (the case, tests)
 COVERED: dict[int, tuple[str, ...]] = {
@@ -29,32 +29,32 @@ COVERED: dict[int, tuple[str, ...]] = {
     ),
     5: (
         "a chain of 100,000 nodes",
-        "graph/test_order.py::test_a_chain_of_100_000_nodes",
+        "graph/test_autodiff.py::test_a_chain_of_100_000_nodes",
         "graph/test_copying.py::test_a_chain_of_100_000_nodes",
     ),
-    6: ("a left-deep sum", "graph/test_order.py::test_a_loop_over_time_and_a_left_deep_sum"),
+    6: ("a left-deep sum", "graph/test_autodiff.py::test_a_loop_over_time_and_a_left_deep_sum"),
     7: (
         "an inner node that is used again",
         SHARED,
-        "graph/test_order.py::test_random_graphs_agree_with_jax",
+        "graph/test_autodiff.py::test_random_graphs_agree_with_jax",
     ),
     8: (
         "backward twice",
-        "graph/test_order.py::test_backward_twice_adds_up_in_leaves_only",
+        "graph/test_autodiff.py::test_backward_twice_adds_up_in_leaves_only",
         "ops/test_table.py::test_second_backward_adds",
     ),
-    9: ("two losses", "graph/test_order.py::test_two_losses_share_a_graph"),
+    9: ("two losses", "graph/test_autodiff.py::test_two_losses_share_a_graph"),
     10: (
         "a variable that is not used",
-        "graph/test_order.py::test_a_variable_that_is_not_used_has_no_gradient",
+        "graph/test_autodiff.py::test_a_variable_that_is_not_used_has_no_gradient",
     ),
-    11: ("the output is the input", "graph/test_order.py::test_the_output_is_the_input"),
-    12: ("no variable to pull to", "graph/test_order.py::test_what_cannot_be_pulled"),
-    13: ("no seed for a shape", "graph/test_order.py::test_what_cannot_be_pulled"),
+    11: ("the output is the input", "graph/test_autodiff.py::test_the_output_is_the_input"),
+    12: ("no variable to pull to", "graph/test_autodiff.py::test_what_cannot_be_pulled"),
+    13: ("no seed for a shape", "graph/test_autodiff.py::test_what_cannot_be_pulled"),
     14: (
         "a seed of another shape or dtype",
-        "graph/test_order.py::test_what_cannot_be_pulled",
-        "graph/test_order.py::test_a_seed_takes_the_dtype_of_its_node",
+        "graph/test_autodiff.py::test_what_cannot_be_pulled",
+        "graph/test_autodiff.py::test_a_seed_takes_the_dtype_of_its_node",
     ),
     15: (
         "constants in a graph",
@@ -69,14 +69,14 @@ COVERED: dict[int, tuple[str, ...]] = {
     17: (
         "gradients share no memory",
         "ops/test_table.py::test_memory_is_nobody_elses",
-        "graph/test_order.py::test_seed_and_gradients_are_the_graphs_own",
+        "graph/test_autodiff.py::test_seed_and_gradients_are_the_graphs_own",
     ),
     18: (
         "an operator that raises",
         "ops/test_errors.py::test_graph_is_usable_after_an_operator_raised",
     ),
     19: ("a dropped graph", "graph/test_node.py::test_a_dropped_graph_is_freed_at_once"),
-    20: ("the order of adding", "graph/test_order.py::test_accumulation_is_deterministic"),
+    20: ("the order of adding", "graph/test_autodiff.py::test_accumulation_is_deterministic"),
     21: (
         "gradients of gradients",
         "graph/test_calculus.py::test_derivatives_of_every_order",
@@ -181,7 +181,7 @@ COVERED: dict[int, tuple[str, ...]] = {
     71: ("mixed indices", JAX, "ops/test_indexing.py::test_any_index"),
     72: (
         "values that change between passes",
-        "graph/test_order.py::test_a_leaf_that_changes_between_the_passes_is_named",
+        "graph/test_autodiff.py::test_a_leaf_that_changes_between_the_passes_is_named",
         "graph/test_node.py::test_computed_values_and_constants_are_read_only",
     ),
     73: ("the user's array changes", "graph/test_node.py::test_values_are_copied_on_the_way_in"),
@@ -257,7 +257,7 @@ COVERED: dict[int, tuple[str, ...]] = {
         "no steps, one step, many",
         "nn/test_recurrent.py::test_no_steps_give_the_first_states_back",
         "nn/test_recurrent.py::test_fused_equals_unrolled",
-        "graph/test_order.py::test_a_loop_over_time_and_a_left_deep_sum",
+        "graph/test_autodiff.py::test_a_loop_over_time_and_a_left_deep_sum",
     ),
     105: (
         "the order of gates, two biases",

@@ -162,13 +162,18 @@ class VJP(Rule):
 
 
 class _Inner(Operator):
-    """The node of a `VJP` as the inner rule knows its nodes; its work arrays have a prefix."""
+    """The node of a `VJP` as the inner rule knows its nodes; its work arrays have a prefix.
+
+    Everything else is the node's own.
+    """
 
     __slots__ = ("node", "prefix")
 
     def __init__(self, rule: Rule, node: Operator, prefix: str) -> None:
-        self.rule, self.node, self.prefix = rule, node, prefix
-        self.inputs, self.attributes, self.plan = node.inputs[1:], node.attributes, node.plan
+        self.rule, self.node, self.prefix, self.inputs = rule, node, prefix, node.inputs[1:]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.node, name)
 
     def buffer(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
         return self.node.buffer(self.prefix + name, shape, dtype)

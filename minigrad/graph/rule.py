@@ -99,11 +99,13 @@ class BroadcastedOperator(Operator):
 class Arguments(NamedTuple):
     """The parameters of an operator: their names, which are inputs, and the defaults.
 
-    A variadic operator takes any number of inputs, and its attributes by name only.
+    `required` inputs may not be None. A variadic operator takes any number of inputs, and its
+    attributes by name only.
     """
 
     names: list[str]
     inputs: list[str]
+    required: int
     defaults: dict[str, Any]
     variadic: bool
 
@@ -177,7 +179,8 @@ class Rule:
         names = [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL]
         inputs = [p.name for p in parameters if p.name in names and self._is_input(p)]
         defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
-        return Arguments(names, inputs, defaults, variadic=len(names) < len(parameters))
+        required = len([name for name in inputs if name not in defaults])
+        return Arguments(names, inputs, required, defaults, variadic=len(names) < len(parameters))
 
     def __reduce__(self) -> Any:
         return registry.by_name, (self.name,)  # copies and pickles share the one instance
@@ -189,7 +192,7 @@ class Rule:
         self, arguments: tuple[Any, ...], options: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Inputs and attributes from the arguments of a call; trailing inputs may be None."""
-        names, inputs, defaults, variadic = self._arguments
+        names, inputs, required, defaults, variadic = self._arguments
         given = {} if variadic else dict(zip(names, arguments, strict=False))
         values = {**defaults, **given, **options}
         fits = variadic or len(arguments) <= len(names)
@@ -199,7 +202,7 @@ class Rule:
             except TypeError as error:
                 raise TypeError(f"{self.name}: {error}") from None
         operands = arguments if variadic else tuple([values.pop(name) for name in inputs])
-        while operands and operands[-1] is None:
+        while len(operands) > required and operands[-1] is None and not variadic:
             operands = operands[:-1]
         # NumPy's numbers become Python's, which take the dtype of the arrays they meet
         attributes = {k: v.item() if isinstance(v, np.generic) else v for k, v in values.items()}

@@ -42,7 +42,7 @@ class Normalise(Rule):
     def operands(self, inputs: tuple[Any, ...]) -> tuple[GraphNode, ...]:
         """A bias without a weight gets a weight of ones."""
         nodes = super().operands(tuple(x for x in inputs if x is not None))
-        if len(inputs) == 3 and len(nodes) == 2:
+        if len(inputs) == 3 and inputs[1] is None and len(nodes) == 2:
             ones = Constant(np.ones(nodes[1].shape), dtype=nodes[1].dtype)
             return nodes[0], ones, nodes[1]
         return nodes
@@ -293,7 +293,6 @@ class Dropout(Rule):
 
     def plan(self, x: Operand, p: float, stream: Buffer) -> None:
         inputs = self.floats(x)
-        check_number(self, inputs, "p", p, 1)
         if stream.shape != (2,) or stream.dtype != np.int64:
             expected = "a Buffer of two int64 was expected"
             raise self.error(inputs, f"seed={stream!r}; {expected}", ValueError)
@@ -372,8 +371,8 @@ def dropout(x: Operand, p: float = 0.5, training: bool = True, *, seed: Any = No
     is x itself. Raises `ValueError` for p outside of [0, 1]. (Srivastava et al. 2014)
     """
     (node,) = _dropout.floats(*_dropout.operands((x,)))
+    p = check_number(_dropout, (node,), "p", p, 1)
     if not training:
-        check_number(_dropout, (node,), "p", p, 1)
         return node
     return _dropout(node, p, seed if isinstance(seed, Buffer) else stream_of(seed))
 

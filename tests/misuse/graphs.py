@@ -8,6 +8,8 @@ import minigrad as mg
 SHAPE, DTYPE, GRAPH = mg.ShapeError, mg.DTypeError, mg.GraphError
 OWN = "mg.operator makes one (outside of a model, .value is the array)"
 
+FIVE = mg.operator(np.sin, lambda g, y, x: np.ones(5), name="five")
+
 TABLE = [  # (what is done, the error, its message, the module if it is noted)
     # nodes
     (
@@ -124,8 +126,7 @@ TABLE = [  # (what is done, the error, its message, the module if it is noted)
     (
         lambda u: mg.Constant(1.0).backward(),
         GRAPH,
-        "backward from <Constant () float32>: it depends on no Variable, so there is no gradient "
-        "to pull",
+        "backward from <Constant () float32>: it depends on no Variable, so there is no gradient",
     ),
     (
         lambda u: (f(2) * 2).sum().backward("one"),
@@ -389,9 +390,7 @@ TABLE = [  # (what is done, the error, its message, the module if it is noted)
         "there is none",
     ),
     (
-        lambda u: (
-            mg.operator(np.sin, lambda g, y, x: np.ones(5), name="five")(f(2)).sum().backward()
-        ),
+        lambda u: FIVE(f(2)).sum().backward(),
         SHAPE,
         "five: backward returned shape (5,) for input 0; (2,) was expected, or a shape to "
         "which that "
@@ -400,7 +399,7 @@ TABLE = [  # (what is done, the error, its message, the module if it is noted)
     (
         lambda u: mg.operator(np.sin, lambda g, y, x: g)(f(2), scale=3),
         TypeError,
-        "sin: it takes arrays only, not scale=",
+        "sin: got an unexpected keyword argument 'scale'",
     ),
     # graphs, hooks, gradcheck
     (

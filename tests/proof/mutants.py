@@ -15,9 +15,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from operators import TABLE
 from proof.generate import Drawn, drawn
 
+from minigrad.graph import rule as rules
 from minigrad.graph.node import GraphNode
 from minigrad.graph.registry import all_rules, by_name
-from minigrad.graph.rule import BroadcastedOperator, Elementwise, Rule
+from minigrad.graph.rule import Elementwise, Rule
 
 FACTOR = 1.001
 EXAMPLES = 8
@@ -146,24 +147,21 @@ def gradients_of(rule: str) -> tuple[int, ...]:
     return tuple(sorted(seen))
 
 
-def _scaled_sum(deliver: Any, node: Any, index: int, cotangent: Any, owned: bool) -> None:
-    stretched = cotangent.shape != node.inputs[index].shape
-    deliver(node, index, cotangent * FACTOR if stretched else cotangent, owned)
+def _scaled_sum(sum_to: Any, cotangent: Any, shape: tuple[int, ...]) -> Any:
+    return sum_to(cotangent if cotangent.shape == shape else cotangent * FACTOR, shape)
 
 
 def _scaled_addition(receive: Any, node: Any, cotangent: Any, owned: bool) -> None:
     receive(node, cotangent if node.grad is None else cotangent * FACTOR, owned)
 
 
-def _scaled_entries(pull: Any, node: Any, g: Any) -> None:
-    pull(node, g if node.inputs[0].grad is None else g * FACTOR)
+def _scaled_entries(vjp: Any, node: Any, g: Any) -> None:
+    vjp(node, g if node.inputs[0].grad is None else g * FACTOR)
 
 
 #: what all rules share on the way back
 PLUMBING = [
-    Mutant(
-        "broadcasting undone", "add", lambda: replaced(BroadcastedOperator, "deliver", _scaled_sum)
-    ),
+    Mutant("broadcasting undone", "add", lambda: replaced(rules, "sum_to", _scaled_sum)),
     Mutant(
         "a second contribution",
         "multiply",

@@ -54,7 +54,7 @@ builtins.open = lambda file, mode="r", *args, **options: (refuse if set(mode) & 
 #: nothing here needs
 SPARING = """
 import atexit, sys
-def error():
+def complain():
     if {"numba.np.npyimpl", "numba.np.arraymath"} & sys.modules.keys():
         print("declarations were loaded", file=sys.stderr)
     if "scipy.linalg" in sys.modules:

@@ -220,14 +220,9 @@ def _chapters(args: argparse.Namespace) -> int | None:
 def _data(args: argparse.Namespace) -> None:
     from .data import catalog
 
-    names = args.names or [row.name for row in catalog.status()]
-    if args.action == "list":
-        rows = catalog.status()
-    else:
-        rows = [
-            (catalog.fetch if args.action == "fetch" else catalog.verify)(name) for name in names
-        ]
-    for row in rows:
+    action = {"list": catalog.status, "fetch": catalog.fetch, "verify": catalog.verify}[args.action]
+    for name in args.names or catalog.CATALOG:
+        row = action(name)
         print(
             f"{row.name:14}{row.size:>12,} bytes  {'verified' if row.verified else 'not there':10} "
             f"{row.where}"
@@ -419,7 +414,7 @@ def _material(commands: Any) -> None:
     data = commands.add_parser("data", help="list, fetch and verify data sets")
     data.add_argument("action", choices=("list", "fetch", "verify"))
     data.add_argument(
-        "names", nargs="*", metavar="name", help=f"of {', '.join(sorted(CATALOG))} (default: all)"
+        "names", nargs="*", metavar="name", help=f"of {', '.join(CATALOG)} (default: all)"
     )
     data.set_defaults(run=_data)
 

@@ -382,8 +382,8 @@ def _material(commands: Any) -> None:
         nargs="?",
         choices=("list", "open", "check", "clean", "student", "instructor"),
         default="list",
-        help="list (default); open in JupyterLab; check the outputs against the stored ones; clean: "
-        "run and store; write without solutions (student) or with them (instructor)",
+        help="list (default); open in JupyterLab; check the outputs against the stored ones; clean "
+        "(run and store); write without solutions (student) or with them (instructor)",
     )
     chapters.add_argument(
         "numbers", nargs="*", type=int, metavar="number", help="only these chapters (default: all)"

@@ -216,12 +216,10 @@ def _reduction(build: GraphBuilder, node: Operator, x: str) -> str:
 @converts("argmax", "argmin")
 def _position(build: GraphBuilder, node: Operator, x: str) -> str:
     kind, axes = {"argmax": "ArgMax", "argmin": "ArgMin"}[node.rule.name], node.plan.axes
-    if len(axes) == 1:
-        keepdims = int(bool(node.attributes.get("keepdims")))
-        return build.op(kind, x, axis=axes[0], keepdims=keepdims)
-    flat = build.op("Reshape", x, build.integers([-1]))
-    place = build.op(kind, flat, axis=0, keepdims=0)
-    return build.op("Reshape", place, build.integers(node.shape))
+    if len(axes) != 1:
+        x, axes = build.op("Reshape", x, build.integers([-1])), (0,)
+    place = build.op(kind, x, axis=axes[0], keepdims=0)
+    return build.op("Reshape", place, build.shape(node, one_unknown=True))
 
 
 @converts("cumsum")

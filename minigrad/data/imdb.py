@@ -12,9 +12,8 @@ import re
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -70,8 +69,8 @@ def imdb(vocabulary: int = 12_849, length: int = 130) -> Dataset:
     length = integer("imdb", "length", length)
     source = f"IMDB, {TRAIN + TEST:,} film reviews, from {fetch()}"
     key = f"{CSV.sha256[:8]}-{ENCODING}-{vocabulary}-{length}"
-    path = CSV.path.with_name(f"encoded-{key}.npz")
-    encoded = _load(path, length)
+    path = CSV.path.with_name(f"encoded-{key}.bin")
+    encoded = _load(path)
     if encoded is None:
         encoded = _encode_all(vocabulary, length)
         _save(path, *encoded)
@@ -206,36 +205,29 @@ def _encode_all(vocabulary: int, length: int) -> Encoded:
 def _save(path: Path, arrays: Sequence[Array], words: Sequence[str]) -> None:
     buffer = io.BytesIO()
     # The words as bytes: an array of Python strings would need pickle to be read back.
-    letters = np.frombuffer("\n".join(words).encode(), np.uint8)
-    members: dict[str, Any] = {"words": letters, **dict(zip(Dataset._fields, arrays, strict=True))}
-    np.savez(buffer, **members, sha256=_checksum(path, members))
+    np.savez(buffer, *arrays, np.frombuffer("\n".join(words).encode(), np.uint8))
+    content = buffer.getvalue()
     try:
-        write_atomically(path, buffer.getvalue())
+        write_atomically(path, _checksum(path, content) + content)
     except OSError as error:  # costs only time, as in a folder that a class may read but not write
         cache.LOG.info("the encoded reviews are not kept: %s", error)
 
 
-def _load(path: Path, length: int) -> Encoded | None:
+def _load(path: Path) -> Encoded | None:
     if not path.is_file():
         return None
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            members = {name: archive[name] for name in ("words", *Dataset._fields)}
-            if not np.array_equal(archive["sha256"], _checksum(path, members)):
-                raise DataError("the checksum does not fit")
-        words = members.pop("words").tobytes().decode().split("\n")
-    except Exception as error:  # a damaged archive fails in many ways, all with the same remedy
+        data = path.read_bytes()
+        if data[:32] != _checksum(path, data[32:]):
+            raise DataError("the checksum does not fit")
+        with np.load(io.BytesIO(data[32:]), allow_pickle=False) as archive:
+            *arrays, letters = archive.values()
+    except (OSError, DataError) as error:
         cache.LOG.info("encoding the reviews again, since %s is damaged: %s", path, error)
         return None
-    arrays = list(members.values())
-    shapes = [(TRAIN, length), (TRAIN,), (TEST, length), (TEST,)]
-    return (arrays, words) if [array.shape for array in arrays] == shapes else None
+    return arrays, letters.tobytes().decode().split("\n")
 
 
-def _checksum(path: Path, members: Mapping[str, Array]) -> Array:
-    """SHA-256 of the file's name, which holds the encoding's parameters, and of all its arrays."""
-    digest = hashlib.sha256(path.name.encode())
-    for name, array in members.items():
-        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
-        digest.update(array.tobytes())
-    return np.frombuffer(digest.digest(), np.uint8)
+def _checksum(path: Path, content: bytes) -> bytes:
+    """SHA-256 of the content and the file's name, which holds the encoding's parameters."""
+    return hashlib.sha256(path.name.encode() + content).digest()

@@ -17,7 +17,7 @@ import numpy as np
 from . import ops, viz
 from .data import Dataset
 from .errors import DataError
-from .experiments import EXPERIMENTS, Experiment, Run, gradient_error, prepare, train_once
+from .experiments import EXPERIMENTS, Experiment, TrainedRun, gradient_error, prepare, train_once
 from .graph.node import Constant, GraphNode, Variable
 from .models import ACTIVATIONS, mlp
 from .train import cross_validate, grid_search
@@ -122,7 +122,7 @@ def run_mlp(repeats: int, n_jobs: int, out: Path, say: Say) -> list[Result]:
     return results
 
 
-def loss_on_samples(experiment: Experiment, run: Run, arrays: Dataset) -> GraphNode:
+def loss_on_samples(experiment: Experiment, run: TrainedRun, arrays: Dataset) -> GraphNode:
     """The loss of the trained model on the first four samples, without gradients."""
     model = run.trainer.model
     x, y = arrays.x_train[:4], arrays.y_train[:4]

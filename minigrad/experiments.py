@@ -53,7 +53,7 @@ class Experiment:
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainedRun:
     """One training: the trainer, and loss and accuracy on training and held-out data."""
 
     seed: int
@@ -76,7 +76,7 @@ def train_once(
     distributed: bool = False,
     checkpoint: Path | None = None,
     resume: bool = False,
-) -> Run:
+) -> TrainedRun:
     """Train the experiment's model from `seed` on arrays from `prepare`.
 
     `follow` evaluates after each epoch. The trainer is saved as `checkpoint` after each epoch;
@@ -106,7 +106,7 @@ def train_once(
     )
     on_train = trainer.evaluate(arrays.x_train, arrays.y_train)
     on_test = trainer.evaluate(arrays.x_test, arrays.y_test)
-    return Run(seed, trainer, history, on_train, on_test)
+    return TrainedRun(seed, trainer, history, on_train, on_test)
 
 
 def _trainer(experiment: Experiment, **options: Any) -> Trainer:

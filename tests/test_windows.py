@@ -119,9 +119,10 @@ def test_the_demo_prints_its_table_where_a_character_cannot_be_shown(tmp_path):
     said = run(
         """
 from minigrad import cli, demo
-from minigrad.demo import Row
+from minigrad.demo import Result
 
-demo.run_experiment = lambda name, *rest: [Row(name, "2 × 5 folds", "0.97 ± 0.01", "x − 1", "∂ 3e-10")]
+row = ("2 × 5 folds", "0.97 ± 0.01", "x − 1", "∂ 3e-10")
+demo.run_experiment = lambda name, *rest: [Result(name, *row)]
 code = cli.main(["demo", "--only", "rnn", "--out", "out"])
 print("exit code", code)
 """,

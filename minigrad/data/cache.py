@@ -55,6 +55,14 @@ class KnownFile:
         except OSError as error:
             return f"{self.path} cannot be read ({error})"
 
+    def check(self, data: bytes) -> None:
+        """Raise `DataError` unless `data` is the content of this file."""
+        if len(data) != self.size:
+            found = f"{len(data):,} bytes" if len(data) < self.size else "more"
+            raise DataError(f"{self.path}: expected {self.size:,} bytes, found {found}")
+        if wrong := self._wrong_digest(hashlib.sha256(data).hexdigest()):
+            raise DataError(wrong)
+
     def store(self, data: bytes) -> None:
         """Write `data` to the cache.
 
@@ -62,11 +70,7 @@ class KnownFile:
         ------
         DataError : size or SHA-256 is wrong, or the cache folder cannot be written to
         """
-        if len(data) != self.size:
-            found = f"{len(data):,} bytes" if len(data) < self.size else "more"
-            raise DataError(f"{self.name}: expected {self.size:,} bytes, found {found}")
-        if wrong := self._wrong_digest(hashlib.sha256(data).hexdigest()):
-            raise DataError(wrong)
+        self.check(data)
         try:
             write_atomically(self.path, data)
         except OSError as error:

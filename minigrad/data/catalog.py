@@ -13,7 +13,7 @@ from .mnist import FILES, SAMPLE
 from .mnist import fetch as fetch_mnist
 
 
-class Entry(NamedTuple):
+class CatalogEntry(NamedTuple):
     """The files of a data set; `fetch` is None when nothing is downloaded."""
 
     files: tuple[KnownFile, ...] = ()
@@ -30,10 +30,10 @@ class Status(NamedTuple):
 
 
 CATALOG = {
-    "circle": Entry(),
-    "imdb": Entry((CSV,), fetch_imdb),
-    "mnist": Entry(FILES, fetch_mnist),
-    "mnist-sample": Entry((SAMPLE,)),
+    "circle": CatalogEntry(),
+    "imdb": CatalogEntry((CSV,), fetch_imdb),
+    "mnist": CatalogEntry(FILES, fetch_mnist),
+    "mnist-sample": CatalogEntry((SAMPLE,)),
 }
 
 
@@ -85,7 +85,7 @@ def verify(name: str) -> Status:
     return status(name)
 
 
-def _entry(name: str) -> Entry:
+def _entry(name: str) -> CatalogEntry:
     if name not in CATALOG:
         raise ValueError(f"no data set is called {name!r}, expected one of {', '.join(CATALOG)}")
     return CATALOG[name]

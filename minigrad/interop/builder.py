@@ -85,9 +85,11 @@ class GraphBuilder:
         """Add a constant number in the dtype of a node."""
         return self.constant(np.array(value, node.dtype))
 
-    def cast(self, x: str, dtype: npt.DTypeLike) -> str:
-        """Convert x to another dtype."""
-        return self.op("Cast", x, to=self._element_type(np.dtype(dtype)))
+    def cast(self, name: str, node: GraphNode, dtype: npt.DTypeLike) -> str:
+        """The result of a node in a dtype, converted if necessary."""
+        if node.dtype == dtype:
+            return name
+        return self.op("Cast", name, to=self._element_type(np.dtype(dtype)))
 
     def leaf(self, leaf: GraphNode) -> str:
         """A parameter or buffer, under its name in the model."""

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from .. import ops
 from ..errors import GraphError
@@ -130,25 +129,21 @@ def _elementwise(build: GraphBuilder, node: Operator, *xs: str) -> str:
     dtype = np.result_type(*(x.dtype for x in node.inputs))
     if node.dtype.kind == "b" and dtype.kind != "f":
         dtype = np.dtype(np.int64)  # ONNX does not compare booleans
-    inputs = (_in_dtype(build, *pair, dtype) for pair in zip(xs, node.inputs, strict=True))
+    inputs = (build.cast(*pair, dtype) for pair in zip(xs, node.inputs, strict=True))
     return build.op(ELEMENTWISE[node.rule.name], *inputs)
 
 
 @converts(*TESTS)
 def _test(build: GraphBuilder, node: Operator, *xs: str) -> str:
     kind, dtype = TESTS[node.rule.name]
-    if all(x.dtype.kind == np.dtype(dtype).kind for x in node.inputs):
-        return build.op(kind, *xs)
-    return build.op(kind, *(build.cast(x, dtype) for x in xs))
-
-
-def _in_dtype(build: GraphBuilder, name: str, x: GraphNode, dtype: npt.DTypeLike) -> str:
-    return name if x.dtype == dtype else build.cast(name, dtype)
+    if dtype is not bool and node.inputs[0].dtype.kind == "f":
+        return build.op(kind, *xs)  # float64, too
+    return build.op(kind, *(build.cast(*pair, dtype) for pair in zip(xs, node.inputs, strict=True)))
 
 
 @converts("where")
 def _where(build: GraphBuilder, node: Operator, condition: str, a: str, b: str) -> str:
-    return build.op("Where", build.cast(condition, bool), a, b)
+    return build.op("Where", build.cast(condition, node.inputs[0], bool), a, b)
 
 
 # ---------------- one operator with attributes
@@ -268,7 +263,9 @@ def _getitem(build: GraphBuilder, node: Operator, x: str, *indices: str) -> str:
                 node, " where nodes are indices, but for integers along one axis beside slices"
             )
         x = _slice(build, x, axes)
-        return build.op("Gather", x, build.cast(indices[0], np.int64), axis=picked[0])
+        return build.op(
+            "Gather", x, build.cast(indices[0], node.inputs[1], np.int64), axis=picked[0]
+        )
     if any(isinstance(part, np.ndarray) for part in axes):
         x = _gather(build, _slice(build, x, axes), key)
     else:  # an integer is a slice of length 1 whose axis is dropped
@@ -351,7 +348,7 @@ def _linear(build: GraphBuilder, node: Operator, x: str, weight: str, *bias: str
 
 @converts("embedding")
 def _embedding(build: GraphBuilder, node: Operator, ids: str, weight: str) -> str:
-    return build.op("Gather", weight, build.cast(ids, np.int64), axis=0)
+    return build.op("Gather", weight, build.cast(ids, node.inputs[0], np.int64), axis=0)
 
 
 # ---------------- recurrent layers
@@ -418,5 +415,5 @@ def _layer_norm(build: GraphBuilder, node: Operator, x: str, *affine: str) -> st
 
 @converts("cross_entropy")
 def _cross_entropy(build: GraphBuilder, node: Operator, logits: str, ids: str) -> str:
-    ids = build.cast(ids, np.int64)
+    ids = build.cast(ids, node.inputs[1], np.int64)
     return build.op("SoftmaxCrossEntropyLoss", logits, ids, reduction="mean")

@@ -165,7 +165,7 @@ def test_catalogue_fetches_and_verifies(monkeypatch: pytest.MonkeyPatch) -> None
         KNOWN.store(CONTENT)
         return "a drawer"
 
-    entry = catalog.Entry((KNOWN,), bring)
+    entry = catalog.CatalogEntry((KNOWN,), bring)
     monkeypatch.setitem(catalog.CATALOG, "thing", entry)
     with pytest.raises(DataError, match=r"run `minigrad data fetch thing`(.|\n)*is missing"):
         catalog.verify("thing")

@@ -149,7 +149,7 @@ def test_second_call_reads_the_encoded_arrays(
     cached: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = imdb(20, 5)
-    monkeypatch.setattr(module, "_read_csv", lambda path: pytest.fail("the CSV was parsed again"))
+    monkeypatch.setattr(module, "_read_csv", lambda: pytest.fail("the CSV was parsed again"))
     second = imdb(20, 5)
     assert all(
         np.array_equal(a, b) and a.dtype == b.dtype for a, b in zip(first, second, strict=True)

@@ -42,26 +42,34 @@ class KnownFile:
     def path(self) -> Path:
         return cache_dir() / self.name
 
-    def problem(self) -> str | None:
-        """Why the cached file cannot be used, or None when it is there and intact."""
-        if not self.path.is_file():
-            return f"{self.path} is missing"
-        try:
-            found = self.path.stat().st_size
-            if found != self.size:
-                return f"{self.path} has {found:,} bytes, expected {self.size:,}"
-            with self.path.open("rb") as file:
-                return self._wrong_digest(hashlib.file_digest(file, "sha256").hexdigest())
-        except OSError as error:
-            return f"{self.path} cannot be read ({error})"
-
     def check(self, data: bytes) -> None:
         """Raise `DataError` unless `data` is the content of this file."""
         if len(data) != self.size:
             found = f"{len(data):,} bytes" if len(data) < self.size else "more"
             raise DataError(f"{self.path}: expected {self.size:,} bytes, found {found}")
-        if wrong := self._wrong_digest(hashlib.sha256(data).hexdigest()):
-            raise DataError(wrong)
+        found = hashlib.sha256(data).hexdigest()
+        if found != self.sha256:
+            raise DataError(f"{self.path} has SHA-256 {found}, expected {self.sha256}")
+
+    def read(self) -> bytes:
+        """The content of the cached file. Raises `DataError` where it is missing or damaged."""
+        if not self.path.is_file():
+            raise DataError(f"{self.path} is missing")
+        try:
+            with self.path.open("rb") as file:
+                data = file.read(self.size + 1)
+        except OSError as error:
+            raise DataError(f"{self.path} cannot be read ({error})") from error
+        self.check(data)
+        return data
+
+    def problem(self) -> str | None:
+        """Why the cached file cannot be used, or None when it is there and intact."""
+        try:
+            self.read()
+        except DataError as error:
+            return str(error)
+        return None
 
     def store(self, data: bytes) -> None:
         """Write `data` to the cache.
@@ -76,10 +84,6 @@ class KnownFile:
         except OSError as error:
             remedy = "set MINIGRAD_DATA to a folder that you may write to"
             raise DataError(f"cannot write {self.path} ({error}); {remedy}") from error
-
-    def _wrong_digest(self, found: str) -> str | None:
-        expected = f"has SHA-256 {found}, expected {self.sha256}"
-        return None if found == self.sha256 else f"{self.path} {expected}"
 
 
 #: puts the given files into the cache, and returns where they came from, in words

@@ -183,9 +183,7 @@ def _read_csv() -> tuple[list[str], npt.NDArray[np.float32]]:
     """
     import csv
 
-    data = CSV.path.read_bytes()
-    CSV.check(data)
-    file = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", newline="")
+    file = io.TextIOWrapper(io.BytesIO(CSV.read()), encoding="utf-8", newline="")
     rows = [row for row in csv.DictReader(file) if row["source"] == "imdb"]
     return [row["text"] for row in rows], np.array([row["label"] for row in rows], np.float32)
 

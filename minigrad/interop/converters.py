@@ -141,11 +141,6 @@ def _test(build: GraphBuilder, node: Operator, *xs: str) -> str:
     return build.op(kind, *(build.cast(*pair, dtype) for pair in zip(xs, node.inputs, strict=True)))
 
 
-@converts("where")
-def _where(build: GraphBuilder, node: Operator, condition: str, a: str, b: str) -> str:
-    return build.op("Where", build.cast(condition, node.inputs[0], bool), a, b)
-
-
 # ---------------- one operator with attributes
 def _window(node: Operator) -> dict[str, Any]:
     d, unused = node.plan, 4 - node.ndim
@@ -185,6 +180,27 @@ def _with_attributes(build: GraphBuilder, node: Operator, *xs: str) -> str:
     return build.op(kind, *xs, **attributes(node))
 
 
+# ---------------- one operator with other inputs
+def _ids(build: GraphBuilder, node: Operator, place: int, name: str) -> str:
+    return build.cast(name, node.inputs[place], np.int64)
+
+
+CONVERTERS |= {
+    "broadcast_to": lambda build, node, x: build.op("Expand", x, build.shape(node)),
+    "cross_entropy": lambda build, node, x, ids: build.op(
+        "SoftmaxCrossEntropyLoss", x, _ids(build, node, 1, ids), reduction="mean"
+    ),
+    "cumsum": lambda build, node, x: build.op("CumSum", x, build.constant(np.int64(node.plan))),
+    "embedding": lambda build, node, ids, weight: build.op(
+        "Gather", weight, _ids(build, node, 0, ids), axis=0
+    ),
+    "reshape": lambda build, node, x: build.op("Reshape", x, build.shape(node, one_unknown=True)),
+    "where": lambda build, node, condition, a, b: build.op(
+        "Where", build.cast(condition, node.inputs[0], bool), a, b
+    ),
+}
+
+
 # ---------------- reductions
 REDUCTIONS = {
     "logsumexp": "ReduceLogSumExp",
@@ -217,22 +233,7 @@ def _position(build: GraphBuilder, node: Operator, x: str) -> str:
     return build.op("Reshape", place, build.shape(node, one_unknown=True))
 
 
-@converts("cumsum")
-def _cumsum(build: GraphBuilder, node: Operator, x: str) -> str:
-    return build.op("CumSum", x, build.constant(np.int64(node.plan)))
-
-
 # ---------------- shapes
-@converts("reshape")
-def _reshape(build: GraphBuilder, node: Operator, x: str) -> str:
-    return build.op("Reshape", x, build.shape(node, one_unknown=True))
-
-
-@converts("broadcast_to")
-def _broadcast_to(build: GraphBuilder, node: Operator, x: str) -> str:
-    return build.op("Expand", x, build.shape(node))
-
-
 @converts("stack")
 def _stack(build: GraphBuilder, node: Operator, *xs: str) -> str:
     axis = build.integers([node.plan[0]])
@@ -263,9 +264,7 @@ def _getitem(build: GraphBuilder, node: Operator, x: str, *indices: str) -> str:
                 node, " where nodes are indices, but for integers along one axis beside slices"
             )
         x = _slice(build, x, axes)
-        return build.op(
-            "Gather", x, build.cast(indices[0], node.inputs[1], np.int64), axis=picked[0]
-        )
+        return build.op("Gather", x, _ids(build, node, 1, indices[0]), axis=picked[0])
     if any(isinstance(part, np.ndarray) for part in axes):
         x = _gather(build, _slice(build, x, axes), key)
     else:  # an integer is a slice of length 1 whose axis is dropped
@@ -321,7 +320,7 @@ def _gather(build: GraphBuilder, x: str, key: Sequence[Any]) -> str:
     return build.op("Transpose", x, perm=perm)
 
 
-# ---------------- products and lookup
+# ---------------- products
 @converts("einsum")
 def _einsum(build: GraphBuilder, node: Operator, *xs: str) -> str:
     """ONNX does not broadcast in Einsum: axes of length 1 that would be broadcast are removed."""
@@ -344,11 +343,6 @@ def _linear(build: GraphBuilder, node: Operator, x: str, weight: str, *bias: str
         return build.op("Gemm", x, weight, *bias, transB=1)
     product = build.op("MatMul", x, build.op("Transpose", weight, perm=[1, 0]))
     return build.op("Add", product, *bias) if bias else product
-
-
-@converts("embedding")
-def _embedding(build: GraphBuilder, node: Operator, ids: str, weight: str) -> str:
-    return build.op("Gather", weight, build.cast(ids, node.inputs[0], np.int64), axis=0)
 
 
 # ---------------- recurrent layers
@@ -396,7 +390,7 @@ def _lstm(build: GraphBuilder, node: Operator, *xs: str) -> str:
     return build.in_parts({(0,): h, (1, -1): c})
 
 
-# ---------------- normalisation and losses
+# ---------------- normalisation
 @converts("batch_norm")
 def _batch_norm(build: GraphBuilder, node: Operator, x: str, *affine: str) -> str:
     """In evaluation mode; in training mode it is decomposed."""
@@ -411,9 +405,3 @@ def _layer_norm(build: GraphBuilder, node: Operator, x: str, *affine: str) -> st
     axes = len(node.attributes["axes"])
     scale = affine or [build.constant(np.ones(node.shape[-axes:], node.dtype))]
     return build.op("LayerNormalization", x, *scale, axis=-axes, epsilon=node.attributes["eps"])
-
-
-@converts("cross_entropy")
-def _cross_entropy(build: GraphBuilder, node: Operator, logits: str, ids: str) -> str:
-    ids = build.cast(ids, node.inputs[1], np.int64)
-    return build.op("SoftmaxCrossEntropyLoss", logits, ids, reduction="mean")

@@ -78,7 +78,7 @@ def test_damage_on_disk_is_noticed() -> None:
     KNOWN.path.write_bytes(CONTENT[:-1] + b"!")
     assert "SHA-256" in str(KNOWN.problem())
     KNOWN.path.write_bytes(CONTENT[:3])
-    assert "has 3 bytes, expected 25" in str(KNOWN.problem())
+    assert "expected 25 bytes, found 3" in str(KNOWN.problem())
 
 
 def test_folder_that_cannot_be_written(folder: Path) -> None:

@@ -1,11 +1,11 @@
-"""The command line: what each word means is decided here, what it does elsewhere."""
+"""The command line: the commands and their options; other modules do the work."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -16,45 +16,35 @@ if TYPE_CHECKING:
     from .graph.node import GraphNode
 
 INTERRUPTED = 130  # the exit code after Ctrl-C
-FAILURES = (DataError, GraphError, ImportError, ValueError, OSError)  # their messages say all
+FAILURES = (DataError, GraphError, ImportError, ValueError, OSError)  # shown without a traceback
 
 
 class Parser(argparse.ArgumentParser):
-    """Bad use is answered with one line and exit code 2."""
+    """Answers bad use with one line and exit code 2."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
-def positive(text: str) -> int:
-    """An integer of at least 1, for argparse."""
-    value = int(text)
-    if value < 1:
-        raise ValueError
-    return value
+def _integer(least: int, *words: str) -> Callable[[str], Any]:
+    """The type of an option for argparse: an integer of at least `least`, or one of the words."""
+
+    def read(text: str) -> int | str:
+        if text in words:
+            return text
+        if int(text) < least:
+            raise ValueError
+        return int(text)
+
+    read.__name__ = " or ".join([*map(repr, words), f"integer ≥ {least}"])  # for the message
+    return read
 
 
-positive.__name__ = "integer ≥ 1"  # argparse names the type in its message
-
-
-def natural(text: str) -> int:
-    """An integer of at least 0, for argparse."""
-    return positive(text) if text != "0" else 0
-
-
-natural.__name__ = "integer ≥ 0"
-
-
-def steps(text: str) -> int | str:
-    """`rolled`, `all` or a number of time steps, for argparse."""
-    return text if text in ("rolled", "all") else positive(text)
-
-
-steps.__name__ = "'rolled', 'all' or integer ≥ 1"
+positive, natural = _integer(1), _integer(0)
 
 
 def pair(text: str) -> tuple[str, str]:
-    """`torch=/path/to/python`, for argparse."""
+    """The type of an option for argparse: `torch=/path/to/python`."""
     name, equals, value = text.partition("=")
     if not (name and equals and value):
         raise ValueError
@@ -71,23 +61,22 @@ def _demo(args: argparse.Namespace) -> None:
 
 
 def _train(args: argparse.Namespace) -> int | None:
-    from . import save
     from .experiments import EXPERIMENTS, prepare, train_once
+    from .train import save
     from .train.distributed import Ranks
 
     experiment = EXPERIMENTS[args.name]
+    path = None
     if args.out:
-        Path(args.out).mkdir(
-            parents=True, exist_ok=True
-        )  # a folder that cannot be made costs no training
-    if args.resume and not args.out:
+        Path(args.out).mkdir(parents=True, exist_ok=True)  # fails before the training, not after it
+        path = Path(args.out) / f"{args.name}.safetensors"
+    elif args.resume:
         raise ValueError("train: --resume needs --out, the folder with the checkpoint")
-    path = Path(args.out) / f"{args.name}.safetensors" if args.out else None
     ranks = Ranks(args.distributed)
-    tell = print if ranks.first else (lambda line: None)
+    say = print if ranks.first else (lambda line: None)
     with ranks.together("", FAILURES):
         arrays = prepare(experiment)
-        tell(f"{experiment.title}: {arrays.source}")
+        say(f"{experiment.title}: {arrays.source}")
         run = train_once(
             experiment,
             arrays,
@@ -100,52 +89,48 @@ def _train(args: argparse.Namespace) -> int | None:
             checkpoint=path,
             resume=args.resume,
         )
-    history, start = run.history, run.trainer.course.epoch - len(run.history.epoch_loss) + 1
-    for epoch, (loss, accuracy) in enumerate(
-        zip(history.epoch_loss, history.accuracy, strict=False), start
-    ):
-        seconds = history.epoch_seconds[epoch - start]
-        tell(f"epoch {epoch}: loss {loss:.4f}, held-out accuracy {accuracy:.4f}, {seconds:.2f} s")
-    tell(
-        f"training accuracy {run.train['accuracy']:.4f}, held-out accuracy "
-        f"{run.test['accuracy']:.4f}"
-    )
+    history = run.history
+    first = run.trainer.course.epoch - len(history.epoch_loss) + 1
+    rows = zip(history.epoch_loss, history.accuracy, history.epoch_seconds, strict=False)
+    for epoch, (loss, accuracy, seconds) in enumerate(rows, first):
+        say(f"epoch {epoch}: loss {loss:.4f}, held-out accuracy {accuracy:.4f}, {seconds:.2f} s")
+    train, test = run.train["accuracy"], run.test["accuracy"]
+    say(f"training accuracy {train:.4f}, held-out accuracy {test:.4f}")
     if path is not None:
         save(run.trainer, path)
-        tell(f"saved {path}")
-    if run.history.interrupted and ranks.first:
+        say(f"saved {path}")
+    if history.interrupted and ranks.first:
         raise KeyboardInterrupt
-    return INTERRUPTED if run.history.interrupted else None
+    return INTERRUPTED if history.interrupted else None
 
 
 def _draw(args: argparse.Namespace) -> None:
+    from .experiments import EXPERIMENTS
     from .viz import Drawing, draw
     from .viz.script import backward, from_script
 
-    graph = (
-        _experiment_graph(args.what) if args.what in args.experiments else from_script(args.what)
-    )
-    if args.gradients and not isinstance(graph, Drawing):
-        backward(graph)
+    read = _experiment_graph if args.what in EXPERIMENTS else from_script
+    graph = read(args.what)
     if not isinstance(graph, Drawing):
-        graph = draw(
-            graph, depth=args.depth, unroll=args.unroll, theme=args.theme, title=args.title
-        )
+        if args.gradients:
+            backward(graph)
+        options = {name: getattr(args, name) for name in ("depth", "unroll", "theme", "title")}
+        graph = draw(graph, **options)
     graph.save(Path(args.output))
     print(f"drew {args.output}")
 
 
 def _experiment_graph(name: str) -> GraphNode:
-    """The loss of a model that has seen 32 samples for one epoch."""
+    """The loss of a model after one epoch on 32 samples."""
     from .demo import loss_on_samples
     from .experiments import EXPERIMENTS, prepare, train_once
 
-    arrays = prepare(EXPERIMENTS[name])
+    experiment = EXPERIMENTS[name]
+    arrays = prepare(experiment)
     few = arrays.with_arrays(*(array[:32] for array in arrays))
-    run = train_once(
-        EXPERIMENTS[name], few, epochs=1, mode="replay", progress=False
-    )  # one step is not worth compiling
-    return loss_on_samples(EXPERIMENTS[name], run, few)
+    # One step is not worth compiling.
+    run = train_once(experiment, few, epochs=1, mode="replay", progress=False)
+    return loss_on_samples(experiment, run, few)
 
 
 def _gallery(args: argparse.Namespace) -> None:
@@ -188,31 +173,31 @@ def _warmup(args: argparse.Namespace) -> None:
         warm_up(experiment)
         print(f"{name:14}{experiment.title:34}{time.perf_counter() - started:6.1f} s", flush=True)
     for folder in kernels.cache.forget_old():
-        print(f"deleted {folder}: of another version, not used for a month")
+        print(f"deleted {folder}: of another version, unused for a month")
 
 
 def _chapters(args: argparse.Namespace) -> int | None:
     from .teach import book
 
+    out = Path(args.out)
+    if args.action == "open":
+        return book.open_lab(args.numbers[0] if args.numbers else None, out)
+    if args.action == "check":
+        return book.verify(args.numbers)
     if args.action == "list":
         for chapter in book.chapters():
             where = "planned"
             if chapter.path is not None:
                 where = str(chapter.path) if book.installed() else f"notebooks/{chapter.path.name}"
             print(f"{chapter.number:2}  {chapter.title:30}{chapter.minutes:4} minutes  {where}")
-    elif args.action == "open":
-        return book.open_lab(args.numbers[0] if args.numbers else None, Path(args.out))
-    elif args.action == "check":
-        return book.verify(args.numbers)
     elif args.action == "clean":
         for path in book.chosen(args.numbers):
             started = time.perf_counter()
             book.clean(path)
             print(f"{path.name:40}{time.perf_counter() - started:6.1f} s", flush=True)
     else:
-        for path in book.write_versions(
-            Path(args.out), args.numbers, solutions=args.action == "instructor"
-        ):
+        solutions = args.action == "instructor"
+        for path in book.write_versions(out, args.numbers, solutions=solutions):
             print(f"wrote {path}")
     return None
 
@@ -220,22 +205,15 @@ def _chapters(args: argparse.Namespace) -> int | None:
 def _data(args: argparse.Namespace) -> None:
     from .data import catalog
 
-    names = args.names or [row.name for row in catalog.status()]
-    if args.action == "list":
-        rows = catalog.status()
-    else:
-        rows = [
-            (catalog.fetch if args.action == "fetch" else catalog.verify)(name) for name in names
-        ]
-    for row in rows:
-        print(
-            f"{row.name:14}{row.size:>12,} bytes  {'verified' if row.verified else 'not there':10} "
-            f"{row.where}"
-        )
+    action = {"list": catalog.status, "fetch": catalog.fetch, "verify": catalog.verify}[args.action]
+    for name in args.names or catalog.CATALOG:
+        row = action(name)
+        state = "verified" if row.verified else "not there"
+        print(f"{row.name:14}{row.size:>12,} bytes  {state:10} {row.where}")
 
 
 def parser() -> argparse.ArgumentParser:
-    """The whole grammar."""
+    """The parser of all commands."""
     top = Parser(
         prog="minigrad",
         description="Automatic differentiation to read, to teach with, and to train with.",
@@ -260,7 +238,7 @@ def _training(commands: Any) -> None:
         help="folder for pictures and numbers (default: minigrad-demo)",
     )
     demo.add_argument("--seeds", type=positive, default=3, help="trainings per model (default: 3)")
-    demo.add_argument("--only", nargs="+", choices=EXPERIMENTS, help="these experiments only")
+    demo.add_argument("--only", nargs="+", choices=EXPERIMENTS, help="only these experiments")
     demo.add_argument(
         "--jobs", type=positive, default=2, help="processes for cross-validation (default: 2)"
     )
@@ -279,13 +257,15 @@ def _training(commands: Any) -> None:
     )
     train.add_argument(
         "--out",
-        help="folder for the checkpoint, written after each epoch (default: none is written)",
+        help="folder for the checkpoint, written after each epoch (default: none)",
     )
-    train.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    train.add_argument(
+        "--resume", action="store_true", help="continue from the checkpoint in --out"
+    )
     train.add_argument(
         "--distributed",
         action="store_true",
-        help="share each batch between the ranks that mpiexec starts",
+        help="share each batch among the ranks that mpiexec starts",
     )
     train.set_defaults(run=_train)
 
@@ -297,8 +277,7 @@ def _pictures(commands: Any) -> None:
         "draw",
         help="draw the graph of a model, or what a script of yours builds (it is run for that)",
         description="Draw the graph of a model, or what a script builds. The script is run, with "
-        "all that it does: "
-        "draw only scripts that you would run.",
+        "all that it does: draw only scripts that you would run.",
     )
     names = ", ".join(EXPERIMENTS)
     draw.add_argument(
@@ -310,17 +289,19 @@ def _pictures(commands: Any) -> None:
         "-o", "--output", default="graph.svg", help=".svg, .png or .pdf (default: graph.svg)"
     )
     draw.add_argument(
-        "--gradients", action="store_true", help="pull gradients back first, where there are none"
+        "--gradients", action="store_true", help="compute the gradients first, where there are none"
     )
     draw.add_argument(
         "--depth", type=natural, help="levels of modules to open (default: as many as fit)"
     )
     draw.add_argument(
-        "--unroll", type=steps, help="rolled, all, or a number of time steps (default: closed)"
+        "--unroll",
+        type=_integer(1, "rolled", "all"),
+        help="rolled, all, or a number of time steps (default: closed)",
     )
     draw.add_argument("--theme", choices=("light", "dark", "print"), help="default: the reader's")
-    draw.add_argument("--title", help="what stands above the picture")
-    draw.set_defaults(run=_draw, experiments=tuple(EXPERIMENTS))
+    draw.add_argument("--title", help="title above the picture")
+    draw.set_defaults(run=_draw)
 
     gallery = commands.add_parser(
         "gallery", help="make every kind of picture, and the page that shows them"
@@ -385,7 +366,7 @@ def _speed(commands: Any) -> None:
     bench.set_defaults(run=_bench)
 
     warmup = commands.add_parser(
-        "warmup", help="compile what the experiments need, so that later starts are quick"
+        "warmup", help="compile the experiments' training steps, so that later starts are quick"
     )
     warmup.set_defaults(run=_warmup)
 
@@ -394,19 +375,18 @@ def _material(commands: Any) -> None:
     from .data.catalog import CATALOG
 
     chapters = commands.add_parser(
-        "chapters", help="list the chapters, open, check and clean them, make student versions"
+        "chapters", help="list, open, check and clean the chapters, make student versions"
     )
     chapters.add_argument(
         "action",
         nargs="?",
         choices=("list", "open", "check", "clean", "student", "instructor"),
         default="list",
-        help="list (default); open in JupyterLab; check what they say against what is stored; run "
-        "them and store them "
-        "clean; write them without solutions (student) or with them (instructor)",
+        help="list (default); open in JupyterLab; check the outputs against the stored ones; clean "
+        "(run and store); write without solutions (student) or with them (instructor)",
     )
     chapters.add_argument(
-        "numbers", nargs="*", type=int, metavar="number", help="these chapters only (default: all)"
+        "numbers", nargs="*", type=int, metavar="number", help="only these chapters (default: all)"
     )
     chapters.add_argument(
         "--out",
@@ -419,26 +399,24 @@ def _material(commands: Any) -> None:
     data = commands.add_parser("data", help="list, fetch and verify data sets")
     data.add_argument("action", choices=("list", "fetch", "verify"))
     data.add_argument(
-        "names", nargs="*", metavar="name", help=f"of {', '.join(sorted(CATALOG))} (default: all)"
+        "names", nargs="*", metavar="name", help=f"of {', '.join(CATALOG)} (default: all)"
     )
     data.set_defaults(run=_data)
 
 
-def _show_anything() -> None:
-    """Print "?" for a character that the console's encoding lacks, instead of ending with an error.
+def _replace_unencodable() -> None:
+    """Print "?" for a character that the console's encoding lacks, instead of failing.
 
     Windows encodes redirected output as cp1252, which has no minus sign and no Greek letters.
     """
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(
-            stream, "reconfigure"
-        ):  # other programs replace the streams by objects of theirs
+        if hasattr(stream, "reconfigure"):  # not where another program has replaced the stream
             stream.reconfigure(errors="replace")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code: 0, 1 if it failed, 2 for bad use, 130 after Ctrl-C."""
-    _show_anything()
+    _replace_unencodable()
     args = parser().parse_args(arguments)
     try:
         distribution.check()

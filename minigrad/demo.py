@@ -1,7 +1,6 @@
-"""The main job: train and validate every experiment, print what came out beside the papers, leave
-pictures and numbers.
+"""The main job: train and validate every experiment, compare with the papers, draw the pictures.
 
-Everything that is written is the same on every run; times are printed and not kept.
+All files are the same on every run; times are printed and not stored.
 """
 
 from __future__ import annotations
@@ -9,16 +8,16 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import ops, viz
 from .data import Dataset
 from .errors import DataError
-from .experiments import EXPERIMENTS, Experiment, Run, gradient_error, prepare, train_once
+from .experiments import EXPERIMENTS, Experiment, TrainedRun, gradient_error, prepare, train_once
 from .graph.node import Constant, GraphNode, Variable
 from .models import ACTIVATIONS, mlp
 from .train import cross_validate, grid_search
@@ -28,10 +27,9 @@ LEARNING_RATES = (1e-3, 3e-3, 1e-2)
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of the table: what was measured, and what the paper says of it. `check` is the
-    gradient error.
+class Result(NamedTuple):
+    """One line of the table: a measured quantity and the paper's value; `check` is the gradient
+    error.
     """
 
     experiment: str
@@ -41,16 +39,10 @@ class Row:
     check: str = ""
 
 
-def median_of(values: Iterable[float]) -> str:
-    """The median, and the range if there are several values."""
-    found = sorted(values)
-    middle = f"{np.median(found):.4f}"
-    return middle if len(found) == 1 else f"{middle} ({found[0]:.4f}–{found[-1]:.4f})"
+def run_experiment(name: str, seeds: int, out: Path, say: Say) -> list[Result]:
+    """Train an experiment with several seeds (or the paper's), check gradients, draw the pictures.
 
-
-def run_experiment(name: str, seeds: int, out: Path, say: Say) -> list[Row]:
-    """Train with so many seeds (or the paper's), check gradients, draw graph and curves; the rows
-    for the table.
+    Returns its lines of the table.
     """
     experiment = EXPERIMENTS[name]
     arrays = prepare(experiment)
@@ -66,156 +58,127 @@ def run_experiment(name: str, seeds: int, out: Path, say: Say) -> list[Row]:
         if run.history.interrupted:
             raise KeyboardInterrupt
         runs.append(run)
-        say(
-            f"  seed {seed}: held-out accuracy {run.test['accuracy']:.4f}, "
-            f"{time.perf_counter() - started:.1f} s"
-        )
+        seconds = time.perf_counter() - started
+        say(f"  seed {seed}: held-out accuracy {run.test['accuracy']:.4f}, {seconds:.1f} s")
     loss = loss_on_samples(experiment, runs[0], arrays)
     loss.backward()
     viz.draw(loss, title=experiment.title).save(out / f"{name}-graph.svg")
-    curves = viz.training_curves(
-        {f"seed {run.seed}": run.history for run in runs}, title=experiment.title
-    )
+    histories = {f"seed {run.seed}": run.history for run in runs}
+    curves = viz.training_curves(histories, title=experiment.title)
     viz.save_figure(curves, out / f"{name}-curves.svg")
-    rows = [
-        Row(
-            title,
-            "training accuracy",
-            median_of(run.train["accuracy"] for run in runs),
-            experiment.paper_train,
-            check,
-        ),
-        Row(
-            title,
-            experiment.held_out,
-            median_of(run.test["accuracy"] for run in runs),
-            experiment.paper,
-        ),
+    train = _median(run.train["accuracy"] for run in runs)
+    test = _median(run.test["accuracy"] for run in runs)
+    results = [
+        Result(title, "training accuracy", train, experiment.paper_train, check),
+        Result(title, experiment.held_out, test, experiment.paper),
     ]
     if experiment.paper_loss:
-        rows.append(
-            Row(
-                title,
-                "training loss",
-                median_of(run.train["loss"] for run in runs),
-                experiment.paper_loss,
-            )
-        )
-    return rows
+        losses = _median(run.train["loss"] for run in runs)
+        results.append(Result(title, "training loss", losses, experiment.paper_loss))
+    return results
 
 
-def run_mlp(repeats: int, n_jobs: int, out: Path, say: Say) -> list[Row]:
-    """The six variants: learning rate by 5-fold grid search, then repeated 5-fold cross-validation
-    with it.
+def _median(values: Iterable[float]) -> str:
+    """The median, and the range if there are several values."""
+    found = sorted(values)
+    middle = f"{np.median(found):.4f}"
+    return middle if len(found) == 1 else f"{middle} ({found[0]:.4f}–{found[-1]:.4f})"
+
+
+def run_mlp(repeats: int, n_jobs: int, out: Path, say: Say) -> list[Result]:
+    """The six variants of the MLP, each with the best learning rate of a 5-fold grid search.
+
+    Each is measured by repeated 5-fold cross-validation.
     """
     experiment = EXPERIMENTS["mlp"]
     arrays = prepare(experiment)
     say(f"{experiment.title}: {arrays.source}")
-    x, y = (
-        np.concatenate([arrays.x_train, arrays.x_test]),
-        np.concatenate([arrays.y_train, arrays.y_test]),
-    )
-    recipe: dict[str, Any] = {
+    x, y = (np.concatenate(parts) for parts in (arrays[::2], arrays[1::2]))
+    options: dict[str, Any] = {
         "loss": experiment.loss,
         "optimizer": experiment.optimizer,
         "epochs": experiment.epochs,
         "batch_size": experiment.batch_size,
+        "n_jobs": n_jobs,
+        "progress": True,
     }
-    rows, means = [], []
+    results, means = [], []
     for activation in ACTIVATIONS:
         for clipped in (False, True):
-            started = time.perf_counter()
-
-            def make(activation: str = activation, clipped: bool = clipped) -> Any:
-                return mlp(activation, clipped)
-
-            search = grid_search(
-                make,
-                arrays.x_train,
-                arrays.y_train,
-                {"lr": LEARNING_RATES},
-                n_jobs=n_jobs,
-                progress=True,
-                **recipe,
-            )
+            started, make = time.perf_counter(), partial(mlp, activation, clipped)
+            rates = {"lr": LEARNING_RATES}
+            search = grid_search(make, arrays.x_train, arrays.y_train, rates, **options)
             lr = search.best[0]["lr"]
-            scores = cross_validate(
-                make, x, y, repeats=repeats, n_jobs=n_jobs, progress=True, lr=lr, **recipe
-            )
+            scores = cross_validate(make, x, y, repeats=repeats, lr=lr, **options)
             train = f"{np.mean(scores.train_accuracy):.3f} ± {np.std(scores.train_accuracy):.3f}"
             test = f"{scores.mean:.3f} ± {scores.std:.3f}"
             name = f"MLP {activation}{', clipped' * clipped}, lr {lr:g}"
-            rows.append(
-                Row(
-                    name, f"train / held-out accuracy, {repeats} × 5 folds", f"{train} / {test}", ""
-                )
-            )
+            quantity = f"train / held-out accuracy, {repeats} × 5 folds"
+            results.append(Result(name, quantity, f"{train} / {test}", ""))
             means.append(scores.mean)
             say(f"  {name}: {test}, {time.perf_counter() - started:.1f} s")
-    best = int(np.argmax(means))  # the paper gives one number, that of its best
-    rows[best] = replace(rows[best], paper=experiment.paper)
-    return rows
+    best = int(np.argmax(means))  # the paper gives one number, that of its best variant
+    results[best] = results[best]._replace(paper=experiment.paper)
+    return results
 
 
-def loss_on_samples(experiment: Experiment, run: Run, arrays: Dataset) -> GraphNode:
+def loss_on_samples(experiment: Experiment, run: TrainedRun, arrays: Dataset) -> GraphNode:
     """The loss of the trained model on the first four samples, without gradients."""
     model = run.trainer.model
     x, y = arrays.x_train[:4], arrays.y_train[:4]
     model.zero_grad()
     output = model(Constant(x, name="x", dtype=x.dtype))
-    loss: GraphNode = experiment.loss(output, target_for(output, y))
+    loss = experiment.loss(output, target_for(output, y))
     loss.name = "loss"
     return loss
 
 
 def first_picture(path: Path) -> None:
-    """sin(x²) at x = 2: values above the edges, gradients below."""
+    """Draw sin(x²) at x = 2: values above the edges, gradients below."""
     x = Variable(2.0, name="x")
     y = ops.sin(x**2)
     y.backward()
     viz.draw(y, title="sin(x²)").save(path)
 
 
-def table(rows: list[Row]) -> str:
-    """The rows in columns."""
+def table(results: list[Result]) -> str:
+    """The results in aligned columns."""
     head = ("experiment", "quantity", "measured", "paper", "gradient error")
-    lines = [head, *((r.experiment, r.quantity, r.measured, r.paper, r.check) for r in rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    text = [
-        "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    ]
-    return "\n".join([text[0], "  ".join("-" * w for w in widths), *text[1:]])
+    lines: list[tuple[str, ...]] = [head, *results]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    lines.insert(1, tuple("-" * width for width in widths))
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
 
 def demo(
     out: Path, *, seeds: int = 3, only: Iterable[str] = (), n_jobs: int = 2, say: Say = print
-) -> list[Row]:
-    """Run all experiments, or `only` some, `seeds` times each; write pictures and `results.json` to
-    `out`.
+) -> list[Result]:
+    """Run all experiments, or `only` some, `seeds` times each.
+
+    Pictures and `results.json` are written to `out`.
     """
     out.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     chosen = list(only) or list(EXPERIMENTS)
-    rows: list[Row] = []
+    results: list[Result] = []
     first_picture(out / "sin-x2.svg")
     for name in chosen:
         try:
             if name == "mlp":
-                rows += run_mlp(2, n_jobs, out, say)
-            rows += run_experiment(name, seeds, out, say)
+                results += run_mlp(2, n_jobs, out, say)
+            results += run_experiment(name, seeds, out, say)
         except DataError as error:
-            say(f"{EXPERIMENTS[name].title}: left out. {error}")
-            rows.append(
-                Row(EXPERIMENTS[name].title, "left out: no data", "–", EXPERIMENTS[name].paper)
-            )
-    say("\n" + table(rows))
+            title, paper = EXPERIMENTS[name].title, EXPERIMENTS[name].paper
+            say(f"{title}: left out. {error}")
+            results.append(Result(title, "left out: no data", "–", paper))
+    say("\n" + table(results))
     say(
         "\nmeasured: median (range) over seeds; gradient error: against central differences in "
         "float64, one real batch"
     )
     if chosen == list(EXPERIMENTS):
-        numbers = json.dumps([asdict(row) for row in rows], indent=1, ensure_ascii=False)
+        rows = [result._asdict() for result in results]
+        numbers = json.dumps(rows, indent=1, ensure_ascii=False)
         (out / "results.json").write_text(numbers + "\n", encoding="utf-8")
     say(f"pictures and numbers are in {out}/; {time.perf_counter() - started:.0f} s in all")
-    return rows
+    return results

@@ -1,5 +1,6 @@
-"""What a package index and pip call this library: the import name `minigrad` belongs to another
-distribution there.
+"""The name of the distribution, which differs from the import name `minigrad`.
+
+On the package index `minigrad` is another project.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
-#: the distribution; the package that it installs, and its command, are called `minigrad`
+#: the distribution; its package and its command are called `minigrad`
 NAME = "minigrad-numba"
 
 
@@ -18,7 +19,7 @@ def install_hint(extra: str = "") -> str:
 
 
 def other_package(folder: Path) -> str:
-    """What to say of a package called minigrad that is none of ours; "" for ours."""
+    """A message about another package called minigrad; "" for ours."""
     if (folder / Path(__file__).name).is_file():
         return ""
     return (
@@ -27,9 +28,7 @@ def other_package(folder: Path) -> str:
 
 
 def check() -> None:
-    """Raise `ImportError` where the distribution `minigrad` has installed its files over those of
-    this package.
-    """
+    """Raise `ImportError` where the other distribution has overwritten files of this package."""
     for other in metadata.distributions(name="minigrad", path=[str(PACKAGE.parent)]):
         if any(file.parts[0] == PACKAGE.name for file in other.files or ()):
             raise ImportError(

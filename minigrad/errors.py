@@ -1,9 +1,9 @@
-"""The errors that minigrad raises on purpose.
+"""The errors and warnings of minigrad.
 
-Each derives from the built-in that fits best, so code that knows nothing of minigrad still catches
-the right thing. A message names the operator or function, what it was given and what was expected.
-Below it stand notes: the line of the user's own code that led to it (`tell_line`), and where there
-is one, the module (`graph/notes.py`).
+Each error derives from the built-in that fits best, so that code that does not know minigrad
+catches it, too. A message names the operator or function, its arguments and the expectation. Notes
+add the line of the user's code that led to the error (`tell_line`), and the module, if any
+(`graph/notes.py`).
 """
 
 from __future__ import annotations
@@ -30,27 +30,23 @@ class ShapeError(_Located, ValueError):
 
 
 class DTypeError(_Located, TypeError):
-    """An element type that an operator cannot take, such as integers where a gradient is asked
-    for.
-    """
+    """An element type that an operator cannot take, such as integers where a gradient is needed."""
 
 
 class GraphError(_Located, RuntimeError):
-    """A graph asked for something it cannot give, such as a gradient that nothing leads to."""
+    """A graph that cannot do what was asked, such as a gradient for an unconnected variable."""
 
 
 class DataError(_Located, RuntimeError):
-    """A data set that is missing, damaged or out of reach; the message says which one and what to
-    do.
-    """
+    """A data set or file that is missing or damaged; the message says which one and what to do."""
 
 
 class GradientWarning(UserWarning):
-    """A number has left a graph that records gradients, and no gradient flows through it."""
+    """A value left a graph that records gradients, so no gradient will flow through it."""
 
 
 def warn_user(message: str, category: type[Warning]) -> None:
-    """Warn at the innermost line of code that is the user's own."""
+    """Warn at the innermost line of the user's code."""
     depth = 2
     for frame, _ in traceback.walk_stack(sys._getframe(1)):
         if _own(frame):
@@ -60,13 +56,12 @@ def warn_user(message: str, category: type[Warning]) -> None:
 
 
 def tell_line(error: E) -> E:
-    """Note on an error, before or after it is raised, the innermost line of code that is the user's
-    own; returns the error.
+    """Add the innermost line of the user's code as a note to an error, before or after raising it.
 
-    A traceback shows that line too, but among those of libraries, and last comes one of ours. What
-    is looked at is the stack as it is: no node remembers where it was made, which would make each
-    one dearer. Where no line is the user's (a prompt, whose text Python does not keep; a library
-    that calls minigrad), or the error itself is, nothing is noted.
+    Returns the error. A traceback shows that line too, but among those of libraries, with one of
+    ours last. The line comes from the current stack: nodes do not record where they were made,
+    which would be expensive. Nothing is added where no line is the user's (a prompt, whose text
+    Python does not keep; a library that calls minigrad), or where the user's code raised the error.
     """
     import linecache
 
@@ -84,14 +79,13 @@ def tell_line(error: E) -> E:
 
 
 def noted(error: BaseException, start: str) -> bool:
-    """Has the error a note that begins so?"""
+    """Does the error have a note with this beginning?"""
     return any(note.startswith(start) for note in getattr(error, "__notes__", ()))
 
 
 def _own(frame: FrameType) -> bool:
-    """Is this code the user's: no part of minigrad, of Python or of an installed package?"""
+    """Is this the user's code, not a part of minigrad, of Python or of an installed package?"""
     file, module = frame.f_code.co_filename, frame.f_globals.get("__name__") or ""
-    library = module.partition(".")[0] == "minigrad" or "-packages" in os.path.dirname(
-        file
-    )  # site-packages, dist-packages
+    installed = "-packages" in os.path.dirname(file)  # site-packages, dist-packages
+    library = installed or module.partition(".")[0] == "minigrad"
     return not library and not file.startswith(("<", os.path.dirname(os.__file__)))

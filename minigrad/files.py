@@ -1,4 +1,4 @@
-"""Writing files whole or not at all."""
+"""Writing files atomically, and checks of folders."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ from glob import escape
 from pathlib import Path
 from typing import Any
 
-UNMAPPED = 65534  # owns, in containers, what belongs to users of the machine around
+UNMAPPED = 65534  # in containers, the owner of files that belong to users of the host
 
 
 def as_path(function: str, path: Any) -> Path:
-    """The path that somebody gave to a function. Raises `TypeError`, with the function's name, for
-    what is none.
-    """
+    """The argument `path` of a function. Raises `TypeError` for what is not a path."""
     try:
         return Path(path)
     except TypeError:
@@ -29,12 +27,11 @@ def as_path(function: str, path: Any) -> Path:
 def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
     """Write `data` to `path` so that readers find the old file or the whole new one, never a part.
 
-    As when a file is opened for writing, an existing one keeps its mode, a new one gets what the
-    umask leaves, a symbolic link stays, and what it points to is written. `private` gives the file,
-    and folders that are made, to this user alone, whatever the umask. Missing folders are made.
-    When anything fails, the temporary file is removed and `path` is as before; the `OSError` names
-    it. What a process that was killed has left behind is removed by the next one that writes to
-    `path`.
+    As when a file is opened for writing, an existing file keeps its mode, a new one gets the mode
+    that the umask leaves, and a symbolic link stays while its target is written. Missing folders
+    are made. `private` gives the file and new folders to this user alone, whatever the umask. When
+    anything fails, the temporary file is removed and `path` is unchanged; the `OSError` names it.
+    Temporary files of killed processes are removed by the next process that writes to `path`.
     """
     target = Path(os.path.realpath(path))
     if private:
@@ -43,10 +40,10 @@ def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
     before = _mode(path)
     if before is not None and not stat.S_ISREG(before) and not stat.S_ISDIR(before):
-        path.write_bytes(data)  # a pipe or a device: it must not be replaced by a file
+        path.write_bytes(data)  # a pipe or a device must not be replaced by a file
         return
     mode = 0o600 if private else None if before is None else before & 0o777
-    # In the same folder, because a rename is atomic only within one file system.
+    # In the same folder, because a rename is atomic only within a file system.
     temporary = target.with_name(f"{_start(target)}{uuid.uuid4().hex}.part")
     with _sweeping(target):
         try:
@@ -55,7 +52,7 @@ def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
         except OSError as error:
             if error.errno is None:
                 raise
-            # a full disk names no file, and other failures the temporary one
+            # The error of a full disk names no file, others name the temporary one.
             raise OSError(error.errno, error.strerror, str(path)) from None
         finally:
             with suppress(OSError):
@@ -63,9 +60,9 @@ def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
 
 
 def _mode(path: Path) -> int | None:
-    """Kind and permissions of what is at a path, behind all links; None where there is nothing.
+    """Kind and permissions of a path's target; None where there is nothing.
 
-    Raises `OSError` for links that lead to each other.
+    Raises `OSError` for a cycle of links.
     """
     try:
         return path.stat().st_mode
@@ -74,10 +71,8 @@ def _mode(path: Path) -> int | None:
 
 
 def _write_new(path: Path, data: bytes, mode: int | None) -> None:
-    """Write a file that does not exist yet, with these permissions, or those that the umask
-    leaves.
-    """
-    if mode is not None:  # nobody else may open it before it has its final permissions
+    """Write a new file, with these permissions, or those that the umask leaves."""
+    if mode is not None:  # others must not open it before it has its final permissions
         path.touch(0o600, exist_ok=False)
         _set_mode(path, 0o600)
     with path.open("xb" if mode is None else "wb") as file:
@@ -85,29 +80,29 @@ def _write_new(path: Path, data: bytes, mode: int | None) -> None:
         file.flush()
         if mode is not None:
             _set_mode(path, mode)
-        os.fsync(file.fileno())  # or after a power failure the new name may stand on an empty file
+        os.fsync(file.fileno())  # otherwise a power failure can leave an empty file
 
 
 def _set_mode(path: Path, mode: int) -> None:
-    with suppress(OSError):  # a file system that has no permissions
+    with suppress(OSError):  # a file system without permissions
         path.chmod(mode)
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder, and those above it that are missing, for this user alone."""
+    """Make a folder, and missing ones above it, for this user alone."""
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
     for place in reversed(missing):
-        with suppress(FileExistsError):  # another process was quicker
+        with suppress(FileExistsError):  # another process was faster
             place.mkdir(mode=0o700)
-            place.chmod(0o700)  # the umask may have taken more away
+            place.chmod(0o700)  # the umask may have removed more
 
 
 def who_may_write(folder: Path, base: Path) -> str:
-    """In words, why another user could put files into a folder; "" where none can, and on Windows.
+    """Why another user could put files into a folder; "" where none can, and on Windows.
 
     Every folder from `folder` up to `base` must belong to this user or to root, and only its owner
-    may write to it. Of those above, where families of users share more, only the plainly open ones
-    count. `base` may be sticky, as /tmp is: there others can make folders, but not replace ours.
+    may write to it. Folders above `base` count only where everybody may write, since groups share
+    them. `base` may be sticky, as /tmp is: there others can make folders, but not replace ours.
     """
     if not hasattr(os, "getuid"):
         return ""
@@ -119,7 +114,7 @@ def who_may_write(folder: Path, base: Path) -> str:
             try:
                 found = place.stat()
             except OSError:
-                continue  # not there; one that this user cannot look into leads nowhere
+                continue  # missing, or unreadable and therefore unusable
             inside = place == start or place.is_relative_to(top)
             owners = {0, os.getuid()} if inside else {0, os.getuid(), UNMAPPED}
             others = found.st_mode & (0o022 if inside else 0o002)
@@ -132,25 +127,22 @@ def who_may_write(folder: Path, base: Path) -> str:
 
 
 def _start(path: Path) -> str:
-    """How the names of temporary files of `path` begin: the longest name that a folder takes must
-    have room for more.
-    """
+    """The beginning of names of temporary files for `path`, shortened to leave room for more."""
     return f".{path.name[:50]}."
 
 
 @contextmanager
 def _sweeping(path: Path) -> Iterator[None]:
-    """Remove temporary files of `path` that nobody is writing to, and keep others from removing
-    ours within the block.
+    """Remove stale temporary files of `path`, and protect ours from removal within the block.
 
-    Who writes shares a lock on the folder, which ends with the process; who gets it alone knows
-    that nobody writes. Where there are no such locks, nothing is removed.
+    Each writer holds a shared lock on the folder, which ends with the process; a process that gets
+    the exclusive lock knows that nobody writes. Without such locks nothing is removed.
     """
     try:
         import fcntl
 
         folder = os.open(path.parent, os.O_RDONLY)
-    except (ImportError, OSError):  # not on Windows; a folder that may be written to, not read
+    except (ImportError, OSError):  # Windows; a folder that is not readable
         yield
         return
     try:

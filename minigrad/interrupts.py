@@ -1,4 +1,4 @@
-"""Ctrl-C while something runs that must not be cut short."""
+"""Deferring Ctrl-C while code runs that must not be interrupted."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from typing import Any
 
 
 class _Pending:
-    """The interrupts that wait, and the handler that they wait for. Python calls handlers in the
-    main thread only.
-    """
+    """The deferred interrupts and their handler. Python calls handlers in the main thread only."""
 
     depth = count = 0
     handler: Any = None
@@ -31,15 +29,15 @@ _pending = _Pending()
 
 @contextmanager
 def interrupts_deferred() -> Iterator[None]:
-    """Within the block Ctrl-C is only noted; at its end the handler that was there before gets it
-    and, usually, raises KeyboardInterrupt.
+    """Defer Ctrl-C to the end of the block, where the previous handler gets it.
 
-    Blocks nest: the end of an inner block is a place where it may be raised, too.
+    That handler usually raises KeyboardInterrupt. Blocks nest: it may be raised at the end of an
+    inner block, too.
     """
     main = threading.current_thread() is threading.main_thread()
     if main and _pending.depth == 0:
         _pending.handler, _pending.count = signal.getsignal(signal.SIGINT), 0
-    if not main or not callable(_pending.handler):  # nothing would be raised here
+    if not main or not callable(_pending.handler):  # nothing to defer
         yield
         return
     try:

@@ -1,7 +1,7 @@
-"""The four models of the papers, and the better variants that this project adds.
+"""The four models of the papers, and better variants of them.
 
-Each is a few lines of layers: to be read, copied and changed. First values come from the library's
-generator, so `mg.manual_seed(n)` before making a model decides them.
+Each is a few lines of layers to read, copy and change. The initial weights come from the library's
+generator: `mg.manual_seed(n)` before making a model decides them.
 """
 
 from __future__ import annotations
@@ -9,34 +9,23 @@ from __future__ import annotations
 from typing import Any
 
 from . import nn, ops
+from .checks import one_of
 from .graph.node import GraphNode
 
 ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU, "sigmoid": nn.Sigmoid}
 
 
 def mlp(activation: str = "tanh", clipped: bool = False) -> nn.Sequential:
-    """Points of the plane (N, 2) to one number (N, 1): three hidden layers of 25; `clipped` ends in
-    a sigmoid.
-    """
-    if activation not in ACTIVATIONS:
-        raise ValueError(
-            f"mlp: activation={activation!r}; one of {', '.join(ACTIVATIONS)} was expected"
-        )
-    act = ACTIVATIONS[activation]
-    layers: list[nn.Module] = [
-        nn.Linear(2, 25),
-        act(),
-        nn.Linear(25, 25),
-        act(),
-        nn.Linear(25, 25),
-        act(),
-        nn.Linear(25, 1),
-    ]
-    return nn.Sequential(*layers, *([nn.Sigmoid()] if clipped else []))
+    """Points (N, 2) to one number (N, 1): three hidden layers of 25; `clipped` adds a sigmoid."""
+    one_of("mlp", "activation", activation, ACTIVATIONS)
+    layers: list[nn.Module] = []
+    for width in (2, 25, 25):
+        layers += nn.Linear(width, 25), ACTIVATIONS[activation]()
+    return nn.Sequential(*layers, nn.Linear(25, 1), *([nn.Sigmoid()] if clipped else []))
 
 
 def cnn_five() -> nn.Sequential:
-    """The paper's: images (N, 1, 28, 28) to the probability (N, 1) that the digit is a five."""
+    """Images (N, 1, 28, 28) to the probability (N, 1) of a five: the paper's model."""
     return nn.Sequential(
         nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 26 * 26, 1), nn.Sigmoid()
     )
@@ -57,12 +46,11 @@ def cnn() -> nn.Sequential:
 
 
 class TextCNN(nn.Module):
-    """Token ids (N, length) to one logit or probability (N, 1).
+    """Token ids (N, length) to one logit or probability (N, 1) (Kim 2014).
 
     Each word becomes a vector, a convolution looks at three words at a time, and pooling keeps the
-    strongest answer of each filter in every window of `pool` positions (Kim 2014). `mean` adds the
-    mean of all word vectors to what the last layer sees: what the review says as a whole, beside
-    its strongest words.
+    largest output of each filter in every window of `pool` positions. `mean` adds the mean of all
+    word vectors to the inputs of the last layer: the review as a whole beside its strongest words.
     """
 
     def __init__(
@@ -82,10 +70,8 @@ class TextCNN(nn.Module):
         self.dense = nn.Linear(filters * ((length - 2) // pool) + (width if mean else 0), 1)
         self.probability, self.mean = probability, mean
 
-    def forward(self, ids: Any) -> GraphNode:  # type: ignore[override]
-        words = ops.transpose(
-            self.embedding(ids), (0, 2, 1)
-        )  # (N, width, length): words lie along the last axis
+    def forward(self, ids: Any) -> GraphNode:
+        words = ops.transpose(self.embedding(ids), (0, 2, 1))  # (N, width, length)
         features = self.flatten(self.pool(ops.relu(self.conv(words))))
         if self.mean:
             features = ops.concatenate([features, ops.mean(words, axis=2)], axis=1)
@@ -94,15 +80,13 @@ class TextCNN(nn.Module):
 
 
 class RowRNN(nn.Module):
-    """Sequences (N, steps, width) to ten logits (N, 10), read off the last hidden state of a
-    recurrent layer.
-    """
+    """Sequences (N, steps, width) to ten logits (N, 10), from the last state of an RNN."""
 
     def __init__(self, width: int, hidden: int = 64, unroll: bool = False) -> None:
         self.rnn = nn.RNN(width, hidden, unroll=unroll)
         self.dense = nn.Linear(hidden, 10)
 
-    def forward(self, x: Any) -> GraphNode:  # type: ignore[override]
+    def forward(self, x: Any) -> GraphNode:
         states, _ = self.rnn(ops.transpose(x, (1, 0, 2)))  # time first
         logits: GraphNode = self.dense(states[-1])
         return logits

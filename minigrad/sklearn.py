@@ -1,10 +1,9 @@
-"""Models as scikit-learn estimators: in a `Pipeline`, a `GridSearchCV`, wherever `fit` and
-`predict` are expected.
-"""
+"""Models as scikit-learn estimators, for `Pipeline`, `GridSearchCV` and everything like them."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import reprlib
 from collections.abc import Callable
@@ -12,11 +11,24 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+import numpy.typing as npt
+
+# scikit-learn has no types
+from sklearn.base import (  # type: ignore[import-untyped]
+    BaseEstimator,
+    ClassifierMixin,
+    RegressorMixin,
+)
+from sklearn.utils.multiclass import (  # type: ignore[import-untyped]
+    check_classification_targets,
+)
+from sklearn.utils.validation import (  # type: ignore[import-untyped]
+    check_is_fitted,
+    validate_data,
+)
 
 from . import ops, optim, seeds
+from .checks import one_of
 from .errors import DataError, DTypeError, GraphError, ShapeError
 from .files import as_path, write_atomically
 from .graph.conversion import Array
@@ -27,10 +39,8 @@ from .train import Trainer
 from .train.checkpoint import read_arrays
 
 OPTIMIZERS = {"sgd": optim.SGD, "adam": optim.Adam, "adamw": optim.AdamW, "rmsprop": optim.RMSprop}
-MOST_METADATA = (
-    1 << 24
-)  # characters; as lists and strings of Python they take many times the memory
-#: dtypes of labels -> what JSON makes of them
+MOST_METADATA = 1 << 24  # characters; as Python lists and strings they take far more memory
+#: dtypes of labels -> their types in JSON
 LABELS: dict[str, tuple[type, ...]] = {
     r"[<>=|]?U\d+": (str,),
     r"[<>=|]?b1": (bool,),
@@ -41,9 +51,11 @@ MOST_ROOM = 1 << 20  # characters of an array of labels
 Task = tuple[Callable[..., GraphNode], Array]
 
 
-class _Estimator(BaseEstimator):
-    """What classifier and regressor share: `_task` says which loss they train with, `_facts` what a
-    file must say.
+class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """The common part of classifier and regressor.
+
+    A subclass defines `_task`, its loss and targets, and `_facts` and `_attributes`, its part of
+    the metadata of a file.
     """
 
     def __init__(
@@ -62,25 +74,14 @@ class _Estimator(BaseEstimator):
 
     # ---------------- fitting and predicting
     def _fit(self, x: Array, y: Array) -> Self:
-        """Train a new model. Ctrl-C leaves what was learnt, and is passed on: a grid search ends,
-        too.
-        """
-        if self.optimizer not in OPTIMIZERS:
-            expected = ", ".join(OPTIMIZERS)
-            raise ValueError(
-                f"{type(self).__name__}: optimizer={self.optimizer!r}; one of {expected} was "
-                f"expected"
-            )
+        """Train a new model. Ctrl-C keeps what was learnt, and is raised again to end a search."""
+        one_of(type(self).__name__, "optimizer", self.optimizer, OPTIMIZERS)
         with seeds.seeded(self.seed):
             model = self._new_model()
             x = self._enter(model, x)
             loss, targets = self._task(self._outputs(model, x[:2]), y)
-            trainer = Trainer(
-                model,
-                loss,
-                OPTIMIZERS[self.optimizer](model.parameters(), lr=self.lr),
-                mode=self.mode,
-            )
+            optimizer = OPTIMIZERS[self.optimizer](model.parameters(), lr=self.lr)
+            trainer = Trainer(model, loss, optimizer, mode=self.mode)
             history = trainer.fit(
                 x,
                 targets,
@@ -95,9 +96,7 @@ class _Estimator(BaseEstimator):
         return self
 
     def _task(self, outputs: Array, y: Array) -> Task:
-        """The loss, and the targets as it takes them. Raises `ShapeError` where the model's outputs
-        do not fit.
-        """
+        """The loss, and its targets. Raises `ShapeError` where the model's outputs do not fit."""
         raise NotImplementedError
 
     def _new_model(self) -> Module:
@@ -109,9 +108,7 @@ class _Estimator(BaseEstimator):
         return model
 
     def _enter(self, model: Module, x: Array) -> Array:
-        """x in the kind of numbers that the model takes: integers stay what they are (token ids)
-        unless it refuses them.
-        """
+        """x in a dtype that the model takes: integers (token ids) stay, where it takes integers."""
         if x.dtype.kind != "f":
             try:
                 self._outputs(model, x[:2])
@@ -120,7 +117,7 @@ class _Estimator(BaseEstimator):
         return x
 
     def _outputs(self, model: Module, x: Array) -> Array:
-        """What a model gives for some samples, in evaluation mode."""
+        """The model's outputs for some samples, in evaluation mode."""
         dtype = model.parameters()[0].dtype if x.dtype.kind == "f" else x.dtype
         with no_grad():
             node = model.eval()(Constant(x, dtype=dtype))
@@ -131,21 +128,23 @@ class _Estimator(BaseEstimator):
             )
         return node.value
 
-    def _predict(self, X: Any) -> Array:
+    def _predict(self, X: npt.ArrayLike) -> Array:
         """The model's outputs for all samples."""
         check_is_fitted(self)
         x = self._enter(self.model_, validate_data(self, X, reset=False, allow_nd=True))
-        idle = optim.SGD(
-            self.model_.parameters(), lr=1.0
-        )  # a trainer has one; it makes no step here
-        return Trainer(self.model_, ops.mse_loss, idle, mode="replay").predict(x)
+        unused = optim.SGD(self.model_.parameters(), lr=1.0)
+        return Trainer(self.model_, ops.mse_loss, unused, mode="replay").predict(x)
+
+    def _misfit(self, outputs: Array, expected: str) -> ShapeError:
+        found = f"the model's output has shape {outputs.shape}"
+        return ShapeError(f"{type(self).__name__}: {found}; {expected}")
 
     # ---------------- persistence
-    def save(self, path: Any) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to a safetensors file, without pickle.
 
-        `mg.load` and PyTorch read its parameters; what belongs to the estimator (classes, names of
-        features) is in the file's metadata. `make_model` is code, and is not saved.
+        `mg.load` and PyTorch read its parameters; classes and names of features are in the file's
+        metadata. `make_model` is code, and is not saved.
         """
         from safetensors.numpy import save as to_bytes
 
@@ -168,11 +167,11 @@ class _Estimator(BaseEstimator):
             ) from None
         write_atomically(path, to_bytes(self.model_.state_dict(), {"minigrad": text}))
 
-    def load(self, path: Any) -> Self:
-        """Become what `save` wrote, around a new model from `make_model`. Returns the estimator.
+    def load(self, path: str | os.PathLike[str]) -> Self:
+        """Read what `save` wrote into a new model from `make_model`. Returns the estimator.
 
         Raises `DataError` for a file that `save` did not write, `GraphError` or `ShapeError` where
-        the model is another one; nothing is changed then.
+        the model differs; the estimator is unchanged then.
         """
         path = as_path(f"{type(self).__name__}.load", path)
         facts, state = _read(path)
@@ -196,30 +195,24 @@ class _Estimator(BaseEstimator):
         return {}
 
     def _attributes(self, facts: dict[str, Any]) -> dict[str, Any]:
-        """The attributes that metadata stand for. Raises `ValueError` where they stand for none."""
+        """The attributes in the metadata. Raises `ValueError` where they are not valid."""
         features, names = facts.get("n_features_in_"), facts.get("feature_names_in_")
         if type(features) is not int or not 1 <= features <= np.iinfo(np.int64).max:
-            raise ValueError(
-                f"n_features_in_ is {reprlib.repr(features)}; an integer ≥ 1 was expected"
-            )
-        found: dict[str, Any] = {"n_features_in_": features}
-        if names is not None:
-            if (
-                not isinstance(names, list)
-                or len(names) != features
-                or not all(isinstance(name, str) for name in names)
-            ):
-                raise ValueError(
-                    f"feature_names_in_ is {reprlib.repr(names)}; {features} strings were expected"
-                )
-            found["feature_names_in_"] = np.array(names, dtype=object)
-        return found
+            raise _invalid("n_features_in_", features, "an integer ≥ 1 was expected")
+        if names is None:
+            return {"n_features_in_": features}
+        strings = isinstance(names, list) and all(isinstance(name, str) for name in names)
+        if not strings or len(names) != features:
+            raise _invalid("feature_names_in_", names, f"{features} strings were expected")
+        return {"n_features_in_": features, "feature_names_in_": np.array(names, dtype=object)}
+
+
+def _invalid(name: str, value: Any, expected: str) -> ValueError:
+    return ValueError(f"{name} is {reprlib.repr(value)}; {expected}")
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Metadata and arrays of a file. Raises `DataError` for what is no safetensors file with
-    metadata of ours.
-    """
+    """Metadata and arrays of a file. Raises `DataError` where `save` cannot have written it."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -233,7 +226,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
         )
     try:
         facts = json.loads(text)
-    except (ValueError, RecursionError) as error:  # no JSON, or nested without end
+    except (ValueError, RecursionError) as error:  # not JSON, or nested too deeply
         raise DataError(f"{path}: the metadata cannot be read ({error})") from None
     if not isinstance(facts, dict):
         raise DataError(f"{path}: the metadata is a {type(facts).__name__}; a dict was expected")
@@ -241,56 +234,49 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
 
 
 def _classes(values: Any, dtype: Any) -> Array:
-    """Labels from a file's metadata. Raises `ValueError` for what is no sorted list of different
-    labels.
+    """Labels from a file's metadata. Raises `ValueError` unless they are different and sorted.
 
-    An array of strings gives each the room of the longest; so the length in the dtype does not
-    count, and where that room would be out of proportion, the labels stay strings of Python.
+    An array of strings gives each the room of the longest. So the length in the dtype is ignored,
+    and where that room would be out of proportion, the labels stay Python strings.
     """
     if not isinstance(values, list) or len(values) < 2:
-        raise ValueError(f"classes is {reprlib.repr(values)}; a list of at least two was expected")
-    kinds = (
-        types
-        for form, types in LABELS.items()
-        if isinstance(dtype, str) and re.fullmatch(form, dtype)
-    )
-    types = next(kinds, None)
+        raise _invalid("classes", values, "a list of at least two was expected")
+    text = dtype if isinstance(dtype, str) else ""
+    types = next((kinds for form, kinds in LABELS.items() if re.fullmatch(form, text)), None)
     if types is None:
-        raise ValueError(
-            f"the classes have dtype {reprlib.repr(dtype)}; numbers or strings were expected"
-        )
+        raise _invalid("the dtype of classes", dtype, "numbers or strings were expected")
     if not all(type(value) in types for value in values):
-        raise ValueError(f"classes is {reprlib.repr(values)}, which is not of dtype {dtype}")
+        raise _invalid("classes", values, f"labels of dtype {dtype} were expected")
     if types == (str,):
         dtype = str if len(values) * max(map(len, values)) < MOST_ROOM else object
     with np.errstate(all="ignore"):
         array = np.array(values, dtype)
     if array.tolist() != values or not np.array_equal(np.unique(array), array):
         expected = f"different values of {array.dtype} in their order were expected"
-        raise ValueError(f"classes is {reprlib.repr(values)}; {expected}")
+        raise _invalid("classes", values, expected)
     return array
 
 
-class MinigradClassifier(ClassifierMixin, _Estimator):
+class MinigradClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]  # as above
     """A classifier for scikit-learn.
 
     `make_model()` returns a new `Module` that gives a logit per class (N, classes), or, of two
     classes, that of the second alone (N, 1). `optimizer` is "sgd", "adam", "adamw" or "rmsprop";
     `lr`, `epochs`, `batch_size` and `mode` are as in the optimiser and the `Trainer`; `seed`
-    decides first values and the order of the samples. Floats enter the model in the dtype of its
-    parameters; integers stay integers where the model takes them (token ids), and become floats
-    where it does not. After `fit` there are `classes_`, `model_`, `history_` and `n_features_in_`.
+    decides the initial weights and the order of the samples. Floats enter the model in the dtype of
+    its parameters; integers stay integers where the model takes them (token ids), and become floats
+    where it does not. `fit` sets `classes_`, `model_`, `history_` and `n_features_in_`.
     """
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
         """Train a new model on X (N, …) and labels y (N,) of any kind.
 
         Raises `ShapeError` where the model's outputs do not fit the classes, `ValueError` for fewer
         than two classes.
         """
-        x, y = validate_data(self, X, y, allow_nd=True)
-        check_classification_targets(y)
-        classes, ids = np.unique(y, return_inverse=True)
+        x, labels = validate_data(self, X, y, allow_nd=True)
+        check_classification_targets(labels)
+        classes, ids = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
             raise ValueError(
                 f"{type(self).__name__}: y has one class, {classes[0]!r}; at least two were "
@@ -304,28 +290,19 @@ class MinigradClassifier(ClassifierMixin, _Estimator):
         if n == 2 and outputs.shape == (len(outputs), 1):
             return ops.binary_cross_entropy_with_logits, y.astype(np.float64)
         if outputs.shape != (len(outputs), n):
-            expected = (
-                f"logits (N, {n}){' or (N, 1)' if n == 2 else ''}, one for each of the {n} "
-                f"classes, were expected"
-            )
-            raise ShapeError(
-                f"{type(self).__name__}: the model's output has shape {outputs.shape}; {expected}"
-            )
+            logits = f"logits (N, {n}){' or (N, 1)' if n == 2 else ''}"
+            expected = f"{logits}, one for each of the {n} classes, were expected"
+            raise self._misfit(outputs, expected)
         return ops.cross_entropy, y
 
-    def _logits(self, X: Any) -> Array:
-        """The model's outputs. Raises `ShapeError` where they do not fit the classes, which may
-        come from a file.
-        """
+    def _logits(self, X: npt.ArrayLike) -> Array:
+        """The model's outputs. Raises `ShapeError` where they do not fit the classes of a file."""
         logits, n = self._predict(X), len(self.classes_)
         if logits.ndim != 2 or logits.shape[1] not in ((1, 2) if n == 2 else (n,)):
-            raise ShapeError(
-                f"{type(self).__name__}: the model's output has shape {logits.shape} for "
-                f"{n} classes"
-            )
+            raise self._misfit(logits, f"outputs for {n} classes were expected")
         return logits
 
-    def predict_proba(self, X: Any) -> Array:
+    def predict_proba(self, X: npt.ArrayLike) -> Array:
         """Probabilities (N, classes), in the order of `classes_`."""
         logits = self._logits(X)
         if logits.shape[1] > 1:
@@ -333,12 +310,12 @@ class MinigradClassifier(ClassifierMixin, _Estimator):
         second = ops.sigmoid(Constant(logits, dtype=logits.dtype)).value
         return np.hstack([1 - second, second])
 
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: npt.ArrayLike) -> Array:
         """The most probable class of each sample (N,)."""
         logits = self._logits(X)
-        return self.classes_[
-            logits.argmax(1) if logits.shape[1] > 1 else (logits[:, 0] > 0).astype(int)
-        ]
+        ids = logits.argmax(1) if logits.shape[1] > 1 else (logits[:, 0] > 0).astype(int)
+        found: Array = self.classes_[ids]
+        return found
 
     def _facts(self) -> dict[str, Any]:
         return {"classes": self.classes_.tolist(), "dtype": self.classes_.dtype.str}
@@ -350,39 +327,33 @@ class MinigradClassifier(ClassifierMixin, _Estimator):
         }
 
 
-class MinigradRegressor(RegressorMixin, _Estimator):
+class MinigradRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]  # as above
     """A regressor for scikit-learn, trained with the mean squared error.
 
     `make_model()` returns a new `Module` that gives predictions (N, 1) or (N,) for targets (N,),
     and (N, targets) for targets (N, targets); everything else is as in `MinigradClassifier`.
     """
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
         """Train a new model on X (N, …) and numbers y, (N,) or (N, targets).
 
         Raises `ShapeError` where the model's outputs do not fit the targets.
         """
-        x, y = validate_data(self, X, y, allow_nd=True, multi_output=True, y_numeric=True)
-        return self._fit(x, y)
+        options = {"allow_nd": True, "multi_output": True, "y_numeric": True}
+        return self._fit(*validate_data(self, X, y, **options))
 
     def _task(self, outputs: Array, y: Array) -> Task:
         shapes = [y.shape[1:], *([(1,)] if y.ndim == 1 else [])]
         if outputs.shape[1:] not in shapes:
-            expected = f"one for targets {y.shape} was expected"
-            raise ShapeError(
-                f"{type(self).__name__}: the model's output has shape {outputs.shape}; {expected}"
-            )
+            raise self._misfit(outputs, f"one for targets {y.shape} was expected")
         self._column = y.ndim == 1 and outputs.ndim == 2
         return ops.mse_loss, y.astype(outputs.dtype)
 
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: npt.ArrayLike) -> Array:
         """Predictions, in the shape of the targets: (N,) or (N, targets)."""
         found = self._predict(X)
         if self._column and found.shape[1:] != (1,):
-            raise ShapeError(
-                f"{type(self).__name__}: the model's output has shape {found.shape}; one column "
-                f"was expected"
-            )
+            raise self._misfit(found, "one column was expected")
         return found[:, 0] if self._column else found
 
     def _facts(self) -> dict[str, Any]:
@@ -391,7 +362,7 @@ class MinigradRegressor(RegressorMixin, _Estimator):
     def _attributes(self, facts: dict[str, Any]) -> dict[str, Any]:
         column = facts.get("column")
         if not isinstance(column, bool):
-            raise ValueError(f"column is {reprlib.repr(column)}; true or false was expected")
+            raise _invalid("column", column, "true or false was expected")
         return {**super()._attributes(facts), "_column": column}
 
     def __sklearn_tags__(self) -> Any:

@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = {
+    "checks": 1,
     "distribution": 1,
     "errors": 1,
     "files": 1,

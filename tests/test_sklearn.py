@@ -393,7 +393,8 @@ def test_classes_that_the_model_does_not_have_are_found_out(hostile):
         loaded = classifier().load(hostile.path)
         for ask in (loaded.predict, loaded.predict_proba):
             with pytest.raises(
-                mg.ShapeError, match=rf"output has shape \(150, 3\) for {len(labels)} classes"
+                mg.ShapeError,
+                match=rf"output has shape \(150, 3\); outputs for {len(labels)} classes",
             ):
                 ask(IRIS[0])
 

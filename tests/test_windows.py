@@ -50,7 +50,8 @@ try:
     select.select([pipe], [], [], 0)
 except OSError as error:
     print(error.errno)
-print(multiprocessing.get_start_method(), sys.stdout.encoding, "utf" in locale.getpreferredencoding(False).lower())
+unicode = "utf" in locale.getpreferredencoding(False).lower()
+print(multiprocessing.get_start_method(), sys.stdout.encoding, unicode)
 subprocess.run([sys.executable, "-c", "import os; print(hasattr(os, 'fork'))"])
 """,
         tmp_path,
@@ -90,7 +91,8 @@ def main():
     for mode in ("compiled", "replay"):
         model = make()
         trainer = mg.Trainer(model, mg.mse_loss, mg.optim.Adam(model.parameters()), mode=mode)
-        losses[mode] = trainer.fit(data.x_train, data.y_train, epochs=2, batch_size=20, progress=True).batch_loss
+        history = trainer.fit(data.x_train, data.y_train, epochs=2, batch_size=20, progress=True)
+        losses[mode] = history.batch_loss
     np.testing.assert_allclose(losses["compiled"], losses["replay"], rtol=1e-4)
     mg.save(trainer, "trainer.safetensors")
     mg.load(trainer, "trainer.safetensors")
@@ -100,7 +102,8 @@ def main():
     drawing.save("graph.svg")
     print(drawing.layout.engine)
     recipe = {"folds": 2, "epochs": 1, "batch_size": 20, "mode": "replay"}
-    one, two = (cross_validate(make, data.x_train, data.y_train, n_jobs=jobs, **recipe) for jobs in (1, 2))
+    arrays = data.x_train, data.y_train
+    one, two = (cross_validate(make, *arrays, n_jobs=jobs, **recipe) for jobs in (1, 2))
     np.testing.assert_allclose(one.test_loss, two.test_loss, rtol=1e-5)
 
 if __name__ == "__main__":
@@ -119,9 +122,10 @@ def test_the_demo_prints_its_table_where_a_character_cannot_be_shown(tmp_path):
     said = run(
         """
 from minigrad import cli, demo
-from minigrad.demo import Row
+from minigrad.demo import Result
 
-demo.run_experiment = lambda name, *rest: [Row(name, "2 × 5 folds", "0.97 ± 0.01", "x − 1", "∂ 3e-10")]
+row = ("2 × 5 folds", "0.97 ± 0.01", "x − 1", "∂ 3e-10")
+demo.run_experiment = lambda name, *rest: [Result(name, *row)]
 code = cli.main(["demo", "--only", "rnn", "--out", "out"])
 print("exit code", code)
 """,

@@ -1,13 +1,12 @@
-"""Real data to learn from: points around a circle, handwritten digits, film reviews.
+"""Data to learn from: points around a circle, handwritten digits, film reviews.
 
-Each loader returns a `Dataset`, four named arrays that know where they came from:
+Each loader returns a `Dataset`, four named arrays and a sentence about their source:
 
     x_train, y_train, x_test, y_test = minigrad.data.circle()
     digits = minigrad.data.mnist()
     print(digits.source)
 
-Downloads are kept in `cache_dir()`, and every file is checked against its SHA-256 each time it is
-used.
+Downloads are kept in `cache_dir()`. Every file is checked against its SHA-256 on each use.
 """
 
 from __future__ import annotations

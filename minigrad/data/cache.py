@@ -1,11 +1,11 @@
-"""Where downloaded files live, how they get there, and how we know that they are the right ones."""
+"""The cache of downloaded files: where it is, how files get there, and how they are checked."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +18,7 @@ CLIENT_SECONDS = 300
 
 
 def cache_dir() -> Path:
-    """Folder for downloads: `$MINIGRAD_DATA`, or else this user's cache folder; it may not exist
-    yet.
-    """
+    """The folder for downloads, which may not exist yet: `$MINIGRAD_DATA`, or the user's cache."""
     chosen = os.environ.get("MINIGRAD_DATA")
     if chosen:
         return Path(chosen).expanduser().absolute()
@@ -31,10 +29,9 @@ def cache_dir() -> Path:
 
 @dataclass(frozen=True)
 class KnownFile:
-    """A file whose content is known in advance, by size and SHA-256, wherever it comes from.
+    """A file whose size and SHA-256 are known, so that it may come from anywhere.
 
-    `name` is its path below the cache folder, with forward slashes; an absolute path stands for
-    itself.
+    `name` is its path below the cache folder, with forward slashes, or an absolute path.
     """
 
     name: str
@@ -45,31 +42,43 @@ class KnownFile:
     def path(self) -> Path:
         return cache_dir() / self.name
 
-    def problem(self) -> str | None:
-        """What keeps the cached file from being used, or None when it is there and intact."""
+    def check(self, data: bytes) -> None:
+        """Raise `DataError` unless `data` is the content of this file."""
+        if len(data) != self.size:
+            found = f"{len(data):,} bytes" if len(data) < self.size else "more"
+            raise DataError(f"{self.path}: expected {self.size:,} bytes, found {found}")
+        found = hashlib.sha256(data).hexdigest()
+        if found != self.sha256:
+            raise DataError(f"{self.path} has SHA-256 {found}, expected {self.sha256}")
+
+    def read(self) -> bytes:
+        """The content of the cached file. Raises `DataError` where it is missing or damaged."""
         if not self.path.is_file():
-            return f"{self.path} is missing"
+            raise DataError(f"{self.path} is missing")
         try:
-            found = self.path.stat().st_size
-            if found != self.size:
-                return f"{self.path} has {found:,} bytes, expected {self.size:,}"
-            return _wrong_digest(str(self.path), file_sha256(self.path), self.sha256)
+            with self.path.open("rb") as file:
+                data = file.read(self.size + 1)
         except OSError as error:
-            return f"{self.path} cannot be read ({error})"
+            raise DataError(f"{self.path} cannot be read ({error})") from error
+        self.check(data)
+        return data
+
+    def problem(self) -> str | None:
+        """Why the cached file cannot be used, or None when it is there and intact."""
+        try:
+            self.read()
+        except DataError as error:
+            return str(error)
+        return None
 
     def store(self, data: bytes) -> None:
-        """Put `data` into the cache, if it is what this file should hold.
+        """Write `data` to the cache.
 
         Raises
         ------
-        DataError : other content, or a cache folder that cannot be written to
+        DataError : size or SHA-256 is wrong, or the cache folder cannot be written to
         """
-        if len(data) != self.size:
-            found = f"{len(data):,} bytes" if len(data) < self.size else "more"
-            raise DataError(f"{self.name}: expected {self.size:,} bytes, found {found}")
-        wrong = _wrong_digest(self.name, hashlib.sha256(data).hexdigest(), self.sha256)
-        if wrong:
-            raise DataError(wrong)
+        self.check(data)
         try:
             write_atomically(self.path, data)
         except OSError as error:
@@ -77,42 +86,53 @@ class KnownFile:
             raise DataError(f"cannot write {self.path} ({error}); {remedy}") from error
 
 
-def _wrong_digest(name: str, found: str, expected: str) -> str | None:
-    return None if found == expected else f"{name} has SHA-256 {found}, expected {expected}"
+#: puts the given files into the cache, and returns where they came from, in words
+Source = Callable[[Sequence[KnownFile]], str]
 
 
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def download(url: str) -> bytes:
-    """The bytes at `url`, with a progress bar; a server that does not answer is given up within
-    seconds.
+def fetch(title: str, files: Sequence[KnownFile], sources: Iterable[Source]) -> str:
+    """Make sure that files are in the cache, intact; returns where they were found, in words.
 
     Raises
     ------
-    DataError : no connection, or an answer other than success
+    DataError : no source has them; the message lists what was tried
+    """
+    tried = [problem for file in files if (problem := file.problem())]
+    if not tried:
+        return f"the cache {files[0].path.parent}"
+    for source in sources:
+        try:
+            return source([file for file in files if file.problem()])
+        except DataError as error:
+            tried.append(str(error))
+    head = f"{title}: not complete in the cache, and could not be fetched:"
+    raise DataError("\n  ".join([head, *tried]))
+
+
+def download(url: str) -> bytes:
+    """The bytes at `url`, with a progress bar.
+
+    Raises
+    ------
+    DataError : no connection within seconds, or an answer other than success
     """
     import tempfile
 
-    import pooch
+    import pooch  # type: ignore[import-untyped]  # has no types
     import requests
 
-    bring = pooch.HTTPDownloader(progressbar=True, timeout=CONNECT_SECONDS)
+    fetcher = pooch.HTTPDownloader(progressbar=True, timeout=CONNECT_SECONDS)
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "download"
         try:
-            bring(url, str(target), None)
+            fetcher(url, str(target), None)
         except (requests.RequestException, OSError) as error:
             raise DataError(f"{url}: {type(error).__name__}: {str(error)[:100]}") from error
         return target.read_bytes()
 
 
 def gunzip(data: bytes, size: int) -> bytes:
-    """Decompress gzip `data`, stopping one byte after `size`: enough to tell that it holds too
-    much.
+    """Decompress gzip `data`, up to one byte more than `size`, which shows that it holds too much.
 
     Raises
     ------
@@ -134,7 +154,7 @@ def run_client(command: Sequence[str]) -> None:
 
     Raises
     ------
-    DataError : it is not there, takes too long or fails; the message holds its own complaint
+    DataError : it is not there, takes too long or fails; the message quotes its own
     """
     import subprocess
 
@@ -151,7 +171,5 @@ def run_client(command: Sequence[str]) -> None:
         raise DataError(f"{command[0]} could not run: {error}") from error
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        complaint = next(
-            (line for line in lines if line.lower().startswith(("error", "npm error"))), lines[-1]
-        )
-        raise DataError(f"{' '.join(command[:3])}: {complaint}")
+        errors = (line for line in lines if line.lower().startswith(("error", "npm error")))
+        raise DataError(f"{' '.join(command[:3])}: {next(errors, lines[-1])}")

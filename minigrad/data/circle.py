@@ -1,4 +1,4 @@
-"""Points inside and outside of a circle: the smallest problem that a straight line cannot solve."""
+"""Points inside and outside a circle: the smallest problem that a straight line cannot solve."""
 
 from __future__ import annotations
 
@@ -6,33 +6,35 @@ import math
 
 import numpy as np
 
+from ..checks import integer
 from ..seeds import generator
-from .dataset import Dataset, whole
+from .dataset import Dataset
 
 CENTRE = 0.5
+#: the circle covers half of the unit square, so that guessing is right half of the time
 RADIUS = math.sqrt(1 / (2 * math.pi))
-"""Chosen so that the circle covers half of the unit square: guessing is right half of the time."""
 
 
 def circle(n: int = 10_000, seed: int = 0) -> Dataset:
-    """Draw `n` points in the unit square; a point has label 1 when it lies outside of the circle.
+    """Draw `n` points in the unit square; a point has label 1 when it lies outside the circle.
 
     Parameters
     ----------
-    n : number of points in all, at least 5; the first 80 % (rounded down) train, the others test
+    n : number of points in all, at least 5; the first 80 % (rounded down) are for training
     seed : the same seed gives the same points, on every machine
 
     Returns
     -------
     Dataset with x float32 of shape (N, 2), uniform in [0, 1), and y float32 of shape (N,), 0 or 1
 
-    Raises ------ ValueError : fewer than 5 points, of which 80 % and 20 % would leave one part
-    empty; a seed below 0 TypeError : n or seed is no integer
+    Raises
+    ------
+    ValueError : fewer than 5 points, which would leave a part empty; a negative seed
+    TypeError : n or seed is not an integer
     """
-    n = whole("circle", "n", n, 5, " so that both parts hold a point")
+    n = integer("circle", "n", n, 5, " so that both parts hold a point")
     x = generator(seed, "circle").random((n, 2)).astype(np.float32)
-    # The labels follow from the rounded float32 points, so that data and labels never disagree at
-    # the rim.
+    # From the rounded float32 points, so that data and labels agree at the rim, too.
     y = (((x - CENTRE) ** 2).sum(axis=1) > RADIUS**2).astype(np.float32)
     split = n * 4 // 5
     source = f"circle, {n:,} points, generated from seed {seed}"

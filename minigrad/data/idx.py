@@ -21,22 +21,24 @@ from ..files import as_path
 
 DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 GZIP_MAGIC = b"\x1f\x8b"
-MAX_AXES = 32  # what every NumPy can hold
+MAX_AXES = 32  # the limit of NumPy 1
 CHUNK = 1 << 20
 MOST_UNPACKED = 1 << 30  # a megabyte of gzip can hold a gigabyte of zeros
 
 
 def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
-    """Read an IDX file, plain or compressed with gzip (told apart by content, not by name).
+    """Read an IDX file, plain or compressed with gzip (the content decides, not the name).
 
-    Returns ------- A writable array with the shape and element type of the header (uint8, int8,
-    int16, int32, float32 or float64) in the machine's own byte order. Memory follows the bytes that
-    are really there: a header that promises more is refused before anything of that size is
-    allocated, and a compressed file that unpacks to more than 1 GiB altogether.
+    Returns
+    -------
+    A writable array with the shape and element type of the header (uint8, int8, int16, int32,
+    float32 or float64) in native byte order. Memory use follows the size of the file: a header that
+    promises more is refused before anything of that size is allocated, and so is a compressed file
+    that unpacks to more than 1 GiB.
 
     Raises
     ------
-    DataError : the file is not IDX, is cut short, too long or damaged; the message names it
+    DataError : the file is not IDX, cut short, too long or damaged; the message names it
     OSError : the file cannot be opened
     """
     path = as_path("read_idx", path)
@@ -58,7 +60,7 @@ def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
         raise DataError(f"{path}: expected {wanted}, found {found}")
     try:
         array = np.frombuffer(data, dtype).reshape(shape)
-    except ValueError as error:  # an empty array can still have axes longer than NumPy can count
+    except ValueError as error:  # an empty array with axes too long for NumPy
         raise DataError(f"{path}: shape {shape} is more than NumPy can hold") from error
     return array.astype(dtype.newbyteorder("="), copy=False)
 
@@ -94,8 +96,7 @@ def _read_header(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], np.dtype[
 
 
 def _read_at_most(file: BinaryIO, limit: int) -> bytearray:
-    # In pieces, because `file.read(limit)` would set aside the whole limit at once, whatever the
-    # file holds.
+    # In pieces, because `file.read(limit)` would allocate the whole limit at once.
     data = bytearray()
     while len(data) < limit and (chunk := file.read(min(CHUNK, limit - len(data)))):
         data += chunk

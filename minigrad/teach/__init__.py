@@ -1,12 +1,13 @@
-"""Questions and exercises of the chapters: `predict` before you run, `check` what you found.
+"""Questions and exercises of the chapters: `predict` before you run, `check` your answer.
 
-The checks of chapter 3 stand in `minigrad/teach/chapter03.py`, each a function with the name of its
-exercise:
+The exercises of chapter 3 are in `minigrad/teach/chapter03.py`: numbers and words as data, other
+answers with a function that judges them:
 
-    @exercise("3/slowest start", hints={"relu": "Its slope is 1 wherever it is not 0."})
-    def _(answer):
-        return None if str(answer).lower() == "sigmoid" else "Which of the three has the smallest
-        slopes?"
+    answer("3/steepest", 0.25, "σ' = σ · (1 - σ); where is it largest?")
+
+    @exercise("3/start", hints={"relu": "Its slope is 1 wherever it is not 0."})
+    def _(given):
+        return None if given == "sigmoid" else "Which of the three has the smallest slopes?"
 """
 
 from .ask import predict

@@ -1,4 +1,4 @@
-"""`predict`: a question that is answered before the next cell is run."""
+"""`predict`: a question to answer before running the next cell."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 
 def predict(question: str, options: Sequence[str], mine: str | int | None = None) -> None:
-    """Show a question with its options, a letter before each, and what you chose: `mine="b"` (or
-    its number, from 1).
+    """Show a question, its options with a letter each, and your choice: `mine="b"`, or a number.
 
-    What is right is not told here: the cells that follow show it. Raises `ValueError` for a choice
-    that is not there, and where there are fewer than two options or more than letters.
+    The cells that follow show the answer. Options are numbered from 1. Raises `ValueError` for a
+    choice that does not exist, and for fewer than 2 or more than 26 options.
     """
     letters = "abcdefghijklmnopqrstuvwxyz"[: len(options)]
     if not 2 <= len(options) == len(letters):
@@ -28,7 +27,7 @@ def predict(question: str, options: Sequence[str], mine: str | int | None = None
 
 
 def _place(mine: str | int, letters: str) -> int:
-    """Which option is meant, from 0."""
+    """The index of the chosen option."""
     if isinstance(mine, str) and len(mine) == 1 and mine.lower() in letters:
         return letters.index(mine.lower())
     if isinstance(mine, int) and not isinstance(mine, bool) and 1 <= mine <= len(letters):

@@ -1,6 +1,4 @@
-"""The chapters as files: which there are, student versions without solutions, and how they are run,
-cleaned and checked.
-"""
+"""The chapters as files: their list, student versions without solutions, running and checking."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ from typing import Any
 from ..distribution import install_hint
 from ..files import write_atomically
 
-#: drawings that the README shows: file in figures/ -> the cell that makes it
+#: drawings that the README shows: file in figures/ -> id of the cell that makes it
 SHOWN = {"chapter-1.svg": "01-draw", "chapter-2.svg": "02-three", "chapter-4.svg": "04-dead"}
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 TURN = "your turn"
@@ -28,9 +26,7 @@ _ROW = re.compile(r"\| (\d+) \| (?:\[(?P<link>[^]]+)\]\(\S+\)|(?P<plain>[^|]+?))
 
 @dataclass(frozen=True)
 class Chapter:
-    """A chapter: its number, its title, about how many minutes a class needs, and its notebook
-    (None: only planned).
-    """
+    """A chapter: number, title, minutes that a class needs, and notebook (None: planned)."""
 
     number: int
     title: str
@@ -39,8 +35,9 @@ class Chapter:
 
 
 def root() -> Path:
-    """The folder with `notebooks/` and the files in `figures/` that they read: within the package
-    that a wheel has installed, or the checkout. Raises `FileNotFoundError` where neither has them.
+    """The folder with `notebooks/` and `figures/`: in the installed package, or the checkout.
+
+    Raises `FileNotFoundError` where neither has them.
     """
     for place in (_packaged(), Path(__file__).parents[2]):
         if (place / "notebooks" / "README.md").exists():
@@ -57,9 +54,7 @@ def folder() -> Path:
 
 
 def installed() -> bool:
-    """Are the chapters part of an installed package? Then they are read, and copied, but not
-    changed.
-    """
+    """Are the chapters part of an installed package? Then they may be copied, but not changed."""
     return root() == _packaged()
 
 
@@ -68,9 +63,7 @@ def _packaged() -> Path:
 
 
 def chapters() -> list[Chapter]:
-    """All chapters, in the order of the table in `notebooks/README.md`, which says title and
-    minutes.
-    """
+    """All chapters, with title and minutes from the table in `notebooks/README.md`."""
     found = []
     for line in (folder() / "README.md").read_text(encoding="utf-8").splitlines():
         if row := _ROW.match(line):
@@ -81,9 +74,7 @@ def chapters() -> list[Chapter]:
 
 
 def chosen(numbers: Sequence[int] = ()) -> list[Path]:
-    """The notebooks of these chapters; of none given, all. Raises `ValueError` for a chapter that
-    is not there.
-    """
+    """The notebooks of these chapters, or of all. Raises `ValueError` for an unknown number."""
     paths = {chapter.number: chapter.path for chapter in chapters() if chapter.path is not None}
     for number in numbers:
         if number not in paths:
@@ -95,53 +86,50 @@ def chosen(numbers: Sequence[int] = ()) -> list[Path]:
 
 # ---------------- versions
 def student_version(path: Path) -> Any:
-    """The notebook (`nbformat.NotebookNode`) without solutions and without outputs: nothing is seen
-    before it is run.
-
-    What stood between the two marks gives way to `name = ...  # your turn` for each name that the rest of the cell needs,
-    or, in a function, to an error that says "your turn".
-    """
-    import nbformat
-    from nbconvert.preprocessors import ClearOutputPreprocessor
-
-    notebook = nbformat.read(path, as_version=4)
+    """The notebook (`nbformat.NotebookNode`) without solutions and outputs."""
+    notebook = _read(path)
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            cell.source = without_solutions(cell.source)
-    made, _ = ClearOutputPreprocessor().preprocess(notebook, {})
-    return made
+            cell.update(source=without_solutions(cell.source), outputs=[], execution_count=None)
+    return notebook
+
+
+def _read(path: Path) -> Any:
+    import nbformat
+
+    return nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]  # it has no types
 
 
 def write_versions(
     out: Path, numbers: Sequence[int] = (), *, solutions: bool = False
 ) -> Iterable[Path]:
-    """Write the student's version of these chapters into a folder (or, with `solutions`, the
-    instructor's).
+    """Write these chapters into a folder: without solutions and outputs, or with `solutions` whole.
 
-    Files that a chapter reads from the folders beside its own are put into the same folder, and
-    read from there.
+    Files that a chapter reads from other folders are copied into the same folder, and read there.
     """
     import nbformat
 
     out.mkdir(parents=True, exist_ok=True)
     if out.resolve() == folder().resolve():
         raise ValueError(
-            "chapters: the folder of the chapters themselves would be written over; another one "
-            "was expected"
+            "chapters: this would overwrite the chapters themselves; another folder was expected"
         )
     for path in chosen(numbers):
-        notebook = nbformat.read(path, as_version=4) if solutions else student_version(path)
+        notebook = _read(path) if solutions else student_version(path)
         for cell in notebook.cells:
             for name in _READ.findall(cell.source) if cell.cell_type == "code" else ():
                 write_atomically(out / Path(name).name, (folder() / name).read_bytes())
                 cell.source = cell.source.replace(f'"{name}"', f'"{Path(name).name}"')
-        write_atomically(out / path.name, (nbformat.writes(notebook) + "\n").encode())
+        text = nbformat.writes(notebook)  # type: ignore[no-untyped-call]  # it has no types
+        write_atomically(out / path.name, (text + "\n").encode())
         yield out / path.name
 
 
 def without_solutions(source: str) -> str:
-    """The source of a cell with each solution replaced. Raises `ValueError` where the marks do not
-    come in pairs.
+    """The source of a cell with a stub in place of each solution between two marks.
+
+    The stub sets each name that the rest of the cell reads to `...  # your turn`; in a function it
+    raises an error that says "your turn". Raises `ValueError` for marks that are not in pairs.
     """
     lines = source.split("\n")
     marks = [(i, line.strip()) for i, line in enumerate(lines) if line.strip() in (BEGIN, END)]
@@ -161,9 +149,7 @@ def without_solutions(source: str) -> str:
 
 
 def _stub(solution: str, rest: str) -> list[str]:
-    """What stands in for a solution: each name that the rest of the cell reads, still without a
-    value.
-    """
+    """The lines in place of a solution: each name that the rest of the cell reads, no value yet."""
     needed = {
         node.id
         for node in ast.walk(_parsed(rest))
@@ -191,27 +177,28 @@ def _parsed(code: str) -> ast.Module:
 
 # ---------------- running
 def stored(path: Path, *, execute: bool) -> str:
-    """The notebook as it is to be stored, after running it or not: clean, by
-    `notebooks/nbconvert_config.py`.
+    """The notebook as it is stored, cleaned by `notebooks/nbconvert_config.py`, perhaps run first.
 
     Raises `nbclient.exceptions.CellExecutionError` where a cell fails.
     """
     from nbconvert.exporters import NotebookExporter
-    from traitlets.config import PyFileConfigLoader
+    from traitlets.config.loader import PyFileConfigLoader
 
     config = PyFileConfigLoader(str(folder() / "nbconvert_config.py")).load_config()
     config.ExecutePreprocessor.enabled = execute
-    text, _ = NotebookExporter(config=config).from_filename(str(path))
+    exporter = NotebookExporter(config=config)  # type: ignore[no-untyped-call]  # it has no types
+    text = str(exporter.from_filename(str(path))[0])
     return text.rstrip("\n") + "\n"
 
 
 def clean(path: Path) -> None:
-    """Run a chapter from top to bottom and store it clean, and what the README shows of it. Nothing
-    is changed where a cell fails, nor in an installed package (`ValueError`).
+    """Run a chapter, store it cleaned, and store its drawings for the README.
+
+    Nothing is changed where a cell fails. Raises `ValueError` in an installed package.
     """
     if installed():
         raise ValueError(
-            "chapters: clean changes the chapters themselves; that takes a checkout with `pip "
+            "chapters: clean changes the chapters themselves; that needs a checkout, with `pip "
             "install -e .` in it"
         )
     write_atomically(path, stored(path, execute=True).encode())
@@ -221,9 +208,7 @@ def clean(path: Path) -> None:
 
 def pictures(path: Path) -> dict[str, str]:
     """The drawings of a chapter that the README shows, by file name."""
-    import nbformat
-
-    cells = {cell.get("id"): cell for cell in nbformat.read(path, as_version=4).cells}
+    cells = {cell.get("id"): cell for cell in _read(path).cells}
     return {
         name: next(
             output.data["image/svg+xml"] for output in cells[cell].outputs if "data" in output
@@ -234,48 +219,33 @@ def pictures(path: Path) -> dict[str, str]:
 
 
 def verify(numbers: Sequence[int] = ()) -> int:
-    """Run chapters and compare all that they say with what is stored (`pytest --nbval`); returns
-    pytest's exit code.
-    """
+    """Run chapters and compare their output with the stored one; returns pytest's exit code."""
     _need("nbval", "test")
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "--nbval",
-        "--nbval-cell-timeout=300",
-        "-p",
-        "no:cacheprovider",
-        "-v",
-        "--import-mode=importlib",
-        "-o",
-        "addopts=",
-        *map(str, chosen(numbers)),
-    ]
-    return subprocess.run(command, cwd=root(), check=False).returncode
+    options = "--nbval --nbval-cell-timeout=300 -p no:cacheprovider -v --import-mode=importlib"
+    return _run(root(), "pytest", *options.split(), "-o", "addopts=", *map(str, chosen(numbers)))
 
 
 def open_lab(number: int | None, out: Path) -> int:
-    """Open JupyterLab at a chapter, or at the folder; returns its exit code. Of an installed
-    package, copies in `out`.
+    """Open JupyterLab at a chapter, or at the folder; returns its exit code.
+
+    The chapters of an installed package are copied to `out` first.
     """
     _need("jupyterlab", "notebooks")
     name = "" if number is None else chosen([number])[0].name
     place = copies(out) if installed() else folder()
-    return subprocess.run(
-        [sys.executable, "-m", "jupyterlab", str(place / name)], cwd=place, check=False
-    ).returncode
+    return _run(place, "jupyterlab", str(place / name))
+
+
+def _run(folder: Path, module: str, *arguments: str) -> int:
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.run(command, cwd=folder, check=False).returncode
 
 
 def copies(out: Path) -> Path:
-    """Copy the chapters to a folder to work in; a chapter that is there stays as it is. Returns the
-    folder's full path.
-    """
-    missing = [
-        c.number for c in chapters() if c.path is not None and not (out / c.path.name).exists()
-    ]
-    for number in missing:
-        list(write_versions(out, [number], solutions=True))
+    """Copy chapters to a folder to work in, except those already there; returns its full path."""
+    for chapter in chapters():
+        if chapter.path is not None and not (out / chapter.path.name).exists():
+            list(write_versions(out, [chapter.number], solutions=True))
     return out.resolve()
 
 

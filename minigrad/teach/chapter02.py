@@ -9,19 +9,19 @@ import numpy as np
 from .. import ops
 from ..graph.check import GradientError, gradcheck
 from ..graph.node import GraphNode, Variable
-from .checking import exercise
+from .checking import exercise, word
 
 
 @exercise("2/logsumexp")
-def _logsumexp(answer: Any) -> str | None:
-    if not callable(answer):
+def _logsumexp(given: Any) -> str | None:
+    if not callable(given):
         return "an operator was expected: mg.operator(forward, backward)."
     for x in (np.array([0.5, -1.0, 2.0]), np.array([[1.0, 2.0], [-3.0, 0.0]])):
-        right, found = float(ops.logsumexp(Variable(x)).value), answer(Variable(x))
+        right, found = float(ops.logsumexp(Variable(x)).value), given(Variable(x))
         if not isinstance(found, GraphNode) or found.shape != ():
             return (
-                f"one number was expected, over all entries of x; for x of shape {x.shape} "
-                f"there came {found!r}."
+                f"one number was expected, over all entries of x; x of shape {x.shape} gave "
+                f"{found!r}."
             )
         if not np.isclose(found.value, right, rtol=1e-4):
             return (
@@ -29,32 +29,28 @@ def _logsumexp(answer: Any) -> str | None:
                 f"{float(found.value):.4f}."
             )
         try:
-            gradcheck(answer, [x])
+            gradcheck(given, [x])
         except GradientError as error:
             return (
                 f"the value is right, the gradient is not. {error}. Is g in it? Is it exp(x - y)?"
             )
     with np.errstate(all="ignore"):
-        large = float(answer(Variable([1000.0, 999.0])).value)
+        large = float(given(Variable([1000.0, 999.0])).value)
     if not np.isclose(large, 1000.3133, rtol=1e-5):
         return (
-            f"it is right for small numbers; for [1000, 999] there came {large}. Subtract the "
-            f"largest entry first."
+            f"it is right for small numbers; [1000, 999] gave {large}. Subtract the largest entry "
+            f"first."
         )
     return None
 
 
-@exercise(
+word(
     "2/wrong cube",
-    hints={
-        "a": "a hands on 54, which is 2 · 27: it is right.",
-        "c": "c hands on 54, which is 2 · 27, though it divides y by x.",
+    ("b", "cube_b"),
+    "Two of the variables get 54. What gets the third?",
+    {
+        "a": "a passes on 54, which is 2 · 27: it is right.",
+        "c": "c passes on 54, which is 2 · 27, though it divides y by x.",
         "v": "v is the variable. Which of a, b and c works on it?",
     },
 )
-def _wrong(answer: Any) -> str | None:
-    return (
-        None
-        if str(answer).strip().lower() in ("b", "cube_b")
-        else "Two of the variables get 54. What gets the third?"
-    )

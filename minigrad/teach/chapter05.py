@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from .checking import answer, word
 
-from .checking import exercise, expect
-
-
-@exercise(
+word(
     "5/from the strip",
-    hints={
+    ("b",),
+    "One of a, b, c and d: which of them runs through the grey band?",
+    {
         "a": "a lies about a hundred times below the band: it would take a hundred times as "
         "many steps.",
         "c": "c lies above the band. It does learn here, but was the question which one fits "
@@ -18,37 +17,25 @@ from .checking import exercise, expect
         "any more.",
     },
 )
-def _strip(answer: Any) -> str | None:
-    return (
-        None
-        if str(answer).strip().lower() == "b"
-        else "One of a, b, c and d: which of them runs through the grey band?"
-    )
-
-
-@exercise(
+answer(
     "5/largest rate",
-    hints={
+    2 / 40,
+    "|1 − lr · c| must not be above 1, for the largest curvature c.",
+    {
         2: "That is for the flat direction, of curvature 1. The steep one decides.",
         1 / 40: "There it is at the bottom at once, and not yet flying.",
         0.045: "It still comes down with that one. How much larger may it be?",
         0.051: "With 0.051 it flies already.",
     },
+    rtol=0.005,
 )
-def _rate(answer: Any) -> str | None:
-    return expect(
-        answer, 2 / 40, "|1 − lr · c| must not be above 1, for the largest curvature c.", rtol=0.005
-    )
-
-
-@exercise(
+answer(
     "5/first step of Adam",
-    hints={
+    0.15,
+    "After one step m / c1 is g, and the root of v / c2 is |g|.",
+    {
         0.015: "m is 0.1 · g after one step, but it is divided by c1 = 1 − 0.9.",
         0: "m and v start at 0, but c1 and c2 make up for that.",
     },
+    rtol=0.01,
 )
-def _first(answer: Any) -> str | None:
-    return expect(
-        answer, 0.15, "After one step m / c1 is g, and the root of v / c2 is |g|.", rtol=0.01
-    )

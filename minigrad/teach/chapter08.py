@@ -6,28 +6,27 @@ from typing import Any
 
 import numpy as np
 
-from .checking import exercise, expect
+from .checking import answer, exercise
 
-
-@exercise(
+answer(
     "8/features",
-    hints={
+    8 * ((130 - 2) // 8),
+    "Count the windows of three words, then what pooling keeps, then the filters.",
+    {
         1024: "Pooling keeps one of every 8 positions.",
         16: "That is for one filter; there are 8.",
         130: "A window of three words does not fit at the last two positions: 128 are left before "
         "pooling.",
         1040: "130 words have 128 windows of three, and pooling keeps one of every 8.",
     },
+    rtol=0,
 )
-def _features(answer: Any) -> str | None:
-    hint = "Count the windows of three words, then what pooling keeps, then the filters."
-    return expect(answer, 8 * ((130 - 2) // 8), hint, rtol=0)
 
 
 @exercise("8/touched")
-def _touched(answer: Any) -> str | None:
+def _touched(given: Any) -> str | None:
     batch = np.array([[0, 0, 7, 3], [0, 5, 3, 3]], np.int32)
-    rows = np.asarray(answer(batch)).ravel()
+    rows = np.asarray(given(batch)).ravel()
     if rows.size and rows.size == batch.size:
         return "a word that stands twice in the batch has only one row in the table."
     if set(rows.tolist()) == {3, 5, 7}:
@@ -37,9 +36,9 @@ def _touched(answer: Any) -> str | None:
 
 
 @exercise("8/words")
-def _words(answer: Any) -> str | None:
-    """`answer()` gives the ids of both texts and the probabilities that they are praise."""
-    ids, good, bad = answer()
+def _words(given: Any) -> str | None:
+    """`given()` returns the ids of both texts and the probabilities that they are praise."""
+    ids, good, bad = given()
     if not (ids[0] > 0).any() or not (ids[1] > 0).any():
         return "there is a text without words."
     if (ids == 1).any():

@@ -1,5 +1,5 @@
-"""The exercises of chapter 10, The clinic, and its patients: what made them ill must not stand in
-the chapter.
+"""The exercises of chapter 10, The clinic, and its patients, whose diseases the chapter must not
+give away.
 """
 
 from __future__ import annotations
@@ -17,9 +17,7 @@ from .checking import exercise
 
 
 def layers(activation: Callable[[], Module], depth: int, width: int = 16) -> Sequential:
-    """Points (N, 2) to one number: `depth` hidden layers, all alike, the same first values each
-    time.
-    """
+    """Points (N, 2) to one number: `depth` equal hidden layers, always the same initial weights."""
     init.manual_seed(0)
     widths = [2] + [width] * depth
     hidden = [part for k in range(depth) for part in (Linear(widths[k], width), activation())]
@@ -34,19 +32,17 @@ class Curved(Module):
         self.function = function
         self.first, self.second = Linear(2, 16), Linear(16, 1)
 
-    def forward(self, x: Any) -> GraphNode:  # type: ignore[override]
+    def forward(self, x: Any) -> GraphNode:
         logit: GraphNode = self.second(self.function(self.first(x)))
         return logit
 
 
 def patients() -> dict[str, tuple[Module, float]]:
-    """Five networks that are ill, and by how much the points were multiplied before each gets
-    them.
-    """
+    """Five networks that are ill, and the factor by which each one's input points are scaled."""
     wild, mute = layers(ReLU, 5), layers(ReLU, 3)
     for parameter in wild.parameters():
         parameter.value *= 6
-    mute[2].bias.value[:] = -10
+    dict(mute.named_parameters())["2.bias"].value[:] = -10
     return {
         "A": (layers(Tanh, 3), 255.0),
         "B": (wild, 1.0),
@@ -69,32 +65,30 @@ _NAMES = {
 
 
 @exercise("10/names")
-def _names(answer: Any) -> str | None:
-    if not isinstance(answer, dict) or set(answer) != set(_NAMES):
+def _names(given: Any) -> str | None:
+    if not isinstance(given, dict) or set(given) != set(_NAMES):
         return "a dictionary with a name for each of A, B, C, D and E is expected."
     known = {name for name, _ in _NAMES.values()}
     for letter, (right, hint) in _NAMES.items():
-        given = str(answer[letter]).strip().lower()
-        if given not in known:
+        disease = str(given[letter]).strip().lower()
+        if disease not in known:
             return (
-                f"patient {letter}: {answer[letter]!r} is none of the five diseases. A hint: {hint}"
+                f"patient {letter}: {given[letter]!r} is none of the five diseases. A hint: {hint}"
             )
-        if given != right:
-            return f"patient {letter} has no {answer[letter]}: {hint}"
+        if disease != right:
+            return f"patient {letter} has no {given[letter]}: {hint}"
     return None
 
 
 @exercise("10/cure")
-def _cure(answer: Any) -> str | None:
-    if not isinstance(answer, Module):
-        return f"a network is expected, not {answer!r}."
+def _cure(given: Any) -> str | None:
+    if not isinstance(given, Module):
+        return f"a network is expected, not {given!r}."
     rng = np.random.default_rng(0)
-    x, y = (
-        rng.uniform(size=(64, 2)).astype(np.float32),
-        rng.integers(0, 2, (64, 1)).astype(np.float32),
-    )
-    out = answer(x)
+    x = rng.uniform(size=(64, 2)).astype(np.float32)
+    y = rng.integers(0, 2, (64, 1)).astype(np.float32)
+    out = given(x)
     if not isinstance(out, GraphNode) or out.shape != (64, 1):
         return "forward should return a node of shape (N, 1), what the last layer gives."
-    found = diagnose(answer, x, y)
+    found = diagnose(given, x, y)
     return None if found.healthy else f"it is still ill: {found[0]}"

@@ -1,42 +1,41 @@
-"""`check`: is this the answer? If not: a hint that fits what was answered."""
+"""`check`: tells a right answer, and gives a hint that fits a wrong one."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..graph.node import GraphNode
 
-#: None where the answer is right, else a hint
+#: returns None for a right answer, else a hint
 Judge = Callable[[Any], str | None]
 
 _checks: dict[str, Check] = {}
 
 
 class NotYet(AssertionError):
-    """An exercise is not solved yet; the message is a hint."""
+    """Raised for a wrong answer; the message is a hint."""
 
     def _render_traceback_(self) -> list[str]:
-        return [f"NotYet: {self}"]  # IPython shows this and no trace of our own code
+        return [f"NotYet: {self}"]  # what IPython shows in place of a traceback
 
 
 @dataclass(frozen=True)
 class Check:
-    """How one exercise is judged."""
+    """One exercise: the function that judges answers, and hints for common wrong ones."""
 
     name: str
     judge: Judge
     hints: Mapping[Any, str]
 
     def hint(self, answer: Any) -> str | None:
-        """None where the answer is right; else what helps, the hint that was written for just this
-        answer first.
-        """
+        """None for a right answer, else a hint: preferably the one for this very answer."""
         if answer is ... or answer is None:
             return "your turn: put your answer in place of the three dots."
         try:
@@ -51,12 +50,11 @@ class Check:
 
 
 def exercise(name: str, hints: Mapping[Any, str] | None = None) -> Callable[[Judge], Judge]:
-    """Decorator: the function judges the exercise of that name, "chapter/what is asked": None if
-    right, else a hint.
+    """Decorator: the function judges the exercise `name`, "chapter/what is asked".
 
-    `hints` are by common wrong answers: a word (in whatever case) or a number (to one percent). An
-    answer that makes the function raise an error is wrong, and the error is told. Raises
-    `ValueError` for a name that is no such name.
+    It returns None for a right answer, else a hint. `hints` maps common wrong answers, a word (in
+    any case) or a number (to one percent), to their hints. An answer that makes the function raise
+    an error is wrong, and the error is shown. Raises `ValueError` for a malformed name.
     """
     chapter_of(name)
 
@@ -67,9 +65,27 @@ def exercise(name: str, hints: Mapping[Any, str] | None = None) -> Callable[[Jud
     return register
 
 
+def answer(
+    name: str,
+    right: npt.ArrayLike,
+    hint: str,
+    hints: Mapping[Any, str] | None = None,
+    *,
+    rtol: float = 1e-3,
+) -> None:
+    """Define an exercise whose answer is a number or an array, `right` to the tolerance."""
+    exercise(name, hints)(lambda given: expect(given, right, hint, rtol=rtol))
+
+
+def word(
+    name: str, accepted: Collection[str], hint: str, hints: Mapping[Any, str] | None = None
+) -> None:
+    """Define an exercise whose answer is one of the accepted words, in lower case."""
+    exercise(name, hints)(lambda given: None if str(given).strip().lower() in accepted else hint)
+
+
 def check(name: str, answer: Any) -> None:
-    """Print `✓ name` if the answer to that exercise is right; raise `NotYet` with a hint if it is
-    not.
+    """Print `✓ name` for a right answer to an exercise; raise `NotYet` with a hint for a wrong one.
 
     Raises `ValueError` for an exercise that does not exist.
     """
@@ -95,7 +111,7 @@ def exercises(chapter: int) -> dict[str, Check]:
 
 
 def chapter_of(name: str) -> int:
-    """3, of "3/slowest start"."""
+    """The chapter in the name of an exercise: 3 in "3/slowest start"."""
     number, slash, rest = name.partition("/")
     if not (slash and rest and number.isdecimal()):
         raise ValueError(
@@ -107,10 +123,9 @@ def chapter_of(name: str) -> int:
 def expect(
     answer: Any, expected: Any, hint: str, *, rtol: float = 1e-3, atol: float = 1e-6
 ) -> str | None:
-    """None where `answer` (numbers, an array, a node) equals `expected` to the tolerance; else what
-    helps.
+    """None where `answer` (numbers, an array, a node) is `expected` to the tolerance, else a hint.
 
-    The two must have one shape. Meant for the end of a judge: `return expect(answer, 2 * x, "…")`.
+    Their shapes must be equal. For the end of a judge: `return expect(answer, 2 * x, "…")`.
     """
     given, right = (
         np.asarray(a.value if isinstance(a, GraphNode) else a) for a in (answer, expected)
@@ -123,7 +138,7 @@ def expect(
 
 
 def _same(answer: Any, wrong: Any) -> bool:
-    """Is the answer that wrong one?"""
+    """Is the answer this wrong one?"""
     if isinstance(answer, str) or isinstance(wrong, str):
         return str(answer).strip().lower() == str(wrong).strip().lower()
     try:

@@ -6,6 +6,7 @@ import ast
 import gzip
 import importlib
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -83,7 +84,7 @@ class Trap:
 
 
 @pytest.mark.parametrize("wrap", ["pickle", "gzip", "npy", "npz"])
-def test_a_pickle_is_refused_and_not_run(wrap, tmp_path):
+def test_a_pickle_is_refused_and_not_run(wrap, tmp_path, monkeypatch):
     use, sprung, path = Use(tmp_path), tmp_path / "sprung", tmp_path / "trap"
     if wrap == "npz":
         with path.open("wb") as file:
@@ -97,16 +98,20 @@ def test_a_pickle_is_refused_and_not_run(wrap, tmp_path):
     else:
         content = pickle.dumps(Trap(sprung))
         path.write_bytes(gzip.compress(content) if wrap == "gzip" else content)
+    monkeypatch.setattr(imdb, "CSV", replace(imdb.CSV, name=str(path)))
+    encoded, content = tmp_path / "encoded.bin", path.read_bytes()
+    encoded.write_bytes(imdb._checksum(encoded, content) + content)
     before = use.state()
     for read in (
         lambda: mg.load(use.trainer, path),
         lambda: mg.load(use.model, path),
         lambda: data.read_idx(path),
-        lambda: imdb._read_csv(path),
+        imdb._read_csv,
     ):
         with pytest.raises(DataError, match=str(path)):
             read()
-    assert imdb._load(path, 130) is None
+    assert imdb._load(path) is None
+    assert imdb._load(encoded) is None
     assert use.state() == before and not sprung.exists()
     if wrap == "pickle":
         pickle.loads(path.read_bytes())

@@ -128,7 +128,7 @@ def test_what_a_chapter_reads_goes_with_it(tmp_path):
 
 def test_the_chapters_themselves_are_never_written_over(capsys):
     assert cli.main(["chapters", "student", "--out", str(book.folder())]) == 2
-    assert "would be written over" in capsys.readouterr().err
+    assert "would overwrite the chapters" in capsys.readouterr().err
 
 
 def test_the_list_has_twelve_lines(capsys):
@@ -188,7 +188,7 @@ def test_installed_chapters_are_copied_to_be_opened_and_never_changed(
     assert {path.name for path in book.chosen()} < {path.name for path in work.iterdir()}
     assert (work / "00-a-graph-is-a-recipe.ipynb").read_text(encoding="utf-8") == "my own work"
     assert cli.main(["chapters", "clean", "0"]) == 2
-    assert "that takes a checkout" in capsys.readouterr().err
+    assert "that needs a checkout" in capsys.readouterr().err
     assert cli.main(["chapters"]) == 0
     assert (
         str(package / "chapters" / "notebooks" / "00-a-graph-is-a-recipe.ipynb")

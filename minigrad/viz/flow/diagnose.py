@@ -21,7 +21,7 @@ from ..scene.alarms import Alarms
 from ..scene.measure import EXPLODED, Stats, measure
 from ..scene.text import number, shorten
 from .diagnosis import Diagnosis, Finding
-from .layers import layers, node_names, norm, slope
+from .naming import layers, node_names, norm, slope
 
 #: The share of a layer's units that must be dead to be a disease. ReLU networks are sparse by
 #: nature (Glorot, Bordes and Bengio 2011), and small ones of ours with 98 % right answers had up to

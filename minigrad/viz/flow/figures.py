@@ -1,6 +1,4 @@
-"""The pictures of `GradientFlow`: the heat strip of gradient norms with its lanes of alarms, and
-the update ratios.
-"""
+"""The figures of `GradientFlow`: the heat map of gradient norms with alarms, the update ratios."""
 
 from __future__ import annotations
 
@@ -14,14 +12,13 @@ from .. import plots
 from ..page.palette import LIGHT
 from ..scene.measure import EXPLODED, VANISHED, Stats, pooled
 from ..scene.text import GLYPHS, count, number
-from .layers import layers, norm
+from .naming import layers, norm
+from .record import Record
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from ..figure import Figure
 
-    from .record import Record
-
-#: what the glyphs of the lanes mean, in the order in which a legend says it
+#: the meaning of the glyphs, in the order of a legend
 ALARMS = {
     "zero": "exactly zero",
     "vanished": f"vanished, rms < {VANISHED:.0e}",
@@ -31,8 +28,8 @@ ALARMS = {
 }
 RULE_OF_THUMB = (1e-4, 1e-3, 1e-2)
 _WORST = ("normal", "none", "vanished", "zero", "exploded", "inf", "nan")
-_GLYPHS = 40  # of a lane at most: where there are more steps, neighbours share one
-_LABELS = 24  # of lines at most
+_GLYPHS = 40  # at most for a layer: of more steps, neighbours share one
+_LABELS = 24  # of lines, at most
 
 
 def heat(records: Sequence[Record], kinds: Mapping[str, str]) -> Figure:
@@ -67,7 +64,7 @@ def _together(record: Record, members: Iterable[str]) -> Stats | None:
 
 
 def _edges(steps: Sequence[int]) -> np.ndarray[Any, Any]:
-    """Where one column ends and the next begins: halfway between the steps."""
+    """The boundaries of the columns, halfway between the steps."""
     if len(steps) == 1:
         return np.array([steps[0] - 0.5, steps[0] + 0.5])
     x = np.array(steps, float)
@@ -76,9 +73,7 @@ def _edges(steps: Sequence[int]) -> np.ndarray[Any, Any]:
 
 
 def _strips(ax: Any, steps: Sequence[int], norms: np.ndarray[Any, Any]) -> Any:
-    """A strip per layer, its upper part the heat; the lane below stays free. None where no norm has
-    a logarithm.
-    """
+    """A coloured strip for each layer, with room below for alarms; None without positive norms."""
     from matplotlib.colors import Normalize
 
     edges = _edges(steps)
@@ -89,8 +84,8 @@ def _strips(ax: Any, steps: Sequence[int], norms: np.ndarray[Any, Any]) -> Any:
         return None
     logs = np.log10(np.where(usable, norms, 1.0))
     low, high = math.floor(logs[usable].min()), math.ceil(logs[usable].max())
-    high = max(high, low + 2)  # noise within a decade is not to look like a change
-    scale = Normalize(low - (high - low) / 5, high)  # white is left for what has no size
+    high = max(high, low + 2)  # keeps noise within a decade from looking like a change
+    scale = Normalize(low - (high - low) / 5, high)  # white is reserved for missing norms
     strips = None
     for i, (row, mask) in enumerate(zip(logs, ~usable, strict=True)):
         cells = np.ma.masked_array(row[None], mask[None])
@@ -115,9 +110,7 @@ def _strips(ax: Any, steps: Sequence[int], norms: np.ndarray[Any, Any]) -> Any:
 
 
 def _lanes(ax: Any, steps: Sequence[int], states: Sequence[Sequence[str]]) -> None:
-    """Below each strip, a glyph for every alarm; neighbours share the worst of theirs where there
-    are too many.
-    """
+    """Below each strip, a glyph for every alarm; of too many, neighbours share the worst."""
     places = _edges(steps)
     groups = np.array_split(np.arange(len(steps)), min(_GLYPHS, len(steps)))
     for i, row in enumerate(states):
@@ -139,9 +132,7 @@ def _lanes(ax: Any, steps: Sequence[int], states: Sequence[Sequence[str]]) -> No
 def _sides(
     ax: Any, labels: Sequence[str], norms: np.ndarray[Any, Any], states: Sequence[Sequence[str]]
 ) -> None:
-    """Names on the left, the last number on the right, steps below; of very many layers only
-    some.
-    """
+    """Names on the left, the last norm on the right, steps below; not all of very many layers."""
     every = -(-len(labels) // 60)
     shown = range(0, len(labels), every)
     size = 9 if len(labels) <= 30 else 6
@@ -179,7 +170,7 @@ def _sides(
 
 
 def _scale(made: Any, ax: Any, strips: Any) -> None:
-    """The scale of the inks, beside the strips; its ticks are whole decades."""
+    """The colour bar beside the strips, with ticks at whole decades."""
     low, high = math.ceil(strips.norm.vmin), math.floor(strips.norm.vmax)
     bar = made.colorbar(strips, ax=ax, pad=0.075, aspect=max(9.0, 5 * made.get_size_inches()[1]))
     gap = -(-(high - low + 1) // 6)

@@ -18,7 +18,7 @@ from ..scene.heads import order_of
 from ..scene.measure import Stats, measure, pooled
 from ..scene.text import GLYPHS, number
 from .figures import ALARMS
-from .layers import layer_kinds, layers, models_of, norm, parameters_in, slope
+from .naming import layer_kinds, layers, models_of, norm, parameters_in, slope
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

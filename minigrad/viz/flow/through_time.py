@@ -14,7 +14,7 @@ from .. import plots
 from ..page.palette import LIGHT
 from ..scene.heads import order_of
 from ..scene.text import number
-from .layers import slope
+from .naming import slope
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -20,6 +20,7 @@ from .geometry import (
     TITLE,
     TURN,
     Footprint,
+    Layout,
     Point,
     Stub,
     bare,
@@ -28,7 +29,6 @@ from .geometry import (
     rounded,
     side,
 )
-from .layout import Layout
 from .palette import line_width, plain_style, style
 
 MARGIN = 16.0

@@ -11,7 +11,7 @@ from ...errors import DTypeError, ShapeError
 from ..page.palette import LIGHT
 from ..plots import colours, figure, plain
 from ..scene.text import number, shorten
-from .looking import numbers
+from .inspection import numbers
 from .maps import Array, Scale
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from ...graph.settings import no_grad
 from ..page.palette import LIGHT
 from ..plots import COLOURS, colours, figure, plain
 from ..scene.text import number
-from .looking import looking, model_dtype, need_model, numbers
+from .inspection import evaluating, model_dtype, need_model, numbers
 from .maps import Array
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _axis(values: Array) -> Array:
 
 def _outputs(model: Any, points: Array) -> Array:
     need_model("decision_map", model)
-    with looking(model), no_grad():
+    with evaluating(model), no_grad():
         output = model(Constant(points, dtype=model_dtype(model)))
     if not isinstance(output, GraphNode):
         raise GraphError(

@@ -10,7 +10,7 @@ from ...errors import ShapeError
 from ...graph.node import GraphNode, Operator
 from ..plots import figure
 from ..scene.text import GLYPHS, count, number
-from .looking import named, need_index, need_rule
+from .inspection import named, need_index, need_rule
 from .maps import (
     BAR,
     LABEL,

@@ -10,7 +10,7 @@ from ...graph.node import Operator
 from ..page.palette import LIGHT
 from ..plots import COLOURS, figure
 from ..scene.text import count, number
-from .looking import need_index, need_rule
+from .inspection import need_index, need_rule
 from .maps import (
     BAR,
     MARGIN,

@@ -16,7 +16,7 @@ from ...graph.node import Variable
 from ..page.palette import LIGHT
 from ..plots import figure
 from ..scene.text import count, number
-from .looking import looking, model_dtype, need_model, numbers, score
+from .inspection import evaluating, model_dtype, need_model, numbers, score
 from .maps import LABEL, MARGIN, NOTE, SMALL, Array, Scale, scale_bar, sheet, tile
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def saliency(model: Any, x: Any, y: Any = None, loss: Callable[..., Any] | None 
 
 def _pull(model: Any, sample: Array, target: Any, loss: Any) -> tuple[Array, float, int | None]:
     """∂s/∂x of one sample (without the axis of samples), s, and the class whose output s is."""
-    with looking(model):
+    with evaluating(model):
         x = Variable(sample, name="x", dtype=model_dtype(model))
         head, chosen = score("saliency", model, x, target, loss)
         if not head.requires_grad:

@@ -26,7 +26,7 @@ from ..scene.build import MOST
 from ..scene.heads import heads_of, order_of
 from ..scene.picture import Box, Picture
 from ..scene.text import count, escape
-from .trace import Row, Tracer
+from .evaluation_trace import TraceRow, TraceRows
 
 _ICONS = {
     "first": "M3 3h2v10H3zM13 3v10L6 8z",
@@ -47,7 +47,7 @@ _ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PlayerStep:
     """One step of a player: the current box, in which pass, the lines that are lit with it, and
     what is said.
     """
@@ -67,7 +67,7 @@ class Player:
     which nothing is computed yet.
     """
 
-    def __init__(self, drawing: Drawing, bare: Picture, valued: Picture, tracer: Tracer) -> None:
+    def __init__(self, drawing: Drawing, bare: Picture, valued: Picture, tracer: TraceRows) -> None:
         self.drawing = drawing
         walk = _Walk(drawing.picture, tracer)
         self.steps = tuple(walk.steps())
@@ -180,26 +180,26 @@ def play(
     bare, valued = (
         draw(graph, values=values, grads=False, **options).picture for values in (False, None)
     )
-    return Player(drawing, bare, valued, Tracer(order, heads_of(graph, "play", several=True)))
+    return Player(drawing, bare, valued, TraceRows(order, heads_of(graph, "play", several=True)))
 
 
 class _Walk:
     """The steps of a picture: its boxes in the order of computation, and back."""
 
-    def __init__(self, picture: Picture, tracer: Tracer) -> None:
+    def __init__(self, picture: Picture, tracer: TraceRows) -> None:
         self.picture, self.order, self.tracer = picture, tracer.order, tracer
         self.boxes = [box for box in picture.boxes if box.kind != "ghost" and box.id[0] in "nm"]
         self.owners = dict(_owners(picture))
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self) -> Iterator[PlayerStep]:
         """Forward, then backward."""
         for box in self.boxes:
-            yield Step(box.id, "forward", self._lines(box, into=True), self._forward(box))
+            yield PlayerStep(box.id, "forward", self._lines(box, into=True), self._forward(box))
         for box in reversed(self.boxes):
             if told := self._backward(box):
-                yield Step(box.id, "backward", self._lines(box, into=False), told)
+                yield PlayerStep(box.id, "backward", self._lines(box, into=False), told)
 
-    def complete(self, steps: tuple[Step, ...]) -> dict[str, int]:
+    def complete(self, steps: tuple[PlayerStep, ...]) -> dict[str, int]:
         """By box with an alarm: the step from which on that is shown, for a gradient's is no news
         of the way forward.
         """
@@ -257,7 +257,7 @@ class _Walk:
         return _sentence(row) if row else ""
 
 
-def _sentence(row: Row) -> str:
+def _sentence(row: TraceRow) -> str:
     """`v₃ = sin(v₂) = -0.757`"""
     known = (
         row.name.text if row.formula.text == row.number else f"{row.name.text} = {row.formula.text}"

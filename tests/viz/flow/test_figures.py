@@ -16,7 +16,7 @@ from minigrad.ops.gru import gru_cell
 from minigrad.ops.lstm import lstm_cell
 from minigrad.viz import GradientFlow, gradient_ruler, gradient_through_time, save_figure
 from minigrad.viz.flow.figures import _apart, _edges
-from minigrad.viz.flow.layers import norm
+from minigrad.viz.flow.naming import norm
 from minigrad.viz.flow.through_time import contributions, through_time
 
 X = np.linspace(-1, 1, 40).reshape(20, 2).astype(np.float32)

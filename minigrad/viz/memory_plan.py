@@ -1,31 +1,26 @@
-"""`memory_plan`: where the arrays of a compiled step lie in memory, and when: statements to the
-right, bytes upwards.
-"""
+"""`memory_plan`: the arrays of a compiled step: statements to the right, bytes upwards."""
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from .page import export
 from .page.geometry import NOTE, TITLE
-from .page.html import embed
-from .page.palette import THEMES, plain_style, style
-from .page.svg import MARGIN, document, px, wrap
+from .page.svg import MARGIN, px
 from .scene.text import count, escape, quantity, shorten, width
+from .svg_picture import SvgPicture, check_theme, text_element
 
 if TYPE_CHECKING:
+    from ..run.compiled import CompiledStep
     from ..run.memory import Memory, Stay
 
-_WIDE, _AXIS = 860.0, 64.0  # of the plan, and of what stands left of it
-_LOW, _HIGH = 360.0, 720.0  # the plan is so tall, the taller the more arrays there are
+_WIDE, _AXIS = 860.0, 64.0  # width of the chart, and of its axis at the left
+_LOW, _HIGH = 360.0, 720.0  # the height of the chart grows with the number of arrays
 _TEXT, _PAD = 10.0, 4.0
-_NAMED = 3  # of the largest arrays, in the note
-#: the corner says the kind, too: value, gradient (dashed), scratch (dotted), constant (as in
+_NAMED = 3  # so many of the largest arrays are named in the description
+#: the outline shows the kind, too: value, gradient (dashed), scratch (dotted), constant (as in
 #: drawings of graphs)
 _RULES = """\
 .mg .stay{stroke-width:1}
@@ -41,112 +36,75 @@ _RULES = """\
 """
 
 
-class MemoryPlan:
-    """The picture that `memory_plan` returns. In a notebook it shows itself; `svg` is the picture,
-    `description` the gist in words, `describe()` says where every array lies, `save()` writes a
-    file.
+class MemoryPlan(SvgPicture):
+    """The chart that `memory_plan` returns. A notebook shows it.
+
+    `svg` is the picture, `description` its message in words, `describe()` lists all arrays,
+    `save()` writes a file.
     """
 
     def __init__(self, memory: Memory, theme: str | None) -> None:
         self.memory, self.theme = memory, theme
-        self.title = f"Memory of a compiled step: {quantity(memory.shared, 'B')}"
-        if memory.parts > 1:
-            self.title += f" for each of {memory.parts} parts of the batch"
+
+    @property
+    def title(self) -> str:
+        """The size of the arena."""
+        m = self.memory
+        parts = f" for each of {m.parts} parts of the batch" if m.parts > 1 else ""
+        return f"Memory of a compiled step: {quantity(m.shared, 'B')}{parts}"
 
     @property
     def description(self) -> str:
-        """What a reader of the picture needs to know, and its gist."""
+        """How to read the chart, and its message."""
         m = self.memory
         largest = sorted(m.rows, key=lambda row: -row.bytes)[:_NAMED]
-        told = ", ".join(f"{label(row)} {quantity(row.bytes, 'B')}" for row in largest)
+        named = ", ".join(f"{label(row)} {quantity(row.bytes, 'B')}" for row in largest)
         return (
             f"Each box is an array: from the first to the last of "
             f"{count(m.statements, 'statement')} that needs it, and "
             f"where it lies in memory. {count(len(m.rows), 'array')} of "
             f"{quantity(m.unshared, 'B')} share "
-            f"{quantity(m.shared, 'B')}. Largest: {told}."
+            f"{quantity(m.shared, 'B')}. Largest: {named}."
         )
 
     def describe(self) -> str:
-        """The picture in words: the gist, and the table of all arrays."""
-        return f"{self.title}. {self.description}\n{self.memory.table()}"
-
-    @property
-    def svg(self) -> str:
-        """The picture as SVG."""
-        return self._render(self.theme, plain=False)
-
-    @property
-    def html(self) -> str:
-        """The picture for a page: an image that becomes the SVG itself where scripts may run."""
-        return embed(self.svg, f"{self.title}. {self.description}")
-
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the picture to a `.svg`, `.png` or `.pdf` file. Raises `ValueError` for any other
-        name.
-        """
-        export.save(
-            path, self.svg, lambda: self._render(self.theme or "light", plain=True), self.title
-        )
-
-    def _repr_svg_(self) -> str:
-        return self.svg
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"text/plain": repr(self), "image/svg+xml": self.svg, "text/html": self.html}
+        """The chart in words: its message, and the table of all arrays."""
+        return f"{self.alt_text}\n{self.memory.table()}"
 
     def __repr__(self) -> str:
         return f"<MemoryPlan of {count(len(self.memory.rows), 'array')}>"
 
     # ---------------- as SVG
-    def _render(self, theme: str | None, plain: bool) -> str:
-        notes = wrap(self.description, _AXIS + _WIDE)
+    def render(self, theme: str | None, plain: bool = False) -> str:
+        """The SVG in a theme; `plain` is for converters, which do not know CSS variables."""
         top, tall = MARGIN + TITLE + 34, min(_HIGH, max(_LOW, 6.0 * len(self.memory.rows)))
-        low = top + tall + 52
-        w, h = _AXIS + _WIDE + 2 * MARGIN, low + 15 * len(notes) + MARGIN
         lines = [
             *_ground(self.memory, top, tall),
             *_boxes(self.memory, top, tall),
             *_legend(self.memory, top + tall + 28),
         ]
-        lines += [_text("note", MARGIN, low + NOTE + 15 * i, line) for i, line in enumerate(notes)]
-        body = "\n".join(lines)
-        key = "mg-" + hashlib.sha256(f"{body}{theme}".encode()).hexdigest()[:8]
-        rules = (
-            plain_style(theme or "light") + _plain_rules(theme or "light")
-            if plain
-            else style(theme) + _RULES
-        )
-        heading = _text("heading", MARGIN, MARGIN + TITLE - 3, self.title)
-        return document(
-            key, theme, self.title, self.description, rules, (w, h), f"{heading}\n{body}"
-        )
+        size = _AXIS + _WIDE, top + tall + 52
+        return self._document(theme, plain, _RULES, size, "\n".join(lines))
 
 
-def memory_plan(step: Any, *, theme: str | None = None) -> MemoryPlan:
-    """Draw where the arrays of a compiled step (`trainer.compile(…)`) lie in memory, and from when
-    to when.
+def memory_plan(step: CompiledStep, *, theme: str | None = None) -> MemoryPlan:
+    """Draw where the arrays of a compiled step (`trainer.compile(…)`) lie in memory, and when.
 
-    Places are used again: what stands one beside the other shares them. `theme` as in `draw`.
-    Raises `TypeError` for anything but a compiled step, `ValueError` for an unknown theme.
+    Arrays that stand side by side share memory. `theme` as in `draw`. Raises `TypeError` for
+    anything but a compiled step, `ValueError` for an unknown theme.
     """
     memory = getattr(step, "memory", None)
-    if not hasattr(memory, "statements"):
+    if memory is None or not hasattr(memory, "statements"):
         raise TypeError(
             f"memory_plan: a {type(step).__name__}; a compiled step was expected (trainer.compile "
             f"makes one)"
         )
-    if theme is not None and theme not in THEMES:
-        raise ValueError(
-            f"memory_plan: theme={theme!r}; {', '.join(map(repr, THEMES))} or None was expected"
-        )
+    check_theme("memory_plan", theme)
     return MemoryPlan(memory, theme)
 
 
 def label(row: Stay) -> str:
-    """What is written into a box: `n3 conv2d` for its value, `∂n3 conv2d` for its gradient, `n3
-    columns` for scratch.
-    """
+    """The text of a box: `n3 conv2d` (value), `∂n3 conv2d` (gradient), `n3 columns` (scratch)."""
     place, _, rest = row.node.partition(" ")
     if row.kind == "scratch":
         return shorten(f"{place} {row.name.removeprefix(f'{place}_').replace('_', ' ')}")
@@ -154,19 +112,8 @@ def label(row: Stay) -> str:
     return shorten(f"{'∂' if row.kind == 'gradient' else ''}{place} {words}")
 
 
-def _plain_rules(theme: str) -> str:
-    return re.sub(r"var\(--([\w-]+)\)", lambda m: THEMES[theme][m[1]], _RULES)
-
-
-def _text(kind: str, x: float, y: float, words: str, anchor: str = "start") -> str:
-    return (
-        f'<text class="{kind}" x="{px(x)}" y="{px(y)}" '
-        f'text-anchor="{anchor}">{escape(words)}</text>'
-    )
-
-
 def _starts(arrays: Mapping[str, int]) -> dict[str, int]:
-    """At which byte of the picture each array begins: one stands on the other."""
+    """The byte at which each array begins: they are stacked on each other."""
     starts, at = {}, 0
     for name, size in arrays.items():
         starts[name] = at
@@ -175,7 +122,7 @@ def _starts(arrays: Mapping[str, int]) -> dict[str, int]:
 
 
 def _ground(m: Memory, top: float, tall: float) -> Iterator[str]:
-    """The two passes, the frame, and what is written beside it."""
+    """The two passes, the axes and their labels."""
     left, turn = MARGIN + _AXIS, MARGIN + _AXIS + _WIDE * m.forward / m.statements
     yield (
         f'<rect class="ground" x="{px(turn)}" y="{px(top)}" width="{px(left + _WIDE - turn)}" '
@@ -183,20 +130,20 @@ def _ground(m: Memory, top: float, tall: float) -> Iterator[str]:
     )
     for words, a, b in (("forward", left, turn), ("backward", turn, left + _WIDE)):
         if b - a > width(words, NOTE) + _PAD:
-            yield _text("note", (a + b) / 2, top - 7, words, "middle")
+            yield text_element("note", (a + b) / 2, top - 7, words, "middle")
     low = top + tall
     yield f'<path class="turn" d="M{px(turn)},{px(top - 14)}V{px(low)}"/>'
     yield f'<path class="axis" d="M{px(left)},{px(top)}V{px(low)}H{px(left + _WIDE)}"/>'
     for tick in _ticks(m.shared):
         y = low - tall * tick / max(1, m.shared)
         yield f'<path class="axis" d="M{px(left)},{px(y)}h-4"/>'
-        yield _text("tick", left - 7, y + 3.5, quantity(tick, "B"), "end")
-    yield _text("tick", left, low + 14, "statement 0")
-    yield _text("tick", left + _WIDE, low + 14, str(m.statements - 1), "end")
+        yield text_element("tick", left - 7, y + 3.5, quantity(tick, "B"), "end")
+    yield text_element("tick", left, low + 14, "statement 0")
+    yield text_element("tick", left + _WIDE, low + 14, str(m.statements - 1), "end")
 
 
 def _ticks(size: int) -> range:
-    """Round numbers of bytes from 0 up to the size, two to six of them."""
+    """Two to six round numbers of bytes from 0 up to the size."""
     step = 10 ** max(0, len(str(size)) - 1)
     while size < 2 * step and step > 1:
         step = step // 5 if str(step)[0] == "1" else step // 2
@@ -206,9 +153,7 @@ def _ticks(size: int) -> range:
 
 
 def _boxes(m: Memory, top: float, high: float) -> Iterator[str]:
-    """A box for each array, and its name where there is room: along it or, in narrow ones,
-    upwards.
-    """
+    """A box for each array, with its name where that fits, in narrow boxes upright."""
     starts, left = _starts(m.arrays), MARGIN + _AXIS
     across, up = _WIDE / m.statements, high / max(1, m.shared)
     for row in m.rows:
@@ -226,11 +171,11 @@ def _boxes(m: Memory, top: float, high: float) -> Iterator[str]:
 
 
 def _inside(texts: Sequence[str], x: float, y: float, wide: float, tall: float) -> Iterator[str]:
-    """Those of the texts that fit into a box, along it or upwards."""
+    """Those of the texts that fit into a box, horizontally or upright."""
     for text in texts:
         long = width(text, _TEXT) + 2 * _PAD
         if long <= wide and tall >= _TEXT + _PAD:
-            yield _text("within", x + wide / 2, y + tall / 2 + 3.5, text, "middle")
+            yield text_element("within", x + wide / 2, y + tall / 2 + 3.5, text, "middle")
         elif long <= tall and wide >= _TEXT + _PAD:
             at = f"translate({px(x + wide / 2 + 3.5)},{px(y + tall / 2)}) rotate(-90)"
             yield (
@@ -239,19 +184,14 @@ def _inside(texts: Sequence[str], x: float, y: float, wide: float, tall: float) 
 
 
 def _legend(m: Memory, y: float) -> Iterator[str]:
-    """The kinds that there are, each with its box."""
-    told = {
-        "value": "value",
-        "gradient": "gradient (∂)",
-        "scratch": "scratch",
-        "constant": "constant",
-    }
+    """A sample box for each kind in the chart."""
     x = MARGIN + _AXIS
-    for kind, words in told.items():
+    for kind in ("value", "gradient", "scratch", "constant"):
         if any(row.kind == kind for row in m.rows):
+            words = "gradient (∂)" if kind == "gradient" else kind
             box = f'x="{px(x)}" y="{px(y)}" width="18" height="11"'
             yield (
                 f'<g class="{kind}"><rect class="stay" '
-                f"{box}/>{_text('note', x + 24, y + 9, words)}</g>"
+                f"{box}/>{text_element('note', x + 24, y + 9, words)}</g>"
             )
             x += 24 + width(words, NOTE) + 22

@@ -45,7 +45,7 @@ _STYLE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TraceRow:
     """One line of a trace: what it is about (a node, or its adjoint), how that is computed, and the
     number.
     """
@@ -55,7 +55,7 @@ class Row:
     number: str
 
 
-class Tracer:
+class TraceRows:
     """Makes the rows of a graph, each when it is asked for; nodes are known by their number in the
     order.
     """
@@ -86,22 +86,22 @@ class Tracer:
             return as_symbol(x.item())
         return self.name(self.index[id(x)])
 
-    def forward(self, i: int) -> Row:
+    def forward(self, i: int) -> TraceRow:
         """How node i was computed."""
         node = self.order[i]
         if not isinstance(node, Operator):
-            return Row(
+            return TraceRow(
                 self.name(i),
                 word("constant" if isinstance(node, Constant) else "variable"),
                 _value(node.value),
             )
-        return Row(
+        return TraceRow(
             self.name(i),
             formula(node, self.name(i), list(map(self._as_input, node.inputs))),
             _value(node.value),
         )
 
-    def reverse(self, i: int) -> Row | None:
+    def reverse(self, i: int) -> TraceRow | None:
         """How the adjoint of node i came about: the contributions of its users; None for a node
         without a gradient.
         """
@@ -132,10 +132,10 @@ class Tracer:
             if _value(grad) == "1"
             else word("seed")
         )
-        return Row(bar(self.name(i)), total, _gradient(grad))
+        return TraceRow(bar(self.name(i)), total, _gradient(grad))
 
 
-class Trace:
+class EvaluationTrace:
     """The trace of a graph as it was when `trace` was called; `forward` and `reverse` are its rows.
 
     In a notebook it shows itself as Markdown with LaTeX, printed as plain text; `html` is a table
@@ -143,7 +143,7 @@ class Trace:
     """
 
     def __init__(self, order: Sequence[GraphNode], heads: Collection[GraphNode]) -> None:
-        tracer = Tracer(order, heads)
+        tracer = TraceRows(order, heads)
         pulled = [i for i in reversed(range(len(order))) if id(order[i]) in tracer.gradients]
         self.forward = _rows(range(len(order)), tracer.forward)
         self.reverse = _rows(pulled, tracer.reverse)
@@ -155,7 +155,7 @@ class Trace:
             self.note = "There is no reverse adjoint trace: nothing here depends on a Variable."
 
     @property
-    def _halves(self) -> list[tuple[str, tuple[Row, ...]]]:
+    def _halves(self) -> list[tuple[str, tuple[TraceRow, ...]]]:
         halves = zip(_TITLES, (self.forward, self.reverse), strict=True)
         return [(title, rows) for title, rows in halves if rows]
 
@@ -232,7 +232,7 @@ class Trace:
         )
 
 
-def trace(graph: Any) -> Trace:
+def trace(graph: Any) -> EvaluationTrace:
     """The forward primal trace of a node (or a `Graph`) and, after `backward()`, its reverse
     adjoint trace.
 
@@ -242,15 +242,17 @@ def trace(graph: Any) -> Trace:
     broadcast. Adjoints are those of the graph's last backward pass, also of a variable whose `grad`
     is the sum over several passes. Raises `TypeError` for anything else.
     """
-    return Trace(order_of(graph, "trace", several=True), heads_of(graph, "trace", several=True))
+    return EvaluationTrace(
+        order_of(graph, "trace", several=True), heads_of(graph, "trace", several=True)
+    )
 
 
-def _rows(numbers: Sequence[int], row: Callable[[int], Row | None]) -> tuple[Row, ...]:
+def _rows(numbers: Sequence[int], row: Callable[[int], TraceRow | None]) -> tuple[TraceRow, ...]:
     left = len(numbers) - MOST_ROWS
     if left <= 0:
         return tuple(made for made in map(row, numbers) if made is not None)
     half = MOST_ROWS // 2
-    gap = Row(Symbol("⋮", r"\vdots"), word(f"{count(left, 'row')} left out"), "")
+    gap = TraceRow(Symbol("⋮", r"\vdots"), word(f"{count(left, 'row')} left out"), "")
     return (*_rows(numbers[:half], row), gap, *_rows(numbers[-half:], row))
 
 

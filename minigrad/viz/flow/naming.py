@@ -1,6 +1,4 @@
-"""Who is who in a graph whose gradients are looked at: nodes, parameters and layers, by names that
-stay the same.
-"""
+"""Names of nodes, parameters and layers that stay the same from one graph to the next."""
 
 from __future__ import annotations
 
@@ -22,11 +20,10 @@ def models_of(order: Iterable[GraphNode]) -> list[Any]:
 
 
 def parameters_in(order: Sequence[GraphNode], model: Any = None) -> dict[str, Variable]:
-    """The parameters of `model` (by default: of the modules that made the graph) under their dotted
-    names.
+    """The parameters of `model` under their dotted names; by default of all modules of the graph.
 
-    Variables of the graph that belong to no such module follow under their own name, or as `n3`,
-    their place in the order; a name that is taken already gets that place added.
+    Variables of the graph that belong to no such module follow under their own name, or as `n3`
+    with their index in the order; a name that is taken gets that index added.
     """
     found: dict[str, Variable] = {}
     place = {id(node): i for i, node in enumerate(order)}
@@ -46,15 +43,13 @@ def parameters_in(order: Sequence[GraphNode], model: Any = None) -> dict[str, Va
 
 
 def node_names(order: Sequence[GraphNode], parameters: Mapping[str, Variable]) -> list[str]:
-    """`n3 (σ)`: place in the topological order and label, the same for every graph that is built
-    the same way.
-    """
+    """`n3 (σ)`: index in the topological order and label, the same for graphs built alike."""
     known = {id(parameter): name for name, parameter in parameters.items()}
     return [f"n{i} ({node_label(node, known.get(id(node)))})" for i, node in enumerate(order)]
 
 
 def layer_kinds(models: Iterable[Any]) -> dict[str, str]:
-    """Dotted name of each inner module -> its class; empty where a model does not say."""
+    """Dotted name of each inner module -> its class."""
     kinds: dict[str, str] = {}
     for model in models:
         ask = getattr(model, "named_modules", None)
@@ -65,9 +60,7 @@ def layer_kinds(models: Iterable[Any]) -> dict[str, str]:
 
 
 def layers(names: Iterable[str]) -> dict[str, list[str]]:
-    """Layer -> its parameters, in the order given: `fc1` has `fc1.weight` and `fc1.bias`; `W` is
-    its own layer.
-    """
+    """Layer -> its parameters: `fc1` has `fc1.weight` and `fc1.bias`; `W` is a layer by itself."""
     found: dict[str, list[str]] = {}
     for name in names:
         found.setdefault(name.rpartition(".")[0] or name, []).append(name)
@@ -75,13 +68,14 @@ def layers(names: Iterable[str]) -> dict[str, list[str]]:
 
 
 def norm(stats: Stats) -> float:
-    """The Euclidean norm of the array that was measured; NaN where NaN or inf are."""
+    """The Euclidean norm of the measured array; NaN if it has NaN or inf."""
     return stats.rms * math.sqrt(stats.size)
 
 
 def slope(places: Sequence[float], sizes: Iterable[float]) -> float:
-    """Least-squares slope of log10(size) over the place: decades per place. NaN with fewer than two
-    usable sizes.
+    """Least-squares slope of log10(size) over the place, in decades per place.
+
+    NaN with fewer than two positive, finite sizes.
     """
     usable = [
         (x, math.log10(y)) for x, y in zip(places, sizes, strict=True) if math.isfinite(y) and y > 0
@@ -91,8 +85,3 @@ def slope(places: Sequence[float], sizes: Iterable[float]) -> float:
     x, y = np.array(usable).T
     x = x - x.mean()
     return float((x * y).sum() / (x * x).sum())
-
-
-def json_number(x: float | None) -> float | None:
-    """The number, or None for what JSON cannot say (NaN, inf)."""
-    return float(x) if x is not None and math.isfinite(x) else None

@@ -14,8 +14,9 @@ from .views.decision import decision_map
 from .views.filters import feature_maps, filters
 from .views.patch import patch_product
 from .views.pooling import pooling_winners
-from .views.review import Review, review
+from .views.review import review
 from .views.saliency import saliency
+from .views.tinted_text import Review
 from .walk.evaluation_trace import EvaluationTrace as Trace
 from .walk.evaluation_trace import trace
 from .walk.play import Player, play

@@ -28,7 +28,7 @@ class Figure(MatplotlibFigure):
     description: str
     numbers: dict[str, Any]
 
-    def __init__(self, width: float, height: float, settings: dict[Any, Any]) -> None:
+    def __init__(self, width: float, height: float, settings: dict[str, Any]) -> None:
         super().__init__(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(self)
         self.description, self.numbers, self._settings = "", {}, settings

@@ -100,7 +100,7 @@ def figure(width: float, height: float, title: str | None = None) -> Iterator[Fi
 
     from .figure import Figure
 
-    settings = style()
+    settings: Any = style()  # matplotlib names its settings in a type of 300 literals
     with rc_context(settings):
         made = Figure(width, height, settings)
         if title:

@@ -192,7 +192,7 @@ class Profile:
         step = max(0, STEPS - 1 + math.ceil(2 * math.log10(part))) if part else 0
 
         def total(measure: str) -> float:
-            return sum(getattr(row, measure) for row in rows)
+            return float(sum(getattr(row, measure) for row in rows))
 
         words = (
             f"forward {quantity(total('forward'), 's')}, backward "

@@ -1,4 +1,4 @@
-"""What `diagnose` hands back: findings, in text and in Markdown."""
+"""The result of `diagnose`: findings, as text and as Markdown."""
 
 from __future__ import annotations
 
@@ -28,9 +28,7 @@ _CURES = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing found: what `kind` of disease, `where`, the `evidence` with its numbers, and the
-    usual `cure`.
-    """
+    """One problem: its `kind`, `where` it is, the `evidence` in numbers and the usual `cure`."""
 
     kind: str
     where: str
@@ -45,7 +43,7 @@ class Finding:
 
 
 class Diagnosis(Sequence[Finding]):
-    """The findings, in the order in which they should be looked at; `healthy` where there are none.
+    """The findings, most important first; `healthy` if there are none.
 
     `loss` is the loss of the one batch, `judged_by` the name of the loss function.
     """

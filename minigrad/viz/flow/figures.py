@@ -220,7 +220,7 @@ def ratios(records: Sequence[Record]) -> Figure:
     drawn = {name: y for name, y in usable.items() if np.isfinite(y).any()}
     height = max(3.4, min(9.0, 1.3 + 0.2 * min(len(drawn), _LABELS)))
     with plots.figure(9.6, height, "Update / weight of each parameter") as made:
-        ax = made.subplots()
+        ax: Any = made.subplots()
         _band(ax)
         ends: list[tuple[float, float, str, str]] = []
         looks = _looks(records, names)
@@ -249,9 +249,7 @@ def ratios(records: Sequence[Record]) -> Figure:
 
 
 def _looks(records: Sequence[Record], names: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Colour and dash say the layer; matrices are drawn thick, biases and other lists of numbers
-    thin.
-    """
+    """Colour and dash tell the layer; matrices are thick, biases and other vectors thin."""
     looks: dict[str, dict[str, Any]] = {}
     cycle = list(plots.style()["axes.prop_cycle"])
     for i, members in enumerate(layers(names).values()):
@@ -275,15 +273,13 @@ def _band(ax: Any) -> None:
 
 
 def _fewer(ends: list[Any]) -> list[Any]:
-    """The ends that get a label: all, or the largest and the smallest."""
+    """The lines that get a label: all, or the largest and the smallest."""
     ends = sorted(ends, key=lambda end: (-end[1], end[2]))
     return ends if len(ends) <= _LABELS else ends[: _LABELS // 2] + ends[-_LABELS // 2 :]
 
 
 def _end_labels(ax: Any, ends: Sequence[Any]) -> None:
-    """A name at the right of each line, largest first, moved apart where lines end close
-    together.
-    """
+    """A name at the right end of each line; names of close ends are moved apart."""
     if not ends:
         return
     low, high = (math.log10(x) for x in ax.get_ylim())
@@ -301,9 +297,7 @@ def _end_labels(ax: Any, ends: Sequence[Any]) -> None:
 
 
 def _apart(wanted: Sequence[float], gap: float) -> Iterator[float]:
-    """Falling places at least `gap` apart, near the wanted ones, within 0 … 1 as far as there is
-    room.
-    """
+    """Decreasing places at least `gap` apart, near the wanted ones, within 0 … 1 if they fit."""
     gap = min(gap, 1 / max(1, len(wanted) - 1))
     places: list[float] = []
     for place in wanted:
@@ -318,7 +312,7 @@ def _apart(wanted: Sequence[float], gap: float) -> Iterator[float]:
 def _ratio_words(steps: Any, drawn: Mapping[str, Any], all_: int) -> str:
     low, _, high = RULE_OF_THUMB
     if not drawn:
-        return "Update / weight: no update is known yet."
+        return "Update / weight: no update was measured yet."
     found = {name: float(np.nanmedian(y)) for name, y in drawn.items()}
     told = "; ".join(f"{name} {number(m)}" for name, m in found.items())
     inside = sum(low <= m <= high for m in found.values())

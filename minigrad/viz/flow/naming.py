@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...graph.node import GraphNode, Variable
+from ..inspection import named
 from ..scene.measure import Stats
 from ..scene.words import node_label
 
@@ -50,13 +51,11 @@ def node_names(order: Sequence[GraphNode], parameters: Mapping[str, Variable]) -
 
 def layer_kinds(models: Iterable[Any]) -> dict[str, str]:
     """Dotted name of each inner module -> its class."""
-    kinds: dict[str, str] = {}
-    for model in models:
-        ask = getattr(model, "named_modules", None)
-        kinds.update(
-            (name, type(module).__name__) for name, module in (ask() if callable(ask) else ())
-        )
-    return kinds
+    return {
+        name: type(module).__name__
+        for model in models
+        for name, module in named(model, "named_modules")
+    }
 
 
 def layers(names: Iterable[str]) -> dict[str, list[str]]:

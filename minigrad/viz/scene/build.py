@@ -319,7 +319,7 @@ class _Builder:
         return name
 
     def _edges(self) -> tuple[Edge, ...]:
-        edges = []
+        edges: list[Edge] = []
         for wire in self.wires:
             reading = self._below(wire.values)
             title = self._words(wire.values, f"{self._called(wire.values)} to {wire.words}")

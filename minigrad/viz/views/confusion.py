@@ -10,10 +10,10 @@ from numpy.typing import ArrayLike
 
 from ...errors import DTypeError, ShapeError
 from ...graph.node import Array, GraphNode
+from ..inspection import numbers
 from ..page.palette import LIGHT
 from ..plots import colours, figure, plain
 from ..scene.text import number, shorten
-from .inspection import numbers
 from .maps import outline
 
 if TYPE_CHECKING:

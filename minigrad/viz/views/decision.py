@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike
 from ...errors import GraphError, ShapeError
 from ...graph.node import Array, Constant, GraphNode
 from ...graph.settings import no_grad
+from ..inspection import Model, evaluating, model_dtype, need_model, numbers
 from ..page.palette import LIGHT
 from ..plots import COLOURS, colours, figure, plain
 from ..scene.text import number
-from .inspection import Model, evaluating, model_dtype, need_model, numbers
 
 if TYPE_CHECKING:
     from sklearn.inspection import DecisionBoundaryDisplay
@@ -158,6 +158,6 @@ def _key(made: Figure, image: Any, axes: Any) -> None:
     bar = made.colorbar(
         image, ax=axes, shrink=0.8, extend="both", label="output (white: the decision line)"
     )
-    bar.outline.set_edgecolor(LIGHT["frame"])  # type: ignore[operator]  # matplotlib's stub is wrong
+    bar.outline.set_edgecolor(LIGHT["frame"])
     bar.ax.grid(False)
     made.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside lower left", ncols=4)

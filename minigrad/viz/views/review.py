@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike
 from ...errors import DTypeError, ShapeError
 from ...graph.node import Array, Constant, GraphNode, Operator
 from ...graph.order import topological_sort
+from ..inspection import Loss, Model, evaluating, need_model, numbers, rule_of, score
 from ..svg_picture import check_theme
-from .inspection import Loss, Model, evaluating, need_model, numbers, rule_of, score
 from .tinted_text import Gram, Review
 
 #: rules that may come between a convolution and its pooling, for they keep each word in its place

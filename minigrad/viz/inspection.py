@@ -1,18 +1,18 @@
-"""What all views share: running a model without changing it, and checks of arguments."""
+"""Running models without changing them, and checks of arguments."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...errors import DTypeError, ShapeError
-from ...graph.node import Array, Constant, GraphNode, Operator, Variable
-from ...graph.settings import float_dtype
-from ...ops import cross_entropy
+from ..errors import DTypeError, ShapeError
+from ..graph.node import Array, Constant, GraphNode, Operator, Variable
+from ..graph.settings import float_dtype
+from ..ops import cross_entropy
 
 #: a `Module`, or any function from nodes to a node
 Model = Callable[..., Any]
@@ -20,6 +20,13 @@ Model = Callable[..., Any]
 Loss = Callable[..., GraphNode]
 
 _SQUASHING = ("sigmoid", "softmax", "log_softmax")
+
+
+class HasParameters(Protocol):
+    """A model: an `nn.Module`, or any object with this method."""
+
+    def named_parameters(self) -> Iterable[tuple[str, Variable]]:
+        """(dotted name, parameter) of each parameter."""
 
 
 @contextmanager

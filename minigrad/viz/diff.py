@@ -176,7 +176,7 @@ class Change:
 
 def _part(delta: Delta) -> str:
     return (
-        f" ({number(delta.relative)} of what it was)"
+        f" ({number(delta.relative)} of the value before)"
         if math.isfinite(delta.relative) and delta.relative
         else ""
     )

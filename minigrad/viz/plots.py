@@ -151,14 +151,14 @@ def _course(name: str, history: Any) -> str:
     """A sentence about one run."""
     lists = _lists(history)
     loss, accuracy = (lists[key][np.isfinite(lists[key])] for key in ("epoch_loss", "accuracy"))
-    said = (
+    parts = (
         [f"loss from {number(loss[0])} to {number(loss[-1])} in {count(loss.size, 'epoch')}"]
         if loss.size
         else []
     )
     if accuracy.size:
-        said.append(f"final accuracy {number(accuracy[-1])}")
-    return f"{name + ': ' if name else ''}{', '.join(said) or 'nothing was measured'}."
+        parts.append(f"final accuracy {number(accuracy[-1])}")
+    return f"{name + ': ' if name else ''}{', '.join(parts) or 'nothing was measured'}."
 
 
 def _loss(ax: Any, name: str, history: Any) -> None:

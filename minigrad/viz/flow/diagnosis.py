@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, overload
 
 from ..scene.text import count, markdown, number
+from ..tables import markdown_table
 
 _CURES = {
     "dead ReLU": "Lower the learning rate, start biases at 0 and weights by He's rule, or use "
@@ -80,16 +81,7 @@ class Diagnosis(Sequence[Finding]):
     __repr__ = __str__
 
     def _repr_markdown_(self) -> str:
-        rows = [f"**Diagnosis:** {markdown(self._verdict())}"]
-        if self:
-            rows += [
-                "",
-                "| | found | where | evidence | usual cure |",
-                "| --- | --- | --- | --- | --- |",
-            ]
-        for i, f in enumerate(self, 1):
-            rows.append(
-                f"| {i} | "
-                f"{' | '.join(markdown(x) for x in (f.kind, f.where, f.evidence, f.cure))} |"
-            )
-        return "\n".join(rows)
+        header = ("", "found", "where", "evidence", "usual cure")
+        rows = [(str(i), f.kind, f.where, f.evidence, f.cure) for i, f in enumerate(self, 1)]
+        table = ["", markdown_table([header, *rows], left=5)] if self else []
+        return "\n".join([f"**Diagnosis:** {markdown(self._verdict())}", *table])

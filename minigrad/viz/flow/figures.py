@@ -183,9 +183,9 @@ def _scale(made: Any, ax: Any, strips: Any) -> None:
 
 def _legend(states: Sequence[Sequence[str]]) -> str:
     seen = {state for row in states for state in row}
-    told = [f"{GLYPHS[state]} {words}" for state, words in ALARMS.items() if state in seen]
+    items = [f"{GLYPHS[state]} {words}" for state, words in ALARMS.items() if state in seen]
     return (
-        "    ".join(told) if told else "no alarms: nothing zero, vanished, exploded or not finite"
+        "    ".join(items) if items else "no alarms: nothing zero, vanished, exploded or not finite"
     )
 
 
@@ -197,14 +197,12 @@ def _heat_words(
         f"{steps[0]} to {steps[-1]}."
     ]
     for label, row, state in zip(labels, norms, states, strict=True):
-        told = [
-            f"{words} at {count(state.count(name), 'step')}"
+        alarms = "".join(
+            f", {words} at {count(state.count(name), 'step')}"
             for name, words in ALARMS.items()
             if name in state
-        ]
-        lines.append(
-            f"{label}: from {number(row[0])} to {number(row[-1])}{''.join(f', {t}' for t in told)}."
         )
+        lines.append(f"{label}: from {number(row[0])} to {number(row[-1])}{alarms}.")
     return " ".join(lines)
 
 
@@ -268,8 +266,8 @@ def _band(ax: Any) -> None:
     low, middle, high = RULE_OF_THUMB
     ax.axhspan(low, high, color=LIGHT["frame"], alpha=0.22, lw=0, zorder=0)
     ax.axhline(middle, color=LIGHT["muted"], lw=1, ls=(0, (2, 3)), zorder=1)
-    told = "thick: matrices, thin: biases; grey: the rule of thumb, about 1e-3 (Karpathy, CS231n)"
-    ax.set_title(told, loc="left", fontsize=8.5, fontweight="normal", color=LIGHT["muted"])
+    items = "thick: matrices, thin: biases; grey: the rule of thumb, about 1e-3 (Karpathy, CS231n)"
+    ax.set_title(items, loc="left", fontsize=8.5, fontweight="normal", color=LIGHT["muted"])
 
 
 def _fewer(ends: list[Any]) -> list[Any]:
@@ -314,10 +312,10 @@ def _ratio_words(steps: Any, drawn: Mapping[str, Any], all_: int) -> str:
     if not drawn:
         return "Update / weight: no update was measured yet."
     found = {name: float(np.nanmedian(y)) for name, y in drawn.items()}
-    told = "; ".join(f"{name} {number(m)}" for name, m in found.items())
+    items = "; ".join(f"{name} {number(m)}" for name, m in found.items())
     inside = sum(low <= m <= high for m in found.values())
     return (
-        f"Update / weight at {count(len(steps), 'step')}, the median of each parameter: {told}. "
+        f"Update / weight at {count(len(steps), 'step')}, the median of each parameter: {items}. "
         f"{inside} of {len(found)} "
         f"lie between {low:g} and {high:g}, around the rule of thumb of 1e-3."
         + (

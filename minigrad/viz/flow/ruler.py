@@ -44,12 +44,11 @@ def gradient_ruler(loss_or_model: GraphLike | HasParameters) -> Figure:
         ax = made.subplots()
         _marks(ax, names, norms, [stats.state for stats in found.values()])
         _line(ax, norms, steepness)
-        ax.set_title(
-            _said(steepness), loc="left", fontsize=9, fontweight="normal", color=LIGHT["muted"]
-        )
-        told = "; ".join(f"{name} {number(x)}" for name, x in zip(names, norms, strict=True))
+        slope_words = _slope_words(steepness)
+        ax.set_title(slope_words, loc="left", fontsize=9, fontweight="normal", color=LIGHT["muted"])
+        items = "; ".join(f"{name} {number(x)}" for name, x in zip(names, norms, strict=True))
         made.description = (
-            f"Gradient norms in forward order, after one backward pass: {told}. {_said(steepness)}"
+            f"Gradient norms in forward order, after one backward pass: {items}. {slope_words}"
         )
         made.numbers = {"norm": dict(zip(found, norms, strict=True)), "slope": steepness}
     return made
@@ -91,7 +90,7 @@ def in_forward_order(
     return {name: p for _, name, p in sorted(used, key=lambda row: row[0])}
 
 
-def _said(steepness: float) -> str:
+def _slope_words(steepness: float) -> str:
     if not math.isfinite(steepness):
         return "No slope: two layers with a gradient are needed."
     factor = number(10 ** abs(steepness))

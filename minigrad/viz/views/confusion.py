@@ -141,8 +141,8 @@ def _words(counts: Array, names: list[str], accuracy: float) -> str:
         for row, column in (divmod(int(i), len(counts)) for i in order)
         if wrong[row, column]
     ]
-    said = f"; most often {', '.join(mistakes)}" if mistakes else ""
+    worst = f"; most often {', '.join(mistakes)}" if mistakes else ""
     return (
         f"Confusion matrix of {len(counts)} classes: {number(100 * accuracy)} % of "
-        f"{counts.sum():,} right{said}."
+        f"{counts.sum():,} right{worst}."
     )

@@ -133,14 +133,14 @@ def _beside(maps: Array, given: Array, title: str) -> Figure:
     inputs = Mosaic.fit(given[:4], _numbers(given[:4]), wide=2.2, tall=4.2, columns=1)
     outputs = Mosaic.fit(maps[:_MOST], _numbers(maps[:_MOST]), wide=5.6, tall=4.2)
     title += f", the first {_MOST} shown" * (len(maps) > _MOST)
-    said = "input" + f", the first 4 of {count(len(given), 'channel')}" * (len(given) > 4)
-    middle = MARGIN + max(inputs.size[0] + BAR, room(said)) + 0.2
+    caption = "input" + f", the first 4 of {count(len(given), 'channel')}" * (len(given) > 4)
+    middle = MARGIN + max(inputs.size[0] + BAR, room(caption)) + 0.2
     wide = max(outputs.size[0], room(title) - BAR)
     with figure(
         middle + wide + BAR + MARGIN, max(inputs.size[1], outputs.size[1]) + 0.32 + 2 * MARGIN
     ) as made:
         page = sheet(made)
-        for name, x, mosaic in ((said, MARGIN, inputs), (title, middle, outputs)):
+        for name, x, mosaic in ((caption, MARGIN, inputs), (title, middle, outputs)):
             top = heading(page, x, MARGIN, name)
             image = mosaic.draw(page, x, top, Scale.of(mosaic.maps))
             scale_bar(

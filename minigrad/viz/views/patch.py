@@ -98,10 +98,10 @@ def patch_product(
         )
     lines = _lines(patch)
     cells = max(stop - start for start, stop in lines)
-    said = _sentence(patch, lines[-1][1], where)
+    sentence = _sentence(patch, lines[-1][1], where)
     upper = 2 * (MARGIN + _PICTURE + _GAP) + 2 * _width(node.plan.kw) + _GAP
     wide = max(
-        _LEFT + cells * _SIDE + 0.9 + MARGIN, upper, room("", said) * TITLE / NOTE + 2 * MARGIN
+        _LEFT + cells * _SIDE + 0.9 + MARGIN, upper, room("", sentence) * TITLE / NOTE + 2 * MARGIN
     )
     with figure(wide, _UPPER + 1.35 * len(lines) + 0.4) as made:
         page = sheet(made)
@@ -110,10 +110,10 @@ def patch_product(
         for start, stop in lines:
             _line(page, patch, start, stop, y)
             y += 1.35
-        page.text(MARGIN, y, said, fontsize=TITLE - 1, va="top")
+        page.text(MARGIN, y, sentence, fontsize=TITLE - 1, va="top")
         made.description = (
             f"One number of a convolution as a sum of products. "
-            f"{count(patch.values.size, 'product')}. {said}."
+            f"{count(patch.values.size, 'product')}. {sentence}."
         )
         made.numbers = {
             "patch": patch.values,
@@ -193,31 +193,17 @@ def _pictures(page: Any, node: Operator, patch: Patch, at: tuple[int, int], n: i
     result = node.value[n, o : o + 1] if flat else node.value[n, o]
     side = min(len(patch.values), _GRID) if flat else d.kh
     scales = Scale.of(given), Scale.of(patch.weights, -np.abs(patch.weights)), Scale.of(result)
-    said = "channels × places" if flat else f"channel {patch.channel}" if d.c > 1 else ""
+    part = ", channels × places" if flat else f", channel {patch.channel}" if d.c > 1 else ""
     x = MARGIN
-    cell, x0, y0 = _whole(
-        page, "input" + f", {said}" * bool(said), given, x, scales[0], (0 if flat else d.ph, d.pw)
-    )
-    for r in range(1) if flat else patch.rows:
-        for c in patch.columns:
-            tall = cell[1] * len(given) if flat else cell[1]
-            if (d.dh, d.dw) == (1, 1):
-                continue
-            outline(
-                page,
-                x0 + c * cell[0],
-                y0 + r * cell[1],
-                cell[0],
-                tall,
-                color=LIGHT["gradient"],
-                linewidth=1.3,
-            )
-    if (d.dh, d.dw) == (1, 1):
-        top, tall = (0, len(given)) if flat else (patch.rows[0], d.kh)
-        corner = x0 + patch.columns[0] * cell[0], y0 + top * cell[1]
-        outline(
-            page, *corner, d.kw * cell[0], tall * cell[1], color=LIGHT["gradient"], linewidth=2.0
-        )
+    padding = (0 if flat else d.ph, d.pw)
+    cell, x0, y0 = _whole(page, f"input{part}", given, x, scales[0], padding)
+    whole = (d.dh, d.dw) == (1, 1)  # one outline, or one for each tap of a dilated filter
+    width, height = (d.kw, d.kh) if whole else (1, 1)
+    look: dict[str, Any] = {"color": LIGHT["gradient"], "linewidth": 2.0 if whole else 1.3}
+    for r in patch.rows[:1] if whole else patch.rows:
+        for c in patch.columns[:1] if whole else patch.columns:
+            size = width * cell[0], (len(given) if flat else height) * cell[1]
+            outline(page, x0 + c * cell[0], y0 + (0 if flat else r) * cell[1], *size, **look)
     x += _PICTURE + _GAP
     square = min(_SIDE, 2.0 / max(side, d.kw))
     padded = patch.padded[[0] * side] if flat else patch.padded
@@ -226,22 +212,14 @@ def _pictures(page: Any, node: Operator, patch: Patch, at: tuple[int, int], n: i
         (f"filter {o}", patch.weights, scales[1]),
     ):
         page.text(x, MARGIN, name, **_NAME)
-        grid, hatched = (
-            values[:side, 0] if flat else values[0],
-            padded if name == "patch" else np.zeros_like(padded),
-        )
+        grid = values[:side, 0] if flat else values[0]
+        hatched = padded if name == "patch" else np.zeros_like(padded)
         _cells(page, grid, hatched, x, MARGIN + 0.3, scale, (square, square))
         drawn = side if flat else 1
         if drawn < len(values):
             note = f"{drawn} of {count(len(values), 'channel')}"
-            page.text(
-                x,
-                MARGIN + 0.36 + len(grid) * square,
-                note,
-                fontsize=SMALL,
-                color=LIGHT["muted"],
-                va="top",
-            )
+            y = MARGIN + 0.36 + len(grid) * square
+            page.text(x, y, note, fontsize=SMALL, color=LIGHT["muted"], va="top")
         x += _width(d.kw) + _GAP
     cell, x0, y0 = _whole(page, f"result, filter {o}", result, x, scales[2], (0, 0))
     corner = x0 + at[1] * cell[0], y0 + (0 if flat else at[0]) * cell[1]
@@ -325,15 +303,9 @@ def _cells(
     page: Any, values: Array, padded: Array, x: float, y: float, scale: Scale, cell: Cell
 ) -> None:
     """Draw cells with numbers and lines between them; padding is hatched."""
-    from matplotlib.patches import Rectangle
-
     tile(page, values, x, y, scale, cell)
     for row, column in np.ndindex(values.shape):
         place = x + column * cell[0], y + row * cell[1]
         hatch = "////" if padded[row, column] else None
-        page.add_patch(
-            Rectangle(
-                place, *cell, fill=False, edgecolor=LIGHT["frame"], linewidth=0.5, hatch=hatch
-            )
-        )
+        outline(page, *place, *cell, edgecolor=LIGHT["frame"], linewidth=0.5, hatch=hatch)
     write(page, values, x, y, scale, cell)

@@ -190,7 +190,7 @@ class _Walk:
                 yield PlayerStep(box.id, "backward", self._lines(box, into=False), text)
 
     def complete(self, steps: tuple[PlayerStep, ...]) -> dict[str, int]:
-        """For each box with an alarm, the first step that shows it: for a gradient on the way back."""
+        """For each box with an alarm, the first step that shows it; gradients come backward."""
         found = {}
         for box in self.boxes:
             if box.bad:

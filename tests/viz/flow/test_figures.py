@@ -147,7 +147,7 @@ def test_ratios_are_those_of_the_optimiser():
 
 def test_ratios_before_any_update_is_known():
     figure = recorded(steps=1, settle=False).ratios()
-    assert "no update is known yet" in figure.description and pixels(figure)
+    assert "no update was measured yet" in figure.description and pixels(figure)
 
 
 def test_labels_are_moved_apart():

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, islice
 from typing import TYPE_CHECKING
 
 from .page.geometry import NOTE, TITLE
@@ -112,15 +112,6 @@ def label(row: Stay) -> str:
     return shorten(f"{'∂' if row.kind == 'gradient' else ''}{place} {words}")
 
 
-def _starts(arrays: Mapping[str, int]) -> dict[str, int]:
-    """The byte at which each array begins: they are stacked on each other."""
-    starts, at = {}, 0
-    for name, size in arrays.items():
-        starts[name] = at
-        at += size
-    return starts
-
-
 def _ground(m: Memory, top: float, tall: float) -> Iterator[str]:
     """The two passes, the axes and their labels."""
     left, turn = MARGIN + _AXIS, MARGIN + _AXIS + _WIDE * m.forward / m.statements
@@ -154,7 +145,8 @@ def _ticks(size: int) -> range:
 
 def _boxes(m: Memory, top: float, high: float) -> Iterator[str]:
     """A box for each array, with its name where that fits, in narrow boxes upright."""
-    starts, left = _starts(m.arrays), MARGIN + _AXIS
+    sizes, left = m.arrays.values(), MARGIN + _AXIS
+    starts = dict(zip(m.arrays, accumulate(sizes, initial=0), strict=False))  # a stack
     across, up = _WIDE / m.statements, high / max(1, m.shared)
     for row in m.rows:
         x, wide = left + row.first * across, (row.last + 1 - row.first) * across
@@ -164,9 +156,8 @@ def _boxes(m: Memory, top: float, high: float) -> Iterator[str]:
         title = f"{words}, {row.kind} in {row.array}: {size}, statements {row.first} to {row.last}"
         box = f'x="{px(x)}" y="{px(y)}" width="{px(wide)}" height="{px(tall)}"'
         yield f'<g class="{row.kind}"><title>{escape(title)}</title><rect class="stay" {box}/>'
-        yield from islice(
-            _inside([f"{words} · {size}", words, words.partition(" ")[0]], x, y, wide, tall), 1
-        )
+        texts = [f"{words} · {size}", words, words.partition(" ")[0]]
+        yield from islice(_inside(texts, x, y, wide, tall), 1)
         yield "</g>"
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import linear_regression
 from typing import Any
-
-import numpy as np
 
 from ...graph.node import GraphNode, Variable
 from ..inspection import named
@@ -79,8 +78,4 @@ def slope(places: Sequence[float], sizes: Iterable[float]) -> float:
     usable = [
         (x, math.log10(y)) for x, y in zip(places, sizes, strict=True) if math.isfinite(y) and y > 0
     ]
-    if len(usable) < 2:
-        return math.nan
-    x, y = np.array(usable).T
-    x = x - x.mean()
-    return float((x * y).sum() / (x * x).sum())
+    return linear_regression(*zip(*usable, strict=True)).slope if len(usable) > 1 else math.nan

@@ -190,8 +190,8 @@ class _Canvas:
             ]
         parts += _inscription(box, x, y, tall)
         kind = (
-            f"node "
-            f"{box.kind}{' operator' * ellipse}{' loss' * box.head}{' bad' * box.bad}{' focus' * box.focus}"
+            f"node {box.kind}{' operator' * ellipse}{' loss' * box.head}"
+            f"{' bad' * box.bad}{' focus' * box.focus}"
         )
         return f'<g class="{kind}" id="{key}-{box.id}">{"".join(parts)}</g>'
 

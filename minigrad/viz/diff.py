@@ -383,7 +383,7 @@ class Diff(Drawing):
 
     @property
     def markdown(self) -> str:
-        """The table for a page. (A notebook prefers `_repr_markdown_` to a drawing.)"""
+        """The table for a page; as `_repr_markdown_` it would replace the drawing in notebooks."""
         return markdown_table([_HEADER, *self._cells()], left=2)
 
     def __repr__(self) -> str:

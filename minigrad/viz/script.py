@@ -28,7 +28,7 @@ def from_script(target: str) -> Any:
     try:
         found = runpy.run_path(str(path), run_name="__main__")
         if name not in found:
-            raise ValueError(f"draw: {path.name} makes no {name!r}; to draw there {_offer(found)}")
+            raise ValueError(f"draw: {path.name} makes no {name!r}; it has {_offer(found)}")
         graph = (
             found[name]() if callable(found[name]) and not _drawable(found[name]) else found[name]
         )
@@ -61,4 +61,4 @@ def _drawable(thing: Any) -> bool:
 
 def _offer(found: dict[str, Any]) -> str:
     names = [name for name, thing in found.items() if not name.startswith("_") and _drawable(thing)]
-    return f"would be {', '.join(names)}" if names else "is nothing"
+    return ", ".join(names) or "nothing to draw"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,6 +22,7 @@ Loss = Callable[..., GraphNode]
 _SQUASHING = ("sigmoid", "softmax", "log_softmax")
 
 
+@runtime_checkable
 class HasParameters(Protocol):
     """A model: an `nn.Module`, or any object with this method."""
 

@@ -60,7 +60,7 @@ def diagnose(
     Raises `TypeError` for a model without `named_parameters()` or outputs that are no node,
     `ShapeError` for no samples, and passes on errors of model and loss.
     """
-    if not callable(model) or not callable(getattr(model, "named_parameters", None)):
+    if not callable(model) or not isinstance(model, HasParameters):
         raise TypeError(
             f"diagnose: a {type(model).__name__}; a model with named_parameters() was expected"
         )

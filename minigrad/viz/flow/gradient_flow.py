@@ -22,6 +22,7 @@ from ...files import write_atomically
 from ...graph.hooks import Handle
 from ...graph.node import Array, GraphNode, Variable
 from ..draw import Drawing, inked
+from ..inspection import HasParameters
 from ..scene.heads import GraphLike, order_of
 from ..scene.measure import Stats, measure
 from ..scene.readings import Reading
@@ -104,7 +105,7 @@ class GradientFlow:
         """Called by the Trainer after each epoch, when the last update is known."""
         self.settle()
 
-    def record(self, loss: GraphLike, model: Any = None) -> None:
+    def record(self, loss: GraphLike, model: HasParameters | None = None) -> None:
         """Record one backward pass: call it in every step between `backward()` and the optimiser.
 
         `loss` is the head of the backward pass, or its `Graph`; parameters are those of `model`
@@ -123,7 +124,7 @@ class GradientFlow:
             )
         self._pass(head, lambda: order_of(loss, "GradientFlow.record"), model)
 
-    def watch(self, target: Any) -> Watch:
+    def watch(self, target: GraphLike | HasParameters) -> Watch:
         """Register backward hooks on a graph or a module; returns a handle with `remove()`.
 
         The nodes of a graph (given as its head or `Graph`) must run again (`Graph.forward`,
@@ -131,30 +132,22 @@ class GradientFlow:
         and its inner modules' outputs and of the parameters are recorded. Raises `TypeError` for
         anything else.
         """
-        if callable(getattr(target, "named_modules", None)) and hasattr(
-            target, "register_backward_hook"
-        ):
-            return self._watch_module(target)
-        order = order_of(target, "GradientFlow.watch")
-        head, parameters = order[-1], parameters_in(order)
-        self._kinds.update(layer_kinds(models_of(order)))
+        top: Any = target
+        watched: list[tuple[str, Any]] = []
+        if callable(getattr(top, "named_modules", None)) and hasattr(top, "register_backward_hook"):
+            models, parameters = [top], dict(top.named_parameters())
+            for name, module in top.named_modules():
+                kind = type(module).__name__
+                watched.append((f"{name} · {kind}" if name else kind, module))
+            watched += parameters.items()
+        else:
+            order = order_of(top, "GradientFlow.watch")
+            top, models, parameters = order[-1], models_of(order), parameters_in(order)
+            watched = list(zip(node_names(order, parameters), order, strict=True))
+        self._kinds.update(layer_kinds(models))
         pass_ = _Pass(self, parameters)
-        handles = [head.register_forward_hook(pass_.forward)]
-        for name, node in zip(node_names(order, parameters), order, strict=True):
-            handles.append(node.register_backward_hook(pass_.hook(name)))
-        return Watch(self, handles)
-
-    def _watch_module(self, model: Any) -> Watch:
-        parameters = dict(model.named_parameters())
-        self._kinds.update(layer_kinds([model]))
-        pass_ = _Pass(self, parameters)
-        handles = [model.register_forward_hook(pass_.forward)]
-        for name, module in model.named_modules():
-            kind = type(module).__name__
-            handles.append(
-                module.register_backward_hook(pass_.hook(f"{name} · {kind}" if name else kind))
-            )
-        handles += [p.register_backward_hook(pass_.hook(name)) for name, p in parameters.items()]
+        handles = [top.register_forward_hook(pass_.forward)]
+        handles += [each.register_backward_hook(pass_.hook(name)) for name, each in watched]
         return Watch(self, handles)
 
     def _pass(self, head: GraphNode, order: Callable[[], Sequence[GraphNode]], model: Any) -> None:

@@ -5,22 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import linear_regression
-from typing import Any
 
 from ...graph.node import GraphNode, Variable
-from ..inspection import named
+from ..inspection import HasParameters, named
 from ..scene.measure import Stats
 from ..scene.words import node_label
 
 
-def models_of(order: Iterable[GraphNode]) -> list[Any]:
-    """The outermost modules that made nodes of the order, in the order of their first node."""
-    roots = {id(node.scope[0]): node.scope[0] for node in order if node.inputs and node.scope}
-    return [root for root in roots.values() if callable(getattr(root, "named_parameters", None))]
+def models_of(order: Iterable[GraphNode]) -> list[HasParameters]:
+    """The outermost modules that made nodes of the order, by first node."""
+    roots: dict[int, object] = {
+        id(node.scope[0]): node.scope[0] for node in order if node.inputs and node.scope
+    }
+    return [root for root in roots.values() if isinstance(root, HasParameters)]
 
 
-def parameters_in(order: Sequence[GraphNode], model: Any = None) -> dict[str, Variable]:
-    """The parameters of `model` under their dotted names; by default of all modules of the graph.
+def parameters_in(
+    order: Sequence[GraphNode], model: HasParameters | None = None
+) -> dict[str, Variable]:
+    """The parameters of `model`, by default of all modules of the graph, by dotted name.
 
     Variables of the graph that belong to no such module follow under their own name, or as `n3`
     with their index in the order; a name that is taken gets that index added.
@@ -48,7 +51,7 @@ def node_names(order: Sequence[GraphNode], parameters: Mapping[str, Variable]) -
     return [f"n{i} ({node_label(node, known.get(id(node)))})" for i, node in enumerate(order)]
 
 
-def layer_kinds(models: Iterable[Any]) -> dict[str, str]:
+def layer_kinds(models: Iterable[HasParameters]) -> dict[str, str]:
     """Dotted name of each inner module -> its class."""
     return {
         name: type(module).__name__

@@ -57,7 +57,7 @@ def gradient_ruler(loss_or_model: GraphLike | HasParameters) -> Figure:
 def _found(thing: Any) -> tuple[dict[str, Stats], Mapping[str, str]]:
     """Layer -> its gradients, of a graph in forward order; without layers that have no gradient."""
     is_graph = isinstance(thing, GraphNode) or isinstance(getattr(thing, "head", None), GraphNode)
-    if not is_graph and not callable(getattr(thing, "named_parameters", None)):
+    if not is_graph and not isinstance(thing, HasParameters):
         raise TypeError(
             f"gradient_ruler: a {type(thing).__name__}; the head of a graph, a Graph or a model "
             f"was expected"

@@ -38,4 +38,7 @@ def markdown_table(rows: Sequence[Sequence[str]], left: int) -> str:
     """A Markdown table whose first row is the header; columns from `left` on are flush right."""
     rule = ["---" if i < left else "---:" for i in range(len(rows[0]))]
     cells = [list(map(markdown, row)) for row in rows]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (cells[0], rule, *cells[1:]))
+    return "\n".join(
+        "".join(f"| {cell} " if cell else "| " for cell in row) + "|"
+        for row in (cells[0], rule, *cells[1:])
+    )

@@ -23,10 +23,11 @@ from ..scene.text import number, shorten
 from .diagnosis import Diagnosis, Finding
 from .naming import layers, node_names, norm, slope
 
-#: A finding needs this share of dead units in a layer. ReLU networks are sparse by nature (Glorot,
-#: Bordes and Bengio 2011); small ones with 98 % accuracy had up to two thirds of a layer dead.
+#: The share of a layer's units that must be dead for a finding. ReLU networks are sparse by nature
+#: (Glorot, Bordes and Bengio 2011); small ones with 98 % accuracy had up to two thirds of a layer
+#: dead.
 MOST_DEAD = 0.8
-#: A finding needs this share of saturated outputs in a layer: then the median one is saturated.
+#: The share of a layer's outputs that must be saturated for a finding: then the median one is.
 MOST_SATURATED = 0.5
 #: A unit counts as dead only if it was 0 at so many places: by chance, at 1/2 each, 1 in 65,536 is.
 LEAST_PLACES = 16

@@ -123,7 +123,7 @@ def test_draw_shows_what_a_script_builds(name, script, tmp_path):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        (":z", "makes no 'z'; to draw there would be x, y, g, picture"),
+        (":z", "makes no 'z'; it has x, y, g, picture"),
         (":number", "number of script.py is a int; a node, a Graph or a Drawing was expected"),
         ("", "was expected"),
         ("c.py:y", "there is no script"),

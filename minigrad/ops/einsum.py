@@ -32,8 +32,8 @@ class Subscripts(NamedTuple):
 
 class Einsum(Rule):
     name, symbol, multilinear = "einsum", "einsum", sys.maxsize
-    formula = "apply('Σ', *xs)"
-    vjp_formulas = ("apply('Σ', g, *xs)",)
+    formula = "apply('Σ', *inputs)"
+    vjp_formulas = ("apply('Σ', g, *inputs)",)
 
     def plan(self, *inputs: Operand, subscripts: str = "") -> Subscripts:
         xs = self.floats(*inputs)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from ..graph.autodiff import backward, forward, topological_sort
 from ..graph.conversion import Array
 from ..graph.hooks import Handle, Hook, Hooks
 from ..graph.node import GraphNode
-
-if TYPE_CHECKING:
-    from ..viz.diff import Diff, Snapshot
 
 
 class Graph:
@@ -24,6 +22,10 @@ class Graph:
     (`x.item()`, `float(x)`) stays as it was. A `Trainer` refuses that; here the code that built the
     graph has run already.
     """
+
+    #: `mg.viz.snapshot` and `mg.viz.diff`: drawings stand above this and put themselves here
+    snapshot_by: ClassVar[Callable[[Graph], Any]]
+    diff_by: ClassVar[Callable[[Any, Graph], Any]]
 
     def __init__(self, head: GraphNode) -> None:
         if not isinstance(head, GraphNode):
@@ -69,24 +71,17 @@ class Graph:
         return type(self), (self.head,)  # a copy or a pickle orders its own nodes
 
     # ---------------- looking at it
-    def snapshot(self) -> Snapshot:
-        """Copies of all values, gradients and names as they are now, to compare with what they
-        become.
+    def snapshot(self) -> Any:
+        """Copies of all values, gradients and names, for a later comparison (`mg.viz.Snapshot`)."""
+        return Graph.snapshot_by(self)
+
+    def diff(self, other: Any) -> Any:
+        """Compare this graph with an earlier snapshot of it, or with another graph or its head.
+
+        The result is a drawing of both; printed, it is a table of the changes (`mg.viz.Diff`).
+        Raises `TypeError` for anything but a graph.
         """
-        from ..viz.diff import snapshot
-
-        return snapshot(self)
-
-    def diff(self, other: Any) -> Diff:
-        """What has changed from `other` (a snapshot, another graph or its head) to this graph, as a
-        drawing of both.
-
-        Printed, it is a table of the changes; see `mg.viz.diff`. Raises `TypeError` for what is no
-        graph.
-        """
-        from ..viz.diff import diff
-
-        return diff(other, self)
+        return Graph.diff_by(other, self)
 
     def __repr__(self) -> str:
         return f"<Graph of {len(self.order)} nodes, head {self.head!r}>"

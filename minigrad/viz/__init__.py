@@ -1,29 +1,25 @@
-"""Pictures: computation graphs as SVG, curves of a training run. Looks at the graph and never
-changes it.
-"""
+"""Pictures of graphs, models and training runs; nothing here changes a graph."""
 
 from .diff import Diff, Snapshot, diff, snapshot
 from .draw import Drawing, draw
 from .flow.diagnose import diagnose
-from .flow.record import GradientFlow
+from .flow.gradient_flow import GradientFlow
 from .flow.ruler import gradient_ruler
 from .flow.through_time import gradient_through_time
-from .memory import MemoryPlan, memory_plan
+from .memory_plan import MemoryPlan, memory_plan
 from .plots import save_figure, style, training_curves
 from .profile import Cost, Profile, profile
-from .views import (
-    Review,
-    confusion_matrix,
-    decision_map,
-    feature_maps,
-    filters,
-    patch_product,
-    pooling_winners,
-    review,
-    saliency,
-)
+from .views.confusion import confusion_matrix
+from .views.decision import decision_map
+from .views.filters import feature_maps, filters
+from .views.patch import patch_product
+from .views.pooling import pooling_winners
+from .views.review import review
+from .views.saliency import saliency
+from .views.tinted_text import Review
+from .walk.evaluation_trace import EvaluationTrace as Trace
+from .walk.evaluation_trace import trace
 from .walk.play import Player, play
-from .walk.trace import Trace, trace
 
 __all__ = [
     "Cost",

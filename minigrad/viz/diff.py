@@ -1,6 +1,6 @@
-"""`diff`: two graphs, or one graph at two moments, side by side with what changed inked.
+"""`diff`: two graphs, or one graph at two times, side by side, with the changes inked.
 
-A graph is at a moment only while it lasts; `snapshot` keeps the moment.
+`snapshot` keeps a graph as it is now, for a later comparison.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ import numpy as np
 from ..graph.conversion import Array
 from ..graph.node import GraphNode, Variable
 from ..graph.rule import Operator
+from ..run.replay import Graph
 from .draw import WIDTH, Drawing, inked
-from .page.geometry import Point, footprint
-from .page.layout import Layout, Rectangle
+from .page.geometry import Layout, Point, Rectangle, footprint
 from .page.svg import extent
-from .scene.heads import order_of
+from .scene.heads import GraphLike, order_of
 from .scene.measure import STEPS, Stats, measure
 from .scene.modules import parameter_names, paths_of
 from .scene.picture import Cluster, Picture
 from .scene.readings import Reading, Readings
 from .scene.steps import scopes
-from .scene.text import alarm, count, markdown, number, shape, shorten
+from .scene.text import alarm, count, number, shape, shorten
 from .scene.words import node_label
+from .tables import aligned, markdown_table
 
 _HEADER = ("node", "what", "Δ value", "relative", "Δ gradient", "relative")
-#: a table shows so many changed nodes, `rows` has them all
-_MOST_ROWS = 40
-#: what is left of two graphs between equal beginnings and equal ends is compared node by node up to
-#: this product of sizes
+_MOST_ROWS = 40  # changed nodes in a table; `rows` has them all
+#: two graphs are matched node by node, apart from equal beginnings and ends, up to this product of
+#: their sizes
 _MOST_PAIRS = 10_000_000
 _LEGEND = (
     "Δ is the change of a value, Δ∇ of a gradient, = none; the stronger the line, the larger "
@@ -43,62 +43,49 @@ _LEGEND = (
 _FRAME, _HEADING, _GAP = 14.0, 24.0, 24.0
 
 
-# ---------------- moments
+# ---------------- snapshots
 class Snapshot:
-    """A graph as it was when `snapshot` was called: `head` and `order`, nodes of its own with
-    copies of all arrays.
+    """A graph as of the call of `snapshot`: new nodes with copies of all arrays.
 
-    `mg.draw`, `diff` and whatever else takes a `Graph` to look at takes it.
+    `head` and `order` are as in a `Graph`, and `mg.draw`, `diff` and so on take it like a `Graph`.
     """
 
     def __init__(self, order: Sequence[GraphNode]) -> None:
         paths = paths_of(order, scopes(order))
         names = parameter_names(paths)
-        twins: dict[int, GraphNode] = {}
+        copies: dict[int, GraphNode] = {}
         for node in order:
-            twin = twins[id(node)] = _twin(node, tuple(twins[id(x)] for x in node.inputs))
-            twin.name, twin.scope = node.name, node.scope
-            if (
-                not node.inputs
-            ):  # which module a parameter belongs to, the module itself would not know of a twin
-                twin.name = node.name or names.get(id(node))
-                twin.scope = tuple(call.module for call in paths[id(node)])
-        self.order = list(twins.values())
+            copied = copies[id(node)] = _copy(node, tuple(copies[id(x)] for x in node.inputs))
+            copied.name, copied.scope = node.name, node.scope
+            if not node.inputs:  # a module finds only its own parameters, not their copies
+                copied.name = node.name or names.get(id(node))
+                copied.scope = tuple(call.module for call in paths[id(node)])
+        self.order = list(copies.values())
         self.head = self.order[-1]
 
     def __repr__(self) -> str:
         return f"<Snapshot of {count(len(self.order), 'node')}, head {self.head!r}>"
 
 
-def _twin(node: GraphNode, inputs: tuple[GraphNode, ...]) -> GraphNode:
-    """A node with the same numbers in arrays of its own. Nothing is computed: it may be older than
-    its inputs.
-    """
-    twin = type(node).__new__(type(node))
-    shared = bool(inputs) and np.may_share_memory(
-        node._data, node.inputs[0]._data
-    )  # as the two ends of a reshape do
-    GraphNode.__init__(twin, inputs[0]._data.reshape(node.shape) if shared else node._data.copy())
-    twin.grad, twin.grad_pass = None if node.grad is None else node.grad.copy(), node.grad_pass
-    if isinstance(node, Operator) and isinstance(twin, Operator):
-        twin.rule, twin.inputs, twin.attributes, twin.plan = (
-            node.rule,
-            inputs,
-            node.attributes,
-            node.plan,
-        )
-        twin.work = {name: array.copy() for name, array in node.work.items()}
-        twin.requires_grad = node.requires_grad
-    elif isinstance(twin, Variable):
-        twin.requires_grad = node.requires_grad
-    return twin
+def _copy(node: GraphNode, inputs: tuple[GraphNode, ...]) -> GraphNode:
+    """A node with copies of the arrays; nothing is computed, for values may be out of date."""
+    copied = type(node).__new__(type(node))
+    shared = bool(inputs) and np.may_share_memory(node._data, node.inputs[0]._data)  # a reshape
+    GraphNode.__init__(copied, inputs[0]._data.reshape(node.shape) if shared else node._data.copy())
+    copied.grad, copied.grad_pass = None if node.grad is None else node.grad.copy(), node.grad_pass
+    if isinstance(node, Operator) and isinstance(copied, Operator):
+        copied.rule, copied.inputs = node.rule, inputs
+        copied.attributes, copied.plan = node.attributes, node.plan
+        copied.work = {name: array.copy() for name, array in node.work.items()}
+    if isinstance(copied, Operator | Variable):
+        copied.requires_grad = node.requires_grad
+    return copied
 
 
-def snapshot(graph: Any) -> Snapshot:
-    """Copy all values, gradients and names of a graph (its head, or a `Graph`), to compare with
-    what they become.
+def snapshot(graph: GraphLike) -> Snapshot:
+    """Copy all values, gradients and names of a graph (its head, or a `Graph`), to compare later.
 
-    It takes the memory of the graph once more. Raises `TypeError` for what is no graph.
+    It takes as much memory as the graph. Raises `TypeError` for anything but a graph.
     """
     return Snapshot(order_of(graph, "snapshot"))
 
@@ -106,9 +93,10 @@ def snapshot(graph: Any) -> Snapshot:
 # ---------------- what changed
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """How an array differs: `kind` is `same`, `changed`, `reshaped`, `new`, `gone`, or `none` where
-    there was none before and is none now. `stats` measures the difference; `relative` is its rms
-    over that of the array before.
+    """The change of an array: `kind` is `same`, `changed`, `reshaped`, `new`, `gone` or `none`.
+
+    `none`: there is no array in either graph. `stats` measures the difference; `relative` is its
+    rms divided by that of the array before.
     """
 
     kind: str
@@ -117,16 +105,14 @@ class Delta:
 
     @property
     def rms(self) -> float:
-        """Root mean square of the difference: 0 for the same numbers, NaN where there is nothing to
-        subtract.
-        """
-        return (
-            self.stats.rms if self.stats is not None else 0.0 if self.kind == "same" else math.nan
-        )
+        """Root mean square of the difference; NaN without two arrays of one shape."""
+        if self.stats is not None:
+            return self.stats.rms
+        return 0.0 if self.kind == "same" else math.nan
 
     @property
     def text(self) -> str:
-        """`rms 0.01`, for a single number the difference itself; else the kind."""
+        """`rms 0.01`, the difference itself of single numbers, or the kind."""
         if self.stats is None:
             return {"same": "=", "none": "–"}.get(self.kind, self.kind)
         if self.stats.state in ("nan", "inf"):
@@ -135,7 +121,7 @@ class Delta:
 
     @classmethod
     def between(cls, a: Array | None, b: Array | None) -> Delta:
-        """How `b` differs from `a`, each an array or None."""
+        """The change from `a` to `b`, each an array or None."""
         if a is None or b is None:
             return cls("none" if a is b else "new" if a is None else "gone")
         if a.shape != b.shape:
@@ -150,8 +136,9 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One node in both graphs: its places in their orders (None where it is missing), and how value
-    and gradient differ.
+    """One node in both graphs: its places in their orders and the changes of value and gradient.
+
+    A place is None where the node is missing.
     """
 
     before: int | None
@@ -172,9 +159,7 @@ class Change:
 
     @property
     def reading(self) -> Reading:
-        """What a drawing writes and inks: the change of the value, or where there is none that of
-        the gradient.
-        """
+        """Text and ink in a drawing: the change of the value or, without one, of the gradient."""
         value, grad = self.value, self.grad
         words = f"{self.kind}; value {value.text}{_part(value)}; gradient {grad.text}{_part(grad)}"
         if self.kind == "same":
@@ -193,15 +178,16 @@ class Change:
 
 def _part(delta: Delta) -> str:
     return (
-        f" ({number(delta.relative)} of what it was)"
+        f" ({number(delta.relative)} of the value before)"
         if math.isfinite(delta.relative) and delta.relative
         else ""
     )
 
 
 def _ink(delta: Delta) -> tuple[str, int]:
-    """State and step of the ink: the weakest is for what did not change, then a step for each
-    decade of the relative change up to 0.1 and more.
+    """State and step of the ink.
+
+    The weakest means no change, each further step a decade of the relative change up to 0.1.
     """
     if delta.stats is not None and delta.stats.state in ("nan", "inf"):
         return delta.stats.state, -1
@@ -213,7 +199,7 @@ def _ink(delta: Delta) -> tuple[str, int]:
 
 
 def _changes(a: Sequence[GraphNode], b: Sequence[GraphNode]) -> list[Change]:
-    """A row for each pair of nodes, and for each node without a partner."""
+    """A row for each pair of nodes and for each unpaired node."""
     names = [_names(order) for order in (a, b)]
     changes = []
     for i, j in _pairs(a, b, names):
@@ -235,7 +221,7 @@ def _changes(a: Sequence[GraphNode], b: Sequence[GraphNode]) -> list[Change]:
 
 
 def _names(order: Sequence[GraphNode]) -> list[str | None]:
-    """Each node's own name; a parameter's within its module, if it has none of its own."""
+    """The name of each node; parameters without one have the name within their module."""
     known = parameter_names(paths_of(order, scopes(order)))
     return [node.name or known.get(id(node)) for node in order]
 
@@ -246,9 +232,7 @@ Pair = tuple[int | None, int | None]
 def _pairs(
     a: Sequence[GraphNode], b: Sequence[GraphNode], names: list[list[str | None]]
 ) -> list[Pair]:
-    """Who is whose partner: by place if the graphs are built alike; else by kind and name, in the
-    order of computation.
-    """
+    """Pair the nodes: by place if both graphs have the same structure, else by kind and name."""
     kinds = [
         [n.rule.name if isinstance(n, Operator) else type(n).__name__ for n in order]
         for order in (a, b)
@@ -285,11 +269,10 @@ def _wiring(order: Sequence[GraphNode]) -> list[tuple[int, ...]]:
 
 # ---------------- the result
 class Diff(Drawing):
-    """What `diff` returns: a drawing of both graphs, and `rows`, a `Change` for each node, in the
-    order of computation.
+    """What `diff` returns: a drawing of both graphs, and `rows`, a `Change` for each node.
 
-    `changed` are the rows that are not the same in both. Printed, it is a table of them, which
-    `markdown` has for a page.
+    `changed` has the rows that differ. Printed, it is a table of them; `markdown` is that table for
+    a page.
     """
 
     def __init__(
@@ -304,12 +287,12 @@ class Diff(Drawing):
 
     @property
     def changed(self) -> tuple[Change, ...]:
-        """The rows that are not the same in both, in the order of computation."""
+        """The rows that differ, in the order of computation."""
         return tuple(row for row in self.rows if row.kind != "same")
 
     # ---------------- as a drawing
     def _whole(self) -> Picture:
-        """Both halves as one picture, each in a frame of its own."""
+        """Both graphs as one picture, each in a frame."""
         pictures = [half.picture for half in self._halves]
         title, sizes = (
             self._verdict(),
@@ -346,9 +329,7 @@ class Diff(Drawing):
 
     @cached_property
     def layout(self) -> Layout:
-        """Each half laid out by itself; side by side where a line has room for both, else one above
-        the other.
-        """
+        """Both graphs laid out separately, side by side if they fit, else one above the other."""
         if not self.picture.boxes:
             return super().layout
         plain = [_Half(Drawing(half.picture, width=None)) for half in self._halves]
@@ -357,7 +338,7 @@ class Diff(Drawing):
         halves[1].dx, halves[1].dy = (
             (halves[0].width + _GAP, 0.0) if beside else (0.0, halves[0].height + _GAP)
         )
-        for half in halves:  # the frames of a row are of one height, those of a column of one width
+        for half in halves:  # frames side by side have one height, else one width
             half.height = max(h.height for h in halves) if beside else half.height
             half.width = half.width if beside else max(h.width for h in halves)
         whole = Layout(halves[0].layout.engine, {}, {}, {})
@@ -379,9 +360,7 @@ class Diff(Drawing):
         return f"{self.names[0]} → {self.names[1]}: {', '.join([self._counted(), *extra])}"
 
     def _cells(self) -> list[tuple[str, ...]]:
-        """The changed nodes in the order of computation; where they are too many, those that
-        changed most.
-        """
+        """The changed nodes in the order of computation; of too many, those that changed most."""
         ranked = sorted(
             self.changed,
             key=lambda row: -row.value.relative if row.value.kind == "changed" else -math.inf,
@@ -401,25 +380,13 @@ class Diff(Drawing):
         return cells
 
     def __str__(self) -> str:
-        rows = [_HEADER, *self._cells()]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [self._verdict()]
-        for row in rows if self.changed else ():
-            cells = (
-                cell.rjust(w) if i > 1 else cell.ljust(w)
-                for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-            )
-            lines.append("  ".join(cells).rstrip())
-        return "\n".join(lines)
+        table = aligned([_HEADER, *self._cells()], left=2) if self.changed else []
+        return "\n".join([self._verdict(), *table])
 
     @property
     def markdown(self) -> str:
-        """The table for a page. (As `_repr_markdown_` it would be shown in place of the
-        drawing.)
-        """
-        rule = ("---",) * 2 + ("---:",) * (len(_HEADER) - 2)
-        cells = [tuple(map(markdown, row)) for row in (_HEADER, *self._cells())]
-        return "\n".join(f"| {' | '.join(row)} |" for row in (cells[0], rule, *cells[1:]))
+        """The table for a page; as `_repr_markdown_` it would replace the drawing in notebooks."""
+        return markdown_table([_HEADER, *self._cells()], left=2)
 
     def __repr__(self) -> str:
         return f"<Diff: {self._counted()}>"
@@ -435,7 +402,7 @@ def _relative(delta: Delta) -> str:
 
 
 class _Half:
-    """A drawing in its frame; `dx`, `dy` is where the frame's corner comes to lie."""
+    """A drawing in its frame; `dx`, `dy` are the coordinates of the frame's corner."""
 
     def __init__(self, drawing: Drawing) -> None:
         self.layout = drawing.layout
@@ -446,7 +413,7 @@ class _Half:
         self.dx = self.dy = 0.0
 
     def into(self, whole: Layout, key: str) -> None:
-        """Put everything into the whole layout, under its name in the whole picture."""
+        """Add everything to the whole layout, under its name in the whole picture."""
         dx, dy = self.dx - self.left, self.dy - self.top
 
         def moved(points: Sequence[Point]) -> tuple[Point, ...]:
@@ -466,26 +433,25 @@ class _Half:
 
 
 def diff(
-    a: Any,
-    b: Any,
+    a: GraphLike,
+    b: GraphLike,
     *,
     names: Sequence[str] = ("before", "after"),
     depth: int | None = None,
     theme: str | None = None,
 ) -> Diff:
-    """Compare two graphs, each given as its head, a `Graph` or a `Snapshot`: how the values and
-    gradients of `b` differ.
+    """Compare two graphs, each given as its head, a `Graph` or a `Snapshot`.
 
         before = graph.snapshot()
         …                                 # train
         mg.viz.diff(before, graph)        # or graph.diff(before)
 
-    Nodes of graphs that are built alike are partners by their place in the topological order; else
-    those of the same kind and name along that order, and the others were added or removed. Below
-    each line stands the root mean square of the change, `=` where there is none; the ink tells it
-    relative to the value before, a step for each decade from below 1e-4 to above 0.1. `names` stand
-    above the halves; `depth` and `theme` as in `draw`. Graphs that are too large to draw are shown
-    as the table. Raises `TypeError` for what is no graph.
+    Nodes of graphs with the same structure are paired by their place in the topological order; else
+    those of the same kind and name along that order are paired, and the others were added or
+    removed. Below each line stands the root mean square of the change, `=` where there is none; the
+    ink shows it relative to the value before, a step for each decade from below 1e-4 to above 0.1.
+    `names` stand above the two graphs; `depth` and `theme` as in `draw`. Graphs that are too large
+    to draw are shown as the table. Raises `TypeError` for anything but a graph.
     """
     orders = order_of(a, "diff"), order_of(b, "diff")
     if (
@@ -500,15 +466,19 @@ def diff(
     for graph, order, mine in zip((a, b), orders, places, strict=True):
         known = [(i, row) for i, row in zip(mine, rows, strict=True) if i is not None]
         readings: Readings = {id(order[i]): row.reading for i, row in known}
-        lonely = {f"n{i}": row.kind for i, row in known if row.kind in ("added", "removed")}
-        halves.append(_marked(inked(graph, readings, depth=depth, theme=theme), lonely))
+        unpaired = {f"n{i}": row.kind for i, row in known if row.kind in ("added", "removed")}
+        halves.append(_marked(inked(graph, readings, depth=depth, theme=theme), unpaired))
     return Diff(halves, rows, [shorten(name, 60) for name in names], theme)
 
 
 def _marked(drawing: Drawing, kinds: dict[str, str]) -> Drawing:
-    """The drawing with a thick outline and a word on the boxes that have no partner."""
+    """The drawing with a thick outline and a word on unpaired boxes."""
     boxes = tuple(
         replace(box, lines=(*box.lines, kinds[box.id]), focus=True) if box.id in kinds else box
         for box in drawing.picture.boxes
     )
     return Drawing(replace(drawing.picture, boxes=boxes), drawing.theme)
+
+
+Graph.snapshot_by = staticmethod(snapshot)
+Graph.diff_by = staticmethod(diff)

@@ -1,38 +1,35 @@
-"""`draw`: a graph as a picture that a notebook shows, a file keeps and a screen reader can read
-out.
-"""
+"""`draw`: a graph as a picture, for notebooks, files and screen readers."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from os import PathLike
 from typing import Any
 
 from ..graph.node import GraphNode
-from .page.html import embed
-from .page.layout import Layout, dot_source, lay_out
-from .page.palette import THEMES
+from .page.geometry import Layout
+from .page.layout import dot_source, lay_out
 from .page.svg import render
 from .scene.build import Options, build
 from .scene.flowed import flowed, of_last_pass
-from .scene.heads import heads_of, order_of
+from .scene.heads import GraphLike, heads_of, order_of
 from .scene.picture import Picture
 from .scene.readings import Pool, Readings
 from .scene.steps import Opened
 from .scene.text import count
 from .scene.words import describe
+from .svg_picture import SvgPicture, check_theme
 
-#: pixels: a line of a drawing is about as wide as a notebook
+#: pixels: a row of a drawing is about as wide as a notebook
 WIDTH = 1200
 
 
-class Drawing:
-    """A picture of a graph as it was when `draw` was called; later changes of the graph do not
-    show.
+class Drawing(SvgPicture):
+    """A picture of a graph as of the call of `draw`; later changes of the graph do not show.
 
-    In a notebook it shows itself. `svg` is the picture, `source` the graph in DOT, `describe()` the
-    same in words, `save()` writes a file.
+    A notebook shows it. `svg` is the picture, `source` the graph in DOT, `describe()` the same in
+    words, `save()` writes a file.
     """
 
     def __init__(
@@ -42,49 +39,41 @@ class Drawing:
 
     @cached_property
     def source(self) -> str:
-        """The graph in DOT, with the sizes that are asked of Graphviz."""
+        """The graph in DOT, with fixed sizes, as Graphviz gets it."""
         return dot_source(self.picture)
 
     @cached_property
     def layout(self) -> Layout:
-        """Where everything is; an engine is asked when this is first needed."""
+        """All coordinates; the layout engine runs when they are first needed."""
         return lay_out(self.picture, self.source, self.width)
+
+    @property
+    def title(self) -> str:
+        """The heading of the picture."""
+        return self.picture.title
+
+    @property
+    def description(self) -> str:
+        """Title and message of the picture; `describe()` has the details."""
+        return f"{self.picture.title}. {self.picture.note}"
+
+    @property
+    def alt_text(self) -> str:
+        """The description, for it begins with the title here."""
+        return self.description
 
     @cached_property
     def svg(self) -> str:
         """The picture as SVG."""
-        return render(self.picture, self.layout, self.theme)
+        return self.render(self.theme)
+
+    def render(self, theme: str | None, plain: bool = False) -> str:
+        """The SVG in a theme; `plain` is for converters, which do not know CSS variables."""
+        return render(self.picture, self.layout, theme, plain=plain)
 
     def describe(self) -> str:
         """The picture in words, a line for each node and edge, in the order of computation."""
         return describe(self.picture)
-
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the drawing to a `.svg`, `.png` or `.pdf` file. Raises `ValueError` for any other
-        name.
-        """
-        from .page.export import save
-
-        def plain() -> str:
-            return render(self.picture, self.layout, self.theme or "light", plain=True)
-
-        save(path, self.svg, plain, self.picture.title)
-
-    def _repr_svg_(self) -> str:
-        return self.svg
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"text/plain": repr(self), "image/svg+xml": self.svg, "text/html": self.html}
-
-    @property
-    def html(self) -> str:
-        """The picture for a page: an image that becomes the SVG itself where scripts may run."""
-        return embed(self.svg, self.description)
-
-    @property
-    def description(self) -> str:
-        """Title and note: the gist for who cannot see the picture; `describe()` tells it all."""
-        return f"{self.picture.title}. {self.picture.note}"
 
     def __repr__(self) -> str:
         return (
@@ -93,7 +82,7 @@ class Drawing:
 
 
 def draw(
-    graph: Any,
+    graph: GraphLike | Sequence[GraphNode],
     *,
     values: bool | None = None,
     grads: bool | None = None,
@@ -105,28 +94,27 @@ def draw(
     theme: str | None = None,
     title: str | None = None,
 ) -> Drawing:
-    """Draw the computation that led to a node, a `Graph`, or a tuple of nodes (what calling a model
-    gave).
+    """Draw the computation of a node, a `Graph`, or a tuple of nodes (the outputs of a model).
 
-    Above each line stands the value that runs along it, below it the gradient that came back; the
-    stronger the line, the larger the gradient. Operators are ellipses (thin: between single
-    numbers, thick: between arrays), variables rounded boxes, constants dashed ones; `↗ W` is W once
-    more. Nothing in the graph is changed.
+    Above each line stands the value that flows along it, below it the gradient that flowed back;
+    the stronger the line, the larger the gradient. Operators are ellipses (thin: between single
+    numbers, thick: between arrays), variables rounded boxes, constants dashed ones; `↗ W` repeats
+    W. The graph is not changed.
 
     * `values`: write values? By default up to 60 boxes.
     * `grads`: write gradients? By default where there are any.
     * `depth`: levels of modules to open; modules below are drawn as one box (0: all of them). By
-      default as many as leave a picture of 60 boxes; a graph that does not become small enough is
+      default as many as give a picture of 60 boxes; a graph that does not become small enough is
       drawn as a table by kind of operator.
-    * `focus`, `radius`: draw only what lies within so many edges of this node.
+    * `focus`, `radius`: draw only the nodes within `radius` edges of this node.
     * `unroll`: open fused recurrent nodes: `"rolled"` (one cell for all steps), a number k (the
       first and the last k steps), `"all"`. The gradients of the steps are those that the kernel
       computed. A layer that was built step by step is drawn with three steps at either end where it
       is too long.
-    * `width`: pixels after which the picture goes on in a further line (None: never).
-    * `theme`: `"light"`, `"dark"` or `"print"`; by default what the reader's system or JupyterLab
-      is set to.
-    * `title`: what stands above the picture.
+    * `width`: pixels after which the picture continues in another row (None: never).
+    * `theme`: `"light"`, `"dark"` or `"print"`; by default the setting of the reader's system or of
+      JupyterLab.
+    * `title`: the heading of the picture.
     """
     _check(values, grads, depth, focus, radius, title)
     _check_choices(unroll, width, theme)
@@ -136,7 +124,7 @@ def draw(
 
 
 def inked(
-    graph: Any,
+    graph: GraphLike,
     readings: Readings,
     pool: Pool | None = None,
     *,
@@ -144,9 +132,9 @@ def inked(
     theme: str | None = None,
     title: str | None = None,
 ) -> Drawing:
-    """The drawing of a graph with `readings` (by `id(node)`) below its lines in place of gradients.
+    """Draw a graph with `readings` (by `id(node)`) below its lines in place of gradients.
 
-    `pool` makes one reading of those of the nodes of a closed module. Other options as in `draw`.
+    `pool` combines the readings of the nodes of a closed module. Other options as in `draw`.
     """
     _check(None, None, depth, None, None, title)
     _check_choices(None, None, theme)
@@ -156,7 +144,9 @@ def inked(
     )
 
 
-def _picture(graph: Any, unroll: int | str | None, options: Options) -> Picture:
+def _picture(
+    graph: GraphLike | Sequence[GraphNode], unroll: int | str | None, options: Options
+) -> Picture:
     heads, order = heads_of(graph, "draw", several=True), order_of(graph, "draw", several=True)
     if options.focus is not None and not any(node is options.focus for node in order):
         raise ValueError(f"draw: focus={options.focus!r} is not part of the graph")
@@ -176,9 +166,7 @@ def _picture(graph: Any, unroll: int | str | None, options: Options) -> Picture:
 
 
 def _check(values: Any, grads: Any, depth: Any, focus: Any, radius: Any, title: Any) -> None:
-    """Raise `TypeError` or `ValueError`, which say what was expected, for an option that makes no
-    sense.
-    """
+    """Raise `TypeError` or `ValueError` for an option of the wrong type or out of range."""
     kinds = {
         "values": bool,
         "grads": bool,
@@ -209,14 +197,11 @@ def _check_choices(unroll: Any, width: Any, theme: Any) -> None:
         isinstance(width, bool) or not isinstance(width, int | float) or not width >= 200
     ):
         raise ValueError(f"draw: width={width!r}; a number of pixels ≥ 200 or None was expected")
-    if theme is not None and theme not in THEMES:
-        raise ValueError(
-            f"draw: theme={theme!r}; {', '.join(map(repr, THEMES))} or None was expected"
-        )
+    check_theme("draw", theme)
 
 
 def _show(node: GraphNode) -> dict[str, str]:
-    """What a notebook shows of a node that is the last line of a cell."""
+    """The picture of a node that is the last line of a notebook's cell."""
     drawing = draw(node)
     return {"image/svg+xml": drawing.svg, "text/html": drawing.html}
 

@@ -1,12 +1,9 @@
-"""Figures in the colours of the drawings, and the curves of training runs. Figures are made, none
-is "current".
-"""
+"""Matplotlib figures in the colours of the drawings, and the curves of training runs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,19 +16,17 @@ from .scene.text import count, number, shorten
 
 if TYPE_CHECKING:
     from matplotlib.colors import Colormap
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as MatplotlibFigure
 
-#: line colours that people with any colour vision tell apart; the dashes tell the lines apart
-#: without colour
+    from .figure import Figure
+
+#: line colours that people with any colour vision tell apart; dashes distinguish the lines without
+#: colour
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#8a6d00", "#CC79A7", "#56B4E9")
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
-_MOST_POINTS = 500  # of the line of batch losses; more are averaged in groups
+_MOST_POINTS = 500  # of the line of batch losses; more are averaged in groups, for small files
 _FORMATS = ("svg", "png", "pdf")
-#: where each kind of file keeps the description; of an SVG it becomes the <title>, which a screen
-#: reader reads out
-_DESCRIBED = {"svg": "Title", "png": "Description", "pdf": "Subject"}
-#: the stops of the colour maps, weak to strong: blue and orange stay apart for people with any
-#: colour vision
+#: the stops of the colour maps, weak to strong; blue and orange differ for any colour vision
 _STOPS = {
     "diverging": ("#5c2300", "#b34700", "#f0a868", LIGHT["bg"], "#7db8de", "#0072B2", "#00304d"),
     "gradient": (LIGHT["bg"], *(LIGHT[f"g{step}"] for step in range(6))),
@@ -40,7 +35,7 @@ _STOPS = {
 
 
 def style() -> dict[str, Any]:
-    """Matplotlib settings that go with the drawings: `with matplotlib.rc_context(style()): …`."""
+    """Matplotlib settings that match the drawings: `with matplotlib.rc_context(style()): …`."""
     from cycler import cycler
 
     return {
@@ -73,9 +68,11 @@ def style() -> dict[str, Any]:
 
 
 def colours(kind: str) -> Colormap:
-    """A colour map: `"diverging"` (negative orange, 0 white, positive blue), `"gradient"` (the ramp
-    of gradients, from 0) or `"plain"` (white to black). In each, lightness alone tells how far a
-    number is from 0; NaN is left blank.
+    """A colour map: `"diverging"`, `"gradient"` or `"plain"`.
+
+    Diverging: orange is negative, white 0, blue positive. Gradient: the ramp of gradients in
+    drawings, from 0. Plain: white to black. In each, lightness alone shows the distance from 0; NaN
+    is left blank.
     """
     from matplotlib.colors import LinearSegmentedColormap
 
@@ -85,61 +82,39 @@ def colours(kind: str) -> Colormap:
 
 
 def plain(text: Any, most: int = 40) -> str:
-    """Any text as one line that matplotlib shows as it is: without control characters, dollars not
-    read as formulas.
-    """
+    """Any text as one line that matplotlib shows literally: no control characters, no formulas."""
     return shorten(str(text), most).replace("$", r"\$")
 
 
 @contextmanager
-def figure(width: float, height: float, title: str | None = None) -> Iterator[Any]:
-    """Within the block, a new figure of `width` × `height` inches is drawn in the house style.
+def figure(width: float, height: float, title: str | None = None) -> Iterator[Figure]:
+    """Draw a new figure of `width` × `height` inches in the house style within the block.
 
-        with figure(6.0, 3.4, "Loss") as fig:
-            fig.subplots().plot([3, 2, 1])
-            fig.description = "The loss falls from 3 to 1 in three epochs."
-            fig.numbers = {"loss": np.array([3, 2, 1])}
-        return fig
-
-    It shows itself in a notebook, whatever pyplot is set to there. `description` says in a sentence
-    or two what is seen: it is the picture's alt text in a notebook and is kept in the files that
-    `save_figure` writes. `numbers` maps names to what was drawn, for readers who want to go on with
-    it.
+    with figure(6.0, 3.4, "Loss") as fig:
+        fig.subplots().plot([3, 2, 1])
+        fig.description = "The loss falls from 3 to 1 in three epochs."
+        fig.numbers = {"loss": np.array([3, 2, 1])}
+    return fig
     """
     from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
-    settings: Any = style()
+    from .figure import Figure
+
+    settings: Any = style()  # matplotlib names its settings in a type of 300 literals
     with rc_context(settings):
-        made: Any = Figure(figsize=(width, height), layout="constrained")
-        FigureCanvasAgg(made)
-        made.description, made.numbers = "", {}
-        made._repr_png_ = partial(_encode, made, "png", dpi=100)
-        made._repr_mimebundle_ = partial(_bundle, made)
+        made = Figure(width, height, settings)
         if title:
             made.suptitle(plain(title, 100), x=0.01, ha="left", fontweight="bold")
         yield made
 
 
-def _bundle(
-    figure: Any, include: Any = None, exclude: Any = None
-) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
-    """The picture, and beside it the alt text where nbconvert looks for it."""
-    from base64 import b64encode
-
-    picture = b64encode(figure._repr_png_()).decode()
-    return {"image/png": picture}, {"image/png": {"alt": shorten(figure.description, 2000)}}
-
-
 def training_curves(histories: Mapping[str, Any], title: str | None = None) -> Figure:
-    """Loss (of batches, thin, and epochs, with dots) and, where there is one, accuracy, of one run
-    or several.
+    """Loss and, where it was measured, accuracy of one training run or several.
 
-    `histories` maps a name to an object with the lists `batch_loss`, `epoch_loss` and `accuracy`;
-    an empty or missing one is left out. The x axis counts epochs. The figure shows itself in a
-    notebook, whatever pyplot is set to there. Raises `TypeError` for what is no mapping,
-    `ValueError` for an empty one.
+    Thin lines are the losses of batches, dots those of epochs; the x axis counts epochs.
+    `histories` maps names to objects with the lists `batch_loss`, `epoch_loss` and `accuracy`, of
+    which any may be empty or missing. Raises `TypeError` for anything but a mapping, `ValueError`
+    for an empty one.
     """
     if not isinstance(histories, Mapping):
         raise TypeError(
@@ -159,7 +134,7 @@ def training_curves(histories: Mapping[str, Any], title: str | None = None) -> F
             ax.set_title(label)
             ax.set_xlabel("epoch")
             ax.xaxis.get_major_locator().set_params(integer=True)
-        if axes[-1].get_legend_handles_labels()[0]:  # a single run may go without a name
+        if axes[-1].get_legend_handles_labels()[0]:  # a single run may have no name
             axes[-1].legend()
         made.description = "Training curves. " + " ".join(
             _course(str(name), history) for name, history in histories.items()
@@ -173,17 +148,17 @@ def _lists(history: Any) -> dict[str, np.ndarray[Any, Any]]:
 
 
 def _course(name: str, history: Any) -> str:
-    """One run in a sentence."""
+    """A sentence about one run."""
     lists = _lists(history)
     loss, accuracy = (lists[key][np.isfinite(lists[key])] for key in ("epoch_loss", "accuracy"))
-    said = (
+    parts = (
         [f"loss from {number(loss[0])} to {number(loss[-1])} in {count(loss.size, 'epoch')}"]
         if loss.size
         else []
     )
     if accuracy.size:
-        said.append(f"accuracy at last {number(accuracy[-1])}")
-    return f"{name + ': ' if name else ''}{', '.join(said) or 'nothing was measured'}."
+        parts.append(f"final accuracy {number(accuracy[-1])}")
+    return f"{name + ': ' if name else ''}{', '.join(parts) or 'nothing was measured'}."
 
 
 def _loss(ax: Any, name: str, history: Any) -> None:
@@ -191,12 +166,9 @@ def _loss(ax: Any, name: str, history: Any) -> None:
     ends = np.arange(1, epochs.size + 1)
     (line,) = ax.plot(ends, epochs, marker="o", markersize=3.5, label=name)
     if batches.size:
-        group = -(
-            -batches.size // _MOST_POINTS
-        )  # a line of many thousand points only makes the file large
-        batches = np.add.reduceat(batches, starts := np.arange(0, batches.size, group)) / np.diff(
-            [*starts, batches.size]
-        )
+        group = -(-batches.size // _MOST_POINTS)
+        starts = np.arange(0, batches.size, group)
+        batches = np.add.reduceat(batches, starts) / np.diff([*starts, batches.size])
         place = np.arange(1, batches.size + 1) / batches.size * max(1, epochs.size)
         ax.plot(
             place,
@@ -218,19 +190,18 @@ def _accuracy(ax: Any, name: str, history: Any) -> None:
 
 
 def _series(history: Any, name: str) -> np.ndarray[Any, Any]:
-    """One list of a history as floats; what was not measured (None) is a gap."""
+    """One list of a history as floats; None becomes NaN, a gap in the line."""
     found = getattr(history, name, None)
-    return (
-        np.array([], float)
-        if found is None
-        else np.array([np.nan if x is None else x for x in found], float)
-    )
+    return np.array([np.nan if x is None else x for x in (() if found is None else found)], float)
 
 
-def save_figure(figure: Figure, path: str | PathLike[str]) -> None:
-    """Write a figure as SVG, PNG or PDF, the same bytes for the same figure. Raises `ValueError`
-    for another name.
+def save_figure(figure: MatplotlibFigure, path: str | PathLike[str]) -> None:
+    """Write a figure as `.svg`, `.png` or `.pdf`, the same bytes for the same figure.
+
+    Raises `ValueError` for any other name.
     """
+    from .figure import encode
+
     target = Path(path)
     kind = target.suffix.lower().removeprefix(".")
     if kind not in _FORMATS:
@@ -238,25 +209,4 @@ def save_figure(figure: Figure, path: str | PathLike[str]) -> None:
             f"save_figure: {target.name!r}; a name that ends in .{', .'.join(_FORMATS)} was "
             f"expected"
         )
-    write_atomically(target, _encode(figure, kind, dpi=150))
-
-
-def _encode(figure: Figure, kind: str, dpi: int) -> bytes:
-    """The figure as a file's bytes, with its description and without a date in them."""
-    from io import BytesIO
-
-    from matplotlib import rc_context
-
-    undated: Any = {
-        "svg": {"Date": None},
-        "pdf": {"CreationDate": None},
-        "png": {"Software": None},
-    }[kind]
-    description = shorten(getattr(figure, "description", ""), 2000)
-    if description:
-        undated[_DESCRIBED[kind]] = description
-    settings: Any = style()
-    data = BytesIO()
-    with rc_context(settings):
-        figure.savefig(data, format=kind, dpi=dpi, metadata=undated)
-    return data.getvalue()
+    write_atomically(target, encode(figure, kind, 150, style()))

@@ -1,6 +1,4 @@
-"""`profile`: what each operator of a graph costs, in seconds, operations and bytes; as rows, a
-table and a drawing.
-"""
+"""`profile`: the cost of each operator of a graph in seconds, operations and bytes."""
 
 from __future__ import annotations
 
@@ -20,16 +18,17 @@ from ..graph.node import GraphNode
 from ..graph.rule import Operator, Rule
 from ..ops.kernel import flops, moved_bytes
 from .draw import Drawing, inked
-from .flow.layers import node_names, parameters_in
-from .scene.heads import order_of
+from .flow.naming import node_names, parameters_in
+from .scene.heads import GraphLike, order_of
 from .scene.measure import STEPS
 from .scene.modules import paths_of
 from .scene.picture import Picture
 from .scene.readings import Reading
 from .scene.steps import scopes
-from .scene.text import count, markdown, quantity, shape
+from .scene.text import count, quantity, shape
+from .tables import aligned, markdown_table
 
-#: what a drawing can show -> the unit, and what its title says
+#: measure -> its unit and its name in titles
 _MEASURES = {
     "seconds": ("s", "time of both passes"),
     "forward": ("s", "time of the forward pass"),
@@ -49,17 +48,15 @@ _HEADER = (
     "bytes",
     "byte/s",
 )
-#: a table shows so many operators, the costliest; `rows` has them all
-_MOST_ROWS = 40
+_MOST_ROWS = 40  # operators in a table, the most expensive ones; `rows` has them all
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one operator costs: `forward` and `backward` in seconds, `flops` and `bytes` of one
-    forward pass.
+    """The cost of one operator: `forward`, `backward` in seconds, `flops`, `bytes` of one forward.
 
-    `place` is that in the topological order, `name` says it with the operator's symbol (`n3 (σ)`),
-    `module` is the innermost module that made it (empty if none did).
+    `place` is its index in the topological order, `name` that index with the operator's symbol
+    (`n3 (σ)`), `module` the innermost module that made it, or empty.
     """
 
     place: int
@@ -74,44 +71,44 @@ class Cost:
 
     @property
     def seconds(self) -> float:
-        """Both passes."""
+        """The time of both passes."""
         return self.forward + self.backward
 
     @property
     def flops_per_second(self) -> float:
-        """Of the forward pass; NaN where that was too short to be timed."""
+        """The rate of the forward pass; NaN where that was too short to be timed."""
         return self.flops / self.forward if self.forward else math.nan
 
     @property
     def bytes_per_second(self) -> float:
-        """Of the forward pass; NaN where that was too short to be timed."""
+        """The rate of the forward pass; NaN where that was too short to be timed."""
         return self.bytes / self.forward if self.forward else math.nan
 
 
 class Profile:
     """What `profile` returns: `rows` has a `Cost` for each operator, in the order of computation.
 
-    In a notebook it shows itself as a table, the costliest operator first; `draw()` shows it on the
+    A notebook shows a table, the most expensive operator first; `draw()` shows the costs on the
     graph.
     """
 
     def __init__(
-        self, graph: Any, order: Sequence[GraphNode], rows: Sequence[Cost], repeats: int
+        self, graph: GraphLike, order: Sequence[GraphNode], rows: Sequence[Cost], repeats: int
     ) -> None:
         self._graph, self._order, self.rows, self.repeats = graph, order, tuple(rows), repeats
 
     @property
     def seconds(self) -> float:
-        """The time of all operators, both passes; what Python does between them is not in it."""
+        """The time of all operators, both passes, without Python's work between them."""
         return sum(row.seconds for row in self.rows)
 
     def share(self, row: Cost, by: str = "seconds") -> float:
-        """The part of the whole that is the row's, from 0 to 1."""
-        whole = sum(getattr(each, by) for each in self.rows)
-        return getattr(row, by) / whole if whole else 0.0
+        """The row's share of the total, from 0 to 1."""
+        total: float = sum(getattr(each, by) for each in self.rows)
+        return float(getattr(row, by)) / total if total else 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything measured, ready for JSON."""
+        """All measurements, ready for JSON."""
         rows = [
             {**asdict(row), "shape": list(row.shape), "share": self.share(row)} for row in self.rows
         ]
@@ -119,7 +116,7 @@ class Profile:
 
     # ---------------- as a table
     def _cells(self) -> list[tuple[str, ...]]:
-        """The costliest operators, then what is left, then the whole."""
+        """The most expensive operators, a row for the others, the total."""
         ranked = sorted(self.rows, key=lambda row: (-row.seconds, row.place))
         cells = [
             (row.name, row.module or "–", shape(row.shape), *self._numbers([row]))
@@ -148,16 +145,7 @@ class Profile:
 
     def table(self) -> str:
         """The table as aligned text."""
-        rows = [_HEADER, *self._cells()]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = []
-        for row in rows:
-            cells = (
-                cell.rjust(w) if i > 2 else cell.ljust(w)
-                for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-            )
-            lines.append("  ".join(cells).rstrip())
-        return "\n".join(lines)
+        return "\n".join(aligned([_HEADER, *self._cells()], left=3))
 
     __str__ = table
 
@@ -165,20 +153,18 @@ class Profile:
         return f"<Profile of {count(len(self.rows), 'operator')}: {quantity(self.seconds, 's')}>"
 
     def _repr_markdown_(self) -> str:
-        rule = ("---",) * 3 + ("---:",) * (len(_HEADER) - 3)
-        cells = [tuple(map(markdown, row)) for row in (_HEADER, *self._cells())]
-        return "\n".join(f"| {' | '.join(row)} |" for row in (cells[0], rule, *cells[1:]))
+        return markdown_table([_HEADER, *self._cells()], left=3)
 
     # ---------------- as a drawing
     def draw(
         self, by: str = "seconds", *, depth: int | None = None, theme: str | None = None
     ) -> Drawing:
-        """The graph with what each operator costs below its line, the stronger the line the larger
-        its share.
+        """Draw the graph with each operator's cost below its line.
 
         `by` is `"seconds"`, `"forward"`, `"backward"`, `"flops"` or `"bytes"`; `depth` and `theme`
-        as in `draw`. Each of the six inks stands for half a decade, from below 0.32 % of the whole
-        to above 32 %. A graph that is too large to draw is shown as the table.
+        as in `draw`. The stronger the line, the larger the share of the total: each of the six inks
+        stands for half a decade, from below 0.32 % to above 32 %. A graph that is too large to draw
+        is shown as the table.
         """
         if by not in _MEASURES:
             raise ValueError(
@@ -195,7 +181,7 @@ class Profile:
             f"Profile: {what}, {quantity(sum(getattr(row, by) for row in self.rows), unit)} in all"
         )
         drawing = inked(self._graph, readings, pool, depth=depth, theme=theme, title=title)
-        if drawing.picture.rows:  # too large to draw: the table
+        if drawing.picture.rows:  # too large to draw
             table = (_HEADER, *self._cells())
             drawing.picture = Picture(
                 title, drawing.picture.nodes, drawing.picture.links, "", rows=table
@@ -203,12 +189,12 @@ class Profile:
         return drawing
 
     def _reading(self, rows: Sequence[Cost], by: str, unit: str) -> Reading:
-        """One operator's, or that of all operators of a closed module."""
+        """The reading of one operator, or of all operators of a closed module."""
         part = sum(self.share(row, by) for row in rows)
         step = max(0, STEPS - 1 + math.ceil(2 * math.log10(part))) if part else 0
 
         def total(measure: str) -> float:
-            return sum(getattr(row, measure) for row in rows)
+            return float(sum(getattr(row, measure) for row in rows))
 
         words = (
             f"forward {quantity(total('forward'), 's')}, backward "
@@ -220,9 +206,7 @@ class Profile:
 
 
 class _Clock:
-    """Stands in for a node's rule, hands every call on to it and notes the nanoseconds that it
-    took.
-    """
+    """A wrapper of a node's rule that records the nanoseconds of every call."""
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
@@ -244,15 +228,14 @@ class _Clock:
         self.backward.append(perf_counter_ns() - start)
 
 
-def profile(graph: Any, repeats: int = 5) -> Profile:
-    """Time every operator of a graph (its head, or a `Graph`), forward and backward: the median of
-    `repeats` passes.
+def profile(graph: GraphLike, repeats: int = 5) -> Profile:
+    """Time every operator of a graph (its head, or a `Graph`): the median of `repeats` passes.
 
-    One more pass, at the beginning, is not counted: kernels are compiled and buffers made in it.
-    All of them run on a copy; values, gradients and hooks of the graph stay as they are. The
-    gradient of a head that is no single number is taken as ones; a head that depends on no variable
-    has no backward pass. Raises `TypeError` for what is no graph, `ValueError` for a graph without
-    operators or `repeats` that is no integer ≥ 1.
+    An additional first pass, in which kernels are compiled and buffers allocated, is not counted.
+    All passes run on a copy; values, gradients and hooks of the graph do not change. The gradient
+    of a head that is not a scalar is ones; a head that depends on no variable has no backward pass.
+    Raises `TypeError` for anything but a graph, `ValueError` for a graph without operators or
+    unless `repeats` is an integer ≥ 1.
     """
     order = order_of(graph, "profile")
     if not isinstance(repeats, int | np.integer) or isinstance(repeats, bool) or repeats < 1:
@@ -287,30 +270,28 @@ def profile(graph: Any, repeats: int = 5) -> Profile:
 
 
 def _timed(order: Sequence[GraphNode], repeats: int) -> list[_Clock | None]:
-    """For each node of the order the clock that ran with its copy; None for a leaf.
+    """For each node the clock of its copy; None for a leaf.
 
-    A clock in the rule's place times `run` and `pull` alone, in the passes that the graph itself
-    makes. Hooks would tell when a value is ready: the time between two of them holds the loop and
-    the hooks' own calls too, which for small arrays is as much as the work.
+    A clock in place of the rule times `run` and `vjp` alone. The time between two hooks would
+    include the loop and the calls of the hooks, for small arrays as much as the work.
     """
-    with np.errstate(
-        all="ignore"
-    ):  # what there was to warn of has been said when the graph itself ran
-        copied = topological_sort(copy.deepcopy(order[-1]))
+    with np.errstate(all="ignore"):  # the graph itself has warned already
+        copies = topological_sort(copy.deepcopy(order[-1]))
         clocks: list[_Clock | None] = []
-        for node, twin in zip(order, copied, strict=True):
-            clocks.append(_Clock(twin.rule) if isinstance(twin, Operator) else None)
-            if isinstance(twin, Operator):
-                twin.rule, twin.requires_grad = clocks[-1], node.requires_grad  # type: ignore[assignment]
+        for node, copied in zip(order, copies, strict=True):
+            clocks.append(_Clock(copied.rule) if isinstance(copied, Operator) else None)
+            if isinstance(copied, Operator):
+                # a clock has all attributes of the rule, but is none
+                copied.rule, copied.requires_grad = clocks[-1], node.requires_grad  # type: ignore[assignment]
         for _ in range(1 + repeats):
-            for twin in copied:
-                twin.recycle_grad()
-            forward(copied)
-            if copied[-1].requires_grad:
-                backward(copied, np.ones(copied[-1].shape))
+            for copied in copies:
+                copied.recycle_grad()
+            forward(copies)
+            if copies[-1].requires_grad:
+                backward(copies, np.ones(copies[-1].shape))
     return clocks
 
 
 def percent(part: float) -> str:
-    """A share from 0 to 1 as `34 %`; `<1 %` for what is little but not nothing."""
+    """A share from 0 to 1 as `34 %`; small nonzero shares as `<1 %`."""
     return "<1 %" if 0 < part < 0.005 else f"{100 * part:.0f} %"

@@ -1,4 +1,4 @@
-"""What a script of the user's builds, by name: `script.py:name`."""
+"""Graphs of a user's script, by name: `script.py:name`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from ..graph.node import GraphNode
 
 
 def from_script(target: str) -> Any:
-    """Run `script.py` as Python would and return its `name`: a node, a `Graph`, a tuple of nodes or
-    a `Drawing`.
+    """Run `script.py` as Python would and return its `name`.
 
-    A function that needs no arguments is called, and what it returns is taken. Raises `ValueError`
-    if there is no such script or name, or if that is nothing to draw; an exception of the script's
-    own comes through.
+    That is a node, a `Graph`, a tuple of nodes, a `Drawing`, or a function without arguments that
+    returns one of them. Raises `ValueError` if there is no such script or name, or if it cannot be
+    drawn; exceptions of the script are passed on.
     """
     file, colon, name = target.rpartition(":")
     path = Path(file)
@@ -29,7 +28,7 @@ def from_script(target: str) -> Any:
     try:
         found = runpy.run_path(str(path), run_name="__main__")
         if name not in found:
-            raise ValueError(f"draw: {path.name} makes no {name!r}; to draw there {_offer(found)}")
+            raise ValueError(f"draw: {path.name} makes no {name!r}; it has {_offer(found)}")
         graph = (
             found[name]() if callable(found[name]) and not _drawable(found[name]) else found[name]
         )
@@ -44,14 +43,10 @@ def from_script(target: str) -> Any:
 
 
 def backward(graph: Any) -> None:
-    """Pull gradients back from a node or `Graph` that has none yet. Raises `GraphError` where that
-    cannot be.
-    """
+    """Backpropagate from a node or `Graph` that has no gradient yet; else raise `GraphError`."""
     head = getattr(graph, "head", graph)
     if not isinstance(head, GraphNode):
-        raise GraphError(
-            f"draw: gradients of a {type(graph).__name__} cannot be had; name a single node"
-        )
+        raise GraphError(f"draw: a {type(graph).__name__} has no gradients; name a single node")
     if head.grad is None:
         head.backward()
 
@@ -66,4 +61,4 @@ def _drawable(thing: Any) -> bool:
 
 def _offer(found: dict[str, Any]) -> str:
     names = [name for name, thing in found.items() if not name.startswith("_") and _drawable(thing)]
-    return f"would be {', '.join(names)}" if names else "is nothing"
+    return ", ".join(names) or "nothing to draw"

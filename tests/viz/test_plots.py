@@ -115,7 +115,7 @@ def test_curves_describe_themselves():
     run = types.SimpleNamespace(batch_loss=[2.0, 1.0], epoch_loss=[1.5, 0.25], accuracy=[0.5, 0.9])
     made = training_curves({"mlp": run, "empty": types.SimpleNamespace()})
     assert made.description == (
-        "Training curves. mlp: loss from 1.5 to 0.25 in 2 epochs, accuracy at last 0.9. empty: "
+        "Training curves. mlp: loss from 1.5 to 0.25 in 2 epochs, final accuracy 0.9. empty: "
         "nothing was measured."
     )
     assert made.numbers["mlp"]["epoch_loss"].tolist() == [1.5, 0.25]

@@ -1,16 +1,15 @@
-"""`diagnose`: one forward and one backward pass, and what they say about the health of a
-network.
-"""
+"""`diagnose`: the health of a network, judged by one forward and one backward pass."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ... import ops
 from ...errors import GraphError, ShapeError
@@ -19,66 +18,63 @@ from ...graph.autodiff import backward, topological_sort
 from ...graph.conversion import Array
 from ...graph.node import Constant, GraphNode, Variable
 from ...graph.rule import Operator
+from ..inspection import HasParameters, Loss, named, rule_of
 from ..scene.alarms import Alarms
 from ..scene.measure import EXPLODED, Stats, measure
 from ..scene.text import number, shorten
 from .diagnosis import Diagnosis, Finding
-from .layers import layers, node_names, norm, slope
+from .naming import layers, node_names, norm, slope
 
-#: The share of a layer's units that must be dead to be a disease. ReLU networks are sparse by
-#: nature (Glorot, Bordes and Bengio 2011), and small ones of ours with 98 % right answers had up to
-#: two thirds of a layer's units dead.
+#: The share of a layer's units that must be dead for a finding. ReLU networks are sparse by nature
+#: (Glorot, Bordes and Bengio 2011); small ones with 98 % accuracy had up to two thirds of a layer
+#: dead.
 MOST_DEAD = 0.8
-#: The share of a layer's outputs that must be saturated to be a disease: then the typical one
-#: passes next to nothing on.
+#: The share of a layer's outputs that must be saturated for a finding: then the median one is.
 MOST_SATURATED = 0.5
-#: A unit is called dead only if it was silent in so many places: at a coin's toss each, 1 in 65,536
-#: are by chance.
+#: A unit counts as dead only if it was 0 at so many places: by chance, at 1/2 each, 1 in 65,536 is.
 LEAST_PLACES = 16
-#: A saturated output passes on less than 4 % of the most that its activation can (σ: y(1-y) < 0.01,
-#: so y beyond 0.01 and 0.99; tanh: 1-y² < 0.04, so |y| > 0.98). Saturation as the cause of slow
+#: A saturated output has less than 4 % of the largest slope of its activation (σ: y(1-y) < 0.01, so
+#: y beyond 0.01 and 0.99; tanh: 1-y² < 0.04, so |y| > 0.98). Saturation as the cause of slow
 #: learning: Glorot and Bengio (2010).
 LEAST_SLOPE = 0.04
-#: The norm of the gradient at a layer's output may be so many times smaller or larger than at the
-#: last layer's; what Glorot and Bengio (2010) ask for is that it stays the same. All layers share
-#: one learning rate, and a healthy update is about 1e-3 of the weight (Karpathy, CS231n): with that
-#: for the last layer, a layer beyond this limit moves by less than 1e-6 of its weights per step, or
-#: by more than all of them.
+#: The gradient norm at a layer's output may be so many times smaller or larger than at the last
+#: layer's; Glorot and Bengio (2010) aim at 1. All layers share one learning rate, and a healthy
+#: update is about 1e-3 of the weight (Karpathy, CS231n): with that for the last layer, a layer
+#: beyond this limit moves by less than 1e-6 of its weights per step, or by more than all of them.
 MOST_RATIO = 1e3
 
 
-def diagnose(model: Any, x: Any, y: Any, loss: Callable[..., GraphNode] | None = None) -> Diagnosis:
-    """Run one batch forward and back through a copy of `model` and report what is wrong with the
-    network.
+def diagnose(
+    model: HasParameters, x: ArrayLike, y: ArrayLike, loss: Loss | None = None
+) -> Diagnosis:
+    """Run one batch forward and back through a copy of `model` and report what is wrong with it.
 
-    `x` (N, …) and `y` (N, …) are arrays, a batch of some dozens is best; floats enter in the dtype
-    of the parameters. `loss(output, target)` is by default what suits the way in which
-    `Trainer.evaluate` counts a prediction as right: `cross_entropy` for integer class ids (N,)
-    beside several outputs (the largest must be at the id), `binary_cross_entropy` for targets of 0
-    and 1 beside as many outputs of a sigmoid, `mse_loss` for all others.
+    `x` (N, …) and `y` (N, …) are arrays, best a batch of some dozens; floats are converted to the
+    dtype of the parameters. The default of `loss(output, target)` matches the accuracy of
+    `Trainer.evaluate`: `cross_entropy` for integer class ids (N,) with several outputs,
+    `binary_cross_entropy` for targets of 0 and 1 with as many outputs of a sigmoid, else
+    `mse_loss`.
 
-    Looked for: NaN and inf (the first node), dead ReLUs, saturated sigmoids and tanhs (of the
-    model's own output only those on the wrong side of the target: a right and certain answer is no
-    disease), gradients that vanish or explode on their way to the first layer, unused and frozen
-    parameters. The limits are constants of this module, with reasons. A copy is looked at:
-    parameters, gradients, hooks and the mode of the model stay as they are, and hooks are not
-    called.
+    Findings: NaN and inf (the first node), dead ReLUs, saturated sigmoids and tanhs (of the output
+    of the model only on the wrong side of the target), gradients that vanish or explode towards the
+    first layer, unused and frozen parameters. The limits are constants of this module, with
+    reasons. The model itself does not change, and its hooks are not called.
 
     Raises `TypeError` for a model without `named_parameters()` or outputs that are no node,
-    `ShapeError` for no samples, and whatever model and loss raise for data that does not fit.
+    `ShapeError` for no samples, and passes on errors of model and loss.
     """
-    if not callable(model) or not callable(getattr(model, "named_parameters", None)):
+    if not callable(model) or not isinstance(model, HasParameters):
         raise TypeError(
             f"diagnose: a {type(model).__name__}; a model with named_parameters() was expected"
         )
     if not settings.recording():
         raise GraphError("diagnose: within no_grad() there is no graph to look at")
-    twin = _copy(model)
-    parameters = dict(twin.named_parameters())
+    copied = _copy(model)
+    parameters = dict(copied.named_parameters())
     for parameter in parameters.values():
         parameter.zero_grad()
-    with np.errstate(all="ignore"):  # that numbers go wrong is what is looked for
-        run = _forward(twin, parameters, _array(x, "x"), _array(y, "y"), loss)
+    with np.errstate(all="ignore"):  # overflows become findings
+        run = _forward(copied, parameters, _array(x, "x"), _array(y, "y"), loss)
         order = topological_sort(run.head)
         with _set_aside(order, parameters):
             if run.head.requires_grad:
@@ -88,7 +84,7 @@ def diagnose(model: Any, x: Any, y: Any, loss: Callable[..., GraphNode] | None =
 
 
 def _copy(model: Any) -> Any:
-    """A deep copy that has no hooks of modules (those of nodes stay behind by themselves)."""
+    """A deep copy without hooks of modules (hooks of nodes are never copied)."""
     ask = getattr(model, "named_modules", None)
     hooks = [getattr(module, "_hooks", None) for _, module in (ask() if callable(ask) else ())]
     return copy.deepcopy(model, {id(own): type(own)() for own in hooks if own is not None})
@@ -96,8 +92,9 @@ def _copy(model: Any) -> Any:
 
 @contextmanager
 def _set_aside(order: Sequence[GraphNode], parameters: Mapping[str, Variable]) -> Iterator[None]:
-    """Within the block, variables that a loss brought along (a penalty on the weights, say) have no
-    gradient, no hooks.
+    """Within the block, other variables of the loss have neither gradient nor hooks.
+
+    For example the model's original weights in a penalty.
     """
     own = {id(parameter) for parameter in parameters.values()}
     others = [node for node in order if isinstance(node, Variable) and id(node) not in own]
@@ -126,7 +123,7 @@ def _array(data: Any, name: str) -> Array:
 
 @dataclass(frozen=True)
 class _Run:
-    """The ends of a graph, and what its loss is called."""
+    """The ends of a graph, and the name of its loss."""
 
     data: GraphNode
     output: GraphNode
@@ -140,7 +137,7 @@ def _forward(
     parameters: Mapping[str, Variable],
     x: Array,
     y: Array,
-    loss: Callable[..., GraphNode] | None,
+    loss: Loss | None,
 ) -> _Run:
     dtype = next((p.dtype for p in parameters.values()), None)
     data = Constant(x, name="x", dtype=dtype if x.dtype.kind == "f" else x.dtype)
@@ -169,20 +166,16 @@ def _forward(
     )
 
 
-def _usual_loss(output: GraphNode, y: Array) -> Callable[..., GraphNode]:
+def _usual_loss(output: GraphNode, y: Array) -> Loss:
     if output.ndim == 2 and output.shape[1] > 1 and y.ndim == 1 and y.dtype.kind in "iu":
         return ops.cross_entropy
-    if _rule(output) == "sigmoid" and output.size == y.size and np.isin(y, (0, 1)).all():
+    if rule_of(output) == "sigmoid" and output.size == y.size and np.isin(y, (0, 1)).all():
         return ops.binary_cross_entropy
     return ops.mse_loss
 
 
-def _rule(node: GraphNode) -> str:
-    return node.rule.name if isinstance(node, Operator) else ""
-
-
 class _Case:
-    """A graph after its backward pass, and the questions that are asked of it."""
+    """A graph after its backward pass, with a method for each kind of finding."""
 
     def __init__(self, order: list[GraphNode], run: _Run, parameters: dict[str, Variable]) -> None:
         self.order, self.run, self.parameters = order, run, parameters
@@ -193,7 +186,7 @@ class _Case:
     def findings(self) -> Iterator[Finding]:
         bad = list(self.not_finite())
         yield from bad
-        if not bad:  # with NaN about, sizes say nothing
+        if not bad:  # NaN spreads, so that other sizes mean nothing
             blocked = [*self.dead(), *self.saturated()]
             yield from blocked
             yield from self.exploding()
@@ -202,18 +195,14 @@ class _Case:
         yield from self.frozen()
 
     def _where(self, i: int) -> str:
-        """`relu, node n3 (relu)`, with the module that made the node where it is known."""
+        """`fc1 · Linear, node n3 (relu)`, or only the node if no named module made it."""
         scope = self.order[i].scope
-        ask = getattr(scope[0], "named_modules", None) if scope else None
-        way = (
-            next((name for name, module in ask() if module is scope[-1]), "")
-            if callable(ask)
-            else ""
-        )
+        modules = named(scope[0], "named_modules") if scope else []
+        way = next((f"{name} · " for name, module in modules if module is scope[-1] and name), "")
         return (
-            f"{way} · {type(scope[-1]).__name__}, node {self.names[i]}"
+            f"{way}{type(scope[-1]).__name__}, node {self.names[i]}"
             if way
-            else f"node {self.names[i]}"
+            else (f"node {self.names[i]}")
         )
 
     # ---------------- values
@@ -223,18 +212,18 @@ class _Case:
         alarms = Alarms(self.order, [_if_bad(s) for s in values], [_if_bad(s) for s in self.grads])
         if alarms.bad is not None:
             i = alarms.bad
-            told = [alarms.note(self.names.__getitem__)]
+            evidence = [alarms.note(self.names.__getitem__)]
             for x in self.order[i].inputs:
                 given = values[self.index[id(x)]]
                 if given is not None and given.size:
-                    told.append(
+                    evidence.append(
                         f"Input {self.names[self.index[id(x)]]}: {number(given.low)} to "
                         f"{number(given.high)}."
                     )
-            yield Finding("NaN or inf", self._where(i), " ".join(told))
+            yield Finding("NaN or inf", self._where(i), " ".join(evidence))
 
     def dead(self) -> Iterator[Finding]:
-        """ReLUs of which most units put out 0 for every sample."""
+        """ReLU layers most of whose units give 0 for every sample."""
         for i, y, kind in self._activations():
             if kind != "relu":
                 continue
@@ -242,16 +231,14 @@ class _Case:
             units = np.moveaxis(y, axis, 0).reshape(y.shape[axis], -1)
             silent = int((~units.any(axis=1)).sum())
             if units.shape[1] >= LEAST_PLACES and silent >= MOST_DEAD * len(units):
-                told = (
-                    f"{silent} of {len(units)} units put out 0 at all {units.shape[1]} places "
+                evidence = (
+                    f"{silent} of {len(units)} units give 0 at all {units.shape[1]} places "
                     f"of the batch."
                 )
-                yield Finding("dead ReLU", self._where(i), told)
+                yield Finding("dead ReLU", self._where(i), evidence)
 
     def saturated(self) -> Iterator[Finding]:
-        """Sigmoids and tanhs most of whose outputs lie near their ends, where the slope is next to
-        nothing.
-        """
+        """Sigmoids and tanhs with most outputs near their limits, where the slope is small."""
         for i, y, kind in self._activations():
             if kind not in ("sigmoid", "tanh"):
                 continue
@@ -261,27 +248,25 @@ class _Case:
                 stuck = stuck & (np.abs(y - self.run.target.value) > 0.5)
             if stuck.mean() > MOST_SATURATED:
                 share, middle = (number(100 * float(f)) for f in (stuck.mean(), np.median(slopes)))
-                told = (
-                    f"{share} % of the outputs of {kind} are near its ends, where its slope "
+                evidence = (
+                    f"{share} % of the outputs of {kind} are near its limits, where its slope "
                     f"is below "
                     f"{100 * LEAST_SLOPE:g} % of the largest; the median is {middle} %."
                 )
-                yield Finding("saturation", self._where(i), told)
+                yield Finding("saturation", self._where(i), evidence)
 
     def _activations(self) -> Iterator[tuple[int, Array, str]]:
-        """(number, output, kind) of every activation, those inside of recurrent layers too."""
+        """(index, output, kind) of every node; the kind of an RNN is that of its activation."""
         for i, node in enumerate(self.order):
-            kind = _rule(node)
-            if kind == "rnn":
-                kind = node.attributes.get("nonlinearity", "tanh")  # type: ignore[attr-defined]
+            kind = rule_of(node)
+            if isinstance(node, Operator) and kind == "rnn":
+                kind = node.attributes.get("nonlinearity", "tanh")
             if node.size and node.ndim >= 1:
                 yield i, np.asarray(node.value), kind
 
     # ---------------- gradients
     def depth(self) -> dict[str, Stats]:
-        """Layer -> gradient of what the layer puts out (where it is last used), from the first
-        layer to the last.
-        """
+        """Layer -> gradient of its output (where it is last used), from the first layer on."""
         met = self._meeting()
         places = {
             layer: max(
@@ -298,9 +283,7 @@ class _Case:
         return {layer: stats for i, layer in rows if (stats := self.grads[i]) is not None}
 
     def _meeting(self) -> dict[int, int]:
-        """id(parameter) -> the last node where it, or what is computed from parameters alone (Wᵀ),
-        meets the data.
-        """
+        """id(parameter) -> the last node that combines it, or a function of it (Wᵀ), with data."""
         met: dict[int, int] = {}
         fed = {id(self.run.data)}
         owners = {id(parameter): {id(parameter)} for parameter in self.parameters.values()}
@@ -314,7 +297,7 @@ class _Case:
         return met
 
     def exploding(self) -> Iterator[Finding]:
-        """Gradients that grow towards the input, or are huge anyway."""
+        """Gradients that grow towards the input, or that are huge."""
         profile = self.depth()
         if len(profile) > 1 and (found := _ratio(profile)) and found[1] > MOST_RATIO:
             yield Finding("exploding gradient", f"layer {found[0]}", _course(profile, found))
@@ -324,16 +307,14 @@ class _Case:
         huge = {name: rms for name, rms in sizes.items() if rms > EXPLODED}
         if huge:
             name = max(huge, key=lambda key: huge[key])
-            told = (
-                f"the rms of its gradient is {number(huge[name])}; above {EXPLODED:g} counts as "
-                f"exploded."
+            evidence = (
+                f"In {name} the rms of the gradient is {number(huge[name])}; above {EXPLODED:g} "
+                f"counts as exploded."
             )
-            yield Finding("exploding gradient", ", ".join(huge), f"In {name} {told}")
+            yield Finding("exploding gradient", ", ".join(huge), evidence)
 
     def vanishing(self, blocked: bool) -> Iterator[Finding]:
-        """Gradients that shrink towards the input, to exactly 0 even; that alone is no news where a
-        layer is blocked.
-        """
+        """Gradients that shrink towards the input, or are exactly 0 though no layer is blocked."""
         profile = self.depth()
         zero = [layer for layer, stats in profile.items() if stats.size and stats.rms == 0]
         sized = {layer: stats for layer, stats in profile.items() if layer not in zero}
@@ -348,7 +329,7 @@ class _Case:
 
     # ---------------- parameters
     def unused(self) -> Iterator[Finding]:
-        """Parameters that the graph does not reach, or that no gradient reaches."""
+        """Parameters that are not in the graph, or that no gradient reaches."""
         for members in layers(self.parameters).values():
             out = [name for name in members if id(self.parameters[name]) not in self.index]
             if out:
@@ -361,17 +342,17 @@ class _Case:
                 name for name in members if name not in out and self._cut_off(self.parameters[name])
             ]
             if cut:
-                told = (
-                    "It is in the graph, but no gradient comes back: operators without a "
-                    "derivative lie between."
+                evidence = (
+                    "It is in the graph, but gets no gradient: there are operators without a "
+                    "derivative between it and the loss."
                 )
-                yield Finding("unused parameter", ", ".join(cut), told)
+                yield Finding("unused parameter", ", ".join(cut), evidence)
 
     def _cut_off(self, parameter: Variable) -> bool:
         return parameter.requires_grad and parameter.grad is None
 
     def frozen(self) -> Iterator[Finding]:
-        """Parameters that were told to collect no gradient."""
+        """Parameters with `requires_grad = False`."""
         for members in layers(self.parameters).values():
             found = [name for name in members if not self.parameters[name].requires_grad]
             if found:
@@ -387,14 +368,12 @@ def _if_bad(stats: Stats | None) -> Stats | None:
 
 
 def _unit_axis(node: GraphNode) -> int:
-    """Which axis counts units: channels of (N, C, …), features of (N, features), hidden ones of (T,
-    N, hidden).
-    """
-    return node.ndim - 1 if node.ndim < 3 or _rule(node) == "rnn" else 1
+    """The axis of units: channels of (N, C, …), features of (N, features) and (T, N, features)."""
+    return node.ndim - 1 if node.ndim < 3 or rule_of(node) == "rnn" else 1
 
 
 def _ratio(profile: Mapping[str, Stats], smallest: bool = False) -> tuple[str, float] | None:
-    """(layer, its gradient / the last layer's) of the layer where that is largest (or smallest)."""
+    """(layer, ratio): the largest (or smallest) gradient norm relative to the last layer's."""
     sizes = {layer: norm(stats) for layer, stats in profile.items()}
     last = list(sizes.values())[-1]
     if not last > 0:

@@ -1,4 +1,4 @@
-"""What `diagnose` hands back: findings, in text and in Markdown."""
+"""The result of `diagnose`: findings, as text and as Markdown."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, overload
 
 from ..scene.text import count, markdown, number
+from ..tables import markdown_table
 
 _CURES = {
     "dead ReLU": "Lower the learning rate, start biases at 0 and weights by He's rule, or use "
@@ -28,9 +29,7 @@ _CURES = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing found: what `kind` of disease, `where`, the `evidence` with its numbers, and the
-    usual `cure`.
-    """
+    """One problem: its `kind`, `where` it is, the `evidence` in numbers and the usual `cure`."""
 
     kind: str
     where: str
@@ -45,7 +44,7 @@ class Finding:
 
 
 class Diagnosis(Sequence[Finding]):
-    """The findings, in the order in which they should be looked at; `healthy` where there are none.
+    """The findings, most important first; `healthy` if there are none.
 
     `loss` is the loss of the one batch, `judged_by` the name of the loss function.
     """
@@ -82,16 +81,7 @@ class Diagnosis(Sequence[Finding]):
     __repr__ = __str__
 
     def _repr_markdown_(self) -> str:
-        rows = [f"**Diagnosis:** {markdown(self._verdict())}"]
-        if self:
-            rows += [
-                "",
-                "| | found | where | evidence | usual cure |",
-                "| --- | --- | --- | --- | --- |",
-            ]
-        for i, f in enumerate(self, 1):
-            rows.append(
-                f"| {i} | "
-                f"{' | '.join(markdown(x) for x in (f.kind, f.where, f.evidence, f.cure))} |"
-            )
-        return "\n".join(rows)
+        header = ("", "found", "where", "evidence", "usual cure")
+        rows = [(str(i), f.kind, f.where, f.evidence, f.cure) for i, f in enumerate(self, 1)]
+        table = ["", markdown_table([header, *rows], left=5)] if self else []
+        return "\n".join([f"**Diagnosis:** {markdown(self._verdict())}", *table])

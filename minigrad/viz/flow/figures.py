@@ -1,6 +1,4 @@
-"""The pictures of `GradientFlow`: the heat strip of gradient norms with its lanes of alarms, and
-the update ratios.
-"""
+"""The figures of `GradientFlow`: the heat map of gradient norms with alarms, the update ratios."""
 
 from __future__ import annotations
 
@@ -14,14 +12,13 @@ from .. import plots
 from ..page.palette import LIGHT
 from ..scene.measure import EXPLODED, VANISHED, Stats, pooled
 from ..scene.text import GLYPHS, count, number
-from .layers import layers, norm
+from .naming import layers, norm
+from .record import Record
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from ..figure import Figure
 
-    from .record import Record
-
-#: what the glyphs of the lanes mean, in the order in which a legend says it
+#: the meaning of the glyphs, in the order of a legend
 ALARMS = {
     "zero": "exactly zero",
     "vanished": f"vanished, rms < {VANISHED:.0e}",
@@ -31,8 +28,8 @@ ALARMS = {
 }
 RULE_OF_THUMB = (1e-4, 1e-3, 1e-2)
 _WORST = ("normal", "none", "vanished", "zero", "exploded", "inf", "nan")
-_GLYPHS = 40  # of a lane at most: where there are more steps, neighbours share one
-_LABELS = 24  # of lines at most
+_GLYPHS = 40  # at most for a layer: of more steps, neighbours share one
+_LABELS = 24  # of lines, at most
 
 
 def heat(records: Sequence[Record], kinds: Mapping[str, str]) -> Figure:
@@ -67,7 +64,7 @@ def _together(record: Record, members: Iterable[str]) -> Stats | None:
 
 
 def _edges(steps: Sequence[int]) -> np.ndarray[Any, Any]:
-    """Where one column ends and the next begins: halfway between the steps."""
+    """The boundaries of the columns, halfway between the steps."""
     if len(steps) == 1:
         return np.array([steps[0] - 0.5, steps[0] + 0.5])
     x = np.array(steps, float)
@@ -76,9 +73,7 @@ def _edges(steps: Sequence[int]) -> np.ndarray[Any, Any]:
 
 
 def _strips(ax: Any, steps: Sequence[int], norms: np.ndarray[Any, Any]) -> Any:
-    """A strip per layer, its upper part the heat; the lane below stays free. None where no norm has
-    a logarithm.
-    """
+    """A coloured strip for each layer, with room below for alarms; None without positive norms."""
     from matplotlib.colors import Normalize
 
     edges = _edges(steps)
@@ -89,8 +84,8 @@ def _strips(ax: Any, steps: Sequence[int], norms: np.ndarray[Any, Any]) -> Any:
         return None
     logs = np.log10(np.where(usable, norms, 1.0))
     low, high = math.floor(logs[usable].min()), math.ceil(logs[usable].max())
-    high = max(high, low + 2)  # noise within a decade is not to look like a change
-    scale = Normalize(low - (high - low) / 5, high)  # white is left for what has no size
+    high = max(high, low + 2)  # keeps noise within a decade from looking like a change
+    scale = Normalize(low - (high - low) / 5, high)  # white is reserved for missing norms
     strips = None
     for i, (row, mask) in enumerate(zip(logs, ~usable, strict=True)):
         cells = np.ma.masked_array(row[None], mask[None])
@@ -115,9 +110,7 @@ def _strips(ax: Any, steps: Sequence[int], norms: np.ndarray[Any, Any]) -> Any:
 
 
 def _lanes(ax: Any, steps: Sequence[int], states: Sequence[Sequence[str]]) -> None:
-    """Below each strip, a glyph for every alarm; neighbours share the worst of theirs where there
-    are too many.
-    """
+    """Below each strip, a glyph for every alarm; of too many, neighbours share the worst."""
     places = _edges(steps)
     groups = np.array_split(np.arange(len(steps)), min(_GLYPHS, len(steps)))
     for i, row in enumerate(states):
@@ -139,9 +132,7 @@ def _lanes(ax: Any, steps: Sequence[int], states: Sequence[Sequence[str]]) -> No
 def _sides(
     ax: Any, labels: Sequence[str], norms: np.ndarray[Any, Any], states: Sequence[Sequence[str]]
 ) -> None:
-    """Names on the left, the last number on the right, steps below; of very many layers only
-    some.
-    """
+    """Names on the left, the last norm on the right, steps below; not all of very many layers."""
     every = -(-len(labels) // 60)
     shown = range(0, len(labels), every)
     size = 9 if len(labels) <= 30 else 6
@@ -179,7 +170,7 @@ def _sides(
 
 
 def _scale(made: Any, ax: Any, strips: Any) -> None:
-    """The scale of the inks, beside the strips; its ticks are whole decades."""
+    """The colour bar beside the strips, with ticks at whole decades."""
     low, high = math.ceil(strips.norm.vmin), math.floor(strips.norm.vmax)
     bar = made.colorbar(strips, ax=ax, pad=0.075, aspect=max(9.0, 5 * made.get_size_inches()[1]))
     gap = -(-(high - low + 1) // 6)
@@ -192,9 +183,9 @@ def _scale(made: Any, ax: Any, strips: Any) -> None:
 
 def _legend(states: Sequence[Sequence[str]]) -> str:
     seen = {state for row in states for state in row}
-    told = [f"{GLYPHS[state]} {words}" for state, words in ALARMS.items() if state in seen]
+    items = [f"{GLYPHS[state]} {words}" for state, words in ALARMS.items() if state in seen]
     return (
-        "    ".join(told) if told else "no alarms: nothing zero, vanished, exploded or not finite"
+        "    ".join(items) if items else "no alarms: nothing zero, vanished, exploded or not finite"
     )
 
 
@@ -206,14 +197,12 @@ def _heat_words(
         f"{steps[0]} to {steps[-1]}."
     ]
     for label, row, state in zip(labels, norms, states, strict=True):
-        told = [
-            f"{words} at {count(state.count(name), 'step')}"
+        alarms = "".join(
+            f", {words} at {count(state.count(name), 'step')}"
             for name, words in ALARMS.items()
             if name in state
-        ]
-        lines.append(
-            f"{label}: from {number(row[0])} to {number(row[-1])}{''.join(f', {t}' for t in told)}."
         )
+        lines.append(f"{label}: from {number(row[0])} to {number(row[-1])}{alarms}.")
     return " ".join(lines)
 
 
@@ -229,7 +218,7 @@ def ratios(records: Sequence[Record]) -> Figure:
     drawn = {name: y for name, y in usable.items() if np.isfinite(y).any()}
     height = max(3.4, min(9.0, 1.3 + 0.2 * min(len(drawn), _LABELS)))
     with plots.figure(9.6, height, "Update / weight of each parameter") as made:
-        ax = made.subplots()
+        ax: Any = made.subplots()
         _band(ax)
         ends: list[tuple[float, float, str, str]] = []
         looks = _looks(records, names)
@@ -258,9 +247,7 @@ def ratios(records: Sequence[Record]) -> Figure:
 
 
 def _looks(records: Sequence[Record], names: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Colour and dash say the layer; matrices are drawn thick, biases and other lists of numbers
-    thin.
-    """
+    """Colour and dash tell the layer; matrices are thick, biases and other vectors thin."""
     looks: dict[str, dict[str, Any]] = {}
     cycle = list(plots.style()["axes.prop_cycle"])
     for i, members in enumerate(layers(names).values()):
@@ -279,20 +266,18 @@ def _band(ax: Any) -> None:
     low, middle, high = RULE_OF_THUMB
     ax.axhspan(low, high, color=LIGHT["frame"], alpha=0.22, lw=0, zorder=0)
     ax.axhline(middle, color=LIGHT["muted"], lw=1, ls=(0, (2, 3)), zorder=1)
-    told = "thick: matrices, thin: biases; grey: the rule of thumb, about 1e-3 (Karpathy, CS231n)"
-    ax.set_title(told, loc="left", fontsize=8.5, fontweight="normal", color=LIGHT["muted"])
+    items = "thick: matrices, thin: biases; grey: the rule of thumb, about 1e-3 (Karpathy, CS231n)"
+    ax.set_title(items, loc="left", fontsize=8.5, fontweight="normal", color=LIGHT["muted"])
 
 
 def _fewer(ends: list[Any]) -> list[Any]:
-    """The ends that get a label: all, or the largest and the smallest."""
+    """The lines that get a label: all, or the largest and the smallest."""
     ends = sorted(ends, key=lambda end: (-end[1], end[2]))
     return ends if len(ends) <= _LABELS else ends[: _LABELS // 2] + ends[-_LABELS // 2 :]
 
 
 def _end_labels(ax: Any, ends: Sequence[Any]) -> None:
-    """A name at the right of each line, largest first, moved apart where lines end close
-    together.
-    """
+    """A name at the right end of each line; names of close ends are moved apart."""
     if not ends:
         return
     low, high = (math.log10(x) for x in ax.get_ylim())
@@ -310,9 +295,7 @@ def _end_labels(ax: Any, ends: Sequence[Any]) -> None:
 
 
 def _apart(wanted: Sequence[float], gap: float) -> Iterator[float]:
-    """Falling places at least `gap` apart, near the wanted ones, within 0 … 1 as far as there is
-    room.
-    """
+    """Decreasing places at least `gap` apart, near the wanted ones, within 0 … 1 if they fit."""
     gap = min(gap, 1 / max(1, len(wanted) - 1))
     places: list[float] = []
     for place in wanted:
@@ -327,12 +310,12 @@ def _apart(wanted: Sequence[float], gap: float) -> Iterator[float]:
 def _ratio_words(steps: Any, drawn: Mapping[str, Any], all_: int) -> str:
     low, _, high = RULE_OF_THUMB
     if not drawn:
-        return "Update / weight: no update is known yet."
+        return "Update / weight: no update was measured yet."
     found = {name: float(np.nanmedian(y)) for name, y in drawn.items()}
-    told = "; ".join(f"{name} {number(m)}" for name, m in found.items())
+    items = "; ".join(f"{name} {number(m)}" for name, m in found.items())
     inside = sum(low <= m <= high for m in found.values())
     return (
-        f"Update / weight at {count(len(steps), 'step')}, the median of each parameter: {told}. "
+        f"Update / weight at {count(len(steps), 'step')}, the median of each parameter: {items}. "
         f"{inside} of {len(found)} "
         f"lie between {low:g} and {high:g}, around the rule of thumb of 1e-3."
         + (

@@ -1,6 +1,4 @@
-"""One backward pass on a ruler: how large each layer's gradient is, and how fast it falls or grows
-with depth.
-"""
+"""`gradient_ruler`: the gradient norm of each layer after one backward pass, and its slope."""
 
 from __future__ import annotations
 
@@ -13,29 +11,29 @@ import numpy as np
 from ...errors import GraphError
 from ...graph.node import GraphNode, Variable
 from .. import plots
+from ..inspection import HasParameters
 from ..page.palette import LIGHT
-from ..scene.heads import order_of
+from ..scene.heads import GraphLike, order_of
 from ..scene.measure import Stats, measure, pooled
 from ..scene.text import GLYPHS, number
 from .figures import ALARMS
-from .layers import layer_kinds, layers, models_of, norm, parameters_in, slope
+from .naming import layer_kinds, layers, models_of, norm, parameters_in, slope
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from ..figure import Figure
 
 
-def gradient_ruler(loss_or_model: Any) -> Figure:
-    """The gradient norm of each layer on a logarithmic ruler, first layer on top, and the slope
-    along the depth.
+def gradient_ruler(loss_or_model: GraphLike | HasParameters) -> Figure:
+    """Draw the gradient norm of each layer on a logarithmic ruler, and the slope along the depth.
 
-    To be called after a backward pass, with the head that was pulled back from (or its `Graph`), or
-    with a model. A layer is a module with parameters of its own, its norm √Σ‖∂L/∂p‖² over them.
-    Layers come in the order in which the graph first uses them; a model knows only the order in
-    which they were made. The slope is that of the least-squares line through log10 of the norms, in
-    decades per layer: 0 is what Glorot and Bengio (2010) ask of first values; a layer of sigmoids,
-    whose derivative is at most 1/4, costs 0.6 decades and more on the way back, so norms then grow
-    with the layer. Sizes of layers enter the norm: compare layers of about the same size. Raises
-    `GraphError` where no parameter has a gradient, `TypeError` for what is neither graph nor model.
+    Call it after a backward pass with its head (or the `Graph`), or with a model. A layer is a
+    module with parameters of its own, its norm √Σ‖∂L/∂p‖² over them. Layers come in the order in
+    which the graph first uses them (of a model: in the order of definition), the first on top. The
+    slope is that of the least-squares line through log10 of the norms, in decades per layer: 0 is
+    the aim of Glorot and Bengio's (2010) initial weights; a layer of sigmoids, whose derivative is
+    at most 1/4, costs 0.6 decades and more on the way back, so that norms grow with the layer.
+    Norms depend on sizes: compare layers of about the same size. Raises `GraphError` if no
+    parameter has a gradient, `TypeError` for anything but a graph or a model.
     """
     found, kinds = _found(loss_or_model)
     names = [f"{layer} · {kinds[layer]}" if layer in kinds else layer for layer in found]
@@ -46,23 +44,20 @@ def gradient_ruler(loss_or_model: Any) -> Figure:
         ax = made.subplots()
         _marks(ax, names, norms, [stats.state for stats in found.values()])
         _line(ax, norms, steepness)
-        ax.set_title(
-            _said(steepness), loc="left", fontsize=9, fontweight="normal", color=LIGHT["muted"]
-        )
-        told = "; ".join(f"{name} {number(x)}" for name, x in zip(names, norms, strict=True))
+        slope_words = _slope_words(steepness)
+        ax.set_title(slope_words, loc="left", fontsize=9, fontweight="normal", color=LIGHT["muted"])
+        items = "; ".join(f"{name} {number(x)}" for name, x in zip(names, norms, strict=True))
         made.description = (
-            f"Gradient norms in forward order, after one backward pass: {told}. {_said(steepness)}"
+            f"Gradient norms in forward order, after one backward pass: {items}. {slope_words}"
         )
         made.numbers = {"norm": dict(zip(found, norms, strict=True)), "slope": steepness}
     return made
 
 
 def _found(thing: Any) -> tuple[dict[str, Stats], Mapping[str, str]]:
-    """Layer -> its gradients, in forward order as far as it is known; layers without a gradient are
-    left out.
-    """
+    """Layer -> its gradients, of a graph in forward order; without layers that have no gradient."""
     is_graph = isinstance(thing, GraphNode) or isinstance(getattr(thing, "head", None), GraphNode)
-    if not is_graph and not callable(getattr(thing, "named_parameters", None)):
+    if not is_graph and not isinstance(thing, HasParameters):
         raise TypeError(
             f"gradient_ruler: a {type(thing).__name__}; the head of a graph, a Graph or a model "
             f"was expected"
@@ -71,16 +66,10 @@ def _found(thing: Any) -> tuple[dict[str, Stats], Mapping[str, str]]:
     parameters = parameters_in(order, None if is_graph else thing)
     if is_graph:
         parameters = in_forward_order(order, parameters)
+    grads = {name: p.grad for name, p in parameters.items() if p.grad is not None}
     found = {
-        layer: pooled(
-            [
-                measure(parameters[name].grad)
-                for name in members
-                if parameters[name].grad is not None
-            ]
-        )  # type: ignore[arg-type]
-        for layer, members in layers(parameters).items()
-        if any(parameters[name].grad is not None for name in members)
+        layer: pooled([measure(grads[name]) for name in members])
+        for layer, members in layers(grads).items()
     }
     if not found:
         raise GraphError(
@@ -92,7 +81,7 @@ def _found(thing: Any) -> tuple[dict[str, Stats], Mapping[str, str]]:
 def in_forward_order(
     order: Sequence[GraphNode], parameters: Mapping[str, Variable]
 ) -> dict[str, Variable]:
-    """The parameters that the graph uses, in the order of their first users."""
+    """The parameters that the graph uses, in the order of first use."""
     first: dict[int, int] = {}
     for i, node in enumerate(order):
         for x in (*node.inputs, node):
@@ -101,7 +90,7 @@ def in_forward_order(
     return {name: p for _, name, p in sorted(used, key=lambda row: row[0])}
 
 
-def _said(steepness: float) -> str:
+def _slope_words(steepness: float) -> str:
     if not math.isfinite(steepness):
         return "No slope: two layers with a gradient are needed."
     factor = number(10 ** abs(steepness))
@@ -115,9 +104,7 @@ def _said(steepness: float) -> str:
 
 
 def _marks(ax: Any, names: Sequence[str], norms: Sequence[float], states: Sequence[str]) -> None:
-    """A dot on the ruler for each layer, with its number; where there is no logarithm, a glyph at
-    the left end.
-    """
+    """A dot and a number for each layer; without a logarithm, a glyph at the left end."""
     usable = [x for x in norms if math.isfinite(x) and x > 0] or [1.0]
     low, high = (
         math.floor(math.log10(min(usable)) - 0.15),

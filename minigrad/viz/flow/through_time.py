@@ -1,4 +1,4 @@
-"""Gradients through time: what a recurrent layer's earlier steps still hear of the loss."""
+"""`gradient_through_time`: how much gradient reaches the earlier steps of a recurrent layer."""
 
 from __future__ import annotations
 
@@ -14,36 +14,35 @@ from ...ops.kernel import kernel_info
 from ...ops.recurrent import Recurrent
 from .. import plots
 from ..page.palette import LIGHT
-from ..scene.heads import order_of
+from ..scene.heads import GraphLike, order_of
 from ..scene.text import number
-from .layers import slope
+from .naming import slope
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from ..figure import Figure
 
 
-def gradient_through_time(rnn_node_or_graph: Any) -> Figure:
-    """log10 ‖∂L/∂h_t‖ over the time steps of a fused recurrent node, and the share of each step in
-    ∂L/∂W.
+def gradient_through_time(rnn_node_or_graph: GraphLike) -> Figure:
+    """Draw ‖∂L/∂h_t‖ over the steps of a fused recurrent node, and each step's share in ∂L/∂W.
 
-    To be called after a backward pass, with the node or with a graph (or its head) that has one; an
-    unrolled network has none. ‖∂L/∂h_t‖ is the Euclidean norm over batch and units of the gradient
-    that the backward pass left for h_t; of an LSTM there is ‖∂L/∂c_t‖, too. For a plain RNN it is
-    compared with what theory says: ∂L/∂h_t = ∂L/∂h_t (direct) + Vᵀ diag(f') ∂L/∂h_{t+1}, and f' ≤ 1
-    for tanh and relu, so that with σ, the largest singular value of V,
+    Call it after a backward pass with the node, or with a graph (or its head) that has one such
+    node; an unrolled network has none. ‖∂L/∂h_t‖ is the Euclidean norm over batch and units of the
+    gradient of h_t in the backward pass; for an LSTM there is ‖∂L/∂c_t‖, too. For a plain RNN it is
+    compared with theory: ∂L/∂h_t = ∂L/∂h_t (direct) + Vᵀ diag(f') ∂L/∂h_{t+1}, and f' ≤ 1 for tanh
+    and relu, so that with σ, the largest singular value of V,
 
         ‖∂L/∂h_t‖ ≤ ‖direct_t‖ + σ ‖∂L/∂h_{t+1}‖,
 
-    a bound that holds always: σ < 1 suffices for vanishing, σ > 1 is needed for exploding (Pascanu,
-    Mikolov and Bengio 2013, section 2.1). Over many steps a linear network (f' = 1) would follow
-    the spectral radius ρ of V instead: the same recursion with ρ in place of σ, which is no bound.
+    a strict bound: σ < 1 is sufficient for vanishing, σ > 1 is necessary for exploding (Pascanu,
+    Mikolov and Bengio 2013, section 2.1). Over many steps a linear network (f' = 1) follows the
+    spectral radius ρ of V instead: the same recursion with ρ in place of σ, which is no bound.
     Where the loss reads only the last state, both are straight lines of log10 σ and log10 ρ decades
     per step.
 
-    Below, the share of step t in the input weights' gradient: ‖δ_tᵀ x_t‖ / Σ_s ‖δ_sᵀ x_s‖
-    (Frobenius norms), with δ_t = ∂L/∂(W x_t + b). The steps' matrices add up to ∂L/∂W; their norms
-    do not, because contributions may cancel. Raises `GraphError` where there is not exactly one
-    fused recurrent node, or no backward pass; `TypeError` for no graph.
+    Below, the share of step t in the gradient of the input weights: ‖δ_tᵀ x_t‖ / Σ_s ‖δ_sᵀ x_s‖
+    (Frobenius norms), with δ_t = ∂L/∂(W x_t + b). The matrices of the steps add up to ∂L/∂W; their
+    norms do not, because contributions may cancel. Raises `GraphError` unless there is exactly one
+    fused recurrent node, and a backward pass; `TypeError` for anything but a graph.
     """
     node = _rnn(rnn_node_or_graph)
     numbers = through_time(node)
@@ -63,7 +62,7 @@ def gradient_through_time(rnn_node_or_graph: Any) -> Figure:
 
 
 def _rnn(thing: Any) -> Operator:
-    """The one fused recurrent node that is meant."""
+    """The single fused recurrent node of the graph."""
     order = [thing] if _is_recurrent(thing) else order_of(thing, "gradient_through_time")
     found = [(i, node) for i, node in enumerate(order) if _is_recurrent(node)]
     if len(found) != 1:
@@ -91,17 +90,16 @@ def _is_recurrent(thing: Any) -> TypeGuard[Operator]:
 
 
 def through_time(node: Operator) -> dict[str, Any]:
-    """The numbers of `gradient_through_time`, arrays with an entry per step: `norm` and `share`, of
-    an LSTM `cells` (the norm for c_t); `slope`, the measured one, in decades per step along t;
-    `last` says that the loss reads the last state only. Of a plain RNN also `bound` and `linear`,
-    with `sigma` and `rho` of V.
+    """The numbers of `gradient_through_time`.
+
+    Arrays with an entry per step: `norm` and `share`, for an LSTM `cells` (the norm for c_t), for a
+    plain RNN `bound` and `linear`, with `sigma` and `rho` of V. `slope` is measured, in decades per
+    step; `last` tells that the loss reads the last state only.
     """
     assert node.grad is not None
-    facts, direct = (
-        kernel_info(node),
-        _lengths(node.grad if node.rule.states == 1 else node.grad[0]),
-    )
-    norms, parts = _lengths(facts["hidden_grads"]), contributions(node)
+    kernel = kernel_info(node)
+    direct = _lengths(node.grad if node.rule.states == 1 else node.grad[0])
+    norms, parts = _lengths(kernel["hidden_grads"]), contributions(node)
     total = parts.sum()
     numbers = {
         "norm": norms,
@@ -109,13 +107,13 @@ def through_time(node: Operator) -> dict[str, Any]:
         "share": parts / total if total > 0 else parts,
         "last": not direct[:-1].any(),
     }
-    if "cells" in facts:
-        numbers["cells"] = _lengths(facts["cell_grads"])
+    if "cells" in kernel:
+        numbers["cells"] = _lengths(kernel["cell_grads"])
     return {**numbers, **_theory_of(node, direct)} if node.rule.name == "rnn" else numbers
 
 
 def _theory_of(node: Operator, direct: Array) -> dict[str, Any]:
-    """The bound and the linear network's course, from the recurrent weights V."""
+    """The bound and the norms of the linear network, from the recurrent weights V."""
     recurrent = np.asarray(node.inputs[3].value, np.float64)
     finite = bool(np.isfinite(recurrent).all())
     sigma = float(np.linalg.norm(recurrent, 2)) if finite else math.nan
@@ -129,14 +127,11 @@ def _theory_of(node: Operator, direct: Array) -> dict[str, Any]:
 
 
 def contributions(node: Operator) -> Array:
-    """The Frobenius norm of each step's own part of ∂L/∂W, δ_tᵀ x_t, from what the backward pass
-    left.
-    """
+    """The Frobenius norm of each step's part of ∂L/∂W, δ_tᵀ x_t, after a backward pass."""
     assert isinstance(node.rule, Recurrent)
     deltas, x = node.rule.input_grads(node).astype(np.float64), node.inputs[0].value
-    return np.array(
-        [np.linalg.norm(d.T @ x_t) for d, x_t in zip(deltas, x, strict=True)]
-    )  # all at once may be too much
+    # one by one: all at once may take too much memory
+    return np.array([np.linalg.norm(d.T @ x_t) for d, x_t in zip(deltas, x, strict=True)])
 
 
 def _lengths(array: Array) -> Array:
@@ -147,9 +142,7 @@ def _lengths(array: Array) -> Array:
 def _recursion(direct: Array, factor: float) -> Array:
     found = np.zeros_like(direct)
     after = 0.0
-    with np.errstate(
-        over="ignore"
-    ):  # σ to the power of many steps may leave the range: the bound is inf then
+    with np.errstate(over="ignore"):  # the bound may become inf
         for t in reversed(range(len(direct))):
             found[t] = after = direct[t] + factor * after
     return found
@@ -178,7 +171,7 @@ def _norms(ax: Any, numbers: dict[str, Any]) -> None:
         ax.plot(steps, y, color=colour, ls=dash, marker=sign, markersize=4, label=label)
     ax.set_yscale("log")
     sized = numbers["norm"][np.isfinite(numbers["norm"]) & (numbers["norm"] > 0)]
-    if sized.size:  # a bound that is far away is not to press the measured line flat
+    if sized.size:  # a distant bound must not flatten the measured line
         low, high = (math.log10(y) for y in ax.get_ylim())
         low, high = max(low, math.log10(sized.min()) - 2), min(high, math.log10(sized.max()) + 3)
         ax.set_ylim(10**low, 10**high)
@@ -192,7 +185,7 @@ def _decades(x: float) -> str:
 
 
 def _theory(numbers: dict[str, Any], factor: str) -> str:
-    """`0.9: +0.046 decades per step`, the slope only where the line is straight."""
+    """`0.9: +0.046 decades per step`; the slope only of a straight line."""
     x = numbers[factor]
     return number(x) + (f": {_decades(-math.log10(x))}" if numbers["last"] and x > 0 else "")
 

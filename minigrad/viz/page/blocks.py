@@ -5,15 +5,11 @@ put in its place.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from ..scene.picture import Box, Edge, Picture
-from .columns import Column, Columns, Run
-from .geometry import Point, Sized, bend, footprint
+from .columns import Column, Columns, UnrolledLayer
+from .geometry import Layout, Point, Sized, bend, footprint
 from .tracks import Tracks
-
-if TYPE_CHECKING:
-    from .layout import Layout
 
 LEAVES = ("variable", "constant", "ghost")
 
@@ -176,7 +172,9 @@ class Blocks:
 Users = dict[str, dict[str, None]]
 
 
-def _run(picture: Picture, keys: tuple[str, ...], users: Users, later: set[str]) -> Run | None:
+def _run(
+    picture: Picture, keys: tuple[str, ...], users: Users, later: set[str]
+) -> UnrolledLayer | None:
     """The layer with these columns, if it is as regular as columns have to be."""
     columns = [
         column for column in (_column(picture, key, users) for key in keys) if column is not None
@@ -195,7 +193,7 @@ def _run(picture: Picture, keys: tuple[str, ...], users: Users, later: set[str])
         and box.id in users
         and users[box.id].keys() <= home.keys()
     }
-    run = Run(columns, leaves, [], [], [], [], bool(later & home.keys()))
+    run = UnrolledLayer(columns, leaves, [], [], [], [], bool(later & home.keys()))
     for edge in picture.edges:
         (i, low), (j, high) = home.get(edge.source, (-1, -1)), home.get(edge.target, (-1, -1))
         if i >= 0 and j >= 0 and not (j == i + 1 or (i == j and low < high)):

@@ -54,7 +54,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Run:
+class UnrolledLayer:
     """An unrolled layer: its columns, its edges by what they join, and the leaves that nobody else
     reads.
 
@@ -82,7 +82,7 @@ class Columns:
     heights of what comes from the left.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: UnrolledLayer) -> None:
         self.run, self.columns = run, run.columns
         self.framed = [column for column in run.columns if column.framed]
         self.home = {

@@ -26,7 +26,7 @@ def save(path: str | os.PathLike[str], svg: str, plain: Callable[[], str], title
     Raises `ValueError` for a name that asks for another format.
     """
     target = Path(path)
-    makers = {
+    makers: dict[str, Callable[[], bytes]] = {
         ".svg": svg.encode,
         ".png": lambda: _png(plain()),
         ".pdf": lambda: _pdf(plain(), title),

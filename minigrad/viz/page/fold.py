@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from ..scene.picture import Edge, Picture
-from .geometry import Point, footprint, rounded
-from .layout import Layout, Rectangle
+from .geometry import Layout, Point, Rectangle, footprint, rounded
 
 LANE, GAP, ROUND, _MARGIN = 8.0, 26.0, 7.0, 9.0
 #: what a cut costs, in pixels of an unused line: for each edge that it cuts, for each frame that

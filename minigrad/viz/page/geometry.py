@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from ..scene.picture import Box, Flow
@@ -25,6 +25,7 @@ RINGS = 12.0  # what two rings around a shape add to it
 TURN = 6.0  # the radius of a corner in a line
 
 Point = tuple[float, float]
+Rectangle = tuple[float, float, float, float]  # left, top, right, bottom
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,23 @@ class Stub:
 
     points: tuple[Point, ...]
     texts: str = "around"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Centres of footprints, Bézier points of edges, frames (left, top, right, bottom) of clusters;
+    y grows down.
+
+    `stubs` says, by flow, where a value does not leave its box to the right: in columns
+    (`columns.py`). There the place of a box is the middle of its shape, and edges end where they
+    should.
+    """
+
+    engine: str
+    places: dict[str, Point]
+    curves: dict[str, tuple[Point, ...]]
+    frames: dict[str, Rectangle]
+    stubs: dict[str, Stub] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

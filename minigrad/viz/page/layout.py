@@ -14,7 +14,6 @@ import shutil
 import subprocess
 import sys
 import warnings
-from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Any
@@ -22,33 +21,15 @@ from typing import Any
 from ..scene.picture import Box, Cluster, Picture
 from ..scene.text import width
 from .blocks import Blocks
-from .geometry import SMALL, Point, Sized, Stub, footprint
-from .layers import layered
+from .fold import fold
+from .geometry import SMALL, Layout, Point, Sized, footprint
+from .layered import layered
 
 #: seconds for which we wait for an engine; then the drawing is made without it
 TIME_LIMIT = 8.0
 _TOO_SLOW = "too slow"
 #: Debian's packages of the system libraries that pygraphviz's wheels for Linux expect
 _PACKAGES = "libexpat1 libglib2.0-0 libx11-6 libxext6 libxrender1"
-
-Rectangle = tuple[float, float, float, float]
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Centres of footprints, Bézier points of edges, frames (left, top, right, bottom) of clusters;
-    y grows down.
-
-    `stubs` says, by flow, where a value does not leave its box to the right: in columns
-    (`columns.py`). There the place of a box is the middle of its shape, and edges end where they
-    should.
-    """
-
-    engine: str
-    places: dict[str, Point]
-    curves: dict[str, tuple[Point, ...]]
-    frames: dict[str, Rectangle]
-    stubs: dict[str, Stub] = field(default_factory=dict, repr=False)
 
 
 def dot_source(picture: Picture) -> str:
@@ -178,8 +159,6 @@ def _ports(box: Sized, blocks: Blocks) -> str:
 
 def lay_out(picture: Picture, source: str, width: float | None = None) -> Layout:
     """Coordinates for a picture, whose DOT is `source`, in lines of about `width` pixels."""
-    from .fold import fold
-
     blocks = Blocks(picture)
     answer = _ask(source) if picture.boxes else None
     layout = (

@@ -89,7 +89,8 @@ _RULES = f"""\
 .mg .shape{{fill:var(--operator-fill);stroke:var(--operator);stroke-width:1.2}}
 .mg .broadcasted .shape,.mg .module .shape{{stroke-width:2.2}}
 .mg .inner{{fill:none;stroke:var(--operator);stroke-width:1.2}}
-.mg .variable .shape,.mg .ghost .shape{{fill:var(--variable-fill);stroke:var(--variable);stroke-width:2.4}}
+.mg .variable .shape,.mg .ghost .shape{{\
+fill:var(--variable-fill);stroke:var(--variable);stroke-width:2.4}}
 .mg .ghost .shape{{stroke-width:1.4}}
 .mg .constant .shape{{fill:var(--constant-fill);stroke:var(--constant);stroke-dasharray:4 3}}
 .mg .more .shape{{stroke-dasharray:1.5 3;stroke-linecap:round}}

@@ -20,6 +20,7 @@ from .geometry import (
     TITLE,
     TURN,
     Footprint,
+    Layout,
     Point,
     Stub,
     bare,
@@ -28,7 +29,6 @@ from .geometry import (
     rounded,
     side,
 )
-from .layout import Layout
 from .palette import line_width, plain_style, style
 
 MARGIN = 16.0
@@ -190,8 +190,8 @@ class _Canvas:
             ]
         parts += _inscription(box, x, y, tall)
         kind = (
-            f"node "
-            f"{box.kind}{' operator' * ellipse}{' loss' * box.head}{' bad' * box.bad}{' focus' * box.focus}"
+            f"node {box.kind}{' operator' * ellipse}{' loss' * box.head}"
+            f"{' bad' * box.bad}{' focus' * box.focus}"
         )
         return f'<g class="{kind}" id="{key}-{box.id}">{"".join(parts)}</g>'
 

@@ -12,9 +12,9 @@ from ...ops.recurrent import Step
 from . import words
 from .alarms import Alarms
 from .flowed import Array
-from .focus import View, view
+from .focus import Excerpt, view
 from .measure import Stats, measure, pooled
-from .modules import Call, Path, parameter_names, parameters_of, paths_of
+from .modules import ModuleCall, Path, parameter_names, parameters_of, paths_of
 from .picture import Box, Cluster, Edge, Flow, Picture
 from .readings import Pool, Reading, Readings
 from .steps import Skipped, scopes
@@ -106,7 +106,7 @@ def _steps(nodes: Sequence[GraphNode], options: Options) -> int | None:
     )
 
 
-def _closed(path: Path, depth: int) -> Call | None:
+def _closed(path: Path, depth: int) -> ModuleCall | None:
     """The outermost call on the path that is drawn as one box, where so many levels are open."""
     return next(
         (
@@ -146,7 +146,7 @@ class _Builder:
     def __init__(
         self,
         order: Sequence[GraphNode],
-        seen: View,
+        seen: Excerpt,
         options: Options,
         heads: Collection[GraphNode],
         paths: dict[int, Path],
@@ -319,7 +319,7 @@ class _Builder:
         return name
 
     def _edges(self) -> tuple[Edge, ...]:
-        edges = []
+        edges: list[Edge] = []
         for wire in self.wires:
             reading = self._below(wire.values)
             title = self._words(wire.values, f"{self._called(wire.values)} to {wire.words}")
@@ -432,7 +432,7 @@ class _Builder:
         kind, focus = words.node_kind(node), node is self.options.focus
         return Box(name, kind, lines, title, self._flows(name), frame, head, bad, dead, focus)
 
-    def _module(self, call: Call, i: int) -> Box:
+    def _module(self, call: ModuleCall, i: int) -> Box:
         """The box of a collapsed module, whose last node is node i."""
         lines = call.name.split(" ", 1) if isinstance(call.module, Skipped) else [call.name]
         if call.parameters:

@@ -9,7 +9,7 @@ from ...graph.node import GraphNode
 
 
 @dataclass(frozen=True)
-class View:
+class Excerpt:
     """The nodes to show, in topological order, with the numbers that they have in the whole graph.
 
     `cut` are the numbers of nodes that are only hinted at, because a shown node reads them;
@@ -24,7 +24,7 @@ class View:
     uses: list[int]
 
 
-def view(order: Sequence[GraphNode], focus: GraphNode | None = None, radius: int = 0) -> View:
+def view(order: Sequence[GraphNode], focus: GraphNode | None = None, radius: int = 0) -> Excerpt:
     """All of the order, or what lies at most `radius` edges from `focus`, along or against the
     flow.
     """
@@ -36,7 +36,7 @@ def view(order: Sequence[GraphNode], focus: GraphNode | None = None, radius: int
             users[j].append(i)
     uses = [len(mine) for mine in users]
     if focus is None:
-        return View(list(order), list(range(len(order))), frozenset(), {}, uses)
+        return Excerpt(list(order), list(range(len(order))), frozenset(), {}, uses)
     near = ring = {index[id(focus)]}
     for _ in range(radius):
         ring = {j for i in ring for j in (*inputs[i], *users[i])} - near
@@ -44,4 +44,4 @@ def view(order: Sequence[GraphNode], focus: GraphNode | None = None, radius: int
     cut = {j for i in near for j in inputs[i]} - near
     numbers = sorted(near | cut)
     onward = {i: left for i in near if (left := sum(user not in near for user in users[i]))}
-    return View([order[i] for i in numbers], numbers, frozenset(cut), onward, uses)
+    return Excerpt([order[i] for i in numbers], numbers, frozenset(cut), onward, uses)

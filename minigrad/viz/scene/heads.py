@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Protocol
 
 from ...graph.autodiff import topological_sort
 from ...graph.node import GraphNode
 
 
-def heads_of(graph: Any, who: str, several: bool = False) -> tuple[GraphNode, ...]:
+class HasOrder(Protocol):
+    """A `Graph` or a `Snapshot`."""
+
+    head: GraphNode
+    order: list[GraphNode]
+
+
+GraphLike = GraphNode | HasOrder
+
+
+def heads_of(
+    graph: GraphLike | Sequence[GraphNode], who: str, several: bool = False
+) -> tuple[GraphNode, ...]:
     """The nodes that were asked for, each once; more than one only where `several` may be given.
 
     Raises `TypeError` in the name of the function that was called.
@@ -23,7 +36,9 @@ def heads_of(graph: Any, who: str, several: bool = False) -> tuple[GraphNode, ..
     return tuple({id(head): head for head in heads}.values())
 
 
-def order_of(graph: Any, who: str, several: bool = False) -> list[GraphNode]:
+def order_of(
+    graph: GraphLike | Sequence[GraphNode], who: str, several: bool = False
+) -> list[GraphNode]:
     """Those nodes and all that they were computed from, inputs before users. Raises `TypeError` as
     `heads_of` does.
     """

@@ -17,14 +17,14 @@ from .text import count, shorten
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Call:
+class ModuleCall:
     """One call of a module: the nodes that it made. A module called in two places of a graph has
     two calls.
     """
 
     id: str
     module: Any
-    parent: Call | None
+    parent: ModuleCall | None
     name: str
     parameters: int
 
@@ -41,7 +41,7 @@ class Call:
         )
 
 
-Path = tuple[Call, ...]
+Path = tuple[ModuleCall, ...]
 
 
 def paths_of(order: Sequence[GraphNode], scopes: Mapping[int, Scope]) -> dict[int, Path]:
@@ -69,8 +69,8 @@ class _Finder:
     """
 
     def __init__(self) -> None:
-        self.calls: list[Call] = []
-        self.open: dict[tuple[str, int], Call] = {}
+        self.calls: list[ModuleCall] = []
+        self.open: dict[tuple[str, int], ModuleCall] = {}
         self.bit: dict[str, int] = {}
         self.left: dict[int, int] = {}
         self.inside: dict[int, int] = {}
@@ -80,7 +80,7 @@ class _Finder:
         for x in node.inputs:
             left |= self.left.get(id(x), 0)
             passed |= self.inside.get(id(x), 0)
-        path: list[Call] = []
+        path: list[ModuleCall] = []
         for module in scope:
             parent = path[-1] if path else None
             key = (parent.id if parent else "", id(module))
@@ -92,9 +92,9 @@ class _Finder:
         self.inside[id(node)], self.left[id(node)] = mine, (left | passed) & ~mine
         return tuple(path)
 
-    def _new(self, module: object, parent: Call | None, root: object) -> Call:
+    def _new(self, module: object, parent: ModuleCall | None, root: object) -> ModuleCall:
         size = sum(p.size for p in parameters_of(module))
-        call = Call(f"m{len(self.calls)}", module, parent, _name(module, root), size)
+        call = ModuleCall(f"m{len(self.calls)}", module, parent, _name(module, root), size)
         self.calls.append(call)
         self.bit[call.id] = 1 << len(self.calls)
         return call

@@ -106,7 +106,7 @@ class Opened:
                 twin = self._make(
                     node.rule, inputs, node._data, node.grad, node.scope, node.attributes, node.name
                 )
-                twin.work, twin.plan = node.work, node.plan  # type: ignore[attr-defined]
+                twin.work, twin.plan = node.work, node.plan
             self.twins[id(node)] = twin
 
     def _add(self, node: GraphNode) -> GraphNode:
@@ -267,7 +267,8 @@ class _Cell:
         rule = node.rule
         x, *others = node.inputs
         values = node._data if rule.states > 1 else node._data[None]
-        self.steps, self.batch = values.shape[1:3]
+        self.steps: int = values.shape[1]
+        self.batch: int = values.shape[2]
         before = (
             np.concatenate([start._data[None], value[:-1]])
             for start, value in zip(others, values, strict=False)
@@ -281,7 +282,6 @@ class _Cell:
         self.leaves = [
             kind(array, dtype=array.dtype) for kind, array in zip(kinds, given, strict=True)
         ]
-        assert rule.cell is not None
         made = rule.cell(*self.leaves, **node.attributes)
         self.states: tuple[GraphNode, ...] = made if isinstance(made, tuple) else (made,)
         order = topological_sort(self.states[0])
@@ -305,7 +305,8 @@ class _Cell:
 
     def part(self, array: Array, t: int) -> Array:
         """Step t of it."""
-        return self.whole(array)[t]
+        step: Array = self.whole(array)[t]
+        return step
 
 
 def _pull(order: Sequence[GraphNode], known: dict[int, Array]) -> None:

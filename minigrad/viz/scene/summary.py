@@ -78,7 +78,7 @@ def _kinds(
         )
         flow = Flow(f"{name}f0", (), "", *inks[kind], f"what {kind} gives")
         boxes.append(Box(name, "module", lines, f"{kind}: {count(size, 'node')}", (flow,)))
-    edges = []
+    edges: list[Edge] = []
     for (a, b), times in feeds.items():
         title, back = f"{a} to {b}: {count(times, 'edge')}", number[a] >= number[b]
         edges.append(

@@ -1,4 +1,4 @@
-"""Which classes a model takes for which."""
+"""`confusion_matrix`: which classes a model mistakes for which."""
 
 from __future__ import annotations
 
@@ -6,30 +6,40 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ...errors import DTypeError, ShapeError
+from ...graph.conversion import Array
+from ...graph.node import GraphNode
+from ..inspection import numbers
 from ..page.palette import LIGHT
 from ..plots import colours, figure, plain
 from ..scene.text import number, shorten
-from .looking import numbers
-from .maps import Array, Scale
+from .maps import outline
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from ..figure import Figure
 
 _MOST = 30  # classes: more could not be read
 
 
-def confusion_matrix(labels: Any, predictions: Any, names: Sequence[Any] | None = None) -> Figure:
-    """How often each class was taken for each: rows are true classes, columns predicted ones.
+def confusion_matrix(
+    labels: ArrayLike | GraphNode,
+    predictions: ArrayLike | GraphNode,
+    names: Sequence[Any] | None = None,
+) -> Figure:
+    """Draw how often each class was predicted for each: rows are true classes, columns predictions.
 
     `labels` are class ids (N,), `predictions` class ids (N,) or logits (N, classes), of which the
     largest counts. A cell holds the count and its share of the row; the darker, the larger the
     share (a root scale, so that rare mistakes show). The right-hand column is the recall of each
-    class, the bottom row the precision. `names` are the classes' names. `.numbers` has `"counts"`
-    (classes, classes) and `"accuracy"`. Raises `DTypeError` for what are no class ids, `ShapeError`
-    where labels and predictions do not match, `ValueError` for too many classes or too few names.
+    class, the bottom row the precision. `names` are the names of the classes. `.numbers` has
+    `"counts"` (classes, classes) and `"accuracy"`. Raises `DTypeError` for anything but class ids,
+    `ShapeError` where labels and predictions do not match, `ValueError` for too many classes or too
+    few names.
     """
+    from sklearn import metrics
+
     true, guessed = _ids("labels", labels), numbers("confusion_matrix", "predictions", predictions)
     outputs = guessed.shape[1] if guessed.ndim == 2 and guessed.shape[1] > 1 else 0
     guessed = guessed.argmax(1) if outputs else _ids("predictions", guessed)
@@ -46,8 +56,7 @@ def confusion_matrix(labels: Any, predictions: Any, names: Sequence[Any] | None 
             f"confusion_matrix: {size} classes{given}; at most {_MOST}, and a name for each, were "
             f"expected"
         )
-    counts = np.zeros((size, size), np.int64)
-    np.add.at(counts, (true, guessed), 1)
+    counts = metrics.confusion_matrix(true, guessed, labels=range(size))
     called = [shorten(str(name), 14) for name in (range(size) if names is None else names)]
     accuracy = float(np.trace(counts) / counts.sum())
     side = max(4.2, 0.56 * size + 1.6)
@@ -58,7 +67,7 @@ def confusion_matrix(labels: Any, predictions: Any, names: Sequence[Any] | None 
     return made
 
 
-def _ids(what: str, data: Any) -> Array:
+def _ids(what: str, data: ArrayLike | GraphNode) -> Array:
     array = numbers("confusion_matrix", what, data)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
@@ -71,48 +80,33 @@ def _ids(what: str, data: Any) -> Array:
 
 
 def _share(part: Array, whole: Array) -> Array:
-    return np.divide(
-        part, whole, out=np.zeros(np.broadcast_shapes(part.shape, whole.shape)), where=whole > 0
-    )
+    """part / whole, 0 where the whole is 0."""
+    return np.asarray(part / np.maximum(whole, 1))
 
 
 def _matrix(ax: Any, counts: Array, names: list[str]) -> None:
-    size, shares = len(counts), _share(counts, counts.sum(1, keepdims=True))
-    scale = Scale("plain", 0.0, 1.0)
-    ax.imshow(
-        np.sqrt(shares),
-        cmap=colours(scale.kind),
-        vmin=0,
-        vmax=1.15,
-        extent=(-0.5, size - 0.5, size - 0.5, -0.5),
+    from matplotlib.colors import PowerNorm
+    from sklearn.metrics import ConfusionMatrixDisplay
+
+    shares = _share(counts, counts.sum(1, keepdims=True))
+    display = ConfusionMatrixDisplay(shares, display_labels=[plain(name) for name in names]).plot(
+        ax=ax,
+        cmap=colours("plain"),
+        colorbar=False,
+        xticks_rotation=0 if max(map(len, names)) < 5 else 40,
+        im_kw={"norm": PowerNorm(0.5, 0, 1.3)},
+        text_kw={"fontsize": 7.5},
     )
+    for (row, column), text in np.ndenumerate(display.text_):
+        n, share = counts[row, column], float(shares[row, column])
+        text.set_text(f"{n:,}\n{_percent(share)}" if n else "·")
+        text.set_color(LIGHT["frame" if not n else "bg" if share > 0.5 else "fg"])
+        if row == column:
+            text.set_fontweight("bold")
+            outline(ax, column - 0.5, row - 0.5, 1, 1, color=LIGHT["fg"], linewidth=1.6)
+    _margins(ax, counts)
     ax.grid(False)
     ax.spines[:].set_visible(False)
-    for (row, column), n in np.ndenumerate(counts):
-        ink = scale.ink(float(np.sqrt(shares[row, column])) / 1.15)
-        if not n:
-            ax.text(column, row, "·", ha="center", va="center", color=LIGHT["frame"])
-            continue
-        look = {"ha": "center", "color": ink}
-        ax.text(
-            column,
-            row,
-            f"{n:,}",
-            va="bottom",
-            fontsize=8.5,
-            fontweight="bold" if row == column else None,
-            **look,
-        )
-        ax.text(
-            column, row + 0.1, _percent(float(shares[row, column])), va="top", fontsize=6.5, **look
-        )
-    for i in range(size):  # the diagonal stands out by its frame too
-        ax.add_patch(_frame(i, i, 1.6, LIGHT["fg"]))
-    _margins(ax, counts)
-    ax.set_xticks(
-        range(size), [plain(name) for name in names], rotation=0 if max(map(len, names)) < 5 else 40
-    )
-    ax.set_yticks(range(size), [plain(name) for name in names])
     ax.tick_params(length=0)
     ax.set_xlabel("predicted class")
     ax.set_ylabel("true class")
@@ -135,18 +129,12 @@ def _margins(ax: Any, counts: Array) -> None:
     )
 
 
-def _frame(row: int, column: int, width: float, colour: str) -> Any:
-    from matplotlib.patches import Rectangle
-
-    return Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=colour, linewidth=width)
-
-
 def _percent(share: float) -> str:
     return "100 %" if share == 1 else f"{100 * share:.1f} %"
 
 
 def _words(counts: Array, names: list[str], accuracy: float) -> str:
-    """The share of hits and the three most frequent mistakes in words."""
+    """The accuracy and the three most frequent mistakes in words."""
     wrong = counts - np.diag(np.diag(counts))
     order = np.argsort(-wrong, axis=None, kind="stable")[:3]
     mistakes = [
@@ -154,8 +142,8 @@ def _words(counts: Array, names: list[str], accuracy: float) -> str:
         for row, column in (divmod(int(i), len(counts)) for i in order)
         if wrong[row, column]
     ]
-    said = f"; most often {', '.join(mistakes)}" if mistakes else ""
+    worst = f"; most often {', '.join(mistakes)}" if mistakes else ""
     return (
         f"Confusion matrix of {len(counts)} classes: {number(100 * accuracy)} % of "
-        f"{counts.sum():,} right{said}."
+        f"{counts.sum():,} right{worst}."
     )

@@ -1,4 +1,4 @@
-"""Where in the plane a model says yes."""
+"""`decision_map`: the decision regions of models of two inputs."""
 
 from __future__ import annotations
 
@@ -6,35 +6,39 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ...errors import GraphError, ShapeError
+from ...graph.conversion import Array
 from ...graph.node import Constant, GraphNode
 from ...graph.settings import no_grad
+from ..inspection import Model, evaluating, model_dtype, need_model, numbers
 from ..page.palette import LIGHT
 from ..plots import COLOURS, colours, figure, plain
 from ..scene.text import number
-from .looking import looking, model_dtype, need_model, numbers
-from .maps import Array
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from sklearn.inspection import DecisionBoundaryDisplay
+
+    from ..figure import Figure
 
 _GRID, _POINTS, _COLUMNS = 160, 300, 3
 _MARKS = (("o", COLOURS[1], "class 0"), ("^", COLOURS[0], "class 1"))
 
 
-def decision_map(model: Any, x: Any, y: Any, threshold: float = 0.5) -> Figure:
-    """The plane coloured by the output of a model of two inputs, with its decision line, the points
-    and its mistakes.
+def decision_map(
+    model: Model | Mapping[str, Model], x: ArrayLike, y: ArrayLike, threshold: float = 0.5
+) -> Figure:
+    """Colour the plane by the output of a model of two inputs, with its decision line and mistakes.
 
-    `model` takes points (N, 2) and gives (N, 1) or (N,); a dict from names to models is drawn side
-    by side, in one scale. White is `threshold`, where the decision line lies (0.5 for
-    probabilities, 0 for logits); the scale reaches 0.5 to both sides of it. `x` (N, 2) are points
-    of classes `y` (N,), 0 (circles) or 1 (triangles); 300 are drawn, a mistake bears a cross. The
-    share of hits counts all points. `.numbers` has the grid's places `"x"` and `"y"`, and by the
-    model's name (empty for a single one) its `"output"` on the grid, a row for each y, and its
-    `"accuracy"`. Raises `TypeError` for what cannot be called, `ShapeError` and `ValueError` for
-    other points, labels or outputs.
+    `model` maps points (N, 2) to (N, 1) or (N,); a dict from names to models is drawn side by side,
+    in one scale. White is `threshold`, where the decision line lies (0.5 for probabilities, 0 for
+    logits); the scale reaches 0.5 to both sides of it. `x` (N, 2) are points of classes `y` (N,), 0
+    (circles) or 1 (triangles); the first 300 are drawn, mistakes with a cross. The accuracy counts
+    all points. `.numbers` has the coordinates of the grid, `"x"` and `"y"`, and by name of the
+    model (empty for a single one) its `"output"` on the grid, a row for each y, and its
+    `"accuracy"`. Raises `TypeError` if the model cannot be called, `ShapeError` and `ValueError`
+    for other points, labels or outputs.
     """
     models = (
         {str(name): m for name, m in model.items()} if isinstance(model, Mapping) else {"": model}
@@ -42,9 +46,6 @@ def decision_map(model: Any, x: Any, y: Any, threshold: float = 0.5) -> Figure:
     if not models:
         raise ValueError("decision_map: no models; at least one was expected")
     points, labels = _points(x, y)
-    xs, ys = (_axis(points[:, i]) for i in (0, 1))
-    places = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
-    outputs = {name: _outputs(m, places).reshape(_GRID, _GRID) for name, m in models.items()}
     right = {
         name: (_outputs(m, points) > threshold) == (labels > 0.5) for name, m in models.items()
     }
@@ -57,12 +58,15 @@ def decision_map(model: Any, x: Any, y: Any, threshold: float = 0.5) -> Figure:
         axes = made.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
         for ax in axes.flat[len(models) :]:
             ax.set_axis_off()
-        for ax, name in zip(axes.flat, models, strict=False):
-            image = _plane(ax, xs, ys, outputs[name], threshold)
+        outputs = {}
+        for ax, (name, m) in zip(axes.flat, models.items(), strict=False):
+            plane = _plane(ax, m, points, threshold)
+            outputs[name] = plane.response
             _scatter(ax, points, labels, right[name])
             share = f"{number(100 * right[name].mean())} % right"
             ax.set_title(f"{plain(name, 24)}: {share}" if name else share)
-        _key(made, image, axes)
+        _key(made, plane.surface_, axes)
+        xs, ys = plane.xx0[0], plane.xx1[:, 0]
         made.description = (
             f"Decision map: the plane from ({number(xs[0])}, {number(ys[0])}) to "
             f"({number(xs[-1])}, {number(ys[-1])}), "
@@ -75,7 +79,7 @@ def decision_map(model: Any, x: Any, y: Any, threshold: float = 0.5) -> Figure:
     return made
 
 
-def _points(x: Any, y: Any) -> tuple[Array, Array]:
+def _points(x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
     """Points (N, 2) and classes (N,), 0 or 1."""
     points, labels = numbers("decision_map", "x", x), numbers("decision_map", "y", y).astype(float)
     if points.ndim != 2 or points.shape[1] != 2 or labels.size != len(points) or not len(points):
@@ -87,25 +91,45 @@ def _points(x: Any, y: Any) -> tuple[Array, Array]:
     return points, labels.reshape(-1)
 
 
-def _key(made: Any, image: Any, axes: Any) -> None:
-    """What colours and marks mean."""
-    bar = made.colorbar(
-        image, ax=axes, shrink=0.8, extend="both", label="output (white: the decision line)"
+def _plane(ax: Any, model: Model, points: Array, threshold: float) -> DecisionBoundaryDisplay:
+    from sklearn.base import BaseEstimator, RegressorMixin
+    from sklearn.inspection import DecisionBoundaryDisplay
+
+    class Estimator(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # its bases are untyped
+        """The model in scikit-learn's interface."""
+
+        def fit(self, x: Array) -> Estimator:
+            self.model_ = model
+            return self
+
+        def predict(self, x: Array) -> Array:
+            return _outputs(self.model_, x)
+
+    low, high = points.min(0), points.max(0)
+    margin = np.where(high > low, 0.04 * (high - low), 0.5)
+    plane = DecisionBoundaryDisplay.from_estimator(
+        Estimator().fit(points),
+        np.stack([low - margin, high + margin]),
+        eps=0,
+        grid_resolution=_GRID,
+        plot_method="pcolormesh",
+        ax=ax,
+        cmap=colours("diverging"),
+        vmin=threshold - 0.5,
+        vmax=threshold + 0.5,
+        shading="gouraud",
+        rasterized=True,
     )
-    bar.outline.set_edgecolor(LIGHT["frame"])
-    bar.ax.grid(False)
-    made.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside lower left", ncols=4)
+    if plane.response.min() < threshold < plane.response.max():
+        line = {"levels": [threshold], "colors": LIGHT["fg"], "linewidths": 2.0}
+        ax.contour(plane.xx0, plane.xx1, plane.response, **line)
+    ax.grid(False)
+    return plane
 
 
-def _axis(values: Array) -> Array:
-    low, high = float(values.min()), float(values.max())
-    margin = 0.04 * (high - low) or 0.5
-    return np.linspace(low - margin, high + margin, _GRID)
-
-
-def _outputs(model: Any, points: Array) -> Array:
+def _outputs(model: Model, points: Array) -> Array:
     need_model("decision_map", model)
-    with looking(model), no_grad():
+    with evaluating(model), no_grad():
         output = model(Constant(points, dtype=model_dtype(model)))
     if not isinstance(output, GraphNode):
         raise GraphError(
@@ -119,23 +143,6 @@ def _outputs(model: Any, points: Array) -> Array:
     return output.value.reshape(-1).astype(np.float64)
 
 
-def _plane(ax: Any, xs: Array, ys: Array, output: Array, threshold: float) -> Any:
-    image = ax.imshow(
-        output,
-        extent=(xs[0], xs[-1], ys[0], ys[-1]),
-        origin="lower",
-        aspect="auto",
-        cmap=colours("diverging"),
-        vmin=threshold - 0.5,
-        vmax=threshold + 0.5,
-        interpolation="bilinear",
-    )
-    if output.min() < threshold < output.max():
-        ax.contour(xs, ys, output, levels=[threshold], colors=LIGHT["fg"], linewidths=2.0)
-    ax.grid(False)
-    return image
-
-
 def _scatter(ax: Any, points: Array, labels: Array, right: Array) -> None:
     shown = slice(0, _POINTS)
     for value, (marker, colour, name) in enumerate(_MARKS):
@@ -143,12 +150,15 @@ def _scatter(ax: Any, points: Array, labels: Array, right: Array) -> None:
         look = {"linestyle": "none", "markeredgecolor": LIGHT["bg"], "markeredgewidth": 0.6}
         ax.plot(*chosen.T, marker=marker, markersize=5, color=colour, label=name, **look)
     wrong = points[shown][~right[shown]]
-    ax.plot(
-        *wrong.T,
-        linestyle="none",
-        marker="x",
-        markersize=8,
-        markeredgewidth=1.6,
-        color=LIGHT["fg"],
-        label="mistake",
+    cross = {"marker": "x", "markersize": 8, "markeredgewidth": 1.6, "color": LIGHT["fg"]}
+    ax.plot(*wrong.T, linestyle="none", label="mistake", **cross)
+
+
+def _key(made: Figure, image: Any, axes: Any) -> None:
+    """The colour bar and the legend of the marks."""
+    bar = made.colorbar(
+        image, ax=axes, shrink=0.8, extend="both", label="output (white: the decision line)"
     )
+    bar.outline.set_edgecolor(LIGHT["frame"])
+    bar.ax.grid(False)
+    made.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside lower left", ncols=4)

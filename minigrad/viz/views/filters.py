@@ -1,23 +1,23 @@
-"""What a convolution looks for (its filters) and what it finds (its feature maps)."""
+"""`filters` and `feature_maps`: the weights of a convolution and its results."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...errors import ShapeError
+from ...graph.conversion import Array
 from ...graph.node import GraphNode
 from ...graph.rule import Operator
+from ..inspection import named, need_index, need_rule
 from ..plots import figure
 from ..scene.text import GLYPHS, count, number
-from .looking import named, need_index, need_rule
 from .maps import (
     BAR,
     LABEL,
     MARGIN,
     SMALL,
-    Array,
     Mosaic,
     Scale,
     heading,
@@ -29,10 +29,10 @@ from .maps import (
 )
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from ..figure import Figure
 
 _MOST = 32  # filters or channels that are drawn
-#: rules whose result is laid out as their input is, so that one can be shown beside the other
+#: rules whose result has the layout of their input, so that both can be drawn side by side
 _MAPS = (
     "conv1d",
     "conv2d",
@@ -49,15 +49,14 @@ _MAPS = (
 )
 
 
-def filters(layer: Any) -> Figure:
-    """The filters of a convolution, all in one scale centred on 0: blue is positive, orange (and −)
-    negative.
+def filters(layer: object) -> Figure:
+    """Draw the filters of a convolution in one scale around 0: blue positive, orange (−) negative.
 
     `layer` is a layer with a `.weight`, or the weight itself (node or array): (out, C, KH, KW),
-    drawn as pictures, where there are several channels a column for each filter and a row for each
-    channel; or (out, C, K), drawn as a map (C, K) for each filter. At most 32 filters and 16
-    channels are drawn. `.numbers["weight"]` is the whole array. Raises `TypeError` for what has no
-    weight, `ShapeError` for a weight of another shape.
+    drawn as pictures, of several channels with a column for each filter and a row for each channel;
+    or (out, C, K), drawn as a map (C, K) for each filter. At most 32 filters and 16 channels are
+    drawn. `.numbers["weight"]` is the whole array. Raises `TypeError` without a weight,
+    `ShapeError` for a weight of another shape.
     """
     weight = _weight(layer)
     shown, note, single = weight[:_MOST], "", weight.shape[1] == 1
@@ -94,21 +93,20 @@ def filters(layer: Any) -> Figure:
         span = f"from {number(float(shown.min()))} to {number(float(shown.max()))}"
         made.description = (
             f"{title}{f' ({note})' if note else ''}. Weights {span}, one scale for "
-            f"all; negative ones bear a minus sign."
+            f"all; negative ones have a minus sign."
         )
         made.numbers = {"weight": weight.copy()}
     return made
 
 
-def feature_maps(node: Any, sample: int = 0) -> Figure:
-    """What a convolution, an activation or a pooling put out for one sample, channel by channel,
-    beside its input.
+def feature_maps(node: GraphNode, sample: int = 0) -> Figure:
+    """Draw the channels of a convolution, an activation or a pooling for one sample, and its input.
 
     `node` holds (N, C, H, W), drawn as pictures, or (N, C, L), drawn as one map with a row for each
-    channel. The input is what the chain of such nodes began with, for example the image. A channel
+    channel. The input is that of the whole chain of such nodes, for example the image. A channel
     that is zero everywhere is marked ∅. Of many pictures the first are drawn. `.numbers` has the
     whole `"maps"` (C, …) and `"input"`. Raises `TypeError` or `ValueError` for another kind of
-    node, `ShapeError` for other axes, `ValueError` for a sample that is not there.
+    node, `ShapeError` for other axes, `ValueError` for a sample out of range.
     """
     node = need_rule("feature_maps", node, _MAPS)
     if node.ndim not in (3, 4) or not node.size:
@@ -122,7 +120,7 @@ def feature_maps(node: Any, sample: int = 0) -> Figure:
     made = draw(maps, given, f"{node.rule.name}: {' × '.join(map(str, maps.shape))}")
     dead = [i for i, channel in enumerate(maps) if not channel.any()]
     made.description = (
-        f"Feature maps: what {node.rule.name} put out for sample {at}, "
+        f"Feature maps of {node.rule.name} for sample {at}, "
         f"{count(len(maps), 'channel')} of "
         f"{' × '.join(map(str, maps.shape[1:]))}, beside the input. Values from "
         f"{number(float(maps.min()))} to "
@@ -132,19 +130,19 @@ def feature_maps(node: Any, sample: int = 0) -> Figure:
     return made
 
 
-def _beside(maps: Array, given: Array, title: str) -> Any:
-    """Pictures: the input on the left, its channels below each other, all maps on the right."""
+def _beside(maps: Array, given: Array, title: str) -> Figure:
+    """Pictures: the channels of the input in a column on the left, the maps on the right."""
     inputs = Mosaic.fit(given[:4], _numbers(given[:4]), wide=2.2, tall=4.2, columns=1)
     outputs = Mosaic.fit(maps[:_MOST], _numbers(maps[:_MOST]), wide=5.6, tall=4.2)
     title += f", the first {_MOST} shown" * (len(maps) > _MOST)
-    said = "input" + f", the first 4 of {count(len(given), 'channel')}" * (len(given) > 4)
-    middle = MARGIN + max(inputs.size[0] + BAR, room(said)) + 0.2
+    caption = "input" + f", the first 4 of {count(len(given), 'channel')}" * (len(given) > 4)
+    middle = MARGIN + max(inputs.size[0] + BAR, room(caption)) + 0.2
     wide = max(outputs.size[0], room(title) - BAR)
     with figure(
         middle + wide + BAR + MARGIN, max(inputs.size[1], outputs.size[1]) + 0.32 + 2 * MARGIN
     ) as made:
         page = sheet(made)
-        for name, x, mosaic in ((said, MARGIN, inputs), (title, middle, outputs)):
+        for name, x, mosaic in ((caption, MARGIN, inputs), (title, middle, outputs)):
             top = heading(page, x, MARGIN, name)
             image = mosaic.draw(page, x, top, Scale.of(mosaic.maps))
             scale_bar(
@@ -158,10 +156,8 @@ def _beside(maps: Array, given: Array, title: str) -> Any:
     return made
 
 
-def _above(maps: Array, given: Array, title: str) -> Any:
-    """Sequences: the input above, the maps below, a row for each channel, places in the sequence
-    from left to right.
-    """
+def _above(maps: Array, given: Array, title: str) -> Figure:
+    """Sequences: the input above, the maps below, with a row for each channel."""
     wide, left = 7.6, MARGIN + 0.2
     talls = [min(1.8, max(0.5, 0.16 * len(array))) for array in (given, maps)]
     with figure(wide + BAR + 2 * MARGIN + 0.2, sum(talls) + 2 * 0.32 + 0.2 + 2 * MARGIN) as made:
@@ -186,14 +182,14 @@ def _above(maps: Array, given: Array, title: str) -> Any:
 
 
 def _numbers(maps: Array) -> list[str]:
-    """What stands beside each of several channels."""
+    """The label of each channel; a single one has none."""
     if len(maps) == 1:
         return [""]
     return [f"{i}" if channel.any() else f"{i} {GLYPHS['zero']}" for i, channel in enumerate(maps)]
 
 
-def _weight(layer: Any) -> Array:
-    """The weight of a convolution, from whatever holds it."""
+def _weight(layer: object) -> Array:
+    """The weight of a layer, a node or an array."""
     found = layer if isinstance(layer, np.ndarray | GraphNode) else getattr(layer, "weight", None)
     if found is None:
         parts = [

@@ -1,7 +1,6 @@
-"""Arrays as maps of coloured cells: one scale for all that is compared, signs and numbers readable
-without colour.
+"""Arrays as maps of coloured cells, whose signs and numbers can be read without colour.
 
-Maps are laid out on a sheet: axes as large as the figure, whose unit is the inch, y downwards.
+Maps are laid out on a sheet: axes as large as the figure, with inches as unit and y downwards.
 """
 
 from __future__ import annotations
@@ -12,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from ...graph.conversion import Array
 from ..page.palette import LIGHT
 from ..plots import colours, plain
 from ..scene.text import number, width
 
-Array = np.ndarray[Any, Any]
 Cell = tuple[float, float]  # width and height of one number, in inches
 
 READABLE = 0.24  # inches: in smaller cells a number cannot be read
@@ -28,9 +27,7 @@ TITLE, NOTE, SMALL = 11.0, 8.5, 7.0  # font sizes in points
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Which colour a number has: from `low` to `high` along the colour map `kind` (see
-    `plots.colours`).
-    """
+    """The colours of numbers: from `low` to `high` along a colour map (`plots.colours(kind)`)."""
 
     kind: str
     low: float
@@ -38,21 +35,19 @@ class Scale:
 
     @classmethod
     def of(cls, *arrays: Array, kind: str = "plain") -> Scale:
-        """One scale for these arrays: diverging and centred on 0 where a number is negative, else
-        `kind` from 0 up.
-        """
+        """One scale for several arrays: diverging if a number is negative, else from 0 up."""
         finite = [a[np.isfinite(a)] for a in arrays]
         low, high = (float(f([f(a) for a in finite if a.size] or [0.0])) for f in (np.min, np.max))
         largest = max(-low, high) or 1.0
         return cls("diverging", -largest, largest) if low < 0 else cls(kind, 0.0, largest)
 
     def ink(self, x: float) -> str:
-        """The colour of text on a cell that holds `x`."""
+        """The colour of text on a cell with value `x`."""
         return LIGHT["bg" if abs(x) > 0.6 * self.high else "fg"]
 
 
 def sheet(figure: Any) -> Any:
-    """The axes to lay maps out on."""
+    """Axes for the layout of maps."""
     figure.set_layout_engine("none")
     wide, tall = figure.get_size_inches()
     ax = figure.add_axes((0.0, 0.0, 1.0, 1.0))
@@ -63,7 +58,7 @@ def sheet(figure: Any) -> Any:
 
 
 def heading(ax: Any, x: float, y: float, title: str, note: str = "") -> float:
-    """Write a title and a smaller line below it; returns where what they head begins."""
+    """Write a title and a smaller line below it; returns where the content begins."""
     ax.text(x, y, plain(title, 120), fontsize=TITLE, fontweight="bold", va="top")
     if note:
         ax.text(x, y + 0.23, plain(note, 160), fontsize=NOTE, color=LIGHT["muted"], va="top")
@@ -71,14 +66,12 @@ def heading(ax: Any, x: float, y: float, title: str, note: str = "") -> float:
 
 
 def room(title: str, note: str = "") -> float:
-    """How many inches wide a heading is at most."""
+    """The largest width of a heading in inches."""
     return max(1.08 * width(title, TITLE), width(note, NOTE)) / 72
 
 
 def tile(ax: Any, array: Array, x: float, y: float, scale: Scale, cell: Cell) -> Any:
-    """Draw a map (rows, columns) with its top left corner at (x, y), in a thin frame; returns the
-    image.
-    """
+    """Draw a map (rows, columns) in a thin frame with the corner at (x, y); returns the image."""
     wide, tall = array.shape[1] * cell[0], array.shape[0] * cell[1]
     image = ax.imshow(
         array,
@@ -108,11 +101,13 @@ def write(ax: Any, array: Array, x: float, y: float, scale: Scale, cell: Cell) -
     size = min(9.0, cell[0] * 72 * 0.33, cell[1] * 72 * 0.6)
     for (row, column), value in np.ndenumerate(array):
         at = x + (column + 0.5) * cell[0], y + (row + 0.5) * cell[1]
-        ax.text(*at, brief(value), fontsize=size, color=scale.ink(value), ha="center", va="center")
+        ax.text(
+            *at, compact(value), fontsize=size, color=scale.ink(value), ha="center", va="center"
+        )
 
 
 def mark_negative(ax: Any, array: Array, x: float, y: float, scale: Scale, cell: Cell) -> None:
-    """A minus sign into each cell that is clearly below 0; none where it could not be seen."""
+    """Write a minus sign into each clearly negative cell, if cells are large enough."""
     inches = min(cell)
     if inches < _SIGN or array.size > _SIGNS:
         return
@@ -125,9 +120,7 @@ def mark_negative(ax: Any, array: Array, x: float, y: float, scale: Scale, cell:
 
 
 def scale_bar(figure: Any, image: Any, x: float, y: float, tall: float, label: str) -> None:
-    """The scale of an image, upright, its bar's top left corner at (x, y) inches; it takes about
-    0.8 inches.
-    """
+    """Draw the colour bar of an image with its corner at (x, y); it is about 0.8 inches wide."""
     wide, high = figure.get_size_inches()
     bar = figure.colorbar(
         image, cax=figure.add_axes((x / wide, 1 - (y + tall) / high, 0.12 / wide, tall / high))
@@ -140,10 +133,9 @@ def scale_bar(figure: Any, image: Any, x: float, y: float, tall: float, label: s
 
 @dataclass(frozen=True)
 class Mosaic:
-    """Maps of one size (count, rows, columns) in a grid; its size in inches is known before it is
-    drawn.
+    """Maps of one size (count, rows, columns) in a grid, whose size in inches is known in advance.
 
-    Labels stand above the maps, where none has one below the first row only there.
+    Labels stand above the maps; rows without labels take no room for them, except the first.
     """
 
     maps: Array
@@ -165,9 +157,10 @@ class Mosaic:
         stretch: float = 1.0,
         gap: float = 0.09,
     ) -> Mosaic:
-        """As large as it may be in `wide` × `tall` inches, with cells of at most `most` inches,
-        `stretch` times as wide as high; without `columns`, in as many as make it largest (of equals
-        the fewest rows).
+        """The largest mosaic in `wide` × `tall` inches.
+
+        Cells have at most `most` inches and are `stretch` times as wide as high. The default of
+        `columns` makes the mosaic largest, with few rows.
         """
         _, h, w = maps.shape
 
@@ -187,19 +180,17 @@ class Mosaic:
     @property
     def size(self) -> tuple[float, float]:
         """Width and height in inches, labels included."""
-        last = self._place(len(self.maps) - 1)
-        return self._pitch * min(self.columns, len(self.maps)) - self.gap, last[
-            1
-        ] + self.maps.shape[1] * self.cell[1]
+        wide = self._pitch * min(self.columns, len(self.maps)) - self.gap
+        return wide, self._place(len(self.maps) - 1)[1] + self.maps.shape[1] * self.cell[1]
 
     @property
     def top(self) -> float:
-        """Where the first row of maps begins, below its labels."""
+        """The top of the first row of maps, below its labels."""
         return LABEL * any(self.labels)
 
     @property
     def _pitch(self) -> float:
-        return self.maps.shape[2] * self.cell[0] + self.gap
+        return float(self.maps.shape[2] * self.cell[0] + self.gap)
 
     def _place(self, i: int) -> tuple[float, float]:
         row, column = divmod(i, self.columns)
@@ -209,7 +200,7 @@ class Mosaic:
         return column * self._pitch, self.top + row * down
 
     def draw(self, ax: Any, x: float, y: float, scale: Scale) -> Any:
-        """Draw all maps from (x, y) on; returns an image, for the scale."""
+        """Draw all maps with the corner at (x, y); returns an image, for the colour bar."""
         for i, (array, label) in enumerate(zip(self.maps, self.labels, strict=True)):
             left, top = (a + b for a, b in zip(self._place(i), (x, y), strict=True))
             ax.text(left, top - 0.03, label, fontsize=SMALL, color=LIGHT["muted"], va="bottom")
@@ -222,11 +213,11 @@ class Mosaic:
 
 
 def minus(x: float) -> str:
-    """A number as it is written everywhere, with the minus sign of the axes' ticks."""
+    """A number with three digits and a typographic minus sign, as in tick labels."""
     return number(x).replace("-", "−")
 
 
-def brief(x: float) -> str:
+def compact(x: float) -> str:
     """A number for a small cell: two decimals at most, without the leading zero."""
     if not np.isfinite(x) or abs(x) >= 1000:
         return number(x, 2)

@@ -1,24 +1,26 @@
-"""One number of a convolution taken apart: patch, row, products, sum."""
+"""`patch_product`: one number of a convolution as a sum of products."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...errors import GraphError
+from ...graph.conversion import Array
+from ...graph.node import GraphNode
 from ...graph.rule import Operator
+from ..inspection import need_index, need_rule
 from ..page.palette import LIGHT
 from ..plots import figure
 from ..scene.text import count, number
-from .looking import need_index, need_rule
 from .maps import (
     MARGIN,
     NOTE,
     SMALL,
     TITLE,
-    Array,
     Cell,
     Scale,
     mark_negative,
@@ -31,7 +33,7 @@ from .maps import (
 )
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from ..figure import Figure
 
 _SIDE, _PICTURE = 0.31, 2.2  # inches: a cell with a number, and a whole map
 _LINE, _LINES = 27, 3  # products in a line, and lines
@@ -41,12 +43,11 @@ _LEFT, _UPPER, _GAP = MARGIN + 0.75, 3.05, 0.35
 
 @dataclass(frozen=True)
 class Patch:
-    """What one number of a convolution was computed from; `values` and `weights` are (C / groups,
-    KH, KW).
+    """The operands of one number of a convolution: `values`, `weights`, each (C / groups, KH, KW).
 
-    `rows` and `columns` are the places of the taps in the input, padding counted as outside;
-    `channel` is the first channel that the filter sees; `padded` (KH, KW) says which taps lie in
-    the padding.
+    `rows` and `columns` are the places of the taps in the input, where the padding is outside;
+    `channel` is the first channel that the filter reads; `padded` (KH, KW) marks the taps in the
+    padding.
     """
 
     channel: int
@@ -67,17 +68,18 @@ class Patch:
         return float(self.products.sum()) + self.bias
 
 
-def patch_product(node: Any, position: Any, sample: int = 0, filter: int = 0) -> Figure:
-    """One number of a convolution's result as the sum of products that it is: patch · filter +
-    bias.
+def patch_product(
+    node: GraphNode, position: int | Sequence[int], sample: int = 0, filter: int = 0
+) -> Figure:
+    """Draw one number of a convolution as a sum of products: patch · filter + bias.
 
     `node` is a conv2d or conv1d node, `position` the place (row, column) in its result, for conv1d
-    a single one. The patch is laid out as a row, channel by channel, as in the unrolling of
-    Chellapilla et al. (2006); of a long row the first three lines are drawn and the rest is summed
-    up. Hatched cells are padding. `.numbers` has `"patch"`, `"filter"` and `"products"` (C /
-    groups, KH, KW), `"bias"`, `"sum"`, and `"output"`, the graph's own number. Raises `TypeError`
-    or `ValueError` for another node or a place that is not there, `GraphError` for a node whose
-    value is older than its inputs.
+    a single index. The patch is laid out as a row, channel by channel, as in the unrolling of
+    Chellapilla et al. (2006); of a long row the first three lines are drawn, the rest is only
+    summed. Hatched cells are padding. `.numbers` has `"patch"`, `"filter"` and `"products"` (C /
+    groups, KH, KW), `"bias"`, `"sum"`, and `"output"`, the number in the graph. Raises `TypeError`
+    or `ValueError` for another node or a place out of range, `GraphError` if the inputs changed
+    since the forward pass.
     """
     node = need_rule("patch_product", node, ("conv1d", "conv2d"))
     at = _position(node, position)
@@ -98,10 +100,10 @@ def patch_product(node: Any, position: Any, sample: int = 0, filter: int = 0) ->
         )
     lines = _lines(patch)
     cells = max(stop - start for start, stop in lines)
-    said = _sentence(patch, lines[-1][1], where)
+    sentence = _sentence(patch, lines[-1][1], where)
     upper = 2 * (MARGIN + _PICTURE + _GAP) + 2 * _width(node.plan.kw) + _GAP
     wide = max(
-        _LEFT + cells * _SIDE + 0.9 + MARGIN, upper, room("", said) * TITLE / NOTE + 2 * MARGIN
+        _LEFT + cells * _SIDE + 0.9 + MARGIN, upper, room("", sentence) * TITLE / NOTE + 2 * MARGIN
     )
     with figure(wide, _UPPER + 1.35 * len(lines) + 0.4) as made:
         page = sheet(made)
@@ -110,10 +112,10 @@ def patch_product(node: Any, position: Any, sample: int = 0, filter: int = 0) ->
         for start, stop in lines:
             _line(page, patch, start, stop, y)
             y += 1.35
-        page.text(MARGIN, y, said, fontsize=TITLE - 1, va="top")
+        page.text(MARGIN, y, sentence, fontsize=TITLE - 1, va="top")
         made.description = (
-            f"One number of a convolution, taken apart. "
-            f"{count(patch.values.size, 'product')}. {said}."
+            f"One number of a convolution as a sum of products. "
+            f"{count(patch.values.size, 'product')}. {sentence}."
         )
         made.numbers = {
             "patch": patch.values,
@@ -126,7 +128,7 @@ def patch_product(node: Any, position: Any, sample: int = 0, filter: int = 0) ->
     return made
 
 
-def _position(node: Operator, position: Any) -> tuple[int, int]:
+def _position(node: Operator, position: int | Sequence[int]) -> tuple[int, int]:
     """The place as (row, column); a conv1d has one row."""
     place = tuple(position) if isinstance(position, tuple | list) else (position,)
     axes = node.ndim - 2
@@ -144,9 +146,7 @@ def _position(node: Operator, position: Any) -> tuple[int, int]:
 
 
 def _take(node: Operator, at: tuple[int, int], n: int, o: int) -> Patch:
-    """Read the patch, in float64 so that the sum is exact, and zeros where it lies in the
-    padding.
-    """
+    """Read the patch in float64, for an accurate sum, with zeros in the padding."""
     d = node.plan
     group = d.c // d.groups
     channel = o // (d.o // d.groups) * group
@@ -173,9 +173,7 @@ def _take(node: Operator, at: tuple[int, int], n: int, o: int) -> Patch:
 
 
 def _lines(patch: Patch) -> list[tuple[int, int]]:
-    """From where to where the row of products is drawn, line by line; a line ends with a channel
-    where it can.
-    """
+    """Start and end of each line of products; lines end at channels if possible."""
     total, taps = patch.values.size, patch.values[0].size
     step = _LINE // taps * taps or _LINE
     return [(start, min(start + step, total)) for start in range(0, total, step)][:_LINES]
@@ -189,39 +187,25 @@ def _sentence(patch: Patch, shown: int, where: str) -> str:
     return f"{' + '.join([*parts, f'bias {minus(patch.bias)}'])} = {minus(patch.output)} = {where}"
 
 
-# ---------------- the upper half: where the numbers come from
+# ---------------- the upper half: input, patch, filter and result
 def _pictures(page: Any, node: Operator, patch: Patch, at: tuple[int, int], n: int, o: int) -> None:
-    """Input with the patch outlined, patch, filter, and result with the number outlined."""
+    """The input with the patch outlined, patch, filter, the result with the number outlined."""
     d, flat = node.plan, node.ndim == 3
     given = node.inputs[0].value[n] if flat else node.inputs[0].value[n, patch.channel]
     result = node.value[n, o : o + 1] if flat else node.value[n, o]
     side = min(len(patch.values), _GRID) if flat else d.kh
     scales = Scale.of(given), Scale.of(patch.weights, -np.abs(patch.weights)), Scale.of(result)
-    said = "channels × places" if flat else f"channel {patch.channel}" if d.c > 1 else ""
+    part = ", channels × places" if flat else f", channel {patch.channel}" if d.c > 1 else ""
     x = MARGIN
-    cell, x0, y0 = _whole(
-        page, "input" + f", {said}" * bool(said), given, x, scales[0], (0 if flat else d.ph, d.pw)
-    )
-    for r in range(1) if flat else patch.rows:
-        for c in patch.columns:
-            tall = cell[1] * len(given) if flat else cell[1]
-            if (d.dh, d.dw) == (1, 1):
-                continue
-            outline(
-                page,
-                x0 + c * cell[0],
-                y0 + r * cell[1],
-                cell[0],
-                tall,
-                color=LIGHT["gradient"],
-                linewidth=1.3,
-            )
-    if (d.dh, d.dw) == (1, 1):
-        top, tall = (0, len(given)) if flat else (patch.rows[0], d.kh)
-        corner = x0 + patch.columns[0] * cell[0], y0 + top * cell[1]
-        outline(
-            page, *corner, d.kw * cell[0], tall * cell[1], color=LIGHT["gradient"], linewidth=2.0
-        )
+    padding = (0 if flat else d.ph, d.pw)
+    cell, x0, y0 = _whole(page, f"input{part}", given, x, scales[0], padding)
+    whole = (d.dh, d.dw) == (1, 1)  # one outline, or one for each tap of a dilated filter
+    width, height = (d.kw, d.kh) if whole else (1, 1)
+    look: dict[str, Any] = {"color": LIGHT["gradient"], "linewidth": 2.0 if whole else 1.3}
+    for r in patch.rows[:1] if whole else patch.rows:
+        for c in patch.columns[:1] if whole else patch.columns:
+            size = width * cell[0], (len(given) if flat else height) * cell[1]
+            outline(page, x0 + c * cell[0], y0 + (0 if flat else r) * cell[1], *size, **look)
     x += _PICTURE + _GAP
     square = min(_SIDE, 2.0 / max(side, d.kw))
     padded = patch.padded[[0] * side] if flat else patch.padded
@@ -230,22 +214,14 @@ def _pictures(page: Any, node: Operator, patch: Patch, at: tuple[int, int], n: i
         (f"filter {o}", patch.weights, scales[1]),
     ):
         page.text(x, MARGIN, name, **_NAME)
-        grid, hatched = (
-            values[:side, 0] if flat else values[0],
-            padded if name == "patch" else np.zeros_like(padded),
-        )
+        grid = values[:side, 0] if flat else values[0]
+        hatched = padded if name == "patch" else np.zeros_like(padded)
         _cells(page, grid, hatched, x, MARGIN + 0.3, scale, (square, square))
         drawn = side if flat else 1
         if drawn < len(values):
             note = f"{drawn} of {count(len(values), 'channel')}"
-            page.text(
-                x,
-                MARGIN + 0.36 + len(grid) * square,
-                note,
-                fontsize=SMALL,
-                color=LIGHT["muted"],
-                va="top",
-            )
+            y = MARGIN + 0.36 + len(grid) * square
+            page.text(x, y, note, fontsize=SMALL, color=LIGHT["muted"], va="top")
         x += _width(d.kw) + _GAP
     cell, x0, y0 = _whole(page, f"result, filter {o}", result, x, scales[2], (0, 0))
     corner = x0 + at[1] * cell[0], y0 + (0 if flat else at[0]) * cell[1]
@@ -255,7 +231,7 @@ def _pictures(page: Any, node: Operator, patch: Patch, at: tuple[int, int], n: i
 def _whole(
     page: Any, name: str, array: Array, x: float, scale: Scale, padding: tuple[int, int]
 ) -> tuple[Cell, float, float]:
-    """A whole map in its padding (dashed); returns its cell and where its first cell lies."""
+    """Draw a map in its padding (dashed); returns the cell size and the first cell's place."""
     page.text(x, MARGIN, name, **_NAME)
     tall, wide = array.shape[0] + 2 * padding[0], array.shape[1] + 2 * padding[1]
     side = _PICTURE / max(tall, wide)
@@ -283,7 +259,7 @@ def _whole(
 
 
 def _width(kernel: int) -> float:
-    """Room for a patch drawn as a square, and for its name."""
+    """The width of a patch drawn as a square, or of its name."""
     return max(min(_SIDE * kernel, 2.0), 1.05)
 
 
@@ -292,7 +268,7 @@ _NAME = {"fontsize": TITLE, "fontweight": "bold", "va": "top"}
 
 # ---------------- the lower half: the row of products
 def _line(page: Any, patch: Patch, start: int, stop: int, y: float) -> None:
-    """Part of the patch as a row, the filter below it, their products, and what these add up to."""
+    """A part of the patch as a row, the filter below it, their products and the sum of these."""
     padded = np.broadcast_to(patch.padded, patch.values.shape).ravel()[start:stop]
     rows = {"patch": patch.values, "× filter": patch.weights, "= product": patch.products}
     taps = patch.values[0].size
@@ -328,16 +304,10 @@ def _line(page: Any, patch: Patch, start: int, stop: int, y: float) -> None:
 def _cells(
     page: Any, values: Array, padded: Array, x: float, y: float, scale: Scale, cell: Cell
 ) -> None:
-    """Cells with numbers and lines between them; those of the padding are hatched."""
-    from matplotlib.patches import Rectangle
-
+    """Draw cells with numbers and lines between them; padding is hatched."""
     tile(page, values, x, y, scale, cell)
     for row, column in np.ndindex(values.shape):
         place = x + column * cell[0], y + row * cell[1]
         hatch = "////" if padded[row, column] else None
-        page.add_patch(
-            Rectangle(
-                place, *cell, fill=False, edgecolor=LIGHT["frame"], linewidth=0.5, hatch=hatch
-            )
-        )
+        outline(page, *place, *cell, edgecolor=LIGHT["frame"], linewidth=0.5, hatch=hatch)
     write(page, values, x, y, scale, cell)

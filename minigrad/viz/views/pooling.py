@@ -1,4 +1,4 @@
-"""Which entry of each window max pooling let through."""
+"""`pooling_winners`: the entry of each window that a max pooling chose."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...graph.conversion import Array
+from ...graph.node import GraphNode
 from ...graph.rule import Operator
+from ..inspection import need_index, need_rule
 from ..page.palette import LIGHT
 from ..plots import COLOURS, figure
 from ..scene.text import count, number
-from .looking import need_index, need_rule
 from .maps import (
     BAR,
     MARGIN,
     NOTE,
     READABLE,
-    Array,
     Scale,
     heading,
     mark_negative,
@@ -28,19 +29,19 @@ from .maps import (
 )
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from ..figure import Figure
 
 _PICTURE = 3.6  # inches
 
 
-def pooling_winners(node: Any, sample: int = 0, channel: int = 0) -> Figure:
-    """The input of a max pooling with its windows and their winners, beside the result.
+def pooling_winners(node: GraphNode, sample: int = 0, channel: int = 0) -> Figure:
+    """Draw the input of a max pooling with its windows and their winners, and the result.
 
-    `node` is a max_pool2d or max_pool1d node. A ring (in 1-D a triangle) marks the entry that a
-    window chose and to which its gradient goes; a dot marks one that was only the first of equals,
-    as in a window of zeros. `.numbers` has the input's plane `"input"`, the places of the winners
-    `"rows"` and `"columns"` in it, `"tied"` and the result `"pooled"`. Raises `TypeError` or
-    `ValueError` for another node, a sample or a channel that is not there.
+    `node` is a max_pool2d or max_pool1d node. A ring (in 1-D a triangle) marks the largest entry of
+    a window, which gets its gradient; a dot marks the first of several equal ones, as in a window
+    of zeros. `.numbers` has the channel of the input, `"input"`, the places `"rows"` and
+    `"columns"` of the winners in it, `"tied"` and the result, `"pooled"`. Raises `TypeError` or
+    `ValueError` for another node, `ValueError` for a sample or channel out of range.
     """
     node = need_rule("pooling_winners", node, ("max_pool1d", "max_pool2d"))
     n = need_index("pooling_winners", "sample", sample, node.shape[0])
@@ -80,7 +81,7 @@ def _windows(d: Any) -> list[tuple[int, int, int, int]]:
 
 
 def _tied(given: Array, pooled: Array, d: Any) -> Array:
-    """In which windows did several entries share the largest value?"""
+    """Whether several entries of a window share the largest value."""
     shared = [
         (given[top:bottom, left:right] == best).sum() > 1
         for (top, bottom, left, right), best in zip(_windows(d), pooled.ravel(), strict=True)
@@ -90,7 +91,7 @@ def _tied(given: Array, pooled: Array, d: Any) -> Array:
 
 def _planes(
     node: Operator, given: Array, pooled: Array, winners: tuple[Array, Array, Array]
-) -> Any:
+) -> Figure:
     d, scale, (rows, columns, tied) = node.plan, Scale.of(given), winners
     side = _PICTURE / max(given.shape)
     small = min(_PICTURE / max(pooled.shape), side * max(d.sh, d.sw))
@@ -140,8 +141,10 @@ def _planes(
     return made
 
 
-def _strip(node: Operator, given: Array, pooled: Array, winners: tuple[Array, Array, Array]) -> Any:
-    """A sequence as bars, its windows as stripes, the winners under triangles; the result below."""
+def _strip(
+    node: Operator, given: Array, pooled: Array, winners: tuple[Array, Array, Array]
+) -> Figure:
+    """A sequence as bars with windows as stripes, winners under triangles; the result below."""
     _, columns, tied = (a[0] for a in winners)
     values, largest = given[0], pooled[0]
     span = float(np.ptp(values)) or 1.0

@@ -1,4 +1,4 @@
-"""Which numbers of an input a prediction hangs on.
+"""`saliency`: the numbers of an input on which a prediction depends.
 
 Simonyan, Vedaldi and Zisserman: Deep inside convolutional networks: visualising image
 classification models and saliency maps (2014).
@@ -6,35 +6,38 @@ classification models and saliency maps (2014).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ...errors import DTypeError, ShapeError
+from ...graph.conversion import Array
 from ...graph.node import Variable
+from ..inspection import Loss, Model, evaluating, model_dtype, need_model, numbers, score
 from ..page.palette import LIGHT
 from ..plots import figure
 from ..scene.text import count, number
-from .looking import looking, model_dtype, need_model, numbers, score
-from .maps import LABEL, MARGIN, NOTE, SMALL, Array, Scale, scale_bar, sheet, tile
+from .maps import LABEL, MARGIN, NOTE, SMALL, Scale, scale_bar, sheet, tile
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from ..figure import Figure
 
 _MOST, _PICTURE, _GAP = 8, 1.5, 0.2
 
 
-def saliency(model: Any, x: Any, y: Any = None, loss: Callable[..., Any] | None = None) -> Figure:
-    """How much each number of an input matters: |∂s/∂x| below the input, a column for each sample.
+def saliency(
+    model: Model, x: ArrayLike, y: ArrayLike | None = None, loss: Loss | None = None
+) -> Figure:
+    """Draw how much each number of an input matters: |∂s/∂x| below the input of each sample.
 
     `x` holds samples (N, …) of at most three axes each: images, sequences or rows of numbers; the
     first 8 are drawn. s is the largest output of the model (the logit, where it ends in a sigmoid
-    or softmax), or with targets `y` the loss `loss(output, target)` of the sample alone, by default
-    cross entropy for class ids. Of several channels the largest gradient is drawn. Each map has its
-    own scale, from 0 to the largest, which is written above it. `.numbers` has `"gradient"` and
-    `"input"` (n, …) and `"score"` (n,), each s. The model is evaluated and left as it was. Raises
-    `TypeError` or `ShapeError` for data and models that do not fit together in this way.
+    or softmax), or with targets `y` the loss `loss(output, target)` of the single sample, by
+    default cross entropy for class ids. Of several channels the largest gradient is drawn. Each map
+    has its own scale, from 0 to the largest, which is written above it. `.numbers` has
+    `"gradient"` and `"input"` (n, …) and `"score"` (n,), each s. The model runs in evaluation mode
+    and is not changed. Raises `TypeError` or `ShapeError` for data that does not fit the model.
     """
     need_model("saliency", model)
     samples = numbers("saliency", "x", x)
@@ -57,7 +60,7 @@ def saliency(model: Any, x: Any, y: Any = None, loss: Callable[..., Any] | None 
         )
     samples = samples[:_MOST]
     found = [
-        _pull(model, samples[i : i + 1], None if targets is None else targets[i], loss)
+        _gradient(model, samples[i : i + 1], None if targets is None else targets[i], loss)
         for i in range(len(samples))
     ]
     gradient, scores = np.stack([g for g, _, _ in found]), np.array([s for _, s, _ in found])
@@ -78,13 +81,15 @@ def saliency(model: Any, x: Any, y: Any = None, loss: Callable[..., Any] | None 
     return made
 
 
-def _pull(model: Any, sample: Array, target: Any, loss: Any) -> tuple[Array, float, int | None]:
-    """∂s/∂x of one sample (without the axis of samples), s, and the class whose output s is."""
-    with looking(model):
+def _gradient(
+    model: Model, sample: Array, target: Array | None, loss: Loss | None
+) -> tuple[Array, float, int | None]:
+    """∂s/∂x of one sample (without the sample axis), s, and the class of the output s."""
+    with evaluating(model):
         x = Variable(sample, name="x", dtype=model_dtype(model))
         head, chosen = score("saliency", model, x, target, loss)
         if not head.requires_grad:
-            raise ShapeError("saliency: what the model gives does not depend on x")
+            raise ShapeError("saliency: the output of the model does not depend on x")
         head.backward()
     grad = x.grad if x.grad is not None else np.zeros_like(x.value)
     return grad[0].copy(), float(head.item()), chosen
@@ -98,7 +103,7 @@ def _flat(sample: Array) -> Array:
 
 
 def _cell(samples: Array) -> tuple[float, float]:
-    """How large a number is drawn; long thin samples are stretched until they can be seen."""
+    """The size of a cell; long thin samples are stretched."""
     h, w = _flat(samples[0]).shape
     side = _PICTURE / max(h, w)
     return (_PICTURE / w if w * 4 < h else side), (0.6 / h if h * 4 < w else side)
@@ -139,14 +144,10 @@ def _columns(made: Any, samples: Array, sizes: Array, names: list[str]) -> None:
 
 
 def _shape_of(page: Any, sample: Array, x: float, y: float, cell: tuple[float, float]) -> None:
-    """The outline of what a picture shows, over its gradient, so that one sees where the gradient
-    lies.
-    """
+    """Draw the outlines of a picture over its gradient, as a reference."""
     level = (float(sample.max()) + float(sample.min())) / 2
     if min(sample.shape) < 8 or not sample.min() < level < sample.max():
         return
-    right, down = (
-        x + (np.arange(sample.shape[1]) + 0.5) * cell[0],
-        y + (np.arange(sample.shape[0]) + 0.5) * cell[1],
-    )
+    right = x + (np.arange(sample.shape[1]) + 0.5) * cell[0]
+    down = y + (np.arange(sample.shape[0]) + 0.5) * cell[1]
     page.contour(right, down, sample, levels=[level], colors=LIGHT["gradient"], linewidths=0.7)

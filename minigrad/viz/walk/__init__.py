@@ -1,3 +1,1 @@
-"""A graph node by node: the trace table of the textbooks, and a player that steps through the
-drawing.
-"""
+"""A graph node by node: the evaluation trace, and a player that steps through the drawing."""

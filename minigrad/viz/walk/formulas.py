@@ -1,9 +1,9 @@
-"""The formulas of rules: what an operator computes, and what it adds to the adjoint of each input.
+"""The formulas of rules: the value of an operator, and its contribution to each input's adjoint.
 
-An elementwise rule is plain mathematics that works on whatever takes part in NumPy's arithmetic, so
-it is run on symbols and what comes out is its formula: what is shown is what is computed. Heavier
-rules say theirs beside their code (`Rule.formula`, `Rule.vjp_formulas`), as expressions in Python's
-notation that are run on symbols likewise.
+An elementwise rule is a function in NumPy's arithmetic; called with symbols, it returns its
+formula, which therefore always matches the computation. Other rules declare formulas beside their
+code (`Rule.formula`, `Rule.vjp_formulas`): Python expressions, which are evaluated with symbols,
+too.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def _over_axis(name: str, x: Any, axis: Any = None) -> Symbol:
     return apply(name, x) if axis is None else apply(name, x, word(f"axis={axis}"))
 
 
-#: what the formulas of rules may call
+#: the functions that formulas of rules may call
 FUNCTIONS: dict[str, Callable[..., Symbol]] = {
     **{
         name: partial(apply, name)
@@ -82,7 +82,7 @@ FUNCTIONS: dict[str, Callable[..., Symbol]] = {
     "apply": apply,
     "given": lambda x, name, meaning: _given(x, join(name, meaning, ("=", "="), COMPARE, SUM, SUM)),
 }
-#: and the letters that they may use for what has no name of its own
+#: the letters that formulas may use for quantities without a name
 LETTERS = {
     **{letter: Symbol(letter, letter) for letter in "dnpqtz"},
     "γ": Symbol("γ", r"\gamma"),
@@ -93,27 +93,26 @@ LETTERS = {
 
 
 def _given(x: Symbol, definition: Symbol) -> Symbol:
-    """An expression and, behind a comma, what a letter in it stands for."""
+    """An expression and, after a comma, the definition of a letter in it."""
     return Symbol(f"{x.text}, {definition.text}", f"{x.latex}, {definition.latex}", AND)
 
 
 def formula(node: Operator, y: Symbol, xs: Sequence[Symbol]) -> Symbol:
-    """What the node computes, y being its own symbol and xs those of its inputs."""
+    """The formula of the node; y is its own symbol, xs are those of its inputs."""
     rule = node.rule
     if isinstance(rule, Elementwise):
-        with np.errstate(all="ignore"):  # a literal may be anything
+        with np.errstate(all="ignore"):  # literals may have any value
             return as_symbol(rule.function(*_known(xs), **node.attributes))
-    if rule.formula is None:
+    written = getattr(rule, "formula", None)
+    if written is None:
         return apply(rule.symbol, *xs)
-    return _written(rule.formula, node, {"y": y}, xs)
+    return _written(written, node, {"y": y}, xs)
 
 
 def adjoint(
     node: Operator, index: int, g: Symbol, y: Symbol, xs: Sequence[Symbol]
 ) -> Symbol | None:
-    """What the node, with adjoint g, adds to the adjoint of an input; None where no gradient
-    passes.
-    """
+    """The contribution of a node with adjoint g to the adjoint of an input; None without one."""
     rule = node.rule
     if not node.requires_grad or not node.inputs[index].requires_grad:
         return None
@@ -124,23 +123,20 @@ def adjoint(
         with np.errstate(all="ignore"):
             found = as_symbol(derivative(g, y, *_known(xs), **node.attributes))
         return found if node.inputs[index].shape == node.shape else apply("Σ", found)
-    if rule.formula is None:
+    if not hasattr(rule, "formula"):
         ratio = f"∂{shorten(rule.symbol)}/∂{xs[index].text}"
         slope = Symbol(
             ratio,
             rf"\frac{{\partial {latex_text(shorten(rule.symbol))}}}{{\partial {xs[index].latex}}}",
         )
         return multiply(g, slope)
-    text = rule.vjp_formulas[
-        min(index, len(rule.vjp_formulas) - 1)
-    ]  # the last one stands for all further inputs
+    # the last formula holds for all further inputs
+    text = rule.vjp_formulas[min(index, len(rule.vjp_formulas) - 1)]
     return None if text is None else _written(text, node, {"g": g, "y": y, "i": index}, xs)
 
 
 def _known(xs: Sequence[Symbol]) -> list[Any]:
-    """Literals as numbers, so that a rule can decide what depends on them; not if there is nothing
-    but literals.
-    """
+    """Literals as numbers, so that a rule can branch on them, unless all are literals."""
     values = [
         x.number if x.opposite is None else -(x.opposite.number or np.nan)
         for x in xs
@@ -157,7 +153,7 @@ def _literal(x: Symbol) -> bool:
 
 
 def _written(text: str, node: Operator, names: dict[str, Any], xs: Sequence[Symbol]) -> Symbol:
-    """An expression of a rule, with the node's inputs, attributes and sizes for its names."""
+    """Evaluate a formula; its names are the node's inputs, attributes and sizes."""
     first = node.inputs[0]
     scope = {
         **FUNCTIONS,

@@ -1,14 +1,14 @@
-"""`play`: a drawing that walks through its computation, step by step, in one piece of HTML.
+"""`play`: a drawing that steps through its computation, as one fragment of HTML.
 
-Nothing is loaded from anywhere and no kernel is asked: the drawing, the texts of the steps and a
-small script are all there is. Without the script the whole drawing is there, with all its numbers.
+The fragment is complete: drawing, texts of the steps, a small script. It loads nothing and needs no
+kernel. Without scripts, the whole drawing is shown with all its numbers.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
@@ -23,10 +23,10 @@ from ...graph.node import Constant, GraphNode
 from ..draw import Drawing, draw
 from ..page.html import ALIVE, still
 from ..scene.build import MOST
-from ..scene.heads import heads_of, order_of
+from ..scene.heads import GraphLike, heads_of, order_of
 from ..scene.picture import Box, Picture
 from ..scene.text import count, escape
-from .trace import Row, Tracer
+from .evaluation_trace import TraceRow, TraceRows
 
 _ICONS = {
     "first": "M3 3h2v10H3zM13 3v10L6 8z",
@@ -47,10 +47,8 @@ _ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One step of a player: the current box, in which pass, the lines that are lit with it, and
-    what is said.
-    """
+class PlayerStep:
+    """One step of a player: the current box, the pass, the highlighted lines and the text."""
 
     box: str
     phase: str
@@ -59,19 +57,17 @@ class Step:
 
 
 class Player:
-    """A drawing with a slider that walks the forward pass, then the backward pass, one box at a
-    time.
+    """A drawing with a slider that steps through the forward pass, then the backward pass.
 
-    It shows the graph as it was when `play` was called. In a notebook it shows itself; `html` is a
-    fragment for any page, `save()` writes a page. `steps` are the steps, without the start, at
-    which nothing is computed yet.
+    It shows the graph as of the call of `play`. A notebook shows it; `html` is a fragment for any
+    page, `save()` writes a page. `steps` are the steps, without the start, before any computation.
     """
 
-    def __init__(self, drawing: Drawing, bare: Picture, valued: Picture, tracer: Tracer) -> None:
+    def __init__(self, drawing: Drawing, bare: Picture, valued: Picture, tracer: TraceRows) -> None:
         self.drawing = drawing
         walk = _Walk(drawing.picture, tracer)
         self.steps = tuple(walk.steps())
-        #: the same elements' titles before their value is known, and before their gradient is
+        #: the titles of elements before their value is known, and before their gradient is
         self._titles = [dict(_titles(picture)) for picture in (bare, valued)]
         self._complete = walk.complete(self.steps)
 
@@ -89,7 +85,7 @@ class Player:
             f'<script type="application/json" class="mgp-data">{data}</script>\n'
         )
         key = f"mgp-{hashlib.sha256(body.encode()).hexdigest()[:8]}"
-        # Lumino's attribute: JupyterLab leaves the keys that are pressed in here to the player
+        # Lumino's attribute: JupyterLab leaves keys that are pressed in here to the player
         opening = (
             f'<div class="mgp mg-{theme}" id="{key}" role="group" '
             f'data-lm-suppress-shortcuts="true" '
@@ -99,9 +95,7 @@ class Player:
         return f"{opening}\n{body}<script>{script}</script>\n</div>\n"
 
     def _data(self) -> dict[str, Any]:
-        """What the script needs to know; `owners` says whose value and gradient an element
-        carries.
-        """
+        """The data of the script; `owners` maps an element to the box of its value and gradient."""
         picture = self.drawing.picture
         return {
             "steps": [[step.box, step.phase, step.lines, step.text] for step in self.steps],
@@ -113,9 +107,7 @@ class Player:
         }
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write a page with the player to a `.html` file. Raises `ValueError` for any other
-        name.
-        """
+        """Write a page with the player to a `.html` file; else raise `ValueError`."""
         target = Path(path)
         if target.suffix.lower() != ".html":
             raise ValueError(f"save: {target.name!r}; a name that ends in .html was expected")
@@ -144,7 +136,7 @@ class Player:
 
 
 def play(
-    graph: Any,
+    graph: GraphLike | Sequence[GraphNode],
     *,
     depth: int | None = None,
     focus: GraphNode | None = None,
@@ -152,13 +144,12 @@ def play(
     theme: str | None = None,
     title: str | None = None,
 ) -> Player:
-    """A drawing of a node (or a `Graph`) that can be walked through: forward, then backward if
-    there are gradients.
+    """Draw a node or a `Graph` with controls to step forward and, with gradients, backward.
 
-    Each step says its rule with its numbers, as `trace` does. Keys: left and right, Home and End,
-    space to play and to pause. The options are those of `draw`. Nothing in the graph is changed.
-    Raises `GraphError` for a graph that is too big to draw box by box, `TypeError` and `ValueError`
-    as `draw` does.
+    Each step shows its rule with its numbers, as `trace` does. Keys: left and right, Home and End,
+    space to play and to pause. The options are those of `draw`. The graph is not changed. Raises
+    `GraphError` for a graph that is too large to draw box by box, `TypeError` and `ValueError` as
+    `draw` does.
     """
     order = order_of(graph, "play", several=True)
     options: dict[str, Any] = {
@@ -173,36 +164,33 @@ def play(
         nodes = count(len(order), "node")
         raise GraphError(
             f"play: {nodes} do not fit into {MOST} boxes; use depth=0 (a box for each outermost "
-            f"module), focus=node for "
-            "what is near a node, or play an inner node; trace and draw have an answer for "
-            "any graph"
+            f"module), focus=node for the surroundings of a node, or play an inner node; trace and "
+            f"draw take graphs of any size"
         )
     bare, valued = (
         draw(graph, values=values, grads=False, **options).picture for values in (False, None)
     )
-    return Player(drawing, bare, valued, Tracer(order, heads_of(graph, "play", several=True)))
+    return Player(drawing, bare, valued, TraceRows(order, heads_of(graph, "play", several=True)))
 
 
 class _Walk:
-    """The steps of a picture: its boxes in the order of computation, and back."""
+    """Makes the steps of a picture: its boxes in the order of computation, and back."""
 
-    def __init__(self, picture: Picture, tracer: Tracer) -> None:
+    def __init__(self, picture: Picture, tracer: TraceRows) -> None:
         self.picture, self.order, self.tracer = picture, tracer.order, tracer
         self.boxes = [box for box in picture.boxes if box.kind != "ghost" and box.id[0] in "nm"]
         self.owners = dict(_owners(picture))
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self) -> Iterator[PlayerStep]:
         """Forward, then backward."""
         for box in self.boxes:
-            yield Step(box.id, "forward", self._lines(box, into=True), self._forward(box))
+            yield PlayerStep(box.id, "forward", self._lines(box, into=True), self._forward(box))
         for box in reversed(self.boxes):
-            if told := self._backward(box):
-                yield Step(box.id, "backward", self._lines(box, into=False), told)
+            if text := self._backward(box):
+                yield PlayerStep(box.id, "backward", self._lines(box, into=False), text)
 
-    def complete(self, steps: tuple[Step, ...]) -> dict[str, int]:
-        """By box with an alarm: the step from which on that is shown, for a gradient's is no news
-        of the way forward.
-        """
+    def complete(self, steps: tuple[PlayerStep, ...]) -> dict[str, int]:
+        """For each box with an alarm, the first step that shows it; gradients come backward."""
         found = {}
         for box in self.boxes:
             if box.bad:
@@ -215,9 +203,7 @@ class _Walk:
         return self.order[int(box.id[1:])]
 
     def _lines(self, box: Box, into: bool) -> tuple[str, ...]:
-        """The edges into a box, or out of it (and out of its ghosts), each with the stub on which
-        it leaves.
-        """
+        """The edges into a box, or out of it and its ghosts, each with its stub."""
         ends = (
             (edge, edge.target if into else self.owners[edge.id]) for edge in self.picture.edges
         )
@@ -232,9 +218,9 @@ class _Walk:
 
     def _forward(self, box: Box) -> str:
         if box.kind == "module":
-            told = "; ".join(" ".join(flow.above) for flow in box.flows if flow.above)
+            result = "; ".join(" ".join(flow.above) for flow in box.flows if flow.above)
             return f"Module {box.title.partition(', module ')[2]}" + (
-                f". Its result: {told}" if told else ""
+                f". Its result: {result}" if result else ""
             )
         node, row = self._node(box), self.tracer.forward(int(box.id[1:]))
         if not node.inputs:
@@ -246,18 +232,18 @@ class _Walk:
 
     def _backward(self, box: Box) -> str:
         if box.kind == "module":
-            told = "; ".join(flow.below for flow in box.flows if flow.below)
+            result = "; ".join(flow.below for flow in box.flows if flow.below)
             inner = ", ".join(line for line in box.lines if line.startswith("∇"))
-            said = [
-                f"Gradient of its result: {told}" if told else "",
+            parts = [
+                f"Gradient of its result: {result}" if result else "",
                 f"Parameters: {inner}" if inner else "",
             ]
-            return ". ".join([f"Module {box.lines[0]}", *filter(None, said)]) if any(said) else ""
+            return ". ".join([f"Module {box.lines[0]}", *filter(None, parts)]) if any(parts) else ""
         row = self.tracer.reverse(int(box.id[1:]))
         return _sentence(row) if row else ""
 
 
-def _sentence(row: Row) -> str:
+def _sentence(row: TraceRow) -> str:
     """`v₃ = sin(v₂) = -0.757`"""
     known = (
         row.name.text if row.formula.text == row.number else f"{row.name.text} = {row.formula.text}"
@@ -266,13 +252,14 @@ def _sentence(row: Row) -> str:
 
 
 def _equation(left: str, number: str) -> str:
-    """`x = 2`; a shape stands behind a colon."""
+    """`x = 2`, or with a shape `x: shape (2, 3)`."""
     return f"{left}{': shape ' if number.startswith('(') else ' = '}{number}"
 
 
 def _owners(picture: Picture) -> Iterator[tuple[str, str]]:
-    """By element of the drawing: the box whose value and gradient it carries (a ghost's is the
-    parameter's own).
+    """(element, box) for each element of the drawing: the box whose value and gradient it shows.
+
+    A ghost shows those of its parameter.
     """
     own = {
         box.id: box.id if box.kind != "ghost" else f"n{box.id.rpartition('n')[2]}"
@@ -315,5 +302,5 @@ def _icons(name: str) -> str:
 
 
 def _file(name: str) -> str:
-    """A file beside this one, as it goes into the page."""
+    """The text of a file in this folder."""
     return Path(__file__).with_name(name).read_text(encoding="utf-8").strip()

@@ -1,7 +1,7 @@
-"""Symbols: what takes part in NumPy's arithmetic and becomes a formula, as plain text and as LaTeX.
+"""Symbols: operands of NumPy's arithmetic that record formulas, as plain text and as LaTeX.
 
-The LaTeX is made to pass through Markdown (GitHub, JupyterLab) unharmed: no backslash before
-punctuation, no pipe, no angle bracket, no underscore that is not between letters or digits.
+The LaTeX is safe within Markdown (GitHub, JupyterLab): no backslash before punctuation, no pipe, no
+angle bracket, no underscore except between letters or digits.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ..scene.text import shorten
 
-#: how tightly an expression holds together; looser ones get parentheses inside tighter ones
+#: operator precedence: an operand of a lower level is put in parentheses
 AND, COMPARE, SUM, SIGN, MATMUL, PRODUCT, POWER, ATOM = range(8)
-_MOST_ARGUMENTS = 6  # of a function; of more, the first and the last
+_MOST_ARGUMENTS = 6  # of a function; of more, the first and the last are shown
 
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _SUPERSCRIPTS = str.maketrans("−0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -42,11 +42,9 @@ Factors = tuple[tuple["Symbol", int], ...]
 
 
 class Symbol(NDArrayOperatorsMixin):
-    """An expression, as `text` and as `latex`; arithmetic and NumPy's functions on symbols give
-    symbols.
+    """An expression, as `text` and `latex`; arithmetic and NumPy's functions give symbols again.
 
-    Nothing is simplified but what goes without saying: 1·x, x + 0, x·x as x², the place of a sign
-    or of a number.
+    Only obvious terms are simplified: 1·x, x + 0, x·x as x², the place of a sign or a number.
     """
 
     __slots__ = ("coefficient", "factors", "latex", "level", "number", "opposite", "ratio", "text")
@@ -74,7 +72,7 @@ class Symbol(NDArrayOperatorsMixin):
         return Symbol(f"{text}[{inner.text}]", f"{latex}[{inner.latex}]")
 
     def written_as(self, name: str) -> Symbol:
-        """The function of that name, applied to this."""
+        """A function of that name, applied to this."""
         return apply(name, self)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
@@ -102,14 +100,14 @@ class Symbol(NDArrayOperatorsMixin):
 
 # ---------------- atoms
 def variable(index: int) -> Symbol:
-    """vᵢ, the node with that number."""
+    """vᵢ, the node with that index."""
     return Symbol(
         "v" + str(index).translate(_SUBSCRIPTS), f"v_{{{index}}}" if index > 9 else f"v_{index}"
     )
 
 
 def named(name: str, index: int | None = None) -> Symbol:
-    """A node by its own name; with `index` as a subscript where others have that name too."""
+    """A node by its name; `index` is a subscript for names that are not unique."""
     name = shorten(name)
     text = name if index is None else name + str(index).translate(_SUBSCRIPTS)
     plain = re.fullmatch(r"([A-Za-z]+?)(?:_([A-Za-z0-9]+)|([0-9]+))?", name)
@@ -130,14 +128,12 @@ def bar(symbol: Symbol) -> Symbol:
 
 
 def word(text: str) -> Symbol:
-    """Words in a formula."""
+    """Plain words in a formula."""
     return Symbol(shorten(text, 40), latex_text(shorten(text, 40)))
 
 
 def latex_text(text: str) -> str:
-    r"""Text within a formula: in `\text{…}`, punctuation that LaTeX or Markdown could take for its
-    own in full width.
-    """
+    r"""Text within a formula, in `\text{…}`; special characters as full-width ones."""
     return (
         rf"\text{{{''.join(c if c.isalnum() or c in _SAFE_IN_TEXT else _wide(c) for c in text)}}}"
     )
@@ -148,7 +144,7 @@ def _wide(c: str) -> str:
 
 
 def key_text(key: Any) -> str:
-    """An index as it stands between brackets."""
+    """The text of an index between brackets."""
     return ", ".join(_part(part) for part in (key if isinstance(key, tuple) else (key,))) or "()"
 
 
@@ -163,7 +159,7 @@ def _part(part: Any) -> str:
 
 
 def as_symbol(x: Any) -> Symbol:
-    """A number as a symbol; None, an input that was left out, as 0."""
+    """A number as a symbol; None, a missing input, as 0."""
     if isinstance(x, Symbol):
         return x
     value = 0.0 if x is None else float(x)
@@ -180,9 +176,7 @@ def as_symbol(x: Any) -> Symbol:
 
 # ---------------- arithmetic
 def _wrap(x: Symbol, level: int) -> tuple[str, str]:
-    """Text and LaTeX, in parentheses if it is looser than `level`; a condition in the brackets that
-    make it 0 or 1.
-    """
+    """Text and LaTeX, in parentheses below `level`; a condition in Iverson brackets."""
     if x.level >= level:
         return x.text, x.latex
     left, right = "[]" if x.level <= COMPARE else "()"
@@ -275,7 +269,7 @@ def _power(a: Symbol, b: Symbol) -> Symbol:
 
 
 def _raised(a: Symbol, b: Symbol) -> Symbol:
-    """a to the power b, as one factor."""
+    """a to the power b as one factor."""
     if b.number == 1:
         return a
     text, latex = _wrap(a, ATOM)
@@ -294,7 +288,7 @@ def _compare(name: str, a: Symbol, b: Symbol) -> Any:
 
 
 def _both(a: Any, b: Any) -> Any:
-    """a and b, of which one may be known already."""
+    """a and b, of which one may be a known boolean."""
     if isinstance(a, Symbol) and isinstance(b, Symbol):
         return join(a, b, ("∧", r"\wedge"), AND, AND, AND)
     known, open_ = (b, a) if isinstance(a, Symbol) else (a, b)

@@ -68,7 +68,7 @@ def test_dead_relus():
     model[2].bias.value[...] = -100
     found = diagnose(model, X, Y)
     assert kinds(found) == {"dead ReLU"} and found[0].where.startswith("3 · ReLU, node n")
-    assert "25 of 25 units put out 0 at all 64 places" in found[0].evidence
+    assert "25 of 25 units give 0 at all 64 places" in found[0].evidence
 
 
 def test_dead_channels_of_a_convolution():
@@ -162,7 +162,7 @@ def test_a_parameter_behind_an_operator_without_derivative():
 
     found = diagnose(Blocked(), X, Y)
     assert [(f.kind, f.where) for f in found] == [("unused parameter", "a.weight, a.bias")]
-    assert "no gradient comes back" in found[0].evidence
+    assert "gets no gradient" in found[0].evidence
 
 
 def test_a_frozen_layer():

@@ -16,7 +16,7 @@ from minigrad.ops.gru import gru_cell
 from minigrad.ops.lstm import lstm_cell
 from minigrad.viz import GradientFlow, gradient_ruler, gradient_through_time, save_figure
 from minigrad.viz.flow.figures import _apart, _edges
-from minigrad.viz.flow.layers import norm
+from minigrad.viz.flow.naming import norm
 from minigrad.viz.flow.through_time import contributions, through_time
 
 X = np.linspace(-1, 1, 40).reshape(20, 2).astype(np.float32)
@@ -147,7 +147,7 @@ def test_ratios_are_those_of_the_optimiser():
 
 def test_ratios_before_any_update_is_known():
     figure = recorded(steps=1, settle=False).ratios()
-    assert "no update is known yet" in figure.description and pixels(figure)
+    assert "no update was measured yet" in figure.description and pixels(figure)
 
 
 def test_labels_are_moved_apart():

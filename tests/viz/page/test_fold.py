@@ -13,9 +13,9 @@ from viz.examples import dense, mlp
 import minigrad as mg
 from minigrad.viz import draw
 from minigrad.viz.page.fold import fold
-from minigrad.viz.page.geometry import footprint
-from minigrad.viz.page.layers import layered
-from minigrad.viz.page.layout import Layout, dot_source, lay_out
+from minigrad.viz.page.geometry import Layout, footprint
+from minigrad.viz.page.layered import layered
+from minigrad.viz.page.layout import dot_source, lay_out
 
 WIDTHS = (300, 500, 800)
 

@@ -15,8 +15,8 @@ import pytest
 import minigrad as mg
 from minigrad import nn
 from minigrad.viz import GradientFlow
-from minigrad.viz.flow import record as flow_module
-from minigrad.viz.flow.layers import layers, norm, parameters_in, slope
+from minigrad.viz.flow import gradient_flow as flow_module
+from minigrad.viz.flow.naming import layers, norm, parameters_in, slope
 
 X = np.linspace(-1, 1, 40).reshape(20, 2).astype(np.float32)
 Y = (X[:, :1] * X[:, 1:] > 0).astype(np.float32)

@@ -8,11 +8,9 @@ between their ends.
 from __future__ import annotations
 
 from ..scene.picture import Picture
-from .geometry import Point, footprint
+from .geometry import Point, Rectangle, footprint
 
 COLUMN_GAP, ROW_GAP, MARGIN, HEADING = 34.0, 18.0, 10.0, 18.0
-
-Rectangle = tuple[float, float, float, float]
 
 
 def layered(

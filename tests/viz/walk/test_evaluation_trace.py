@@ -127,7 +127,7 @@ def test_before_backward_there_is_only_the_forward_half():
         form.rstrip().find(table.note.split(":")[0]) > 0
         for form in (table.text, table.markdown, table.html)
     )
-    assert "nothing here depends on a Variable" in trace(mg.Constant(1.0) + 2).note
+    assert "no node depends on a Variable" in trace(mg.Constant(1.0) + 2).note
 
 
 def test_the_html_is_one_accessible_table():

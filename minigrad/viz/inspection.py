@@ -1,32 +1,44 @@
-"""Looking at a model: calling it, even pulling gradients through it, and leaving it as it was."""
+"""Running models without changing them, and checks of arguments."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from ...errors import DTypeError, ShapeError
-from ...graph.node import Constant, GraphNode, Variable
-from ...graph.rule import Operator
-from ...graph.settings import float_dtype
-from ...ops import cross_entropy
+from ..errors import DTypeError, ShapeError
+from ..graph.conversion import Array
+from ..graph.node import Constant, GraphNode, Variable
+from ..graph.rule import Operator
+from ..graph.settings import float_dtype
+from ..ops import cross_entropy
 
-Array = np.ndarray[Any, Any]
+#: a `Module`, or any function from nodes to a node
+Model = Callable[..., Any]
+#: a function of output and target
+Loss = Callable[..., GraphNode]
 
 _SQUASHING = ("sigmoid", "softmax", "log_softmax")
 
 
-@contextmanager
-def looking(model: Any, gradients: bool = False) -> Iterator[None]:
-    """Within the block the model evaluates (dropout off), and its parameters take gradients or none
-    at all.
+@runtime_checkable
+class HasParameters(Protocol):
+    """A model: an `nn.Module`, or any object with this method."""
 
-    Afterwards training modes, `requires_grad` and every gradient are what they were, the very same
-    arrays. A model is whatever can be called; of one that has them, `named_modules` and
-    `named_parameters` are asked.
+    def named_parameters(self) -> Iterable[tuple[str, Variable]]:
+        """(dotted name, parameter) of each parameter."""
+
+
+@contextmanager
+def evaluating(model: Model, gradients: bool = False) -> Iterator[None]:
+    """Run the block in evaluation mode (no dropout), with or without gradients of parameters.
+
+    Afterwards training modes, `requires_grad` and every gradient are as before, the same arrays.
+    Modules and parameters are those that `named_modules` and `named_parameters` give, if the model
+    has these methods.
     """
     modules = [m for _, m in named(model, "named_modules") if getattr(m, "training", False)]
     kept = [(p, p.grad, p.grad_pass, p.requires_grad) for _, p in named(model, "named_parameters")]
@@ -34,7 +46,7 @@ def looking(model: Any, gradients: bool = False) -> Iterator[None]:
         for module in modules:
             module.training = False
         for p, *_ in kept:
-            # lets go of the array, where clearing it would change what somebody looks at
+            # drops the array without writing to it: the caller may hold it
             p.zero_grad()
             p.requires_grad = gradients
         yield
@@ -46,22 +58,28 @@ def looking(model: Any, gradients: bool = False) -> Iterator[None]:
             p.grad, p.grad_pass, p.requires_grad = grad, number, trainable
 
 
-def named(model: Any, what: str) -> list[tuple[str, Any]]:
-    """`model.named_modules()` or `model.named_parameters()`; nothing where the model has no such
-    method.
-    """
-    method = getattr(model, what, None)
-    return list(method()) if callable(method) else []
+def named(model: Any, method: str) -> list[tuple[str, Any]]:
+    """`model.named_modules()` or `model.named_parameters()`; empty without such a method."""
+    ask = getattr(model, method, None)
+    return list(ask()) if callable(ask) else []
+
+
+def rule_of(node: Any) -> str:
+    """The name of the rule of an operator, else an empty text."""
+    return node.rule.name if isinstance(node, Operator) else ""
 
 
 def need_model(function: str, model: Any) -> None:
-    """Raise `TypeError` for what cannot be called."""
+    """Raise `TypeError` unless the model can be called."""
     if not callable(model):
         raise TypeError(f"{function}: cannot call a {type(model).__name__}; a model was expected")
 
 
 def need_rule(function: str, node: Any, names: tuple[str, ...]) -> Operator:
-    """The node, if it is an operator of one of these rules; else `TypeError` or `ValueError`."""
+    """Return the node if it is an operator of one of these rules; else raise.
+
+    `TypeError` for anything but an operator, `ValueError` for one of another rule.
+    """
     expected = f"a node of {', '.join(names)} was expected"
     if not isinstance(node, Operator):
         raise TypeError(
@@ -75,7 +93,7 @@ def need_rule(function: str, node: Any, names: tuple[str, ...]) -> Operator:
 
 
 def need_index(function: str, name: str, value: Any, size: int) -> int:
-    """The value as an index, if it lies in [0, size); else `TypeError` or `ValueError`."""
+    """Return the value as an index in [0, size); else raise `TypeError` or `ValueError`."""
     if not isinstance(value, int | np.integer) or isinstance(value, bool):
         raise TypeError(f"{function}: {name}={value!r}; an integer was expected")
     if not 0 <= value < size:
@@ -83,30 +101,29 @@ def need_index(function: str, name: str, value: Any, size: int) -> int:
     return int(value)
 
 
-def numbers(function: str, name: str, data: Any) -> Array:
-    """Data as an array of numbers; `TypeError` for what holds none."""
+def numbers(function: str, name: str, data: ArrayLike | GraphNode) -> Array:
+    """Data as an array of numbers; `DTypeError` for any other dtype."""
     array = data.value if isinstance(data, GraphNode) else np.asarray(data)
     if array.dtype.kind not in "biuf":
         raise DTypeError(f"{function}: {name} holds {array.dtype}; numbers were expected")
     return array
 
 
-def model_dtype(model: Any) -> np.dtype[Any]:
+def model_dtype(model: Model) -> np.dtype[Any]:
     """The dtype in which the model computes: that of its first parameter."""
     parameters = named(model, "named_parameters")
     return parameters[0][1].dtype if parameters else float_dtype()
 
 
 def score(
-    function: str, model: Any, x: Constant | Variable, y: Any, loss: Callable[..., Any] | None
+    function: str, model: Model, x: Constant | Variable, y: ArrayLike | None, loss: Loss | None
 ) -> tuple[GraphNode, int | None]:
-    """The number whose gradient is asked for, of one sample: the loss, or without a target the
-    largest output.
+    """The number to differentiate, of one sample: the loss, or without `y` the largest output.
 
-    With it, the class whose output it is, if there are several.
+    Also the class of that output, if there are several.
 
-    A sigmoid or softmax at the end is stepped over, since it flattens the gradient where the model
-    is sure (Simonyan, Vedaldi and Zisserman 2014, section 3: "the unnormalised class scores").
+    A sigmoid or softmax at the end is skipped, since it flattens the gradient where the model is
+    sure (Simonyan, Vedaldi and Zisserman 2014, section 3: "the unnormalised class scores").
     """
     output = model(x)
     if not isinstance(output, GraphNode) or output.ndim != 2 or output.shape[0] != 1:
@@ -127,17 +144,15 @@ def score(
     return _loss(function, output, np.asarray(y), loss), None
 
 
-def _loss(function: str, output: GraphNode, y: Array, loss: Callable[..., Any] | None) -> GraphNode:
-    if loss is None and (output.shape[1] == 1 or y.dtype.kind not in "iu"):
+def _loss(function: str, output: GraphNode, y: Array, loss: Loss | None) -> GraphNode:
+    ids = y.dtype.kind in "iu" and output.shape[1] > 1
+    if loss is None and not ids:
         raise ValueError(
-            f"{function}: y without loss=; only for several outputs and class ids is it plain "
-            f"which is meant"
+            f"{function}: y without loss=; there is a default only for several outputs and class "
+            f"ids"
         )
-    floats = y.dtype.kind not in "iu" or output.shape[1] == 1
-    target = (
-        Constant(y.reshape(output.shape), dtype=output.dtype)
-        if floats
-        else Constant(y.reshape(1), dtype=y.dtype)
+    target = Constant(
+        y.reshape(1) if ids else y.reshape(output.shape), dtype=y.dtype if ids else output.dtype
     )
     head = (loss or cross_entropy)(output, target)
     if not isinstance(head, GraphNode) or head.size != 1:

@@ -12,7 +12,7 @@ import pytest
 import minigrad as mg
 from minigrad import models, nn
 from minigrad.run.memory import Memory, Stay
-from minigrad.viz.memory import _ticks, label
+from minigrad.viz.memory_plan import _ticks, label
 from minigrad.viz.scene.text import width
 
 SVG = "{http://www.w3.org/2000/svg}"

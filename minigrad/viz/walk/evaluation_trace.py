@@ -1,5 +1,4 @@
-"""`trace`: the evaluation of a graph as a table, as the literature on automatic differentiation
-writes it.
+"""`trace`: the evaluation trace of a graph, as in the literature on automatic differentiation.
 
 Forward primal trace and reverse adjoint trace: Griewank & Walther, "Evaluating Derivatives" (2008),
 section 1.3; Baydin, Pearlmutter, Radul & Siskind, "Automatic differentiation in machine learning: a
@@ -9,30 +8,29 @@ survey" (2018), table 3.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
+from ...graph.conversion import Array
 from ...graph.node import Constant, GraphNode
 from ...graph.rule import Operator
 from ..scene.flowed import flowed
-from ..scene.heads import heads_of, order_of
-from ..scene.measure import Stats, measure
+from ..scene.heads import GraphLike, heads_of, order_of
+from ..scene.measure import measure
 from ..scene.modules import parameter_names, paths_of
 from ..scene.steps import scopes
 from ..scene.text import count, escape, gradient_line, number, shorten, value_lines
+from ..tables import aligned
 from .formulas import adjoint, formula
 from .symbols import Symbol, as_symbol, bar, named, variable, word
 
-MOST_ROWS = 200  # of each half; of more, the first and the last
-_MOST_ENTRIES = 4  # of an array that is written out
+MOST_ROWS = 200  # of each half; of more, the first and the last are shown
+_MOST_ENTRIES = 4  # larger arrays are not written out
 _MOST_TERMS = 6  # of a sum of contributions
-_WIDEST = 60  # columns of text that cells are aligned to; longer ones stick out
+_WIDEST = 60  # longer cells of text do not widen their column
 _HEADER = ("node", "formula", "value")
 _TITLES = ("Forward primal trace", "Reverse adjoint trace")
 _STYLE = (
@@ -46,20 +44,16 @@ _STYLE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One line of a trace: what it is about (a node, or its adjoint), how that is computed, and the
-    number.
-    """
+class TraceRow:
+    """One row of a trace: the name of a node or of its adjoint, its formula and its value."""
 
     name: Symbol
     formula: Symbol
     number: str
 
 
-class Tracer:
-    """Makes the rows of a graph, each when it is asked for; nodes are known by their number in the
-    order.
-    """
+class TraceRows:
+    """Makes the rows of a graph one by one; nodes are given by their index in the order."""
 
     def __init__(self, order: Sequence[GraphNode], heads: Collection[GraphNode]) -> None:
         self.order, self.gradients = order, flowed(order, heads)
@@ -72,7 +66,7 @@ class Tracer:
         self._shared = Counter(filter(None, map(self._own, order)))
 
     def name(self, i: int) -> Symbol:
-        """vᵢ, or the node's own name, with its number where others have that name too."""
+        """vᵢ, or the node's own name, with its index if the name is not unique."""
         own = self._own(self.order[i])
         if own is None:
             return variable(i)
@@ -82,30 +76,28 @@ class Tracer:
         return shorten(node.name or self._parameters.get(id(node), "")) or None
 
     def _as_input(self, x: GraphNode) -> Symbol:
-        """The node's name; a number without one is written as it is."""
+        """The node's name; a constant number without a name is written out."""
         if isinstance(x, Constant) and not x.shape and self._own(x) is None:
             return as_symbol(x.item())
         return self.name(self.index[id(x)])
 
-    def forward(self, i: int) -> Row:
-        """How node i was computed."""
+    def forward(self, i: int) -> TraceRow:
+        """The row of node i."""
         node = self.order[i]
         if not isinstance(node, Operator):
-            return Row(
+            return TraceRow(
                 self.name(i),
                 word("constant" if isinstance(node, Constant) else "variable"),
                 _value(node.value),
             )
-        return Row(
+        return TraceRow(
             self.name(i),
             formula(node, self.name(i), list(map(self._as_input, node.inputs))),
             _value(node.value),
         )
 
-    def reverse(self, i: int) -> Row | None:
-        """How the adjoint of node i came about: the contributions of its users; None for a node
-        without a gradient.
-        """
+    def reverse(self, i: int) -> TraceRow | None:
+        """The row of the adjoint of node i, the sum over its users; None without a gradient."""
         grad = self.gradients.get(id(self.order[i]))
         if grad is None:
             return None
@@ -133,30 +125,30 @@ class Tracer:
             if _value(grad) == "1"
             else word("seed")
         )
-        return Row(bar(self.name(i)), total, _gradient(grad))
+        return TraceRow(bar(self.name(i)), total, _gradient(grad))
 
 
-class Trace:
-    """The trace of a graph as it was when `trace` was called; `forward` and `reverse` are its rows.
+class EvaluationTrace:
+    """The trace of a graph as of the call of `trace`; `forward` and `reverse` are its rows.
 
-    In a notebook it shows itself as Markdown with LaTeX, printed as plain text; `html` is a table
-    for any page. Above 200 nodes the first and the last are shown.
+    A notebook shows Markdown with LaTeX, `print` plain text; `html` is a table for any page. Of
+    more than 200 nodes the first and the last are shown.
     """
 
     def __init__(self, order: Sequence[GraphNode], heads: Collection[GraphNode]) -> None:
-        tracer = Tracer(order, heads)
-        pulled = [i for i in reversed(range(len(order))) if id(order[i]) in tracer.gradients]
+        tracer = TraceRows(order, heads)
+        reached = [i for i in reversed(range(len(order))) if id(order[i]) in tracer.gradients]
         self.forward = _rows(range(len(order)), tracer.forward)
-        self.reverse = _rows(pulled, tracer.reverse)
-        #: what is to be said beside the rows
+        self.reverse = _rows(reached, tracer.reverse)
+        #: a remark below the rows
         self.note = ""
-        if not pulled and any(node.requires_grad for node in order):
+        if not reached and any(node.requires_grad for node in order):
             self.note = "There are no gradients yet: backward() makes the reverse adjoint trace."
-        elif not pulled:
-            self.note = "There is no reverse adjoint trace: nothing here depends on a Variable."
+        elif not reached:
+            self.note = "There is no reverse adjoint trace: no node depends on a Variable."
 
     @property
-    def _halves(self) -> list[tuple[str, tuple[Row, ...]]]:
+    def _halves(self) -> list[tuple[str, tuple[TraceRow, ...]]]:
         halves = zip(_TITLES, (self.forward, self.reverse), strict=True)
         return [(title, rows) for title, rows in halves if rows]
 
@@ -173,30 +165,20 @@ class Trace:
     @cached_property
     def text(self) -> str:
         """Aligned plain text."""
-        halves = self._halves
-        cells = [
-            (row.name.text, row.formula.text, row.number) for _, rows in halves for row in rows
+        halves = [
+            [_HEADER, *((row.name.text, row.formula.text, row.number) for row in rows)]
+            for _, rows in self._halves
         ]
-        widths = [
-            max(min(_columns(cell), _WIDEST) for cell in column)
-            for column in zip(_HEADER, *cells, strict=True)
+        table = iter(aligned([row for half in halves for row in half], left=3, most=_WIDEST))
+        parts = [
+            "\n".join([title, *(f"  {next(table)}" for _ in half)])
+            for (title, _), half in zip(self._halves, halves, strict=True)
         ]
-        lines: list[str] = []
-        for title, rows in halves:
-            lines += ["", title] if lines else [title]
-            for row in (_HEADER, *((row.name.text, row.formula.text, row.number) for row in rows)):
-                padded = (
-                    cell + " " * (wide - _columns(cell))
-                    for cell, wide in zip(row, widths, strict=True)
-                )
-                lines.append(("  " + "  ".join(padded)).rstrip())
-        return "\n".join([*lines, *(["", self.note] if self.note else [])])
+        return "\n\n".join([*parts, *filter(None, [self.note])])
 
     @cached_property
     def html(self) -> str:
-        """One table in HTML, with the formulas as plain text; it needs nothing from the page around
-        it.
-        """
+        """One HTML table with plain text formulas; it needs no styles or scripts of the page."""
         head = "".join(f'<th scope="col">{title}</th>' for title in _HEADER)
         parts = [
             f"<style>{_STYLE}</style>\n<table "
@@ -233,57 +215,45 @@ class Trace:
         )
 
 
-def trace(graph: Any) -> Trace:
-    """The forward primal trace of a node (or a `Graph`) and, after `backward()`, its reverse
-    adjoint trace.
+def trace(graph: GraphLike | Sequence[GraphNode]) -> EvaluationTrace:
+    """The forward primal trace of a node or a `Graph`, after `backward()` also the reverse trace.
 
-    Nodes are v₀, v₁, … in the order of computation (the numbers that drawings use), or go by their
-    own names. A bar marks the adjoint, ∂L/∂vᵢ: the sum of what the users of vᵢ send back. Formulas
-    are those of the rules that ran; Σ( ) sums over axes, in an adjoint over those that were
-    broadcast. Adjoints are those of the graph's last backward pass, also of a variable whose `grad`
-    is the sum over several passes. Raises `TypeError` for anything else.
+    Nodes are v₀, v₁, … in the order of computation (the numbers in drawings), or have their own
+    names. A bar marks the adjoint, ∂L/∂vᵢ: the sum of the contributions of the users of vᵢ.
+    Formulas are those of the rules; Σ( ) sums over axes, in an adjoint over broadcast axes.
+    Adjoints are those of the last backward pass of the graph, even of a variable whose `grad` is
+    the sum over several passes. Raises `TypeError` for anything else.
     """
-    return Trace(order_of(graph, "trace", several=True), heads_of(graph, "trace", several=True))
+    return EvaluationTrace(
+        order_of(graph, "trace", several=True), heads_of(graph, "trace", several=True)
+    )
 
 
-def _rows(numbers: Sequence[int], row: Callable[[int], Row | None]) -> tuple[Row, ...]:
+def _rows(numbers: Sequence[int], row: Callable[[int], TraceRow | None]) -> tuple[TraceRow, ...]:
     left = len(numbers) - MOST_ROWS
     if left <= 0:
         return tuple(made for made in map(row, numbers) if made is not None)
     half = MOST_ROWS // 2
-    gap = Row(Symbol("⋮", r"\vdots"), word(f"{count(left, 'row')} left out"), "")
+    gap = TraceRow(Symbol("⋮", r"\vdots"), word(f"{count(left, 'row')} left out"), "")
     return (*_rows(numbers[:half], row), gap, *_rows(numbers[-half:], row))
 
 
-def _value(array: np.ndarray[Any, Any]) -> str:
-    return _told(array, lambda stats: " ".join(value_lines(stats)))
+def _value(array: Array) -> str:
+    return _written_out(array) or " ".join(value_lines(measure(array)))
 
 
-def _gradient(array: np.ndarray[Any, Any]) -> str:
-    return _told(
-        array,
-        lambda stats: (
-            f"{stats.shape} {gradient_line(stats)}" if stats.shape else gradient_line(stats)
-        ),
-    )
+def _gradient(array: Array) -> str:
+    stats = measure(array)
+    shape = f"{stats.shape} " if stats.shape else ""
+    return _written_out(array) or f"{shape}{gradient_line(stats)}"
 
 
-def _told(array: np.ndarray[Any, Any], brief: Callable[[Stats], str]) -> str:
-    if array.shape and 0 < array.size <= _MOST_ENTRIES:
-        return _written_out(array)
-    return brief(measure(array))
+def _written_out(array: Array) -> str:
+    """The entries of a small array in brackets; empty for numbers and large arrays."""
+    return _entries(array) if array.shape and 0 < array.size <= _MOST_ENTRIES else ""
 
 
-def _written_out(array: np.ndarray[Any, Any]) -> str:
+def _entries(array: Array) -> str:
     if not array.shape:
         return number(float(array))
-    return f"[{', '.join(map(_written_out, array))}]"
-
-
-def _columns(text: str) -> int:
-    """How many columns of a terminal the text takes."""
-    wide = (
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
-        for c in text
-    )
-    return sum(wide)
+    return f"[{', '.join(map(_entries, array))}]"

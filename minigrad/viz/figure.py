@@ -1,0 +1,56 @@
+"""The class of the matplotlib figures; imported only when one is drawn, for matplotlib is slow."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from io import BytesIO
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure as MatplotlibFigure
+
+from .scene.text import shorten
+
+#: where each kind of file keeps the description; in an SVG it becomes the <title>, which screen
+#: readers read
+_DESCRIBED = {"svg": "Title", "png": "Description", "pdf": "Subject"}
+_UNDATED = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}
+
+
+class Figure(MatplotlibFigure):
+    """A matplotlib figure that shows itself in a notebook, whatever pyplot is set to.
+
+    `description` says in a sentence or two what the figure shows: it is the alt text in a notebook
+    and the description in files. `numbers` maps names to the data that was drawn.
+    """
+
+    description: str
+    numbers: dict[str, Any]
+
+    def __init__(self, width: float, height: float, settings: dict[str, Any]) -> None:
+        super().__init__(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(self)
+        self.description, self.numbers, self._settings = "", {}, settings
+
+    def _repr_png_(self) -> bytes:
+        return encode(self, "png", 100, self._settings)
+
+    def _repr_mimebundle_(
+        self, include: Any = None, exclude: Any = None
+    ) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+        """The picture and, where nbconvert looks for it, the alt text."""
+        picture = b64encode(self._repr_png_()).decode()
+        return {"image/png": picture}, {"image/png": {"alt": shorten(self.description, 2000)}}
+
+
+def encode(figure: MatplotlibFigure, kind: str, dpi: int, settings: dict[Any, Any]) -> bytes:
+    """The bytes of a file: with the description, without a date."""
+    metadata: dict[str, Any] = dict(_UNDATED[kind])
+    description = shorten(getattr(figure, "description", ""), 2000)
+    if description:
+        metadata[_DESCRIBED[kind]] = description
+    data = BytesIO()
+    with rc_context(settings):
+        figure.savefig(data, format=kind, dpi=dpi, metadata=metadata)
+    return data.getvalue()

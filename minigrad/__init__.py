@@ -3,10 +3,10 @@
 from typing import Any as _Any
 
 from . import data, nn, optim, teach, train, viz
+from .calculus.check import GradientError, gradcheck
+from .calculus.functions import grad, jacobian, jvp
 from .errors import DataError, DTypeError, GradientWarning, GraphError, ShapeError
 from .graph.autodiff import backward, forward, topological_sort
-from .graph.calculus import grad, jacobian, jvp
-from .graph.check import GradientError, gradcheck
 from .graph.custom import operator
 from .graph.node import Constant, GraphNode, Variable
 from .graph.rule import BroadcastedOperator, Operator, ScalarOperator

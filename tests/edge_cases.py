@@ -79,7 +79,7 @@ COVERED: dict[int, tuple[str, ...]] = {
     20: ("the order of adding", "graph/test_autodiff.py::test_accumulation_is_deterministic"),
     21: (
         "gradients of gradients",
-        "graph/test_calculus.py::test_derivatives_of_every_order",
+        "calculus/test_functions.py::test_derivatives_of_every_order",
         "ops/test_derivatives.py::test_gradient_of_the_gradient_agrees_with_central_differences",
     ),
     22: (
@@ -321,20 +321,20 @@ COVERED: dict[int, tuple[str, ...]] = {
     ),  # times are measured, and never asserted
     119: (
         "a gradient wrong by a thousandth",
-        "graph/test_check.py::test_an_error_of_a_thousandth_is_found",
+        "calculus/test_check.py::test_an_error_of_a_thousandth_is_found",
         "proof/test_mutation.py::test_a_few_mutants_are_killed",
     ),
     120: (
         "a second derivative wrong by a thousandth",
-        "graph/test_calculus.py::test_gradcheck_finds_a_wrong_second_derivative",
+        "calculus/test_functions.py::test_gradcheck_finds_a_wrong_second_derivative",
     ),
     121: (
         "errors that cancel under ones",
-        "graph/test_check.py::test_an_error_that_cancels_under_ones_is_found",
+        "calculus/test_check.py::test_an_error_that_cancels_under_ones_is_found",
     ),
     122: (
         "checks in float64",
-        "graph/test_check.py::test_it_works_in_float64_whatever_the_default",
+        "calculus/test_check.py::test_it_works_in_float64_whatever_the_default",
     ),
     123: (
         "tests of one name, operators without a row",

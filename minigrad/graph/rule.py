@@ -17,7 +17,7 @@ import inspect
 from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from operator import attrgetter
-from typing import Any, NamedTuple, ParamSpec, Protocol, cast
+from typing import Any, ParamSpec, Protocol, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -30,6 +30,7 @@ from .copying import copy_graph, flatten_graph, rebuild_graph
 from .node import Buffer, Constant, GraphNode
 from .reading import holds_nodes
 
+_VARIADIC = inspect.Parameter.VAR_POSITIONAL
 _axes, _requires_grad = attrgetter("_data.ndim"), attrgetter("requires_grad")
 P = ParamSpec("P")
 #: An input of an operator: a node, or an array or number that becomes a constant.
@@ -96,18 +97,8 @@ class BroadcastedOperator(Operator):
     __slots__ = ()
 
 
-class Arguments(NamedTuple):
-    """The parameters of an operator: their names, which are inputs, and the defaults.
-
-    `required` inputs may not be None. A variadic operator takes any number of inputs, and its
-    attributes by name only.
-    """
-
-    names: list[str]
-    inputs: list[str]
-    required: int
-    defaults: dict[str, Any]
-    variadic: bool
+def _no_plan(*inputs: Operand) -> None:
+    pass
 
 
 class Rule:
@@ -127,7 +118,7 @@ class Rule:
 
     #: Check the inputs, and work out what forward and backward need to know of their shapes. Raises
     #: `ShapeError` or `DTypeError` with the operator's name and every shape.
-    plan: Callable[..., Any] = staticmethod(lambda *inputs: None)
+    plan: Callable[..., Any] = staticmethod(_no_plan)
 
     def shape(self, node: Operator) -> tuple[int, ...]:
         """The shape of the result, from `node.plan` and the inputs; the plan itself by default."""
@@ -168,45 +159,30 @@ class Rule:
     def __signature__(self) -> inspect.Signature:
         return inspect.signature(self.plan)
 
-    @staticmethod
-    def _is_input(parameter: inspect.Parameter) -> bool:
-        return "Operand" in str(parameter.annotation)
-
     @cached_property
-    def _arguments(self) -> Arguments:
-        """What the signature says of a call, in the form in which calls need it."""
-        parameters = self.__signature__.parameters.values()
-        names = [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL]
-        inputs = [p.name for p in parameters if p.name in names and self._is_input(p)]
-        defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
-        required = len([name for name in inputs if name not in defaults])
-        return Arguments(names, inputs, required, defaults, variadic=len(names) < len(parameters))
+    def _inputs(self) -> dict[str, inspect.Parameter]:
+        parameters = self.__signature__.parameters
+        return {name: p for name, p in parameters.items() if "Operand" in str(p.annotation)}
 
     def __reduce__(self) -> Any:
         return registry.by_name, (self.name,)  # copies and pickles share the one instance
 
     def __call__(self, *arguments: Any, **options: Any) -> GraphNode:
-        return self.apply(*self._bind(arguments, options))
-
-    def _bind(
-        self, arguments: tuple[Any, ...], options: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Inputs and attributes from the arguments of a call; trailing inputs may be None."""
-        names, inputs, required, defaults, variadic = self._arguments
-        given = {} if variadic else dict(zip(names, arguments, strict=False))
-        values = {**defaults, **given, **options}
-        fits = variadic or len(arguments) <= len(names)
-        if not fits or given.keys() & options.keys() or len(values) != len(names):
-            try:
-                self.__signature__.bind(*arguments, **options)
-            except TypeError as error:
-                raise TypeError(f"{self.name}: {error}") from None
-        operands = arguments if variadic else tuple([values.pop(name) for name in inputs])
-        while len(operands) > required and operands[-1] is None and not variadic:
-            operands = operands[:-1]
-        # NumPy's numbers become Python's, which take the dtype of the arrays they meet
-        attributes = {k: v.item() if isinstance(v, np.generic) else v for k, v in values.items()}
-        return operands, attributes
+        try:
+            bound = self.__signature__.bind(*arguments, **options)
+        except TypeError as error:
+            raise TypeError(f"{self.name}: {error}") from None
+        bound.apply_defaults()
+        inputs, attributes = [], {}
+        for name, value in bound.arguments.items():
+            if name in self._inputs:
+                inputs += value if self._inputs[name].kind is _VARIADIC else [value]
+            else:  # a Python number takes the dtype of the arrays that it meets
+                attributes[name] = value.item() if isinstance(value, np.generic) else value
+        for p in reversed(self._inputs.values()):
+            if p.default is None and inputs[-1] is None:
+                inputs.pop()
+        return self.apply(tuple(inputs), attributes)
 
     def apply(self, inputs: tuple[Any, ...], attributes: dict[str, Any]) -> GraphNode:
         """Make the node of these operands; without recording, a constant."""
@@ -327,9 +303,15 @@ class Elementwise(Rule):
         self.__doc__, self.__module__ = function.__doc__, function.__module__
         self.__signature__ = inspect.signature(function)
 
-    @staticmethod
-    def _is_input(parameter: inspect.Parameter) -> bool:
-        return parameter.default is parameter.empty
+        parameters = self.__signature__.parameters
+        self._inputs = {name: p for name, p in parameters.items() if p.default is p.empty}
+
+    def __call__(self, *arguments: Any, **options: Any) -> GraphNode:
+        if not options and len(arguments) == len(self._inputs) == len(
+            self.__signature__.parameters
+        ):
+            return self.apply(arguments, {})  # the usual case, fast
+        return super().__call__(*arguments, **options)
 
     def plan(self, *inputs: GraphNode, **attributes: Any) -> None:
         shape, equal = inputs[0]._data.shape, True

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from .. import kernels
+from ..calculus.derivatives import Snapshot
 from ..errors import DTypeError
 from ..graph.conversion import Array
-from ..graph.derivatives import Snapshot
 from ..graph.node import Buffer, Constant, GraphNode
 from ..graph.rule import Grads, Operand, Operator, Rule, register
 from ..graph.settings import advancing

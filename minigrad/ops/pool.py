@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from .. import kernels
+from ..calculus.derivatives import Snapshot
 from ..graph.conversion import Array
-from ..graph.derivatives import Snapshot
 from ..graph.node import GraphNode
 from ..graph.registry import by_name
 from ..graph.rule import Grads, Operand, Operator, Rule, register

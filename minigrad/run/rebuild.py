@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from ..calculus.derivatives import ShapeOnly
 from ..errors import GraphError
 from ..graph.context import module_path
 from ..graph.custom import Custom
-from ..graph.derivatives import ShapeOnly
 from ..graph.node import Buffer, Constant, GraphNode
 from ..graph.rule import Operator, Rule
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import ops
-from ..graph.check import GradientError, gradcheck
+from ..calculus.check import GradientError, gradcheck
 from ..graph.node import GraphNode, Variable
 from .checking import exercise, word
 

@@ -11,8 +11,8 @@ from oracle import assert_close
 
 import minigrad as mg
 from minigrad import nn
+from minigrad.calculus.derivatives import VJP
 from minigrad.graph.autodiff import topological_sort
-from minigrad.graph.derivatives import VJP
 from minigrad.graph.rule import Operator, Rule
 
 RNG = np.random.default_rng(3)

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import GraphError
-from . import registry
-from .autodiff import topological_sort
-from .conversion import Array
-from .node import Constant, GraphNode
-from .rule import Operand, Operator, Rule
+from ..graph import registry
+from ..graph.autodiff import topological_sort
+from ..graph.conversion import Array
+from ..graph.node import Constant, GraphNode
+from ..graph.rule import Operand, Operator, Rule
 
 
 # ---------------- along a graph

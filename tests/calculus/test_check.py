@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.graph.check import GradientError
+from minigrad.calculus.check import GradientError
 from minigrad.graph.registry import by_name
 
 X = np.array([[0.3, -0.7, 1.9], [2.1, 0.4, -1.2]])

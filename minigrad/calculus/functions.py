@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import GraphError, ShapeError
-from . import derivatives, settings
-from .autodiff import array_like, backward, seed_of, topological_sort
-from .conversion import Array
-from .node import Constant, GraphNode, Variable
-from .reading import refuse_frozen
+from ..graph import settings
+from ..graph.autodiff import array_like, backward, seed_of, topological_sort
+from ..graph.conversion import Array
+from ..graph.node import Constant, GraphNode, Variable
+from ..graph.reading import refuse_frozen
+from . import derivatives
 
 
 def grad(output: GraphNode, inputs: Any, grad: Any = None, *, create_graph: bool = False) -> Any:

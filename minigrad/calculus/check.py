@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import GraphError
-from . import settings
-from .conversion import Array
-from .node import GraphNode, Variable
+from ..graph import settings
+from ..graph.conversion import Array
+from ..graph.node import GraphNode, Variable
 
 
 class GradientError(AssertionError):

@@ -9,13 +9,15 @@ import numpy as np
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+#: What users call, by name: rules, and functions that call several.
+operators: dict[str, Callable[..., Any]] = {}
 _by_name: dict[str, Any] = {}
 _by_numpy: dict[Any, Callable[..., Any]] = {}
 
 
 def register(name: str, rule: Any) -> None:
     """Make a rule known by its name."""
-    _by_name[name] = rule
+    _by_name[name] = operators[name] = rule
 
 
 def by_name(name: str) -> Any:
@@ -34,6 +36,16 @@ def implements(*functions: Any) -> Callable[[F], F]:
     def add(operator: F) -> F:
         _by_numpy.update(dict.fromkeys(functions, operator))
         return operator
+
+    return add
+
+
+def public(*functions: Any) -> Callable[[F], F]:
+    """Decorator: the function is an operator of `mg`, and implements NumPy `functions`."""
+
+    def add(operator: F) -> F:
+        operators[operator.__name__] = operator
+        return implements(*functions)(operator)
 
     return add
 

@@ -173,7 +173,8 @@ class Rule:
         except TypeError as error:
             raise TypeError(f"{self.name}: {error}") from None
         bound.apply_defaults()
-        inputs, attributes = [], {}
+        inputs: list[Any] = []
+        attributes: dict[str, Any] = {}
         for name, value in bound.arguments.items():
             if name in self._inputs:
                 inputs += value if self._inputs[name].kind is _VARIADIC else [value]

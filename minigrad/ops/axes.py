@@ -11,7 +11,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..errors import ShapeError
 from ..graph.node import GraphNode
-from ..graph.registry import by_name, implements
+from ..graph.registry import by_name, implements, public
 from .indexing import getitem
 from .shape import reshape, transpose
 
@@ -27,7 +27,7 @@ def _axes(name: str, x: GraphNode, axis: Any, ndim: int) -> tuple[int, ...]:
         raise ShapeError(f"{name}: shapes {x.shape}; axis {axis!r}: {error}") from None
 
 
-@implements(np.moveaxis)
+@public(np.moveaxis)
 def moveaxis(x: Any, source: Any, destination: Any) -> GraphNode:
     """x with the axes `source` at the places `destination`, the others in their order."""
     node = _node(x)
@@ -42,7 +42,7 @@ def moveaxis(x: Any, source: Any, destination: Any) -> GraphNode:
     return transpose(node, order)
 
 
-@implements(np.swapaxes)
+@public(np.swapaxes)
 def swapaxes(x: Any, axis1: int, axis2: int) -> GraphNode:
     """x with two axes exchanged."""
     node = _node(x)
@@ -52,7 +52,7 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> GraphNode:
     return transpose(node, order)
 
 
-@implements(np.squeeze)
+@public(np.squeeze)
 def squeeze(x: Any, axis: Any = None) -> GraphNode:
     """x without axes of length 1: all of them, or those of `axis`, which must be such."""
     node = _node(x)
@@ -68,7 +68,7 @@ def squeeze(x: Any, axis: Any = None) -> GraphNode:
     return reshape(node, tuple(n for i, n in enumerate(node.shape) if i not in gone))
 
 
-@implements(np.expand_dims)
+@public(np.expand_dims)
 def expand_dims(x: Any, axis: Any) -> GraphNode:
     """x with axes of length 1 at the places `axis` of the result."""
     node = _node(x)
@@ -82,7 +82,7 @@ def _ravel(x: Any) -> GraphNode:
     return _node(x).flatten()
 
 
-@implements(np.split)
+@public(np.split)
 def split(x: Any, sections: Any, axis: int = 0) -> list[GraphNode]:
     """x cut along `axis` into so many equal parts, or before each of the given places: [2, 5] gives
     [:2], [2:5] and [5:].

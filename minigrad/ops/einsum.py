@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import GraphError
 from ..graph.conversion import Array, sum_to
 from ..graph.node import GraphNode
-from ..graph.registry import implements
+from ..graph.registry import public
 from ..graph.rule import Grads, Operand, Operator, Rule, register
 from .separable import MEAN, NotSeparable
 
@@ -131,7 +131,7 @@ def _letters(subscripts: str, ndims: Sequence[int]) -> tuple[tuple[str, ...], st
 _einsum = register(Einsum())
 
 
-@implements(np.einsum)
+@public(np.einsum)
 def einsum(subscripts: str, *xs: Operand) -> GraphNode:
     """Sum of products in Einstein's notation, as `np.einsum`: `einsum("ij,jk->ik", a, b)` is a @ b.
 

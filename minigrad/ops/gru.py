@@ -7,7 +7,7 @@ from typing import Any
 from .. import kernels
 from ..graph.conversion import Array
 from ..graph.node import GraphNode
-from ..graph.registry import by_name
+from ..graph.registry import by_name, public
 from ..graph.rule import Operand, Operator, register
 from .elementwise import sigmoid, tanh
 from .kernel import launch
@@ -120,6 +120,7 @@ class Gru(Recurrent):
 register(Gru())
 
 
+@public()
 def gru(x: Any, h0: Any, w: Any, v: Any, b: Any, c: Any) -> GraphNode:
     """Hidden states (T, N, hidden) of a GRU over x (T, N, in), starting from h0 (N, hidden).
 

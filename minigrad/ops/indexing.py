@@ -10,6 +10,7 @@ import numpy as np
 
 from ..graph.conversion import Array
 from ..graph.node import GraphNode
+from ..graph.registry import public
 from ..graph.rule import Grads, Operator, Rule, register
 from ..graph.settings import native
 from .embedding import Indexed, Limit
@@ -161,6 +162,7 @@ _rule = GetItem()
 register(_rule)
 
 
+@public()
 def getitem(x: Any, key: Any) -> GraphNode:
     """x[key] with integers, slices, ellipsis, newaxis, integer or boolean arrays, as in NumPy.
 

@@ -10,6 +10,7 @@ import numpy as np
 from .. import kernels
 from ..graph.conversion import Array
 from ..graph.node import GraphNode
+from ..graph.registry import public
 from ..graph.rule import Grads, Operand, Operator, Rule, register
 from .elementwise import logistic, multiply, subtract
 from .embedding import Indexed, Limit, keep_integers
@@ -171,6 +172,7 @@ binary_cross_entropy_with_logits = register(BCEWithLogits())
 _cross_entropy = register(CrossEntropy())
 
 
+@public()
 def cross_entropy(logits: Operand, class_ids: Operand, label_smoothing: float = 0.0) -> GraphNode:
     """Mean of -log softmax(logits)[class id] for logits (N, classes) and integer class ids (N,).
 

@@ -9,7 +9,7 @@ import numpy as np
 from .. import kernels
 from ..graph.conversion import Array
 from ..graph.node import GraphNode
-from ..graph.registry import by_name
+from ..graph.registry import by_name, public
 from ..graph.rule import Operand, Operator, register
 from ..graph.settings import inside
 from .elementwise import sigmoid, tanh
@@ -140,6 +140,7 @@ class Lstm(Recurrent):
 register(Lstm())
 
 
+@public()
 def lstm(x: Any, h0: Any, c0: Any, w: Any, v: Any, b: Any, d: Any) -> tuple[GraphNode, GraphNode]:
     """Hidden states (T, N, hidden) of an LSTM over x (T, N, in), and the last cell state (N,
     hidden).

@@ -13,6 +13,7 @@ from ..calculus.derivatives import Snapshot
 from ..errors import DTypeError
 from ..graph.conversion import Array
 from ..graph.node import Buffer, Constant, GraphNode
+from ..graph.registry import public
 from ..graph.rule import Grads, Operand, Operator, Rule, register
 from ..graph.settings import advancing
 from ..seeds import generator
@@ -338,6 +339,7 @@ register(_layer_norm)
 register(_dropout)
 
 
+@public()
 def layer_norm(
     x: Operand,
     normalized_shape: int | Sequence[int],
@@ -361,6 +363,7 @@ def layer_norm(
     return _layer_norm(*inputs, axes=tuple(range(-len(sizes), 0)), eps=eps)
 
 
+@public()
 def dropout(x: Operand, p: float = 0.5, training: bool = True, *, seed: Any = None) -> GraphNode:
     """Set each entry of x to 0 with probability p and divide the others by 1 - p.
 

@@ -10,7 +10,7 @@ from .. import kernels
 from ..calculus.derivatives import Snapshot
 from ..graph.conversion import Array
 from ..graph.node import GraphNode
-from ..graph.registry import by_name
+from ..graph.registry import by_name, public
 from ..graph.rule import Grads, Operand, Operator, Rule, register
 from .conv import Size, per_axis, window_count
 from .elementwise import multiply
@@ -183,6 +183,7 @@ def _avg_pool(
     return multiply(y, scale)
 
 
+@public()
 def max_pool2d(
     x: Operand,
     kernel_size: Size,
@@ -200,6 +201,7 @@ def max_pool2d(
     return _pool("max_pool2d", x, kernel_size, stride, padding, ceil_mode, -np.inf)
 
 
+@public()
 def max_pool1d(
     x: Operand,
     kernel_size: Size,
@@ -212,6 +214,7 @@ def max_pool1d(
     return _pool("max_pool1d", x, kernel_size, stride, padding, ceil_mode, -np.inf)
 
 
+@public()
 def avg_pool2d(
     x: Operand,
     kernel_size: Size,
@@ -228,6 +231,7 @@ def avg_pool2d(
     return _avg_pool("avg_pool2d", x, kernel_size, stride, padding, ceil_mode, count_include_pad)
 
 
+@public()
 def avg_pool1d(
     x: Operand,
     kernel_size: Size,

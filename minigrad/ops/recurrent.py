@@ -10,7 +10,7 @@ import numpy as np
 from .. import kernels
 from ..graph.conversion import Array
 from ..graph.node import Constant, GraphNode
-from ..graph.registry import by_name
+from ..graph.registry import by_name, public
 from ..graph.rule import Operand, Operator, Rule, register
 from ..graph.settings import inside
 from .kernel import launch, shards
@@ -271,6 +271,7 @@ class Rnn(Recurrent):
 register(Rnn())
 
 
+@public()
 def rnn(x: Any, h0: Any, w: Any, v: Any, b: Any, c: Any, nonlinearity: str = "tanh") -> GraphNode:
     """Hidden states (T, N, hidden) of a recurrent layer over x (T, N, in), starting from h0 (N,
     hidden).

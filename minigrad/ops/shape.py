@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import DTypeError, GraphError, ShapeError
 from ..graph.conversion import Array, sum_to
 from ..graph.node import GraphNode
-from ..graph.registry import by_name, implements
+from ..graph.registry import by_name, implements, public
 from ..graph.rule import Grads, Operand, Operator, Rule, register
 from .reduce import normalise_axes
 from .separable import MEAN, NotSeparable
@@ -238,6 +238,7 @@ implements(np.ndim)(lambda x: x.ndim)
 implements(np.size)(lambda x, axis=None: np.size(x._data, axis))
 
 
+@public()
 def flatten(x: Operand, start_axis: int = 0) -> GraphNode:
     """All axes from `start_axis` on as one: (N, C, H, W) becomes (N, C·H·W) with start_axis=1."""
     node = by_name("reshape").operands((x,))[0]
@@ -249,7 +250,7 @@ def flatten(x: Operand, start_axis: int = 0) -> GraphNode:
     return reshape(node, (*node.shape[:start], math.prod(node.shape[start:])))
 
 
-@implements(np.concatenate)
+@public(np.concatenate)
 def concatenate(xs: Sequence[Operand], axis: int = 0) -> GraphNode:
     """The arrays one after the other along an axis that exists.
 
@@ -258,7 +259,7 @@ def concatenate(xs: Sequence[Operand], axis: int = 0) -> GraphNode:
     return _concatenate(*_several("concatenate", xs), axis=axis)
 
 
-@implements(np.stack)
+@public(np.stack)
 def stack(xs: Sequence[Operand], axis: int = 0) -> GraphNode:
     """The arrays, all of one shape, along a new axis."""
     return _stack(*_several("stack", xs), axis=axis)

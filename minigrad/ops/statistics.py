@@ -15,7 +15,7 @@ from .. import kernels
 from ..errors import GraphError
 from ..graph.conversion import Array
 from ..graph.node import GraphNode
-from ..graph.registry import by_name, implements
+from ..graph.registry import by_name, implements, public
 from ..graph.rule import Grads, Operand, Operator, register
 from .axes import split
 from .elementwise import add, divide, multiply, subtract
@@ -173,6 +173,7 @@ def _deviations(x: Any, axis: Axis, ddof: float) -> tuple[GraphNode, float]:
     return subtract(node, middle), freedom if freedom > 0 else np.nan
 
 
+@public()
 def var(x: Operand, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> GraphNode:
     """Variance Σ(x - mean)² / (n - ddof) over `axis`, as in NumPy; NaN where n ≤ ddof.
 
@@ -182,6 +183,7 @@ def var(x: Operand, axis: Axis = None, ddof: float = 0, keepdims: bool = False) 
     return divide(sum(multiply(deviations, deviations), axis, keepdims), freedom)
 
 
+@public()
 def std(x: Operand, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> GraphNode:
     """Standard deviation, the root of `var`; its slope at constant data is 0, as in PyTorch."""
     deviations, freedom = _deviations(x, axis, ddof)
@@ -198,13 +200,13 @@ def _np_std(x: Any, axis: Any = None, *, ddof: float = 0, keepdims: bool = False
     return std(x, axis, ddof, keepdims)
 
 
-@implements(np.cumsum)
+@public(np.cumsum)
 def cumsum(x: Operand, axis: int | None = None) -> GraphNode:
     """Sums of the entries up to each along `axis`; without one, of all entries in C order."""
     return _running("cumsum", x, axis)
 
 
-@implements(np.cumprod)
+@public(np.cumprod)
 def cumprod(x: Operand, axis: int | None = None) -> GraphNode:
     """Products of the entries up to each along `axis`; without one, of all entries in C order.
 

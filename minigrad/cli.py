@@ -100,7 +100,7 @@ def _train(args: argparse.Namespace) -> int | None:
             checkpoint=path,
             resume=args.resume,
         )
-    history, start = run.history, run.trainer.course.epoch - len(run.history.epoch_loss) + 1
+    history, start = run.history, run.trainer.state.epoch - len(run.history.epoch_loss) + 1
     for epoch, (loss, accuracy) in enumerate(
         zip(history.epoch_loss, history.accuracy, strict=False), start
     ):

@@ -21,7 +21,7 @@ from .graph.node import Array, Constant
 from .nn import Module, init
 from .train import History, Trainer
 from .train.checkpoint import load, save
-from .train.program import target_for
+from .train.batch_graph import target_for
 
 Optimize = Callable[..., optim.Optimizer]
 
@@ -100,7 +100,7 @@ def train_once(
     )
     if resume and checkpoint is not None:
         load(trainer, checkpoint)
-        for _ in range(trainer.course.epoch):
+        for _ in range(trainer.state.epoch):
             lower_rate(trainer, History())
     history = trainer.fit(
         arrays.x_train,

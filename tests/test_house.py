@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FLOORS = {
     "distribution": 1,
+    "checks": 1,
     "errors": 1,
     "files": 1,
     "interrupts": 1,

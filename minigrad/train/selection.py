@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 
 from .. import kernels, ops, optim
+from ..checks import positive
 from ..errors import GraphError, ShapeError
 from ..nn import Module
-from ..nn.layers import positive
 from ..seeds import seeded
 from .trainer import Trainer
 
@@ -100,9 +100,7 @@ def _fit_fold(
     test: Any,
     seed: int,
 ) -> Row:
-    with seeded(
-        seed
-    ):  # wherever the fold runs, and whatever ran there before, its model starts from the same numbers
+    with seeded(seed):  # the same initial weights wherever the fold runs
         model = make_model(**arguments)
     if not isinstance(model, Module):
         raise TypeError(f"{make_model!r} returned a {type(model).__name__}; a Module was expected")

@@ -17,7 +17,7 @@ def positive(owner: str, **sizes: object) -> None:
 
 
 def number(
-    owner: str, bounds: str = "", holds: Callable[[Any], bool] | None = None, **values: object
+    owner: str, bounds: str = "", holds: Callable[[Any], bool] | None = None, /, **values: object
 ) -> None:
     """Raise `TypeError` for a value that is no number, `ValueError` for one where `holds` is
     false; `bounds` says it in words, such as "> 0".

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+Seed = int | np.integer[Any] | np.random.Generator | None
 
 class _Own(threading.local):
     """What each thread has for itself."""
@@ -45,7 +46,7 @@ def seeded(seed: int) -> Iterator[None]:
         _own.generator = before
 
 
-def generator(seed: Any = None, function: str = "init") -> np.random.Generator:
+def generator(seed: Seed = None, function: str = "init") -> np.random.Generator:
     """The generator that a seed stands for. For what is none, a `TypeError` or `ValueError` with
     the function's name.
     """

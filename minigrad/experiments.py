@@ -20,8 +20,8 @@ from .data import Dataset
 from .graph.node import Array, Constant
 from .nn import Module, init
 from .train import History, Trainer
-from .train.checkpoint import load, save
 from .train.batch_graph import target_for
+from .train.checkpoint import load, save
 
 Optimize = Callable[..., optim.Optimizer]
 

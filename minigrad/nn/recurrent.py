@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .. import ops
-from ..checks import positive
+from ..checks import one_of, positive
 from ..errors import ShapeError
 from ..graph.node import Constant, GraphNode, Variable
 from ..ops.gru import gru_by_steps
@@ -140,8 +140,7 @@ class RNN(_Recurrent):
         dtype: Dtype = None,
         seed: Seed = None,
     ) -> None:
-        if nonlinearity not in ("tanh", "relu"):
-            raise ValueError(f"RNN: nonlinearity={nonlinearity!r}; 'tanh' or 'relu' was expected")
+        one_of("RNN", "nonlinearity", nonlinearity, ("tanh", "relu"))
         super().__init__(input_size, hidden_size, num_layers, unroll, dtype=dtype, seed=seed)
         self.nonlinearity = self.options["nonlinearity"] = nonlinearity
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from collections.abc import Hashable
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -39,8 +38,8 @@ class Runner:
     ) -> None:
         self.model, self.loss, self.optimizer = model, loss, optimizer
         self.mode, self.updates = mode, updates
-        self._graphs: Recent[BatchGraph] = Recent()
-        self._compiled: Recent[CompiledStep] = Recent()
+        self._graphs: dict[Hashable, BatchGraph] = {}
+        self._compiled: dict[Hashable, CompiledStep] = {}
         self._trains = False
 
     # ---------------- eager and replay
@@ -73,7 +72,7 @@ class Runner:
         graph = self._build(x, y)
         if self.mode != "eager" and keep:
             graph.verify(x[::-1], y[::-1])
-            self._graphs.keep(key, graph)
+            _remember(self._graphs, key, graph)
         return graph
 
     def _build(self, x: Array, y: Array) -> BatchGraph:
@@ -96,7 +95,8 @@ class Runner:
     def compiled(self, x: Array, y: Array, batch_size: int) -> CompiledStep:
         """The compiled step for batches like these; compiled at the first call."""
         key = batch_size, x.shape[1:], x.dtype, y.shape[1:], y.dtype
-        return self._compiled.get(key) or self._compiled.keep(key, self.compile(x, y, batch_size))
+        step = self._compiled.get(key)
+        return step or _remember(self._compiled, key, self.compile(x, y, batch_size))
 
     def compile(self, x: Data, y: Data, batch_size: int) -> CompiledStep:
         """Compile the training step for batches of this size of data like (x, y).
@@ -132,24 +132,12 @@ def _inputs(graph: BatchGraph) -> dict[str, Constant]:
     return {"x": graph.x, "y": graph.y}
 
 
-class Recent(Generic[T]):
-    """A cache of the `KEPT` things used last, by key."""
-
-    def __init__(self) -> None:
-        self._held: OrderedDict[Hashable, T] = OrderedDict()
-
-    def get(self, key: Hashable) -> T | None:
-        """The thing of that key, if it is kept."""
-        if key in self._held:
-            self._held.move_to_end(key)
-        return self._held.get(key)
-
-    def keep(self, key: Hashable, thing: T) -> T:
-        """Keep a thing, and drop the one that was used longest ago."""
-        self._held[key] = thing
-        if len(self._held) > KEPT:
-            self._held.popitem(last=False)
-        return thing
+def _remember(cache: dict[Hashable, T], key: Hashable, thing: T) -> T:
+    """Put a thing into a cache of at most `KEPT`; the oldest one goes."""
+    if len(cache) == KEPT:
+        del cache[next(iter(cache))]
+    cache[key] = thing
+    return thing
 
 
 def first_nonfinite_node(graph: Graph) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..checks import positive
+from ..checks import one_of, positive
 from ..errors import GraphError, ShapeError
 from ..graph.node import Array
 from ..nn import Module
@@ -60,12 +60,11 @@ class Trainer:
         callbacks: Iterable[Any] = (),
         distributed: bool = False,
     ) -> None:
-        if mode not in MODES:
-            raise ValueError(f"Trainer: mode={mode!r}; one of {', '.join(MODES)} was expected")
-        _need("model", model, isinstance(model, Module), "a Module")
-        _need("loss", loss, callable(loss), "a function of output and target")
-        _need("optimizer", optimizer, isinstance(optimizer, Optimizer), "an Optimizer")
-        _need("callbacks", callbacks, isinstance(callbacks, Iterable), "a list of functions")
+        one_of("Trainer", "mode", mode, MODES)
+        _need("model", model, Module, "a Module")
+        _need("loss", loss, Callable, "a function of output and target")
+        _need("optimizer", optimizer, Optimizer, "an Optimizer")
+        _need("callbacks", callbacks, Iterable, "a list of functions")
         self.model, self.loss, self.optimizer = model, loss, optimizer
         self.mode, self.callbacks = mode, list(callbacks)
         self.state, self.ranks = TrainingState(), Ranks(distributed)
@@ -105,8 +104,9 @@ class Trainer:
         positive("Trainer", epochs=epochs)
         self._check_callbacks()
         if validation is not None:
-            pair = isinstance(validation, tuple | list) and len(validation) == 2
-            _need("validation", validation, pair, "a pair (x, y)")
+            if not isinstance(validation, tuple | list) or len(validation) != 2:
+                kind = type(validation).__name__
+                raise TypeError(f"Trainer: validation is a {kind}; a pair (x, y) was expected")
             validation = as_pair(*validation, self.dtype, "validation ")
         if self.ranks.size > 1:
             call = {"seed": seed, "epochs": epochs, "shuffle": shuffle, "resume": resume}
@@ -181,10 +181,10 @@ class Trainer:
 
     def _check_callbacks(self) -> None:
         for callback in self.callbacks:
-            batches = hasattr(callback, "on_batch")
-            expected = "a function of trainer and history, or a thing with on_batch,"
-            _need("a callback", callback, callable(callback) or batches, expected)
-            if self.mode == "compiled" and batches:
+            if not hasattr(callback, "on_batch"):
+                expected = "a function of trainer and history, or a thing with on_batch,"
+                _need("a callback", callback, Callable, expected)
+            elif self.mode == "compiled":
                 raise GraphError(
                     f"Trainer: {callback!r} wants every batch; no compiled step shows them, use "
                     f'mode="replay"'
@@ -401,11 +401,9 @@ def _check_mean(trainer: Trainer, data: Samples) -> None:
         )
 
 
-def _need(name: str, value: object, fits: bool, expected: str) -> None:
-    if not fits:
-        kind = (
-            f"the class {value.__name__}"
-            if isinstance(value, type)
-            else f"a {type(value).__name__}"
-        )
-        raise TypeError(f"Trainer: {name} is {kind}; {expected} was expected")
+def _need(name: str, value: object, kind: Any, expected: str) -> None:
+    if not isinstance(value, kind):
+        found = f"a {type(value).__name__}"
+        if isinstance(value, type):
+            found = f"the class {value.__name__}"
+        raise TypeError(f"Trainer: {name} is {found}; {expected} was expected")

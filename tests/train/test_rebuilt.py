@@ -362,7 +362,7 @@ def test_graphs_of_few_shapes_are_kept():
     runner = Runner(model, mg.mse_loss, sgd, "replay")
     for n in range(1, 25):
         runner.gradients(X[:n], Y[:n], "a test")
-    assert len(runner._graphs._held) == 8
+    assert len(runner._graphs) == 8
 
 
 # ---------------- an optimiser over some of the parameters

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
 import numpy as np
@@ -102,11 +102,16 @@ class Module:
                 if isinstance(value, Variable | Buffer):
                     yield (f"{prefix}.{name}" if prefix else name), value
 
+    def _named(self, kind: type[Leaf]) -> list[tuple[str, Leaf]]:
+        first: dict[int, tuple[str, Leaf]] = {}
+        for name, leaf in self._leaves():
+            if isinstance(leaf, kind):
+                first.setdefault(id(leaf), (name, leaf))
+        return list(first.values())
+
     def named_parameters(self) -> list[tuple[str, Variable]]:
         """(dotted name, parameter), each parameter once, under its first name."""
-        return _each_once(
-            (name, leaf) for name, leaf in self._leaves() if isinstance(leaf, Variable)
-        )
+        return self._named(Variable)
 
     def parameters(self) -> list[Variable]:
         """The parameters, each once."""
@@ -116,7 +121,7 @@ class Module:
         """(dotted name, buffer), each once: running statistics and other state that is not
         trained.
         """
-        return _each_once((name, leaf) for name, leaf in self._leaves() if isinstance(leaf, Buffer))
+        return self._named(Buffer)
 
     def buffers(self) -> list[Buffer]:
         """The buffers, each once."""
@@ -275,13 +280,6 @@ def _walk(root: Module, prefix: str, every_name: bool) -> Iterator[tuple[str, Mo
 def _after(first: list[Module], function: Any, arguments: tuple[Any, ...]) -> Any:
     """Make a copy of a module; those in `first` are copied by now (see `Module.__reduce_ex__`)."""
     return function(*arguments)
-
-
-def _each_once(named: Iterable[tuple[str, Leaf]]) -> list[tuple[str, Leaf]]:
-    first: dict[int, tuple[str, Leaf]] = {}
-    for name, leaf in named:
-        first.setdefault(id(leaf), (name, leaf))
-    return list(first.values())
 
 
 def load_leaves(owner: str, leaves: Mapping[str, GraphNode], state: Mapping[str, Any]) -> None:

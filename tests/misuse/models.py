@@ -72,7 +72,7 @@ TABLE = [  # (what is done, the error, its message, the module if it is noted)
     (
         lambda u: nn.RNN(2, 3, nonlinearity="sinh"),
         ValueError,
-        "RNN: nonlinearity='sinh'; 'tanh' or 'relu' was expected",
+        "RNN: nonlinearity='sinh'; one of tanh, relu was expected",
     ),
     (
         lambda u: nn.RNN(2, 3, seed=0)(f(4, 2)),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
+from numpy.typing import ArrayLike
 
 from .. import kernels
 from ..errors import DTypeError, GraphError
@@ -27,10 +28,24 @@ from .stamps import COUNT
 if TYPE_CHECKING:
     from .rule import Rule
 
+    class _Operators:
+        """The types of NumPy's mixin, which declares that its operators return anything."""
+
+        def _binary(self, other: ArrayLike) -> GraphNode: ...
+        def _unary(self) -> GraphNode: ...
+
+        __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _binary
+        __truediv__ = __rtruediv__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = _binary
+        __lt__ = __le__ = __gt__ = __ge__ = _binary
+        __neg__ = __abs__ = _unary
+
+else:
+    _Operators = NDArrayOperatorsMixin
+
 _wants_grad = attrgetter("requires_grad")
 
 
-class GraphNode(Readable, NDArrayOperatorsMixin):
+class GraphNode(Readable, _Operators):
     """A value in a computation graph.
 
     Attributes: `value` (ndarray), `grad` (ndarray of the same shape and dtype, or None), `inputs`
@@ -50,13 +65,13 @@ class GraphNode(Readable, NDArrayOperatorsMixin):
     )
     __hash__ = object.__hash__  # == compares values, as in NumPy; as a key a node is itself
 
-    # x += y makes a new node and rebinds x; only a Variable changes in place
-    __iadd__ = NDArrayOperatorsMixin.__add__
-    __isub__ = NDArrayOperatorsMixin.__sub__
-    __imul__ = NDArrayOperatorsMixin.__mul__
-    __itruediv__ = NDArrayOperatorsMixin.__truediv__
-    __ipow__ = NDArrayOperatorsMixin.__pow__
-    __imatmul__ = NDArrayOperatorsMixin.__matmul__
+    if not TYPE_CHECKING:  # x += y makes a new node and rebinds x; a Variable changes in place
+        __iadd__ = NDArrayOperatorsMixin.__add__
+        __isub__ = NDArrayOperatorsMixin.__sub__
+        __imul__ = NDArrayOperatorsMixin.__mul__
+        __itruediv__ = NDArrayOperatorsMixin.__truediv__
+        __ipow__ = NDArrayOperatorsMixin.__pow__
+        __imatmul__ = NDArrayOperatorsMixin.__matmul__
 
     inputs: tuple[GraphNode, ...] = ()
     requires_grad = False

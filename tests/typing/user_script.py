@@ -32,8 +32,11 @@ def nodes() -> None:
     c = mg.Constant(np.eye(3), dtype=np.float64)
     assert_type(x, mg.Variable)
     assert_type(c, mg.Constant)
-    y = mg.matmul(mg.power(2 * x + 1 - x / 3, 2), c)
+    y = (2 * x + 1 - x / 3) ** 2 @ c
+    assert_type(-x, mg.GraphNode)
+    assert_type(x > 1, mg.GraphNode)
     assert_type(y, mg.GraphNode)
+    assert_type(abs(y), mg.GraphNode)
     assert_type(y[0, 1:], mg.GraphNode)
     assert_type(y.T, mg.GraphNode)
     assert_type(y.shape, tuple[int, ...])
@@ -175,7 +178,7 @@ class Net(nn.Module):
         self.cell = nn.LSTM(4, 5)
 
     def forward(self, x: mg.GraphNode, scale: float = 1.0) -> tuple[mg.GraphNode, mg.GraphNode]:
-        h = mg.multiply(mg.tanh(self.hidden(x)), scale)
+        h = mg.tanh(self.hidden(x)) * scale
         output, (h_n, _) = self.cell(h)
         return output, h_n
 

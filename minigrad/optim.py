@@ -20,8 +20,7 @@ FRACTIONS = ("momentum", "alpha", "beta1", "beta2")
 
 
 class Optimizer:
-    """Base of the optimisers: parameters, a learning rate `lr`, further `options`, and arrays of
-    memory.
+    """Base of the optimisers: parameters, a learning rate `lr`, `options` and arrays of memory.
 
     `params` are `Variable`s (each counts once); a parameter without a gradient is left as it is.
     `max_grad_norm` scales all gradients down together where their Euclidean norm is larger
@@ -87,9 +86,7 @@ class Optimizer:
         )
 
     def scalars(self, step: Any) -> tuple[Any, ...]:
-        """The kernel's numbers for a step, counted from 1; for an array of steps, arrays of
-        them.
-        """
+        """The kernel's numbers for a step, counted from 1, or for an array of steps."""
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, Array]:
@@ -102,8 +99,9 @@ class Optimizer:
         return {"steps": np.array([self.steps]), **state}
 
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
-        """The inverse of `state_dict`. Raises `GraphError` where names or sizes differ; nothing is
-        changed then.
+        """Restore what `state_dict` returned.
+
+        Raises `GraphError` where names or sizes differ; nothing is changed then.
         """
         owner = type(self).__name__
         if not isinstance(state, Mapping):
@@ -141,9 +139,7 @@ class Optimizer:
 
 
 def _variables(function: str, params: Any) -> list[Variable]:
-    """Each parameter once. Raises `TypeError` for what is no list, `ValueError` for one that holds
-    no Variables, or other things.
-    """
+    """Each parameter once; an error for what is no list of Variables."""
     expected = "Variables to optimise were expected, for example model.parameters()"
     if isinstance(params, Variable) or not isinstance(params, Iterable):
         raise TypeError(f"{function}: params is a {type(params).__name__}; a list of {expected}")

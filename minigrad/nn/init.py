@@ -88,8 +88,9 @@ def ones_(parameter: Variable) -> Variable:
 
 
 def xavier_uniform_(parameter: Variable, gain: float = 1.0, *, seed: Seed = None) -> Variable:
-    """Uniform with variance 2 / (fan in + fan out), which keeps the scale of values and gradients
-    (Glorot & Bengio 2010).
+    """Uniform with variance gain² · 2 / (fan in + fan out) (Glorot & Bengio 2010).
+
+    Values and gradients keep their scale from layer to layer.
     """
     _check(parameter, gain=gain)
     limit = gain * math.sqrt(6 / sum(fans(parameter)))
@@ -97,7 +98,7 @@ def xavier_uniform_(parameter: Variable, gain: float = 1.0, *, seed: Seed = None
 
 
 def xavier_normal_(parameter: Variable, gain: float = 1.0, *, seed: Seed = None) -> Variable:
-    """Normal with variance 2 / (fan in + fan out) (Glorot & Bengio 2010)."""
+    """Normal with variance gain² · 2 / (fan in + fan out) (Glorot & Bengio 2010)."""
     _check(parameter, gain=gain)
     return normal_(parameter, 0.0, gain * math.sqrt(2 / sum(fans(parameter))), seed=seed)
 

@@ -94,9 +94,7 @@ class Module:
         return [module for _, module in self.named_modules()]
 
     def _leaves(self, every_name: bool = False) -> Iterator[tuple[str, Variable | Buffer]]:
-        """(dotted name, parameter or buffer); with `every_name`, shared modules come under each
-        name.
-        """
+        """(dotted name, parameter or buffer); `every_name`: also those of shared modules."""
         for prefix, module in _walk(self, "", every_name):
             for name, value in vars(module).items():
                 if isinstance(value, Variable | Buffer):
@@ -118,9 +116,7 @@ class Module:
         return [parameter for _, parameter in self.named_parameters()]
 
     def named_buffers(self) -> list[tuple[str, Buffer]]:
-        """(dotted name, buffer), each once: running statistics and other state that is not
-        trained.
-        """
+        """(dotted name, buffer), each once: running statistics and other untrained state."""
         return self._named(Buffer)
 
     def buffers(self) -> list[Buffer]:
@@ -143,9 +139,7 @@ class Module:
         }
 
     def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
-        """Copies of all parameters and of the buffers that are persistent, under PyTorch's names,
-        in PyTorch's layouts.
-        """
+        """Copies of all parameters and persistent buffers, in PyTorch's names and layouts."""
         return {name: leaf.value.copy() for name, leaf in self._saved().items()}
 
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
@@ -158,10 +152,9 @@ class Module:
         load_leaves(type(self).__name__, self._saved(), state)
 
     def to(self, dtype: DTypeLike) -> Self:
-        """Convert all parameters and buffers of floats to float32 or float64, in place, and clear
-        gradients.
+        """Convert all parameters and buffers of floats to float32 or float64, in place.
 
-        Returns the module.
+        Clears gradients. Returns the module.
         """
         wanted = settings.float_dtype(dtype)
         for leaf in (*self.parameters(), *self.buffers()):

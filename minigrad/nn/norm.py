@@ -70,31 +70,27 @@ class _BatchNorm(Module):
 
 
 class BatchNorm1d(_BatchNorm):
-    """Each channel of (N, C) or (N, C, L) with mean 0 and variance 1, times `weight` (C,) plus
-    `bias` (C,).
+    """Batch normalisation of (N, C) or (N, C, L); see `mg.batch_norm`.
 
-    Training uses the statistics of the batch, and moves `running_mean` and `running_var` towards
-    them; evaluation uses these. See `mg.batch_norm`. Starts with weight 1 and bias 0; nothing is
-    random, `seed` has no effect.
+    Each channel gets mean 0 and variance 1, times `weight` (C,) plus `bias` (C,). Training uses the
+    statistics of the batch, and moves `running_mean` and `running_var` towards them; evaluation
+    uses these. Starts with weight 1 and bias 0; nothing is random, `seed` has no effect.
     """
 
     axes = MappingProxyType({2: "(N, C)", 3: "(N, C, L)"})
 
 
 class BatchNorm2d(_BatchNorm):
-    """Each channel of (N, C, H, W) with mean 0 and variance 1, times `weight` (C,) plus `bias`
-    (C,); see `BatchNorm1d`.
-    """
+    """Batch normalisation of the channels of (N, C, H, W); see `BatchNorm1d`."""
 
     axes = MappingProxyType({4: "(N, C, H, W)"})
 
 
 class LayerNorm(Module):
-    """Each sample of (…, *normalized_shape) with mean 0 and variance 1 over the last axes; see
-    `mg.layer_norm`.
+    """Layer normalisation of (…, *normalized_shape); see `mg.layer_norm`.
 
-    `weight` (ones) and `bias` (zeros) have the normalised shape. Nothing is random, `seed` has no
-    effect.
+    Each sample gets mean 0 and variance 1 over the last axes. `weight` (ones) and `bias` (zeros)
+    have the normalised shape. Nothing is random, `seed` has no effect.
     """
 
     def __init__(
@@ -132,8 +128,7 @@ def _affine(
 
 
 class Dropout(Module):
-    """In training each entry is 0 with probability p and otherwise divided by 1 - p; in evaluation
-    x is returned.
+    """Sets entries to 0 with probability p and divides the others by 1 - p, in training only.
 
     Every forward pass draws a new mask. `seed` (an integer, a generator to draw one on, or None for
     the library's own generator) and the number of masks drawn before decide it: `stream` holds the

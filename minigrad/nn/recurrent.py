@@ -1,6 +1,4 @@
-"""Recurrent layers on (T, N, input_size): fused into one node per layer, or unrolled step by step
-for drawings.
-"""
+"""Recurrent layers on (T, N, input_size): one node per layer, or unrolled for drawings."""
 
 from __future__ import annotations
 
@@ -153,14 +151,14 @@ class RNN(_Recurrent):
 
 
 class LSTM(_Recurrent):
-    """Long short-term memory (Hochreiter & Schmidhuber 1997) with a forget gate (Gers, Schmidhuber
-    & Cummins 2000).
+    """Long short-term memory with a forget gate.
 
-    Takes x (T, N, input_size) and optionally (h0, c0), each (num_layers, N, hidden_size), zeros by
-    default; returns the last layer's hidden states (T, N, hidden_size) and (h_n, c_n), the final
-    states of each layer in the shape of h0, as PyTorch does. Parameters as in `RNN`, in blocks of
-    rows for the gates i, f, g, o (PyTorch's order): `weight_ih_lk` is (4 hidden_size, input_size).
-    `unroll=True` builds the graph out of elementary operators, step by step.
+    Hochreiter & Schmidhuber 1997; Gers, Schmidhuber & Cummins 2000. Takes x (T, N, input_size) and
+    optionally (h0, c0), each (num_layers, N, hidden_size), zeros by default; returns the last
+    layer's hidden states (T, N, hidden_size) and (h_n, c_n), the final states of each layer in the
+    shape of h0, as PyTorch does. Parameters as in `RNN`, in blocks of rows for the gates i, f, g, o
+    (PyTorch's order): `weight_ih_lk` is (4 hidden_size, input_size). `unroll=True` builds the graph
+    out of elementary operators, step by step.
     """
 
     gates, fused, unrolled = 4, ops.lstm, lstm_by_steps
@@ -178,14 +176,14 @@ class LSTM(_Recurrent):
 
 
 class GRU(_Recurrent):
-    """Gated recurrent unit (Cho et al. 2014), as PyTorch computes it: new = tanh(W x + b + r (V h +
-    c)).
+    """Gated recurrent unit (Cho et al. 2014), as PyTorch computes it.
 
-    Takes x (T, N, input_size) and optionally h0 (num_layers, N, hidden_size), zeros by default;
-    returns the last layer's hidden states (T, N, hidden_size) and the final state of each layer
-    (num_layers, N, hidden_size), as PyTorch does. Parameters as in `RNN`, in blocks of rows for r,
-    z and new (PyTorch's order): `weight_ih_lk` is (3 hidden_size, input_size). `unroll=True` builds
-    the graph out of elementary operators, step by step.
+    That is, new = tanh(W x + b + r (V h + c)). Takes x (T, N, input_size) and optionally h0
+    (num_layers, N, hidden_size), zeros by default; returns the last layer's hidden states (T, N,
+    hidden_size) and the final state of each layer (num_layers, N, hidden_size), as PyTorch does.
+    Parameters as in `RNN`, in blocks of rows for r, z and new (PyTorch's order): `weight_ih_lk` is
+    (3 hidden_size, input_size). `unroll=True` builds the graph out of elementary operators, step by
+    step.
     """
 
     gates, fused, unrolled = 3, ops.gru, gru_by_steps

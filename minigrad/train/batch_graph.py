@@ -89,9 +89,7 @@ def _need_node(maker: str, made: object) -> GraphNode:
 
 
 def target_for(output: GraphNode, y: Array) -> Constant:
-    """The target y as a node: floats in the dtype of the output, (N,) as a column for an output
-    (N, 1).
-    """
+    """The target y as a node: floats in the output's dtype, (N,) as a column beside (N, 1)."""
     floats = y.dtype.kind == "f"
     column = floats and output.shape == (*y.shape, 1)
     return Constant(

@@ -24,9 +24,7 @@ PAUSE = 0.05  # seconds that batches wait for others to join them in a piece
 
 
 class Mapped:
-    """An array in a file (`np.load(path, mmap_mode="r")`): an index reads its entries, floats as
-    `dtype`.
-    """
+    """An array in a file (`np.load(path, mmap_mode="r")`), read by indexing, floats as `dtype`."""
 
     def __init__(self, array: Array, dtype: Any) -> None:
         self._array, self.dtype = array, np.dtype(dtype)
@@ -46,8 +44,7 @@ Data = Array | Mapped
 
 
 class Chunk(NamedTuple):
-    """Consecutive batches: the samples `order` of x and y, `size` to a batch, numbered from
-    `first`.
+    """Consecutive batches, numbered from `first`: samples `order` of x and y, `size` to a batch.
 
     `full` says that this is the usual size of a batch; only full batches are compiled.
     """
@@ -75,7 +72,7 @@ class Chunk(NamedTuple):
 
 
 def is_mapped(data: Any) -> bool:
-    """Is this an array whose memory is a file?"""
+    """Whether this is an array whose memory is a file."""
     while isinstance(data, np.ndarray):
         data = data.base
     return isinstance(data, mmap.mmap)
@@ -105,8 +102,9 @@ def as_array(name: str, data: Any, dtype: np.dtype[Any]) -> Data:
 
 
 def as_pair(x: Any, y: Any, dtype: np.dtype[Any], which: str = "") -> tuple[Data, Data]:
-    """x and y as `as_array` makes them. Raises `ShapeError` unless they have the same number of
-    samples, at least one; messages begin with `which`.
+    """Return x and y as `as_array` makes them; `which` stands before their names in messages.
+
+    Raises `ShapeError` unless they have the same number of samples, at least one.
     """
     x, y = as_array(f"{which}x", x, dtype), as_array(f"{which}y", y, dtype)
     if x.ndim < 1 or y.ndim < 1 or len(x) != len(y) or not len(x):
@@ -134,9 +132,7 @@ def training_data(
 
 
 class Samples:
-    """x and y, a sample to each entry of the first axis, cut into batches; the last one may be
-    smaller.
-    """
+    """Samples along the first axis of x and y, cut into batches; the last may be smaller."""
 
     def __init__(self, x: Data, y: Data, batch_size: int) -> None:
         self.x, self.y, self.batch_size, self.length = x, y, batch_size, len(x)
@@ -164,8 +160,7 @@ class Samples:
 
 
 class Batches:
-    """An iterable of batches (x, y) that has a length: a list, a loader. It decides order and
-    sizes.
+    """An iterable of batches (x, y) with a length: a list, a loader. It decides order and sizes.
 
     All batches are checked against the first one; floats become `dtype`.
     """
@@ -185,8 +180,7 @@ class Batches:
         self._kinds: list[tuple[Any, Any]] = []  # shape and dtype of the samples of x, and of y
 
     def chunks(self, order: Array, first: int) -> Prefetcher[Chunk]:
-        """All batches once, in the order of the iterable; those before number `first` are read and
-        left out.
+        """All batches once, in the iterable's order; those before `first` are read and left out.
 
         Raises `ShapeError` or `DTypeError` that names a batch unlike the first, `ValueError` where
         there are more or fewer than the length says; an error of the iterable's own is passed on,
@@ -195,8 +189,7 @@ class Batches:
         return Prefetcher(self._pieces(first))
 
     def _pieces(self, first: int) -> Generator[Chunk, None, None]:
-        """Batches of one size together, until they are large enough or have waited `PAUSE`
-        seconds.
+        """Batches of one size together, until `PIECE` bytes are read or `PAUSE` seconds over.
 
         Batches smaller than an earlier one of the epoch, left out or not, are not full.
         """

@@ -1,6 +1,4 @@
-"""Saving and loading: safetensors files, written whole or not at all, and checked before anything
-is changed.
-"""
+"""Saving and loading: safetensors files, written atomically, checked before they are loaded."""
 
 from __future__ import annotations
 
@@ -43,12 +41,11 @@ def save(what: Module | Trainer, path: str | PathLike[str]) -> None:
 
 
 def load(what: Module | Trainer, path: str | PathLike[str]) -> None:
-    """Read what `save` wrote (or `safetensors.torch.save_file`, for a model) into a model or
-    trainer.
+    """Load a file of `save` (for a model also of PyTorch) into a model or trainer.
 
-    Raises `OSError` for a file that cannot be opened, `DataError` for one that is no safetensors
-    file, `GraphError`, `ShapeError` or `DTypeError` where names, shapes or kinds of numbers differ;
-    nothing is changed then.
+    PyTorch's function is `safetensors.torch.save_file`. Raises `OSError` for a file that cannot be
+    opened, `DataError` for one that is no safetensors file, `GraphError`, `ShapeError` or
+    `DTypeError` where names, shapes or kinds of numbers differ; nothing is changed then.
     """
     _check_kind("load", what)
     path = as_path("load", path)
@@ -75,8 +72,9 @@ def _check_kind(function: str, what: object) -> None:
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
-    """Read every array of a safetensors file. A header that announces more than the file holds is
-    refused before memory is allocated.
+    """Read every array of a safetensors file.
+
+    A header that announces more than the file holds is refused before memory is allocated.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file

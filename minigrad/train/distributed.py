@@ -34,8 +34,9 @@ class AllInterrupted(KeyboardInterrupt):
 
 
 class RankGuard(StepGuard):
-    """Ctrl-C on one rank ends the training on all after the same step; a second one is raised at
-    once, and ends the job.
+    """Ctrl-C on one rank ends the training on all after the same step.
+
+    A second one is raised at once, and ends the job.
     """
 
     agreed = False  # set by the exchange between the ranks
@@ -52,8 +53,7 @@ class RankGuard(StepGuard):
 
 
 class Ranks:
-    """The processes that train together: this one is number `rank` of `size`; without
-    `distributed` there is one.
+    """The processes that train together: number `rank`, of `size`; one if not `distributed`.
 
     The cores of a machine are shared between its ranks, by limiting the threads of each. An
     exception that nobody catches on one rank, or one in a step, ends the job on all. Raises
@@ -93,9 +93,7 @@ class Ranks:
         return received
 
     def separate_streams(self, buffers: Iterable[Buffer]) -> None:
-        """Give each rank other dropout masks, by mixing its number into the seeds of the random
-        streams.
-        """
+        """Give each rank other dropout masks: mix its number into the seeds of the streams."""
         for buffer in buffers:
             is_stream = not buffer.persistent and buffer.shape == (2,) and buffer.dtype == np.int64
             if self.rank and is_stream:  # seed, and number of the last draw

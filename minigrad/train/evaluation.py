@@ -33,9 +33,7 @@ def batch_graphs(
 
 @contextmanager
 def in_mode(model: Module, training: bool) -> Iterator[None]:
-    """Within the block the model is in training or evaluation mode; then each module's mode is
-    restored.
-    """
+    """Within the block the model is in training or evaluation mode; each module's mode returns."""
     modes = [(module, module.training) for module in model.modules()]
     try:
         model.train(training)
@@ -46,9 +44,7 @@ def in_mode(model: Module, training: bool) -> Iterator[None]:
 
 
 def correct(output: Array, y: Array, loss: Loss) -> Array:
-    """1.0 for each sample (N,) that is classified correctly and 0.0 for others; NaN where targets
-    are no classes.
-    """
+    """1.0 for each sample (N,) that is classified correctly, else 0.0; NaN without classes."""
     if output.ndim == 2 and output.shape[1] > 1 and y.ndim == 1:
         return np.asarray(output.argmax(1) == y, dtype=float)
     y = y.reshape(len(y), -1)

@@ -10,8 +10,7 @@ from typing import Any
 
 
 class StepGuard:
-    """`with guard:` runs its block to the end; Ctrl-C meanwhile is raised there as
-    KeyboardInterrupt.
+    """`with guard:` runs its block to the end, where a Ctrl-C in it is raised.
 
     A second Ctrl-C within the block is raised at once.
     """

@@ -17,8 +17,7 @@ PATIENCE = 5.0  # seconds to wait for the end of a thread whose iterable hangs
 
 
 class Prefetcher(Generic[T]):
-    """Iterates over the pieces of a generator, which runs in a thread, `AHEAD` pieces ahead at
-    most.
+    """Iterates over the pieces of a generator, which runs up to `AHEAD` pieces ahead in a thread.
 
     An error of the generator is raised where its piece would come. The thread runs from the
     construction until `close`. Only queues implemented in C are used, so that Ctrl-C while waiting

@@ -1,14 +1,13 @@
-"""Model selection: repeated k-fold cross-validation and grid search, with scikit-learn's splitters
-on joblib.
+"""Model selection: repeated k-fold cross-validation and grid search, on joblib.
 
-Fits run wherever joblib runs them: in this process by default, in others with `n_jobs=2`, on a
-cluster inside `joblib.parallel_config("dask")` with a `distributed.Client`, or "ray" after
-`ray.util.joblib.register_ray()`. Each fit has one thread, in Numba's kernels and in BLAS, so that
-cores are not used twice and scores are the same to the bit on every back end, on processors of one
-kind. Where threadpoolctl cannot limit BLAS (Accelerate on macOS; a search outside of the main
-thread, which has limited it before), they are the same to rounding.
-`joblib.parallel_config("loky", inner_max_num_threads=2)` gives each fit two threads. A memory map
-(`np.load(…, mmap_mode="r")`) is passed on as a memory map.
+The folds are scikit-learn's. Fits run wherever joblib runs them: in this process by default, in
+others with `n_jobs=2`, on a cluster inside `joblib.parallel_config("dask")` with a
+`distributed.Client`, or "ray" after `ray.util.joblib.register_ray()`. Each fit has one thread, in
+Numba's kernels and in BLAS, so that cores are not used twice and scores are the same to the bit on
+every back end, on processors of one kind. Where threadpoolctl cannot limit BLAS (Accelerate on
+macOS; a search outside of the main thread, which has limited it before), they are the same to
+rounding. `joblib.parallel_config("loky", inner_max_num_threads=2)` gives each fit two threads. A
+memory map (`np.load(…, mmap_mode="r")`) is passed on as a memory map.
 """
 
 from __future__ import annotations
@@ -113,13 +112,12 @@ def cross_validate(
     progress: bool = False,
     **recipe: Any,
 ) -> Scores:
-    """Fit a new model on all folds but one and score it on the one left out, for each fold,
-    `repeats` times.
+    """Fit a new model on all folds but one and score it on the one left out, for each fold.
 
-    `make_model()` returns a new model; `recipe` are fields of `Recipe` (loss, optimizer, lr,
-    epochs, batch_size, mode). The same seed gives the same scores on any joblib back end. Where a
-    fit fails, the others are made nevertheless, and then a `FoldError` has their scores. Ctrl-C
-    ends the search.
+    All of it is done `repeats` times with other folds. `make_model()` returns a new model; `recipe`
+    are fields of `Recipe` (loss, optimizer, lr, epochs, batch_size, mode). The same seed gives the
+    same scores on any joblib back end. Where a fit fails, the others are made nevertheless, and
+    then a `FoldError` has their scores. Ctrl-C ends the search.
     """
     search = _Search("cross_validate", make_model, recipe, folds, repeats, seed)
     return search.run(x, y, {}, n_jobs, progress).rows[0][1]

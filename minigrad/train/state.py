@@ -18,8 +18,7 @@ _WORD = (1 << 64) - 1
 
 
 class TrainingState:
-    """The progress of `Trainer.fit`: what resuming needs beside parameters, buffers and the
-    optimiser's memory.
+    """The progress of `Trainer.fit`, from which another call resumes.
 
     `epoch` epochs are done, and `batch` batches of the next one, whose losses add up to `total`
     over their `seen` samples. The shuffling generator, started from `seed`, is kept as it was when
@@ -37,9 +36,7 @@ class TrainingState:
         self._next_generator = self._generator
 
     def enter(self, length: int, batch_size: int) -> None:
-        """Set the size of an epoch. Raises `ShapeError` where an interrupted epoch had other
-        batches.
-        """
+        """Set the size of an epoch; `ShapeError` if an interrupted epoch had other batches."""
         if self.batch and (length, batch_size) != (self.length, self.batch_size):
             raise ShapeError(
                 f"Trainer: resume=True within an epoch over "
@@ -163,7 +160,5 @@ def _part(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:
 
 
 def _streams(model: Module) -> dict[str, Buffer]:
-    """Buffers that belong to the training, not to the model: positions in dropout's random
-    streams.
-    """
+    """Buffers of the training, not of the model: positions in dropout's random streams."""
     return {name: buffer for name, buffer in model.named_buffers() if not buffer.persistent}

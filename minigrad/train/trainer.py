@@ -162,8 +162,10 @@ class Trainer:
         return collect(self.model, self.optimizer, self.state)
 
     def load_state_dict(self, arrays: Mapping[str, Array]) -> None:
-        """The inverse of `state_dict`. Raises `GraphError`, `ShapeError` or `DTypeError` where
-        something differs; nothing is changed then.
+        """Restore what `state_dict` returned.
+
+        Raises `GraphError`, `ShapeError` or `DTypeError` where something differs; nothing is
+        changed then.
         """
         self.state = restore(self.model, self.optimizer, arrays)
 
@@ -203,9 +205,7 @@ class _Fit:
         self._renew()
 
     def _renew(self) -> None:
-        """Start with new graphs and compiled steps: the model, the loss or the optimiser may have
-        changed.
-        """
+        """Drop graphs and compiled steps: model, loss or optimiser may have changed."""
         self.runner, self.buffers = self.trainer._runner(), self.trainer.model.buffers()
 
     def run(self, epochs: int, progress: bool) -> History:
@@ -259,9 +259,7 @@ class _Fit:
             self._renew()
 
     def _batches(self) -> None:
-        """The batches of the epoch that are left. Each step and its record are one: Ctrl-C comes
-        before or after them.
-        """
+        """The batches of the epoch that are left; Ctrl-C never parts a step from its record."""
         state, chunks = self.state, None
         try:
             with self.guard:  # Ctrl-C within the start of a thread would leave a lock taken
@@ -300,9 +298,7 @@ class _Fit:
         self._record([loss], len(batch))
 
     def _compiled_steps(self, chunk: Chunk) -> None:
-        """All full batches of a chunk, a few at a time: between them the bar moves and Ctrl-C is
-        heard.
-        """
+        """All full batches of a chunk, a few at a time, so that the bar moves and Ctrl-C works."""
         state, x, y = self.state, np.ascontiguousarray(chunk.x), np.ascontiguousarray(chunk.y)
         with described(self.bar, "compiling the step …", self.guard):
             size = len(self.ranks.share(np.arange(chunk.size)))
@@ -322,9 +318,7 @@ class _Fit:
                 steps = max(1, int(steps * 0.1 / (time.perf_counter() - started)))
 
     def _run(self, step: CompiledStep, x: Array, y: Array, chunk: Chunk, losses: Array) -> int:
-        """Make compiled steps, one of them where there are several ranks; returns how many were
-        made.
-        """
+        """Make compiled steps, with several ranks only one; returns how many were made."""
         rest = chunk.rest(self.state.batch)
         if self.ranks.size == 1:
             return step.run(x, y, rest, losses)
@@ -350,12 +344,11 @@ class _Fit:
 def _align(
     trainer: Trainer, data: Samples | Batches, seed: int | None, call: dict[str, Any]
 ) -> int | None:
-    """Give all ranks the state of rank 0's trainer and dropout masks of their own; returns rank
-    0's seed.
+    """Give all ranks the state and the seed of rank 0, and different dropout masks.
 
-    On all ranks alike, raises `ValueError` where they were called differently or get no sample of a
-    full batch, `TypeError` for an iterable, and `GraphError` for a loss that is no mean over the
-    samples: shares of it could not be averaged.
+    Returns the seed. On all ranks alike, raises `ValueError` where they were called differently or
+    get no sample of a full batch, `TypeError` for an iterable, and `GraphError` for a loss that is
+    no mean over the samples: shares of it could not be averaged.
     """
     ranks, optimizer = trainer.ranks, trainer.optimizer
     about = {

@@ -26,7 +26,7 @@ T = TypeVar("T")
 KEPT = 8  # graphs, and compiled steps, of this many shapes of batches are kept
 
 
-class Runner:
+class StepRunner:
     """Gradients of batches in eager mode or replay, and compiled steps.
 
     Graphs and compiled steps are kept and used again, so make a new runner when the model, the loss

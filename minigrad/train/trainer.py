@@ -21,7 +21,7 @@ from .distributed import Ranks
 from .evaluation import batch_graphs, correct, in_mode
 from .history import History
 from .progress import described, progress_bar
-from .runner import Runner
+from .runner import StepRunner
 from .state import TrainingState, collect, restore
 
 MODES = ("eager", "replay", "compiled")
@@ -177,9 +177,9 @@ class Trainer:
     def _graphs(self, x: Data, y: Data | None) -> Iterator[tuple[Array, BatchGraph]]:
         return batch_graphs(self.model, self.loss, x, y, eager=self.mode == "eager")
 
-    def _runner(self) -> Runner:
+    def _runner(self) -> StepRunner:
         single = self.ranks.size == 1
-        return Runner(self.model, self.loss, self.optimizer, self.mode, updates=single)
+        return StepRunner(self.model, self.loss, self.optimizer, self.mode, updates=single)
 
     def _check_callbacks(self) -> None:
         for callback in self.callbacks:

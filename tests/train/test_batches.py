@@ -12,7 +12,7 @@ import pytest
 import minigrad as mg
 from minigrad import nn
 from minigrad.train import batches, prefetch
-from minigrad.train.runner import Runner
+from minigrad.train.runner import StepRunner
 
 MODES = ["eager", "replay", "compiled"]
 DATA = mg.data.circle(230, seed=3)  # 184 samples to train on: the last batch of 32 is smaller
@@ -106,9 +106,9 @@ def test_a_loader_may_fill_the_same_memory_again(mode):
 
 def test_the_usual_size_is_compiled_and_smaller_batches_run_in_replay(monkeypatch):
     seen = []
-    compiled, x, y = Runner.compile, DATA.x_train, DATA.y_train
+    compiled, x, y = StepRunner.compile, DATA.x_train, DATA.y_train
     monkeypatch.setattr(
-        Runner, "compile", lambda self, x, y, n: seen.append(n) or compiled(self, x, y, n)
+        StepRunner, "compile", lambda self, x, y, n: seen.append(n) or compiled(self, x, y, n)
     )
     parts = [(x[:20], y[:20]), (x[:32], y[:32]), (x[:20], y[:20]), (x[:32], y[:32])]
     assert len(trainer("compiled").fit(parts, epochs=1, progress=False).batch_loss) == 4

@@ -11,7 +11,7 @@ import pytest
 import minigrad as mg
 from minigrad import GraphError, nn
 from minigrad.run.rebuild import READER
-from minigrad.train.runner import Runner
+from minigrad.train.runner import StepRunner
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(24, 3)).astype(np.float32)
@@ -359,7 +359,7 @@ def test_a_checkpoint_loaded_in_a_callback_does_not_turn_back_the_epochs(mode, t
 def test_graphs_of_few_shapes_are_kept():
     model = nn.Linear(3, 2)
     sgd = mg.optim.SGD(model.parameters(), lr=0.1)
-    runner = Runner(model, mg.mse_loss, sgd, "replay")
+    runner = StepRunner(model, mg.mse_loss, sgd, "replay")
     for n in range(1, 25):
         runner.gradients(X[:n], Y[:n], "a test")
     assert len(runner._graphs) == 8

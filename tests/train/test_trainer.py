@@ -11,7 +11,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.train.runner import Runner
+from minigrad.train.runner import StepRunner
 
 
 def classifier(seed=0):
@@ -144,7 +144,7 @@ def test_the_default_is_compiled_and_refuses_by_name_who_wants_every_batch():
 
 
 def test_evaluation_and_what_does_not_fill_a_batch_go_by_replay(monkeypatch):
-    monkeypatch.setattr(Runner, "compile", None)
+    monkeypatch.setattr(StepRunner, "compile", None)
     run = trainer(mode="compiled")
     assert len(run.fit(DATA.x_train[:20], DATA.y_train[:20], **FIT).batch_loss) == 3
     assert np.isfinite(run.evaluate(DATA.x_test, DATA.y_test)["loss"]) and run.predict(
@@ -173,7 +173,7 @@ def test_a_compilation_that_takes_its_time_is_spoken_of_and_nothing_stays(
 
     monkeypatch.setattr("minigrad.train.progress.SOON", soon)
     run = trainer(mode="compiled")
-    monkeypatch.setattr(Runner, "compile", lambda self, x, y, batch_size: Slow())
+    monkeypatch.setattr(StepRunner, "compile", lambda self, x, y, batch_size: Slow())
     run.fit(DATA.x_train[:160], DATA.y_train[:160], **{**FIT, "epochs": 1, "progress": progress})
     err = capsys.readouterr().err
     assert ("compiling the step …" in err) == said

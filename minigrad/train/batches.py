@@ -115,6 +115,24 @@ def as_pair(x: Any, y: Any, dtype: np.dtype[Any], which: str = "") -> tuple[Data
     return x, y
 
 
+def as_samples(x: Any, dtype: np.dtype[Any]) -> Data:
+    """Return x as `as_array` makes it. Raises `ShapeError` unless it has at least one sample."""
+    data = as_array("x", x, dtype)
+    if not data.ndim or not len(data):
+        raise ShapeError(f"Trainer: x has shape {data.shape}; at least one sample was expected")
+    return data
+
+
+def validation_data(pair: Any, dtype: np.dtype[Any]) -> tuple[Data, Data] | None:
+    """The argument `validation` of `Trainer.fit`, checked before the training starts."""
+    if pair is None:
+        return None
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
+        kind = type(pair).__name__
+        raise TypeError(f"Trainer: validation is a {kind}; a pair (x, y) was expected")
+    return as_pair(pair[0], pair[1], dtype, "validation ")
+
+
 def training_data(
     x: Any, y: Any, batch_size: int | None, dtype: np.dtype[Any]
 ) -> Samples | Batches:

@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from .. import kernels
+from ..checks import positive
 from ..errors import GraphError
 from ..graph.node import Array, Constant
 from ..graph.notes import module_path
@@ -101,8 +102,15 @@ class StepRunner:
     def compile(self, x: Data, y: Data, batch_size: int) -> CompiledStep:
         """Compile the training step for batches of this size of data like (x, y).
 
-        Raises `GraphError` that names the operator for what cannot be compiled.
+        Raises `GraphError` that names the operator for what cannot be compiled, `ValueError` for
+        fewer samples than a batch has.
         """
+        positive("Trainer", batch_size=batch_size)
+        if batch_size > len(x):
+            raise ValueError(
+                f"Trainer: batch_size={batch_size} and {len(x)} samples; at least one full batch "
+                f"was expected"
+            )
         threads = kernels.jit.threads(batch_size)
         # the graphs are only read: they run the kernels that the step will call, and no others
         # are compiled

@@ -10,13 +10,22 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..checks import one_of, positive
-from ..errors import GraphError, ShapeError
+from ..errors import GraphError
 from ..graph.node import Array
 from ..nn import Module
 from ..optim import Optimizer
 from ..run.compiled import CompiledStep
 from .batch_graph import BatchGraph, Loss
-from .batches import Batches, Chunk, Data, Samples, as_array, as_pair, training_data
+from .batches import (
+    Batches,
+    Chunk,
+    Data,
+    Samples,
+    as_pair,
+    as_samples,
+    training_data,
+    validation_data,
+)
 from .distributed import Ranks
 from .evaluation import batch_graphs, correct, in_mode
 from .history import History
@@ -103,18 +112,14 @@ class Trainer:
         data = training_data(x, y, batch_size, self.dtype)
         positive("Trainer", epochs=epochs)
         self._check_callbacks()
-        if validation is not None:
-            if not isinstance(validation, tuple | list) or len(validation) != 2:
-                kind = type(validation).__name__
-                raise TypeError(f"Trainer: validation is a {kind}; a pair (x, y) was expected")
-            validation = as_pair(*validation, self.dtype, "validation ")
+        checked = validation_data(validation, self.dtype)
         if self.ranks.size > 1:
             call = {"seed": seed, "epochs": epochs, "shuffle": shuffle, "resume": resume}
             seed = _align(self, data, seed, call)
         state = self.state if resume and self.state.length else TrainingState(seed)
         state.enter(data.length, data.batch_size)
         self.state = state
-        return _Fit(self, data, validation, shuffle).run(epochs, progress)
+        return _Fit(self, data, checked, shuffle).run(epochs, progress)
 
     def evaluate(self, x: ArrayLike, y: ArrayLike) -> dict[str, float]:
         """Mean loss and accuracy over all samples, as {"loss": …, "accuracy": …}.
@@ -133,11 +138,7 @@ class Trainer:
 
     def predict(self, x: ArrayLike) -> Array:
         """The model's outputs for all samples, concatenated."""
-        inputs = as_array("x", x, self.dtype)
-        if not inputs.ndim or not len(inputs):
-            raise ShapeError(
-                f"Trainer: x has shape {inputs.shape}; at least one sample was expected"
-            )
+        inputs = as_samples(x, self.dtype)
         with in_mode(self.model, training=False):
             graphs = self._graphs(inputs, None)
             return np.concatenate([batch.output.value.copy() for _, batch in graphs])
@@ -149,16 +150,10 @@ class Trainer:
         cannot be compiled.
         """
         inputs, targets = as_pair(x, y, self.dtype)
-        positive("Trainer", batch_size=batch_size)
-        if batch_size > len(inputs):
-            raise ValueError(
-                f"Trainer: batch_size={batch_size} and {len(inputs)} samples; at least one full "
-                f"batch was expected"
-            )
         return self._runner().compile(inputs, targets, batch_size)
 
     def state_dict(self) -> dict[str, Array]:
-        """Copies of all that resuming needs as arrays by name; `mg.save` writes them to a file."""
+        """Copies of all that resuming needs, as arrays by name; `mg.save` writes them."""
         return collect(self.model, self.optimizer, self.state)
 
     def load_state_dict(self, arrays: Mapping[str, Array]) -> None:

@@ -113,7 +113,7 @@ class Optimizer:
         try:
             found = {name: np.asarray(array) for name, array in state.items()}
         except ValueError:  # rows of different lengths
-            raise ShapeError(f"{owner}: the state holds what is no array") from None
+            raise ShapeError(f"{owner}: the state holds rows of different lengths") from None
         differing = [
             str(name)
             for name in {**mine, **found}
@@ -129,9 +129,7 @@ class Optimizer:
         if not wrong and found["steps"][0] < 0:
             wrong = ["steps"]
         if wrong:
-            raise GraphError(
-                f"{owner}: the state holds no numbers that could be these: {', '.join(wrong)}"
-            )
+            raise GraphError(f"{owner}: the state holds invalid numbers: {', '.join(wrong)}")
         self.steps = int(found["steps"][0])
         for i in range(len(self.params)):
             for name, array in self._of(i).items():

@@ -41,7 +41,7 @@ class TrainingState:
             raise ShapeError(
                 f"Trainer: resume=True within an epoch over "
                 f"{_batches(self.length, self.batch_size)}; "
-                f"{_batches(length, batch_size)} are no part of it"
+                f"the data is {_batches(length, batch_size)}"
             )
         self.length, self.batch_size = length, batch_size
 
@@ -109,7 +109,7 @@ class TrainingState:
 def _batches(length: int, batch_size: int) -> str:
     if batch_size:
         return f"{length} samples in batches of {batch_size}"
-    return f"{length} batches of sizes of their own"
+    return f"{length} batches of an iterable"
 
 
 # ---------------- everything that a checkpoint holds

@@ -183,7 +183,7 @@ class Trainer:
                 _need("a callback", callback, Callable, expected)
             elif self.mode == "compiled":
                 raise GraphError(
-                    f"Trainer: {callback!r} wants every batch; no compiled step shows them, use "
+                    f"Trainer: {callback!r} has on_batch, which no compiled step calls; use "
                     f'mode="replay"'
                 )
 

@@ -404,14 +404,14 @@ def test_another_division_of_a_cut_epoch_is_refused():
     run.fit(X, Y, epochs=1, **FIT)
     before = run.state_dict()
     with pytest.raises(
-        mg.ShapeError, match="23 samples in batches of 5; 20 samples in batches of 5"
+        mg.ShapeError, match="23 samples in batches of 5; the data is 20 samples in batches of 5"
     ):
         run.fit(X[:20], Y[:20], epochs=1, resume=True, **FIT)
     with pytest.raises(mg.ShapeError, match="23 samples in batches of 6"):
         run.fit(X, Y, epochs=1, resume=True, **{**FIT, "batch_size": 6})
     with pytest.raises(
         mg.ShapeError,
-        match="23 samples in batches of 5; 2 batches of sizes of their own are no part",
+        match="23 samples in batches of 5; the data is 2 batches of an iterable",
     ):
         run.fit([(X[:5], Y[:5])] * 2, epochs=1, progress=False, resume=True)
     np.testing.assert_equal(run.state_dict(), before)

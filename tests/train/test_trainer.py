@@ -133,11 +133,11 @@ def test_the_default_is_compiled_and_refuses_by_name_who_wants_every_batch():
     model = classifier()
     sgd = mg.optim.SGD(model.parameters(), lr=0.1)
     assert mg.Trainer(model, mg.mse_loss, sgd).mode == "compiled"
-    with pytest.raises(mg.GraphError, match='Impatient.* wants every batch.* use mode="replay"'):
+    with pytest.raises(mg.GraphError, match='Impatient.* has on_batch.* use mode="replay"'):
         mg.Trainer(model, mg.mse_loss, sgd, callbacks=iter([Impatient()]))
     run = mg.Trainer(model, mg.mse_loss, sgd)
     run.callbacks.append(Impatient())
-    with pytest.raises(mg.GraphError, match='Impatient.* wants every batch.* use mode="replay"'):
+    with pytest.raises(mg.GraphError, match='Impatient.* has on_batch.* use mode="replay"'):
         run.fit(DATA.x_train, DATA.y_train, **FIT)
     run.mode = "replay"
     assert run.fit(DATA.x_train, DATA.y_train, **FIT).interrupted

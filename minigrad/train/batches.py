@@ -140,8 +140,8 @@ def training_data(
     if y is None:
         if batch_size is not None:
             raise ValueError(
-                f"Trainer: batch_size={batch_size!r} without y; an iterable decides the size of its "
-                f"batches"
+                f"Trainer: batch_size={batch_size!r} without y; an iterable of batches decides "
+                f"their size"
             )
         return Batches(x, dtype)
     x, y = as_pair(x, y, dtype)

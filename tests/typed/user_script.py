@@ -1,4 +1,4 @@
-"""A user's script that calls every public function, layer and optimiser; `test_typing.py` lets type
+"""A user's script that calls every public function, layer and optimiser; `test_typed.py` lets type
 checkers read it, and nobody runs it.
 """
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from numbers import Real
 from operator import index
 from typing import Any
+
+import numpy as np
 
 
 def integer(function: str, name: str, value: Any, least: int = 1, why: str = "") -> int:
@@ -27,3 +30,25 @@ def one_of(function: str, name: str, value: Any, choices: Iterable[str]) -> None
     if value not in list(choices):
         expected = f"one of {', '.join(choices)} was expected"
         raise ValueError(f"{function}: {name}={value!r}; {expected}")
+
+
+def positive(function: str, **sizes: object) -> None:
+    """Raise `ValueError` unless each size is an integer of at least 1."""
+    for name, value in sizes.items():
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+            raise ValueError(f"{function}: {name}={value!r}; an integer ≥ 1 was expected")
+
+
+def number(
+    function: str, bounds: str = "", holds: Callable[[Any], bool] | None = None, /, **values: object
+) -> None:
+    """Raise `TypeError` for what is not a number, `ValueError` where `holds` is false of it.
+
+    `bounds` says in words what holds, such as "> 0".
+    """
+    for name, value in values.items():
+        real = isinstance(value, Real)
+        if not real or (holds and not holds(value)):
+            expected = f"a number {bounds}".strip()
+            kind = ValueError if real else TypeError
+            raise kind(f"{function}: {name}={value!r}; {expected} was expected")

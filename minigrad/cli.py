@@ -90,7 +90,7 @@ def _train(args: argparse.Namespace) -> int | None:
             resume=args.resume,
         )
     history = run.history
-    first = run.trainer.course.epoch - len(history.epoch_loss) + 1
+    first = run.trainer.state.epoch - len(history.epoch_loss) + 1
     rows = zip(history.epoch_loss, history.accuracy, history.epoch_seconds, strict=False)
     for epoch, (loss, accuracy, seconds) in enumerate(rows, first):
         say(f"epoch {epoch}: loss {loss:.4f}, held-out accuracy {accuracy:.4f}, {seconds:.2f} s")

@@ -21,7 +21,7 @@ from .experiments import EXPERIMENTS, Experiment, TrainedRun, gradient_error, pr
 from .graph.node import Constant, GraphNode, Variable
 from .models import ACTIVATIONS, mlp
 from .train import cross_validate, grid_search
-from .train.program import target_for
+from .train.batch_graph import target_for
 
 LEARNING_RATES = (1e-3, 3e-3, 1e-2)
 Say = Callable[[str], None]

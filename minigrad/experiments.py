@@ -20,8 +20,8 @@ from .graph.conversion import Array
 from .graph.node import Constant, GraphNode
 from .nn import Module, init
 from .train import History, Trainer
+from .train.batch_graph import target_for
 from .train.checkpoint import load, save
-from .train.program import target_for
 
 Loss = Callable[..., GraphNode]
 
@@ -93,7 +93,7 @@ def train_once(
     trainer = _trainer(experiment, mode=mode, callbacks=[after_epoch], distributed=distributed)
     if resume and checkpoint is not None:
         load(trainer, checkpoint)
-        for _ in range(trainer.course.epoch):
+        for _ in range(trainer.state.epoch):
             trainer.optimizer.lr *= experiment.decay
     history = trainer.fit(
         arrays.x_train,

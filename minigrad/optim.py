@@ -1,28 +1,34 @@
-"""Optimisers with PyTorch's formulas and defaults. One compiled pass over each parameter and its
-memory.
-"""
+"""Optimisers with PyTorch's formulas and defaults; one compiled pass over each parameter."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from numbers import Real
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from . import kernels
+from .checks import number
 from .errors import GraphError, ShapeError
 from .graph.conversion import Array
 from .graph.node import Variable
 
+__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "clip_grad_norm"]
+
+#: options between 0 and 1; all others are at least 0
+FRACTIONS = ("momentum", "alpha", "beta1", "beta2")
+
 
 class Optimizer:
-    """Base of the optimisers: parameters, a learning rate, and named memory arrays for each
-    parameter.
+    """Base of the optimisers: parameters, a learning rate `lr`, `options` and arrays of memory.
 
     `params` are `Variable`s (each counts once); a parameter without a gradient is left as it is.
     `max_grad_norm` scales all gradients down together where their Euclidean norm is larger
     (gradient clipping, Pascanu et al. 2013). Raises `ValueError` for options out of range.
+
+    A subclass names in `memory` the arrays that it keeps for each parameter, and defines `kernel`
+    and `scalars`.
     """
 
     memory: tuple[str, ...] = ()
@@ -36,33 +42,32 @@ class Optimizer:
     ) -> None:
         name = type(self).__name__
         self.params = _variables(name, params)
-        for option, value in {"lr": lr, **options}.items():
-            if option == "lr":
-                _need(name, option, value, "> 0", lambda x: 0 < x < np.inf)
-            elif option in ("momentum", "alpha") or option.startswith("beta"):
-                _need(name, option, value, "≥ 0 and < 1", lambda x: 0 <= x < 1)
+        number(name, "> 0", lambda x: 0 < x < np.inf, lr=lr)
+        for option, value in options.items():
+            if option in FRACTIONS:
+                number(name, "≥ 0 and < 1", lambda x: 0 <= x < 1, **{option: value})
             else:
-                _need(name, option, value, "≥ 0", lambda x: 0 <= x < np.inf)
+                number(name, "≥ 0", lambda x: 0 <= x < np.inf, **{option: value})
         if max_grad_norm is not None:
-            _need(name, "max_grad_norm", max_grad_norm, "> 0", lambda x: x > 0)
+            number(name, "> 0", lambda x: x > 0, max_grad_norm=max_grad_norm)
         self.lr, self.max_grad_norm, self.options = lr, max_grad_norm, options
         self.steps = 0
         self._memory: dict[int, dict[str, Array]] = {}
 
     def zero_grad(self) -> None:
-        """Forget the gradients of all parameters."""
+        """Clear the gradients of all parameters."""
         for p in self.params:
             p.zero_grad()
 
     def step(self) -> None:
-        """Change each parameter that has a gradient."""
+        """Update each parameter that has a gradient."""
         if self.max_grad_norm is not None:
             clip_grad_norm(self.params, self.max_grad_norm)
         self.steps += 1
         kernel, scalars, dtype = self.kernel, self.scalars(self.steps), None
         for i, p in enumerate(self.params):
             if p._grad is not None:
-                if p._data.dtype is not dtype:  # making numbers costs more than calling the kernel
+                if p._data.dtype is not dtype:  # converting costs more than calling the kernel
                     dtype = p._data.dtype
                     numbers = [dtype.type(x) for x in scalars]
                 memory = self._of(i).values() if self.memory else ()
@@ -76,19 +81,17 @@ class Optimizer:
 
     @property
     def kernel(self) -> Any:
-        """What changes a parameter: `kernel(p, g, *memory, *scalars)`, all arrays flat."""
+        """The function that updates a parameter: `kernel(p, g, *memory, *scalars)`, arrays flat."""
         raise NotImplementedError(
             f"{type(self).__name__} defines no kernel; take SGD, Adam, AdamW or RMSprop"
         )
 
     def scalars(self, step: Any) -> tuple[Any, ...]:
-        """The numbers that the kernel needs in this step, counted from 1; of an array of steps,
-        numbers or such arrays.
-        """
+        """The kernel's numbers for a step, counted from 1, or for an array of steps."""
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, Array]:
-        """Number of steps and copies of the memory, as arrays by name, for a checkpoint."""
+        """The number of steps and copies of the memory, as arrays by name."""
         state = {
             f"{i}.{name}": self._of(i)[name].copy()
             for i in range(len(self.params))
@@ -96,9 +99,10 @@ class Optimizer:
         }
         return {"steps": np.array([self.steps]), **state}
 
-    def load_state_dict(self, state: Mapping[str, Array]) -> None:
-        """The inverse of `state_dict`. Raises `GraphError` where names or sizes differ; nothing is
-        changed then.
+    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
+        """Restore what `state_dict` returned.
+
+        Raises `GraphError` where names or sizes differ; nothing is changed then.
         """
         owner = type(self).__name__
         if not isinstance(state, Mapping):
@@ -108,48 +112,33 @@ class Optimizer:
             )
         mine = self.state_dict()
         try:
-            found = {name: np.asarray(state[name]) for name in state}
+            found = {name: np.asarray(array) for name, array in state.items()}
         except ValueError:  # rows of different lengths
-            raise ShapeError(f"{owner}: the state holds what is no array") from None
+            raise ShapeError(f"{owner}: the state holds rows of different lengths") from None
         differing = [
             str(name)
             for name in {**mine, **found}
             if name not in mine or name not in found or mine[name].shape != found[name].shape
         ]
         if differing:
-            said = (
-                f"the state is of another optimiser or of other parameters: {', '.join(differing)}"
-            )
-            raise GraphError(f"{owner}: {said}")
-        kinds = [
-            name
-            for name, array in found.items()
-            if array.dtype.kind not in ("iu" if name == "steps" else "biuf")
-        ]
-        if kinds or found["steps"][0] < 0:
             raise GraphError(
-                f"{owner}: the state holds no numbers that could be these: "
-                f"{', '.join(kinds or ['steps'])}"
+                f"{owner}: the state is of another optimiser or of other parameters: "
+                f"{', '.join(differing)}"
             )
+        kinds = {name: "iu" if name == "steps" else "biuf" for name in mine}
+        wrong = [name for name in mine if found[name].dtype.kind not in kinds[name]]
+        if not wrong and found["steps"][0] < 0:
+            wrong = ["steps"]
+        if wrong:
+            raise GraphError(f"{owner}: the state holds invalid numbers: {', '.join(wrong)}")
         self.steps = int(found["steps"][0])
         for i in range(len(self.params)):
             for name, array in self._of(i).items():
                 array[...] = found[f"{i}.{name}"]
 
 
-def _need(function: str, name: str, value: Any, said: str, holds: Any) -> None:
-    """Raise `TypeError` for what is no number, `ValueError` for one out of range; NaN holds
-    nothing.
-    """
-    if not isinstance(value, Real) or not holds(value):
-        kind = ValueError if isinstance(value, Real) else TypeError
-        raise kind(f"{function}: {name}={value!r}; a number {said} was expected")
-
-
 def _variables(function: str, params: Any) -> list[Variable]:
-    """Each parameter once. Raises `TypeError` for what is no list, `ValueError` for one that is not
-    of Variables.
-    """
+    """Each parameter once; an error for what is no list of Variables."""
     expected = "Variables to optimise were expected, for example model.parameters()"
     if isinstance(params, Variable) or not isinstance(params, Iterable):
         raise TypeError(f"{function}: params is a {type(params).__name__}; a list of {expected}")
@@ -162,14 +151,14 @@ def _variables(function: str, params: Any) -> list[Variable]:
     return found
 
 
-def clip_grad_norm(params: Iterable[Variable], max_norm: float) -> float:
-    """Scale the gradients together so that their Euclidean norm is at most `max_norm`; returns the
-    norm before.
+def clip_grad_norm(params: Variable | Iterable[Variable], max_norm: float) -> float:
+    """Scale the gradients together so that their Euclidean norm is at most `max_norm`.
+
+    Returns the norm before.
     """
-    _need("clip_grad_norm", "max_norm", max_norm, "> 0", lambda x: x > 0)
-    grads = [
-        p.grad for p in ([params] if isinstance(params, Variable) else params) if p.grad is not None
-    ]
+    number("clip_grad_norm", "> 0", lambda x: x > 0, max_norm=max_norm)
+    params = [params] if isinstance(params, Variable) else params
+    grads = [p.grad for p in params if p.grad is not None]
     norm = float(np.sqrt(sum(float(np.vdot(g, g)) for g in grads)))
     if norm > max_norm:
         for g in grads:
@@ -178,8 +167,9 @@ def clip_grad_norm(params: Iterable[Variable], max_norm: float) -> float:
 
 
 class SGD(Optimizer):
-    """p -= lr · g, with momentum v = momentum · v + g where it is not 0; `nesterov` looks one step
-    ahead.
+    """p -= lr · g; with momentum p -= lr · v, v = momentum · v + g.
+
+    `nesterov` uses g + momentum · v, the velocity one step ahead.
     """
 
     def __init__(
@@ -203,12 +193,10 @@ class SGD(Optimizer):
         return kernels.update.momentum if self.memory else kernels.update.sgd
 
     def scalars(self, step: Any) -> tuple[Any, ...]:
-        lr, decay = self.lr, self.options["weight_decay"]
-        return (
-            (lr, decay, self.options["momentum"], float(self.nesterov))
-            if self.memory
-            else (lr, decay)
-        )
+        scalars = self.lr, self.options["weight_decay"]
+        if not self.memory:
+            return scalars
+        return (*scalars, self.options["momentum"], float(self.nesterov))
 
 
 class Adam(Optimizer):
@@ -266,9 +254,7 @@ class AdamW(Adam):
 
 
 class RMSprop(Optimizer):
-    """Steps divided by the root of a running average of the squared gradient (Tieleman & Hinton
-    2012).
-    """
+    """Steps divided by the root of a running average of g² (Tieleman & Hinton 2012)."""
 
     memory = ("v",)
 

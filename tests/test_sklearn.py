@@ -529,7 +529,7 @@ def test_ctrl_c_ends_a_search_and_leaves_what_was_learnt(monkeypatch):
     def impatient(*args, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(mg.Trainer, "_step", impatient)
+    monkeypatch.setattr("minigrad.train.runner.StepRunner.gradients", impatient)
     one = classifier()
     with pytest.raises(KeyboardInterrupt):
         one.fit(*IRIS)

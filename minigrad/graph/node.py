@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Iterator
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
@@ -22,8 +22,24 @@ from .conversion import Array, as_array, assignable
 from .hooks import Handle, Hook, Hooks, OwnHooks, read_only
 from .reading import Readable, holds_nodes, refuse_frozen
 
+if TYPE_CHECKING:
 
-class GraphNode(Readable, NDArrayOperatorsMixin):
+    class _Operators:
+        """The types of NumPy's mixin, which declares that its operators return anything."""
+
+        def _binary(self, other: ArrayLike) -> GraphNode: ...
+        def _unary(self) -> GraphNode: ...
+
+        __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _binary
+        __truediv__ = __rtruediv__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = _binary
+        __lt__ = __le__ = __gt__ = __ge__ = _binary
+        __neg__ = __abs__ = _unary
+
+else:
+    _Operators = NDArrayOperatorsMixin
+
+
+class GraphNode(Readable, _Operators):
     """A value in a computation graph.
 
     Attributes: `value` (ndarray), `grad` (ndarray of the same shape and dtype, or None), `inputs`
@@ -34,13 +50,13 @@ class GraphNode(Readable, NDArrayOperatorsMixin):
                  "version")  # fmt: skip
     __hash__ = object.__hash__  # == compares values, as in NumPy; as a dict key a node is itself
 
-    # x += y makes a new node and rebinds x; only a Variable changes in place
-    __iadd__ = NDArrayOperatorsMixin.__add__
-    __isub__ = NDArrayOperatorsMixin.__sub__
-    __imul__ = NDArrayOperatorsMixin.__mul__
-    __itruediv__ = NDArrayOperatorsMixin.__truediv__
-    __ipow__ = NDArrayOperatorsMixin.__pow__
-    __imatmul__ = NDArrayOperatorsMixin.__matmul__
+    if not TYPE_CHECKING:  # x += y makes a new node and rebinds x; a Variable changes in place
+        __iadd__ = NDArrayOperatorsMixin.__add__
+        __isub__ = NDArrayOperatorsMixin.__sub__
+        __imul__ = NDArrayOperatorsMixin.__mul__
+        __itruediv__ = NDArrayOperatorsMixin.__truediv__
+        __ipow__ = NDArrayOperatorsMixin.__pow__
+        __imatmul__ = NDArrayOperatorsMixin.__matmul__
 
     inputs: tuple[GraphNode, ...] = ()
     requires_grad = False

@@ -1,21 +1,19 @@
-"""First values of parameters. Each function fills a `Variable` in place and returns it, under
-PyTorch's names.
+"""Initial values of parameters, under PyTorch's names: each function fills a `Variable` in place.
 
-`seed` is an integer, a `numpy.random.Generator` to draw on, or None for the library's own generator
-(see `seeds`).
+It returns the `Variable`. `seed` is an integer, a `numpy.random.Generator` to draw on, or None for
+the library's own generator (see `seeds`).
 """
 
 from __future__ import annotations
 
 import math
-from numbers import Real
-from typing import Any
 
 import numpy as np
 
+from ..checks import number
 from ..errors import ShapeError
 from ..graph.node import Constant, Variable
-from ..seeds import generator, manual_seed
+from ..seeds import Seed, generator, manual_seed
 
 __all__ = [
     "constant_",
@@ -35,20 +33,14 @@ __all__ = [
 
 
 def _check(parameter: Variable, **numbers: float) -> None:
-    """Raise an error, before anything is drawn, unless this is a leaf to fill and those are
-    numbers.
-    """
+    """Raise `TypeError`, before anything is drawn, for what is no leaf or no number."""
     if not isinstance(parameter, Variable | Constant):
         raise TypeError(f"init: a {type(parameter).__name__}; a Variable was expected")
-    for name, value in numbers.items():
-        if not isinstance(value, Real):
-            raise TypeError(f"init: {name}={value!r}; a number was expected")
+    number("init", **numbers)
 
 
 def fans(parameter: Variable) -> tuple[int, int]:
-    """Numbers that go into and come out of one unit: a weight is (out, in, kernel size …), as in
-    PyTorch.
-    """
+    """The numbers of inputs and outputs of one unit; a weight is (out, in, *kernel_size)."""
     _check(parameter)
     if parameter.ndim < 2 or not parameter.size:
         raise ShapeError(
@@ -58,8 +50,8 @@ def fans(parameter: Variable) -> tuple[int, int]:
     return parameter.shape[1] * field, parameter.shape[0] * field
 
 
-def uniform_(parameter: Variable, a: float = 0.0, b: float = 1.0, *, seed: Any = None) -> Variable:
-    """Uniform on [a, b)."""
+def uniform_(parameter: Variable, a: float = 0.0, b: float = 1.0, *, seed: Seed = None) -> Variable:
+    """Draw from the uniform distribution on [a, b)."""
     _check(parameter, a=a, b=b)
     if not a <= b:
         raise ValueError(f"init: a={a} and b={b}; a ≤ b was expected")
@@ -68,9 +60,9 @@ def uniform_(parameter: Variable, a: float = 0.0, b: float = 1.0, *, seed: Any =
 
 
 def normal_(
-    parameter: Variable, mean: float = 0.0, std: float = 1.0, *, seed: Any = None
+    parameter: Variable, mean: float = 0.0, std: float = 1.0, *, seed: Seed = None
 ) -> Variable:
-    """Normal with this mean and standard deviation."""
+    """Draw from the normal distribution with this mean and standard deviation."""
     _check(parameter, mean=mean, std=std)
     if not std >= 0:
         raise ValueError(f"init: std={std}; a number ≥ 0 was expected")
@@ -79,39 +71,40 @@ def normal_(
 
 
 def constant_(parameter: Variable, value: float) -> Variable:
-    """The same number everywhere."""
+    """Fill with one number."""
     _check(parameter, value=value)
     parameter.value[...] = value
     return parameter
 
 
 def zeros_(parameter: Variable) -> Variable:
-    """Zeros."""
+    """Fill with zeros."""
     return constant_(parameter, 0.0)
 
 
 def ones_(parameter: Variable) -> Variable:
-    """Ones."""
+    """Fill with ones."""
     return constant_(parameter, 1.0)
 
 
-def xavier_uniform_(parameter: Variable, gain: float = 1.0, *, seed: Any = None) -> Variable:
-    """Uniform with variance 2 / (fan in + fan out), which keeps the scale of values and gradients
-    (Glorot & Bengio 2010).
+def xavier_uniform_(parameter: Variable, gain: float = 1.0, *, seed: Seed = None) -> Variable:
+    """Uniform with variance gain² · 2 / (fan in + fan out) (Glorot & Bengio 2010).
+
+    Values and gradients keep their scale from layer to layer.
     """
     _check(parameter, gain=gain)
     limit = gain * math.sqrt(6 / sum(fans(parameter)))
     return uniform_(parameter, -limit, limit, seed=seed)
 
 
-def xavier_normal_(parameter: Variable, gain: float = 1.0, *, seed: Any = None) -> Variable:
-    """Normal with variance 2 / (fan in + fan out) (Glorot & Bengio 2010)."""
+def xavier_normal_(parameter: Variable, gain: float = 1.0, *, seed: Seed = None) -> Variable:
+    """Normal with variance gain² · 2 / (fan in + fan out) (Glorot & Bengio 2010)."""
     _check(parameter, gain=gain)
     return normal_(parameter, 0.0, gain * math.sqrt(2 / sum(fans(parameter))), seed=seed)
 
 
 def kaiming_uniform_(
-    parameter: Variable, gain: float = math.sqrt(2), *, seed: Any = None
+    parameter: Variable, gain: float = math.sqrt(2), *, seed: Seed = None
 ) -> Variable:
     """Uniform with variance gain² / fan in; the default gain is for ReLU (He et al. 2015)."""
     _check(parameter, gain=gain)
@@ -120,14 +113,14 @@ def kaiming_uniform_(
 
 
 def kaiming_normal_(
-    parameter: Variable, gain: float = math.sqrt(2), *, seed: Any = None
+    parameter: Variable, gain: float = math.sqrt(2), *, seed: Seed = None
 ) -> Variable:
     """Normal with variance gain² / fan in; the default gain is for ReLU (He et al. 2015)."""
     _check(parameter, gain=gain)
     return normal_(parameter, 0.0, gain / math.sqrt(fans(parameter)[0]), seed=seed)
 
 
-def orthogonal_(parameter: Variable, gain: float = 1.0, *, seed: Any = None) -> Variable:
+def orthogonal_(parameter: Variable, gain: float = 1.0, *, seed: Seed = None) -> Variable:
     """Orthonormal rows or columns, whichever are fewer, times gain (Saxe et al. 2014)."""
     fans(parameter)
     _check(parameter, gain=gain)

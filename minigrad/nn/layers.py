@@ -1,41 +1,41 @@
 """Layers with PyTorch's names, arguments, parameter names and weight layouts.
 
 Weights start with Glorot's uniform initialisation (see `init`), biases at zero; `dtype` is float32
-or float64, `seed` an integer for the layer's own first values.
+or float64, `seed` an integer or a generator for the layer's own initial weights.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from .. import ops
+from ..checks import positive
 from ..errors import DTypeError, ShapeError
 from ..graph.node import Constant, GraphNode, Variable
 from ..graph.rule import stacked
+from ..seeds import Seed
 from . import init
 from .module import Module
 
+Size = int | Sequence[int]  # one number for all axes, or one for each
+Dtype = DTypeLike | None
 
-def weight(shape: tuple[int, ...], dtype: Any, seed: Any) -> Variable:
-    """A weight of this shape with Glorot's uniform first values."""
+
+def weight(shape: tuple[int, ...], dtype: Dtype, seed: Seed) -> Variable:
+    """A weight of this shape with Glorot's uniform initial values."""
     return init.xavier_uniform_(Variable(np.zeros(shape), dtype=dtype), seed=seed)
 
 
-def zeros(size: int, dtype: Any) -> Variable:
-    """A bias: zeros."""
-    return Variable(np.zeros(size), dtype=dtype)
+def zeros(shape: int | tuple[int, ...], dtype: Dtype) -> Variable:
+    """A parameter of zeros, such as a bias."""
+    return Variable(np.zeros(shape), dtype=dtype)
 
 
-def positive(layer: str, **sizes: Any) -> None:
-    """Raise `ValueError` unless each size is an integer of at least 1."""
-    for name, value in sizes.items():
-        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"{layer}: {name}={value!r}; an integer ≥ 1 was expected")
-
-
-def as_node(layer: str, x: Any, dtype: Any) -> GraphNode:
+def as_node(layer: str, x: Any, dtype: Dtype) -> GraphNode:
     """x itself, a list of nodes stacked, or a constant of this dtype; an error names the layer."""
     x = stacked(x)
     if isinstance(x, GraphNode):
@@ -47,8 +47,9 @@ def as_node(layer: str, x: Any, dtype: Any) -> GraphNode:
 
 
 class Linear(Module):
-    """y = x Wᵀ + b for x (…, in_features): (…, out_features). `weight` (out, in), `bias` (out,) or
-    None.
+    """y = x Wᵀ + b for x (…, in_features): (…, out_features).
+
+    Parameters: `weight` (out, in), `bias` (out,) or None.
     """
 
     def __init__(
@@ -57,47 +58,48 @@ class Linear(Module):
         out_features: int,
         bias: bool = True,
         *,
-        dtype: Any = None,
-        seed: Any = None,
+        dtype: Dtype = None,
+        seed: Seed = None,
     ) -> None:
         positive("Linear", in_features=in_features, out_features=out_features)
         self.in_features, self.out_features = in_features, out_features
         self.weight = weight((out_features, in_features), dtype, seed)
         self.bias = zeros(out_features, dtype) if bias else None
 
-    def forward(self, x: Any) -> GraphNode:  # type: ignore[override]
+    def forward(self, x: ArrayLike) -> GraphNode:
         return ops.linear(x, self.weight, self.bias)
 
     def extra_repr(self) -> str:
-        return f"{self.in_features}, {self.out_features}" + (
-            "" if self.bias is not None else ", bias=False"
-        )
+        bias = "" if self.bias is not None else ", bias=False"
+        return f"{self.in_features}, {self.out_features}{bias}"
 
 
 class _Conv(Module):
-    axes: int
+    """Base of the convolutions: a weight (out, in / groups, *kernel_size) and an operator."""
+
+    axes: ClassVar[int]
+    operator: ClassVar[Callable[..., GraphNode]]
 
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: Any,
-        stride: Any = 1,
-        padding: Any = 0,
-        dilation: Any = 1,
+        kernel_size: Size,
+        stride: Size = 1,
+        padding: Size = 0,
+        dilation: Size = 1,
         groups: int = 1,
         bias: bool = True,
         *,
-        dtype: Any = None,
-        seed: Any = None,
+        dtype: Dtype = None,
+        seed: Seed = None,
     ) -> None:
         name = type(self).__name__
         positive(name, in_channels=in_channels, out_channels=out_channels, groups=groups)
-        size = (
-            tuple(kernel_size)
-            if isinstance(kernel_size, tuple | list)
-            else (kernel_size,) * self.axes
-        )
+        if isinstance(kernel_size, Sequence):
+            size = tuple(kernel_size)
+        else:
+            size = (kernel_size,) * self.axes
         if len(size) != self.axes:
             raise ValueError(
                 f"{name}: kernel_size={kernel_size!r}; an integer or {self.axes} of them were "
@@ -116,65 +118,65 @@ class _Conv(Module):
             "dilation": dilation,
             "groups": groups,
         }
-        self._text = f"{in_channels}, {out_channels}, kernel_size={kernel_size}"
+        self._sizes = f"{in_channels}, {out_channels}, kernel_size={kernel_size}"
+
+    def forward(self, x: ArrayLike) -> GraphNode:
+        return type(self).operator(x, self.weight, self.bias, **self.options)
 
     def extra_repr(self) -> str:
         usual = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
-        return ", ".join(
-            [self._text, *(f"{k}={v}" for k, v in self.options.items() if v != usual[k])]
-        )
+        options = [f"{name}={x}" for name, x in self.options.items() if x != usual[name]]
+        return ", ".join([self._sizes, *options])
 
 
 class Conv1d(_Conv):
-    """Convolution of (N, in_channels, L): (N, out_channels, OL); see `mg.conv1d`. `weight` (out, in
-    / groups, K).
+    """Convolution of (N, in_channels, L): (N, out_channels, OL); see `mg.conv1d`.
+
+    Parameters: `weight` (out, in / groups, K), `bias` (out,) or None.
     """
 
-    axes = 1
-
-    def forward(self, x: Any) -> GraphNode:  # type: ignore[override]
-        return ops.conv1d(x, self.weight, self.bias, **self.options)
+    axes, operator = 1, ops.conv1d
 
 
 class Conv2d(_Conv):
     """Convolution of (N, in_channels, H, W): (N, out_channels, OH, OW); see `mg.conv2d`.
 
-    `weight` (out, in / groups, KH, KW).
+    Parameters: `weight` (out, in / groups, KH, KW), `bias` (out,) or None.
     """
 
-    axes = 2
-
-    def forward(self, x: Any) -> GraphNode:  # type: ignore[override]
-        return ops.conv2d(x, self.weight, self.bias, **self.options)
+    axes, operator = 2, ops.conv2d
 
 
 class _Pool(Module):
-    operator: Any
+    """Base of the pooling layers: the arguments of an operator."""
+
+    operator: ClassVar[Callable[..., GraphNode]]
 
     def __init__(
-        self, kernel_size: Any, stride: Any = None, padding: Any = 0, *, ceil_mode: bool = False
+        self,
+        kernel_size: Size,
+        stride: Size | None = None,
+        padding: Size = 0,
+        *,
+        ceil_mode: bool = False,
     ) -> None:
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
         self.options = {"ceil_mode": ceil_mode}
 
-    def forward(self, x: Any) -> GraphNode:  # type: ignore[override]
-        node: GraphNode = type(self).operator(
-            x, self.kernel_size, self.stride, self.padding, **self.options
-        )
-        return node
+    def forward(self, x: ArrayLike) -> GraphNode:
+        return type(self).operator(x, self.kernel_size, self.stride, self.padding, **self.options)
 
     def extra_repr(self) -> str:
-        return f"{self.kernel_size}" + (
-            f", stride={self.stride}" if self.stride is not None else ""
-        )
+        stride = "" if self.stride is None else f", stride={self.stride}"
+        return f"{self.kernel_size}{stride}"
 
 
 class _AvgPool(_Pool):
     def __init__(
         self,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
+        kernel_size: Size,
+        stride: Size | None = None,
+        padding: Size = 0,
         ceil_mode: bool = False,
         count_include_pad: bool = True,
     ) -> None:
@@ -183,41 +185,34 @@ class _AvgPool(_Pool):
 
 
 class MaxPool1d(_Pool):
-    """Largest entry of each window of (N, C, L)."""
+    """Largest entry of each window of (N, C, L); see `mg.max_pool1d`."""
 
-    operator = staticmethod(ops.max_pool1d)
+    operator = ops.max_pool1d
 
 
 class MaxPool2d(_Pool):
-    """Largest entry of each window of (N, C, H, W)."""
+    """Largest entry of each window of (N, C, H, W); see `mg.max_pool2d`."""
 
-    operator = staticmethod(ops.max_pool2d)
+    operator = ops.max_pool2d
 
 
 class AvgPool1d(_AvgPool):
-    """Mean of each window of (N, C, L)."""
+    """Mean of each window of (N, C, L); see `mg.avg_pool1d`."""
 
-    operator = staticmethod(ops.avg_pool1d)
+    operator = ops.avg_pool1d
 
 
 class AvgPool2d(_AvgPool):
-    """Mean of each window of (N, C, H, W)."""
+    """Mean of each window of (N, C, H, W); see `mg.avg_pool2d`."""
 
-    operator = staticmethod(ops.avg_pool2d)
-
-
-class Flatten(Module):
-    """(N, …) becomes (N, everything else)."""
-
-    def forward(self, x: Any) -> GraphNode:  # type: ignore[override]
-        return ops.flatten(x, start_axis=1)
+    operator = ops.avg_pool2d
 
 
 class Embedding(Module):
-    """Rows of a table by their ids: (…) integers give (…, embedding_dim). `weight` (num_embeddings,
-    embedding_dim).
+    """Rows of a table by their ids: (…) integers give (…, embedding_dim).
 
-    The row `padding_idx` starts as zeros and gets no gradient.
+    Parameters: `weight` (num_embeddings, embedding_dim). The row `padding_idx` starts as zeros and
+    gets no gradient.
     """
 
     def __init__(
@@ -226,22 +221,20 @@ class Embedding(Module):
         embedding_dim: int,
         padding_idx: int | None = None,
         *,
-        dtype: Any = None,
-        seed: Any = None,
+        dtype: Dtype = None,
+        seed: Seed = None,
     ) -> None:
         positive("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         self.weight = weight((num_embeddings, embedding_dim), dtype, seed)
         self.padding_idx = padding_idx
         if padding_idx is not None:
-            if (
-                not isinstance(padding_idx, int | np.integer)
-                or not -num_embeddings <= padding_idx < num_embeddings
-            ):
+            whole = isinstance(padding_idx, int | np.integer)
+            if not whole or not -num_embeddings <= padding_idx < num_embeddings:
                 rows = f"a row of {num_embeddings}"
                 raise ValueError(f"Embedding: padding_idx={padding_idx!r}; {rows} was expected")
             self.weight.value[padding_idx] = 0
 
-    def forward(self, ids: Any) -> GraphNode:  # type: ignore[override]
+    def forward(self, ids: ArrayLike) -> GraphNode:
         return ops.embedding(ids, self.weight, self.padding_idx)
 
     def extra_repr(self) -> str:
@@ -249,22 +242,29 @@ class Embedding(Module):
         return f"{self.weight.shape[0]}, {self.weight.shape[1]}{padding}"
 
 
+class Flatten(Module):
+    """(N, …) becomes (N, everything else)."""
+
+    def forward(self, x: ArrayLike) -> GraphNode:
+        return ops.flatten(x, start_axis=1)
+
+
 class ReLU(Module):
     """max(x, 0)."""
 
-    def forward(self, x: Any) -> GraphNode:  # type: ignore[override]
+    def forward(self, x: ArrayLike) -> GraphNode:
         return ops.relu(x)
 
 
 class Tanh(Module):
     """Hyperbolic tangent."""
 
-    def forward(self, x: Any) -> GraphNode:  # type: ignore[override]
+    def forward(self, x: ArrayLike) -> GraphNode:
         return ops.tanh(x)
 
 
 class Sigmoid(Module):
     """Logistic function."""
 
-    def forward(self, x: Any) -> GraphNode:  # type: ignore[override]
+    def forward(self, x: ArrayLike) -> GraphNode:
         return ops.sigmoid(x)

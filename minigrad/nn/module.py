@@ -1,12 +1,13 @@
-"""Modules: models as compositions. No derivative is written here; the operators know theirs."""
+"""Modules: models composed of operators, which bring their own derivatives."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from ..errors import DTypeError, GraphError, ShapeError
 from ..graph import settings
@@ -14,8 +15,16 @@ from ..graph.context import add_module_context
 from ..graph.hooks import Handle, Hook, Hooks, fire
 from ..graph.node import Buffer, GraphNode, Variable
 
-STRIDE = 50  # levels of modules that copies and pickles recurse through
+STRIDE = 50  # levels of modules that a copy or a pickle recurses through at a time
 Leaf = TypeVar("Leaf", Variable, Buffer)
+P = ParamSpec("P")
+Output = TypeVar("Output", covariant=True)
+
+
+class Forward(Protocol[P, Output]):
+    """Anything with `forward`: a call of a module takes and returns what its `forward` does."""
+
+    def forward(self, *inputs: P.args, **options: P.kwargs) -> Output: ...
 
 
 class Module:
@@ -24,7 +33,7 @@ class Module:
     A subclass makes its parameters (`Variable`s), buffers (`nn.Buffer`s: state that is not trained)
     and inner modules in `__init__` and defines `forward`; calling the module calls `forward`.
     Attributes that are variables, buffers or modules, or lists, tuples and dicts of modules, are
-    found by themselves, in the order in which they were assigned, under PyTorch's names
+    found automatically, in the order of their assignment, under PyTorch's names
     (`layers.0.weight`).
     """
 
@@ -32,16 +41,16 @@ class Module:
     _hooks: Hooks | None = None
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
-        """What the module computes; a subclass defines it in operators and inner modules."""
+        """Compute the output; a subclass defines it with operators and inner modules."""
         raise NotImplementedError(f"{type(self).__name__} defines no forward")
 
-    def __call__(self, *inputs: Any, **options: Any) -> Any:
-        before = settings.scope()
+    def __call__(self: Forward[P, Output], *inputs: P.args, **options: P.kwargs) -> Output:
+        module, before = cast(Module, self), settings.scope()
         try:
             settings.set_scope((*before, self))
             output = self.forward(*inputs, **options)
         except RecursionError as error:
-            if before:  # the outermost module says it once
+            if before:  # only the outermost module explains it
                 raise
             limit = sys.getrecursionlimit()
             raise GraphError(
@@ -55,12 +64,12 @@ class Module:
             settings.set_scope(before)
         node = output[0] if isinstance(output, tuple) else output
         if isinstance(node, GraphNode):
-            hooks = node.attach(self._hooks or self._own_hooks())
+            hooks = node.attach(module._hooks or module._own_hooks())
             if hooks.forward:
                 fire([hooks], "forward", node, node._data)
         return output
 
-    # ---------------- what it is made of
+    # ---------------- inner modules, parameters and buffers
     def children(self) -> Iterator[tuple[str, Module]]:
         """(name, module) of each inner module, one level deep."""
         for name, value in vars(self).items():
@@ -73,7 +82,7 @@ class Module:
                 )
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """(dotted name, module) of this module (its name is `prefix`) and of all inside it.
+        """(dotted name, module) of this module, named `prefix`, and of all inside it.
 
         As in PyTorch, a module that is used in several places comes once, under its first name.
         """
@@ -84,31 +93,30 @@ class Module:
         return [module for _, module in self.named_modules()]
 
     def _leaves(self, every_name: bool = False) -> Iterator[tuple[str, Variable | Buffer]]:
-        """(dotted name, parameter or buffer); with `every_name`, those of shared modules under each
-        name.
-        """
+        """(dotted name, parameter or buffer); `every_name`: also those of shared modules."""
         for prefix, module in _walk(self, "", every_name):
             for name, value in vars(module).items():
                 if isinstance(value, Variable | Buffer):
                     yield (f"{prefix}.{name}" if prefix else name), value
 
+    def _named(self, kind: type[Leaf]) -> list[tuple[str, Leaf]]:
+        first: dict[int, tuple[str, Leaf]] = {}
+        for name, leaf in self._leaves():
+            if isinstance(leaf, kind):
+                first.setdefault(id(leaf), (name, leaf))
+        return list(first.values())
+
     def named_parameters(self) -> list[tuple[str, Variable]]:
-        """(dotted name, parameter); a parameter that is used in several places comes once, under
-        its first name.
-        """
-        return _each_once(
-            (name, leaf) for name, leaf in self._leaves() if isinstance(leaf, Variable)
-        )
+        """(dotted name, parameter), each parameter once, under its first name."""
+        return self._named(Variable)
 
     def parameters(self) -> list[Variable]:
         """The parameters, each once."""
         return [parameter for _, parameter in self.named_parameters()]
 
     def named_buffers(self) -> list[tuple[str, Buffer]]:
-        """(dotted name, buffer), each once: running statistics and whatever else a model keeps that
-        is not trained.
-        """
-        return _each_once((name, leaf) for name, leaf in self._leaves() if isinstance(leaf, Buffer))
+        """(dotted name, buffer), each once: running statistics and other untrained state."""
+        return self._named(Buffer)
 
     def buffers(self) -> list[Buffer]:
         """The buffers, each once."""
@@ -130,25 +138,22 @@ class Module:
         }
 
     def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
-        """Copies of all parameters and of the buffers that are persistent, under PyTorch's names,
-        in PyTorch's layouts.
-        """
+        """Copies of all parameters and persistent buffers, in PyTorch's names and layouts."""
         return {name: leaf.value.copy() for name, leaf in self._saved().items()}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
         """Copy arrays into the parameters and buffers of the same names.
 
         Raises `GraphError` that lists missing and unexpected names, `ShapeError` that lists shapes
-        that differ, `DTypeError` for what holds no numbers, or fractions where whole ones are kept;
-        nothing is changed then.
+        that differ, `DTypeError` for arrays that hold no numbers, or fractions where integers are
+        kept; nothing is changed then.
         """
         load_leaves(type(self).__name__, self._saved(), state)
 
-    def to(self, dtype: Any) -> Module:
-        """Turn all parameters and buffers of floats into float32 or float64, in place; gradients
-        are forgotten.
+    def to(self, dtype: DTypeLike) -> Self:
+        """Convert all parameters and buffers of floats to float32 or float64, in place.
 
-        Returns the module.
+        Clears gradients. Returns the module.
         """
         wanted = settings.float_dtype(dtype)
         for leaf in (*self.parameters(), *self.buffers()):
@@ -157,20 +162,21 @@ class Module:
                 leaf._grad = leaf._spare = None
         return self
 
-    def train(self, mode: bool = True) -> Module:
-        """Set training mode (or evaluation with False) for the module and all inside it. Returns
-        the module.
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode (evaluation mode with False) for this module and all inside it.
+
+        Returns the module.
         """
         for module in self.modules():
             module.training = mode
         return self
 
-    def eval(self) -> Module:
+    def eval(self) -> Self:
         """Set evaluation mode. Returns the module."""
         return self.train(False)
 
     def zero_grad(self) -> None:
-        """Forget the gradients of all parameters."""
+        """Clear the gradients of all parameters."""
         for parameter in self.parameters():
             parameter.zero_grad()
 
@@ -181,25 +187,21 @@ class Module:
         return self._hooks
 
     def register_forward_hook(self, hook: Hook) -> Handle:
-        """Call `hook(node, value)` with the module's output node, each time its value has been
-        computed.
-        """
+        """Call `hook(node, value)` with the output node each time its value has been computed."""
         return Handle(self._own_hooks().forward, hook)
 
     def register_backward_hook(self, hook: Hook) -> Handle:
-        """Call `hook(node, grad)` with the module's output node, when that node's gradient is
-        complete.
-        """
+        """Call `hook(node, grad)` with the output node when its gradient is complete."""
         return Handle(self._own_hooks().backward, hook)
 
-    # ---------------- in words
+    # ---------------- as text
     def extra_repr(self) -> str:
-        """What a layer says of itself between its brackets."""
+        """The text between the brackets of a layer's representation."""
         return ""
 
     def __repr__(self) -> str:
         lines: list[str] = []
-        path: dict[int, None] = {}  # modules whose closing bracket is still to come
+        path: dict[int, None] = {}  # modules whose bracket is still open
         todo: list[tuple[str, str, Module | None]] = [("", "", self)]
         while todo:
             indent, label, module = todo.pop()
@@ -226,11 +228,10 @@ class Module:
 
     # ---------------- copies and pickles
     def __reduce_ex__(self, protocol: Any) -> Any:
-        """What `copy` and `pickle` ask for.
+        """Copy and pickle modules of any depth.
 
-        Both recurse from a module to those inside it, and would meet Python's limit some hundred
-        levels down. Modules that lie `STRIDE` levels below are copied first, so that each
-        recursion ends there.
+        Both recurse into inner modules, and would reach Python's limit after some hundred levels.
+        Modules `STRIDE` levels below are therefore copied first, so that each recursion ends there.
         """
         reduced = super().__reduce_ex__(protocol)
         below = [self]
@@ -248,8 +249,8 @@ class Module:
 def _walk(root: Module, prefix: str, every_name: bool) -> Iterator[tuple[str, Module]]:
     """(dotted name, module) of a module and of all inside it, depth first and without recursion.
 
-    A module comes under its first name only, or under `every_name` by which it is reached; inside
-    itself it never comes again.
+    A module comes under its first name only, or with `every_name` under each; inside itself it is
+    left out.
     """
     left_out = {id(root)}
     path = [(prefix, root, root.children())]
@@ -269,24 +270,14 @@ def _walk(root: Module, prefix: str, every_name: bool) -> Iterator[tuple[str, Mo
 
 
 def _after(first: list[Module], function: Any, arguments: tuple[Any, ...]) -> Any:
-    """Make a copy of a module; those in `first` have been copied by now (see
-    `Module.__reduce_ex__`).
-    """
+    """Make a copy of a module; those in `first` are copied by now (see `Module.__reduce_ex__`)."""
     return function(*arguments)
 
 
-def _each_once(named: Iterable[tuple[str, Leaf]]) -> list[tuple[str, Leaf]]:
-    first: dict[int, tuple[str, Leaf]] = {}
-    for name, leaf in named:
-        first.setdefault(id(leaf), (name, leaf))
-    return list(first.values())
-
-
 def load_leaves(owner: str, leaves: Mapping[str, GraphNode], state: Mapping[str, Any]) -> None:
-    """Copy the arrays of `state` into the leaves, if it has exactly these names, shapes and kinds
-    of numbers.
+    """Copy the arrays of `state` into leaves of the same names, shapes and kinds of numbers.
 
-    Otherwise nothing is changed, and an error lists every difference.
+    Where they differ nothing is changed, and an error lists every difference.
     """
     if not isinstance(state, Mapping):
         raise TypeError(
@@ -301,37 +292,26 @@ def load_leaves(owner: str, leaves: Mapping[str, GraphNode], state: Mapping[str,
             f"{what} {', '.join(map(str, names))}" for what, names in parts.items() if names
         )
         raise GraphError(f"{owner}: the state does not fit: {said}")
-    arrays = {name: as_state(owner, name, state[name]) for name in leaves}
-    wrong = [
-        f"{name} is {arrays[name].shape}, {leaf.shape} was expected"
-        for name, leaf in leaves.items()
-        if arrays[name].shape != leaf.shape
-    ]
-    if wrong:
-        raise ShapeError(f"{owner}: the state does not fit: {'; '.join(wrong)}")
-    wrong = [
-        f"{name} is {arrays[name].dtype}, {leaf.dtype} was expected"
-        for name, leaf in leaves.items()
-        if arrays[name].dtype.kind not in ("biuf" if leaf.dtype.kind == "f" else "biu")
-    ]
-    if wrong:
-        raise DTypeError(f"{owner}: the state does not fit: {'; '.join(wrong)}")
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
+    shapes, dtypes = [], []
+    for name, leaf in leaves.items():
+        try:
+            array = arrays[name] = np.asarray(state[name])
+        except ValueError:  # rows of different lengths
+            raise ShapeError(f"{owner}: the state does not fit: {name} is no array") from None
+        if array.shape != leaf.shape:
+            shapes.append(f"{name} is {array.shape}, {leaf.shape} was expected")
+        if array.dtype.kind not in ("biuf" if leaf.dtype.kind == "f" else "biu"):
+            dtypes.append(f"{name} is {array.dtype}, {leaf.dtype} was expected")
+    for differing, kind in ((shapes, ShapeError), (dtypes, DTypeError)):
+        if differing:
+            raise kind(f"{owner}: the state does not fit: {'; '.join(differing)}")
     for name, leaf in leaves.items():
         leaf.value = arrays[name]
 
 
-def as_state(owner: str, name: str, value: Any) -> Any:
-    """An entry of a state as an array."""
-    try:
-        return np.asarray(value)
-    except ValueError:  # rows of different lengths
-        raise ShapeError(f"{owner}: the state does not fit: {name} is no array") from None
-
-
 class Sequential(Module):
-    """Modules one after the other: each gets what the one before returned. Slices are Sequentials
-    of the same modules.
-    """
+    """Modules in a chain: each gets the output of the one before. A slice is a Sequential, too."""
 
     def __init__(self, *modules: Module) -> None:
         for i, module in enumerate(modules):
@@ -344,17 +324,18 @@ class Sequential(Module):
     def children(self) -> Iterator[tuple[str, Module]]:
         return ((str(i), module) for i, module in enumerate(self._modules))
 
-    def forward(self, x: Any) -> Any:  # type: ignore[override]
+    def forward(self, x: ArrayLike) -> GraphNode:
+        output: Any = x
         for i, module in enumerate(self._modules):
-            if type(x) is tuple and i:  # what a recurrent layer returns, which no other layer takes
+            if type(output) is tuple and i:  # of a recurrent layer
                 kind = type(self._modules[i - 1]).__name__
                 raise TypeError(
-                    f"Sequential: module {i - 1} ({kind}) returned a tuple of {len(x)}; one node "
-                    f"was expected "
-                    f"before module {i}; write a Module whose forward takes what it needs"
+                    f"Sequential: module {i - 1} ({kind}) returned a tuple of {len(output)}; one "
+                    f"node was expected before module {i}; write a Module whose forward takes what "
+                    f"it needs"
                 )
-            x = module(x)
-        return x
+            output = module(output)
+        return cast(GraphNode, output)
 
     def __len__(self) -> int:
         return len(self._modules)
@@ -362,13 +343,14 @@ class Sequential(Module):
     def __iter__(self) -> Iterator[Module]:
         return iter(self._modules)
 
+    @overload
+    def __getitem__(self, index: int) -> Module: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequential: ...
     def __getitem__(self, index: int | slice) -> Module:
         try:
-            return (
-                Sequential(*self._modules[index])
-                if isinstance(index, slice)
-                else self._modules[index]
-            )
+            found = self._modules[index]
+            return Sequential(*found) if isinstance(found, list) else found
         except (IndexError, TypeError) as error:
             raise type(error)(
                 f"Sequential: index {index!r}; there are {len(self)} modules"

@@ -1,116 +1,122 @@
-"""Recurrent layers on (T, N, input_size): fused into one node per layer, or unrolled cell by cell
-to look at.
-"""
+"""Recurrent layers on (T, N, input_size): one node per layer, or unrolled for drawings."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .. import ops
+from ..checks import one_of, positive
 from ..errors import ShapeError
 from ..graph.node import Constant, GraphNode, Variable
 from ..ops.gru import gru_by_steps
 from ..ops.lstm import lstm_by_steps
 from ..ops.recurrent import rnn_by_steps
+from ..seeds import Seed
 from . import init
-from .layers import as_node, positive, weight, zeros
+from .layers import Dtype, as_node, weight, zeros
 from .module import Module
 
 
 class _Recurrent(Module):
-    """Layers on top of each other: parameters of layer k are `weight_ih_lk` (gates · hidden_size,
-    input_size; hidden_size for k > 0), `weight_hh_lk` (gates · hidden_size, hidden_size),
-    `bias_ih_lk` and `bias_hh_lk` (gates · hidden_size,).
+    """Base of RNN, LSTM and GRU: parameters, checks, and the loop over stacked layers.
+
+    Layer k has `weight_ih_lk` (gates · hidden_size, input_size; hidden_size for k > 0),
+    `weight_hh_lk` (gates · hidden_size, hidden_size), `bias_ih_lk` and `bias_hh_lk` (gates ·
+    hidden_size,). A subclass names the operators that compute one layer, fused and unrolled: they
+    take x, the initial states, the parameters and `options`, and return the hidden states of all
+    steps and, where there are other states, their final values.
     """
 
-    gates = 1
+    gates: ClassVar[int] = 1
+    fused: ClassVar[Callable[..., Any]]
+    unrolled: ClassVar[Callable[..., Any]]
 
     def __init__(
         self,
         input_size: int,
         hidden_size: int,
-        num_layers: int,
-        unroll: bool,
-        dtype: Any,
-        seed: Any,
+        num_layers: int = 1,
+        unroll: bool = False,
+        *,
+        dtype: Dtype = None,
+        seed: Seed = None,
     ) -> None:
-        positive(
-            type(self).__name__,
-            input_size=input_size,
-            hidden_size=hidden_size,
-            num_layers=num_layers,
-        )
-        self.input_size, self.hidden_size, self.num_layers, self.unroll = (
-            input_size,
-            hidden_size,
-            num_layers,
-            unroll,
-        )
+        sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
+        positive(type(self).__name__, **sizes)
+        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
+        self.unroll, self.options = unroll, dict[str, Any]()
         rng = init.generator(seed)
         for k in range(num_layers):
-            setattr(
-                self, f"weight_ih_l{k}", self._weight(hidden_size if k else input_size, dtype, rng)
-            )
+            setattr(self, f"weight_ih_l{k}", self._weight(input_size, dtype, rng))
             setattr(self, f"weight_hh_l{k}", self._weight(hidden_size, dtype, rng))
             setattr(self, f"bias_ih_l{k}", zeros(self.gates * hidden_size, dtype))
             setattr(self, f"bias_hh_l{k}", zeros(self.gates * hidden_size, dtype))
+            input_size = hidden_size
 
-    def _weight(self, width: int, dtype: Any, rng: Any) -> Variable:
-        """A block for each gate; each is a layer of its own and gets first values as such."""
+    def _weight(self, width: int, dtype: Dtype, rng: np.random.Generator) -> Variable:
+        """A block of rows for each gate, initialised by itself."""
         blocks = [weight((self.hidden_size, width), dtype, rng) for _ in range(self.gates)]
-        return (
-            blocks[0]
-            if len(blocks) == 1
-            else Variable(np.concatenate([b.value for b in blocks]), dtype=blocks[0].dtype)
-        )
+        return Variable(np.concatenate([block.value for block in blocks]), dtype=blocks[0].dtype)
 
-    def _layer(self, k: int) -> tuple[Any, ...]:
-        return tuple(
-            getattr(self, f"{name}_l{k}")
-            for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        )
+    def _parameters(self, k: int) -> list[Variable]:
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        return [getattr(self, f"{name}_l{k}") for name in names]
 
-    def _nodes(self, x: Any, **starts: Any) -> tuple[GraphNode, list[Any]]:
-        """x as a node, and for each kind of state the first one of every layer: what was given, or
-        zeros.
+    def _run(self, x: Any, **initial: Any) -> tuple[GraphNode, list[GraphNode]]:
+        """The hidden states of the last layer, and the final states of all layers, kind by kind.
+
+        `initial` has the initial states by name, h first; None stands for zeros.
         """
-        kind, dtype = type(self).__name__, self._layer(0)[0].dtype
+        operator = type(self).unrolled if self.unroll else type(self).fused
+        x, states = self._nodes(x, initial)
+        final: list[list[GraphNode]] = []
+        for k in range(self.num_layers):
+            start = [state[k] for state in states]
+            result = operator(x, *start, *self._parameters(k), **self.options)
+            x, *others = result if isinstance(result, tuple) else (result,)
+            final.append([x[-1] if x.shape[0] else start[0], *others])
+        return x, [ops.stack(kind) for kind in zip(*final, strict=True)]
+
+    def _nodes(
+        self, x: Any, initial: dict[str, Any]
+    ) -> tuple[GraphNode, list[list[GraphNode] | GraphNode]]:
+        """x and the initial states as nodes; zeros for those not given.
+
+        Raises `ShapeError` that names all shapes.
+        """
+        kind, dtype = type(self).__name__, self._parameters(0)[0].dtype
         x = as_node(kind, x, dtype)
         if x.ndim != 3 or x.shape[2] != self.input_size:
             raise ShapeError(f"{kind}: shape {x.shape}; (T, N, {self.input_size}) was expected")
         shape = (self.num_layers, x.shape[1], self.hidden_size)
         given = {
-            name: None if start is None else as_node(f"{kind}: {name}", start, dtype)
-            for name, start in starts.items()
+            name: as_node(f"{kind}: {name}", state, dtype)
+            for name, state in initial.items()
+            if state is not None
         }
-        wrong = [
-            name for name, start in given.items() if start is not None and start.shape != shape
-        ]
-        if wrong:
-            shapes = " and ".join(
-                str(node.shape) for node in (x, *given.values()) if node is not None
-            )
+        if any(state.shape != shape for state in given.values()):
+            shapes = " and ".join(str(node.shape) for node in (x, *given.values()))
             raise ShapeError(
-                f"{kind}: shapes {shapes}; {' and '.join(given)} of shape {shape} was expected"
+                f"{kind}: shapes {shapes}; {' and '.join(initial)} of shape {shape} was expected"
             )
         return x, [
-            [
-                Constant(np.zeros(shape[1:]), name=name, dtype=dtype) if start is None else start[k]
-                for k in range(shape[0])
-            ]
-            for name, start in given.items()
+            given[name] if name in given else self._zeros(name, shape, dtype) for name in initial
         ]
 
+    def _zeros(self, name: str, shape: tuple[int, ...], dtype: Dtype) -> list[GraphNode]:
+        return [Constant(np.zeros(shape[1:]), name=name, dtype=dtype) for _ in range(shape[0])]
+
     def extra_repr(self) -> str:
-        return f"{self.input_size}, {self.hidden_size}" + (
-            f", num_layers={self.num_layers}" if self.num_layers > 1 else ""
-        )
+        layers = f", num_layers={self.num_layers}" if self.num_layers > 1 else ""
+        return f"{self.input_size}, {self.hidden_size}{layers}"
 
 
 class RNN(_Recurrent):
-    """h_t = f(W x_t + b + V h_{t-1} + c), f = tanh or relu, layers on top of each other.
+    """h_t = f(W x_t + b + V h_{t-1} + c), f = tanh or relu, in stacked layers.
 
     Takes x (T, N, input_size) and optionally h0 (num_layers, N, hidden_size), zeros by default;
     returns the last layer's hidden states (T, N, hidden_size) and the final state of each layer
@@ -118,6 +124,8 @@ class RNN(_Recurrent):
     `weight_hh_lk`, `bias_ih_lk`, `bias_hh_lk`. `unroll=True` builds the graph out of elementary
     operators, step by step; the result agrees with the fused node to rounding.
     """
+
+    fused, unrolled = ops.rnn, rnn_by_steps
 
     def __init__(
         self,
@@ -127,98 +135,59 @@ class RNN(_Recurrent):
         nonlinearity: str = "tanh",
         unroll: bool = False,
         *,
-        dtype: Any = None,
-        seed: Any = None,
+        dtype: Dtype = None,
+        seed: Seed = None,
     ) -> None:
-        if nonlinearity not in ("tanh", "relu"):
-            raise ValueError(f"RNN: nonlinearity={nonlinearity!r}; 'tanh' or 'relu' was expected")
-        self.nonlinearity = nonlinearity
-        super().__init__(input_size, hidden_size, num_layers, unroll, dtype, seed)
+        one_of("RNN", "nonlinearity", nonlinearity, ("tanh", "relu"))
+        super().__init__(input_size, hidden_size, num_layers, unroll, dtype=dtype, seed=seed)
+        self.nonlinearity = self.options["nonlinearity"] = nonlinearity
 
-    def forward(self, x: Any, h0: Any = None) -> tuple[GraphNode, GraphNode]:  # type: ignore[override]
-        layer, last = rnn_by_steps if self.unroll else ops.rnn, []
-        x, (starts,) = self._nodes(x, h0=h0)
-        for k, h in enumerate(starts):
-            x = layer(x, h, *self._layer(k), nonlinearity=self.nonlinearity)
-            last.append(x[-1] if x.shape[0] else h)
-        return x, ops.stack(last)
+    def forward(self, x: ArrayLike, h0: ArrayLike | None = None) -> tuple[GraphNode, GraphNode]:
+        output, (h,) = self._run(x, h0=h0)
+        return output, h
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, nonlinearity={self.nonlinearity!r}"
 
 
 class LSTM(_Recurrent):
-    """Long short-term memory (Hochreiter & Schmidhuber 1997) with a forget gate (Gers, Schmidhuber
-    & Cummins 2000).
+    """Long short-term memory with a forget gate.
 
-    Takes x (T, N, input_size) and optionally (h0, c0), each (num_layers, N, hidden_size), zeros by
-    default; returns the last layer's hidden states (T, N, hidden_size) and (h_n, c_n), the final
-    states of each layer in the shape of h0, as PyTorch does. Parameters as in `RNN`, in blocks of
-    rows for the gates i, f, g, o (PyTorch's order): `weight_ih_lk` is (4 hidden_size, input_size).
-    `unroll=True` builds the graph out of elementary operators, step by step.
+    Hochreiter & Schmidhuber 1997; Gers, Schmidhuber & Cummins 2000. Takes x (T, N, input_size) and
+    optionally (h0, c0), each (num_layers, N, hidden_size), zeros by default; returns the last
+    layer's hidden states (T, N, hidden_size) and (h_n, c_n), the final states of each layer in the
+    shape of h0, as PyTorch does. Parameters as in `RNN`, in blocks of rows for the gates i, f, g, o
+    (PyTorch's order): `weight_ih_lk` is (4 hidden_size, input_size). `unroll=True` builds the graph
+    out of elementary operators, step by step.
     """
 
-    gates = 4
+    gates, fused, unrolled = 4, ops.lstm, lstm_by_steps
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        unroll: bool = False,
-        *,
-        dtype: Any = None,
-        seed: Any = None,
-    ) -> None:
-        super().__init__(input_size, hidden_size, num_layers, unroll, dtype, seed)
-
-    def forward(  # type: ignore[override]
-        self, x: Any, state: Any = None
+    def forward(
+        self, x: ArrayLike, state: tuple[ArrayLike, ArrayLike] | None = None
     ) -> tuple[GraphNode, tuple[GraphNode, GraphNode]]:
-        layer = lstm_by_steps if self.unroll else ops.lstm
         if state is not None and (not isinstance(state, tuple | list) or len(state) != 2):
             raise TypeError(
                 f"LSTM: a state of type {type(state).__name__}; a pair (h0, c0) was expected"
             )
         h0, c0 = state or (None, None)
-        x, starts = self._nodes(x, h0=h0, c0=c0)
-        hs, cs = [], []
-        for k, (h, c) in enumerate(zip(*starts, strict=True)):
-            x, c = layer(x, h, c, *self._layer(k))
-            hs.append(x[-1] if x.shape[0] else h)
-            cs.append(c)
-        return x, (ops.stack(hs), ops.stack(cs))
+        output, (h, c) = self._run(x, h0=h0, c0=c0)
+        return output, (h, c)
 
 
 class GRU(_Recurrent):
-    """Gated recurrent unit (Cho et al. 2014), as PyTorch computes it: new = tanh(W x + b + r (V h +
-    c)).
+    """Gated recurrent unit (Cho et al. 2014), as PyTorch computes it.
 
-    Takes x (T, N, input_size) and optionally h0 (num_layers, N, hidden_size), zeros by default;
-    returns the last layer's hidden states (T, N, hidden_size) and the final state of each layer
-    (num_layers, N, hidden_size), as PyTorch does. Parameters as in `RNN`, in blocks of rows for r,
-    z and new (PyTorch's order): `weight_ih_lk` is (3 hidden_size, input_size). `unroll=True` builds
-    the graph out of elementary operators, step by step.
+    That is, new = tanh(W x + b + r (V h + c)). Takes x (T, N, input_size) and optionally h0
+    (num_layers, N, hidden_size), zeros by default; returns the last layer's hidden states (T, N,
+    hidden_size) and the final state of each layer (num_layers, N, hidden_size), as PyTorch does.
+    Parameters as in `RNN`, in blocks of rows for r, z and new (PyTorch's order): `weight_ih_lk` is
+    (3 hidden_size, input_size). `unroll=True` builds the graph out of elementary operators, step by
+    step.
     """
 
-    gates = 3
+    gates, fused, unrolled = 3, ops.gru, gru_by_steps
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        unroll: bool = False,
-        *,
-        dtype: Any = None,
-        seed: Any = None,
-    ) -> None:
-        super().__init__(input_size, hidden_size, num_layers, unroll, dtype, seed)
-
-    def forward(self, x: Any, h0: Any = None) -> tuple[GraphNode, GraphNode]:  # type: ignore[override]
-        layer, last = gru_by_steps if self.unroll else ops.gru, []
-        x, (starts,) = self._nodes(x, h0=h0)
-        for k, h in enumerate(starts):
-            x = layer(x, h, *self._layer(k))
-            last.append(x[-1] if x.shape[0] else h)
-        return x, ops.stack(last)
+    def forward(self, x: ArrayLike, h0: ArrayLike | None = None) -> tuple[GraphNode, GraphNode]:
+        output, (h,) = self._run(x, h0=h0)
+        return output, h

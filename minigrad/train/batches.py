@@ -1,8 +1,7 @@
-"""Feeding a training: arrays as they are; memory maps and iterables of batches piece by piece, read
-ahead in the background.
+"""The data of a training, cut into batches: arrays, memory maps, or an iterable of batches.
 
-However large the data is, only a few pieces of it are in memory at a time (and the order of the
-samples, eight bytes each, where they are shuffled).
+Memory maps and iterables are read ahead in the background, a few pieces at a time; only these
+pieces are in memory, and, for shuffled samples, their order (eight bytes each).
 """
 
 from __future__ import annotations
@@ -10,60 +9,23 @@ from __future__ import annotations
 import mmap
 import time
 from collections.abc import Generator
-from contextlib import closing
-from contextvars import copy_context
-from queue import SimpleQueue
-from threading import Thread
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..checks import positive
 from ..errors import DTypeError, ShapeError
 from ..graph.conversion import Array
 from ..graph.node import GraphNode
 from ..graph.settings import native
-from ..nn.layers import positive
-from ..run.rebuild import READER
+from .prefetch import Prefetcher
 
 PIECE = 2**22  # bytes of samples that are handed over at a time
-PAUSE = 0.05  # seconds that batches wait for others to go with them
-AHEAD = 2  # pieces that wait for their turn
-PATIENCE = 5.0  # seconds to wait for the end of a thread whose iterable hangs
-
-
-class Chunk(NamedTuple):
-    """Some batches: the samples `order` of x and y, `size` of them to a batch; the first batch has
-    the number `first`.
-
-    `full` says that batches of this size are the usual ones, not a rest.
-    """
-
-    x: Array
-    y: Array
-    order: Array
-    size: int
-    first: int
-    full: bool = True
-
-    @property
-    def end(self) -> int:
-        """The number of the first batch that comes after these."""
-        return self.first - (-len(self.order) // self.size)
-
-    @property
-    def full_end(self) -> int:
-        """The number of the first batch that is not full."""
-        return self.first + len(self.order) // self.size if self.full else self.first
-
-    def rest(self, number: int) -> Array:
-        """The samples of batch `number` and of all that follow."""
-        return self.order[(number - self.first) * self.size :]
+PAUSE = 0.05  # seconds that batches wait for others to join them in a piece
 
 
 class Mapped:
-    """An array in a file, as `np.load(path, mmap_mode="r")` gives it: what is picked is read,
-    floats in `dtype`.
-    """
+    """An array in a file (`np.load(path, mmap_mode="r")`), read by indexing, floats as `dtype`."""
 
     def __init__(self, array: Array, dtype: Any) -> None:
         self._array, self.dtype = array, np.dtype(dtype)
@@ -79,17 +41,49 @@ class Mapped:
         return np.asarray(self._array[chosen]).astype(self.dtype, copy=False)
 
 
+Data = Array | Mapped
+
+
+class Chunk(NamedTuple):
+    """Consecutive batches, numbered from `first`: samples `order` of x and y, `size` to a batch.
+
+    `full` says that this is the usual size of a batch; only full batches are compiled.
+    """
+
+    x: Data
+    y: Data
+    order: Array
+    size: int
+    first: int
+    full: bool = True
+
+    @property
+    def end(self) -> int:
+        """The number of the first batch after this chunk."""
+        return self.first - (-len(self.order) // self.size)
+
+    @property
+    def full_end(self) -> int:
+        """The number of the first batch that is not full."""
+        return self.first + len(self.order) // self.size if self.full else self.first
+
+    def rest(self, number: int) -> Array:
+        """The samples of batch `number` and of all later ones."""
+        return self.order[(number - self.first) * self.size :]
+
+
 def is_mapped(data: Any) -> bool:
-    """Is this an array whose memory is a file?"""
+    """Whether this is an array whose memory is a file."""
     while isinstance(data, np.ndarray):
         data = data.base
     return isinstance(data, mmap.mmap)
 
 
-def as_array(name: str, data: Any, dtype: Any) -> Any:
-    """Data as an array, or `Mapped` where it is in a file: floats in `dtype`, integers as they are.
+def as_array(name: str, data: Any, dtype: np.dtype[Any]) -> Data:
+    """Data as an array, or as `Mapped` where it is in a file; floats become `dtype`, integers stay.
 
-    The byte order becomes this machine's.
+    The byte order becomes this machine's. Raises `ShapeError` for rows of different lengths and
+    `DTypeError` for what holds no numbers.
     """
     if isinstance(data, Mapped):
         return data
@@ -108,9 +102,10 @@ def as_array(name: str, data: Any, dtype: Any) -> Any:
     return Mapped(array, dtype) if is_mapped(array) else array.astype(dtype, copy=False)
 
 
-def as_pair(x: Any, y: Any, dtype: Any, which: str = "") -> tuple[Any, Any]:
-    """x and y as `as_array` makes them, with the same number of samples. `which` ones they are
-    stands in the errors.
+def as_pair(x: Any, y: Any, dtype: np.dtype[Any], which: str = "") -> tuple[Data, Data]:
+    """Return x and y as `as_array` makes them; `which` stands before their names in messages.
+
+    Raises `ShapeError` unless they have the same number of samples, at least one.
     """
     x, y = as_array(f"{which}x", x, dtype), as_array(f"{which}y", y, dtype)
     if x.ndim < 1 or y.ndim < 1 or len(x) != len(y) or not len(x):
@@ -121,57 +116,78 @@ def as_pair(x: Any, y: Any, dtype: Any, which: str = "") -> tuple[Any, Any]:
     return x, y
 
 
-def feed(x: Any, y: Any, batch_size: int | None, dtype: Any) -> Samples | Batches:
-    """What `Trainer.fit` was given to train on, checked; floats in `dtype`."""
+def as_samples(x: Any, dtype: np.dtype[Any]) -> Data:
+    """Return x as `as_array` makes it. Raises `ShapeError` unless it has at least one sample."""
+    data = as_array("x", x, dtype)
+    if not data.ndim or not len(data):
+        raise ShapeError(f"Trainer: x has shape {data.shape}; at least one sample was expected")
+    return data
+
+
+def validation_data(pair: Any, dtype: np.dtype[Any]) -> tuple[Data, Data] | None:
+    """The argument `validation` of `Trainer.fit`, checked before the training starts."""
+    if pair is None:
+        return None
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
+        kind = type(pair).__name__
+        raise TypeError(f"Trainer: validation is a {kind}; a pair (x, y) was expected")
+    return as_pair(pair[0], pair[1], dtype, "validation ")
+
+
+def training_data(
+    x: Any, y: Any, batch_size: int | None, dtype: np.dtype[Any]
+) -> Samples | Batches:
+    """The arguments of `Trainer.fit` as data, checked; floats become `dtype`."""
     if y is None:
         if batch_size is not None:
             raise ValueError(
-                f"Trainer: batch_size={batch_size!r} without y; batches have a size of their own"
+                f"Trainer: batch_size={batch_size!r} without y; an iterable of batches decides "
+                f"their size"
             )
         return Batches(x, dtype)
     x, y = as_pair(x, y, dtype)
     positive("Trainer", batch_size=batch_size)
-    return Samples(x, y, int(batch_size))  # type: ignore[arg-type]
+    assert batch_size is not None
+    return Samples(x, y, int(batch_size))
 
 
 class Samples:
-    """x and y with a sample to each entry of the first axis, cut into batches; the last one may be
-    smaller.
-    """
+    """Samples along the first axis of x and y, cut into batches; the last may be smaller."""
 
-    def __init__(self, x: Array | Mapped, y: Array | Mapped, batch_size: int) -> None:
-        self.x, self.y, self.size, self.length = x, y, batch_size, len(x)
+    def __init__(self, x: Data, y: Data, batch_size: int) -> None:
+        self.x, self.y, self.batch_size, self.length = x, y, batch_size, len(x)
         self.steps = -(-len(x) // batch_size)
 
-    def epoch(self, order: Array, first: int) -> Generator[Chunk, None, None] | Ahead:
-        """All samples once, in this order, from batch `first` on."""
+    def chunks(self, order: Array, first: int) -> Generator[Chunk, None, None] | Prefetcher[Chunk]:
+        """All samples once, in this order, from batch `first` on; to be closed by the caller."""
         if isinstance(self.x, Mapped) or isinstance(self.y, Mapped):
-            return Ahead(self._pieces(order, first))
+            return Prefetcher(self._pieces(order, first))
         return self._whole(order, first)
 
     def _whole(self, order: Array, first: int) -> Generator[Chunk, None, None]:
-        yield Chunk(self.x, self.y, order[first * self.size :], self.size, first)
+        size = self.batch_size
+        yield Chunk(self.x, self.y, order[first * size :], size, first)
 
     def _pieces(self, order: Array, first: int) -> Generator[Chunk, None, None]:
+        size = self.batch_size
         sample = sum(
             data.dtype.itemsize * int(np.prod(data.shape[1:])) for data in (self.x, self.y)
         )
-        some = max(1, PIECE // max(1, sample * self.size))  # batches at a time
-        for number in range(first, self.steps, some):
-            chosen = order[number * self.size : (number + some) * self.size]
-            yield Chunk(self.x[chosen], self.y[chosen], np.arange(len(chosen)), self.size, number)
+        together = max(1, PIECE // max(1, sample * size))  # batches
+        for number in range(first, self.steps, together):
+            chosen = order[number * size : (number + together) * size]
+            yield Chunk(self.x[chosen], self.y[chosen], np.arange(len(chosen)), size, number)
 
 
 class Batches:
-    """An iterable of batches (x, y) that has a length: a list, a loader. Its order and its sizes
-    are its own.
+    """An iterable of batches (x, y) with a length: a list, a loader. It decides order and sizes.
 
     All batches are checked against the first one; floats become `dtype`.
     """
 
-    size = 0  # none for all
+    batch_size = 0  # there is no common one
 
-    def __init__(self, batches: Any, dtype: Any) -> None:
+    def __init__(self, batches: Any, dtype: np.dtype[Any]) -> None:
         if not hasattr(batches, "__iter__") or not hasattr(batches, "__len__"):
             raise TypeError(
                 f"Trainer: x is a {type(batches).__name__}, and there is no y; "
@@ -183,50 +199,48 @@ class Batches:
         self.steps = self.length = len(batches)
         self._kinds: list[tuple[Any, Any]] = []  # shape and dtype of the samples of x, and of y
 
-    def epoch(self, order: Array, first: int) -> Ahead:
-        """All batches once, in the order of the iterable; those before number `first` are asked for
-        and left out.
+    def chunks(self, order: Array, first: int) -> Prefetcher[Chunk]:
+        """All batches once, in the iterable's order; those before `first` are read and left out.
 
         Raises `ShapeError` or `DTypeError` that names a batch unlike the first, `ValueError` where
         there are more or fewer than the length says; an error of the iterable's own is passed on,
         with the batch noted on it.
         """
-        return Ahead(self._pieces(first))
+        return Prefetcher(self._pieces(first))
 
     def _pieces(self, first: int) -> Generator[Chunk, None, None]:
-        """Batches of one size together, up to a piece of so many bytes or the time that nobody
-        minds to wait.
+        """Batches of one size together, until `PIECE` bytes are read or `PAUSE` seconds over.
 
-        Batches smaller than one before them in the epoch, left out or not, are a rest.
+        Batches smaller than an earlier one of the epoch, left out or not, are not full.
         """
         held: list[tuple[Array, Array]] = []
         number, largest, since, error = 0, 0, time.monotonic(), None
         try:
             for number, (x, y) in enumerate(self._read(), 1):
                 if held and len(x) != len(held[0][0]):
-                    yield _together(held, number - 1, largest)
+                    yield _join(held, number - 1, largest)
                     held = []
                 largest = max(largest, len(x))
                 if number <= first:
                     continue
                 held.append((x, y))
                 if (x.nbytes + y.nbytes) * len(held) >= PIECE or time.monotonic() - since > PAUSE:
-                    yield _together(held, number, largest)
+                    yield _join(held, number, largest)
                     held, since = [], time.monotonic()
-        except Exception as caught:  # what came before it is used first
+        except Exception as caught:  # batches read before the error are trained on first
             error = caught
         if held:
-            yield _together(held, number, largest)
+            yield _join(held, number, largest)
         if error is not None:
             raise error
 
     def _read(self) -> Generator[tuple[Array, Array], None, None]:
         number, end = 0, object()
-        given: Any = None
+        batches: Any = None
         while True:
             try:
-                given = iter(self._batches) if given is None else given
-                batch = next(given, end)
+                batches = iter(self._batches) if batches is None else batches
+                batch = next(batches, end)
                 if batch is end:
                     break
                 x, y = self._pair(batch)
@@ -246,20 +260,17 @@ class Batches:
             )
 
     def _pair(self, batch: Any) -> tuple[Array, Array]:
-        """Copies, for who gives batches may fill the same memory anew with each."""
-        if not isinstance(batch, tuple | list) or len(batch) != 2:
-            what = (
-                f"{len(batch)} things" if isinstance(batch, tuple | list) else type(batch).__name__
-            )
+        """x and y of a batch, copied: a loader may fill the same memory for the next one."""
+        pair = isinstance(batch, tuple | list)
+        if not pair or len(batch) != 2:
+            what = f"{len(batch)} things" if pair else type(batch).__name__
             raise TypeError(f"Trainer: a batch of {what}; a pair (x, y) was expected")
-        x, y = as_pair(*batch, self._dtype)
+        x, y = as_pair(batch[0], batch[1], self._dtype)
         return np.array(x), np.array(y)
 
     def _check(self, x: Array, y: Array, number: int) -> None:
-        name, kinds = (
-            f"Trainer: batch {number} of the data",
-            [(one.shape[1:], one.dtype) for one in (x, y)],
-        )
+        name = f"Trainer: batch {number} of the data"
+        kinds = [(data.shape[1:], data.dtype) for data in (x, y)]
         self._kinds = self._kinds or kinds
         for (shape, dtype), (first_shape, first_dtype) in zip(kinds, self._kinds, strict=True):
             if shape != first_shape:
@@ -271,59 +282,8 @@ class Batches:
                 )
 
 
-def _together(held: list[tuple[Array, Array]], end: int, largest: int) -> Chunk:
-    """Batches of one size, the last of which is the `end`-th, as one chunk."""
+def _join(held: list[tuple[Array, Array]], end: int, largest: int) -> Chunk:
+    """Batches of one size, the last of them number `end` counted from 1, as one chunk."""
     x, y = (np.concatenate(parts) for parts in zip(*held, strict=True))
     size = len(held[0][0])
     return Chunk(x, y, np.arange(len(x)), size, end - len(held), size == largest)
-
-
-class Ahead:
-    """The same pieces, made ahead of time in a thread, `AHEAD` of them at most. Errors come out
-    where their piece would.
-
-    The thread begins with this and ends with `close`. Only queues without a lock in Python are
-    used, so that Ctrl-C may come while a piece is waited for.
-    """
-
-    def __init__(self, pieces: Generator[Chunk, None, None]) -> None:
-        self._pieces, self._closed = pieces, False
-        self._made: SimpleQueue[tuple[Chunk | None, BaseException | None]] = SimpleQueue()
-        self._room: SimpleQueue[None] = SimpleQueue()  # an entry for each piece that may be made
-        for _ in range(AHEAD):
-            self._room.put(None)
-        self._thread = Thread(
-            target=copy_context().run, args=(self._work,), name=READER, daemon=True
-        )
-        self._thread.start()
-
-    def _work(self) -> None:
-        error: BaseException | None = None
-        try:
-            with closing(self._pieces):
-                while True:
-                    self._room.get()
-                    if self._closed or (piece := next(self._pieces, None)) is None:
-                        break
-                    self._made.put((piece, None))
-        except BaseException as caught:
-            error = caught
-        self._made.put((None, error))
-
-    def __iter__(self) -> Ahead:
-        return self
-
-    def __next__(self) -> Chunk:
-        piece, error = self._made.get()
-        if error is not None:
-            raise error
-        if piece is None:
-            raise StopIteration
-        self._room.put(None)
-        return piece
-
-    def close(self) -> None:
-        """End the thread. It is waited for, but not for ever, for what it reads from may hang."""
-        self._closed = True
-        self._room.put(None)
-        self._thread.join(PATIENCE)

@@ -1,4 +1,4 @@
-"""What happened during training."""
+"""The numbers recorded during a training."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass
 class History:
-    """The course of one `fit`.
+    """The losses, times and scores of one `fit`.
 
     `batch_loss` has one number per step, the others one per epoch: `epoch_loss` (mean over the
     samples, as the parameters moved), `epoch_seconds`, and, where validation data was given,
@@ -22,15 +22,13 @@ class History:
     accuracy: list[float] = field(default_factory=list)
     interrupted: bool = False
 
-    def close_epoch(self, loss: float, seconds: float, found: dict[str, float] | None) -> None:
-        """Write down an epoch that is done; `found` is what `Trainer.evaluate` says of the
-        validation data.
-        """
+    def close_epoch(self, loss: float, seconds: float, scores: dict[str, float] | None) -> None:
+        """Record an epoch that is done; `scores` are those of the validation data."""
         self.epoch_loss.append(loss)
         self.epoch_seconds.append(seconds)
-        if found is not None:
-            self.validation_loss.append(found["loss"])
-            self.accuracy.append(found["accuracy"])
+        if scores is not None:
+            self.validation_loss.append(scores["loss"])
+            self.accuracy.append(scores["accuracy"])
 
     def plot(self, title: str = "") -> Any:
         """Loss and accuracy curves as a matplotlib figure."""

@@ -10,7 +10,7 @@ from bench.tasks import small_task
 from minigrad.bench.peers.on_minigrad import Training
 from minigrad.bench.peers.task import load
 from minigrad.bench.peers.worker import Worker, peak_memory
-from minigrad.train.course import Course
+from minigrad.train.state import TrainingState
 
 
 class Counter:
@@ -82,9 +82,11 @@ def test_a_task_comes_back_as_it_was(tmp_path):
 
 @pytest.mark.parametrize(("steps", "made"), [(2, [2]), (6, [6]), (8, [6, 2]), (12, [6, 6])])
 def test_orders_are_those_of_the_trainer(steps, made, monkeypatch):
-    task, drawn, order = small_task(), [], Course.order
+    task, drawn, order = small_task(), [], TrainingState.order
     monkeypatch.setattr(
-        Course, "order", lambda self, shuffle: drawn.append(order(self, shuffle)) or drawn[-1]
+        TrainingState,
+        "order",
+        lambda self, shuffle: drawn.append(order(self, shuffle)) or drawn[-1],
     )
     mine = list(task.orders(steps, seed=5))
     assert [len(order) for order in mine] == made

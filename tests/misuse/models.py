@@ -72,7 +72,7 @@ TABLE = [  # (what is done, the error, its message, the module if it is noted)
     (
         lambda u: nn.RNN(2, 3, nonlinearity="sinh"),
         ValueError,
-        "RNN: nonlinearity='sinh'; 'tanh' or 'relu' was expected",
+        "RNN: nonlinearity='sinh'; one of tanh, relu was expected",
     ),
     (
         lambda u: nn.RNN(2, 3, seed=0)(f(4, 2)),
@@ -258,17 +258,17 @@ TABLE = [  # (what is done, the error, its message, the module if it is noted)
             {**u.optimizer.state_dict(), "steps": np.array([-3])}
         ),
         GRAPH,
-        "Adam: the state holds no numbers that could be these: steps",
+        "Adam: the state holds invalid numbers: steps",
     ),
     (
         lambda u: u.optimizer.load_state_dict({**u.optimizer.state_dict(), "5.v": np.array(["a"])}),
         GRAPH,
-        "Adam: the state holds no numbers that could be these: 5.v",
+        "Adam: the state holds invalid numbers: 5.v",
     ),
     (
         lambda u: u.optimizer.load_state_dict({"steps": [[1], [2, 3]]}),
         SHAPE,
-        "Adam: the state holds what is no array",
+        "Adam: the state holds rows of different lengths",
     ),
     # the trainer
     (
@@ -301,9 +301,8 @@ TABLE = [  # (what is done, the error, its message, the module if it is noted)
     (
         lambda u: mg.Trainer(u.model, mg.mse_loss, u.optimizer, callbacks=[mg.viz.GradientFlow()]),
         GRAPH,
-        "Trainer: <GradientFlow: 0 records of 0 steps> wants every batch; no compiled step shows "
-        "them, use "
-        'mode="replay"',
+        "Trainer: <GradientFlow: 0 records of 0 steps> has on_batch, which no compiled step calls; "
+        'use mode="replay"',
     ),
     (
         lambda u: u.trainer.fit(X, Y[:3], **FIT),

@@ -108,7 +108,7 @@ def test_views_of_the_samples_are_looked_at_in_the_step(wrong):
             t.fit(ids, Y, epochs=1, batch_size=10, shuffle=False, progress=False)
         found[mode] = np.concatenate([p.value.ravel() for p in model.parameters()])
     np.testing.assert_allclose(found["compiled"], found["eager"], rtol=1e-5)
-    assert t.course.batch == 1
+    assert t.state.batch == 1
 
 
 class Sliced(nn.Module):

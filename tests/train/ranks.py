@@ -16,7 +16,6 @@ import numpy as np
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.train.checkpoint import _state
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(23, 4)), RNG.integers(0, 3, 23)
@@ -63,7 +62,7 @@ def told(made, *histories):
     """The numbers of a training: what is equal as JSON is equal to the bit."""
     state = {
         name: array.ravel().tolist()
-        for name, array in _state(made).items()
+        for name, array in made.state_dict().items()
         if not name.startswith("buffers.")
     }
     names = ("batch_loss", "epoch_loss", "validation_loss", "accuracy")
@@ -171,7 +170,7 @@ def interrupted(folder):
     done = []
 
     def press(made, history):
-        if made.ranks.rank == made.ranks.size - 1 and made.course.epoch == 4:
+        if made.ranks.rank == made.ranks.size - 1 and made.state.epoch == 4:
             signal.raise_signal(signal.SIGINT)
 
     class Press:
@@ -207,7 +206,7 @@ def endless(folder):
 def resumed(folder):
     whole, again = trainer(normed), trainer(normed)
     mg.load(again, folder / "0.safetensors")
-    begun = again.course.epoch
+    begun = again.state.epoch
     fit = {"batch_size": 8, "seed": 3, "progress": False, "epochs": begun + 2}
     expected, rest = whole.fit(X, Y, **fit), again.fit(X, Y, resume=True, **fit)
     return {

@@ -11,7 +11,8 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.train import batches
+from minigrad.train import batches, prefetch
+from minigrad.train.runner import StepRunner
 
 MODES = ["eager", "replay", "compiled"]
 DATA = mg.data.circle(230, seed=3)  # 184 samples to train on: the last batch of 32 is smaller
@@ -105,13 +106,9 @@ def test_a_loader_may_fill_the_same_memory_again(mode):
 
 def test_the_usual_size_is_compiled_and_smaller_batches_run_in_replay(monkeypatch):
     seen = []
-    compiled, x, y = mg.Trainer.compile, DATA.x_train, DATA.y_train
+    compiled, x, y = StepRunner.compile, DATA.x_train, DATA.y_train
     monkeypatch.setattr(
-        mg.Trainer,
-        "compile",
-        lambda self, x, y, batch_size: (
-            seen.append(batch_size) or compiled(self, x, y, batch_size=batch_size)
-        ),
+        StepRunner, "compile", lambda self, x, y, n: seen.append(n) or compiled(self, x, y, n)
     )
     parts = [(x[:20], y[:20]), (x[:32], y[:32]), (x[:20], y[:20]), (x[:32], y[:32])]
     assert len(trainer("compiled").fit(parts, epochs=1, progress=False).batch_loss) == 4
@@ -190,7 +187,7 @@ def test_few_pieces_are_read_ahead(monkeypatch):
     x, y = DATA.x_train, DATA.y_train
     trainer(callbacks=[Watch()]).fit(Slow(cut(x, y, 4)), epochs=1, progress=False)
     assert len(made) == 46
-    assert 1 <= max(ahead) <= batches.AHEAD
+    assert 1 <= max(ahead) <= prefetch.AHEAD
 
 
 # ---------------- what goes wrong
@@ -347,7 +344,7 @@ def test_ctrl_c_ends_the_thread(tmp_path, small_pieces):
 
 
 def test_an_iterable_that_hangs_holds_nobody_up(monkeypatch):
-    monkeypatch.setattr(batches, "PATIENCE", 0.05)
+    monkeypatch.setattr(prefetch, "PATIENCE", 0.05)
     monkeypatch.setattr(batches, "PIECE", 1)
     go = threading.Event()
 

@@ -14,7 +14,6 @@ import pytest
 import minigrad as mg
 from minigrad import nn
 from minigrad.train import cross_validate
-from minigrad.train.checkpoint import _state
 
 MODES = ("eager", "replay", "compiled")
 RNG = np.random.default_rng(0)
@@ -94,7 +93,7 @@ def trained(mode, seed, dtype="float32"):
     with mg.default_dtype(dtype):
         run = make(mode, seed)
         run.fit(X, Y, epochs=12, batch_size=10, seed=seed, validation=(X, Y), progress=False)
-    return _state(run)
+    return run.state_dict()
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -154,7 +153,8 @@ sys.path.insert(0, "tests")
 from train.test_endurance import MODES, trained
 for mode in MODES:
     state = trained(mode, 3)
-    print(mode, hashlib.sha256(b"".join(name.encode() + state[name].tobytes() for name in state)).hexdigest())
+    content = b"".join(name.encode() + state[name].tobytes() for name in state)
+    print(mode, hashlib.sha256(content).hexdigest())
 """
 
 

@@ -11,6 +11,7 @@ import pytest
 import minigrad as mg
 from minigrad import GraphError, nn
 from minigrad.run.rebuild import READER
+from minigrad.train.runner import StepRunner
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(24, 3)).astype(np.float32)
@@ -169,7 +170,7 @@ def test_a_forward_that_is_another_each_time_is_refused(name, mode):
 @pytest.mark.parametrize("name", ["np.random", "a counter", "a counter that matters later"])
 @pytest.mark.parametrize("mode", ["replay", "compiled"])
 def test_so_it_is_when_it_predicts(name, mode, monkeypatch):
-    monkeypatch.setattr("minigrad.train.trainer.EVALUATION_BATCH", 6)
+    monkeypatch.setattr("minigrad.train.evaluation.EVALUATION_BATCH", 6)
     t = trainer(Applied(IMPURE[name][0]), mode)
     for ask in (lambda: t.predict(X), lambda: t.evaluate(X, Y)):
         with pytest.raises(GraphError, match="does something else when it is called again"):
@@ -352,13 +353,16 @@ def test_a_checkpoint_loaded_in_a_callback_does_not_turn_back_the_epochs(mode, t
     fit(t)
     mg.save(t, tmp_path / "t.safetensors")
     t.callbacks.append(lambda t, history: mg.load(t, tmp_path / "t.safetensors"))
-    assert len(fit(t, 3).epoch_loss) == 3 and t.course.epoch == 3
+    assert len(fit(t, 3).epoch_loss) == 3 and t.state.epoch == 3
 
 
 def test_graphs_of_few_shapes_are_kept():
-    t = trainer(nn.Linear(3, 2), "replay")
-    t.fit([(X[:n], Y[:n]) for n in range(1, 25)], epochs=1, progress=False)
-    assert len(t._programs._held) == 8
+    model = nn.Linear(3, 2)
+    sgd = mg.optim.SGD(model.parameters(), lr=0.1)
+    runner = StepRunner(model, mg.mse_loss, sgd, "replay")
+    for n in range(1, 25):
+        runner.gradients(X[:n], Y[:n], "a test")
+    assert len(runner._graphs) == 8
 
 
 # ---------------- an optimiser over some of the parameters

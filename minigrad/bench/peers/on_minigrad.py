@@ -12,7 +12,7 @@ import minigrad as mg
 from minigrad import nn
 from minigrad.bench import floor
 from minigrad.bench.jobs import LOSSES, MODELS, OPTIMIZERS
-from minigrad.train.program import target_for
+from minigrad.train.batch_graph import target_for
 
 from .task import Task
 

@@ -1,0 +1,164 @@
+"""Running a model, a loss and an optimiser in one of three modes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable
+from typing import TypeVar
+
+import numpy as np
+
+from .. import kernels
+from ..checks import positive
+from ..errors import GraphError
+from ..graph.context import module_path
+from ..graph.conversion import Array
+from ..graph.node import Constant
+from ..graph.settings import state_kept
+from ..nn import Module
+from ..ops.kernel import without_threads
+from ..optim import Optimizer
+from ..run.batch import parts_of
+from ..run.compiled import CompiledStep
+from ..run.rebuild import refuse, users_rules
+from ..run.replay import Graph
+from .batch_graph import BatchGraph, Loss
+from .batches import Data
+
+T = TypeVar("T")
+KEPT = 8  # graphs, and compiled steps, of this many shapes of batches are kept
+
+
+class StepRunner:
+    """Gradients of batches in eager mode or replay, and compiled steps.
+
+    Graphs and compiled steps are kept and used again, so make a new runner when the model, the loss
+    or the optimiser may have changed. Without `updates`, compiled steps end with the gradients.
+    """
+
+    def __init__(
+        self, model: Module, loss: Loss, optimizer: Optimizer, mode: str, *, updates: bool = True
+    ) -> None:
+        self.model, self.loss, self.optimizer = model, loss, optimizer
+        self.mode, self.updates = mode, updates
+        self._graphs: dict[Hashable, BatchGraph] = {}
+        self._compiled: dict[Hashable, CompiledStep] = {}
+        self._trains = False
+
+    # ---------------- eager and replay
+    def gradients(self, x: Array, y: Array, where: str, keep: bool = True) -> tuple[float, Graph]:
+        """The loss on a batch and its graph, after the backward pass.
+
+        Raises `GraphError` that begins with `where` for a loss that is not finite, and where the
+        loss depends on none of the optimiser's parameters. `keep=False` builds the graph for this
+        batch only, for callers that change the model between two batches.
+        """
+        graph = self._graph(x, y, keep).graph
+        loss: float = graph.head.item()
+        if not math.isfinite(loss):
+            raise GraphError(
+                f"Trainer: the loss is {loss} in {where}; {first_nonfinite_node(graph)}"
+            )
+        self._check_parameters(graph)
+        for p in self.optimizer.params:
+            p.recycle_grad()
+        graph.backward()
+        return loss, graph
+
+    def _graph(self, x: Array, y: Array, keep: bool) -> BatchGraph:
+        """The graph of this batch, computed up to the loss."""
+        key = x.shape, x.dtype, y.shape, y.dtype
+        graph = self._graphs.get(key)
+        if graph is not None:
+            graph.feed(x, y)
+            return graph
+        graph = self._build(x, y)
+        if self.mode != "eager" and keep:
+            graph.verify(x[::-1], y[::-1])
+            _remember(self._graphs, key, graph)
+        return graph
+
+    def _build(self, x: Array, y: Array) -> BatchGraph:
+        changing = None if self.mode == "eager" else [*self.optimizer.params]
+        return BatchGraph(self.model, self.loss, x, y, changing)
+
+    def _check_parameters(self, graph: Graph) -> None:
+        """Once, raise `GraphError` if the loss depends on none of the optimiser's parameters."""
+        if self._trains:
+            return
+        params = {id(p) for p in self.optimizer.params if p.requires_grad}
+        if not any(id(node) in params for node in graph.order):
+            raise GraphError(
+                "Trainer: the loss depends on none of the optimiser's parameters; are they another "
+                "model's, or frozen?"
+            )
+        self._trains = True
+
+    # ---------------- compiled
+    def compiled(self, x: Array, y: Array, batch_size: int) -> CompiledStep:
+        """The compiled step for batches like these; compiled at the first call."""
+        key = batch_size, x.shape[1:], x.dtype, y.shape[1:], y.dtype
+        step = self._compiled.get(key)
+        return step or _remember(self._compiled, key, self.compile(x, y, batch_size))
+
+    def compile(self, x: Data, y: Data, batch_size: int) -> CompiledStep:
+        """Compile the training step for batches of this size of data like (x, y).
+
+        Raises `GraphError` that names the operator for what cannot be compiled, `ValueError` for
+        fewer samples than a batch has.
+        """
+        positive("Trainer", batch_size=batch_size)
+        if batch_size > len(x):
+            raise ValueError(
+                f"Trainer: batch_size={batch_size} and {len(x)} samples; at least one full batch "
+                f"was expected"
+            )
+        threads = kernels.jit.threads(batch_size)
+        # the graphs are only read: they run the kernels that the step will call, and no others
+        # are compiled
+        with state_kept(), without_threads(), kernels.blas.blas_threads(1):
+            part = self._build(x[:batch_size], y[:batch_size])
+            parts = parts_of(batch_size, part.graph.order, (*_inputs(part).values(),), threads)
+            size = batch_size // parts
+            if parts > 1:
+                part = self._build(x[:size], y[:size])
+            part.verify(x[-size:], y[-size:])
+
+        def step() -> CompiledStep:
+            order = part.graph.order
+            return CompiledStep(order, {**_inputs(part)}, self.optimizer, parts, self.updates)
+
+        made, own = step(), users_rules(part.graph.order)
+        if own and step().source != made.source:
+            refuse(
+                f"Trainer: one of the operators {', '.join(own)}",
+                "it has written down another formula",
+            )
+        return made
+
+
+def _inputs(graph: BatchGraph) -> dict[str, Constant]:
+    assert graph.y is not None
+    return {"x": graph.x, "y": graph.y}
+
+
+def _remember(cache: dict[Hashable, T], key: Hashable, thing: T) -> T:
+    """Put a thing into a cache of at most `KEPT`; the oldest one goes."""
+    if len(cache) == KEPT:
+        del cache[next(iter(cache))]
+    cache[key] = thing
+    return thing
+
+
+def first_nonfinite_node(graph: Graph) -> str:
+    """In words, the first node in execution order whose value is not finite."""
+    for i, node in enumerate(graph.order):
+        if node.dtype.kind == "f" and not np.isfinite(node.value).all():
+            place = module_path(node.scope)
+            made = f"{node!r} in module {place}" if place else repr(node)
+            nans, infinite = np.isnan(node.value).sum(), np.isinf(node.value).sum()
+            return (
+                f"first bad node: number {i} of the graph, {made}, with {nans} NaN and "
+                f"{infinite} infinite entries"
+            )
+    return "no node holds a value that is not finite"

@@ -2,66 +2,30 @@
 
 from typing import TYPE_CHECKING
 
-from . import data, interop, nn, ops, optim, teach, train, viz
-from .calculus import GradientError, grad, gradcheck, jacobian, jvp
-from .errors import DataError, DTypeError, GradientWarning, GraphError, ShapeError
-from .graph.autodiff import backward, forward, topological_sort
-from .graph.custom import operator
-from .graph.node import Constant, GraphNode, Variable
-from .graph.rule import BroadcastedOperator, Operator, ScalarOperator
-from .graph.settings import default_dtype, no_grad
-from .interop import export_onnx
+# type checkers take names as public that come from `*` or are imported `as` themselves
+from . import calculus, errors, graph
+from . import data as data
+from . import interop as interop
+from . import nn as nn
+from . import ops as ops
+from . import optim as optim
+from . import teach as teach
+from . import train as train
+from . import viz as viz
+from .calculus import *  # noqa: F403
+from .errors import *  # noqa: F403
+from .graph import *  # noqa: F403
+from .interop import export_onnx as export_onnx
 from .ops import *  # noqa: F403
-from .ops.kernel import kernel_info
-from .run.replay import Graph
-from .seeds import manual_seed
-from .train import Trainer, load, save
-from .viz import draw
+from .ops.kernel import kernel_info as kernel_info
+from .run.replay import Graph as Graph
+from .seeds import manual_seed as manual_seed
+from .train import Trainer as Trainer
+from .train import load as load
+from .train import save as save
+from .viz import draw as draw
 
 __version__ = "0.1.0"
-
-__all__ = [
-    "BroadcastedOperator",
-    "Constant",
-    "DTypeError",
-    "DataError",
-    "GradientError",
-    "GradientWarning",
-    "Graph",
-    "GraphError",
-    "GraphNode",
-    "Operator",
-    "ScalarOperator",
-    "ShapeError",
-    "Trainer",
-    "Variable",
-    "backward",
-    "data",
-    "default_dtype",
-    "draw",
-    "export_onnx",
-    "forward",
-    "grad",
-    "gradcheck",
-    "interop",
-    "jacobian",
-    "jvp",
-    "kernel_info",
-    "load",
-    "manual_seed",
-    "nn",
-    "no_grad",
-    "operator",
-    "ops",
-    "optim",
-    "save",
-    "sklearn",
-    "teach",
-    "topological_sort",
-    "train",
-    "viz",
-]
-__all__ += ops.__all__
 
 
 def __dir__() -> list[str]:
@@ -69,12 +33,22 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from . import sklearn
+    from . import sklearn as sklearn
 else:
-    # `from minigrad import *` must not replace Python's own functions; type checkers would take
-    # mg.abs for private, so they do not see this
-    for _name in ("abs", "max", "min", "sum"):
-        __all__.remove(_name)
+    _SUBMODULES = ["data", "interop", "nn", "ops", "optim", "sklearn", "teach", "train", "viz"]
+    _OTHERS = [
+        "Graph",
+        "Trainer",
+        "draw",
+        "export_onnx",
+        "kernel_info",
+        "load",
+        "manual_seed",
+        "save",
+    ]
+    __all__ = [*calculus.__all__, *errors.__all__, *graph.__all__, *_SUBMODULES, *_OTHERS]
+    # `from minigrad import *` must not replace Python's own functions
+    __all__ += [name for name in ops.__all__ if name not in ("abs", "max", "min", "sum")]
 
     def __getattr__(name: str) -> object:
         """Import `minigrad.sklearn` at its first use: scikit-learn takes time to load."""

@@ -15,6 +15,8 @@ import warnings
 from types import FrameType
 from typing import TypeVar
 
+__all__ = ["DTypeError", "DataError", "GradientWarning", "GraphError", "ShapeError"]
+
 E = TypeVar("E", bound=BaseException)
 LINE = "in your line "
 

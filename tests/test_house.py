@@ -12,7 +12,6 @@ ROOT = Path(__file__).parents[1]
 FLOORS = {
     "checks": 1,
     "distribution": 1,
-    "checks": 1,
     "errors": 1,
     "files": 1,
     "interrupts": 1,

@@ -2,6 +2,27 @@
 
 import numpy as np
 
+from .autodiff import backward, forward, topological_sort
+from .custom import operator
+from .node import Constant, GraphNode, Variable
+from .rule import BroadcastedOperator, Operator, ScalarOperator
+from .settings import default_dtype, no_grad
+
+__all__ = [
+    "BroadcastedOperator",
+    "Constant",
+    "GraphNode",
+    "Operator",
+    "ScalarOperator",
+    "Variable",
+    "backward",
+    "default_dtype",
+    "forward",
+    "no_grad",
+    "operator",
+    "topological_sort",
+]
+
 # glibc gives freed memory back to the system once there is more of it, at the top of the heap, than
 # twice the largest block that it has seen freed, and maps larger blocks anew ("dynamic mmap
 # threshold", mallopt(3)). The arrays of the next training step then cost a page fault each, which

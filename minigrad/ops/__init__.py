@@ -3,6 +3,8 @@
 Every name in `registry.operators` is public, so a new operator needs no entry here.
 """
 
+from typing import TYPE_CHECKING
+
 from ..graph.registry import operators
 from .axes import *  # noqa: F403
 from .conv import *  # noqa: F403
@@ -22,4 +24,5 @@ from .reduce import *  # noqa: F403
 from .shape import *  # noqa: F403
 from .statistics import *  # noqa: F403
 
-__all__ = sorted(operators)
+if not TYPE_CHECKING:  # type checkers take all names of the modules above
+    __all__ = sorted(operators)

@@ -6,8 +6,8 @@ They take any dtype, so token ids can be reshaped too; gradients pass through fl
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Iterable, Sequence
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -111,7 +111,7 @@ class Join(Rule):
             raise ShapeError(f"{self.name}: at least one array was expected")
         blanks = [np.broadcast_to(0, x.shape) for x in nodes]
         try:
-            joined = getattr(np, self.name)(blanks, axis=operator.index(axis))
+            joined = getattr(np, self.name)(blanks, axis=index(axis))
         except (ValueError, TypeError) as error:  # NumPy's AxisError is a ValueError
             raise self.error(nodes, f"axis {axis}: {error}") from None
         return axis % joined.ndim, joined.shape

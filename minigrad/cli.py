@@ -157,7 +157,8 @@ def _gallery(args: argparse.Namespace) -> None:
 def _bench(args: argparse.Namespace) -> None:
     from .bench.machine import cores
     from .bench.report import bench
-    from .bench.sections import ALL, Settings
+    from .bench.sections import ALL
+    from .bench.session import Settings
 
     settings = Settings(
         jobs=tuple(args.only),
@@ -341,7 +342,8 @@ def _pictures(commands: Any) -> None:
 
 def _speed(commands: Any) -> None:
     from .bench.jobs import JOBS
-    from .bench.sections import PEERS, SECTIONS
+    from .bench.sections import SECTIONS
+    from .bench.session import PEERS
 
     bench = commands.add_parser(
         "bench", help="time minigrad beside its peers, as far as they are installed"

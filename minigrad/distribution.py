@@ -17,15 +17,6 @@ def install_hint(extra: str = "") -> str:
     return f'pip install "{NAME}[{extra}]"' if extra else f"pip install {NAME}"
 
 
-def other_package(folder: Path) -> str:
-    """What to say of a package called minigrad that is none of ours; "" for ours."""
-    if (folder / Path(__file__).name).is_file():
-        return ""
-    return (
-        f"{folder} is another package of the same import name; this one comes with {install_hint()}"
-    )
-
-
 def check() -> None:
     """Raise `ImportError` where the distribution `minigrad` has installed its files over those of
     this package.

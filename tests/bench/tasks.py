@@ -28,7 +28,7 @@ def small_task(kind="mlp", samples=24, batch=4):
     )
     first = {
         name: rng.standard_normal(p.shape, np.float32) * np.float32(0.3)
-        for name, p in jobs.MODELS[kind](**sizes).state_dict().items()
+        for name, p in jobs.MODELS[kind][0](**sizes).state_dict().items()
     }
-    recipe = jobs.LOSS_OF[kind], "adam" if kind == "textcnn" else "sgd", 0.05, batch
-    return Task(kind, sizes, *recipe, x, y, first)
+    optimizer = "adam" if kind == "textcnn" else "sgd"
+    return Task(kind, sizes, {"x": x, "y": y, **first}, optimizer, 0.05, batch)

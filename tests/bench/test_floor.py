@@ -16,14 +16,14 @@ CEILINGS = {
 
 
 def work(kind, sizes, x, loss, y, optimizer):
-    model = MODELS[kind](**sizes)
+    model = MODELS[kind][0](**sizes)
     output = model(mg.Constant(x, dtype=x.dtype))
-    return floor.work_of(loss(output, y), x.nbytes, optimizer(model.parameters(), lr=0.1))
+    return floor.work_of_step(loss(output, y), x.nbytes, optimizer(model.parameters(), lr=0.1))
 
 
 def test_the_work_of_a_cnn_is_that_of_its_two_products():
     x, y = np.zeros((10, 1, 28, 28), np.float32), np.zeros((10, 1))
-    found = work("cnn", JOBS["J1a"].sizes, x, mg.mse_loss, y, mg.optim.SGD)
+    found = work("cnn", JOBS["J1a"].options, x, mg.mse_loss, y, mg.optim.SGD)
     conv, dense, features = 2 * 10 * 4 * 676 * 9, 2 * 10 * 2704, 10 * 2704
     products = 2 * conv + 3 * dense  # the pictures want no gradient, the features do
     assert (
@@ -49,14 +49,14 @@ def test_the_work_of_a_recurrent_layer():
 def test_the_work_of_a_kernel_counts_each_array_once():
     x, ids = mg.Variable(np.zeros((6, 4))), np.zeros(6, np.int64)
     order = [n for n in mg.topological_sort(mg.cross_entropy(x, ids)) if n.inputs]
-    assert floor.work_of_kernel(order, "backward")["bytes"] == 4 + 6 * 4 * 4
+    assert floor.work_of_operators(order, "backward")["bytes"] == 4 + 6 * 4 * 4
     a, b = mg.Variable(np.zeros((6, 4))), mg.Variable(np.zeros((4, 2)))
     order = [n for n in mg.topological_sort(a @ b) if n.inputs]
-    assert floor.work_of_kernel(order, "forward") == {
+    assert floor.work_of_operators(order, "forward") == {
         "flops": 2 * 6 * 4 * 2,
         "bytes": 4 * (24 + 8 + 12),
     }
-    assert floor.work_of_kernel(order, "backward") == {
+    assert floor.work_of_operators(order, "backward") == {
         "flops": 4 * 6 * 4 * 2,
         "bytes": 4 * (12 + 2 * (24 + 8)),
     }

@@ -1,0 +1,138 @@
+"""Section `distributed` in words: what was measured, the fitted costs, and what they predict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from statistics import median
+from typing import Any
+
+from ..viz.scene.text import quantity
+from . import scale
+from .table import Column, Section, markdown, notes, plain, seconds, size, spread, table
+
+AT, BATCH = 64, 1024  # workers and samples for which the tables say what would help
+
+
+def distributed(section: Section) -> str:
+    """All tables of the section, as far as it was measured; without MPI, why it was left out."""
+    if "reason" in section:
+        return f"distributed: left out: {section['reason']}"
+    every = section.get("jobs", {})
+    jobs = {name: dict(job) for name, job in every.items() if "rows" in job}
+    parts = [_throughput(jobs)] if jobs else []
+    parts.append(notes({name: job for name, job in every.items() if "reason" in job}))
+    if "all_reduce" in section:
+        network = scale.network_of(section)
+        parts.append(_all_reduce(section["all_reduce"], network))
+        for job in jobs.values():
+            job["cost"] = scale.cost_of(job, network)
+        parts += [_costs(jobs, network), _cluster(jobs)] if jobs else []
+    if "grid" in section:
+        grid = section["grid"]
+        took = f"{seconds(grid['one'])} in one process, {seconds(grid['two'])} in two"
+        gain = spread(grid["gain"], grid["low"], grid["high"])
+        parts.append(f"grid search of {grid['fits']} fits: {took}; {gain} times as fast in two")
+    return "\n\n".join(filter(None, parts))
+
+
+def _share(x: float) -> str:
+    return f"{x:.0%}"
+
+
+def _title(key: str, job: Mapping[str, Any]) -> str:
+    return f"{key} {job['title']}"
+
+
+def _throughput(jobs: Section) -> str:
+    """Samples per second; the all-reduce's share of a step, and that of waiting in it."""
+    rows = {
+        name: {(row["ranks"], row["threads"]): row for row in job["rows"]}
+        for name, job in jobs.items()
+    }
+    section = {name: {**job, "at": rows[name]} for name, job in jobs.items()}
+    points = list(dict.fromkeys(point for found in rows.values() for point in found))
+
+    def rate(point: tuple[int, int]) -> Column:
+        def column(job: Mapping[str, Any]) -> str:
+            rate = job["batch"] / job["at"][point]["seconds"]
+            return f"{float(f'{rate:.3g}'):,.0f}"
+
+        return column
+
+    def share(part: str) -> Column:
+        def column(job: Mapping[str, Any]) -> str:
+            two = job["at"][2, 1]
+            return _share(two[part] / (two["computing"] + two["talking"]))
+
+        return column
+
+    columns: dict[str, Column] = {
+        "gradient": lambda job: size(job["bytes"]),
+        **{f"{ranks} × {threads}": rate((ranks, threads)) for ranks, threads in points},
+        "2 × 1 ÷ 1 × 1": lambda job: plain(job["at"][1, 1]["seconds"] / job["at"][2, 1]["seconds"]),
+        "all-reduce": share("talking"),
+        "of it waiting": share("waiting"),
+        "same losses": lambda job: "yes" if job["agree"] else "NO",
+    }
+    batch = next(iter(jobs.values()))["batch"]
+    what = f"samples/s, ranks × threads, batch {batch} in all"
+    limited = {
+        f"{row['ranks']} × {row['threads']}: only {row['each']} for each rank: all cores are in use"
+        for found in rows.values()
+        for row in found.values()
+        if row["each"] < row["threads"]
+    }
+    return "\n\n".join([table(what, section, columns, _title), *sorted(limited)])
+
+
+def _all_reduce(found: Mapping[str, Any], network: scale.Network) -> str:
+    """The all-reduce alone, and the two numbers fitted to it."""
+    rows = [
+        [size(n), seconds(took), seconds(network.all_reduce(2, n))]
+        for n, took in zip(found["sizes"], found["seconds"], strict=True)
+    ]
+    rate = quantity(network.bandwidth, "B/s")
+    between = f"between two ranks: latency {seconds(network.latency)}, bandwidth {rate}"
+    return f"{markdown(['all-reduce of', 'measured', 'fitted'], rows)}\n\n{between}"
+
+
+def _costs(jobs: Section, network: scale.Network) -> str:
+    """The fitted numbers, and their errors, also for batch sizes that were held out."""
+
+    def errors(held_out: bool) -> Column:
+        def column(job: Mapping[str, Any]) -> str:
+            points = scale.measured_of(job, held_out)
+            off = [abs(error) for error in scale.errors(job["cost"], network, points)]
+            return f"{_share(median(off))}, {_share(max(off))}"
+
+        return column
+
+    columns: dict[str, Column] = {
+        "step": lambda job: seconds(job["cost"].step),
+        "a sample": lambda job: seconds(job["cost"].sample),
+        "leaving": lambda job: seconds(job["cost"].leave),
+        "a sample beside another rank": lambda job: seconds(job["cost"].beside),
+        "scatter": lambda job: _share(job["cost"].scatter),
+        "off: median, most": errors(False),
+        "unseen batches": errors(True),
+    }
+    return table("cost of a step", jobs, columns)
+
+
+def _cluster(jobs: Section) -> str:
+    """Where more machines stop paying, and what would help."""
+    network, paying, helping = scale.CLUSTER, [], []
+    for name, job in jobs.items():
+        cost = job["cost"].apart()
+        best = scale.best(cost, BATCH, network)
+        one, most, at = (cost.seconds(n, BATCH, network) for n in (1, best, AT))
+        half = scale.pays_until(cost, BATCH, network)
+        paying.append([_title(name, job), str(best), plain(one / most), str(half)])
+        gains = scale.remedies(cost, AT, BATCH, network).values()
+        helping.append([name, plain(one / at), *map(plain, gains)])
+    rate = quantity(8 * network.bandwidth, "bit/s")
+    where = f"batch {BATCH:,}, machines at {quantity(network.latency, 's')} and {rate}"
+    first = [where, "fastest with", "then times as fast as one", "half is used up to"]
+    remedies = [f"{name}: times" for name in scale.REMEDIES]
+    second = [f"{AT} of them", "times as fast as one", *remedies]
+    return f"{markdown(first, paying)}\n\n{markdown(second, helping)}"

@@ -160,7 +160,7 @@ from minigrad.bench.process import Failed, Process
 
 small_task().save(Path("task"))
 with Process("minigrad") as process:
-    process.load("task", "replay")
+    process.load("task", "minigrad replay")
     answer = process.ask("measure", steps=3, seed=0)
     print(answer["steps"], answer["loss"] > 0)
     process.patience = 0.0

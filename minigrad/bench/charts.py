@@ -14,14 +14,14 @@ from ..viz.scene.text import quantity
 from .floor import bandwidth
 from .jobs import AXES
 from .race import best_of
-from .session import MODES
+from .summary import LIBRARIES
 from .table import title
 
 Section = Mapping[str, Any]
 _MARKS = ("o", "s", "^", "D", "v")
 _STYLE = {
     library: {"color": c, "marker": m}
-    for library, c, m in zip(MODES, COLOURS, _MARKS, strict=False)
+    for library, c, m in zip(LIBRARIES, COLOURS, _MARKS, strict=False)
 }
 _GREY = {"color": LIGHT["muted"], "linewidth": 1.1}
 

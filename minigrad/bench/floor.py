@@ -7,7 +7,7 @@ What could stay in registers is not counted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from ..graph.node import GraphNode, Operator
@@ -35,8 +35,9 @@ def backward_bytes(node: Operator) -> int:
     return int(node._data.nbytes + sum(wanted) + values)
 
 
-def work_of_operators(order: Sequence[Operator], direction: str) -> dict[str, int]:
-    """Operations and bytes of a graph's operators, "forward" or "backward"."""
+def work_of_pass(head: GraphNode, direction: str) -> dict[str, int]:
+    """Operations and bytes of the graph that ends in `head`, "forward" or "backward"."""
+    order = [node for node in topological_sort(head) if isinstance(node, Operator)]
     if direction == "backward":
         return {"flops": sum(map(backward_flops, order)), "bytes": sum(map(backward_bytes, order))}
     flops = sum(node.rule.flops(node) for node in order)
@@ -45,8 +46,7 @@ def work_of_operators(order: Sequence[Operator], direction: str) -> dict[str, in
 
 def work_of_step(loss: GraphNode, samples: int, optimizer: Any) -> dict[str, int]:
     """Operations and bytes of a training step that ends in `loss`, on `samples` bytes of data."""
-    order = [node for node in topological_sort(loss) if isinstance(node, Operator)]
-    flops = sum(node.rule.flops(node) + backward_flops(node) for node in order)
+    flops = sum(work_of_pass(loss, direction)["flops"] for direction in ("forward", "backward"))
     state = (1 + len(optimizer.memory)) * sum(p._data.nbytes for p in optimizer.params)
     return {"flops": flops, "bytes": samples + 2 * state}
 

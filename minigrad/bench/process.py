@@ -135,10 +135,10 @@ class Process:
             raise Failed(f"ended: {self._last_words()}") from None
         return self._hear()
 
-    def load(self, folder: str, mode: str) -> None:
-        """Read the task in a folder, unless it is the one that the worker has."""
+    def load(self, folder: str, contender: str) -> None:
+        """Read the task in a folder for a contender, unless it is the one that the worker has."""
         if folder != self.loaded:
-            self.ask("load", folder=folder, mode=mode)
+            self.ask("load", folder=folder, mode=contender.partition(" ")[2])
             self.loaded = folder
 
     @property

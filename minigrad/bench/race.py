@@ -27,18 +27,6 @@ _PAUSE = 0.01
 _MOST_STEPS = 200_000
 
 
-@dataclass(frozen=True)
-class Contender:
-    """A library in one of its modes."""
-
-    library: str
-    mode: str = ""
-
-    @property
-    def name(self) -> str:
-        return f"{self.library} {self.mode}".strip()
-
-
 @dataclass
 class _Runner:
     """One measure in a race: the answers of its rounds, or the reason why there are none."""

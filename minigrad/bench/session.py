@@ -13,19 +13,18 @@ from .floor import floor
 from .jobs import JOBS, Job
 from .peers.task import Task
 from .process import Failed, Process
-from .race import Contender, agree, race
+from .race import agree, race
 
-MODES = {
-    "minigrad": ("compiled", "replay", "eager"),
-    "torch": ("eager", "fused", "compile"),
-    "jax": ("step", "scan"),
-    "autograd": ("",),
-    "mygrad": ("",),
-}
-PEERS = tuple(MODES)[1:]
+Found = dict[str, Any]
+#: a contender's name is its library and, if that has several, its mode
+OURS = ("minigrad compiled", "minigrad replay", "minigrad eager")
+THEIRS = (
+    *("torch eager", "torch fused", "torch compile"),
+    *("jax step", "jax scan", "autograd", "mygrad"),
+)
+PEERS = tuple(dict.fromkeys(name.split()[0] for name in THEIRS))
 #: steps after which losses are compared
 CHECK_STEPS = 10
-Found = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -43,18 +42,14 @@ class Settings:
     unit: float = 0.2
     quick: bool = False
 
-    def contenders(self, *names: str) -> list[Contender]:
-        """The contenders of these names ("torch eager") whose library takes part."""
-        pairs = [name.split() for name in names]
-        return [Contender(*pair) for pair in pairs if pair[0] in ("minigrad", *self.peers)]
-
-    @property
-    def all_contenders(self) -> list[Contender]:
-        """Minigrad's compiled mode, and every mode of the peers."""
-        names = [f"{library} {mode}" for library in PEERS for mode in MODES[library]]
-        if self.quick:
-            names.remove("torch compile")
-        return self.contenders("minigrad compiled", *names)
+    def contenders(self, *names: str) -> list[str]:
+        """Those whose library takes part; by default minigrad's compiled mode, and all peers'."""
+        libraries = ("minigrad", *self.peers)
+        return [
+            name
+            for name in names or (OURS[0], *THEIRS)
+            if name.split()[0] in libraries and not (self.quick and name == "torch compile")
+        ]
 
 
 class Session:
@@ -65,17 +60,17 @@ class Session:
         self.versions: dict[str, str] = {}
         self.ceilings: Found = {}
         self._tasks: dict[str, tuple[str, Task]] = {}
-        self._processes: dict[tuple[Contender, int], Process | Failed] = {}
+        self._processes: dict[tuple[str, int], Process | Failed] = {}
 
-    def start(self, library: str, threads: int = 0, **options: Any) -> Process:
-        """Start a process of a library; raises `Failed`."""
+    def start(self, contender: str, threads: int = 0, **options: Any) -> Process:
+        """Start a process of a contender's library; raises `Failed`."""
+        library = contender.split()[0]
         python = self.settings.pythons.get(library, "")
-        threads = threads or self.settings.threads
-        process = Process(library, threads, python=python, **options)
+        process = Process(library, threads or self.settings.threads, python=python, **options)
         self.versions |= process.versions
         return process
 
-    def process(self, contender: Contender, threads: int = 0) -> Process:
+    def process(self, contender: str, threads: int = 0) -> Process:
         """The contender's process, started when first used and again after a crash.
 
         Raises `Failed`, and does not try again, where it did not start.
@@ -88,7 +83,7 @@ class Session:
             if found is not None:
                 found.end()
             try:
-                found = self._processes[key] = self.start(contender.library, threads)
+                found = self._processes[key] = self.start(contender, threads)
             except Failed as error:
                 self._processes[key] = error
                 raise
@@ -101,68 +96,63 @@ class Session:
                 found.end()
         self._processes.clear()
 
-    def measure_ceilings(self) -> None:
-        """Measure what this machine can do at most, in a process of minigrad."""
-        self.say("ceilings of this machine")
-        with self.start("minigrad") as process:
-            self.ceilings = process.ask("ceilings")
+    def task(
+        self, section: Found, key: str, job: Job, name: str = ""
+    ) -> tuple[Found, str, Task] | None:
+        """The report's entry for a job, its folder and its task, which the first call writes.
 
-    def task(self, name: str, job: Job) -> tuple[str, Task]:
-        """A job's task, and the folder to which the first call writes it.
-
-        Raises `DataError` where its data is missing.
+        `name` tells jobs apart that have one key in several sections. Where data is missing, the
+        entry has the reason, and None is returned.
         """
-        if name not in self._tasks:
-            task, folder = job.task(), self.folder / str(len(self._tasks))
-            task.save(folder)
-            self._tasks[name] = str(folder), task
-        return self._tasks[name]
+        name = name or key
+        self.say(f"  {name}")
+        entry = section[key] = {"title": job.title, "batch": job.batch}
+        try:
+            if name not in self._tasks:
+                task, folder = job.task(), self.folder / str(len(self._tasks))
+                task.save(folder)
+                self._tasks[name] = str(folder), task
+        except DataError as error:
+            entry["reason"] = str(error).splitlines()[0]
+            return None
+        return entry, *self._tasks[name]
 
     def race(
         self,
         section: Found,
         key: str,
         job: Job,
-        contenders: Sequence[Contender],
+        contenders: Sequence[str],
         *,
         name: str = "",
         threads: int = 0,
     ) -> None:
-        """Let contenders race on a job; `section[key]` gets rows, losses' agreement, and the floor.
-
-        `name` tells jobs apart that have the same key in several sections.
-        """
-        self.say(f"  {name or key}")
-        found = section[key] = {"title": job.title, "batch": job.batch}
-        try:
-            folder, task = self.task(name or key, job)
-        except DataError as error:
-            found["reason"] = str(error).splitlines()[0]
+        """Let contenders race on a job: its entry gets rows, the losses' agreement, and the floor."""
+        if (found := self.task(section, key, job, name)) is None:
             return
+        entry, folder, task = found
 
-        def measure(contender: Contender, steps: int, seed: int) -> Mapping[str, float]:
+        def measure(contender: str, steps: int, seed: int) -> Any:
             process = self.process(contender, threads)
-            process.load(folder, contender.mode)
-            answer: Mapping[str, float] = process.ask("measure", steps=steps, seed=seed)
-            return answer
+            process.load(folder, contender)
+            return process.ask("measure", steps=steps, seed=seed)
 
-        measures = {contender.name: partial(measure, contender) for contender in contenders}
-        found["rows"] = {}
-        check_steps = 1 if task.direction else min(CHECK_STEPS, task.steps_per_epoch)
+        rows = entry["rows"] = {}
         try:
             race(
-                found["rows"],
-                measures,
+                rows,
+                {contender: partial(measure, contender) for contender in contenders},
                 rounds=self.settings.rounds,
                 unit=self.settings.unit,
-                check_steps=check_steps,
+                check_steps=1 if task.direction else min(CHECK_STEPS, task.steps_per_epoch),
             )
         finally:
-            found["agree"] = agree(found["rows"].values())
+            entry["agree"] = agree(rows.values())
         try:
-            work = found["work"] = self.process(contenders[0], threads).ask("work")
+            work = entry["work"] = self.process(contenders[0], threads).ask("work")
         except Failed as error:
             self.say(f"  no floor: {error}")
             return
         cores = (threads or self.settings.threads) * self.ceilings["flops_of_a_core"]
-        found["floor"] = floor(work, {**self.ceilings, "flops": min(cores, self.ceilings["flops"])})
+        most = {**self.ceilings, "flops": min(cores, self.ceilings["flops"])}
+        entry["floor"] = floor(work, most)

@@ -8,22 +8,11 @@ from typing import Any
 from ..viz.scene.text import quantity
 from . import cluster
 from .jobs import AXES
-from .session import MODES, PEERS
-from .table import (
-    FLOOR,
-    NONE,
-    Column,
-    Section,
-    median,
-    seconds,
-    size,
-    table,
-    times,
-    title,
-    with_notes,
-)
+from .session import OURS, PEERS
+from .table import NONE, Column, Section, median, noted, seconds, size, table, times, title
 
-OURS = tuple(f"minigrad {mode}" for mode in MODES["minigrad"])
+STEP = "one training step"
+LIBRARIES = ("minigrad", *PEERS)
 #: the load average from which on times are not reliable
 BUSY = 0.5
 
@@ -33,25 +22,28 @@ def _names(section: Section) -> list[str]:
     return list(dict.fromkeys(name for found in section.values() for name in found.get("rows", {})))
 
 
-def _races(names: Iterable[str], slower: Iterable[str]) -> dict[str, Column]:
+def _races(names: Iterable[str], slower: Iterable[str] = ()) -> dict[str, Column]:
     """Columns of contenders or libraries, of ratios to minigrad, and of the floor."""
-    ratios = {f"{name} ÷ minigrad": times(name, "minigrad") for name in slower}
-    return {**{name: median(name) for name in names}, **ratios, **FLOOR}
+    return {
+        **{name: median(name) for name in names},
+        **{f"{name} ÷ minigrad": times(name, "minigrad") for name in slower},
+        "floor": lambda found: seconds(found.get("floor")),
+    }
 
 
 def jobs(section: Section) -> str:
     """Seconds per training step."""
     names = _names(section)
     measured = {name.split()[0] for name in names}
-    columns = _races(names, [peer for peer in PEERS[:2] if peer in measured])
-    return with_notes(table("one training step", section, columns, title), section)
+    columns = _races(names, [library for library in PEERS[:2] if library in measured])
+    return noted(table(STEP, section, columns, title), section)
 
 
 def modes(section: Section) -> str:
     """The three modes, and PyTorch's time over that of each."""
-    ratios = {f"torch ÷ {name.split()[1]}": times("torch", name) for name in OURS}
     columns = {name: median(name) for name in (*OURS, "torch eager")}
-    return with_notes(table("one training step", section, {**columns, **ratios}, title), section)
+    columns |= {f"torch ÷ {name.split()[1]}": times("torch", name) for name in OURS}
+    return noted(table(STEP, section, columns, title), section)
 
 
 def kernels(section: Section) -> str:
@@ -70,52 +62,55 @@ def kernels(section: Section) -> str:
 
     torch = ("torch NCHW", "torch channels-last")
     columns = {**_races(("minigrad", *torch), torch), "flop/s": rate}
-    return with_notes(table("kernel", ways, columns), ways)
+    return noted(table("kernel", ways, columns), ways)
 
 
 def memory(section: Section) -> str:
-    """Peaks, and what further steps allocate."""
+    """Peaks; the memory that NumPy and Python, and the arrays that compiled code, ask for later."""
 
     def peak(name: str) -> Column:
         return lambda found: size(found["rows"].get(name, {}).get("peak"))
 
     def further(mode: str) -> Column:
-        """The peak of NumPy's and Python's bytes, and arrays that compiled code asked for."""
-
         def column(found: Mapping[str, Any]) -> str:
             made = found["allocations"][mode]
             if "reason" in made:
                 return NONE
-            steps = made["steps"]
-            return f"{size(made['bytes'])} in {steps}, {made['arrays'] / steps:.2g} arrays a step"
+            arrays = made["arrays"] / made["steps"]
+            return f"{size(made['bytes'])} in {made['steps']}, {arrays:.2g} arrays a step"
 
         return column
 
-    columns = {"samples": lambda found: size(found["samples"])}
-    columns |= {name: peak(name) for name in _names(section)}
-    columns |= {f"further steps, {mode}": further(mode) for mode in MODES["minigrad"]}
-    return with_notes(table("peak memory", section, columns), section)
+    columns: dict[str, Column] = {
+        "samples": lambda found: size(found["samples"]),
+        **{name: peak(name) for name in _names(section)},
+        **{f"further steps, {mode}": further(mode) for _, mode in map(str.split, OURS)},
+    }
+    return noted(table("peak memory", section, columns), section)
 
 
 def startup(section: Section) -> str:
     """From the start of the process to the import and to the first step."""
-    flat = {key: found for key, found in section.items() if "reason" in found}
-    for key, found in section.items():
-        flat |= {f"{key} {name}": row for name, row in found.get("rows", {}).items()}
+    rows = {
+        f"{key} {name}".strip(): row
+        for key, found in section.items()
+        for name, row in found.get("rows", {"": found}).items()
+    }
     columns: dict[str, Column] = {
         "to the import": lambda row: seconds(row["warm"]["import"]),
         "to the first step": lambda row: seconds(row["warm"]["step"]),
         "with empty caches": lambda row: seconds(row["cold"]["step"]),
     }
-    return with_notes(table("from the start of the process", flat, columns), flat)
+    return noted(table("from the start of the process", rows, columns), rows)
 
 
 def scaling(section: Section) -> str:
     """A table for each axis."""
-    return "\n\n".join(
-        with_notes(table(AXES[axis], points, _races(_names(points), ())), points)
+    tables = [
+        noted(table(AXES[axis], points, _races(_names(points))), points)
         for axis, points in section.items()
-    )
+    ]
+    return "\n\n".join(tables)
 
 
 TOLD: Mapping[str, Callable[[Section], str]] = {
@@ -129,6 +124,12 @@ TOLD: Mapping[str, Callable[[Section], str]] = {
 }
 
 
+def everything(report: Mapping[str, Any]) -> str:
+    """Circumstances and the tables of every section that was measured."""
+    tables = [tell(report[name]) for name, tell in TOLD.items() if report.get(name)]
+    return "\n\n".join([circumstances(report), *tables])
+
+
 def circumstances(report: Mapping[str, Any]) -> str:
     """Machine, ceilings, versions and settings, a line each."""
     m, s = report["machine"], report["settings"]
@@ -136,7 +137,7 @@ def circumstances(report: Mapping[str, Any]) -> str:
     load = "unknown" if m["load"] is None else f"{m['load']:g}"
     where = f"{m['processor']}, {m['vectors']}, {m['cores']} cores, {held}, {m['system']}"
     lines = [f"{where}; load at the start {load}"]
-    if _busy(m):
+    if _busy(report):
         lines.append("other programs were running: these times are not reliable")
     if c := report.get("ceilings"):
         one, most = (quantity(c[name], "flop/s") for name in ("flops_of_a_core", "flops"))
@@ -144,10 +145,10 @@ def circumstances(report: Mapping[str, Any]) -> str:
         near, far = (quantity(rate, "B/s") for rate in (max(rates), rates[-1]))
         compute = f"measured here: {one} on one core, {most} in all"
         lines.append(f"{compute}; {near} in the nearest cache, {far} in memory")
-    lines.append(_listed(report.get("versions", {}), " "))
     rounds = f"{s['threads']} threads, {s['rounds']} rounds of {s['unit']:g} s"
     quick = ", quick" if s["quick"] else ""
-    lines.append(f"{rounds}{quick}; float32; medians, ratios round by round with their range")
+    how = f"{rounds}{quick}; float32; medians, ratios round by round with their range"
+    lines += [_listed(report.get("versions", {}), " "), how]
     if m["unset"]:
         lines.append(f"unset for all: {_listed(m['unset'], '=')}")
     if report.get("interrupted"):
@@ -159,23 +160,15 @@ def _listed(pairs: Mapping[str, str], between: str) -> str:
     return ", ".join(f"{name}{between}{value}" for name, value in pairs.items())
 
 
-def _busy(machine: Mapping[str, Any]) -> bool:
-    return machine["load"] is not None and machine["load"] >= BUSY
-
-
-def everything(report: Mapping[str, Any]) -> str:
-    """Circumstances and the tables of every section that was measured."""
-    tables = [tell(report[name]) for name, tell in TOLD.items() if report.get(name)]
-    return "\n\n".join([circumstances(report), *tables])
+def _busy(report: Mapping[str, Any]) -> bool:
+    return (report["machine"]["load"] or 0) >= BUSY
 
 
 def readme(report: Mapping[str, Any]) -> str:
     """The README's table: each library in its fastest mode; and where it was measured."""
     m, s = report["machine"], report["settings"]
-    text = table("one training step", report["jobs"], _races(MODES, PEERS[:2]), title)
+    text = table(STEP, report["jobs"], _races(LIBRARIES, PEERS[:2]), title)
     where = f"{m['cores']} cores of {m['processor']} ({m['vectors']})"
-    rounds = f"{s['threads']} threads, {s['rounds']} rounds"
-    doubt = " Other programs were at work: these times cannot be trusted." if _busy(m) else ""
-    return (
-        f"{text}\n\nMeasured on {where} with {rounds}: {_listed(report['versions'], ' ')}.{doubt}"
-    )
+    how = f"{s['threads']} threads, {s['rounds']} rounds: {_listed(report['versions'], ' ')}"
+    doubt = " Other programs were at work: these times cannot be trusted." if _busy(report) else ""
+    return f"{text}\n\nMeasured on {where} with {how}.{doubt}"

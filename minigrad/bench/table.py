@@ -36,12 +36,12 @@ def table(
     rows = [
         [first(key, found) if first else key, *(column(found) for column in columns.values())]
         for key, found in section.items()
-        if "reason" not in found
+        if "rows" in found or "warm" in found
     ]
     return markdown([what, *columns], rows)
 
 
-def with_notes(text: str, section: Section) -> str:
+def noted(text: str, section: Section) -> str:
     """A table, and below it why something is missing and where losses differ, a line each."""
     said = notes(section)
     return f"{text}\n\n{said}" if said else text
@@ -109,6 +109,3 @@ def times(slower: str, faster: str) -> Column:
         return spread(*ratio(rows[long], rows[short])) if long and short else NONE
 
     return column
-
-
-FLOOR: Mapping[str, Column] = {"floor": lambda found: seconds(found.get("floor"))}

@@ -3,7 +3,6 @@
 import pytest
 
 from minigrad.bench.process import Failed, Process
-from minigrad.bench.race import Contender
 from minigrad.bench.session import Session, Settings
 
 
@@ -11,7 +10,7 @@ def test_a_worker_answers_and_measures_inside(fake, folder, monkeypatch):
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
     with Process("fake", threads=1) as process:
         assert process.versions == {"fake": "1.0", "threads": "1", "coretype": "unset"}
-        process.load(folder, "steady")
+        process.load(folder, "fake steady")
         answer = process.ask("measure", steps=200, seed=0)
         assert (answer["steps"], answer["loss"]) == (200, 0.5) and answer["seconds"] >= 1e-4
         assert process.ask("peak_memory") > 1e6
@@ -31,7 +30,7 @@ def test_a_worker_answers_and_measures_inside(fake, folder, monkeypatch):
 )
 def test_failures_have_reasons(mode, reason, fake, folder):
     with Process("fake", patience=1.0) as process:
-        process.load(folder, mode)
+        process.load(folder, f"fake {mode}")
         with pytest.raises(Failed, match=reason):
             process.ask("measure", steps=1, seed=0)
         assert process.alive == (mode == "wrong")
@@ -45,7 +44,7 @@ def test_what_cannot_be_made_says_why_in_one_line(fake, folder):
         Process("fake") as process,
         pytest.raises(Failed, match="^RuntimeError: needs a compiler$"),
     ):
-        process.load(folder, "unmade")
+        process.load(folder, "fake unmade")
 
 
 def test_a_library_or_a_python_that_is_missing(fake):
@@ -56,11 +55,11 @@ def test_a_library_or_a_python_that_is_missing(fake):
 
 
 def test_a_session_starts_each_contender_once_and_again_after_a_crash(fake, folder, tmp_path):
-    session, contender = Session(Settings(), tmp_path, print), Contender("fake", "crashes")
+    session, contender = Session(Settings(), tmp_path, print), "fake crashes"
     first = session.process(contender)
     assert session.process(contender) is first
-    assert session.process(Contender("fake", "steady")) is not first
-    first.load(folder, "crashes")
+    assert session.process("fake steady") is not first
+    first.load(folder, contender)
     with pytest.raises(Failed):
         first.ask("measure", steps=1, seed=0)
     second = session.process(contender)
@@ -68,6 +67,6 @@ def test_a_session_starts_each_contender_once_and_again_after_a_crash(fake, fold
     assert session.versions["fake"] == "1.0"
     for _ in range(2):
         with pytest.raises(Failed, match="not installed"):
-            session.process(Contender("nowhere"))
+            session.process("nowhere")
     session.end()
     assert not second.alive

@@ -79,7 +79,7 @@ def test_a_race_between_processes(fake, folder):
 
     def measure(mode, steps, seed):
         process = started.get(mode) or started.setdefault(mode, Process("fake"))
-        process.load(folder, mode)
+        process.load(folder, f"fake {mode}")
         return process.ask("measure", steps=steps, seed=seed)
 
     measures = {mode: partial(measure, mode) for mode in modes}

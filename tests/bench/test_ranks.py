@@ -47,7 +47,7 @@ def folder(tmp_path):
 
 @needs_mpi
 def test_two_ranks_train_as_one_and_say_where_the_time_went(two, folder):
-    two.load(folder, "compiled")
+    two.load(folder, "ranks compiled")
     found = two.ask("measure", batch=8, steps=20, seed=3)
     assert found["steps"] == 24  # three epochs of eight
     lines = sum(
@@ -56,7 +56,7 @@ def test_two_ranks_train_as_one_and_say_where_the_time_went(two, folder):
     assert found["bytes"] == 4 * (16 * lines + 2)
     assert found["computing"] > 0 and found["waiting"] >= 0 and found["talking"] > 0
     with Process("ranks", ranks=1, patience=240) as one:
-        one.load(folder, "compiled")
+        one.load(folder, "ranks compiled")
         alone = one.ask("measure", batch=8, steps=20, seed=3)
         assert not {"computing", "bytes"} & set(alone)
         assert alone["loss"] == pytest.approx(found["loss"], rel=1e-4) and alone["steps"] == 24
@@ -83,7 +83,10 @@ def test_the_whole_section(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "HELD_OUT", (16,))
     monkeypatch.setattr(module, "SIZES", (64, 4096))
     monkeypatch.setattr(module, "_grid", lambda session: {"fits": 8})
-    monkeypatch.setattr(Session, "task", lambda self, name, job: (str(tmp_path / "small"), 8))
+    small = str(tmp_path / "small")
+    monkeypatch.setattr(
+        Session, "task", lambda self, found, key, job: (found.setdefault(key, {}), small, None)
+    )
     session, found = Session(Settings(threads=1, rounds=2, unit=0.01), tmp_path, quiet), {}
     sections.SECTIONS["distributed"](session, found)
     job = found["jobs"]["J4b"]

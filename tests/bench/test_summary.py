@@ -115,6 +115,14 @@ def test_the_other_sections():
     assert cells(summary.scaling(report["scaling"]))[2] == ["1", "1 µs", "2 µs", "3 µs", "100 ns"]
 
 
+@pytest.mark.parametrize("name", list(summary.TOLD))
+def test_a_section_that_was_interrupted_is_told_as_far_as_it_goes(name):
+    job = {"title": "t", "batch": 1}
+    section = {"kernels": {"conv": {"title": "t", "operator": "conv2d", "forward": job}}}
+    section |= {"scaling": {"batch": {"1": job}}, "distributed": {"jobs": {"J1a": job}}}
+    assert "1.5" not in summary.TOLD[name](section.get(name, {"J1a": job}))
+
+
 def test_everything_begins_with_the_circumstances():
     report = given.report()
     text = summary.everything(report)

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.example_libraries import optimizers
 
 from .functional import FunctionalTraining
 from .task import Task
@@ -33,18 +34,22 @@ class JaxTraining(FunctionalTraining):
         x = np.moveaxis(self.x, 1, -1) if task.kind == "cnn" else self.x
         y = self.y.astype(np.int32) if self.y.dtype.kind == "i" else self.y
         self.x, self.y = jnp.asarray(np.ascontiguousarray(x)), jnp.asarray(y)
+        optimizer = getattr(optimizers, task.optimizer)(task.lr)
+        self._initial, self._apply, self._weights = optimizer
         self._step = jax.jit(self._update, donate_argnums=(0, 1))
         self._epoch = jax.jit(self._updates, donate_argnums=(0, 1))
 
     def cnn(self, p: Any, x: Any) -> Any:
-        layouts = ("NHWC", "HWIO", "NHWC")
-        h = lax.conv_general_dilated(x, p["0.weight"], (1, 1), "VALID", dimension_numbers=layouts)
+        h = self._conv(x, p["0.weight"], ("NHWC", "HWIO", "NHWC"))
         h = self.relu(h + p["0.bias"]).reshape(len(x), -1)
         return self.sigmoid(h @ p["3.weight"] + p["3.bias"])[:, 0]
 
     def conv1d(self, x: Any, weight: Any) -> Any:
-        layouts = ("NWC", "WIO", "NWC")
-        return lax.conv_general_dilated(x, weight, (1,), "VALID", dimension_numbers=layouts)
+        return self._conv(x, weight, ("NWC", "WIO", "NWC"))
+
+    def _conv(self, x: Any, weight: Any, layouts: tuple[str, str, str]) -> Any:
+        strides = (1,) * (x.ndim - 2)
+        return lax.conv_general_dilated(x, weight, strides, "VALID", dimension_numbers=layouts)
 
     def recur(self, rows: Any, weight: Any) -> Any:
         if len(rows) <= 4:
@@ -52,46 +57,38 @@ class JaxTraining(FunctionalTraining):
         h = jnp.tanh(rows[0])
         return lax.scan(lambda h, row: (jnp.tanh(row + h @ weight), None), h, rows[1:])[0]
 
-    def _update(self, p: Any, state: Any, x: Any, y: Any, chosen: Any) -> Any:
-        """One step: (weights, state of the optimiser, loss)."""
+    def _update(self, i: Any, state: Any, x: Any, y: Any, chosen: Any) -> Any:
+        """Step i: the number of the next, the optimiser's state with the weights, the loss."""
 
         def loss(p: Any) -> Any:
             return self.loss(self.model(p, x[chosen]), y[chosen])
 
-        value, grads = jax.value_and_grad(loss)(p)
-        if self.task.optimizer == "sgd":
-            return jax.tree.map(lambda p, g: p - self.task.lr * g, p, grads), state, value
-        m, v, t = state
-        t = t + 1
-        m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, grads)
-        v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, v, grads)
-        rate, root = self.task.lr / (1 - 0.9**t), jnp.sqrt(1 - 0.999**t)
-        p = jax.tree.map(lambda p, m, v: p - rate * m / (jnp.sqrt(v) / root + 1e-8), p, m, v)
-        return p, (m, v, t), value
+        value, gradients = jax.value_and_grad(loss)(self._weights(state))
+        return i + 1, self._apply(i, gradients, state), value
 
-    def _updates(self, p: Any, state: Any, x: Any, y: Any, order: Any, steps: Any) -> Any:
-        def body(i: Any, carry: Any) -> Any:
-            return self._update(*carry[:2], x, y, order[i])
+    def _updates(self, i: Any, state: Any, x: Any, y: Any, order: Any, steps: Any) -> Any:
+        def body(k: Any, carry: Any) -> Any:
+            i, state, _ = carry
+            return self._update(i, state, x, y, order[k])
 
-        return lax.fori_loop(0, steps, body, (p, state, jnp.float32(0)))
+        return lax.fori_loop(0, steps, body, (i, state, jnp.float32(0)))
 
     def reset(self) -> None:
-        self.p = jax.tree.map(jnp.array, self.first)
-        zeros = [jax.tree.map(jnp.zeros_like, self.p) for _ in range(2)]
-        self.state = (*zeros, jnp.float32(0)) if self.task.optimizer == "adam" else ()
+        self.state = jnp.int32(0), self._initial(jax.tree.map(jnp.array, self.first))
 
     def run(self, steps: int, seed: int) -> tuple[int, float]:
-        p, state, loss = self.p, self.state, 0.0
+        i, state = self.state
+        loss = jnp.float32(0)
         for order in self.task.orders(steps, seed):
             order = order.astype(np.int32)
             if self.mode == "step":
                 for chosen in order:
-                    p, state, loss = self._step(p, state, self.x, self.y, chosen)
+                    i, state, loss = self._step(i, state, self.x, self.y, chosen)
             else:  # padded to one shape, so that no number of steps compiles again
                 padded = np.zeros((self.task.steps_per_epoch, self.task.batch), np.int32)
                 padded[: len(order)] = order
-                p, state, loss = self._epoch(p, state, self.x, self.y, padded, len(order))
-        self.p, self.state = p, state
+                i, state, loss = self._epoch(i, state, self.x, self.y, padded, len(order))
+        self.state = i, state
         return steps, float(loss)
 
 

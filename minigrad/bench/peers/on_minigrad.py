@@ -85,7 +85,7 @@ class MinigradTraining(Runner):
 
 
 class MinigradOperator(OperatorRunner):
-    """An operator, run as a graph runs it again: into memory that it has already."""
+    """An operator as a graph that runs again, into memory that it has already."""
 
     def __init__(self, task: Task, mode: str) -> None:
         super().__init__(task, mode)
@@ -94,31 +94,24 @@ class MinigradOperator(OperatorRunner):
             layer = getattr(nn, task.kind.upper())(arrays[0].shape[2], arrays[2].shape[1])
             layer.load_state_dict(dict(zip(layer.state_dict(), arrays[1:], strict=True)))
             x = mg.Variable(arrays[0])
-            self.head, self.inputs = layer(x)[0], [x, *layer.parameters()]
+            head, self.inputs = layer(x)[0], [x, *layer.parameters()]
         else:
-            self.inputs = [
-                mg.Variable(a) if a.dtype.kind == "f" else mg.Constant(a, dtype=a.dtype)
-                for a in arrays
-            ]
-            self.head = getattr(mg, task.kind)(*self.inputs, **task.options)
-        self.order: list[Any] = [node for node in mg.topological_sort(self.head) if node.inputs]
-        self.grad = np.ones(self.head.shape, self.head.dtype)
+            nodes = {"f": mg.Variable, "i": mg.Constant}
+            self.inputs = [nodes[a.dtype.kind](a, dtype=a.dtype) for a in arrays]
+            head = getattr(mg, task.kind)(*self.inputs, **task.options)
+        self.graph, self.grad = mg.Graph(head), np.ones(head.shape, head.dtype)
 
     def forward(self) -> list[Any]:
-        for node in self.order:
-            node.rule.run(node, node._data)
-        return [self.head.value]
+        return [self.graph.forward()]
 
     def backward(self) -> list[Any]:
-        for node in (*self.inputs, *self.order):
-            node.recycle_grad()
-        for node in reversed(self.order):
-            node.rule.vjp(node, self.grad if node is self.head else node.grad)
+        self.graph.zero_grad()
+        self.graph.backward(self.grad)
         return [x.grad for x in self.inputs if x.grad is not None]
 
     def work(self) -> dict[str, int]:
         """Operations and bytes of one call."""
-        return floor.work_of_operators(self.order, self.task.direction)
+        return floor.work_of_pass(self.graph.head, self.task.direction)
 
 
 def runner(task: Task, mode: str) -> Runner:

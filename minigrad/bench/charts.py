@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,10 @@ from ..viz.plots import COLOURS, figure, save_figure
 from ..viz.scene.text import quantity
 from .floor import bandwidth
 from .jobs import AXES
-from .race import best_of
+from .race import Found, best_of
 from .summary import LIBRARIES
 from .table import title
 
-Section = Mapping[str, Any]
 _MARKS = ("o", "s", "^", "D", "v")
 _STYLE = {
     library: {"color": c, "marker": m}
@@ -31,7 +29,7 @@ def _seconds(axis: Any) -> None:
     axis.set_major_formatter(lambda x, _: quantity(x, "s") if x > 0 else "0")
 
 
-def jobs(section: Section) -> Any:
+def jobs(section: Found) -> Any:
     """A line for each job, on it each library's fastest mode and the floor."""
     section = {name: found for name, found in section.items() if "rows" in found}
     nothing, said = {"median": np.nan}, []
@@ -60,7 +58,7 @@ def jobs(section: Section) -> Any:
     return made
 
 
-def scaling(section: Section) -> Any:
+def scaling(section: Found) -> Any:
     """A panel for each axis: seconds per step of each contender, and the floor."""
     axes = [axis for axis in AXES if section.get(axis)]
     with figure(8.4, 6.4, "How the cost of a training step grows") as made:
@@ -76,7 +74,7 @@ def scaling(section: Section) -> Any:
     return made
 
 
-def _panel(ax: Any, axis: str, points: Section) -> None:
+def _panel(ax: Any, axis: str, points: Found) -> None:
     points = {size: found for size, found in points.items() if "rows" in found}
     sizes = [int(size) for size in points]
     names = dict.fromkeys(name for found in points.values() for name in found["rows"])
@@ -95,7 +93,7 @@ def _panel(ax: Any, axis: str, points: Section) -> None:
     ax.set_xlabel(AXES[axis])
 
 
-def roofline(section: Section, ceilings: Mapping[str, Any]) -> Any:
+def roofline(section: Found, ceilings: Found) -> Any:
     """Each operator at its operations per byte and per second, below the roofs of this machine.
 
     A filled mark is the forward pass, a hollow one the backward pass. Names stand in a column, so
@@ -147,7 +145,7 @@ def roofline(section: Section, ceilings: Mapping[str, Any]) -> Any:
     return made
 
 
-def _roofs(ax: Any, ceilings: Mapping[str, Any], x: Any) -> None:
+def _roofs(ax: Any, ceilings: Found, x: Any) -> None:
     """The most operations per second in all, and at x operations per byte from each memory."""
     most = ceilings["flops"]
     ax.axhline(most, label=f"{quantity(most, 'flop/s')} at most", **_GREY)
@@ -159,7 +157,7 @@ def _roofs(ax: Any, ceilings: Mapping[str, Any], x: Any) -> None:
     ax.set_xlim(x[0], x[-1])
 
 
-def draw(report: Mapping[str, Any], folder: Path) -> list[Path]:
+def draw(report: Found, folder: Path) -> list[Path]:
     """Write the figures of the sections that were measured to `folder`; returns their paths."""
     made = {}
     if report.get("jobs"):

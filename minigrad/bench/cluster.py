@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from statistics import median
-from typing import Any
 
 from ..viz.scene.text import quantity
 from . import scale
-from .table import Column, Section, markdown, notes, plain, seconds, size, spread, table
+from .race import Found
+from .table import Column, Columns, markdown, notes, plain, seconds, size, spread, table
 
 AT, BATCH = 64, 1024  # workers and samples for which the tables say what would help
 
 
-def distributed(section: Section) -> str:
+def distributed(section: Found) -> str:
     """All tables of the section, as far as it was measured; without MPI, why it was left out."""
     if "reason" in section:
         return f"distributed: left out: {section['reason']}"
@@ -39,11 +38,11 @@ def _share(x: float) -> str:
     return f"{x:.0%}"
 
 
-def _title(key: str, job: Mapping[str, Any]) -> str:
+def _title(key: str, job: Found) -> str:
     return f"{key} {job['title']}"
 
 
-def _throughput(jobs: Section) -> str:
+def _throughput(jobs: Found) -> str:
     """Samples per second; the all-reduce's share of a step, and that of waiting in it."""
     rows = {
         name: {(row["ranks"], row["threads"]): row for row in job["rows"]}
@@ -53,20 +52,20 @@ def _throughput(jobs: Section) -> str:
     points = list(dict.fromkeys(point for found in rows.values() for point in found))
 
     def rate(point: tuple[int, int]) -> Column:
-        def column(job: Mapping[str, Any]) -> str:
+        def column(job: Found) -> str:
             rate = job["batch"] / job["at"][point]["seconds"]
             return f"{float(f'{rate:.3g}'):,.0f}"
 
         return column
 
     def share(part: str) -> Column:
-        def column(job: Mapping[str, Any]) -> str:
+        def column(job: Found) -> str:
             two = job["at"][2, 1]
             return _share(two[part] / (two["computing"] + two["talking"]))
 
         return column
 
-    columns: dict[str, Column] = {
+    columns: Columns = {
         "gradient": lambda job: size(job["bytes"]),
         **{f"{ranks} × {threads}": rate((ranks, threads)) for ranks, threads in points},
         "2 × 1 ÷ 1 × 1": lambda job: plain(job["at"][1, 1]["seconds"] / job["at"][2, 1]["seconds"]),
@@ -85,7 +84,7 @@ def _throughput(jobs: Section) -> str:
     return "\n\n".join([table(what, section, columns, _title), *sorted(limited)])
 
 
-def _all_reduce(found: Mapping[str, Any], network: scale.Network) -> str:
+def _all_reduce(found: Found, network: scale.Network) -> str:
     """The all-reduce alone, and the two numbers fitted to it."""
     rows = [
         [size(n), seconds(took), seconds(network.all_reduce(2, n))]
@@ -96,18 +95,18 @@ def _all_reduce(found: Mapping[str, Any], network: scale.Network) -> str:
     return f"{markdown(['all-reduce of', 'measured', 'fitted'], rows)}\n\n{between}"
 
 
-def _costs(jobs: Section, network: scale.Network) -> str:
+def _costs(jobs: Found, network: scale.Network) -> str:
     """The fitted numbers, and their errors, also for batch sizes that were held out."""
 
     def errors(held_out: bool) -> Column:
-        def column(job: Mapping[str, Any]) -> str:
+        def column(job: Found) -> str:
             points = scale.measured_of(job, held_out)
             off = [abs(error) for error in scale.errors(job["cost"], network, points)]
             return f"{_share(median(off))}, {_share(max(off))}"
 
         return column
 
-    columns: dict[str, Column] = {
+    columns: Columns = {
         "step": lambda job: seconds(job["cost"].step),
         "a sample": lambda job: seconds(job["cost"].sample),
         "leaving": lambda job: seconds(job["cost"].leave),
@@ -119,7 +118,7 @@ def _costs(jobs: Section, network: scale.Network) -> str:
     return table("cost of a step", jobs, columns)
 
 
-def _cluster(jobs: Section) -> str:
+def _cluster(jobs: Found) -> str:
     """Where more machines stop paying, and what would help."""
     network, paying, helping = scale.CLUSTER, [], []
     for name, job in jobs.items():

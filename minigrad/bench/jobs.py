@@ -7,34 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from .. import data, models, nn, ops, optim
-from .peers.task import Array, Task
+from .peers.task import Array, Task, cnn, mlp
 
 SEED = 0
 
 
-def _cnn(channels: int, filters: int, kernel: int, pixels: int) -> nn.Module:
-    dense = nn.Linear(filters * (pixels - kernel + 1) ** 2, 1)
-    conv = nn.Conv2d(channels, filters, kernel)
-    return nn.Sequential(conv, nn.ReLU(), nn.Flatten(), dense, nn.Sigmoid())
-
-
-def _mlp(inputs: int, hidden: int) -> nn.Module:
-    sizes = (inputs, hidden, hidden)
-    layers = [layer for n in sizes for layer in (nn.Linear(n, hidden), nn.Tanh())]
-    return nn.Sequential(*layers, nn.Linear(hidden, 1))
-
-
 #: model and loss, by the names that `Task.kind` uses
 MODELS: Mapping[str, tuple[Callable[..., nn.Module], Callable[..., Any]]] = {
-    "cnn": (_cnn, ops.mse_loss),
+    "cnn": (partial(cnn, nn), ops.mse_loss),
     "textcnn": (models.TextCNN, ops.binary_cross_entropy),
     "rnn": (models.RowRNN, ops.cross_entropy),
-    "mlp": (_mlp, ops.mse_loss),
+    "mlp": (partial(mlp, nn), ops.mse_loss),
 }
 OPTIMIZERS: Mapping[str, Callable[..., optim.Optimizer]] = {"sgd": optim.SGD, "adam": optim.Adam}
 

@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 from .process import Failed
 
 K = TypeVar("K")
-Row = dict[str, Any]
+#: what the report says of one contender, job or section
+Found = dict[str, Any]
 #: (steps, seed) to seconds per step, the steps made, the loss, and whatever else was measured
 Measure = Callable[[int, int], Mapping[str, float]]
 
@@ -60,7 +61,7 @@ class _Runner:
         except Failed as error:
             self.reason = str(error)
 
-    def row(self) -> Row:
+    def row(self) -> Found:
         """Seconds per step over the rounds, and medians of whatever else was measured."""
         if self.reason or not self.answers:
             return {"reason": self.reason or "interrupted"}
@@ -77,7 +78,7 @@ class _Runner:
 
 
 def race(
-    rows: dict[K, Row],
+    rows: dict[K, Found],
     measures: Mapping[K, Measure],
     *,
     rounds: int,
@@ -111,7 +112,7 @@ def race(
         rows.update({name: runner.row() for name, runner in runners.items()})
 
 
-def agree(rows: Iterable[Row]) -> bool:
+def agree(rows: Iterable[Found]) -> bool:
     """Whether all losses agree to rounding."""
     losses = [row["loss"] for row in rows if row.get("loss") is not None]
     if not losses or any(not math.isfinite(x) for x in losses):
@@ -119,7 +120,7 @@ def agree(rows: Iterable[Row]) -> bool:
     return max(losses) - min(losses) <= AGREE * max(map(abs, losses))
 
 
-def best_of(rows: Mapping[str, Row], who: str) -> str | None:
+def best_of(rows: Mapping[str, Found], who: str) -> str | None:
     """The name of a library's fastest mode among the rows, or of one contender if measured."""
     medians = {
         name: row["median"]
@@ -129,7 +130,7 @@ def best_of(rows: Mapping[str, Row], who: str) -> str | None:
     return min(medians, key=lambda name: medians[name], default=None)
 
 
-def ratio(slower: Row, faster: Row) -> tuple[float, float, float]:
+def ratio(slower: Found, faster: Found) -> tuple[float, float, float]:
     """How many times as long `slower` took, round by round: median, lowest and highest."""
     found = [a / b for a, b in zip(slower["rounds"], faster["rounds"], strict=False)]
     return median(found), min(found), max(found)

@@ -18,8 +18,8 @@ from ..train import grid_search
 from . import scale
 from .jobs import JOBS
 from .process import Failed, Process
-from .race import Row, agree, race
-from .session import CHECK_STEPS, Found, Session
+from .race import Found, agree, race
+from .session import CHECK_STEPS, Session
 
 MODELS = ("J1a", "J2", "J3a", "J4b")  # the four models of the papers
 #: samples of all ranks together: those of the table, those that the costs are fitted to, and those
@@ -58,9 +58,9 @@ def distributed(session: Session, found: Found) -> None:
     found["grid"] = _grid(session)
 
 
-def _race(session: Session, measures: Mapping[Any, Callable[..., Any]]) -> dict[Any, Row]:
+def _race(session: Session, measures: Mapping[Any, Callable[..., Any]]) -> dict[Any, Found]:
     """Rows of a race that nobody may fail; its rounds are half as long, for they are many."""
-    rows: dict[Any, Row] = {}
+    rows: dict[Any, Found] = {}
     unit, steps = session.settings.unit / 2, {"check_steps": CHECK_STEPS, "least": CHECK_STEPS}
     race(rows, measures, rounds=session.settings.rounds, unit=unit, **steps)
     for row in rows.values():

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+Found = dict[str, Any]
 #: (workers, samples in the whole batch, seconds of a step)
 Measured = tuple[int, int, float]
 #: the backward pass as a share of the computing: it costs about twice as much as the forward pass
@@ -211,12 +212,12 @@ def remedies(cost: StepCost, n: int, batch: int, network: Network) -> dict[str, 
 
 
 # ---------------- what the benchmark has measured
-def network_of(found: Mapping[str, Any]) -> Network:
+def network_of(found: Found) -> Network:
     """The network between two ranks of one machine, from section `distributed`."""
     return fit_network(found["all_reduce"]["sizes"], found["all_reduce"]["seconds"])
 
 
-def measured_of(job: Mapping[str, Any], held_out: bool) -> list[Measured]:
+def measured_of(job: Found, held_out: bool) -> list[Measured]:
     """One job's measurements: of the batch sizes to fit to, or of those held out."""
     return [
         (p["ranks"], p["batch"], p["seconds"])
@@ -225,6 +226,6 @@ def measured_of(job: Mapping[str, Any], held_out: bool) -> list[Measured]:
     ]
 
 
-def cost_of(job: Mapping[str, Any], network: Network) -> StepCost:
+def cost_of(job: Found, network: Network) -> StepCost:
     """The cost of a job, fitted to the batch sizes that are not held out."""
     return fit(measured_of(job, held_out=False), network, job["scatter"], job["bytes"])

@@ -13,8 +13,9 @@ from typing import Any
 
 from .jobs import JOBS, OPERATORS, SCALING, scaled
 from .process import Failed
+from .race import Found
 from .ranks import distributed
-from .session import CHECK_STEPS, OURS, Found, Session
+from .session import CHECK_STEPS, OURS, Session
 
 #: of each library, the mode that does well from small to large
 USUAL = ("minigrad compiled", "torch fused", "jax step", "autograd", "mygrad")

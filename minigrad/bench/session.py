@@ -13,9 +13,8 @@ from .floor import floor
 from .jobs import JOBS, Job
 from .peers.task import Task
 from .process import Failed, Process
-from .race import agree, race
+from .race import Found, agree, race
 
-Found = dict[str, Any]
 #: a contender's name is its library and, if that has several, its mode
 OURS = ("minigrad compiled", "minigrad replay", "minigrad eager")
 THEIRS = (

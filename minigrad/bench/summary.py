@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 from ..viz.scene.text import quantity
 from . import cluster
 from .jobs import AXES
+from .race import Found
 from .session import OURS, PEERS
-from .table import NONE, Column, Section, median, noted, seconds, size, table, times, title
+from .table import NONE, Column, Columns, median, noted, seconds, size, table, times, title
 
 STEP = "one training step"
 LIBRARIES = ("minigrad", *PEERS)
@@ -17,12 +17,12 @@ LIBRARIES = ("minigrad", *PEERS)
 BUSY = 0.5
 
 
-def _names(section: Section) -> list[str]:
+def _names(section: Found) -> list[str]:
     """Every contender of a section, in the order of appearance."""
     return list(dict.fromkeys(name for found in section.values() for name in found.get("rows", {})))
 
 
-def _races(names: Iterable[str], slower: Iterable[str] = ()) -> dict[str, Column]:
+def _races(names: Iterable[str], slower: Iterable[str] = ()) -> Columns:
     """Columns of contenders or libraries, of ratios to minigrad, and of the floor."""
     return {
         **{name: median(name) for name in names},
@@ -31,7 +31,7 @@ def _races(names: Iterable[str], slower: Iterable[str] = ()) -> dict[str, Column
     }
 
 
-def jobs(section: Section) -> str:
+def jobs(section: Found) -> str:
     """Seconds per training step."""
     names = _names(section)
     measured = {name.split()[0] for name in names}
@@ -39,14 +39,14 @@ def jobs(section: Section) -> str:
     return noted(table(STEP, section, columns, title), section)
 
 
-def modes(section: Section) -> str:
+def modes(section: Found) -> str:
     """The three modes, and PyTorch's time over that of each."""
     columns = {name: median(name) for name in (*OURS, "torch eager")}
     columns |= {f"torch ÷ {name.split()[1]}": times("torch", name) for name in OURS}
     return noted(table(STEP, section, columns, title), section)
 
 
-def kernels(section: Section) -> str:
+def kernels(section: Found) -> str:
     """Forward and backward of single operators."""
     ways = {
         f"{key} {way}: {found['title']}": found[way]
@@ -55,7 +55,7 @@ def kernels(section: Section) -> str:
         if way in found
     }
 
-    def rate(found: Mapping[str, Any]) -> str:
+    def rate(found: Found) -> str:
         flops = found.get("work", {}).get("flops")
         took = found.get("rows", {}).get("minigrad replay", {}).get("median")
         return quantity(flops / took, "flop/s") if flops and took else NONE
@@ -65,14 +65,14 @@ def kernels(section: Section) -> str:
     return noted(table("kernel", ways, columns), ways)
 
 
-def memory(section: Section) -> str:
+def memory(section: Found) -> str:
     """Peaks; the memory that NumPy and Python, and the arrays that compiled code, ask for later."""
 
     def peak(name: str) -> Column:
         return lambda found: size(found["rows"].get(name, {}).get("peak"))
 
     def further(mode: str) -> Column:
-        def column(found: Mapping[str, Any]) -> str:
+        def column(found: Found) -> str:
             made = found["allocations"][mode]
             if "reason" in made:
                 return NONE
@@ -81,7 +81,7 @@ def memory(section: Section) -> str:
 
         return column
 
-    columns: dict[str, Column] = {
+    columns: Columns = {
         "samples": lambda found: size(found["samples"]),
         **{name: peak(name) for name in _names(section)},
         **{f"further steps, {mode}": further(mode) for _, mode in map(str.split, OURS)},
@@ -89,14 +89,14 @@ def memory(section: Section) -> str:
     return noted(table("peak memory", section, columns), section)
 
 
-def startup(section: Section) -> str:
+def startup(section: Found) -> str:
     """From the start of the process to the import and to the first step."""
     rows = {
         f"{key} {name}".strip(): row
         for key, found in section.items()
         for name, row in found.get("rows", {"": found}).items()
     }
-    columns: dict[str, Column] = {
+    columns: Columns = {
         "to the import": lambda row: seconds(row["warm"]["import"]),
         "to the first step": lambda row: seconds(row["warm"]["step"]),
         "with empty caches": lambda row: seconds(row["cold"]["step"]),
@@ -104,7 +104,7 @@ def startup(section: Section) -> str:
     return noted(table("from the start of the process", rows, columns), rows)
 
 
-def scaling(section: Section) -> str:
+def scaling(section: Found) -> str:
     """A table for each axis."""
     tables = [
         noted(table(AXES[axis], points, _races(_names(points))), points)
@@ -113,7 +113,7 @@ def scaling(section: Section) -> str:
     return "\n\n".join(tables)
 
 
-TOLD: Mapping[str, Callable[[Section], str]] = {
+TOLD: Mapping[str, Callable[[Found], str]] = {
     "jobs": jobs,
     "kernels": kernels,
     "modes": modes,
@@ -124,13 +124,13 @@ TOLD: Mapping[str, Callable[[Section], str]] = {
 }
 
 
-def everything(report: Mapping[str, Any]) -> str:
+def everything(report: Found) -> str:
     """Circumstances and the tables of every section that was measured."""
     tables = [tell(report[name]) for name, tell in TOLD.items() if report.get(name)]
     return "\n\n".join([circumstances(report), *tables])
 
 
-def circumstances(report: Mapping[str, Any]) -> str:
+def circumstances(report: Found) -> str:
     """Machine, ceilings, versions and settings, a line each."""
     m, s = report["machine"], report["settings"]
     held = "memory unknown" if m["memory"] is None else f"{size(m['memory'])} of memory"
@@ -160,11 +160,11 @@ def _listed(pairs: Mapping[str, str], between: str) -> str:
     return ", ".join(f"{name}{between}{value}" for name, value in pairs.items())
 
 
-def _busy(report: Mapping[str, Any]) -> bool:
+def _busy(report: Found) -> bool:
     return (report["machine"]["load"] or 0) >= BUSY
 
 
-def readme(report: Mapping[str, Any]) -> str:
+def readme(report: Found) -> str:
     """The README's table: each library in its fastest mode; and where it was measured."""
     m, s = report["machine"], report["settings"]
     text = table(STEP, report["jobs"], _races(LIBRARIES, PEERS[:2]), title)

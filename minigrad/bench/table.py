@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
 from ..viz.scene.text import number, quantity
-from .race import best_of, ratio
+from .race import Found, best_of, ratio
 
-Section = Mapping[str, Any]
 #: what a column says of one entry of a section
-Column = Callable[[Mapping[str, Any]], str]
+Column = Callable[[Found], str]
+Columns = dict[str, Column]
 NONE = "–"
 
 
@@ -28,8 +27,8 @@ def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def table(
     what: str,
-    section: Section,
-    columns: Mapping[str, Column],
+    section: Found,
+    columns: Columns,
     first: Callable[..., str] | None = None,
 ) -> str:
     """A line for each entry of a section that was measured, begun by its key or by `first`."""
@@ -41,18 +40,18 @@ def table(
     return markdown([what, *columns], rows)
 
 
-def noted(text: str, section: Section) -> str:
+def noted(text: str, section: Found) -> str:
     """A table, and below it why something is missing and where losses differ, a line each."""
     said = notes(section)
     return f"{text}\n\n{said}" if said else text
 
 
-def title(key: str, found: Mapping[str, Any]) -> str:
+def title(key: str, found: Found) -> str:
     """A job in words."""
     return f"{key} {found['title']}, batch {found['batch']}"
 
 
-def notes(section: Section) -> str:
+def notes(section: Found) -> str:
     """Why something is missing, and where losses differ: a line each."""
     reasons: dict[str, list[str]] = {}
     for key, found in section.items():
@@ -92,7 +91,7 @@ def spread(middle: float, low: float, high: float) -> str:
 def median(who: str) -> Column:
     """Median seconds of a contender, or of a library's fastest mode."""
 
-    def column(found: Mapping[str, Any]) -> str:
+    def column(found: Found) -> str:
         rows = found.get("rows", {})
         name = best_of(rows, who)
         return seconds(rows[name]["median"] if name else None)
@@ -103,7 +102,7 @@ def median(who: str) -> Column:
 def times(slower: str, faster: str) -> Column:
     """How many times as long one took as another; each may be a library's fastest mode."""
 
-    def column(found: Mapping[str, Any]) -> str:
+    def column(found: Found) -> str:
         rows = found.get("rows", {})
         long, short = best_of(rows, slower), best_of(rows, faster)
         return spread(*ratio(rows[long], rows[short])) if long and short else NONE

@@ -44,22 +44,21 @@ class FunctionalTraining(Training):
     def sigmoid(self, x: Any) -> Any:
         return 1 / (1 + self.xp.exp(-x))
 
-    def conv1d(self, x: Any, weight: Any) -> Any:
-        """(N, length, in) with (width, in, out): a product for each place of the window."""
-        places = x.shape[1] - len(weight) + 1
-        return sum(x[:, t : t + places] @ weight[t] for t in range(len(weight)))
+    def dense(self, p: Any, name: str, x: Any) -> Any:
+        return x @ p[f"{name}.weight"] + p[f"{name}.bias"]
 
     def textcnn(self, p: Any, ids: Any) -> Any:
-        h = self.relu(self.conv1d(p["embedding.weight"][ids], p["conv.weight"]) + p["conv.bias"])
+        """A convolution is a sum of products, one for each place in its window."""
+        words, weight, n = p["embedding.weight"][ids], p["conv.weight"], ids.shape[1] - 2
+        h = self.relu(sum(words[:, t : t + n] @ weight[t] for t in range(3)) + p["conv.bias"])
         pool, filters = self.task.options["pool"], self.task.options["filters"]
         features = self.xp.max(h.reshape((len(ids), -1, pool, filters)), axis=2)
-        logits = features.reshape((len(ids), -1)) @ p["dense.weight"] + p["dense.bias"]
-        return self.sigmoid(logits)[:, 0]
+        return self.sigmoid(self.dense(p, "dense", features.reshape((len(ids), -1))))[:, 0]
 
     def rnn(self, p: Any, x: Any) -> Any:
         rows = self.xp.matmul(x.transpose(1, 0, 2), p["rnn.weight_ih_l0"])
         h = self.recur(rows + p["rnn.bias_ih_l0"] + p["rnn.bias_hh_l0"], p["rnn.weight_hh_l0"])
-        return h @ p["dense.weight"] + p["dense.bias"]
+        return self.dense(p, "dense", h)
 
     def recur(self, rows: Any, weight: Any) -> Any:
         """The last hidden state, from the input's part of each."""
@@ -70,8 +69,8 @@ class FunctionalTraining(Training):
 
     def mlp(self, p: Any, x: Any) -> Any:
         for i in (0, 2, 4):
-            x = self.xp.tanh(x @ p[f"{i}.weight"] + p[f"{i}.bias"])
-        return (x @ p["6.weight"] + p["6.bias"])[:, 0]
+            x = self.xp.tanh(self.dense(p, str(i), x))
+        return self.dense(p, "6", x)[:, 0]
 
     # ---------------- losses
     def mse(self, output: Any, y: Any) -> Any:

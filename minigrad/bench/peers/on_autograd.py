@@ -37,7 +37,7 @@ class AutogradTraining(FunctionalTraining):
         windows = np.lib.stride_tricks.sliding_window_view(x, (k, k), axis=(2, 3))
         rows = windows.transpose(0, 2, 3, 4, 5, 1).reshape(-1, k * k * x.shape[1])
         h = self.relu(rows @ anp.reshape(p["0.weight"], (-1, filters)) + p["0.bias"])
-        return self.sigmoid(h.reshape((len(x), -1)) @ p["3.weight"] + p["3.bias"])[:, 0]
+        return self.sigmoid(self.dense(p, "3", h.reshape((len(x), -1))))[:, 0]
 
 
 runner = AutogradTraining

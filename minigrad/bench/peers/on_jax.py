@@ -40,16 +40,10 @@ class JaxTraining(FunctionalTraining):
         self._epoch = jax.jit(self._updates, donate_argnums=(0, 1))
 
     def cnn(self, p: Any, x: Any) -> Any:
-        h = self._conv(x, p["0.weight"], ("NHWC", "HWIO", "NHWC"))
+        layouts = ("NHWC", "HWIO", "NHWC")
+        h = lax.conv_general_dilated(x, p["0.weight"], (1, 1), "VALID", dimension_numbers=layouts)
         h = self.relu(h + p["0.bias"]).reshape(len(x), -1)
-        return self.sigmoid(h @ p["3.weight"] + p["3.bias"])[:, 0]
-
-    def conv1d(self, x: Any, weight: Any) -> Any:
-        return self._conv(x, weight, ("NWC", "WIO", "NWC"))
-
-    def _conv(self, x: Any, weight: Any, layouts: tuple[str, str, str]) -> Any:
-        strides = (1,) * (x.ndim - 2)
-        return lax.conv_general_dilated(x, weight, strides, "VALID", dimension_numbers=layouts)
+        return self.sigmoid(self.dense(p, "3", h))[:, 0]
 
     def recur(self, rows: Any, weight: Any) -> Any:
         if len(rows) <= 4:

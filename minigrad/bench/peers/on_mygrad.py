@@ -32,7 +32,7 @@ class MygradTraining(FunctionalTraining):
 
     def cnn(self, p: Any, x: Array) -> Any:
         h = relu(conv_nd(x, p["0.weight"], stride=1) + p["0.bias"].reshape(1, -1, 1, 1))
-        return sigmoid(h.reshape(len(x), -1) @ p["3.weight"] + p["3.bias"])[:, 0]
+        return sigmoid(self.dense(p, "3", h.reshape(len(x), -1)))[:, 0]
 
     def reset(self) -> None:
         super().reset()

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 import shutil
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .task import Array, OperatorRunner, Runner, Task, Training
+from .task import Array, OperatorRunner, Runner, Task, Training, cnn, mlp
 
 VERSIONS = {"torch": torch.__version__}
 
@@ -32,7 +33,7 @@ class TorchTextCNN(nn.Module):
 
     def forward(self, ids: Any) -> Any:
         features = self.pool(torch.relu(self.conv(self.embedding(ids).transpose(1, 2))))
-        return torch.sigmoid(self.dense(features.flatten(1)))[:, 0]
+        return torch.sigmoid(self.dense(features.flatten(1)))
 
 
 class TorchRowRNN(nn.Module):
@@ -47,23 +48,11 @@ class TorchRowRNN(nn.Module):
         return self.dense(self.rnn(x)[0][:, -1])
 
 
-def _cnn(channels: int, filters: int, kernel: int, pixels: int) -> nn.Module:
-    dense = nn.Linear(filters * (pixels - kernel + 1) ** 2, 1)
-    conv = nn.Conv2d(channels, filters, kernel)
-    return nn.Sequential(conv, nn.ReLU(), nn.Flatten(), dense, nn.Sigmoid(), nn.Flatten(0))
-
-
-def _mlp(inputs: int, hidden: int) -> nn.Module:
-    sizes = (inputs, hidden, hidden)
-    layers = [layer for n in sizes for layer in (nn.Linear(n, hidden), nn.Tanh())]
-    return nn.Sequential(*layers, nn.Linear(hidden, 1), nn.Flatten(0))
-
-
 MODELS = {
-    "cnn": (_cnn, F.mse_loss),
+    "cnn": (partial(cnn, nn), F.mse_loss),
     "textcnn": (TorchTextCNN, F.binary_cross_entropy),
     "rnn": (TorchRowRNN, F.cross_entropy),
-    "mlp": (_mlp, F.mse_loss),
+    "mlp": (partial(mlp, nn), F.mse_loss),
 }
 
 
@@ -89,7 +78,8 @@ class TorchTraining(Training):
         self.x, self.y = (_tensor(task.arrays[name]) for name in "xy")
 
     def _compute(self, x: Any, y: Any) -> Any:
-        return self._loss(self.model(x), y)
+        output = self.model(x)
+        return self._loss(output[:, 0] if y.is_floating_point() else output, y)
 
     def reset(self) -> None:
         weights = {name: torch.from_numpy(p) for name, p in self.task.parameters.items()}

@@ -73,6 +73,20 @@ def load(folder: Path) -> Task:
         return Task(arrays=dict(stored), **words)
 
 
+def cnn(nn: Any, channels: int, filters: int, kernel: int, pixels: int) -> Any:
+    """The CNN of the layers in `nn`, minigrad's or PyTorch's: they have the same names."""
+    dense = nn.Linear(filters * (pixels - kernel + 1) ** 2, 1)
+    conv = nn.Conv2d(channels, filters, kernel)
+    return nn.Sequential(conv, nn.ReLU(), nn.Flatten(), dense, nn.Sigmoid())
+
+
+def mlp(nn: Any, inputs: int, hidden: int) -> Any:
+    """The MLP of the layers in `nn`."""
+    sizes = (inputs, hidden, hidden)
+    layers = [layer for n in sizes for layer in (nn.Linear(n, hidden), nn.Tanh())]
+    return nn.Sequential(*layers, nn.Linear(hidden, 1))
+
+
 class Runner:
     """A task in one of a library's modes."""
 

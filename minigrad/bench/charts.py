@@ -107,16 +107,16 @@ def roofline(section: Found, ceilings: Found) -> Any:
             label = f"{quantity(rate, 'B/s')} through {what}"
             ax.plot(below, below * rate, line, label=label, **_GREY)
         for way, colour, mark in zip(("forward", "backward"), COLOURS, "os", strict=False):
-            at = [ways[way] for ways in points.values() if way in ways]
-            ax.plot(*zip(*at, strict=True), mark, color=colour, label=way, zorder=3)
+            marks = [ways[way] for ways in points.values() if way in ways]
+            ax.plot(*zip(*marks, strict=True), mark, color=colour, label=way, zorder=3)
         told = []
-        tops = sorted((max(ways.values())[::-1], name) for name, ways in points.items())
-        for y, ((rate, at), name) in zip(np.linspace(0.05, 0.95, len(tops)), tops, strict=True):
+        names = sorted(points, key=lambda name: max(points[name].values())[1])
+        for y, name in zip(np.linspace(0.05, 0.95, len(names)), names, strict=True):
             ways = points[name]
             ax.plot(*zip(*ways.values(), strict=True), "-", **_GREY)
-            line = {"arrowstyle": "-", "color": LIGHT["frame"], "lw": 0.6, "relpos": (0, 0.5)}
+            tie = {"arrowstyle": "-", "color": LIGHT["frame"], "lw": 0.6, "relpos": (0, 0.5)}
             place = {"xytext": (1.03, y), "textcoords": "axes fraction", "va": "center"}
-            ax.annotate(name, (at, rate), arrowprops=line, **place)
+            ax.annotate(name, max(ways.values()), arrowprops=tie, **place)
             told += [
                 f"{name} {way}: {quantity(r, 'flop/s')} at {a:.2g}" for way, (a, r) in ways.items()
             ]

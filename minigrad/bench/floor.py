@@ -59,5 +59,5 @@ def bandwidth(ceilings: Mapping[str, Any], size: int) -> float:
 
 def floor(work: Mapping[str, int], ceilings: Mapping[str, Any]) -> float:
     """Seconds: whichever takes longer, the operations or the bytes."""
-    rate = bandwidth(ceilings, work["bytes"])
-    return max(work["flops"] / ceilings["flops"], work["bytes"] / rate)
+    computing = work["flops"] / float(ceilings["flops"])
+    return max(computing, work["bytes"] / bandwidth(ceilings, work["bytes"]))

@@ -99,35 +99,7 @@ JOBS = {
     "J4b": Job("MLP on a circle", "mlp", _MLP, _points, 32, 0.1),
 }
 
-# ---------------- the same with other sizes
-AXES = {
-    "batch": "samples in a batch of the CNN J1",
-    "steps": "time steps of an RNN, 32 × 28 → 64",
-    "channels": "channels in and out of a 3 × 3 convolution, 16 × 16²",
-    "threads": "threads, CNN J1a",
-}
-SCALING = {
-    "batch": (1, 4, 16, 64, 256, 1024, 4096),
-    "steps": (4, 16, 64, 256, 1024),
-    "channels": (1, 4, 16, 64, 256),
-}
 
-
-def scaled(axis: str, size: int) -> Job:
-    """The job at one point of an axis of `SCALING`; on random numbers if no data set fits."""
-    rng = np.random.default_rng(0)
-    if axis == "batch":
-        return replace(JOBS["J1a"], batch=size, arrays=lambda: _fives(4096))
-    if axis == "steps":
-        sequences = rng.random((256, size, 28), np.float32), rng.integers(0, 10, 256)
-        return replace(JOBS["J3b"], batch=32, lr=1e-3, arrays=lambda: sequences)
-    options = {"channels": size, "filters": size, "kernel": 3, "pixels": 16}
-    images = rng.random((128, size, 16, 16), np.float32)
-    five = rng.integers(0, 2, 128).astype(np.float32)
-    return replace(JOBS["J1a"], options=options, batch=16, lr=1e-3, arrays=lambda: (images, five))
-
-
-# ---------------- operators
 def operands(*shapes: Any) -> Callable[[], tuple[Array, ...]]:
     """Operands of these shapes: normal numbers, after the first scaled down as weights are.
 
@@ -147,6 +119,33 @@ def operands(*shapes: Any) -> Callable[[], tuple[Array, ...]]:
     return draw
 
 
+# ---------------- the same with other sizes
+AXES = {
+    "batch": "samples in a batch of the CNN J1",
+    "steps": "time steps of an RNN, 32 × 28 → 64",
+    "channels": "channels in and out of a 3 × 3 convolution, 16 × 16²",
+    "threads": "threads, CNN J1a",
+}
+SCALING = {
+    "batch": (1, 4, 16, 64, 256, 1024, 4096),
+    "steps": (4, 16, 64, 256, 1024),
+    "channels": (1, 4, 16, 64, 256),
+}
+
+
+def scaled(axis: str, size: int) -> Job:
+    """The job at one point of an axis of `SCALING`; on random numbers if no data set fits."""
+    if axis == "batch":
+        return replace(JOBS["J1a"], batch=size, arrays=partial(_fives, 4096))
+    if axis == "steps":
+        sequences = operands((256, size, 28), ((256,), 10))
+        return replace(JOBS["J3b"], batch=32, lr=1e-3, arrays=sequences)
+    options = {"channels": size, "filters": size, "kernel": 3, "pixels": 16}
+    images = operands((128, size, 16, 16), (128,))
+    return replace(JOBS["J1a"], options=options, batch=16, lr=1e-3, arrays=images)
+
+
+# ---------------- operators
 def _conv(title: str, n: int, c: int, o: int, size: int, k: int, padding: int = 0) -> Job:
     arrays = operands((n, c, size, size), (o, c, k, k), (o,))
     return Job(title, "conv2d", {"padding": padding}, arrays)

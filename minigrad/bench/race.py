@@ -114,7 +114,7 @@ def race(
 
 def agree(rows: Iterable[Found]) -> bool:
     """Whether all losses agree to rounding."""
-    losses = [row["loss"] for row in rows if row.get("loss") is not None]
+    losses: list[float] = [row["loss"] for row in rows if row.get("loss") is not None]
     if not losses or any(not math.isfinite(x) for x in losses):
         return not losses
     return max(losses) - min(losses) <= AGREE * max(map(abs, losses))

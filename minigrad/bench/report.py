@@ -52,7 +52,7 @@ def measure(sections: Iterable[str], settings: Settings, say: Callable[[str], No
         finally:
             session.end()
         report["versions"] = session.versions
-    return _rounded(report)
+    return {name: _rounded(each) for name, each in report.items()}
 
 
 def _rounded(value: Any) -> Any:

@@ -55,7 +55,7 @@ class Network:
         if n == 1:
             return 0.0
         doublings = n.bit_length() - 1
-        power, whole = 2**doublings, self.latency + size / self.bandwidth
+        power, whole = 1 << doublings, self.latency + size / self.bandwidth
         beyond = 2 * whole if power < n else 0.0
         ring = 2 * (n - 1) * (self.latency + size / n / self.bandwidth)
         doubling = doublings * whole + beyond
@@ -136,7 +136,7 @@ class StepCost:
 
     def throughput(self, n: int, batch: int, network: Network, **how: Any) -> float:
         """Samples per second; `how` as for `seconds`."""
-        return batch * how.get("larger", 1) / self.seconds(n, batch, network, **how)
+        return float(batch * how.get("larger", 1) / self.seconds(n, batch, network, **how))
 
     def efficiency(self, n: int, batch: int, network: Network) -> float:
         """The speed-up over one worker, divided by n: 1 at best."""

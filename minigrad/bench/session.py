@@ -126,7 +126,7 @@ class Session:
         name: str = "",
         threads: int = 0,
     ) -> None:
-        """Let contenders race on a job: its entry gets rows, the losses' agreement, and the floor."""
+        """Let contenders race on a job; its entry gets rows, whether losses agree, the floor."""
         if (found := self.task(section, key, job, name)) is None:
             return
         entry, folder, task = found

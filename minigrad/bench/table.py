@@ -55,14 +55,13 @@ def notes(section: Found) -> str:
     """Why something is missing, and where losses differ: a line each."""
     reasons: dict[str, list[str]] = {}
     for key, found in section.items():
-        rows = found.get("rows", {})
-        said = [f"{name}: {row['reason']}" for name, row in rows.items() if "reason" in row]
+        rows = found.get("rows", {}).items()
+        said = [f"{name}: {row['reason']}" for name, row in rows if "reason" in row]
         if "reason" in found:
             said.append(f"left out: {found['reason']}")
         if found.get("agree") is False:
-            losses = {name: row.get("loss") for name, row in rows.items()}
-            told = (f"{name} {loss:.6g}" for name, loss in losses.items() if loss is not None)
-            said.append(f"losses differ: {', '.join(told)}")
+            losses = (f"{name} {row['loss']:.6g}" for name, row in rows if row.get("loss"))
+            said.append(f"losses differ: {', '.join(losses)}")
         for line in said:
             reasons.setdefault(line, []).append(key)
     return "\n".join(f"{line} ({', '.join(where)})" for line, where in reasons.items())
@@ -87,24 +86,22 @@ def spread(middle: float, low: float, high: float) -> str:
     return f"{plain(middle)} ({plain(low)}–{plain(high)})"
 
 
-# ---------------- columns
+# ---------------- columns; a contender may be a library, which means its fastest mode
 def median(who: str) -> Column:
-    """Median seconds of a contender, or of a library's fastest mode."""
-
-    def column(found: Found) -> str:
-        rows = found.get("rows", {})
-        name = best_of(rows, who)
-        return seconds(rows[name]["median"] if name else None)
-
-    return column
+    """Median seconds of a contender."""
+    return lambda found: seconds(_row(found, who).get("median"))
 
 
 def times(slower: str, faster: str) -> Column:
-    """How many times as long one took as another; each may be a library's fastest mode."""
+    """How many times as long one contender took as another."""
 
     def column(found: Found) -> str:
-        rows = found.get("rows", {})
-        long, short = best_of(rows, slower), best_of(rows, faster)
-        return spread(*ratio(rows[long], rows[short])) if long and short else NONE
+        long, short = _row(found, slower), _row(found, faster)
+        return spread(*ratio(long, short)) if long and short else NONE
 
     return column
+
+
+def _row(found: Found, who: str) -> Found:
+    rows: dict[str, Found] = found.get("rows", {})
+    return rows.get(best_of(rows, who) or "", {})

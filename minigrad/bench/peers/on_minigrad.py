@@ -6,8 +6,8 @@ import tracemalloc
 from typing import Any
 
 import numba
+import numba.core.runtime
 import numpy as np
-from numba.core.runtime import rtsys
 
 import minigrad as mg
 from minigrad import nn
@@ -68,10 +68,12 @@ class MinigradTraining(Runner):
         counts them under NUMBA_NRT_STATS=1; a call counts one for each array that it is given.
         """
 
+        runtime: Any = numba.core.runtime.rtsys  # type: ignore[attr-defined]  # has no stub
+
         def arrays(steps: int) -> int:
-            before = rtsys.get_allocation_stats().mi_alloc
+            before = runtime.get_allocation_stats().mi_alloc
             self.run(steps, 3)
-            return int(rtsys.get_allocation_stats().mi_alloc - before)
+            return int(runtime.get_allocation_stats().mi_alloc - before)
 
         self.measure(steps, 0)
         tracemalloc.start()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -48,7 +49,7 @@ class TorchRowRNN(nn.Module):
         return self.dense(self.rnn(x)[0][:, -1])
 
 
-MODELS = {
+MODELS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "cnn": (partial(cnn, nn), F.mse_loss),
     "textcnn": (TorchTextCNN, F.binary_cross_entropy),
     "rnn": (TorchRowRNN, F.cross_entropy),
@@ -71,9 +72,9 @@ class TorchTraining(Training):
             raise RuntimeError("torch.compile needs a C++ compiler, and there is none")
         make, self._loss = MODELS[task.kind]
         self.model = make(**task.options)
-        optimizer = torch.optim.Adam if task.optimizer == "adam" else torch.optim.SGD
-        fused = {} if mode == "eager" else {"fused": True}
-        self.optimizer = optimizer(self.model.parameters(), lr=task.lr, **fused)
+        optimizer: Any = torch.optim.Adam if task.optimizer == "adam" else torch.optim.SGD
+        fused = mode != "eager" or None  # None: as PyTorch chooses
+        self.optimizer = optimizer(self.model.parameters(), lr=task.lr, fused=fused)
         self.loss = torch.compile(self._compute) if mode == "compile" else self._compute
         self.x, self.y = (_tensor(task.arrays[name]) for name in "xy")
 
@@ -108,7 +109,7 @@ class TorchOperator(OperatorRunner):
             arrays = [a.contiguous(memory_format=last) if a.ndim == 4 else a for a in arrays]
         self.arrays = [a.requires_grad_() if a.is_floating_point() else a for a in arrays]
         self.inputs = [a for a in self.arrays if a.requires_grad]
-        self.function = getattr(F, task.kind, None)
+        self.function: Any = getattr(F, task.kind, None)
         if self.function is None:
             x, *given = self.arrays
             layer = getattr(nn, task.kind.upper())(x.shape[2], given[1].shape[1])

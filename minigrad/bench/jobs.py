@@ -24,7 +24,15 @@ MODELS: Mapping[str, tuple[Callable[..., nn.Module], Callable[..., Any]]] = {
     "textcnn": (models.TextCNN, ops.binary_cross_entropy),
     "rnn": (models.RowRNN, ops.cross_entropy),
     "mlp": (partial(mlp, nn), ops.mse_loss),
+    "cross_entropy": (nn.Sequential, ops.cross_entropy),
 }
+
+
+def model_of(kind: str) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
+    """The model and the loss of a training job; the layer of an operator, and None."""
+    return MODELS.get(kind) or (getattr(nn, kind), None)
+
+
 OPTIMIZERS: Mapping[str, Callable[..., optim.Optimizer]] = {"sgd": optim.SGD, "adam": optim.Adam}
 
 
@@ -49,10 +57,10 @@ class Job:
 
         Raises `DataError` where the data is missing.
         """
-        arrays = dict(zip("xyzuvw" if self.direction else "xy", self.arrays(), strict=False))
-        if not self.direction:
-            nn.init.manual_seed(SEED)
-            arrays |= MODELS[self.kind][0](**self.options).state_dict()
+        nn.init.manual_seed(SEED)
+        make, _ = model_of(self.kind)
+        arrays = dict(zip("xy", self.arrays(), strict=False))
+        arrays |= make(**self.options).state_dict()
         contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         recipe = self.optimizer, self.lr, self.batch, self.direction
         return Task(self.kind, dict(self.options), contiguous, *recipe)
@@ -100,21 +108,13 @@ JOBS = {
 }
 
 
-def operands(*shapes: Any) -> Callable[[], tuple[Array, ...]]:
-    """Operands of these shapes: normal numbers, after the first scaled down as weights are.
-
-    For ids, a pair stands in place of a shape: theirs, and the number that they are below.
-    """
+def drawn(shape: tuple[int, ...], *ids: int) -> Callable[[], tuple[Array, ...]]:
+    """Normal numbers of this shape, and if asked for, so many ids below a number."""
 
     def draw() -> tuple[Array, ...]:
-        rng, arrays = np.random.default_rng(0), []
-        for shape in shapes:
-            if isinstance(shape[0], tuple):
-                arrays.append(rng.integers(0, shape[1], shape[0]))
-            else:
-                scale = np.float32(0.1 if arrays else 1)
-                arrays.append(scale * rng.standard_normal(shape, np.float32))
-        return tuple(arrays)
+        rng = np.random.default_rng(0)
+        x = rng.standard_normal(shape, np.float32)
+        return (x, rng.integers(0, ids[1], ids[0])) if ids else (x,)
 
     return draw
 
@@ -138,38 +138,59 @@ def scaled(axis: str, size: int) -> Job:
     if axis == "batch":
         return replace(JOBS["J1a"], batch=size, arrays=partial(_fives, 4096))
     if axis == "steps":
-        sequences = operands((256, size, 28), ((256,), 10))
+        sequences = drawn((256, size, 28), 256, 10)
         return replace(JOBS["J3b"], batch=32, lr=1e-3, arrays=sequences)
     options = {"channels": size, "filters": size, "kernel": 3, "pixels": 16}
-    images = operands((128, size, 16, 16), (128,))
-    return replace(JOBS["J1a"], options=options, batch=16, lr=1e-3, arrays=images)
+    images = drawn((128, size, 16, 16))
+    return replace(
+        JOBS["J1a"],
+        options=options,
+        batch=16,
+        lr=1e-3,
+        arrays=lambda: (*images(), np.zeros(128, np.float32)),
+    )
 
 
-# ---------------- operators
-def _conv(title: str, n: int, c: int, o: int, size: int, k: int, padding: int = 0) -> Job:
-    arrays = operands((n, c, size, size), (o, c, k, k), (o,))
-    return Job(title, "conv2d", {"padding": padding}, arrays)
+# ---------------- operators: models of one layer
+def _words() -> tuple[Array, ...]:
+    return (np.random.default_rng(0).integers(0, 12_849, (64, 130)),)
 
 
-def _recurrent(kind: str, steps: int, n: int, width: int, hidden: int, gates: int) -> Job:
-    rows = gates * hidden
-    arrays = operands((steps, n, width), (rows, width), (rows, hidden), (rows,), (rows,))
-    return Job(f"{steps} steps, {n}×{width}→{hidden}", kind, {}, arrays)
+def _conv(inputs: int, outputs: int, kernel: int, padding: int = 0) -> dict[str, int]:
+    sizes = {"in_channels": inputs, "out_channels": outputs, "kernel_size": kernel}
+    return {**sizes, "padding": padding}
 
 
+_RNN = {"input_size": 28, "hidden_size": 64}
+_LSTM = {"input_size": 128, "hidden_size": 128}
+_LINEAR = {"in_features": 784, "out_features": 512}
+_EMBEDDING = {"num_embeddings": 12_849, "embedding_dim": 50}
 #: One input is used again and again: each is too large for a processor to learn its branches.
 #: Minigrad writes into memory that it has already, as in a graph that runs again; PyTorch
 #: allocates its results, as it always does.
 OPERATORS = {
-    "conv 16→32": _conv("32×16×32², 3×3, padding 1", 32, 16, 32, 32, 3, padding=1),
-    "conv 64→64": _conv("64×64×28², 3×3, padding 1", 64, 64, 64, 28, 3, padding=1),
-    "conv 1→20": _conv("64×1×28², 5×5 (LeNet)", 64, 1, 20, 28, 5),
-    "max-pool": Job("64×20×24², 2×2", "max_pool2d", {"kernel_size": 2}, operands((64, 20, 24, 24))),
-    "cross-entropy": Job("4096×1000", "cross_entropy", {}, operands((4096, 1000), ((4096,), 1000))),
-    "linear": Job("256×784→512", "linear", {}, operands((256, 784), (512, 784), (512,))),
-    "RNN": _recurrent("rnn", 28, 100, 28, 64, gates=1),
-    "LSTM": _recurrent("lstm", 64, 32, 128, 128, gates=4),
-    "embedding": Job(
-        "64×130 of 12849×50", "embedding", {}, operands(((64, 130), 12_849), (12_849, 50))
-    ),
+    name: Job(title, kind, options, arrays)
+    for name, title, kind, options, arrays in (
+        (
+            "conv 16→32",
+            "32×16×32², 3×3, padding 1",
+            "Conv2d",
+            _conv(16, 32, 3, 1),
+            drawn((32, 16, 32, 32)),
+        ),
+        (
+            "conv 64→64",
+            "64×64×28², 3×3, padding 1",
+            "Conv2d",
+            _conv(64, 64, 3, 1),
+            drawn((64, 64, 28, 28)),
+        ),
+        ("conv 1→20", "64×1×28², 5×5 (LeNet)", "Conv2d", _conv(1, 20, 5), drawn((64, 1, 28, 28))),
+        ("max-pool", "64×20×24², 2×2", "MaxPool2d", {"kernel_size": 2}, drawn((64, 20, 24, 24))),
+        ("cross-entropy", "4096×1000", "cross_entropy", {}, drawn((4096, 1000), 4096, 1000)),
+        ("linear", "256×784→512", "Linear", _LINEAR, drawn((256, 784))),
+        ("RNN", "28 steps, 100×28→64", "RNN", _RNN, drawn((28, 100, 28))),
+        ("LSTM", "64 steps, 32×128→128", "LSTM", _LSTM, drawn((64, 32, 128))),
+        ("embedding", "64×130 of 12849×50", "Embedding", _EMBEDDING, _words),
+    )
 }

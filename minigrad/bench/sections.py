@@ -37,7 +37,7 @@ def modes(session: Session, found: Found) -> None:
 def kernels(session: Session, found: Found) -> None:
     """Seconds of single operators, forward and backward, beside PyTorch's in both layouts."""
     for name, job in OPERATORS.items():
-        images = ["torch channels-last"] * (job.kind in ("conv2d", "max_pool2d"))
+        images = ["torch channels-last"] * (job.kind in ("Conv2d", "MaxPool2d"))
         contenders = session.settings.contenders("minigrad replay", "torch NCHW", *images)
         ways = found[name] = {"title": job.title, "operator": job.kind}
         for way in ("forward", "backward"):

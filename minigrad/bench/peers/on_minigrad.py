@@ -10,10 +10,9 @@ import numba.core.runtime
 import numpy as np
 
 import minigrad as mg
-from minigrad import nn
 from minigrad.bench import floor
 from minigrad.bench.ceilings import ceilings as ceilings  # asked of this module by its name
-from minigrad.bench.jobs import MODELS, OPTIMIZERS
+from minigrad.bench.jobs import OPTIMIZERS, model_of
 from minigrad.train.program import target_for
 
 from .task import OperatorRunner, Runner, Task
@@ -28,7 +27,7 @@ class MinigradTraining(Runner):
 
     def __init__(self, task: Task, mode: str) -> None:
         super().__init__(task, mode)
-        make, loss = MODELS[task.kind]
+        make, loss = model_of(task.kind)
         self.model = make(**task.options)
         optimizer = OPTIMIZERS[task.optimizer](self.model.parameters(), lr=task.lr)
         self.trainer = mg.Trainer(
@@ -91,16 +90,15 @@ class MinigradOperator(OperatorRunner):
 
     def __init__(self, task: Task, mode: str) -> None:
         super().__init__(task, mode)
-        arrays = list(task.arrays.values())
-        if task.kind in ("rnn", "lstm"):
-            layer = getattr(nn, task.kind.upper())(arrays[0].shape[2], arrays[2].shape[1])
-            layer.load_state_dict(dict(zip(layer.state_dict(), arrays[1:], strict=True)))
-            x = mg.Variable(arrays[0])
-            head, self.inputs = layer(x)[0], [x, *layer.parameters()]
-        else:
-            nodes = {"f": mg.Variable, "i": mg.Constant}
-            self.inputs = [nodes[a.dtype.kind](a, dtype=a.dtype) for a in arrays]
-            head = getattr(mg, task.kind)(*self.inputs, **task.options)
+        make, loss = model_of(task.kind)
+        model = make(**task.options)
+        model.load_state_dict(task.parameters)
+        x = task.arrays["x"]
+        node = mg.Variable(x) if x.dtype.kind == "f" else mg.Constant(x, dtype=x.dtype)
+        result = model(node)
+        head = result[0] if isinstance(result, tuple) else result
+        head = loss(head, task.arrays["y"]) if loss else head
+        self.inputs = [node, *model.parameters()]
         self.graph, self.grad = mg.Graph(head), np.ones(head.shape, head.dtype)
 
     def forward(self) -> list[Any]:

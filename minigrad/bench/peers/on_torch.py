@@ -54,7 +54,20 @@ MODELS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "textcnn": (TorchTextCNN, F.binary_cross_entropy),
     "rnn": (TorchRowRNN, F.cross_entropy),
     "mlp": (partial(mlp, nn), F.mse_loss),
+    "cross_entropy": (nn.Sequential, F.cross_entropy),
 }
+
+
+def _model(task: Task) -> tuple[Any, Any]:
+    """The model at its initial weights, and its loss; a layer has none."""
+    make, loss = MODELS.get(task.kind) or (getattr(nn, task.kind), None)
+    model = make(**task.options)
+    _set_weights(model, task)
+    return model, loss
+
+
+def _set_weights(model: Any, task: Task) -> None:
+    model.load_state_dict({name: torch.from_numpy(p) for name, p in task.parameters.items()})
 
 
 def _tensor(array: Array) -> torch.Tensor:
@@ -70,8 +83,7 @@ class TorchTraining(Training):
         compilers = (os.environ.get("CXX", ""), "g++", "clang++", "c++")
         if mode == "compile" and not any(map(shutil.which, compilers)):
             raise RuntimeError("torch.compile needs a C++ compiler, and there is none")
-        make, self._loss = MODELS[task.kind]
-        self.model = make(**task.options)
+        self.model, self._loss = _model(task)
         optimizer: Any = torch.optim.Adam if task.optimizer == "adam" else torch.optim.SGD
         fused = mode != "eager" or None  # None: as PyTorch chooses
         self.optimizer = optimizer(self.model.parameters(), lr=task.lr, fused=fused)
@@ -83,8 +95,7 @@ class TorchTraining(Training):
         return self._loss(output[:, 0] if y.is_floating_point() else output, y)
 
     def reset(self) -> None:
-        weights = {name: torch.from_numpy(p) for name, p in self.task.parameters.items()}
-        self.model.load_state_dict(weights)
+        _set_weights(self.model, self.task)
         for state in self.optimizer.state.values():
             for value in state.values():
                 value.zero_()
@@ -103,25 +114,22 @@ class TorchOperator(OperatorRunner):
 
     def __init__(self, task: Task, mode: str) -> None:
         super().__init__(task, mode)
-        arrays = [_tensor(array) for array in task.arrays.values()]
+        self.model, self.loss = _model(task)
+        self.x = _tensor(task.arrays["x"])
+        self.y = _tensor(task.arrays["y"]) if "y" in task.arrays else None
         if mode == "channels-last":
-            last = torch.channels_last
-            arrays = [a.contiguous(memory_format=last) if a.ndim == 4 else a for a in arrays]
-        self.arrays = [a.requires_grad_() if a.is_floating_point() else a for a in arrays]
-        self.inputs = [a for a in self.arrays if a.requires_grad]
-        self.function: Any = getattr(F, task.kind, None)
-        if self.function is None:
-            x, *given = self.arrays
-            layer = getattr(nn, task.kind.upper())(x.shape[2], given[1].shape[1])
-            for mine, its in zip(layer.parameters(), given, strict=True):
-                mine.data = its.data
-            self.inputs = [x, *layer.parameters()]
-            self.arrays, self.function = [x], lambda x: layer(x)[0]
+            self.model.to(memory_format=torch.channels_last)
+            self.x = self.x.to(memory_format=torch.channels_last)
+        self.inputs = list(self.model.parameters())
+        if self.x.is_floating_point():
+            self.inputs.append(self.x.requires_grad_())
         self.forward()
         self.grad = torch.ones_like(self.result)  # in the result's own layout
 
     def forward(self) -> list[Any]:
-        self.result = self.function(*self.arrays, **self.task.options)
+        result = self.model(self.x)
+        result = result[0] if isinstance(result, tuple) else result
+        self.result = self.loss(result, self.y) if self.loss else result
         return [self.result.detach()]
 
     def backward(self) -> Any:

@@ -20,11 +20,11 @@ class Task:
 
     Parameters
     ----------
-    kind : the model ("cnn", "textcnn", "rnn" or "mlp"), or the operator, by its PyTorch name
-    options : sizes of the model, or keyword arguments of the operator
-    arrays : the operator's operands in order; of a training job, all samples "x" and targets "y"
-        along their first axis, and the initial weights, float32, under PyTorch's names and in its
-        layouts
+    kind : the model ("cnn", "textcnn", "rnn" or "mlp"), or of an operator, the layer's class in
+        PyTorch ("Conv2d"), or "cross_entropy"
+    options : keyword arguments of the model or layer
+    arrays : input "x" and target "y", of a training job all samples along their first axis, and
+        the initial weights, float32, under PyTorch's names and in its layouts
     optimizer, lr, batch : "sgd" or "adam", learning rate, samples in a batch
     direction : "forward" or "backward", for an operator
     """

@@ -13,24 +13,17 @@ from typing import Any
 import numpy as np
 
 from .. import data, models, nn, ops, optim
-from .peers.task import Array, Task, cnn, mlp
+from .peers.task import Array, Task, model_and_loss
 
 SEED = 0
 
 
-#: model and loss, by the names that `Task.kind` uses
-MODELS: Mapping[str, tuple[Callable[..., nn.Module], Callable[..., Any]]] = {
-    "cnn": (partial(cnn, nn), ops.mse_loss),
-    "textcnn": (models.TextCNN, ops.binary_cross_entropy),
-    "rnn": (models.RowRNN, ops.cross_entropy),
-    "mlp": (partial(mlp, nn), ops.mse_loss),
-    "cross_entropy": (nn.Sequential, ops.cross_entropy),
-}
+_OWN = {"textcnn": models.TextCNN, "rnn": models.RowRNN}
 
 
-def model_of(kind: str) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
-    """The model and the loss of a training job; the layer of an operator, and None."""
-    return MODELS.get(kind) or (getattr(nn, kind), None)
+def model_of(kind: str) -> tuple[Callable[..., nn.Module], Any]:
+    """The class of minigrad's model of a kind, and its loss; of an operator, its layer and None."""
+    return model_and_loss(kind, nn, ops, _OWN)
 
 
 OPTIMIZERS: Mapping[str, Callable[..., optim.Optimizer]] = {"sgd": optim.SGD, "adam": optim.Adam}
@@ -45,7 +38,7 @@ class Job:
 
     title: str
     kind: str
-    options: Mapping[str, int]
+    options: tuple[int, ...]
     arrays: Callable[[], tuple[Array, ...]]
     batch: int = 1
     lr: float = 0.0
@@ -60,10 +53,10 @@ class Job:
         nn.init.manual_seed(SEED)
         make, _ = model_of(self.kind)
         arrays = dict(zip("xy", self.arrays(), strict=False))
-        arrays |= make(**self.options).state_dict()
+        arrays |= make(*self.options).state_dict()
         contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         recipe = self.optimizer, self.lr, self.batch, self.direction
-        return Task(self.kind, dict(self.options), contiguous, *recipe)
+        return Task(self.kind, self.options, contiguous, *recipe)
 
 
 # ---------------- the papers' models
@@ -94,17 +87,16 @@ def _points() -> tuple[Array, ...]:
     return d.x_train, d.y_train
 
 
-_CNN = {"channels": 1, "filters": 4, "kernel": 3, "pixels": 28}
-_TEXT = {"vocabulary": 12_849, "width": 50, "filters": 8, "pool": 8, "length": 130}
-_MLP = {"inputs": 2, "hidden": 25}
+_CNN = (1, 4, 3, 28)  # channels, filters, kernel, pixels
+_TEXT = (12_849, 50, 8, 8, 130)  # vocabulary, width, filters, pool, length
 JOBS = {
     "J1a": Job("CNN, is it a five?", "cnn", _CNN, _fives, 100, 0.05),
     "J1b": Job("CNN, is it a five?", "cnn", _CNN, _fives, 1, 0.01),
     "J2": Job("text-CNN on IMDB, Adam", "textcnn", _TEXT, _reviews, 64, 1e-3, "adam"),
-    "J3a": Job("RNN, 4 × 196 pixels", "rnn", {"width": 196, "hidden": 64}, _quarters, 100, 0.05),
-    "J3b": Job("RNN, 28 rows", "rnn", {"width": 28, "hidden": 64}, _rows, 100, 0.05),
-    "J4a": Job("MLP on a circle", "mlp", _MLP, _points, 1, 0.05),
-    "J4b": Job("MLP on a circle", "mlp", _MLP, _points, 32, 0.1),
+    "J3a": Job("RNN, 4 × 196 pixels", "rnn", (196, 64), _quarters, 100, 0.05),
+    "J3b": Job("RNN, 28 rows", "rnn", (28, 64), _rows, 100, 0.05),
+    "J4a": Job("MLP on a circle", "mlp", (2, 25), _points, 1, 0.05),
+    "J4b": Job("MLP on a circle", "mlp", (2, 25), _points, 32, 0.1),
 }
 
 
@@ -140,11 +132,10 @@ def scaled(axis: str, size: int) -> Job:
     if axis == "steps":
         sequences = drawn((256, size, 28), 256, 10)
         return replace(JOBS["J3b"], batch=32, lr=1e-3, arrays=sequences)
-    options = {"channels": size, "filters": size, "kernel": 3, "pixels": 16}
     images = drawn((128, size, 16, 16))
     return replace(
         JOBS["J1a"],
-        options=options,
+        options=(size, size, 3, 16),
         batch=16,
         lr=1e-3,
         arrays=lambda: (*images(), np.zeros(128, np.float32)),
@@ -156,41 +147,21 @@ def _words() -> tuple[Array, ...]:
     return (np.random.default_rng(0).integers(0, 12_849, (64, 130)),)
 
 
-def _conv(inputs: int, outputs: int, kernel: int, padding: int = 0) -> dict[str, int]:
-    sizes = {"in_channels": inputs, "out_channels": outputs, "kernel_size": kernel}
-    return {**sizes, "padding": padding}
-
-
-_RNN = {"input_size": 28, "hidden_size": 64}
-_LSTM = {"input_size": 128, "hidden_size": 128}
-_LINEAR = {"in_features": 784, "out_features": 512}
-_EMBEDDING = {"num_embeddings": 12_849, "embedding_dim": 50}
 #: One input is used again and again: each is too large for a processor to learn its branches.
 #: Minigrad writes into memory that it has already, as in a graph that runs again; PyTorch
 #: allocates its results, as it always does.
 OPERATORS = {
-    name: Job(title, kind, options, arrays)
-    for name, title, kind, options, arrays in (
-        (
-            "conv 16→32",
-            "32×16×32², 3×3, padding 1",
-            "Conv2d",
-            _conv(16, 32, 3, 1),
-            drawn((32, 16, 32, 32)),
-        ),
-        (
-            "conv 64→64",
-            "64×64×28², 3×3, padding 1",
-            "Conv2d",
-            _conv(64, 64, 3, 1),
-            drawn((64, 64, 28, 28)),
-        ),
-        ("conv 1→20", "64×1×28², 5×5 (LeNet)", "Conv2d", _conv(1, 20, 5), drawn((64, 1, 28, 28))),
-        ("max-pool", "64×20×24², 2×2", "MaxPool2d", {"kernel_size": 2}, drawn((64, 20, 24, 24))),
-        ("cross-entropy", "4096×1000", "cross_entropy", {}, drawn((4096, 1000), 4096, 1000)),
-        ("linear", "256×784→512", "Linear", _LINEAR, drawn((256, 784))),
-        ("RNN", "28 steps, 100×28→64", "RNN", _RNN, drawn((28, 100, 28))),
-        ("LSTM", "64 steps, 32×128→128", "LSTM", _LSTM, drawn((64, 32, 128))),
-        ("embedding", "64×130 of 12849×50", "Embedding", _EMBEDDING, _words),
-    )
+    "conv 16→32": Job(
+        "32×16×32², 3×3, padding 1", "Conv2d", (16, 32, 3, 1, 1), drawn((32, 16, 32, 32))
+    ),
+    "conv 64→64": Job(
+        "64×64×28², 3×3, padding 1", "Conv2d", (64, 64, 3, 1, 1), drawn((64, 64, 28, 28))
+    ),
+    "conv 1→20": Job("64×1×28², 5×5 (LeNet)", "Conv2d", (1, 20, 5), drawn((64, 1, 28, 28))),
+    "max-pool": Job("64×20×24², 2×2", "MaxPool2d", (2,), drawn((64, 20, 24, 24))),
+    "cross-entropy": Job("4096×1000", "cross_entropy", (), drawn((4096, 1000), 4096, 1000)),
+    "linear": Job("256×784→512", "Linear", (784, 512), drawn((256, 784))),
+    "RNN": Job("28 steps, 100×28→64", "RNN", (28, 64), drawn((28, 100, 28))),
+    "LSTM": Job("64 steps, 32×128→128", "LSTM", (128, 128), drawn((64, 32, 128))),
+    "embedding": Job("64×130 of 12849×50", "Embedding", (12_849, 50), _words),
 }

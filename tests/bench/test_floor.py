@@ -7,7 +7,7 @@ import pytest
 
 import minigrad as mg
 from minigrad.bench import ceilings, floor
-from minigrad.bench.jobs import JOBS, MODELS
+from minigrad.bench.jobs import JOBS, model_of
 
 CEILINGS = {
     "flops": 100e9,
@@ -16,7 +16,7 @@ CEILINGS = {
 
 
 def work(kind, sizes, x, loss, y, optimizer):
-    model = MODELS[kind][0](**sizes)
+    model = model_of(kind)[0](*sizes)
     output = model(mg.Constant(x, dtype=x.dtype))
     return floor.work_of_step(loss(output, y), x.nbytes, optimizer(model.parameters(), lr=0.1))
 
@@ -35,9 +35,7 @@ def test_the_work_of_a_cnn_is_that_of_its_two_products():
 
 def test_the_work_of_a_recurrent_layer():
     x = np.zeros((3, 7, 5), np.float32)
-    found = work(
-        "rnn", {"width": 5, "hidden": 4}, x, mg.cross_entropy, np.zeros(3, np.int64), mg.optim.Adam
-    )
+    found = work("rnn", (5, 4), x, mg.cross_entropy, np.zeros(3, np.int64), mg.optim.Adam)
     forward, states = 2 * 7 * 3 * 4 * (5 + 4), 2 * 7 * 3 * 4 * 4
     dense = 3 * 2 * 3 * 10 * 4
     products = 2 * forward + states + dense

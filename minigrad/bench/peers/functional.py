@@ -27,14 +27,18 @@ class FunctionalTraining(Training):
 
     def layout(self) -> dict[str, Array]:
         """The initial weights as (in, out), with the channels last where there are some."""
-        given, options = self.task.parameters, self.task.options
+        given = self.task.parameters
+
+        def channels_last(dense: str, conv: str) -> Array:
+            return given[dense].reshape(len(given[conv]), -1).T.reshape(-1, 1)
+
         p = {name: a.T if "weight" in name else a for name, a in given.items()}
-        if self.task.kind == "cnn":  # (height, width, in, out)
-            p["0.weight"] = given["0.weight"].transpose(2, 3, 1, 0)
+        if self.task.kind == "cnn":
+            p["0.weight"] = given["0.weight"].transpose(2, 3, 1, 0)  # (height, width, in, out)
+            p["3.weight"] = channels_last("3.weight", "0.bias")
         if self.task.kind == "textcnn":
             p["embedding.weight"] = given["embedding.weight"]
-        if name := {"cnn": "3.weight", "textcnn": "dense.weight"}.get(self.task.kind):
-            p[name] = given[name].reshape(options["filters"], -1).T.reshape(-1, 1)
+            p["dense.weight"] = channels_last("dense.weight", "conv.bias")
         return p
 
     # ---------------- models
@@ -51,7 +55,7 @@ class FunctionalTraining(Training):
         """A convolution is a sum of products, one for each place in its window."""
         words, weight, n = p["embedding.weight"][ids], p["conv.weight"], ids.shape[1] - 2
         h = self.relu(sum(words[:, t : t + n] @ weight[t] for t in range(3)) + p["conv.bias"])
-        pool, filters = self.task.options["pool"], self.task.options["filters"]
+        *_, filters, pool, _ = self.task.options
         features = self.xp.max(h.reshape((len(ids), -1, pool, filters)), axis=2)
         return self.sigmoid(self.dense(p, "dense", features.reshape((len(ids), -1))))[:, 0]
 

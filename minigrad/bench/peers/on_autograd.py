@@ -33,7 +33,7 @@ class AutogradTraining(FunctionalTraining):
         return anp.where(x > 0, x, np.float32(0))
 
     def cnn(self, p: Any, x: Array) -> Any:
-        k, filters = self.task.options["kernel"], self.task.options["filters"]
+        _, filters, k, _ = self.task.options
         windows = np.lib.stride_tricks.sliding_window_view(x, (k, k), axis=(2, 3))
         rows = windows.transpose(0, 2, 3, 4, 5, 1).reshape(-1, k * k * x.shape[1])
         h = self.relu(rows @ anp.reshape(p["0.weight"], (-1, filters)) + p["0.bias"])

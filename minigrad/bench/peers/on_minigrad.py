@@ -28,7 +28,7 @@ class MinigradTraining(Runner):
     def __init__(self, task: Task, mode: str) -> None:
         super().__init__(task, mode)
         make, loss = model_of(task.kind)
-        self.model = make(**task.options)
+        self.model = make(*task.options)
         optimizer = OPTIMIZERS[task.optimizer](self.model.parameters(), lr=task.lr)
         self.trainer = mg.Trainer(
             self.model, loss, optimizer, mode=mode, distributed=self.distributed
@@ -91,7 +91,7 @@ class MinigradOperator(OperatorRunner):
     def __init__(self, task: Task, mode: str) -> None:
         super().__init__(task, mode)
         make, loss = model_of(task.kind)
-        model = make(**task.options)
+        model = make(*task.options)
         model.load_state_dict(task.parameters)
         x = task.arrays["x"]
         node = mg.Variable(x) if x.dtype.kind == "f" else mg.Constant(x, dtype=x.dtype)

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .task import Array, OperatorRunner, Runner, Task, Training, cnn, mlp
+from .task import Array, OperatorRunner, Runner, Task, Training, model_and_loss
 
 VERSIONS = {"torch": torch.__version__}
 
@@ -49,19 +47,13 @@ class TorchRowRNN(nn.Module):
         return self.dense(self.rnn(x)[0][:, -1])
 
 
-MODELS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
-    "cnn": (partial(cnn, nn), F.mse_loss),
-    "textcnn": (TorchTextCNN, F.binary_cross_entropy),
-    "rnn": (TorchRowRNN, F.cross_entropy),
-    "mlp": (partial(mlp, nn), F.mse_loss),
-    "cross_entropy": (nn.Sequential, F.cross_entropy),
-}
+_OWN = {"textcnn": TorchTextCNN, "rnn": TorchRowRNN}
 
 
 def _model(task: Task) -> tuple[Any, Any]:
     """The model at its initial weights, and its loss; a layer has none."""
-    make, loss = MODELS.get(task.kind) or (getattr(nn, task.kind), None)
-    model = make(**task.options)
+    make, loss = model_and_loss(task.kind, nn, F, _OWN)
+    model = make(*task.options)
     _set_weights(model, task)
     return model, loss
 

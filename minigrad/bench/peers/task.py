@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -22,7 +23,7 @@ class Task:
     ----------
     kind : the model ("cnn", "textcnn", "rnn" or "mlp"), or of an operator, the layer's class in
         PyTorch ("Conv2d"), or "cross_entropy"
-    options : keyword arguments of the model or layer
+    options : positional arguments of the model or layer
     arrays : input "x" and target "y", of a training job all samples along their first axis, and
         the initial weights, float32, under PyTorch's names and in its layouts
     optimizer, lr, batch : "sgd" or "adam", learning rate, samples in a batch
@@ -30,7 +31,7 @@ class Task:
     """
 
     kind: str
-    options: dict[str, Any]
+    options: Sequence[int]
     arrays: dict[str, Array]
     optimizer: str = "sgd"
     lr: float = 0.0
@@ -85,6 +86,19 @@ def mlp(nn: Any, inputs: int, hidden: int) -> Any:
     sizes = (inputs, hidden, hidden)
     layers = [layer for n in sizes for layer in (nn.Linear(n, hidden), nn.Tanh())]
     return nn.Sequential(*layers, nn.Linear(hidden, 1))
+
+
+def model_and_loss(kind: str, nn: Any, functions: Any, own: Mapping[str, Any]) -> tuple[Any, Any]:
+    """A function that makes the model of a kind, or the layer of an operator; the loss, or None.
+
+    `nn` and `functions` are minigrad's or PyTorch's modules with layers and with losses, which have
+    the same names; `own` maps the other kinds to models of the library's own.
+    """
+    losses = {"cnn": "mse_loss", "mlp": "mse_loss", "textcnn": "binary_cross_entropy"}
+    losses |= {"rnn": "cross_entropy", "cross_entropy": "cross_entropy"}
+    shared = {"cnn": partial(cnn, nn), "mlp": partial(mlp, nn), "cross_entropy": nn.Sequential}
+    make = {**shared, **own}.get(kind) or getattr(nn, kind)
+    return make, getattr(functions, losses[kind]) if kind in losses else None
 
 
 class Runner:

@@ -6,5 +6,5 @@ race.py                        how measures are timed side by side: in turn, rou
 session.py, sections.py        settings and processes of one run; what is measured in which order
 ranks.py, scale.py             steps shared by several processes under mpiexec; a model of the costs
 ceilings.py, floor.py          what would be possible
-report.py, table.py, summary.py, cluster.py, charts.py    files, tables and figures
+report.py, table.py, overview.py, cluster.py, charts.py    files, tables and figures
 """

@@ -12,8 +12,8 @@ from ..viz.plots import COLOURS, figure, save_figure
 from ..viz.scene.text import quantity
 from .floor import bandwidth
 from .jobs import AXES
+from .overview import LIBRARIES
 from .race import Found, best_of
-from .summary import LIBRARIES
 from .table import title
 
 _STYLE = {

@@ -1,4 +1,4 @@
-"""What is timed, as data: the papers' models, the same with other sizes, and single operators.
+"""The jobs that are timed, as data: the papers' models, other sizes of them, single operators.
 
 A job is what the report calls by a name; its `Task` is what the contenders get.
 """

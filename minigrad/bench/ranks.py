@@ -1,7 +1,7 @@
 """Section `distributed`: training steps on one and two ranks under `mpiexec`, the all-reduce alone,
 and a grid search in one and two processes.
 
-`scale.py` fits its model of the costs to what is measured here.
+`scale.py` fits its model of the costs to these measurements.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def _grid(session: Session) -> Found:
         grid_search(models.mlp, x, y, GRID, **recipe)  # type: ignore[arg-type]  # all are integers
         return perf_counter() - began
 
-    for n_jobs in (1, 2):  # starts the processes, which load what is compiled
+    for n_jobs in (1, 2):  # starts the processes, which load compiled code
         search(n_jobs, 1)
     epochs = 60 if session.settings.quick else 300
     times = [(search(1, epochs), search(2, epochs)) for _ in range(min(3, session.settings.rounds))]

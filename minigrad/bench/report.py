@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import write_atomically
-from . import summary
+from . import overview
 from .machine import cores, machine
 from .sections import SECTIONS
 from .session import PEERS, Session, Settings
@@ -80,7 +80,7 @@ def update_readme(report: Report, path: Path) -> None:
         raise ValueError(
             f"bench: {path} has no place for the tables; {BEGIN} and {END} were expected"
         )
-    write_atomically(path, f"{before}{BEGIN}\n\n{summary.readme(report)}\n\n{END}{after}".encode())
+    write_atomically(path, f"{before}{BEGIN}\n\n{overview.readme(report)}\n\n{END}{after}".encode())
 
 
 def bench(
@@ -99,7 +99,7 @@ def bench(
     that was interrupted, which leaves the README as it is.
     """
     report = measure(sections, settings, note)
-    say(summary.everything(report))
+    say(overview.everything(report))
     if json_path is not None:
         write_json(report, json_path)
         note(f"wrote {json_path}")

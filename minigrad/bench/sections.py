@@ -1,4 +1,4 @@
-"""What `minigrad bench` measures, section by section.
+"""The sections of `minigrad bench`.
 
 Each section fills a dictionary as it goes, so that Ctrl-C leaves what there is.
 """

@@ -1,4 +1,4 @@
-"""What the sections of the benchmark share: settings, processes, tasks, and how one race is run."""
+"""Settings, processes and tasks that the sections of the benchmark share, and their races."""
 
 from __future__ import annotations
 

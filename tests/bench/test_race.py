@@ -1,4 +1,4 @@
-"""The race: who runs when, what is kept of it, and what the numbers say."""
+"""The race: the order of turns, the rows that it leaves, and the ratios taken from them."""
 
 from functools import partial
 
@@ -10,7 +10,7 @@ from minigrad.bench.race import agree, best_of, race, ratio
 
 
 class Script:
-    """A measure that answers from a script, and notes who was asked."""
+    """A measure that answers from a script, and records its calls."""
 
     def __init__(self, name, seconds, log, fails_at=None, error=None):
         self.name, self.seconds, self.log, self.fails_at = name, seconds, log, fails_at

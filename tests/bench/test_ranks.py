@@ -1,6 +1,4 @@
-"""Ranks under a real `mpiexec`: spoken to, measured, ended; and what is said where MPI is
-missing.
-"""
+"""Ranks under a real `mpiexec`: messages, measurements, the end; and the message without MPI."""
 
 import importlib.util
 import sys
@@ -75,7 +73,7 @@ def test_an_all_reduce_takes_time_and_errors_are_answers(two):
 
 @needs_mpi
 def test_the_whole_section(tmp_path, monkeypatch):
-    """One small model with few sizes: what is measured can be fitted."""
+    """One small model with few sizes: the measurements can be fitted."""
     small_task(samples=64, batch=8).save(tmp_path / "small")
     monkeypatch.setattr(module, "MODELS", ("J4b",))
     monkeypatch.setattr(module, "BATCH", 16)

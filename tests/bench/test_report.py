@@ -8,8 +8,8 @@ import pytest
 from bench import given
 
 from minigrad import cli
+from minigrad.bench import overview, sections
 from minigrad.bench import report as module
-from minigrad.bench import sections, summary
 from minigrad.bench.jobs import JOBS
 from minigrad.bench.report import bench, measure, update_readme, write_json
 from minigrad.bench.session import Session, Settings
@@ -72,7 +72,7 @@ def test_a_run_writes_what_was_asked_for(sectioned, tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n\n{module.BEGIN}\nold\n{module.END}\n\nafter\n", encoding="utf-8")
     found = bench(["jobs"], Settings(), readme=readme, say=quiet, note=quiet)
-    expected = f"before\n\n{module.BEGIN}\n\n{summary.readme(found)}\n\n{module.END}\n\nafter\n"
+    expected = f"before\n\n{module.BEGIN}\n\n{overview.readme(found)}\n\n{module.END}\n\nafter\n"
     assert readme.read_text(encoding="utf-8") == expected
     assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
 
@@ -109,7 +109,7 @@ def test_a_job_without_data_is_left_out_with_its_reason(monkeypatch, tmp_path):
         found = {}
         sections.SECTIONS[section](Session(Settings(jobs=("J2",)), tmp_path, quiet), found)
         assert found["J2"]["reason"] == "no reviews here"
-        assert "left out: no reviews here (J2)" in summary.TOLD[section](found)
+        assert "left out: no reviews here (J2)" in overview.TOLD[section](found)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_the_committed_numbers_are_those_of_the_readme_and_cover_every_section()
         .partition(module.BEGIN)[2]
         .partition(module.END)[0]
     )
-    assert block.strip() == summary.readme(committed)
+    assert block.strip() == overview.readme(committed)
     assert all(
         (ROOT / "figures" / f"bench-{name}.svg").exists()
         for name in ("jobs", "scaling", "roofline")

@@ -46,7 +46,6 @@ def jobs(section: Found) -> Any:
         ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
         what = f"Seconds per training step of {', '.join(section)}, logarithmic"
         made.description = f"{what}. {'; '.join(said)}."
-        made.numbers = {"floor": np.array(floors)}
     return made
 
 

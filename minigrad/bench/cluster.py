@@ -7,7 +7,7 @@ from statistics import median
 from ..viz.scene.text import quantity
 from . import scale
 from .race import Found
-from .table import Column, Columns, markdown, notes, plain, seconds, size, spread, table
+from .table import markdown, notes, plain, seconds, size, spread
 
 AT, BATCH = 64, 1024  # workers and samples for which the tables say what would help
 
@@ -44,44 +44,27 @@ def _title(key: str, job: Found) -> str:
 
 def _throughput(jobs: Found) -> str:
     """Samples per second; the all-reduce's share of a step, and that of waiting in it."""
-    rows = {
-        name: {(row["ranks"], row["threads"]): row for row in job["rows"]}
-        for name, job in jobs.items()
-    }
-    section = {name: {**job, "at": rows[name]} for name, job in jobs.items()}
-    points = list(dict.fromkeys(point for found in rows.values() for point in found))
-
-    def rate(point: tuple[int, int]) -> Column:
-        def column(job: Found) -> str:
-            rate = job["batch"] / job["at"][point]["seconds"]
-            return f"{float(f'{rate:.3g}'):,.0f}"
-
-        return column
-
-    def share(part: str) -> Column:
-        def column(job: Found) -> str:
-            two = job["at"][2, 1]
-            return _share(two[part] / (two["computing"] + two["talking"]))
-
-        return column
-
-    columns: Columns = {
-        "gradient": lambda job: size(job["bytes"]),
-        **{f"{ranks} × {threads}": rate((ranks, threads)) for ranks, threads in points},
-        "2 × 1 ÷ 1 × 1": lambda job: plain(job["at"][1, 1]["seconds"] / job["at"][2, 1]["seconds"]),
-        "all-reduce": share("talking"),
-        "of it waiting": share("waiting"),
-        "same losses": lambda job: "yes" if job["agree"] else "NO",
-    }
+    lines, columns, limited = [], [], set()
+    for key, job in jobs.items():
+        at = {f"{row['ranks']} × {row['threads']}": row for row in job["rows"]}
+        columns = list(at)
+        one, two = at["1 × 1"], at["2 × 1"]
+        rates = [float(f"{job['batch'] / row['seconds']:.3g}") for row in at.values()]
+        gain = plain(one["seconds"] / two["seconds"])
+        whole = two["computing"] + two["talking"]
+        shares = [_share(two[part] / whole) for part in ("talking", "waiting")]
+        agree = "yes" if job["agree"] else "NO"
+        told = [f"{rate:,.0f}" for rate in rates]
+        lines.append([_title(key, job), size(job["bytes"]), *told, gain, *shares, agree])
+        limited |= {
+            f"{name}: only {row['each']} for each rank: all cores are in use"
+            for name, row in at.items()
+            if row["each"] < row["threads"]
+        }
     batch = next(iter(jobs.values()))["batch"]
-    what = f"samples/s, ranks × threads, batch {batch} in all"
-    limited = {
-        f"{row['ranks']} × {row['threads']}: only {row['each']} for each rank: all cores are in use"
-        for found in rows.values()
-        for row in found.values()
-        if row["each"] < row["threads"]
-    }
-    return "\n\n".join([table(what, section, columns, _title), *sorted(limited)])
+    head = [f"samples/s, ranks × threads, batch {batch} in all", "gradient", *columns]
+    more = ["2 × 1 ÷ 1 × 1", "all-reduce", "of it waiting", "same losses"]
+    return "\n\n".join([markdown([*head, *more], lines), *sorted(limited)])
 
 
 def _all_reduce(found: Found, network: scale.Network) -> str:
@@ -97,25 +80,17 @@ def _all_reduce(found: Found, network: scale.Network) -> str:
 
 def _costs(jobs: Found, network: scale.Network) -> str:
     """The fitted numbers, and their errors, also for batch sizes that were held out."""
-
-    def errors(held_out: bool) -> Column:
-        def column(job: Found) -> str:
-            points = scale.measured_of(job, held_out)
-            off = [abs(error) for error in scale.errors(job["cost"], network, points)]
-            return f"{_share(median(off))}, {_share(max(off))}"
-
-        return column
-
-    columns: Columns = {
-        "step": lambda job: seconds(job["cost"].step),
-        "a sample": lambda job: seconds(job["cost"].sample),
-        "leaving": lambda job: seconds(job["cost"].leave),
-        "a sample beside another rank": lambda job: seconds(job["cost"].beside),
-        "scatter": lambda job: _share(job["cost"].scatter),
-        "off: median, most": errors(False),
-        "unseen batches": errors(True),
-    }
-    return table("cost of a step", jobs, columns)
+    rows = []
+    for key, job in jobs.items():
+        cost, errors = job["cost"], []
+        for held_out in (False, True):
+            measured = scale.measured_of(job, held_out)
+            off = [abs(error) for error in scale.errors(cost, network, measured)]
+            errors.append(f"{_share(median(off))}, {_share(max(off))}")
+        parts = map(seconds, (cost.step, cost.sample, cost.leave, cost.beside))
+        rows.append([key, *parts, _share(cost.scatter), *errors])
+    costs = ["step", "a sample", "leaving", "a sample beside another rank", "scatter"]
+    return markdown(["cost of a step", *costs, "off: median, most", "unseen batches"], rows)
 
 
 def _cluster(jobs: Found) -> str:

@@ -9,7 +9,18 @@ from . import cluster
 from .jobs import AXES
 from .race import Found
 from .session import OURS, PEERS
-from .table import NONE, Column, Columns, median, noted, seconds, size, table, times, title
+from .table import (
+    NONE,
+    Columns,
+    markdown,
+    median,
+    noted,
+    seconds,
+    size,
+    table,
+    times,
+    title,
+)
 
 STEP = "one training step"
 LIBRARIES = ("minigrad", *PEERS)
@@ -67,26 +78,21 @@ def kernels(section: Found) -> str:
 
 def memory(section: Found) -> str:
     """Peaks; the memory that NumPy and Python, and the arrays that compiled code, ask for later."""
+    names, modes, rows = _names(section), [name.split()[1] for name in OURS], []
+    for key, found in section.items():
+        if "rows" in found:
+            peaks = [found["rows"].get(name, {}).get("peak") for name in names]
+            rows.append([key, *map(size, (found["samples"], *peaks))])
+            rows[-1] += [_allocated(found["allocations"][mode]) for mode in modes]
+    head = ["peak memory", "samples", *names, *(f"further steps, {mode}" for mode in modes)]
+    return noted(markdown(head, rows), section)
 
-    def peak(name: str) -> Column:
-        return lambda found: size(found["rows"].get(name, {}).get("peak"))
 
-    def further(mode: str) -> Column:
-        def column(found: Found) -> str:
-            made = found["allocations"][mode]
-            if "reason" in made:
-                return NONE
-            arrays = made["arrays"] / made["steps"]
-            return f"{size(made['bytes'])} in {made['steps']}, {arrays:.2g} arrays a step"
-
-        return column
-
-    columns: Columns = {
-        "samples": lambda found: size(found["samples"]),
-        **{name: peak(name) for name in _names(section)},
-        **{f"further steps, {mode}": further(mode) for _, mode in map(str.split, OURS)},
-    }
-    return noted(table("peak memory", section, columns), section)
+def _allocated(made: Found) -> str:
+    if "reason" in made:
+        return NONE
+    arrays = made["arrays"] / made["steps"]
+    return f"{size(made['bytes'])} in {made['steps']}, {arrays:.2g} arrays a step"
 
 
 def startup(section: Found) -> str:

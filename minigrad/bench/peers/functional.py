@@ -51,12 +51,15 @@ class FunctionalTraining(Training):
     def dense(self, p: Any, name: str, x: Any) -> Any:
         return x @ p[f"{name}.weight"] + p[f"{name}.bias"]
 
+    def conv1d(self, x: Any, weight: Any) -> Any:
+        """A sum of products, one for each place in the window."""
+        n = x.shape[1] - 2
+        return sum(x[:, t : t + n] @ weight[t] for t in range(3))
+
     def textcnn(self, p: Any, ids: Any) -> Any:
-        """A convolution is a sum of products, one for each place in its window."""
-        words, weight, n = p["embedding.weight"][ids], p["conv.weight"], ids.shape[1] - 2
-        h = self.relu(sum(words[:, t : t + n] @ weight[t] for t in range(3)) + p["conv.bias"])
+        h = self.conv1d(p["embedding.weight"][ids], p["conv.weight"]) + p["conv.bias"]
         *_, filters, pool, _ = self.task.options
-        features = self.xp.max(h.reshape((len(ids), -1, pool, filters)), axis=2)
+        features = self.xp.max(self.relu(h).reshape((len(ids), -1, pool, filters)), axis=2)
         return self.sigmoid(self.dense(p, "dense", features.reshape((len(ids), -1))))[:, 0]
 
     def rnn(self, p: Any, x: Any) -> Any:
@@ -86,8 +89,12 @@ class FunctionalTraining(Training):
 
     def cross_entropy(self, output: Any, y: Any) -> Any:
         xp = self.xp
-        shifted = output - xp.max(output, axis=1, keepdims=True)
+        shifted = output - self.detached(xp.max(output, axis=1, keepdims=True))
         return xp.mean(xp.log(xp.sum(xp.exp(shifted), axis=1)) - shifted[np.arange(len(y)), y])
+
+    def detached(self, x: Any) -> Any:
+        """Where a gradient cancels: a library may leave it out."""
+        return x
 
     # ---------------- training
     def gradients(self, x: Array, y: Array) -> tuple[Any, dict[str, Array]]:

@@ -32,6 +32,10 @@ class AutogradTraining(FunctionalTraining):
         """With derivative 0 at 0, as everywhere; that of `maximum` is one half there."""
         return anp.where(x > 0, x, np.float32(0))
 
+    def detached(self, x: Any) -> Any:
+        """Its gradient of a maximum is float64, and all before it would be, too."""
+        return getattr(x, "_value", x)
+
     def cnn(self, p: Any, x: Array) -> Any:
         _, filters, k, _ = self.task.options
         windows = np.lib.stride_tricks.sliding_window_view(x, (k, k), axis=(2, 3))

@@ -40,10 +40,11 @@ class MygradTraining(FunctionalTraining):
 
     def gradients(self, x: Array, y: Array) -> tuple[Any, dict[str, Array]]:
         loss = self.loss(self.model(self.tensors, x), y)
+        loss.backward()
+        found = {name: tensor.grad for name, tensor in self.tensors.items()}
         for tensor in self.tensors.values():
             tensor.null_grad()
-        loss.backward()
-        return loss.data, {name: tensor.grad for name, tensor in self.tensors.items()}
+        return loss.data, found
 
 
 runner = MygradTraining

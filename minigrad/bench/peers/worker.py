@@ -90,6 +90,9 @@ def main() -> None:
     """Serve messages from stdin with the library, and on as many cores, as the arguments say."""
     name, threads = sys.argv[1], int(sys.argv[2])
     _use_own_openmp(name)
+    # freed at once: from then on glibc reuses blocks of up to this size, whatever came before,
+    # instead of returning them to the system in each step
+    bytes(31 << 20)
     if name != "ranks" and hasattr(os, "sched_setaffinity"):  # some libraries use all cores
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")

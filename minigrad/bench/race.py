@@ -29,7 +29,7 @@ _MOST_STEPS = 200_000
 
 
 @dataclass
-class _Runner:
+class _Entrant:
     """One measure in a race: the answers of its rounds, or the reason why there are none."""
 
     measure: Measure
@@ -93,23 +93,23 @@ def race(
     Each round begins with another one. Where one raises `Failed`, its row has the reason, and the
     others go on. After Ctrl-C the rows hold the rounds that all have made.
     """
-    runners = {name: _Runner(measure) for name, measure in measures.items()}
+    entrants = {name: _Entrant(measure) for name, measure in measures.items()}
     try:
-        for runner in runners.values():
-            runner.prepare(check_steps, unit, least)
+        for entrant in entrants.values():
+            entrant.prepare(check_steps, unit, least)
         for turn in range(rounds):
-            running = [runner for runner in runners.values() if not runner.reason]
+            running = [entrant for entrant in entrants.values() if not entrant.reason]
             first = turn % max(1, len(running))
-            for runner in running[first:] + running[:first]:
-                runner.round(turn)
+            for entrant in running[first:] + running[:first]:
+                entrant.round(turn)
     except KeyboardInterrupt:
-        running = [runner for runner in runners.values() if not runner.reason]
-        fewest = min((len(runner.answers) for runner in running), default=0)
-        for runner in running:
-            del runner.answers[fewest:]
+        running = [entrant for entrant in entrants.values() if not entrant.reason]
+        fewest = min((len(entrant.answers) for entrant in running), default=0)
+        for entrant in running:
+            del entrant.answers[fewest:]
         raise
     finally:
-        rows.update({name: runner.row() for name, runner in runners.items()})
+        rows.update({name: entrant.row() for name, entrant in entrants.items()})
 
 
 def agree(rows: Iterable[Found]) -> bool:

@@ -142,7 +142,8 @@ def _gallery(args: argparse.Namespace) -> None:
 def _bench(args: argparse.Namespace) -> None:
     from .bench.machine import cores
     from .bench.report import bench
-    from .bench.sections import ALL, Settings
+    from .bench.sections import ALL
+    from .bench.session import Settings
 
     settings = Settings(
         jobs=tuple(args.only),
@@ -322,27 +323,28 @@ def _pictures(commands: Any) -> None:
 
 def _speed(commands: Any) -> None:
     from .bench.jobs import JOBS
-    from .bench.sections import PEERS, SECTIONS
+    from .bench.sections import SECTIONS
+    from .bench.session import PEERS
 
     bench = commands.add_parser(
-        "bench", help="time minigrad beside its peers, as far as they are installed"
+        "bench", help="time minigrad beside the other libraries that are installed"
     )
     bench.add_argument(
         "section",
         nargs="?",
         choices=(*SECTIONS, "all"),
         default="jobs",
-        help="default: jobs; all: but for distributed, which needs mpiexec",
+        help="default: jobs; all: every section but distributed, which needs mpiexec",
     )
     bench.add_argument(
         "--only", nargs="+", choices=JOBS, default=list(JOBS), help="these jobs only"
     )
     bench.add_argument(
-        "--rounds", type=positive, help="in which all take their turn (default: 7, 3 with --quick)"
+        "--rounds", type=positive, help="rounds of each race (default: 7, 3 with --quick)"
     )
     bench.add_argument("--quick", action="store_true", help="short rounds, without torch.compile")
     bench.add_argument(
-        "--threads", type=positive, help="for every contender (default: 2, or what there is)"
+        "--threads", type=positive, help="of every contender (default: 2, or all cores)"
     )
     bench.add_argument(
         "--peers", nargs="+", choices=(*PEERS, "none"), default=list(PEERS), help="default: all"
@@ -361,7 +363,7 @@ def _speed(commands: Any) -> None:
         "--readme",
         type=Path,
         metavar="PATH",
-        help="write the table of the jobs between its markers here",
+        help="replace the table of the jobs between the markers of this file",
     )
     bench.set_defaults(run=_bench)
 

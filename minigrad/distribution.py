@@ -18,15 +18,6 @@ def install_hint(extra: str = "") -> str:
     return f'pip install "{NAME}[{extra}]"' if extra else f"pip install {NAME}"
 
 
-def other_package(folder: Path) -> str:
-    """A message about another package called minigrad; "" for ours."""
-    if (folder / Path(__file__).name).is_file():
-        return ""
-    return (
-        f"{folder} is another package of the same import name; this one comes with {install_hint()}"
-    )
-
-
 def check() -> None:
     """Raise `ImportError` where the other distribution has overwritten files of this package."""
     for other in metadata.distributions(name="minigrad", path=[str(PACKAGE.parent)]):

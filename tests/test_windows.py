@@ -164,12 +164,12 @@ from minigrad.bench.process import Failed, Process
 
 small_task().save(Path("task"))
 with Process("minigrad") as process:
-    made = process.make("replay", folder="task")
-    steps, loss = process.ask(made, "train", steps=3, seed=0)["result"]
-    print(steps, loss > 0)
+    process.load("task", "minigrad replay")
+    answer = process.ask("measure", steps=3, seed=0)
+    print(answer["steps"], answer["loss"] > 0)
     process.patience = 0.0
     try:
-        process.ask(made, "train", steps=10**6, seed=0)
+        process.ask("measure", steps=10**6, seed=0)
     except Failed as error:
         print(error)
 print(machine()["load"], machine()["memory"])

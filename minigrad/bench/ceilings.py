@@ -1,10 +1,11 @@
-"""What the processor can do at most, measured: multiply-adds from registers, and bytes through
-memory of each size.
-"""
+"""The most that this processor can do: multiply-adds from registers, bytes from each memory."""
 
+# Numba's decorators and the builders of LLVM have no types:
+# mypy: disable-error-code="no-untyped-call, untyped-decorator, call-arg"
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from time import perf_counter
 from typing import Any
 
@@ -17,21 +18,18 @@ from numba.extending import intrinsic
 from ..kernels.jit import jit, prange, threads
 from ..kernels.tile import lanes
 
-# sums side by side: more than a multiply-add's latency times those that start at once, fewer than
-# registers
+# independent sums: more than the latency of a multiply-add times those that start in a cycle, and
+# fewer than registers
 _CHAINS = 24
 _BYTES_OF_SWEEP = 1 << 27
-_SECONDS = (
-    1.5  # that a ceiling is looked for: the longer, the likelier that for once nothing else runs
-)
+# the longer a ceiling is measured, the likelier that for once nothing else runs
+_SECONDS = 1.5
 SIZES = tuple(1 << power for power in range(15, 29))
 
 
 @intrinsic
 def _multiply_adds(context, times):  # type: ignore[no-untyped-def]
-    """`times` rounds of one multiply-add of a vector in each chain, nothing loaded or stored;
-    returns some number.
-    """
+    """`times` multiply-adds of a vector in each chain, without loads and stores; some number."""
     width = lanes(4)
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
@@ -77,21 +75,20 @@ def _sweeps(a: Any, times: int) -> None:
 
 
 def _best(run: Callable[[], None], times: float = 1.0) -> float:
-    """The shortest of many runs: nothing makes a program faster than the machine, much makes it
-    slower, for a while.
-    """
+    """Seconds of the shortest of many runs: disturbances only make a run slower."""
     run()
-    found, end = [], perf_counter() + times * _SECONDS
-    while not found or perf_counter() < end:
+    best, end = inf, perf_counter() + times * _SECONDS
+    while best == inf or perf_counter() < end:
         started = perf_counter()
         run()
-        found.append(perf_counter() - started)
-    return min(found)
+        best = min(best, perf_counter() - started)
+    return best
 
 
 def _flops(shards: int) -> float:
     out, times = np.zeros(shards, np.float32), 100_000
-    return 2 * lanes(4) * _CHAINS * shards * times / _best(lambda: _compute(out, times))
+    operations = 2 * lanes(4) * _CHAINS * shards * times
+    return float(operations / _best(lambda: _compute(out, times)))
 
 
 def _bandwidth(size: int, shards: int) -> float:
@@ -101,8 +98,9 @@ def _bandwidth(size: int, shards: int) -> float:
 
 
 def ceilings() -> dict[str, Any]:
-    """Operations per second of one core and of all threads, and (bytes, bytes per second) read and
-    written in place.
+    """Operations per second of one core and of all threads, and bytes per second for each size.
+
+    `bandwidth` holds pairs (bytes of the array, bytes per second read and written in place).
     """
     shards = threads(1 << 20)
     return {

@@ -1,14 +1,13 @@
-"""The floor: the time that no program could beat on this machine, from counted work and measured
-ceilings.
+"""The floor: the shortest possible time on this machine, from counted work and measured ceilings.
 
 Work is what cannot be left out: the operations of forward and backward pass as each rule counts
-them, and the bytes of the batch, the parameters and the optimiser's memory, read and written once.
-What could stay in registers counts nothing.
+them, and the bytes of the batch, the parameters and the optimiser's state, read and written once.
+What could stay in registers is not counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from ..graph.autodiff import topological_sort
@@ -18,11 +17,10 @@ from ..ops.kernel import flops, moved_bytes
 
 
 def backward_flops(node: Operator) -> int:
-    """Operations that bring a gradient through a node: its own once more for each operand that gets
-    one.
+    """Operations of a node's backward pass: the forward pass's for each operand with a gradient.
 
-    A recurrent layer's is brought through the states in any case, to the samples only if they want
-    one.
+    A recurrent layer's gradient passes through the states in any case, to the samples only if they
+    need one.
     """
     own = flops(node)
     if hasattr(node.rule, "cell"):
@@ -33,44 +31,35 @@ def backward_flops(node: Operator) -> int:
 
 
 def backward_bytes(node: Operator) -> int:
-    """Bytes that bring a gradient through a node: it is read, those of the inputs are written;
-    values are read where a gradient needs them, which is so for products.
-    """
+    """Bytes of a node's backward pass: its gradient, its operands', and the values of products."""
     wanted = [x._data.nbytes for x in node.inputs if x.requires_grad]
     values = sum(x._data.nbytes for x in node.inputs) if len(wanted) > 1 else 0
     return int(node._data.nbytes + sum(wanted) + values)
 
 
-def work_of_kernel(order: Sequence[Operator], way: str) -> dict[str, int]:
-    """Operations and bytes of the operators of a graph; `way` is "forward" or "backward"."""
-    if way == "forward":
-        return {
-            "flops": sum(flops(n) for n in order),
-            "bytes": sum(moved_bytes(n) for n in order),
-        }
-    return {"flops": sum(map(backward_flops, order)), "bytes": sum(map(backward_bytes, order))}
-
-
-def work_of(head: GraphNode, samples: int, optimizer: Any) -> dict[str, int]:
-    """Operations and bytes of one training step that ends in `head`, on `samples` bytes of
-    samples.
-    """
+def work_of_pass(head: GraphNode, direction: str) -> dict[str, int]:
+    """Operations and bytes of the graph that ends in `head`, "forward" or "backward"."""
     order = [node for node in topological_sort(head) if isinstance(node, Operator)]
-    total = sum(flops(node) + backward_flops(node) for node in order)
+    if direction == "backward":
+        return {"flops": sum(map(backward_flops, order)), "bytes": sum(map(backward_bytes, order))}
+    operations = sum(map(flops, order))
+    return {"flops": operations, "bytes": sum(map(moved_bytes, order))}
+
+
+def work_of_step(loss: GraphNode, samples: int, optimizer: Any) -> dict[str, int]:
+    """Operations and bytes of a training step that ends in `loss`, on `samples` bytes of data."""
+    flops = sum(work_of_pass(loss, direction)["flops"] for direction in ("forward", "backward"))
     state = (1 + len(optimizer.memory)) * sum(p._data.nbytes for p in optimizer.params)
-    return {"flops": total, "bytes": samples + 2 * state}
+    return {"flops": flops, "bytes": samples + 2 * state}
 
 
 def bandwidth(ceilings: Mapping[str, Any], size: int) -> float:
-    """Bytes per second at most, for work that touches `size` bytes: the best measured for that many
-    or more.
-    """
+    """The most bytes per second for work on `size` bytes: the best measured for as many or more."""
     enough = [rate for measured, rate in ceilings["bandwidth"] if measured >= size]
-    return float(max(enough) if enough else ceilings["bandwidth"][-1][1])
+    return float(max(enough, default=ceilings["bandwidth"][-1][1]))
 
 
 def floor(work: Mapping[str, int], ceilings: Mapping[str, Any]) -> float:
     """Seconds: whichever takes longer, the operations or the bytes."""
-    return max(
-        work["flops"] / ceilings["flops"], work["bytes"] / bandwidth(ceilings, work["bytes"])
-    )
+    computing = work["flops"] / float(ceilings["flops"])
+    return max(computing, work["bytes"] / bandwidth(ceilings, work["bytes"]))

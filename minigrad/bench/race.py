@@ -1,192 +1,136 @@
-"""The race: all contenders for one task do a short piece of work each, in turn, round after round.
+"""The race: everything that is compared does a short piece of work in turn, round after round.
 
-Whatever slows the machine down for a while then meets all of them. What counts is the ratio within
-a round; of times and ratios the median and the range over the rounds are told.
+A disturbance of the machine then meets all of them. What counts is the ratio within a round; of
+times and ratios, the report has the median and the range over the rounds.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from statistics import median
 from time import sleep
-from typing import Any
+from typing import Any, TypeVar
 
-from .process import Failed, Pool, Process
+from .process import Failed
 
-#: two losses that differ by more than this, relative to the larger, are no longer rounding
+K = TypeVar("K")
+#: what the report says of one contender, job or section
+Found = dict[str, Any]
+#: (steps, seed) to seconds per step, the steps made, the loss, and whatever else was measured
+Measure = Callable[[int, int], Mapping[str, float]]
+
+#: losses that differ by more, relative to the larger, are not equal to rounding
 AGREE = 1e-3
-#: seconds for threads that still spin after their work to fall asleep
+#: seconds in which threads that spin after their work fall asleep
 _PAUSE = 0.01
 _MOST_STEPS = 200_000
 
 
-@dataclass(frozen=True)
-class Contender:
-    """A library in one of its modes."""
-
-    library: str
-    mode: str = ""
-
-    @property
-    def name(self) -> str:
-        return f"{self.library} {self.mode}".strip()
-
-
 @dataclass
-class Entry:
-    """What a contender did: seconds per step in each round, and the loss after the first few steps.
-    `reason` says why there is nothing.
-    """
+class _Entrant:
+    """One measure in a race: the answers of its rounds, or the reason why there are none."""
 
-    contender: Contender
-    seconds: list[float] = field(default_factory=list)
-    loss: float | None = None
+    measure: Measure
     reason: str = ""
+    loss: float | None = None
+    steps: int = 0
+    answers: list[Mapping[str, float]] = field(default_factory=list)
 
-    def to_dict(self) -> dict[str, Any]:
-        if self.reason:
-            return {"reason": self.reason}
-        low, high = (min(self.seconds), max(self.seconds)) if self.seconds else (None, None)
+    def prepare(self, check_steps: int, unit: float, least: int) -> None:
+        """Warm up, keep the loss, and find how many steps take `unit` seconds."""
+        try:
+            self.loss, self.steps = self.measure(check_steps, 0)["loss"], least
+            while True:
+                answer = self.measure(self.steps, 1000)
+                seconds = answer["seconds"] * answer["steps"]
+                enough = min(math.ceil(unit / max(answer["seconds"], 1e-12)), _MOST_STEPS)
+                if seconds >= unit / 4 or self.steps >= _MOST_STEPS:
+                    self.steps = max(least, enough)
+                    return
+                self.steps = max(self.steps + 1, min(enough, 16 * self.steps))
+        except Failed as error:
+            self.reason = str(error)
+
+    def round(self, turn: int) -> None:
+        """Measure once, on batches that all get in this round."""
+        sleep(_PAUSE)
+        try:
+            self.answers.append(self.measure(self.steps, 1000 + turn))
+        except Failed as error:
+            self.reason = str(error)
+
+    def row(self) -> Found:
+        """Seconds per step over the rounds, and medians of whatever else was measured."""
+        if self.reason or not self.answers:
+            return {"reason": self.reason or "interrupted"}
+        seconds = [answer["seconds"] for answer in self.answers]
+        others = set(self.answers[0]) - {"seconds", "steps", "loss"}
         return {
-            "median": median(self.seconds) if self.seconds else None,
-            "low": low,
-            "high": high,
-            "rounds": self.seconds,
+            "median": median(seconds),
+            "low": min(seconds),
+            "high": max(seconds),
+            "rounds": seconds,
             "loss": self.loss,
+            **{name: median(answer[name] for answer in self.answers) for name in sorted(others)},
         }
 
 
-class Runner:
-    """A contender that is ready: its process, and how many steps fill a round of `unit` seconds."""
-
-    def __init__(self, process: Process, entry: Entry, unit: float, made: int) -> None:
-        self.process, self.entry, self.unit, self.id = process, entry, unit, made
-        self.steps = 1
-
-    def loss_after(self, steps: int) -> float:
-        """The loss after so many steps: to warm up, and to see that all compute the same."""
-        raise NotImplementedError
-
-    def once(self, steps: int, turn: int) -> tuple[float, int]:
-        """Seconds of so many steps, and how many they were."""
-        raise NotImplementedError
-
-    def calibrate(self) -> None:
-        """Find how many steps take `unit` seconds."""
-        while True:
-            seconds, made = self.once(self.steps, 0)
-            enough = math.ceil(made * self.unit / max(seconds, 1e-7))
-            if seconds >= self.unit / 4 or self.steps >= _MOST_STEPS:
-                self.steps = min(enough, _MOST_STEPS)
-                return
-            self.steps = max(self.steps + 1, min(enough, 16 * self.steps, _MOST_STEPS))
-
-    def round(self, turn: int) -> None:
-        sleep(_PAUSE)
-        seconds, made = self.once(self.steps, turn)
-        self.entry.seconds.append(seconds / made)
-
-
-class TrainingRunner(Runner):
-    """Trains; every round starts from the first values and draws new batches."""
-
-    def loss_after(self, steps: int) -> float:
-        return float(self.process.ask(self.id, "train", steps=steps, seed=0)["result"][1])
-
-    def once(self, steps: int, turn: int) -> tuple[float, int]:
-        self.process.ask(self.id, "reset")
-        answer = self.process.ask(self.id, "train", steps=steps, seed=1000 + turn)
-        return answer["seconds"], answer["result"][0]
-
-
-class KernelRunner(Runner):
-    """Runs one operator again and again; a checksum stands for the loss."""
-
-    def loss_after(self, steps: int) -> float:
-        return float(self.process.ask(self.id, "run", times=1)["result"])
-
-    def once(self, steps: int, turn: int) -> tuple[float, int]:
-        return self.process.ask(self.id, "run", times=steps)["seconds"], steps
-
-
 def race(
-    pool: Pool,
-    contenders: Iterable[Contender],
-    entries: list[Entry],
+    rows: dict[K, Found],
+    measures: Mapping[K, Measure],
     *,
     rounds: int,
     unit: float,
     check_steps: int = 1,
-    runner: type[Runner] = TrainingRunner,
-    **what: Any,
+    least: int = 1,
 ) -> None:
-    """Let all contenders run for `rounds` rounds of about `unit` seconds each on the task in
-    `folder=` (or `kernel=`).
+    """Run each measure for `rounds` rounds of about `unit` seconds; `rows` gets a row for each.
 
-    Each round begins with another contender. `entries` gets one for each; who fails has the reason
-    in it, and the others go on. After Ctrl-C the entries hold the rounds that all have made.
+    A round has `least` steps or more; losses are compared after `check_steps`.
+
+    Each round begins with another one. Where one raises `Failed`, its row has the reason, and the
+    others go on. After Ctrl-C the rows hold the rounds that all have made.
     """
-    ready: list[Runner] = []
+    entrants = {name: _Entrant(measure) for name, measure in measures.items()}
     try:
-        for contender in contenders:
-            entry = Entry(contender)
-            entries.append(entry)
-            with _told(entry):
-                process = pool.process(contender.library)
-                ready.append(
-                    made := runner(process, entry, unit, process.make(contender.mode, **what))
-                )
-                entry.loss = made.loss_after(check_steps)
-                made.calibrate()
+        for entrant in entrants.values():
+            entrant.prepare(check_steps, unit, least)
         for turn in range(rounds):
-            running = [r for r in ready if not r.entry.reason]
+            running = [entrant for entrant in entrants.values() if not entrant.reason]
             first = turn % max(1, len(running))
-            for made in running[first:] + running[:first]:
-                with _told(made.entry):
-                    made.round(turn)
+            for entrant in running[first:] + running[:first]:
+                entrant.round(turn)
     except KeyboardInterrupt:
-        fewest = min((len(r.entry.seconds) for r in ready if not r.entry.reason), default=0)
-        for entry in entries:
-            del entry.seconds[fewest:]
-            entry.reason = entry.reason or ("" if entry.seconds else "interrupted")
+        running = [entrant for entrant in entrants.values() if not entrant.reason]
+        fewest = min((len(entrant.answers) for entrant in running), default=0)
+        for entrant in running:
+            del entrant.answers[fewest:]
         raise
-    for made in ready:
-        if made.process.alive:
-            with _told(made.entry):
-                made.process.drop(made.id)
+    finally:
+        rows.update({name: entrant.row() for name, entrant in entrants.items()})
 
 
-@contextmanager
-def _told(entry: Entry) -> Iterator[None]:
-    """What fails within the block is the entry's reason, and the race goes on."""
-    try:
-        yield
-    except Failed as error:
-        entry.reason = str(error)
-
-
-def agree(entries: Iterable[Entry]) -> bool:
-    """Do all losses agree to rounding?"""
-    losses = [e.loss for e in entries if e.loss is not None]
+def agree(rows: Iterable[Found]) -> bool:
+    """Whether all losses agree to rounding."""
+    losses: list[float] = [row["loss"] for row in rows if row.get("loss") is not None]
     if not losses or any(not math.isfinite(x) for x in losses):
         return not losses
     return max(losses) - min(losses) <= AGREE * max(map(abs, losses))
 
 
-def best_of(rows: Mapping[str, Mapping[str, Any]], library: str) -> str | None:
-    """The name of a library's fastest mode among the rows of a table."""
-    measured = {
+def best_of(rows: Mapping[str, Found], who: str) -> str | None:
+    """The name of a library's fastest mode among the rows, or of one contender if measured."""
+    medians = {
         name: row["median"]
         for name, row in rows.items()
-        if name.split()[0] == library and row.get("median")
+        if who in (name, name.split()[0]) and row.get("median")
     }
-    return min(measured, key=lambda name: measured[name]) if measured else None
+    return min(medians, key=lambda name: medians[name], default=None)
 
 
-def ratio(slower: Mapping[str, Any], faster: Mapping[str, Any]) -> tuple[float, float, float]:
-    """How many times as long `slower` took, compared round by round: median, lowest and highest."""
+def ratio(slower: Found, faster: Found) -> tuple[float, float, float]:
+    """How many times as long `slower` took, round by round: median, lowest and highest."""
     found = [a / b for a, b in zip(slower["rounds"], faster["rounds"], strict=False)]
     return median(found), min(found), max(found)

@@ -1,153 +1,128 @@
-"""What runs on each rank of `minigrad bench distributed`: a worker as in peers/worker.py, on all
-ranks at once.
+"""Section `distributed`: training steps on one and two ranks under `mpiexec`, the all-reduce alone,
+and a grid search in one and two processes.
 
-Rank 0 is spoken to in lines of JSON, passes each message on, and answers for all.
+`scale.py` fits its model of the costs to these measurements.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import sys
-from time import perf_counter, sleep
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from functools import partial
+from statistics import median
+from time import perf_counter
 from typing import Any
 
-import numpy as np
-from mpi4py import MPI
+from .. import data, models
+from ..train import grid_search
+from . import scale
+from .jobs import JOBS
+from .process import Failed, Process
+from .race import Found, agree, race
+from .session import CHECK_STEPS, Session
 
-import minigrad as mg
-
-from ..kernels.jit import threads
-from . import jobs
-from .peers import on_minigrad
-from .peers.task import Task
-from .peers.worker import Worker
-
-# seconds between two looks for a message: ranks that wait must not take the others' cores
-_ASLEEP = 0.005
+MODELS = ("J1a", "J2", "J3a", "J4b")  # the four models of the papers
+#: samples of all ranks together: those of the table, those that the costs are fitted to, and those
+#: held out from it
+BATCH, FITTED, HELD_OUT = 128, (32, 64, 256), (128, 512)
+RANKS = (1, 2)
+SIZES = tuple(4**k for k in range(2, 12))  # bytes of an all-reduce, 16 to 4 Mi
+GRID = {"lr": [0.003, 0.01, 0.03, 0.1]}
 
 
-class Watched:
-    """A communicator that notes when each all-reduce began and ended, in `times`."""
+def distributed(session: Session, found: Found) -> None:
+    """Samples per second on one rank and two, with one thread and more; an all-reduce; a grid."""
+    settings = session.settings
+    with ExitStack() as ended:
+        groups: dict[tuple[int, int], Process] = {}  # by ranks, and threads of each
+        try:
+            for ranks in RANKS:
+                for threads in sorted({1, settings.threads}):
+                    group = session.start("ranks", threads, ranks=ranks)
+                    groups[ranks, threads] = ended.enter_context(group)
+        except Failed as error:
+            found["reason"] = str(error)
+            return
+        session.say("  all-reduce between two ranks")
+        seconds = _race(session, {n: partial(_all_reduce, groups[2, 1], n) for n in SIZES})
+        found["all_reduce"] = {"sizes": SIZES, "seconds": [seconds[n]["median"] for n in SIZES]}
+        found["jobs"] = {}
+        for name in (name for name in MODELS if name in settings.jobs):
+            if given := session.task(found["jobs"], name, JOBS[name]):
+                entry, folder, _ = given
+                try:
+                    entry |= _job(session, groups, folder)
+                except Failed as error:
+                    entry["reason"] = str(error)
+    session.say("  grid search in one process and two")
+    found["grid"] = _grid(session)
 
-    def __init__(self, comm: Any) -> None:
-        self._comm = comm
-        self.times: list[tuple[float, float]] = []
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._comm, name)
+def _race(session: Session, measures: Mapping[Any, Callable[..., Any]]) -> dict[Any, Found]:
+    """Rows of a race that nobody may fail; its rounds are half as long, for they are many."""
+    rows: dict[Any, Found] = {}
+    unit, steps = session.settings.unit / 2, {"check_steps": CHECK_STEPS, "least": CHECK_STEPS}
+    race(rows, measures, rounds=session.settings.rounds, unit=unit, **steps)
+    for row in rows.values():
+        if "reason" in row:
+            raise Failed(row["reason"])
+    return rows
 
-    def Allreduce(self, *arrays: Any) -> None:
+
+def _all_reduce(group: Process, size: int, steps: int, seed: int) -> Any:
+    return group.ask("all_reduce", size=size, steps=steps)
+
+
+def _job(session: Session, groups: Mapping[tuple[int, int], Process], folder: str) -> Found:
+    for group in groups.values():
+        group.load(folder, "ranks compiled")
+
+    def measure(point: tuple[int, int, int], steps: int, seed: int) -> Any:
+        ranks, threads, batch = point
+        return groups[ranks, threads].ask("measure", steps=steps, seed=seed, batch=batch)
+
+    batches = sorted({BATCH, *FITTED, *HELD_OUT})
+    points = [(*key, n) for key in groups for n in batches if key[1] == 1 or n == BATCH]
+    rows = _race(session, {point: partial(measure, point) for point in points})
+    told = []
+    for (ranks, threads, batch), row in rows.items():
+        point = {"ranks": ranks, "threads": threads, "batch": batch, "each": row["threads"]}
+        parts = ("computing", "waiting", "talking", "rounds")
+        measured = {name: row[name] for name in parts if name in row}
+        told.append({**point, "seconds": row["median"], **measured})
+    return {
+        "batch": BATCH,
+        "held_out": HELD_OUT,
+        "bytes": rows[2, 1, BATCH]["bytes"],
+        "scatter": median(
+            point["waiting"] / point["computing"] / scale.slowest(2)
+            for point in told
+            if (point["ranks"], point["threads"]) == (2, 1) and point["batch"] not in HELD_OUT
+        ),
+        "agree": all(
+            agree(row for (*_, n), row in rows.items() if n == batch) for batch in batches
+        ),
+        "rows": [point for point in told if point["batch"] == BATCH],
+        "points": [point for point in told if point["threads"] == 1],
+    }
+
+
+def _grid(session: Session) -> Found:
+    """Seconds of a grid search in this process and in two others."""
+    circle = data.circle(4000, seed=1)
+    x, y = circle.x_train, circle.y_train
+
+    def search(n_jobs: int, epochs: int) -> float:
         began = perf_counter()
-        self._comm.Allreduce(*arrays)
-        self.times.append((began, perf_counter()))
+        recipe = {"folds": 2, "epochs": epochs, "batch_size": 32, "n_jobs": n_jobs}
+        grid_search(models.mlp, x, y, GRID, **recipe)  # type: ignore[arg-type]  # all are integers
+        return perf_counter() - began
 
-
-class Training(on_minigrad.Training):
-    """One task in one mode, shared by all ranks."""
-
-    def __init__(self, task: Task, mode: str) -> None:
-        super().__init__(task, mode)
-        loss, optimizer = jobs.LOSSES[task.loss], self.trainer.optimizer
-        self.trainer = mg.Trainer(self.model, loss, optimizer, mode=mode, distributed=True)
-        self.watched = Watched(MPI.COMM_WORLD)
-        self.trainer.ranks._comm = self.watched
-
-    def measure(self, batch: int, steps: int, seed: int) -> dict[str, Any]:
-        """Train so many steps (or whole epochs, where they are more) from the first values, with
-        this batch for all ranks.
-
-        Seconds per step: `seconds` of all of it; of these, with several ranks, the mean `computing`
-        from one all-reduce to the next, `waiting` of the mean rank for the slowest, `talking`, in
-        all-reduces and the wait for them. `bytes` is the size of the message, `threads` each rank's
-        share of the cores, `loss` the last one.
-        """
-        self.reset()
-        self.watched.times.clear()
-        one = max(1, min(steps, len(self.task.x) // batch))
-        x, y = self.task.x[: one * batch], self.task.y[: one * batch]
-        epochs = -(-steps // one)
-        history = self.trainer.fit(x, y, epochs=epochs, batch_size=batch, seed=seed, progress=False)
-        found = {
-            "seconds": sum(history.epoch_seconds) / len(history.batch_loss),
-            "steps": len(history.batch_loss),
-            "loss": history.batch_loss[-1],
-            "threads": threads(batch),
-        }
-        if self.watched.size > 1:
-            found |= self._shared() | {"bytes": self.trainer.ranks._flat.nbytes}
-        return found
-
-    def _shared(self) -> dict[str, float]:
-        """What all ranks found between their all-reduces; the first step, which has none before it,
-        is left out.
-        """
-        times = np.array(self.watched.times)
-        mine = np.stack([times[1:, 0] - times[:-1, 1], times[1:, 1] - times[1:, 0]])
-        computing, talking = np.array(self.watched.allgather(mine)).swapaxes(
-            0, 1
-        )  # each (ranks, steps)
-        waiting = (computing.max(0) - computing.mean(0)).mean()
-        return {
-            "computing": float(computing.mean()),
-            "waiting": float(waiting),
-            "talking": float(talking.mean()),
-        }
-
-
-def contender(task: Task, mode: str) -> Training:
-    return Training(task, mode)
-
-
-def all_reduce(size: int, times: int) -> float:
-    """Seconds of an all-reduce of an array of `size` bytes of float32, one after the other: each
-    waits for the last.
-    """
-    array = np.zeros(size // 4, np.float32)
-    for _ in range(3):
-        MPI.COMM_WORLD.Allreduce(MPI.IN_PLACE, array)
-    began = perf_counter()
-    for _ in range(times):
-        MPI.COMM_WORLD.Allreduce(MPI.IN_PLACE, array)
-    return (perf_counter() - began) / times
-
-
-def versions() -> dict[str, str]:
-    import mpi4py
-
-    library = " ".join(MPI.Get_library_version().split()[:3]).replace("Version: ", "").rstrip(",")
-    return {**on_minigrad.versions(), "mpi4py": mpi4py.__version__, "MPI": library}
-
-
-def main() -> None:
-    """Rank 0 hears messages from stdin and passes them on; all do what they say."""
-    comm, worker = MPI.COMM_WORLD, Worker(sys.modules[__name__])
-    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what a library prints does not get among the answers
-    if comm.rank:
-        while (message := _wait(comm)) is not None:
-            worker.answer(message)
-        return
-    replies.write(json.dumps({"versions": versions()}) + "\n")
-    replies.flush()
-    for line in sys.stdin:
-        message = json.loads(line)
-        _pass_on(comm, message)
-        replies.write(json.dumps(worker.answer(message)) + "\n")
-        replies.flush()
-    _pass_on(comm, None)
-
-
-def _pass_on(comm: Any, message: Any) -> None:
-    for rank in range(1, comm.size):
-        comm.send(message, rank)
-
-
-def _wait(comm: Any) -> Any:
-    while not comm.iprobe(source=0):
-        sleep(_ASLEEP)
-    return comm.recv(source=0)
-
-
-if __name__ == "__main__":
-    main()
+    for n_jobs in (1, 2):  # starts the processes, which load compiled code
+        search(n_jobs, 1)
+    epochs = 60 if session.settings.quick else 300
+    times = [(search(1, epochs), search(2, epochs)) for _ in range(min(3, session.settings.rounds))]
+    one, two = map(median, zip(*times, strict=True))
+    gains = sorted(alone / shared for alone, shared in times)
+    spread = {"gain": median(gains), "low": gains[0], "high": gains[-1]}
+    return {"fits": 2 * len(GRID["lr"]), "one": one, "two": two, **spread}

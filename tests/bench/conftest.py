@@ -1,4 +1,4 @@
-"""What the tests of the benchmark share."""
+"""Fixtures of the benchmark's tests."""
 
 from pathlib import Path
 
@@ -17,12 +17,9 @@ def folder(tmp_path):
 
 @pytest.fixture
 def fake(monkeypatch):
-    """Processes run the library `fake`, whatever its name is."""
+    """Processes find the modules of the libraries `fake` and `nowhere`."""
     here = str(Path(__file__).with_name("fakes"))
-    run = process._RUN.replace(
+    code = process._PEER.replace(
         "from peers", f"import peers; peers.__path__.append({here!r}); from peers"
     )
-    monkeypatch.setattr(process, "_RUN", run)
-    monkeypatch.setattr(
-        process, "find", lambda library, python: Path(here) if library == "fake" else None
-    )
+    monkeypatch.setattr(process, "_PEER", code)

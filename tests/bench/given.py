@@ -1,7 +1,7 @@
 """A report with given numbers, for tables and pictures."""
 
-from minigrad.bench import kernels, scaling
-from minigrad.bench.jobs import JOBS
+from minigrad.bench.jobs import JOBS, OPERATORS, SCALING
+from minigrad.bench.sections import USUAL
 
 
 def row(*rounds, loss=0.25):
@@ -57,7 +57,7 @@ def point(size):
         "paper": "",
         "agree": True,
         "floor": 1e-7 * size,
-        "rows": {c.name: row(1e-6 * size**0.7 * k) for k, c in enumerate(scaling.CONTENDERS, 1)},
+        "rows": {name: row(1e-6 * size**0.7 * k) for k, name in enumerate(USUAL[:3], 1)},
     }
 
 
@@ -75,12 +75,12 @@ def machine():
 
 def each_kernel():
     found = {}
-    for i, (name, kernel) in enumerate(kernels.KERNELS.items()):
+    for i, (name, kernel) in enumerate(OPERATORS.items()):
         ways = {
             "forward": way(1e-4, 4 * 10**6 * (i + 1)),
             "backward": way(2e-4, 4 * 10**6 * (i + 1)),
         }
-        found[name] = {"title": kernel.title, "operator": kernel.operator, **ways}
+        found[name] = {"title": kernel.title, "operator": kernel.kind, **ways}
     return found
 
 
@@ -109,7 +109,7 @@ def modes():
 
 
 def growth():
-    axes = {**scaling.SIZES, "threads": (1, 2)}
+    axes = {**SCALING, "threads": (1, 2)}
     return {axis: {str(size): point(size) for size in sizes} for axis, sizes in axes.items()}
 
 

@@ -10,10 +10,10 @@ def small_task(kind="mlp", samples=24, batch=4):
     """A task of each kind of model, small and made of random numbers."""
     rng = np.random.default_rng(1)
     sizes = {
-        "cnn": {"channels": 2, "filters": 3, "kernel": 3, "pixels": 8},
-        "textcnn": {"vocabulary": 30, "width": 5, "filters": 4, "pool": 2, "length": 12},
-        "rnn": {"width": 6, "hidden": 5},
-        "mlp": {"inputs": 2, "hidden": 7},
+        "cnn": (2, 3, 3, 8),
+        "textcnn": (30, 5, 4, 2, 12),
+        "rnn": (6, 5),
+        "mlp": (2, 7),
     }[kind]
     x = {
         "cnn": lambda: rng.random((samples, 2, 8, 8), np.float32),
@@ -28,7 +28,7 @@ def small_task(kind="mlp", samples=24, batch=4):
     )
     first = {
         name: rng.standard_normal(p.shape, np.float32) * np.float32(0.3)
-        for name, p in jobs.MODELS[kind](**sizes).state_dict().items()
+        for name, p in jobs.model_of(kind)[0](*sizes).state_dict().items()
     }
-    recipe = jobs.LOSS_OF[kind], "adam" if kind == "textcnn" else "sgd", 0.05, batch
-    return Task(kind, sizes, *recipe, x, y, first)
+    optimizer = "adam" if kind == "textcnn" else "sgd"
+    return Task(kind, sizes, {"x": x, "y": y, **first}, optimizer, 0.05, batch)

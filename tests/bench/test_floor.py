@@ -7,7 +7,7 @@ import pytest
 
 import minigrad as mg
 from minigrad.bench import ceilings, floor
-from minigrad.bench.jobs import JOBS, MODELS
+from minigrad.bench.jobs import JOBS, model_of
 
 CEILINGS = {
     "flops": 100e9,
@@ -16,14 +16,14 @@ CEILINGS = {
 
 
 def work(kind, sizes, x, loss, y, optimizer):
-    model = MODELS[kind](**sizes)
+    model = model_of(kind)[0](*sizes)
     output = model(mg.Constant(x, dtype=x.dtype))
-    return floor.work_of(loss(output, y), x.nbytes, optimizer(model.parameters(), lr=0.1))
+    return floor.work_of_step(loss(output, y), x.nbytes, optimizer(model.parameters(), lr=0.1))
 
 
 def test_the_work_of_a_cnn_is_that_of_its_two_products():
     x, y = np.zeros((10, 1, 28, 28), np.float32), np.zeros((10, 1))
-    found = work("cnn", JOBS["J1a"].sizes, x, mg.mse_loss, y, mg.optim.SGD)
+    found = work("cnn", JOBS["J1a"].options, x, mg.mse_loss, y, mg.optim.SGD)
     conv, dense, features = 2 * 10 * 4 * 676 * 9, 2 * 10 * 2704, 10 * 2704
     products = 2 * conv + 3 * dense  # the pictures want no gradient, the features do
     assert (
@@ -35,9 +35,7 @@ def test_the_work_of_a_cnn_is_that_of_its_two_products():
 
 def test_the_work_of_a_recurrent_layer():
     x = np.zeros((3, 7, 5), np.float32)
-    found = work(
-        "rnn", {"width": 5, "hidden": 4}, x, mg.cross_entropy, np.zeros(3, np.int64), mg.optim.Adam
-    )
+    found = work("rnn", (5, 4), x, mg.cross_entropy, np.zeros(3, np.int64), mg.optim.Adam)
     forward, states = 2 * 7 * 3 * 4 * (5 + 4), 2 * 7 * 3 * 4 * 4
     dense = 3 * 2 * 3 * 10 * 4
     products = 2 * forward + states + dense
@@ -48,15 +46,15 @@ def test_the_work_of_a_recurrent_layer():
 
 def test_the_work_of_a_kernel_counts_each_array_once():
     x, ids = mg.Variable(np.zeros((6, 4))), np.zeros(6, np.int64)
-    order = [n for n in mg.topological_sort(mg.cross_entropy(x, ids)) if n.inputs]
-    assert floor.work_of_kernel(order, "backward")["bytes"] == 4 + 6 * 4 * 4
+    head = mg.cross_entropy(x, ids)
+    assert floor.work_of_pass(head, "backward")["bytes"] == 4 + 6 * 4 * 4
     a, b = mg.Variable(np.zeros((6, 4))), mg.Variable(np.zeros((4, 2)))
-    order = [n for n in mg.topological_sort(a @ b) if n.inputs]
-    assert floor.work_of_kernel(order, "forward") == {
+    head = a @ b
+    assert floor.work_of_pass(head, "forward") == {
         "flops": 2 * 6 * 4 * 2,
         "bytes": 4 * (24 + 8 + 12),
     }
-    assert floor.work_of_kernel(order, "backward") == {
+    assert floor.work_of_pass(head, "backward") == {
         "flops": 4 * 6 * 4 * 2,
         "bytes": 4 * (12 + 2 * (24 + 8)),
     }

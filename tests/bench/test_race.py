@@ -1,46 +1,28 @@
-"""The race: who runs when, what is kept of it, and what the numbers say."""
+"""The race: the order of turns, the rows that it leaves, and the ratios taken from them."""
+
+from functools import partial
 
 import pytest
 
 from minigrad.bench import race as module
-from minigrad.bench.process import Failed, Pool
-from minigrad.bench.race import Contender, Entry, agree, best_of, race, ratio
+from minigrad.bench.process import Failed, Process
+from minigrad.bench.race import agree, best_of, race, ratio
 
 
 class Script:
-    """In a process's place: answers from a script, and notes who was asked."""
+    """A measure that answers from a script, and records its calls."""
 
-    alive = True
+    def __init__(self, name, seconds, log, fails_at=None, error=None):
+        self.name, self.seconds, self.log, self.fails_at = name, seconds, log, fails_at
+        self.turns, self.error = 0, error or Failed("broken")
 
-    def __init__(self, seconds, log, fails_at=None, error=None):
-        self.seconds, self.log, self.fails_at, self.turns = seconds, log, fails_at, 0
-        self.error = error or Failed("broken")
-        self.dropped = []
-
-    def make(self, mode, **what):
-        return mode
-
-    def drop(self, made):
-        self.dropped.append(made)
-
-    def ask(self, made, what, **arguments):
-        if what == "reset":
-            return {"result": None, "seconds": 0.0}
-        if arguments["seed"] >= 1000:  # not the check of the loss
-            self.log.append((made, arguments["seed"] - 1000))
+    def __call__(self, steps, seed):
+        if seed >= 1000:  # not the check of the loss
+            self.log.append((self.name, seed - 1000, steps))
             self.turns += 1
             if self.turns == self.fails_at:
                 raise self.error
-        steps = arguments["steps"]
-        return {"result": [steps, 0.5], "seconds": steps * self.seconds}
-
-
-class Scripts:
-    def __init__(self, **processes):
-        self.processes = processes
-
-    def process(self, library):
-        return self.processes[library]
+        return {"seconds": self.seconds, "steps": steps, "loss": 0.5, "bytes": 8 * self.turns}
 
 
 @pytest.fixture(autouse=True)
@@ -48,80 +30,67 @@ def _no_pause(monkeypatch):
     monkeypatch.setattr(module, "_PAUSE", 0.0)
 
 
-def run(scripts, **options):
-    entries = []
-    race(
-        scripts,
-        [Contender(name, name) for name in scripts.processes],
-        entries,
-        unit=0.1,
-        **{"rounds": 3, **options},
-    )
-    return {entry.contender.library: entry for entry in entries}
+def run(*scripts, **options):
+    rows = {}
+    try:
+        race(rows, {s.name: s for s in scripts}, unit=0.1, **{"rounds": 3, **options})
+    except KeyboardInterrupt:
+        rows["interrupted"] = True
+    return rows
 
 
 def test_all_take_their_turn_and_each_round_begins_with_another():
     log = []
-    scripts = Scripts(a=Script(0.05, log), b=Script(0.2, log), c=Script(0.03, log))
-    entries = run(scripts)
+    rows = run(Script("a", 0.05, log), Script("b", 0.2, log), Script("c", 0.03, log))
     turns = log[-9:]
-    assert [who for who, _ in turns] == ["a", "b", "c", "b", "c", "a", "c", "a", "b"]
-    assert [turn for _, turn in turns] == [
-        0,
-        0,
-        0,
-        1,
-        1,
-        1,
-        2,
-        2,
-        2,
-    ]  # new batches in each round, the same for all
-    assert entries["a"].seconds == pytest.approx([0.05] * 3)
-    assert entries["a"].to_dict()["median"] == pytest.approx(0.05)
-    assert scripts.processes["a"].dropped == ["a"]
+    assert "".join(who for who, *_ in turns) == "abcbcacab"
+    assert [turn for _, turn, _ in turns] == [0, 0, 0, 1, 1, 1, 2, 2, 2]  # the same batches for all
+    assert rows["a"]["rounds"] == pytest.approx([0.05] * 3)
+    assert rows["a"]["median"] == pytest.approx(0.05) and rows["a"]["loss"] == 0.5
+    assert rows["a"]["bytes"] == 8 * 3  # the median of 2, 3 and 4: one measure found the steps
 
 
 @pytest.mark.parametrize(("seconds", "steps"), [(1e-6, 100_000), (0.03, 4), (5.0, 1)])
 def test_a_round_takes_about_the_time_it_should(seconds, steps):
-    runner = module.TrainingRunner(Script(seconds, []), Entry(Contender("a")), 0.1, 1)
-    runner.calibrate()
-    assert runner.steps == pytest.approx(steps, abs=1)
+    log = []
+    run(Script("a", seconds, log))
+    assert log[-1][2] == pytest.approx(steps, abs=1)
 
 
 @pytest.mark.parametrize("when", [1, 4])
 def test_one_that_fails_has_its_reason_and_the_others_go_on(when):
-    entries = run(Scripts(a=Script(0.05, [], fails_at=when), b=Script(0.05, [])))
-    assert entries["a"].to_dict() == {"reason": "broken"}
-    assert len(entries["b"].seconds) == 3
+    rows = run(Script("a", 0.05, [], fails_at=when), Script("b", 0.05, []))
+    assert rows["a"] == {"reason": "broken"}
+    assert len(rows["b"]["rounds"]) == 3
 
 
 def test_ctrl_c_leaves_the_rounds_that_all_have_made():
-    entries = []
-    scripts = Scripts(a=Script(0.05, []), b=Script(0.05, [], fails_at=4, error=KeyboardInterrupt()))
-    with pytest.raises(KeyboardInterrupt):
-        race(scripts, [Contender(name, name) for name in "ab"], entries, unit=0.1, rounds=5)
-    assert [len(entry.seconds) for entry in entries] == [2, 2]  # of the third, a had made its part
-    entries = []
-    scripts = Scripts(a=Script(0.05, [], fails_at=1, error=KeyboardInterrupt()))
-    with pytest.raises(KeyboardInterrupt):
-        race(scripts, [Contender("a", "a")], entries, unit=0.1, rounds=5)
-    assert entries[0].to_dict() == {"reason": "interrupted"}
+    interrupt = KeyboardInterrupt()
+    rows = run(Script("a", 0.05, []), Script("b", 0.05, [], 4, interrupt), rounds=5)
+    assert rows["interrupted"]
+    assert [len(rows[name]["rounds"]) for name in "ab"] == [2, 2]  # of the third, a made its part
+    rows = run(Script("a", 0.05, [], 1, interrupt))
+    assert rows == {"a": {"reason": "interrupted"}, "interrupted": True}
 
 
 def test_a_race_between_processes(fake, folder):
-    contenders = [
-        Contender("fake", mode) for mode in ("steady", "other", "fails later", "unmade", "wrong")
-    ]
-    contenders.append(Contender("nowhere"))
-    entries = []
-    with Pool({}, 1) as pool:
-        race(pool, contenders, entries, rounds=2, unit=0.005, check_steps=3, folder=folder)
+    modes = ("steady", "other", "fails later", "unmade", "wrong")
+    rows, started = {}, {}
+
+    def measure(mode, steps, seed):
+        process = started.get(mode) or started.setdefault(mode, Process("fake"))
+        process.load(folder, f"fake {mode}")
+        return process.ask("measure", steps=steps, seed=seed)
+
+    measures = {mode: partial(measure, mode) for mode in modes}
+    race(rows, measures, rounds=2, unit=0.005, check_steps=3)
+    for process in started.values():
+        process.end()
     broken, unmade = "ValueError: cannot train", "RuntimeError: needs a compiler"
-    assert [entry.reason for entry in entries] == ["", "", broken, unmade, broken, "not installed"]
-    assert all(seconds >= 1e-4 for seconds in entries[0].seconds) and len(entries[0].seconds) == 2
-    assert [entry.loss for entry in entries[:2]] == [0.5, 0.75]
-    assert not agree(entries) and agree(entries[:1])
+    assert [row.get("reason", "") for row in rows.values()] == ["", "", broken, unmade, broken]
+    assert len(rows["steady"]["rounds"]) == 2 and min(rows["steady"]["rounds"]) >= 1e-4
+    assert [rows[mode]["loss"] for mode in modes[:2]] == [0.5, 0.75]
+    assert not agree(rows.values()) and agree([rows["steady"]])
 
 
 @pytest.mark.parametrize(
@@ -136,7 +105,7 @@ def test_a_race_between_processes(fake, folder):
     ],
 )
 def test_losses_agree_to_rounding(losses, yes):
-    assert agree([Entry(Contender("a"), loss=loss) for loss in losses]) == yes
+    assert agree([{"loss": loss} for loss in losses]) == yes
 
 
 def test_ratios_are_taken_round_by_round():
@@ -147,5 +116,6 @@ def test_ratios_are_taken_round_by_round():
         "minigrad compiled": {"median": 2.0, "rounds": [1.0, 2.0, 20.0]},
     }
     assert best_of(rows, "torch") == "torch eager"
-    assert best_of(rows, "jax") is None
+    assert best_of(rows, "torch fused") == "torch fused"
+    assert best_of(rows, "jax") is None and best_of(rows, "torch compile") is None
     assert ratio(rows["torch eager"], rows["minigrad compiled"]) == (2.0, 2.0, 3.0)

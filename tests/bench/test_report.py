@@ -8,33 +8,50 @@ import pytest
 from bench import given
 
 from minigrad import cli
+from minigrad.bench import overview, sections
 from minigrad.bench import report as module
-from minigrad.bench import sections, table
 from minigrad.bench.jobs import JOBS
-from minigrad.bench.report import bench, measure, read_json, update_readme, write_json
-from minigrad.bench.sections import Settings
+from minigrad.bench.report import bench, measure, update_readme, write_json
+from minigrad.bench.session import Session, Settings
 from minigrad.errors import DataError
 
 ROOT = Path(__file__).parents[2]
+
+
+class NoProcess:
+    """In the place of minigrad's process, which is asked for ceilings only."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def ask(self, what):
+        return given.report()[what]
 
 
 @pytest.fixture
 def sectioned(monkeypatch):
     """Two sections that need no processes, the second of which is interrupted."""
 
-    def first(bench, found):
+    def first(session, found):
         found["J1a"] = given.job("J1a")
 
-    def second(bench, found):
+    def second(session, found):
         found["J1a"] = given.report()["modes"]["J1a"]
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "SECTIONS", {"jobs": first, "modes": second})
-    monkeypatch.setattr(sections.Bench, "measure_ceilings", lambda self: None)
+    monkeypatch.setattr(Session, "start", lambda self, library: NoProcess())
 
 
 def quiet(line):
     pass
+
+
+def read(path):
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def test_ctrl_c_leaves_and_tells_what_was_measured(sectioned, tmp_path):
@@ -43,9 +60,11 @@ def test_ctrl_c_leaves_and_tells_what_was_measured(sectioned, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         paths = {"json_path": tmp_path / "b.json", "plots": tmp_path, "readme": readme}
         bench(["jobs", "modes"], Settings(), **paths, say=said.append, note=quiet)
-    found = read_json(tmp_path / "b.json")
+    found = read(tmp_path / "b.json")
     assert found["interrupted"] and set(found["jobs"]) == set(found["modes"]) == {"J1a"}
-    assert "cut short" in said[0] and "60 µs" in said[0] and (tmp_path / "bench-jobs.svg").exists()
+    assert (
+        "interrupted" in said[0] and "60 µs" in said[0] and (tmp_path / "bench-jobs.svg").exists()
+    )
     assert readme.read_text(encoding="utf-8") == f"before {module.BEGIN} {module.END} after"
 
 
@@ -53,7 +72,7 @@ def test_a_run_writes_what_was_asked_for(sectioned, tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n\n{module.BEGIN}\nold\n{module.END}\n\nafter\n", encoding="utf-8")
     found = bench(["jobs"], Settings(), readme=readme, say=quiet, note=quiet)
-    expected = f"before\n\n{module.BEGIN}\n\n{table.readme(found)}\n\n{module.END}\n\nafter\n"
+    expected = f"before\n\n{module.BEGIN}\n\n{overview.readme(found)}\n\n{module.END}\n\nafter\n"
     assert readme.read_text(encoding="utf-8") == expected
     assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
 
@@ -67,7 +86,7 @@ def test_a_readme_without_a_place_for_it_stays(tmp_path):
 def test_numbers_are_written_short_and_come_back(tmp_path):
     path = tmp_path / "b.json"
     write_json({"rounds": [1.5, 2.5], "deep": {"names": ["a b", "c"]}, "empty": []}, path)
-    assert read_json(path) == {"rounds": [1.5, 2.5], "deep": {"names": ["a b", "c"]}, "empty": []}
+    assert read(path) == {"rounds": [1.5, 2.5], "deep": {"names": ["a b", "c"]}, "empty": []}
     assert "[ 1.5, 2.5 ]" in path.read_text(encoding="utf-8")
     assert module._rounded({"a": [1.23456789e-5, 3, "x"], "b": (0.1,)}) == {
         "a": [1.235e-5, 3, "x"],
@@ -85,12 +104,12 @@ def test_a_job_without_data_is_left_out_with_its_reason(monkeypatch, tmp_path):
     def nowhere():
         raise DataError("no reviews here\n  tried this\n  tried that")
 
-    monkeypatch.setitem(JOBS, "J2", replace(JOBS["J2"], samples=nowhere))
+    monkeypatch.setitem(JOBS, "J2", replace(JOBS["J2"], arrays=nowhere))
     for section in ("jobs", "modes", "memory", "startup"):
         found = {}
-        sections.SECTIONS[section](sections.Bench(Settings(jobs=("J2",)), tmp_path, quiet), found)
+        sections.SECTIONS[section](Session(Settings(jobs=("J2",)), tmp_path, quiet), found)
         assert found["J2"]["reason"] == "no reviews here"
-        assert "left out: no reviews here (J2)" in table.TOLD[section](found)
+        assert "left out: no reviews here (J2)" in overview.TOLD[section](found)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +148,7 @@ def test_a_real_run_of_one_job(tmp_path, capsys):
         "jax",
     ]
     assert cli.main([*arguments, "--json", str(tmp_path / "b.json"), "--plots", str(tmp_path)]) == 0
-    found = read_json(tmp_path / "b.json")
+    found = read(tmp_path / "b.json")
     rows = found["jobs"]["J4b"]["rows"]
     assert found["jobs"]["J4b"]["agree"] and len(rows["minigrad compiled"]["rounds"]) == 2
     assert set(rows) == {"minigrad compiled", "jax step", "jax scan"}
@@ -149,7 +168,7 @@ def test_the_committed_numbers_are_those_of_the_readme_and_cover_every_section()
         .partition(module.BEGIN)[2]
         .partition(module.END)[0]
     )
-    assert block.strip() == table.readme(committed)
+    assert block.strip() == overview.readme(committed)
     assert all(
         (ROOT / "figures" / f"bench-{name}.svg").exists()
         for name in ("jobs", "scaling", "roofline")

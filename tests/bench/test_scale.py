@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from minigrad.bench import scale
-from minigrad.bench.scale import Cost, Network
+from minigrad.bench.scale import Network, StepCost
 
 SLOW = Network(latency=1e-3, bandwidth=1e6)
 FREE = Network(latency=0.0, bandwidth=math.inf)
@@ -54,7 +54,7 @@ def test_the_slowest_of_normal_numbers():
 
 
 def test_a_step_by_hand():
-    cost = Cost(step=1e-3, sample=1e-4, leave=5e-4, beside=2e-5, scatter=0.1, size=1000)
+    cost = StepCost(step=1e-3, sample=1e-4, leave=5e-4, beside=2e-5, scatter=0.1, size=1000)
     assert cost.seconds(1, 100, SLOW) == pytest.approx(
         1e-3 + 100e-4
     )  # nobody to wait for, nobody to talk to
@@ -70,7 +70,7 @@ def test_a_step_by_hand():
 
 
 def test_what_helps_by_hand():
-    cost = Cost(step=0.0, sample=1e-3, leave=0.0, beside=0.0, scatter=0.0, size=8000)
+    cost = StepCost(step=0.0, sample=1e-3, leave=0.0, beside=0.0, scatter=0.0, size=8000)
     plain = 10e-3 + 9e-3
     assert cost.seconds(2, 20, SLOW) == pytest.approx(plain)
     assert cost.seconds(2, 20, SLOW, overlap=0.5) == pytest.approx(10e-3 + 4e-3)
@@ -87,7 +87,7 @@ def test_what_helps_by_hand():
 
 
 def test_without_costs_of_talking_all_workers_pay():
-    cost = Cost(step=0.0, sample=1e-3, leave=0.0, beside=0.0, scatter=0.0, size=1e9)
+    cost = StepCost(step=0.0, sample=1e-3, leave=0.0, beside=0.0, scatter=0.0, size=1e9)
     assert cost.efficiency(64, 128, FREE) == pytest.approx(1)
     assert scale.best(cost, 128, FREE) == scale.pays_until(cost, 128, FREE) == 128
     assert (
@@ -96,7 +96,7 @@ def test_without_costs_of_talking_all_workers_pay():
 
 
 def test_where_it_stops_paying():
-    cost = Cost(step=0.0, sample=1e-3, leave=0.0, beside=0.0, scatter=0.0, size=0.0)
+    cost = StepCost(step=0.0, sample=1e-3, leave=0.0, beside=0.0, scatter=0.0, size=0.0)
     network = Network(latency=8e-3, bandwidth=math.inf)
     # 64 ms on one; n = 2, 4, 8, 16: 32 + 8, 16 + 16, 8 + 24, 4 + 32 ms
     assert scale.best(cost, 64, network) == 4
@@ -122,7 +122,7 @@ def measured(cost, network, points=POINTS, noise=None):
 
 
 def test_a_cost_is_found_again_and_predicts():
-    truth, network = Cost(4e-5, 3e-6, 6e-5, 1e-6, 0.2, 1e4), Network(3e-6, 5e9)
+    truth, network = StepCost(4e-5, 3e-6, 6e-5, 1e-6, 0.2, 1e4), Network(3e-6, 5e9)
     found = scale.fit(measured(truth, network), network, 0.2, 1e4)
     for name in ("step", "sample", "leave", "beside", "scatter", "size"):
         assert getattr(found, name) == pytest.approx(getattr(truth, name))
@@ -135,7 +135,7 @@ def test_a_cost_is_found_again_and_predicts():
 
 def test_noise_moves_a_cost_little_and_never_below_zero():
     network = Network(3e-6, 5e9)
-    truth, noise = Cost(0.0, 3e-6, 6e-5, 0.0, 0.1, 1e4), np.random.default_rng(0)
+    truth, noise = StepCost(0.0, 3e-6, 6e-5, 0.0, 0.1, 1e4), np.random.default_rng(0)
     found = scale.fit(measured(truth, network, noise=noise), network, 0.1, 1e4)
     assert found.sample == pytest.approx(3e-6, rel=0.05) and found.leave == pytest.approx(
         6e-5, rel=0.1
@@ -150,12 +150,12 @@ def test_measurements_that_decide_nothing_are_refused(points):
     network = Network(3e-6, 5e9)
     with pytest.raises(ValueError, match=f"{len(points)} measurements do not decide the costs"):
         scale.fit(
-            measured(Cost(1e-5, 1e-6, 1e-5, 0.0, 0.0, 1e4), network, points), network, 0.0, 1e4
+            measured(StepCost(1e-5, 1e-6, 1e-5, 0.0, 0.0, 1e4), network, points), network, 0.0, 1e4
         )
 
 
 def test_a_report_is_read_without_what_was_held_out():
-    truth, network = Cost(4e-5, 3e-6, 6e-5, 1e-6, 0.2, 1e4), Network(3e-6, 5e9)
+    truth, network = StepCost(4e-5, 3e-6, 6e-5, 1e-6, 0.2, 1e4), Network(3e-6, 5e9)
     sizes = [8, 1024, 2**20]
     points = [{"ranks": n, "batch": b, "seconds": t} for n, b, t in measured(truth, network)]
     points += [{"ranks": n, "batch": 128, "seconds": 1.0} for n in (1, 2)]

@@ -7,37 +7,31 @@ import numpy as np
 import pytest
 from bench.tasks import small_task
 
-from minigrad.bench.peers.on_minigrad import Training
-from minigrad.bench.peers.task import load
-from minigrad.bench.peers.worker import Worker, peak_memory
+from minigrad.bench.peers.on_minigrad import MinigradTraining
+from minigrad.bench.peers.task import Runner, load
+from minigrad.bench.peers.worker import Worker
 from minigrad.train.state import TrainingState
 
 
-class Counter:
-    def __init__(self, task, mode):
-        self.task, self.mode = task, mode
-
-    def train(self, steps, seed):
-        return steps + seed
+class Counter(Runner):
+    def run(self, steps, seed):
+        return steps, float(seed)
 
 
-LIBRARY = types.SimpleNamespace(contender=Counter, kernel=Counter, ceilings=lambda: {"flops": 1.0})
+LIBRARY = types.SimpleNamespace(runner=Counter, ceilings=lambda: {"flops": 1.0})
 
 
 def test_messages_are_obeyed(folder):
     worker = Worker(LIBRARY)
-    assert worker.do({"do": "make", "id": 7, "folder": folder, "mode": "fast"}) is None
-    assert worker.made[7].mode == "fast" and worker.made[7].task.kind == "mlp"
-    assert worker.do({"do": "ask", "id": 7, "what": "train", "with": {"steps": 3, "seed": 4}}) == 7
-    assert worker.do({"do": "call", "what": "ceilings"}) == {"flops": 1.0}
-    worker.do({"do": "make", "id": 8, "kernel": {"operator": "linear"}, "mode": "NCHW"})
-    assert worker.made[8].task == {"operator": "linear"}
-    worker.do({"do": "drop", "id": 7})
-    assert list(worker.made) == [8]
+    assert worker.answer({"do": "load", "folder": folder, "mode": "fast"}) == {"result": None}
+    assert worker.runner.mode == "fast" and worker.runner.task.kind == "mlp"
+    found = worker.answer({"do": "measure", "steps": 3, "seed": 4})["result"]
+    assert (found["steps"], found["loss"]) == (3, 4.0) and found["seconds"] >= 0
+    assert worker.answer({"do": "ceilings"}) == {"result": {"flops": 1.0}}
 
 
 @pytest.mark.parametrize(
-    "message", [{"do": "sing"}, {"do": "drop", "id": 1}, {"do": "ask", "id": 1, "what": "train"}]
+    "message", [{"do": "sing"}, {"do": "measure"}, {"do": "load", "folder": "nowhere", "mode": ""}]
 )
 def test_errors_are_answers(message):
     answer = Worker(LIBRARY).answer(message)
@@ -45,39 +39,31 @@ def test_errors_are_answers(message):
 
 
 def test_peak_memory_counts_what_was_held_at_once():
-    before = peak_memory()
+    worker = Worker(LIBRARY)
+    before = worker.peak_memory()
     held = np.ones(1 << 25)  # 256 MiB, every page written
-    assert peak_memory() - before > 100 * 2**20 or before > held.nbytes
+    assert worker.peak_memory() - before > 100 * 2**20 or before > held.nbytes
     del held
 
 
-def test_a_system_that_does_not_say_how_much_memory_a_process_held(monkeypatch):
+def test_a_system_that_does_not_report_peak_memory(monkeypatch):
     monkeypatch.setattr("pathlib.Path.read_text", lambda *args, **options: "")
     monkeypatch.setitem(sys.modules, "resource", None)
-    answer = Worker(LIBRARY).answer({"do": "memory"})
-    assert answer == {
-        "error": "OSError: this system does not say how much memory a process has held"
-    }
+    answer = Worker(LIBRARY).answer({"do": "peak_memory"})
+    assert answer == {"error": "OSError: this system does not report a process's peak memory"}
 
 
 def test_a_task_comes_back_as_it_was(tmp_path):
     task = small_task("cnn")
     task.save(tmp_path / "t")
     again = load(tmp_path / "t")
-    assert (again.kind, again.sizes, again.loss, again.optimizer, again.lr, again.batch) == (
-        task.kind,
-        task.sizes,
-        task.loss,
-        task.optimizer,
-        task.lr,
-        task.batch,
-    )
-    for mine, its in (
-        (task.x, again.x),
-        (task.y, again.y),
-        *((p, again.parameters[n]) for n, p in task.parameters.items()),
-    ):
+    for name in ("kind", "optimizer", "lr", "batch", "direction"):
+        assert getattr(again, name) == getattr(task, name)
+    assert tuple(again.options) == task.options
+    assert list(again.arrays) == list(task.arrays)
+    for mine, its in zip(task.arrays.values(), again.arrays.values(), strict=True):
         assert mine.dtype == its.dtype and np.array_equal(mine, its)
+    assert set(task.parameters) == set(task.arrays) - {"x", "y"}
 
 
 @pytest.mark.parametrize(("steps", "made"), [(2, [2]), (6, [6]), (8, [6, 2]), (12, [6, 6])])
@@ -90,6 +76,6 @@ def test_orders_are_those_of_the_trainer(steps, made, monkeypatch):
     )
     mine = list(task.orders(steps, seed=5))
     assert [len(order) for order in mine] == made
-    Training(task, "replay").train(steps, seed=5)
+    MinigradTraining(task, "replay").measure(steps, seed=5)
     for order, its in zip(mine, drawn, strict=True):
         assert np.array_equal(order.reshape(-1), its[: order.size])

@@ -1,5 +1,5 @@
-"""The contenders, each run in a process of its own; see `worker.py` for how they are spoken to.
+"""The contenders, each run in a process of its own; `worker.py` has the protocol.
 
-Nothing here but `on_minigrad` imports minigrad, so that a contender may live in another Python,
-beside which only NumPy is installed.
+Only `on_minigrad` and `on_ranks` import minigrad: another library may be installed in another
+Python, which then needs nothing else than NumPy.
 """

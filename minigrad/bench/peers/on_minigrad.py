@@ -1,145 +1,119 @@
-"""minigrad itself, through its public `Trainer`. The modes are the Trainer's: "eager", "replay",
-"compiled".
-"""
+"""minigrad itself, through its public `Trainer`; the modes are the Trainer's."""
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
+import numba
+import numba.core.runtime
 import numpy as np
 
 import minigrad as mg
-from minigrad import nn
 from minigrad.bench import floor
-from minigrad.bench.jobs import LOSSES, MODELS, OPTIMIZERS
+from minigrad.bench.ceilings import ceilings as ceilings  # asked of this module by its name
+from minigrad.bench.jobs import OPTIMIZERS, model_of
 from minigrad.train.batch_graph import target_for
 
-from .task import Task
+from .task import OperatorRunner, Runner, Task
+
+VERSIONS = {"minigrad": mg.__version__, "numpy": np.__version__, "numba": numba.__version__}
 
 
-def set_threads(threads: int) -> None:
-    """Numba reads how many from the environment."""
+class MinigradTraining(Runner):
+    """A training job."""
 
-
-def versions() -> dict[str, str]:
-    import numba
-
-    return {"minigrad": mg.__version__, "numpy": np.__version__, "numba": numba.__version__}
-
-
-def ceilings() -> dict[str, Any]:
-    """What this machine can do at most; see `ceilings.py`."""
-    from minigrad.bench.ceilings import ceilings
-
-    return ceilings()
-
-
-class Training:
-    """One task in one mode."""
+    distributed = False
 
     def __init__(self, task: Task, mode: str) -> None:
-        self.task = task
-        self.model = MODELS[task.kind](**task.sizes)
+        super().__init__(task, mode)
+        make, loss = model_of(task.kind)
+        self.model = make(*task.options)
         optimizer = OPTIMIZERS[task.optimizer](self.model.parameters(), lr=task.lr)
-        self.trainer = mg.Trainer(self.model, LOSSES[task.loss], optimizer, mode=mode)
-        self.memory = optimizer.state_dict()
-        self.reset()
+        self.trainer = mg.Trainer(
+            self.model, loss, optimizer, mode=mode, distributed=self.distributed
+        )
+        self._fresh = optimizer.state_dict()
 
     def reset(self) -> None:
         self.model.load_state_dict(self.task.parameters)
-        self.trainer.optimizer.load_state_dict(self.memory)
+        self.trainer.optimizer.load_state_dict(self._fresh)
 
-    def train(self, steps: int, seed: int) -> tuple[int, float]:
-        """Whole epochs where there are more steps than one has."""
-        task = self.task
-        epochs, one = max(1, -(-steps // task.per_epoch)), min(steps, task.per_epoch)
-        x, y = task.x[: one * task.batch], task.y[: one * task.batch]
-        history = self.trainer.fit(
-            x, y, epochs=epochs, batch_size=task.batch, seed=seed, progress=False
+    def fit(self, steps: int, seed: int, batch: int) -> mg.train.History:
+        """Train so many steps, rounded up to whole epochs if they are more than one."""
+        x, y = self.task.arrays["x"], self.task.arrays["y"]
+        one = max(1, min(steps, len(x) // batch))
+        x, y = x[: one * batch], y[: one * batch]
+        return self.trainer.fit(
+            x, y, epochs=-(-steps // one), batch_size=batch, seed=seed, progress=False
         )
-        return epochs * one, history.batch_loss[-1]
+
+    def run(self, steps: int, seed: int) -> tuple[int, float]:
+        losses = self.fit(steps, seed, self.task.batch).batch_loss
+        return len(losses), losses[-1]
 
     def work(self) -> dict[str, int]:
-        """Operations and bytes that one step cannot do without; see `floor.py`."""
-        x, y = self.task.x[: self.task.batch], self.task.y[: self.task.batch]
+        """Operations and bytes that one step cannot do without."""
+        x, y = (self.task.arrays[name][: self.task.batch] for name in "xy")
         output = self.model(mg.Constant(x, dtype=x.dtype))
-        return floor.work_of(
-            self.trainer.loss(output, target_for(output, y)),
-            x.nbytes + y.nbytes,
-            self.trainer.optimizer,
-        )
+        loss = self.trainer.loss(output, target_for(output, y))
+        return floor.work_of_step(loss, x.nbytes + y.nbytes, self.trainer.optimizer)
 
     def allocations(self, steps: int) -> dict[str, float]:
-        """What further steps allocate: NumPy's and Python's bytes held at once above those before,
-        in `steps` of them; and by how many arrays more compiled code asks for in twice as many
-        (Numba counts them where NUMBA_NRT_STATS=1 is set; a call counts one for each array that it
-        is given).
-        """
-        import tracemalloc
+        """What further steps allocate.
 
-        from numba.core.runtime import rtsys
+        `bytes`: the peak of NumPy's and Python's memory in `steps` of them, above what was held
+        before. `arrays`: how many more arrays compiled code asks for in twice as many, as Numba
+        counts them under NUMBA_NRT_STATS=1; a call counts one for each array that it is given.
+        """
+
+        runtime: Any = numba.core.runtime.rtsys  # type: ignore[attr-defined]  # has no stub
 
         def arrays(steps: int) -> int:
-            before = rtsys.get_allocation_stats().mi_alloc
-            self.train(steps, 3)
-            return int(rtsys.get_allocation_stats().mi_alloc - before)
+            before = runtime.get_allocation_stats().mi_alloc
+            self.run(steps, 3)
+            return int(runtime.get_allocation_stats().mi_alloc - before)
 
-        self.train(steps, 0)
+        self.measure(steps, 0)
         tracemalloc.start()
-        self.train(steps, 1)
+        self.run(steps, 1)
         tracemalloc.reset_peak()
-        before = tracemalloc.get_traced_memory()[0]
-        made, _ = self.train(steps, 2)
-        peak = tracemalloc.get_traced_memory()[1]
+        before, _ = tracemalloc.get_traced_memory()
+        made, _ = self.run(steps, 2)
+        _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return {"steps": made, "bytes": peak - before, "arrays": arrays(2 * made) - arrays(made)}
 
 
-def contender(task: Task, mode: str) -> Training:
-    return Training(task, mode)
+class MinigradOperator(OperatorRunner):
+    """An operator as a graph that runs again, into memory that it has already."""
 
+    def __init__(self, task: Task, mode: str) -> None:
+        super().__init__(task, mode)
+        make, loss = model_of(task.kind)
+        model = make(*task.options)
+        model.load_state_dict(task.parameters)
+        x = task.arrays["x"]
+        node = mg.Variable(x) if x.dtype.kind == "f" else mg.Constant(x, dtype=x.dtype)
+        result = model(node)
+        head = result[0] if isinstance(result, tuple) else result
+        head = loss(head, task.arrays["y"]) if loss else head
+        self.inputs = [node, *model.parameters()]
+        self.graph, self.grad = mg.Graph(head), np.ones(head.shape, head.dtype)
 
-class Kernel:
-    """One operator, forward or backward alone, as a graph that runs again runs it: into memory that
-    is there already.
-    """
+    def forward(self) -> list[Any]:
+        return [self.graph.forward()]
 
-    def __init__(self, kernel: dict[str, Any], mode: str) -> None:
-        self.way = kernel["way"]
-        name, arrays = kernel["operator"], [np.load(path) for path in kernel["arrays"]]
-        if name in ("rnn", "lstm"):
-            layer = getattr(nn, name.upper())(arrays[0].shape[2], arrays[2].shape[1])
-            layer.load_state_dict(dict(zip(layer.state_dict(), arrays[1:], strict=True)))
-            x = mg.Variable(arrays[0])
-            self.head, self.inputs = layer(x)[0], [x, *layer.parameters()]
-        else:
-            nodes = [
-                mg.Variable(a) if a.dtype.kind == "f" else mg.Constant(a, dtype=a.dtype)
-                for a in arrays
-            ]
-            self.head, self.inputs = getattr(mg, name)(*nodes, **kernel["options"]), nodes
-        self.order: list[Any] = [node for node in mg.topological_sort(self.head) if node.inputs]
-        self.grad = np.ones(self.head.shape, self.head.dtype)
-
-    def run(self, times: int) -> float:
-        if self.way == "forward":
-            for _ in range(times):
-                for node in self.order:
-                    node.rule.run(node, node._data)
-            return float(np.abs(self.head.value).mean(dtype=np.float64))
-        for _ in range(times):
-            for node in (*self.inputs, *self.order):
-                node.recycle_grad()
-            for node in reversed(self.order):
-                node.rule.vjp(node, self.grad if node is self.head else node.grad)
-        return sum(
-            float(np.abs(x.grad).mean(dtype=np.float64)) for x in self.inputs if x.grad is not None
-        )
+    def backward(self) -> list[Any]:
+        self.graph.zero_grad()
+        self.graph.backward(self.grad)
+        return [x.grad for x in self.inputs if x.grad is not None]
 
     def work(self) -> dict[str, int]:
         """Operations and bytes of one call."""
-        return floor.work_of_kernel(self.order, self.way)
+        return floor.work_of_pass(self.graph.head, self.task.direction)
 
 
-def kernel(kernel: dict[str, Any], mode: str) -> Kernel:
-    return Kernel(kernel, mode)
+def runner(task: Task, mode: str) -> Runner:
+    """What the worker runs."""
+    return MinigradOperator(task, mode) if task.direction else MinigradTraining(task, mode)

@@ -1,20 +1,15 @@
-"""One contender's process: it waits for a line, does what it says, and answers with a line. All
-lines are JSON.
+"""A contender's process: it reads a message, does it, and answers; each is one line of JSON.
 
-    {"do": "make", "id": 1, "folder": "…", "mode": "fused"}    a contender for the task in that folder
-    {"do": "make", "id": 2, "kernel": {…}, "mode": "NCHW"}     or for one kernel (see kernels.py)
-    {"do": "ask", "id": 1, "what": "train", "with": {"steps": 20, "seed": 0}}
-    {"do": "drop", "id": 1}
-    {"do": "call", "what": "ceilings"}                         a function of the library's module
-    {"do": "memory"}
+    {"do": "load", "folder": "…", "mode": "fused"}     read a task; it replaces the one before
+    {"do": "measure", "steps": 20, "seed": 0}          run it from the initial weights
+    {"do": "peak_memory"}
 
-The first line comes from the worker when its library is imported: {"versions": {…}}. An answer is
-{"result": …, "seconds": …}, measured around the work itself, or {"error": "…"}, after which the
-process goes on.
+`do` names a method of the worker or of its task's runner, or a function of the library's module.
+The worker writes its first line when the library is imported: {"result": versions}. Every answer is
+{"result": …}, or {"error": "…"}, after which the process goes on.
 
-What a contender can be asked: `reset()`, back to the first values; `train(steps, seed)`, which
-returns the steps made (some round up) and the last loss; `run(times)` of a kernel, which returns a
-checksum.
+The module of a library, `on_<library>.py`, has `VERSIONS` and `runner(task, mode)`. If it has
+`listen(lines)`, messages pass through it, and where `ANSWERS` is false nothing is written.
 """
 
 from __future__ import annotations
@@ -24,93 +19,98 @@ import importlib
 import json
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 from .task import load
 
 
-def peak_memory() -> int:
-    """The most memory that this process has held at once (resident set), in bytes.
-
-    Raises
-    ------
-    OSError : this system does not say, as Windows does not
-    """
-    try:  # what getrusage says would include the process that started this one
-        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
-    except (OSError, StopIteration):
-        try:
-            import resource
-        except ImportError:
-            raise OSError("this system does not say how much memory a process has held") from None
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
-            1 if sys.platform == "darwin" else 1024
-        )
-
-
 class Worker:
-    """Does what a message says, with contenders made by one library's module."""
+    """Does what messages say, with the module of one library."""
 
     def __init__(self, library: Any) -> None:
         self.library = library
-        self.made: dict[int, Any] = {}
+        self.runner: Any = None
 
-    def do(self, message: dict[str, Any]) -> Any:
-        what = message["do"]
-        if what == "make":
-            task = message["kernel"] if "kernel" in message else load(Path(message["folder"]))
-            make = self.library.kernel if "kernel" in message else self.library.contender
-            self.made[message["id"]] = make(task, message["mode"])
-        elif what == "ask":
-            return getattr(self.made[message["id"]], message["what"])(**message.get("with", {}))
-        elif what == "drop":
-            del self.made[message["id"]]
-            gc.collect()
-        elif what == "call":
-            return getattr(self.library, message["what"])(**message.get("with", {}))
-        elif what == "memory":
-            return peak_memory()
-        else:
-            raise ValueError(f"worker: do={what!r} is unknown")
-        return None
+    def load(self, folder: str, mode: str) -> None:
+        self.runner = None
+        gc.collect()
+        self.runner = self.library.runner(load(Path(folder)), mode)
+
+    def peak_memory(self) -> int:
+        """The largest resident set that this process has had, in bytes.
+
+        Raises
+        ------
+        OSError : the system does not report it (Windows)
+        """
+        try:  # getrusage would include the process that started this one
+            lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+            return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+        except (OSError, StopIteration):
+            try:
+                import resource
+            except ImportError:
+                raise OSError("this system does not report a process's peak memory") from None
+            unit = 1 if sys.platform == "darwin" else 1024
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
     def answer(self, message: dict[str, Any]) -> dict[str, Any]:
-        """The result, or the error in one line; what fails must not end the process."""
+        """The result, or the error in one line: a failure must not end the process."""
+        arguments = dict(message)
+        name = arguments.pop("do")
         try:
-            started = perf_counter()
-            result = self.do(message)
-            return {"result": result, "seconds": perf_counter() - started}
+            for owner in (self, self.runner, self.library):
+                if hasattr(owner, name):
+                    return {"result": getattr(owner, name)(**arguments)}
+            raise ValueError(f"worker: do={name!r} is unknown")
         except Exception as error:
-            lines = str(error).strip().splitlines() or [""]
-            return {"error": f"{type(error).__name__}: {lines[0]}"[:300]}
+            return {"error": _in_one_line(error)}
+
+
+def _in_one_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0]}"[:300]
+
+
+def _use_own_openmp(name: str) -> None:
+    """Start again with the OpenMP library that PyTorch brings.
+
+    Code made by torch.compile links the system's, whose threads would compete with PyTorch's.
+    """
+    spec = find_spec(name)
+    own = sorted(Path(spec.origin).parent.glob("lib/libgomp*.so*")) if spec and spec.origin else []
+    if own and os.environ.get("LD_PRELOAD") != str(own[0]):
+        os.environ["LD_PRELOAD"] = str(own[0])
+        os.execv(sys.executable, sys.orig_argv)
 
 
 def main() -> None:
-    """Run a worker for the library named on the command line, on so many processors; messages come
-    from stdin.
-    """
+    """Serve messages from stdin with the library, and on as many cores, as the arguments say."""
     name, threads = sys.argv[1], int(sys.argv[2])
-    if hasattr(
-        os, "sched_setaffinity"
-    ):  # some libraries take as many threads as there are processors
+    _use_own_openmp(name)
+    # freed at once: from then on glibc reuses blocks of up to this size, whatever came before,
+    # instead of returning them to the system in each step
+    bytes(31 << 20)
+    if name != "ranks" and hasattr(os, "sched_setaffinity"):  # some libraries use all cores
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what a library prints does not get among the answers
+    os.dup2(2, 1)  # what a library prints must not get among the answers
 
     def reply(answer: dict[str, Any]) -> None:
-        replies.write(json.dumps(answer) + "\n")
-        replies.flush()
+        print(json.dumps(answer), file=replies, flush=True)
 
     try:
         library = importlib.import_module(f".on_{name}", __package__)
-        library.set_threads(threads)
     except Exception as error:
-        reply({"error": f"{type(error).__name__}: {error}"[:300]})
+        missing = isinstance(error, ModuleNotFoundError) and error.name == name
+        reply({"error": "not installed" if missing else _in_one_line(error)})
         return
-    worker = Worker(library)
-    reply({"versions": library.versions()})
-    for line in sys.stdin:
-        reply(worker.answer(json.loads(line)))
+    worker, answers = Worker(library), getattr(library, "ANSWERS", True)
+    if answers:
+        reply({"result": library.VERSIONS})
+    for line in getattr(library, "listen", iter)(sys.stdin):
+        answer = worker.answer(json.loads(line))
+        if answers:
+            reply(answer)

@@ -4,29 +4,25 @@ import os
 import sys
 import time
 
+from peers.task import Runner
 
-def set_threads(threads):
-    print("a library that talks on stdout")
+print("a library that talks on stdout")
+VERSIONS = {
+    "fake": "1.0",
+    "threads": os.environ["OMP_NUM_THREADS"],
+    "coretype": os.environ.get("OPENBLAS_CORETYPE", "unset"),
+}
 
 
-def versions():
-    coretype = os.environ.get("OPENBLAS_CORETYPE", "unset")
-    return {"fake": "1.0", "threads": os.environ["OMP_NUM_THREADS"], "coretype": coretype}
-
-
-class Training:
+class FakeRunner(Runner):
     def __init__(self, task, mode):
+        super().__init__(task, mode)
         if mode == "unmade":
             raise RuntimeError("needs a compiler\nand a second line")
-        self.task, self.mode, self.calls = task, mode, 0
 
-    def reset(self):
-        pass
-
-    def train(self, steps, seed):
+    def run(self, steps, seed):
         print("talking while it works")
-        self.calls += 1
-        if self.mode == "wrong" or (self.mode == "fails later" and self.calls > 4):
+        if self.mode == "wrong" or (self.mode == "fails later" and seed > 1000):
             raise ValueError("cannot train")
         if self.mode == "crashes":
             print("Illegal instruction", file=sys.stderr, flush=True)
@@ -37,5 +33,4 @@ class Training:
         return steps, {"other": 0.75}.get(self.mode, 0.5)
 
 
-def contender(task, mode):
-    return Training(task, mode)
+runner = FakeRunner

@@ -1,0 +1,120 @@
+"""The models as functions of their weights, for libraries whose functions are NumPy's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .task import Array, Task, Training
+
+
+class FunctionalTraining(Training):
+    """Models, losses and optimisers in the functions of a NumPy-like module `xp`.
+
+    A library adds `cnn(p, x)`, and `gradients(x, y)`, which returns the loss and a dictionary with
+    the gradient of each of the weights `self.p`.
+    """
+
+    xp: Any
+
+    def __init__(self, task: Task, mode: str) -> None:
+        super().__init__(task, mode)
+        self.model = getattr(self, task.kind)
+        self.loss = {"textcnn": self.bce, "rnn": self.cross_entropy}.get(task.kind, self.mse)
+        self.x, self.y = task.arrays["x"], task.arrays["y"]
+        self.first = {name: np.ascontiguousarray(a) for name, a in self.layout().items()}
+
+    def layout(self) -> dict[str, Array]:
+        """The initial weights as (in, out), with the channels last where there are some."""
+        given = self.task.parameters
+
+        def channels_last(dense: str, conv: str) -> Array:
+            return given[dense].reshape(len(given[conv]), -1).T.reshape(-1, 1)
+
+        p = {name: a.T if "weight" in name else a for name, a in given.items()}
+        if self.task.kind == "cnn":
+            p["0.weight"] = given["0.weight"].transpose(2, 3, 1, 0)  # (height, width, in, out)
+            p["3.weight"] = channels_last("3.weight", "0.bias")
+        if self.task.kind == "textcnn":
+            p["embedding.weight"] = given["embedding.weight"]
+            p["dense.weight"] = channels_last("dense.weight", "conv.bias")
+        return p
+
+    # ---------------- models
+    def relu(self, x: Any) -> Any:
+        return self.xp.maximum(x, np.float32(0))
+
+    def sigmoid(self, x: Any) -> Any:
+        return 1 / (1 + self.xp.exp(-x))
+
+    def dense(self, p: Any, name: str, x: Any) -> Any:
+        return x @ p[f"{name}.weight"] + p[f"{name}.bias"]
+
+    def conv1d(self, x: Any, weight: Any) -> Any:
+        """A sum of products, one for each place in the window."""
+        n = x.shape[1] - 2
+        return sum(x[:, t : t + n] @ weight[t] for t in range(3))
+
+    def textcnn(self, p: Any, ids: Any) -> Any:
+        h = self.conv1d(p["embedding.weight"][ids], p["conv.weight"]) + p["conv.bias"]
+        *_, filters, pool, _ = self.task.options
+        features = self.xp.max(self.relu(h).reshape((len(ids), -1, pool, filters)), axis=2)
+        return self.sigmoid(self.dense(p, "dense", features.reshape((len(ids), -1))))[:, 0]
+
+    def rnn(self, p: Any, x: Any) -> Any:
+        rows = self.xp.matmul(x.transpose(1, 0, 2), p["rnn.weight_ih_l0"])
+        h = self.recur(rows + p["rnn.bias_ih_l0"] + p["rnn.bias_hh_l0"], p["rnn.weight_hh_l0"])
+        return self.dense(p, "dense", h)
+
+    def recur(self, rows: Any, weight: Any) -> Any:
+        """The last hidden state, from the input's part of each."""
+        h = self.xp.tanh(rows[0])
+        for t in range(1, len(rows)):
+            h = self.xp.tanh(rows[t] + h @ weight)
+        return h
+
+    def mlp(self, p: Any, x: Any) -> Any:
+        for i in (0, 2, 4):
+            x = self.xp.tanh(self.dense(p, str(i), x))
+        return self.dense(p, "6", x)[:, 0]
+
+    # ---------------- losses
+    def mse(self, output: Any, y: Any) -> Any:
+        return self.xp.mean((output - y) ** 2)
+
+    def bce(self, output: Any, y: Any) -> Any:
+        xp = self.xp
+        return -xp.mean(y * xp.log(output) + (1 - y) * xp.log(1 - output))
+
+    def cross_entropy(self, output: Any, y: Any) -> Any:
+        xp = self.xp
+        shifted = output - self.detached(xp.max(output, axis=1, keepdims=True))
+        return xp.mean(xp.log(xp.sum(xp.exp(shifted), axis=1)) - shifted[np.arange(len(y)), y])
+
+    def detached(self, x: Any) -> Any:
+        """Where a gradient cancels: a library may leave it out."""
+        return x
+
+    # ---------------- training
+    def gradients(self, x: Array, y: Array) -> tuple[Any, dict[str, Array]]:
+        raise NotImplementedError
+
+    def reset(self) -> None:
+        self.p = {name: a.copy() for name, a in self.first.items()}
+        self.means = {n: (np.zeros_like(a), np.zeros_like(a)) for n, a in self.first.items()}
+        self.made = 0
+
+    def step(self, chosen: Array) -> Any:
+        loss, gradients = self.gradients(self.x[chosen], self.y[chosen])
+        self.made += 1
+        t, lr = self.made, self.task.lr
+        for name, g in gradients.items():
+            if self.task.optimizer == "sgd":
+                self.p[name] -= lr * g
+                continue
+            m, v = self.means[name]
+            m += 0.1 * (g - m)
+            v += 0.001 * (g * g - v)
+            self.p[name] -= lr / (1 - 0.9**t) * m / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+        return loss

@@ -132,7 +132,7 @@ class CompiledStep:
         """Which array lives where in the arena, and when; `print(step.memory)`, or draw it:
         `mg.viz.memory_plan(step)`.
         """
-        return memory_of(self)
+        return memory_of(self.arena, self.trace.program.buffers, self.order, self.parts)
 
     def check(self, x: Any, y: Any) -> None:
         """Look once at all samples for indices out of range, and for hooks.

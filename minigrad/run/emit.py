@@ -279,10 +279,13 @@ class Emitter:
             else:
                 yield self._call(statement)
 
+    def _nest(self, shape: Shape, operands: Sequence[View], written: Collection[int]) -> Nest:
+        return Nest(shape, operands, written, self.name, self.single)
+
     def _loops(self, group: list[Assign]) -> Iterator[str]:
         shape = group[0].target.shape
         operands = [view for a in group for view in (a.target, *views(a.value))]
-        loop = Nest(shape, operands, self, {id(a.target.buffer) for a in group})
+        loop = self._nest(shape, operands, {id(a.target.buffer) for a in group})
         if (
             len(group) == 1
             and isinstance(group[0].value, View)
@@ -313,7 +316,7 @@ class Emitter:
         target = View(
             s.target.buffer, s.target.offset, s.value.shape, stretched(s.target, s.value.shape)
         )
-        loop = Nest(s.value.shape, [target, *views(s.value)], self, {id(target.buffer)})
+        loop = self._nest(s.value.shape, [target, *views(s.value)], {id(target.buffer)})
         value = (
             self.formula(s.value, loop)
             if s.value.dtype.kind != "b"

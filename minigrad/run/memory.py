@@ -5,31 +5,28 @@ when.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
+from ..graph.node import GraphNode
 from ..graph.rule import Operator
-
-if TYPE_CHECKING:
-    from .compiled import CompiledStep
-    from .traced import Buffer
+from .arena import Arena
+from .traced import Buffer
 
 KINDS = ("value", "gradient", "scratch", "constant")
 _HEADER = ("node", "what", "kind", "array", "offset", "bytes", "from", "to")
 
 
 @dataclass(frozen=True, slots=True)
-class Stay:
-    """One array that a step computes: `name` as in the generated source (a second one of that name
-    is numbered there).
+class LiveRange:
+    """One array that a step computes: when it is live, and where.
 
-    `node` is the node that it belongs to, in the source's words; `kind` is "value" (of the node),
-    "gradient" (of the node), "scratch" (something noted on the way) or "constant" (given once,
-    there always). It lives in `array`, from byte `offset` for so many `bytes`, from statement
-    `first` to statement `last`, counted from 0 in the order of the source. Where another array
-    takes over the place entry by entry, in the last loop that reads this one, that loop counts as
-    the other's.
+    `name` is its name in the generated source (where a second one of that name is numbered), `node`
+    the node that it belongs to; `kind` is "value" or "gradient" (of the node), "scratch" or
+    "constant" (stored once, always live). It lies in `array` at byte `offset` and takes so many
+    `bytes`; it is live from statement `first` to statement `last`, counted from 0 in the order of
+    the source. Where another array overwrites it entry by entry, in the last loop that reads it,
+    that loop counts for the other one.
     """
 
     name: str
@@ -43,18 +40,18 @@ class Stay:
 
 
 class Memory:
-    """What `CompiledStep.memory` returns; printed, it is a table, the largest arrays first.
+    """The memory of a compiled step; printed, it is a table, the largest arrays first.
 
-    `rows` has a `Stay` for each computed array, in the order in which they begin. All of it is
-    there once for each of `parts` parts of the batch, that work side by side. `arrays` maps each
-    array of the arena in which rows lie to its bytes for one part; `fixed` says how many bytes
-    parameters, gradients, the optimiser's memory, what layers keep (running statistics) and the
-    batch take, for all parts. The first `forward` of the `statements` belong to the forward pass.
+    `rows` has a `LiveRange` for each computed array, in the order in which they begin; each of the
+    `parts` of the batch has its own copy of them. `arrays` maps the arrays of the arena in which
+    rows lie to their bytes for one part; `fixed` gives the bytes of parameters, gradients, the
+    optimiser's memory, layers' buffers and the batch, for all parts. The first `forward` of the
+    `statements` are the forward pass.
     """
 
     def __init__(
         self,
-        rows: tuple[Stay, ...],
+        rows: tuple[LiveRange, ...],
         arrays: Mapping[str, int],
         fixed: Mapping[str, int],
         parts: int,
@@ -125,9 +122,10 @@ class Memory:
         )
 
 
-def memory_of(step: CompiledStep) -> Memory:
+def memory_of(
+    arena: Arena, buffers: Sequence[Buffer], order: Sequence[GraphNode], parts: int
+) -> Memory:
     """The memory of a compiled step, as its arena planned it."""
-    arena, buffers = step.arena, step.trace.program.buffers
     notes = [group[0].note for group in arena.groups]
     end, rows = len(notes) - 1, []
     for buffer in buffers:
@@ -137,9 +135,11 @@ def memory_of(step: CompiledStep) -> Memory:
         first, last = arena.lives.get(id(buffer), (0, end))
         if buffer.kind == "constant":
             first, last = 0, end
-        node, kind = _belongs(step, buffer, notes[first])
+        node, kind = _belongs(order, buffer, notes[first])
         size, start = buffer.dtype.itemsize * buffer.size, buffer.dtype.itemsize * place.start
-        rows.append(Stay(buffer.name, node, kind, place.array, start, size, first, min(last, end)))
+        rows.append(
+            LiveRange(buffer.name, node, kind, place.array, start, size, first, min(last, end))
+        )
     fixed = {
         "parameters": arena.P.nbytes,
         "gradients": arena.G.nbytes + arena.T.nbytes,
@@ -147,9 +147,7 @@ def memory_of(step: CompiledStep) -> Memory:
         "kept": sum(kept.nbytes for kept in arena.S.values()),
         "batch": sum(samples.nbytes for samples in arena.inputs),
     }
-    arrays = {
-        name: row.nbytes // step.parts for name, row in zip(arena.names, arena.rows, strict=True)
-    }
+    arrays = {name: row.nbytes // parts for name, row in zip(arena.names, arena.rows, strict=True)}
     begins = {(row.array, row.offset, row.first) for row in rows}
     rows = [
         replace(row, last=row.last - 1)
@@ -164,18 +162,18 @@ def memory_of(step: CompiledStep) -> Memory:
         tuple(sorted(rows, key=lambda row: row.first)),
         arrays,
         fixed,
-        step.parts,
+        parts,
         len(notes),
         forward,
     )
 
 
-def _belongs(step: CompiledStep, buffer: Buffer, note: str) -> tuple[str, str]:
+def _belongs(order: Sequence[GraphNode], buffer: Buffer, note: str) -> tuple[str, str]:
     """The node of a buffer in words, and its kind."""
     named = re.match(r"(grad_)?n(\d+)_?(.*)", buffer.name)
     if named is None:  # a copy or a sum on the way
         return note.removeprefix("back through "), "scratch"
-    node = step.order[int(named[2])]
+    node = order[int(named[2])]
     rule = node.rule.name if isinstance(node, Operator) else type(node).__name__
     words = f"n{named[2]} {rule}{f' {node.name!r}' if node.name else ''} {node.shape}"
     if buffer.kind == "constant":

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any
 
-from .traced import Shape, View
-
-if TYPE_CHECKING:
-    from .emit import Emitter
+from .traced import Buffer, Shape, View
 
 
 def stretched(view: View, shape: Shape) -> Shape:
@@ -28,13 +25,18 @@ class Nest:
     """
 
     def __init__(
-        self, shape: Shape, operands: Sequence[View], emitter: Emitter, written: Collection[int]
+        self,
+        shape: Shape,
+        operands: Sequence[View],
+        written: Collection[int],
+        name: Callable[[Buffer], str],
+        single: Collection[int],
     ) -> None:
-        self.emitter, self.written = emitter, written
+        self.written, self.name, self.single = written, name, single
         rows: dict[int, tuple[View, list[int]]] = {}
         for view in operands:
-            strides = zip(stretched(view, shape), shape, strict=True)
-            rows[id(view)] = (view, [s for s, n in strides if n != 1])
+            pairs = zip(stretched(view, shape), shape, strict=True)
+            rows[id(view)] = (view, [s for s, n in pairs if n != 1])
         sizes = [n for n in shape if n != 1]
         i = len(sizes) - 2
         while i >= 0:
@@ -60,11 +62,11 @@ class Nest:
 
     def _open(self, key: int, view: View) -> None:
         """The text of an entry of the view, and the line that makes it possible."""
-        strides, name = self._strides[key], self.emitter.name(view.buffer)
+        strides, name = self._strides[key], self.name(view.buffer)
         known = (id(view.buffer), view.offset, strides)
         if known in self._texts:
             return
-        if id(view.buffer) in self.emitter.single:
+        if id(view.buffer) in self.single:
             self._texts[known] = name
             return
         base = self._base(view, strides[:-1])
@@ -111,7 +113,7 @@ class Nest:
         outer = [k for k in range(last) if k != across]
         lines = [f"{'    ' * i}for i{k} in range({self.shape[k]}):" for i, k in enumerate(outer)]
         goal, origin = (
-            f"{self.emitter.name(v.buffer)}, "
+            f"{self.name(v.buffer)}, "
             f"{self._base(v, tuple(s if k in outer else 0 for k, s in enumerate(strides)))}"
             for v, strides in ((target, there), (source, here))
         )

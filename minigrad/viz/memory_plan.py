@@ -14,7 +14,7 @@ from .svg_picture import SvgPicture, check_theme, text_element
 
 if TYPE_CHECKING:
     from ..run.compiled import CompiledStep
-    from ..run.memory import Memory, Stay
+    from ..run.memory import LiveRange, Memory
 
 _WIDE, _AXIS = 860.0, 64.0  # width of the chart, and of its axis at the left
 _LOW, _HIGH = 360.0, 720.0  # the height of the chart grows with the number of arrays
@@ -103,7 +103,7 @@ def memory_plan(step: CompiledStep, *, theme: str | None = None) -> MemoryPlan:
     return MemoryPlan(memory, theme)
 
 
-def label(row: Stay) -> str:
+def label(row: LiveRange) -> str:
     """The text of a box: `n3 conv2d` (value), `∂n3 conv2d` (gradient), `n3 columns` (scratch)."""
     place, _, rest = row.node.partition(" ")
     if row.kind == "scratch":

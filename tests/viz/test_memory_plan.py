@@ -11,7 +11,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import models, nn
-from minigrad.run.memory import Memory, Stay
+from minigrad.run.memory import Memory, LiveRange
 from minigrad.viz.memory_plan import _ticks, label
 from minigrad.viz.scene.text import width
 
@@ -112,7 +112,7 @@ def test_themes_and_files(tmp_path):
 
 
 def test_a_name_of_the_users_is_escaped_and_cut():
-    row = Stay("n1_tanh", f"n1 tanh '<b>&{'x' * 50}' (2, 3)", "value", "V", 0, 1 << 20, 0, 9)
+    row = LiveRange("n1_tanh", f"n1 tanh '<b>&{'x' * 50}' (2, 3)", "value", "V", 0, 1 << 20, 0, 9)
     step = SimpleNamespace(memory=Memory((row,), {"V": 1 << 20}, {}, 1, 10, 5))
     svg = mg.viz.memory_plan(step).svg
     assert (

@@ -36,7 +36,7 @@ KERNELS = (
     "tests/kernels/test_mathfn.py",
     "tests/kernels/test_pool.py",
     "tests/kernels/test_softmax.py",
-    "tests/kernels/test_tops.py",
+    "tests/kernels/simd/test_maxima.py",
     "tests/kernels/test_update.py",
 )
 THREADS, PATH = "tests/test_threads.py", "LD_LIBRARY_PATH"

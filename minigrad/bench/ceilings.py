@@ -15,7 +15,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ..kernels.jit import jit, prange, threads
-from ..kernels.tile import lanes
+from ..kernels.simd import lanes
 
 # sums side by side: more than a multiply-add's latency times those that start at once, fewer than
 # registers

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from .jit import apart, jit, prange, shard
-from .rows import add, fetch, is_row, missing, put
-from .views import flat
+from .jit import compiled_separately, jit, prange, shard
+from .rows import is_row, missing
+from .simd import add_row, copy_row, flat, prefetch_row
 
 AHEAD = 8  # rows: they lie anywhere in memory, so the processor is told early which ones come
 
@@ -25,15 +25,15 @@ def scatter_reference(g: Any, ids: Any, rows: int) -> Any:
     return grad
 
 
-@apart
+@compiled_separately
 def gather_some(table: Any, ids: Any, out: Any, lo: int, hi: int) -> None:
     """`gather` for lo <= i < hi."""
     (rows, width), goal = table.shape, flat(out)
     for i in range(lo, hi):
-        fetch(table, ids[min(i + AHEAD, hi - 1)], width)
+        prefetch_row(table, ids[min(i + AHEAD, hi - 1)], width)
         row = ids[i]
         if is_row(row, rows):
-            put(out, i * width, table, np.int64(row) * width, width)
+            copy_row(out, i * width, table, np.int64(row) * width, width)
         else:
             for j in range(i * width, (i + 1) * width):
                 goal[j] = missing(table)
@@ -65,10 +65,10 @@ def scatter_more(g: Any, ids: Any, grad: Any) -> None:
     """grad[ids[i]] += g[i]."""
     rows, width = grad.shape
     for i in range(ids.size):
-        fetch(grad, ids[min(i + AHEAD, ids.size - 1)], width)
+        prefetch_row(grad, ids[min(i + AHEAD, ids.size - 1)], width)
         row = ids[i]
         if is_row(row, rows):
-            add(grad, np.int64(row) * width, g, i * width, width)
+            add_row(grad, np.int64(row) * width, g, i * width, width)
 
 
 @jit

@@ -5,7 +5,8 @@ does not depend on where it stands: its row times the weights of each tap. So ea
 multiplied once, by all taps side by side (its `shares`), and a result is the sum of one share of
 each word in its window,
 
-    y[n, t] = b + Σ_k shares[place of the word at (n, t + k), k],  shares[u, k] = row of word u @ w[:, :, k]ᵀ.
+    y[n, t] = b + Σ_k shares[place of the word at (n, t + k), k],
+    shares[u, k] = row of word u @ w[:, :, k]ᵀ.
 
 On the way back the gradients of a word's shares are collected wherever it stands; then its row and
 the weights get theirs, again once per distinct word. Taps lie in reverse order within a word's
@@ -18,15 +19,25 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba.extending import overload, register_jitable
+from numba.extending import register_jitable
 
 from .conv import bias_back, conv2d_backward_reference, conv2d_reference
 from .embedding import clear, gather_some, scatter_reference
-from .gemm import NONE, block
-from .jit import apart, jit
-from .rows import add, is_row, put, turn
-from .tile import ACROSS, FRESH, address, lanes, tile
-from .views import flat
+from .gemm import NONE
+from .jit import compiled_separately, jit
+from .rows import is_row
+from .simd import (
+    ACROSS,
+    FRESH,
+    Begin,
+    Entries,
+    Rows,
+    Sizes,
+    add_row,
+    block,
+    copy_row,
+    transpose,
+)
 
 #: shares of a word begin a multiple of so many numbers after the first word's: they are added in
 #: whole vectors, for a read soon after a masked write waits for it
@@ -61,7 +72,7 @@ def suits(d: Any) -> bool:
 
 
 @register_jitable
-def apart_by(d: Any) -> int:
+def distance(d: Any) -> int:
     """How far the shares of one word are from those of the next."""
     return -(-d.kw * d.o // WHOLE) * WHOLE
 
@@ -71,10 +82,10 @@ def room(d: Any) -> tuple[int, int, int]:
     """How many numbers the scratch holds: weights twice, shares of all words, one sample's results
     or gradients.
     """
-    return 2 * d.c * d.kw * d.o, (d.n * d.w + 1) * apart_by(d), (d.ow + 2 * d.kw) * d.o + WHOLE
+    return 2 * d.c * d.kw * d.o, (d.n * d.w + 1) * distance(d), (d.ow + 2 * d.kw) * d.o + WHOLE
 
 
-@apart
+@compiled_separately
 def _distinct(ids: Any, slots: Any, words: Any, places: Any, step: int, d: Any) -> int:
     """Write each distinct word into `words` and where the shares of each word of the text begin
     into `places`, in which `d.pw` more places stand before and after each sample: the shares after
@@ -104,84 +115,29 @@ def _distinct(ids: Any, slots: Any, words: Any, places: Any, step: int, d: Any) 
     return count
 
 
-def sum_shares(
-    lines: Any,
-    count: int,
-    o: int,
-    shares: Any,
-    places: Any,
-    first: int,
-    taps: int,
-    b: Any,
-    one: Any,
-    least: float,
-) -> None:
-    """Row t of `lines`, of o numbers, = max(least, b + Σ_k the share of tap k at places[first + t +
-    k]) for t < count.
-
-    This is the plain form; in compiled code one[0], which is 1, is what shares are multiplied by.
-    """
-    for t in range(count):
-        total = b.copy() if b.size else np.zeros(o, lines.dtype)
-        for k in range(taps):
-            start = places[first + t + k] + (taps - 1 - k) * o
-            total += shares[start : start + o]
-        lines[t * o : (t + 1) * o] = np.maximum(total, least)
-
-
-@overload(sum_shares)
-def _sum_shares(lines, count, o, shares, places, first, taps, b, one, least):  # type: ignore[no-untyped-def]
-    size, floor = lanes(lines.dtype.bitwidth // 8), lines.dtype
-
-    def run(lines, count, o, shares, places, first, taps, b, one, least):  # type: ignore[no-untyped-def]
-        begin = ACROSS if b.size else FRESH
-        for j in range(0, o, size):
-            for t in range(count):
-                tile(
-                    address(lines),
-                    t * o + j,
-                    0,
-                    address(one),
-                    0,
-                    0,
-                    0,
-                    address(shares),
-                    (taps - 1) * o + j,
-                    -o,
-                    address(places[first + t :]),
-                    1,
-                    taps,
-                    min(o - j, size),
-                    address(b),
-                    j,
-                    begin,
-                    floor(least),
-                    0,
-                    0,
-                    1,
-                    1,
-                    1,
-                )
-
-    return run
-
-
-@apart
+@compiled_separately
 def _sum_up(
     shares: Any, places: Any, lines: Any, b: Any, one: Any, y: Any, d: Any, least: float
 ) -> None:
-    """Write into y (n, o, ow) what the words of each window give together."""
-    lines, shares, places, b, one, y = (
-        flat(lines),
-        flat(shares),
-        flat(places),
-        flat(b),
-        flat(one),
-        flat(y),
-    )
+    """Write into y (n, o, ow) the sum of the shares in each window, which `one` multiplies."""
+    goal, share = Rows(0, 0, d.o), Rows((d.kw - 1) * d.o, -d.o, 0)
+    sizes, begin = Sizes(1, d.kw, d.o, d.ow), Begin(ACROSS if b.size else FRESH, 0)
     for n in range(d.n):
-        sum_shares(lines, d.ow, d.o, shares, places, n * (d.w + 2 * d.pw), d.kw, b, one, least)
-        turn(y, n * d.o * d.ow, d.ow, lines, 0, d.o, d.o, d.ow)
+        first, factor = places[n * (d.w + 2 * d.pw) :], Entries(0, 0, 0)
+        block(lines, goal, one, factor, shares, share, first, 1, sizes, b, begin, least)
+        transpose(y, n * d.o * d.ow, d.ow, lines, 0, d.o, d.o, d.ow)
+
+
+@jit
+def _weights(w: Any, weights: Any, c_step: int, at_step: int, d: Any) -> None:
+    """Weights with the taps in reverse order, the entry of channel c and share `at` at
+    c · c_step + at · at_step.
+    """
+    for c in range(d.c):
+        for k in range(d.kw):
+            for o in range(d.o):
+                at = (d.kw - 1 - k) * d.o + o
+                weights[c * c_step + at * at_step] = w[o, c * d.kw + k]
 
 
 @jit
@@ -207,66 +163,31 @@ def forward(
     and the rows of the distinct words, `seen` (n * w * c,). Scratch are `slots` (rows,) and
     `scratch` (the sum of `room`,).
     """
-    columns, step = d.kw * d.o, apart_by(d)
+    columns, step = d.kw * d.o, distance(d)
     u = _distinct(ids, slots, words, places, step, d)
     count[0] = u
     gather_some(table, words, seen, 0, u)
     first, second, _ = room(d)
-    weights, shares, lines = (
-        scratch[:first],
-        scratch[first : first + second],
-        scratch[first + second :],
-    )
-    for c in range(d.c):
-        for k in range(d.kw):
-            for o in range(d.o):
-                weights[c * columns + (d.kw - 1 - k) * d.o + o] = w[o, c * d.kw + k]
-    block(
-        shares,
-        0,
-        step,
-        u,
-        columns,
-        seen,
-        0,
-        d.c,
-        1,
-        weights,
-        0,
-        columns,
-        NONE,
-        0,
-        d.c,
-        1,
-        0,
-        0,
-        b,
-        0,
-        FRESH,
-        -np.inf,
-    )
-    shares[u * step : (u + 1) * step] = 0  # of what stands in the padding
-    one = weights[:1]  # of weights that are not needed any more
+    weights, shares = scratch[:first], scratch[first : first + second]
+    _weights(w, weights, columns, 1, d)
+    goal, factors, sizes = Rows(0, step, 0), Entries(0, d.c, 1), Sizes(u, d.c, columns, 1)
+    source, begin = Rows(0, columns, 0), Begin(FRESH, 0)
+    block(shares, goal, seen, factors, weights, source, NONE, 0, sizes, b, begin, -np.inf)
+    shares[u * step : (u + 1) * step] = 0  # of the padding
+    one = weights[:1]  # the weights are not needed any more
     one[0] = 1
-    _sum_up(shares, places, lines, b, one, y, d, least)
+    _sum_up(shares, places, scratch[first + second :], b, one, y, d, least)
 
 
-@apart
+@compiled_separately
 def _collect(g: Any, places: Any, lines: Any, gathered: Any, d: Any) -> None:
     """Add to the gradients of each word's shares what all its places collect; g is (n, o, ow)."""
-    g, lines, gathered, before, step = (
-        flat(g),
-        flat(lines),
-        flat(gathered),
-        (d.kw - 1) * d.o,
-        apart_by(d),
-    )
+    before, step, wide = (d.kw - 1) * d.o, distance(d), d.w + 2 * d.pw
     lines[:] = 0
     for n in range(d.n):
-        turn(lines, before, d.o, g, n * d.o * d.ow, d.ow, d.ow, d.o)
-        wide = d.w + 2 * d.pw
+        transpose(lines, before, d.o, g, n * d.o * d.ow, d.ow, d.ow, d.o)
         for t in range(wide):
-            add(gathered, places[n * wide + t], lines, t * d.o, step)
+            add_row(gathered, places[n * wide + t], lines, t * d.o, step)
 
 
 @jit
@@ -287,70 +208,27 @@ def backward_more(
     """`backward` where the rows of `grad` that occur are zero already, and the others are not to be
     written.
     """
-    columns, step, u = d.kw * d.o, apart_by(d), count[0]
+    columns, step, u = d.kw * d.o, distance(d), count[0]
     first, second, _ = room(d)
     half = first // 2
     weights, turned, gathered = scratch[:half], scratch[half:first], scratch[first : first + second]
     gathered[: (u + 1) * step] = 0
     _collect(g, places, scratch[first + second :], gathered, d)
-    block(
-        turned,
-        0,
-        columns,
-        d.c,
-        columns,
-        seen,
-        0,
-        1,
-        d.c,
-        gathered,
-        0,
-        step,
-        NONE,
-        0,
-        u,
-        1,
-        0,
-        0,
-        w,
-        0,
-        FRESH,
-        -np.inf,
-    )
-    for c in range(d.c):
-        for k in range(d.kw):
-            for o in range(d.o):
-                at = (d.kw - 1 - k) * d.o + o
-                weights[at * d.c + c] = w[o, c * d.kw + k]
-                if gw is not None:
-                    gw[0, o, c * d.kw + k] = turned[c * columns + at]
-    block(
-        seen,
-        0,
-        d.c,
-        u,
-        d.c,
-        gathered,
-        0,
-        step,
-        1,
-        weights,
-        0,
-        d.c,
-        NONE,
-        0,
-        columns,
-        1,
-        0,
-        0,
-        w,
-        0,
-        FRESH,
-        -np.inf,
-    )
+    if gw is not None:
+        goal, factors, sizes = Rows(0, columns, 0), Entries(0, 1, d.c), Sizes(d.c, u, columns, 1)
+        source, begin = Rows(0, step, 0), Begin(FRESH, 0)
+        block(turned, goal, seen, factors, gathered, source, NONE, 0, sizes, w, begin, -np.inf)
+        for c in range(d.c):
+            for k in range(d.kw):
+                for o in range(d.o):
+                    gw[0, o, c * d.kw + k] = turned[c * columns + (d.kw - 1 - k) * d.o + o]
+    _weights(w, weights, 1, d.c, d)
+    goal, factors, sizes = Rows(0, d.c, 0), Entries(0, step, 1), Sizes(u, columns, d.c, 1)
+    source, begin = Rows(0, d.c, 0), Begin(FRESH, 0)
+    block(seen, goal, gathered, factors, weights, source, NONE, 0, sizes, w, begin, -np.inf)
     for i in range(u):
         if words[i] >= 0:
-            put(grad, words[i] * d.c, seen, i * d.c, d.c)
+            copy_row(grad, words[i] * d.c, seen, i * d.c, d.c)
     if gb is not None:
         bias_back(g, gb[0], 0, d.n)
 

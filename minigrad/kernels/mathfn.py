@@ -7,13 +7,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, overload, register_jitable
+from numba.extending import overload, register_jitable
+
+from .options import FORMULAS, SUMS
 
 _f = np.float32
-_AS_WRITTEN = {"fastmath": {"contract", "nsz"}, "error_model": "numpy"}
-_ANY_ORDER = {"fastmath": {"contract", "nsz", "reassoc"}, "error_model": "numpy"}
 # Rational minimax approximation of tanh on [-7.9, 7.9], odd over even; the coefficients are those
 # that Eigen and XLA use. Largest relative error 2.3e-7, four units in the last place below 1.
 _LIMIT = _f(7.90531110763549805)
@@ -63,7 +62,7 @@ def _tanh32(x):  # type: ignore[no-untyped-def]
     return _f(-1) if y < _f(-1) else y
 
 
-@overload(tanh, jit_options=_ANY_ORDER)
+@overload(tanh, jit_options=SUMS)
 def _overload_tanh(x):  # type: ignore[no-untyped-def]  # Numba compares signatures, annotations and all
     if x == types.float32:
         return _tanh32
@@ -97,19 +96,13 @@ def exp(x):  # type: ignore[no-untyped-def]
     return np.exp(x)
 
 
-@intrinsic
-def _scaled(context, x, n):  # type: ignore[no-untyped-def]
+@register_jitable
+def _scaled(x, n):  # type: ignore[no-untyped-def]
     """x · 2^n for a float32 x and an int32 n: n is added to the exponent.
 
     Both x and the result must be normal numbers.
     """
-
-    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        word = ir.IntType(32)
-        further = builder.shl(args[1], ir.Constant(word, 23))
-        return builder.bitcast(builder.add(builder.bitcast(args[0], word), further), ir.FloatType())
-
-    return types.float32(types.float32, types.int32), generate
+    return np.int32(np.float32(x).view(np.int32) + (n << 23)).view(np.float32)
 
 
 def _exp32(x):  # type: ignore[no-untyped-def]
@@ -126,7 +119,7 @@ def _exp32(x):  # type: ignore[no-untyped-def]
     return y if x == x else x
 
 
-@overload(exp, jit_options=_AS_WRITTEN)
+@overload(exp, jit_options=FORMULAS)
 def _overload_exp(x):  # type: ignore[no-untyped-def]
     if x == types.float32:
         return _exp32
@@ -152,12 +145,12 @@ def times(total, x):  # type: ignore[no-untyped-def]
     return total * x
 
 
-@overload(plus, jit_options=_ANY_ORDER)
+@overload(plus, jit_options=SUMS)
 def _overload_plus(total, x):  # type: ignore[no-untyped-def]
     return lambda total, x: total + x
 
 
-@overload(times, jit_options=_ANY_ORDER)
+@overload(times, jit_options=SUMS)
 def _overload_times(total, x):  # type: ignore[no-untyped-def]
     return lambda total, x: total * x
 

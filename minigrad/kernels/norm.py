@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .jit import jit
-from .views import shaped
+from .simd import shaped
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd
 _MIX1, _MIX2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .jit import jit, prange
-from .tops import of_windows
-from .views import flat, index_dtype
+from .rows import index_dtype
+from .simd import flat, window_maxima
 
 
 class PoolDims(NamedTuple):
@@ -63,18 +63,8 @@ def _max_plane(x: Any, y: Any, winners: Any, d: Any, p: int) -> None:
     for i in range(d.oh):
         top, bottom = max(0, i * d.sh - d.ph), min(d.h, i * d.sh - d.ph + d.kh)
         a = (p * d.oh + i) * d.ow
-        of_windows(
-            y[a : a + d.ow],
-            winners[a : a + d.ow],
-            x,
-            p * d.h * d.w,
-            d.w,
-            top,
-            bottom,
-            -d.pw,
-            d.sw,
-            d.kw,
-        )
+        best, at, rows = y[a : a + d.ow], winners[a : a + d.ow], (top, bottom)
+        window_maxima(best, at, x, p * d.h * d.w, d.w, rows, -d.pw, d.sw, d.kw)
 
 
 @jit

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from .jit import apart, jit, prange, shard
+from .jit import compiled_separately, jit, prange, shard
 from .mathfn import exp
 from .rows import is_row
-from .tops import largest
-from .views import flat
+from .simd import flat, row_maximum
 
 TOGETHER = (
     1024  # numbers: the exponentials of short rows fill vectors when they are worked out together
@@ -43,7 +42,7 @@ def _sum(row: Any) -> Any:
 def _some_rows(logits: Any, ids: Any, losses: Any, p: Any) -> None:
     for i in range(ids.size):
         row, out = logits[i], p[i]
-        top = largest(row)  # without NaN, which comes in with exp
+        top = row_maximum(row)  # without NaN, which comes in with exp
         for j in range(row.size):
             out[j] = row[j] - top
         chosen = ids[i]
@@ -60,7 +59,7 @@ def _some_rows(logits: Any, ids: Any, losses: Any, p: Any) -> None:
             out[j] *= scale
 
 
-@apart
+@compiled_separately
 def _rows(logits: Any, ids: Any, losses: Any, p: Any, lo: int, hi: int) -> None:
     some = max(1, TOGETHER // max(logits.shape[1], 1))
     for i in range(lo, hi, some):

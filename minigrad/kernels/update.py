@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .jit import jit
-from .rows import fetch, put, put_rows
+from .simd import copy_row, copy_rows, prefetch_row
 
 AHEAD = 2  # samples
 
@@ -113,8 +113,8 @@ def gather_rows(rows: Any, order: Any, start: int, out: Any) -> None:
         return
     for i in range(out.size // max(width, 1)):
         if start + i + AHEAD < order.size:
-            fetch(rows, order[start + i + AHEAD], width)
-        put(out, i * width, rows, order[start + i] * width, width)
+            prefetch_row(rows, order[start + i + AHEAD], width)
+        copy_row(out, i * width, rows, order[start + i] * width, width)
 
 
 @jit
@@ -126,5 +126,5 @@ def gather_pieces(rows: Any, order: Any, start: int, out: Any, pieces: int) -> N
     n, wide = out.size // max(width, 1), width // pieces
     for i in range(n):
         if start + i + AHEAD < order.size:
-            fetch(rows, order[start + i + AHEAD], width)
-        put_rows(out, i * wide, n * wide, rows, order[start + i] * width, wide, pieces, wide)
+            prefetch_row(rows, order[start + i + AHEAD], width)
+        copy_rows(out, i * wide, n * wide, rows, order[start + i] * width, wide, pieces, wide)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import kernels
-from ..graph.node import Array, GraphNode, Operator
+from ..graph.node import GraphNode
 from ..graph.rule import by_name
 from .elementwise import sigmoid, tanh
 from .linalg import linear
-from .recurrent import Grads, Recurrent, by_steps, named
+from .recurrent import Recurrent, by_steps, named
 
 
 def gru_cell(x: Any, h: Any, w: Any, v: Any, b: Any, c: Any) -> GraphNode:
@@ -34,7 +33,7 @@ class Gru(Recurrent):
     h_t = (1 - σ(z + z')) new + σ(z + z') h_{t-1}
     """
 
-    name, symbol, gates = "gru", "GRU", 3
+    name, symbol, gates, splits = "gru", "GRU", 3, True
     formula = (
         "given(given(given(given((1 - z) * n + z * y[t - 1], n, apply('tanh', p['n'] + σ(p['r'] + "
         "q['r']) * q['n'])),"
@@ -57,50 +56,7 @@ class Gru(Recurrent):
     def plan(  # type: ignore[override]
         self, x: GraphNode, h0: GraphNode, w: GraphNode, v: GraphNode, b: GraphNode, c: GraphNode
     ) -> Any:
-        self.need_floats(x, h0, w, v, b, c)
         return self.sizes(x, h0, w, v, b, c)
-
-    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
-        x, h0, w, v, b, c = xs
-        scratch = self.scratch(node, w.dtype)
-        gates, q = self.kept(node, "gates", w.dtype), node.buffer("q", out.shape, w.dtype)
-        rest = node.buffer("rest", (len(gates), *h0.shape[:1], *b.shape), w.dtype)
-        node.call(
-            kernels.gru.gru_forward, x, w, v, b, c, h0, out, gates, q, rest, *scratch, node.plan
-        )
-
-    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
-        x, h0, w, v = xs[:4]
-        found = self.gradients(node, grads, g.dtype)
-        gx, gh0, gw, gv, gb, gc = found
-        dh, gates, q = (
-            node.buffer("dh", y.shape, g.dtype),
-            self.kept(node, "gates", g.dtype),
-            node.work["q"],
-        )
-        node.call(
-            kernels.gru.gru_backward,
-            g,
-            x,
-            w,
-            v,
-            h0,
-            y,
-            gates,
-            q,
-            dh,
-            gx,
-            gw,
-            gv,
-            gb,
-            gc,
-            gh0,
-            *self.scratch(node, g.dtype)[2:],
-            self.kept(node, "drows", g.dtype),
-            self.kept(node, "erows", g.dtype),
-            node.plan,
-        )
-        self.add_up(grads, found)
 
 
 def gru(x: Any, h0: Any, w: Any, v: Any, b: Any, c: Any) -> GraphNode:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from .. import kernels
-from ..graph.node import Array, GraphNode, Operator
+from ..graph.node import GraphNode
 from ..graph.rule import by_name
 from ..graph.settings import inside
 from .elementwise import sigmoid, tanh
 from .linalg import linear
-from .recurrent import Grads, Recurrent, Step, Steps, named
+from .recurrent import Recurrent, Step, Steps, named
 from .shape import stack
 
 
@@ -78,59 +75,7 @@ class Lstm(Recurrent):
         b: GraphNode,
         d: GraphNode,
     ) -> Any:
-        self.need_floats(x, h0, c0, w, v, b, d)
         return self.sizes(x, h0, c0, w, v, b, d)
-
-    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
-        x, h0, c0, w, v, b, d = xs
-        bias = node.buffer("bias", b.shape, b.dtype)
-        np.add(b, d, out=bias)
-        scratch = self.scratch(node, w.dtype)
-        gates = self.kept(node, "gates", w.dtype)
-        node.call(
-            kernels.lstm.lstm_forward,
-            x,
-            w,
-            v,
-            bias,
-            h0,
-            c0,
-            out[0],
-            out[1],
-            gates,
-            *scratch,
-            node.plan,
-        )
-
-    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
-        x, h0, c0, w, v = xs[:5]
-        found = self.gradients(node, grads, g.dtype)
-        gx, gh0, gc0, gw, gv, gb, _ = found
-        dy, drows = node.buffer("dh", y.shape, g.dtype), self.kept(node, "drows", g.dtype)
-        node.call(
-            kernels.lstm.lstm_backward,
-            g,
-            x,
-            w,
-            v,
-            h0,
-            c0,
-            y,
-            self.kept(node, "gates", g.dtype),
-            dy,
-            gx,
-            gw,
-            gv,
-            gb,
-            gh0,
-            gc0,
-            *self.scratch(node, g.dtype)[2:],
-            drows,
-            node.plan,
-        )
-        self.add_up(grads[:6], found[:6])
-        if grads[6] is not None:
-            np.sum(gb, axis=0, out=grads[6])
 
 
 def lstm(x: Any, h0: Any, c0: Any, w: Any, v: Any, b: Any, d: Any) -> tuple[GraphNode, GraphNode]:

@@ -98,7 +98,7 @@ def _as_one(found: _Found) -> tuple[Call, Call]:
     )
     g, _, _, _, _, gw, gb, *_ = pull.args
     label, program = rows.buffer.name.partition("_")[0], rows.program
-    index_dtype = kernels.views.index_dtype
+    index_dtype = kernels.rows.index_dtype
 
     def buffer(name: str, size: int, dtype: Any) -> View:
         return program.buffer(f"{label}_{name}", (size,), dtype)

@@ -436,7 +436,7 @@ def test_narrow_processors_compute_the_same(name):
     files = [
         "tests/kernels/test_gemm.py",
         "tests/kernels/test_mathfn.py",
-        "tests/kernels/test_tops.py",
+        "tests/kernels/simd/test_maxima.py",
     ]
     options = ["-p", "no:cacheprovider", "-q", "--import-mode=importlib", "-o", "addopts="]
     assert " passed" in python(NARROW[name], "-m", "pytest", *options, *files)

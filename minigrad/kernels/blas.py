@@ -14,7 +14,7 @@ _held: list[Any] = []  # the limit that is in force, once for each block that ne
 
 @cache
 def _controller() -> Any:
-    from threadpoolctl import ThreadpoolController  # scikit-learn needs it, too
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  # none exist
 
     return ThreadpoolController().select(user_api="blas")
 

@@ -19,6 +19,7 @@ import numpy as np
 import platformdirs
 
 from ..files import make_private, who_may_write
+from .options import config
 
 
 def _folder() -> str:
@@ -29,9 +30,7 @@ def _folder() -> str:
     calls from another file would leave old machine code in place.
     """
     versions = f"{numba.__version__} {np.__version__} {platform.python_version()}"
-    digest = hashlib.sha256(
-        f"{versions} {numba.config.CPU_NAME} {numba.config.CPU_FEATURES}".encode()
-    )
+    digest = hashlib.sha256(f"{versions} {config.CPU_NAME} {config.CPU_FEATURES}".encode())
     for source in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(source.read_bytes())
     base = os.environ.get("NUMBA_CACHE_DIR") or platformdirs.user_cache_dir("minigrad")
@@ -115,9 +114,9 @@ def numba_keeps_in(below: str = "") -> Iterator[str]:
     named.
     """
     with _one_at_a_time:  # the setting is every thread's
-        before, folder = numba.config.CACHE_DIR, str(Path(FOLDER) / below)
+        before, folder = config.CACHE_DIR, str(Path(FOLDER) / below)
         try:
-            numba.config.CACHE_DIR = folder
+            config.CACHE_DIR = folder
             yield folder
         finally:
-            numba.config.CACHE_DIR = before
+            config.CACHE_DIR = before

@@ -10,6 +10,9 @@ weights turned around. With other strides each sample is unrolled. Samples are s
 threads.
 """
 
+# mypy: allow-untyped-defs, allow-untyped-calls
+# (Numba infers the types of what it compiles from each call)
+
 from __future__ import annotations
 
 from typing import Any, NamedTuple
@@ -100,7 +103,7 @@ def conv2d_backward_reference(g: Any, x: Any, w: Any, d: ConvDims) -> tuple[Any,
 
 
 @jit
-def _span(offset: int, stride: int, size: int, count: int) -> tuple[int, int]:
+def _span(offset, stride, size, count):
     """Which output positions q in [0, count) have 0 <= q * stride + offset < size."""
     lo = 0 if offset >= 0 else (-offset + stride - 1) // stride
     hi = 0 if offset >= size else (size - 1 - offset) // stride + 1
@@ -108,57 +111,45 @@ def _span(offset: int, stride: int, size: int, count: int) -> tuple[int, int]:
     return min(lo, hi), hi
 
 
+@jit
+def _spans(tap, d):
+    """Where a tap of the kernel reads from output position (0, 0), and the output rows and columns
+    for which that is in the picture.
+    """
+    row, column = tap // d.kw * d.dh - d.ph, tap % d.kw * d.dw - d.pw
+    return row, column, _span(row, d.sh, d.h, d.oh), _span(column, d.sw, d.w, d.ow)
+
+
 @compiled_separately
-def _unroll(x: Any, col: Any, d: Any) -> None:
+def _unroll(x, col, d):
     """x (channels, h, w) -> col (channels * kh * kw, oh * ow); padding becomes zeros."""
+    col[:] = 0
     for r in range(col.shape[0]):
-        c, tap = r // (d.kh * d.kw), r % (d.kh * d.kw)
-        ki, kj = tap // d.kw, tap % d.kw
-        row = col[r]
-        first = kj * d.dw - d.pw
-        lo, hi = _span(first, d.sw, d.w, d.ow)
-        for i in range(d.oh):
-            line = row[i * d.ow : (i + 1) * d.ow]
-            y = i * d.sh - d.ph + ki * d.dh
-            if y < 0 or y >= d.h:
-                line[:] = 0
-                continue
-            line[:lo] = 0
-            line[hi:] = 0
-            source, goal = x[c, y, lo * d.sw + first :], line[lo:hi]
-            if d.sw == 1:
-                for j in range(goal.size):
-                    goal[j] = source[j]
-            else:
-                for j in range(goal.size):
-                    goal[j] = source[j * d.sw]
+        row, column, (top, bottom), (lo, hi) = _spans(r % (d.kh * d.kw), d)
+        plane = x[r // (d.kh * d.kw)]
+        for i in range(top, bottom):
+            goal = col[r, i * d.ow + lo : i * d.ow + hi]
+            source = plane[i * d.sh + row, lo * d.sw + column :]
+            for j in range(goal.size):
+                goal[j] = source[j * d.sw]
 
 
 @compiled_separately
-def _roll(col: Any, x: Any, d: Any) -> None:
+def _roll(col, x, d):
     """The way back of `_unroll`: add each entry of col to the place in x that it was read from."""
     for r in range(col.shape[0]):
-        c, tap = r // (d.kh * d.kw), r % (d.kh * d.kw)
-        ki, kj = tap // d.kw, tap % d.kw
-        row = col[r]
-        first = kj * d.dw - d.pw
-        lo, hi = _span(first, d.sw, d.w, d.ow)
-        for i in range(d.oh):
-            y = i * d.sh - d.ph + ki * d.dh
-            if y < 0 or y >= d.h:
-                continue
-            source, goal = row[i * d.ow + lo : i * d.ow + hi], x[c, y, lo * d.sw + first :]
-            if d.sw == 1:
-                for j in range(source.size):
-                    goal[j] += source[j]
-            else:
-                for j in range(source.size):
-                    goal[j * d.sw] += source[j]
+        row, column, (top, bottom), (lo, hi) = _spans(r % (d.kh * d.kw), d)
+        plane = x[r // (d.kh * d.kw)]
+        for i in range(top, bottom):
+            source = col[r, i * d.ow + lo : i * d.ow + hi]
+            goal = plane[i * d.sh + row, lo * d.sw + column :]
+            for j in range(source.size):
+                goal[j * d.sw] += source[j]
 
 
 # ---------------- rows that are read where they lie
 @register_jitable
-def in_rows(d):  # type: ignore[no-untyped-def]
+def in_rows(d):
     """Does the convolution read rows of the padded picture? Not if most of what it computed would
     be left out.
     """
@@ -166,25 +157,25 @@ def in_rows(d):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def back_in_rows(d):  # type: ignore[no-untyped-def]
+def back_in_rows(d):
     """Is the picture's gradient computed from rows of the padded gradient?"""
     return d.sh == 1 and d.sw == 1 and min(border(d)) >= 0
 
 
 @register_jitable
-def border(d):  # type: ignore[no-untyped-def]
+def border(d):
     """The padding of the gradient with which a convolution has the picture's size."""
     return d.dh * (d.kh - 1) - d.ph, d.dw * (d.kw - 1) - d.pw
 
 
 @register_jitable
-def _fills(width):  # type: ignore[no-untyped-def]
+def _fills(width):
     """Do rows of so many numbers fill several vectors of 16 well enough?"""
     return width > 16 and 10 * width >= 6 * 16 * ((width + 15) // 16)
 
 
 @register_jitable
-def sums_long(d):  # type: ignore[no-untyped-def]
+def sums_long(d):
     """Are the weights' gradients one long sum over all rows, of the gradient in rows as wide as the
     picture's?
     """
@@ -193,7 +184,7 @@ def sums_long(d):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def room(d):  # type: ignore[no-untyped-def]
+def room(d):
     """How many numbers of scratch are needed for a sample's picture (padded or unrolled), for its
     gradient (likewise), and for results in rows as wide as the picture's.
     """
@@ -229,7 +220,7 @@ def offsets(d: ConvDims) -> Any:
 
 
 @compiled_separately
-def _pad(source: Any, start: int, sizes: Any, goal: Any, border: Any) -> None:
+def _pad(source, start, sizes, goal, border):
     """Copy planes, of sizes (planes, h, w), into the middle of planes with a border around each."""
     (planes, h, w), (ph, pw) = sizes, border
     wide = w + 2 * pw
@@ -239,50 +230,35 @@ def _pad(source: Any, start: int, sizes: Any, goal: Any, border: Any) -> None:
 
 
 @compiled_separately
-def _correlate(
-    out: Any,
-    first: int,
-    sizes: Any,
-    weights: Any,
-    w0: int,
-    source: Any,
-    lies: Any,
-    offsets: Any,
-    taps: int,
-    spare: Any,
-    b: Any,
-    begin: Any,
-    least: float,
-) -> None:
+def _correlate(out, first, sizes, weights, w0, source, lies, table, spare, b, begin, least):
     """Write planes, of sizes (planes, h, w), from out[first] on: weights (planes, taps) times rows
-    of a picture.
+    of a picture, each as far from the picture's corner as `table` says.
 
-    `lies` says where the picture has its corner, how long its rows are, and how far the rows that
-    are read for one output row and the next are apart.
+    `lies` says where the corner is, how long the picture's rows are, and how far the rows for one
+    output row and the next are apart.
     """
+    taps = table.size
     (planes, h, w), (corner, wide, down), factors = sizes, lies, Entries(w0, taps, 1)
     if _fills(w) or down != wide:
         goal, rows, shape = Rows(first, h * w, w), Rows(corner, 0, down), Sizes(planes, taps, w, h)
-        block(out, goal, weights, factors, source, rows, offsets, 0, shape, b, begin, least)
+        block(out, goal, weights, factors, source, rows, table, 0, shape, b, begin, least)
     else:
         goal, rows = Rows(0, h * wide, 0), Rows(corner, 0, 0)
         shape = Sizes(planes, taps, (h - 1) * wide + w, 1)
-        block(spare, goal, weights, factors, source, rows, offsets, 0, shape, b, begin, least)
+        block(spare, goal, weights, factors, source, rows, table, 0, shape, b, begin, least)
         for c in range(planes):
             copy_rows(out, first + c * h * w, w, spare, c * h * wide, wide, h, w)
 
 
 @register_jitable
-def _per_group(d):  # type: ignore[no-untyped-def]
+def _per_group(d):
     """Of one group: channels of the picture, channels of the output, taps; and output positions."""
     return d.c // d.groups, d.o // d.groups, d.c // d.groups * d.kh * d.kw, d.oh * d.ow
 
 
 # ---------------- forward
 @compiled_separately
-def _forward_shard(
-    x: Any, w: Any, b: Any, y: Any, scratch: Any, offsets: Any, d: Any, least: float, span: Any
-) -> None:
+def _forward_shard(x, w, b, y, scratch, offsets, d, least, span):
     (cg, og, taps, area), (lo, hi), (ahead, back, _) = _per_group(d), span, room(d)
     kind, pictures, out, wide = START if b.size else FRESH, flat(x), flat(y), d.w + 2 * d.pw
     rows, padded, spare = in_rows(d), d.ph + d.pw > 0, scratch[ahead + back :]
@@ -290,6 +266,7 @@ def _forward_shard(
     # chosen before the loop: references are counted at each choice
     source = scratch if padded else pictures
     scratch[:ahead] = 0
+    table = offsets[:taps]
     for n in range(lo, hi):
         for k in range(d.groups):
             corner, start = (n * d.c + k * cg) * d.h * d.w, (n * d.o + k * og) * area
@@ -303,16 +280,12 @@ def _forward_shard(
             if padded:
                 _pad(pictures, corner, (cg, d.h, d.w), scratch, (d.ph, d.pw))
                 corner = 0
-            sizes, lies = (og, d.oh, d.ow), (corner, wide, d.sh * wide)
-            _correlate(
-                out, start, sizes, w, w0, source, lies, offsets, taps, spare, b, begin, least
-            )
+            planes, lies = (og, d.oh, d.ow), (corner, wide, d.sh * wide)
+            _correlate(out, start, planes, w, w0, source, lies, table, spare, b, begin, least)
 
 
 @jit(parallel=True)
-def forward(
-    x: Any, w: Any, b: Any, y: Any, scratch: Any, offsets: Any, d: Any, least: float
-) -> None:
+def forward(x, w, b, y, scratch, offsets, d, least):
     """Write the convolution into y (n, o, oh * ow); what is smaller than `least` becomes it (-inf,
     or 0 for a ReLU).
 
@@ -330,7 +303,7 @@ forward.rectifies = True
 
 # ---------------- backward
 @compiled_separately
-def _turn(w: Any, turned: Any, d: Any) -> None:
+def _turn(w, turned, d):
     """Weights (o, c // groups, taps) for the way back: (c, o // groups, taps), the taps in reverse
     order.
     """
@@ -345,7 +318,7 @@ def _turn(w: Any, turned: Any, d: Any) -> None:
 
 
 @jit(reassociate=True)
-def bias_back(g: Any, gb: Any, lo: int, hi: int) -> None:
+def bias_back(g, gb, lo, hi):
     """gb (o,) = the sum over samples lo to hi and positions of g (n, o, positions)."""
     gb[:] = 0
     for n in range(lo, hi):
@@ -358,9 +331,7 @@ def bias_back(g: Any, gb: Any, lo: int, hi: int) -> None:
 
 
 @compiled_separately
-def _weights_back(
-    g: Any, x: Any, gw: Any, scratch: Any, spare: Any, offsets: Any, d: Any, span: Any
-) -> None:
+def _weights_back(g, x, gw, scratch, spare, offsets, d, span):
     """Add to gw what the samples contribute; g is flat."""
     (cg, og, taps, area), (lo, hi), wide = _per_group(d), span, d.w + 2 * d.pw
     rows, padded, pictures, long = in_rows(d), d.ph + d.pw > 0, flat(x), sums_long(d)
@@ -401,12 +372,10 @@ def _weights_back(
 
 
 @compiled_separately
-def _picture_back(
-    g: Any, w: Any, turned: Any, gx: Any, scratch: Any, spare: Any, offsets: Any, d: Any, span: Any
-) -> None:
+def _picture_back(g, w, turned, gx, scratch, spare, table, d, span):
     """Write the gradient of the samples; g is flat."""
     (cg, og, taps, area), (lo, hi), (bh, bw) = _per_group(d), span, border(d)
-    rows, pictures, back_taps, wide = back_in_rows(d), flat(gx), og * d.kh * d.kw, d.ow + 2 * bw
+    rows, whole, back_taps, wide = back_in_rows(d), flat(gx), og * d.kh * d.kw, d.ow + 2 * bw
     columns = shaped(scratch[: taps * area], (taps, area)) if not rows else w
     for n in range(lo, hi):
         for k in range(d.groups):
@@ -414,29 +383,24 @@ def _picture_back(
             begin = Begin(FRESH, 0)
             if rows:
                 _pad(g, start, (og, d.oh, d.ow), scratch, (bh, bw))
-                sizes, lies, w0 = (cg, d.h, d.w), (0, wide, wide), k * cg * back_taps
+                planes, lies, w0 = (cg, d.h, d.w), (0, wide, wide), k * cg * back_taps
                 _correlate(
-                    pictures,
+                    whole,
                     corner,
-                    sizes,
+                    planes,
                     turned,
                     w0,
                     scratch,
                     lies,
-                    offsets,
-                    back_taps,
+                    table,
                     spare,
                     g,
                     begin,
                     -np.inf,
                 )
             else:
-                goal, factors, sizes = (
-                    Rows(0, area, 0),
-                    Entries(k * og * taps, 1, taps),
-                    Sizes(taps, og, area, 1),
-                )
-                source = Rows(start, area, 0)
+                goal, factors = Rows(0, area, 0), Entries(k * og * taps, 1, taps)
+                sizes, source = Sizes(taps, og, area, 1), Rows(start, area, 0)
                 block(columns, goal, w, factors, g, source, NONE, 0, sizes, g, begin, -np.inf)
                 picture = gx[n, k * cg : (k + 1) * cg]
                 picture[:] = 0
@@ -444,19 +408,7 @@ def _picture_back(
 
 
 @compiled_separately
-def _backward_shard(
-    g: Any,
-    x: Any,
-    w: Any,
-    turned: Any,
-    gx: Any,
-    gw: Any,
-    gb: Any,
-    scratch: Any,
-    offsets: Any,
-    d: Any,
-    s: int,
-) -> None:
+def _backward_shard(g, x, w, turned, gx, gw, gb, scratch, offsets, d, s):
     """Write the gradients that are asked for, as far as the s-th shard's samples contribute."""
     (ahead, back, _), (lo, hi), own = room(d), shard(s, scratch.shape[0], d.n), scratch[s]
     taps, spare, planes = _per_group(d)[2], own[ahead + back :], flat(g)
@@ -473,18 +425,7 @@ def _backward_shard(
 
 
 @jit(parallel=True)
-def backward(
-    g: Any,
-    x: Any,
-    w: Any,
-    turned: Any,
-    gx: Any,
-    gw: Any,
-    gb: Any,
-    scratch: Any,
-    offsets: Any,
-    d: Any,
-) -> None:
+def backward(g, x, w, turned, gx, gw, gb, scratch, offsets, d):
     """Write the gradients that are asked for: None stands for one that is not, and what computes it
     is not compiled.
 

@@ -1,5 +1,8 @@
 """Looking up rows of a table, and adding gradients back to the rows that were looked up."""
 
+# mypy: allow-untyped-defs, allow-untyped-calls
+# (Numba infers the types of what it compiles from each call)
+
 from __future__ import annotations
 
 from typing import Any
@@ -26,7 +29,7 @@ def scatter_reference(g: Any, ids: Any, rows: int) -> Any:
 
 
 @compiled_separately
-def gather_some(table: Any, ids: Any, out: Any, lo: int, hi: int) -> None:
+def gather_some(table, ids, out, lo, hi):
     """`gather` for lo <= i < hi."""
     (rows, width), goal = table.shape, flat(out)
     for i in range(lo, hi):
@@ -40,7 +43,7 @@ def gather_some(table: Any, ids: Any, out: Any, lo: int, hi: int) -> None:
 
 
 @jit(parallel=True)
-def gather(table: Any, ids: Any, out: Any, shards: int) -> None:
+def gather(table, ids, out, shards):
     """out[i] = table[ids[i]] for ids (n,), out (n, width), shared out over threads.
 
     For an id of no row it is NaN, or 0 in a table of integers.
@@ -51,7 +54,7 @@ def gather(table: Any, ids: Any, out: Any, shards: int) -> None:
 
 
 @jit
-def scatter(g: Any, ids: Any, grad: Any) -> None:
+def scatter(g, ids, grad):
     """grad[ids[i]] += g[i], from zero; one thread, because two could meet in one row.
 
     Ids of no row are left out.
@@ -61,7 +64,7 @@ def scatter(g: Any, ids: Any, grad: Any) -> None:
 
 
 @jit
-def scatter_more(g: Any, ids: Any, grad: Any) -> None:
+def scatter_more(g, ids, grad):
     """grad[ids[i]] += g[i]."""
     rows, width = grad.shape
     for i in range(ids.size):
@@ -72,7 +75,7 @@ def scatter_more(g: Any, ids: Any, grad: Any) -> None:
 
 
 @jit
-def clear(ids: Any, grad: Any) -> None:
+def clear(ids, grad):
     """grad[ids[i]] = 0: undoes `scatter_more` without going through rows that were never
     touched.
     """
@@ -83,7 +86,7 @@ def clear(ids: Any, grad: Any) -> None:
 
 
 @jit
-def mark_outside(ids: Any, low: int, high: int, mark: Any) -> None:
+def mark_outside(ids, low, high, mark):
     """mark[0] = NaN where one of the ids lies outside of [low, high)."""
     wrong = 0
     for i in range(ids.size):

@@ -4,13 +4,15 @@
 product, t transposed. All arrays are C-contiguous.
 """
 
+# mypy: allow-untyped-defs, allow-untyped-calls
+# (Numba infers the types of what it compiles from each call)
+
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
 from numba.extending import overload
-from numba.np.numpy_support import as_dtype
 
 from .jit import jit
 from .simd import ACROSS, ADD, FRESH, Begin, Entries, Rows, Sizes, block, flat, sums
@@ -21,45 +23,45 @@ NONE = np.zeros(1, np.int64)
 
 # ---------------- of flat arrays, with their sizes
 @jit
-def _product(out: Any, a: Any, at: Entries, b: Any, sizes: Sizes, start: Any, kind: int) -> None:
+def _product(out, a, at, b, sizes, start, kind):
     """out (m, n) = A @ b (k, n), where `at` says how A (m, k) lies in `a`."""
     rows = Rows(0, sizes.columns, 0)
     block(out, rows, a, at, b, rows, NONE, 0, sizes, start, Begin(kind, 0), -np.inf)
 
 
 @jit
-def _dots(out: Any, a: Any, b: Any, m: int, k: int, n: int, fresh: bool) -> None:
+def _dots(out, a, b, m, k, n, fresh):
     """out (m, n) (+)= a (m, k) @ b (n, k)ᵀ."""
     rows = Rows(0, k, 0)
     sums(out, Rows(0, n, 0), a, rows, b, rows, NONE, Sizes(m, k, n, 1), fresh)
 
 
 @jit
-def product_nn(out: Any, a: Any, b: Any, m: int, k: int, n: int) -> None:
+def product_nn(out, a, b, m, k, n):
     """out (m, n) = a (m, k) @ b (k, n)."""
     _product(out, a, Entries(0, k, 1), b, Sizes(m, k, n, 1), out, FRESH)
 
 
 @jit
-def product_bias(out: Any, a: Any, b: Any, m: int, k: int, n: int, bias: Any) -> None:
+def product_bias(out, a, b, m, k, n, bias):
     """out (m, n) = a (m, k) @ b (k, n) + bias (n,)."""
     _product(out, a, Entries(0, k, 1), b, Sizes(m, k, n, 1), bias, ACROSS)
 
 
 @jit
-def product_tn(out: Any, a: Any, b: Any, m: int, k: int, n: int) -> None:
+def product_tn(out, a, b, m, k, n):
     """out (m, n) = aᵀ @ b for a (k, m) and b (k, n)."""
     _product(out, a, Entries(0, 1, m), b, Sizes(m, k, n, 1), out, FRESH)
 
 
 @jit
-def product_nt(out: Any, a: Any, b: Any, m: int, k: int, n: int) -> None:
+def product_nt(out, a, b, m, k, n):
     """out (m, n) = a @ bᵀ for a (m, k) and b (n, k)."""
     _dots(out, a, b, m, k, n, True)
 
 
 @jit
-def sum_rows(out: Any, b: Any, k: int, n: int) -> None:
+def sum_rows(out, b, k, n):
     """out (n,) = the sum of the rows of b (k, n): a row of ones times b."""
     _product(out, _one(out), Entries(0, 0, 0), b, Sizes(1, k, n, 1), out, FRESH)
 
@@ -70,20 +72,20 @@ def _one(like: Any) -> Any:
 
 
 @overload(_one)
-def _constant_one(like):  # type: ignore[no-untyped-def]
-    one = np.ones(1, as_dtype(like.dtype))
+def _constant_one(like):
+    one = np.ones(1, str(like.dtype))
     return lambda like: one
 
 
 # ---------------- of matrices
 @jit
-def nn(out: Any, a: Any, b: Any) -> None:
+def nn(out, a, b):
     """out = a @ b."""
     product_nn(flat(out), flat(a), flat(b), out.shape[0], a.shape[1], out.shape[1])
 
 
 @jit
-def add_nn(out: Any, a: Any, b: Any) -> None:
+def add_nn(out, a, b):
     """out += a @ b."""
     (m, n), k = out.shape, a.shape[1]
     at, sizes = Entries(0, k, 1), Sizes(m, k, n, 1)
@@ -91,13 +93,13 @@ def add_nn(out: Any, a: Any, b: Any) -> None:
 
 
 @jit
-def tn(out: Any, a: Any, b: Any) -> None:
+def tn(out, a, b):
     """out = a.T @ b."""
     product_tn(flat(out), flat(a), flat(b), out.shape[0], a.shape[0], out.shape[1])
 
 
 @jit
-def add_tn(out: Any, a: Any, b: Any) -> None:
+def add_tn(out, a, b):
     """out += a.T @ b."""
     (m, n), k = out.shape, a.shape[0]
     at, sizes = Entries(0, 1, m), Sizes(m, k, n, 1)
@@ -105,12 +107,12 @@ def add_tn(out: Any, a: Any, b: Any) -> None:
 
 
 @jit
-def nt(out: Any, a: Any, b: Any) -> None:
+def nt(out, a, b):
     """out = a @ b.T."""
     product_nt(flat(out), flat(a), flat(b), out.shape[0], a.shape[1], out.shape[1])
 
 
 @jit
-def add_nt(out: Any, a: Any, b: Any) -> None:
+def add_nt(out, a, b):
     """out += a @ b.T."""
     _dots(flat(out), flat(a), flat(b), out.shape[0], a.shape[1], out.shape[1], False)

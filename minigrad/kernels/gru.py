@@ -7,6 +7,9 @@ h_{t-1} + c.
 The skeleton is in `recurrent.py`. The forward pass keeps the gates and q for the way back.
 """
 
+# mypy: allow-untyped-defs, allow-untyped-calls
+# (Numba infers the types of what it compiles from each call)
+
 from __future__ import annotations
 
 from typing import Any
@@ -34,28 +37,8 @@ def gru_reference(x: Any, w: Any, v: Any, b: Any, c: Any, h: Any) -> tuple[Any, 
     return hs, gates, qs
 
 
-def gru_backward_reference(
-    g: Any, x: Any, w: Any, v: Any, h0: Any, hs: Any, gates: Any, qs: Any
-) -> tuple[Any, ...]:
-    """Backpropagation through time: gradients of x, w, v, b, c and h0."""
-    gx, gw, gv, gb, gc, dh = (np.zeros_like(a) for a in (x, w, v, w[:, 0], w[:, 0], h0))
-    for t in reversed(range(len(x))):
-        r, z, new = np.split(gates[t], 3, axis=1)
-        before = hs[t - 1] if t else h0
-        dh = dh + g[t]
-        dp = dh * (1 - z) * (1 - new**2)
-        dr, dz = dp * qs[t] * r * (1 - r), dh * (before - new) * z * (1 - z)
-        d, e = np.concatenate([dr, dz, dp], axis=1), np.concatenate([dr, dz, dp * r], axis=1)
-        gw += d.T @ x[t]
-        gv += e.T @ before
-        gb += d.sum(0)
-        gc += e.sum(0)
-        gx[t], dh = d @ w, dh * z + e @ v
-    return gx, gw, gv, gb, gc, dh
-
-
 @jit
-def gru_cell(gates: Any, rest: Any, b: Any, c: Any, before: Any, q: Any, h: Any) -> None:
+def gru_cell(gates, rest, b, c, before, q, h):
     """One sample's step: gates hold W x_t and rest V h_{t-1} (3 hidden,); gates become σ(r), σ(z)
     and tanh(p + σ(r) q).
     """
@@ -74,9 +57,7 @@ def gru_cell(gates: Any, rest: Any, b: Any, c: Any, before: Any, q: Any, h: Any)
 
 
 @jit
-def gru_cell_back(
-    gates: Any, before: Any, q: Any, dh: Any, dbefore: Any, dpre: Any, drest: Any
-) -> None:
+def gru_cell_back(gates, before, q, dh, dbefore, dpre, drest):
     """One sample's step back: from ∂L/∂h_t to the gradients of W x_t + b and of V h_{t-1} + c, in
     dpre and drest, and what goes on to h_{t-1} directly, added to dbefore.
     """

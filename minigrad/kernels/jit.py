@@ -1,5 +1,8 @@
 """How minigrad calls Numba: its decorators, and how many threads there are."""
 
+# mypy: allow-untyped-defs, allow-untyped-calls
+# (Numba infers the types of what it compiles from each call)
+
 from __future__ import annotations
 
 import gc
@@ -22,7 +25,7 @@ from numba.core import event
 
 from ..interrupts import interrupts_deferred
 from . import simd
-from .options import FORMULAS, SUMS
+from .options import FORMULAS, SUMS, config
 from .simd import compiled, compiled_separately
 
 __all__ = ["compiled_separately", "jit", "prange", "shard", "threads"]
@@ -33,7 +36,10 @@ _ALSO = "comprehension", "fusion", "inplace_binop", "numpy", "reduction", "setit
 _PRANGE_ONLY = dict.fromkeys(_ALSO, False)
 
 
-class _Compiling(event.Listener):  # type: ignore[misc]
+threading_layer: Any = vars(numba)["threading_layer"]  # which Numba's annotations leave out
+
+
+class _Compiling(event.Listener):
     """What is different while Numba compiles: Ctrl-C waits, and garbage is collected less often.
 
     LLVM calls back into Python, where an exception is lost and leaves a function without its
@@ -87,7 +93,7 @@ class ThreadedKernel:
     @cached_property
     def _in_turn(self) -> bool:
         get_num_threads()  # starts the threads, after which it is known which ones there are
-        return bool(numba.threading_layer() == "workqueue")
+        return bool(threading_layer() == "workqueue")
 
     def __call__(self, *args: Any) -> Any:
         if ThreadedKernel.threads_of_parent:
@@ -110,7 +116,7 @@ def _after_fork() -> None:
     global _turn
     _turn = RLock()
     with suppress(ValueError):  # none had been started
-        numba.threading_layer()
+        threading_layer()
         ThreadedKernel.threads_of_parent = True
 
 
@@ -132,7 +138,7 @@ def jit(
     if function is None:
         return lambda f: jit(f, parallel=parallel, reassociate=reassociate)
     options = {"nogil": True, **(SUMS if reassociate else FORMULAS)}
-    if numba.config.DISABLE_JIT:
+    if config.DISABLE_JIT:
         made: Any = function
         made.py_func = function  # it is the function itself, but callers need not know
         return made
@@ -161,6 +167,6 @@ def one_thread() -> Iterator[None]:
 
 
 @jit
-def shard(s: int, shards: int, items: int) -> tuple[int, int]:
+def shard(s, shards, items):
     """The half-open range of items that shard number s works on."""
     return items * s // shards, items * (s + 1) // shards

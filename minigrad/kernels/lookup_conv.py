@@ -14,6 +14,9 @@ shares: so the gradients that one place of a text collects lie side by side. Str
 1, there is one group; one thread.
 """
 
+# mypy: allow-untyped-defs, allow-untyped-calls
+# (Numba infers the types of what it compiles from each call)
+
 from __future__ import annotations
 
 from typing import Any
@@ -21,8 +24,8 @@ from typing import Any
 import numpy as np
 from numba.extending import register_jitable
 
-from .conv import bias_back, conv2d_backward_reference, conv2d_reference
-from .embedding import clear, gather_some, scatter_reference
+from .conv import bias_back
+from .embedding import clear, gather_some
 from .gemm import NONE
 from .jit import compiled_separately, jit
 from .rows import is_row
@@ -44,23 +47,6 @@ from .simd import (
 WHOLE = 16
 
 
-def forward_reference(table: Any, ids: Any, w: Any, b: Any, d: Any) -> Any:
-    """Look up, put channels before positions, convolve."""
-    x = table[ids].reshape(d.n, 1, d.w, d.c).transpose(0, 3, 1, 2)
-    return conv2d_reference(x, w.reshape(d.o, d.c, 1, d.kw), b, d)
-
-
-def backward_reference(g: Any, table: Any, ids: Any, w: Any, d: Any) -> tuple[Any, Any, Any]:
-    """The gradients of the table, w and b."""
-    x = table[ids].reshape(d.n, 1, d.w, d.c).transpose(0, 3, 1, 2)
-    gx, gw, gb = conv2d_backward_reference(g, x, w.reshape(d.o, d.c, 1, d.kw), d)
-    return (
-        scatter_reference(gx.transpose(0, 2, 3, 1).reshape(ids.size, d.c), ids, len(table)),
-        gw.reshape(w.shape),
-        gb,
-    )
-
-
 #: the shares of a word may take so many times the memory of its row
 MOST = 16
 
@@ -72,13 +58,13 @@ def suits(d: Any) -> bool:
 
 
 @register_jitable
-def distance(d: Any) -> int:
+def distance(d):
     """How far the shares of one word are from those of the next."""
     return -(-d.kw * d.o // WHOLE) * WHOLE
 
 
 @register_jitable
-def room(d: Any) -> tuple[int, int, int]:
+def room(d):
     """How many numbers the scratch holds: weights twice, shares of all words, one sample's results
     or gradients.
     """
@@ -86,7 +72,7 @@ def room(d: Any) -> tuple[int, int, int]:
 
 
 @compiled_separately
-def _distinct(ids: Any, slots: Any, words: Any, places: Any, step: int, d: Any) -> int:
+def _distinct(ids, slots, words, places, step, d):
     """Write each distinct word into `words` and where the shares of each word of the text begin
     into `places`, in which `d.pw` more places stand before and after each sample: the shares after
     the last word's. Returns how many words.
@@ -116,9 +102,7 @@ def _distinct(ids: Any, slots: Any, words: Any, places: Any, step: int, d: Any) 
 
 
 @compiled_separately
-def _sum_up(
-    shares: Any, places: Any, lines: Any, b: Any, one: Any, y: Any, d: Any, least: float
-) -> None:
+def _sum_up(shares, places, lines, b, one, y, d, least):
     """Write into y (n, o, ow) the sum of the shares in each window, which `one` multiplies."""
     goal, share = Rows(0, 0, d.o), Rows((d.kw - 1) * d.o, -d.o, 0)
     sizes, begin = Sizes(1, d.kw, d.o, d.ow), Begin(ACROSS if b.size else FRESH, 0)
@@ -129,7 +113,7 @@ def _sum_up(
 
 
 @jit
-def _weights(w: Any, weights: Any, c_step: int, at_step: int, d: Any) -> None:
+def _weights(w, weights, c_step, at_step, d):
     """Weights with the taps in reverse order, the entry of channel c and share `at` at
     c · c_step + at · at_step.
     """
@@ -141,21 +125,7 @@ def _weights(w: Any, weights: Any, c_step: int, at_step: int, d: Any) -> None:
 
 
 @jit
-def forward(
-    table: Any,
-    ids: Any,
-    w: Any,
-    b: Any,
-    y: Any,
-    slots: Any,
-    words: Any,
-    places: Any,
-    count: Any,
-    seen: Any,
-    scratch: Any,
-    d: Any,
-    least: float,
-) -> None:
+def forward(table, ids, w, b, y, slots, words, places, count, seen, scratch, d, least):
     """Write the convolution of table (rows, c), looked up at ids (n * w,), into y (n, o, ow); see
     `conv.forward`.
 
@@ -180,7 +150,7 @@ def forward(
 
 
 @compiled_separately
-def _collect(g: Any, places: Any, lines: Any, gathered: Any, d: Any) -> None:
+def _collect(g, places, lines, gathered, d):
     """Add to the gradients of each word's shares what all its places collect; g is (n, o, ow)."""
     before, step, wide = (d.kw - 1) * d.o, distance(d), d.w + 2 * d.pw
     lines[:] = 0
@@ -191,20 +161,7 @@ def _collect(g: Any, places: Any, lines: Any, gathered: Any, d: Any) -> None:
 
 
 @jit
-def backward_more(
-    g: Any,
-    w: Any,
-    gw: Any,
-    gb: Any,
-    words: Any,
-    places: Any,
-    count: Any,
-    seen: Any,
-    scratch: Any,
-    d: Any,
-    ids: Any,
-    grad: Any,
-) -> None:
+def backward_more(g, w, gw, gb, words, places, count, seen, scratch, d, ids, grad):
     """`backward` where the rows of `grad` that occur are zero already, and the others are not to be
     written.
     """
@@ -234,20 +191,7 @@ def backward_more(
 
 
 @jit
-def backward(
-    g: Any,
-    w: Any,
-    gw: Any,
-    gb: Any,
-    words: Any,
-    places: Any,
-    count: Any,
-    seen: Any,
-    scratch: Any,
-    d: Any,
-    ids: Any,
-    grad: Any,
-) -> None:
+def backward(g, w, gw, gb, words, places, count, seen, scratch, d, ids, grad):
     """Write the gradients: of w, gw (1, o, c * kw), of b, gb (1, o), each may be None, and of the
     table, grad (rows, c).
 

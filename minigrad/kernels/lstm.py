@@ -7,6 +7,9 @@ Cummins 2000).
 The skeleton is in `recurrent.py`. The forward pass keeps the four gates for the way back.
 """
 
+# mypy: allow-untyped-defs, allow-untyped-calls
+# (Numba infers the types of what it compiles from each call)
+
 from __future__ import annotations
 
 from typing import Any
@@ -33,34 +36,8 @@ def lstm_reference(x: Any, w: Any, v: Any, b: Any, h: Any, c: Any) -> tuple[Any,
     return hs, cs, gates
 
 
-def lstm_backward_reference(
-    gh: Any, gc: Any, x: Any, w: Any, v: Any, h0: Any, c0: Any, hs: Any, cs: Any, gates: Any
-) -> tuple[Any, ...]:
-    """Backpropagation through time: gradients of x, w, v, b, h0 and c0."""
-    gx, gw, gv, gb, dh, dc = (np.zeros_like(a) for a in (x, w, v, w[:, 0], h0, c0))
-    for t in reversed(range(len(x))):
-        i, f, g, o = np.split(gates[t], 4, axis=1)
-        squashed = np.tanh(cs[t])
-        dh = dh + gh[t]
-        dc = dc + gc[t] + dh * o * (1 - squashed**2)
-        d = np.concatenate(
-            [
-                dc * g * i * (1 - i),
-                dc * (cs[t - 1] if t else c0) * f * (1 - f),
-                dc * i * (1 - g**2),
-                dh * squashed * o * (1 - o),
-            ],
-            axis=1,
-        )
-        gw += d.T @ x[t]
-        gv += d.T @ (hs[t - 1] if t else h0)
-        gb += d.sum(0)
-        gx[t], dh, dc = d @ w, d @ v, dc * f
-    return gx, gw, gv, gb, dh, dc
-
-
 @jit
-def lstm_cell(gates: Any, b: Any, before: Any, c: Any, h: Any) -> None:
+def lstm_cell(gates, b, before, c, h):
     """One sample's step: gates (4 hidden,) hold W x_t + V h_{t-1}, and afterwards σ(i), σ(f),
     tanh(g), σ(o).
 
@@ -88,9 +65,7 @@ def lstm_cell(gates: Any, b: Any, before: Any, c: Any, h: Any) -> None:
 
 
 @jit
-def lstm_cell_back(
-    gates: Any, before: Any, c: Any, dh: Any, dc: Any, dbefore: Any, dpre: Any
-) -> None:
+def lstm_cell_back(gates, before, c, dh, dc, dbefore, dpre):
     """One sample's step back: from ∂L/∂h_t and what comes to c_t from later steps to ∂L/∂(i, f, g,
     o) before their functions in dpre, ∂L/∂c_t in dc, and the part of it that goes on to c_{t-1},
     added to dbefore.

@@ -2,6 +2,9 @@
 in float32.
 """
 
+# mypy: allow-untyped-defs, allow-untyped-calls
+# (Numba infers the types of what it compiles from each call)
+
 from __future__ import annotations
 
 import math
@@ -43,14 +46,14 @@ A0, A1, A2, A3, A4, A5, A6 = _ODD
 B0, B1, B2, B3 = _EVEN
 
 
-def tanh(x):  # type: ignore[no-untyped-def]
+def tanh(x):
     """Hyperbolic tangent of a number: NumPy's in Python, in compiled float32 code one that
     vectorises.
     """
     return np.tanh(x)
 
 
-def _tanh32(x):  # type: ignore[no-untyped-def]
+def _tanh32(x):
     # written as selections, so that NaN, which compares false, stays NaN
     near = _LIMIT if x > _LIMIT else x
     near = -_LIMIT if near < -_LIMIT else near
@@ -63,7 +66,7 @@ def _tanh32(x):  # type: ignore[no-untyped-def]
 
 
 @overload(tanh, jit_options=SUMS)
-def _overload_tanh(x):  # type: ignore[no-untyped-def]  # Numba compares signatures, annotations and all
+def _overload_tanh(x):
     if x == types.float32:
         return _tanh32
     return lambda x: math.tanh(x)
@@ -87,7 +90,7 @@ E0, E1, E2, E3, E4, E5 = map(
 )
 
 
-def exp(x):  # type: ignore[no-untyped-def]
+def exp(x):
     """e to the power of a number: NumPy's in Python, in compiled float32 code one that vectorises.
 
     NaN stays NaN, what is above the range of float32 becomes inf. What is below its normal numbers
@@ -97,7 +100,7 @@ def exp(x):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def _scaled(x, n):  # type: ignore[no-untyped-def]
+def _scaled(x, n):
     """x · 2^n for a float32 x and an int32 n: n is added to the exponent.
 
     Both x and the result must be normal numbers.
@@ -105,7 +108,7 @@ def _scaled(x, n):  # type: ignore[no-untyped-def]
     return np.int32(np.float32(x).view(np.int32) + (n << 23)).view(np.float32)
 
 
-def _exp32(x):  # type: ignore[no-untyped-def]
+def _exp32(x):
     inside = _HIGHEST if x > _HIGHEST else x
     inside = (
         _LOWEST if not inside > _LOWEST else inside
@@ -120,14 +123,14 @@ def _exp32(x):  # type: ignore[no-untyped-def]
 
 
 @overload(exp, jit_options=FORMULAS)
-def _overload_exp(x):  # type: ignore[no-untyped-def]
+def _overload_exp(x):
     if x == types.float32:
         return _exp32
     return lambda x: math.exp(x)
 
 
 @register_jitable
-def sigmoid(x):  # type: ignore[no-untyped-def]
+def sigmoid(x):
     """Logistic function 1 / (1 + exp(-x)), without overflow; 0 and 1 at -inf and inf, NaN of
     NaN.
     """
@@ -135,57 +138,57 @@ def sigmoid(x):  # type: ignore[no-untyped-def]
     return (type(x)(1) if x >= 0 else small) / (type(x)(1) + small)
 
 
-def plus(total, x):  # type: ignore[no-untyped-def]
+def plus(total, x):
     """total + x, a step of a sum in any order: a loop of them adds several numbers at once."""
     return total + x
 
 
-def times(total, x):  # type: ignore[no-untyped-def]
+def times(total, x):
     """total · x, a step of a product in any order; see `plus`."""
     return total * x
 
 
 @overload(plus, jit_options=SUMS)
-def _overload_plus(total, x):  # type: ignore[no-untyped-def]
+def _overload_plus(total, x):
     return lambda total, x: total + x
 
 
 @overload(times, jit_options=SUMS)
-def _overload_times(total, x):  # type: ignore[no-untyped-def]
+def _overload_times(total, x):
     return lambda total, x: total * x
 
 
 @register_jitable
-def maximum(a, b):  # type: ignore[no-untyped-def]
+def maximum(a, b):
     """The larger of two numbers; NaN if one of them is NaN."""
     return a if a > b or a != a else b
 
 
 @register_jitable
-def minimum(a, b):  # type: ignore[no-untyped-def]
+def minimum(a, b):
     """The smaller of two numbers; NaN if one of them is NaN."""
     return a if a < b or a != a else b
 
 
 @register_jitable
-def square(a):  # type: ignore[no-untyped-def]
+def square(a):
     """a · a."""
     return a * a
 
 
 @register_jitable
-def power(a, b):  # type: ignore[no-untyped-def]
+def power(a, b):
     """a to the power b; the square, by far the most frequent, as a product."""
     return a * a if b == 2 else a**b
 
 
 @register_jitable
-def sign(a):  # type: ignore[no-untyped-def]
+def sign(a):
     """-1, 0 or 1; NaN of NaN."""
     return type(a)(1) * (a > 0) - type(a)(1) * (a < 0) if a == a else a
 
 
 @register_jitable
-def erf(a):  # type: ignore[no-untyped-def]
+def erf(a):
     """The error function."""
     return math.erf(a)

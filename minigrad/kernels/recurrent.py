@@ -13,6 +13,9 @@ back:
 The arguments of the others are None in a call, and their cells are not compiled.
 """
 
+# mypy: allow-untyped-defs, allow-untyped-calls
+# (Numba infers the types of what it compiles from each call)
+
 from __future__ import annotations
 
 from typing import Any, NamedTuple
@@ -64,7 +67,7 @@ def rnn_backward_reference(
 
 
 @jit
-def _rnn_cell(h: Any, b: Any, relu: bool) -> None:
+def _rnn_cell(h, b, relu):
     """One sample's step: h (hidden,) holds W x_t + V h_{t-1}, and afterwards h_t."""
     if relu:
         for j in range(h.size):
@@ -76,7 +79,7 @@ def _rnn_cell(h: Any, b: Any, relu: bool) -> None:
 
 
 @jit
-def _rnn_cell_back(h: Any, dh: Any, dpre: Any, relu: bool) -> None:
+def _rnn_cell_back(h, dh, dpre, relu):
     """One sample's step back: from ∂L/∂h_t to the gradient before the nonlinearity in dpre."""
     zero, one = h.dtype.type(0), h.dtype.type(1)  # a plain 1 would make it double precision
     if relu:
@@ -101,7 +104,7 @@ def rows_of(d: Any, shards: int) -> int:
 
 
 @compiled_separately
-def _copy_samples(goal: Any, g0: int, source: Any, s0: int, count: int) -> None:
+def _copy_samples(goal, g0, source, s0, count):
     """goal[:, g0 : g0 + count] = source[:, s0 : s0 + count] for arrays (steps, n, width)."""
     steps, n, width = source.shape
     row = goal.shape[1] * width
@@ -109,7 +112,7 @@ def _copy_samples(goal: Any, g0: int, source: Any, s0: int, count: int) -> None:
 
 
 @jit
-def _own_rows(a: Any, lo: int, hi: int, scratch: Any) -> Any:
+def _own_rows(a, lo, hi, scratch):
     """A place for samples lo to hi of all steps of a (steps, n, width), one after the other: a
     itself, if these are all its samples, else the beginning of scratch (rows, width).
     """
@@ -119,7 +122,7 @@ def _own_rows(a: Any, lo: int, hi: int, scratch: Any) -> Any:
 
 
 @jit
-def _own_copy(a: Any, lo: int, hi: int, scratch: Any) -> Any:
+def _own_copy(a, lo, hi, scratch):
     """The samples lo to hi in their own place."""
     own = _own_rows(a, lo, hi, scratch)
     if hi - lo < a.shape[1]:
@@ -128,43 +131,27 @@ def _own_copy(a: Any, lo: int, hi: int, scratch: Any) -> Any:
 
 
 @jit
-def _copy_back(own: Any, a: Any, lo: int, hi: int) -> None:
+def _copy_back(own, a, lo, hi):
     """The samples from their own place back into a."""
     if hi - lo < a.shape[1]:
         _copy_samples(a, lo, own, 0, hi - lo)
 
 
 @jit
-def _by_rows(a: Any) -> Any:
+def _by_rows(a):
     """(steps, n, width) as rows."""
     return shaped(a, (a.shape[0] * a.shape[1], a.shape[2]))
 
 
 @jit
-def _transposed(a: Any, out: Any, lo: int, hi: int) -> None:
+def _transposed(a, out, lo, hi):
     """Rows lo to hi of a (m, n) as columns of out (n, m)."""
     m, n = a.shape
     transpose(out, lo, m, a, lo * n, n, n, hi - lo)
 
 
 @compiled_separately
-def _forward_shard(
-    x: Any,
-    b: Any,
-    c: Any,
-    h0: Any,
-    c0: Any,
-    y: Any,
-    gates: Any,
-    q: Any,
-    rest: Any,
-    wt: Any,
-    vt: Any,
-    xrows: Any,
-    hrows: Any,
-    d: Any,
-    s: int,
-) -> None:
+def _forward_shard(x, b, c, h0, c0, y, gates, q, rest, wt, vt, xrows, hrows, d, s):
     lo, hi = shard(s, xrows.shape[0], d.n)
     xs, own = _own_copy(x, lo, hi, xrows[s]), _own_rows(y[0], lo, hi, hrows[s])
     if gates is None:
@@ -191,24 +178,7 @@ def _forward_shard(
 
 
 @jit(parallel=True)
-def forward(
-    x: Any,
-    w: Any,
-    v: Any,
-    b: Any,
-    c: Any,
-    h0: Any,
-    c0: Any,
-    y: Any,
-    gates: Any,
-    q: Any,
-    rest: Any,
-    wt: Any,
-    vt: Any,
-    xrows: Any,
-    hrows: Any,
-    d: Any,
-) -> None:
+def forward(x, w, v, b, c, h0, c0, y, gates, q, rest, wt, vt, xrows, hrows, d):
     """Write the states into y (states, steps, n, hidden): h, and for an LSTM the cell state.
 
     x (steps, n, width), w (m, width), v (m, hidden), b (m,), h0 and c0 (n, hidden), with m = 1, 3
@@ -227,7 +197,7 @@ def forward(
 
 
 @compiled_separately
-def _add_outer(grad: Any, a: Any, b: Any) -> None:
+def _add_outer(grad, a, b):
     """grad += aᵀ b for a (rows, m) and b (rows, k), as many rows at a time as stay in the cache,
     equally many each time.
     """
@@ -238,7 +208,7 @@ def _add_outer(grad: Any, a: Any, b: Any) -> None:
 
 
 @compiled_separately
-def _weight_gradients(gw: Any, gv: Any, d: Any, e: Any, xs: Any, h0: Any, hs: Any) -> None:
+def _weight_gradients(gw, gv, d, e, xs, h0, hs):
     """gw = Σ_t d_tᵀ x_t and gv = Σ_t e_tᵀ h_{t-1}, for arrays (steps, n, …) and h0 (n, hidden)."""
     n = h0.shape[0]
     gw[:] = 0
@@ -249,37 +219,37 @@ def _weight_gradients(gw: Any, gv: Any, d: Any, e: Any, xs: Any, h0: Any, hs: An
 
 
 @jit
-def _column_sums(total: Any, d: Any) -> None:
+def _column_sums(total, d):
     """total (m,) = the sum over steps and samples of d (steps, n, m)."""
     sum_rows(total, flat(d), d.shape[0] * d.shape[1], d.shape[2])
 
 
 @compiled_separately
 def _backward_shard(
-    g: Any,
-    x: Any,
-    w: Any,
-    v: Any,
-    h0: Any,
-    c0: Any,
-    y: Any,
-    gates: Any,
-    q: Any,
-    dy: Any,
-    gx: Any,
-    gw: Any,
-    gv: Any,
-    gb: Any,
-    gc: Any,
-    gh0: Any,
-    gc0: Any,
-    xrows: Any,
-    hrows: Any,
-    drows: Any,
-    erows: Any,
-    d: Any,
-    s: int,
-) -> None:
+    g,
+    x,
+    w,
+    v,
+    h0,
+    c0,
+    y,
+    gates,
+    q,
+    dy,
+    gx,
+    gw,
+    gv,
+    gb,
+    gc,
+    gh0,
+    gc0,
+    xrows,
+    hrows,
+    drows,
+    erows,
+    d,
+    s,
+):
     lo, hi = shard(s, xrows.shape[0], d.n)
     rows, sizes = d.steps * (hi - lo), (d.steps, hi - lo, w.shape[0])
     dpre, hs, dh = shaped(drows[s, :rows], sizes), y[0], dy[0]
@@ -318,29 +288,8 @@ def _backward_shard(
 
 @jit(parallel=True)
 def backward(
-    g: Any,
-    x: Any,
-    w: Any,
-    v: Any,
-    h0: Any,
-    c0: Any,
-    y: Any,
-    gates: Any,
-    q: Any,
-    dy: Any,
-    gx: Any,
-    gw: Any,
-    gv: Any,
-    gb: Any,
-    gc: Any,
-    gh0: Any,
-    gc0: Any,
-    xrows: Any,
-    hrows: Any,
-    drows: Any,
-    erows: Any,
-    d: Any,
-) -> None:
+    g, x, w, v, h0, c0, y, gates, q, dy, gx, gw, gv, gb, gc, gh0, gc0, xrows, hrows, drows, erows, d
+):
     """Write ∂L/∂state_t of every step into dy, as y and g (states, steps, n, hidden), and the
     gradients of all inputs.
 

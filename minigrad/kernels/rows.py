@@ -1,12 +1,15 @@
 """Rows of a table: which exist, and what stands for those that do not; a transposed copy."""
 
+# mypy: allow-untyped-defs, allow-untyped-calls
+# (Numba infers the types of what it compiles from each call)
+
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+from numba import types
 from numba.extending import overload
-from numba.np.numpy_support import as_dtype
 
 from .jit import jit
 from .simd import transpose
@@ -27,7 +30,7 @@ def is_row(i: Any, rows: int) -> bool:
 
 
 @overload(is_row)
-def _is_row(i, rows):  # type: ignore[no-untyped-def]
+def _is_row(i, rows):
     # as unsigned numbers, negative ones are large ones
     return lambda i, rows: np.uint64(np.int64(i)) < np.uint64(rows)
 
@@ -38,15 +41,13 @@ def missing(table: Any) -> Any:
 
 
 @overload(missing)
-def _missing(table):  # type: ignore[no-untyped-def]
-    value = missing(np.empty(0, as_dtype(table.dtype)))
-    return lambda table: value
+def _missing(table):
+    value = np.nan if isinstance(table.dtype, types.Float) else 0
+    return lambda table: table.dtype.type(value)
 
 
 @jit
-def turn(
-    goal: Any, g0: int, g_row: int, source: Any, s0: int, s_row: int, rows: int, columns: int
-) -> None:
+def turn(goal, g0, g_row, source, s0, s_row, rows, columns):
     """goal[r, c] = source[c, r]: rows of the goal, (rows, columns), are columns of the source. Of
     each flat array the first entry and the distance between rows are given.
     """

@@ -1,5 +1,8 @@
 """Softmax and cross-entropy of rows in one pass, without overflow."""
 
+# mypy: allow-untyped-defs, allow-untyped-calls
+# (Numba infers the types of what it compiles from each call)
+
 from __future__ import annotations
 
 from typing import Any
@@ -28,7 +31,7 @@ def cross_entropy_reference(logits: Any, ids: Any) -> tuple[Any, Any]:
 
 
 @jit(reassociate=True)
-def _sum(row: Any) -> Any:
+def _sum(row):
     """The sum of the entries, in whatever order is fastest; kept apart from formulas that rely on
     theirs.
     """
@@ -39,7 +42,7 @@ def _sum(row: Any) -> Any:
 
 
 @jit
-def _some_rows(logits: Any, ids: Any, losses: Any, p: Any) -> None:
+def _some_rows(logits, ids, losses, p):
     for i in range(ids.size):
         row, out = logits[i], p[i]
         top = row_maximum(row)  # without NaN, which comes in with exp
@@ -60,7 +63,7 @@ def _some_rows(logits: Any, ids: Any, losses: Any, p: Any) -> None:
 
 
 @compiled_separately
-def _rows(logits: Any, ids: Any, losses: Any, p: Any, lo: int, hi: int) -> None:
+def _rows(logits, ids, losses, p, lo, hi):
     some = max(1, TOGETHER // max(logits.shape[1], 1))
     for i in range(lo, hi, some):
         end = min(i + some, hi)
@@ -68,7 +71,7 @@ def _rows(logits: Any, ids: Any, losses: Any, p: Any, lo: int, hi: int) -> None:
 
 
 @jit(parallel=True)
-def cross_entropy(logits: Any, ids: Any, losses: Any, p: Any, shards: int) -> None:
+def cross_entropy(logits, ids, losses, p, shards):
     """Write the losses (n,) and the softmax p (n, classes).
 
     Logits are (n, classes), class ids (n,). The loss is NaN for an id of no class.
@@ -79,7 +82,7 @@ def cross_entropy(logits: Any, ids: Any, losses: Any, p: Any, shards: int) -> No
 
 
 @jit
-def cross_entropy_back(p: Any, ids: Any, g: Any, grad: Any) -> None:
+def cross_entropy_back(p, ids, g, grad):
     """Write g[0] / n · (p - onehot(ids)) into grad (n, classes).
 
     This is the gradient of the mean of the losses. It is 0 for an id of no class.

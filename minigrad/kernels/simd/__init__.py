@@ -36,7 +36,6 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -45,12 +44,17 @@ import numba
 
 from ...files import write_atomically
 from .. import cache
+from ..options import config
+from . import plain
 
 
-def _starts() -> bool:
-    """Does this room work with this Numba? Tried once for each folder of the cache."""
-    if os.environ.get("MINIGRAD_SIMD") == "0" or numba.config.DISABLE_JIT:
-        return False
+def _doors() -> Any:
+    """The module with the machine code, if it is wanted and works with this Numba, else `plain`.
+
+    Whether it works is tried once for each folder of the cache.
+    """
+    if os.environ.get("MINIGRAD_SIMD") == "0" or config.DISABLE_JIT:
+        return plain
     tried = Path(cache.FOLDER) / "simd works"
     try:
         from . import machine
@@ -61,6 +65,7 @@ def _starts() -> bool:
             trial(machine)
             with suppress(OSError):
                 write_atomically(tried, b"", private=True)
+        return machine
     except Exception as error:  # whatever another Numba raises
         reason = str(error).strip().partition("\n")[0]
         warnings.warn(
@@ -69,52 +74,31 @@ def _starts() -> bool:
             "MINIGRAD_SIMD=0 chooses them without this warning.",
             stacklevel=2,
         )
-        return False
-    return True
+        return plain
 
 
-from .plain import ACROSS, ADD, FRESH, START, Begin, Entries, Rows, Sizes
+doors = _doors()
+#: is machine code behind the doors?
+ON = doors is not plain
 
-#: does machine code run behind the doors? Else plain forms do
-ON = _starts()
-
-if ON:
-    from .machine import (
-        BYTES,
-        add_row,
-        block,
-        compiled,
-        compiled_separately,
-        copy_row,
-        copy_rows,
-        flat,
-        prefetch_row,
-        row_maximum,
-        shaped,
-        sums,
-        transpose,
-        window_maxima,
-    )
-else:
-    from .plain import (
-        BYTES,
-        add_row,
-        block,
-        compiled,
-        compiled_separately,
-        copy_row,
-        copy_rows,
-        flat,
-        prefetch_row,
-        row_maximum,
-        shaped,
-        sums,
-        transpose,
-        window_maxima,
-    )
+block, sums, row_maximum, window_maxima = (
+    doors.block,
+    doors.sums,
+    doors.row_maximum,
+    doors.window_maxima,
+)
+copy_row, add_row, copy_rows, transpose = (
+    doors.copy_row,
+    doors.add_row,
+    doors.copy_rows,
+    doors.transpose,
+)
+prefetch_row, shaped, flat = doors.prefetch_row, doors.shaped, doors.flat
+compiled, compiled_separately = doors.compiled, doors.compiled_separately
+Sizes, Rows, Entries, Begin = plain.Sizes, plain.Rows, plain.Entries, plain.Begin
+ADD, FRESH, START, ACROSS = plain.ADD, plain.FRESH, plain.START, plain.ACROSS
 
 
-@numba.extending.register_jitable
 def lanes(itemsize: int) -> int:
     """How many numbers of that many bytes a vector has."""
-    return BYTES // max(itemsize, 4)
+    return int(doors.BYTES // max(itemsize, 4))

@@ -11,7 +11,7 @@ import numpy as np
 from numba.extending import register_jitable
 
 from .. import cache
-from ..options import FORMULAS, SUMS
+from ..options import FORMULAS, SUMS, config
 
 #: bytes in a vector, as far as plain code needs to know
 BYTES = 32
@@ -58,20 +58,7 @@ class Begin(NamedTuple):
 
 
 @register_jitable(**FORMULAS)
-def block(
-    out: Any,
-    c: Any,
-    left: Any,
-    a: Any,
-    right: Any,
-    b: Any,
-    table: Any,
-    slide: int,
-    sizes: Any,
-    start: Any,
-    begin: Any,
-    least: float,
-) -> None:
+def block(out, c, left, a, right, b, table, slide, sizes, start, begin, least):
     """C = max(least, what its rows begin with + A @ B), `sizes.times` times with one A.
 
     `out`, `left` and `right` hold C (`Rows`), A (`Entries`) and B (`Rows`). Row p of B begins
@@ -105,9 +92,7 @@ def block(
 
 
 @register_jitable(**SUMS)
-def sums(
-    out: Any, c: Any, left: Any, a: Any, right: Any, b: Any, table: Any, sizes: Any, fresh: bool
-) -> None:
+def sums(out, c, left, a, right, b, table, sizes, fresh):
     """C (+)= A @ Bᵀ summed over `sizes.times` pairs of A and B, all `Rows`; `fresh` overwrites C.
 
     Row u of B begins table[u] numbers further on, as in `block`.
@@ -128,7 +113,7 @@ def sums(
 
 
 @register_jitable(**FORMULAS)
-def copy_row(goal: Any, g0: int, source: Any, s0: int, count: int) -> None:
+def copy_row(goal, g0, source, s0, count):
     """goal[g0 : g0 + count] = source[s0 : s0 + count], both read as flat arrays."""
     goal, source = flat(goal)[g0 : g0 + count], flat(source)[s0 : s0 + count]
     for i in range(goal.size):
@@ -136,17 +121,14 @@ def copy_row(goal: Any, g0: int, source: Any, s0: int, count: int) -> None:
 
 
 @register_jitable(**FORMULAS)
-def add_row(goal: Any, g0: int, source: Any, s0: int, count: int) -> None:
+def add_row(goal, g0, source, s0, count):
     """goal[g0 : g0 + count] += source[s0 : s0 + count], both read as flat arrays."""
     goal, source = flat(goal)[g0 : g0 + count], flat(source)[s0 : s0 + count]
-    for i in range(goal.size):
-        goal[i] += source[i]
+    goal += source
 
 
 @register_jitable(**FORMULAS)
-def copy_rows(
-    goal: Any, g0: int, g_row: int, source: Any, s0: int, s_row: int, rows: int, count: int
-) -> None:
+def copy_rows(goal, g0, g_row, source, s0, s_row, rows, count):
     """`copy_row` for several rows of `count` numbers; `g_row` and `s_row` are the distances between
     rows.
     """
@@ -155,9 +137,7 @@ def copy_rows(
 
 
 @register_jitable(**FORMULAS)
-def transpose(
-    goal: Any, g0: int, g_row: int, source: Any, s0: int, s_row: int, rows: int, columns: int
-) -> None:
+def transpose(goal, g0, g_row, source, s0, s_row, rows, columns):
     """goal[r, c] = source[c, r] for r < rows and c < columns; arguments as in `copy_rows`."""
     goal, source = flat(goal), flat(source)
     for r in range(rows):
@@ -166,7 +146,7 @@ def transpose(
 
 
 @register_jitable(**FORMULAS)
-def prefetch_row(source: Any, row: Any, width: int) -> None:
+def prefetch_row(source, row, width):
     """Tell the processor that row `row` of `width` numbers will soon be read; plain code cannot.
 
     A row that does not exist does no harm.
@@ -174,7 +154,7 @@ def prefetch_row(source: Any, row: Any, width: int) -> None:
 
 
 @register_jitable(**FORMULAS)
-def row_maximum(row: Any) -> Any:
+def row_maximum(row):
     """The largest number of a row (n,), NaN left out; -inf if nothing is left."""
     largest = row.dtype.type(-np.inf)
     for j in range(row.size):
@@ -184,17 +164,7 @@ def row_maximum(row: Any) -> Any:
 
 
 @register_jitable(**FORMULAS)
-def window_maxima(
-    best: Any,
-    places: Any,
-    x: Any,
-    start: int,
-    width: int,
-    rows: Any,
-    left: int,
-    step: int,
-    columns: int,
-) -> None:
+def window_maxima(best, places, x, start, width, rows, left, step, columns):
     """best[j] = the largest entry of window j of a picture, places[j] = where it is.
 
     The picture begins at x[start], from where places are counted, and its rows have `width`
@@ -213,7 +183,7 @@ def window_maxima(
 
 
 @register_jitable(**FORMULAS)
-def shaped(array: Any, shape: Any) -> Any:
+def shaped(array, shape):
     """A C-contiguous array in another shape of as many numbers, which compiled code does not
     check.
     """
@@ -221,7 +191,7 @@ def shaped(array: Any, shape: Any) -> Any:
 
 
 @register_jitable(**FORMULAS)
-def flat(array: Any) -> Any:
+def flat(array):
     """A C-contiguous array as one row of numbers."""
     return array.reshape(-1)
 
@@ -230,7 +200,7 @@ def compiled(function: Callable[..., Any], below: str = "", **options: Any) -> A
     """Compile a function with Numba at its first call, and keep it on disk, in a folder below the
     others' if that is named; in memory only where there is no source file, or nowhere to write.
     """
-    if not numba.config.DISABLE_JIT:
+    if not config.DISABLE_JIT:
         with cache.numba_keeps_in(f"plain/{below}") as folder, suppress(RuntimeError):
             if cache.usable(folder):
                 return numba.njit(function, cache=True, **options)

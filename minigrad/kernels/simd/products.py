@@ -21,7 +21,7 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic, overload
+from numba.extending import intrinsic
 
 from .plain import ACROSS, ADD, START
 from .vectors import WIDE, VectorBuilder, lanes, word
@@ -138,12 +138,6 @@ def row_blocks(  # type: ignore[no-untyped-def]
 
     arrays = out, c, left, a, right, b, table, steps, start, begin
     return types.void(*arrays, dtype, counts, n), generate
-
-
-@overload(lanes)
-def _lanes(pointer):  # type: ignore[no-untyped-def]
-    count = lanes(pointer.dtype)
-    return lambda pointer: count
 
 
 def block(  # type: ignore[no-untyped-def]

@@ -14,27 +14,20 @@ from .plain import FRESH, Begin, Entries, Rows, Sizes
 
 def _work(doors: Any, compiled: bool) -> Any:
     """A function that goes through every door once."""
-    block, sums, copy_rows, transpose = doors.block, doors.sums, doors.copy_rows, doors.transpose
-    copy_row, add_row, flat, shaped = doors.copy_row, doors.add_row, doors.flat, doors.shaped
-    row_maximum, window_maxima, prefetch_row = (
-        doors.row_maximum,
-        doors.window_maxima,
-        doors.prefetch_row,
-    )
 
     def work(x, out, places, table):  # type: ignore[no-untyped-def]
-        a, b = flat(x), flat(shaped(x, (5, 20)))
+        a, b = doors.flat(x), doors.flat(doors.shaped(x, (5, 20)))
         sizes, begin = Sizes(3, 5, 18, 1), Begin(FRESH, 0)
         rows = Rows(0, 18, 0)
-        block(out, rows, a, Entries(0, 5, 1), b, rows, table, 0, sizes, out, begin, 0.5)
-        sums(out, Rows(60, 4, 0), a, rows, b, rows, table, Sizes(3, 18, 4, 1), True)
-        copy_rows(out, 80, 5, a, 0, 7, 2, 3)
-        copy_row(out, 90, a, 3, 5)
-        add_row(out, 91, a, 1, 5)
-        transpose(out, 100, 10, a, 0, 9, 9, 10)
-        prefetch_row(x, 1, 4)
-        out[199] = row_maximum(a)
-        window_maxima(out[200:206], places, a, 0, 10, (0, 3), -1, 2, 3)
+        doors.block(out, rows, a, Entries(0, 5, 1), b, rows, table, 0, sizes, out, begin, 0.5)
+        doors.sums(out, Rows(60, 4, 0), a, rows, b, rows, table, Sizes(3, 18, 4, 1), True)
+        doors.copy_rows(out, 80, 5, a, 0, 7, 2, 3)
+        doors.copy_row(out, 90, a, 3, 5)
+        doors.add_row(out, 91, a, 1, 5)
+        doors.transpose(out, 100, 10, a, 0, 9, 9, 10)
+        doors.prefetch_row(x, 1, 4)
+        out[199] = doors.row_maximum(a)
+        doors.window_maxima(out[200:206], places, a, 0, 10, (0, 3), -1, 2, 3)
 
     return numba.njit(work, **FORMULAS) if compiled else work
 

@@ -10,7 +10,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.registry import cpu_target
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload
 
 #: does Numba compile for AVX-512? Then there are 32 vector registers instead of 16, too
 WIDE = "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[-1]
@@ -32,9 +32,15 @@ def bits(dtype: Any) -> int:
 
 def lanes(dtype: Any) -> int:
     """How many numbers of this Numba type a vector has; of those below four bytes as many as of
-    four, because `transpose_block` has a row of code for each.
+    four, because `transpose_block` has a row of code for each. In compiled code, of a pointer's.
     """
     return BYTES // max(bits(dtype) // 8, 4)
+
+
+@overload(lanes)
+def _lanes(pointer):  # type: ignore[no-untyped-def]
+    count = lanes(pointer.dtype)
+    return lambda pointer: count
 
 
 class VectorBuilder:

@@ -1,0 +1,109 @@
+"""Kernels without the room `simd`: chosen with MINIGRAD_SIMD=0, or because it does not start."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import numba
+import numpy as np
+import pytest
+
+from minigrad.kernels import simd
+
+pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+
+#: a training step in each mode through products, convolution, pooling, lookup and recurrence
+TRAINING = textwrap.dedent("""
+    import numpy as np, sys, warnings
+    {before}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        import minigrad as mg
+        from minigrad import nn
+        from minigrad.kernels import simd
+    class Model(nn.Module):
+        def __init__(self):
+            self.table, self.conv = nn.Embedding(20, 6, seed=0), nn.Conv1d(6, 8, 3, seed=1)
+            self.rnn, self.last = nn.GRU(8, 9, seed=2), nn.Linear(9, 1, seed=3)
+        def forward(self, ids):
+            y = mg.relu(self.conv(mg.transpose(self.table(ids), (0, 2, 1))))
+            y = mg.max_pool1d(y, 3, 2)
+            return mg.sigmoid(self.last(self.rnn(mg.transpose(y, (2, 0, 1)))[0][-1]))
+    r = np.random.default_rng(0)
+    x, y = r.integers(0, 20, (24, 30)), r.integers(0, 2, (24, 1)).astype(np.float32)
+    losses = []
+    for mode in ("eager", "replay", "compiled"):
+        model = Model()
+        optimizer = mg.optim.Adam(model.parameters(), lr=1e-2)
+        trainer = mg.Trainer(model, mg.binary_cross_entropy, optimizer, mode=mode)
+        losses += trainer.fit(x, y, epochs=2, batch_size=8, progress=False).batch_loss
+    prefix = "minigrad.kernels.simd."
+    print(simd.ON, sorted(name for name in sys.modules if name.startswith(prefix)))
+    print(*losses)
+    for warning in caught:
+        print(warning.message)
+""")
+
+
+def trained(before="", **environment):
+    """Whether the room is on, which of its modules were loaded, the losses, and warnings."""
+    done = subprocess.run(
+        [sys.executable, "-c", TRAINING.format(before=before)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, done.stderr
+    state, losses, *warnings = done.stdout.splitlines()
+    on, _, modules = state.partition(" ")
+    return on == "True", modules, np.array(losses.split(), float), warnings
+
+
+@pytest.fixture(scope="module")
+def losses():
+    """Those of machine code."""
+    on, _, found, warnings = trained(MINIGRAD_SIMD="1")
+    assert on and not warnings
+    return found
+
+
+def test_plain_kernels_compute_the_same_with_nothing_undocumented(losses):
+    for _ in range(2):  # compiled, and then from the disk
+        on, modules, found, warnings = trained(MINIGRAD_SIMD="0")
+        assert not on and modules == "['minigrad.kernels.simd.plain']" and not warnings
+        np.testing.assert_allclose(found, losses, rtol=1e-4)
+
+
+BROKEN = {
+    "ImportError": "import numba.core.caching as m; del m.CompileResultCacheImpl",
+    "AttributeError": "import numba.core.cgutils as m; del m.alloca_once_value",
+    "TypingError": """
+import numba.extending as m
+plain = m.intrinsic
+def refusing(function):
+    return plain(function) if function.__name__ == "call" else plain(lambda context, *args: None)
+m.intrinsic = refusing
+""",
+}
+
+
+@pytest.mark.parametrize("error", BROKEN)
+def test_where_the_internals_of_numba_have_changed_plain_kernels_run_after_one_warning(
+    error, losses, tmp_path
+):
+    on, _, found, warnings = trained(BROKEN[error], NUMBA_CACHE_DIR=str(tmp_path))
+    assert not on and len(warnings) == 1
+    assert "plain kernels run instead" in warnings[0] and error in warnings[0]
+    np.testing.assert_allclose(found, losses, rtol=1e-4)
+
+
+def test_the_trial_notices_wrong_numbers(monkeypatch):
+    if not simd.ON:
+        pytest.skip("there is no machine code")
+    from minigrad.kernels.simd import machine, trial
+
+    trial.trial(machine)
+    monkeypatch.setattr(machine, "add_row", machine.copy_row)
+    with pytest.raises(ArithmeticError):
+        trial.trial(machine)

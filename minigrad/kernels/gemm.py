@@ -30,13 +30,6 @@ def _product(out, a, at, b, sizes, start, kind):
 
 
 @jit
-def _dots(out, a, b, m, k, n, fresh):
-    """out (m, n) (+)= a (m, k) @ b (n, k)ᵀ."""
-    rows = Rows(0, k, 0)
-    sums(out, Rows(0, n, 0), a, rows, b, rows, NONE, Sizes(m, k, n, 1), fresh)
-
-
-@jit
 def product_nn(out, a, b, m, k, n):
     """out (m, n) = a (m, k) @ b (k, n)."""
     _product(out, a, Entries(0, k, 1), b, Sizes(m, k, n, 1), out, FRESH)
@@ -57,7 +50,8 @@ def product_tn(out, a, b, m, k, n):
 @jit
 def product_nt(out, a, b, m, k, n):
     """out (m, n) = a @ bᵀ for a (m, k) and b (n, k)."""
-    _dots(out, a, b, m, k, n, True)
+    rows = Rows(0, k, 0)
+    sums(out, Rows(0, n, 0), a, rows, b, rows, NONE, Sizes(m, k, n, 1), True)
 
 
 @jit
@@ -104,15 +98,3 @@ def add_tn(out, a, b):
     (m, n), k = out.shape, a.shape[0]
     at, sizes = Entries(0, 1, m), Sizes(m, k, n, 1)
     _product(flat(out), flat(a), at, flat(b), sizes, flat(out), ADD)
-
-
-@jit
-def nt(out, a, b):
-    """out = a @ b.T."""
-    product_nt(flat(out), flat(a), flat(b), out.shape[0], a.shape[1], out.shape[1])
-
-
-@jit
-def add_nt(out, a, b):
-    """out += a @ b.T."""
-    _dots(flat(out), flat(a), flat(b), out.shape[0], a.shape[1], out.shape[1], False)

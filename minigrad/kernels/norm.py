@@ -73,9 +73,8 @@ def _moments(x, mean, var, sums):
             var[j] = squares[j] / count
     else:
         for c in range(groups):
-            total = np.float64(
-                0
-            )  # not 0.0, to which NumPy adds in float32 where nothing is compiled
+            # not 0.0, to which NumPy adds in float32 where nothing is compiled
+            total = np.float64(0)
             for i in range(n):
                 line = x[i, c]
                 for j in range(line.size):

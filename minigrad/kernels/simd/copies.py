@@ -30,8 +30,8 @@ def copy_or_add(context, goal, g0, source, s0, count, add):  # type: ignore[no-u
         plus = builder.fadd if code.floats else whole
 
         def step(at, masked):  # type: ignore[no-untyped-def]
-            place = code.at(goal, builder.add(g0, at))
-            value = code.load(code.at(source, builder.add(s0, at)), masked)
+            place = code.at(goal, g0, at)
+            value = code.load(code.at(source, s0, at), masked)
             if add.literal_value:
                 value = plus(value, code.load(place, masked))
             code.store(value, place, masked)

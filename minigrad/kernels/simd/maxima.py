@@ -95,7 +95,7 @@ def window_maxima(  # type: ignore[no-untyped-def]
             )
             exists, here = builder.and_(exists, code.mask), builder.add(here, all_of(row))
             if dense.literal_value:
-                at = code.at(picture, builder.add(builder.add(row, left), column))
+                at = code.at(picture, row, left, column)
                 found = code.load(at, True, lowest, exists)
             else:
                 found = code.gather(picture, here, exists, lowest)

@@ -1,5 +1,8 @@
 """The doors of `simd` as plain loops: what they compute, and what runs where nothing else may."""
 
+# mypy: allow-untyped-defs, allow-untyped-calls
+# (Numba infers the types of what it compiles from each call)
+
 from __future__ import annotations
 
 from collections.abc import Callable

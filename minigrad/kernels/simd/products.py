@@ -83,7 +83,7 @@ def row_blocks(  # type: ignore[no-untyped-def]
                     builder.store(code.load(place, last), total)
             with builder.if_then(builder.icmp_signed("==", kind, word(START))):
                 for r in range(rows):
-                    number = builder.load(code.at(start, builder.add(s0, word(r))))
+                    number = builder.load(code.at(start, s0, word(r)))
                     for total in sums[r * across : (r + 1) * across]:
                         builder.store(code.splat(number), total)
             with builder.if_then(builder.icmp_signed("==", kind, word(ACROSS))):
@@ -106,9 +106,8 @@ def row_blocks(  # type: ignore[no-untyped-def]
             sums = code.sums(rows * across_row)
             begin_with(sums, places(), rows, vectors)
             with code.loop(depth) as p:
-                shift = builder.add(builder.mul(p, step), builder.mul(q, slide))
-                shift = builder.load(code.at(table, shift))
-                row = builder.add(source, builder.add(builder.mul(p, b_row), shift))
+                shift = code.at(table, builder.mul(p, step), builder.mul(q, slide))
+                row = code.total(source, builder.mul(p, b_row), builder.load(shift))
                 across = [
                     vector
                     for s in range(together)
@@ -206,7 +205,7 @@ def dot_blocks(  # type: ignore[no-untyped-def]
         def right_row(u):  # type: ignore[no-untyped-def]
             u = builder.add(column, word(u))
             shift = builder.load(code.at(table, builder.mul(u, step)))
-            return builder.add(b0, builder.add(builder.mul(u, b_row), shift))
+            return code.total(b0, builder.mul(u, b_row), shift)
 
         def build(rows, columns):  # type: ignore[no-untyped-def]
             sums = code.sums(rows * columns)
@@ -214,13 +213,10 @@ def dot_blocks(  # type: ignore[no-untyped-def]
             right_rows = [right_row(u) for u in range(columns)]
 
             def step_of(q, p, masked):  # type: ignore[no-untyped-def]
-                ones, others = (
-                    [code.load(code.at(array, builder.add(row, further)), masked) for row in places]
-                    for array, places, further in (
-                        (left, left_rows, builder.add(p, builder.mul(q, a_next))),
-                        (right, right_rows, builder.add(p, builder.mul(q, b_next))),
-                    )
-                )
+                one_at = builder.add(p, builder.mul(q, a_next))
+                other_at = builder.add(p, builder.mul(q, b_next))
+                ones = [code.load(code.at(left, row, one_at), masked) for row in left_rows]
+                others = [code.load(code.at(right, row, other_at), masked) for row in right_rows]
                 for i, total in enumerate(sums):
                     one, other = ones[i // columns], others[i % columns]
                     builder.store(code.fma(one, other, builder.load(total)), total)
@@ -235,8 +231,8 @@ def dot_blocks(  # type: ignore[no-untyped-def]
             for i, total in enumerate(sums):
                 args = zero, builder.load(total)
                 found = code.call(name, code.number, args, fastmath=("reassoc",))
-                place = code.plus(c0, c_row, i // columns)
-                place = code.at(out, builder.add(builder.add(place, column), word(i % columns)))
+                row = code.plus(c0, c_row, i // columns)
+                place = code.at(out, row, column, word(i % columns))
                 old = builder.select(fresh, zero, builder.load(place))
                 builder.store(builder.fadd(old, found), place)
 

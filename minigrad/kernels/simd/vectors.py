@@ -74,9 +74,15 @@ class VectorBuilder:
         """-inf in all lanes."""
         return self.splat(ir.Constant(self.number, float("-inf")))
 
-    def at(self, pointer: Any, index: Any) -> Any:
-        """The address of an entry."""
-        return self.builder.gep(pointer, [index])
+    def at(self, pointer: Any, *index: Any) -> Any:
+        """The address of an entry, whose index is the sum of some numbers."""
+        return self.builder.gep(pointer, [self.total(*index)])
+
+    def total(self, first: Any, *more: Any) -> Any:
+        """The sum of some numbers."""
+        for x in more:
+            first = self.builder.add(first, x)
+        return first
 
     def plus(self, x: Any, y: Any, times: int = 1) -> Any:
         """x + times · y."""
@@ -90,8 +96,7 @@ class VectorBuilder:
     def places(self, pointer: Any, first: Any, count: int) -> Iterator[tuple[Any, bool]]:
         """The addresses of vectors side by side, and whether each is the last, which has a mask."""
         for u in range(count):
-            start = self.builder.add(first, word(u * self.lanes))
-            yield self.at(pointer, start), u == count - 1
+            yield self.at(pointer, first, word(u * self.lanes)), u == count - 1
 
     def vectors(self, pointer: Any, first: Any, count: int) -> list[Any]:
         """The vectors side by side."""

@@ -49,8 +49,8 @@ with suppress(OSError):  # not there yet, or only to be read
 def usable(folder: str) -> bool:
     """May machine code be loaded from a folder, and kept there? Missing folders are made.
 
-    Loading is running: what is loaded are pickles and machine code. So a folder that others could
-    have put files into is not looked at; the first one is warned of.
+    Loading runs pickles and machine code, so a folder that others could have put files into is not
+    read; a warning names the first one.
     """
     place, base = Path(folder), Path(FOLDER).parent
     if not os.environ.get("NUMBA_CACHE_DIR"):
@@ -59,7 +59,7 @@ def usable(folder: str) -> bool:
     if not danger:
         with suppress(OSError):  # only to be read
             make_private(place)
-        danger = who_may_write(place, base)  # what is there now: another user may have been quicker
+        danger = who_may_write(place, base)  # another user may have been quicker
     if danger:
         _warn_once(danger)
     return not danger
@@ -82,7 +82,7 @@ def _warn_once(danger: str) -> None:
         warnings.warn(
             f"minigrad: the cache of compiled code is not used, because {danger} and what they put "
             f"there would run. "
-            "Everything is compiled anew in each process. Set NUMBA_CACHE_DIR to a folder of "
+            "Everything is compiled again in each process. Set NUMBA_CACHE_DIR to a folder of "
             "your own, "
             "or make this one yours alone (chown, chmod go-w).",
             stacklevel=2,
@@ -93,9 +93,7 @@ _warned: list[str] = []
 
 
 def forget_old(days: float = 30) -> list[str]:
-    """Delete what other versions have compiled and no process has used for so many days; returns
-    their folders.
-    """
+    """Delete the folders of other versions that no process has used for `days`; returns them."""
     old = [folder for folder in Path(FOLDER).parent.glob("kernels-*") if folder != Path(FOLDER)]
     old = [folder for folder in old if time.time() - folder.stat().st_mtime > 86_400 * days]
     for folder in old:

@@ -4,10 +4,9 @@ A convolution is a matrix product: weights times the picture unrolled into colum
 kernel entry and one column per output position ("im2col", Chellapilla et al. 2006). With a
 horizontal stride of 1, a row of that matrix is, for one row of the output, a piece of a row of the
 (padded) picture: it is read where it lies and nothing is unrolled. Where such pieces are too short
-to fill vectors, all rows are computed in one go, as wide as the picture's, and what is not wanted
-is left out. The gradient of the picture is a convolution too: of the padded gradient with the
-weights turned around. With other strides each sample is unrolled. Samples are shared out over
-threads.
+to fill vectors, all rows are computed together, as wide as the picture's, and the surplus is
+dropped. The gradient of the picture is a convolution too: of the padded gradient with the flipped
+weights. With other strides each sample is unrolled. Threads share the samples.
 """
 
 # mypy: allow-untyped-defs, allow-untyped-calls
@@ -104,7 +103,7 @@ def conv2d_backward_reference(g: Any, x: Any, w: Any, d: ConvDims) -> tuple[Any,
 
 @jit
 def _span(offset, stride, size, count):
-    """Which output positions q in [0, count) have 0 <= q * stride + offset < size."""
+    """The output positions [lo, hi) of `count` with 0 <= position * stride + offset < size."""
     lo = 0 if offset >= 0 else (-offset + stride - 1) // stride
     hi = 0 if offset >= size else (size - 1 - offset) // stride + 1
     hi = min(hi, count)
@@ -147,11 +146,11 @@ def _roll(col, x, d):
                 goal[j * d.sw] += source[j]
 
 
-# ---------------- rows that are read where they lie
+# ---------------- rows that are read in place
 @register_jitable
 def in_rows(d):
-    """Does the convolution read rows of the padded picture? Not if most of what it computed would
-    be left out.
+    """Does the convolution read rows of the padded picture? Not if it would drop most of its
+    results.
     """
     return d.sw == 1 and (_fills(d.ow) or (d.sh == 1 and 2 * d.ow >= d.w + 2 * d.pw))
 
@@ -170,7 +169,7 @@ def border(d):
 
 @register_jitable
 def _fills(width):
-    """Do rows of so many numbers fill several vectors of 16 well enough?"""
+    """Do rows of this width fill several vectors of 16 well enough?"""
     return width > 16 and 10 * width >= 6 * 16 * ((width + 15) // 16)
 
 
@@ -286,8 +285,8 @@ def _forward_shard(x, w, b, y, scratch, offsets, d, least, span):
 
 @jit(parallel=True)
 def forward(x, w, b, y, scratch, offsets, d, least):
-    """Write the convolution into y (n, o, oh * ow); what is smaller than `least` becomes it (-inf,
-    or 0 for a ReLU).
+    """Write the convolution into y (n, o, oh * ow); smaller numbers than `least`, -inf, or 0 for a
+    ReLU, become it.
 
     x (n, c, h, w), w (o, c // groups * kh * kw), b (o,) or (0,) for none; `offsets` are those of
     the function of that name. `scratch` is (shards, the sum of `room`).
@@ -303,7 +302,7 @@ forward.rectifies = True
 
 # ---------------- backward
 @compiled_separately
-def _turn(w, turned, d):
+def _flip(w, flipped, d):
     """Weights (o, c // groups, taps) for the way back: (c, o // groups, taps), the taps in reverse
     order.
     """
@@ -314,7 +313,7 @@ def _turn(w, turned, d):
             for o in range(og):
                 goal, source = ((k * cg + c) * og + o) * kernel, ((k * og + o) * cg + c) * kernel
                 for t in range(kernel):
-                    turned[goal + kernel - 1 - t] = rows[source + t]
+                    flipped[goal + kernel - 1 - t] = rows[source + t]
 
 
 @jit(reassociate=True)
@@ -372,7 +371,7 @@ def _weights_back(g, x, gw, scratch, spare, offsets, d, span):
 
 
 @compiled_separately
-def _picture_back(g, w, turned, gx, scratch, spare, table, d, span):
+def _picture_back(g, w, flipped, gx, scratch, spare, table, d, span):
     """Write the gradient of the samples; g is flat."""
     (cg, og, taps, area), (lo, hi), (bh, bw) = _per_group(d), span, border(d)
     rows, whole, back_taps, wide = back_in_rows(d), flat(gx), og * d.kh * d.kw, d.ow + 2 * bw
@@ -388,7 +387,7 @@ def _picture_back(g, w, turned, gx, scratch, spare, table, d, span):
                     whole,
                     corner,
                     planes,
-                    turned,
+                    flipped,
                     w0,
                     scratch,
                     lies,
@@ -408,7 +407,7 @@ def _picture_back(g, w, turned, gx, scratch, spare, table, d, span):
 
 
 @compiled_separately
-def _backward_shard(g, x, w, turned, gx, gw, gb, scratch, offsets, d, s):
+def _backward_shard(g, x, w, flipped, gx, gw, gb, scratch, offsets, d, s):
     """Write the gradients that are asked for, as far as the s-th shard's samples contribute."""
     (ahead, back, _), (lo, hi), own = room(d), shard(s, scratch.shape[0], d.n), scratch[s]
     taps, spare, planes = _per_group(d)[2], own[ahead + back :], flat(g)
@@ -419,22 +418,22 @@ def _backward_shard(g, x, w, turned, gx, gw, gb, scratch, offsets, d, s):
     if gx is not None:
         padded = own[ahead : ahead + back]
         padded[:] = 0
-        _picture_back(planes, w, turned, gx, padded, spare, offsets[taps:], d, (lo, hi))
+        _picture_back(planes, w, flipped, gx, padded, spare, offsets[taps:], d, (lo, hi))
     if gb is not None:
         bias_back(g, gb[s], lo, hi)
 
 
 @jit(parallel=True)
-def backward(g, x, w, turned, gx, gw, gb, scratch, offsets, d):
+def backward(g, x, w, flipped, gx, gw, gb, scratch, offsets, d):
     """Write the gradients that are asked for: None stands for one that is not, and what computes it
     is not compiled.
 
     g (n, o, oh * ow); gx as x; gw (shards, o, taps) and gb (shards, o) hold one part per shard, for
     the caller to sum, in a fixed order: the bits do not depend on which thread was first. Scratch
-    are `turned`, as many numbers as w has (None without gx), and `scratch` (shards, the sum of
+    are `flipped`, of w's size (None without gx), and `scratch` (shards, the sum of
     `room`); `offsets` as in `forward`.
     """
     if gx is not None:
-        _turn(w, turned, d)
+        _flip(w, flipped, d)
     for s in prange(scratch.shape[0]):
-        _backward_shard(g, x, w, turned, gx, gw, gb, scratch, offsets, d, s)
+        _backward_shard(g, x, w, flipped, gx, gw, gb, scratch, offsets, d, s)

@@ -13,7 +13,8 @@ from .jit import compiled_separately, jit, prange, shard
 from .rows import is_row, missing
 from .simd import add_row, copy_row, flat, prefetch_row
 
-AHEAD = 8  # rows: they lie anywhere in memory, so the processor is told early which ones come
+#: rows lie anywhere in memory, so the processor is told this many rows early which ones come
+AHEAD = 8
 
 
 def gather_reference(table: Any, ids: Any) -> Any:

@@ -14,7 +14,7 @@ from threading import RLock
 from typing import Any
 
 # OpenMP's threads spin for milliseconds while they wait for each other. Beside other busy programs,
-# where one of them does not get a core at once, that made training ten times slower; with a short
+# where one of them does not get a core at once, training became ten times slower; with a short
 # spin they sleep instead. The setting is read when Numba loads OpenMP, so it comes before that; a
 # user's own setting stays.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
@@ -146,18 +146,18 @@ def jit(
 
 
 def serial(kernel: Any) -> Any:
-    """A kernel without its threads, for use where every thread has work of its own already."""
+    """A kernel without its threads, for callers that have a thread for each part already."""
     return kernel.serial if isinstance(kernel, ThreadedKernel) else kernel
 
 
 def threads(items: int) -> int:
-    """Into how many shards to cut `items` pieces of work: one per thread, at least one."""
+    """The number of shards for `items` pieces of work: one per thread, at least one."""
     return max(1, min(items, int(get_num_threads())))
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Within the block work is cut into one shard only."""
+    """Cut work into one shard only within the block."""
     before = get_num_threads()
     try:
         set_num_threads(1)

@@ -1,16 +1,16 @@
 """A one-dimensional convolution over rows that were looked up in a table, for compiled steps.
 
-A batch of text says the same words again and again, and what a word gives to the results around it
-does not depend on where it stands: its row times the weights of each tap. So each distinct word is
+A batch of text repeats its words, and the contribution of a word to the results around it does not
+depend on its place: it is the word's row times the weights of each tap. So each distinct word is
 multiplied once, by all taps side by side (its `shares`), and a result is the sum of one share of
 each word in its window,
 
     y[n, t] = b + Σ_k shares[place of the word at (n, t + k), k],
     shares[u, k] = row of word u @ w[:, :, k]ᵀ.
 
-On the way back the gradients of a word's shares are collected wherever it stands; then its row and
+On the way back the gradients of a word's shares are collected from all its places; then its row and
 the weights get theirs, again once per distinct word. Taps lie in reverse order within a word's
-shares: so the gradients that one place of a text collects lie side by side. Stride and dilation are
+shares, so that the gradients that one place of a text collects lie side by side. Stride and dilation are
 1, there is one group; one thread.
 """
 
@@ -42,31 +42,31 @@ from .simd import (
     transpose,
 )
 
-#: shares of a word begin a multiple of so many numbers after the first word's: they are added in
-#: whole vectors, for a read soon after a masked write waits for it
+#: shares of a word begin at a multiple of this: they are added in whole vectors, because a read
+#: soon after a masked write waits for it
 WHOLE = 16
 
 
-#: the shares of a word may take so many times the memory of its row
+#: the shares of a word may take this many times the memory of its row
 MOST = 16
 
 
 def suits(d: Any) -> bool:
-    """Is a convolution one that these kernels compute?"""
+    """Can these kernels compute the convolution?"""
     plain = d.h == d.kh == d.sh == d.sw == d.dw == d.groups == 1 and d.ph == 0
     return bool(plain and d.kw * d.o <= MOST * d.c)
 
 
 @register_jitable
 def distance(d):
-    """How far the shares of one word are from those of the next."""
+    """The distance between the shares of one word and the next."""
     return -(-d.kw * d.o // WHOLE) * WHOLE
 
 
 @register_jitable
 def room(d):
-    """How many numbers the scratch holds: weights twice, shares of all words, one sample's results
-    or gradients.
+    """The sizes of the scratch: weights twice, shares of all words, one sample's results or
+    gradients.
     """
     return 2 * d.c * d.kw * d.o, (d.n * d.w + 1) * distance(d), (d.ow + 2 * d.kw) * d.o + WHOLE
 
@@ -78,9 +78,9 @@ def _distinct(ids, slots, words, places, step, d):
     the last word's. Returns how many words.
 
     `slots` says where a word stands among the distinct ones, if it does: a slot never written to
-    holds any number, and is seen through because no such word stands there (the sparse set of
-    Briggs and Torczon 1993). So nothing has to be set back for the next batch. An id of no row is a
-    word of its own, -1, wherever it stands; its row is NaN.
+    holds any number, which is noticed because no such word stands there (the sparse set of Briggs
+    and Torczon 1993), so nothing is reset for the next batch. An id of no row is a word of its own,
+    -1, at each place; its row is NaN.
     """
     count, wide = 0, d.w + 2 * d.pw
     for n in range(d.n):

@@ -1,5 +1,5 @@
-"""Functions of single numbers for compiled loops; of those that libm has, versions that vectorise
-in float32.
+"""Functions of single numbers for compiled loops; those of libm in versions that vectorise in
+float32.
 """
 
 # mypy: allow-untyped-defs, allow-untyped-calls
@@ -93,8 +93,8 @@ E0, E1, E2, E3, E4, E5 = map(
 def exp(x):
     """e to the power of a number: NumPy's in Python, in compiled float32 code one that vectorises.
 
-    NaN stays NaN, what is above the range of float32 becomes inf. What is below its normal numbers
-    (1.2e-38, x < -87.3) becomes 0, where NumPy goes on to subnormal numbers.
+    NaN stays NaN, results above the range of float32 become inf. Results below its normal numbers
+    (1.2e-38, x < -87.3) become 0, where NumPy goes on to subnormal numbers.
     """
     return np.exp(x)
 
@@ -110,9 +110,7 @@ def _scaled(x, n):
 
 def _exp32(x):
     inside = _HIGHEST if x > _HIGHEST else x
-    inside = (
-        _LOWEST if not inside > _LOWEST else inside
-    )  # NaN too: what is not a number cannot become a whole one
+    inside = _LOWEST if not inside > _LOWEST else inside  # NaN too: it has no whole number
     n = np.floor(inside * _LOG2E + _f(0.5))
     r = inside - n * _LN2_HIGH - n * _LN2_LOW
     p = ((((E0 * r + E1) * r + E2) * r + E3) * r + E4) * r + E5

@@ -1,9 +1,9 @@
 """Normalisation of groups of numbers to mean 0 and variance 1, and the masks of dropout.
 
-Arrays are (n, groups, length): a group is what lies at one place of the middle axis. For batch
+Arrays are (n, groups, length): a group is everything at one place of the middle axis. For batch
 normalisation groups are channels, and n and length run over samples and places; for layer
-normalisation groups are samples, and n is 1. One thread does it all: a pass takes about as long as
-reading the array, and sharing it out would quintuple the compile time.
+normalisation groups are samples, and n is 1. There is one thread: a pass takes about as long as
+reading the array, and threads would quintuple the compile time.
 """
 
 # mypy: allow-untyped-defs, allow-untyped-calls
@@ -228,8 +228,8 @@ def draw_mask(stream, p, mask, first):
     number of the draw; its entries are those from number `first` (1,) on.
 
     Entry i is a function of seed, draw and i alone (SplitMix64 started from a mixture of the first
-    two), so that it does not matter who computes it, when and in which order (counter-based random
-    numbers, Salmon et al. 2011).
+    two), so that threads may compute it in any order (counter-based random numbers, Salmon et al.
+    2011).
     """
     key = _mix(_mix(np.uint64(stream[0])) + np.uint64(stream[1])) + np.uint64(first[0]) * _GOLDEN
     limit = np.uint64(np.ceil(p * _UNIT))  # of 53 bits

@@ -1,5 +1,5 @@
 """Pooling over windows of (planes, h, w), a plane being one channel of one sample; threads share
-out the planes.
+the planes.
 """
 
 # mypy: allow-untyped-defs, allow-untyped-calls
@@ -157,6 +157,6 @@ def _avg_plane_back(g, gx, d):
 
 @jit(parallel=True)
 def avg_backward(g, gx, d):
-    """Write into gx (planes, h, w): each window's gradient is shared out over its entries."""
+    """Write into gx (planes, h, w): the entries of each window share its gradient."""
     for p in prange(d.planes):
         _avg_plane_back(g[p], gx[p], d)

@@ -92,8 +92,8 @@ def _rnn_cell_back(h, dh, dpre, relu):
 
 # ---------------- the skeleton
 def groups_of(n: int) -> int:
-    """The pieces in which samples are shared out, four each: a product with fewer rows takes as
-    long, it waits for the weights.
+    """The pieces in which samples are cut, four each: a product with fewer rows takes as long,
+    because it waits for the weights.
     """
     return -(-n // 4)
 
@@ -113,8 +113,8 @@ def _copy_samples(goal, g0, source, s0, count):
 
 @jit
 def _own_rows(a, lo, hi, scratch):
-    """A place for samples lo to hi of all steps of a (steps, n, width), one after the other: a
-    itself, if these are all its samples, else the beginning of scratch (rows, width).
+    """A place for samples lo to hi of all steps of a (steps, n, width), side by side: a itself,
+    if these are all its samples, else the beginning of scratch (rows, width).
     """
     if hi - lo == a.shape[1]:
         return a

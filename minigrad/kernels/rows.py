@@ -16,12 +16,12 @@ from .simd import transpose
 
 
 def index_dtype(count: int) -> Any:
-    """The dtype of indices into so many entries: int32, or int64 where they are too many for it."""
+    """The dtype of indices into `count` entries: int32, or int64 where there are too many."""
     return np.int32 if count <= 2**31 else np.int64
 
 
 def is_row(i: Any, rows: int) -> bool:
-    """Is i, an integer of any dtype, the index of one of so many rows?
+    """Is i, an integer of any dtype, the index of one of `rows` rows?
 
     Kernels do not trust indices that come with the data: rules look at them before, but a compiled
     step works on arrays that another thread may change.

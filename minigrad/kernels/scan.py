@@ -1,5 +1,4 @@
-"""Running sums and products along an axis, and where the extremes are: what cannot be said entry by
-entry.
+"""Running sums and products along an axis, and the places of extremes.
 
 All arrays are (outer, n, inner), the axis in the middle; one thread.
 """

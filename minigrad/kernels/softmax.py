@@ -14,9 +14,8 @@ from .mathfn import exp
 from .rows import is_row
 from .simd import flat, row_maximum
 
-TOGETHER = (
-    1024  # numbers: the exponentials of short rows fill vectors when they are worked out together
-)
+#: numbers whose exponentials are computed together, because short rows do not fill vectors
+TOGETHER = 1024
 
 
 def cross_entropy_reference(logits: Any, ids: Any) -> tuple[Any, Any]:
@@ -32,9 +31,7 @@ def cross_entropy_reference(logits: Any, ids: Any) -> tuple[Any, Any]:
 
 @jit(reassociate=True)
 def _sum(row):
-    """The sum of the entries, in whatever order is fastest; kept apart from formulas that rely on
-    theirs.
-    """
+    """The sum of the entries in any order; a function of its own, because formulas rely on theirs."""
     total = row.dtype.type(0)
     for j in range(row.size):
         total += row[j]

@@ -12,7 +12,8 @@ import numpy as np
 from .jit import jit
 from .simd import copy_row, copy_rows, prefetch_row
 
-AHEAD = 2  # samples
+#: samples that the processor is told of early
+AHEAD = 2
 
 
 @jit
@@ -90,9 +91,9 @@ def clip_norm(g, limit):
 
 @jit
 def gather_rows(rows, order, start, out):
-    """The samples of a batch, rows[order[start + i]], one after the other in `out`, which is flat.
+    """The samples of a batch, rows[order[start + i]], side by side in `out`, which is flat.
 
-    They lie anywhere in memory, so the processor is told early which one comes after the next.
+    They lie anywhere in memory, so the processor is told early which ones come.
     """
     width = rows.shape[1]
     if width == 1:  # labels

@@ -25,7 +25,7 @@ def gru_cell(x: Any, h: Any, w: Any, v: Any, b: Any, c: Any) -> GraphNode:
 
 
 class Gru(Recurrent):
-    """Gated recurrent unit (Cho et al. 2014) in PyTorch's form, where r acts on what V gives and
+    """Gated recurrent unit (Cho et al. 2014) in PyTorch's form, where r acts on V h_{t-1} + c and
     not on h_{t-1}:
 
     r, z, p = W x_t + b and r', z', q = V h_{t-1} + c (three blocks)
@@ -70,5 +70,5 @@ def gru(x: Any, h0: Any, w: Any, v: Any, b: Any, c: Any) -> GraphNode:
 
 
 def gru_by_steps(x: Any, h0: Any, w: Any, v: Any, b: Any, c: Any) -> GraphNode:
-    """The same as `gru`, built cell by cell: to look at, and to check the fused node against."""
+    """The same as `gru`, built cell by cell, to draw and to check the fused node against."""
     return by_steps(gru_cell, x, h0, w, v, b, c)

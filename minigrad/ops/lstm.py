@@ -40,8 +40,8 @@ class Lstm(Recurrent):
         c_t = σ(f) c_{t-1} + σ(i) tanh(g)
         h_t = σ(o) tanh(c_t)
 
-    The value (2, T, N, hidden) holds h and c of every step: an operator has one result, so that
-    both get their gradient in the same way; `lstm` hands out the parts that a layer gives away.
+    The value (2, T, N, hidden) holds h and c of every step: an operator has one result, and so both
+    get their gradients in the same way; `lstm` returns the parts that a layer returns.
     """
 
     name, symbol, states, gates = "lstm", "LSTM", 2, 4
@@ -96,7 +96,7 @@ def lstm(x: Any, h0: Any, c0: Any, w: Any, v: Any, b: Any, d: Any) -> tuple[Grap
 def lstm_by_steps(
     x: Any, h: Any, c: Any, w: Any, v: Any, b: Any, d: Any
 ) -> tuple[GraphNode, GraphNode]:
-    """The same as `lstm`, built cell by cell: to look at, and to check the fused node against."""
+    """The same as `lstm`, built cell by cell, to draw and to check the fused node against."""
     states, steps = [], Steps(x.shape[0])
     for t in range(steps.total):
         with inside(Step(steps, t)):

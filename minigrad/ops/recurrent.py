@@ -18,16 +18,14 @@ Grads = list[Array | None]
 
 
 class Steps:
-    """One run of a layer that was unrolled over so many time steps; what its `Step`s have in
-    common.
-    """
+    """One run of a layer that was unrolled over `total` time steps; its `Step`s share it."""
 
     def __init__(self, total: int) -> None:
         self.total = total
 
 
 class Step:
-    """The scope of time step `t` (from 0) of an unrolled layer: a drawing frames it as it frames a
+    """The scope of time step `t` (from 0) of an unrolled layer: drawings frame it like a
     module.
     """
 
@@ -159,7 +157,7 @@ class Recurrent(Rule):
                 found.append(node.buffer(f"g{i}", (shards, *x.shape), dtype))
         return found
 
-    # ---------------- what others ask
+    # ---------------- for other readers
     def decompose(self, node: Operator, *xs: GraphNode) -> GraphNode | None:
         """The layer cell by cell."""
         x, states, parameters = xs[0], xs[1 : 1 + self.states], xs[1 + self.states :]
@@ -260,8 +258,8 @@ def rnn(x: Any, h0: Any, w: Any, v: Any, b: Any, c: Any, nonlinearity: str = "ta
 
 
 def by_steps(cell: Any, x: Any, h: Any, *parameters: Any, **attributes: Any) -> GraphNode:
-    """The states of a layer with one state, built cell by cell: to look at, and to check the fused
-    node against.
+    """The states of a layer with one state, built cell by cell, to draw and to check the fused node
+    against.
     """
     states, steps = [], Steps(x.shape[0])
     for t in range(steps.total):

@@ -55,7 +55,7 @@ def _doors() -> Any:
     """
     if os.environ.get("MINIGRAD_SIMD") == "0" or config.DISABLE_JIT:
         return plain
-    tried = Path(cache.FOLDER) / "simd works"
+    tried = Path(cache.FOLDER) / "simd.ok"
     try:
         from . import machine
 

@@ -90,7 +90,7 @@ class VectorBuilder:
         return x if times == 0 else self.builder.add(x, further)
 
     def sums(self, count: int) -> list[Any]:
-        """So many vectors of zeros, to add to; LLVM keeps them in registers."""
+        """Vectors of zeros, to add to; LLVM keeps them in registers."""
         return [cgutils.alloca_once_value(self.builder, self.zeros) for _ in range(count)]
 
     def places(self, pointer: Any, first: Any, count: int) -> Iterator[tuple[Any, bool]]:

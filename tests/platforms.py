@@ -80,6 +80,7 @@ def rows() -> list[Row]:
         # features that are not set at all would be this machine's, AVX-512 included
         narrow = {"NUMBA_CPU_NAME": level, "NUMBA_CPU_FEATURES": ""}
         found.append(Row(f"vectors of {level}", KERNELS + TRAINING, narrow, family))
+    found.append(Row("plain Numba kernels", KERNELS + TRAINING, {"MINIGRAD_SIMD": "0"}))
     found.append(Row("kernels as plain Python", KERNELS, {"NUMBA_DISABLE_JIT": "1"}))
     found.append(Row("Windows, simulated", ("tests/test_windows.py",)))
     return [*found, aarch64(), *(Row(name, missing="no such machine here") for name in ELSEWHERE)]

@@ -10,8 +10,8 @@ each word in its window,
 
 On the way back the gradients of a word's shares are collected from all its places; then its row and
 the weights get theirs, again once per distinct word. Taps lie in reverse order within a word's
-shares, so that the gradients that one place of a text collects lie side by side. Stride and dilation are
-1, there is one group; one thread.
+shares, so that the gradients that one place of a text collects lie side by side. Stride and
+dilation are 1, there is one group; one thread.
 """
 
 # mypy: allow-untyped-defs, allow-untyped-calls

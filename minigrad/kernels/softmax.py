@@ -31,7 +31,7 @@ def cross_entropy_reference(logits: Any, ids: Any) -> tuple[Any, Any]:
 
 @jit(reassociate=True)
 def _sum(row):
-    """The sum of the entries in any order; a function of its own, because formulas rely on theirs."""
+    """The sum of the entries in any order; not part of formulas, which rely on theirs."""
     total = row.dtype.type(0)
     for j in range(row.size):
         total += row[j]

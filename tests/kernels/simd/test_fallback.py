@@ -13,7 +13,7 @@ from minigrad.kernels import simd
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
 
-#: a training step in each mode through products, convolution, pooling, lookup and recurrence
+#: a few training steps in each mode
 TRAINING = textwrap.dedent("""
     import numpy as np, sys, warnings
     {before}
@@ -22,21 +22,14 @@ TRAINING = textwrap.dedent("""
         import minigrad as mg
         from minigrad import nn
         from minigrad.kernels import simd
-    class Model(nn.Module):
-        def __init__(self):
-            self.table, self.conv = nn.Embedding(20, 6, seed=0), nn.Conv1d(6, 8, 3, seed=1)
-            self.rnn, self.last = nn.GRU(8, 9, seed=2), nn.Linear(9, 1, seed=3)
-        def forward(self, ids):
-            y = mg.relu(self.conv(mg.transpose(self.table(ids), (0, 2, 1))))
-            y = mg.max_pool1d(y, 3, 2)
-            return mg.sigmoid(self.last(self.rnn(mg.transpose(y, (2, 0, 1)))[0][-1]))
     r = np.random.default_rng(0)
-    x, y = r.integers(0, 20, (24, 30)), r.integers(0, 2, (24, 1)).astype(np.float32)
+    x, y = r.normal(size=(24, 2, 5, 6)).astype(np.float32), r.integers(0, 3, 24)
     losses = []
-    for mode in ("eager", "replay", "compiled"):
-        model = Model()
+    for mode in {modes}:
+        mg.manual_seed(0)
+        model = {model}
         optimizer = mg.optim.Adam(model.parameters(), lr=1e-2)
-        trainer = mg.Trainer(model, mg.binary_cross_entropy, optimizer, mode=mode)
+        trainer = mg.Trainer(model, mg.cross_entropy, optimizer, mode=mode)
         losses += trainer.fit(x, y, epochs=2, batch_size=8, progress=False).batch_loss
     prefix = "minigrad.kernels.simd."
     print(simd.ON, sorted(name for name in sys.modules if name.startswith(prefix)))
@@ -44,12 +37,15 @@ TRAINING = textwrap.dedent("""
     for warning in caught:
         print(warning.message)
 """)
+LINEAR = "nn.Sequential(nn.Flatten(), nn.Linear(60, 3))"
+LAYERS = "nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2), nn.Flatten()"
+CNN = f"nn.Sequential({LAYERS}, nn.Linear(16, 3))"
 
 
-def trained(before="", **environment):
+def trained(model, modes, before="", **environment):
     """Whether the room is on, which of its modules were loaded, the losses, and warnings."""
     done = subprocess.run(
-        [sys.executable, "-c", TRAINING.format(before=before)],
+        [sys.executable, "-c", TRAINING.format(before=before, model=model, modes=modes)],
         env={**os.environ, **environment},
         capture_output=True,
         encoding="utf-8",
@@ -60,19 +56,14 @@ def trained(before="", **environment):
     return on == "True", modules, np.array(losses.split(), float), warnings
 
 
-@pytest.fixture(scope="module")
-def losses():
-    """Those of machine code."""
-    on, _, found, warnings = trained(MINIGRAD_SIMD="1")
+@pytest.mark.parametrize("mode", ["eager", "replay", "compiled"])
+def test_plain_kernels_compute_the_same_with_nothing_undocumented(mode):
+    on, _, expected, warnings = trained(CNN, [mode], MINIGRAD_SIMD="1")
     assert on and not warnings
-    return found
-
-
-def test_plain_kernels_compute_the_same_with_nothing_undocumented(losses):
     for _ in range(2):  # compiled, and then from the disk
-        on, modules, found, warnings = trained(MINIGRAD_SIMD="0")
+        on, modules, found, warnings = trained(CNN, [mode], MINIGRAD_SIMD="0")
         assert not on and modules == "['minigrad.kernels.simd.plain']" and not warnings
-        np.testing.assert_allclose(found, losses, rtol=1e-4)
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
 BROKEN = {
@@ -90,12 +81,15 @@ m.intrinsic = refusing
 
 @pytest.mark.parametrize("error", BROKEN)
 def test_where_the_internals_of_numba_have_changed_plain_kernels_run_after_one_warning(
-    error, losses, tmp_path
+    error, tmp_path
 ):
-    on, _, found, warnings = trained(BROKEN[error], NUMBA_CACHE_DIR=str(tmp_path))
+    on, _, expected, _ = trained(LINEAR, ["replay"], MINIGRAD_SIMD="0")
+    on, _, found, warnings = trained(
+        LINEAR, ["replay"], BROKEN[error], MINIGRAD_SIMD="1", NUMBA_CACHE_DIR=str(tmp_path)
+    )
     assert not on and len(warnings) == 1
     assert "plain kernels run instead" in warnings[0] and error in warnings[0]
-    np.testing.assert_allclose(found, losses, rtol=1e-4)
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_the_trial_notices_wrong_numbers(monkeypatch):

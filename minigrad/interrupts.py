@@ -14,7 +14,7 @@ class _Pending:
     main thread only.
     """
 
-    depth = count = 0
+    depth = whole = count = 0
     handler: Any = None
 
     def note(self, *_: Any) -> None:
@@ -30,11 +30,12 @@ _pending = _Pending()
 
 
 @contextmanager
-def interrupts_deferred() -> Iterator[None]:
+def interrupts_deferred(*, whole: bool = False) -> Iterator[None]:
     """Within the block Ctrl-C is only noted; at its end the handler that was there before gets it
     and, usually, raises KeyboardInterrupt.
 
-    Blocks nest: the end of an inner block is a place where it may be raised, too.
+    Blocks nest: the end of an inner block is a place where it may be raised, too, unless an outer
+    one says `whole`.
     """
     main = threading.current_thread() is threading.main_thread()
     if main and _pending.depth == 0:
@@ -44,11 +45,14 @@ def interrupts_deferred() -> Iterator[None]:
         return
     try:
         _pending.depth += 1
+        _pending.whole += whole
         if _pending.depth == 1:
             signal.signal(signal.SIGINT, _pending.note)
         yield
     finally:
         _pending.depth -= 1
+        _pending.whole -= whole
         if _pending.depth == 0:
             signal.signal(signal.SIGINT, _pending.handler)
-        _pending.deliver()
+        if not _pending.whole:
+            _pending.deliver()

@@ -146,6 +146,12 @@ def _roll(col, x, d):
                 goal[j * d.sw] += source[j]
 
 
+@register_jitable
+def _per_group(d):
+    """Of one group: channels of the picture, channels of the output, taps; and output positions."""
+    return d.c // d.groups, d.o // d.groups, d.c // d.groups * d.kh * d.kw, d.oh * d.ow
+
+
 # ---------------- rows that are read in place
 @register_jitable
 def in_rows(d):
@@ -178,7 +184,7 @@ def sums_long(d):
     """Are the weights' gradients one long sum over all rows, of the gradient in rows as wide as the
     picture's?
     """
-    many = d.c // d.groups * d.kh * d.kw >= MANY
+    many = _per_group(d)[2] >= MANY
     return in_rows(d) and d.sh == 1 and d.oh > 1 and (many or not _fills(d.ow))
 
 
@@ -187,8 +193,8 @@ def room(d):
     """How many numbers of scratch are needed for a sample's picture (padded or unrolled), for its
     gradient (likewise), and for results in rows as wide as the picture's.
     """
-    cg, og, columns = d.c // d.groups, d.o // d.groups, d.c // d.groups * d.kh * d.kw * d.oh * d.ow
-    (bh, bw), wide = border(d), d.w + 2 * d.pw
+    (cg, og, taps, area), (bh, bw), wide = _per_group(d), border(d), d.w + 2 * d.pw
+    columns = taps * area
     padded = cg * (d.h + 2 * d.ph) * wide if d.ph + d.pw > 0 else 0
     back = back_in_rows(d)
     return (
@@ -249,12 +255,6 @@ def _correlate(out, first, sizes, weights, w0, source, lies, table, spare, b, be
             copy_rows(out, first + c * h * w, w, spare, c * h * wide, wide, h, w)
 
 
-@register_jitable
-def _per_group(d):
-    """Of one group: channels of the picture, channels of the output, taps; and output positions."""
-    return d.c // d.groups, d.o // d.groups, d.c // d.groups * d.kh * d.kw, d.oh * d.ow
-
-
 # ---------------- forward
 @compiled_separately
 def _forward_shard(x, w, b, y, scratch, offsets, d, least, span):
@@ -306,8 +306,7 @@ def _flip(w, flipped, d):
     """Weights (o, c // groups, taps) for the way back: (c, o // groups, taps), the taps in reverse
     order.
     """
-    cg, og, kernel = d.c // d.groups, d.o // d.groups, d.kh * d.kw
-    rows = flat(w)
+    (cg, og, _, _), kernel, rows = _per_group(d), d.kh * d.kw, flat(w)
     for k in range(d.groups):
         for c in range(cg):
             for o in range(og):

@@ -47,23 +47,26 @@ class _Compiling(event.Listener):
     often as Python does takes a tenth of the time.
     """
 
-    depth = 0
-    usual = (0, 0, 0)
     waiting: AbstractContextManager[None]
 
+    def __init__(self) -> None:
+        self.usual, self.begun = gc.get_threshold(), list[Any]()
+
     def on_start(self, event: Any) -> None:
-        if self.depth == 0:
+        if not self.begun:
             self.usual = gc.get_threshold()
             gc.set_threshold(*(100 * n for n in self.usual))
             self.waiting = interrupts_deferred()
             self.waiting.__enter__()
-        self.depth += 1
+        self.begun.append(event.data)
 
     def on_end(self, event: Any) -> None:
-        self.depth -= 1
-        if self.depth == 0:
-            gc.set_threshold(*self.usual)
-            self.waiting.__exit__(None, None, None)
+        # Numba announces the end, but not the start, if another listener raised at the start
+        if self.begun and self.begun[-1] is event.data:
+            self.begun.pop()
+            if not self.begun:
+                gc.set_threshold(*self.usual)
+                self.waiting.__exit__(None, None, None)
 
 
 event.register("numba:compile", _Compiling())

@@ -55,7 +55,7 @@ builtins.open = lambda file, mode="r", *args, **options: (refuse if set(mode) & 
 #: nothing here needs
 SPARING = """
 import atexit, sys
-def error():
+def complain():
     if {"numba.np.npyimpl", "numba.np.arraymath"} & sys.modules.keys():
         print("declarations were loaded", file=sys.stderr)
     if "scipy.linalg" in sys.modules:
@@ -137,7 +137,7 @@ def test_numbas_own_runtime_stays_what_it_is(monkeypatch):
     other = SimpleNamespace()
     monkeypatch.setattr(disk, "nrtdynmod", other)
     monkeypatch.setattr(disk, "rtsys", SimpleNamespace(initialize=started.append))
-    disk._start_runtime.__wrapped__(context)
+    disk.start_runtime.__wrapped__(context)
     assert started == [context] and not vars(other)
 
 

@@ -83,7 +83,7 @@ class _Cache(FunctionCache):  # type: ignore[misc]
         """
         try:
             with interrupts_deferred(), _without_linear_algebra():
-                _start_runtime(target_context)
+                start_runtime(target_context)
                 return self._load_overload(sig, target_context)
         except Exception:  # damaged: pickle raises whatever comes first
             with suppress(OSError):
@@ -141,7 +141,7 @@ event.register("numba:compile", _BeforeCompiling())
 
 
 @cache
-def _start_runtime(context: Any) -> None:
+def start_runtime(context: Any) -> None:
     """Start Numba's counting of references: a few functions, which it compiles in every process.
     They are kept on disk like all others, so that a start with a filled cache needs nothing of
     LLVM's optimiser, which takes 20 MB.

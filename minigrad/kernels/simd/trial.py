@@ -6,9 +6,11 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba.core.registry import cpu_target
 
 from ..options import FORMULAS
 from . import plain
+from .disk import start_runtime
 from .plain import FRESH, Begin, Entries, Rows, Sizes
 
 
@@ -34,6 +36,7 @@ def _work(doors: Any, compiled: bool) -> Any:
 
 def trial(machine: Any) -> None:
     """Raise an error where the machine code does not compile, or computes something else."""
+    start_runtime(cpu_target.target_context)  # before Numba starts it without the disk
     x = np.random.default_rng(0).normal(size=(10, 10)).astype(np.float32)
     found, expected = (np.zeros(206, np.float32) for _ in range(2))
     places, right = (np.zeros(6, np.int32) for _ in range(2))

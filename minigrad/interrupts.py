@@ -12,7 +12,7 @@ from typing import Any
 class _Pending:
     """The deferred interrupts and their handler. Python calls handlers in the main thread only."""
 
-    depth = count = 0
+    depth = whole = count = 0
     handler: Any = None
 
     def note(self, *_: Any) -> None:
@@ -28,11 +28,11 @@ _pending = _Pending()
 
 
 @contextmanager
-def interrupts_deferred() -> Iterator[None]:
+def interrupts_deferred(*, whole: bool = False) -> Iterator[None]:
     """Defer Ctrl-C to the end of the block, where the previous handler gets it.
 
     That handler usually raises KeyboardInterrupt. Blocks nest: it may be raised at the end of an
-    inner block, too.
+    inner block, too, unless an outer one is `whole`.
     """
     main = threading.current_thread() is threading.main_thread()
     if main and _pending.depth == 0:
@@ -42,11 +42,14 @@ def interrupts_deferred() -> Iterator[None]:
         return
     try:
         _pending.depth += 1
+        _pending.whole += whole
         if _pending.depth == 1:
             signal.signal(signal.SIGINT, _pending.note)
         yield
     finally:
         _pending.depth -= 1
+        _pending.whole -= whole
         if _pending.depth == 0:
             signal.signal(signal.SIGINT, _pending.handler)
-        _pending.deliver()
+        if not _pending.whole:
+            _pending.deliver()

@@ -14,7 +14,10 @@ import minigrad as mg
 def undecorated(source):
     """The source without what has it compiled."""
     return re.sub(
-        r"^(\w+) = apart\(", r"\1 = (", re.sub(r"@(jit|apart).*\n", "", source), flags=re.MULTILINE
+        r"^(\w+) = compiled_separately\(",
+        r"\1 = (",
+        re.sub(r"@(jit|compiled_separately).*\n", "", source),
+        flags=re.MULTILINE,
     )
 
 

@@ -36,7 +36,7 @@ KERNELS = (
     "tests/kernels/test_mathfn.py",
     "tests/kernels/test_pool.py",
     "tests/kernels/test_softmax.py",
-    "tests/kernels/test_tops.py",
+    "tests/kernels/simd/test_maxima.py",
     "tests/kernels/test_update.py",
 )
 THREADS, PATH = "tests/test_threads.py", "LD_LIBRARY_PATH"
@@ -80,6 +80,7 @@ def rows() -> list[Row]:
         # features that are not set at all would be this machine's, AVX-512 included
         narrow = {"NUMBA_CPU_NAME": level, "NUMBA_CPU_FEATURES": ""}
         found.append(Row(f"vectors of {level}", KERNELS + TRAINING, narrow, family))
+    found.append(Row("plain Numba kernels", KERNELS + TRAINING, {"MINIGRAD_SIMD": "0"}))
     found.append(Row("kernels as plain Python", KERNELS, {"NUMBA_DISABLE_JIT": "1"}))
     found.append(Row("Windows, simulated", ("tests/test_windows.py",)))
     return [*found, aarch64(), *(Row(name, missing="no such machine here") for name in ELSEWHERE)]

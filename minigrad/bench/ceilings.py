@@ -16,7 +16,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ..kernels.jit import jit, prange, threads
-from ..kernels.tile import lanes
+from ..kernels.simd import lanes
 
 # independent sums: more than the latency of a multiply-add times those that start in a cycle, and
 # fewer than registers

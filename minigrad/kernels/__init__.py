@@ -22,17 +22,18 @@ __all__ = [
     "norm",
     "pool",
     "recurrent",
+    "rows",
     "scan",
+    "simd",
     "softmax",
     "update",
-    "views",
 ]
 
 
 def __getattr__(name: str) -> ModuleType:
     if name in __all__:
-        with (
-            interrupts_deferred()
-        ):  # half an import of Numba cannot be repeated in the same process
+        with interrupts_deferred(
+            whole=True
+        ):  # half an import of Numba cannot be repeated in a process
             return import_module(f".{name}", __name__)
     raise AttributeError(name)

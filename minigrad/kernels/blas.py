@@ -1,4 +1,4 @@
-"""How many threads NumPy's BLAS has."""
+"""The number of threads of NumPy's BLAS."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from threading import Lock
 from typing import Any
 
 _lock = Lock()
-_held: list[Any] = []  # the limit that is in force, once for each block that needs it
+_held: list[Any] = []  # the limit in force, once for each block that needs it
 
 
 @cache
 def _controller() -> Any:
-    from threadpoolctl import ThreadpoolController  # scikit-learn needs it, too
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  # none exist
 
     return ThreadpoolController().select(user_api="blas")
 
 
 @contextmanager
 def blas_threads(limit: int) -> Iterator[None]:
-    """Within the block products of matrices have so many threads at most.
+    """Limit the threads of matrix products within the block.
 
     The number belongs to the process: of several blocks at once the first sets it, the last
     restores it. It changes the last digits, for BLAS splits sums between its threads; and

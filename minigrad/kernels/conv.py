@@ -4,11 +4,13 @@ A convolution is a matrix product: weights times the picture unrolled into colum
 kernel entry and one column per output position ("im2col", Chellapilla et al. 2006). With a
 horizontal stride of 1, a row of that matrix is, for one row of the output, a piece of a row of the
 (padded) picture: it is read where it lies and nothing is unrolled. Where such pieces are too short
-to fill vectors, all rows are computed in one go, as wide as the picture's, and what is not wanted
-is left out. The gradient of the picture is a convolution too: of the padded gradient with the
-weights turned around. With other strides each sample is unrolled. Samples are shared out over
-threads.
+to fill vectors, all rows are computed together, as wide as the picture's, and the surplus is
+dropped. The gradient of the picture is a convolution too: of the padded gradient with the flipped
+weights. With other strides each sample is unrolled. Threads share the samples.
 """
+
+# mypy: allow-untyped-defs, allow-untyped-calls
+# (Numba infers the types of what it compiles from each call)
 
 from __future__ import annotations
 
@@ -17,16 +19,26 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba.extending import register_jitable
 
-from .gemm import NONE, block, sums
-from .jit import apart, jit, prange, shard
-from .rows import put_rows
-from .tile import FRESH, START
-from .views import flat, shaped
-
-MANY = 16  # taps for which laying the gradient out anew pays: it is read once for each
-FEW = (
-    4  # samples whose sums are finished together: fewer are slower to finish, more leave the cache
+from .gemm import NONE
+from .jit import compiled_separately, jit, prange, shard
+from .simd import (
+    FRESH,
+    START,
+    Begin,
+    Entries,
+    Rows,
+    Sizes,
+    block,
+    copy_rows,
+    flat,
+    shaped,
+    sums,
 )
+
+#: taps for which a copy of the gradient in wider rows pays: it is read once for each
+MANY = 16
+#: samples whose sums are finished together: fewer are slower to finish, more leave the cache
+FEW = 4
 
 
 class ConvDims(NamedTuple):
@@ -90,105 +102,99 @@ def conv2d_backward_reference(g: Any, x: Any, w: Any, d: ConvDims) -> tuple[Any,
 
 
 @jit
-def _span(offset: int, stride: int, size: int, count: int) -> tuple[int, int]:
-    """Which output positions q in [0, count) have 0 <= q * stride + offset < size."""
+def _span(offset, stride, size, count):
+    """The output positions [lo, hi) of `count` with 0 <= position * stride + offset < size."""
     lo = 0 if offset >= 0 else (-offset + stride - 1) // stride
     hi = 0 if offset >= size else (size - 1 - offset) // stride + 1
     hi = min(hi, count)
     return min(lo, hi), hi
 
 
-@apart
-def _unroll(x: Any, col: Any, d: Any) -> None:
+@jit
+def _spans(tap, d):
+    """Where a tap of the kernel reads from output position (0, 0), and the output rows and columns
+    for which that is in the picture.
+    """
+    row, column = tap // d.kw * d.dh - d.ph, tap % d.kw * d.dw - d.pw
+    return row, column, _span(row, d.sh, d.h, d.oh), _span(column, d.sw, d.w, d.ow)
+
+
+@compiled_separately
+def _unroll(x, col, d):
     """x (channels, h, w) -> col (channels * kh * kw, oh * ow); padding becomes zeros."""
+    col[:] = 0
     for r in range(col.shape[0]):
-        c, tap = r // (d.kh * d.kw), r % (d.kh * d.kw)
-        ki, kj = tap // d.kw, tap % d.kw
-        row = col[r]
-        first = kj * d.dw - d.pw
-        lo, hi = _span(first, d.sw, d.w, d.ow)
-        for i in range(d.oh):
-            line = row[i * d.ow : (i + 1) * d.ow]
-            y = i * d.sh - d.ph + ki * d.dh
-            if y < 0 or y >= d.h:
-                line[:] = 0
-                continue
-            line[:lo] = 0
-            line[hi:] = 0
-            source, goal = x[c, y, lo * d.sw + first :], line[lo:hi]
-            if d.sw == 1:
-                for j in range(goal.size):
-                    goal[j] = source[j]
-            else:
-                for j in range(goal.size):
-                    goal[j] = source[j * d.sw]
+        row, column, (top, bottom), (lo, hi) = _spans(r % (d.kh * d.kw), d)
+        plane = x[r // (d.kh * d.kw)]
+        for i in range(top, bottom):
+            goal = col[r, i * d.ow + lo : i * d.ow + hi]
+            source = plane[i * d.sh + row, lo * d.sw + column :]
+            for j in range(goal.size):
+                goal[j] = source[j * d.sw]
 
 
-@apart
-def _roll(col: Any, x: Any, d: Any) -> None:
+@compiled_separately
+def _roll(col, x, d):
     """The way back of `_unroll`: add each entry of col to the place in x that it was read from."""
     for r in range(col.shape[0]):
-        c, tap = r // (d.kh * d.kw), r % (d.kh * d.kw)
-        ki, kj = tap // d.kw, tap % d.kw
-        row = col[r]
-        first = kj * d.dw - d.pw
-        lo, hi = _span(first, d.sw, d.w, d.ow)
-        for i in range(d.oh):
-            y = i * d.sh - d.ph + ki * d.dh
-            if y < 0 or y >= d.h:
-                continue
-            source, goal = row[i * d.ow + lo : i * d.ow + hi], x[c, y, lo * d.sw + first :]
-            if d.sw == 1:
-                for j in range(source.size):
-                    goal[j] += source[j]
-            else:
-                for j in range(source.size):
-                    goal[j * d.sw] += source[j]
+        row, column, (top, bottom), (lo, hi) = _spans(r % (d.kh * d.kw), d)
+        plane = x[r // (d.kh * d.kw)]
+        for i in range(top, bottom):
+            source = col[r, i * d.ow + lo : i * d.ow + hi]
+            goal = plane[i * d.sh + row, lo * d.sw + column :]
+            for j in range(source.size):
+                goal[j * d.sw] += source[j]
 
 
-# ---------------- rows that are read where they lie
 @register_jitable
-def in_rows(d):  # type: ignore[no-untyped-def]
-    """Does the convolution read rows of the padded picture? Not if most of what it computed would
-    be left out.
+def _per_group(d):
+    """Of one group: channels of the picture, channels of the output, taps; and output positions."""
+    return d.c // d.groups, d.o // d.groups, d.c // d.groups * d.kh * d.kw, d.oh * d.ow
+
+
+# ---------------- rows that are read in place
+@register_jitable
+def in_rows(d):
+    """Does the convolution read rows of the padded picture? Not if it would drop most of its
+    results.
     """
     return d.sw == 1 and (_fills(d.ow) or (d.sh == 1 and 2 * d.ow >= d.w + 2 * d.pw))
 
 
 @register_jitable
-def back_in_rows(d):  # type: ignore[no-untyped-def]
+def back_in_rows(d):
     """Is the picture's gradient computed from rows of the padded gradient?"""
     return d.sh == 1 and d.sw == 1 and min(border(d)) >= 0
 
 
 @register_jitable
-def border(d):  # type: ignore[no-untyped-def]
+def border(d):
     """The padding of the gradient with which a convolution has the picture's size."""
     return d.dh * (d.kh - 1) - d.ph, d.dw * (d.kw - 1) - d.pw
 
 
 @register_jitable
-def _fills(width):  # type: ignore[no-untyped-def]
-    """Do rows of so many numbers fill several vectors of 16 well enough?"""
+def _fills(width):
+    """Do rows of this width fill several vectors of 16 well enough?"""
     return width > 16 and 10 * width >= 6 * 16 * ((width + 15) // 16)
 
 
 @register_jitable
-def sums_long(d):  # type: ignore[no-untyped-def]
+def sums_long(d):
     """Are the weights' gradients one long sum over all rows, of the gradient in rows as wide as the
     picture's?
     """
-    many = d.c // d.groups * d.kh * d.kw >= MANY
+    many = _per_group(d)[2] >= MANY
     return in_rows(d) and d.sh == 1 and d.oh > 1 and (many or not _fills(d.ow))
 
 
 @register_jitable
-def room(d):  # type: ignore[no-untyped-def]
+def room(d):
     """How many numbers of scratch are needed for a sample's picture (padded or unrolled), for its
     gradient (likewise), and for results in rows as wide as the picture's.
     """
-    cg, og, columns = d.c // d.groups, d.o // d.groups, d.c // d.groups * d.kh * d.kw * d.oh * d.ow
-    (bh, bw), wide = border(d), d.w + 2 * d.pw
+    (cg, og, taps, area), (bh, bw), wide = _per_group(d), border(d), d.w + 2 * d.pw
+    columns = taps * area
     padded = cg * (d.h + 2 * d.ph) * wide if d.ph + d.pw > 0 else 0
     back = back_in_rows(d)
     return (
@@ -218,236 +224,99 @@ def offsets(d: ConvDims) -> Any:
     )
 
 
-@apart
-def _copy(
-    source: Any,
-    s0: int,
-    s_plane: int,
-    s_row: int,
-    goal: Any,
-    g0: int,
-    g_plane: int,
-    g_row: int,
-    planes: int,
-    h: int,
-    w: int,
-) -> None:
-    """Copy planes (h, w) between flat arrays; of each, where the first entry is, and how far planes
-    and rows are apart.
-    """
+@compiled_separately
+def _pad(source, start, sizes, goal, border):
+    """Copy planes, of sizes (planes, h, w), into the middle of planes with a border around each."""
+    (planes, h, w), (ph, pw) = sizes, border
+    wide = w + 2 * pw
     for c in range(planes):
-        put_rows(goal, g0 + c * g_plane, g_row, source, s0 + c * s_plane, s_row, h, w)
+        first = (c * (h + 2 * ph) + ph) * wide + pw
+        copy_rows(goal, first, wide, source, start + c * h * w, w, h, w)
 
 
-@apart
-def _pad(
-    source: Any, start: int, planes: int, h: int, w: int, goal: Any, at: int, ph: int, pw: int
-) -> None:
-    """Copy planes (h, w) into the middle of planes that have a border of ph and pw more on each
-    side.
+@compiled_separately
+def _correlate(out, first, sizes, weights, w0, source, lies, table, spare, b, begin, least):
+    """Write planes, of sizes (planes, h, w), from out[first] on: weights (planes, taps) times rows
+    of a picture, each as far from the picture's corner as `table` says.
+
+    `lies` says where the corner is, how long the picture's rows are, and how far the rows for one
+    output row and the next are apart.
     """
-    wide, tall = w + 2 * pw, h + 2 * ph
-    _copy(source, start, h * w, w, goal, at + ph * wide + pw, tall * wide, wide, planes, h, w)
-
-
-@apart
-def _correlate(
-    out: Any,
-    first: int,
-    planes: int,
-    h: int,
-    w: int,
-    weights: Any,
-    w0: int,
-    taps: int,
-    source: Any,
-    corner: int,
-    offsets: Any,
-    down: int,
-    wide: int,
-    spare: Any,
-    b: Any,
-    b0: int,
-    begin: int,
-    least: float,
-) -> None:
-    """Write planes (h, w): weights times rows of a picture, `wide` apart; `down` is that times the
-    vertical stride.
-    """
+    taps = table.size
+    (planes, h, w), (corner, wide, down), factors = sizes, lies, Entries(w0, taps, 1)
     if _fills(w) or down != wide:
-        block(
-            out,
-            first,
-            h * w,
-            planes,
-            w,
-            weights,
-            w0,
-            taps,
-            1,
-            source,
-            corner,
-            0,
-            offsets,
-            1,
-            taps,
-            h,
-            w,
-            down,
-            b,
-            b0,
-            begin,
-            least,
-        )
+        goal, rows, shape = Rows(first, h * w, w), Rows(corner, 0, down), Sizes(planes, taps, w, h)
+        block(out, goal, weights, factors, source, rows, table, 0, shape, b, begin, least)
     else:
-        run = (h - 1) * wide + w
-        block(
-            spare,
-            0,
-            h * wide,
-            planes,
-            run,
-            weights,
-            w0,
-            taps,
-            1,
-            source,
-            corner,
-            0,
-            offsets,
-            1,
-            taps,
-            1,
-            0,
-            0,
-            b,
-            b0,
-            begin,
-            least,
-        )
-        _copy(spare, 0, h * wide, wide, out, first, h * w, w, planes, h, w)
+        goal, rows = Rows(0, h * wide, 0), Rows(corner, 0, 0)
+        shape = Sizes(planes, taps, (h - 1) * wide + w, 1)
+        block(spare, goal, weights, factors, source, rows, table, 0, shape, b, begin, least)
+        for c in range(planes):
+            copy_rows(out, first + c * h * w, w, spare, c * h * wide, wide, h, w)
 
 
 # ---------------- forward
-@apart
-def _forward_shard(
-    x: Any,
-    w: Any,
-    b: Any,
-    y: Any,
-    scratch: Any,
-    offsets: Any,
-    d: Any,
-    least: float,
-    lo: int,
-    hi: int,
-) -> None:
-    cg, og, taps, area = d.c // d.groups, d.o // d.groups, w.shape[1], d.oh * d.ow
-    begin, pictures, out, wide = START if b.size else FRESH, flat(x), flat(y), d.w + 2 * d.pw
-    rows, padded, (ahead, back, _) = in_rows(d), d.ph + d.pw > 0, room(d)
-    columns, spare = (
-        shaped(scratch[: taps * area], (taps, area)) if not rows else w,
-        scratch[ahead + back :],
-    )
-    source = (
-        scratch if padded else pictures
-    )  # chosen before the loop: references are counted at each choice
+@compiled_separately
+def _forward_shard(x, w, b, y, scratch, offsets, d, least, span):
+    (cg, og, taps, area), (lo, hi), (ahead, back, _) = _per_group(d), span, room(d)
+    kind, pictures, out, wide = START if b.size else FRESH, flat(x), flat(y), d.w + 2 * d.pw
+    rows, padded, spare = in_rows(d), d.ph + d.pw > 0, scratch[ahead + back :]
+    columns = shaped(scratch[: taps * area], (taps, area)) if not rows else w
+    # chosen before the loop: references are counted at each choice
+    source = scratch if padded else pictures
     scratch[:ahead] = 0
+    table = offsets[:taps]
     for n in range(lo, hi):
         for k in range(d.groups):
             corner, start = (n * d.c + k * cg) * d.h * d.w, (n * d.o + k * og) * area
+            w0, begin = k * og * taps, Begin(kind, k * og)
             if not rows:
                 _unroll(x[n, k * cg : (k + 1) * cg], columns, d)
-                block(
-                    out,
-                    start,
-                    area,
-                    og,
-                    area,
-                    w,
-                    k * og * taps,
-                    taps,
-                    1,
-                    columns,
-                    0,
-                    area,
-                    NONE,
-                    0,
-                    taps,
-                    1,
-                    0,
-                    0,
-                    b,
-                    k * og,
-                    begin,
-                    least,
-                )
+                goal, factors, shape = Rows(start, area, 0), Entries(w0, taps, 1), Rows(0, area, 0)
+                sizes = Sizes(og, taps, area, 1)
+                block(out, goal, w, factors, columns, shape, NONE, 0, sizes, b, begin, least)
                 continue
             if padded:
-                _pad(pictures, corner, cg, d.h, d.w, scratch, 0, d.ph, d.pw)
+                _pad(pictures, corner, (cg, d.h, d.w), scratch, (d.ph, d.pw))
                 corner = 0
-            _correlate(
-                out,
-                start,
-                og,
-                d.oh,
-                d.ow,
-                w,
-                k * og * taps,
-                taps,
-                source,
-                corner,
-                offsets,
-                d.sh * wide,
-                wide,
-                spare,
-                b,
-                k * og,
-                begin,
-                least,
-            )
+            planes, lies = (og, d.oh, d.ow), (corner, wide, d.sh * wide)
+            _correlate(out, start, planes, w, w0, source, lies, table, spare, b, begin, least)
 
 
 @jit(parallel=True)
-def forward(
-    x: Any, w: Any, b: Any, y: Any, scratch: Any, offsets: Any, d: Any, least: float
-) -> None:
-    """Write the convolution into y (n, o, oh * ow); what is smaller than `least` becomes it (-inf,
-    or 0 for a ReLU).
+def forward(x, w, b, y, scratch, offsets, d, least):
+    """Write the convolution into y (n, o, oh * ow); smaller numbers than `least`, -inf, or 0 for a
+    ReLU, become it.
 
-    x (n, c, h, w), w (o, c // groups * kh * kw), b (o,) or (0,) for none; `offsets` are what the
-    function of that name returns. `scratch` is (shards, the sum of `room`).
+    x (n, c, h, w), w (o, c // groups * kh * kw), b (o,) or (0,) for none; `offsets` are those of
+    the function of that name. `scratch` is (shards, the sum of `room`).
     """
     shards = scratch.shape[0]
     for s in prange(shards):
-        lo, hi = shard(s, shards, d.n)
-        _forward_shard(x, w, b, y, scratch[s], offsets, d, least, lo, hi)
+        _forward_shard(x, w, b, y, scratch[s], offsets, d, least, shard(s, shards, d.n))
 
 
-forward.rectifies = (
-    True  # its last argument is `least`: a compiled step lets it do the work of a ReLU after it
-)
+#: its last argument is `least`: a compiled step lets it do the work of a ReLU after it
+forward.rectifies = True
 
 
 # ---------------- backward
-@apart
-def _turn(w: Any, turned: Any, d: Any) -> None:
+@compiled_separately
+def _flip(w, flipped, d):
     """Weights (o, c // groups, taps) for the way back: (c, o // groups, taps), the taps in reverse
     order.
     """
-    cg, og, kernel = d.c // d.groups, d.o // d.groups, d.kh * d.kw
-    rows = flat(w)
+    (cg, og, _, _), kernel, rows = _per_group(d), d.kh * d.kw, flat(w)
     for k in range(d.groups):
         for c in range(cg):
             for o in range(og):
+                goal, source = ((k * cg + c) * og + o) * kernel, ((k * og + o) * cg + c) * kernel
                 for t in range(kernel):
-                    turned[((k * cg + c) * og + o) * kernel + kernel - 1 - t] = rows[
-                        ((k * og + o) * cg + c) * kernel + t
-                    ]
+                    flipped[goal + kernel - 1 - t] = rows[source + t]
 
 
 @jit(reassociate=True)
-def bias_back(g: Any, gb: Any, lo: int, hi: int) -> None:
+def bias_back(g, gb, lo, hi):
     """gb (o,) = the sum over samples lo to hi and positions of g (n, o, positions)."""
     gb[:] = 0
     for n in range(lo, hi):
@@ -459,242 +328,111 @@ def bias_back(g: Any, gb: Any, lo: int, hi: int) -> None:
             gb[o] += total
 
 
-@apart
-def _weights_back(
-    g: Any, x: Any, gw: Any, scratch: Any, spare: Any, offsets: Any, d: Any, lo: int, hi: int
-) -> None:
-    """Add to gw what the samples say; g is flat."""
-    cg, og, taps, area, wide = (
-        d.c // d.groups,
-        d.o // d.groups,
-        gw.shape[1],
-        d.oh * d.ow,
-        d.w + 2 * d.pw,
-    )
-    rows, padded, pictures = in_rows(d), d.ph + d.pw > 0, flat(x)
+@compiled_separately
+def _weights_back(g, x, gw, scratch, spare, offsets, d, span):
+    """Add to gw what the samples contribute; g is flat."""
+    (cg, og, taps, area), (lo, hi), wide = _per_group(d), span, d.w + 2 * d.pw
+    rows, padded, pictures, long = in_rows(d), d.ph + d.pw > 0, flat(x), sums_long(d)
     columns = shaped(scratch[: taps * area], (taps, area)) if not rows else gw
-    source, long = scratch if padded else pictures, sums_long(d)
+    source = scratch if padded else pictures
     if long:
         spare[:] = 0
-    some = (
-        FEW if rows and not padded and d.oh == 1 else 1
-    )  # of more than one row, the sums are long as they are
+    # of more than one row, the sums are long as they are
+    some = FEW if rows and not padded and d.oh == 1 else 1
     for n in range(lo, hi, some):
         for k in range(d.groups):
             corner, start = (n * d.c + k * cg) * d.h * d.w, (n * d.o + k * og) * area
-            if some > 1:
-                sums(
-                    gw,
-                    k * og * taps,
-                    og,
-                    taps,
-                    g,
-                    start,
-                    area,
-                    source,
-                    corner,
-                    0,
-                    offsets,
-                    1,
-                    d.ow,
-                    min(some, hi - n),
-                    d.o * area,
-                    d.c * d.h * d.w,
-                    False,
-                )
-                continue
+            goal, whole = Rows(k * og * taps, taps, 0), Rows(start, area, d.o * area)
             if not rows:
                 _unroll(x[n, k * cg : (k + 1) * cg], columns, d)
-                sums(
-                    gw,
-                    k * og * taps,
-                    og,
-                    taps,
-                    g,
-                    start,
-                    area,
-                    columns,
-                    0,
-                    area,
-                    NONE,
-                    0,
-                    area,
-                    1,
-                    0,
-                    0,
-                    False,
-                )
+                sizes, unrolled = Sizes(og, area, taps, 1), Rows(0, area, 0)
+                sums(gw, goal, g, whole, columns, unrolled, NONE, sizes, False)
                 continue
             if padded:
-                _pad(pictures, corner, cg, d.h, d.w, scratch, 0, d.ph, d.pw)
+                _pad(pictures, corner, (cg, d.h, d.w), scratch, (d.ph, d.pw))
                 corner = 0
-            if long:
-                _copy(g, start, area, d.ow, spare, 0, d.oh * wide, wide, og, d.oh, d.ow)
-                sums(
-                    gw,
-                    k * og * taps,
-                    og,
-                    taps,
-                    spare,
-                    0,
-                    d.oh * wide,
-                    source,
-                    corner,
-                    0,
-                    offsets,
-                    1,
-                    (d.oh - 1) * wide + d.ow,
-                    1,
-                    0,
-                    0,
-                    False,
+            picture, sizes = Rows(corner, 0, d.c * d.h * d.w), Sizes(og, d.ow, taps, 1)
+            if some > 1:
+                sizes = Sizes(og, d.ow, taps, min(some, hi - n))
+                sums(gw, goal, g, whole, source, picture, offsets, sizes, False)
+            elif long:
+                for o in range(og):
+                    copy_rows(spare, o * d.oh * wide, wide, g, start + o * area, d.ow, d.oh, d.ow)
+                sizes, widened = (
+                    Sizes(og, (d.oh - 1) * wide + d.ow, taps, 1),
+                    Rows(0, d.oh * wide, 0),
                 )
+                sums(gw, goal, spare, widened, source, picture, offsets, sizes, False)
             else:
-                sums(
-                    gw,
-                    k * og * taps,
-                    og,
-                    taps,
-                    g,
-                    start,
-                    area,
-                    source,
-                    corner,
-                    0,
-                    offsets,
-                    1,
-                    d.ow,
-                    d.oh,
-                    d.ow,
-                    d.sh * wide,
-                    False,
-                )
+                each, sizes = Rows(start, area, d.ow), Sizes(og, d.ow, taps, d.oh)
+                picture = Rows(corner, 0, d.sh * wide)
+                sums(gw, goal, g, each, source, picture, offsets, sizes, False)
 
 
-@apart
-def _picture_back(
-    g: Any,
-    w: Any,
-    turned: Any,
-    gx: Any,
-    scratch: Any,
-    spare: Any,
-    offsets: Any,
-    d: Any,
-    lo: int,
-    hi: int,
-) -> None:
+@compiled_separately
+def _picture_back(g, w, flipped, gx, scratch, spare, table, d, span):
     """Write the gradient of the samples; g is flat."""
-    cg, og, kernel, area = d.c // d.groups, d.o // d.groups, d.kh * d.kw, d.oh * d.ow
-    taps, rows, pictures, (bh, bw) = cg * kernel, back_in_rows(d), flat(gx), border(d)
-    columns, wide = shaped(scratch[: taps * area], (taps, area)) if not rows else w, d.ow + 2 * bw
+    (cg, og, taps, area), (lo, hi), (bh, bw) = _per_group(d), span, border(d)
+    rows, whole, back_taps, wide = back_in_rows(d), flat(gx), og * d.kh * d.kw, d.ow + 2 * bw
+    columns = shaped(scratch[: taps * area], (taps, area)) if not rows else w
     for n in range(lo, hi):
         for k in range(d.groups):
-            start = (n * d.o + k * og) * area
+            corner, start = (n * d.c + k * cg) * d.h * d.w, (n * d.o + k * og) * area
+            begin = Begin(FRESH, 0)
             if rows:
-                _pad(g, start, og, d.oh, d.ow, scratch, 0, bh, bw)
+                _pad(g, start, (og, d.oh, d.ow), scratch, (bh, bw))
+                planes, lies, w0 = (cg, d.h, d.w), (0, wide, wide), k * cg * back_taps
                 _correlate(
-                    pictures,
-                    (n * d.c + k * cg) * d.h * d.w,
-                    cg,
-                    d.h,
-                    d.w,
-                    turned,
-                    k * cg * og * kernel,
-                    og * kernel,
+                    whole,
+                    corner,
+                    planes,
+                    flipped,
+                    w0,
                     scratch,
-                    0,
-                    offsets,
-                    wide,
-                    wide,
+                    lies,
+                    table,
                     spare,
                     g,
-                    0,
-                    FRESH,
+                    begin,
                     -np.inf,
                 )
             else:
-                block(
-                    columns,
-                    0,
-                    area,
-                    taps,
-                    area,
-                    w,
-                    k * og * taps,
-                    1,
-                    taps,
-                    g,
-                    start,
-                    area,
-                    NONE,
-                    0,
-                    og,
-                    1,
-                    0,
-                    0,
-                    g,
-                    0,
-                    FRESH,
-                    -np.inf,
-                )
-                goal = gx[n, k * cg : (k + 1) * cg]
-                goal[:] = 0
-                _roll(columns, goal, d)
+                goal, factors = Rows(0, area, 0), Entries(k * og * taps, 1, taps)
+                sizes, source = Sizes(taps, og, area, 1), Rows(start, area, 0)
+                block(columns, goal, w, factors, g, source, NONE, 0, sizes, g, begin, -np.inf)
+                picture = gx[n, k * cg : (k + 1) * cg]
+                picture[:] = 0
+                _roll(columns, picture, d)
 
 
-@apart
-def _backward_shard(
-    g: Any,
-    x: Any,
-    w: Any,
-    turned: Any,
-    gx: Any,
-    gw: Any,
-    gb: Any,
-    scratch: Any,
-    offsets: Any,
-    d: Any,
-    s: int,
-) -> None:
-    """Write what is asked for of the s-th shard's samples."""
+@compiled_separately
+def _backward_shard(g, x, w, flipped, gx, gw, gb, scratch, offsets, d, s):
+    """Write the gradients that are asked for, as far as the s-th shard's samples contribute."""
     (ahead, back, _), (lo, hi), own = room(d), shard(s, scratch.shape[0], d.n), scratch[s]
-    taps, spare, planes = d.c // d.groups * d.kh * d.kw, own[ahead + back :], flat(g)
+    taps, spare, planes = _per_group(d)[2], own[ahead + back :], flat(g)
     if gw is not None:
         gw[s] = 0
         own[:ahead] = 0
-        _weights_back(planes, x, gw[s], own[:ahead], spare, offsets, d, lo, hi)
+        _weights_back(planes, x, gw[s], own[:ahead], spare, offsets, d, (lo, hi))
     if gx is not None:
-        own[ahead : ahead + back] = 0
-        _picture_back(
-            planes, w, turned, gx, own[ahead : ahead + back], spare, offsets[taps:], d, lo, hi
-        )
+        padded = own[ahead : ahead + back]
+        padded[:] = 0
+        _picture_back(planes, w, flipped, gx, padded, spare, offsets[taps:], d, (lo, hi))
     if gb is not None:
         bias_back(g, gb[s], lo, hi)
 
 
 @jit(parallel=True)
-def backward(
-    g: Any,
-    x: Any,
-    w: Any,
-    turned: Any,
-    gx: Any,
-    gw: Any,
-    gb: Any,
-    scratch: Any,
-    offsets: Any,
-    d: Any,
-) -> None:
+def backward(g, x, w, flipped, gx, gw, gb, scratch, offsets, d):
     """Write the gradients that are asked for: None stands for one that is not, and what computes it
     is not compiled.
 
     g (n, o, oh * ow); gx as x; gw (shards, o, taps) and gb (shards, o) hold one part per shard, for
     the caller to sum, in a fixed order: the bits do not depend on which thread was first. Scratch
-    are `turned`, as many numbers as w has (None without gx), and `scratch` (shards, the sum of
+    are `flipped`, of w's size (None without gx), and `scratch` (shards, the sum of
     `room`); `offsets` as in `forward`.
     """
     if gx is not None:
-        _turn(w, turned, d)
+        _flip(w, flipped, d)
     for s in prange(scratch.shape[0]):
-        _backward_shard(g, x, w, turned, gx, gw, gb, scratch, offsets, d, s)
+        _backward_shard(g, x, w, flipped, gx, gw, gb, scratch, offsets, d, s)

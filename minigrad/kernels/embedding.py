@@ -1,16 +1,20 @@
 """Looking up rows of a table, and adding gradients back to the rows that were looked up."""
 
+# mypy: allow-untyped-defs, allow-untyped-calls
+# (Numba infers the types of what it compiles from each call)
+
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
 
-from .jit import apart, jit, prange, shard
-from .rows import add, fetch, is_row, missing, put
-from .views import flat
+from .jit import compiled_separately, jit, prange, shard
+from .rows import is_row, missing
+from .simd import add_row, copy_row, flat, prefetch_row
 
-AHEAD = 8  # rows: they lie anywhere in memory, so the processor is told early which ones come
+#: rows lie anywhere in memory, so the processor is told this many rows early which ones come
+AHEAD = 8
 
 
 def gather_reference(table: Any, ids: Any) -> Any:
@@ -25,22 +29,22 @@ def scatter_reference(g: Any, ids: Any, rows: int) -> Any:
     return grad
 
 
-@apart
-def gather_some(table: Any, ids: Any, out: Any, lo: int, hi: int) -> None:
+@compiled_separately
+def gather_some(table, ids, out, lo, hi):
     """`gather` for lo <= i < hi."""
     (rows, width), goal = table.shape, flat(out)
     for i in range(lo, hi):
-        fetch(table, ids[min(i + AHEAD, hi - 1)], width)
+        prefetch_row(table, ids[min(i + AHEAD, hi - 1)], width)
         row = ids[i]
         if is_row(row, rows):
-            put(out, i * width, table, np.int64(row) * width, width)
+            copy_row(out, i * width, table, np.int64(row) * width, width)
         else:
             for j in range(i * width, (i + 1) * width):
                 goal[j] = missing(table)
 
 
 @jit(parallel=True)
-def gather(table: Any, ids: Any, out: Any, shards: int) -> None:
+def gather(table, ids, out, shards):
     """out[i] = table[ids[i]] for ids (n,), out (n, width), shared out over threads.
 
     For an id of no row it is NaN, or 0 in a table of integers.
@@ -51,7 +55,7 @@ def gather(table: Any, ids: Any, out: Any, shards: int) -> None:
 
 
 @jit
-def scatter(g: Any, ids: Any, grad: Any) -> None:
+def scatter(g, ids, grad):
     """grad[ids[i]] += g[i], from zero; one thread, because two could meet in one row.
 
     Ids of no row are left out.
@@ -61,18 +65,18 @@ def scatter(g: Any, ids: Any, grad: Any) -> None:
 
 
 @jit
-def scatter_more(g: Any, ids: Any, grad: Any) -> None:
+def scatter_more(g, ids, grad):
     """grad[ids[i]] += g[i]."""
     rows, width = grad.shape
     for i in range(ids.size):
-        fetch(grad, ids[min(i + AHEAD, ids.size - 1)], width)
+        prefetch_row(grad, ids[min(i + AHEAD, ids.size - 1)], width)
         row = ids[i]
         if is_row(row, rows):
-            add(grad, np.int64(row) * width, g, i * width, width)
+            add_row(grad, np.int64(row) * width, g, i * width, width)
 
 
 @jit
-def clear(ids: Any, grad: Any) -> None:
+def clear(ids, grad):
     """grad[ids[i]] = 0: undoes `scatter_more` without going through rows that were never
     touched.
     """
@@ -83,7 +87,7 @@ def clear(ids: Any, grad: Any) -> None:
 
 
 @jit
-def mark_outside(ids: Any, low: int, high: int, mark: Any) -> None:
+def mark_outside(ids, low, high, mark):
     """mark[0] = NaN where one of the ids lies outside of [low, high)."""
     wrong = 0
     for i in range(ids.size):

@@ -4,8 +4,11 @@ Cummins 2000).
     i, f, g, o = W x_t + V h_{t-1} + b, four blocks of rows        c_t = σ(f) c_{t-1} + σ(i) tanh(g)
                                                                    h_t = σ(o) tanh(c_t)
 
-Shards and products as in `recurrent.py`. The forward pass keeps the four gates for the way back.
+The skeleton is in `recurrent.py`. The forward pass keeps the four gates for the way back.
 """
+
+# mypy: allow-untyped-defs, allow-untyped-calls
+# (Numba infers the types of what it compiles from each call)
 
 from __future__ import annotations
 
@@ -13,21 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from .gemm import add_nn, nn
-from .jit import apart, jit, prange, shard
+from .jit import jit
 from .mathfn import sigmoid, tanh
-from .recurrent import (
-    by_rows,
-    column_sums,
-    copy_samples,
-    gather,
-    input_gradient,
-    own_rows,
-    scatter,
-    transpose,
-    weight_gradients,
-)
-from .views import shaped
 
 
 def _logistic(x: Any) -> Any:
@@ -46,34 +36,8 @@ def lstm_reference(x: Any, w: Any, v: Any, b: Any, h: Any, c: Any) -> tuple[Any,
     return hs, cs, gates
 
 
-def lstm_backward_reference(
-    gh: Any, gc: Any, x: Any, w: Any, v: Any, h0: Any, c0: Any, hs: Any, cs: Any, gates: Any
-) -> tuple[Any, ...]:
-    """Backpropagation through time: gradients of x, w, v, b, h0 and c0."""
-    gx, gw, gv, gb, dh, dc = (np.zeros_like(a) for a in (x, w, v, w[:, 0], h0, c0))
-    for t in reversed(range(len(x))):
-        i, f, g, o = np.split(gates[t], 4, axis=1)
-        squashed = np.tanh(cs[t])
-        dh = dh + gh[t]
-        dc = dc + gc[t] + dh * o * (1 - squashed**2)
-        d = np.concatenate(
-            [
-                dc * g * i * (1 - i),
-                dc * (cs[t - 1] if t else c0) * f * (1 - f),
-                dc * i * (1 - g**2),
-                dh * squashed * o * (1 - o),
-            ],
-            axis=1,
-        )
-        gw += d.T @ x[t]
-        gv += d.T @ (hs[t - 1] if t else h0)
-        gb += d.sum(0)
-        gx[t], dh, dc = d @ w, d @ v, dc * f
-    return gx, gw, gv, gb, dh, dc
-
-
 @jit
-def _cell(gates: Any, b: Any, before: Any, c: Any, h: Any) -> None:
+def lstm_cell(gates, b, before, c, h):
     """One sample's step: gates (4 hidden,) hold W x_t + V h_{t-1}, and afterwards σ(i), σ(f),
     tanh(g), σ(o).
 
@@ -100,71 +64,8 @@ def _cell(gates: Any, b: Any, before: Any, c: Any, h: Any) -> None:
         h[j] = o[j] * tanh(c[j])
 
 
-@apart
-def _forward_shard(
-    x: Any,
-    wt: Any,
-    vt: Any,
-    b: Any,
-    h0: Any,
-    c0: Any,
-    hs: Any,
-    cs: Any,
-    gates: Any,
-    xrows: Any,
-    hrows: Any,
-    d: Any,
-    lo: int,
-    hi: int,
-) -> None:
-    xs, own = own_rows(x, lo, hi, xrows), own_rows(hs, lo, hi, hrows)
-    pre = shaped(gates[: d.steps * (hi - lo)], (d.steps, hi - lo, 4 * d.hidden))
-    gather(x, xs, lo, hi)
-    nn(by_rows(pre), by_rows(xs), wt)
-    for t in range(d.steps):
-        add_nn(pre[t], own[t - 1] if t > 0 else h0[lo:hi], vt)
-        for i in range(hi - lo):
-            _cell(
-                pre[t, i], b, cs[t - 1, lo + i] if t > 0 else c0[lo + i], cs[t, lo + i], own[t, i]
-            )
-    scatter(own, hs, lo, hi)
-
-
-@jit(parallel=True)
-def lstm_forward(
-    x: Any,
-    w: Any,
-    v: Any,
-    b: Any,
-    h0: Any,
-    c0: Any,
-    hs: Any,
-    cs: Any,
-    gates: Any,
-    wt: Any,
-    vt: Any,
-    xrows: Any,
-    hrows: Any,
-    d: Any,
-) -> None:
-    """Write the hidden states and the cells into hs and cs (steps, n, hidden), the gates into gates
-    (shards, rows, 4 hidden).
-
-    x (steps, n, width), w (4 hidden, width), v (4 hidden, hidden), b (4 hidden,), h0 and c0 (n,
-    hidden). Scratch are wt, vt, xrows and hrows, as in `recurrent.rnn_forward`.
-    """
-    shards = gates.shape[0]
-    for s in prange(shards):
-        lo, hi = shard(s, shards, w.shape[0])
-        transpose(w, wt, lo, hi)
-        transpose(v, vt, lo, hi)
-    for s in prange(shards):
-        lo, hi = shard(s, shards, d.n)
-        _forward_shard(x, wt, vt, b, h0, c0, hs, cs, gates[s], xrows[s], hrows[s], d, lo, hi)
-
-
 @jit
-def _cell_back(gates: Any, before: Any, c: Any, dh: Any, dc: Any, dbefore: Any, dpre: Any) -> None:
+def lstm_cell_back(gates, before, c, dh, dc, dbefore, dpre):
     """One sample's step back: from ∂L/∂h_t and what comes to c_t from later steps to ∂L/∂(i, f, g,
     o) before their functions in dpre, ∂L/∂c_t in dc, and the part of it that goes on to c_{t-1},
     added to dbefore.
@@ -186,107 +87,3 @@ def _cell_back(gates: Any, before: Any, c: Any, dh: Any, dc: Any, dbefore: Any, 
         df[j] = dc[j] * before[j] * f[j] * (one - f[j])
     for j in range(n):
         dbefore[j] += dc[j] * f[j]
-
-
-@apart
-def _backward_shard(
-    g: Any,
-    x: Any,
-    w: Any,
-    v: Any,
-    h0: Any,
-    c0: Any,
-    y: Any,
-    gates: Any,
-    dy: Any,
-    gx: Any,
-    gw: Any,
-    gv: Any,
-    gb: Any,
-    gh0: Any,
-    gc0: Any,
-    xrows: Any,
-    hrows: Any,
-    drows: Any,
-    d: Any,
-    lo: int,
-    hi: int,
-) -> None:
-    rows = d.steps * (hi - lo)
-    kept = shaped(gates[:rows], (d.steps, hi - lo, 4 * d.hidden))
-    dpre = shaped(drows[:rows], (d.steps, hi - lo, 4 * d.hidden))
-    hs, cs, dh, dc = y[0], y[1], dy[0], dy[1]
-    gh0[lo:hi] = 0
-    gc0[lo:hi] = 0
-    copy_samples(g[0], dh, lo, hi)
-    copy_samples(g[1], dc, lo, hi)
-    for k in range(d.steps):
-        t = d.steps - 1 - k
-        for i in range(hi - lo):
-            n = lo + i
-            before, dbefore = (cs[t - 1, n], dc[t - 1, n]) if t > 0 else (c0[n], gc0[n])
-            _cell_back(kept[t, i], before, cs[t, n], dh[t, n], dc[t, n], dbefore, dpre[t, i])
-        add_nn(dh[t - 1, lo:hi] if t > 0 else gh0[lo:hi], dpre[t], v)
-    xs, own = own_rows(x, lo, hi, xrows), own_rows(hs, lo, hi, hrows)
-    gather(x, xs, lo, hi)
-    gather(hs, own, lo, hi)
-    weight_gradients(gw, gv, dpre, dpre, xs, h0[lo:hi], own)
-    column_sums(gb, dpre)
-    if gx is not None:
-        input_gradient(gx, dpre, w, lo, hi, xrows)
-
-
-@jit(parallel=True)
-def lstm_backward(
-    g: Any,
-    x: Any,
-    w: Any,
-    v: Any,
-    h0: Any,
-    c0: Any,
-    y: Any,
-    gates: Any,
-    dy: Any,
-    gx: Any,
-    gw: Any,
-    gv: Any,
-    gb: Any,
-    gh0: Any,
-    gc0: Any,
-    xrows: Any,
-    hrows: Any,
-    drows: Any,
-    d: Any,
-) -> None:
-    """Write ∂L/∂h_t and ∂L/∂c_t of every step into dy, and the gradients of all inputs.
-
-    g, y and dy (2, steps, n, hidden) belong to hidden states and cells; gates are those of
-    `lstm_forward`. gx may be None; gw, gv, gb hold one part per shard, for the caller to sum in
-    their fixed order. Scratch are xrows and hrows, as there, and drows (shards, rows, 4 hidden).
-    """
-    shards = gates.shape[0]
-    for s in prange(shards):
-        lo, hi = shard(s, shards, d.n)
-        _backward_shard(
-            g,
-            x,
-            w,
-            v,
-            h0,
-            c0,
-            y,
-            gates[s],
-            dy,
-            gx,
-            gw[s],
-            gv[s],
-            gb[s],
-            gh0,
-            gc0,
-            xrows[s],
-            hrows[s],
-            drows[s],
-            d,
-            lo,
-            hi,
-        )

@@ -1,19 +1,21 @@
-"""Functions of single numbers for compiled loops; of those that libm has, versions that vectorise
-in float32.
+"""Functions of single numbers for compiled loops; those of libm in versions that vectorise in
+float32.
 """
+
+# mypy: allow-untyped-defs, allow-untyped-calls
+# (Numba infers the types of what it compiles from each call)
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
-from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, overload, register_jitable
+from numba.extending import overload, register_jitable
+
+from .options import FORMULAS, SUMS
 
 _f = np.float32
-_AS_WRITTEN = {"fastmath": {"contract", "nsz"}, "error_model": "numpy"}
-_ANY_ORDER = {"fastmath": {"contract", "nsz", "reassoc"}, "error_model": "numpy"}
 # Rational minimax approximation of tanh on [-7.9, 7.9], odd over even; the coefficients are those
 # that Eigen and XLA use. Largest relative error 2.3e-7, four units in the last place below 1.
 _LIMIT = _f(7.90531110763549805)
@@ -44,14 +46,14 @@ A0, A1, A2, A3, A4, A5, A6 = _ODD
 B0, B1, B2, B3 = _EVEN
 
 
-def tanh(x):  # type: ignore[no-untyped-def]
+def tanh(x):
     """Hyperbolic tangent of a number: NumPy's in Python, in compiled float32 code one that
     vectorises.
     """
     return np.tanh(x)
 
 
-def _tanh32(x):  # type: ignore[no-untyped-def]
+def _tanh32(x):
     # written as selections, so that NaN, which compares false, stays NaN
     near = _LIMIT if x > _LIMIT else x
     near = -_LIMIT if near < -_LIMIT else near
@@ -63,8 +65,8 @@ def _tanh32(x):  # type: ignore[no-untyped-def]
     return _f(-1) if y < _f(-1) else y
 
 
-@overload(tanh, jit_options=_ANY_ORDER)
-def _overload_tanh(x):  # type: ignore[no-untyped-def]  # Numba compares signatures, annotations and all
+@overload(tanh, jit_options=SUMS)
+def _overload_tanh(x):
     if x == types.float32:
         return _tanh32
     return lambda x: math.tanh(x)
@@ -88,35 +90,27 @@ E0, E1, E2, E3, E4, E5 = map(
 )
 
 
-def exp(x):  # type: ignore[no-untyped-def]
+def exp(x):
     """e to the power of a number: NumPy's in Python, in compiled float32 code one that vectorises.
 
-    NaN stays NaN, what is above the range of float32 becomes inf. What is below its normal numbers
-    (1.2e-38, x < -87.3) becomes 0, where NumPy goes on to subnormal numbers.
+    NaN stays NaN, results above the range of float32 become inf. Results below its normal numbers
+    (1.2e-38, x < -87.3) become 0, where NumPy goes on to subnormal numbers.
     """
     return np.exp(x)
 
 
-@intrinsic
-def _scaled(context, x, n):  # type: ignore[no-untyped-def]
+@register_jitable
+def _scaled(x, n):
     """x · 2^n for a float32 x and an int32 n: n is added to the exponent.
 
     Both x and the result must be normal numbers.
     """
-
-    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        word = ir.IntType(32)
-        further = builder.shl(args[1], ir.Constant(word, 23))
-        return builder.bitcast(builder.add(builder.bitcast(args[0], word), further), ir.FloatType())
-
-    return types.float32(types.float32, types.int32), generate
+    return np.int32(np.float32(x).view(np.int32) + (n << 23)).view(np.float32)
 
 
-def _exp32(x):  # type: ignore[no-untyped-def]
+def _exp32(x):
     inside = _HIGHEST if x > _HIGHEST else x
-    inside = (
-        _LOWEST if not inside > _LOWEST else inside
-    )  # NaN too: what is not a number cannot become a whole one
+    inside = _LOWEST if not inside > _LOWEST else inside  # NaN too: it has no whole number
     n = np.floor(inside * _LOG2E + _f(0.5))
     r = inside - n * _LN2_HIGH - n * _LN2_LOW
     p = ((((E0 * r + E1) * r + E2) * r + E3) * r + E4) * r + E5
@@ -126,15 +120,15 @@ def _exp32(x):  # type: ignore[no-untyped-def]
     return y if x == x else x
 
 
-@overload(exp, jit_options=_AS_WRITTEN)
-def _overload_exp(x):  # type: ignore[no-untyped-def]
+@overload(exp, jit_options=FORMULAS)
+def _overload_exp(x):
     if x == types.float32:
         return _exp32
     return lambda x: math.exp(x)
 
 
 @register_jitable
-def sigmoid(x):  # type: ignore[no-untyped-def]
+def sigmoid(x):
     """Logistic function 1 / (1 + exp(-x)), without overflow; 0 and 1 at -inf and inf, NaN of
     NaN.
     """
@@ -142,57 +136,57 @@ def sigmoid(x):  # type: ignore[no-untyped-def]
     return (type(x)(1) if x >= 0 else small) / (type(x)(1) + small)
 
 
-def plus(total, x):  # type: ignore[no-untyped-def]
+def plus(total, x):
     """total + x, a step of a sum in any order: a loop of them adds several numbers at once."""
     return total + x
 
 
-def times(total, x):  # type: ignore[no-untyped-def]
+def times(total, x):
     """total · x, a step of a product in any order; see `plus`."""
     return total * x
 
 
-@overload(plus, jit_options=_ANY_ORDER)
-def _overload_plus(total, x):  # type: ignore[no-untyped-def]
+@overload(plus, jit_options=SUMS)
+def _overload_plus(total, x):
     return lambda total, x: total + x
 
 
-@overload(times, jit_options=_ANY_ORDER)
-def _overload_times(total, x):  # type: ignore[no-untyped-def]
+@overload(times, jit_options=SUMS)
+def _overload_times(total, x):
     return lambda total, x: total * x
 
 
 @register_jitable
-def maximum(a, b):  # type: ignore[no-untyped-def]
+def maximum(a, b):
     """The larger of two numbers; NaN if one of them is NaN."""
     return a if a > b or a != a else b
 
 
 @register_jitable
-def minimum(a, b):  # type: ignore[no-untyped-def]
+def minimum(a, b):
     """The smaller of two numbers; NaN if one of them is NaN."""
     return a if a < b or a != a else b
 
 
 @register_jitable
-def square(a):  # type: ignore[no-untyped-def]
+def square(a):
     """a · a."""
     return a * a
 
 
 @register_jitable
-def power(a, b):  # type: ignore[no-untyped-def]
+def power(a, b):
     """a to the power b; the square, by far the most frequent, as a product."""
     return a * a if b == 2 else a**b
 
 
 @register_jitable
-def sign(a):  # type: ignore[no-untyped-def]
+def sign(a):
     """-1, 0 or 1; NaN of NaN."""
     return type(a)(1) * (a > 0) - type(a)(1) * (a < 0) if a == a else a
 
 
 @register_jitable
-def erf(a):  # type: ignore[no-untyped-def]
+def erf(a):
     """The error function."""
     return math.erf(a)

@@ -1,10 +1,13 @@
 """Normalisation of groups of numbers to mean 0 and variance 1, and the masks of dropout.
 
-Arrays are (n, groups, length): a group is what lies at one place of the middle axis. For batch
+Arrays are (n, groups, length): a group is everything at one place of the middle axis. For batch
 normalisation groups are channels, and n and length run over samples and places; for layer
-normalisation groups are samples, and n is 1. One thread does it all: a pass takes about as long as
-reading the array, and sharing it out would quintuple the compile time.
+normalisation groups are samples, and n is 1. There is one thread: a pass takes about as long as
+reading the array, and threads would quintuple the compile time.
 """
+
+# mypy: allow-untyped-defs, allow-untyped-calls
+# (Numba infers the types of what it compiles from each call)
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .jit import jit
-from .views import shaped
+from .simd import shaped
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd
 _MIX1, _MIX2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
@@ -43,7 +46,7 @@ def normalise_backward_reference(g: Any, x: Any, eps: float) -> Any:
 
 
 @jit(reassociate=True)
-def _moments(x: Any, mean: Any, var: Any, sums: Any) -> None:
+def _moments(x, mean, var, sums):
     """Mean and biased variance of each group, in two passes with sums in float64: nothing
     cancels.
     """
@@ -70,9 +73,8 @@ def _moments(x: Any, mean: Any, var: Any, sums: Any) -> None:
             var[j] = squares[j] / count
     else:
         for c in range(groups):
-            total = np.float64(
-                0
-            )  # not 0.0, to which NumPy adds in float32 where nothing is compiled
+            # not 0.0, to which NumPy adds in float32 where nothing is compiled
+            total = np.float64(0)
             for i in range(n):
                 line = x[i, c]
                 for j in range(line.size):
@@ -89,18 +91,7 @@ def _moments(x: Any, mean: Any, var: Any, sums: Any) -> None:
 
 
 @jit
-def forward(
-    x: Any,
-    w: Any,
-    b: Any,
-    eps: float,
-    own: bool,
-    mean: Any,
-    var: Any,
-    y: Any,
-    sums: Any,
-    scratch: Any,
-) -> None:
+def forward(x, w, b, eps, own, mean, var, y, sums, scratch):
     """y = (x - mean) / sqrt(var + eps) · w + b for x (n, groups, length); w and b (groups,), or
     (0,) for 1 and 0.
 
@@ -129,7 +120,7 @@ def forward(
 
 
 @jit(reassociate=True)
-def _backward_sums(g: Any, x: Any, mean: Any, sums: Any) -> None:
+def _backward_sums(g, x, mean, sums):
     """Of each group the sums of g and of g · (x - mean)."""
     n, groups, length = x.shape
     if length == 1:
@@ -155,7 +146,7 @@ def _backward_sums(g: Any, x: Any, mean: Any, sums: Any) -> None:
 
 
 @jit
-def _spread(g: Any, x: Any, mean: Any, factors: Any, gx: Any) -> None:
+def _spread(g, x, mean, factors, gx):
     """gx = (g - a - (x - mean) · b) · k with the rows k, a, b of `factors`."""
     n, groups, length = x.shape
     if length == 1:
@@ -175,20 +166,7 @@ def _spread(g: Any, x: Any, mean: Any, factors: Any, gx: Any) -> None:
 
 
 @jit
-def backward(
-    g: Any,
-    x: Any,
-    w: Any,
-    eps: float,
-    own: bool,
-    mean: Any,
-    var: Any,
-    gx: Any,
-    gw: Any,
-    gb: Any,
-    sums: Any,
-    scratch: Any,
-) -> None:
+def backward(g, x, w, eps, own, mean, var, gx, gw, gb, sums, scratch):
     """Write the gradients gx (n, groups, length), gw and gb (groups,); None stands for one not
     asked for.
 
@@ -211,9 +189,7 @@ def backward(
 
 
 @jit
-def follow(
-    running_mean: Any, running_var: Any, mean: Any, var: Any, momentum: float, count: int
-) -> None:
+def follow(running_mean, running_var, mean, var, momentum, count):
     """Move the running statistics towards those of a batch, by the share `momentum`; the variance
     without its bias.
     """
@@ -223,7 +199,7 @@ def follow(
 
 
 @jit
-def advance(counter: Any) -> None:
+def advance(counter):
     """Count one more pass; counter (1,)."""
     counter[0] += 1
 
@@ -247,13 +223,13 @@ def mask_reference(size: int, seed: int, draw: int, p: float) -> Any:
 
 
 @jit
-def draw_mask(stream: Any, p: float, mask: Any, first: Any) -> None:
+def draw_mask(stream, p, mask, first):
     """Fill mask (size,) with 0, with probability p, and 1 / (1 - p) for stream (2,), a seed and the
     number of the draw; its entries are those from number `first` (1,) on.
 
     Entry i is a function of seed, draw and i alone (SplitMix64 started from a mixture of the first
-    two), so that it does not matter who computes it, when and in which order (counter-based random
-    numbers, Salmon et al. 2011).
+    two), so that threads may compute it in any order (counter-based random numbers, Salmon et al.
+    2011).
     """
     key = _mix(_mix(np.uint64(stream[0])) + np.uint64(stream[1])) + np.uint64(first[0]) * _GOLDEN
     limit = np.uint64(np.ceil(p * _UNIT))  # of 53 bits

@@ -1,6 +1,9 @@
 """Pooling over windows of (planes, h, w), a plane being one channel of one sample; threads share
-out the planes.
+the planes.
 """
+
+# mypy: allow-untyped-defs, allow-untyped-calls
+# (Numba infers the types of what it compiles from each call)
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .jit import jit, prange
-from .tops import of_windows
-from .views import flat, index_dtype
+from .rows import index_dtype
+from .simd import flat, window_maxima
 
 
 class PoolDims(NamedTuple):
@@ -59,26 +62,16 @@ def avg_pool_reference(x: Any, d: PoolDims) -> Any:
 # No comparison branches: which entry of a window wins cannot be predicted. The first of equals
 # wins; NaN wins over everything, the last NaN over others.
 @jit
-def _max_plane(x: Any, y: Any, winners: Any, d: Any, p: int) -> None:
+def _max_plane(x, y, winners, d, p):
     for i in range(d.oh):
         top, bottom = max(0, i * d.sh - d.ph), min(d.h, i * d.sh - d.ph + d.kh)
         a = (p * d.oh + i) * d.ow
-        of_windows(
-            y[a : a + d.ow],
-            winners[a : a + d.ow],
-            x,
-            p * d.h * d.w,
-            d.w,
-            top,
-            bottom,
-            -d.pw,
-            d.sw,
-            d.kw,
-        )
+        best, at, rows = y[a : a + d.ow], winners[a : a + d.ow], (top, bottom)
+        window_maxima(best, at, x, p * d.h * d.w, d.w, rows, -d.pw, d.sw, d.kw)
 
 
 @jit
-def _max_plane_two(x: Any, y: Any, winners: Any, d: Any) -> None:
+def _max_plane_two(x, y, winners, d):
     """The same for windows of two by two side by side, which are most frequent: LLVM reads them as
     vectors.
     """
@@ -96,7 +89,7 @@ def _max_plane_two(x: Any, y: Any, winners: Any, d: Any) -> None:
 
 
 @jit(parallel=True)
-def max_forward(x: Any, y: Any, winners: Any, d: Any) -> None:
+def max_forward(x, y, winners, d):
     """Write the maxima into y and the winning positions (row * w + column) into winners.
 
     Both are (planes, oh, ow), winners int32 or int64, see `winners_dtype`.
@@ -111,7 +104,7 @@ def max_forward(x: Any, y: Any, winners: Any, d: Any) -> None:
 
 
 @jit(parallel=True)
-def max_backward(g: Any, winners: Any, gx: Any, d: Any) -> None:
+def max_backward(g, winners, gx, d):
     """Write into gx (planes, h * w): each window's gradient goes to its winner; windows may
     overlap.
     """
@@ -128,7 +121,7 @@ def max_backward(g: Any, winners: Any, gx: Any, d: Any) -> None:
 
 
 @jit
-def _avg_plane(x: Any, y: Any, d: Any) -> None:
+def _avg_plane(x, y, d):
     share = x.dtype.type(1) / x.dtype.type(d.kh * d.kw)
     for i in range(d.oh):
         top, bottom = max(0, i * d.sh - d.ph), min(d.h, i * d.sh - d.ph + d.kh)
@@ -142,14 +135,14 @@ def _avg_plane(x: Any, y: Any, d: Any) -> None:
 
 
 @jit(parallel=True)
-def avg_forward(x: Any, y: Any, d: Any) -> None:
+def avg_forward(x, y, d):
     """Write the means into y (planes, oh, ow)."""
     for p in prange(d.planes):
         _avg_plane(x[p], y[p], d)
 
 
 @jit
-def _avg_plane_back(g: Any, gx: Any, d: Any) -> None:
+def _avg_plane_back(g, gx, d):
     share = g.dtype.type(1) / g.dtype.type(d.kh * d.kw)
     gx[:] = 0
     for i in range(d.oh):
@@ -163,7 +156,7 @@ def _avg_plane_back(g: Any, gx: Any, d: Any) -> None:
 
 
 @jit(parallel=True)
-def avg_backward(g: Any, gx: Any, d: Any) -> None:
-    """Write into gx (planes, h, w): each window's gradient is shared out over its entries."""
+def avg_backward(g, gx, d):
+    """Write into gx (planes, h, w): the entries of each window share its gradient."""
     for p in prange(d.planes):
         _avg_plane_back(g[p], gx[p], d)

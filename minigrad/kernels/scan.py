@@ -1,8 +1,10 @@
-"""Running sums and products along an axis, and where the extremes are: what cannot be said entry by
-entry.
+"""Running sums and products along an axis, and the places of extremes.
 
 All arrays are (outer, n, inner), the axis in the middle; one thread.
 """
+
+# mypy: allow-untyped-defs, allow-untyped-calls
+# (Numba infers the types of what it compiles from each call)
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ def cumprod_back_reference(g: Any, x: Any) -> Any:
 
 
 @jit
-def running(x: Any, y: Any, product: bool) -> None:
+def running(x, y, product):
     """y[:, i] = the sum, or the product, of x[:, 0] to x[:, i]; the plain forms are `np.cumsum` and
     `np.cumprod`.
     """
@@ -40,7 +42,7 @@ def running(x: Any, y: Any, product: bool) -> None:
 
 
 @jit
-def cumprod_back(g: Any, x: Any, y: Any, grad: Any) -> None:
+def cumprod_back(g, x, y, grad):
     """Write ∂L/∂x of y = cumprod(x), from g = ∂L/∂y.
 
     Nothing is divided, so zeros do no harm: with r[i] = g[i] + x[i + 1] r[i + 1], grad[i] = y[i -
@@ -59,7 +61,7 @@ def cumprod_back(g: Any, x: Any, y: Any, grad: Any) -> None:
 
 
 @jit
-def argmax(x: Any, places: Any, sign: Any) -> None:
+def argmax(x, places, sign):
     """places (outer, inner) = where along the axis sign · x is largest first, or first no number;
     as `np.argmax`.
     """

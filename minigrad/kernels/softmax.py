@@ -1,20 +1,21 @@
 """Softmax and cross-entropy of rows in one pass, without overflow."""
 
+# mypy: allow-untyped-defs, allow-untyped-calls
+# (Numba infers the types of what it compiles from each call)
+
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
 
-from .jit import apart, jit, prange, shard
+from .jit import compiled_separately, jit, prange, shard
 from .mathfn import exp
 from .rows import is_row
-from .tops import largest
-from .views import flat
+from .simd import flat, row_maximum
 
-TOGETHER = (
-    1024  # numbers: the exponentials of short rows fill vectors when they are worked out together
-)
+#: numbers whose exponentials are computed together, because short rows do not fill vectors
+TOGETHER = 1024
 
 
 def cross_entropy_reference(logits: Any, ids: Any) -> tuple[Any, Any]:
@@ -29,10 +30,8 @@ def cross_entropy_reference(logits: Any, ids: Any) -> tuple[Any, Any]:
 
 
 @jit(reassociate=True)
-def _sum(row: Any) -> Any:
-    """The sum of the entries, in whatever order is fastest; kept apart from formulas that rely on
-    theirs.
-    """
+def _sum(row):
+    """The sum of the entries in any order; not part of formulas, which rely on theirs."""
     total = row.dtype.type(0)
     for j in range(row.size):
         total += row[j]
@@ -40,10 +39,10 @@ def _sum(row: Any) -> Any:
 
 
 @jit
-def _some_rows(logits: Any, ids: Any, losses: Any, p: Any) -> None:
+def _some_rows(logits, ids, losses, p):
     for i in range(ids.size):
         row, out = logits[i], p[i]
-        top = largest(row)  # without NaN, which comes in with exp
+        top = row_maximum(row)  # without NaN, which comes in with exp
         for j in range(row.size):
             out[j] = row[j] - top
         chosen = ids[i]
@@ -60,8 +59,8 @@ def _some_rows(logits: Any, ids: Any, losses: Any, p: Any) -> None:
             out[j] *= scale
 
 
-@apart
-def _rows(logits: Any, ids: Any, losses: Any, p: Any, lo: int, hi: int) -> None:
+@compiled_separately
+def _rows(logits, ids, losses, p, lo, hi):
     some = max(1, TOGETHER // max(logits.shape[1], 1))
     for i in range(lo, hi, some):
         end = min(i + some, hi)
@@ -69,7 +68,7 @@ def _rows(logits: Any, ids: Any, losses: Any, p: Any, lo: int, hi: int) -> None:
 
 
 @jit(parallel=True)
-def cross_entropy(logits: Any, ids: Any, losses: Any, p: Any, shards: int) -> None:
+def cross_entropy(logits, ids, losses, p, shards):
     """Write the losses (n,) and the softmax p (n, classes).
 
     Logits are (n, classes), class ids (n,). The loss is NaN for an id of no class.
@@ -80,7 +79,7 @@ def cross_entropy(logits: Any, ids: Any, losses: Any, p: Any, shards: int) -> No
 
 
 @jit
-def cross_entropy_back(p: Any, ids: Any, g: Any, grad: Any) -> None:
+def cross_entropy_back(p, ids, g, grad):
     """Write g[0] / n · (p - onehot(ids)) into grad (n, classes).
 
     This is the gradient of the mean of the losses. It is 0 for an id of no class.

@@ -2,27 +2,29 @@
 one dtype.
 """
 
-from __future__ import annotations
+# mypy: allow-untyped-defs, allow-untyped-calls
+# (Numba infers the types of what it compiles from each call)
 
-from typing import Any
+from __future__ import annotations
 
 import numpy as np
 
 from .jit import jit
-from .rows import fetch, put, put_rows
+from .simd import copy_row, copy_rows, prefetch_row
 
-AHEAD = 2  # samples
+#: samples that the processor is told of early
+AHEAD = 2
 
 
 @jit
-def sgd(p: Any, g: Any, lr: Any, decay: Any) -> None:
+def sgd(p, g, lr, decay):
     """Stochastic gradient descent."""
     for i in range(p.size):
         p[i] -= lr * (g[i] + decay * p[i])
 
 
 @jit
-def momentum(p: Any, g: Any, velocity: Any, lr: Any, decay: Any, rate: Any, nesterov: Any) -> None:
+def momentum(p, g, velocity, lr, decay, rate, nesterov):
     """Gradient descent with momentum (Polyak 1964); where `nesterov` is not 0, looking one step
     ahead (Nesterov 1983).
     """
@@ -33,20 +35,7 @@ def momentum(p: Any, g: Any, velocity: Any, lr: Any, decay: Any, rate: Any, nest
 
 
 @jit
-def adam(
-    p: Any,
-    g: Any,
-    m: Any,
-    v: Any,
-    lr: Any,
-    b1: Any,
-    b2: Any,
-    eps: Any,
-    c1: Any,
-    c2: Any,
-    coupled: Any,
-    decoupled: Any,
-) -> None:
+def adam(p, g, m, v, lr, b1, b2, eps, c1, c2, coupled, decoupled):
     """Adam (Kingma & Ba 2015); c1 = 1 - b1^t and c2 = 1 - b2^t correct the bias of the averages.
 
     `coupled` weight decay is added to the gradient, `decoupled` shrinks the parameter (AdamW,
@@ -63,7 +52,7 @@ def adam(
 
 
 @jit
-def rmsprop(p: Any, g: Any, v: Any, lr: Any, alpha: Any, eps: Any, decay: Any) -> None:
+def rmsprop(p, g, v, lr, alpha, eps, decay):
     """RMSprop (Tieleman & Hinton 2012), PyTorch's form: eps is outside of the root."""
     one = p.dtype.type(1)
     for i in range(p.size):
@@ -73,7 +62,7 @@ def rmsprop(p: Any, g: Any, v: Any, lr: Any, alpha: Any, eps: Any, decay: Any) -
 
 
 @jit
-def add_up(parts: Any, a: int, b: int, total: Any) -> Any:
+def add_up(parts, a, b, total):
     """The sum of parts[:, a:b] over the parts, in their order, in the first b - a places of
     `total`, which are returned.
     """
@@ -89,7 +78,7 @@ def add_up(parts: Any, a: int, b: int, total: Any) -> Any:
 
 
 @jit(reassociate=True)
-def clip_norm(g: Any, limit: Any) -> None:
+def clip_norm(g, limit):
     """Scale g so that its Euclidean norm is at most `limit` (Pascanu, Mikolov and Bengio 2013)."""
     total = g.dtype.type(0)
     for i in range(g.size):
@@ -101,10 +90,10 @@ def clip_norm(g: Any, limit: Any) -> None:
 
 
 @jit
-def gather_rows(rows: Any, order: Any, start: int, out: Any) -> None:
-    """The samples of a batch, rows[order[start + i]], one after the other in `out`, which is flat.
+def gather_rows(rows, order, start, out):
+    """The samples of a batch, rows[order[start + i]], side by side in `out`, which is flat.
 
-    They lie anywhere in memory, so the processor is told early which one comes after the next.
+    They lie anywhere in memory, so the processor is told early which ones come.
     """
     width = rows.shape[1]
     if width == 1:  # labels
@@ -113,12 +102,12 @@ def gather_rows(rows: Any, order: Any, start: int, out: Any) -> None:
         return
     for i in range(out.size // max(width, 1)):
         if start + i + AHEAD < order.size:
-            fetch(rows, order[start + i + AHEAD], width)
-        put(out, i * width, rows, order[start + i] * width, width)
+            prefetch_row(rows, order[start + i + AHEAD], width)
+        copy_row(out, i * width, rows, order[start + i] * width, width)
 
 
 @jit
-def gather_pieces(rows: Any, order: Any, start: int, out: Any, pieces: int) -> None:
+def gather_pieces(rows, order, start, out, pieces):
     """`gather_rows` of samples that have several pieces: the first ones of all samples come first,
     then the second ones, and so on, so that `out` is (pieces, samples, …).
     """
@@ -126,5 +115,5 @@ def gather_pieces(rows: Any, order: Any, start: int, out: Any, pieces: int) -> N
     n, wide = out.size // max(width, 1), width // pieces
     for i in range(n):
         if start + i + AHEAD < order.size:
-            fetch(rows, order[start + i + AHEAD], width)
-        put_rows(out, i * wide, n * wide, rows, order[start + i] * width, wide, pieces, wide)
+            prefetch_row(rows, order[start + i + AHEAD], width)
+        copy_rows(out, i * wide, n * wide, rows, order[start + i] * width, wide, pieces, wide)

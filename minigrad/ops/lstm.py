@@ -4,50 +4,38 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from .. import kernels
-from ..graph.conversion import Array
 from ..graph.node import GraphNode
-from ..graph.registry import by_name, public
-from ..graph.rule import Operand, Operator, register
-from ..graph.settings import inside
+from ..graph.registry import public
+from ..graph.rule import Operand, register
 from .elementwise import sigmoid, tanh
-from .kernel import launch
 from .linalg import linear
-from .recurrent import Grads, Recurrent, Step, Steps, named
-from .shape import stack
+from .recurrent import Recurrent, by_steps, named
 
 
 def lstm_cell(
     x: Any, h: Any, c: Any, w: Any, v: Any, b: Any, d: Any
 ) -> tuple[GraphNode, GraphNode]:
-    """One step of `lstm` in elementary operators: x (N, in), h and c (N, hidden) to the next h and
-    c.
-    """
+    """One step of `lstm` in elementary operators: the next h and c (N, hidden)."""
     n = c.shape[1]
     gates = linear(x, w, b) + linear(h, v, d)
     i, f, g, o = (gates[:, k * n : (k + 1) * n] for k in range(4))
-    i, f, g, o = (
-        named("i", sigmoid(i)),
-        named("f", sigmoid(f)),
-        named("g", tanh(g)),
-        named("o", sigmoid(o)),
-    )
+    i, f = named("i", sigmoid(i)), named("f", sigmoid(f))
+    g, o = named("g", tanh(g)), named("o", sigmoid(o))
     c = named("c", f * c + i * g)
     return named("h", o * tanh(c)), c
 
 
 class Lstm(Recurrent):
-    """Long short-term memory (Hochreiter & Schmidhuber 1997) with a forget gate (Gers, Schmidhuber
-    & Cummins 2000):
+    """Long short-term memory (Hochreiter & Schmidhuber 1997).
+
+    With a forget gate (Gers, Schmidhuber & Cummins 2000):
 
         i, f, g, o = W x_t + b + V h_{t-1} + d (four blocks)
         c_t = σ(f) c_{t-1} + σ(i) tanh(g)
         h_t = σ(o) tanh(c_t)
 
-    The value (2, T, N, hidden) holds h and c of every step: an operator has one result, so that
-    both get their gradient in the same way; `lstm` hands out the parts that a layer gives away.
+    The value (2, T, N, hidden) holds h and c of every step: an operator has one result, and so both
+    get their gradients in the same way; `lstm` returns the parts that a layer returns.
     """
 
     name, symbol, states, gates = "lstm", "LSTM", 2, 4
@@ -72,97 +60,35 @@ class Lstm(Recurrent):
     cell = staticmethod(lstm_cell)
 
     def plan(
-        self,
-        x: Operand,
-        h0: Operand,
-        c0: Operand,
-        w: Operand,
-        v: Operand,
-        b: Operand,
-        d: Operand,
+        self, x: Operand, h0: Operand, c0: Operand, w: Operand, v: Operand, b: Operand, d: Operand
     ) -> Any:
-        return self.sizes(*self.floats(x, h0, c0, w, v, b, d))
-
-    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
-        x, h0, c0, w, v, b, d = xs
-        bias = node.buffer("bias", b.shape, b.dtype)
-        np.add(b, d, out=bias)
-        scratch = self.scratch(node, w.dtype)
-        gates = self.kept(node, "gates", w.dtype)
-        launch(
-            node,
-            kernels.lstm.lstm_forward,
-            x,
-            w,
-            v,
-            bias,
-            h0,
-            c0,
-            out[0],
-            out[1],
-            gates,
-            *scratch,
-            node.plan,
-        )
-
-    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
-        x, h0, c0, w, v = xs[:5]
-        found = self.gradients(node, grads, g.dtype)
-        gx, gh0, gc0, gw, gv, gb, _ = found
-        dy, drows = node.buffer("dh", y.shape, g.dtype), self.kept(node, "drows", g.dtype)
-        launch(
-            node,
-            kernels.lstm.lstm_backward,
-            g,
-            x,
-            w,
-            v,
-            h0,
-            c0,
-            y,
-            self.kept(node, "gates", g.dtype),
-            dy,
-            gx,
-            gw,
-            gv,
-            gb,
-            gh0,
-            gc0,
-            *self.scratch(node, g.dtype)[2:],
-            drows,
-            node.plan,
-        )
-        self.add_up(grads[:6], found[:6])
-        if grads[6] is not None:
-            np.sum(gb, axis=0, out=grads[6])
+        return self.sizes(x, h0, c0, w, v, b, d)
 
 
-register(Lstm())
+_lstm = Lstm()
+register(_lstm)
 
 
 @public()
-def lstm(x: Any, h0: Any, c0: Any, w: Any, v: Any, b: Any, d: Any) -> tuple[GraphNode, GraphNode]:
-    """Hidden states (T, N, hidden) of an LSTM over x (T, N, in), and the last cell state (N,
-    hidden).
+def lstm(
+    x: Operand, h0: Operand, c0: Operand, w: Operand, v: Operand, b: Operand, d: Operand
+) -> tuple[GraphNode, GraphNode]:
+    """Hidden states (T, N, hidden) of an LSTM over x (T, N, in), and the last cell state.
 
     It starts from h0 and c0 (N, hidden). w (4 hidden, in) and the bias b (4 hidden,) belong to the
     input, v (4 hidden, hidden) and d to the state; their blocks of rows are those of the gates i,
     f, g, o, as in PyTorch. Raises `ShapeError` when shapes do not fit together.
     """
-    both = by_name("lstm")(x, h0, c0, w, v, b, d)
+    both = _lstm(x, h0, c0, w, v, b, d)
     if not both.shape[1]:
-        both, c0 = by_name("lstm").operands((both, c0))
-        return both[0], c0
+        both, last = _lstm.operands((both, c0))
+        return both[0], last
     return both[0], both[1, -1]
 
 
 def lstm_by_steps(
     x: Any, h: Any, c: Any, w: Any, v: Any, b: Any, d: Any
 ) -> tuple[GraphNode, GraphNode]:
-    """The same as `lstm`, built cell by cell: to look at, and to check the fused node against."""
-    states, steps = [], Steps(x.shape[0])
-    for t in range(steps.total):
-        with inside(Step(steps, t)):
-            h, c = lstm_cell(x[t], h, c, w, v, b, d)
-        states.append(h)
-    return stack(states), c
+    """The same as `lstm`, cell by cell."""
+    found, last = by_steps(lstm_cell, x, (h, c), w, v, b, d)
+    return found, last[1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,30 +10,24 @@ import numpy as np
 from .. import kernels
 from ..graph.conversion import Array
 from ..graph.node import Constant, GraphNode
-from ..graph.registry import by_name, public
-from ..graph.rule import Operand, Operator, Rule, register
+from ..graph.registry import by_name
+from ..graph.rule import Grads, Operand, Operator, Rule, register
 from ..graph.settings import inside
 from .kernel import launch, shards
 from .linalg import linear
 from .separable import NotSeparable
 from .shape import stack
 
-Grads = list[Array | None]
-
 
 class Steps:
-    """One run of a layer that was unrolled over so many time steps; what its `Step`s have in
-    common.
-    """
+    """One run of a layer that was unrolled over `total` time steps; its `Step`s share it."""
 
     def __init__(self, total: int) -> None:
         self.total = total
 
 
 class Step:
-    """The scope of time step `t` (from 0) of an unrolled layer: a drawing frames it as it frames a
-    module.
-    """
+    """The scope of time step `t` (from 0) of an unrolled layer, drawn like a module."""
 
     def __init__(self, steps: Steps, t: int) -> None:
         self.steps, self.t = steps, t
@@ -48,99 +42,132 @@ def named(name: str, node: Any) -> Any:
 def rnn_cell(
     x: Any, h: Any, w: Any, v: Any, b: Any, c: Any, nonlinearity: str = "tanh"
 ) -> GraphNode:
-    """One step of `rnn` in elementary operators: x (N, in) and h (N, hidden) to the next h (N,
-    hidden).
-    """
-    return by_name(nonlinearity)(linear(x, w, b) + linear(h, v, c))
+    """One step of `rnn` in elementary operators, from x (N, in) and h (N, hidden) to the next h."""
+    result: GraphNode = by_name(nonlinearity)(linear(x, w, b) + linear(h, v, c))
+    return result
 
 
 class Recurrent(Rule):
-    """What all recurrent layers share. Their inputs are x (T, N, in), as many first states (N,
-    hidden) as the rule says, the weights w (gates · hidden, in) and v (gates · hidden, hidden), and
-    two biases (gates · hidden,).
+    """A recurrent layer; the subclasses differ in their cell.
 
+    The inputs are x (T, N, in), one initial state (N, hidden) or two, the weights
+    w (gates · hidden, in) and v (gates · hidden, hidden), and two biases (gates · hidden,).
     After a backward pass `node.work["dh"]`, of the node's shape, holds ∂L/∂state_t for every step.
     """
 
+    #: One step in elementary operators, which drawings open: from x_t, the states and the
+    #: parameters to the new states, of which the first is computed from the others.
+    cell: Callable[..., Any]
     states = 1
     gates = 1  # blocks of rows in the weights
+    splits = False  # does the cell use V h_{t-1} + c apart from W x_t + b?
 
-    def sizes(self, *inputs: GraphNode, relu: bool = False) -> Any:
-        """The sizes of the layer, once the inputs are known to fit together."""
+    def sizes(self, *operands: Operand, relu: bool = False) -> Any:
+        """The sizes of the layer, after checking that the inputs fit together."""
+        inputs = self.floats(*operands)
         (x, *states), (w, v, *biases) = inputs[: 1 + self.states], inputs[1 + self.states :]
         rows = w.shape[0] if w.ndim == 2 else -1
         hidden = rows // self.gates
-        fits = (
-            x.ndim == 3 and w.ndim == 2 and x.shape[2] == w.shape[1] and rows == hidden * self.gates
-        )
-        fits = fits and v.shape == (rows, hidden) and all(b.shape == (rows,) for b in biases)
+        fits = x.ndim == 3 and w.ndim == 2 and x.shape[2] == w.shape[1]
+        fits = fits and rows == hidden * self.gates and v.shape == (rows, hidden)
+        fits = fits and all(b.shape == (rows,) for b in biases)
         if not (fits and all(state.shape == (x.shape[1], hidden) for state in states)):
-            names, times = (
-                ("h0", "h0 and c0")[self.states - 1],
-                "" if self.gates == 1 else f"{self.gates} ",
-            )
+            names = ("h0", "h0 and c0")[self.states - 1]
+            m = "hidden" if self.gates == 1 else f"{self.gates} hidden"
             raise self.error(
                 inputs,
-                f"x (T, N, in), {names} (N, hidden), w ({times}hidden, in), "
-                f"v ({times}hidden, hidden), two biases ({times}hidden,) were expected",
+                f"x (T, N, in), {names} (N, hidden), w ({m}, in), v ({m}, hidden), "
+                f"two biases ({m},) were expected",
             )
         return kernels.recurrent.RecurrentDims(*x.shape, hidden, relu)
 
     def shape(self, node: Operator) -> tuple[int, ...]:
+        return self._all_states(node)[0 if self.states > 1 else 1 :]
+
+    def _all_states(self, node: Operator) -> tuple[int, ...]:
         d = node.plan
-        return (*([self.states] if self.states > 1 else []), d.steps, d.n, d.hidden)
+        return self.states, d.steps, d.n, d.hidden
 
-    # ---------------- memory of the kernels
-    def scratch(self, node: Operator, dtype: Any) -> list[Array]:
-        """Transposed weights, and rows of x and of h for each shard, which are not needed where
-        there is one shard.
-        """
-        d, m = node.plan, self.gates * node.plan.hidden
+    # ---------------- the kernels and their memory
+    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
+        (x, h0, *more), (w, v, b, c) = xs[: 1 + self.states], xs[1 + self.states :]
+        d, m, dtype = node.plan, len(w), w.dtype
         count = shards(node, kernels.recurrent.groups_of(d.n))
+        # rows of x and h for each shard are not needed where there is one shard
         rows = kernels.recurrent.rows_of(d, count) if count > 1 else 0
-        weights = node.buffer("wt", (d.width, m), dtype), node.buffer("vt", (d.hidden, m), dtype)
-        both = (
-            node.buffer(name, (count, rows, n), dtype)
-            for name, n in (("xrows", d.width), ("hrows", d.hidden))
-        )
-        return [*weights, *both]
+        scratch = [
+            node.buffer(name, shape, dtype)
+            for name, shape in (
+                ("wt", (d.width, m)),
+                ("vt", (d.hidden, m)),
+                ("xrows", (count, rows, d.width)),
+                ("hrows", (count, rows, d.hidden)),
+            )
+        ]
+        gates = self._rows(node, "gates", dtype) if self.gates > 1 else None
+        q, rest, second = None, None, None
+        if self.splits:
+            q, second = node.buffer("q", out.shape, dtype), c
+            rest = node.buffer("rest", (count, d.n, m), dtype)
+        else:
+            b = np.add(b, c, out=node.buffer("bias", b.shape, dtype))
+        c0, y = more[0] if more else None, out.reshape(self._all_states(node))
+        given = x, w, v, b, second, h0, c0
+        launch(node, kernels.recurrent.forward, *given, y, gates, q, rest, *scratch, d)
 
-    def kept(self, node: Operator, name: str, dtype: Any) -> Array:
-        """A row of gates for each step and sample, shard by shard."""
-        shards = len(node.work["xrows"])
-        rows = kernels.recurrent.rows_of(node.plan, shards)
-        return node.buffer(name, (shards, rows, self.gates * node.plan.hidden), dtype)
+    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
+        (x, h0, *more), (w, v) = xs[: 1 + self.states], xs[1 + self.states : 3 + self.states]
+        work, dtype = node.work, g.dtype
+        found = self._gradients(node, grads, dtype)
+        (gx, gh0, *gmore), (gw, gv, gb, gc) = found[: 1 + self.states], found[1 + self.states :]
+        dy = node.buffer("dh", y.shape, dtype)
+        drows = self._rows(node, "drows", dtype)
+        gates = self._rows(node, "gates", dtype) if self.gates > 1 else None
+        q, erows = (work["q"], self._rows(node, "erows", dtype)) if self.splits else (None, None)
+        c0, gc0 = (more[0], gmore[0]) if more else (None, None)
+        g, y, dy = (a.reshape(self._all_states(node)) for a in (g, y, dy))
+        before = g, x, w, v, h0, c0, y, gates, q
+        after = dy, gx, gw, gv, gb, gc, gh0, gc0, work["xrows"], work["hrows"], drows, erows
+        launch(node, kernels.recurrent.backward, *before, *after, node.plan)
+        for grad, parts in list(zip(grads, found, strict=True))[1 + self.states :]:
+            if grad is not None and parts is not None and len(parts) > 1:
+                np.sum(parts, axis=0, out=grad)
+        if not self.splits and grads[-1] is not None:
+            np.sum(gb, axis=0, out=grads[-1])
 
-    def gradients(self, node: Operator, grads: Grads, dtype: Any) -> list[Any]:
-        """Where the kernel writes: the gradient of x, None where it is not asked for, those of the
-        first states, and those of the parameters, a part per shard; where there is one shard, that
-        is the gradient itself.
+    def _rows(self, node: Operator, name: str, dtype: Any) -> Array:
+        """Memory for a row of gates of each step and sample, shard by shard."""
+        count = len(node.work["xrows"])
+        rows = kernels.recurrent.rows_of(node.plan, count)
+        return node.buffer(name, (count, rows, self.gates * node.plan.hidden), dtype)
+
+    def _gradients(self, node: Operator, grads: Grads, dtype: Any) -> list[Any]:
+        """The arrays that the kernel writes to.
+
+        The gradient of x is None where it is not asked for; those of the parameters have a part per
+        shard, and a single part is the gradient itself.
         """
-        shards, found = len(node.work["xrows"]), []
+        count, found = len(node.work["xrows"]), []
         for i, (x, grad) in enumerate(zip(node.inputs, grads, strict=True)):
             if i == 0:
                 found.append(grad)
             elif i <= self.states:
                 found.append(node.buffer(f"g{i}", x.shape, dtype) if grad is None else grad)
-            elif shards == 1 and grad is not None:
+            elif i == len(grads) - 1 and not self.splits:
+                found.append(None)  # as that of the other bias
+            elif count == 1 and grad is not None:
                 found.append(grad[None])
             else:
-                found.append(node.buffer(f"g{i}", (shards, *x.shape), dtype))
+                found.append(node.buffer(f"g{i}", (count, *x.shape), dtype))
         return found
 
-    def add_up(self, grads: Grads, found: list[Any]) -> None:
-        """The gradients of the parameters from their parts, in the order of the shards."""
-        for grad, parts in list(zip(grads, found, strict=True))[1 + self.states :]:
-            if grad is not None and len(parts) > 1:
-                np.sum(parts, axis=0, out=grad)
-
-    # ---------------- what others ask
+    # ---------------- for other readers
     def decompose(self, node: Operator, *xs: GraphNode) -> GraphNode | None:
         """The layer cell by cell."""
         x, states, parameters = xs[0], xs[1 : 1 + self.states], xs[1 + self.states :]
         steps = []
         for t in range(len(x)):
-            found = type(self).cell(x[t], *states, *parameters, **node.attributes)  # type: ignore[misc]
+            found = type(self).cell(x[t], *states, *parameters, **node.attributes)
             states = found if isinstance(found, tuple) else (found,)
             steps.append(states)
         if not steps:
@@ -170,24 +197,24 @@ class Recurrent(Rule):
         return int(2 * d.steps * d.n * self.gates * d.hidden * (d.width + d.hidden))
 
     def kernel_info(self, node: Operator) -> dict[str, Any]:
-        """`hidden` (T, N, hidden): h_t of every step; `hidden_grads`: ∂L/∂h_t in the same shape,
-        None before a backward pass. Where there are cells too: `cells`, `cell_grads`.
+        """`hidden` (T, N, hidden): h_t of every step; `hidden_grads`: ∂L/∂h_t in that shape.
+
+        Gradients are None before a backward pass. An LSTM has `cells` and `cell_grads`, too.
         """
         grads = None if node._grad is None else node.work.get("dh")
         if self.states == 1:
             return {"hidden": node._data, "hidden_grads": grads}
         (hidden, cells), (dh, dc) = node._data, (None, None) if grads is None else grads
-        return {
-            "hidden": hidden,
-            "hidden_grads": dh,
-            "cells": cells,
-            "cell_grads": dc,
-        }
+        return {"hidden": hidden, "hidden_grads": dh, "cells": cells, "cell_grads": dc}
 
 
 class Rnn(Recurrent):
-    """h_t = f(W x_t + b + V h_{t-1} + c) (Elman 1990), gradients by backpropagation through time
-    (Werbos 1990).
+    """Hidden states (T, N, hidden) of a recurrent layer over x (T, N, in), from h0 (N, hidden).
+
+    h_t = f(W x_t + b + V h_{t-1} + c) (Elman 1990), with gradients by backpropagation through time
+    (Werbos 1990). w (hidden, in) and b belong to the input, v (hidden, hidden) and c to the state,
+    as in PyTorch; `nonlinearity` is "tanh" or "relu". Raises `ShapeError` when shapes do not fit
+    together.
     """
 
     name, symbol = "rnn", "RNN"
@@ -215,87 +242,38 @@ class Rnn(Recurrent):
         c: Operand,
         nonlinearity: str = "tanh",
     ) -> Any:
-        inputs = self.floats(x, h0, w, v, b, c)
+        inputs = x, h0, w, v, b, c
         if nonlinearity not in ("tanh", "relu"):
-            raise self.error(
-                inputs, f"nonlinearity={nonlinearity!r}; 'tanh' or 'relu' was expected", ValueError
-            )
+            expected = f"nonlinearity={nonlinearity!r}; 'tanh' or 'relu' was expected"
+            raise self.error(inputs, expected, ValueError)
         return self.sizes(*inputs, relu=nonlinearity == "relu")
 
-    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
-        x, h0, w, v, b, c = xs
-        bias = node.buffer("bias", b.shape, b.dtype)
-        np.add(b, c, out=bias)
-        launch(
-            node,
-            kernels.recurrent.rnn_forward,
-            x,
-            w,
-            v,
-            bias,
-            h0,
-            out,
-            *self.scratch(node, w.dtype),
-            node.plan,
-        )
 
-    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
-        x, h0, w, v = xs[:4]
-        found = self.gradients(node, grads, g.dtype)
-        gx, gh0, gw, gv, gb, _ = found
-        dh, drows = node.buffer("dh", y.shape, g.dtype), self.kept(node, "drows", g.dtype)
-        launch(
-            node,
-            kernels.recurrent.rnn_backward,
-            g,
-            x,
-            w,
-            v,
-            h0,
-            y,
-            dh,
-            gx,
-            gw,
-            gv,
-            gb,
-            gh0,
-            *self.scratch(node, g.dtype)[2:],
-            drows,
-            node.plan,
-        )
-        self.add_up(grads[:5], found[:5])
-        if grads[5] is not None:
-            np.sum(gb, axis=0, out=grads[5])
+rnn = register(Rnn())
 
 
-register(Rnn())
+def by_steps(
+    cell: Callable[..., Any],
+    x: GraphNode,
+    states: Sequence[Any],
+    *parameters: Any,
+    **attributes: Any,
+) -> tuple[GraphNode, Sequence[GraphNode]]:
+    """The first states of all steps, and the last states, of a layer built cell by cell.
 
-
-@public()
-def rnn(x: Any, h0: Any, w: Any, v: Any, b: Any, c: Any, nonlinearity: str = "tanh") -> GraphNode:
-    """Hidden states (T, N, hidden) of a recurrent layer over x (T, N, in), starting from h0 (N,
-    hidden).
-
-    w (hidden, in) and b belong to the input, v (hidden, hidden) and c to the state, as in PyTorch;
-    `nonlinearity` is "tanh" or "relu". Raises `ShapeError` when shapes do not fit together.
+    For drawings, and to check the fused node against.
     """
-    return by_name("rnn")(x, h0, w, v, b, c, nonlinearity=nonlinearity)
-
-
-def by_steps(cell: Any, x: Any, h: Any, *parameters: Any, **attributes: Any) -> GraphNode:
-    """The states of a layer with one state, built cell by cell: to look at, and to check the fused
-    node against.
-    """
-    states, steps = [], Steps(x.shape[0])
+    found, steps = [], Steps(x.shape[0])
     for t in range(steps.total):
         with inside(Step(steps, t)):
-            h = cell(x[t], h, *parameters, **attributes)
-        states.append(h)
-    return stack(states)
+            new = cell(x[t], *states, *parameters, **attributes)
+        states = new if isinstance(new, tuple) else (new,)
+        found.append(states[0])
+    return stack(found), states
 
 
 def rnn_by_steps(
     x: Any, h0: Any, w: Any, v: Any, b: Any, c: Any, nonlinearity: str = "tanh"
 ) -> GraphNode:
     """The same as `rnn`, cell by cell."""
-    return by_steps(rnn_cell, x, h0, w, v, b, c, nonlinearity=nonlinearity)
+    return by_steps(rnn_cell, x, (h0,), w, v, b, c, nonlinearity=nonlinearity)[0]

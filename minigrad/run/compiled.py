@@ -54,7 +54,7 @@ import numpy as np
 f = np.{dtype}
 {constants}
 
-@apart
+@compiled_separately
 def part({arguments}):
     """Forward and backward for one part of the batch; returns its loss."""
 {body}
@@ -316,14 +316,14 @@ def _title(order: Sequence[GraphNode], inputs: dict[str, GraphNode], batch: int)
 def _imports(kernels: dict[str, Any]) -> list[str]:
     """The lines that bring in what the source calls."""
     lines = [
-        "from minigrad.kernels.jit import apart, jit, prange, serial, shard",
+        "from minigrad.kernels.jit import compiled_separately, jit, prange, serial, shard",
         "from minigrad.kernels.mathfn import erf, exp, maximum, minimum, plus, power",
         "from minigrad.kernels.mathfn import sign, square, tanh, times",
         "from minigrad.kernels.rows import turn",
-        "from minigrad.kernels.views import flat, shaped",
+        "from minigrad.kernels.simd import flat, shaped",
         "from minigrad.kernels.update import add_up, clip_norm, gather_rows",
-        "gather_rows = apart(gather_rows)",
-        "turn = apart(turn)",
+        "gather_rows = compiled_separately(gather_rows)",
+        "turn = compiled_separately(turn)",
     ]
     for name, thing in sorted(kernels.items()):
         if thing is not None and not (name.isidentifier() and _can_be_written(thing)):
@@ -331,13 +331,16 @@ def _imports(kernels: dict[str, Any]) -> list[str]:
                 f"{thing.__module__}.{thing.__name__} cannot be imported by that name; rename it"
             )
         if thing is None:
-            lines += [f"from minigrad.kernels.gemm import {name}", f"{name} = apart({name})"]
+            lines += [
+                f"from minigrad.kernels.gemm import {name}",
+                f"{name} = compiled_separately({name})",
+            ]
         elif isinstance(thing, type):
             lines.append(f"from {thing.__module__} import {name}")
         else:
             line = f"from {thing.__module__} import {thing.__name__} as {name}"
             if thing.__module__.startswith("minigrad.kernels."):
-                lines += [line, f"{name} = apart(serial({name}))"]
+                lines += [line, f"{name} = compiled_separately(serial({name}))"]
             else:  # may say something else tomorrow, in another file or in this process
                 lines.append(f"{line}  # as it is now: {fingerprint(thing)}")
     return sorted(lines, key=lambda line: not line.startswith("from"))

@@ -150,14 +150,14 @@ def test_views_of_any_kind_reach_the_kernels_as_they_expect():
 
 LIBRARY = """
 import numpy as np
-from minigrad.kernels.jit import apart, jit
+from minigrad.kernels.jit import compiled_separately, jit
 
-@apart
+@compiled_separately
 def double(a):
     for i in range(a.size):
         a[i] *= 2
 
-@apart
+@compiled_separately
 def more(a, times):
     for _ in range(times):
         double(a)
@@ -203,7 +203,7 @@ def test_whole_numbers_of_all_kinds_call_one_function():
         a[0] += by
 
     made = jit.jit(grown)
-    kernel = jit.apart(made)
+    kernel = jit.compiled_separately(made)
 
     @jit.jit
     def call(a, small):

@@ -14,44 +14,6 @@ def numbers(shape, dtype):
 
 
 @jit.jit
-def run_put(goal, g0, source, s0, count):
-    rows.put(goal, g0, source, s0, count)
-
-
-@jit.jit
-def run_add(goal, g0, source, s0, count):
-    rows.add(goal, g0, source, s0, count)
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("plain, compiled", [(rows.put, run_put), (rows.add, run_add)])
-def test_rows_of_every_length(plain, compiled, dtype):
-    source = numbers(120, dtype)
-    for count in range(100):
-        found, expected = np.full(110, POISON, dtype), np.full(110, POISON, dtype)
-        found[5:105] = expected[5:105] = source[:100]
-        compiled(found, 7, source, 11, count)
-        plain(expected, 7, source, 11, count)
-        np.testing.assert_array_equal(found, expected)
-
-
-@jit.jit
-def run_put_rows(goal, g0, g_row, source, s0, s_row, many, count):
-    rows.put_rows(goal, g0, g_row, source, s0, s_row, many, count)
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 15, 16, 17, 31, 32, 40])
-def test_several_rows_within_larger_ones(count, dtype):
-    source = numbers(200, dtype)
-    found, expected = np.full(200, POISON, dtype), np.full(200, POISON, dtype)
-    run_put_rows(found, 3, 45, source, 2, 41, 4, count)
-    rows.put_rows(expected, 3, 45, source, 2, 41, 4, count)
-    np.testing.assert_array_equal(found, expected)
-    assert dtype is bool or (expected != POISON).sum() == 4 * count
-
-
-@jit.jit
 def run_turn(goal, g0, g_row, source, s0, s_row, h, w):
     rows.turn(goal, g0, g_row, source, s0, s_row, h, w)
 

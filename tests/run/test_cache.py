@@ -2,6 +2,7 @@
 narrow processors.
 """
 
+import importlib
 import os
 import pickle
 import platform
@@ -20,7 +21,7 @@ from systems import needs_modes
 
 import minigrad as mg
 from minigrad.files import who_may_write
-from minigrad.kernels import cache, tile
+from minigrad.kernels import cache, simd
 from minigrad.run.compiled import _load
 
 ROOT = Path(__file__).parents[2]
@@ -112,7 +113,7 @@ def test_two_processes_fill_one_cache_and_leave_whole_files(filled):
     files = [path for path in filled.rglob("*") if path.is_file()]
     assert not [path for path in files if path.name.endswith(".part") or ".tmp." in path.name]
     assert len(sources(filled)) == len(list(filled.glob("kernels-*/runtime-*.npz"))) == 1
-    assert {path.suffix for path in files} == {".py", ".nbi", ".nbc", ".npz", ".lock"}
+    assert {path.suffix for path in files} == {".py", ".nbi", ".nbc", ".npz", ".lock", ".ok"}
     assert end(start(filled))
 
 
@@ -130,12 +131,13 @@ def test_numbas_own_runtime_stays_what_it_is(monkeypatch):
     """The function that is replaced while it starts is there again; a Numba without it starts in
     its own way.
     """
-    assert cache.nrtdynmod.compile_nrt_functions.__module__ == cache.nrtdynmod.__name__
+    disk = importlib.import_module("minigrad.kernels.simd.disk")
+    assert disk.nrtdynmod.compile_nrt_functions.__module__ == disk.nrtdynmod.__name__
     context, started = SimpleNamespace(codegen=lambda: SimpleNamespace(magic_tuple=tuple)), []
     other = SimpleNamespace()
-    monkeypatch.setattr(cache, "nrtdynmod", other)
-    monkeypatch.setattr(cache, "rtsys", SimpleNamespace(initialize=started.append))
-    cache._start_runtime.__wrapped__(context)
+    monkeypatch.setattr(disk, "nrtdynmod", other)
+    monkeypatch.setattr(disk, "rtsys", SimpleNamespace(initialize=started.append))
+    disk.start_runtime.__wrapped__(context)
     assert started == [context] and not vars(other)
 
 
@@ -185,7 +187,7 @@ def test_the_folder_is_named_after_every_kernel_source_and_the_processor(monkeyp
     monkeypatch.setattr(cache, "__file__", str(kernels / "cache.py"))
     names = [cache._folder()]
     assert names == [cache.FOLDER]
-    for path in sorted(kernels.glob("*.py")):
+    for path in sorted(kernels.rglob("*.py")):
         path.write_text(path.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
         names.append(cache._folder())
     monkeypatch.setattr(numba.config, "CPU_NAME", "x86-64-v3")
@@ -427,7 +429,7 @@ def test_narrow_processors_get_no_wide_registers(name, widest, tmp_path):
 @needs_x86
 @pytest.mark.parametrize("name", NARROW)
 def test_narrow_processors_compute_the_same(name):
-    code = "from minigrad.kernels import cache, tile; print(tile.lanes(4), cache.FOLDER, *losses)"
+    code = "from minigrad.kernels import cache, simd; print(simd.lanes(4), cache.FOLDER, *losses)"
     lanes, folder, *losses = python(NARROW[name], "-c", LAYERS + code).split()
     assert int(lanes) == 8 and folder != cache.FOLDER  # float32 in 32 bytes
     scope = {}
@@ -436,7 +438,7 @@ def test_narrow_processors_compute_the_same(name):
     files = [
         "tests/kernels/test_gemm.py",
         "tests/kernels/test_mathfn.py",
-        "tests/kernels/test_tops.py",
+        "tests/kernels/simd/test_maxima.py",
     ]
     options = ["-p", "no:cacheprovider", "-q", "--import-mode=importlib", "-o", "addopts="]
     assert " passed" in python(NARROW[name], "-m", "pytest", *options, *files)
@@ -444,5 +446,5 @@ def test_narrow_processors_compute_the_same(name):
 
 def test_vectors_are_as_wide_as_the_processor_that_is_compiled_for():
     features = numba.core.registry.cpu_target.target_context.codegen().magic_tuple()[-1]
-    assert tile.lanes(4) == (16 if "+avx512f" in features else 8) == 2 * tile.lanes(8)
+    assert simd.lanes(4) == (16 if "+avx512f" in features else 8) == 2 * simd.lanes(8)
     assert mg.__file__.startswith(str(ROOT))

@@ -11,7 +11,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import models, nn
-from minigrad.run.memory import Memory, LiveRange
+from minigrad.run.memory import LiveRange, Memory
 from minigrad.viz.memory_plan import _ticks, label
 from minigrad.viz.scene.text import width
 

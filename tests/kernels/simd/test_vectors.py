@@ -2,17 +2,17 @@ import numba
 import numpy as np
 import pytest
 
-from minigrad.kernels import jit, views
+from minigrad.kernels import jit, simd
 
 
 @jit.jit
 def run_shaped(a, rows, columns):
-    return views.shaped(a, (rows, columns)).copy()
+    return simd.shaped(a, (rows, columns)).copy()
 
 
 @jit.jit
 def fill(a):
-    rows = views.shaped(views.flat(a)[4:], (2, 4))
+    rows = simd.shaped(simd.flat(a)[4:], (2, 4))
     for i in range(2):
         for j in range(4):
             rows[i, j] = 10 * i + j
@@ -23,9 +23,7 @@ def test_the_same_numbers_in_another_shape(dtype):
     a = np.arange(12, dtype=dtype)
     for shape in ((3, 4), (12, 1), (1, 12)):
         np.testing.assert_array_equal(run_shaped(a, *shape), a.reshape(shape))
-        np.testing.assert_array_equal(
-            run_shaped(a.reshape(2, 3, 2), *shape), views.shaped(a, shape)
-        )
+        np.testing.assert_array_equal(run_shaped(a.reshape(2, 3, 2), *shape), simd.shaped(a, shape))
     assert run_shaped(a[:0], 0, 5).shape == (0, 5)
 
 
@@ -33,7 +31,7 @@ def test_a_view_is_the_same_memory():
     a = np.zeros((3, 4))
     fill(a)
     np.testing.assert_array_equal(a, [[0, 0, 0, 0], [0, 1, 2, 3], [10, 11, 12, 13]])
-    views.flat(a)[0] = 7
+    simd.flat(a)[0] = 7
     assert a[0, 0] == 7
 
 

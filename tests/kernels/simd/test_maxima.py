@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from minigrad.kernels import jit, tops
+from minigrad.kernels import jit, simd
+from minigrad.kernels.simd import plain
 
 
 @jit.jit
 def run_largest(row):
-    return tops.largest(row)
+    return simd.row_maximum(row)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -25,15 +26,15 @@ def test_the_largest_of_a_row_of_any_length_leaves_out_nan(dtype):
         ):
             assert (
                 run_largest(array)
-                == tops.largest(array)
+                == plain.row_maximum(array)
                 == max([-np.inf, *array[~np.isnan(array)]])
             )
         assert run_largest(np.ascontiguousarray(row[1:-1])[:count]) < 100
 
 
 @jit.jit
-def run_windows(best, at, x, start, width, top, bottom, left, step, columns):
-    tops.of_windows(best, at, x, start, width, top, bottom, left, step, columns)
+def run_windows(best, places, x, start, width, rows, left, step, columns):
+    simd.window_maxima(best, places, x, start, width, rows, left, step, columns)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -51,11 +52,11 @@ def test_windows_of_any_size(columns, left, step, dtype):
         for top, bottom in ((0, 3), (1, 2)):
             found = np.full(count + 2, 7, dtype), np.full(count + 2, 7, np.int32)
             run_windows(
-                found[0][1:-1], found[1][1:-1], x, 2, width, top, bottom, left, step, columns
+                found[0][1:-1], found[1][1:-1], x, 2, width, (top, bottom), left, step, columns
             )
-            plain = np.full(count + 2, 7, dtype), np.full(count + 2, 7, np.int32)
-            tops.of_windows(
-                plain[0][1:-1], plain[1][1:-1], x, 2, width, top, bottom, left, step, columns
+            right = np.full(count + 2, 7, dtype), np.full(count + 2, 7, np.int32)
+            plain.window_maxima(
+                right[0][1:-1], right[1][1:-1], x, 2, width, (top, bottom), left, step, columns
             )
-            for mine, expected in zip(found, plain, strict=True):
+            for mine, expected in zip(found, right, strict=True):
                 np.testing.assert_array_equal(mine, expected)

@@ -28,10 +28,6 @@ from .viz import draw as draw
 __version__ = "0.1.0"
 
 
-def __dir__() -> list[str]:
-    return sorted({"__version__", *__all__, *ops.__all__})
-
-
 if TYPE_CHECKING:
     from . import sklearn as sklearn
 else:
@@ -49,6 +45,9 @@ else:
     __all__ = [*calculus.__all__, *errors.__all__, *graph.__all__, *_SUBMODULES, *_OTHERS]
     # `from minigrad import *` must not replace Python's own functions
     __all__ += [name for name in ops.__all__ if name not in ("abs", "max", "min", "sum")]
+
+    def __dir__() -> list[str]:
+        return sorted({"__version__", *__all__, *ops.__all__})
 
     def __getattr__(name: str) -> object:
         """Import `minigrad.sklearn` at its first use: scikit-learn takes time to load."""

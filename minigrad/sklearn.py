@@ -12,17 +12,15 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-
-# scikit-learn has no types
-from sklearn.base import (  # type: ignore[import-untyped]
+from sklearn.base import (
     BaseEstimator,
     ClassifierMixin,
     RegressorMixin,
 )
-from sklearn.utils.multiclass import (  # type: ignore[import-untyped]
+from sklearn.utils.multiclass import (
     check_classification_targets,
 )
-from sklearn.utils.validation import (  # type: ignore[import-untyped]
+from sklearn.utils.validation import (
     check_is_fitted,
     validate_data,
 )
@@ -51,7 +49,7 @@ MOST_ROOM = 1 << 20  # characters of an array of labels
 Task = tuple[Callable[..., GraphNode], Array]
 
 
-class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class _Estimator(BaseEstimator):  # type: ignore[misc]
     """The common part of classifier and regressor.
 
     A subclass defines `_task`, its loss and targets, and `_facts` and `_attributes`, its part of

@@ -88,9 +88,8 @@ class Case:
 
     def __str__(self) -> str:
         options = ",".join(f"{k}={v}" for k, v in self.options.items()).replace("\n", "")
-        return f"{self.row.name}-{'x'.join(map(str, self.shapes))}{'-' + options if options else ''}".replace(
-            " ", ""
-        )
+        shapes = "x".join(map(str, self.shapes))
+        return "-".join(filter(None, (self.row.name, shapes, options))).replace(" ", "")
 
     @cached_property
     def operands(self) -> list[np.ndarray]:

@@ -1,6 +1,6 @@
 """Run slices of the tests in the settings that this machine can take, and print the README's table.
 
-    python tests/platforms.py                  all rows, some minutes each where kernels are compiled for the first time
+    python tests/platforms.py                  all rows; minutes each where kernels must be compiled
     python tests/platforms.py workqueue TBB    only rows whose name holds one of these words
 
 A row that cannot be run here says why. TBB comes with `pip install tbb`. The row of aarch64 needs

@@ -5,17 +5,24 @@ import pytest
 import minigrad as mg
 
 NAMES = {
-    mg: """GraphNode Constant Variable Operator ScalarOperator BroadcastedOperator topological_sort forward backward Graph
-        no_grad default_dtype gradcheck exp log sqrt sin cos tanh sigmoid relu leaky_relu softplus gelu abs maximum minimum
-        where clip sum mean max min logsumexp softmax log_softmax reshape transpose concatenate stack pad flatten
-        broadcast_to matmul conv1d conv2d max_pool1d max_pool2d avg_pool1d avg_pool2d embedding rnn lstm gru dropout
-        batch_norm layer_norm mse_loss cross_entropy binary_cross_entropy binary_cross_entropy_with_logits Trainer save load
-        operator grad jvp jacobian tan arcsin arccos arctan sinh cosh arcsinh arccosh arctanh expm1 log1p log2 log10 square
-        reciprocal floor ceil trunc rint isnan isinf isfinite logical_and logical_or logical_not prod norm var std argmax
-        argmin cumsum cumprod einsum moveaxis swapaxes squeeze expand_dims split draw export_onnx manual_seed ShapeError
-        DTypeError GraphError""",
-    mg.nn: """Module Sequential Linear Conv1d Conv2d MaxPool1d MaxPool2d AvgPool1d AvgPool2d Flatten Embedding RNN LSTM GRU
-        ReLU Tanh Sigmoid BatchNorm1d BatchNorm2d LayerNorm Dropout Buffer init""",
+    mg: """
+        GraphNode Constant Variable Operator ScalarOperator BroadcastedOperator topological_sort
+        forward backward Graph no_grad default_dtype gradcheck exp log sqrt sin cos tanh sigmoid
+        relu leaky_relu softplus gelu abs maximum minimum where clip sum mean max min logsumexp
+        softmax log_softmax reshape transpose concatenate stack pad flatten broadcast_to matmul
+        conv1d conv2d max_pool1d max_pool2d avg_pool1d avg_pool2d embedding rnn lstm gru dropout
+        batch_norm layer_norm mse_loss cross_entropy binary_cross_entropy
+        binary_cross_entropy_with_logits Trainer save load operator grad jvp jacobian tan arcsin
+        arccos arctan sinh cosh arcsinh arccosh arctanh expm1 log1p log2 log10 square reciprocal
+        floor ceil trunc rint isnan isinf isfinite logical_and logical_or logical_not prod norm
+        var std argmax argmin cumsum cumprod einsum moveaxis swapaxes squeeze expand_dims split
+        draw export_onnx manual_seed kernel_info ShapeError DTypeError GraphError
+    """,
+    mg.nn: """
+        Module Sequential Linear Conv1d Conv2d MaxPool1d MaxPool2d AvgPool1d AvgPool2d Flatten
+        Embedding RNN LSTM GRU ReLU Tanh Sigmoid BatchNorm1d BatchNorm2d LayerNorm Dropout
+        Buffer init
+    """,
     mg.optim: "SGD Adam AdamW RMSprop",
     mg.train: "Trainer cross_validate grid_search History",
     mg.data: "circle mnist imdb read_idx",

@@ -16,11 +16,11 @@ from .overview import LIBRARIES
 from .race import Found, best_of
 from .table import title
 
-_STYLE = {
+_STYLE: dict[str, dict[str, Any]] = {
     library: {"color": colour, "marker": mark}
     for library, colour, mark in zip(LIBRARIES, COLOURS, "os^Dv", strict=False)
 }
-_GREY = {"color": LIGHT["muted"], "linewidth": 1.1, "marker": ""}
+_GREY: dict[str, Any] = {"color": LIGHT["muted"], "linewidth": 1.1, "marker": ""}
 
 
 def jobs(section: Found) -> Any:
@@ -36,7 +36,7 @@ def jobs(section: Found) -> Any:
                 ax.plot(x, y, linestyle="none", markersize=7, label=library, zorder=3, **style)
                 said.append(f"{library} {', '.join(quantity(value, 's') for value in x)}")
         floors = [found.get("floor", np.nan) for found in section.values()]
-        mark = {"marker": "|", "markersize": 14, "color": LIGHT["fg"]}
+        mark: dict[str, Any] = {"marker": "|", "markersize": 14, "color": LIGHT["fg"]}
         ax.plot(floors, y, linestyle="none", label="floor", **mark)
         ax.set_xscale("log")
         ax.xaxis.set_major_formatter(_seconds)
@@ -114,7 +114,11 @@ def roofline(section: Found, ceilings: Found) -> Any:
             ways = points[name]
             ax.plot(*zip(*ways.values(), strict=True), "-", **_GREY)
             tie = {"arrowstyle": "-", "color": LIGHT["frame"], "lw": 0.6, "relpos": (0, 0.5)}
-            place = {"xytext": (1.03, y), "textcoords": "axes fraction", "va": "center"}
+            place: dict[str, Any] = {
+                "xytext": (1.03, y),
+                "textcoords": "axes fraction",
+                "va": "center",
+            }
             ax.annotate(name, max(ways.values()), arrowprops=tie, **place)
             told += [
                 f"{name} {way}: {quantity(r, 'flop/s')} at {a:.2g}" for way, (a, r) in ways.items()

@@ -14,6 +14,7 @@ from ..graph.autodiff import topological_sort
 from ..graph.node import GraphNode
 from ..graph.rule import Operator
 from ..ops.kernel import flops, moved_bytes
+from ..ops.recurrent import Recurrent
 
 
 def backward_flops(node: Operator) -> int:
@@ -23,7 +24,7 @@ def backward_flops(node: Operator) -> int:
     need one.
     """
     own = flops(node)
-    if hasattr(node.rule, "cell"):
+    if isinstance(node.rule, Recurrent):
         width, hidden = node.inputs[0].shape[-1], node.shape[-1]
         through = hidden + (width if node.inputs[0].requires_grad else 0)
         return own + own * through // (width + hidden)

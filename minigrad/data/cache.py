@@ -118,7 +118,7 @@ def download(url: str) -> bytes:
     """
     import tempfile
 
-    import pooch  # type: ignore[import-untyped]  # has no types
+    import pooch
     import requests
 
     fetcher = pooch.HTTPDownloader(progressbar=True, timeout=CONNECT_SECONDS)

@@ -53,11 +53,11 @@ def as_array(kind: str, value: Any, dtype: Any = None, integers: bool = False) -
         return np.array(array, order="C")
     if array.dtype.kind not in "biuf":
         raise DTypeError(f"cannot make a {kind} of {array.dtype} values; numbers are expected")
-    if wanted.kind in "iu" and array.dtype.kind == "f":
-        if not (np.isfinite(array) & (array == np.rint(array))).all():
-            raise DTypeError(
-                f"{array.dtype} values are not whole numbers; use .astype to say how to round them"
-            )
+    whole = array.dtype.kind != "f" or (np.isfinite(array) & (array == np.rint(array))).all()
+    if wanted.kind in "iu" and not whole:
+        raise DTypeError(
+            f"{array.dtype} values are not whole numbers; use .astype to say how to round them"
+        )
     check_exact(array, wanted)
     return np.array(array, dtype=wanted, order="C")
 

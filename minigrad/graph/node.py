@@ -46,8 +46,10 @@ class GraphNode(Readable, _Operators):
     (tuple of nodes), `shape`, `dtype`, `ndim`, `size`, `name` (str or None).
     """
 
-    __slots__ = ("__weakref__", "_data", "_grad", "_spare", "grad_pass", "hooks", "name", "scope",
-                 "version")  # fmt: skip
+    __slots__ = (
+        *("__weakref__", "_data", "_grad", "_spare"),
+        *("grad_pass", "hooks", "name", "scope", "version"),
+    )
     __hash__ = object.__hash__  # == compares values, as in NumPy; as a dict key a node is itself
 
     if not TYPE_CHECKING:  # x += y makes a new node and rebinds x; a Variable changes in place
@@ -287,7 +289,8 @@ class Leaf(GraphNode):
             raise DTypeError(f"{value!r} is a node already; use it as it is, or its .value")
         if holds_nodes(value):
             raise DTypeError(
-                "a list with nodes in it has gradients that would be lost; mg.stack makes a node of it"
+                "a list with nodes in it has gradients that would be lost; "
+                "mg.stack makes a node of it"
             )
         return as_array(type(self).__name__, value, dtype, integers)
 

@@ -50,7 +50,7 @@ class Readable:
 
 
 def refuse_frozen(node: Any) -> None:
-    """Raise `GraphError` for a number that would be frozen when the graph being built runs again."""
+    """Raise `GraphError` for a number that would stay fixed when the graph runs again."""
     changing = settings.changing()
     if changing is None:
         return

@@ -45,11 +45,11 @@ def converts(*rules: str) -> Callable[[Converter], Converter]:
 #: functions of NumPy that ONNX lacks. Near 0, expm1 and log1p lose the digits that ours keep.
 COMPOSED: dict[str, Callable[..., GraphNode]] = {
     "expm1": lambda x: ops.exp(x) - 1,
-    "isfinite": lambda x: ~(ops.isnan(x) | ops.isinf(x)),
+    "isfinite": lambda x: ops.logical_not(ops.logical_or(ops.isnan(x), ops.isinf(x))),
     "log10": lambda x: ops.log(x) / math.log(10),
     "log1p": lambda x: ops.log(x + 1),
     "log2": lambda x: ops.log(x) / math.log(2),
-    "not_equal": lambda a, b: ~ops.equal(a, b),
+    "not_equal": lambda a, b: ops.logical_not(ops.equal(a, b)),
     "square": lambda x: x * x,
     "trunc": lambda x: ops.sign(x) * ops.floor(ops.abs(x)),
 }
@@ -353,7 +353,7 @@ def _recurrent(
 
     Returns the states of all steps, and the last value of each state.
     """
-    count, hidden = node.rule.states, node.plan.hidden
+    count, hidden = len(node.inputs) - 5, node.plan.hidden  # x and four parameters
     rows = build.constant(np.concatenate([np.arange(hidden) + k * hidden for k in gates]))
     direction = build.integers([0])
     parameters = [build.op("Gather", p, rows, axis=0) for p in xs[1 + count :]]

@@ -17,7 +17,8 @@ from .shape import reshape, transpose
 
 
 def _node(x: Any) -> GraphNode:
-    return by_name("reshape").operands((x,))[0]
+    node: GraphNode = by_name("reshape").operands((x,))[0]
+    return node
 
 
 def _axes(name: str, x: GraphNode, axis: Any, ndim: int) -> tuple[int, ...]:

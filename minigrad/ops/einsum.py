@@ -78,7 +78,7 @@ class Einsum(Rule):
             places[...] = sum_to(wide, places.shape)
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
-        """Samples keep apart where their letter is the result's and all inputs with it have them."""
+        """Samples keep apart where their letter is in the result and in no input without them."""
         terms, result, _ = node.plan
         pairs = list(zip(terms, axes, strict=True))
         letters = {"" if axis == MEAN else term[axis] for term, axis in pairs if axis is not None}
@@ -100,7 +100,7 @@ class Einsum(Rule):
 
 
 def _letters(subscripts: str, ndims: Sequence[int]) -> tuple[tuple[str, ...], str]:
-    """The letters of the inputs and of the result; an ellipsis becomes letters that are not used."""
+    """The letters of the inputs and of the result; an ellipsis becomes unused letters."""
     left, arrow, right = subscripts.replace(" ", "").partition("->")
     terms = left.split(",")
     if len(terms) != len(ndims):

@@ -12,7 +12,7 @@ from ..graph.conversion import Array
 from ..graph.node import GraphNode
 from ..graph.registry import public
 from ..graph.rule import Grads, Operand, Operator, Rule, register
-from .elementwise import logistic, multiply, subtract
+from .elementwise import equal, logistic, multiply, subtract, where
 from .embedding import Indexed, Limit, keep_integers
 from .kernel import launch, shards
 from .reduce import log_softmax, mean, sum
@@ -157,9 +157,8 @@ class CrossEntropy(Indexed, Loss):
 
     def decompose(self, node: Operator, *xs: GraphNode) -> GraphNode:
         x, ids = xs
-        chosen = np.equal(ids.reshape(-1, 1), keep_integers(np.arange(x.shape[1])))
-        terms: GraphNode = np.where(chosen, log_softmax(x), 0)
-        return -sum(terms) / (len(ids) or np.nan)
+        chosen = equal(ids.reshape(-1, 1), keep_integers(np.arange(x.shape[1])))
+        return -sum(where(chosen, log_softmax(x), 0)) / (len(ids) or np.nan)
 
     def kernel_info(self, node: Operator) -> dict[str, Any]:
         """`probabilities` (N, classes): the softmax of the logits."""

@@ -136,7 +136,7 @@ class BatchNorm(Normalise):
         return n, channels, length  # as the kernels see x
 
     def _plan(self, nodes: tuple[GraphNode, ...], attributes: dict[str, Any]) -> Any:
-        inputs = dict(zip(("x", "weight", "bias"), nodes, strict=False))
+        inputs: dict[str, Any] = dict(zip(("x", "weight", "bias"), nodes, strict=False))
         return self.plan(**inputs, **attributes)
 
     def apply(self, inputs: tuple[Any, ...], attributes: dict[str, Any]) -> GraphNode:

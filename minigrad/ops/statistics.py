@@ -59,7 +59,7 @@ class Prod(Reduction):
     vjp_formulas = ("g * apply('others', x)",)
     reduce = staticmethod(lambda x, axes, out: np.prod(x, axis=axes, keepdims=True, out=out))
     spread = staticmethod(lambda g, y, x, axes, count: g * _others(x, axes, count))
-    vjp_nodes = None  # by decomposition
+    vjp_nodes: Any = None  # by decomposition
 
     def decompose(self, node: Operator, *xs: GraphNode) -> GraphNode:
         """One half of the entries times the other, until one is left."""

@@ -43,7 +43,8 @@ class Arena:
         statements: Sequence[Statement] = trace.program.statements
         self.fed: dict[str, tuple[View, Assign | None]] = {}  # see `gathered_in_pieces`
         for name, view in trace.inputs.items():
-            statements, *self.fed[name] = gathered_in_pieces(statements, view)
+            statements, samples, turn = gathered_in_pieces(statements, view)
+            self.fed[name] = samples, turn
         self.places: dict[int, Place] = {
             id(view.buffer): Place(name, 0) for name, (view, _) in self.fed.items()
         }

@@ -44,9 +44,9 @@ THREADED = 20_000  # from so many parameters on they are shared out over threads
 _HEAD = '''\
 """{title}
 
-Written by minigrad from the rules of the graph's operators; what stands after # is the node that the lines belong to.
-P holds the parameters, G the gradients (a row per part of the batch), S what else a model keeps (running statistics), V all
-other numbers that are computed. `shaped` and `flat` see the same numbers in another shape.
+Written by minigrad from the rules of the graph's operators; a comment names the node of the lines
+below it. P holds the parameters, G the gradients (a row per part of the batch), S buffers such as
+running statistics, V all other values. `shaped` and `flat` view the same numbers in another shape.
 """
 import numpy as np
 {imports}
@@ -63,10 +63,11 @@ def part({arguments}):
 
 @jit(parallel={parallel})
 def steps(P, G, T, {arenas}{memories}X, Y, x, y, order, H, each, losses):
-    """As many steps as there are `losses`. Returns how many were made: a loss that is not finite stops before its step.
+    """Make as many steps as there are `losses`, up to the first loss that is not finite.
 
-    X and Y hold all samples, `order` says which come when; H has the numbers of the optimiser, a row per step. T is where
-    gradients are added up, `each` has the loss of each part of a batch.
+    Returns how many were made. X and Y hold all samples, `order` their order; H has the numbers of
+    the optimiser, a row per step. T is where gradients are summed, `each` has the loss of each part
+    of a batch.
     """
 {copies}    for t in range(losses.size):
 {keep}        for s in {range}({parts}):

@@ -116,10 +116,12 @@ def fuse(statements: Sequence[Statement]) -> list[list[Statement]]:
     """
     groups: list[list[Statement]] = []
     for statement in statements:
-        for group in reversed(groups[-_BACK:]) if isinstance(statement, Assign) else ():
-            fitting = (
-                _shaped(statement, group[0].target.shape) if isinstance(group[0], Assign) else None
-            )
+        if not isinstance(statement, Assign):
+            groups.append([statement])
+            continue
+        for group in reversed(groups[-_BACK:]):
+            first = group[0]
+            fitting = _shaped(statement, first.target.shape) if isinstance(first, Assign) else None
             if fitting is not None and _joins(group, fitting):
                 group.append(fitting)
                 break

@@ -241,9 +241,11 @@ def einsum(text: str, *xs: Traced, out: View | None = None, optimize: Any = Fals
         terms = [term for i, term in enumerate(terms) if i not in chosen]
         needed = result + "".join(letters for letters, _ in terms)
         while len(some) > 1:
+            (left, a), (right, b) = some[-2:]
             later = needed + "".join(letters for letters, _ in some[:-2])
-            some.append(_contracted(*some.pop(-2), *some.pop(), later))
-        terms.append(_summed(*some[0], needed))
+            some[-2:] = [_contracted(left, a, right, b, later)]
+        ((letters, y),) = some
+        terms.append(_summed(letters, y, needed))
     ((letters, y),) = terms
     y = y.transpose([letters.index(letter) for letter in result])
     if out is None:

@@ -83,11 +83,11 @@ def _equal(a: Any, b: Any) -> bool:
     if type(a) is not type(b):
         return False
     if isinstance(a, Buffer):  # a stream of random numbers that is made with the graph, say
-        return a.shape == b.shape and a.dtype == b.dtype
+        return bool(a.shape == b.shape and a.dtype == b.dtype)
     if isinstance(a, GraphNode):
         return _equal(a._data, b._data)
     if isinstance(a, np.ndarray):
-        return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+        return bool(a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes())
     if isinstance(a, float | np.floating):
         return bool(a == b or (a != a and b != b))
     if isinstance(a, tuple | list):

@@ -94,6 +94,8 @@ class _Leaf(_Twin, GraphNode):
 class _Node(_Twin, Operator):
     """An operator."""
 
+    work: dict[str, Any]
+
     def buffer(self, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
         if name not in self.work:
             self.work[name] = self.program.buffer(

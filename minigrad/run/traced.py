@@ -108,7 +108,8 @@ class Traced(NDArrayOperatorsMixin):
                 raise GraphError(f"np.{name} cannot be compiled")
             return FUNCTIONS[name](*inputs, **options)
         if ufunc is np.matmul:
-            return self.program.matmul(*inputs, out=out)
+            a, b = inputs
+            return self.program.matmul(a, b, out)
         formula = Expr(self.program, ufunc.__name__, inputs)
         if out is None:
             return formula

@@ -97,7 +97,7 @@ def student_version(path: Path) -> Any:
 def _read(path: Path) -> Any:
     import nbformat
 
-    return nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]  # it has no types
+    return nbformat.read(path, as_version=4)
 
 
 def write_versions(
@@ -120,7 +120,7 @@ def write_versions(
             for name in _READ.findall(cell.source) if cell.cell_type == "code" else ():
                 write_atomically(out / Path(name).name, (folder() / name).read_bytes())
                 cell.source = cell.source.replace(f'"{name}"', f'"{Path(name).name}"')
-        text = nbformat.writes(notebook)  # type: ignore[no-untyped-call]  # it has no types
+        text = nbformat.writes(notebook)
         write_atomically(out / path.name, (text + "\n").encode())
         yield out / path.name
 
@@ -186,7 +186,7 @@ def stored(path: Path, *, execute: bool) -> str:
 
     config = PyFileConfigLoader(str(folder() / "nbconvert_config.py")).load_config()
     config.ExecutePreprocessor.enabled = execute
-    exporter = NotebookExporter(config=config)  # type: ignore[no-untyped-call]  # it has no types
+    exporter = NotebookExporter(config=config)
     text = str(exporter.from_filename(str(path))[0])
     return text.rstrip("\n") + "\n"
 

@@ -27,7 +27,9 @@ PAGE = "<!doctype html><meta charset=utf-8><body style='margin:8px;background:#f
 
 #: what the browser made of the first drawing of a page, in CSS pixels
 LOOK = """(() => {
-  const rect = e => { const r = e.getBoundingClientRect(); return [r.left, r.top, r.right, r.bottom] }
+  const rect = e => {
+    const r = e.getBoundingClientRect(); return [r.left, r.top, r.right, r.bottom]
+  }
   const svg = document.querySelector('svg.mg')
   const group = e => e.closest('g[id]')
   return {
@@ -36,7 +38,8 @@ LOOK = """(() => {
       id: g.id.split('-').pop(), title: g.querySelector(':scope > title').textContent, box: rect(g),
       shape: rect([...g.querySelectorAll('.shape')].pop())})),
     texts: [...svg.querySelectorAll('text')].map(t => ({
-      text: t.textContent, group: group(t) ? group(t).id.split('-').pop() : '', node: !!t.closest('g.node'), box: rect(t),
+      text: t.textContent, group: group(t) ? group(t).id.split('-').pop() : '',
+      node: !!t.closest('g.node'), box: rect(t),
       wide: t.getComputedTextLength(), size: parseFloat(getComputedStyle(t).fontSize),
       bold: getComputedStyle(t).fontWeight >= 600})),
   }

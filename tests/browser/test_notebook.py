@@ -38,8 +38,10 @@ PLACES = (
 #: nbconvert make images of SVGs, others leave them as they are
 ALL = "[...document.querySelectorAll('svg.mg, img[src^=\"data:image/svg+xml\"]')]"
 FIND = f"""(() => {{
-  const seen = {ALL}.filter(e => e.tagName == 'svg' || e.naturalWidth > 0).map(e => e.getBoundingClientRect())
-  return seen.length && seen[0].width > 0 ? [seen.length, seen[0].left, seen[0].top, seen[0].width, seen[0].height] : null
+  const shown = {ALL}.filter(e => e.tagName == 'svg' || e.naturalWidth > 0)
+  const [first] = shown.map(e => e.getBoundingClientRect())
+  return first && first.width > 0
+    ? [shown.length, first.left, first.top, first.width, first.height] : null
 }})()"""
 SVG = (
     f"{ALL}.map(e => e.tagName == 'svg' ? e.outerHTML : fetch(e.src).then(answer => "

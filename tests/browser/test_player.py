@@ -35,7 +35,8 @@ LOOK = """[...document.querySelectorAll('.mgp')].map(root => {
     .filter(t => getComputedStyle(t).visibility == 'visible')
     .map(t => [t.closest('g[id]').id.split('-').pop(), t.textContent]))
   const slider = root.querySelector('.mgp-slider')
-  return {step: root.dataset.step, said: root.querySelector('.mgp-status').textContent, value: slider.value,
+  return {step: root.dataset.step, said: root.querySelector('.mgp-status').textContent,
+    value: slider.value,
           spoken: slider.getAttribute('aria-valuetext'), values: seen('.v'), grads: seen('.d'),
           titles: [...root.querySelectorAll('g.flow > title')].map(t => t.textContent)}
 })"""
@@ -173,30 +174,8 @@ def test_a_player_that_is_added_later_leaves_the_others_where_they_are(show):
     focus(page)
     press(page, "ArrowRight")
     page.run(
-        f"document.body.append(document.createRange().createContextualFragment({json.dumps(html)})), "
-        f""
-        f""
-        f""
-        f""
-        f""
-        f""
-        f""
-        f""
-        f""
-        f""
-        f""
-        f""
-        f""
-        f""
-        f""
-        f""
-        f""
-        f""
-        f""
-        f""
-        f""
-        f""
-        f""
+        "document.body.append(document.createRange()"
+        f".createContextualFragment({json.dumps(html)})), "
         f"null"
     )
     assert [player["step"] for player in page.run(LOOK)] == ["1", "0"]

@@ -15,9 +15,11 @@ import numpy as np, minigrad as mg
 from minigrad import nn
 def digest(mode):
     mg.manual_seed(3)
-    model = nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Dropout(0.3), nn.Linear(8, 3))
+    layers = nn.Linear(5, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Dropout(0.3), nn.Linear(8, 3)
+    model = nn.Sequential(*layers)
     x, y = np.random.default_rng(0).normal(size=(40, 5)), np.arange(40) % 3
-    trainer = mg.Trainer(model, mg.cross_entropy, mg.optim.Adam(model.parameters(), lr=0.01), mode=mode)
+    optimizer = mg.optim.Adam(model.parameters(), lr=0.01)
+    trainer = mg.Trainer(model, mg.cross_entropy, optimizer, mode=mode)
     history = trainer.fit(x, y, epochs=2, batch_size=16, seed=5, progress=False)
     arrays = [np.array(history.batch_loss), *model.state_dict().values()]
     return hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest()

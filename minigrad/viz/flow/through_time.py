@@ -98,7 +98,7 @@ def through_time(node: Operator) -> dict[str, Any]:
     """
     assert node.grad is not None
     kernel = kernel_info(node)
-    direct = _lengths(node.grad if node.rule.states == 1 else node.grad[0])
+    direct = _lengths(node.grad if node.grad.ndim == 3 else node.grad[0])
     norms, parts = _lengths(kernel["hidden_grads"]), contributions(node)
     total = parts.sum()
     numbers = {

@@ -17,7 +17,7 @@ from ...graph.autodiff import topological_sort
 from ...graph.node import Constant, GraphNode, Variable
 from ...graph.registry import by_name
 from ...graph.rule import BroadcastedOperator, Operator, Rule, ScalarOperator
-from ...ops.recurrent import Step, Steps
+from ...ops.recurrent import Recurrent, Step, Steps
 
 Array = np.ndarray[Any, Any]
 Scope = tuple[Any, ...]
@@ -74,7 +74,7 @@ class Opened:
             inputs, self._pass = tuple(self.twins[id(x)] for x in node.inputs), node.grad_pass
             if (
                 isinstance(node, Operator)
-                and hasattr(node.rule, "cell")
+                and isinstance(node.rule, Recurrent)
                 and len(node.inputs[0]._data)
             ):
                 states = self._open(node, inputs, rolled)
@@ -240,7 +240,7 @@ def _part(node: GraphNode) -> tuple[int, ...] | None:
     x = node.inputs[0]
     if (
         not isinstance(x, Operator)
-        or not hasattr(x.rule, "cell")
+        or not isinstance(x.rule, Recurrent)
         or x.rule.states == 1
         or not len(x.inputs[0]._data)
     ):
@@ -265,6 +265,7 @@ class _Cell:
 
     def __init__(self, node: Operator) -> None:
         rule = node.rule
+        assert isinstance(rule, Recurrent)
         x, *others = node.inputs
         values = node._data if rule.states > 1 else node._data[None]
         self.steps: int = values.shape[1]

@@ -7,6 +7,7 @@ from typing import Any
 from ...graph.node import Buffer, Constant, GraphNode, Variable
 from ...graph.rule import Operator, ScalarOperator
 from ...ops.kernel import kernel_info
+from ...ops.recurrent import Recurrent
 from .measure import Stats
 from .picture import Picture
 from .text import alarm, number, shape, shorten
@@ -45,7 +46,7 @@ def node_lines(node: GraphNode, label: str, value: Stats | None) -> tuple[str, .
     if not node.shape and value is not None:
         second = number(value.mean)
     if isinstance(node, Operator):
-        steps = f"×{node.inputs[0].shape[0]}" if hasattr(node.rule, "cell") else ""
+        steps = f"×{node.inputs[0].shape[0]}" if isinstance(node.rule, Recurrent) else ""
         second = " ".join(
             filter(None, [shorten(node.name, 16) if node.name else "", steps, second])
         )
@@ -64,9 +65,8 @@ def node_words(
     name: str, label: str, node: GraphNode, value: Stats | None, gradient: Stats | None
 ) -> str:
     """The title of a node: kind, rule, shape, what is known of its value and of its gradient."""
-    kind = {Constant: "constant", Buffer: "buffer", Variable: "variable"}.get(
-        type(node), "operator"
-    )
+    kinds: dict[type, str] = {Constant: "constant", Buffer: "buffer", Variable: "variable"}
+    kind = kinds.get(type(node), "operator")
     parts = [f"{name}, {kind} {label}"]
     if isinstance(node, Operator):
         own = f" {shorten(node.name)}" if node.name else ""

@@ -131,7 +131,8 @@ def adjoint(
         )
         return multiply(g, slope)
     # the last formula holds for all further inputs
-    text = rule.vjp_formulas[min(index, len(rule.vjp_formulas) - 1)]
+    formulas: tuple[str | None, ...] = getattr(rule, "vjp_formulas", (None,))
+    text = formulas[min(index, len(formulas) - 1)]
     return None if text is None else _written(text, node, {"g": g, "y": y, "i": index}, xs)
 
 

@@ -17,6 +17,7 @@ from .errors import *  # noqa: F403
 from .graph import *  # noqa: F403
 from .interop import export_onnx as export_onnx
 from .ops import *  # noqa: F403
+from .ops.custom import operator as operator
 from .ops.kernel import kernel_info as kernel_info
 from .run.replay import Graph as Graph
 from .seeds import manual_seed as manual_seed
@@ -40,6 +41,7 @@ else:
         "kernel_info",
         "load",
         "manual_seed",
+        "operator",
         "save",
     ]
     __all__ = [*calculus.__all__, *errors.__all__, *graph.__all__, *_SUBMODULES, *_OTHERS]

@@ -3,7 +3,6 @@
 import numpy as np
 
 from .autodiff import backward, forward, topological_sort
-from .custom import operator
 from .node import Constant, GraphNode, Variable
 from .rule import BroadcastedOperator, Operator, ScalarOperator
 from .settings import default_dtype, no_grad
@@ -19,7 +18,6 @@ __all__ = [
     "default_dtype",
     "forward",
     "no_grad",
-    "operator",
     "topological_sort",
 ]
 

@@ -16,9 +16,9 @@ import numpy as np
 from ..calculus.derivatives import ShapeOnly
 from ..errors import GraphError
 from ..graph.context import module_path
-from ..graph.custom import Custom
 from ..graph.node import Buffer, Constant, GraphNode
 from ..graph.rule import Operator, Rule
+from ..ops.custom import Custom
 
 #: name of the thread that reads data ahead, in which a user's code may draw random numbers
 #: meanwhile

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import DTypeError, GraphError, ShapeError
-from .conversion import Array, sum_to
-from .node import GraphNode
-from .rule import Operand, Operator, Rule
+from ..graph.conversion import Array, sum_to
+from ..graph.node import GraphNode
+from ..graph.rule import Operand, Operator, Rule
 
 
 class Custom(Rule):

@@ -32,11 +32,11 @@ def one_of(function: str, name: str, value: Any, choices: Iterable[str]) -> None
         raise ValueError(f"{function}: {name}={value!r}; {expected}")
 
 
-def positive(function: str, **sizes: object) -> None:
-    """Raise `ValueError` unless each size is an integer of at least 1."""
+def positive(function: str, least: int = 1, /, **sizes: object) -> None:
+    """Raise `ValueError` unless each size is an integer of at least `least`."""
     for name, value in sizes.items():
-        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"{function}: {name}={value!r}; an integer ≥ 1 was expected")
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+            raise ValueError(f"{function}: {name}={value!r}; an integer ≥ {least} was expected")
 
 
 def number(

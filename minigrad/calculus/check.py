@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import checks
 from ..errors import GraphError
 from ..graph import settings
 from ..graph.conversion import Array
@@ -43,8 +44,7 @@ def gradcheck(
             f"gradcheck: inputs is a {type(inputs).__name__}; a list with one array for each input "
             f"was expected"
         )
-    if not step > 0:
-        raise ValueError(f"gradcheck: step={step!r}; a number > 0 was expected")
+    checks.number("gradcheck", "> 0", lambda x: x > 0, step=step)
     with settings.default_dtype(np.float64), settings.state_kept():
         xs = [
             Variable(x.value if isinstance(x, GraphNode) else x, name=f"input {i}")

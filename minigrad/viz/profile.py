@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import checks
 from ..graph.autodiff import backward, forward, topological_sort
 from ..graph.conversion import Array
 from ..graph.node import GraphNode
@@ -238,8 +239,7 @@ def profile(graph: GraphLike, repeats: int = 5) -> Profile:
     unless `repeats` is an integer ≥ 1.
     """
     order = order_of(graph, "profile")
-    if not isinstance(repeats, int | np.integer) or isinstance(repeats, bool) or repeats < 1:
-        raise ValueError(f"profile: repeats={repeats!r}; an integer ≥ 1 was expected")
+    checks.positive("profile", repeats=repeats)
     if not any(node.inputs for node in order):
         raise ValueError(
             f"profile: {order[-1]!r} was computed from nothing; a graph with operators was expected"

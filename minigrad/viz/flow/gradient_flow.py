@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ... import checks
 from ...errors import GraphError
 from ...files import write_atomically
 from ...graph.conversion import Array
@@ -79,11 +80,8 @@ class GradientFlow:
     """
 
     def __init__(self, every: int = 10, keep: int = 500) -> None:
-        for name, value, least in (("every", every, 1), ("keep", keep, 2)):
-            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
-                raise ValueError(
-                    f"GradientFlow: {name}={value!r}; an integer ≥ {least} was expected"
-                )
+        checks.positive("GradientFlow", every=every)
+        checks.positive("GradientFlow", 2, keep=keep)
         self.every, self.keep = int(every), int(keep)
         self.steps = 0
         self._records: list[Record] = []

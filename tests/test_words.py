@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PAGES = [
     *sorted(ROOT.glob("*.md")),
+    *sorted(ROOT.glob(".github/*.md")),
     ROOT / "notebooks" / "README.md",
     ROOT / "figures" / "README.md",
 ]

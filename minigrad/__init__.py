@@ -12,11 +12,11 @@ from . import optim as optim
 from . import teach as teach
 from . import train as train
 from . import viz as viz
-from .calculus import *  # noqa: F403
-from .errors import *  # noqa: F403
-from .graph import *  # noqa: F403
+from .calculus import *
+from .errors import *
+from .graph import *
 from .interop import export_onnx as export_onnx
-from .ops import *  # noqa: F403
+from .ops import *
 from .ops.custom import operator as operator
 from .ops.kernel import kernel_info as kernel_info
 from .run.replay import Graph as Graph

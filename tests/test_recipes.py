@@ -1,4 +1,4 @@
-"""The first recipe of `.github/CONTRIBUTING.md`, followed to the letter in a copy of the sources."""
+"""The first recipe of `.github/CONTRIBUTING.md`, followed in a copy of the sources."""
 
 import os
 import shutil

@@ -1,9 +1,12 @@
 """The house rules that a machine can check: style, types, floors, and what stands in the README."""
 
 import ast
+import io
+import os
 import re
 import subprocess
 import sys
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -19,6 +22,7 @@ FLOORS = {
     "kernels": 1,
     "data": 1,
     "graph": 2,
+    "calculus": 3,
     "ops": 3,
     "run": 3,
     "optim": 3,
@@ -48,14 +52,62 @@ def run(*command):
     )
 
 
-def test_ruff_has_nothing_to_say():
-    result = run("ruff", "check", "--no-cache", "minigrad", "tests")
+@pytest.mark.parametrize(
+    "command",
+    [("check", "minigrad", "tests"), ("format", "--check", "minigrad", "tests", "notebooks")],
+    ids=lambda command: command[0],
+)
+def test_ruff_has_nothing_to_say(command):
+    result = run("ruff", *command, "--no-cache")
     assert result.returncode == 0, result.stdout
 
 
-def test_types_are_strict_in_graph_and_operators():
-    result = run("mypy", "--cache-dir=/dev/null")
+def test_types_are_strict():
+    result = run("mypy", "--cache-dir", os.devnull)
     assert result.returncode == 0, result.stdout
+
+
+#: Tokens per room. DESIGN asks for less where a second number stands; what is above it is listed
+#: with the reason in the commit that set it, and no room may grow.
+BUDGETS = {
+    "graph": 9_000,
+    "ops": 29_200,  # 25,000
+    "kernels": 30_000,  # 26,000
+    "run": 23_400,  # 20,000
+    "nn+optim+train": 24_000,
+    "viz": 78_100,  # 60,000 when the drawings are built anew
+    "bench": 22_000,  # 16,000
+    "rest": 32_100,  # 20,000
+}
+
+
+def tokens(path):
+    """Names, operators, numbers and strings of a file, without docstrings."""
+    text, docstrings = path.read_text(encoding="utf-8"), set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(
+            node
+        ):
+            docstrings.add(node.body[0].lineno)
+    kinds = (tokenize.NAME, tokenize.OP, tokenize.NUMBER, tokenize.STRING)
+    return sum(
+        token.type in kinds and not (token.type == tokenize.STRING and token.start[0] in docstrings)
+        for token in tokenize.generate_tokens(io.StringIO(text).readline)
+    )
+
+
+def test_every_room_keeps_to_its_budget():
+    """`pytest -s` prints the table."""
+    used = dict.fromkeys(BUDGETS, 0)
+    for path in SOURCES:
+        part = path.relative_to(ROOT / "minigrad").parts[0].removesuffix(".py")
+        room = next((room for room in BUDGETS if part in room.split("+")), "rest")
+        used[room] += tokens(path)
+    print()
+    for room, budget in BUDGETS.items():
+        print(f"{room:16}{used[room]:8,} of {budget:8,} tokens")
+    print(f"{'all':16}{sum(used.values()):8,} of {sum(BUDGETS.values()):8,} tokens")
+    assert not {room: n for room, n in used.items() if n > BUDGETS[room]}
 
 
 def imported(path):
@@ -85,17 +137,6 @@ def test_no_arrow_runs_upstairs_and_every_file_can_be_read_in_one_sitting(path):
     upstairs = [(line, part) for line, part in imported(path) if FLOORS.get(part, 0) > FLOORS[own]]
     assert not upstairs
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 500
-
-
-#: circles that remain, one module of each file that takes part; nothing may join them
-CIRCLES = {
-    *("graph.buffer", "graph.copying", "graph.derive", "graph.hooks", "graph.node", "graph.notes"),
-    *("graph.order", "graph.reading", "graph.rule"),
-    *("bench.distributed", "bench.sections"),
-    *("run.emit", "run.nest", "run.compiled", "run.memory"),
-    *("train.checkpoint", "train.distributed", "train.trainer"),
-    *("interop.forms", "interop.onnx"),
-}
 
 
 def modules():
@@ -140,7 +181,7 @@ def in_circles(edges):
 def test_no_import_circle_of_any_kind():
     files = modules()
     edges = {name: set(imports(path, files.keys())) for name, path in files.items()}
-    assert in_circles(edges) - CIRCLES == set()
+    assert in_circles(edges) == set()
 
 
 def test_an_import_circle_is_found(tmp_path, monkeypatch):

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import GraphError
-from ..graph.conversion import Array
 from ..graph.node import GraphNode
-from ..graph.rule import Operator
 
 OPSET, IR = 17, 8  # of 2022: widely supported, the first with layer normalisation
 BATCHES = 2, 3  # the batch sizes of the two traces: sizes that differ depend on the batch
@@ -35,8 +33,8 @@ class GraphBuilder:
         self._reserved: dict[GraphNode, str] = {}
         self._initializers: dict[str, Any] = {}
         self._operators: list[Any] = []
-        #: results of which ONNX has only parts: the name of each part by the key that selects it
-        self.parts: dict[str, dict[Any, str]] = {}
+        #: nodes of whose value ONNX has only parts: the name of each by the key that selects it
+        self.parts: dict[GraphNode, dict[str, str]] = {}
 
     # ---------------- names
     def reserve(self, outputs: Iterable[str], leaves: Iterable[tuple[str, GraphNode]]) -> None:
@@ -79,13 +77,9 @@ class GraphBuilder:
         self._initializers[name] = self._onnx.numpy_helper.from_array(array, name)
         return name
 
-    def integers(self, values: Sequence[int]) -> str:
-        """Add a constant vector of integers: axes, a shape."""
+    def integers(self, values: npt.ArrayLike) -> str:
+        """Add a constant array of integers: axes, a shape, indices."""
         return self.constant(np.array(values, np.int64))
-
-    def number(self, value: float, node: Operator) -> str:
-        """Add a constant number in the dtype of a node."""
-        return self.constant(np.array(value, node.dtype))
 
     def cast(self, name: str, node: GraphNode, dtype: npt.DTypeLike) -> str:
         """The result of a node in a dtype, converted if necessary."""
@@ -93,12 +87,27 @@ class GraphBuilder:
             return name
         return self.op("Cast", name, to=self._element_type(np.dtype(dtype)))
 
-    def leaf(self, leaf: GraphNode) -> str:
-        """A parameter or buffer, under its name in the model."""
-        if leaf not in self.names:
-            name = self._reserved.get(leaf) or self._unique(leaf.name or "constant")
-            self.names[leaf] = self._initializer(name, leaf._data)
-        return self.names[leaf]
+    def leaf(self, node: GraphNode) -> str:
+        """A parameter, buffer or constant, under its name in the model.
+
+        Raises `GraphError` for a constant that differs between the two traces, unless it repeats
+        along the batch axis.
+        """
+        if node in self.names:
+            return self.names[node]
+        data, other = node._data, self.twins.get(node, node)._data
+        name = node.name or "constant"
+        if np.array_equal(data, other, equal_nan=True):
+            self.names[node] = self._reserved.get(node) or self._unique(name)
+            return self._initializer(self.names[node], data)
+        if data.ndim == other.ndim:
+            pairs = zip(data.shape, other.shape, strict=True)
+            sample = data[tuple(slice(None if a == b else 1) for a, b in pairs)]
+            if (sample == data).all() and (sample == other).all():
+                return self.op("Expand", self.constant(sample, name), self.shape(node))
+        raise GraphError(
+            f"export_onnx: {node!r} has other numbers for another batch; the file would fix them"
+        )
 
     def shape(self, node: GraphNode, one_unknown: bool = False) -> str:
         """The shape of a node; sizes that depend on the batch are computed from the input.
@@ -116,18 +125,11 @@ class GraphBuilder:
             raise GraphError(
                 f"export_onnx: {node!r} has a size that does not grow in proportion to the batch"
             )
-        start, parts = self._batch_axis, []
+        start = self._batch_axis
         batch = self.op("Shape", "input", start=start, end=start + 1)
-        for times, size in zip(multiples, sizes, strict=True):
-            factor = self.integers([times or size])
-            parts.append(self.op("Mul", batch, factor) if times else factor)
-        return self.op("Concat", *parts, axis=0)
-
-    def in_parts(self, parts: dict[Any, str]) -> str:
-        """A result of which ONNX has only parts: their names by the keys that select them."""
-        name = self._unique("parts")
-        self.parts[name] = parts
-        return name
+        growing = self.op("Mul", batch, self.integers([times or 0 for times in multiples]))
+        fixed = [0 if times else size for times, size in zip(multiples, sizes, strict=True)]
+        return self.op("Add", growing, self.integers(fixed))
 
     # ---------------- the file
     def model(self, outputs: Mapping[str, GraphNode]) -> Any:
@@ -167,12 +169,3 @@ def batch_multiple(size: int, other: int) -> int | None:
         return 0
     times, rest = divmod(size, BATCHES[0])
     return times if not rest and times * BATCHES[1] == other else None
-
-
-def sample_of(array: Array, twin: Array) -> Array | None:
-    """The part of a constant that repeats along the batch axis, or None where nothing repeats."""
-    if array.ndim != twin.ndim or array.shape == twin.shape:
-        return None
-    pairs = zip(array.shape, twin.shape, strict=True)
-    one = array[tuple(slice(None) if a == b else slice(1) for a, b in pairs)]
-    return one if (array == one).all() and (twin == one).all() else None

@@ -48,8 +48,8 @@ def converts(*rules: str) -> Callable[[Converter], Converter]:
 #: functions of NumPy that ONNX lacks. Near 0, expm1 and log1p lose the digits that ours keep.
 COMPOSED: dict[str, Callable[..., GraphNode]] = {
     "expm1": lambda x: ops.exp(x) - 1,
-    "isfinite": lambda x: ops.abs(x) < math.inf,
-    "isinf": lambda x: ops.equal(ops.abs(x), math.inf),
+    "isfinite": lambda x: (x < math.inf) & (x > -math.inf),
+    "isinf": lambda x: ops.equal(x, math.inf) | ops.equal(x, -math.inf),
     "isnan": lambda x: ops.logical_not(ops.equal(x, x)),
     "log10": lambda x: ops.log(x) / math.log(10),
     "log1p": lambda x: ops.log(x + 1),

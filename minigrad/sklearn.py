@@ -193,7 +193,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         model.load_state_dict(state)
         for earlier in {"history_", "feature_names_in_"} & vars(self).keys():
             delattr(self, earlier)
-        vars(self).update(found, model_=model)
+        self.__dict__.update(found, model_=model)
         return self
 
     def _facts(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -47,12 +48,10 @@ def status(name: str) -> Status:
     files = _entry(name).files
     if not files:
         return Status(name, "generated", 0, True)
-    here = [file.path for file in files if file.path.is_file()]
-    where = f"not in {cache_dir()} yet"
-    if here:
-        where = str(here[0] if len(files) == 1 else here[0].parent)
-    size = sum(path.stat().st_size for path in here)
-    return Status(name, where, size, verified=not any(file.problem() for file in files))
+    sizes = [file.path.stat().st_size for file in files if file.path.is_file()]
+    folder = os.path.commonpath(file.path for file in files)  # a single file: its path
+    where = folder if sizes else f"not in {cache_dir()} yet"
+    return Status(name, where, sum(sizes), verified=not any(file.problem() for file in files))
 
 
 def fetch(name: str) -> Status:

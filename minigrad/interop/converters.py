@@ -49,7 +49,7 @@ def converts(*rules: str) -> Callable[[Converter], Converter]:
 COMPOSED: dict[str, Callable[..., GraphNode]] = {
     "expm1": lambda x: ops.exp(x) - 1,
     "isfinite": lambda x: (x < math.inf) & (x > -math.inf),
-    "isinf": lambda x: ops.equal(x, math.inf) | ops.equal(x, -math.inf),
+    "isinf": lambda x: ops.logical_or(ops.equal(x, math.inf), ops.equal(x, -math.inf)),
     "isnan": lambda x: ops.logical_not(ops.equal(x, x)),
     "log10": lambda x: ops.log(x) / math.log(10),
     "log1p": lambda x: ops.log(x + 1),

@@ -22,15 +22,14 @@ from .graph.node import Constant, GraphNode, Variable
 from .models import ACTIVATIONS, mlp
 from .train import cross_validate, grid_search
 from .train.batch_graph import target_for
+from .viz.tables import aligned
 
 LEARNING_RATES = (1e-3, 3e-3, 1e-2)
 Say = Callable[[str], None]
 
 
 class Result(NamedTuple):
-    """One line of the table: a measured quantity and the paper's value; `check` is the gradient
-    error.
-    """
+    """One line of the table; `check` is the gradient error."""
 
     experiment: str
     quantity: str
@@ -94,14 +93,9 @@ def run_mlp(repeats: int, n_jobs: int, out: Path, say: Say) -> list[Result]:
     arrays = prepare(experiment)
     say(f"{experiment.title}: {arrays.source}")
     x, y = (np.concatenate(parts) for parts in (arrays[::2], arrays[1::2]))
-    options: dict[str, Any] = {
-        "loss": experiment.loss,
-        "optimizer": experiment.optimizer,
-        "epochs": experiment.epochs,
-        "batch_size": experiment.batch_size,
-        "n_jobs": n_jobs,
-        "progress": True,
-    }
+    taken = ("loss", "optimizer", "epochs", "batch_size")
+    options: dict[str, Any] = {name: getattr(experiment, name) for name in taken}
+    options |= {"n_jobs": n_jobs, "progress": True}
     results, means = [], []
     for activation in ACTIVATIONS:
         for clipped in (False, True):
@@ -144,10 +138,7 @@ def first_picture(path: Path) -> None:
 def table(results: list[Result]) -> str:
     """The results in aligned columns."""
     head = ("experiment", "quantity", "measured", "paper", "gradient error")
-    lines: list[tuple[str, ...]] = [head, *results]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    lines.insert(1, tuple("-" * width for width in widths))
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+    return "\n".join(aligned([head, *results], left=len(head)))
 
 
 def demo(

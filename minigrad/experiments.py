@@ -71,17 +71,16 @@ def train_once(
     seed: int = 0,
     epochs: int | None = None,
     batch_size: int | None = None,
-    mode: str = "compiled",
     progress: bool = True,
     follow: bool = False,
-    distributed: bool = False,
     checkpoint: Path | None = None,
     resume: bool = False,
+    **options: Any,
 ) -> TrainedRun:
     """Train the experiment's model from `seed` on arrays from `prepare`.
 
     `follow` evaluates after each epoch. The trainer is saved as `checkpoint` after each epoch;
-    `resume` continues from there.
+    `resume` continues from there. `options` are the trainer's: `mode`, `distributed`.
     """
 
     def after_epoch(trainer: Trainer, history: History) -> None:
@@ -90,7 +89,7 @@ def train_once(
             save(trainer, checkpoint)
 
     init.manual_seed(seed)
-    trainer = _trainer(experiment, mode=mode, callbacks=[after_epoch], distributed=distributed)
+    trainer = _trainer(experiment, callbacks=[after_epoch], **options)
     if resume and checkpoint is not None:
         load(trainer, checkpoint)
         for _ in range(trainer.state.epoch):
@@ -105,9 +104,8 @@ def train_once(
         batch_size=batch_size or experiment.batch_size,
         validation=(arrays.x_test, arrays.y_test) if follow else None,
     )
-    on_train = trainer.evaluate(arrays.x_train, arrays.y_train)
-    on_test = trainer.evaluate(arrays.x_test, arrays.y_test)
-    return TrainedRun(seed, trainer, history, on_train, on_test)
+    found = (trainer.evaluate(*arrays[i : i + 2]) for i in (0, 2))
+    return TrainedRun(seed, trainer, history, *found)
 
 
 def _trainer(experiment: Experiment, **options: Any) -> Trainer:
@@ -169,7 +167,7 @@ def gradient_error(
     total().backward()
     rng, worst = np.random.default_rng(seed), 0.0
     for p in copied.parameters():
-        if p.grad is None or not np.any(p.grad):
+        if p.grad is None:
             continue
         flat, grad = p.value.reshape(-1), p.grad.reshape(-1)
         active = np.flatnonzero(grad)  # of an embedding, only the rows of words in the batch

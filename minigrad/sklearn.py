@@ -28,11 +28,10 @@ from sklearn.utils.validation import (  # type: ignore[import-untyped]
 
 from . import ops, optim, seeds
 from .checks import one_of
-from .errors import DataError, DTypeError, GraphError, ShapeError
+from .errors import DataError, DTypeError, ShapeError
 from .files import as_path, write_atomically
 from .graph.conversion import Array
 from .graph.node import Constant, GraphNode
-from .graph.settings import no_grad
 from .nn import Module
 from .train import Trainer
 from .train.checkpoint import read_arrays
@@ -115,23 +114,15 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         return x
 
     def _outputs(self, model: Module, x: Array) -> Array:
-        """The model's outputs for some samples, in evaluation mode."""
-        dtype = model.parameters()[0].dtype if x.dtype.kind == "f" else x.dtype
-        with no_grad():
-            node = model.eval()(Constant(x, dtype=dtype))
-        if not isinstance(node, GraphNode):
-            raise GraphError(
-                f"{type(self).__name__}: the model returned {type(node).__name__}, one node was "
-                f"expected"
-            )
-        return node.value
+        """The model's outputs for samples, in evaluation mode."""
+        unused = optim.SGD(model.parameters(), lr=1.0)
+        return Trainer(model, ops.mse_loss, unused, mode="replay").predict(x)
 
     def _predict(self, X: npt.ArrayLike) -> Array:
-        """The model's outputs for all samples."""
+        """The fitted model's outputs for all samples."""
         check_is_fitted(self)
         x = self._enter(self.model_, validate_data(self, X, reset=False, allow_nd=True))
-        unused = optim.SGD(self.model_.parameters(), lr=1.0)
-        return Trainer(self.model_, ops.mse_loss, unused, mode="replay").predict(x)
+        return self._outputs(self.model_, x)
 
     def _misfit(self, outputs: Array, expected: str) -> ShapeError:
         found = f"the model's output has shape {outputs.shape}"

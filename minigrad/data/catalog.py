@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from typing import NamedTuple
 
+from ..checks import one_of
 from ..errors import DataError
 from .cache import KnownFile, cache_dir
 from .imdb import CSV
@@ -85,6 +86,5 @@ def verify(name: str) -> Status:
 
 
 def _entry(name: str) -> CatalogEntry:
-    if name not in CATALOG:
-        raise ValueError(f"no data set is called {name!r}, expected one of {', '.join(CATALOG)}")
+    one_of("data", "name", name, CATALOG)
     return CATALOG[name]

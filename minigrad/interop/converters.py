@@ -76,28 +76,40 @@ def decompose(node: Operator, *xs: GraphNode) -> GraphNode:
 
 
 # ---------------- elementwise
-ELEMENTWISE = {
-    "abs": "Abs",
-    "add": "Add",
+SAME_NAME = (
+    "abs",
+    "add",
+    "ceil",
+    "cos",
+    "cosh",
+    "equal",
+    "erf",
+    "exp",
+    "floor",
+    "greater",
+    "less",
+    "log",
+    "reciprocal",
+    "relu",
+    "sigmoid",
+    "sign",
+    "sin",
+    "sinh",
+    "softplus",
+    "sqrt",
+    "tan",
+    "tanh",
+)
+OTHER_NAME = {
     "arccos": "Acos",
     "arccosh": "Acosh",
     "arcsin": "Asin",
     "arcsinh": "Asinh",
     "arctan": "Atan",
     "arctanh": "Atanh",
-    "ceil": "Ceil",
-    "cos": "Cos",
-    "cosh": "Cosh",
     "divide": "Div",
-    "equal": "Equal",
-    "erf": "Erf",
-    "exp": "Exp",
-    "floor": "Floor",
-    "greater": "Greater",
     "greater_equal": "GreaterOrEqual",
-    "less": "Less",
     "less_equal": "LessOrEqual",
-    "log": "Log",
     "logical_and": "And",
     "logical_not": "Not",
     "logical_or": "Or",
@@ -107,31 +119,21 @@ ELEMENTWISE = {
     "multiply": "Mul",
     "negative": "Neg",
     "power": "Pow",
-    "reciprocal": "Reciprocal",
-    "relu": "Relu",
     "rint": "Round",
-    "sigmoid": "Sigmoid",
-    "sign": "Sign",
-    "sin": "Sin",
-    "sinh": "Sinh",
-    "softplus": "Softplus",
-    "sqrt": "Sqrt",
     "subtract": "Sub",
-    "tan": "Tan",
-    "tanh": "Tanh",
 }
 
 
-@converts(*ELEMENTWISE)
+@converts(*SAME_NAME, *OTHER_NAME)
 def _elementwise(build: GraphBuilder, node: Operator, *xs: str) -> str:
     """All inputs in the dtype that NumPy promotes them to, as in x * (x > 0)."""
-    dtype = np.result_type(*(x.dtype for x in node.inputs))
-    if node.rule.name.startswith("logical"):
+    name, dtype = node.rule.name, np.result_type(*(x.dtype for x in node.inputs))
+    if name.startswith("logical"):
         dtype = np.dtype(bool)
     elif node.dtype.kind == "b" and dtype.kind != "f":
         dtype = np.dtype(np.int64)  # ONNX does not compare booleans
     inputs = (build.cast(*pair, dtype) for pair in zip(xs, node.inputs, strict=True))
-    return build.op(ELEMENTWISE[node.rule.name], *inputs)
+    return build.op(OTHER_NAME.get(name, name.capitalize()), *inputs)
 
 
 # ---------------- one operator with attributes

@@ -30,6 +30,7 @@ from ..ops.recurrent import Recurrent, Step
 from ..ops.separable import NotSeparable
 from ..run import rebuild
 from ..run.batch import sample_axes
+from ..train.evaluation import in_mode
 from .builder import BATCHES, GraphBuilder
 from .converters import CONVERTERS, DECOMPOSED, decompose, no_converter
 
@@ -60,18 +61,13 @@ def export_onnx(
     if not settings.recording():
         raise GraphError("export_onnx: within no_grad there is no graph to write; call it outside")
     array = _example(model, example)
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
+    with in_mode(model, training=False):
         axis = _batch_axis(model, array)
         first, second = (
             _Trace(model, np.take(array, range(n - 2, 2 * n - 2), axis, mode="wrap"))
             for n in BATCHES
         )
         again = _Trace(model, first.x._data)
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
     found = rebuild.first_difference(first.order, again.order, [(first.x, again.x)])
     rebuild.refuse(f"export_onnx: {type(model).__name__}.forward", found)
     twins = dict(zip(first.order, second.order, strict=False))

@@ -183,6 +183,6 @@ def test_catalogue_without_network_or_name() -> None:
     with pytest.raises(DataError, match="could not be fetched"):
         catalog.fetch("mnist")
     with pytest.raises(
-        ValueError, match="'minst', expected one of circle, imdb, mnist, mnist-sample"
+        ValueError, match="data: name='minst'; one of circle, imdb, mnist, mnist-sample was"
     ):
         catalog.verify("minst")

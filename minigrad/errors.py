@@ -3,7 +3,7 @@
 Each error derives from the built-in that fits best, so that code that does not know minigrad
 catches it, too. A message names the operator or function, its arguments and the expectation. Notes
 add the line of the user's code that led to the error (`tell_line`), and the module, if any
-(`graph/notes.py`).
+(`graph/context.py`).
 """
 
 from __future__ import annotations

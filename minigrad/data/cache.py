@@ -152,7 +152,7 @@ def run_client(command: Sequence[str]) -> None:
 
     Raises
     ------
-    DataError : it is not there, takes too long or fails; the message quotes its own
+    DataError : the client is missing, takes too long or fails; the message quotes its error
     """
     import subprocess
 

@@ -31,7 +31,7 @@ class GraphBuilder:
         self._taken = {"input"}
         self._suffixes: Counter[str] = Counter()
         self._reserved: dict[GraphNode, str] = {}
-        self._initializers: dict[str, Any] = {}
+        self._initializers: list[Any] = []
         self._operators: list[Any] = []
         #: nodes of whose value ONNX has only parts: the name of each by the key that selects it
         self.parts: dict[GraphNode, dict[str, str]] = {}
@@ -74,7 +74,7 @@ class GraphBuilder:
 
     def _initializer(self, name: str, value: npt.ArrayLike) -> str:
         array = np.ascontiguousarray(value).reshape(np.shape(value))
-        self._initializers[name] = self._onnx.numpy_helper.from_array(array, name)
+        self._initializers.append(self._onnx.numpy_helper.from_array(array, name))
         return name
 
     def integers(self, values: npt.ArrayLike) -> str:
@@ -140,8 +140,8 @@ class GraphBuilder:
             self._operators.append(result)
             described.append(self._value_info(name, node))
         inputs = [self._value_info("input", self.input)]
-        initializers = list(self._initializers.values())
-        graph = helper.make_graph(self._operators, "minigrad", inputs, described, initializers)
+        parts = self._operators, "minigrad", inputs, described, self._initializers
+        graph = helper.make_graph(*parts)
         imports = [helper.make_opsetid("", OPSET)]
         return helper.make_model(
             graph, opset_imports=imports, ir_version=IR, producer_name="minigrad"

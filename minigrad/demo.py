@@ -18,10 +18,10 @@ from . import ops, viz
 from .data import Dataset
 from .errors import DataError
 from .experiments import EXPERIMENTS, Experiment, TrainedRun, gradient_error, prepare, train_once
-from .graph.node import Constant, GraphNode, Variable
+from .graph.node import GraphNode, Variable
 from .models import ACTIVATIONS, mlp
 from .train import cross_validate, grid_search
-from .train.batch_graph import target_for
+from .train.batch_graph import BatchGraph
 from .viz.tables import aligned
 
 LEARNING_RATES = (1e-3, 3e-3, 1e-2)
@@ -119,12 +119,9 @@ def run_mlp(repeats: int, n_jobs: int, out: Path, say: Say) -> list[Result]:
 def loss_on_samples(experiment: Experiment, run: TrainedRun, arrays: Dataset) -> GraphNode:
     """The loss of the trained model on the first four samples, without gradients."""
     model = run.trainer.model
-    x, y = arrays.x_train[:4], arrays.y_train[:4]
     model.zero_grad()
-    output = model(Constant(x, name="x", dtype=x.dtype))
-    loss = experiment.loss(output, target_for(output, y))
-    loss.name = "loss"
-    return loss
+    x, y = arrays.x_train[:4], arrays.y_train[:4]
+    return BatchGraph(model, experiment.loss, x, y, None).graph.head
 
 
 def first_picture(path: Path) -> None:

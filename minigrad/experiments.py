@@ -17,10 +17,10 @@ import numpy as np
 from . import data, models, ops, optim
 from .data import Dataset
 from .graph.conversion import Array
-from .graph.node import Constant, GraphNode
+from .graph.node import GraphNode
 from .nn import Module, init
 from .train import History, Trainer
-from .train.batch_graph import target_for
+from .train.batch_graph import BatchGraph
 from .train.checkpoint import load, save
 
 Loss = Callable[..., GraphNode]
@@ -158,11 +158,10 @@ def gradient_error(
     gradient entry. The model itself stays unchanged.
     """
     copied = copy.deepcopy(model).to(np.float64)
-    inputs = Constant(x, dtype=np.float64 if x.dtype.kind == "f" else x.dtype)
+    x = x.astype(np.float64) if x.dtype.kind == "f" else x
 
     def total() -> GraphNode:
-        output = copied(inputs)
-        return loss(output, target_for(output, y))
+        return BatchGraph(copied, loss, x, y, None).graph.head
 
     total().backward()
     rng, worst = np.random.default_rng(seed), 0.0

@@ -218,7 +218,7 @@ def _reduction(build: GraphBuilder, node: Operator, x: str) -> str:
 
 @converts("argmax", "argmin")
 def _position(build: GraphBuilder, node: Operator, x: str) -> str:
-    kind, axes = {"argmax": "ArgMax", "argmin": "ArgMin"}[node.rule.name], node.plan.axes
+    kind, axes = "ArgMax" if node.rule.name == "argmax" else "ArgMin", node.plan.axes
     if len(axes) != 1:
         x, axes = build.op("Reshape", x, build.integers([-1])), (0,)
     place = build.op(kind, x, axis=axes[0], keepdims=0)
@@ -241,7 +241,7 @@ def _pad(build: GraphBuilder, node: Operator, x: str) -> str:
 # ---------------- indexing
 @converts("getitem")
 def _getitem(build: GraphBuilder, node: Operator, x: str, *indices: str) -> str:
-    """Slices, then integers and arrays of integers, then new axes."""
+    """Axis by axis from the last, because an integer drops its axis; then new axes."""
     whole = node.inputs[0]
     if whole in build.parts:
         part = build.parts[whole].get(repr(node.plan))
@@ -255,13 +255,15 @@ def _getitem(build: GraphBuilder, node: Operator, x: str, *indices: str) -> str:
         raise no_converter(
             node, " where nodes are indices, but for integers along one axis beside slices"
         )
-    x = _slice(build, x, axes)
-    if len(picked) > 1 and any(isinstance(part, np.ndarray) for part in picked.values()):
-        x = _gather(build, node, x, key, picked)
-    else:
-        for axis, part in reversed(picked.items()):  # from the last: an integer drops its axis
-            index = _ids(build, node, 1, indices[0]) if indices else build.constant(np.int64(part))
+    several = len(picked) > 1 and any(isinstance(part, np.ndarray) for part in picked.values())
+    for axis, part in reversed([*enumerate(axes)]):
+        if isinstance(part, slice):
+            x = _slice(build, x, axis, part)
+        elif not several:
+            index = _ids(build, node, 1, indices[0]) if indices else build.integers(part)
             x = build.op("Gather", x, index, axis=axis)
+    if several:
+        x = _gather(build, node, x, key, picked)
     return (
         build.op("Reshape", x, build.shape(node, one_unknown=True)) if len(axes) < len(key) else x
     )
@@ -278,16 +280,14 @@ def _full_key(key: tuple[Any, ...], ndim: int) -> list[Any]:
     return [*parts[:at], *[slice(None)] * rest, *parts[at + 1 :]]
 
 
-def _slice(build: GraphBuilder, x: str, axes: Sequence[Any]) -> str:
-    """Apply the slices of a key."""
-    cuts = []
-    for axis, part in enumerate(axes):
-        if isinstance(part, slice) and part != slice(None):
-            step = part.step or 1
-            start, stop = (0, INT64.max) if step > 0 else (-1, INT64.min)
-            start = start if part.start is None else part.start
-            cuts.append((start, stop if part.stop is None else part.stop, axis, step))
-    return build.op("Slice", x, *map(build.integers, zip(*cuts, strict=True))) if cuts else x
+def _slice(build: GraphBuilder, x: str, axis: int, part: slice) -> str:
+    if part == slice(None):
+        return x
+    step = part.step or 1
+    start, stop = (0, INT64.max) if step > 0 else (-1, INT64.min)
+    start = start if part.start is None else part.start
+    stop = stop if part.stop is None else part.stop
+    return build.op("Slice", x, *(build.integers([n]) for n in (start, stop, axis, step)))
 
 
 def _gather(

@@ -13,7 +13,7 @@ from ..errors import GraphError
 from ..graph.node import GraphNode
 
 OPSET, IR = 17, 8  # of 2022: widely supported, the first with layer normalisation
-BATCHES = 2, 3  # the batch sizes of the two traces: sizes that differ depend on the batch
+BATCHES = 2, 3  # the batch sizes of the two traces: their sizes differ by what one sample adds
 
 
 class GraphBuilder:
@@ -114,22 +114,19 @@ class GraphBuilder:
 
         With `one_unknown`, one size may be -1.
         """
-        sizes, twin = list(node.shape), self.twins[node]
-        multiples = [batch_multiple(*pair) for pair in zip(sizes, twin.shape, strict=True)]
-        free = [i for i, times in enumerate(multiples) if times != 0]
-        if one_unknown and len(free) == 1 and 0 not in sizes:
-            sizes[free.pop()] = -1
-        if not free:
-            return self.integers(sizes)
-        if None in multiples:
+        sizes = np.array(node.shape, np.int64)
+        times = np.array(self.twins[node].shape, np.int64) - sizes  # for each sample more
+        unknown = np.count_nonzero(times)
+        if not unknown or (unknown == 1 and one_unknown and sizes.all()):
+            return self.integers(np.where(times, -1, sizes))
+        fixed = sizes - BATCHES[0] * times
+        if (fixed * times).any():
             raise GraphError(
                 f"export_onnx: {node!r} has a size that does not grow in proportion to the batch"
             )
         start = self._batch_axis
         batch = self.op("Shape", "input", start=start, end=start + 1)
-        growing = self.op("Mul", batch, self.integers([times or 0 for times in multiples]))
-        fixed = [0 if times else size for times, size in zip(multiples, sizes, strict=True)]
-        return self.op("Add", growing, self.integers(fixed))
+        return self.op("Add", self.op("Mul", batch, self.integers(times)), self.integers(fixed))
 
     # ---------------- the file
     def model(self, outputs: Mapping[str, GraphNode]) -> Any:
@@ -151,21 +148,10 @@ class GraphBuilder:
         """Name, dtype and shape of an input or output; sizes that depend on the batch get names."""
         sizes: list[int | str] = []
         for i, (size, other) in enumerate(zip(node.shape, self.twins[node].shape, strict=True)):
-            symbol = "batch" if batch_multiple(size, other) == 1 else f"{name} size {i}"
+            symbol = "batch" if (size, other) == BATCHES else f"{name} size {i}"
             sizes.append(size if size == other else symbol)
         make = self._onnx.helper.make_tensor_value_info
         return make(name, self._element_type(node.dtype), sizes)
 
     def _element_type(self, dtype: np.dtype[Any]) -> Any:
         return self._onnx.helper.np_dtype_to_tensor_dtype(dtype)
-
-
-def batch_multiple(size: int, other: int) -> int | None:
-    """How many times the batch size is in a size that is `other` in the second trace.
-
-    0 where the size does not depend on the batch, None where it is not a multiple.
-    """
-    if size == other:
-        return 0
-    times, rest = divmod(size, BATCHES[0])
-    return times if not rest and times * BATCHES[1] == other else None

@@ -418,6 +418,14 @@ exp = mg.operator(np.exp, lambda g, y, x: g * y, name="exp")  # a name that the 
         (lambda x: x + mg.Constant(x._data), mg.GraphError, "other numbers for another batch"),
         (lambda x: x * (1 / x.shape[0]), mg.GraphError, "other numbers for another batch"),
         (lambda x: x[: x.shape[0] - 1], mg.GraphError, "other options for another batch"),
+        *(
+            (
+                lambda x, size=size: mg.broadcast_to(mg.mean(x), (x.shape[0], size(x.shape[0]))),
+                mg.GraphError,
+                "a size that does not grow in proportion to the batch",
+            )
+            for size in (lambda n: n * n, lambda n: n + 1)
+        ),
         (lambda x: mg.stack([x[0]] * x.shape[0]), mg.GraphError, "another graph for another batch"),
         (lambda x: mg.reshape(x[:, 0], (5, 2)), mg.ShapeError, "reshape: shapes (4,)"),
     ],

@@ -132,12 +132,6 @@ def first_picture(path: Path) -> None:
     viz.draw(y, title="sin(x²)").save(path)
 
 
-def table(results: list[Result]) -> str:
-    """The results in aligned columns."""
-    head = ("experiment", "quantity", "measured", "paper", "gradient error")
-    return "\n".join(aligned([head, *results], left=len(head)))
-
-
 def demo(
     out: Path, *, seeds: int = 3, only: Iterable[str] = (), n_jobs: int = 2, say: Say = print
 ) -> list[Result]:
@@ -159,7 +153,8 @@ def demo(
             title, paper = EXPERIMENTS[name].title, EXPERIMENTS[name].paper
             say(f"{title}: left out. {error}")
             results.append(Result(title, "left out: no data", "–", paper))
-    say("\n" + table(results))
+    head = ("experiment", "quantity", "measured", "paper", "gradient error")
+    say("\n".join(["", *aligned([head, *results], left=len(head))]))
     say(
         "\nmeasured: median (range) over seeds; gradient error: against central differences in "
         "float64, one real batch"

@@ -18,19 +18,18 @@ from . import ops, viz
 from .data import Dataset
 from .errors import DataError
 from .experiments import EXPERIMENTS, Experiment, TrainedRun, gradient_error, prepare, train_once
-from .graph.node import Constant, GraphNode, Variable
+from .graph.node import GraphNode, Variable
 from .models import ACTIVATIONS, mlp
 from .train import cross_validate, grid_search
-from .train.batch_graph import target_for
+from .train.batch_graph import BatchGraph
+from .viz.tables import aligned
 
 LEARNING_RATES = (1e-3, 3e-3, 1e-2)
 Say = Callable[[str], None]
 
 
 class Result(NamedTuple):
-    """One line of the table: a measured quantity and the paper's value; `check` is the gradient
-    error.
-    """
+    """One line of the table; `check` is the gradient error."""
 
     experiment: str
     quantity: str
@@ -94,14 +93,9 @@ def run_mlp(repeats: int, n_jobs: int, out: Path, say: Say) -> list[Result]:
     arrays = prepare(experiment)
     say(f"{experiment.title}: {arrays.source}")
     x, y = (np.concatenate(parts) for parts in (arrays[::2], arrays[1::2]))
-    options: dict[str, Any] = {
-        "loss": experiment.loss,
-        "optimizer": experiment.optimizer,
-        "epochs": experiment.epochs,
-        "batch_size": experiment.batch_size,
-        "n_jobs": n_jobs,
-        "progress": True,
-    }
+    taken = ("loss", "optimizer", "epochs", "batch_size")
+    options: dict[str, Any] = {name: getattr(experiment, name) for name in taken}
+    options |= {"n_jobs": n_jobs, "progress": True}
     results, means = [], []
     for activation in ACTIVATIONS:
         for clipped in (False, True):
@@ -125,12 +119,9 @@ def run_mlp(repeats: int, n_jobs: int, out: Path, say: Say) -> list[Result]:
 def loss_on_samples(experiment: Experiment, run: TrainedRun, arrays: Dataset) -> GraphNode:
     """The loss of the trained model on the first four samples, without gradients."""
     model = run.trainer.model
-    x, y = arrays.x_train[:4], arrays.y_train[:4]
     model.zero_grad()
-    output = model(Constant(x, name="x", dtype=x.dtype))
-    loss = experiment.loss(output, target_for(output, y))
-    loss.name = "loss"
-    return loss
+    x, y = arrays.x_train[:4], arrays.y_train[:4]
+    return BatchGraph(model, experiment.loss, x, y, None).graph.head
 
 
 def first_picture(path: Path) -> None:
@@ -139,15 +130,6 @@ def first_picture(path: Path) -> None:
     y = ops.sin(x**2)
     y.backward()
     viz.draw(y, title="sin(x²)").save(path)
-
-
-def table(results: list[Result]) -> str:
-    """The results in aligned columns."""
-    head = ("experiment", "quantity", "measured", "paper", "gradient error")
-    lines: list[tuple[str, ...]] = [head, *results]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    lines.insert(1, tuple("-" * width for width in widths))
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
 
 def demo(
@@ -171,7 +153,8 @@ def demo(
             title, paper = EXPERIMENTS[name].title, EXPERIMENTS[name].paper
             say(f"{title}: left out. {error}")
             results.append(Result(title, "left out: no data", "–", paper))
-    say("\n" + table(results))
+    head = ("experiment", "quantity", "measured", "paper", "gradient error")
+    say("\n".join(["", *aligned([head, *results], left=len(head))]))
     say(
         "\nmeasured: median (range) over seeds; gradient error: against central differences in "
         "float64, one real batch"

@@ -17,10 +17,10 @@ import numpy as np
 from . import data, models, ops, optim
 from .data import Dataset
 from .graph.conversion import Array
-from .graph.node import Constant, GraphNode
+from .graph.node import GraphNode
 from .nn import Module, init
 from .train import History, Trainer
-from .train.batch_graph import target_for
+from .train.batch_graph import BatchGraph
 from .train.checkpoint import load, save
 
 Loss = Callable[..., GraphNode]
@@ -71,17 +71,16 @@ def train_once(
     seed: int = 0,
     epochs: int | None = None,
     batch_size: int | None = None,
-    mode: str = "compiled",
     progress: bool = True,
     follow: bool = False,
-    distributed: bool = False,
     checkpoint: Path | None = None,
     resume: bool = False,
+    **options: Any,
 ) -> TrainedRun:
     """Train the experiment's model from `seed` on arrays from `prepare`.
 
     `follow` evaluates after each epoch. The trainer is saved as `checkpoint` after each epoch;
-    `resume` continues from there.
+    `resume` continues from there. `options` are the trainer's: `mode`, `distributed`.
     """
 
     def after_epoch(trainer: Trainer, history: History) -> None:
@@ -90,7 +89,7 @@ def train_once(
             save(trainer, checkpoint)
 
     init.manual_seed(seed)
-    trainer = _trainer(experiment, mode=mode, callbacks=[after_epoch], distributed=distributed)
+    trainer = _trainer(experiment, callbacks=[after_epoch], **options)
     if resume and checkpoint is not None:
         load(trainer, checkpoint)
         for _ in range(trainer.state.epoch):
@@ -105,9 +104,8 @@ def train_once(
         batch_size=batch_size or experiment.batch_size,
         validation=(arrays.x_test, arrays.y_test) if follow else None,
     )
-    on_train = trainer.evaluate(arrays.x_train, arrays.y_train)
-    on_test = trainer.evaluate(arrays.x_test, arrays.y_test)
-    return TrainedRun(seed, trainer, history, on_train, on_test)
+    found = (trainer.evaluate(*arrays[i : i + 2]) for i in (0, 2))
+    return TrainedRun(seed, trainer, history, *found)
 
 
 def _trainer(experiment: Experiment, **options: Any) -> Trainer:
@@ -160,16 +158,15 @@ def gradient_error(
     gradient entry. The model itself stays unchanged.
     """
     copied = copy.deepcopy(model).to(np.float64)
-    inputs = Constant(x, dtype=np.float64 if x.dtype.kind == "f" else x.dtype)
+    x = x.astype(np.float64) if x.dtype.kind == "f" else x
 
     def total() -> GraphNode:
-        output = copied(inputs)
-        return loss(output, target_for(output, y))
+        return BatchGraph(copied, loss, x, y, None).graph.head
 
     total().backward()
     rng, worst = np.random.default_rng(seed), 0.0
     for p in copied.parameters():
-        if p.grad is None or not np.any(p.grad):
+        if p.grad is None:
             continue
         flat, grad = p.value.reshape(-1), p.grad.reshape(-1)
         active = np.flatnonzero(grad)  # of an embedding, only the rows of words in the batch

@@ -2,7 +2,7 @@
 
 A `seed` is an integer, a `numpy.random.Generator`, or None for the library's generator, which
 starts with seed 0 in every thread of every process: a script gives the same numbers each time, and
-threads do not disturb each other's. `manual_seed` restarts the generator of its thread.
+threads draw independently. `manual_seed` restarts the generator of its thread.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ import os
 import re
 import reprlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -27,23 +26,21 @@ from sklearn.utils.validation import (
 
 from . import ops, optim, seeds
 from .checks import one_of
-from .errors import DataError, DTypeError, GraphError, ShapeError
+from .errors import DataError, DTypeError, ShapeError
 from .files import as_path, write_atomically
 from .graph.conversion import Array
 from .graph.node import Constant, GraphNode
-from .graph.settings import no_grad
 from .nn import Module
 from .train import Trainer
 from .train.checkpoint import read_arrays
 
 OPTIMIZERS = {"sgd": optim.SGD, "adam": optim.Adam, "adamw": optim.AdamW, "rmsprop": optim.RMSprop}
 MOST_METADATA = 1 << 24  # characters; as Python lists and strings they take far more memory
-#: dtypes of labels -> their types in JSON
+#: kinds of dtypes of labels -> their types in JSON; others are numbers
 LABELS: dict[str, tuple[type, ...]] = {
-    r"[<>=|]?U\d+": (str,),
-    r"[<>=|]?b1": (bool,),
-    r"[<>=|]?([iu][1248]|f[248])": (int, float),
-    r"\|O": (str, bool, int, float),
+    "U": (str,),
+    "b": (bool,),
+    "O": (str, bool, int, float),
 }
 MOST_ROOM = 1 << 20  # characters of an array of labels
 Task = tuple[Callable[..., GraphNode], Array]
@@ -52,8 +49,8 @@ Task = tuple[Callable[..., GraphNode], Array]
 class _Estimator(BaseEstimator):  # type: ignore[misc]
     """The common part of classifier and regressor.
 
-    A subclass defines `_task`, its loss and targets, and `_facts` and `_attributes`, its part of
-    the metadata of a file.
+    A subclass defines `_task`, its loss and targets; `_facts`, its part of a file's metadata; and
+    `_attributes`, which reads that part.
     """
 
     def __init__(
@@ -115,23 +112,15 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         return x
 
     def _outputs(self, model: Module, x: Array) -> Array:
-        """The model's outputs for some samples, in evaluation mode."""
-        dtype = model.parameters()[0].dtype if x.dtype.kind == "f" else x.dtype
-        with no_grad():
-            node = model.eval()(Constant(x, dtype=dtype))
-        if not isinstance(node, GraphNode):
-            raise GraphError(
-                f"{type(self).__name__}: the model returned {type(node).__name__}, one node was "
-                f"expected"
-            )
-        return node.value
+        """The model's outputs for samples, in evaluation mode."""
+        unused = optim.SGD(model.parameters(), lr=1.0)
+        return Trainer(model, ops.mse_loss, unused, mode="replay").predict(x)
 
     def _predict(self, X: npt.ArrayLike) -> Array:
-        """The model's outputs for all samples."""
+        """The fitted model's outputs for all samples."""
         check_is_fitted(self)
         x = self._enter(self.model_, validate_data(self, X, reset=False, allow_nd=True))
-        unused = optim.SGD(self.model_.parameters(), lr=1.0)
-        return Trainer(self.model_, ops.mse_loss, unused, mode="replay").predict(x)
+        return self._outputs(self.model_, x)
 
     def _misfit(self, outputs: Array, expected: str) -> ShapeError:
         found = f"the model's output has shape {outputs.shape}"
@@ -166,69 +155,59 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         write_atomically(path, to_bytes(self.model_.state_dict(), {"minigrad": text}))
 
     def load(self, path: str | os.PathLike[str]) -> Self:
-        """Read what `save` wrote into a new model from `make_model`. Returns the estimator.
+        """Read a file of `save` into a new model from `make_model`. Returns the estimator.
 
         Raises `DataError` for a file that `save` did not write, `GraphError` or `ShapeError` where
         the model differs; the estimator is unchanged then.
         """
-        path = as_path(f"{type(self).__name__}.load", path)
-        facts, state = _read(path)
-        if facts.get("estimator") != type(self).__name__:
-            raise DataError(f"{path}: this file was not written by {type(self).__name__}.save")
+        from safetensors import safe_open
+
+        name = type(self).__name__
+        path = as_path(f"{name}.load", path)
+        state = read_arrays(path)
+        with safe_open(path, "numpy") as file:
+            text = (file.metadata() or {}).get("minigrad", "{}")
         try:
-            found = self._attributes(facts)
-        except (TypeError, ValueError, OverflowError) as error:
-            raise DataError(
-                f"{path}: the metadata is not what {type(self).__name__}.save writes: {error}"
-            ) from None
+            if len(text) > MOST_METADATA:
+                expected = f"at most {MOST_METADATA:,} were expected"
+                raise ValueError(f"{len(text):,} characters of metadata; {expected}")
+            facts = json.loads(text)
+            kind = facts.get("estimator") if isinstance(facts, dict) else None
+            if kind != name:
+                raise _invalid("estimator", kind, f"{name} was expected")
+            found = {**_features(facts), **self._attributes(facts)}
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise DataError(f"{path} was not written by {name}.save: {error}") from None
         model = self._new_model().eval()
         model.load_state_dict(state)
-        for name in {"history_", "feature_names_in_"} & vars(self).keys():  # of an earlier fit
-            delattr(self, name)
-        for name, value in {**found, "model_": model}.items():
-            setattr(self, name, value)
+        for earlier in {"history_", "feature_names_in_"} & vars(self).keys():
+            delattr(self, earlier)
+        self.__dict__.update(found, model_=model)
         return self
 
     def _facts(self) -> dict[str, Any]:
-        return {}
+        raise NotImplementedError
 
     def _attributes(self, facts: dict[str, Any]) -> dict[str, Any]:
-        """The attributes in the metadata. Raises `ValueError` where they are not valid."""
-        features, names = facts.get("n_features_in_"), facts.get("feature_names_in_")
-        if type(features) is not int or not 1 <= features <= np.iinfo(np.int64).max:
-            raise _invalid("n_features_in_", features, "an integer ≥ 1 was expected")
-        if names is None:
-            return {"n_features_in_": features}
-        strings = isinstance(names, list) and all(isinstance(name, str) for name in names)
-        if not strings or len(names) != features:
-            raise _invalid("feature_names_in_", names, f"{features} strings were expected")
-        return {"n_features_in_": features, "feature_names_in_": np.array(names, dtype=object)}
+        """Attributes from a file's metadata. Raises `ValueError` where they are not valid."""
+        raise NotImplementedError
 
 
 def _invalid(name: str, value: Any, expected: str) -> ValueError:
     return ValueError(f"{name} is {reprlib.repr(value)}; {expected}")
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Metadata and arrays of a file. Raises `DataError` where `save` cannot have written it."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "numpy") as file:
-            text = (file.metadata() or {}).get("minigrad", "{}")
-    except SafetensorError as error:
-        raise DataError(f"{path}: this is not a whole safetensors file ({error})") from None
-    if len(text) > MOST_METADATA:
-        raise DataError(
-            f"{path}: {len(text):,} characters of metadata; at most {MOST_METADATA:,} were expected"
-        )
-    try:
-        facts = json.loads(text)
-    except (ValueError, RecursionError) as error:  # not JSON, or nested too deeply
-        raise DataError(f"{path}: the metadata cannot be read ({error})") from None
-    if not isinstance(facts, dict):
-        raise DataError(f"{path}: the metadata is a {type(facts).__name__}; a dict was expected")
-    return facts, read_arrays(path)
+def _features(facts: dict[str, Any]) -> dict[str, Any]:
+    """Number and names of the features, from a file's metadata."""
+    features, names = facts.get("n_features_in_"), facts.get("feature_names_in_")
+    if type(features) is not int or not 1 <= features <= np.iinfo(np.int64).max:
+        raise _invalid("n_features_in_", features, "an integer ≥ 1 was expected")
+    if names is None:
+        return {"n_features_in_": features}
+    strings = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    if not strings or len(names) != features:
+        raise _invalid("feature_names_in_", names, f"{features} strings were expected")
+    return {"n_features_in_": features, "feature_names_in_": np.array(names, dtype=object)}
 
 
 def _classes(values: Any, dtype: Any) -> Array:
@@ -237,21 +216,21 @@ def _classes(values: Any, dtype: Any) -> Array:
     An array of strings gives each the room of the longest. So the length in the dtype is ignored,
     and where that room would be out of proportion, the labels stay Python strings.
     """
-    if not isinstance(values, list) or len(values) < 2:
-        raise _invalid("classes", values, "a list of at least two was expected")
-    text = dtype if isinstance(dtype, str) else ""
-    types = next((kinds for form, kinds in LABELS.items() if re.fullmatch(form, text)), None)
-    if types is None:
+    form = re.fullmatch(r"[<>|]([biufUO])\d*", dtype if isinstance(dtype, str) else "")
+    if form is None:
         raise _invalid("the dtype of classes", dtype, "numbers or strings were expected")
-    if not all(type(value) in types for value in values):
-        raise _invalid("classes", values, f"labels of dtype {dtype} were expected")
-    if types == (str,):
+    types = LABELS.get(form[1], (int, float))
+    fits = isinstance(values, list) and all(type(value) in types for value in values)
+    if not fits or len(values) < 2:
+        raise _invalid("classes", values, f"at least two labels of dtype {dtype} were expected")
+    if form[1] == "U":
         dtype = str if len(values) * max(map(len, values)) < MOST_ROOM else object
     with np.errstate(all="ignore"):
         array = np.array(values, dtype)
     if array.tolist() != values or not np.array_equal(np.unique(array), array):
-        expected = f"different values of {array.dtype} in their order were expected"
-        raise _invalid("classes", values, expected)
+        raise _invalid(
+            "classes", values, f"different values of {array.dtype} in their order were expected"
+        )
     return array
 
 
@@ -294,24 +273,25 @@ class MinigradClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]  # 
         return ops.cross_entropy, y
 
     def _logits(self, X: npt.ArrayLike) -> Array:
-        """The model's outputs. Raises `ShapeError` where they do not fit the classes of a file."""
+        """A logit for each class (N, classes); where the model gives one, the first class has 0.
+
+        Raises `ShapeError` where the outputs do not fit the classes of a file.
+        """
         logits, n = self._predict(X), len(self.classes_)
-        if logits.ndim != 2 or logits.shape[1] not in ((1, 2) if n == 2 else (n,)):
+        if n == 2 and logits.shape[1:] == (1,):
+            return np.hstack([np.zeros_like(logits), logits])
+        if logits.shape[1:] != (n,):
             raise self._misfit(logits, f"outputs for {n} classes were expected")
         return logits
 
     def predict_proba(self, X: npt.ArrayLike) -> Array:
         """Probabilities (N, classes), in the order of `classes_`."""
         logits = self._logits(X)
-        if logits.shape[1] > 1:
-            return ops.softmax(Constant(logits, dtype=logits.dtype)).value
-        second = ops.sigmoid(Constant(logits, dtype=logits.dtype)).value
-        return np.hstack([1 - second, second])
+        return ops.softmax(Constant(logits, dtype=logits.dtype)).value
 
     def predict(self, X: npt.ArrayLike) -> Array:
         """The most probable class of each sample (N,)."""
-        logits = self._logits(X)
-        ids = logits.argmax(1) if logits.shape[1] > 1 else (logits[:, 0] > 0).astype(int)
+        ids = self._logits(X).argmax(axis=1)
         found: Array = self.classes_[ids]
         return found
 
@@ -319,10 +299,7 @@ class MinigradClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]  # 
         return {"classes": self.classes_.tolist(), "dtype": self.classes_.dtype.str}
 
     def _attributes(self, facts: dict[str, Any]) -> dict[str, Any]:
-        return {
-            **super()._attributes(facts),
-            "classes_": _classes(facts.get("classes"), facts.get("dtype")),
-        }
+        return {"classes_": _classes(facts.get("classes"), facts.get("dtype"))}
 
 
 class MinigradRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]  # as above
@@ -361,7 +338,7 @@ class MinigradRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]  # as
         column = facts.get("column")
         if not isinstance(column, bool):
             raise _invalid("column", column, "true or false was expected")
-        return {**super()._attributes(facts), "_column": column}
+        return {"_column": column}
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

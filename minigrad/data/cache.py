@@ -116,19 +116,17 @@ def download(url: str) -> bytes:
     ------
     DataError : no connection within seconds, or an answer other than success
     """
-    import tempfile
+    import io
 
     import pooch
     import requests
 
-    fetcher = pooch.HTTPDownloader(progressbar=True, timeout=CONNECT_SECONDS)
-    with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "download"
-        try:
-            fetcher(url, str(target), None)
-        except (requests.RequestException, OSError) as error:
-            raise DataError(f"{url}: {type(error).__name__}: {str(error)[:100]}") from error
-        return target.read_bytes()
+    buffer = io.BytesIO()
+    try:
+        pooch.HTTPDownloader(progressbar=True, timeout=CONNECT_SECONDS)(url, buffer, None)
+    except (requests.RequestException, OSError) as error:
+        raise DataError(f"{url}: {type(error).__name__}: {str(error)[:100]}") from error
+    return buffer.getvalue()
 
 
 def gunzip(data: bytes, size: int) -> bytes:
@@ -154,7 +152,7 @@ def run_client(command: Sequence[str]) -> None:
 
     Raises
     ------
-    DataError : it is not there, takes too long or fails; the message quotes its own
+    DataError : the client is missing, takes too long or fails; the message quotes its error
     """
     import subprocess
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import NamedTuple
 
+from ..checks import one_of
 from ..errors import DataError
 from .cache import KnownFile, cache_dir
 from .imdb import CSV
@@ -47,12 +49,10 @@ def status(name: str) -> Status:
     files = _entry(name).files
     if not files:
         return Status(name, "generated", 0, True)
-    here = [file.path for file in files if file.path.is_file()]
-    where = f"not in {cache_dir()} yet"
-    if here:
-        where = str(here[0] if len(files) == 1 else here[0].parent)
-    size = sum(path.stat().st_size for path in here)
-    return Status(name, where, size, verified=not any(file.problem() for file in files))
+    sizes = [file.path.stat().st_size for file in files if file.path.is_file()]
+    folder = os.path.commonpath(file.path for file in files)  # a single file: its path
+    where = folder if sizes else f"not in {cache_dir()} yet"
+    return Status(name, where, sum(sizes), verified=not any(file.problem() for file in files))
 
 
 def fetch(name: str) -> Status:
@@ -86,6 +86,5 @@ def verify(name: str) -> Status:
 
 
 def _entry(name: str) -> CatalogEntry:
-    if name not in CATALOG:
-        raise ValueError(f"no data set is called {name!r}, expected one of {', '.join(CATALOG)}")
+    one_of("data", "name", name, CATALOG)
     return CATALOG[name]

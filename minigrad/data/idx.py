@@ -10,8 +10,9 @@ import gzip
 import math
 import os
 import zlib
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,7 @@ from ..files import as_path
 DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 GZIP_MAGIC = b"\x1f\x8b"
 MAX_AXES = 32  # the limit of NumPy 1
-CHUNK = 1 << 20
+DEFLATE_RATIO = 1032  # the most bytes that one byte of gzip holds
 MOST_UNPACKED = 1 << 30  # a megabyte of gzip can hold a gigabyte of zeros
 
 
@@ -42,18 +43,21 @@ def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     OSError : the file cannot be opened
     """
     path = as_path("read_idx", path)
+    with path.open("rb") as start:
+        compressed = start.read(2) == GZIP_MAGIC
     try:
-        with _open(path) as file:
+        with gzip.open(path) if compressed else path.open("rb") as file:
             shape, dtype = _read_header(file, path)
             expected = math.prod(shape) * dtype.itemsize
-            most = MOST_UNPACKED if isinstance(file, gzip.GzipFile) else expected
-            data = _read_at_most(file, min(expected, most) + 1)
-            if most < len(data) <= expected:
-                raise DataError(
-                    f"{path}: the compressed file holds more than {most:,} bytes; unpack it first"
-                )
+            most = min(expected, MOST_UNPACKED) if compressed else expected
+            # Never more than the file can hold: `read` allocates what it is asked for.
+            data = file.read(min(most, DEFLATE_RATIO * path.stat().st_size) + 1)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"{path}: damaged gzip data ({error})") from error
+    if most < len(data) <= expected:
+        raise DataError(
+            f"{path}: the compressed file holds more than {most:,} bytes; unpack it first"
+        )
     if len(data) != expected:
         found = f"only {len(data):,}" if len(data) < expected else "more"
         wanted = f"{expected:,} bytes of {dtype.name} for shape {shape}"
@@ -62,16 +66,10 @@ def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
         array = np.frombuffer(data, dtype).reshape(shape)
     except ValueError as error:  # an empty array with axes too long for NumPy
         raise DataError(f"{path}: shape {shape} is more than NumPy can hold") from error
-    return array.astype(dtype.newbyteorder("="), copy=False)
+    return array.astype(dtype.newbyteorder("="))
 
 
-def _open(path: Path) -> BinaryIO:
-    with path.open("rb") as file:
-        compressed = file.read(2) == GZIP_MAGIC
-    return cast(BinaryIO, gzip.open(path)) if compressed else path.open("rb")
-
-
-def _read_header(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
+def _read_header(file: BufferedIOBase, path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0":
         found = magic.hex(" ") or "nothing"
@@ -89,15 +87,7 @@ def _read_header(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], np.dtype[
         raise DataError(
             f"{path}: expected {4 * axes} bytes of axis lengths, found only {len(lengths)}"
         )
-    shape = tuple(int(n) for n in np.frombuffer(lengths, ">i4"))
+    shape = tuple(np.frombuffer(lengths, ">i4").tolist())
     if min(shape, default=0) < 0:
         raise DataError(f"{path}: expected axis lengths of at least 0, found shape {shape}")
     return shape, np.dtype(DTYPES[code])
-
-
-def _read_at_most(file: BinaryIO, limit: int) -> bytearray:
-    # In pieces, because `file.read(limit)` would allocate the whole limit at once.
-    data = bytearray()
-    while len(data) < limit and (chunk := file.read(min(CHUNK, limit - len(data)))):
-        data += chunk
-    return data

@@ -114,12 +114,14 @@ def decode_review(ids: Iterable[int], vocabulary: Sequence[str]) -> list[str]:
 
     Raises `IndexError` for an id beyond the vocabulary.
     """
+    words = []
     for id in ids:
         if not 0 <= id < len(vocabulary):
             raise IndexError(
                 f"decode_review: id {id} is out of range, 0 to {len(vocabulary) - 1} were expected"
             )
-    return [vocabulary[id] for id in ids if id != PAD]
+        words += [vocabulary[id]] if id != PAD else []
+    return words
 
 
 def fetch() -> str:
@@ -191,15 +193,13 @@ def _read_csv() -> tuple[list[str], npt.NDArray[np.float32]]:
 def _encode_all(vocabulary: int, length: int) -> Encoded:
     texts, labels = _read_csv()
     order = np.random.default_rng(SPLIT_SEED).permutation(len(texts))
-    train, test = order[:TRAIN], order[TRAIN:]
     # Words are split here and again in encode_reviews: a list of six million words would take more
     # memory than the second is worth.
-    counts = Counter(word for i in train for word in tokenise(texts[i]))
+    counts = Counter(word for i in order[:TRAIN] for word in tokenise(texts[i]))
     frequent = sorted(counts, key=lambda word: (-counts[word], word))
     words = ["<pad>", "<other>", *frequent[: vocabulary - 2]]
-    x_train = encode_reviews([texts[i] for i in train], words, length)
-    x_test = encode_reviews([texts[i] for i in test], words, length)
-    return [x_train, labels[train], x_test, labels[test]], words
+    x, y = encode_reviews([texts[i] for i in order], words, length), labels[order]
+    return [x[:TRAIN], y[:TRAIN], x[TRAIN:], y[TRAIN:]], words
 
 
 def _save(path: Path, arrays: Sequence[Array], words: Sequence[str]) -> None:

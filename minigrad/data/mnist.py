@@ -149,12 +149,9 @@ SOURCES = (  # tried in this order
 
 
 def _dataset(arrays: Sequence[Array], source: str, sample: bool = False) -> Dataset:
-    x_train, y_train, x_test, y_test = arrays
-    return Dataset(
-        np.divide(x_train, 255, dtype=np.float32),
-        y_train.astype(np.int64),
-        np.divide(x_test, 255, dtype=np.float32),
-        y_test.astype(np.int64),
-        source=source,
-        sample=sample,
+    """Images from 0 to 1 and labels as int64, from bytes."""
+    converted = (
+        np.divide(array, 255, dtype=np.float32) if array.ndim > 1 else array.astype(np.int64)
+        for array in arrays
     )
+    return Dataset(*converted, source=source, sample=sample)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import GraphError
-from ..graph.conversion import Array
 from ..graph.node import GraphNode
-from ..graph.rule import Operator
 
 OPSET, IR = 17, 8  # of 2022: widely supported, the first with layer normalisation
-BATCHES = 2, 3  # the batch sizes of the two traces: sizes that differ depend on the batch
+BATCHES = 2, 3  # the batch sizes of the two traces: their sizes differ by what one sample adds
 
 
 class GraphBuilder:
@@ -33,10 +31,10 @@ class GraphBuilder:
         self._taken = {"input"}
         self._suffixes: Counter[str] = Counter()
         self._reserved: dict[GraphNode, str] = {}
-        self._initializers: dict[str, Any] = {}
+        self._initializers: list[Any] = []
         self._operators: list[Any] = []
-        #: results of which ONNX has only parts: the name of each part by the key that selects it
-        self.parts: dict[str, dict[Any, str]] = {}
+        #: nodes of whose value ONNX has only parts: the name of each by the key that selects it
+        self.parts: dict[GraphNode, dict[str, str]] = {}
 
     # ---------------- names
     def reserve(self, outputs: Iterable[str], leaves: Iterable[tuple[str, GraphNode]]) -> None:
@@ -76,16 +74,12 @@ class GraphBuilder:
 
     def _initializer(self, name: str, value: npt.ArrayLike) -> str:
         array = np.ascontiguousarray(value).reshape(np.shape(value))
-        self._initializers[name] = self._onnx.numpy_helper.from_array(array, name)
+        self._initializers.append(self._onnx.numpy_helper.from_array(array, name))
         return name
 
-    def integers(self, values: Sequence[int]) -> str:
-        """Add a constant vector of integers: axes, a shape."""
+    def integers(self, values: npt.ArrayLike) -> str:
+        """Add a constant array of integers: axes, a shape, indices."""
         return self.constant(np.array(values, np.int64))
-
-    def number(self, value: float, node: Operator) -> str:
-        """Add a constant number in the dtype of a node."""
-        return self.constant(np.array(value, node.dtype))
 
     def cast(self, name: str, node: GraphNode, dtype: npt.DTypeLike) -> str:
         """The result of a node in a dtype, converted if necessary."""
@@ -93,41 +87,46 @@ class GraphBuilder:
             return name
         return self.op("Cast", name, to=self._element_type(np.dtype(dtype)))
 
-    def leaf(self, leaf: GraphNode) -> str:
-        """A parameter or buffer, under its name in the model."""
-        if leaf not in self.names:
-            name = self._reserved.get(leaf) or self._unique(leaf.name or "constant")
-            self.names[leaf] = self._initializer(name, leaf._data)
-        return self.names[leaf]
+    def leaf(self, node: GraphNode) -> str:
+        """A parameter, buffer or constant, under its name in the model.
+
+        Raises `GraphError` for a constant that differs between the two traces, unless it repeats
+        along the batch axis.
+        """
+        if node in self.names:
+            return self.names[node]
+        data, other = node._data, self.twins.get(node, node)._data
+        name = node.name or "constant"
+        if np.array_equal(data, other, equal_nan=True):
+            self.names[node] = self._reserved.get(node) or self._unique(name)
+            return self._initializer(self.names[node], data)
+        if data.ndim == other.ndim:
+            pairs = zip(data.shape, other.shape, strict=True)
+            sample = data[tuple(slice(None if a == b else 1) for a, b in pairs)]
+            if (sample == data).all() and (sample == other).all():
+                return self.op("Expand", self.constant(sample, name), self.shape(node))
+        raise GraphError(
+            f"export_onnx: {node!r} has other numbers for another batch; the file would fix them"
+        )
 
     def shape(self, node: GraphNode, one_unknown: bool = False) -> str:
         """The shape of a node; sizes that depend on the batch are computed from the input.
 
         With `one_unknown`, one size may be -1.
         """
-        sizes, twin = list(node.shape), self.twins[node]
-        multiples = [batch_multiple(*pair) for pair in zip(sizes, twin.shape, strict=True)]
-        free = [i for i, times in enumerate(multiples) if times != 0]
-        if one_unknown and len(free) == 1 and 0 not in sizes:
-            sizes[free.pop()] = -1
-        if not free:
-            return self.integers(sizes)
-        if None in multiples:
+        sizes = np.array(node.shape, np.int64)
+        times = np.array(self.twins[node].shape, np.int64) - sizes  # for each sample more
+        unknown = np.count_nonzero(times)
+        if not unknown or (unknown == 1 and one_unknown and sizes.all()):
+            return self.integers(np.where(times, -1, sizes))
+        fixed = sizes - BATCHES[0] * times
+        if (fixed * times).any():
             raise GraphError(
                 f"export_onnx: {node!r} has a size that does not grow in proportion to the batch"
             )
-        start, parts = self._batch_axis, []
+        start = self._batch_axis
         batch = self.op("Shape", "input", start=start, end=start + 1)
-        for times, size in zip(multiples, sizes, strict=True):
-            factor = self.integers([times or size])
-            parts.append(self.op("Mul", batch, factor) if times else factor)
-        return self.op("Concat", *parts, axis=0)
-
-    def in_parts(self, parts: dict[Any, str]) -> str:
-        """A result of which ONNX has only parts: their names by the keys that select them."""
-        name = self._unique("parts")
-        self.parts[name] = parts
-        return name
+        return self.op("Add", self.op("Mul", batch, self.integers(times)), self.integers(fixed))
 
     # ---------------- the file
     def model(self, outputs: Mapping[str, GraphNode]) -> Any:
@@ -138,8 +137,8 @@ class GraphBuilder:
             self._operators.append(result)
             described.append(self._value_info(name, node))
         inputs = [self._value_info("input", self.input)]
-        initializers = list(self._initializers.values())
-        graph = helper.make_graph(self._operators, "minigrad", inputs, described, initializers)
+        parts = self._operators, "minigrad", inputs, described, self._initializers
+        graph = helper.make_graph(*parts)
         imports = [helper.make_opsetid("", OPSET)]
         return helper.make_model(
             graph, opset_imports=imports, ir_version=IR, producer_name="minigrad"
@@ -149,30 +148,10 @@ class GraphBuilder:
         """Name, dtype and shape of an input or output; sizes that depend on the batch get names."""
         sizes: list[int | str] = []
         for i, (size, other) in enumerate(zip(node.shape, self.twins[node].shape, strict=True)):
-            symbol = "batch" if batch_multiple(size, other) == 1 else f"{name} size {i}"
+            symbol = "batch" if (size, other) == BATCHES else f"{name} size {i}"
             sizes.append(size if size == other else symbol)
         make = self._onnx.helper.make_tensor_value_info
         return make(name, self._element_type(node.dtype), sizes)
 
     def _element_type(self, dtype: np.dtype[Any]) -> Any:
         return self._onnx.helper.np_dtype_to_tensor_dtype(dtype)
-
-
-def batch_multiple(size: int, other: int) -> int | None:
-    """How many times the batch size is in a size that is `other` in the second trace.
-
-    0 where the size does not depend on the batch, None where it is not a multiple.
-    """
-    if size == other:
-        return 0
-    times, rest = divmod(size, BATCHES[0])
-    return times if not rest and times * BATCHES[1] == other else None
-
-
-def sample_of(array: Array, twin: Array) -> Array | None:
-    """The part of a constant that repeats along the batch axis, or None where nothing repeats."""
-    if array.ndim != twin.ndim or array.shape == twin.shape:
-        return None
-    pairs = zip(array.shape, twin.shape, strict=True)
-    one = array[tuple(slice(None) if a == b else slice(1) for a, b in pairs)]
-    return one if (array == one).all() and (twin == one).all() else None

@@ -1,7 +1,8 @@
 """Converters: how each operator of minigrad is written in ONNX.
 
 A converter is `converter(build, node, *names of the inputs) -> name of the result`. An operator
-without one is decomposed into others (`decompose`), which are converted in its place.
+without one, or with options that ONNX's operator lacks, is decomposed into others (`decompose`),
+which are converted in its place.
 ONNX's operators are described at https://onnx.ai/onnx/operators (operator set 17).
 """
 
@@ -22,12 +23,14 @@ from .builder import GraphBuilder
 
 Converter = Callable[..., str]
 CONVERTERS: dict[str, Converter] = {}
+#: the answer of a converter to a node that it leaves to `decompose`
+DECOMPOSED = ""
 INT64 = np.iinfo(np.int64)
 
 
 def no_converter(node: GraphNode, why: str = "") -> GraphError:
-    """The error for what cannot be exported; it names the operator."""
-    name = node.rule.name if isinstance(node, Operator) else type(node).__name__
+    """The error for a node that cannot be exported; it names the operator."""
+    name = getattr(node, "rule", node).name
     return GraphError(f"export_onnx: the operator {name} has no ONNX form{why}: {node!r}")
 
 
@@ -45,7 +48,9 @@ def converts(*rules: str) -> Callable[[Converter], Converter]:
 #: functions of NumPy that ONNX lacks. Near 0, expm1 and log1p lose the digits that ours keep.
 COMPOSED: dict[str, Callable[..., GraphNode]] = {
     "expm1": lambda x: ops.exp(x) - 1,
-    "isfinite": lambda x: ops.logical_not(ops.logical_or(ops.isnan(x), ops.isinf(x))),
+    "isfinite": lambda x: ops.logical_and(x < math.inf, x > -math.inf),
+    "isinf": lambda x: ops.logical_or(ops.equal(x, math.inf), ops.equal(x, -math.inf)),
+    "isnan": lambda x: ops.logical_not(ops.equal(x, x)),
     "log10": lambda x: ops.log(x) / math.log(10),
     "log1p": lambda x: ops.log(x + 1),
     "log2": lambda x: ops.log(x) / math.log(2),
@@ -57,88 +62,78 @@ COMPOSED: dict[str, Callable[..., GraphNode]] = {
 
 def decompose(node: Operator, *xs: GraphNode) -> GraphNode:
     """The node's result from `xs` in other operators. Raises `GraphError` where there is no way."""
-    rule, result = node.rule, None
+    rule = node.rule
     if rule.name in COMPOSED:
-        result = COMPOSED[rule.name](*xs)
-    elif isinstance(rule, Elementwise):
-        result = rule.function(*xs, **node.attributes)
-    elif isinstance(rule, Paired):
-        result = ops.mean(rule.terms(*xs))  # type: ignore[arg-type]  # formulas work on nodes, too
-    else:
-        result = rule.decompose(node, *xs)
+        return COMPOSED[rule.name](*xs)
+    if isinstance(rule, Elementwise):
+        return rule.function(*xs, **node.attributes)  # type: ignore[no-any-return]
+    if isinstance(rule, Paired):
+        return ops.mean(rule.terms(*xs))  # type: ignore[arg-type]  # formulas work on nodes, too
+    result = rule.decompose(node, *xs)
     if result is None:
         raise no_converter(node)
     return result
 
 
 # ---------------- elementwise
-ELEMENTWISE = {
-    "abs": "Abs",
-    "add": "Add",
+SAME_NAME = (
+    "abs",
+    "add",
+    "ceil",
+    "cos",
+    "cosh",
+    "equal",
+    "erf",
+    "exp",
+    "floor",
+    "greater",
+    "less",
+    "log",
+    "reciprocal",
+    "relu",
+    "sigmoid",
+    "sign",
+    "sin",
+    "sinh",
+    "softplus",
+    "sqrt",
+    "tan",
+    "tanh",
+)
+OTHER_NAME = {
     "arccos": "Acos",
     "arccosh": "Acosh",
     "arcsin": "Asin",
     "arcsinh": "Asinh",
     "arctan": "Atan",
     "arctanh": "Atanh",
-    "ceil": "Ceil",
-    "cos": "Cos",
-    "cosh": "Cosh",
     "divide": "Div",
-    "equal": "Equal",
-    "erf": "Erf",
-    "exp": "Exp",
-    "floor": "Floor",
-    "greater": "Greater",
     "greater_equal": "GreaterOrEqual",
-    "less": "Less",
     "less_equal": "LessOrEqual",
-    "log": "Log",
+    "logical_and": "And",
+    "logical_not": "Not",
+    "logical_or": "Or",
     "matmul": "MatMul",
     "maximum": "Max",
     "minimum": "Min",
     "multiply": "Mul",
     "negative": "Neg",
     "power": "Pow",
-    "reciprocal": "Reciprocal",
-    "relu": "Relu",
     "rint": "Round",
-    "sigmoid": "Sigmoid",
-    "sign": "Sign",
-    "sin": "Sin",
-    "sinh": "Sinh",
-    "softplus": "Softplus",
-    "sqrt": "Sqrt",
     "subtract": "Sub",
-    "tan": "Tan",
-    "tanh": "Tanh",
-}
-#: tests that ONNX has for one dtype only
-TESTS: dict[str, tuple[str, type]] = {
-    "isinf": ("IsInf", np.float32),
-    "isnan": ("IsNaN", np.float32),
-    "logical_and": ("And", bool),
-    "logical_not": ("Not", bool),
-    "logical_or": ("Or", bool),
 }
 
 
-@converts(*ELEMENTWISE)
+@converts(*SAME_NAME, *OTHER_NAME)
 def _elementwise(build: GraphBuilder, node: Operator, *xs: str) -> str:
     """All inputs in the dtype that NumPy promotes them to, as in x * (x > 0)."""
-    dtype = np.result_type(*(x.dtype for x in node.inputs))
-    if node.dtype.kind == "b" and dtype.kind != "f":
+    name, dtype = node.rule.name, np.result_type(*(x.dtype for x in node.inputs))
+    if name.startswith("logical"):
+        dtype = np.dtype(bool)
+    elif node.dtype.kind == "b" and dtype.kind != "f":
         dtype = np.dtype(np.int64)  # ONNX does not compare booleans
     inputs = (build.cast(*pair, dtype) for pair in zip(xs, node.inputs, strict=True))
-    return build.op(ELEMENTWISE[node.rule.name], *inputs)
-
-
-@converts(*TESTS)
-def _test(build: GraphBuilder, node: Operator, *xs: str) -> str:
-    kind, dtype = TESTS[node.rule.name]
-    if dtype is not bool and node.inputs[0].dtype.kind == "f":
-        return build.op(kind, *xs)  # float64, too
-    return build.op(kind, *(build.cast(*pair, dtype) for pair in zip(xs, node.inputs, strict=True)))
+    return build.op(OTHER_NAME.get(name, name.capitalize()), *inputs)
 
 
 # ---------------- one operator with attributes
@@ -151,18 +146,15 @@ def _window(node: Operator) -> dict[str, Any]:
     }
 
 
-def _average(node: Operator) -> dict[str, Any]:
-    return {**_window(node), "count_include_pad": 1}
-
-
 def _conv(node: Operator) -> dict[str, Any]:
     d = node.plan
     return {**_window(node), "dilations": [d.dh, d.dw][4 - node.ndim :], "group": d.groups}
 
 
+AVERAGE = "AveragePool", lambda node: {**_window(node), "count_include_pad": 1}
 WITH_ATTRIBUTES: dict[str, tuple[str, Callable[[Operator], dict[str, Any]]]] = {
-    "avg_pool1d": ("AveragePool", _average),
-    "avg_pool2d": ("AveragePool", _average),
+    "avg_pool1d": AVERAGE,
+    "avg_pool2d": AVERAGE,
     "concatenate": ("Concat", lambda node: {"axis": node.plan[0]}),
     "conv1d": ("Conv", _conv),
     "conv2d": ("Conv", _conv),
@@ -226,7 +218,7 @@ def _reduction(build: GraphBuilder, node: Operator, x: str) -> str:
 
 @converts("argmax", "argmin")
 def _position(build: GraphBuilder, node: Operator, x: str) -> str:
-    kind, axes = {"argmax": "ArgMax", "argmin": "ArgMin"}[node.rule.name], node.plan.axes
+    kind, axes = "ArgMax" if node.rule.name == "argmax" else "ArgMin", node.plan.axes
     if len(axes) != 1:
         x, axes = build.op("Reshape", x, build.integers([-1])), (0,)
     place = build.op(kind, x, axis=axes[0], keepdims=0)
@@ -242,79 +234,74 @@ def _stack(build: GraphBuilder, node: Operator, *xs: str) -> str:
 
 @converts("pad")
 def _pad(build: GraphBuilder, node: Operator, x: str) -> str:
-    before, after = zip(*node.plan, strict=True) if node.plan else ((), ())
-    value = build.number(node.attributes.get("value", 0), node)
-    return build.op("Pad", x, build.integers(before + after), value)
+    value = build.constant(np.array(node.attributes.get("value", 0), node.dtype))
+    return build.op("Pad", x, build.integers(np.transpose(node.plan).ravel()), value)
 
 
 # ---------------- indexing
 @converts("getitem")
 def _getitem(build: GraphBuilder, node: Operator, x: str, *indices: str) -> str:
-    """Slices and integers first, then arrays of integers, then new axes."""
-    if x in build.parts:
-        if node.plan not in build.parts[x]:
-            raise no_converter(node.inputs[0], f" for what {node!r} picks of it")
-        return build.parts[x][node.plan]
-    key = _full_key(node.plan, node.inputs[0].ndim)
+    """Axis by axis from the last, because an integer drops its axis; then new axes."""
+    whole = node.inputs[0]
+    if whole in build.parts:
+        part = build.parts[whole].get(repr(node.plan))
+        if part is None:
+            raise no_converter(whole, f" for what {node!r} picks of it")
+        return part
+    key = _full_key(node.plan, whole.ndim)
     axes = [part for part in key if part is not None]
-    if indices:
-        picked = [axis for axis, part in enumerate(axes) if not isinstance(part, slice)]
-        if len(picked) > 1 or len(axes) < len(key) or node.inputs[1].dtype.kind == "b":
-            raise no_converter(
-                node, " where nodes are indices, but for integers along one axis beside slices"
-            )
-        x = _slice(build, x, axes)
-        return build.op("Gather", x, _ids(build, node, 1, indices[0]), axis=picked[0])
-    if any(isinstance(part, np.ndarray) for part in axes):
-        x = _gather(build, _slice(build, x, axes), key)
-    else:  # an integer is a slice of length 1 whose axis is dropped
-        x = _slice(build, x, [_as_slice(part) for part in axes])
-        if all(isinstance(part, slice) for part in key):
-            return x
-    return build.op("Reshape", x, build.shape(node, one_unknown=True))
+    picked = {axis: part for axis, part in enumerate(axes) if not isinstance(part, slice)}
+    if indices and (len(picked) > 1 or node.inputs[1].dtype.kind == "b"):
+        raise no_converter(
+            node, " where nodes are indices, but for integers along one axis beside slices"
+        )
+    several = len(picked) > 1 and any(isinstance(part, np.ndarray) for part in picked.values())
+    for axis, part in reversed([*enumerate(axes)]):
+        if isinstance(part, slice):
+            x = _slice(build, x, axis, part)
+        elif not several:
+            index = _ids(build, node, 1, indices[0]) if indices else build.integers(part)
+            x = build.op("Gather", x, index, axis=axis)
+    if several:
+        x = _gather(build, node, x, key, picked)
+    return (
+        build.op("Reshape", x, build.shape(node, one_unknown=True)) if len(axes) < len(key) else x
+    )
 
 
 def _full_key(key: tuple[Any, ...], ndim: int) -> list[Any]:
-    """The key with a part for each axis: no ellipsis, and masks as the integers they stand for."""
+    """The key with a part for each axis: no ellipsis, and the indices that masks select."""
     parts: list[Any] = []
     for part in key:
         mask = isinstance(part, np.ndarray) and part.dtype == bool
-        parts += [array.astype(np.int64) for array in part.nonzero()] if mask else [part]
+        parts += part.nonzero() if mask else [part]
+    at = [part is ... for part in (*parts, ...)].index(True)
     rest = ndim - sum(part is not None and part is not ... for part in parts)
-    at = next((i for i, part in enumerate(parts) if part is ...), len(parts))
     return [*parts[:at], *[slice(None)] * rest, *parts[at + 1 :]]
 
 
-def _as_slice(part: Any) -> slice:
-    return part if isinstance(part, slice) else slice(part, part + 1 or None)
+def _slice(build: GraphBuilder, x: str, axis: int, part: slice) -> str:
+    if part == slice(None):
+        return x
+    step = part.step or 1
+    start, stop = (0, INT64.max) if step > 0 else (-1, INT64.min)
+    start = start if part.start is None else part.start
+    stop = stop if part.stop is None else part.stop
+    return build.op("Slice", x, *(build.integers([n]) for n in (start, stop, axis, step)))
 
 
-def _slice(build: GraphBuilder, x: str, axes: Sequence[Any]) -> str:
-    """Apply the slices of a key."""
-    cuts = []
-    for axis, part in enumerate(axes):
-        if isinstance(part, slice) and part != slice(None):
-            step = part.step or 1
-            first, last = (0, INT64.max) if step > 0 else (INT64.max, INT64.min)
-            start = first if part.start is None else part.start
-            cuts.append((start, last if part.stop is None else part.stop, axis, step))
-    return build.op("Slice", x, *map(build.integers, zip(*cuts, strict=True))) if cuts else x
-
-
-def _gather(build: GraphBuilder, x: str, key: Sequence[Any]) -> str:
+def _gather(
+    build: GraphBuilder, node: Operator, x: str, key: Sequence[Any], picked: dict[int, Any]
+) -> str:
     """Select by arrays as NumPy does: their axes replace the arrays where these are adjacent, and
     come first where they are not.
     """
-    axes = [part for part in key if part is not None]
-    picked = [axis for axis, part in enumerate(axes) if not isinstance(part, slice)]
-    rest = [axis for axis, part in enumerate(axes) if isinstance(part, slice)]
-    arrays = (np.asarray(axes[axis], np.int64) for axis in picked)
-    indices = np.stack(np.broadcast_arrays(*arrays), axis=-1)
+    indices = np.stack(np.broadcast_arrays(*picked.values()), axis=-1)
+    rest = [axis for axis in range(node.inputs[0].ndim) if axis not in picked]
     x = build.op("Transpose", x, perm=[*picked, *rest])
-    x = build.op("GatherND", x, build.constant(indices))
+    x = build.op("GatherND", x, build.integers(indices))
     places = [i for i, part in enumerate(key) if not isinstance(part, slice | None)]
-    adjacent = places[-1] - places[0] + 1 == len(places)
-    old = sum(isinstance(part, slice) for part in key[: places[0]]) if adjacent else 0
+    old = min(picked) if places[-1] - places[0] + 1 == len(places) else 0
     new = indices.ndim - 1
     perm = [*range(new, new + old), *range(new), *range(new + old, new + len(rest))]
     return build.op("Transpose", x, perm=perm)
@@ -324,16 +311,14 @@ def _gather(build: GraphBuilder, x: str, key: Sequence[Any]) -> str:
 @converts("einsum")
 def _einsum(build: GraphBuilder, node: Operator, *xs: str) -> str:
     """ONNX does not broadcast in Einsum: axes of length 1 that would be broadcast are removed."""
-    axes = [
-        list(zip(term, x.shape, strict=True))
-        for term, x in zip(node.plan.inputs, node.inputs, strict=True)
-    ]
-    longest = dict(sorted(pair for term in axes for pair in term))
+    shapes = [x.shape for x in node.inputs]
+    axes = [list(zip(*pair, strict=True)) for pair in zip(node.plan.inputs, shapes, strict=True)]
+    longest = dict(sorted(axis for term in axes for axis in term))
     names, terms = [], []
     for x, term in zip(xs, axes, strict=True):
-        gone = [i for i, (letter, n) in enumerate(term) if n != longest[letter]]
+        gone = [i for i, (letter, n) in enumerate(term) if n < longest[letter]]
         names.append(build.op("Squeeze", x, build.integers(gone)) if gone else x)
-        terms.append("".join(letter for i, (letter, _) in enumerate(term) if i not in gone))
+        terms.append("".join(letter for letter, n in term if n == longest[letter]))
     return build.op("Einsum", *names, equation=f"{','.join(terms)}->{node.plan.result}")
 
 
@@ -346,62 +331,48 @@ def _linear(build: GraphBuilder, node: Operator, x: str, weight: str, *bias: str
 
 
 # ---------------- recurrent layers
-def _recurrent(
-    build: GraphBuilder, node: Operator, xs: Sequence[str], gates: Sequence[int], **options: Any
-) -> list[str]:
-    """A recurrent layer of one direction; `gates` are the places of ONNX's gates among ours.
+#: the places of ONNX's gates among ours: GRU z, r, h of r, z, new; LSTM i, o, f, c of i, f, g, o
+GATES = {"rnn": [0], "gru": [1, 0, 2], "lstm": [0, 3, 1, 2]}
 
-    Returns the states of all steps, and the last value of each state.
+
+@converts(*GATES)
+def _recurrent(build: GraphBuilder, node: Operator, x: str, *xs: str) -> str:
+    """A layer of one direction, whose axis ONNX puts first in parameters and states.
+
+    Of the cells of an LSTM it keeps those of the last step only. So there are parts of the node's
+    value: h of all steps, [0], and the last c, [1, -1], which `mg.lstm` returns.
     """
-    count, hidden = len(node.inputs) - 5, node.plan.hidden  # x and four parameters
-    rows = build.constant(np.concatenate([np.arange(hidden) + k * hidden for k in gates]))
-    direction = build.integers([0])
-    parameters = [build.op("Gather", p, rows, axis=0) for p in xs[1 + count :]]
-    w, v, bias = *parameters[:2], build.op("Concat", *parameters[2:], axis=0)
-    unsqueezed = [build.op("Unsqueeze", a, direction) for a in (w, v, bias, *xs[1 : 1 + count])]
-    unsqueezed.insert(3, "")  # the lengths of the sequences
-    results = build.ops(
-        node.rule.name.upper(), 1 + count, xs[0], *unsqueezed, hidden_size=hidden, **options
-    )
-    # The axis of directions comes second in the states of all steps, first in the last ones.
-    axes = [build.integers([1]), *[direction] * count]
-    return [build.op("Squeeze", *pair) for pair in zip(results, axes, strict=True)]
-
-
-@converts("rnn")
-def _rnn(build: GraphBuilder, node: Operator, *xs: str) -> str:
-    return _recurrent(build, node, xs, [0], activations=["Relu" if node.plan.relu else "Tanh"])[0]
-
-
-@converts("gru")
-def _gru(build: GraphBuilder, node: Operator, *xs: str) -> str:
-    """ONNX's gates are z, r, h; ours r, z, new. r scales what V gives: linear_before_reset."""
-    return _recurrent(build, node, xs, [1, 0, 2], linear_before_reset=1)[0]
-
-
-@converts("lstm")
-def _lstm(build: GraphBuilder, node: Operator, *xs: str) -> str:
-    """ONNX's gates are i, o, f, c; ours i, f, g, o.
-
-    It keeps c of the last step only. Of the node's value there are h of all steps, [0], and the
-    last c, [1, -1]: what `mg.lstm` returns.
-    """
-    h, _, c = _recurrent(build, node, xs, [0, 3, 1, 2])
-    return build.in_parts({(0,): h, (1, -1): c})
+    name, hidden, count = node.rule.name, node.plan.hidden, len(xs) - 4
+    options: dict[str, Any] = {"hidden_size": hidden}
+    if name == "gru":
+        options["linear_before_reset"] = 1  # r scales what V gives
+    elif node.plan.relu:
+        options["activations"] = ["Relu"]
+    rows = build.integers([[k * hidden + i for k in GATES[name] for i in range(hidden)]])
+    w, v, *biases = (build.op("Gather", p, rows, axis=0) for p in xs[count:])
+    states = (build.op("Unsqueeze", state, build.integers([0])) for state in xs[:count])
+    parameters = (w, v, build.op("Concat", *biases, axis=1), "", *states)  # "": no lengths
+    h, *last = build.ops(name.upper(), 2 * count - 1, x, *parameters, **options)
+    h = build.op("Squeeze", h, build.integers([1]))
+    if last:
+        c = build.op("Squeeze", last[1], build.integers([0]))
+        build.parts[node] = {"(0,)": h, "(1, -1)": c}
+    return h
 
 
 # ---------------- normalisation
 @converts("batch_norm")
 def _batch_norm(build: GraphBuilder, node: Operator, x: str, *affine: str) -> str:
-    """In evaluation mode; in training mode it is decomposed."""
-    held, missing = node.attributes, (1, 0)[len(affine) :]
-    given = [build.constant(np.full(node.plan[1], n, node.dtype)) for n in missing]
-    statistics = [build.leaf(held["running_mean"]), build.leaf(held["running_var"])]
-    return build.op("BatchNormalization", x, *affine, *given, *statistics, epsilon=held["eps"])
+    held = node.attributes
+    if held["training"] or len(affine) < 2:
+        return DECOMPOSED
+    statistics = (build.leaf(held[name]) for name in ("running_mean", "running_var"))
+    return build.op("BatchNormalization", x, *affine, *statistics, epsilon=held["eps"])
 
 
 @converts("layer_norm")
 def _layer_norm(build: GraphBuilder, node: Operator, x: str, *affine: str) -> str:
-    axes = len(node.attributes["axes"])
-    scale = affine or [build.constant(np.ones(node.shape[-axes:], node.dtype))]
-    return build.op("LayerNormalization", x, *scale, axis=-axes, epsilon=node.attributes["eps"])
+    if not affine:
+        return DECOMPOSED
+    axis = -len(node.attributes["axes"])
+    return build.op("LayerNormalization", x, *affine, axis=axis, epsilon=node.attributes["eps"])

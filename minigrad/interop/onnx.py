@@ -8,7 +8,8 @@ stay open in the file, so that it takes batches of any size.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,10 @@ from ..nn import Module
 from ..ops.recurrent import Recurrent, Step
 from ..ops.separable import NotSeparable
 from ..run import rebuild
-from ..run.batch import batch_axis
-from .builder import BATCHES, GraphBuilder, sample_of
-from .converters import CONVERTERS, decompose, no_converter
+from ..run.batch import sample_axes
+from ..train.evaluation import in_mode
+from .builder import BATCHES, GraphBuilder
+from .converters import CONVERTERS, DECOMPOSED, decompose, no_converter
 
 OPEN_SHAPES = ("reshape", "broadcast_to")  # their shape may depend on the batch
 
@@ -59,34 +61,30 @@ def export_onnx(
     if not settings.recording():
         raise GraphError("export_onnx: within no_grad there is no graph to write; call it outside")
     array = _example(model, example)
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
+    with in_mode(model, training=False):
         axis = _batch_axis(model, array)
         first, second = (
             _Trace(model, np.take(array, range(n - 2, 2 * n - 2), axis, mode="wrap"))
             for n in BATCHES
         )
         again = _Trace(model, first.x._data)
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
     found = rebuild.first_difference(first.order, again.order, [(first.x, again.x)])
     rebuild.refuse(f"export_onnx: {type(model).__name__}.forward", found)
-    if first.structure() != second.structure():
+    twins = dict(zip(first.order, second.order, strict=False))
+    if len(first.order) != len(second.order) or not all(
+        getattr(node, "rule", None) is getattr(twin, "rule", None)
+        and [twins[x] for x in node.inputs] == [*twin.inputs]
+        for node, twin in twins.items()
+    ):
         raise GraphError(
             "export_onnx: the model builds another graph for another batch size; the same graph "
             "was expected"
         )
-    twins = dict(zip(first.order, second.order, strict=True))
     build = GraphBuilder(onnx, first.x, axis, twins)
     outputs = {f"output_{i}" if i else "output": node for i, node in enumerate(first.outputs)}
     build.reserve(outputs, (*model.named_parameters(), *model.named_buffers()))
-    for node in first.order:
-        if node is not first.x:
-            build.names[node] = _convert(build, node)
-    for node in first.outputs:
-        _need_whole(build, node)
+    _convert_all(build, first.order)
+    _need_whole(build, first.outputs)
     proto = build.model(outputs)
     onnx.checker.check_model(proto, full_check=True)
     write_atomically(Path(path), proto.SerializeToString(deterministic=True))
@@ -121,13 +119,6 @@ class _Trace:
                 "of the graph"
             )
 
-    def structure(self) -> list[tuple[Any, list[int]]]:
-        """Rule and inputs of each node: equal for two graphs of the same structure."""
-        places = {node: i for i, node in enumerate(self.order)}
-        return [
-            (getattr(node, "rule", None), [places[x] for x in node.inputs]) for node in self.order
-        ]
-
 
 def _flat(found: Any) -> Iterator[GraphNode]:
     """The nodes that a model returned: one, or tuples of them."""
@@ -145,91 +136,65 @@ def _flat(found: Any) -> Iterator[GraphNode]:
 def _batch_axis(model: Module, array: Array) -> int:
     """The batch axis of the input: 1 where axis 0 is the time axis of a recurrent layer."""
     trace = _Trace(model, array)
-    unrolled = any(isinstance(part, Step) for node in trace.order for part in node.scope)
-    fused = any(
-        isinstance(node, Operator) and isinstance(node.rule, Recurrent) for node in trace.order
+    recurrent = any(
+        isinstance(part, Step | Recurrent)
+        for node in trace.order
+        for part in (*node.scope, getattr(node, "rule", None))
     )
-    if array.ndim < 2 or not (unrolled or fused):
+    if array.ndim < 2 or not recurrent:
         return 0
     for axis in (0, 1):
-        if _separable(trace, axis):
+        with suppress(NotSeparable):
+            sample_axes(trace.order, {trace.x: axis})
             return axis
     # With more time steps the graph grows.
     return int(len(_Trace(model, np.repeat(array, 2, axis=0)).order) != len(trace.order))
 
 
-def _separable(trace: _Trace, axis: int) -> bool:
-    """Are samples along this axis of the input independent in the whole graph?"""
-    axes: dict[GraphNode, int | None] = {trace.x: axis}
-    try:
-        for node in trace.order:
-            if isinstance(node, Operator):
-                axes[node] = batch_axis(node, [axes.get(x) for x in node.inputs])
-    except NotSeparable:
-        return False
-    return True
-
-
 # ---------------- conversion of nodes
-def _convert(build: GraphBuilder, node: GraphNode) -> str:
-    """Add a node, whose inputs have been added, to the ONNX graph; returns its name there."""
-    if not isinstance(node, Operator):
-        return _leaf(build, node)
-    name, attributes = node.rule.name, build.twins[node].attributes  # type: ignore[attr-defined]
+def _convert_all(build: GraphBuilder, order: Iterable[GraphNode]) -> None:
+    """Add nodes in topological order to the ONNX graph."""
+    for node in order:
+        if node not in build.names:
+            name = _convert(build, node) if isinstance(node, Operator) else build.leaf(node)
+            build.names[node] = name
+
+
+def _convert(build: GraphBuilder, node: Operator) -> str:
+    """Add an operator, whose inputs have been added; returns its name in the ONNX graph."""
+    name, twin = node.rule.name, build.twins[node]
+    assert isinstance(twin, Operator)
     if all_rules().get(name) is not node.rule:  # an operator of the user's own
         raise no_converter(node)
-    if name not in OPEN_SHAPES and not _equal(
-        list(node.attributes.values()), list(attributes.values())
-    ):
+    if name not in OPEN_SHAPES and not rebuild.equal(node.attributes, twin.attributes):
         raise GraphError(
             f"export_onnx: {node!r} has other options for another batch size: {node.attributes} "
-            f"and {attributes}"
+            f"and {twin.attributes}"
         )
     if name != "getitem":
-        for x in node.inputs:
-            _need_whole(build, x)
-    if name in CONVERTERS and not node.attributes.get("training"):
-        return CONVERTERS[name](build, node, *(build.names[x] for x in node.inputs))
-    return _decomposed(build, node)
+        _need_whole(build, node.inputs)
+    names, result = [build.names[x] for x in node.inputs], DECOMPOSED
+    if name in CONVERTERS:
+        result = CONVERTERS[name](build, node, *names)
+    if result == DECOMPOSED:
+        parts, twins = _composition(node), _composition(twin)
+        if any(getattr(part, "rule", None) is node.rule for part in parts):
+            raise no_converter(node)  # not composed of anything else
+        build.twins.update(zip(parts, twins, strict=True))
+        build.names.update(zip(parts, names, strict=False))
+        _convert_all(build, parts)
+        result = build.names[parts[-1]]
+    return result
 
 
-def _decomposed(build: GraphBuilder, node: Operator) -> str:
-    """Convert the operators that an operator without a converter is composed of."""
-    graphs, results = [], []
-    for original in (node, build.twins[node]):
-        inputs = [Constant(x._data, dtype=x.dtype) for x in original.inputs]
-        results.append(decompose(original, *inputs))  # type: ignore[arg-type]  # twins: same class
-        graphs.append(list(dict.fromkeys([*inputs, *topological_sort(results[-1])])))
-    if any(getattr(part, "rule", None) is node.rule for part in graphs[0]):
-        raise no_converter(node)  # not composed of anything else
-    build.twins.update(zip(*graphs, strict=True))
-    build.names.update(zip(graphs[0], (build.names[x] for x in node.inputs), strict=False))
-    for part in graphs[0][len(node.inputs) :]:
-        build.names[part] = _convert(build, part)
-    return build.names[results[0]]
+def _composition(node: Operator) -> list[GraphNode]:
+    """Copies of a node's inputs, then the nodes that compute its value from them in its place."""
+    inputs = [Constant(x._data, dtype=x.dtype) for x in node.inputs]
+    return [*inputs, *topological_sort(decompose(node, *inputs))]
 
 
-def _leaf(build: GraphBuilder, node: GraphNode) -> str:
-    """A parameter, buffer or constant; a constant of the batch's size must repeat along it."""
-    twin = build.twins[node]
-    if node is twin or np.array_equal(node._data, twin._data, equal_nan=True):
-        return build.leaf(node)
-    sample = sample_of(node._data, twin._data)
-    if sample is None:
-        raise GraphError(
-            f"export_onnx: {node!r} has other numbers for another batch; the file would fix them"
-        )
-    return build.op("Expand", build.constant(sample, node.name or "constant"), build.shape(node))
-
-
-def _need_whole(build: GraphBuilder, node: GraphNode) -> None:
-    """Raise `GraphError` where ONNX has only parts of a result."""
-    if build.names[node] in build.parts:
-        raise no_converter(node, " as a whole")
-
-
-def _equal(a: Any, b: Any) -> bool:
-    """Are two attributes equal? They may be arrays, nodes, and tuples of those."""
-    if isinstance(a, tuple | list) and isinstance(b, tuple | list):
-        return len(a) == len(b) and all(map(_equal, a, b))
-    return np.array_equal(getattr(a, "_data", a), getattr(b, "_data", b))
+def _need_whole(build: GraphBuilder, nodes: Iterable[GraphNode]) -> None:
+    """Raise `GraphError` where ONNX has only parts of a node's value."""
+    for node in nodes:
+        if node in build.parts:
+            raise no_converter(node, " as a whole")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from ..graph.node import GraphNode
 from ..graph.rule import Elementwise, Operator
@@ -55,16 +55,23 @@ def _broadcast(node: Operator, axes: Sequence[int | None]) -> int:
     return node.ndim - place
 
 
+def sample_axes(
+    order: Sequence[GraphNode], leaves: Mapping[GraphNode, int]
+) -> dict[GraphNode, int | None]:
+    """Along which axis of each node the samples lie, from the axes of leaves; see `batch_axis`."""
+    axes: dict[GraphNode, int | None] = {**leaves}
+    for node in order:
+        if isinstance(node, Operator):
+            axes[node] = batch_axis(node, [axes.get(x) for x in node.inputs])
+    return axes
+
+
 def separable(order: Sequence[GraphNode], inputs: Collection[GraphNode]) -> bool:
     """Is the last node a mean over the samples that lie along the first axis of the inputs?"""
-    axes: dict[int, int | None] = {id(node): 0 for node in inputs}
     try:
-        for node in order:
-            if isinstance(node, Operator):
-                axes[id(node)] = batch_axis(node, [axes.get(id(x)) for x in node.inputs])
+        return sample_axes(order, dict.fromkeys(inputs, 0)).get(order[-1]) == MEAN
     except NotSeparable:
         return False
-    return axes.get(id(order[-1])) == MEAN
 
 
 def step_flops(order: Sequence[GraphNode]) -> int:

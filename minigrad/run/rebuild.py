@@ -43,7 +43,7 @@ def first_difference(
             same = pairs[id(a)] is b
         elif isinstance(a, Operator) and isinstance(b, Operator):
             inputs = [pairs.get(id(x)) for x in a.inputs]
-            same = _equal(a.rule, b.rule) and _equal(a.attributes, b.attributes)
+            same = equal(a.rule, b.rule) and equal(a.attributes, b.attributes)
             same = (
                 same
                 and a.shape == b.shape
@@ -54,7 +54,7 @@ def first_difference(
         else:
             same = a is b or (type(a) is type(b) and a.requires_grad == b.requires_grad)
             same = same and (
-                _equal(a._data, b._data) or (isinstance(a, ShapeOnly) and a.shape == b.shape)
+                equal(a._data, b._data) or (isinstance(a, ShapeOnly) and a.shape == b.shape)
             )
         if not same:
             module = module_path(a.scope)
@@ -76,7 +76,7 @@ def _number(node: GraphNode) -> str:
     )
 
 
-def _equal(a: Any, b: Any) -> bool:
+def equal(a: Any, b: Any) -> bool:
     """Do two things that a node is made of say the same?"""
     if a is b:
         return True
@@ -85,20 +85,20 @@ def _equal(a: Any, b: Any) -> bool:
     if isinstance(a, Buffer):  # a stream of random numbers that is made with the graph, say
         return bool(a.shape == b.shape and a.dtype == b.dtype)
     if isinstance(a, GraphNode):
-        return _equal(a._data, b._data)
+        return equal(a._data, b._data)
     if isinstance(a, np.ndarray):
         return bool(a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes())
     if isinstance(a, float | np.floating):
         return bool(a == b or (a != a and b != b))
     if isinstance(a, tuple | list):
-        return len(a) == len(b) and all(map(_equal, a, b))
+        return len(a) == len(b) and all(map(equal, a, b))
     if isinstance(a, dict):
-        return list(a) == list(b) and all(map(_equal, a.values(), b.values()))
+        return list(a) == list(b) and all(map(equal, a.values(), b.values()))
     if isinstance(a, FunctionType):  # of an operator of the user's own that is made with the graph
         held = [[cell.cell_contents for cell in f.__closure__ or ()] for f in (a, b)]
-        return a.__code__ == b.__code__ and _equal(*held) and _equal(a.__defaults__, b.__defaults__)
+        return a.__code__ == b.__code__ and equal(*held) and equal(a.__defaults__, b.__defaults__)
     if isinstance(a, Rule):
-        return _equal(vars(a), vars(b))
+        return equal(vars(a), vars(b))
     return bool(a == b)
 
 
@@ -162,7 +162,7 @@ def changed(before: dict[str, Any], after: dict[str, Any]) -> str:
         if value is not None and before.get(name, value) is not None
     )
     return next(
-        (name for name in known if name not in before or not _equal(before[name], after[name])), ""
+        (name for name in known if name not in before or not equal(before[name], after[name])), ""
     )
 
 

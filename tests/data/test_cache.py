@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import os
 import subprocess
 import sys
@@ -122,10 +123,10 @@ def test_gunzip_stops_after_the_size_and_names_damage() -> None:
 def test_download_returns_bytes_and_turns_failures_into_data_errors(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def deliver(self: Any, url: str, target: str, pooch: Any) -> None:
+    def deliver(self: Any, url: str, target: io.BytesIO, pooch: Any) -> None:
         if "gone" in url:
             raise requests.ConnectionError("no such host")
-        Path(target).write_bytes(url.encode())
+        target.write(url.encode())
 
     monkeypatch.setattr(pooch.HTTPDownloader, "__call__", deliver)
     assert download("https://example.invalid/file") == b"https://example.invalid/file"
@@ -182,6 +183,6 @@ def test_catalogue_without_network_or_name() -> None:
     with pytest.raises(DataError, match="could not be fetched"):
         catalog.fetch("mnist")
     with pytest.raises(
-        ValueError, match="'minst', expected one of circle, imdb, mnist, mnist-sample"
+        ValueError, match="data: name='minst'; one of circle, imdb, mnist, mnist-sample was"
     ):
         catalog.verify("minst")

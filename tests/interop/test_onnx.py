@@ -233,6 +233,9 @@ class Function(nn.Module):
             mg.expand_dims(x, 1), 4, 3, 1, ceil_mode=True, count_include_pad=False
         ),
         lambda x: mg.embedding(mg.argmax(x, axis=1), np.ones((6, 2)), padding_idx=1),
+        lambda x: x[:, None, ::-2][..., 0],
+        lambda x: x[0, -1] + x[:, mg.argmax(x[:1], axis=1), None],
+        lambda x: mg.isinf(x + np.array([0, np.inf, np.nan, -np.inf, 1, 2])) | mg.isinf(x > 0),
     ],
 )
 def test_the_batch_may_have_any_size_wherever_it_goes(function, tmp_path):
@@ -405,6 +408,7 @@ exp = mg.operator(np.exp, lambda g, y, x: g * y, name="exp")  # a name that the 
         ),
         (lambda x: both(x), mg.GraphError, "the operator lstm has no ONNX form as a whole"),
         (lambda x: both(x)[1], mg.GraphError, "the operator lstm has no ONNX form for what"),
+        (lambda x: both(x)[0, 1:], mg.GraphError, "the operator lstm has no ONNX form for what"),
         (lambda x: np.ones(3), mg.GraphError, "returned ndarray"),
         (
             lambda x: mg.Constant(np.ones(3)),
@@ -414,6 +418,14 @@ exp = mg.operator(np.exp, lambda g, y, x: g * y, name="exp")  # a name that the 
         (lambda x: x + mg.Constant(x._data), mg.GraphError, "other numbers for another batch"),
         (lambda x: x * (1 / x.shape[0]), mg.GraphError, "other numbers for another batch"),
         (lambda x: x[: x.shape[0] - 1], mg.GraphError, "other options for another batch"),
+        *(
+            (
+                lambda x, size=size: mg.broadcast_to(mg.mean(x), (x.shape[0], size(x.shape[0]))),
+                mg.GraphError,
+                "a size that does not grow in proportion to the batch",
+            )
+            for size in (lambda n: n * n, lambda n: n + 1)
+        ),
         (lambda x: mg.stack([x[0]] * x.shape[0]), mg.GraphError, "another graph for another batch"),
         (lambda x: mg.reshape(x[:, 0], (5, 2)), mg.ShapeError, "reshape: shapes (4,)"),
     ],

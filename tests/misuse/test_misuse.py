@@ -101,8 +101,7 @@ def shows(note, code):
         (
             "data verify cifar",
             2,
-            "minigrad: no data set is called 'cifar', expected one of circle, imdb, mnist, "
-            "mnist-sample",
+            "minigrad: data: name='cifar'; one of circle, imdb, mnist, mnist-sample was expected",
         ),
         (
             "bench --rounds none",

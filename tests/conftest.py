@@ -2,6 +2,7 @@
 
 import gc
 import os
+from pathlib import Path
 
 import numba
 import numpy as np
@@ -11,6 +12,33 @@ from proof.tally import COUNTS
 # Child processes print UTF-8, which the tests read, also where a console's encoding is another one,
 # as on Windows.
 os.environ.setdefault("PYTHONUTF8", "1")
+
+
+#: `pytest -m quick`: the engine, derivatives, and what users see first; no step is compiled
+QUICK = [
+    Path(__file__).parent / path
+    for path in (
+        *("graph", "calculus", "nn/test_module.py", "run/test_replay.py", "test_contract.py"),
+        *("ops/test_axes.py", "ops/test_elementwise.py", "ops/test_errors.py", "test_optim.py"),
+    )
+]
+
+
+def _is_quick(path):
+    return any(path == quick or quick in path.parents for quick in QUICK)
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Do not read the other files when only quick tests are asked for."""
+    if config.option.markexpr == "quick" and collection_path.is_file():
+        return None if _is_quick(collection_path) else True
+    return None
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if _is_quick(item.path):
+            item.add_marker("quick")
 
 
 @pytest.fixture

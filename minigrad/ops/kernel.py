@@ -48,7 +48,7 @@ def launch(node: Operator, kernel: Callable[..., Any], *args: Any) -> None:
     """
     if record := getattr(node, "record", None):
         record(kernel, *args)
-    elif getattr(kernel, "threaded", False) and (_serial.get() or is_small(node)):
+    elif isinstance(kernel, kernels.jit.ThreadedKernel) and (_serial.get() or is_small(node)):
         kernels.jit.serial(kernel)(*args)
     else:
         kernel(*args)

@@ -66,17 +66,19 @@ class BatchGraph:
         """
         model, loss, changing = self._made_from
         named = [*model.named_modules(), *([("", loss)] if isinstance(loss, Module) else [])]
-        before = rebuild.python_state(named)
-        with settings.state_kept():
-            again = BatchGraph(model, loss, x, y, changing)
-        fed: list[tuple[GraphNode, GraphNode]] = [(self.x, again.x)]
-        if self.y is not None and again.y is not None:
-            fed.append((self.y, again.y))
-        what = f"Trainer: {type(model).__name__}.forward" + (
-            "" if self.y is None else " with the loss"
-        )
-        rebuild.refuse(what, rebuild.first_difference(self.graph.order, again.graph.order, fed))
-        name = rebuild.changed(before, rebuild.python_state(named))
+        with_loss = "" if self.y is None else " with the loss"
+        what, name = f"Trainer: {type(model).__name__}.forward{with_loss}", ""
+        for _ in range(3):  # another thread (of Dask, say) may draw random numbers meanwhile
+            before = rebuild.python_state(named)
+            with settings.state_kept():
+                again = BatchGraph(model, loss, x, y, changing)
+            fed: list[tuple[GraphNode, GraphNode]] = [(self.x, again.x)]
+            if self.y is not None and again.y is not None:
+                fed.append((self.y, again.y))
+            rebuild.refuse(what, rebuild.first_difference(self.graph.order, again.graph.order, fed))
+            name = rebuild.changed(before, rebuild.python_state(named))
+            if not name:
+                break
         rebuild.refuse(what, f"it has changed {name}" if name else "")
         self._verified = True
 

@@ -69,11 +69,11 @@ def test_nan_and_infinity_stay_where_they_are():
 
 STEP = """
 import numpy as np, minigrad as mg
-from minigrad.kernels import cache
+from minigrad.kernels.simd import symbols
 model = mg.nn.Sequential(mg.nn.Conv2d(1, 2, 3, bias=False), mg.nn.Flatten())
 trainer = mg.Trainer(model, mg.mse_loss, mg.optim.SGD(model.parameters(), lr=0.1))
 trainer.fit(np.ones((4, 1, 5, 5)), np.zeros((4, 18)), epochs=1, batch_size=2, progress=False)
-print(*(symbol.partition("(")[0].rpartition(".")[2] for symbol in cache._known))
+print(*(symbol.partition("(")[0].rpartition(".")[2] for symbol in symbols._known))
 """
 
 

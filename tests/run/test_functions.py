@@ -12,7 +12,6 @@ from minigrad import nn
 from minigrad.errors import GraphError
 from minigrad.run.compiled import CompiledStep
 from minigrad.run.emit import Emitter
-from minigrad.run.nest import Nest
 from minigrad.run.traced import Program
 
 X = np.random.default_rng(0).normal(size=(2, 3, 4))
@@ -214,7 +213,7 @@ def test_a_turned_mask_among_floats_is_read_as_booleans():
     for dtype, turned in ((bool, False), (np.float32, True)):
         source = program.buffer("source", (9, 10), dtype)
         across = source.T
-        loop = Nest(target.shape, [target, across], Emitter({}, np.dtype(np.float32)), set())
+        loop = Emitter({}, np.dtype(np.float32))._nest(target.shape, [target, across], set())
         assert bool(loop.turned(target, across)) is turned
 
 

@@ -103,9 +103,9 @@ def transpose(goal, g0, g_row, source, s0, s_row, rows, columns):  # type: ignor
 
 @_door(plain.prefetch_row)
 def prefetch_row(source, row, width):  # type: ignore[no-untyped-def]
-    line = 64 // source.itemsize
-    for j in range(0, width, line):
-        prefetch(address(source), np.int64(row) * width + j)
+    start = address(source)
+    for j in range(0, width, lanes(start)):  # a constant, unlike `source.itemsize`
+        prefetch(start, np.int64(row) * width + j)
 
 
 @_door(plain.row_maximum)

@@ -71,7 +71,8 @@ def forward(order: Sequence[Any]) -> np.ndarray[Any, Any]:
     try:
         for node in order:
             if node.inputs:
-                node.recompute()
+                node.rule.run(node, node._data)
+                node.version = Versions.changes
                 if node.hooks:
                     fire(node.hooks, "forward", node, node._data)
     except Exception as error:

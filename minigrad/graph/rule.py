@@ -24,7 +24,6 @@ from numpy.typing import ArrayLike
 
 from ..errors import DTypeError, ShapeError, tell_line
 from . import registry, settings
-from .autodiff import Versions
 from .conversion import Array, sum_to
 from .copying import copy_graph, flatten_graph, rebuild_graph
 from .node import Buffer, Constant, GraphNode
@@ -59,11 +58,6 @@ class Operator(GraphNode):
 
     def _kind(self) -> str:
         return f"{type(self).__name__} {self.rule.name}"
-
-    def recompute(self) -> None:
-        """Compute the value again, in place."""
-        self.rule.run(self, self._data)
-        self.version = Versions.changes
 
     def buffer(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
         """The named work array of the node's kernel, the same one in every run."""
@@ -167,7 +161,20 @@ class Rule:
     def __reduce__(self) -> Any:
         return registry.by_name, (self.name,)  # copies and pickles share the one instance
 
+    @cached_property
+    def _defaults(self) -> dict[str, Any] | None:
+        """The attributes of a call with inputs alone; None where its arguments must be bound."""
+        rest = list(self.__signature__.parameters.values())[len(self._inputs) :]
+        leading = not any(p.name in self._inputs for p in rest)
+        variadic = any(p.kind is _VARIADIC for p in self._inputs.values())
+        if variadic or not leading or any(p.default is p.empty for p in rest):
+            return None
+        return {p.name: p.default for p in rest}
+
     def __call__(self, *arguments: Any, **options: Any) -> GraphNode:
+        alone = not options and len(arguments) == len(self._inputs)
+        if alone and self._defaults is not None and arguments[-1] is not None:  # fast
+            return self.apply(arguments, dict(self._defaults))
         try:
             bound = self.__signature__.bind(*arguments, **options)
         except TypeError as error:
@@ -306,13 +313,6 @@ class Elementwise(Rule):
 
         parameters = self.__signature__.parameters
         self._inputs = {name: p for name, p in parameters.items() if p.default is p.empty}
-
-    def __call__(self, *arguments: Any, **options: Any) -> GraphNode:
-        if not options and len(arguments) == len(self._inputs) == len(
-            self.__signature__.parameters
-        ):
-            return self.apply(arguments, {})  # the usual case, fast
-        return super().__call__(*arguments, **options)
 
     def plan(self, *inputs: GraphNode, **attributes: Any) -> None:
         shape, equal = inputs[0]._data.shape, True

@@ -79,7 +79,7 @@ COVERED: dict[int, tuple[str, ...]] = {
     20: ("the order of adding", "graph/test_autodiff.py::test_accumulation_is_deterministic"),
     21: (
         "gradients of gradients",
-        "calculus/test_functions.py::test_derivatives_of_every_order",
+        "calculus/test_transforms.py::test_derivatives_of_every_order",
         "ops/test_derivatives.py::test_gradient_of_the_gradient_agrees_with_central_differences",
     ),
     22: (
@@ -326,7 +326,7 @@ COVERED: dict[int, tuple[str, ...]] = {
     ),
     120: (
         "a second derivative wrong by a thousandth",
-        "calculus/test_functions.py::test_gradcheck_finds_a_wrong_second_derivative",
+        "calculus/test_transforms.py::test_gradcheck_finds_a_wrong_second_derivative",
     ),
     121: (
         "errors that cancel under ones",

@@ -185,7 +185,7 @@ class _Inner(Operator):
         return array
 
 
-class Snapshot(Rule):
+class WorkArray(Rule):
     """An array that the node's kernel left behind (a mask, the winners of a pooling), as a node."""
 
     differentiable = False
@@ -195,7 +195,7 @@ class Snapshot(Rule):
         self.read = read
 
     def __reduce__(self) -> Any:
-        return Snapshot, (self.name, self.read)
+        return WorkArray, (self.name, self.read)
 
     def plan(self, node: Operand) -> None:
         """Nothing to check."""

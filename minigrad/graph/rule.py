@@ -352,7 +352,9 @@ class Elementwise(Rule):
                 cotangent = derivative(g, node._data, *xs, **node.attributes)
                 # a derivative may return g itself or a view, which the input must not keep
                 fresh = cotangent is not g and getattr(cotangent, "base", None) is None
-                x.receive(sum_to(cotangent, x._data.shape), owned=fresh)
+                if cotangent.shape != x._data.shape:
+                    cotangent, fresh = sum_to(cotangent, x._data.shape), True
+                x.receive(cotangent, owned=fresh)
 
     def vjp_nodes(
         self, node: Operator, g: GraphNode, wanted: Sequence[bool]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import kernels
-from ..calculus.derivatives import Snapshot
+from ..calculus.derivatives import WorkArray
 from ..errors import DTypeError
 from ..graph.conversion import Array
 from ..graph.node import Buffer, Constant, GraphNode
@@ -314,7 +314,7 @@ class Dropout(Rule):
         np.multiply(g, node.work["mask"], out=grads[0])
 
     def decompose(self, node: Operator, *xs: GraphNode) -> GraphNode:
-        result: GraphNode = xs[0] * Snapshot("mask", _mask)(node)
+        result: GraphNode = xs[0] * WorkArray("mask", _mask)(node)
         return result
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import kernels
-from ..calculus.derivatives import Snapshot
+from ..calculus.derivatives import WorkArray
 from ..graph.conversion import Array
 from ..graph.node import GraphNode
 from ..graph.registry import by_name, public
@@ -75,7 +75,7 @@ class MaxPool2d(Pool):
 
     def decompose(self, node: Operator, *xs: GraphNode) -> GraphNode:
         """The winners, looked up."""
-        places = Snapshot("winners", _places)(node)
+        places = WorkArray("winners", _places)(node)
         chosen: GraphNode = by_name("embedding")(places, xs[0].reshape(-1, 1))
         return chosen.reshape(node.shape)
 

@@ -34,7 +34,7 @@ class Trace:
     outside: View | None
 
 
-class _Twin:
+class _Tracer:
     """A node of a traced graph: its arrays are views, and gradients are written into buffers of the
     program.
     """
@@ -85,13 +85,13 @@ class _Twin:
         self._grad = None
 
 
-class _Leaf(_Twin, GraphNode):
+class _Leaf(_Tracer, GraphNode):
     """A constant or a variable."""
 
     requires_grad = False
 
 
-class _Node(_Twin, Operator):
+class _Node(_Tracer, Operator):
     """An operator."""
 
     work: dict[str, Any]
@@ -135,45 +135,47 @@ def trace(
     names the operator for one that cannot be written down.
     """
     program = Program()
-    twins: dict[int, Any] = {}
+    tracers: dict[int, Any] = {}
     names = {id(node): name for name, node in inputs.items()}
     trained = {id(p) for p in parameters}
     for node in inputs.values():  # also those that the loss does not depend on
-        twins[id(node)] = _leaf(program, node, "", names[id(node)], False)
+        tracers[id(node)] = _leaf(program, node, "", names[id(node)], False)
     state = _state(order)
     for i, buffer in enumerate(state):
-        twins[id(buffer)] = _leaf(program, buffer, f"s{i}", None, False)
+        tracers[id(buffer)] = _leaf(program, buffer, f"s{i}", None, False)
     outside: View | None = None
     for i, node in enumerate(order):
         program.note = f"n{i} {_words(node)}"
         if isinstance(node, Operator):
-            known = {name: twins[id(buffer)] for name, buffer in node.buffers().items()}
-            inner = tuple(twins[id(x)] for x in node.inputs)
+            known = {name: tracers[id(buffer)] for name, buffer in node.buffers().items()}
+            inner = tuple(tracers[id(x)] for x in node.inputs)
             outside = _guard(program, node, inner, inputs, outside, order[-1].dtype)
-            twins[id(node)] = _operator(program, node, inner, {**node.attributes, **known}, f"n{i}")
-        elif id(node) not in twins:
-            twins[id(node)] = _leaf(program, node, f"n{i}", None, id(node) in trained)
-    head = twins[id(order[-1])]
+            tracers[id(node)] = _operator(
+                program, node, inner, {**node.attributes, **known}, f"n{i}"
+            )
+        elif id(node) not in tracers:
+            tracers[id(node)] = _leaf(program, node, f"n{i}", None, id(node) in trained)
+    head = tracers[id(order[-1])]
     head.receive(seed, owned=True)
     for i, node in reversed(list(enumerate(order))):  # as `graph.order.backward` does
-        twin = twins[id(node)]
-        if isinstance(node, Operator) and twin._grad is not None and twin.requires_grad:
+        tracer = tracers[id(node)]
+        if isinstance(node, Operator) and tracer._grad is not None and tracer.requires_grad:
             program.note = f"back through n{i} {_words(node)}"
             with _naming(node):
-                node.rule.vjp(twin, twin._grad)
-    variables = [twins[id(node)] for node in order if isinstance(node, Variable)]
+                node.rule.vjp(tracer, tracer._grad)
+    variables = [tracers[id(node)] for node in order if isinstance(node, Variable)]
     keys = [id(node) for node in order if isinstance(node, Variable)]
     return Trace(
         program,
-        {name: twins[id(node)]._data for name, node in inputs.items()},
+        {name: tracers[id(node)]._data for name, node in inputs.items()},
         head._data,
-        {key: twin._data for key, twin in zip(keys, variables, strict=True)},
+        {key: tracer._data for key, tracer in zip(keys, variables, strict=True)},
         {
-            key: twin._grad
-            for key, twin in zip(keys, variables, strict=True)
-            if twin._grad is not None
+            key: tracer._grad
+            for key, tracer in zip(keys, variables, strict=True)
+            if tracer._grad is not None
         },
-        [(buffer, twins[id(buffer)]._data) for buffer in state],
+        [(buffer, tracers[id(buffer)]._data) for buffer in state],
         outside,
     )
 
@@ -224,9 +226,9 @@ def _operator(
     attributes: dict[str, Any],
     label: str,
 ) -> Any:
-    twin = _Node.__new__(_Node)
-    twin.program, twin.label, twin.name = program, label, node.name
-    twin.rule, twin.inputs, twin.attributes, twin.plan, twin.work = (
+    tracer = _Node.__new__(_Node)
+    tracer.program, tracer.label, tracer.name = program, label, node.name
+    tracer.rule, tracer.inputs, tracer.attributes, tracer.plan, tracer.work = (
         node.rule,
         inputs,
         attributes,
@@ -234,32 +236,32 @@ def _operator(
         {},
     )
     # the gradient of a variable that the optimiser does not train is not computed
-    twin.requires_grad = node.requires_grad and any(x.requires_grad for x in inputs)
-    twin._grad = twin._spare = twin._data = None
+    tracer.requires_grad = node.requires_grad and any(x.requires_grad for x in inputs)
+    tracer._grad = tracer._spare = tracer._data = None
     with _naming(node):
         if getattr(node.rule, "is_view", False):
-            twin._data = node.rule.run(twin, None)
+            tracer._data = node.rule.run(tracer, None)
         else:
-            twin._data = program.buffer(f"{label}_{node.rule.name}", node.shape, node.dtype)
+            tracer._data = program.buffer(f"{label}_{node.rule.name}", node.shape, node.dtype)
             if isinstance(node.rule, Elementwise):
-                node.rule.run(twin, twin._data)
+                node.rule.run(tracer, tracer._data)
             else:
-                node.rule.forward(twin, twin._data, *(x._data for x in inputs))
-    return twin
+                node.rule.forward(tracer, tracer._data, *(x._data for x in inputs))
+    return tracer
 
 
 def _leaf(program: Program, node: GraphNode, label: str, fed: str | None, trained: bool) -> Any:
-    twin = _Leaf.__new__(_Leaf)
+    tracer = _Leaf.__new__(_Leaf)
     name = f"{label}_{node.name or type(node).__name__.lower()}"
     kinds = ((Variable, "parameter"), (Buffer, "state"), (GraphNode, "constant"))
     kind = "input" if fed else next(kind for leaf, kind in kinds if isinstance(node, leaf))
-    twin.program, twin.label, twin.name = program, label, node.name
+    tracer.program, tracer.label, tracer.name = program, label, node.name
     initial = node._data.copy() if kind == "constant" else None
-    twin._data = program.buffer(fed or name, node.shape, node.dtype, kind, initial)
-    twin.requires_grad, twin._grad, twin._spare = node.requires_grad and trained, None, None
-    if twin.requires_grad:
-        twin._spare = program.buffer(f"grad_{name}", node.shape, node.dtype, "gradient")
-    return twin
+    tracer._data = program.buffer(fed or name, node.shape, node.dtype, kind, initial)
+    tracer.requires_grad, tracer._grad, tracer._spare = node.requires_grad and trained, None, None
+    if tracer.requires_grad:
+        tracer._spare = program.buffer(f"grad_{name}", node.shape, node.dtype, "gradient")
+    return tracer
 
 
 def _words(node: GraphNode) -> str:

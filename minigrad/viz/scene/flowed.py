@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...calculus.functions import without_gradients
+from ...calculus.transforms import without_gradients
 from ...graph.node import GraphNode, Variable
 from ...graph.rule import Operator
 from ...graph.settings import state_kept

@@ -146,25 +146,7 @@ def _warmup() -> None:
 
 
 def _chapters(action: str, numbers: list[int], out: Path) -> int | None:
-    if action == "open":
-        return book.open_lab(numbers[0] if numbers else None, out)
-    if action == "check":
-        return book.verify(numbers)
-    if action == "list":
-        for chapter in book.chapters():
-            where = "planned"
-            if chapter.path is not None:
-                where = str(chapter.path) if book.installed() else f"notebooks/{chapter.path.name}"
-            print(f"{chapter.number:2}  {chapter.title:30}{chapter.minutes:4} minutes  {where}")
-    elif action == "clean":
-        for path in book.chosen(numbers):
-            started = time.perf_counter()
-            book.clean(path)
-            print(f"{path.name:40}{time.perf_counter() - started:6.1f} s", flush=True)
-    else:
-        for path in book.write_versions(out, numbers, solutions=action == "instructor"):
-            print(f"wrote {path}")
-    return None
+    return book.ACTIONS[action](numbers, out)
 
 
 def _data(action: str, names: list[str]) -> None:
@@ -322,7 +304,7 @@ def _material(command: Command) -> None:
     add(
         "action",
         nargs="?",
-        choices=("list", "open", "check", "clean", "student", "instructor"),
+        choices=book.ACTIONS,
         default="list",
         help="list (default); open in JupyterLab; check the outputs against the stored ones; clean "
         "(run and store); write without solutions (student) or with them (instructor)",

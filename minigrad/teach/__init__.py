@@ -1,16 +1,19 @@
 """Questions and exercises of the chapters: `predict` before you run, `check` your answer.
 
-The exercises of chapter 3 are in `minigrad/teach/chapter03.py`: numbers and words as data, other
-answers with a function that judges them:
+The exercises are in `minigrad/teach/exercises.toml`:
 
-    answer("3/steepest", 0.25, "σ' = σ · (1 - σ); where is it largest?")
+    ["3/steepest"]
+    right = 0.25
+    hint = "σ' = σ · (1 - σ); where is it largest?"
 
-    @exercise("3/start", hints={"relu": "Its slope is 1 wherever it is not 0."})
+Answers that need Python to be judged have a function in `minigrad/teach/judges.py`:
+
+    @exercise("3/start")
     def _(given):
         return None if given == "sigmoid" else "Which of the three has the smallest slopes?"
 """
 
-from .ask import predict
-from .checking import Check, NotYet, check, exercise, exercises, expect
+from . import judges as judges
+from .checking import NotYet, check, exercise, expect, predict
 
-__all__ = ["Check", "NotYet", "check", "exercise", "exercises", "expect", "predict"]
+__all__ = ["NotYet", "check", "exercise", "expect", "predict"]

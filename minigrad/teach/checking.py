@@ -1,22 +1,22 @@
-"""`check`: tells a right answer, and gives a hint that fits a wrong one."""
+"""`predict` asks before a cell runs; `check` accepts a right answer, and hints at a wrong one."""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+import tomllib
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ..calculus.check import GradientError, gradcheck
 from ..graph.node import GraphNode
 
 #: returns None for a right answer, else a hint
 Judge = Callable[[Any], str | None]
 
-_checks: dict[str, Check] = {}
+_judges: dict[str, Judge] = {}
 
 
 class NotYet(AssertionError):
@@ -26,62 +26,27 @@ class NotYet(AssertionError):
         return [f"NotYet: {self}"]  # what IPython shows in place of a traceback
 
 
-@dataclass(frozen=True)
-class Check:
-    """One exercise: the function that judges answers, and hints for common wrong ones."""
+def predict(question: str, options: Sequence[str], mine: str | int | None = None) -> None:
+    """Show a question, its options with a letter each, and your choice: `mine="b"`, or a number.
 
-    name: str
-    judge: Judge
-    hints: Mapping[Any, str]
-
-    def hint(self, answer: Any) -> str | None:
-        """None for a right answer, else a hint: preferably the one for this very answer."""
-        if answer is ... or answer is None:
-            return "your turn: put your answer in place of the three dots."
-        try:
-            told = self.judge(answer)
-        except NotImplementedError:
-            return "your turn: the function has no body yet."
-        except Exception as error:
-            return f"your answer could not be tried: {type(error).__name__}: {error}"
-        if told is None:
-            return None
-        return next((hint for wrong, hint in self.hints.items() if _same(answer, wrong)), told)
-
-
-def exercise(name: str, hints: Mapping[Any, str] | None = None) -> Callable[[Judge], Judge]:
-    """Decorator: the function judges the exercise `name`, "chapter/what is asked".
-
-    It returns None for a right answer, else a hint. `hints` maps common wrong answers, a word (in
-    any case) or a number (to one percent), to their hints. An answer that makes the function raise
-    an error is wrong, and the error is shown. Raises `ValueError` for a malformed name.
+    The cells that follow show the answer. Options are numbered from 1. Raises `ValueError` for a
+    choice that does not exist, and for fewer than 2 or more than 26 options.
     """
-    chapter_of(name)
-
-    def register(judge: Judge) -> Judge:
-        _checks[name] = Check(name, judge, hints or {})
-        return judge
-
-    return register
-
-
-def answer(
-    name: str,
-    right: npt.ArrayLike,
-    hint: str,
-    hints: Mapping[Any, str] | None = None,
-    *,
-    rtol: float = 1e-3,
-) -> None:
-    """Define an exercise whose answer is a number or an array, `right` to the tolerance."""
-    exercise(name, hints)(lambda given: expect(given, right, hint, rtol=rtol))
-
-
-def word(
-    name: str, accepted: Collection[str], hint: str, hints: Mapping[Any, str] | None = None
-) -> None:
-    """Define an exercise whose answer is one of the accepted words, in lower case."""
-    exercise(name, hints)(lambda given: None if str(given).strip().lower() in accepted else hint)
+    letters = "abcdefghijklmnopqrstuvwxyz"[: len(options)]
+    if not 2 <= len(options) == len(letters):
+        raise ValueError(f"predict: {len(options)} options; 2 to 26 were expected")
+    choices = {str(i): letter for i, letter in enumerate(letters, 1)}
+    choices |= {letter: letter for letter in letters}
+    chosen = choices.get(str(mine).lower())
+    if mine is None:
+        last = 'Choose before you run on: add mine="a", or another letter.'
+    elif chosen is None:
+        expected = f"a letter from a to {letters[-1]} was expected, or 1 to {len(letters)}"
+        raise ValueError(f"predict: mine={mine!r}; {expected}")
+    else:
+        last = f"You chose {chosen}. Run on and see."
+    shown = [f"  {letter}) {option}" for letter, option in zip(letters, options, strict=True)]
+    print("\n".join([question, *shown, last]))
 
 
 def check(name: str, answer: Any) -> None:
@@ -89,35 +54,80 @@ def check(name: str, answer: Any) -> None:
 
     Raises `ValueError` for an exercise that does not exist.
     """
-    chapter = chapter_of(name)
-    known = exercises(chapter)
-    if name not in known:
-        there = ", ".join(map(repr, known)) or "none"
-        raise ValueError(
-            f"check: there is no exercise {name!r}; in chapter {chapter} there is {there}"
-        )
-    hint = known[name].hint(answer)
-    if hint is not None:
-        raise NotYet(f"{name}: {hint}")
+    told = hint(name, answer)
+    if told is not None:
+        raise NotYet(f"{name}: {told}")
     print(f"✓ {name}")
 
 
-def exercises(chapter: int) -> dict[str, Check]:
-    """The exercises of a chapter, by name."""
-    module = f"{__package__}.chapter{chapter:02d}"
-    if importlib.util.find_spec(module) is not None:
-        importlib.import_module(module)
-    return {name: each for name, each in _checks.items() if chapter_of(name) == chapter}
+def hint(name: str, answer: Any) -> str | None:
+    """None for a right answer to an exercise, else a hint: preferably one for this very answer.
+
+    An answer that makes its judge raise an error is wrong, and the error is shown.
+    """
+    judges = exercises()
+    if name not in judges:
+        chapter = name.partition("/")[0] + "/"
+        there = ", ".join(repr(known) for known in judges if known.startswith(chapter)) or "none"
+        raise ValueError(f"check: there is no exercise {name!r}; in that chapter there is {there}")
+    if answer is ... or answer is None:
+        return "your turn: put your answer in place of the three dots."
+    try:
+        return judges[name](answer)
+    except NotImplementedError:
+        return "your turn: the function has no body yet."
+    except Exception as error:
+        return f"your answer could not be tried: {type(error).__name__}: {error}"
 
 
-def chapter_of(name: str) -> int:
-    """The chapter in the name of an exercise: 3 in "3/slowest start"."""
-    number, slash, rest = name.partition("/")
-    if not (slash and rest and number.isdecimal()):
-        raise ValueError(
-            f"exercise {name!r}: a chapter and a name were expected, as in '3/slowest start'"
+@cache
+def stored() -> dict[str, Any]:
+    """The exercises in `exercises.toml`, where their keys are explained."""
+    return tomllib.loads(Path(__file__).with_name("exercises.toml").read_text(encoding="utf-8"))
+
+
+def exercises() -> dict[str, Judge]:
+    """The judge of each exercise, "chapter/what is asked"."""
+    return {**{name: partial(_judge, record) for name, record in stored().items()}, **_judges}
+
+
+def exercise(name: str) -> Callable[[Judge], Judge]:
+    """Decorator: the function judges the exercise; it returns None for a right answer or a hint."""
+    return lambda judge: _judges.setdefault(name, judge)
+
+
+def _judge(record: dict[str, Any], answer: Any) -> str | None:
+    """Judge an answer by a record of `exercises.toml`."""
+    if "cases" not in record:
+        return _compare(record, answer)
+    for case in record["cases"]:
+        given = [np.array(value) if isinstance(value, list) else value for value in case["given"]]
+        found = answer[given[0]] if isinstance(answer, dict) else answer(*given)
+        told = _compare(record | case, found)
+        if told is None and "gradient" in record:
+            try:
+                gradcheck(answer, given)
+            except GradientError as error:
+                told = f"the value is right, the gradient is not. {error}. {record['gradient']}"
+        if told is not None:
+            wanted = f", {case['right']} was expected" if "right" in case else ""
+            return f"for {', '.join(map(str, case['given']))}{wanted}: {told}"
+    return None
+
+
+def _compare(record: dict[str, Any], answer: Any) -> str | None:
+    word = str(answer).strip().lower()
+    if "words" in record:
+        told = None if word in record["words"] else record["hint"]
+    else:
+        told = expect(answer, record["right"], record["hint"], rtol=record.get("rtol", 1e-3))
+    for wrong, better in record.get("wrong", ()) if told else ():
+        same = (
+            wrong == word if isinstance(wrong, str) else not expect(answer, wrong, "-", rtol=0.01)
         )
-    return int(number)
+        if same:
+            return str(better)
+    return told
 
 
 def expect(
@@ -135,13 +145,3 @@ def expect(
     if given.shape != right.shape:
         return f"the shape {right.shape} was expected, not {given.shape}. {hint}"
     return None if np.allclose(given, right, rtol=rtol, atol=atol) else hint
-
-
-def _same(answer: Any, wrong: Any) -> bool:
-    """Is the answer this wrong one?"""
-    if isinstance(answer, str) or isinstance(wrong, str):
-        return str(answer).strip().lower() == str(wrong).strip().lower()
-    try:
-        return bool(np.isclose(float(answer), float(wrong), rtol=0.01))
-    except (TypeError, ValueError):
-        return False

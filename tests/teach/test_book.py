@@ -4,6 +4,8 @@ who runs one.
 
 from __future__ import annotations
 
+import ast
+import re
 import shutil
 from argparse import Namespace
 
@@ -23,11 +25,8 @@ def double(x):
 ### BEGIN SOLUTION
 step = 3  # needed by nobody else
 a, b = step, 2
-def half(x, by=2):
-    secret = x / by
-    return secret
 ### END SOLUTION
-check("1/x", a, half)
+check("1/x", a)
 print(b)"""
 
 
@@ -41,11 +40,7 @@ def double(x):
 
 a = ...  # your turn
 b = ...  # your turn
-def half(x, by=2):
-    raise NotImplementedError("your turn")
-
-
-check("1/x", a, half)
+check("1/x", a)
 print(b)"""
     )
 
@@ -76,7 +71,7 @@ def test_marks_that_do_not_come_in_pairs(source):
 
 @pytest.mark.parametrize("path", book.chosen(), ids=lambda path: path.stem)
 def test_a_students_version_has_no_solution_and_no_output_and_is_still_python(path):
-    made, source = book.student_version(path), nbformat.read(path, as_version=4)
+    made, source = book.student_version(book.read(path)), book.read(path)
     nbformat.validate(made)
     assert [cell.id for cell in made.cells] == [cell.id for cell in source.cells]
     for cell, full in zip(made.cells, source.cells, strict=True):
@@ -85,13 +80,13 @@ def test_a_students_version_has_no_solution_and_no_output_and_is_still_python(pa
             assert book.BEGIN not in cell.source and book.END not in cell.source
             assert (cell.source != full.source) == ("exercise" in cell.metadata.get("tags", ()))
             assert (book.TURN in cell.source) == (cell.source != full.source)
-            book._parsed(cell.source)  # still Python
+            ast.parse(re.sub("(?m)^%.*", "", cell.source))  # still Python
 
 
 @pytest.mark.parametrize("number", [0, 2])
 def test_a_student_who_runs_all_is_stopped_in_the_exercises_only_and_told_why(number, tmp_path):
     nbclient = pytest.importorskip("nbclient")
-    made = book.student_version(book.chosen([number])[0])
+    made = book.student_version(book.read(book.chosen([number])[0]))
     nbclient.NotebookClient(
         made, timeout=300, allow_errors=True, resources={"metadata": {"path": tmp_path}}
     ).execute()
@@ -117,11 +112,12 @@ def test_versions_are_written_to_a_folder(tmp_path, capsys):
 
 
 def test_what_a_chapter_reads_goes_with_it(tmp_path):
-    (written,) = book.write_versions(tmp_path / "class", [3])
+    (source,) = book.chosen([3])
+    book.write_version(source, tmp_path / "class", book.student_version)
     assert (tmp_path / "class" / "results.json").read_bytes() == (
         book.folder().parent / "figures/results.json"
     ).read_bytes()
-    sources = "\n".join(cell.source for cell in nbformat.read(written, as_version=4).cells)
+    sources = "\n".join(cell.source for cell in book.read(tmp_path / "class" / source.name).cells)
     assert '"results.json"' in sources and "../" not in sources
     assert sorted(file.name for file in tmp_path.iterdir()) == ["class"]
 
@@ -172,7 +168,7 @@ def test_installed_chapters_are_copied_to_be_opened_and_never_changed(
     package, work = tmp_path / "minigrad", tmp_path / "work"
     shutil.copytree(book.folder(), package / "chapters" / "notebooks")
     shutil.copytree(
-        book.root() / "figures",
+        book.folder().parent / "figures",
         package / "chapters" / "figures",
         ignore=shutil.ignore_patterns("*.svg"),
     )
@@ -204,7 +200,7 @@ def test_what_is_missing_is_named(monkeypatch, capsys):
 
 def test_the_readmes_pictures_are_the_chapters_own():
     shown = {name: svg for path in book.chosen() for name, svg in book.pictures(path).items()}
-    assert sorted(shown) == sorted(book.SHOWN)
+    assert sorted(shown) == ["chapter-1.svg", "chapter-2.svg", "chapter-4.svg"]
     readme = (book.folder().parent / "README.md").read_text("utf-8")
     for name, svg in shown.items():
         assert (book.folder().parent / "figures" / name).read_text("utf-8") == svg, (
@@ -213,7 +209,7 @@ def test_the_readmes_pictures_are_the_chapters_own():
         assert f"(figures/{name})" in readme
 
 
-def test_clean_runs_a_notebook_and_takes_out_the_noise(tmp_path):
+def test_clean_runs_a_notebook_and_takes_out_the_noise(tmp_path, monkeypatch):
     noisy = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell("print(1)\nprint(2)", id="one")]
     )
@@ -226,7 +222,8 @@ def test_clean_runs_a_notebook_and_takes_out_the_noise(tmp_path):
     noisy.metadata["mine"] = 1
     file = tmp_path / "noisy.ipynb"
     nbformat.write(noisy, file)
-    book.clean(file)
+    monkeypatch.setattr(book, "chosen", lambda numbers: [file])
+    assert book.clean([], tmp_path) == 0
     made = nbformat.read(file, as_version=4)
     assert set(made.metadata) == {"kernelspec", "language_info"} and set(
         made.metadata.language_info

@@ -11,18 +11,9 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import (
-    BaseEstimator,
-    ClassifierMixin,
-    RegressorMixin,
-)
-from sklearn.utils.multiclass import (
-    check_classification_targets,
-)
-from sklearn.utils.validation import (
-    check_is_fitted,
-    validate_data,
-)
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import ops, optim, seeds
 from .checks import one_of
@@ -36,22 +27,19 @@ from .train.checkpoint import read_arrays
 
 OPTIMIZERS = {"sgd": optim.SGD, "adam": optim.Adam, "adamw": optim.AdamW, "rmsprop": optim.RMSprop}
 MOST_METADATA = 1 << 24  # characters; as Python lists and strings they take far more memory
-#: kinds of dtypes of labels -> their types in JSON; others are numbers
-LABELS: dict[str, tuple[type, ...]] = {
-    "U": (str,),
-    "b": (bool,),
-    "O": (str, bool, int, float),
-}
-MOST_ROOM = 1 << 20  # characters of an array of labels
+MOST_LABELS = 1 << 24  # bytes of an array of labels, whose room a file only claims
 Task = tuple[Callable[..., GraphNode], Array]
 
 
 class _Estimator(BaseEstimator):  # type: ignore[misc]
     """The common part of classifier and regressor.
 
-    A subclass defines `_task`, its loss and targets; `_facts`, its part of a file's metadata; and
-    `_attributes`, which reads that part.
+    A subclass defines `_task`, its loss and targets, and adds its part of a file's metadata to
+    `_facts` and `_restore`.
     """
+
+    #: (outputs, y) -> the loss, and its targets; `ShapeError` where the model's outputs do not fit
+    _task: Callable[[Array, Array], Task]
 
     def __init__(
         self,
@@ -89,10 +77,6 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         if history.interrupted:
             raise KeyboardInterrupt
         return self
-
-    def _task(self, outputs: Array, y: Array) -> Task:
-        """The loss, and its targets. Raises `ShapeError` where the model's outputs do not fit."""
-        raise NotImplementedError
 
     def _new_model(self) -> Module:
         usable = callable(self.make_model) and not isinstance(self.make_model, Module)
@@ -135,22 +119,15 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         """
         from safetensors.numpy import save as to_bytes
 
-        path = as_path(f"{type(self).__name__}.save", path)
+        name = type(self).__name__
+        path = as_path(f"{name}.save", path)
         check_is_fitted(self)
-        facts = {
-            "estimator": type(self).__name__,
-            "n_features_in_": self.n_features_in_,
-            **self._facts(),
-        }
-        if hasattr(self, "feature_names_in_"):
-            facts["feature_names_in_"] = self.feature_names_in_.tolist()
         try:
-            text = json.dumps(facts)
-            self._attributes(json.loads(text))  # or `load` would refuse the file
+            text = json.dumps(self._facts())
+            self._restored(text)  # or `load` would refuse the file
         except (TypeError, ValueError) as error:
             raise DTypeError(
-                f"{type(self).__name__}: classes that are numbers or strings were expected "
-                f"({error})"
+                f"{name}: classes that are numbers or strings were expected ({error})"
             ) from None
         write_atomically(path, to_bytes(self.model_.state_dict(), {"minigrad": text}))
 
@@ -168,70 +145,43 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         with safe_open(path, "numpy") as file:
             text = (file.metadata() or {}).get("minigrad", "{}")
         try:
-            if len(text) > MOST_METADATA:
-                expected = f"at most {MOST_METADATA:,} were expected"
-                raise ValueError(f"{len(text):,} characters of metadata; {expected}")
-            facts = json.loads(text)
-            kind = facts.get("estimator") if isinstance(facts, dict) else None
-            if kind != name:
-                raise _invalid("estimator", kind, f"{name} was expected")
-            found = {**_features(facts), **self._attributes(facts)}
-        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            loaded = self._restored(text)
+        except (TypeError, ValueError, LookupError, OverflowError, RecursionError) as error:
             raise DataError(f"{path} was not written by {name}.save: {error}") from None
-        model = self._new_model().eval()
-        model.load_state_dict(state)
-        for earlier in {"history_", "feature_names_in_"} & vars(self).keys():
-            delattr(self, earlier)
-        self.__dict__.update(found, model_=model)
+        loaded.model_ = self._new_model().eval()
+        loaded.model_.load_state_dict(state)
+        self.__dict__ = loaded.__dict__
         return self
 
+    def _restored(self, text: str) -> Self:
+        """A new estimator, fitted according to a file's metadata, which may hold anything.
+
+        They are valid if `save` would write the same. Raises `TypeError`, `ValueError`,
+        `LookupError`, `OverflowError` or `RecursionError` where they are not.
+        """
+        if len(text) > MOST_METADATA:
+            expected = f"at most {MOST_METADATA:,} were expected"
+            raise ValueError(f"{len(text):,} characters of metadata; {expected}")
+        facts, new = json.loads(text), type(self)(**self.get_params(deep=False))
+        new._restore(facts)
+        held, found = (json.dumps(each, sort_keys=True) for each in (facts, new._facts()))
+        if held != found:
+            raise ValueError(f"its metadata {reprlib.repr(held)} mean {reprlib.repr(found)}")
+        return new
+
     def _facts(self) -> dict[str, Any]:
-        raise NotImplementedError
+        """The fitted attributes as a file's metadata."""
+        facts = {"estimator": type(self).__name__, "n_features_in_": self.n_features_in_}
+        if hasattr(self, "feature_names_in_"):
+            facts["feature_names_in_"] = self.feature_names_in_.tolist()
+        return facts
 
-    def _attributes(self, facts: dict[str, Any]) -> dict[str, Any]:
-        """Attributes from a file's metadata. Raises `ValueError` where they are not valid."""
-        raise NotImplementedError
-
-
-def _invalid(name: str, value: Any, expected: str) -> ValueError:
-    return ValueError(f"{name} is {reprlib.repr(value)}; {expected}")
-
-
-def _features(facts: dict[str, Any]) -> dict[str, Any]:
-    """Number and names of the features, from a file's metadata."""
-    features, names = facts.get("n_features_in_"), facts.get("feature_names_in_")
-    if type(features) is not int or not 1 <= features <= np.iinfo(np.int64).max:
-        raise _invalid("n_features_in_", features, "an integer ≥ 1 was expected")
-    if names is None:
-        return {"n_features_in_": features}
-    strings = isinstance(names, list) and all(isinstance(name, str) for name in names)
-    if not strings or len(names) != features:
-        raise _invalid("feature_names_in_", names, f"{features} strings were expected")
-    return {"n_features_in_": features, "feature_names_in_": np.array(names, dtype=object)}
-
-
-def _classes(values: Any, dtype: Any) -> Array:
-    """Labels from a file's metadata. Raises `ValueError` unless they are different and sorted.
-
-    An array of strings gives each the room of the longest. So the length in the dtype is ignored,
-    and where that room would be out of proportion, the labels stay Python strings.
-    """
-    form = re.fullmatch(r"[<>|]([biufUO])\d*", dtype if isinstance(dtype, str) else "")
-    if form is None:
-        raise _invalid("the dtype of classes", dtype, "numbers or strings were expected")
-    types = LABELS.get(form[1], (int, float))
-    fits = isinstance(values, list) and all(type(value) in types for value in values)
-    if not fits or len(values) < 2:
-        raise _invalid("classes", values, f"at least two labels of dtype {dtype} were expected")
-    if form[1] == "U":
-        dtype = str if len(values) * max(map(len, values)) < MOST_ROOM else object
-    with np.errstate(all="ignore"):
-        array = np.array(values, dtype)
-    if array.tolist() != values or not np.array_equal(np.unique(array), array):
-        raise _invalid(
-            "classes", values, f"different values of {array.dtype} in their order were expected"
-        )
-    return array
+    def _restore(self, facts: dict[str, Any]) -> None:
+        """Set the fitted attributes. `_restored` checks that they say what the metadata say."""
+        self.n_features_in_ = max(1, int(facts["n_features_in_"]))
+        if "feature_names_in_" in facts:
+            names = np.array([str(name) for name in facts["feature_names_in_"]], dtype=object)
+            self.feature_names_in_ = names.reshape(self.n_features_in_)
 
 
 class MinigradClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]  # as above
@@ -263,26 +213,23 @@ class MinigradClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]  # 
         return self._fit(x, ids)
 
     def _task(self, outputs: Array, y: Array) -> Task:
-        n = len(self.classes_)
-        if n == 2 and outputs.shape == (len(outputs), 1):
+        if self._checked(outputs).shape[1:] == (1,):
             return ops.binary_cross_entropy_with_logits, y.astype(np.float64)
-        if outputs.shape != (len(outputs), n):
+        return ops.cross_entropy, y
+
+    def _checked(self, outputs: Array) -> Array:
+        """The outputs. Raises `ShapeError` unless they are logits of the classes."""
+        n = len(self.classes_)
+        if outputs.shape[1:] not in ([(2,), (1,)] if n == 2 else [(n,)]):
             logits = f"logits (N, {n}){' or (N, 1)' if n == 2 else ''}"
             expected = f"{logits}, one for each of the {n} classes, were expected"
             raise self._misfit(outputs, expected)
-        return ops.cross_entropy, y
+        return outputs
 
     def _logits(self, X: npt.ArrayLike) -> Array:
-        """A logit for each class (N, classes); where the model gives one, the first class has 0.
-
-        Raises `ShapeError` where the outputs do not fit the classes of a file.
-        """
-        logits, n = self._predict(X), len(self.classes_)
-        if n == 2 and logits.shape[1:] == (1,):
-            return np.hstack([np.zeros_like(logits), logits])
-        if logits.shape[1:] != (n,):
-            raise self._misfit(logits, f"outputs for {n} classes were expected")
-        return logits
+        """A logit for each class (N, classes); where the model gives one, the first class has 0."""
+        logits = self._checked(self._predict(X))
+        return np.hstack([np.zeros_like(logits), logits]) if logits.shape[1] == 1 else logits
 
     def predict_proba(self, X: npt.ArrayLike) -> Array:
         """Probabilities (N, classes), in the order of `classes_`."""
@@ -291,15 +238,23 @@ class MinigradClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]  # 
 
     def predict(self, X: npt.ArrayLike) -> Array:
         """The most probable class of each sample (N,)."""
-        ids = self._logits(X).argmax(axis=1)
-        found: Array = self.classes_[ids]
+        found: Array = self.classes_[self._logits(X).argmax(axis=1)]
         return found
 
     def _facts(self) -> dict[str, Any]:
-        return {"classes": self.classes_.tolist(), "dtype": self.classes_.dtype.str}
+        about = {"classes": self.classes_.tolist(), "dtype": self.classes_.dtype.str}
+        return super()._facts() | about
 
-    def _attributes(self, facts: dict[str, Any]) -> dict[str, Any]:
-        return {"classes_": _classes(facts.get("classes"), facts.get("dtype"))}
+    def _restore(self, facts: dict[str, Any]) -> None:
+        super()._restore(facts)
+        values, dtype = facts["classes"], facts["dtype"]
+        plain = re.fullmatch(r"[<>|][biufUO]\d*", dtype)
+        if not plain or len(values) * np.dtype(dtype).itemsize > MOST_LABELS:
+            raise ValueError(f"{len(values)} classes of dtype {dtype}")
+        with np.errstate(all="ignore"):
+            self.classes_ = found = np.array(values, dtype)
+        if not (found.ndim == 1 < found.size and np.all(found[1:] > found[:-1])):
+            raise ValueError(f"classes {reprlib.repr(values)}; different ones, in order, expected")
 
 
 class MinigradRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]  # as above
@@ -327,18 +282,14 @@ class MinigradRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]  # as
     def predict(self, X: npt.ArrayLike) -> Array:
         """Predictions, in the shape of the targets: (N,) or (N, targets)."""
         found = self._predict(X)
-        if self._column and found.shape[1:] != (1,):
-            raise self._misfit(found, "one column was expected")
-        return found[:, 0] if self._column else found
+        return found.reshape(len(found)) if self._column else found
 
     def _facts(self) -> dict[str, Any]:
-        return {"column": self._column}
+        return super()._facts() | {"column": self._column}
 
-    def _attributes(self, facts: dict[str, Any]) -> dict[str, Any]:
-        column = facts.get("column")
-        if not isinstance(column, bool):
-            raise _invalid("column", column, "true or false was expected")
-        return {"_column": column}
+    def _restore(self, facts: dict[str, Any]) -> None:
+        super()._restore(facts)
+        self._column = facts["column"] is True
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
+from tqdm import tqdm
+
 from . import distribution, experiments, kernels
 from .bench.jobs import JOBS
 from .bench.machine import cores
@@ -17,13 +19,12 @@ from .bench.report import bench
 from .bench.sections import ALL, SECTIONS
 from .bench.session import PEERS, Settings
 from .data import catalog
-from .demo import demo, loss_on_samples
+from .demo import demo
 from .errors import DataError, GraphError
 from .experiments import EXPERIMENTS, prepare, train_once
 from .gallery import gallery
-from .graph.node import GraphNode
 from .teach import book
-from .train import save
+from .train import History, Trainer, save
 from .train.distributed import Ranks
 from .train.trainer import MODES
 from .viz import Drawing, draw
@@ -59,10 +60,8 @@ positive, natural = _integer(1), _integer(0)
 
 def pair(text: str) -> tuple[str, str]:
     """The type of an option for argparse: `torch=/path/to/python`."""
-    name, equals, value = text.partition("=")
-    if not (name and equals and value):
-        raise ValueError
-    return name, value
+    name, path = text.split("=", 1)
+    return name, path
 
 
 pair.__name__ = "PEER=PATH"
@@ -79,29 +78,37 @@ def _train(
     elif resume:
         raise ValueError("train: --resume needs --out, the folder with the checkpoint")
     ranks = Ranks(distributed)
-    say = print if ranks.first else (lambda line: None)
-    options |= {"follow": True, "distributed": distributed, "checkpoint": path, "resume": resume}
+    say = tqdm.write if ranks.first else (lambda line: None)
+
+    def after_epoch(trainer: Trainer, history: History) -> None:
+        loss, accuracy = history.epoch_loss[-1], history.accuracy[-1]
+        told = f"loss {loss:.4f}, held-out accuracy {accuracy:.4f}"
+        say(f"epoch {trainer.state.epoch}: {told}, {history.epoch_seconds[-1]:.2f} s")
+
+    options |= {"distributed": distributed, "checkpoint": path, "resume": resume}
     with ranks.together("", FAILURES):
         arrays = prepare(experiment)
         say(f"{experiment.title}: {arrays.source}")
-        run = train_once(experiment, arrays, **options)
-    history = run.history
-    first = run.trainer.state.epoch - len(history.epoch_loss) + 1
-    rows = zip(history.epoch_loss, history.accuracy, history.epoch_seconds, strict=False)
-    for epoch, (loss, accuracy, seconds) in enumerate(rows, first):
-        say(f"epoch {epoch}: loss {loss:.4f}, held-out accuracy {accuracy:.4f}, {seconds:.2f} s")
+        run = train_once(experiment, arrays, follow=True, callbacks=[after_epoch], **options)
     train, test = run.train["accuracy"], run.test["accuracy"]
     say(f"training accuracy {train:.4f}, held-out accuracy {test:.4f}")
     if path is not None:
         save(run.trainer, path)
         say(f"saved {path}")
-    if history.interrupted and ranks.first:
+    if run.history.interrupted and ranks.first:
         raise KeyboardInterrupt
-    return INTERRUPTED if history.interrupted else None
+    return INTERRUPTED if run.history.interrupted else None
 
 
 def _draw(what: str, output: Path, gradients: bool, **options: Any) -> None:
-    graph = _experiment_graph(what) if what in EXPERIMENTS else from_script(what)
+    graph: Any
+    if what in EXPERIMENTS:  # as it is after one epoch; one step is not worth compiling
+        experiment = EXPERIMENTS[what]
+        arrays = prepare(experiment)
+        run = train_once(experiment, arrays, samples=32, epochs=1, mode="replay", progress=False)
+        graph = run.loss(arrays)
+    else:
+        graph = from_script(what)
     if not isinstance(graph, Drawing):
         if gradients:
             backward(graph)
@@ -110,22 +117,12 @@ def _draw(what: str, output: Path, gradients: bool, **options: Any) -> None:
     print(f"drew {output}")
 
 
-def _experiment_graph(name: str) -> GraphNode:
-    """The loss of a model after one epoch on 32 samples."""
-    experiment = EXPERIMENTS[name]
-    arrays = prepare(experiment)
-    few = arrays.with_arrays(*(array[:32] for array in arrays))
-    # One step is not worth compiling.
-    run = train_once(experiment, few, epochs=1, mode="replay", progress=False)
-    return loss_on_samples(experiment, run, few)
-
-
 def _bench(
     section: str, quick: bool, threads: int | None, rounds: int | None, **options: Any
 ) -> None:
     settings = Settings(
-        jobs=options.pop("only"),
-        peers=[peer for peer in options.pop("peers") if peer != "none"],
+        jobs=options.pop("only") or list(JOBS),
+        peers=[peer for peer in options.pop("peers") or PEERS if peer != "none"],
         pythons=dict(options.pop("python")),
         threads=threads or min(2, cores()),
         quick=quick,
@@ -133,7 +130,8 @@ def _bench(
         unit=0.05 if quick else 0.2,
     )
     sections = ALL if section == "all" else [section]
-    bench(sections, settings, note=partial(print, file=sys.stderr), **options)
+    say = partial(print, file=sys.stderr)
+    bench(sections, settings, json_path=options.pop("json"), note=say, **options)
 
 
 def _warmup() -> None:
@@ -158,10 +156,6 @@ def _data(action: str, names: list[str]) -> None:
 
 
 # ---------------- their options
-#: makes a command, which calls a function with its options; returns `add_argument` of its parser
-Command = Callable[..., Callable[..., object]]
-
-
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     top = Parser(
@@ -169,159 +163,123 @@ def parser() -> argparse.ArgumentParser:
         description="Automatic differentiation to read, to teach with, and to train with.",
     )
     commands = top.add_subparsers(required=True, metavar="command", parser_class=Parser)
-
-    def command(
-        name: str, run: Callable[..., object], help: str, description: str | None = None
-    ) -> Callable[..., object]:
-        made = commands.add_parser(name, help=help, description=description)
-        made.set_defaults(run=run)
-        return made.add_argument
-
-    for group in (_training, _pictures, _speed, _material):
-        group(command)
+    for name, (run, told, *options) in COMMANDS.items():
+        command = commands.add_parser(name, help=told, description=told)
+        command.set_defaults(run=run)
+        for flags, kind, default, text, *count in options:
+            how: dict[str, Any] = {"type": kind} if callable(kind) else {"choices": kind}
+            how |= {"nargs": count[0]} if count else {}
+            if kind is bool:
+                how = {"action": "store_true"}
+            if default or default == 0:
+                text += f" (default: {default})"
+            command.add_argument(*flags.split(), default=default, help=text, **how)
     return top
 
 
-def _training(command: Command) -> None:
-    add = command("demo", demo, "train and validate all models, print the table, draw the pictures")
-    add(
-        "--out",
-        type=Path,
-        default="minigrad-demo",
-        help="folder for pictures and numbers (default: minigrad-demo)",
-    )
-    add("--seeds", type=positive, default=3, help="trainings per model (default: 3)")
-    add("--only", nargs="+", choices=EXPERIMENTS, default=(), help="only these experiments")
-    add(
-        "--jobs",
-        dest="n_jobs",
-        metavar="JOBS",
-        type=positive,
-        default=2,
-        help="processes for cross-validation (default: 2)",
-    )
-
-    add = command("train", _train, "train one model")
-    add("name", choices=EXPERIMENTS)
-    add("--epochs", type=positive, help="default: the experiment's own")
-    add("--batch-size", type=positive, help="default: the experiment's own")
-    add("--seed", type=natural, default=0)
-    add("--mode", choices=MODES, default="compiled", help="default: compiled")
-    add(
-        "--out",
-        type=Path,
-        help="folder for the checkpoint, written after each epoch (default: none)",
-    )
-    add("--resume", action="store_true", help="continue from the checkpoint in --out")
-    add(
-        "--distributed",
-        action="store_true",
-        help="share each batch among the ranks that mpiexec starts",
-    )
-
-
-def _pictures(command: Command) -> None:
-    add = command(
-        "draw",
+#: name -> function, help, and options: flags; type, or choices; default; help; and, where several
+#: arguments are taken, how many
+COMMANDS: dict[str, tuple[Any, ...]] = {
+    "demo": (
+        demo,
+        "train and validate all models, print the table, draw the pictures",
+        ("--out", Path, "minigrad-demo", "folder for pictures and numbers"),
+        ("--seeds", positive, 3, "trainings per model"),
+        ("--only", EXPERIMENTS, (), "only these experiments", "+"),
+        ("--jobs", positive, 2, "processes for cross-validation"),
+    ),
+    "train": (
+        _train,
+        "train one model",
+        ("name", EXPERIMENTS, None, "the experiment"),
+        ("--epochs", positive, None, "default: the experiment's own"),
+        ("--batch-size", positive, None, "default: the experiment's own"),
+        ("--seed", natural, 0, "of the initial weights and the order of the samples"),
+        ("--mode", MODES, "compiled", "how graphs run"),
+        ("--out", Path, None, "folder for the checkpoint, written after each epoch"),
+        ("--resume", bool, False, "continue from the checkpoint in --out"),
+        ("--distributed", bool, False, "share each batch among the ranks that mpiexec starts"),
+    ),
+    "draw": (
         _draw,
-        "draw the graph of a model, or what a script of yours builds (it is run for that)",
-        description="Draw the graph of a model, or what a script builds. The script is run, with "
-        "all that it does: draw only scripts that you would run.",
-    )
-    names = ", ".join(EXPERIMENTS)
-    add(
-        "what",
-        help=f"{names}, or script.py:name, a node, a Graph or a function that makes one; "
-        "this runs the script",
-    )
-    add(
-        "-o",
-        "--output",
-        type=Path,
-        default="graph.svg",
-        help=".svg, .png or .pdf (default: graph.svg)",
-    )
-    add("--gradients", action="store_true", help="compute the gradients first, if there are none")
-    add("--depth", type=natural, help="levels of modules to open (default: as many as fit)")
-    add(
-        "--unroll",
-        type=_integer(1, "rolled", "all"),
-        help="rolled, all, or a number of time steps (default: closed)",
-    )
-    add("--theme", choices=("light", "dark", "print"), help="default: the reader's")
-    add("--title", help="title above the picture")
-
-    add = command("gallery", gallery, "make every kind of picture, and the page that shows them")
-    add(
-        "--out",
-        type=Path,
-        default="minigrad-gallery",
-        help="folder for page and pictures (default: minigrad-gallery)",
-    )
-    add(
-        "--only",
-        nargs="+",
-        metavar="word",
-        default=(),
-        help="only sections with one of these words in the title",
-    )
-
-
-def _speed(command: Command) -> None:
-    add = command("bench", _bench, "time minigrad beside the other libraries that are installed")
-    add(
-        "section",
-        nargs="?",
-        choices=(*SECTIONS, "all"),
-        default="jobs",
-        help="default: jobs; all: every section but distributed, which needs mpiexec",
-    )
-    add("--only", nargs="+", choices=JOBS, default=list(JOBS), help="these jobs only")
-    add("--rounds", type=positive, help="rounds of each race (default: 7, 3 with --quick)")
-    add("--quick", action="store_true", help="short rounds, without torch.compile")
-    add("--threads", type=positive, help="of every contender (default: 2, or all cores)")
-    add("--peers", nargs="+", choices=(*PEERS, "none"), default=PEERS, help="default: all")
-    add("--python", nargs="+", type=pair, default=(), metavar="PEER=PATH", help="a peer's Python")
-    path = {"type": Path, "metavar": "PATH"}
-    add("--json", dest="json_path", **path, help="write all numbers here")
-    add("--plots", type=Path, metavar="FOLDER", help="write pictures here")
-    table = "replace the table of the jobs between the markers of this file"
-    add("--readme", **path, help=table)
-
-    command(
-        "warmup",
+        "draw the graph of a model, or what a script builds. The script is run, with all that it "
+        "does: draw only scripts that you would run.",
+        (
+            "what",
+            str,
+            None,
+            f"{', '.join(EXPERIMENTS)}, or script.py:name, a node, a Graph or a function that "
+            "makes one; this runs the script",
+        ),
+        ("-o --output", Path, "graph.svg", ".svg, .png or .pdf"),
+        ("--gradients", bool, False, "compute the gradients first, if there are none"),
+        ("--depth", natural, None, "levels of modules to open (default: as many as fit)"),
+        (
+            "--unroll",
+            _integer(1, "rolled", "all"),
+            None,
+            "rolled, all, or a number of time steps (default: closed)",
+        ),
+        ("--theme", ("light", "dark", "print"), None, "default: the reader's"),
+        ("--title", str, None, "title above the picture"),
+    ),
+    "gallery": (
+        gallery,
+        "make every kind of picture, and the page that shows them",
+        ("--out", Path, "minigrad-gallery", "folder for page and pictures"),
+        ("--only", str, (), "only sections with one of these words in the title", "+"),
+    ),
+    "bench": (
+        _bench,
+        "time minigrad beside the other libraries that are installed",
+        (
+            "section",
+            (*SECTIONS, "all"),
+            "jobs",
+            "all: every section but distributed, which needs mpiexec",
+            "?",
+        ),
+        ("--only", JOBS, (), "these jobs only", "+"),
+        ("--rounds", positive, None, "rounds of each race (default: 7, 3 with --quick)"),
+        ("--quick", bool, False, "short rounds, without torch.compile"),
+        ("--threads", positive, None, "of every contender (default: 2, or all cores)"),
+        ("--peers", (*PEERS, "none"), (), "default: all", "+"),
+        ("--python", pair, (), "a peer's Python, as PEER=PATH", "+"),
+        ("--json", Path, None, "file for all numbers"),
+        ("--plots", Path, None, "folder for pictures"),
+        ("--readme", Path, None, "file whose table of the jobs, between markers, is replaced"),
+    ),
+    "warmup": (
         _warmup,
         "compile the experiments' training steps, so that later starts are quick",
-    )
-
-
-def _material(command: Command) -> None:
-    add = command(
-        "chapters",
+    ),
+    "chapters": (
         _chapters,
         "list, open, check and clean the chapters, make student versions",
-    )
-    add(
-        "action",
-        nargs="?",
-        choices=book.ACTIONS,
-        default="list",
-        help="list (default); open in JupyterLab; check the outputs against the stored ones; clean "
-        "(run and store); write without solutions (student) or with them (instructor)",
-    )
-    add("numbers", nargs="*", type=int, metavar="number", help="only these (default: all)")
-    add(
-        "--out",
-        type=Path,
-        default="chapters",
-        help="folder for student and instructor, and for open "
-        "where minigrad is installed without a checkout (default: chapters)",
-    )
-
-    add = command("data", _data, "list, fetch and verify data sets")
-    add("action", choices=("list", "fetch", "verify"))
-    names = ", ".join(catalog.CATALOG)
-    add("names", nargs="*", metavar="name", help=f"of {names} (default: all)")
+        (
+            "action",
+            book.ACTIONS,
+            "list",
+            "open in JupyterLab; check the outputs against the stored ones; clean (run and store); "
+            "write without solutions (student) or with them (instructor)",
+            "?",
+        ),
+        ("numbers", int, (), "only these chapters", "*"),
+        (
+            "--out",
+            Path,
+            "chapters",
+            "folder for student and instructor, and for open where minigrad is installed without "
+            "a checkout",
+        ),
+    ),
+    "data": (
+        _data,
+        "list, fetch and verify data sets",
+        ("action", ("list", "fetch", "verify"), None, "what to do"),
+        ("names", str, (), f"of {', '.join(catalog.CATALOG)} (default: all)", "*"),
+    ),
+}
 
 
 def _replace_unencodable() -> None:

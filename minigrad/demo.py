@@ -15,13 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import ops, viz
-from .data import Dataset
 from .errors import DataError
-from .experiments import EXPERIMENTS, Experiment, TrainedRun, gradient_error, prepare, train_once
-from .graph.node import GraphNode, Variable
+from .experiments import EXPERIMENTS, gradient_error, prepare, train_once
+from .graph.node import Variable
 from .models import ACTIVATIONS, mlp
 from .train import cross_validate, grid_search
-from .train.batch_graph import BatchGraph
 from .viz.tables import aligned
 
 LEARNING_RATES = (1e-3, 3e-3, 1e-2)
@@ -47,28 +45,28 @@ def run_experiment(name: str, seeds: int, out: Path, say: Say) -> list[Result]:
     arrays = prepare(experiment)
     title = experiment.title + ", shipped sample only" * arrays.sample
     say(f"{title}: {arrays.source}")
-    x, y = arrays.x_train[:32], arrays.y_train[:32]
-    fresh = train_once(experiment, arrays.with_arrays(x, y, x, y), epochs=1, progress=False)
-    check = f"{gradient_error(fresh.trainer.model, experiment.loss, x, y):.0e}"
+    fresh = train_once(experiment, arrays, samples=32, epochs=1, progress=False).trainer.model
+    error = gradient_error(fresh, experiment.loss, arrays.x_train[:32], arrays.y_train[:32])
     runs = []
+    histories = {}
     for seed in experiment.seeds or range(seeds):
         started = time.perf_counter()
         run = train_once(experiment, arrays, seed=seed, follow=not experiment.paper_loss)
         if run.history.interrupted:
             raise KeyboardInterrupt
         runs.append(run)
+        histories[f"seed {seed}"] = run.history
         seconds = time.perf_counter() - started
         say(f"  seed {seed}: held-out accuracy {run.test['accuracy']:.4f}, {seconds:.1f} s")
-    loss = loss_on_samples(experiment, runs[0], arrays)
+    loss = runs[0].loss(arrays)
     loss.backward()
     viz.draw(loss, title=experiment.title).save(out / f"{name}-graph.svg")
-    histories = {f"seed {run.seed}": run.history for run in runs}
     curves = viz.training_curves(histories, title=experiment.title)
     viz.save_figure(curves, out / f"{name}-curves.svg")
     train = _median(run.train["accuracy"] for run in runs)
     test = _median(run.test["accuracy"] for run in runs)
     results = [
-        Result(title, "training accuracy", train, experiment.paper_train, check),
+        Result(title, "training accuracy", train, experiment.paper_train, f"{error:.0e}"),
         Result(title, experiment.held_out, test, experiment.paper),
     ]
     if experiment.paper_loss:
@@ -84,7 +82,7 @@ def _median(values: Iterable[float]) -> str:
     return middle if len(found) == 1 else f"{middle} ({found[0]:.4f}–{found[-1]:.4f})"
 
 
-def run_mlp(repeats: int, n_jobs: int, out: Path, say: Say) -> list[Result]:
+def run_mlp(repeats: int, jobs: int, say: Say) -> list[Result]:
     """The six variants of the MLP, each with the best learning rate of a 5-fold grid search.
 
     Each is measured by repeated 5-fold cross-validation.
@@ -93,9 +91,9 @@ def run_mlp(repeats: int, n_jobs: int, out: Path, say: Say) -> list[Result]:
     arrays = prepare(experiment)
     say(f"{experiment.title}: {arrays.source}")
     x, y = (np.concatenate(parts) for parts in (arrays[::2], arrays[1::2]))
-    taken = ("loss", "optimizer", "epochs", "batch_size")
-    options: dict[str, Any] = {name: getattr(experiment, name) for name in taken}
-    options |= {"n_jobs": n_jobs, "progress": True}
+    options: dict[str, Any] = {"n_jobs": jobs, "progress": True}
+    for name in ("loss", "optimizer", "epochs", "batch_size"):
+        options[name] = getattr(experiment, name)
     results, means = [], []
     for activation in ACTIVATIONS:
         for clipped in (False, True):
@@ -116,38 +114,21 @@ def run_mlp(repeats: int, n_jobs: int, out: Path, say: Say) -> list[Result]:
     return results
 
 
-def loss_on_samples(experiment: Experiment, run: TrainedRun, arrays: Dataset) -> GraphNode:
-    """The loss of the trained model on the first four samples, without gradients."""
-    model = run.trainer.model
-    model.zero_grad()
-    x, y = arrays.x_train[:4], arrays.y_train[:4]
-    return BatchGraph(model, experiment.loss, x, y, None).graph.head
-
-
-def first_picture(path: Path) -> None:
-    """Draw sin(x²) at x = 2: values above the edges, gradients below."""
-    x = Variable(2.0, name="x")
-    y = ops.sin(x**2)
-    y.backward()
-    viz.draw(y, title="sin(x²)").save(path)
-
-
 def demo(
-    out: Path, *, seeds: int = 3, only: Iterable[str] = (), n_jobs: int = 2, say: Say = print
+    out: Path, *, seeds: int = 3, only: Iterable[str] = (), jobs: int = 2, say: Say = print
 ) -> list[Result]:
     """Run all experiments, or `only` some, `seeds` times each.
 
     Pictures and `results.json` are written to `out`.
     """
     out.mkdir(parents=True, exist_ok=True)
-    started = time.perf_counter()
-    chosen = list(only) or list(EXPERIMENTS)
-    results: list[Result] = []
-    first_picture(out / "sin-x2.svg")
-    for name in chosen:
+    started, results = time.perf_counter(), []
+    y = ops.sin(Variable(2.0, name="x") ** 2)
+    y.backward()
+    viz.draw(y, title="sin(x²)").save(out / "sin-x2.svg")
+    for name in only or EXPERIMENTS:
         try:
-            if name == "mlp":
-                results += run_mlp(2, n_jobs, out, say)
+            results += run_mlp(2, jobs, say) if name == "mlp" else []
             results += run_experiment(name, seeds, out, say)
         except DataError as error:
             title, paper = EXPERIMENTS[name].title, EXPERIMENTS[name].paper
@@ -159,7 +140,7 @@ def demo(
         "\nmeasured: median (range) over seeds; gradient error: against central differences in "
         "float64, one real batch"
     )
-    if chosen == list(EXPERIMENTS):
+    if not only:
         rows = [result._asdict() for result in results]
         numbers = json.dumps(rows, indent=1, ensure_ascii=False)
         (out / "results.json").write_text(numbers + "\n", encoding="utf-8")

@@ -238,8 +238,8 @@ class MinigradClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]  # 
 
     def predict(self, X: npt.ArrayLike) -> Array:
         """The most probable class of each sample (N,)."""
-        found: Array = self.classes_[self._logits(X).argmax(axis=1)]
-        return found
+        found: Array = self._logits(X).argmax(axis=1)
+        return self.classes_[found]
 
     def _facts(self) -> dict[str, Any]:
         about = {"classes": self.classes_.tolist(), "dtype": self.classes_.dtype.str}

@@ -17,6 +17,7 @@ from minigrad.experiments import EXPERIMENTS, gradient_error, prepare, train_onc
 from minigrad.run.compiled import CompiledStep
 
 AS_THEY_ARE = dict(EXPERIMENTS)
+MNIST = data.mnist
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +34,8 @@ def _only_what_ships(monkeypatch, tmp_path):
         )
         return data.Dataset(x[:32], y[:32], x[32:], y[32:], source="invented ids")
 
-    ships = {data.mnist: data.mnist_sample, data.imdb: reviews}
+    monkeypatch.setattr(data, "mnist", data.mnist_sample)
+    ships = {MNIST: data.mnist_sample, data.imdb: reviews}
     for name, experiment in list(EXPERIMENTS.items()):
         load = ships.get(experiment.load, experiment.load)
         if isinstance(load, partial):

@@ -9,45 +9,19 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from . import viz
 from .errors import DataError
 from .files import write_atomically
 
 START = "import minigrad as mg\nimport numpy as np\nfrom minigrad import models, nn\n"
-TEXT = Path(__file__).with_name("gallery.md").read_text(encoding="utf-8")
-_PICTURE = r"!\[\]\(gallery-([\w-]+)\.svg\)"
-_BLOCK = re.compile(rf"^(##+) ([^\n]+)\n\n```python\n(.+?)```\n(?:\n{_PICTURE})?", re.M | re.S)
-
-
-class Plate(NamedTuple):
-    """A picture: file name, title, and the code that makes it, the last line an expression."""
-
-    name: str
-    title: str
-    code: str
-
-
-class Section(NamedTuple):
-    """Pictures whose code begins with the same lines."""
-
-    title: str
-    code: str
-    plates: list[Plate]
-
-
-def sections() -> list[Section]:
-    """The sections of `gallery.md`."""
-    found: list[Section] = []
-    for level, title, code, name in _BLOCK.findall(TEXT):
-        if level == "##":
-            found.append(Section(title, code, []))
-        else:
-            found[-1].plates.append(Plate(name, title, code))
-    return found
+INTRODUCTION, *SECTIONS = re.split(
+    r"(?m)^(?=## )", Path(__file__).with_name("gallery.md").read_text(encoding="utf-8")
+)
+CODE = re.compile(r"```python\n(.+?)```(?:\n\n!\[\]\((.+?)\))?", re.S)
 
 
 def gallery(out: Path, *, only: Iterable[str] = (), say: Callable[[str], None] = print) -> None:
@@ -57,53 +31,42 @@ def gallery(out: Path, *, only: Iterable[str] = (), say: Callable[[str], None] =
     with a message.
     """
     out.mkdir(parents=True, exist_ok=True)
-    chosen = [
-        s for s in sections() if not only or any(word.lower() in s.title.lower() for word in only)
-    ]
-    shown: dict[str, str] = {}
-    for section in chosen:
-        say(section.title)
+    page = INTRODUCTION
+    for section in SECTIONS:
+        title = section.splitlines()[0].removeprefix("## ")
+        if only and not any(word.lower() in title.lower() for word in only):
+            continue
+        say(title)
         try:
-            shown |= {plate.name: keep(thing, plate, out) for plate, thing in made(section)}
+            for file, thing in made(section):
+                section = section.replace(f"![]({file})", keep(thing, out / file))
+            page += section
         except DataError as error:
             say(f"  left out: {error}")
-    if len(chosen) == len(sections()):
-        write_atomically(out / "README.md", page(shown).encode())
+    if not only:
+        write_atomically(out / "README.md", page.encode())
     say(f"the gallery is in {out}/")
 
 
-def made(section: Section) -> Iterator[tuple[Plate, Any]]:
-    """Each plate of a section with the value of its last line."""
+def made(section: str) -> Iterator[tuple[str, Any]]:
+    """File and value of each picture of a section."""
     names: dict[str, Any] = {}
-    exec(compile(START + section.code, section.title, "exec"), names)
-    for plate in section.plates:
-        lines = ast.parse(plate.code)
-        last = lines.body.pop()
-        assert isinstance(last, ast.Expr)
-        exec(compile(lines, plate.name, "exec"), names)
-        yield plate, eval(compile(ast.Expression(last.value), plate.name, "eval"), names)
+    exec(START, names)
+    for code, file in CODE.findall(section):
+        lines = ast.parse(code).body
+        last = lines.pop() if file else None
+        exec(compile(ast.Module(lines, []), "gallery.md", "exec"), names)
+        if isinstance(last, ast.Expr):
+            yield file, eval(compile(ast.Expression(last.value), "gallery.md", "eval"), names)
 
 
-def keep(thing: Any, plate: Plate, out: Path) -> str:
+def keep(thing: Any, path: Path) -> str:
     """Save a picture; returns the Markdown that shows it (of a table, the table)."""
     if hasattr(thing, "_repr_markdown_"):
         return str(thing._repr_markdown_())
-    file = f"gallery-{plate.name}.svg"
     if hasattr(thing, "savefig"):
-        viz.save_figure(thing, out / file)
+        viz.save_figure(thing, path)
     else:
-        thing.save(out / file)
+        thing.save(path)
     safe = thing.description.replace("[", "(").replace("]", ")")
-    return f"![{' '.join(safe.split())}]({file})"
-
-
-def page(shown: Mapping[str, str]) -> str:
-    """The gallery as Markdown, with what `keep` returned for each plate."""
-    introduction, *parts = re.split(r"^(?=## )", TEXT, flags=re.M)
-    kept = [
-        part
-        for part, section in zip(parts, sections(), strict=True)
-        if any(plate.name in shown for plate in section.plates)
-    ]
-    text = "".join([introduction, *kept])
-    return re.sub(_PICTURE, lambda match: shown[match[1]], text)
+    return f"![{' '.join(safe.split())}]({path.name})"

@@ -1,9 +1,11 @@
 """minigrad: automatic differentiation to read, to teach with, and to train small networks fast."""
 
-from typing import TYPE_CHECKING
+import builtins
+import importlib
+import types
+import typing
 
 # type checkers take names as public that come from `*` or are imported `as` themselves
-from . import calculus, errors, graph
 from . import data as data
 from . import interop as interop
 from . import nn as nn
@@ -29,32 +31,23 @@ from .viz import draw as draw
 __version__ = "0.1.0"
 
 
-if TYPE_CHECKING:
+if typing.TYPE_CHECKING:
     from . import sklearn as sklearn
 else:
-    _SUBMODULES = ["data", "interop", "nn", "ops", "optim", "sklearn", "teach", "train", "viz"]
-    _OTHERS = [
-        "Graph",
-        "Trainer",
-        "draw",
-        "export_onnx",
-        "kernel_info",
-        "load",
-        "manual_seed",
-        "operator",
-        "save",
-    ]
-    __all__ = [*calculus.__all__, *errors.__all__, *graph.__all__, *_SUBMODULES, *_OTHERS]
+    _MODULES = {"data", "interop", "nn", "ops", "optim", "sklearn", "teach", "train", "viz"}
+    _NAMES = {
+        name
+        for name, value in globals().items()
+        if not name.startswith("_") and not isinstance(value, types.ModuleType)
+    }
     # `from minigrad import *` must not replace Python's own functions
-    __all__ += [name for name in ops.__all__ if name not in ("abs", "max", "min", "sum")]
+    __all__ = sorted(_MODULES | _NAMES - vars(builtins).keys())
 
     def __dir__() -> list[str]:
-        return sorted({"__version__", *__all__, *ops.__all__})
+        return sorted({"__version__"} | _MODULES | _NAMES)
 
     def __getattr__(name: str) -> object:
         """Import `minigrad.sklearn` at its first use: scikit-learn takes time to load."""
         if name != "sklearn":
             raise AttributeError(f"module 'minigrad' has no attribute {name!r}")
-        from importlib import import_module
-
-        return import_module(".sklearn", __name__)
+        return importlib.import_module(".sklearn", __name__)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.teach import NotYet, check, exercise, predict
-from minigrad.teach.checking import _compare, _judges, exercises, hint, stored
+from minigrad.teach import NotYet, check, predict
+from minigrad.teach.checking import _compare, exercises, hint
 
 RECORDS = [
     (name, {**record, **case})
-    for name, record in stored().items()
+    for name, record in exercises().items()
     for case in record.get("cases", [{}])
 ]
 
@@ -26,13 +26,13 @@ def test_predict_shows_letters_and_reveals_nothing(capsys):
     assert capsys.readouterr().out == said
 
 
-@pytest.mark.parametrize("mine", ["b", "B", 2])
+@pytest.mark.parametrize("mine", ["b", "B"])
 def test_predict_repeats_the_choice(mine, capsys):
     predict("Which?", ["this", "that"], mine)
     assert capsys.readouterr().out.endswith("You chose b. Run on and see.\n")
 
 
-@pytest.mark.parametrize("mine", ["c", "", "ab", 0, 3, True, 1.0])
+@pytest.mark.parametrize("mine", ["c", "", "ab", 0, 2, True, 1.0])
 def test_predict_refuses_a_choice_that_is_not_there(mine):
     with pytest.raises(ValueError, match="a letter from a to b was expected"):
         predict("Which?", ["this", "that"], mine)
@@ -49,7 +49,7 @@ def counting(monkeypatch):
     """An exercise of a chapter that no notebook has."""
     wrong = [["drei", "In English, please."], [2, "One more."]]
     record = {"right": 3, "hint": "Count again.", "wrong": wrong}
-    monkeypatch.setitem(_judges, "77/three", lambda given: _compare(record, given))
+    monkeypatch.setitem(exercises(), "77/three", record)
     return "77/three"
 
 
@@ -66,8 +66,8 @@ def test_a_right_answer_is_ticked_off(counting, capsys):
         (2, "One more"),
         (2.01, "One more"),
         ("DREI ", "In English"),
-        ("x", "a number was expected"),
-        ([3, 3], r"the shape \(\) was expected, not \(2,\)"),
+        ("x", "Count again"),
+        ([3, 3], "Count again"),
         (..., "your turn"),
         (None, "your turn"),
         (float("nan"), "Count"),
@@ -79,12 +79,8 @@ def test_a_wrong_answer_gets_the_hint_that_fits(counting, answer, hint):
 
 
 def test_an_answer_that_breaks_is_wrong_and_the_error_is_told(monkeypatch):
-    monkeypatch.setattr("minigrad.teach.checking._judges", {})
-
-    @exercise("77/function")
-    def judge(answer):
-        return None if answer(1) == 2 else "no"
-
+    cases = [{"given": [1], "right": 2, "hint": "no"}]
+    monkeypatch.setitem(exercises(), "77/function", {"cases": cases})
     with pytest.raises(NotYet, match="could not be tried: ZeroDivisionError"):
         check("77/function", lambda x: x / 0)
     with pytest.raises(NotYet, match="your turn: the function has no body yet"):
@@ -114,7 +110,9 @@ def test_an_exercise_that_does_not_exist(name, said):
 def test_every_hint_is_for_a_wrong_answer_and_is_given(name, record):
     for wrong, told in record.get("wrong", ()):
         assert _compare(record, wrong) == told, wrong
-    assert _compare(record, record.get("words", [record.get("right")])[0]) is None
+    if "nodes" not in record:
+        edge = record.get("least", record.get("most"))
+        assert _compare(record, record.get("words", [record.get("right", edge)])[0]) is None
 
 
 def kind(value):

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad import nn
 from minigrad.teach import chapter10
 from minigrad.teach.checking import hint
 
@@ -21,21 +20,6 @@ RIGHT_NAMES = {
     "D": "vanishing gradient",
     "E": "dead ReLU",
 }
-IDS = np.array([[0, 5, 7], [0, 3, 4]])
-
-
-class Remembering(nn.Module):
-    def __init__(self, all_of_it=True):
-        self.first, self.second, self.last = (
-            nn.Linear(2, 16, seed=0),
-            nn.Linear(16, 16, seed=1),
-            nn.Linear(16, 1, seed=2),
-        )
-        self.all_of_it = all_of_it
-
-    def forward(self, x):
-        h = mg.tanh(self.first(x))
-        return self.last(mg.tanh(self.second(h)) if self.all_of_it else h)
 
 
 def rows(n, k, s, p, d):
@@ -69,11 +53,11 @@ RIGHT = {
     "6/unroll": unroll,
     "7/rows": rows,
     "8/touched": np.unique,
-    "8/words": lambda: (IDS, 0.9, 0.1),
+    "8/words": {"rare words": 0, "praise": 0.9, "blame": 0.1}.get,
     "9/bound": lambda s, T: s ** (T - 1),
     "9/slope": lambda V: np.log10(np.abs(np.linalg.eigvals(V)).max()),
     "10/names": RIGHT_NAMES,
-    "10/cure": Remembering(),
+    "10/cure": lambda: "healthy",
     "11/step": step,
 }
 
@@ -85,8 +69,9 @@ def test_the_right_answer_passes(name):
 
 WRONG = [
     ("0/graph", 6.9, "f must be a node"),
+    ("0/graph", 6.9092974, "could not be tried"),
     ("0/graph", a * b + mg.sin(mg.Variable(2.0)), "the graph has 6 nodes"),
-    ("0/graph", a * b + mg.cos(a), "computes something else"),
+    ("0/graph", a * b + mg.cos(a), "f must be a node.*a · b"),
     ("2/logsumexp", logsumexp(0, lambda g: g), "Subtract the largest"),
     ("2/logsumexp", logsumexp(1, lambda g: 1), "the gradient is not.*Is g in it"),
     ("2/logsumexp", mg.exp, "one number was expected"),
@@ -100,20 +85,22 @@ WRONG = [
     ("8/touched", lambda ids: ids, "only one row"),
     ("8/touched", lambda ids: np.unique(ids)[1:], "padding has a row"),
     ("8/touched", lambda ids: [3, 99], r"\[0, 3, 5, 7\] was expected"),
-    ("8/words", lambda: (IDS * 0, 0.9, 0.1), "without words"),
-    ("8/words", lambda: (np.ones_like(IDS), 0.9, 0.1), "too rare"),
-    ("8/words", lambda: (IDS, 0.7, 0.1), "your praise gets 0.70"),
-    ("8/words", lambda: (IDS, 0.9, 0.3), "your damnation gets 0.30"),
+    ("8/words", {"rare words": 2}.get, "for rare words it gives 2: the network sees <other>"),
+    ("8/words", {"rare words": 0, "praise": 0.7}.get, "gives 0.7: more than 0.8 is needed"),
+    ("8/words", {"rare words": 0, "praise": 0.9, "blame": 0.3}.get, "less than 0.2 is needed"),
     ("9/bound", lambda s, T: s**T, "not T"),
     ("9/bound", lambda s, T: s * (T - 1), "would add"),
     ("9/slope", lambda V: np.log10(np.linalg.norm(V, 2)), "largest singular value"),
     ("9/slope", lambda V: np.log(np.abs(np.linalg.eigvals(V)).max()), "log10, not log"),
     ("9/slope", lambda V: np.log10(np.linalg.eigvals(V).real.max() or 1e-9), r"all eigenvalues"),
-    ("10/names", RIGHT_NAMES | {"A": "vanishing gradient"}, "for A: .*after the first tanh"),
-    ("10/names", RIGHT_NAMES | {"C": "a cold"}, "for C: .*double ring"),
+    (
+        "10/names",
+        RIGHT_NAMES | {"A": "vanishing gradient"},
+        "for A it gives vanishing.*after the first tanh",
+    ),
+    ("10/names", RIGHT_NAMES | {"C": "a cold"}, "for C .*double ring"),
     ("10/names", {"A": "saturation"}, "KeyError: 'B'"),
-    ("10/cure", Remembering(all_of_it=False), "still ill: unused parameter"),
-    ("10/cure", nn.Linear(2, 3), r"\(N, 1\)"),
+    ("10/cure", lambda: "unused parameter", "it gives unused parameter: it is still ill"),
     ("11/step", lambda p, C, n: C / p + 2 * p * (50e-6 + n / p / 125e6), "nobody to talk to"),
     ("11/step", lambda p, C, n: C / p, "50 µs each"),
     ("11/step", lambda p, C, n: C / p + 2 * (p - 1) * (50e-6 + n / 125e6), "p-th part"),

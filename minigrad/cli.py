@@ -143,10 +143,6 @@ def _warmup() -> None:
         print(f"deleted {folder}: of another version, unused for a month")
 
 
-def _chapters(action: str, numbers: list[int], out: Path) -> int | None:
-    return book.ACTIONS[action](numbers, out)
-
-
 def _data(action: str, names: list[str]) -> None:
     act = {"list": catalog.status, "fetch": catalog.fetch, "verify": catalog.verify}[action]
     for name in names or catalog.CATALOG:
@@ -254,7 +250,7 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         "compile the experiments' training steps, so that later starts are quick",
     ),
     "chapters": (
-        _chapters,
+        book.chapters,
         "list, open, check and clean the chapters, make student versions",
         (
             "action",

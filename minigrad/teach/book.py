@@ -1,7 +1,4 @@
-"""The chapters as files: their list, versions for students and instructors, running and checking.
-
-An action of `minigrad chapters` is a function of chapter numbers (none: all) and a folder.
-"""
+"""The chapters as files: their list, versions for students and instructors, checks."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,6 +14,7 @@ from typing import Any
 from ..distribution import install_hint
 from ..files import write_atomically
 
+ACTIONS = ("list", "open", "check", "clean", "student", "instructor")
 SHOWN = ("01-draw", "02-three", "04-dead")  # cells whose drawings the README shows
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 TURN = "your turn"
@@ -62,14 +60,6 @@ def chosen(numbers: Sequence[int] = ()) -> list[Path]:
 
 
 # ---------------- versions
-def student_version(notebook: Any) -> Any:
-    """Remove solutions and outputs from an `nbformat.NotebookNode`; returns it."""
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.update(source=without_solutions(cell.source), outputs=[], execution_count=None)
-    return notebook
-
-
 def read(path: Path) -> Any:
     """The notebook as `nbformat.NotebookNode`."""
     import nbformat
@@ -77,26 +67,13 @@ def read(path: Path) -> Any:
     return nbformat.read(path, as_version=4)
 
 
-def write_version(
-    path: Path, out: Path, change: Callable[[Any], Any] = lambda whole: whole
-) -> None:
-    """Write a chapter into a folder, changed by a function such as `student_version`.
-
-    Files that it reads from other folders are copied into the same folder, and read there.
-    """
-    import nbformat
-
-    if out.resolve() == folder().resolve():
-        raise ValueError(
-            "chapters: this would overwrite the chapters themselves; another folder was expected"
-        )
-    notebook = change(read(path))
+def student_version(path: Path) -> Any:
+    """The notebook without solutions and outputs."""
+    notebook = read(path)
     for cell in notebook.cells:
-        for name in _READ.findall(cell.source) if cell.cell_type == "code" else ():
-            write_atomically(out / Path(name).name, (folder() / name).read_bytes())
-            cell.source = cell.source.replace(f'"{name}"', f'"{Path(name).name}"')
-    write_atomically(out / path.name, (nbformat.writes(notebook) + "\n").encode())
-    print(f"wrote {out / path.name}")
+        if cell.cell_type == "code":
+            cell.update(source=without_solutions(cell.source), outputs=[], execution_count=None)
+    return notebook
 
 
 def without_solutions(source: str) -> str:
@@ -127,15 +104,29 @@ def _names(code: str, use: type[ast.expr_context]) -> list[str]:
     return list(dict.fromkeys(node.id for node in nodes if isinstance(node.ctx, use)))
 
 
-# ---------------- actions
-def show(numbers: Sequence[int], out: Path) -> None:
-    """Print the list of the chapters."""
-    place = f"{folder()}/" if installed() else "notebooks/"
-    for number, title, file, minutes in rows():
-        print(f"{number:>2}  {title:30}{minutes:>4} minutes  {place}{file}")
+def write(version: Callable[[Path], Any], paths: Iterable[Path], out: Path) -> None:
+    """Write chapters into a folder, as `read` or `student_version` gives them.
+
+    Files that a chapter reads from other folders are copied into the same folder, and read there.
+    """
+    import nbformat
+
+    if out.resolve() == folder().resolve():
+        raise ValueError(
+            "chapters: this would overwrite the chapters themselves; another folder was expected"
+        )
+    for path in paths:
+        notebook = version(path)
+        for cell in notebook.cells:
+            for name in _READ.findall(cell.source) if cell.cell_type == "code" else ():
+                write_atomically(out / Path(name).name, (folder() / name).read_bytes())
+                cell.source = cell.source.replace(f'"{name}"', f'"{Path(name).name}"')
+        write_atomically(out / path.name, (nbformat.writes(notebook) + "\n").encode())
+        print(f"wrote {out / path.name}")
 
 
-def open_lab(numbers: Sequence[int], out: Path) -> int:
+# ---------------- running
+def _lab(numbers: Sequence[int], out: Path) -> int:
     """Open JupyterLab at a chapter, or at the folder; returns its exit code.
 
     The chapters of an installed package are copied to `out` first, except those already there.
@@ -144,20 +135,18 @@ def open_lab(numbers: Sequence[int], out: Path) -> int:
     name = chosen(numbers)[0].name if numbers else ""
     if installed():
         place = out.resolve()
-        for path in chosen():
-            if not (out / path.name).exists():
-                write_version(path, out)
+        write(read, [path for path in chosen() if not (out / path.name).exists()], out)
     return _run("jupyterlab", "notebooks", place, str(place / name))
 
 
-def check(numbers: Sequence[int], out: Path) -> int:
+def _check(numbers: Sequence[int]) -> int:
     """Run chapters and compare their output with the stored one; returns pytest's exit code."""
     options = "--nbval --nbval-cell-timeout=300 -p no:cacheprovider -v --import-mode=importlib"
     paths = map(str, chosen(numbers))
     return _run("pytest", "test", folder().parent, *options.split(), "-o", "addopts=", *paths)
 
 
-def clean(numbers: Sequence[int], out: Path) -> int:
+def clean(numbers: Sequence[int]) -> int:
     """Run chapters, store them without traces of the machine, and store the README's drawings.
 
     A chapter with a cell that fails is not changed. Returns the exit code of nbconvert. Raises
@@ -188,31 +177,27 @@ def pictures(path: Path) -> dict[str, str]:
     }
 
 
-def student(numbers: Sequence[int], out: Path) -> None:
-    """Write chapters without solutions and outputs."""
-    for path in chosen(numbers):
-        write_version(path, out, student_version)
-
-
-def instructor(numbers: Sequence[int], out: Path) -> None:
-    """Write complete chapters."""
-    for path in chosen(numbers):
-        write_version(path, out)
-
-
-ACTIONS = {
-    "list": show,
-    "open": open_lab,
-    "check": check,
-    "clean": clean,
-    "student": student,
-    "instructor": instructor,
-}
-
-
 def _run(module: str, extra: str, place: Path, *arguments: str) -> int:
     """Run a Python module of an extra in a folder; returns its exit code."""
     if find_spec(module) is None:
         raise FileNotFoundError(f"{module} is not installed; {install_hint(extra)} brings it")
     command = [sys.executable, "-m", module, *arguments]
     return subprocess.run(command, cwd=place, check=False).returncode
+
+
+# ---------------- the command
+def chapters(action: str, numbers: list[int], out: Path) -> int | None:
+    """Do an action of `ACTIONS` with these chapters, or all. Returns an exit code."""
+    if action == "open":
+        return _lab(numbers, out)
+    if action == "check":
+        return _check(numbers)
+    if action == "clean":
+        return clean(numbers)
+    if action == "list":
+        for number, title, file, minutes in rows():
+            place = folder() if installed() else Path("notebooks")
+            print(f"{number:>2}  {title:30}{minutes:>4} minutes  {place / file}")
+    else:
+        write(student_version if action == "student" else read, chosen(numbers), out)
+    return None

@@ -71,7 +71,7 @@ def test_marks_that_do_not_come_in_pairs(source):
 
 @pytest.mark.parametrize("path", book.chosen(), ids=lambda path: path.stem)
 def test_a_students_version_has_no_solution_and_no_output_and_is_still_python(path):
-    made, source = book.student_version(book.read(path)), book.read(path)
+    made, source = book.student_version(path), book.read(path)
     nbformat.validate(made)
     assert [cell.id for cell in made.cells] == [cell.id for cell in source.cells]
     for cell, full in zip(made.cells, source.cells, strict=True):
@@ -86,7 +86,7 @@ def test_a_students_version_has_no_solution_and_no_output_and_is_still_python(pa
 @pytest.mark.parametrize("number", [0, 2])
 def test_a_student_who_runs_all_is_stopped_in_the_exercises_only_and_told_why(number, tmp_path):
     nbclient = pytest.importorskip("nbclient")
-    made = book.student_version(book.read(book.chosen([number])[0]))
+    made = book.student_version(book.chosen([number])[0])
     nbclient.NotebookClient(
         made, timeout=300, allow_errors=True, resources={"metadata": {"path": tmp_path}}
     ).execute()
@@ -113,7 +113,7 @@ def test_versions_are_written_to_a_folder(tmp_path, capsys):
 
 def test_what_a_chapter_reads_goes_with_it(tmp_path):
     (source,) = book.chosen([3])
-    book.write_version(source, tmp_path / "class", book.student_version)
+    book.write(book.student_version, [source], tmp_path / "class")
     assert (tmp_path / "class" / "results.json").read_bytes() == (
         book.folder().parent / "figures/results.json"
     ).read_bytes()
@@ -223,7 +223,7 @@ def test_clean_runs_a_notebook_and_takes_out_the_noise(tmp_path, monkeypatch):
     file = tmp_path / "noisy.ipynb"
     nbformat.write(noisy, file)
     monkeypatch.setattr(book, "chosen", lambda numbers: [file])
-    assert book.clean([], tmp_path) == 0
+    assert book.clean([]) == 0
     made = nbformat.read(file, as_version=4)
     assert set(made.metadata) == {"kernelspec", "language_info"} and set(
         made.metadata.language_info

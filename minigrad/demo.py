@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +23,6 @@ from .train import cross_validate, grid_search
 from .viz.tables import aligned
 
 LEARNING_RATES = (1e-3, 3e-3, 1e-2)
-Say = Callable[[str], None]
 
 
 class Result(NamedTuple):
@@ -36,7 +35,7 @@ class Result(NamedTuple):
     check: str = ""
 
 
-def run_experiment(name: str, seeds: int, out: Path, say: Say) -> list[Result]:
+def run_experiment(name: str, seeds: int, out: Path) -> list[Result]:
     """Train an experiment with several seeds (or the paper's), check gradients, draw the pictures.
 
     Returns its lines of the table.
@@ -44,20 +43,18 @@ def run_experiment(name: str, seeds: int, out: Path, say: Say) -> list[Result]:
     experiment = EXPERIMENTS[name]
     arrays = prepare(experiment)
     title = experiment.title + ", shipped sample only" * arrays.sample
-    say(f"{title}: {arrays.source}")
+    print(f"{title}: {arrays.source}")
     fresh = train_once(experiment, arrays, samples=32, epochs=1, progress=False).trainer.model
     error = gradient_error(fresh, experiment.loss, arrays.x_train[:32], arrays.y_train[:32])
-    runs = []
-    histories = {}
+    runs, histories = [], {}
     for seed in experiment.seeds or range(seeds):
-        started = time.perf_counter()
         run = train_once(experiment, arrays, seed=seed, follow=not experiment.paper_loss)
         if run.history.interrupted:
             raise KeyboardInterrupt
         runs.append(run)
         histories[f"seed {seed}"] = run.history
-        seconds = time.perf_counter() - started
-        say(f"  seed {seed}: held-out accuracy {run.test['accuracy']:.4f}, {seconds:.1f} s")
+        seconds = sum(run.history.epoch_seconds)
+        print(f"  seed {seed}: held-out accuracy {run.test['accuracy']:.4f}, {seconds:.1f} s")
     loss = runs[0].loss(arrays)
     loss.backward()
     viz.draw(loss, title=experiment.title).save(out / f"{name}-graph.svg")
@@ -82,14 +79,14 @@ def _median(values: Iterable[float]) -> str:
     return middle if len(found) == 1 else f"{middle} ({found[0]:.4f}–{found[-1]:.4f})"
 
 
-def run_mlp(repeats: int, jobs: int, say: Say) -> list[Result]:
+def run_mlp(repeats: int, jobs: int) -> list[Result]:
     """The six variants of the MLP, each with the best learning rate of a 5-fold grid search.
 
     Each is measured by repeated 5-fold cross-validation.
     """
     experiment = EXPERIMENTS["mlp"]
     arrays = prepare(experiment)
-    say(f"{experiment.title}: {arrays.source}")
+    print(f"{experiment.title}: {arrays.source}")
     x, y = (np.concatenate(parts) for parts in (arrays[::2], arrays[1::2]))
     options: dict[str, Any] = {"n_jobs": jobs, "progress": True}
     for name in ("loss", "optimizer", "epochs", "batch_size"):
@@ -97,7 +94,7 @@ def run_mlp(repeats: int, jobs: int, say: Say) -> list[Result]:
     results, means = [], []
     for activation in ACTIVATIONS:
         for clipped in (False, True):
-            started, make = time.perf_counter(), partial(mlp, activation, clipped)
+            make = partial(mlp, activation, clipped)
             rates = {"lr": LEARNING_RATES}
             search = grid_search(make, arrays.x_train, arrays.y_train, rates, **options)
             lr = search.best[0]["lr"]
@@ -108,15 +105,13 @@ def run_mlp(repeats: int, jobs: int, say: Say) -> list[Result]:
             quantity = f"train / held-out accuracy, {repeats} × 5 folds"
             results.append(Result(name, quantity, f"{train} / {test}", ""))
             means.append(scores.mean)
-            say(f"  {name}: {test}, {time.perf_counter() - started:.1f} s")
+            print(f"  {name}: {test}")
     best = int(np.argmax(means))  # the paper gives one number, that of its best variant
     results[best] = results[best]._replace(paper=experiment.paper)
     return results
 
 
-def demo(
-    out: Path, *, seeds: int = 3, only: Iterable[str] = (), jobs: int = 2, say: Say = print
-) -> list[Result]:
+def demo(out: Path, *, seeds: int = 3, only: Iterable[str] = (), jobs: int = 2) -> list[Result]:
     """Run all experiments, or `only` some, `seeds` times each.
 
     Pictures and `results.json` are written to `out`.
@@ -128,15 +123,15 @@ def demo(
     viz.draw(y, title="sin(x²)").save(out / "sin-x2.svg")
     for name in only or EXPERIMENTS:
         try:
-            results += run_mlp(2, jobs, say) if name == "mlp" else []
-            results += run_experiment(name, seeds, out, say)
+            results += run_mlp(2, jobs) if name == "mlp" else []
+            results += run_experiment(name, seeds, out)
         except DataError as error:
             title, paper = EXPERIMENTS[name].title, EXPERIMENTS[name].paper
-            say(f"{title}: left out. {error}")
+            print(f"{title}: left out. {error}")
             results.append(Result(title, "left out: no data", "–", paper))
     head = ("experiment", "quantity", "measured", "paper", "gradient error")
-    say("\n".join(["", *aligned([head, *results], left=len(head))]))
-    say(
+    print("\n".join(["", *aligned([head, *results], left=len(head))]))
+    print(
         "\nmeasured: median (range) over seeds; gradient error: against central differences in "
         "float64, one real batch"
     )
@@ -144,5 +139,5 @@ def demo(
         rows = [result._asdict() for result in results]
         numbers = json.dumps(rows, indent=1, ensure_ascii=False)
         (out / "results.json").write_text(numbers + "\n", encoding="utf-8")
-    say(f"pictures and numbers are in {out}/; {time.perf_counter() - started:.0f} s in all")
+    print(f"pictures and numbers are in {out}/; {time.perf_counter() - started:.0f} s in all")
     return results

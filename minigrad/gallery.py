@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ INTRODUCTION, *SECTIONS = re.split(
 CODE = re.compile(r"```python\n(.+?)```(?:\n\n!\[\]\((.+?)\))?", re.S)
 
 
-def gallery(out: Path, *, only: Iterable[str] = (), say: Callable[[str], None] = print) -> None:
+def gallery(out: Path, *, only: Iterable[str] = ()) -> None:
     """Make the page and all its pictures, or those of sections with a word of `only` in the title.
 
     The page is written only with all of them. A section whose data are not available is left out,
@@ -36,16 +36,16 @@ def gallery(out: Path, *, only: Iterable[str] = (), say: Callable[[str], None] =
         title = section.splitlines()[0].removeprefix("## ")
         if only and not any(word.lower() in title.lower() for word in only):
             continue
-        say(title)
+        print(title)
         try:
             for file, thing in made(section):
                 section = section.replace(f"![]({file})", keep(thing, out / file))
             page += section
         except DataError as error:
-            say(f"  left out: {error}")
+            print(f"  left out: {error}")
     if not only:
         write_atomically(out / "README.md", page.encode())
-    say(f"the gallery is in {out}/")
+    print(f"the gallery is in {out}/")
 
 
 def made(section: str) -> Iterator[tuple[str, Any]]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -100,7 +100,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         unused = optim.SGD(model.parameters(), lr=1.0)
         return Trainer(model, ops.mse_loss, unused, mode="replay").predict(x)
 
-    def _predict(self, X: npt.ArrayLike) -> Array:
+    def _predict(self, X: ArrayLike) -> Array:
         """The fitted model's outputs for all samples."""
         check_is_fitted(self)
         x = self._enter(self.model_, validate_data(self, X, reset=False, allow_nd=True))
@@ -195,7 +195,7 @@ class MinigradClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]  # 
     where it does not. `fit` sets `classes_`, `model_`, `history_` and `n_features_in_`.
     """
 
-    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Train a new model on X (N, …) and labels y (N,) of any kind.
 
         Raises `ShapeError` where the model's outputs do not fit the classes, `ValueError` for fewer
@@ -226,17 +226,17 @@ class MinigradClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]  # 
             raise self._misfit(outputs, expected)
         return outputs
 
-    def _logits(self, X: npt.ArrayLike) -> Array:
+    def _logits(self, X: ArrayLike) -> Array:
         """A logit for each class (N, classes); where the model gives one, the first class has 0."""
         logits = self._checked(self._predict(X))
         return np.hstack([np.zeros_like(logits), logits]) if logits.shape[1] == 1 else logits
 
-    def predict_proba(self, X: npt.ArrayLike) -> Array:
+    def predict_proba(self, X: ArrayLike) -> Array:
         """Probabilities (N, classes), in the order of `classes_`."""
         logits = self._logits(X)
         return ops.softmax(Constant(logits, dtype=logits.dtype)).value
 
-    def predict(self, X: npt.ArrayLike) -> Array:
+    def predict(self, X: ArrayLike) -> Array:
         """The most probable class of each sample (N,)."""
         found: Array = self._logits(X).argmax(axis=1)
         return self.classes_[found]
@@ -264,7 +264,7 @@ class MinigradRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]  # as
     and (N, targets) for targets (N, targets); everything else is as in `MinigradClassifier`.
     """
 
-    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Train a new model on X (N, …) and numbers y, (N,) or (N, targets).
 
         Raises `ShapeError` where the model's outputs do not fit the targets.
@@ -279,7 +279,7 @@ class MinigradRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]  # as
         self._column = y.ndim == 1 and outputs.ndim == 2
         return ops.mse_loss, y.astype(outputs.dtype)
 
-    def predict(self, X: npt.ArrayLike) -> Array:
+    def predict(self, X: ArrayLike) -> Array:
         """Predictions, in the shape of the targets: (N,) or (N, targets)."""
         found = self._predict(X)
         return found.reshape(len(found)) if self._column else found

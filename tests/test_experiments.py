@@ -83,15 +83,14 @@ def test_warming_up_compiles_the_very_step_that_training_runs(name, monkeypatch)
     assert trainer.compile(x, y, batch_size=experiment.batch_size).source == step.source
 
 
-def test_the_demo_writes_pictures_and_leaves_out_what_has_no_data(tmp_path, monkeypatch):
+def test_the_demo_writes_pictures_and_leaves_out_what_has_no_data(tmp_path, monkeypatch, capsys):
     def nowhere():
         raise DataError("no network; the next step is to fetch it")
 
     monkeypatch.setitem(EXPERIMENTS, "textcnn", replace(EXPERIMENTS["textcnn"], load=nowhere))
-    said = []
-    rows = demo.demo(tmp_path, seeds=1, only=["cnn-five", "textcnn"], say=said.append)
+    rows = demo.demo(tmp_path, seeds=1, only=["cnn-five", "textcnn"])
     assert [row.quantity for row in rows if row.measured == "–"] == ["left out: no data"]
-    assert any("the next step" in line for line in said)
+    assert "the next step" in capsys.readouterr().out
     assert {p.name for p in tmp_path.iterdir()} == {
         "sin-x2.svg",
         "cnn-five-graph.svg",
@@ -101,7 +100,7 @@ def test_the_demo_writes_pictures_and_leaves_out_what_has_no_data(tmp_path, monk
 
 def test_the_same_run_leaves_the_same_bytes(tmp_path):
     for folder in ("one", "two"):
-        demo.demo(tmp_path / folder, seeds=1, only=["cnn-five"], say=lambda line: None)
+        demo.demo(tmp_path / folder, seeds=1, only=["cnn-five"])
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
 

@@ -68,31 +68,31 @@ pair.__name__ = "PEER=PATH"
 
 
 # ---------------- what the commands do
-def _train(
-    name: str, out: Path | None, resume: bool, distributed: bool, **options: Any
-) -> int | None:
-    experiment, path = EXPERIMENTS[name], None
+def _train(name: str, out: Path | None, resume: bool, **options: Any) -> int | None:
+    experiment = EXPERIMENTS[name]
+    path = out / f"{name}.safetensors" if out else None
     if out:
         out.mkdir(parents=True, exist_ok=True)  # fails before the training, not after it
-        path = out / f"{name}.safetensors"
     elif resume:
         raise ValueError("train: --resume needs --out, the folder with the checkpoint")
-    ranks = Ranks(distributed)
+    ranks = Ranks(options["distributed"])
     say = tqdm.write if ranks.first else (lambda line: None)
 
     def after_epoch(trainer: Trainer, history: History) -> None:
         loss, accuracy = history.epoch_loss[-1], history.accuracy[-1]
         told = f"loss {loss:.4f}, held-out accuracy {accuracy:.4f}"
         say(f"epoch {trainer.state.epoch}: {told}, {history.epoch_seconds[-1]:.2f} s")
+        if path:
+            save(trainer, path)
 
-    options |= {"distributed": distributed, "checkpoint": path, "resume": resume}
+    options |= {"follow": True, "callbacks": [after_epoch], "resume": path if resume else None}
     with ranks.together("", FAILURES):
         arrays = prepare(experiment)
         say(f"{experiment.title}: {arrays.source}")
-        run = train_once(experiment, arrays, follow=True, callbacks=[after_epoch], **options)
+        run = train_once(experiment, arrays, **options)
     train, test = run.train["accuracy"], run.test["accuracy"]
     say(f"training accuracy {train:.4f}, held-out accuracy {test:.4f}")
-    if path is not None:
+    if path:
         save(run.trainer, path)
         say(f"saved {path}")
     if run.history.interrupted and ranks.first:

@@ -22,7 +22,7 @@ from .graph.conversion import Array
 from .graph.node import GraphNode
 from .nn import Module
 from .seeds import manual_seed
-from .train import History, Trainer, load, save
+from .train import History, Trainer, load
 from .train.batch_graph import BatchGraph
 
 Loss = Callable[..., GraphNode]
@@ -90,30 +90,24 @@ def train_once(
     samples: int | None = None,
     progress: bool = True,
     follow: bool = False,
-    checkpoint: Path | None = None,
-    resume: bool = False,
+    resume: Path | None = None,
     callbacks: Iterable[Any] = (),
     **options: Any,
 ) -> TrainedRun:
     """Train the experiment's model from `seed` on arrays from `prepare`, or the first `samples`.
 
-    `follow` evaluates after each epoch. The trainer is saved as `checkpoint` after each epoch;
-    `resume` continues from there. `options` are the trainer's: `mode`, `distributed`.
+    `follow` evaluates after each epoch; `resume` continues from a checkpoint. `callbacks` are
+    called after the decay of the learning rate; `options` are the trainer's: `mode`, `distributed`.
     """
 
-    def set_rate() -> None:
+    def set_rate(*_: object) -> None:
         decays = [experiment.decay] * trainer.state.epoch
         trainer.optimizer.lr = math.prod(decays, start=experiment.lr)
 
-    def after_epoch(trainer: Trainer, history: History) -> None:
-        set_rate()
-        if checkpoint is not None:
-            save(trainer, checkpoint)
-
     manual_seed(seed)
-    trainer = experiment.trainer(callbacks=[after_epoch, *callbacks], **options)
-    if resume and checkpoint is not None:
-        load(trainer, checkpoint)
+    trainer = experiment.trainer(callbacks=[set_rate, *callbacks], **options)
+    if resume is not None:
+        load(trainer, resume)
         set_rate()
     x, y, *rest = (array[:samples] for array in arrays)
     held_out = rest[0], rest[1]
@@ -123,7 +117,7 @@ def train_once(
         epochs=epochs or experiment.epochs,
         seed=seed,
         progress=progress,
-        resume=resume,
+        resume=resume is not None,
         batch_size=batch_size or experiment.batch_size,
         validation=held_out if follow else None,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import subprocess
 import sys
@@ -14,8 +13,22 @@ from typing import Any
 from ..distribution import install_hint
 from ..files import write_atomically
 
-ACTIONS = ("list", "open", "check", "clean", "student", "instructor")
-SHOWN = ("01-draw", "02-three", "04-dead")  # cells whose drawings the README shows
+#: actions of `minigrad chapters` that run a Python module: the module, its extra, and options
+PROGRAMS = {
+    "open": ("jupyterlab", "notebooks", ""),
+    "check": (
+        "pytest",
+        "test",
+        "--nbval --nbval-cell-timeout=300 -p no:cacheprovider -v --import-mode=importlib "
+        "-o addopts=",
+    ),
+    "clean": (
+        "nbconvert",
+        "notebooks",
+        "--to=notebook --execute --inplace --config=nbconvert_config.py",
+    ),
+}
+ACTIONS = ("list", "student", "instructor", *PROGRAMS)
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 TURN = "your turn"
 _SOLUTION = re.compile(rf"(?ms)^( *){BEGIN}\n(.*?)^ *{END}$")
@@ -88,20 +101,15 @@ def without_solutions(source: str) -> str:
         indent, solution = found.groups()
         if indent:
             return f'{indent}raise NotImplementedError("{TURN}")'
-        rest = _names(source[found.end() :], ast.Load)
-        needed = [name for name in _names(solution, ast.Store) if name in rest]
+        names = ", ".join(re.findall(r"(?m)^(\w+(?:, \w+)*) =", solution)).split(", ")
+        rest = source[found.end() :]
+        needed = [name for name in names if name and re.search(rf"\b{name}\b", rest)]
         return "\n".join(f"{name} = ...  # {TURN}" for name in needed) or f"...  # {TURN}"
 
     made, pairs = _SOLUTION.subn(stub, source)
     if {source.count(BEGIN), source.count(END)} != {pairs}:
         raise ValueError(f"solution: {BEGIN!r} and {END!r} were expected in turn")
     return made
-
-
-def _names(code: str, use: type[ast.expr_context]) -> list[str]:
-    """The names that the code loads, or stores, each once."""
-    nodes = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)]
-    return list(dict.fromkeys(node.id for node in nodes if isinstance(node.ctx, use)))
 
 
 def write(version: Callable[[Path], Any], paths: Iterable[Path], out: Path) -> None:
@@ -125,75 +133,11 @@ def write(version: Callable[[Path], Any], paths: Iterable[Path], out: Path) -> N
         print(f"wrote {out / path.name}")
 
 
-# ---------------- running
-def _lab(numbers: Sequence[int], out: Path) -> int:
-    """Open JupyterLab at a chapter, or at the folder; returns its exit code.
-
-    The chapters of an installed package are copied to `out` first, except those already there.
-    """
-    place = folder()
-    name = chosen(numbers)[0].name if numbers else ""
-    if installed():
-        place = out.resolve()
-        write(read, [path for path in chosen() if not (out / path.name).exists()], out)
-    return _run("jupyterlab", "notebooks", place, str(place / name))
-
-
-def _check(numbers: Sequence[int]) -> int:
-    """Run chapters and compare their output with the stored one; returns pytest's exit code."""
-    options = "--nbval --nbval-cell-timeout=300 -p no:cacheprovider -v --import-mode=importlib"
-    paths = map(str, chosen(numbers))
-    return _run("pytest", "test", folder().parent, *options.split(), "-o", "addopts=", *paths)
-
-
-def clean(numbers: Sequence[int]) -> int:
-    """Run chapters, store them without traces of the machine, and store the README's drawings.
-
-    A chapter with a cell that fails is not changed. Returns the exit code of nbconvert. Raises
-    `ValueError` in an installed package.
-    """
-    if installed():
-        raise ValueError(
-            "chapters: clean changes the chapters themselves; that needs a checkout, with `pip "
-            "install -e .` in it"
-        )
-    paths = chosen(numbers)
-    options = "--to=notebook --execute --inplace --config=nbconvert_config.py"
-    code = _run("nbconvert", "notebooks", folder(), *options.split(), *map(str, paths))
-    for path in paths:
-        for name, svg in pictures(path).items():
-            write_atomically(folder().parent / "figures" / name, svg.encode())
-    return code
-
-
-def pictures(path: Path) -> dict[str, str]:
-    """The drawings of a chapter that the README shows, by file name."""
-    return {
-        f"chapter-{int(cell.id[:2])}.svg": output.data["image/svg+xml"]
-        for cell in read(path).cells
-        if cell.get("id") in SHOWN
-        for output in cell.outputs
-        if "image/svg+xml" in output.get("data", ())
-    }
-
-
-def _run(module: str, extra: str, place: Path, *arguments: str) -> int:
-    """Run a Python module of an extra in a folder; returns its exit code."""
-    if find_spec(module) is None:
-        raise FileNotFoundError(f"{module} is not installed; {install_hint(extra)} brings it")
-    command = [sys.executable, "-m", module, *arguments]
-    return subprocess.run(command, cwd=place, check=False).returncode
-
-
 # ---------------- the command
 def chapters(action: str, numbers: list[int], out: Path) -> int | None:
     """Do an action of `ACTIONS` with these chapters, or all. Returns an exit code."""
-    if action == "open":
-        return _lab(numbers, out)
-    if action == "check":
-        return _check(numbers)
-    if action == "clean":
-        return clean(numbers)
+    if action in PROGRAMS:
+        return _run(action, numbers, out)
     if action == "list":
         for number, title, file, minutes in rows():
             place = folder() if installed() else Path("notebooks")
@@ -201,3 +145,27 @@ def chapters(action: str, numbers: list[int], out: Path) -> int | None:
     else:
         write(student_version if action == "student" else read, chosen(numbers), out)
     return None
+
+
+def _run(action: str, numbers: list[int], out: Path) -> int:
+    """Run a program with chapters; returns its exit code.
+
+    The chapters of an installed package are copied to `out` to be opened, except those already
+    there; storing them is a `ValueError`. A chapter with a cell that fails is not stored.
+    """
+    module, extra, options = PROGRAMS[action]
+    place, paths = folder(), chosen(numbers)
+    if find_spec(module) is None:
+        raise FileNotFoundError(f"{module} is not installed; {install_hint(extra)} brings it")
+    if action == "clean" and installed():
+        raise ValueError(
+            "chapters: clean changes the chapters themselves; that needs a checkout, with `pip "
+            "install -e .` in it"
+        )
+    if action == "open":
+        if installed():
+            place = out.resolve()
+            write(read, [path for path in chosen() if not (out / path.name).exists()], out)
+        paths = [place / paths[0].name if numbers else place]
+    command = [sys.executable, "-m", module, *options.split(), *map(str, paths)]
+    return subprocess.run(command, cwd=place, check=False).returncode

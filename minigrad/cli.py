@@ -167,7 +167,7 @@ def parser() -> argparse.ArgumentParser:
             how |= {"nargs": count[0]} if count else {}
             if kind is bool:
                 how = {"action": "store_true"}
-            if default or default == 0:
+            if default:
                 text += f" (default: {default})"
             command.add_argument(*flags.split(), default=default, help=text, **how)
     return top
@@ -190,7 +190,7 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         ("name", EXPERIMENTS, None, "the experiment"),
         ("--epochs", positive, None, "default: the experiment's own"),
         ("--batch-size", positive, None, "default: the experiment's own"),
-        ("--seed", natural, 0, "of the initial weights and the order of the samples"),
+        ("--seed", natural, 0, "of initial weights and the order of samples (default: 0)"),
         ("--mode", MODES, "compiled", "how graphs run"),
         ("--out", Path, None, "folder for the checkpoint, written after each epoch"),
         ("--resume", bool, False, "continue from the checkpoint in --out"),

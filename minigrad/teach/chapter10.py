@@ -10,12 +10,11 @@ from ..graph.node import GraphNode
 from ..nn import Linear, Module, ReLU, Sequential, Sigmoid, Tanh, init
 
 
-def layers(activation: Callable[[], Module], depth: int, width: int = 16) -> Sequential:
-    """Points (N, 2) to one number: `depth` equal hidden layers, always the same initial weights."""
+def layers(activation: Callable[[], Module], depth: int) -> Sequential:
+    """Points (N, 2) to one number: hidden layers of 16, always with the same initial weights."""
     init.manual_seed(0)
-    widths = [2] + [width] * depth
-    hidden = [part for k in range(depth) for part in (Linear(widths[k], width), activation())]
-    return Sequential(*hidden, Linear(width, 1))
+    hidden = [part for k in range(depth) for part in (Linear(16 if k else 2, 16), activation())]
+    return Sequential(*hidden, Linear(16, 1))
 
 
 class Curved(Module):

@@ -71,13 +71,9 @@ class TrainedRun(NamedTuple):
 
     def loss(self, arrays: Dataset) -> GraphNode:
         """The loss of the trained model on the first four samples, without gradients."""
-        model = self.trainer.model
+        model, x, y = self.trainer.model, arrays.x_train[:4], arrays.y_train[:4]
         model.zero_grad()
-        return _loss(model, self.trainer.loss, arrays.x_train[:4], arrays.y_train[:4])
-
-
-def _loss(model: Module, loss: Loss, x: Array, y: Array) -> GraphNode:
-    return BatchGraph(model, loss, x, y, None).graph.head
+        return BatchGraph(model, self.trainer.loss, x, y, None).graph.head
 
 
 def train_once(
@@ -158,7 +154,7 @@ def gradient_error(model: Module, loss: Loss, x: Array, y: Array) -> float:
     x = x.astype(np.float64) if x.dtype.kind == "f" else x
 
     def total() -> GraphNode:
-        return _loss(copied, loss, x, y)
+        return BatchGraph(copied, loss, x, y, None).graph.head
 
     total().backward()
     rng, worst = np.random.default_rng(0), 0.0

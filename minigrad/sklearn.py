@@ -273,10 +273,9 @@ class MinigradRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]  # as
         return self._fit(*validate_data(self, X, y, **options))
 
     def _task(self, outputs: Array, y: Array) -> Task:
-        shapes = [y.shape[1:], *([(1,)] if y.ndim == 1 else [])]
-        if outputs.shape[1:] not in shapes:
+        self._column = y.ndim == 1 and outputs.shape[1:] == (1,)
+        if not self._column and outputs.shape[1:] != y.shape[1:]:
             raise self._misfit(outputs, f"one for targets {y.shape} was expected")
-        self._column = y.ndim == 1 and outputs.ndim == 2
         return ops.mse_loss, y.astype(outputs.dtype)
 
     def predict(self, X: ArrayLike) -> Array:

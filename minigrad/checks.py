@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from numbers import Real
+from numbers import Integral, Real
 from operator import index
 from typing import Any
-
-import numpy as np
 
 
 def integer(function: str, name: str, value: Any, least: int = 1, why: str = "") -> int:
@@ -35,7 +33,7 @@ def one_of(function: str, name: str, value: Any, choices: Iterable[str]) -> None
 def positive(function: str, least: int = 1, /, **sizes: object) -> None:
     """Raise `ValueError` unless each size is an integer of at least `least`."""
     for name, value in sizes.items():
-        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+        if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
             raise ValueError(f"{function}: {name}={value!r}; an integer ≥ {least} was expected")
 
 

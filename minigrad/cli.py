@@ -158,7 +158,7 @@ def parser() -> argparse.ArgumentParser:
         prog="minigrad",
         description="Automatic differentiation to read, to teach with, and to train with.",
     )
-    commands = top.add_subparsers(required=True, metavar="command", parser_class=Parser)
+    commands = top.add_subparsers(required=True, metavar="command")
     for name, (run, told, *options) in COMMANDS.items():
         command = commands.add_parser(name, help=told, description=told)
         command.set_defaults(run=run)

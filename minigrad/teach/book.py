@@ -140,8 +140,7 @@ def chapters(action: str, numbers: list[int], out: Path) -> int | None:
         return _run(action, numbers, out)
     if action == "list":
         for number, title, file, minutes in rows():
-            place = folder() if installed() else Path("notebooks")
-            print(f"{number:>2}  {title:30}{minutes:>4} minutes  {place / file}")
+            print(f"{number:>2}  {title:30}{minutes:>4} minutes  {folder() / file}")
     else:
         write(student_version if action == "student" else read, chosen(numbers), out)
     return None

@@ -64,10 +64,7 @@ def hint(name: str, answer: Any) -> str | None:
     An answer that makes its check raise an error is wrong, and the error is shown.
     """
     if name not in exercises():
-        chapter = name.partition("/")[0] + "/"
-        there = ", ".join(repr(other) for other in exercises() if other.startswith(chapter))
-        there = there or "none"
-        raise ValueError(f"check: there is no exercise {name!r}; in that chapter there is {there}")
+        raise ValueError(f"check: there is no exercise {name!r} in exercises.toml")
     if answer is ... or answer is None:
         return "your turn: put your answer in place of the three dots."
     try:

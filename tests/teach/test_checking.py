@@ -91,16 +91,9 @@ def test_a_notebook_shows_the_hint_without_a_trace():
     assert NotYet("1/x: hint")._render_traceback_() == ["NotYet: 1/x: hint"]
 
 
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("three", "no exercise 'three'"),
-        ("78/x", "in that chapter there is none"),
-        ("0/what", "in that chapter there is '0/nodes'"),
-    ],
-)
-def test_an_exercise_that_does_not_exist(name, said):
-    with pytest.raises(ValueError, match=said):
+@pytest.mark.parametrize("name", ["three", "78/x", "0/what"])
+def test_an_exercise_that_does_not_exist(name):
+    with pytest.raises(ValueError, match=f"no exercise '{name}'"):
         check(name, 1)
 
 

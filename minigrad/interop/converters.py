@@ -1,142 +1,71 @@
-"""Converters: how each operator of minigrad is written in ONNX.
+"""`Converter`: how each operator of minigrad is written in ONNX.
 
-A converter is `converter(build, node, *names of the inputs) -> name of the result`. An operator
-without one, or with options that ONNX's operator lacks, is decomposed into others (`decompose`),
-which are converted in its place.
+An operator is written as one of ONNX (`SHORT`, `NAMES`), or by a method `convert_<name>(node,
+*names of the inputs) -> name of the result`, or it is decomposed into others, which are converted
+in its place. A method returns None for a node with options that ONNX's operator lacks, which is
+decomposed, too.
 ONNX's operators are described at https://onnx.ai/onnx/operators (operator set 17).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from onnx import defs
 
-from .. import ops
 from ..errors import GraphError
-from ..graph.node import GraphNode
+from ..graph.autodiff import topological_sort
+from ..graph.node import Constant, GraphNode
+from ..graph.registry import all_rules
 from ..graph.rule import Elementwise, Operator
 from ..ops.loss import Paired
-from .builder import GraphBuilder
+from ..ops.reduce import Reduction
+from ..run import rebuild
+from .builder import OPSET, GraphBuilder, no_converter
 
-Converter = Callable[..., str]
-CONVERTERS: dict[str, Converter] = {}
-#: the answer of a converter to a node that it leaves to `decompose`
-DECOMPOSED = ""
+OPEN_SHAPES = ("reshape", "broadcast_to")  # their shape may depend on the batch
 INT64 = np.iinfo(np.int64)
 
-
-def no_converter(node: GraphNode, why: str = "") -> GraphError:
-    """The error for a node that cannot be exported; it names the operator."""
-    name = getattr(node, "rule", node).name
-    return GraphError(f"export_onnx: the operator {name} has no ONNX form{why}: {node!r}")
-
-
-def converts(*rules: str) -> Callable[[Converter], Converter]:
-    """Decorator: the function is the converter of these rules."""
-
-    def register(function: Converter) -> Converter:
-        CONVERTERS.update(dict.fromkeys(rules, function))
-        return function
-
-    return register
-
-
-# ---------------- operators without a converter
-#: functions of NumPy that ONNX lacks. Near 0, expm1 and log1p lose the digits that ours keep.
-COMPOSED: dict[str, Callable[..., GraphNode]] = {
-    "expm1": lambda x: ops.exp(x) - 1,
-    "isfinite": lambda x: ops.logical_and(x < math.inf, x > -math.inf),
-    "isinf": lambda x: ops.logical_or(ops.equal(x, math.inf), ops.equal(x, -math.inf)),
-    "isnan": lambda x: ops.logical_not(ops.equal(x, x)),
-    "log10": lambda x: ops.log(x) / math.log(10),
-    "log1p": lambda x: ops.log(x + 1),
-    "log2": lambda x: ops.log(x) / math.log(2),
-    "not_equal": lambda a, b: ops.logical_not(ops.equal(a, b)),
-    "square": lambda x: x * x,
-    "trunc": lambda x: ops.sign(x) * ops.floor(ops.abs(x)),
-}
-
-
-def decompose(node: Operator, *xs: GraphNode) -> GraphNode:
-    """The node's result from `xs` in other operators. Raises `GraphError` where there is no way."""
-    rule = node.rule
-    if rule.name in COMPOSED:
-        return COMPOSED[rule.name](*xs)
-    if isinstance(rule, Elementwise):
-        return rule.function(*xs, **node.attributes)  # type: ignore[no-any-return]
-    if isinstance(rule, Paired):
-        return ops.mean(rule.terms(*xs))  # type: ignore[arg-type]  # formulas work on nodes, too
-    result = rule.decompose(node, *xs)
-    if result is None:
-        raise no_converter(node)
-    return result
-
-
-# ---------------- elementwise
-SAME_NAME = (
-    "abs",
-    "add",
-    "ceil",
-    "cos",
-    "cosh",
-    "equal",
-    "erf",
-    "exp",
-    "floor",
-    "greater",
-    "less",
-    "log",
-    "reciprocal",
-    "relu",
-    "sigmoid",
-    "sign",
-    "sin",
-    "sinh",
-    "softplus",
-    "sqrt",
-    "tan",
-    "tanh",
-)
-OTHER_NAME = {
-    "arccos": "Acos",
-    "arccosh": "Acosh",
-    "arcsin": "Asin",
-    "arcsinh": "Asinh",
-    "arctan": "Atan",
-    "arctanh": "Atanh",
+#: ONNX's names where they differ from ours; those of the other functions entry by entry do not
+NAMES = {
     "divide": "Div",
     "greater_equal": "GreaterOrEqual",
     "less_equal": "LessOrEqual",
     "logical_and": "And",
     "logical_not": "Not",
     "logical_or": "Or",
+    "logsumexp": "LogSumExp",
     "matmul": "MatMul",
     "maximum": "Max",
     "minimum": "Min",
     "multiply": "Mul",
     "negative": "Neg",
+    "norm": "L2",
     "power": "Pow",
     "rint": "Round",
     "subtract": "Sub",
 }
 
+#: operators that ONNX lacks, or has for fewer axes. Near 0, expm1 and log1p lose digits that ours
+#: keep.
+COMPOSED: dict[str, Callable[..., GraphNode]] = {
+    "expm1": lambda x: np.exp(x) - 1,
+    "isfinite": lambda x: (x < math.inf) & (x > -math.inf),
+    "isinf": lambda x: (x == math.inf) | (x == -math.inf),
+    "isnan": lambda x: ~(x == x),
+    "linear": lambda x, w, b=0.0: x @ w.T + b,
+    "log10": lambda x: np.log(x) / math.log(10),
+    "log1p": lambda x: np.log(x + 1),
+    "log2": lambda x: np.log(x) / math.log(2),
+    "not_equal": lambda a, b: ~(a == b),
+    "square": lambda x: x * x,
+    "trunc": lambda x: np.sign(x) * np.floor(np.abs(x)),
+}
 
-@converts(*SAME_NAME, *OTHER_NAME)
-def _elementwise(build: GraphBuilder, node: Operator, *xs: str) -> str:
-    """All inputs in the dtype that NumPy promotes them to, as in x * (x > 0)."""
-    name, dtype = node.rule.name, np.result_type(*(x.dtype for x in node.inputs))
-    if name.startswith("logical"):
-        dtype = np.dtype(bool)
-    elif node.dtype.kind == "b" and dtype.kind != "f":
-        dtype = np.dtype(np.int64)  # ONNX does not compare booleans
-    inputs = (build.cast(*pair, dtype) for pair in zip(xs, node.inputs, strict=True))
-    return build.op(OTHER_NAME.get(name, name.capitalize()), *inputs)
 
-
-# ---------------- one operator with attributes
 def _window(node: Operator) -> dict[str, Any]:
     d, unused = node.plan, 4 - node.ndim
     return {
@@ -146,127 +75,227 @@ def _window(node: Operator) -> dict[str, Any]:
     }
 
 
-def _conv(node: Operator) -> dict[str, Any]:
-    d = node.plan
-    return {**_window(node), "dilations": [d.dh, d.dw][4 - node.ndim :], "group": d.groups}
-
-
-AVERAGE = "AveragePool", lambda node: {**_window(node), "count_include_pad": 1}
-WITH_ATTRIBUTES: dict[str, tuple[str, Callable[[Operator], dict[str, Any]]]] = {
-    "avg_pool1d": AVERAGE,
-    "avg_pool2d": AVERAGE,
-    "concatenate": ("Concat", lambda node: {"axis": node.plan[0]}),
-    "conv1d": ("Conv", _conv),
-    "conv2d": ("Conv", _conv),
-    "log_softmax": ("LogSoftmax", lambda node: {"axis": node.plan}),
-    "max_pool1d": ("MaxPool", _window),
-    "max_pool2d": ("MaxPool", _window),
-    "softmax": ("Softmax", lambda node: {"axis": node.plan}),
-    "transpose": ("Transpose", lambda node: {"perm": list(node.plan)} if node.plan else {}),
-}
-
-
-@converts(*WITH_ATTRIBUTES)
-def _with_attributes(build: GraphBuilder, node: Operator, *xs: str) -> str:
-    kind, attributes = WITH_ATTRIBUTES[node.rule.name]
-    return build.op(kind, *xs, **attributes(node))
-
-
-# ---------------- one operator with other inputs
-def _ids(build: GraphBuilder, node: Operator, place: int, name: str) -> str:
-    return build.cast(name, node.inputs[place], np.int64)
-
-
-CONVERTERS |= {
-    "broadcast_to": lambda build, node, x: build.op("Expand", x, build.shape(node)),
-    "cross_entropy": lambda build, node, x, ids: build.op(
-        "SoftmaxCrossEntropyLoss", x, _ids(build, node, 1, ids), reduction="mean"
+#: the conversions of one line, as functions of the converter, the node and the names of its inputs
+SHORT: dict[str, Callable[..., str | None]] = {
+    "argmax": lambda to, node, x: to.place("ArgMax", node, x),
+    "argmin": lambda to, node, x: to.place("ArgMin", node, x),
+    "avg_pool": lambda to, node, x: to.op("AveragePool", x, **_window(node), count_include_pad=1),
+    "broadcast_to": lambda to, node, x: to.op("Expand", x, to.shape(node)),
+    "concatenate": lambda to, node, *xs: to.op("Concat", *xs, axis=node.plan[0]),
+    "conv": lambda to, node, *xs: to.op(
+        "Conv",
+        *xs,
+        **_window(node),
+        dilations=[node.plan.dh, node.plan.dw][4 - node.ndim :],
+        group=node.plan.groups,
     ),
-    "cumsum": lambda build, node, x: build.op("CumSum", x, build.constant(np.int64(node.plan))),
-    "embedding": lambda build, node, ids, weight: build.op(
-        "Gather", weight, _ids(build, node, 0, ids), axis=0
+    "cross_entropy": lambda to, node, x, ids: to.op(
+        "SoftmaxCrossEntropyLoss", x, to.cast(ids, node.inputs[1], np.int64), reduction="mean"
     ),
-    "reshape": lambda build, node, x: build.op("Reshape", x, build.shape(node, one_unknown=True)),
-    "where": lambda build, node, condition, a, b: build.op(
-        "Where", build.cast(condition, node.inputs[0], bool), a, b
+    "cumsum": lambda to, node, x: to.op("CumSum", x, to.integers(node.plan)),
+    "embedding": lambda to, node, ids, weight: to.op(
+        "Gather", weight, to.cast(ids, node.inputs[0], np.int64), axis=0
     ),
-}
-
-
-# ---------------- reductions
-REDUCTIONS = {
-    "logsumexp": "ReduceLogSumExp",
-    "max": "ReduceMax",
-    "mean": "ReduceMean",
-    "min": "ReduceMin",
-    "norm": "ReduceL2",
-    "prod": "ReduceProd",
-    "sum": "ReduceSum",
-}
-
-
-@converts(*REDUCTIONS)
-def _reduction(build: GraphBuilder, node: Operator, x: str) -> str:
-    axes, keepdims = node.plan.axes, int(bool(node.attributes.get("keepdims")))
-    if not axes:
-        return build.op("Abs" if node.rule.name == "norm" else "Identity", x)
-    kind = REDUCTIONS[node.rule.name]
-    if kind == "ReduceSum":  # the only one in this operator set that takes axes as an input
-        return build.op(kind, x, build.integers(axes), keepdims=keepdims)
-    return build.op(kind, x, axes=list(axes), keepdims=keepdims)
-
-
-@converts("argmax", "argmin")
-def _position(build: GraphBuilder, node: Operator, x: str) -> str:
-    kind, axes = "ArgMax" if node.rule.name == "argmax" else "ArgMin", node.plan.axes
-    if len(axes) != 1:
-        x, axes = build.op("Reshape", x, build.integers([-1])), (0,)
-    place = build.op(kind, x, axis=axes[0], keepdims=0)
-    return build.op("Reshape", place, build.shape(node, one_unknown=True))
-
-
-# ---------------- shapes
-@converts("stack")
-def _stack(build: GraphBuilder, node: Operator, *xs: str) -> str:
-    axis = build.integers([node.plan[0]])
-    return build.op("Concat", *(build.op("Unsqueeze", x, axis) for x in xs), axis=node.plan[0])
-
-
-@converts("pad")
-def _pad(build: GraphBuilder, node: Operator, x: str) -> str:
-    value = build.constant(np.array(node.attributes.get("value", 0), node.dtype))
-    return build.op("Pad", x, build.integers(np.transpose(node.plan).ravel()), value)
-
-
-# ---------------- indexing
-@converts("getitem")
-def _getitem(build: GraphBuilder, node: Operator, x: str, *indices: str) -> str:
-    """Axis by axis from the last, because an integer drops its axis; then new axes."""
-    whole = node.inputs[0]
-    if whole in build.parts:
-        part = build.parts[whole].get(repr(node.plan))
-        if part is None:
-            raise no_converter(whole, f" for what {node!r} picks of it")
-        return part
-    key = _full_key(node.plan, whole.ndim)
-    axes = [part for part in key if part is not None]
-    picked = {axis: part for axis, part in enumerate(axes) if not isinstance(part, slice)}
-    if indices and (len(picked) > 1 or node.inputs[1].dtype.kind == "b"):
-        raise no_converter(
-            node, " where nodes are indices, but for integers along one axis beside slices"
+    "layer_norm": lambda to, node, x, *affine: (
+        to.op(
+            "LayerNormalization",
+            x,
+            *affine,
+            axis=-len(node.attributes["axes"]),
+            epsilon=node.attributes["eps"],
         )
-    several = len(picked) > 1 and any(isinstance(part, np.ndarray) for part in picked.values())
-    for axis, part in reversed([*enumerate(axes)]):
-        if isinstance(part, slice):
-            x = _slice(build, x, axis, part)
-        elif not several:
-            index = _ids(build, node, 1, indices[0]) if indices else build.integers(part)
-            x = build.op("Gather", x, index, axis=axis)
-    if several:
-        x = _gather(build, node, x, key, picked)
-    return (
-        build.op("Reshape", x, build.shape(node, one_unknown=True)) if len(axes) < len(key) else x
-    )
+        if affine
+        else None
+    ),
+    "linear": lambda to, node, *xs: to.op("Gemm", *xs, transB=1) if node.ndim == 2 else None,
+    "log_softmax": lambda to, node, x: to.op("LogSoftmax", x, axis=node.plan),
+    "max_pool": lambda to, node, x: to.op("MaxPool", x, **_window(node)),
+    "pad": lambda to, node, x: to.op(
+        "Pad",
+        x,
+        to.integers(np.transpose(node.plan).ravel()),
+        to.constant(np.array(node.attributes["value"], node.dtype)),
+    ),
+    "reshape": lambda to, node, x: to.reshaped(node, x),
+    "softmax": lambda to, node, x: to.op("Softmax", x, axis=node.plan),
+    "stack": lambda to, node, *xs: to.op(
+        "Concat",
+        *(to.op("Unsqueeze", x, to.integers(node.plan[:1])) for x in xs),
+        axis=node.plan[0],
+    ),
+    "transpose": lambda to, node, x: to.op("Transpose", x, perm=node.plan) if node.plan else x,
+    "where": lambda to, node, condition, *xs: to.op(
+        "Where", to.cast(condition, node.inputs[0], bool), *xs
+    ),
+}
+#: the places of ONNX's gates among ours: GRU z, r, h of r, z, new; LSTM i, o, f, c of i, f, g, o
+GATES = {"rnn": [0], "gru": [1, 0, 2], "lstm": [0, 3, 1, 2]}
+
+
+class Converter(GraphBuilder):
+    """A builder that converts nodes."""
+
+    def convert_all(self, order: Iterable[GraphNode]) -> None:
+        """Add nodes in topological order to the ONNX graph."""
+        for node in order:
+            if node not in self.names:
+                name = self._convert(node) if isinstance(node, Operator) else self.leaf(node)
+                self.names[node] = name
+
+    def _convert(self, node: Operator) -> str:
+        """Add an operator, whose inputs have been added; returns its name in the ONNX graph."""
+        if part := self.parts.get((node.inputs, repr(node.plan))):
+            return part
+        rule, twin = node.rule, self.twins[node]
+        if all_rules().get(rule.name) is not rule:  # an operator of the user's own
+            raise no_converter(node)
+        if rule.name not in OPEN_SHAPES and not rebuild.equal(node.attributes, twin.attributes):
+            raise GraphError(
+                f"export_onnx: {node!r} has other options for another batch size: "
+                f"{node.attributes} and {twin.attributes}"
+            )
+        names = [self.whole(x) for x in node.inputs]
+        name = self._in_onnx(node, names)
+        if name is not None:
+            return name
+        parts, twins = _composition(node), _composition(twin)
+        if any(getattr(part, "rule", None) is rule for part in parts):
+            raise no_converter(node)  # not composed of anything else
+        self.twins.update(zip(parts, twins, strict=True))
+        self.names.update(zip(parts, names, strict=False))
+        self.convert_all(parts)
+        return self.names[parts[-1]]
+
+    def _in_onnx(self, node: Operator, xs: Sequence[str]) -> str | None:
+        """The operator as one of ONNX, or as a few; None where there is no way."""
+        name = node.rule.name
+        if short := SHORT.get(name.removesuffix("1d").removesuffix("2d")):
+            return short(self, node, *xs)
+        if method := getattr(self, f"convert_{name}", None):
+            return method(node, *xs)  # type: ignore[no-any-return]  # of one signature
+        kind = NAMES.get(name, name.replace("arc", "a").capitalize())
+        if isinstance(node.rule, Reduction):
+            return self._reduction(kind, node, *xs)
+        known = name in NAMES or isinstance(node.rule, Elementwise)
+        if not known or node.attributes or not defs.has(kind, OPSET):
+            return None
+        # All inputs in the dtype that NumPy promotes them to, as in x * (x > 0).
+        dtype = np.result_type(*(x.dtype for x in node.inputs))
+        if name.startswith("logical"):
+            dtype = np.dtype(bool)
+        elif node.dtype.kind == "b" and dtype.kind != "f":
+            dtype = np.dtype(np.int64)  # ONNX does not compare booleans
+        return self.op(
+            kind, *(self.cast(*pair, dtype) for pair in zip(xs, node.inputs, strict=True))
+        )
+
+    def _reduction(self, kind: str, node: Operator, x: str) -> str:
+        axes, keepdims = node.plan.axes, int(bool(node.attributes["keepdims"]))
+        if not axes:
+            return self.op("Abs" if kind == "L2" else "Identity", x)
+        if kind == "Sum":  # the only one in this operator set that takes axes as an input
+            return self.op("ReduceSum", x, self.integers(axes), keepdims=keepdims)
+        return self.op(f"Reduce{kind}", x, axes=axes, keepdims=keepdims)
+
+    def place(self, kind: str, node: Operator, x: str) -> str:
+        """Where an extreme is, along one axis or in the flat array."""
+        axes = node.plan.axes
+        if len(axes) != 1:
+            x, axes = self.op("Reshape", x, self.integers([-1])), (0,)
+        return self.reshaped(node, self.op(kind, x, axis=axes[0], keepdims=0))
+
+    def reshaped(self, node: Operator, x: str) -> str:
+        """The numbers of x in the node's shape."""
+        return self.op("Reshape", x, self.shape(node, one_unknown=True))
+
+    # ---------------- indexing
+    def convert_getitem(self, node: Operator, x: str, *indices: str) -> str:
+        """Slices, then the axes that indices pick from, then new axes."""
+        key = _full_key(node.plan, node.inputs[0].ndim)
+        axes = [part for part in key if part is not None]
+        picked = {axis: part for axis, part in enumerate(axes) if not isinstance(part, slice)}
+        if indices and (len(picked) > 1 or node.inputs[1].dtype.kind == "b"):
+            raise no_converter(
+                node, " where nodes are indices, but for integers along one axis beside slices"
+            )
+        slices = [
+            _ends(axis, part)
+            for axis, part in enumerate(axes)
+            if isinstance(part, slice) and part != slice(None)
+        ]
+        if slices:
+            x = self.op("Slice", x, *map(self.integers, zip(*slices, strict=True)))
+        if len(picked) > 1:
+            x = self._gather(node, x, key, picked)
+        elif picked:
+            ((axis, part),) = picked.items()
+            ids = (
+                self.cast(indices[0], node.inputs[1], np.int64) if indices else self.integers(part)
+            )
+            x = self.op("Gather", x, ids, axis=axis)
+        return self.reshaped(node, x) if len(axes) < len(key) else x
+
+    def _gather(self, node: Operator, x: str, key: Sequence[Any], picked: Mapping[int, Any]) -> str:
+        """Select by arrays as NumPy does: their axes replace the arrays where these are adjacent,
+        and come first where they are not.
+        """
+        indices = np.stack(np.broadcast_arrays(*picked.values()), axis=-1)
+        rest = [axis for axis in range(node.inputs[0].ndim) if axis not in picked]
+        x = self.op("Transpose", x, perm=[*picked, *rest])
+        x = self.op("GatherND", x, self.integers(indices))
+        places = [i for i, part in enumerate(key) if not isinstance(part, slice | None)]
+        old = min(picked) if places[-1] - places[0] + 1 == len(places) else 0
+        new, total = indices.ndim - 1, indices.ndim - 1 + len(rest)
+        perm = [*range(new, new + old), *range(new), *range(new + old, total)]
+        return self.op("Transpose", x, perm=perm) if new else x
+
+    # ---------------- products
+    def convert_einsum(self, node: Operator, *xs: str) -> str:
+        """ONNX does not broadcast in Einsum: axes of length 1 that would be are removed."""
+        pairs = [*zip(node.plan.inputs, (x.shape for x in node.inputs), strict=True)]
+        wide = {letter for pair in pairs for letter, n in zip(*pair, strict=True) if n != 1}
+        names, terms = [], []
+        for x, (term, shape) in zip(xs, pairs, strict=True):
+            gone = [i for i, n in enumerate(shape) if n == 1 and term[i] in wide]
+            names.append(self.op("Squeeze", x, self.integers(gone)) if gone else x)
+            terms.append("".join(letter for i, letter in enumerate(term) if i not in gone))
+        return self.op("Einsum", *names, equation=f"{','.join(terms)}->{node.plan.result}")
+
+    # ---------------- recurrent layers
+    def convert_rnn(self, node: Operator, x: str, *xs: str) -> str:
+        """A layer of one direction, whose axis ONNX puts first in parameters and states.
+
+        Of the cells of an LSTM ONNX keeps those of the last step only. So there are parts of the
+        node's value: h of all steps, [0], and the last c, [1, -1], which `mg.lstm` returns.
+        """
+        name, hidden, count = node.rule.name, node.plan.hidden, len(xs) - 4
+        options: dict[str, Any] = {"hidden_size": hidden}
+        if name == "gru":
+            options["linear_before_reset"] = 1  # r scales what V gives
+        elif node.plan.relu:
+            options["activations"] = ["Relu"]
+        rows = self.integers([[k * hidden + i for k in GATES[name] for i in range(hidden)]])
+        w, v, *biases = (self.op("Gather", p, rows, axis=0) for p in xs[count:])
+        states = (self.op("Unsqueeze", state, self.integers([0])) for state in xs[:count])
+        parameters = (w, v, self.op("Concat", *biases, axis=1), "", *states)  # "": no lengths
+        last = ["", self.unique("cells")] if name == "lstm" else []
+        h = self.op(name.upper(), x, *parameters, more=last, **options)
+        h = self.op("Squeeze", h, self.integers([1]))
+        if not last:
+            return h
+        self.parts[(node,), "(0,)"] = h
+        self.parts[(node,), "(1, -1)"] = self.op("Squeeze", last[1], self.integers([0]))
+        return ""
+
+    convert_gru = convert_lstm = convert_rnn
+
+    # ---------------- normalisation
+    def convert_batch_norm(self, node: Operator, x: str, *affine: str) -> str | None:
+        held = node.attributes
+        if held["training"] or len(affine) < 2:
+            return None
+        statistics = (self.leaf(held[name]) for name in ("running_mean", "running_var"))
+        return self.op("BatchNormalization", x, *affine, *statistics, epsilon=held["eps"])
 
 
 def _full_key(key: tuple[Any, ...], ndim: int) -> list[Any]:
@@ -280,99 +309,26 @@ def _full_key(key: tuple[Any, ...], ndim: int) -> list[Any]:
     return [*parts[:at], *[slice(None)] * rest, *parts[at + 1 :]]
 
 
-def _slice(build: GraphBuilder, x: str, axis: int, part: slice) -> str:
-    if part == slice(None):
-        return x
+def _ends(axis: int, part: slice) -> tuple[int, int, int, int]:
+    """Start, stop, axis and step of a slice, as ONNX has them."""
     step = part.step or 1
     start, stop = (0, INT64.max) if step > 0 else (-1, INT64.min)
     start = start if part.start is None else part.start
-    stop = stop if part.stop is None else part.stop
-    return build.op("Slice", x, *(build.integers([n]) for n in (start, stop, axis, step)))
+    return start, stop if part.stop is None else part.stop, axis, step
 
 
-def _gather(
-    build: GraphBuilder, node: Operator, x: str, key: Sequence[Any], picked: dict[int, Any]
-) -> str:
-    """Select by arrays as NumPy does: their axes replace the arrays where these are adjacent, and
-    come first where they are not.
-    """
-    indices = np.stack(np.broadcast_arrays(*picked.values()), axis=-1)
-    rest = [axis for axis in range(node.inputs[0].ndim) if axis not in picked]
-    x = build.op("Transpose", x, perm=[*picked, *rest])
-    x = build.op("GatherND", x, build.integers(indices))
-    places = [i for i, part in enumerate(key) if not isinstance(part, slice | None)]
-    old = min(picked) if places[-1] - places[0] + 1 == len(places) else 0
-    new = indices.ndim - 1
-    perm = [*range(new, new + old), *range(new), *range(new + old, new + len(rest))]
-    return build.op("Transpose", x, perm=perm)
-
-
-# ---------------- products
-@converts("einsum")
-def _einsum(build: GraphBuilder, node: Operator, *xs: str) -> str:
-    """ONNX does not broadcast in Einsum: axes of length 1 that would be broadcast are removed."""
-    shapes = [x.shape for x in node.inputs]
-    axes = [list(zip(*pair, strict=True)) for pair in zip(node.plan.inputs, shapes, strict=True)]
-    longest = dict(sorted(axis for term in axes for axis in term))
-    names, terms = [], []
-    for x, term in zip(xs, axes, strict=True):
-        gone = [i for i, (letter, n) in enumerate(term) if n < longest[letter]]
-        names.append(build.op("Squeeze", x, build.integers(gone)) if gone else x)
-        terms.append("".join(letter for letter, n in term if n == longest[letter]))
-    return build.op("Einsum", *names, equation=f"{','.join(terms)}->{node.plan.result}")
-
-
-@converts("linear")
-def _linear(build: GraphBuilder, node: Operator, x: str, weight: str, *bias: str) -> str:
-    if node.inputs[0].ndim == 2:
-        return build.op("Gemm", x, weight, *bias, transB=1)
-    product = build.op("MatMul", x, build.op("Transpose", weight, perm=[1, 0]))
-    return build.op("Add", product, *bias) if bias else product
-
-
-# ---------------- recurrent layers
-#: the places of ONNX's gates among ours: GRU z, r, h of r, z, new; LSTM i, o, f, c of i, f, g, o
-GATES = {"rnn": [0], "gru": [1, 0, 2], "lstm": [0, 3, 1, 2]}
-
-
-@converts(*GATES)
-def _recurrent(build: GraphBuilder, node: Operator, x: str, *xs: str) -> str:
-    """A layer of one direction, whose axis ONNX puts first in parameters and states.
-
-    Of the cells of an LSTM it keeps those of the last step only. So there are parts of the node's
-    value: h of all steps, [0], and the last c, [1, -1], which `mg.lstm` returns.
-    """
-    name, hidden, count = node.rule.name, node.plan.hidden, len(xs) - 4
-    options: dict[str, Any] = {"hidden_size": hidden}
-    if name == "gru":
-        options["linear_before_reset"] = 1  # r scales what V gives
-    elif node.plan.relu:
-        options["activations"] = ["Relu"]
-    rows = build.integers([[k * hidden + i for k in GATES[name] for i in range(hidden)]])
-    w, v, *biases = (build.op("Gather", p, rows, axis=0) for p in xs[count:])
-    states = (build.op("Unsqueeze", state, build.integers([0])) for state in xs[:count])
-    parameters = (w, v, build.op("Concat", *biases, axis=1), "", *states)  # "": no lengths
-    h, *last = build.ops(name.upper(), 2 * count - 1, x, *parameters, **options)
-    h = build.op("Squeeze", h, build.integers([1]))
-    if last:
-        c = build.op("Squeeze", last[1], build.integers([0]))
-        build.parts[node] = {"(0,)": h, "(1, -1)": c}
-    return h
-
-
-# ---------------- normalisation
-@converts("batch_norm")
-def _batch_norm(build: GraphBuilder, node: Operator, x: str, *affine: str) -> str:
-    held = node.attributes
-    if held["training"] or len(affine) < 2:
-        return DECOMPOSED
-    statistics = (build.leaf(held[name]) for name in ("running_mean", "running_var"))
-    return build.op("BatchNormalization", x, *affine, *statistics, epsilon=held["eps"])
-
-
-@converts("layer_norm")
-def _layer_norm(build: GraphBuilder, node: Operator, x: str, *affine: str) -> str:
-    if not affine:
-        return DECOMPOSED
-    axis = -len(node.attributes["axes"])
-    return build.op("LayerNormalization", x, *affine, axis=axis, epsilon=node.attributes["eps"])
+def _composition(node: Operator) -> list[GraphNode]:
+    """Copies of a node's inputs, then the nodes that compute its value from them in its place."""
+    rule, xs = node.rule, [Constant(x._data, dtype=x.dtype) for x in node.inputs]
+    result: Any
+    if rule.name in COMPOSED:
+        result = COMPOSED[rule.name](*xs)
+    elif isinstance(rule, Elementwise):
+        result = rule.function(*xs, **node.attributes)
+    elif isinstance(rule, Paired):
+        result = np.mean(rule.terms(*xs))  # type: ignore[arg-type]  # formulas work on nodes, too
+    else:
+        result = rule.decompose(node, *xs)
+    if result is None:
+        raise no_converter(node)
+    return [*xs, *topological_sort(result)]

@@ -54,7 +54,9 @@ class KnownFile:
         try:
             data = self.path.read_bytes()
         except OSError as error:
-            raise DataError(f"{self.path} is missing or cannot be read ({error.strerror})") from error
+            raise DataError(
+                f"{self.path} is missing or cannot be read ({error.strerror})"
+            ) from error
         self.check(data)
         return data
 

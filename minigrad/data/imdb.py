@@ -11,7 +11,6 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +34,6 @@ TRAIN, TEST = 20_000, 5_000
 SPLIT_SEED = 7
 PAD, OTHER = 0, 1
 
-Ids = npt.NDArray[np.int32]
 Encoded = tuple[list[Array], list[str]]
 
 
@@ -64,12 +62,7 @@ def imdb(vocabulary: int = 12_849, length: int = 130) -> Dataset:
     vocabulary = integer("imdb", "vocabulary", vocabulary, 3, " (two ids are special)")
     length = integer("imdb", "length", length)
     source = f"IMDB, {TRAIN + TEST:,} film reviews, from {fetch()}"
-    path = CSV.path.with_name(f"encoded-{vocabulary}-{length}.npz")
-    encoded = _load(path)
-    if encoded is None:
-        encoded = _encode_all(vocabulary, length)
-        _save(path, *encoded)
-    arrays, words = encoded
+    arrays, words = _encoded(vocabulary, length)
     return Dataset(*arrays, source=source, vocabulary=words)
 
 
@@ -80,7 +73,9 @@ def tokenise(text: str) -> list[str]:
     return re.findall(r"[a-z']+", text.lower().replace("<br />", " "))
 
 
-def encode_reviews(texts: Sequence[str], vocabulary: Sequence[str], length: int = 130) -> Ids:
+def encode_reviews(
+    texts: Sequence[str], vocabulary: Sequence[str], length: int = 130
+) -> npt.NDArray[np.int32]:
     """Turn texts into ids, as `imdb()` does, to try a trained model on your own sentences.
 
     Returns
@@ -155,9 +150,28 @@ def _read_csv() -> tuple[list[str], npt.NDArray[np.float32]]:
     """
     import csv
 
-    file = io.TextIOWrapper(io.BytesIO(CSV.read()), encoding="utf-8", newline="")
+    file = io.StringIO(CSV.read().decode(), newline="")
     rows = [row for row in csv.DictReader(file) if row["source"] == "imdb"]
     return [row["text"] for row in rows], np.array([row["label"] for row in rows], np.float32)
+
+
+def _encoded(vocabulary: int, length: int) -> Encoded:
+    """The encoded reviews from the cache, where the next call finds what this one encodes."""
+    path = CSV.path.with_name(f"encoded-{vocabulary}-{length}.npz")
+    try:  # the format has checksums
+        with np.load(path, allow_pickle=False) as archive:
+            *arrays, words = archive.values()
+            return arrays, words.tolist()
+    except Exception as error:  # a damaged archive fails in many ways, all with the same remedy
+        cache.LOG.info("encoding the reviews, since %s is missing or damaged: %s", path, error)
+    arrays, words = _encode_all(vocabulary, length)
+    buffer = io.BytesIO()
+    np.savez(buffer, *arrays, np.array(words))
+    try:
+        write_atomically(path, buffer.getvalue())
+    except OSError as error:  # costs only time, as in a folder that a class may read but not write
+        cache.LOG.info("the encoded reviews are not kept: %s", error)
+    return arrays, words
 
 
 def _encode_all(vocabulary: int, length: int) -> Encoded:
@@ -170,22 +184,3 @@ def _encode_all(vocabulary: int, length: int) -> Encoded:
     words = ["<pad>", "<other>", *frequent[: vocabulary - 2]]
     x, y = encode_reviews([texts[i] for i in order], words, length), labels[order]
     return [x[:TRAIN], y[:TRAIN], x[TRAIN:], y[TRAIN:]], words
-
-
-def _save(path: Path, arrays: Sequence[Array], words: Sequence[str]) -> None:
-    buffer = io.BytesIO()
-    np.savez(buffer, *arrays, np.array(words))
-    try:
-        write_atomically(path, buffer.getvalue())
-    except OSError as error:  # costs only time, as in a folder that a class may read but not write
-        cache.LOG.info("the encoded reviews are not kept: %s", error)
-
-
-def _load(path: Path) -> Encoded | None:
-    try:  # the format has checksums
-        with np.load(path, allow_pickle=False) as archive:
-            *arrays, words = archive.values()
-    except Exception as error:  # a damaged archive fails in many ways, all with the same remedy
-        cache.LOG.info("encoding the reviews, since %s is missing or damaged: %s", path, error)
-        return None
-    return arrays, words.tolist()

@@ -69,11 +69,8 @@ class GraphBuilder:
 
     def constant(self, value: ArrayLike, name: str = "constant") -> str:
         """Add an array that is stored in the file."""
-        return self._initializer(self.unique(name), value)
-
-    def _initializer(self, name: str, value: ArrayLike) -> str:
-        array = np.ascontiguousarray(value).reshape(np.shape(value))
-        self._initializers.append(numpy_helper.from_array(array, name))
+        name = self.unique(name)
+        self._initializers.append(numpy_helper.from_array(np.array(value, order="C"), name))
         return name
 
     def integers(self, values: ArrayLike) -> str:
@@ -82,7 +79,9 @@ class GraphBuilder:
 
     def cast(self, name: str, node: GraphNode, dtype: DTypeLike) -> str:
         """The result of a node in a dtype, converted if necessary."""
-        return name if node.dtype == dtype else self.op("Cast", name, to=_element_type(dtype))
+        if node.dtype == dtype:
+            return name
+        return self.op("Cast", name, to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
     def leaf(self, node: GraphNode) -> str:
         """A parameter, buffer or constant, under its name in the model.
@@ -93,10 +92,12 @@ class GraphBuilder:
         if node in self.names:
             return self.names[node]
         data, other = node._data, self.twins.get(node, node)._data
-        name = node.name or "constant"
+        name = self._reserved.get(node) or node.name or "constant"
         if np.array_equal(data, other, equal_nan=True):
-            self.names[node] = self._reserved.get(node) or self.unique(name)
-            return self._initializer(self.names[node], data)
+            if node in self._reserved:
+                self._taken.remove(name)
+            self.names[node] = self.constant(data, name)
+            return self.names[node]
         pairs = zip(data.shape, other.shape, strict=True)
         sample = data[tuple(slice(None if a == b else 1) for a, b in pairs)]
         if (sample == data).all() and (sample == other).all():
@@ -146,19 +147,15 @@ class GraphBuilder:
 
     def _value_info(self, name: str, node: GraphNode) -> Any:
         """Name, dtype and shape of an input or output; sizes that depend on the batch get names."""
+        kind = helper.np_dtype_to_tensor_dtype(node.dtype)
         pairs = zip(node.shape, self.twins[node].shape, strict=True)
         sizes = [
             n if n == m else "batch" if (n, m) == BATCHES else f"{name} size {i}"
             for i, (n, m) in enumerate(pairs)
         ]
-        return helper.make_tensor_value_info(name, _element_type(node.dtype), sizes)
+        return helper.make_tensor_value_info(name, kind, sizes)
 
 
-def _element_type(dtype: DTypeLike) -> Any:
-    return helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-
-
-def no_converter(node: GraphNode, why: str = "") -> GraphError:
-    """The error for a node that cannot be exported; it names the operator."""
-    name = getattr(node, "rule", node).name
-    return GraphError(f"export_onnx: the operator {name} has no ONNX form{why}: {node!r}")
+def no_converter(node: Any, why: str = "") -> GraphError:
+    """The error for an operator that cannot be exported."""
+    return GraphError(f"export_onnx: the operator {node.rule.name} has no ONNX form{why}: {node!r}")

@@ -51,7 +51,7 @@ NAMES = {
 
 #: operators that ONNX lacks, or has for fewer axes. Near 0, expm1 and log1p lose digits that ours
 #: keep.
-COMPOSED: dict[str, Callable[..., GraphNode]] = {
+COMPOSED: dict[str, Callable[..., Any]] = {
     "expm1": lambda x: np.exp(x) - 1,
     "isfinite": lambda x: (x < math.inf) & (x > -math.inf),
     "isinf": lambda x: (x == math.inf) | (x == -math.inf),
@@ -62,6 +62,7 @@ COMPOSED: dict[str, Callable[..., GraphNode]] = {
     "log2": lambda x: np.log(x) / math.log(2),
     "not_equal": lambda a, b: ~(a == b),
     "square": lambda x: x * x,
+    "stack": lambda *xs, axis: np.concatenate([np.expand_dims(x, axis) for x in xs], axis),
     "trunc": lambda x: np.sign(x) * np.floor(np.abs(x)),
 }
 
@@ -80,6 +81,17 @@ SHORT: dict[str, Callable[..., str | None]] = {
     "argmax": lambda to, node, x: to.place("ArgMax", node, x),
     "argmin": lambda to, node, x: to.place("ArgMin", node, x),
     "avg_pool": lambda to, node, x: to.op("AveragePool", x, **_window(node), count_include_pad=1),
+    "batch_norm": lambda to, node, x, *affine: (
+        to.op(
+            "BatchNormalization",
+            x,
+            *affine,
+            *(to.leaf(node.attributes[name]) for name in ("running_mean", "running_var")),
+            epsilon=node.attributes["eps"],
+        )
+        if len(affine) == 2 and not node.attributes["training"]
+        else None
+    ),
     "broadcast_to": lambda to, node, x: to.op("Expand", x, to.shape(node)),
     "concatenate": lambda to, node, *xs: to.op("Concat", *xs, axis=node.plan[0]),
     "conv": lambda to, node, *xs: to.op(
@@ -114,15 +126,10 @@ SHORT: dict[str, Callable[..., str | None]] = {
         "Pad",
         x,
         to.integers(np.transpose(node.plan).ravel()),
-        to.constant(np.array(node.attributes["value"], node.dtype)),
+        to.constant(node.dtype.type(node.attributes["value"])),
     ),
     "reshape": lambda to, node, x: to.reshaped(node, x),
     "softmax": lambda to, node, x: to.op("Softmax", x, axis=node.plan),
-    "stack": lambda to, node, *xs: to.op(
-        "Concat",
-        *(to.op("Unsqueeze", x, to.integers(node.plan[:1])) for x in xs),
-        axis=node.plan[0],
-    ),
     "transpose": lambda to, node, x: to.op("Transpose", x, perm=node.plan) if node.plan else x,
     "where": lambda to, node, condition, *xs: to.op(
         "Where", to.cast(condition, node.inputs[0], bool), *xs
@@ -269,33 +276,25 @@ class Converter(GraphBuilder):
         node's value: h of all steps, [0], and the last c, [1, -1], which `mg.lstm` returns.
         """
         name, hidden, count = node.rule.name, node.plan.hidden, len(xs) - 4
-        options: dict[str, Any] = {"hidden_size": hidden}
-        if name == "gru":
-            options["linear_before_reset"] = 1  # r scales what V gives
-        elif node.plan.relu:
-            options["activations"] = ["Relu"]
+        cells = self.unique("cells")
+        options: dict[str, dict[str, Any]] = {
+            "rnn": {"activations": ["Relu" if node.plan.relu else "Tanh"]},
+            "gru": {"linear_before_reset": 1},  # r scales what V gives
+            "lstm": {"more": ["", cells]},
+        }
         rows = self.integers([[k * hidden + i for k in GATES[name] for i in range(hidden)]])
         w, v, *biases = (self.op("Gather", p, rows, axis=0) for p in xs[count:])
         states = (self.op("Unsqueeze", state, self.integers([0])) for state in xs[:count])
         parameters = (w, v, self.op("Concat", *biases, axis=1), "", *states)  # "": no lengths
-        last = ["", self.unique("cells")] if name == "lstm" else []
-        h = self.op(name.upper(), x, *parameters, more=last, **options)
+        h = self.op(name.upper(), x, *parameters, hidden_size=hidden, **options[name])
         h = self.op("Squeeze", h, self.integers([1]))
-        if not last:
+        if name != "lstm":
             return h
         self.parts[(node,), "(0,)"] = h
-        self.parts[(node,), "(1, -1)"] = self.op("Squeeze", last[1], self.integers([0]))
+        self.parts[(node,), "(1, -1)"] = self.op("Squeeze", cells, self.integers([0]))
         return ""
 
     convert_gru = convert_lstm = convert_rnn
-
-    # ---------------- normalisation
-    def convert_batch_norm(self, node: Operator, x: str, *affine: str) -> str | None:
-        held = node.attributes
-        if held["training"] or len(affine) < 2:
-            return None
-        statistics = (self.leaf(held[name]) for name in ("running_mean", "running_var"))
-        return self.op("BatchNormalization", x, *affine, *statistics, epsilon=held["eps"])
 
 
 def _full_key(key: tuple[Any, ...], ndim: int) -> list[Any]:
@@ -322,7 +321,7 @@ def _composition(node: Operator) -> list[GraphNode]:
     rule, xs = node.rule, [Constant(x._data, dtype=x.dtype) for x in node.inputs]
     result: Any
     if rule.name in COMPOSED:
-        result = COMPOSED[rule.name](*xs)
+        result = COMPOSED[rule.name](*xs, **node.attributes)
     elif isinstance(rule, Elementwise):
         result = rule.function(*xs, **node.attributes)
     elif isinstance(rule, Paired):

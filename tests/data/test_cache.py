@@ -172,7 +172,7 @@ def test_catalogue_fetches_and_verifies(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(DataError, match=r"run `minigrad data fetch thing`(.|\n)*is missing"):
         catalog.verify("thing")
     row = catalog.fetch("thing")
-    assert row == ("thing", str(KNOWN.path), 25, True) == catalog.verify("thing")
+    assert row == ("thing", str(KNOWN.path.parent), 25, True) == catalog.verify("thing")
     KNOWN.path.write_bytes(b"x" * 25)
     with pytest.raises(DataError, match="SHA-256"):
         catalog.verify("thing")

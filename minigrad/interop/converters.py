@@ -10,7 +10,7 @@ ONNX's operators are described at https://onnx.ai/onnx/operators (operator set 1
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -78,38 +78,40 @@ def _window(node: Operator) -> dict[str, Any]:
 
 #: the conversions of one line, as functions of the converter, the node and the names of its inputs
 SHORT: dict[str, Callable[..., str | None]] = {
-    "argmax": lambda to, node, x: to.place("ArgMax", node, x),
-    "argmin": lambda to, node, x: to.place("ArgMin", node, x),
-    "avg_pool": lambda to, node, x: to.op("AveragePool", x, **_window(node), count_include_pad=1),
-    "batch_norm": lambda to, node, x, *affine: (
-        to.op(
+    "argmax": lambda build, node, x: build.place("ArgMax", node, x),
+    "argmin": lambda build, node, x: build.place("ArgMin", node, x),
+    "avg_pool": lambda build, node, x: build.op(
+        "AveragePool", x, **_window(node), count_include_pad=1
+    ),
+    "batch_norm": lambda build, node, x, *affine: (
+        build.op(
             "BatchNormalization",
             x,
             *affine,
-            *(to.leaf(node.attributes[name]) for name in ("running_mean", "running_var")),
+            *(build.leaf(node.attributes[name]) for name in ("running_mean", "running_var")),
             epsilon=node.attributes["eps"],
         )
         if len(affine) == 2 and not node.attributes["training"]
         else None
     ),
-    "broadcast_to": lambda to, node, x: to.op("Expand", x, to.shape(node)),
-    "concatenate": lambda to, node, *xs: to.op("Concat", *xs, axis=node.plan[0]),
-    "conv": lambda to, node, *xs: to.op(
+    "broadcast_to": lambda build, node, x: build.op("Expand", x, build.shape(node)),
+    "concatenate": lambda build, node, *xs: build.op("Concat", *xs, axis=node.plan[0]),
+    "conv": lambda build, node, *xs: build.op(
         "Conv",
         *xs,
         **_window(node),
         dilations=[node.plan.dh, node.plan.dw][4 - node.ndim :],
         group=node.plan.groups,
     ),
-    "cross_entropy": lambda to, node, x, ids: to.op(
-        "SoftmaxCrossEntropyLoss", x, to.cast(ids, node.inputs[1], np.int64), reduction="mean"
+    "cross_entropy": lambda build, node, x, ids: build.op(
+        "SoftmaxCrossEntropyLoss", x, build.cast(ids, node.inputs[1], np.int64), reduction="mean"
     ),
-    "cumsum": lambda to, node, x: to.op("CumSum", x, to.integers(node.plan)),
-    "embedding": lambda to, node, ids, weight: to.op(
-        "Gather", weight, to.cast(ids, node.inputs[0], np.int64), axis=0
+    "cumsum": lambda build, node, x: build.op("CumSum", x, build.integers(node.plan)),
+    "embedding": lambda build, node, ids, weight: build.op(
+        "Gather", weight, build.cast(ids, node.inputs[0], np.int64), axis=0
     ),
-    "layer_norm": lambda to, node, x, *affine: (
-        to.op(
+    "layer_norm": lambda build, node, x, *affine: (
+        build.op(
             "LayerNormalization",
             x,
             *affine,
@@ -119,20 +121,22 @@ SHORT: dict[str, Callable[..., str | None]] = {
         if affine
         else None
     ),
-    "linear": lambda to, node, *xs: to.op("Gemm", *xs, transB=1) if node.ndim == 2 else None,
-    "log_softmax": lambda to, node, x: to.op("LogSoftmax", x, axis=node.plan),
-    "max_pool": lambda to, node, x: to.op("MaxPool", x, **_window(node)),
-    "pad": lambda to, node, x: to.op(
+    "linear": lambda build, node, *xs: build.op("Gemm", *xs, transB=1) if node.ndim == 2 else None,
+    "log_softmax": lambda build, node, x: build.op("LogSoftmax", x, axis=node.plan),
+    "max_pool": lambda build, node, x: build.op("MaxPool", x, **_window(node)),
+    "pad": lambda build, node, x: build.op(
         "Pad",
         x,
-        to.integers(np.transpose(node.plan).ravel()),
-        to.constant(node.dtype.type(node.attributes["value"])),
+        build.integers(np.transpose(node.plan).ravel()),
+        build.constant(node.dtype.type(node.attributes["value"])),
     ),
-    "reshape": lambda to, node, x: to.reshaped(node, x),
-    "softmax": lambda to, node, x: to.op("Softmax", x, axis=node.plan),
-    "transpose": lambda to, node, x: to.op("Transpose", x, perm=node.plan) if node.plan else x,
-    "where": lambda to, node, condition, *xs: to.op(
-        "Where", to.cast(condition, node.inputs[0], bool), *xs
+    "reshape": lambda build, node, x: build.reshaped(node, x),
+    "softmax": lambda build, node, x: build.op("Softmax", x, axis=node.plan),
+    "transpose": lambda build, node, x: (
+        build.op("Transpose", x, perm=node.plan) if node.plan else x
+    ),
+    "where": lambda build, node, condition, *xs: build.op(
+        "Where", build.cast(condition, node.inputs[0], bool), *xs
     ),
 }
 #: the places of ONNX's gates among ours: GRU z, r, h of r, z, new; LSTM i, o, f, c of i, f, g, o
@@ -208,8 +212,12 @@ class Converter(GraphBuilder):
         """Where an extreme is, along one axis or in the flat array."""
         axes = node.plan.axes
         if len(axes) != 1:
-            x, axes = self.op("Reshape", x, self.integers([-1])), (0,)
+            x, axes = self.flat(x), (0,)
         return self.reshaped(node, self.op(kind, x, axis=axes[0], keepdims=0))
+
+    def flat(self, x: str) -> str:
+        """All numbers of x in one axis."""
+        return self.op("Reshape", x, self.integers([-1]))
 
     def reshaped(self, node: Operator, x: str) -> str:
         """The numbers of x in the node's shape."""
@@ -217,14 +225,24 @@ class Converter(GraphBuilder):
 
     # ---------------- indexing
     def convert_getitem(self, node: Operator, x: str, *indices: str) -> str:
-        """Slices, then the axes that indices pick from, then new axes."""
-        key = _full_key(node.plan, node.inputs[0].ndim)
+        """Slices, then the axes that indices pick from, the last first, then new axes."""
+        whole = node.inputs[0]
+        key = _full_key(node.plan, whole.ndim)
         axes = [part for part in key if part is not None]
         picked = {axis: part for axis, part in enumerate(axes) if not isinstance(part, slice)}
         if indices and (len(picked) > 1 or node.inputs[1].dtype.kind == "b"):
             raise no_converter(
                 node, " where nodes are indices, but for integers along one axis beside slices"
             )
+        if len(picked) > 1 and any(isinstance(part, np.ndarray) for part in picked.values()):
+            if whole.shape != self.twins[whole].shape:
+                raise no_converter(
+                    node,
+                    " where several indices pick from a batch, but for integers (reshape x, and "
+                    "pick with one array)",
+                )
+            places = np.arange(whole.size).reshape(whole.shape)[node.plan]
+            return self.op("Gather", self.flat(x), self.integers(places), axis=0)
         slices = [
             _ends(axis, part)
             for axis, part in enumerate(axes)
@@ -232,29 +250,10 @@ class Converter(GraphBuilder):
         ]
         if slices:
             x = self.op("Slice", x, *map(self.integers, zip(*slices, strict=True)))
-        if len(picked) > 1:
-            x = self._gather(node, x, key, picked)
-        elif picked:
-            ((axis, part),) = picked.items()
-            ids = (
-                self.cast(indices[0], node.inputs[1], np.int64) if indices else self.integers(part)
-            )
-            x = self.op("Gather", x, ids, axis=axis)
+        for axis, part in reversed(picked.items()):
+            ids = [self.cast(index, node.inputs[1], np.int64) for index in indices]
+            x = self.op("Gather", x, *(ids or [self.integers(part)]), axis=axis)
         return self.reshaped(node, x) if len(axes) < len(key) else x
-
-    def _gather(self, node: Operator, x: str, key: Sequence[Any], picked: Mapping[int, Any]) -> str:
-        """Select by arrays as NumPy does: their axes replace the arrays where these are adjacent,
-        and come first where they are not.
-        """
-        indices = np.stack(np.broadcast_arrays(*picked.values()), axis=-1)
-        rest = [axis for axis in range(node.inputs[0].ndim) if axis not in picked]
-        x = self.op("Transpose", x, perm=[*picked, *rest])
-        x = self.op("GatherND", x, self.integers(indices))
-        places = [i for i, part in enumerate(key) if not isinstance(part, slice | None)]
-        old = min(picked) if places[-1] - places[0] + 1 == len(places) else 0
-        new, total = indices.ndim - 1, indices.ndim - 1 + len(rest)
-        perm = [*range(new, new + old), *range(new), *range(new + old, total)]
-        return self.op("Transpose", x, perm=perm) if new else x
 
     # ---------------- products
     def convert_einsum(self, node: Operator, *xs: str) -> str:

@@ -232,6 +232,9 @@ class Function(nn.Module):
         ),
         lambda x: mg.embedding(mg.argmax(x, axis=1), np.ones((6, 2)), padding_idx=1),
         lambda x: x[:, None, ::-2][..., 0],
+        lambda x: (
+            x + mg.Constant(np.eye(6))[:, None][np.array([0, 1, 0]), :, np.array([1, 1, 0])][2]
+        ),
         lambda x: x[0, -1] + x[:, mg.argmax(x[:1], axis=1), None],
         lambda x: mg.isinf(x + np.array([0, np.inf, np.nan, -np.inf, 1, 2])) | mg.isinf(x > 0),
     ],
@@ -403,6 +406,11 @@ exp = mg.operator(np.exp, lambda g, y, x: g * y, name="exp")  # a name that the 
             lambda x: x[mg.argmax(x[:2], axis=0), mg.argmax(x[:2], axis=0)],
             mg.GraphError,
             "getitem has no ONNX form where nodes",
+        ),
+        (
+            lambda x: mg.stack([x, x], axis=1)[:, np.array([0, 1]), np.array([1, 2])],
+            mg.GraphError,
+            "getitem has no ONNX form where several indices pick from a batch",
         ),
         (lambda x: both(x), mg.GraphError, "the operator lstm has no ONNX form as a whole"),
         (lambda x: both(x)[1], mg.GraphError, "the operator lstm has no ONNX form as a whole"),

@@ -1,16 +1,14 @@
 """`Converter`: how each operator of minigrad is written in ONNX.
 
-An operator is written as one of ONNX (`SHORT`, `NAMES`), or by a method `convert_<name>(node,
-*names of the inputs) -> name of the result`, or it is decomposed into others, which are converted
-in its place. A method returns None for a node with options that ONNX's operator lacks, which is
-decomposed, too.
-ONNX's operators are described at https://onnx.ai/onnx/operators (operator set 17).
+An operator is written as one of ONNX, or as a few, or it is decomposed into other operators, which
+are converted in its place: where ONNX has none, or none with these options.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from string import ascii_letters
 from typing import Any
 
 import numpy as np
@@ -76,69 +74,6 @@ def _window(node: Operator) -> dict[str, Any]:
     }
 
 
-#: the conversions of one line, as functions of the converter, the node and the names of its inputs
-SHORT: dict[str, Callable[..., str | None]] = {
-    "argmax": lambda build, node, x: build.place("ArgMax", node, x),
-    "argmin": lambda build, node, x: build.place("ArgMin", node, x),
-    "avg_pool": lambda build, node, x: build.op(
-        "AveragePool", x, **_window(node), count_include_pad=1
-    ),
-    "batch_norm": lambda build, node, x, *affine: (
-        build.op(
-            "BatchNormalization",
-            x,
-            *affine,
-            *(build.leaf(node.attributes[name]) for name in ("running_mean", "running_var")),
-            epsilon=node.attributes["eps"],
-        )
-        if len(affine) == 2 and not node.attributes["training"]
-        else None
-    ),
-    "broadcast_to": lambda build, node, x: build.op("Expand", x, build.shape(node)),
-    "concatenate": lambda build, node, *xs: build.op("Concat", *xs, axis=node.plan[0]),
-    "conv": lambda build, node, *xs: build.op(
-        "Conv",
-        *xs,
-        **_window(node),
-        dilations=[node.plan.dh, node.plan.dw][4 - node.ndim :],
-        group=node.plan.groups,
-    ),
-    "cross_entropy": lambda build, node, x, ids: build.op(
-        "SoftmaxCrossEntropyLoss", x, build.cast(ids, node.inputs[1], np.int64), reduction="mean"
-    ),
-    "cumsum": lambda build, node, x: build.op("CumSum", x, build.integers(node.plan)),
-    "embedding": lambda build, node, ids, weight: build.op(
-        "Gather", weight, build.cast(ids, node.inputs[0], np.int64), axis=0
-    ),
-    "layer_norm": lambda build, node, x, *affine: (
-        build.op(
-            "LayerNormalization",
-            x,
-            *affine,
-            axis=-len(node.attributes["axes"]),
-            epsilon=node.attributes["eps"],
-        )
-        if affine
-        else None
-    ),
-    "linear": lambda build, node, *xs: build.op("Gemm", *xs, transB=1) if node.ndim == 2 else None,
-    "log_softmax": lambda build, node, x: build.op("LogSoftmax", x, axis=node.plan),
-    "max_pool": lambda build, node, x: build.op("MaxPool", x, **_window(node)),
-    "pad": lambda build, node, x: build.op(
-        "Pad",
-        x,
-        build.integers(np.transpose(node.plan).ravel()),
-        build.constant(node.dtype.type(node.attributes["value"])),
-    ),
-    "reshape": lambda build, node, x: build.reshaped(node, x),
-    "softmax": lambda build, node, x: build.op("Softmax", x, axis=node.plan),
-    "transpose": lambda build, node, x: (
-        build.op("Transpose", x, perm=node.plan) if node.plan else x
-    ),
-    "where": lambda build, node, condition, *xs: build.op(
-        "Where", build.cast(condition, node.inputs[0], bool), *xs
-    ),
-}
 #: the places of ONNX's gates among ours: GRU z, r, h of r, z, new; LSTM i, o, f, c of i, f, g, o
 GATES = {"rnn": [0], "gru": [1, 0, 2], "lstm": [0, 3, 1, 2]}
 
@@ -178,12 +113,67 @@ class Converter(GraphBuilder):
         return self.names[parts[-1]]
 
     def _in_onnx(self, node: Operator, xs: Sequence[str]) -> str | None:
-        """The operator as one of ONNX, or as a few; None where there is no way."""
+        """The operator as one of ONNX, or as a few; None where there is no way.
+
+        ONNX's operators are described at https://onnx.ai/onnx/operators (operator set 17).
+        """
+        plan, options, (x, *more) = node.plan, node.attributes, xs
+        match node.rule.name:
+            case "argmax":
+                return self._place("ArgMax", node, x)
+            case "argmin":
+                return self._place("ArgMin", node, x)
+            case "avg_pool1d" | "avg_pool2d":
+                return self.op("AveragePool", x, **_window(node), count_include_pad=1)
+            case "batch_norm" if len(more) == 2 and not options["training"]:
+                names = "running_mean", "running_var"
+                statistics = (self.leaf(options[name]) for name in names)
+                return self.op("BatchNormalization", *xs, *statistics, epsilon=options["eps"])
+            case "broadcast_to":
+                return self.op("Expand", x, self.shape(node))
+            case "concatenate":
+                return self.op("Concat", *xs, axis=plan[0])
+            case "conv1d" | "conv2d":
+                dilations = [plan.dh, plan.dw][4 - node.ndim :]
+                return self.op("Conv", *xs, **_window(node), dilations=dilations, group=plan.groups)
+            case "cross_entropy":
+                ids = self.cast(more[0], node.inputs[1], np.int64)
+                return self.op("SoftmaxCrossEntropyLoss", x, ids, reduction="mean")
+            case "cumsum":
+                return self.op("CumSum", x, self.integers(plan))
+            case "einsum":
+                return self._einsum(node, xs)
+            case "embedding":
+                return self.op("Gather", *more, self.cast(x, node.inputs[0], np.int64), axis=0)
+            case "getitem":
+                return self._getitem(node, x, more)
+            case "layer_norm" if more:
+                axis = -len(options["axes"])
+                return self.op("LayerNormalization", *xs, axis=axis, epsilon=options["eps"])
+            case "linear" if node.ndim == 2:
+                return self.op("Gemm", *xs, transB=1)
+            case "log_softmax":
+                return self.op("LogSoftmax", x, axis=plan)
+            case "max_pool1d" | "max_pool2d":
+                return self.op("MaxPool", x, **_window(node))
+            case "pad":
+                widths = self.integers(np.transpose(plan).ravel())
+                return self.op("Pad", x, widths, self.constant(node.dtype.type(options["value"])))
+            case "reshape":
+                return self._reshaped(node, x)
+            case "rnn" | "gru" | "lstm":
+                return self._recurrent(node, x, more)
+            case "softmax":
+                return self.op("Softmax", x, axis=plan)
+            case "transpose":
+                return self.op("Transpose", x, perm=plan) if plan else x
+            case "where":
+                return self.op("Where", self.cast(x, node.inputs[0], bool), *more)
+        return self._of_name(node, xs)
+
+    def _of_name(self, node: Operator, xs: Sequence[str]) -> str | None:
+        """ONNX's operator of the same name, entry by entry or reducing axes; None without one."""
         name = node.rule.name
-        if short := SHORT.get(name.removesuffix("1d").removesuffix("2d")):
-            return short(self, node, *xs)
-        if method := getattr(self, f"convert_{name}", None):
-            return method(node, *xs)  # type: ignore[no-any-return]  # of one signature
         kind = NAMES.get(name, name.replace("arc", "a").capitalize())
         if isinstance(node.rule, Reduction):
             return self._reduction(kind, node, *xs)
@@ -208,23 +198,23 @@ class Converter(GraphBuilder):
             return self.op("ReduceSum", x, self.integers(axes), keepdims=keepdims)
         return self.op(f"Reduce{kind}", x, axes=axes, keepdims=keepdims)
 
-    def place(self, kind: str, node: Operator, x: str) -> str:
+    def _place(self, kind: str, node: Operator, x: str) -> str:
         """Where an extreme is, along one axis or in the flat array."""
         axes = node.plan.axes
         if len(axes) != 1:
-            x, axes = self.flat(x), (0,)
-        return self.reshaped(node, self.op(kind, x, axis=axes[0], keepdims=0))
+            x, axes = self._flat(x), (0,)
+        return self._reshaped(node, self.op(kind, x, axis=axes[0], keepdims=0))
 
-    def flat(self, x: str) -> str:
+    def _flat(self, x: str) -> str:
         """All numbers of x in one axis."""
         return self.op("Reshape", x, self.integers([-1]))
 
-    def reshaped(self, node: Operator, x: str) -> str:
+    def _reshaped(self, node: Operator, x: str) -> str:
         """The numbers of x in the node's shape."""
         return self.op("Reshape", x, self.shape(node, one_unknown=True))
 
     # ---------------- indexing
-    def convert_getitem(self, node: Operator, x: str, *indices: str) -> str:
+    def _getitem(self, node: Operator, x: str, indices: Sequence[str]) -> str:
         """Slices, then the axes that indices pick from, the last first, then new axes."""
         whole = node.inputs[0]
         key = _full_key(node.plan, whole.ndim)
@@ -242,7 +232,7 @@ class Converter(GraphBuilder):
                     "pick with one array)",
                 )
             places = np.arange(whole.size).reshape(whole.shape)[node.plan]
-            return self.op("Gather", self.flat(x), self.integers(places), axis=0)
+            return self.op("Gather", self._flat(x), self.integers(places), axis=0)
         slices = [
             _ends(axis, part)
             for axis, part in enumerate(axes)
@@ -253,22 +243,23 @@ class Converter(GraphBuilder):
         for axis, part in reversed(picked.items()):
             ids = [self.cast(index, node.inputs[1], np.int64) for index in indices]
             x = self.op("Gather", x, *(ids or [self.integers(part)]), axis=axis)
-        return self.reshaped(node, x) if len(axes) < len(key) else x
+        return self._reshaped(node, x) if len(axes) < len(key) else x
 
     # ---------------- products
-    def convert_einsum(self, node: Operator, *xs: str) -> str:
-        """ONNX does not broadcast in Einsum: axes of length 1 that would be are removed."""
-        pairs = [*zip(node.plan.inputs, (x.shape for x in node.inputs), strict=True)]
-        wide = {letter for pair in pairs for letter, n in zip(*pair, strict=True) if n != 1}
-        names, terms = [], []
-        for x, (term, shape) in zip(xs, pairs, strict=True):
-            gone = [i for i, n in enumerate(shape) if n == 1 and term[i] in wide]
-            names.append(self.op("Squeeze", x, self.integers(gone)) if gone else x)
-            terms.append("".join(letter for i, letter in enumerate(term) if i not in gone))
-        return self.op("Einsum", *names, equation=f"{','.join(terms)}->{node.plan.result}")
+    def _einsum(self, node: Operator, xs: Sequence[str]) -> str:
+        """ONNX does not broadcast in Einsum: an axis of length 1 that would be gets a letter that
+        no other axis has, and is summed over.
+        """
+        terms, result, _ = node.plan
+        shapes = (x.shape for x in node.inputs)
+        axes = [[*zip(*pair, strict=True)] for pair in zip(terms, shapes, strict=True)]
+        wide = {letter for term in axes for letter, n in term if n != 1}
+        spare = min({*ascii_letters}.difference(*terms))
+        left = ("".join(spare if n == 1 and c in wide else c for c, n in term) for term in axes)
+        return self.op("Einsum", *xs, equation=f"{','.join(left)}->{result}")
 
     # ---------------- recurrent layers
-    def convert_rnn(self, node: Operator, x: str, *xs: str) -> str:
+    def _recurrent(self, node: Operator, x: str, xs: Sequence[str]) -> str:
         """A layer of one direction, whose axis ONNX puts first in parameters and states.
 
         Of the cells of an LSTM ONNX keeps those of the last step only. So there are parts of the
@@ -293,8 +284,6 @@ class Converter(GraphBuilder):
         self.parts[(node,), "(1, -1)"] = self.op("Squeeze", cells, self.integers([0]))
         return ""
 
-    convert_gru = convert_lstm = convert_rnn
-
 
 def _full_key(key: tuple[Any, ...], ndim: int) -> list[Any]:
     """The key with a part for each axis: no ellipsis, and the indices that masks select."""
@@ -318,11 +307,10 @@ def _ends(axis: int, part: slice) -> tuple[int, int, int, int]:
 def _composition(node: Operator) -> list[GraphNode]:
     """Copies of a node's inputs, then the nodes that compute its value from them in its place."""
     rule, xs = node.rule, [Constant(x._data, dtype=x.dtype) for x in node.inputs]
+    formula = COMPOSED.get(rule.name, getattr(rule, "function", None))
     result: Any
-    if rule.name in COMPOSED:
-        result = COMPOSED[rule.name](*xs, **node.attributes)
-    elif isinstance(rule, Elementwise):
-        result = rule.function(*xs, **node.attributes)
+    if formula is not None:
+        result = formula(*xs, **node.attributes)
     elif isinstance(rule, Paired):
         result = np.mean(rule.terms(*xs))  # type: ignore[arg-type]  # formulas work on nodes, too
     else:

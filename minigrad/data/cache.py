@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import platformdirs
+
 from ..errors import DataError
 from ..files import write_atomically
 
@@ -19,12 +21,8 @@ CLIENT_SECONDS = 300
 
 def cache_dir() -> Path:
     """The folder for downloads, which may not exist yet: `$MINIGRAD_DATA`, or the user's cache."""
-    chosen = os.environ.get("MINIGRAD_DATA")
-    if chosen:
-        return Path(chosen).expanduser().absolute()
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("minigrad"))
+    chosen = os.environ.get("MINIGRAD_DATA") or platformdirs.user_cache_dir("minigrad")
+    return Path(chosen).expanduser().absolute()
 
 
 @dataclass(frozen=True)
@@ -116,12 +114,11 @@ def download(url: str) -> bytes:
     import io
 
     import pooch
-    import requests
 
     buffer = io.BytesIO()
     try:
         pooch.HTTPDownloader(progressbar=True, timeout=CONNECT_SECONDS)(url, buffer, None)
-    except (requests.RequestException, OSError) as error:
+    except OSError as error:  # those of requests, too
         raise DataError(f"{url}: {type(error).__name__}: {str(error)[:100]}") from error
     return buffer.getvalue()
 

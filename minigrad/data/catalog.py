@@ -61,8 +61,7 @@ def fetch(name: str) -> Status:
     ValueError : no data set of that name
     DataError : it is not available
     """
-    download = _entry(name).fetch
-    if download is not None:
+    if download := _entry(name).fetch:
         download()
     return status(name)
 
@@ -76,8 +75,7 @@ def verify(name: str) -> Status:
     DataError : files are missing or damaged; the message lists each and says what to do
     """
     entry = _entry(name)
-    problems = [problem for file in entry.files if (problem := file.problem())]
-    if problems:
+    if problems := [problem for file in entry.files if (problem := file.problem())]:
         remedy = f"run `minigrad data fetch {name}`" if entry.fetch else "reinstall minigrad"
         raise DataError("\n  ".join([f"{name} is not complete; {remedy}:", *problems]))
     return status(name)

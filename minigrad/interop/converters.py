@@ -29,6 +29,8 @@ INT64 = np.iinfo(np.int64)
 
 #: ONNX's names where they differ from ours; those of the other functions entry by entry do not
 NAMES = {
+    "argmax": "ArgMax",
+    "argmin": "ArgMin",
     "divide": "Div",
     "greater_equal": "GreaterOrEqual",
     "less_equal": "LessOrEqual",
@@ -119,10 +121,12 @@ class Converter(GraphBuilder):
         """
         plan, options, (x, *more) = node.plan, node.attributes, xs
         match node.rule.name:
-            case "argmax":
-                return self._place("ArgMax", node, x)
-            case "argmin":
-                return self._place("ArgMin", node, x)
+            case "argmax" | "argmin":
+                axes = plan.axes
+                if len(axes) != 1:
+                    x, axes = self.op("Reshape", x, self.integers([-1])), (0,)
+                place = self.op(NAMES[node.rule.name], x, axis=axes[0], keepdims=0)
+                return self._reshaped(node, place)
             case "avg_pool1d" | "avg_pool2d":
                 return self.op("AveragePool", x, **_window(node), count_include_pad=1)
             case "batch_norm" if len(more) == 2 and not options["training"]:
@@ -176,7 +180,12 @@ class Converter(GraphBuilder):
         name = node.rule.name
         kind = NAMES.get(name, name.replace("arc", "a").capitalize())
         if isinstance(node.rule, Reduction):
-            return self._reduction(kind, node, *xs)
+            axes, keepdims = node.plan.axes, int(bool(node.attributes["keepdims"]))
+            if not axes:
+                return self.op("Abs" if name == "norm" else "Identity", *xs)
+            if name == "sum":  # the only one in this operator set that takes axes as an input
+                return self.op("ReduceSum", *xs, self.integers(axes), keepdims=keepdims)
+            return self.op(f"Reduce{kind}", *xs, axes=axes, keepdims=keepdims)
         known = name in NAMES or isinstance(node.rule, Elementwise)
         if not known or node.attributes or not defs.has(kind, OPSET):
             return None
@@ -189,25 +198,6 @@ class Converter(GraphBuilder):
         return self.op(
             kind, *(self.cast(*pair, dtype) for pair in zip(xs, node.inputs, strict=True))
         )
-
-    def _reduction(self, kind: str, node: Operator, x: str) -> str:
-        axes, keepdims = node.plan.axes, int(bool(node.attributes["keepdims"]))
-        if not axes:
-            return self.op("Abs" if kind == "L2" else "Identity", x)
-        if kind == "Sum":  # the only one in this operator set that takes axes as an input
-            return self.op("ReduceSum", x, self.integers(axes), keepdims=keepdims)
-        return self.op(f"Reduce{kind}", x, axes=axes, keepdims=keepdims)
-
-    def _place(self, kind: str, node: Operator, x: str) -> str:
-        """Where an extreme is, along one axis or in the flat array."""
-        axes = node.plan.axes
-        if len(axes) != 1:
-            x, axes = self._flat(x), (0,)
-        return self._reshaped(node, self.op(kind, x, axis=axes[0], keepdims=0))
-
-    def _flat(self, x: str) -> str:
-        """All numbers of x in one axis."""
-        return self.op("Reshape", x, self.integers([-1]))
 
     def _reshaped(self, node: Operator, x: str) -> str:
         """The numbers of x in the node's shape."""
@@ -232,7 +222,8 @@ class Converter(GraphBuilder):
                     "pick with one array)",
                 )
             places = np.arange(whole.size).reshape(whole.shape)[node.plan]
-            return self.op("Gather", self._flat(x), self.integers(places), axis=0)
+            x = self.op("Reshape", x, self.integers([-1]))
+            return self.op("Gather", x, self.integers(places), axis=0)
         slices = [
             _ends(axis, part)
             for axis, part in enumerate(axes)

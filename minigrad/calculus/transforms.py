@@ -18,8 +18,7 @@ from . import derivatives
 
 
 def grad(output: GraphNode, inputs: Any, grad: Any = None, *, create_graph: bool = False) -> Any:
-    """The gradient of `output` with respect to one node, or a tuple of them for a tuple or list, as
-    nodes.
+    """The gradients of `output` with respect to nodes, as nodes: one, or a tuple for a tuple or list.
 
     As `torch.autograd.grad`: the `.grad` of nodes stays as it is. `grad` is ∂L/∂output, 1 by
     default for a single number. With `create_graph=True` the gradients are graphs themselves and
@@ -164,8 +163,9 @@ def _node_gradients(y: GraphNode, grad: Any, wrt: Sequence[GraphNode]) -> list[G
 
 
 def array_gradients(order: Sequence[GraphNode], seed: Any, wrt: Sequence[GraphNode]) -> list[Array]:
-    """The gradients of the nodes in `wrt` by an ordinary backward pass, which leaves no trace in
-    any node.
+    """The gradients of the nodes in `wrt` by an ordinary backward pass.
+
+    It leaves no trace in any node.
     """
     with without_gradients([*order, *wrt]):
         if order[-1].requires_grad:

@@ -238,8 +238,9 @@ class Converter(GraphBuilder):
 
     # ---------------- products
     def _einsum(self, node: Operator, xs: Sequence[str]) -> str:
-        """ONNX does not broadcast in Einsum: an axis of length 1 that would be gets a letter that
-        no other axis has, and is summed over.
+        """Einsum without broadcasting, which ONNX lacks.
+
+        An axis of length 1 that would be broadcast gets a letter of its own, and is summed over.
         """
         terms, result, _ = node.plan
         shapes = (x.shape for x in node.inputs)

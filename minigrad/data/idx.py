@@ -42,7 +42,7 @@ def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     try:
         return _parse(content)
     except DataError as error:
-        raise DataError(f"{path}: {error}") from error
+        raise DataError(f"{path}: {error}") from None
     except zlib.error as error:
         raise DataError(f"{path}: damaged gzip data ({error})") from error
 

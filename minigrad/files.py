@@ -7,6 +7,7 @@ import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from glob import escape
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,10 @@ def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
         make_private(target.parent)
     else:
         target.parent.mkdir(parents=True, exist_ok=True)
-    before = _mode(path)
+    try:
+        before = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        before = None
     if before is not None and not stat.S_ISREG(before) and not stat.S_ISDIR(before):
         path.write_bytes(data)  # a pipe or a device must not be replaced by a file
         return
@@ -59,33 +63,17 @@ def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
                 temporary.unlink(missing_ok=True)
 
 
-def _mode(path: Path) -> int | None:
-    """Kind and permissions of a path's target; None where there is nothing.
-
-    Raises `OSError` for a cycle of links.
-    """
-    try:
-        return path.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-
-
 def _write_new(path: Path, data: bytes, mode: int | None) -> None:
     """Write a new file, with these permissions, or those that the umask leaves."""
-    if mode is not None:  # others must not open it before it has its final permissions
-        path.touch(0o600, exist_ok=False)
-        _set_mode(path, 0o600)
-    with path.open("xb" if mode is None else "wb") as file:
+    # Others must not open it before it has its final permissions.
+    opener = partial(os.open, mode=0o666 if mode is None else 0o600)
+    with open(path, "xb", opener=opener) as file:
         file.write(data)
         file.flush()
         if mode is not None:
-            _set_mode(path, mode)
+            with suppress(OSError):  # a file system without permissions
+                path.chmod(mode)
         os.fsync(file.fileno())  # otherwise a power failure can leave an empty file
-
-
-def _set_mode(path: Path, mode: int) -> None:
-    with suppress(OSError):  # a file system without permissions
-        path.chmod(mode)
 
 
 def make_private(folder: Path) -> None:

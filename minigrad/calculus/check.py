@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from .. import checks
-from ..errors import GraphError
 from ..graph import settings
+from ..graph.autodiff import topological_sort
 from ..graph.conversion import Array
 from ..graph.node import GraphNode, Variable
+from .transforms import array_gradients, called
 
 
 class GradientError(AssertionError):
@@ -27,8 +28,7 @@ def gradcheck(
     atol: float = 1e-7,
     seed: int = 0,
 ) -> bool:
-    """Check the gradients of `fn(*inputs)` with respect to every input against central differences
-    in float64.
+    """Compare the gradients of `fn(*inputs)` for every input with central differences in float64.
 
     `inputs` are arrays or nodes of any shape; `fn` may return any shape: it is contracted with a
     fixed random cotangent, because a cotangent of ones hides errors that cancel (in a softmax,
@@ -37,29 +37,23 @@ def gradcheck(
     in a gradient is found. Meanwhile buffers stay as they are, and a dropout layer draws the same
     mask every time.
     """
-    if not callable(fn):
-        raise TypeError(f"gradcheck: fn is a {type(fn).__name__}; a function of nodes was expected")
-    if not isinstance(inputs, Sequence | np.ndarray) or isinstance(inputs, str):
-        raise TypeError(
-            f"gradcheck: inputs is a {type(inputs).__name__}; a list with one array for each input "
-            f"was expected"
-        )
     checks.number("gradcheck", "> 0", lambda x: x > 0, step=step)
     with settings.default_dtype(np.float64), settings.state_kept():
-        xs = [
-            Variable(x.value if isinstance(x, GraphNode) else x, name=f"input {i}")
-            for i, x in enumerate(inputs)
-        ]
-        y = fn(*xs)
-        if not isinstance(y, GraphNode):
-            raise GraphError(f"gradcheck: fn returned a {type(y).__name__}; a node was expected")
+        xs, y = called("gradcheck", fn, inputs, np.float64)
         cotangent = np.random.default_rng(seed).uniform(0.5, 1.5, y.shape)
-        if y.requires_grad:  # a function that ignores its inputs has gradient zero
-            y.backward(cotangent)
-        for x in xs:
+        grads = array_gradients(topological_sort(y), cotangent, xs)
+        for i, (x, grad) in enumerate(zip(xs, grads, strict=True)):
             slopes = _slopes(lambda: float((fn(*xs).value * cotangent).sum()), x, step)
-            grad = np.zeros_like(slopes) if x.grad is None else x.grad
-            _compare(x, grad, slopes, rtol, atol)
+            scale = max(1.0, float(np.abs(slopes).max(initial=0)))
+            excess = np.abs(grad - slopes) - (atol * scale + rtol * np.abs(slopes))
+            wrong = ~(excess <= 0)  # also where either is NaN
+            if wrong.any():
+                worst = np.unravel_index(excess.argmax(), excess.shape)  # NaN is the largest
+                where = f"[{', '.join(map(str, worst))}]" if worst else ""
+                raise GradientError(
+                    f"gradcheck: input {i}{where}: gradient {grad[worst]:.8g}, central difference "
+                    f"{slopes[worst]:.8g} ({wrong.sum()} of {wrong.size} entries are wrong)"
+                )
     return True
 
 
@@ -74,19 +68,3 @@ def _slopes(total: Callable[[], float], x: Variable, step: float) -> Array:
         slopes[i] = (above - total()) / (2 * h)
         x.value[i] = kept
     return slopes
-
-
-def _compare(x: Variable, grad: Array, slopes: Array, rtol: float, atol: float) -> None:
-    scale = max(1.0, float(np.abs(slopes).max(initial=0)))
-    excess = np.abs(grad - slopes) - (atol * scale + rtol * np.abs(slopes))
-    wrong = ~(excess <= 0)  # also where either is NaN
-    if wrong.any():
-        worst = np.unravel_index(
-            np.argmax(np.where(np.isnan(excess), np.inf, excess)), excess.shape
-        )
-        where = f"[{', '.join(map(str, worst))}]" if worst else ""
-        raise GradientError(
-            f"gradcheck: {x.name}{where}: gradient {grad[worst]:.8g}, central difference "
-            f"{slopes[worst]:.8g} "
-            f"({wrong.sum()} of {wrong.size} entries are wrong)"
-        )

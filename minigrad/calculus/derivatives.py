@@ -12,7 +12,7 @@ first that applies:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,16 +22,16 @@ from ..graph import registry
 from ..graph.autodiff import topological_sort
 from ..graph.conversion import Array
 from ..graph.node import Constant, GraphNode
-from ..graph.rule import Operand, Operator, Rule
+from ..graph.rule import Operator, Rule
 
 
 # ---------------- along a graph
 def vjp(
-    order: Sequence[GraphNode], seed: GraphNode, wrt: Sequence[GraphNode]
-) -> list[GraphNode | None]:
-    """The cotangents of the nodes in `wrt`, as nodes, where that of the last node is `seed`.
+    order: Sequence[GraphNode], seed: GraphNode, wrt: Collection[GraphNode]
+) -> dict[GraphNode, GraphNode]:
+    """The cotangents, as nodes, of the nodes in `wrt`, where that of the last node is `seed`.
 
-    None where there is none. A node of `wrt` need not be in the order, only nodes that use it.
+    Some nodes may have none. A node of `wrt` need not be in the order, only nodes that use it.
     """
     needed = set(wrt)
     for node in order:
@@ -46,7 +46,12 @@ def vjp(
             for x, cotangent in zip(node.inputs, _vjp(node, found[node], wanted), strict=True):
                 if cotangent is not None:
                     found[x] = found[x] + cotangent if x in found else cotangent
-    return [found.get(x) for x in wrt]
+    return found
+
+
+def zeros_like(x: GraphNode) -> Constant:
+    """Zeros of the shape and dtype of a node."""
+    return Constant(np.zeros(x.shape), dtype=x.dtype)
 
 
 # ---------------- through one node
@@ -55,59 +60,40 @@ def _vjp(node: Operator, g: GraphNode, wanted: Sequence[bool]) -> Sequence[Graph
     rule, xs = node.rule, node.inputs
     if own := getattr(rule, "vjp_nodes", None):
         return own(node, g, wanted)  # type: ignore[no-any-return]
-    y, parts = _decomposed(node, wanted)
+    # A node of its own in place of each input, also for f(x, x).
+    reshape, pairs = registry.by_name("reshape"), zip(xs, wanted, strict=True)
+    parts = [reshape(x, x.shape) if want else x for x, want in pairs]
+    y = rule.decompose(node, *parts)
     if y is not None:
-        asked = [x for x, want in zip(parts, wanted, strict=True) if want]
-        found = iter(vjp(topological_sort(y, known=xs), g, asked))
-        return [next(found) if want else None for want in wanted]
+        found = vjp(topological_sort(y, known=xs), g, set(parts).difference(xs))
+        return [found.get(part) for part in parts]
     if not rule.multilinear:
         expected = (
             "its rule has no graph of its gradient (create_graph=True) and no forward mode; "
             "define `decompose`"
         )
         raise rule.error(xs, expected, GraphError)
-    return [
-        _back(rule, g, xs, i, node.attributes) if want else None for i, want in enumerate(wanted)
-    ]
-
-
-def _decomposed(
-    node: Operator, moving: Sequence[bool]
-) -> tuple[GraphNode | None, Sequence[GraphNode]]:
-    """The node decomposed, and the nodes in place of its inputs: one each, also for f(x, x)."""
-    if type(node.rule).decompose is Rule.decompose:
-        return None, ()
-    reshape = registry.by_name("reshape")
-    pairs = zip(node.inputs, moving, strict=True)
-    parts = [reshape(x, x.shape) if moves else x for x, moves in pairs]
-    return node.rule.decompose(node, *parts), parts
+    return _multilinear_vjp(rule, g, xs, node.attributes, wanted)
 
 
 # ---------------- multilinear rules
-class ShapeOnly(Constant):
-    """A constant of which an operator uses only shape and dtype."""
+def _multilinear_vjp(
+    rule: Rule,
+    g: GraphNode,
+    xs: Sequence[GraphNode],
+    attributes: dict[str, Any],
+    wanted: Sequence[bool],
+) -> list[GraphNode | None]:
+    """The cotangents of the wanted inputs; each depends on the inputs that it is multiplied with.
 
-    __slots__ = ()
-
-    def __init__(self, x: GraphNode) -> None:
-        GraphNode.__init__(self, x._data)
-
-
-def _with(
-    rule: Rule, xs: Sequence[Any], index: int, u: Any, zeros: Callable[[int, Any], Any]
-) -> list[Any]:
-    """The inputs with u in place of one, and zeros for those that are added to its product."""
-    start = rule.multilinear if index < rule.multilinear else 0
-    return [u if i == index else x if i < start else zeros(i, x) for i, x in enumerate(xs)]
-
-
-def _back(
-    rule: Rule, g: GraphNode, xs: Sequence[GraphNode], index: int, attributes: dict[str, Any]
-) -> GraphNode:
-    """The cotangent of one input, which depends on the inputs that it is multiplied with."""
-    multiplied = rule.multilinear if index < rule.multilinear else 0
-    others = (x if i < multiplied and i != index else ShapeOnly(x) for i, x in enumerate(xs))
-    return VJP(rule, index).apply((g, *others), attributes)
+    Of the others only shape and dtype count: zeros stand for them.
+    """
+    found: list[GraphNode | None] = []
+    for index, want in enumerate(wanted):
+        multiplied = rule.multilinear if index < rule.multilinear else 0
+        others = [x if i < multiplied and i != index else zeros_like(x) for i, x in enumerate(xs)]
+        found.append(VJP(rule, index).apply((g, *others), attributes) if want else None)
+    return found
 
 
 class VJP(Rule):
@@ -139,9 +125,9 @@ class VJP(Rule):
     def backward(
         self, node: Operator, grads: list[Array | None], g: Array, y: Array, *arrays: Array
     ) -> None:
-        u, (cotangent, *given) = g, arrays
+        cotangent, *xs = arrays
+        xs[self.index] = g
         inner = _Inner(self.of, node, "again ")
-        xs = _with(self.of, given, self.index, u, inner.zeros)
         if grads[0] is not None:
             self.of.forward(inner, grads[0], *xs)
         if any(grad is not None for grad in grads[1:]):
@@ -150,15 +136,10 @@ class VJP(Rule):
     def vjp_nodes(
         self, node: Operator, g: GraphNode, wanted: Sequence[bool]
     ) -> Sequence[GraphNode | None]:
-        cotangent, *given = node.inputs
-        xs = _with(
-            self.of, given, self.index, g, lambda i, x: Constant(np.zeros(x.shape), dtype=x.dtype)
-        )
-        again = [self.of.apply(tuple(xs), node.attributes) if wanted[0] else None]
-        return again + [
-            _back(self.of, cotangent, xs, i, node.attributes) if want else None
-            for i, want in enumerate(wanted[1:])
-        ]
+        cotangent, *xs = node.inputs
+        xs[self.index] = g
+        again = self.of.apply(tuple(xs), node.attributes) if wanted[0] else None
+        return [again, *_multilinear_vjp(self.of, cotangent, xs, node.attributes, wanted[1:])]
 
 
 class _Inner(Operator):
@@ -178,34 +159,24 @@ class _Inner(Operator):
     def buffer(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
         return self.node.buffer(self.prefix + name, shape, dtype)
 
-    def zeros(self, index: int, x: Array) -> Array:
-        """Zeros in place of an input, in a work array so that a compiled run can record them."""
-        array = self.buffer(f"zeros {index}", x.shape, x.dtype)
-        array[...] = 0
-        return array
-
 
 class WorkArray(Rule):
     """An array that the node's kernel left behind (a mask, the winners of a pooling), as a node."""
 
     differentiable = False
 
-    def __init__(self, name: str, read: Callable[[Operator], Array]) -> None:
+    def __init__(self, name: str, read: Callable[[Any], Array]) -> None:
         self.name = self.symbol = name
         self.read = read
 
     def __reduce__(self) -> Any:
         return WorkArray, (self.name, self.read)
 
-    def plan(self, node: Operand) -> None:
-        """Nothing to check."""
+    def shape(self, node: Operator) -> tuple[int, ...]:
+        return self.read(node.inputs[0]).shape
 
-    def run(self, node: Operator, out: Array | None) -> Array:
-        found = self.read(node.inputs[0])  # type: ignore[arg-type] # always an operator
-        if out is None:
-            return np.array(found, order="C")
-        out[...] = found
-        return out
+    def dtype(self, node: Operator) -> np.dtype[Any]:
+        return self.read(node.inputs[0]).dtype
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
-        self.run(node, out)
+        out[...] = self.read(node.inputs[0])

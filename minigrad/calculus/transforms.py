@@ -18,8 +18,7 @@ from . import derivatives
 
 
 def grad(output: GraphNode, inputs: Any, grad: Any = None, *, create_graph: bool = False) -> Any:
-    """The gradient of `output` with respect to one node, or a tuple of them for a tuple or list, as
-    nodes.
+    """The gradient of `output` with respect to one node, or a tuple for several, as nodes.
 
     As `torch.autograd.grad`: the `.grad` of nodes stays as it is. `grad` is ∂L/∂output, 1 by
     default for a single number. With `create_graph=True` the gradients are graphs themselves and
@@ -50,20 +49,12 @@ def grad(output: GraphNode, inputs: Any, grad: Any = None, *, create_graph: bool
             f"grad of {output!r}: within no_grad nothing is recorded, so there is no gradient "
             f"to find"
         )
-    if not output.requires_grad:  # the gradient of something linear, say
-        found: Sequence[GraphNode] = [_zeros(x) for x in wrt]
-    elif not create_graph:
-        refuse_frozen(output)
-        found = [
-            Constant(array, dtype=array.dtype)
-            for array in _arrays(topological_sort(output), grad, wrt)
-        ]
+    if create_graph:
+        found = _node_gradients(output, grad, wrt)
     else:
-        seed = seed_of(output, grad)
-        with settings.recorded(True), settings.default_dtype(output.dtype):
-            start = grad if isinstance(grad, GraphNode) else Constant(seed, dtype=seed.dtype)
-            nodes = derivatives.vjp(topological_sort(output), start, wrt)
-        found = [_zeros(x) if node is None else node for x, node in zip(wrt, nodes, strict=True)]
+        refuse_frozen(output)
+        arrays = array_gradients(topological_sort(output), grad, wrt)
+        found = [Constant(array, dtype=array.dtype) for array in arrays]
     return tuple(found) if several else found[0]
 
 
@@ -78,17 +69,15 @@ def jvp(
     cotangent, and its gradient is the JVP (Townsend 2017, "A new trick for calculating Jacobian
     vector products"). Raises `ShapeError` or `DTypeError` where tangents do not fit the inputs.
     """
-    xs, y = _called("jvp", fn, inputs)
+    xs, y = called("jvp", fn, inputs)
     if len(tangents) != len(xs):
         raise ShapeError(
             f"jvp: {len(tangents)} tangents for {len(xs)} inputs; one for each was expected"
         )
     along = [array_like(x, t, "jvp: tangent") for x, t in zip(xs, tangents, strict=True)]
     push = _forward_mode(y, xs)
-    total = np.zeros(y.shape, y.dtype)
-    for i, tangent in enumerate(along):
-        total += push(i, tangent)
-    return y._data.copy(), total
+    total = sum(map(push, xs, along), np.zeros(y.shape, y.dtype))
+    return y._data.copy(), np.asarray(total)
 
 
 def jacobian(
@@ -106,70 +95,81 @@ def jacobian(
     if mode not in ("reverse", "forward"):
         raise ValueError(f'jacobian: mode={mode!r}; "reverse" or "forward" was expected')
     several = isinstance(inputs, tuple | list)
-    xs, y = _called("jacobian", fn, inputs if several else (inputs,))
-    blocks = [np.zeros((y.size, x.size), x.dtype) for x in xs]
+    xs, y = called("jacobian", fn, inputs if several else (inputs,))
     if mode == "reverse":
-        order = topological_sort(y)
-        for k in range(y.size if y.requires_grad else 0):
-            for block, row in zip(blocks, _arrays(order, _one_hot(y, k), xs), strict=True):
-                block[k] = row.reshape(-1)
+        order, passes = topological_sort(y), y.size
+        rows = [array_gradients(order, seed, xs) for seed in _basis(y)]
+        found = [np.array([row[i] for row in rows], x.dtype) for i, x in enumerate(xs)]
     else:
-        push = _forward_mode(y, xs)
-        for i, (block, x) in enumerate(zip(blocks, xs, strict=True)):
-            for k in range(x.size):
-                block[:, k] = push(i, _one_hot(x, k)).reshape(-1)
-    passes = y.size if mode == "reverse" else sum(x.size for x in xs)
-    pairs = zip(blocks, xs, strict=True)
+        push, passes = _forward_mode(y, xs), sum(x.size for x in xs)
+        columns = (np.array([push(x, tangent) for tangent in _basis(x)], x.dtype) for x in xs)
+        found = [block.reshape(x.size, y.size).T for block, x in zip(columns, xs, strict=True)]
+    pairs = zip(found, xs, strict=True)
     shaped = tuple(block.reshape(y.shape + x.shape) for block, x in pairs)
     result = shaped if several else shaped[0]
     return (result, passes) if return_passes else result
 
 
-def _called(
-    name: str, fn: Callable[..., GraphNode], inputs: Sequence[Any]
+def called(
+    name: str, fn: Callable[..., GraphNode], inputs: Sequence[Any], dtype: Any = None
 ) -> tuple[list[Variable], GraphNode]:
-    """Variables for the inputs, and the node that fn makes of them."""
+    """Variables for the inputs, and the node that fn makes of them; `name` is for errors.
+
+    Nodes keep their dtype, and other inputs get the default one, where none is given.
+    """
+    if not callable(fn):
+        raise TypeError(f"{name}: fn is a {type(fn).__name__}; a function of nodes was expected")
     if not isinstance(inputs, tuple | list):
         raise TypeError(
             f"{name}: inputs is a {type(inputs).__name__}; a list or tuple was expected, one for "
             f"each argument"
         )
+    xs = []
     for x in inputs:
         if isinstance(x, GraphNode):
             refuse_frozen(x)
-    xs = [
-        Variable(x._data, dtype=x.dtype) if isinstance(x, GraphNode) else Variable(x)
-        for x in inputs
-    ]
+            xs.append(Variable(x._data, dtype=dtype or x.dtype))
+        else:
+            xs.append(Variable(x, dtype=dtype))
     with settings.recorded(True):
         y = fn(*xs)
     if not isinstance(y, GraphNode):
-        raise GraphError(f"{name}: fn returned {type(y).__name__}, a node was expected")
+        raise GraphError(f"{name}: fn returned a {type(y).__name__}; a node was expected")
     refuse_frozen(y)
     return xs, y
 
 
-def _forward_mode(y: GraphNode, xs: Sequence[Variable]) -> Callable[[int, Array], Array]:
-    """A function (i, tangent of the i-th input) -> tangent of y."""
-    g = Variable(np.ones(y.shape), dtype=y.dtype if y.dtype.kind == "f" else None)
-    with settings.recorded(True), settings.default_dtype(g.dtype):
-        found = derivatives.vjp(topological_sort(y), g, xs) if y.requires_grad else [None] * len(xs)
-    orders = [topological_sort(x) if x is not None and x.requires_grad else [] for x in found]
+def _forward_mode(y: GraphNode, xs: Sequence[Variable]) -> Callable[[Variable, Array], Array]:
+    """A function (x, tangent of x) -> tangent of y, for each x of `xs`."""
+    g = Variable(np.ones(y.shape), dtype=y.dtype if y.requires_grad else None)
+    back = _node_gradients(y, g, xs)
+    orders = {x: topological_sort(node) for x, node in zip(xs, back, strict=True)}
 
-    def push(i: int, tangent: Array) -> Array:
-        if not orders[i]:
-            return np.zeros(y.shape, y.dtype)
-        return _arrays(orders[i], tangent, [g])[0]
+    def push(x: Variable, tangent: Array) -> Array:
+        return array_gradients(orders[x], tangent, [g])[0].astype(y.dtype, copy=False)
 
     return push
 
 
-def _arrays(order: Sequence[GraphNode], seed: Any, wrt: Sequence[GraphNode]) -> list[Array]:
-    """The gradients of the nodes in `wrt` by an ordinary backward pass, which leaves no trace in
-    any node.
+def _node_gradients(y: GraphNode, grad: Any, wrt: Sequence[GraphNode]) -> list[GraphNode]:
+    """The gradients of the nodes in `wrt`, as graphs."""
+    found: dict[GraphNode, GraphNode] = {}
+    if y.requires_grad:
+        seed = seed_of(y, grad)
+        with settings.recorded(True), settings.default_dtype(y.dtype):
+            start = grad if isinstance(grad, GraphNode) else Constant(seed, dtype=seed.dtype)
+            found = derivatives.vjp(topological_sort(y), start, wrt)
+    return [found[x] if x in found else derivatives.zeros_like(x) for x in wrt]
+
+
+def array_gradients(order: Sequence[GraphNode], seed: Any, wrt: Sequence[GraphNode]) -> list[Array]:
+    """The gradients of the nodes in `wrt` by an ordinary backward pass.
+
+    It leaves no trace in any node.
     """
     with without_gradients([*order, *wrt]):
-        backward(order, seed)
+        if order[-1].requires_grad:
+            backward(order, seed)
         return [np.zeros(x.shape, x.dtype) if x._grad is None else x._grad for x in wrt]
 
 
@@ -186,11 +186,9 @@ def without_gradients(nodes: Sequence[GraphNode]) -> Iterator[None]:
             node._grad, node._spare, node.grad_pass = array, spare, number
 
 
-def _one_hot(node: GraphNode, k: int) -> Array:
-    array = np.zeros(node.shape, node.dtype)
-    array.reshape(-1)[k] = 1
-    return array
-
-
-def _zeros(x: GraphNode) -> GraphNode:
-    return Constant(np.zeros(x.shape), dtype=x.dtype)
+def _basis(node: GraphNode) -> Iterator[Array]:
+    """For each entry of a node an array with 1 in its place and 0 elsewhere."""
+    for k in range(node.size):
+        array = np.zeros(node.size, node.dtype)
+        array[k] = 1
+        yield array.reshape(node.shape)

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import platformdirs
+
 from ..errors import DataError
 from ..files import write_atomically
 
@@ -19,12 +21,8 @@ CLIENT_SECONDS = 300
 
 def cache_dir() -> Path:
     """The folder for downloads, which may not exist yet: `$MINIGRAD_DATA`, or the user's cache."""
-    chosen = os.environ.get("MINIGRAD_DATA")
-    if chosen:
-        return Path(chosen).expanduser().absolute()
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("minigrad"))
+    chosen = os.environ.get("MINIGRAD_DATA") or platformdirs.user_cache_dir("minigrad")
+    return Path(chosen).expanduser().absolute()
 
 
 @dataclass(frozen=True)
@@ -44,22 +42,19 @@ class KnownFile:
 
     def check(self, data: bytes) -> None:
         """Raise `DataError` unless `data` is the content of this file."""
-        if len(data) != self.size:
-            found = f"{len(data):,} bytes" if len(data) < self.size else "more"
-            raise DataError(f"{self.path}: expected {self.size:,} bytes, found {found}")
         found = hashlib.sha256(data).hexdigest()
         if found != self.sha256:
-            raise DataError(f"{self.path} has SHA-256 {found}, expected {self.sha256}")
+            expected = f"expected {self.size:,} bytes with {self.sha256}"
+            raise DataError(f"{self.path}: {len(data):,} bytes with SHA-256 {found}, {expected}")
 
     def read(self) -> bytes:
         """The content of the cached file. Raises `DataError` where it is missing or damaged."""
-        if not self.path.is_file():
-            raise DataError(f"{self.path} is missing")
         try:
-            with self.path.open("rb") as file:
-                data = file.read(self.size + 1)
+            data = self.path.read_bytes()
         except OSError as error:
-            raise DataError(f"{self.path} cannot be read ({error})") from error
+            raise DataError(
+                f"{self.path} is missing or cannot be read ({error.strerror})"
+            ) from error
         self.check(data)
         return data
 
@@ -119,32 +114,38 @@ def download(url: str) -> bytes:
     import io
 
     import pooch
-    import requests
 
     buffer = io.BytesIO()
     try:
         pooch.HTTPDownloader(progressbar=True, timeout=CONNECT_SECONDS)(url, buffer, None)
-    except (requests.RequestException, OSError) as error:
+    except OSError as error:  # those of requests, too
         raise DataError(f"{url}: {type(error).__name__}: {str(error)[:100]}") from error
     return buffer.getvalue()
 
 
-def gunzip(data: bytes, size: int) -> bytes:
-    """Decompress gzip `data`, up to one byte more than `size`, which shows that it holds too much.
+def from_package(
+    package: str, command: Sequence[str], folder: str, files: Sequence[KnownFile]
+) -> str:
+    """Let a package manager unpack a package in a temporary folder, and store files of it.
+
+    The last argument of `command` names the temporary folder, and is added here; `folder` is that
+    of the files in the package as it is unpacked. Nothing of the package is imported or run.
 
     Raises
     ------
-    DataError : not gzip, cut short or damaged
+    DataError : the package manager fails, or the package does not hold these files
     """
-    import gzip
-    import io
-    import zlib
+    import tempfile
 
-    try:
-        with gzip.open(io.BytesIO(data)) as file:
-            return file.read(size + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"damaged gzip data ({error})") from error
+    with tempfile.TemporaryDirectory() as temporary:
+        run_client([*command, temporary])
+        for file in files:
+            try:
+                data = Path(temporary, folder, file.path.name).read_bytes()
+            except OSError as error:
+                raise DataError(f"{package} does not hold what was expected: {error}") from error
+            file.store(data)
+    return package
 
 
 def run_client(command: Sequence[str]) -> None:
@@ -157,17 +158,16 @@ def run_client(command: Sequence[str]) -> None:
     import subprocess
 
     try:
-        done = subprocess.run(
+        subprocess.run(
             command,
+            check=True,
             capture_output=True,
             stdin=subprocess.DEVNULL,
             encoding="utf-8",
             errors="replace",
             timeout=CLIENT_SECONDS,
         )
+    except subprocess.CalledProcessError as error:
+        raise DataError(f"{command[0]}: {error.stderr.strip() or error}") from error
     except (OSError, subprocess.TimeoutExpired) as error:
         raise DataError(f"{command[0]} could not run: {error}") from error
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        errors = (line for line in lines if line.lower().startswith(("error", "npm error")))
-        raise DataError(f"{' '.join(command[:3])}: {next(errors, lines[-1])}")

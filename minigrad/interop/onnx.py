@@ -8,7 +8,7 @@ stay open in the file, so that it takes batches of any size.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,18 +23,12 @@ from ..graph import settings
 from ..graph.autodiff import topological_sort
 from ..graph.conversion import Array
 from ..graph.node import Constant, GraphNode
-from ..graph.registry import all_rules
-from ..graph.rule import Operator
 from ..nn import Module
 from ..ops.recurrent import Recurrent, Step
 from ..ops.separable import NotSeparable
 from ..run import rebuild
 from ..run.batch import sample_axes
 from ..train.evaluation import in_mode
-from .builder import BATCHES, GraphBuilder
-from .converters import CONVERTERS, DECOMPOSED, decompose, no_converter
-
-OPEN_SHAPES = ("reshape", "broadcast_to")  # their shape may depend on the batch
 
 
 def export_onnx(
@@ -53,6 +47,9 @@ def export_onnx(
     """
     try:
         import onnx
+
+        from .builder import BATCHES
+        from .converters import Converter
     except ImportError:
         raise ImportError(f"export_onnx needs the package onnx: {install_hint('onnx')}") from None
 
@@ -80,12 +77,11 @@ def export_onnx(
             "export_onnx: the model builds another graph for another batch size; the same graph "
             "was expected"
         )
-    build = GraphBuilder(onnx, first.x, axis, twins)
     outputs = {f"output_{i}" if i else "output": node for i, node in enumerate(first.outputs)}
-    build.reserve(outputs, (*model.named_parameters(), *model.named_buffers()))
-    _convert_all(build, first.order)
-    _need_whole(build, first.outputs)
-    proto = build.model(outputs)
+    leaves = (*model.named_parameters(), *model.named_buffers())
+    converter = Converter(first.x, axis, twins, outputs, leaves)
+    converter.convert_all(first.order)
+    proto = converter.model()
     onnx.checker.check_model(proto, full_check=True)
     write_atomically(Path(path), proto.SerializeToString(deterministic=True))
 
@@ -149,52 +145,3 @@ def _batch_axis(model: Module, array: Array) -> int:
             return axis
     # With more time steps the graph grows.
     return int(len(_Trace(model, np.repeat(array, 2, axis=0)).order) != len(trace.order))
-
-
-# ---------------- conversion of nodes
-def _convert_all(build: GraphBuilder, order: Iterable[GraphNode]) -> None:
-    """Add nodes in topological order to the ONNX graph."""
-    for node in order:
-        if node not in build.names:
-            name = _convert(build, node) if isinstance(node, Operator) else build.leaf(node)
-            build.names[node] = name
-
-
-def _convert(build: GraphBuilder, node: Operator) -> str:
-    """Add an operator, whose inputs have been added; returns its name in the ONNX graph."""
-    name, twin = node.rule.name, build.twins[node]
-    assert isinstance(twin, Operator)
-    if all_rules().get(name) is not node.rule:  # an operator of the user's own
-        raise no_converter(node)
-    if name not in OPEN_SHAPES and not rebuild.equal(node.attributes, twin.attributes):
-        raise GraphError(
-            f"export_onnx: {node!r} has other options for another batch size: {node.attributes} "
-            f"and {twin.attributes}"
-        )
-    if name != "getitem":
-        _need_whole(build, node.inputs)
-    names, result = [build.names[x] for x in node.inputs], DECOMPOSED
-    if name in CONVERTERS:
-        result = CONVERTERS[name](build, node, *names)
-    if result == DECOMPOSED:
-        parts, twins = _composition(node), _composition(twin)
-        if any(getattr(part, "rule", None) is node.rule for part in parts):
-            raise no_converter(node)  # not composed of anything else
-        build.twins.update(zip(parts, twins, strict=True))
-        build.names.update(zip(parts, names, strict=False))
-        _convert_all(build, parts)
-        result = build.names[parts[-1]]
-    return result
-
-
-def _composition(node: Operator) -> list[GraphNode]:
-    """Copies of a node's inputs, then the nodes that compute its value from them in its place."""
-    inputs = [Constant(x._data, dtype=x.dtype) for x in node.inputs]
-    return [*inputs, *topological_sort(decompose(node, *inputs))]
-
-
-def _need_whole(build: GraphBuilder, nodes: Iterable[GraphNode]) -> None:
-    """Raise `GraphError` where ONNX has only parts of a node's value."""
-    for node in nodes:
-        if node in build.parts:
-            raise no_converter(node, " as a whole")

@@ -287,7 +287,7 @@ def test_forward_mode_says_what_does_not_fit():
         mg.jvp(mg.sin, [X], [X * 1j])
     with pytest.raises(TypeError, match="inputs is a ndarray"):
         mg.jvp(mg.sin, X, X)
-    with pytest.raises(mg.GraphError, match="fn returned tuple"):
+    with pytest.raises(mg.GraphError, match="fn returned a tuple"):
         mg.jvp(lambda x: (x, x), [X], [X])
 
 

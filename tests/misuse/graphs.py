@@ -445,7 +445,7 @@ TABLE = [  # (what is done, the error, its message, the module if it is noted)
     (
         lambda u: mg.gradcheck(mg.exp, 1.0),
         TypeError,
-        "gradcheck: inputs is a float; a list with one array for each input was expected",
+        "gradcheck: inputs is a float; a list or tuple was expected, one for each argument",
     ),
     (
         lambda u: mg.gradcheck(lambda x: 3, [1.0]),

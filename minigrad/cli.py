@@ -57,17 +57,6 @@ def _integer(least: int, *words: str) -> Callable[[str], Any]:
 positive, natural = _integer(1), _integer(0)
 
 
-def pair(text: str) -> tuple[str, str]:
-    """The type of an option for argparse: `torch=/path/to/python`."""
-    name, equals, value = text.partition("=")
-    if not (name and equals and value):
-        raise ValueError
-    return name, value
-
-
-pair.__name__ = "PEER=PATH"
-
-
 # ---------------- what the commands do
 def _train(
     name: str, out: Path | None, resume: bool, distributed: bool, **options: Any
@@ -126,7 +115,6 @@ def _bench(
     settings = Settings(
         jobs=options.pop("only"),
         peers=[peer for peer in options.pop("peers") if peer != "none"],
-        pythons=dict(options.pop("python")),
         threads=threads or min(2, cores()),
         quick=quick,
         rounds=rounds or (3 if quick else 7),
@@ -299,7 +287,6 @@ def _speed(command: Command) -> None:
     add("--quick", action="store_true", help="short rounds, without torch.compile")
     add("--threads", type=positive, help="of every contender (default: 2, or all cores)")
     add("--peers", nargs="+", choices=(*PEERS, "none"), default=PEERS, help="default: all")
-    add("--python", nargs="+", type=pair, default=(), metavar="PEER=PATH", help="a peer's Python")
     path = {"type": Path, "metavar": "PATH"}
     add("--json", dest="json_path", **path, help="write all numbers here")
     add("--plots", type=Path, metavar="FOLDER", help="write pictures here")

@@ -164,8 +164,7 @@ from minigrad.bench.process import Failed, Process
 
 small_task().save(Path("task"))
 with Process("minigrad") as process:
-    process.load("task", "minigrad replay")
-    answer = process.ask("measure", steps=3, seed=0)
+    answer = process.measure("task", "minigrad replay", 3)
     print(answer["steps"], answer["loss"] > 0)
     process.patience = 0.0
     try:

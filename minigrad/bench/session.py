@@ -1,19 +1,21 @@
-"""Settings, processes and tasks that the sections of the benchmark share, and their races."""
+"""Settings, processes and records that the sections of the benchmark share, and their races."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
 from .floor import floor
-from .jobs import JOBS, Job
+from .jobs import JOBS, prepared
 from .peers.task import Task
 from .process import Failed, Process
-from .race import Found, agree, race
+from .race import race
+from .records import Record
 
 #: a contender's name is its library and, if that has several, its mode
 OURS = ("minigrad compiled", "minigrad replay", "minigrad eager")
@@ -28,14 +30,10 @@ CHECK_STEPS = 10
 
 @dataclass(frozen=True)
 class Settings:
-    """Which jobs are timed, beside which peers, and for how long.
-
-    `pythons` maps a peer to the Python in which it is installed, if that is not this one.
-    """
+    """Which jobs are timed, beside which peers, and for how long."""
 
     jobs: Sequence[str] = tuple(JOBS)
     peers: Sequence[str] = PEERS
-    pythons: Mapping[str, str] = field(default_factory=dict)
     threads: int = 1
     rounds: int = 7
     unit: float = 0.2
@@ -54,104 +52,74 @@ class Settings:
 class Session:
     """One run of the benchmark; `say` is told what goes on."""
 
-    def __init__(self, settings: Settings, folder: Path, say: Callable[[str], None]) -> None:
-        self.settings, self.folder, self.say = settings, folder, say
+    def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
+        self.settings, self.say = settings, say
+        self.records: list[Record] = []
         self.versions: dict[str, str] = {}
-        self.ceilings: Found = {}
-        self._tasks: dict[str, tuple[str, Task]] = {}
-        self._processes: dict[tuple[str, int], Process | Failed] = {}
+        self.ceilings: dict[str, Any] = {}
+        self._processes: dict[tuple[str, int], Process] = {}
+
+    def add(self, section: str, job: str, contender: str, **found: Any) -> None:
+        """Add a record."""
+        self.records.append({"section": section, "job": job, "contender": contender, **found})
 
     def start(self, contender: str, threads: int = 0, **options: Any) -> Process:
         """Start a process of a contender's library; raises `Failed`."""
-        library = contender.split()[0]
-        python = self.settings.pythons.get(library, "")
-        process = Process(library, threads or self.settings.threads, python=python, **options)
+        library, _, mode = contender.partition(" ")
+        threads = threads or self.settings.threads
+        if library == "ranks":  # "ranks 2 × 1": two processes of one thread
+            options["ranks"], threads = map(int, mode.split(" × "))
+        process = Process(library, threads, **options)
         self.versions |= process.versions
         return process
 
     def process(self, contender: str, threads: int = 0) -> Process:
-        """The contender's process, started when first used and again after a crash.
-
-        Raises `Failed`, and does not try again, where it did not start.
-        """
-        key = contender, threads
-        found = self._processes.get(key)
-        if isinstance(found, Failed):
-            raise found
+        """The contender's process, started when first used and again after a crash."""
+        found = self._processes.get((contender, threads))
         if found is None or not found.alive:
             if found is not None:
                 found.end()
-            try:
-                found = self._processes[key] = self.start(contender, threads)
-            except Failed as error:
-                self._processes[key] = error
-                raise
+            found = self._processes[contender, threads] = self.start(contender, threads)
         return found
 
     def end(self) -> None:
         """End all processes."""
-        for found in self._processes.values():
-            if isinstance(found, Process):
-                found.end()
+        for process in self._processes.values():
+            process.end()
         self._processes.clear()
 
-    def task(
-        self, section: Found, key: str, job: Job, name: str = ""
-    ) -> tuple[Found, str, Task] | None:
-        """The report's entry for a job, its folder and its task, which the first call writes.
+    def saved(self, section: str, job: Task) -> Iterator[tuple[Task, str]]:
+        """Yield the job with its arrays, and its folder; nothing where data is missing.
 
-        `name` tells jobs apart that have one key in several sections. Where data is missing, the
-        entry has the reason, and None is returned.
+        Then a record has the reason.
         """
-        name = name or key
-        self.say(f"  {name}")
-        entry = section[key] = {"title": job.title, "batch": job.batch}
+        self.say(f"  {job.label}")
         try:
-            if name not in self._tasks:
-                task, folder = job.task(), self.folder / str(len(self._tasks))
-                task.save(folder)
-                self._tasks[name] = str(folder), task
+            task = prepared(job)
         except DataError as error:
-            entry["reason"] = str(error).splitlines()[0]
-            return None
-        return entry, *self._tasks[name]
-
-    def race(
-        self,
-        section: Found,
-        key: str,
-        job: Job,
-        contenders: Sequence[str],
-        *,
-        name: str = "",
-        threads: int = 0,
-    ) -> None:
-        """Let contenders race on a job; its entry gets rows, whether losses agree, the floor."""
-        if (found := self.task(section, key, job, name)) is None:
+            self.add(section, job.label, "", reason=str(error).splitlines()[0])
             return
-        entry, folder, task = found
+        with tempfile.TemporaryDirectory(prefix="minigrad-bench-") as folder:
+            task.save(Path(folder))
+            yield task, folder
 
-        def measure(contender: str, steps: int, seed: int) -> Any:
-            process = self.process(contender, threads)
-            process.load(folder, contender)
-            return process.ask("measure", steps=steps, seed=seed)
+    def race(self, section: str, job: Task, contenders: Sequence[str], threads: int = 0) -> None:
+        """Let contenders race on a job; the last record is the floor, if minigrad takes part."""
+        add = partial(self.add, section, job.label)
+        for task, folder in self.saved(section, job):
 
-        rows = entry["rows"] = {}
-        try:
-            race(
-                rows,
-                {contender: partial(measure, contender) for contender in contenders},
-                rounds=self.settings.rounds,
-                unit=self.settings.unit,
-                check_steps=1 if task.direction else min(CHECK_STEPS, task.steps_per_epoch),
-            )
-        finally:
-            entry["agree"] = agree(rows.values())
-        try:
-            work = entry["work"] = self.process(contenders[0], threads).ask("work")
-        except Failed as error:
-            self.say(f"  no floor: {error}")
-            return
-        cores = (threads or self.settings.threads) * self.ceilings["flops_of_a_core"]
-        most = {**self.ceilings, "flops": min(cores, self.ceilings["flops"])}
-        entry["floor"] = floor(work, most)
+            def measure(contender: str, steps: int, seed: int, folder: str = folder) -> Any:
+                return self.process(contender, threads).measure(folder, contender, steps, seed)
+
+            least = 1 if task.direction else min(CHECK_STEPS, task.steps_per_epoch)
+            measures = {contender: partial(measure, contender) for contender in contenders}
+            race(measures, add, rounds=self.settings.rounds, unit=self.settings.unit, least=least)
+            if contenders[0] in OURS:
+                try:
+                    work = self.process(contenders[0], threads).ask("work")
+                except Failed as error:
+                    add("floor", reason=str(error))
+                    return
+                cores = (threads or self.settings.threads) * self.ceilings["flops_of_a_core"]
+                most = {**self.ceilings, "flops": min(cores, self.ceilings["flops"])}
+                add("floor", rounds=[floor(work, most)], **work)

@@ -9,24 +9,23 @@ import autograd.numpy as anp
 import numpy as np
 from autograd import value_and_grad
 
-from .functional import FunctionalTraining
-from .task import Array, Task
+from .functional import FunctionalRunner
+from .task import Array
 
 VERSIONS = {"autograd": version("autograd")}
 
 
-class AutogradTraining(FunctionalTraining):
+class AutogradRunner(FunctionalRunner):
     """A convolution is one product of matrices: the image's windows need no gradient."""
 
     xp = anp
 
-    def __init__(self, task: Task, mode: str) -> None:
-        super().__init__(task, mode)
+    def prepare(self) -> None:
+        super().prepare()
         self._value_and_grad = value_and_grad(lambda p, x, y: self.loss(self.model(p, x), y))
 
-    def gradients(self, x: Array, y: Array) -> tuple[Any, dict[str, Array]]:
-        loss, found = self._value_and_grad(self.p, x, y)
-        return loss, found
+    def gradients(self, x: Array, y: Array) -> Any:
+        return self._value_and_grad(self.p, x, y)
 
     def relu(self, x: Any) -> Any:
         """With derivative 0 at 0, as everywhere; that of `maximum` is one half there."""
@@ -44,4 +43,4 @@ class AutogradTraining(FunctionalTraining):
         return self.sigmoid(self.dense(p, "3", h.reshape((len(x), -1))))[:, 0]
 
 
-runner = AutogradTraining
+RUNNERS = (AutogradRunner,)

@@ -9,14 +9,14 @@ from mygrad.nnet.activations import relu, sigmoid
 from mygrad.nnet.layers import conv_nd
 from mygrad.nnet.losses import softmax_crossentropy
 
-from .functional import FunctionalTraining
+from .functional import FunctionalRunner
 from .task import Array
 
 VERSIONS = {"mygrad": mg.__version__}
 mg.turn_memory_guarding_off()  # faster, as its manual says
 
 
-class MygradTraining(FunctionalTraining):
+class MygradRunner(FunctionalRunner):
     """Trains tensors that share the memory of the weights."""
 
     xp = mg
@@ -47,4 +47,4 @@ class MygradTraining(FunctionalTraining):
         return loss.data, found
 
 
-runner = MygradTraining
+RUNNERS = (MygradRunner,)

@@ -8,8 +8,9 @@
 The worker writes its first line when the library is imported: {"result": versions}. Every answer is
 {"result": …}, or {"error": "…"}, after which the process goes on.
 
-The module of a library, `on_<library>.py`, has `VERSIONS` and `runner(task, mode)`. If it has
-`listen(lines)`, messages pass through it, and where `ANSWERS` is false nothing is written.
+The module of a library, `on_<library>.py`, has `VERSIONS` and `RUNNERS`, the `Runner`s of training
+jobs and of operators. If it has `listen(lines)`, messages pass through it, and where `ANSWERS` is
+false nothing is written.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ class Worker:
     def load(self, folder: str, mode: str) -> None:
         self.runner = None
         gc.collect()
-        self.runner = self.library.runner(load(Path(folder)), mode)
+        task = load(Path(folder))
+        self.runner = self.library.RUNNERS[bool(task.direction)](task, mode)
 
     def peak_memory(self) -> int:
         """The largest resident set that this process has had, in bytes.
@@ -56,22 +58,20 @@ class Worker:
             unit = 1 if sys.platform == "darwin" else 1024
             return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
-    def answer(self, message: dict[str, Any]) -> dict[str, Any]:
+    def answer(self, do: str, **arguments: Any) -> dict[str, Any]:
         """The result, or the error in one line: a failure must not end the process."""
-        arguments = dict(message)
-        name = arguments.pop("do")
         try:
             for owner in (self, self.runner, self.library):
-                if hasattr(owner, name):
-                    return {"result": getattr(owner, name)(**arguments)}
-            raise ValueError(f"worker: do={name!r} is unknown")
+                if hasattr(owner, do):
+                    return {"result": getattr(owner, do)(**arguments)}
+            raise ValueError(f"worker: do={do!r} is unknown")
         except Exception as error:
             return {"error": _in_one_line(error)}
 
 
 def _in_one_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0]}"[:300]
+    first = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {first}"[:300]
 
 
 def _use_own_openmp(name: str) -> None:
@@ -97,9 +97,11 @@ def main() -> None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints must not get among the answers
+    library: Any = None
 
     def reply(answer: dict[str, Any]) -> None:
-        print(json.dumps(answer), file=replies, flush=True)
+        if getattr(library, "ANSWERS", True):
+            print(json.dumps(answer), file=replies, flush=True)
 
     try:
         library = importlib.import_module(f".on_{name}", __package__)
@@ -107,10 +109,7 @@ def main() -> None:
         missing = isinstance(error, ModuleNotFoundError) and error.name == name
         reply({"error": "not installed" if missing else _in_one_line(error)})
         return
-    worker, answers = Worker(library), getattr(library, "ANSWERS", True)
-    if answers:
-        reply({"result": library.VERSIONS})
+    worker = Worker(library)
+    reply({"result": library.VERSIONS})
     for line in getattr(library, "listen", iter)(sys.stdin):
-        answer = worker.answer(json.loads(line))
-        if answers:
-            reply(answer)
+        reply(worker.answer(**json.loads(line)))

@@ -15,7 +15,7 @@ from .bench.jobs import JOBS
 from .bench.machine import cores
 from .bench.report import bench
 from .bench.sections import ALL, SECTIONS
-from .bench.session import PEERS, Settings
+from .bench.session import PEERS, Session
 from .data import catalog
 from .demo import demo, loss_on_samples
 from .errors import DataError, GraphError
@@ -112,16 +112,16 @@ def _experiment_graph(name: str) -> GraphNode:
 def _bench(
     section: str, quick: bool, threads: int | None, rounds: int | None, **options: Any
 ) -> None:
-    settings = Settings(
+    session = Session(
         jobs=options.pop("only"),
         peers=[peer for peer in options.pop("peers") if peer != "none"],
         threads=threads or min(2, cores()),
         quick=quick,
         rounds=rounds or (3 if quick else 7),
         unit=0.05 if quick else 0.2,
+        say=partial(print, file=sys.stderr),
     )
-    sections = ALL if section == "all" else [section]
-    bench(sections, settings, note=partial(print, file=sys.stderr), **options)
+    bench(ALL if section == "all" else [section], session, **options)
 
 
 def _warmup() -> None:

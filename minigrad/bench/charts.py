@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from ..viz.plots import COLOURS, figure, save_figure
 from ..viz.scene.text import quantity
 from .floor import bandwidth
 from .jobs import AXES
-from .records import Record, Row, best, middle, rows_of
+from .records import Row, best, middle, rows_of
 from .tables import LIBRARIES, Report
 
 _STYLE: dict[str, dict[str, Any]] = {
@@ -36,9 +36,12 @@ def _unit(axis: Any, unit: str) -> None:
     axis.set_major_formatter(lambda x, _: quantity(x, unit) if x > 0 else "0")
 
 
-def jobs(records: Iterable[Record]) -> Any:
+def jobs(report: Report) -> Any:
     """A line for each job, on it each library's fastest mode and the floor."""
-    rows = {job: row for job, row in rows_of(records, "jobs").items() if best(row, "floor")}
+    found = rows_of(report["records"], "jobs")
+    rows = {job: row for job, row in found.items() if best(row, "floor")}
+    if not rows:
+        return None
     y, said = range(len(rows)), []
     with figure(8.4, 0.9 + 0.5 * len(rows), "One training step") as made:
         ax = made.subplots()
@@ -59,9 +62,11 @@ def jobs(records: Iterable[Record]) -> Any:
     return made
 
 
-def scaling(records: Iterable[Record]) -> Any:
+def scaling(report: Report) -> Any:
     """A panel for each axis: seconds per step of each contender, and the floor."""
-    panels = {axis: rows for axis in AXES if (rows := rows_of(records, axis))}
+    panels = {axis: rows for axis in AXES if (rows := rows_of(report["records"], axis))}
+    if not panels:
+        return None
     with figure(8.4, 6.4, "How the cost of a training step grows") as made:
         for place, (axis, rows) in enumerate(panels.items(), 1):
             ax = made.add_subplot(2, 2, place)
@@ -83,33 +88,32 @@ def scaling(records: Iterable[Record]) -> Any:
     return made
 
 
-def roofline(records: Iterable[Record], ceilings: Mapping[str, Any]) -> Any:
+def roofline(report: Report) -> Any:
     """Each operator at its operations per byte and per second, below the roofs of this machine."""
     points: dict[str, dict[str, tuple[float, float]]] = {}
-    for job, row in rows_of(records, "kernels").items():
+    for job, row in rows_of(report["records"], "kernels").items():
         took, work = best(row, "minigrad"), row.get("floor", {})
         if took and work.get("flops"):
             at = work["flops"] / work["bytes"], work["flops"] / middle(took)
             points.setdefault(job.partition(":")[0], {})[job.rpartition(" ")[2]] = at
-    said = []
+    if not points:
+        return None
+    said, ceilings = [], report["ceilings"]
     with figure(8.4, 5.2, "Kernels below the roof: filled forward, hollow backward") as made:
         ax = made.subplots()
-        reached = [at for ways in points.values() for at, _ in ways.values()]
-        x = np.geomspace(min(0.05, *reached) / 1.5, max(100.0, *reached) * 1.5, 200)
-        most = ceilings["flops"]
-        roofs = {f"{quantity(most, 'flop/s')} at most": x * 0 + most}
-        for power, what in ((19, "512 KiB"), (23, "8 MiB"), (28, "256 MiB")):
+        most, left = ceilings["flops"], 0.03
+        ax.axhline(most, label=f"{quantity(most, 'flop/s')} at most", **_GREY)
+        for power, what, line in ((19, "512 KiB", "--"), (23, "8 MiB", "-."), (28, "256 MiB", ":")):
             rate = bandwidth(ceilings, 1 << power)
-            roofs[f"{quantity(rate, 'B/s')} through {what}"] = x * rate
-        for (label, y), line in zip(roofs.items(), ("-", "--", "-.", ":"), strict=True):
-            ax.plot(x, np.where(y <= most, y, np.nan), line, label=label, **_GREY)
+            label = f"{quantity(rate, 'B/s')} through {what}"
+            ax.plot([left, most / rate], [left * rate, most], line, label=label, **_GREY)
         for (name, ways), mark in zip(points.items(), "osD^v<>pP", strict=False):
             ax.plot(*zip(*ways.values(), strict=True), "-", **_GREY)
             for way, (a, r) in ways.items():
                 label, fill = (name, "full") if way == "forward" else ("", "none")
                 ax.plot(a, r, mark, color=COLOURS[0], label=label, fillstyle=fill, zorder=3)
                 said.append(f"{name} {way}: {quantity(r, 'flop/s')} at {a:.2g}")
-        ax.set(xscale="log", yscale="log", xlim=(x[0], x[-1]), xlabel="operations per byte")
+        ax.set(xscale="log", yscale="log", xlabel="operations per byte")
         ax.xaxis.set_major_formatter("{x:g}")
         _unit(ax.yaxis, "flop/s")
         made.legend(loc="outside right center")
@@ -117,18 +121,13 @@ def roofline(records: Iterable[Record], ceilings: Mapping[str, Any]) -> Any:
     return made
 
 
+FIGURES = {"jobs": jobs, "scaling": scaling, "roofline": roofline}
+
+
 def draw(report: Report, folder: Path) -> list[Path]:
     """Write the figures of the sections that were measured to `folder`; returns their paths."""
-    records = report["records"]
-    sections = {record["section"] for record in records}
-    made = {}
-    if "jobs" in sections:
-        made["jobs"] = jobs(records)
-    if sections & set(AXES):
-        made["scaling"] = scaling(records)
-    if "kernels" in sections:
-        made["roofline"] = roofline(records, report["ceilings"])
-    paths = {folder / f"bench-{name}.svg": picture for name, picture in made.items()}
+    made = {name: draw_one(report) for name, draw_one in FIGURES.items()}
+    paths = {folder / f"bench-{name}.svg": picture for name, picture in made.items() if picture}
     for path, picture in paths.items():
         save_figure(picture, path)
     return list(paths)

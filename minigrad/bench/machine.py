@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from ..kernels.simd import lanes
+from ..viz.scene.text import quantity
 from .process import UNWANTED
 
 
 def machine() -> dict[str, Any]:
     """Processor, vector width, cores, memory, system, and its load, which should be near 0.
 
-    `memory` and `load` are None where the system does not report them, as on Windows.
+    `memory` and `load` are None where the system does not report them, as on Windows. `unset` are
+    variables of the environment that no contender gets.
     """
     processor, memory, load = platform.processor() or platform.machine(), None, None
     # not all systems have all of these
@@ -24,7 +26,7 @@ def machine() -> dict[str, Any]:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
         processor = re.findall("model name.*: (.+)", text)[0]
     with suppress(AttributeError, ValueError, OSError):
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        memory = quantity(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), "B")
     with suppress(AttributeError, OSError):
         load = round(os.getloadavg()[0], 2)
     return {
@@ -34,7 +36,7 @@ def machine() -> dict[str, Any]:
         "vectors": {16: "AVX-512", 8: "AVX2"}.get(lanes(4), platform.machine()),
         "system": f"{platform.system()} {platform.release()}",
         "load": load,
-        "unset": {name: os.environ[name] for name in UNWANTED if name in os.environ},
+        "unset": " ".join(f"{name}={os.environ[name]}" for name in UNWANTED if name in os.environ),
     }
 
 

@@ -121,11 +121,11 @@ class Process(AbstractContextManager[Any]):
             raise Failed(f"ended: {self._last_words()}") from None
         return self._hear()
 
-    def measure(self, folder: str, contender: str, steps: int, seed: int = 0) -> Any:
-        """Measure the task in a folder, which is read unless it is the one that the worker has."""
-        if folder != self._loaded:
-            self.ask("load", folder=folder, mode=contender.partition(" ")[2])
-            self._loaded = folder
+    def measure(self, path: str, contender: str, steps: int, seed: int = 0) -> Any:
+        """Measure the task in a file, which is read unless it is the one that the worker has."""
+        if path != self._loaded:
+            self.ask("load", path=path, mode=contender.partition(" ")[2])
+            self._loaded = path
         return self.ask("measure", steps=steps, seed=seed)
 
     @property

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from .records import Record, middle, rows_of
+from .records import Record, middle
 
 #: samples of all workers together; costs are fitted without those held out
 BATCHES, HELD_OUT = (32, 64, 128, 256, 512), (128, 512)
@@ -146,8 +146,8 @@ def _fitted(errors: Callable[[Any], Any], count: int) -> Any:
 
 def network_of(records: Iterable[Record]) -> Network:
     """Return the network that explains the measured all-reduces between two workers."""
-    rows = rows_of(records, "all-reduce").values()
-    size, took = np.array([(r["bytes"], middle(r)) for row in rows for r in row.values()]).T
+    found = [record for record in records if record["section"] == "all-reduce"]
+    size, took = np.array([(record["bytes"], middle(record)) for record in found]).T
     latency, per_byte = map(float, _fitted(lambda x: (x[0] + x[1] * size) / took - 1, 2))
     return Network(latency, 1 / per_byte if per_byte else inf)
 
@@ -155,9 +155,10 @@ def network_of(records: Iterable[Record]) -> Network:
 def jobs_of(records: Iterable[Record]) -> dict[str, list[Record]]:
     """Return by job the records of steps with one thread a worker; jobs that are complete only."""
     jobs: dict[str, list[Record]] = {}
-    for job, row in rows_of(records, "distributed").items():
-        found = [r for name, r in row.items() if name.endswith("× 1") and "rounds" in r]
-        jobs.setdefault(job.partition(", batch")[0], []).extend(found)
+    for record in records:
+        alone = record["contender"].endswith("× 1") and "rounds" in record
+        if record["section"] == "distributed" and alone:
+            jobs.setdefault(record["job"].partition(", batch")[0], []).append(record)
     return {name: found for name, found in jobs.items() if len(found) == 2 * len(BATCHES)}
 
 

@@ -29,115 +29,102 @@ SIZES = tuple(4**k for k in range(2, 12))  # bytes of an all-reduce, 16 to 4 Mi
 
 def jobs(session: Session) -> None:
     """Seconds per training step: minigrad's compiled mode beside the peers."""
-    for name in session.settings.jobs:
-        session.race("jobs", JOBS[name], session.settings.contenders())
+    for name in session.jobs:
+        session.race("jobs", JOBS[name], session.contenders())
 
 
 def modes(session: Session) -> None:
     """Seconds per training step in minigrad's three modes, beside PyTorch's eager one."""
-    for name in session.settings.jobs:
-        session.race("modes", JOBS[name], session.settings.contenders(*OURS, "torch eager"))
+    for name in session.jobs:
+        session.race("modes", JOBS[name], session.contenders(*OURS, "torch eager"))
 
 
 def kernels(session: Session) -> None:
     """Seconds of single operators, forward and backward, beside PyTorch's in both layouts."""
     for job in OPERATORS:
         images = ["torch channels-last"] * (job.kind in ("Conv2d", "MaxPool2d"))
-        contenders = session.settings.contenders("minigrad replay", "torch NCHW", *images)
+        contenders = session.contenders("minigrad replay", "torch NCHW", *images)
         for way in ("forward", "backward"):
             session.race("kernels", replace(job, direction=way), contenders)
 
 
 def scaling(session: Session) -> None:
     """Seconds per step as the batch, the time steps, the channels and the threads grow."""
-    contenders = session.settings.contenders(*USUAL[:3])
+    contenders = session.contenders(*USUAL[:3])
     for axis, sizes in SCALING.items():
-        for size in sizes[::2] if session.settings.quick else sizes:
+        for size in sizes[::2] if session.quick else sizes:
             session.race(axis, scaled(axis, size), contenders)
-    for n in range(1, session.settings.threads + 1):
-        session.race("threads", replace(JOBS["J1a"], title=str(n)), contenders, n)
+    for n in range(1, session.threads + 1):
+        job = replace(JOBS["J1a"], title=str(n))
+        replace(session, threads=n).race("threads", job, contenders)
 
 
 def memory(session: Session) -> None:
     """Peak memory of a job's process, and what minigrad's modes allocate in further steps."""
-    for name in session.settings.jobs:
-        for task, folder in session.saved("memory", JOBS[name]):
-            add = partial(session.add, "memory", JOBS[name].label, unit="B")
-            add("samples", rounds=[task.arrays["x"].nbytes + task.arrays["y"].nbytes])
-            for contender in session.settings.contenders(*USUAL):
-                add(contender, **_or_reason(_peak, session, contender, folder))
+    for name in session.jobs:
+        label = JOBS[name].label
+        for task, path in session.saved("memory", JOBS[name]):
+            samples = task.arrays["x"].nbytes + task.arrays["y"].nbytes
+            session.add("memory", label, "samples", rounds=[samples], unit="B")
+            for contender in session.contenders(*USUAL):
+                session.attempt("memory", label, contender, _peak, path)
             for contender in OURS:
-                further = _or_reason(_allocations, session, contender, folder)
-                add(contender.replace("minigrad", "further steps,"), **further)
+                further = f"{label}: {CHECK_STEPS} further steps"
+                session.attempt("memory", further, contender, _further, path)
 
 
-def _or_reason(measure: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
-    try:
-        return measure(*arguments)
-    except Failed as error:
-        return {"reason": str(error)}
-
-
-def _peak(session: Session, contender: str, folder: str) -> dict[str, Any]:
+def _peak(session: Session, contender: str, path: str) -> dict[str, Any]:
     """Of the second process, if it is minigrad's: the first one may compile."""
     for _ in range(2 if contender in OURS else 1):
         with session.start(contender) as process:
-            process.measure(folder, contender, CHECK_STEPS)
+            process.measure(path, contender, CHECK_STEPS)
             peak = process.ask("peak_memory")
-    return {"rounds": [peak]}
+    return {"rounds": [peak], "unit": "B"}
 
 
-def _allocations(session: Session, contender: str, folder: str) -> dict[str, Any]:
+def _further(session: Session, contender: str, path: str) -> dict[str, Any]:
     with session.start(contender, extra={"NUMBA_NRT_STATS": "1"}) as process:
-        process.measure(folder, contender, CHECK_STEPS)
-        found = process.ask("allocations", steps=CHECK_STEPS)
-    return {"rounds": [found.pop("bytes")], **found}
+        process.measure(path, contender, CHECK_STEPS)
+        found: dict[str, Any] = process.ask("allocations", steps=CHECK_STEPS)
+    return {**found, "unit": "B"}
 
 
 def _one_of_each(session: Session) -> list[str]:
     """The first of the chosen jobs with each model."""
-    return [*{JOBS[name].kind: name for name in reversed(session.settings.jobs)}.values()][::-1]
+    return [*{JOBS[name].kind: name for name in reversed(session.jobs)}.values()][::-1]
 
 
 def startup(session: Session) -> None:
     """Seconds from the start of a process to the import and to the first step.
 
-    With an empty cache folder, then again with what that run left in it; one job of each model, and
+    With an empty cache path, then again with what that run left in it; one job of each model, and
     torch.compile, which is slow, in the first alone.
     """
-    contenders = [*session.settings.contenders(), "minigrad replay"]
+    contenders = [*session.contenders(), "minigrad replay"]
     for name in _one_of_each(session):
-        for _, folder in session.saved("startup", JOBS[name]):
+        label = JOBS[name].label
+        for _, path in session.saved("startup", JOBS[name]):
             for contender in contenders:
                 if contender not in ("jax scan", "torch fused"):
-                    for what, found in _starts(session, contender, folder).items():
-                        session.add("startup", f"{name} {what}", contender, **found)
+                    session.attempt("startup", label, contender, _start, path)
             contenders = [c for c in contenders if c != "torch compile"]
 
 
-def _starts(session: Session, contender: str, folder: str) -> dict[str, dict[str, Any]]:
-    times = []
+def _start(session: Session, contender: str, path: str) -> dict[str, Any]:
+    imports, steps = [], []
     with tempfile.TemporaryDirectory() as caches:
         extra = {"NUMBA_CACHE_DIR": caches, "TORCHINDUCTOR_CACHE_DIR": caches}
-        try:
-            for _ in range(2 if session.settings.quick else 3):
-                with session.start(contender, extra=extra) as process:
-                    imported = perf_counter() - process.started
-                    process.measure(folder, contender, 1)
-                    times.append((imported, perf_counter() - process.started))
-        except Failed as error:
-            return {"to the first step": {"reason": str(error)}}
-    imports, steps = zip(*times, strict=True)
-    return {
-        "to the import": {"rounds": imports[1:]},
-        "to the first step": {"rounds": steps[1:]},
-        "to the first step, with empty caches": {"rounds": steps[:1]},
-    }
+        for _ in range(2 if session.quick else 3):
+            with session.start(contender, extra=extra) as process:
+                imports.append(perf_counter() - process.started)
+                process.measure(path, contender, 1)
+                steps.append(perf_counter() - process.started)
+    return {"rounds": steps[1:], "import": min(imports), "with empty caches": steps[0]}
 
 
 def distributed(session: Session) -> None:
     """Steps on one MPI rank and two, with one thread and more; all-reduces; a grid search."""
-    threads = sorted({1, session.settings.threads})
+    threads = sorted({1, session.threads})
     contenders = [f"ranks {ranks} × {each}" for ranks in (1, 2) for each in threads]
     try:
         for contender in contenders:
@@ -156,7 +143,7 @@ def distributed(session: Session) -> None:
 
 def _grid(session: Session) -> None:
     """A grid search in this process and in two others."""
-    circle, epochs = data.circle(4000, seed=1), 60 if session.settings.quick else 300
+    circle, epochs = data.circle(4000, seed=1), 60 if session.quick else 300
     grid = {"lr": [0.003, 0.01, 0.03, 0.1]}
 
     def search(n_jobs: int, steps: int, seed: int) -> dict[str, float]:
@@ -168,8 +155,8 @@ def _grid(session: Session) -> None:
     race(
         {"one process": partial(search, 1), "two processes": partial(search, 2)},
         partial(session.add, "grid", "grid search of 8 fits"),
-        rounds=min(3, session.settings.rounds),
-        unit=session.settings.unit,
+        rounds=min(3, session.rounds),
+        unit=session.unit,
     )
 
 

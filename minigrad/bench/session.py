@@ -1,10 +1,10 @@
-"""Settings, processes and records that the sections of the benchmark share, and their races."""
+"""One run of the benchmark: its settings, processes and records, and the races on its jobs."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,15 @@ PEERS = tuple(dict.fromkeys(name.split()[0] for name in THEIRS))
 CHECK_STEPS = 10
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Which jobs are timed, beside which peers, and for how long."""
+Measure = Callable[["Session", str, str], dict[str, Any]]
+
+
+@dataclass
+class Session:
+    """One run: which jobs are timed, beside which peers, for how long; `say` is told what goes on.
+
+    `records` are the results, `versions` those of the libraries, `ceilings` those of the machine.
+    """
 
     jobs: Sequence[str] = tuple(JOBS)
     peers: Sequence[str] = PEERS
@@ -38,6 +44,11 @@ class Settings:
     rounds: int = 7
     unit: float = 0.2
     quick: bool = False
+    say: Callable[[str], None] = print
+    records: list[Record] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+    ceilings: dict[str, Any] = field(default_factory=dict)
+    processes: dict[tuple[str, int], Process] = field(default_factory=dict)
 
     def contenders(self, *names: str) -> list[str]:
         """Those whose library takes part; by default minigrad's compiled mode, and all peers'."""
@@ -48,51 +59,45 @@ class Settings:
             if name.split()[0] in libraries and not (self.quick and name == "torch compile")
         ]
 
-
-class Session:
-    """One run of the benchmark; `say` is told what goes on."""
-
-    def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
-        self.settings, self.say = settings, say
-        self.records: list[Record] = []
-        self.versions: dict[str, str] = {}
-        self.ceilings: dict[str, Any] = {}
-        self._processes: dict[tuple[str, int], Process] = {}
-
     def add(self, section: str, job: str, contender: str, **found: Any) -> None:
         """Add a record."""
         self.records.append({"section": section, "job": job, "contender": contender, **found})
 
-    def start(self, contender: str, threads: int = 0, **options: Any) -> Process:
+    def start(self, contender: str, **options: Any) -> Process:
         """Start a process of a contender's library; raises `Failed`."""
         library, _, mode = contender.partition(" ")
-        threads = threads or self.settings.threads
+        threads = self.threads
         if library == "ranks":  # "ranks 2 × 1": two processes of one thread
             options["ranks"], threads = map(int, mode.split(" × "))
         process = Process(library, threads, **options)
         self.versions |= process.versions
         return process
 
-    def process(self, contender: str, threads: int = 0) -> Process:
+    def process(self, contender: str) -> Process:
         """The contender's process, started when first used and again after a crash."""
-        found = self._processes.get((contender, threads))
-        if found is None or not found.alive:
-            if found is not None:
-                found.end()
-            found = self._processes[contender, threads] = self.start(contender, threads)
-        return found
+        key = contender, self.threads
+        if key in self.processes and not self.processes[key].alive:
+            self.processes.pop(key).end()
+        if key not in self.processes:
+            self.processes[key] = self.start(contender)
+        return self.processes[key]
 
     def end(self) -> None:
         """End all processes."""
-        for process in self._processes.values():
+        for process in self.processes.values():
             process.end()
-        self._processes.clear()
+        self.processes.clear()
+
+    def attempt(self, section: str, job: str, contender: str, measure: Measure, where: str) -> None:
+        """Add a record of what `measure(self, contender, where)` finds, or why it failed."""
+        try:
+            found = measure(self, contender, where)
+        except Failed as error:
+            found = {"reason": str(error)}
+        self.add(section, job, contender, **found)
 
     def saved(self, section: str, job: Task) -> Iterator[tuple[Task, str]]:
-        """Yield the job with its arrays, and its folder; nothing where data is missing.
-
-        Then a record has the reason.
-        """
+        """Yield the job with its arrays, and its file; where data is missing, add the reason."""
         self.say(f"  {job.label}")
         try:
             task = prepared(job)
@@ -100,26 +105,31 @@ class Session:
             self.add(section, job.label, "", reason=str(error).splitlines()[0])
             return
         with tempfile.TemporaryDirectory(prefix="minigrad-bench-") as folder:
-            task.save(Path(folder))
-            yield task, folder
+            path = str(Path(folder, "task.npz"))
+            task.save(path)
+            yield task, path
 
-    def race(self, section: str, job: Task, contenders: Sequence[str], threads: int = 0) -> None:
+    def race(self, section: str, job: Task, contenders: Sequence[str]) -> None:
         """Let contenders race on a job; the last record is the floor, if minigrad takes part."""
-        add = partial(self.add, section, job.label)
-        for task, folder in self.saved(section, job):
+        for task, path in self.saved(section, job):
 
-            def measure(contender: str, steps: int, seed: int, folder: str = folder) -> Any:
-                return self.process(contender, threads).measure(folder, contender, steps, seed)
+            def measure(contender: str, steps: int, seed: int, path: str = path) -> Any:
+                return self.process(contender).measure(path, contender, steps, seed)
 
-            least = 1 if task.direction else min(CHECK_STEPS, task.steps_per_epoch)
-            measures = {contender: partial(measure, contender) for contender in contenders}
-            race(measures, add, rounds=self.settings.rounds, unit=self.settings.unit, least=least)
+            race(
+                {contender: partial(measure, contender) for contender in contenders},
+                partial(self.add, section, job.label),
+                rounds=self.rounds,
+                unit=self.unit,
+                least=1 if task.direction else min(CHECK_STEPS, task.steps_per_epoch),
+            )
             if contenders[0] in OURS:
-                try:
-                    work = self.process(contenders[0], threads).ask("work")
-                except Failed as error:
-                    add("floor", reason=str(error))
-                    return
-                cores = (threads or self.settings.threads) * self.ceilings["flops_of_a_core"]
-                most = {**self.ceilings, "flops": min(cores, self.ceilings["flops"])}
-                add("floor", rounds=[floor(work, most)], **work)
+                self.attempt(section, job.label, "floor", _floor, contenders[0])
+
+
+def _floor(session: Session, _: str, contender: str) -> dict[str, Any]:
+    """The shortest possible seconds of the step that a process has just run, and its work."""
+    work = session.process(contender).ask("work")
+    cores = session.threads * session.ceilings["flops_of_a_core"]
+    most = {**session.ceilings, "flops": min(cores, session.ceilings["flops"])}
+    return {"rounds": [floor(work, most)], **work}

@@ -35,8 +35,18 @@ TABLES: Mapping[str, tuple[str, ...]] = {
     "startup": ("from the start of the process",),
     **{axis: (what, "floor") for axis, what in AXES.items()},
     "all-reduce": ("all-reduce between two ranks",),
-    "distributed": ("samples/s, ranks × threads", "ranks 1 × 1 ÷ ranks 2 × 1"),
+    "distributed": ("ranks × threads", "ranks 1 × 1 ÷ ranks 2 × 1"),
     "grid": ("grid search", "one process ÷ two processes"),
+}
+
+
+#: what has a line of its own below a job's, and its unit
+DETAILS = {
+    "import": "s",
+    "with empty caches": "s",
+    "arrays a step": "",
+    "talking": "s",
+    "waiting": "s",
 }
 
 
@@ -49,19 +59,7 @@ def cell(row: Row, column: str) -> str:
     if column == "flop/s":
         took, flops = best(row, "minigrad"), row.get("floor", {}).get("flops")
         return quantity(flops / middle(took), column) if took and flops else NONE
-    if not record:
-        return NONE
-    text = quantity(middle(record), record.get("unit", "s"))
-    if "arrays" in record:
-        arrays = record["arrays"] / record["steps"]
-        text += f" in {record['steps']}, {arrays:.2g} arrays a step"
-    if "batch" in record:
-        text = f"{float(number(record['batch'] / middle(record))):,.0f}"
-    if "talking" in record:
-        whole = record["computing"] + record["talking"]
-        talking, waiting = record["talking"] / whole, record["waiting"] / whole
-        text += f" (all-reduce {talking:.0%}, of it waiting {waiting:.0%})"
-    return text
+    return quantity(middle(record), record.get("unit", "s")).strip() if record else NONE
 
 
 def spread(middle: float, low: float, high: float) -> str:
@@ -81,7 +79,14 @@ def cells(corner: str, rows: Mapping[str, Row], columns: Iterable[str]) -> list[
 
 def section(records: Iterable[Record], name: str) -> str:
     """The table of a section, why something is missing, and where losses differ."""
-    rows = rows_of(records, name)
+    rows: dict[str, Row] = {}
+    for job, row in rows_of(records, name).items():
+        rows[job] = row
+        for detail, unit in DETAILS.items():
+            has = {who: record for who, record in row.items() if detail in record}
+            rows[f"{job}: {detail}"] = {
+                who: {"rounds": [record[detail]], "unit": unit} for who, record in has.items()
+            }
     corner, *last = TABLES[name]
     contenders = dict.fromkeys(contender for row in rows.values() for contender in row)
     columns = [contender for contender in contenders if contender not in ("", *last)]
@@ -122,29 +127,20 @@ def _model(records: Iterable[Record]) -> list[str]:
         return []
     here, away, batch = scale.network_of(records), scale.CLUSTER, 1024
     for name, job in jobs.items():
-        cost = scale.cost_of(job, here)
-        off = []
-        for held_out in (False, True):
+        cost, line = scale.cost_of(job, here), {"cost": name}
+        for part in ("step", "sample", "leave", "beside"):
+            line[part] = quantity(getattr(cost, part), "s")
+        line["scatter"] = f"{cost.scatter:.0%}"
+        for column, held_out in (("off: median, most", False), ("unseen batches", True)):
             errors = scale.errors(cost, here, scale.measured_of(job, held_out))
-            off.append(f"{median(map(abs, errors)):.0%}, {max(map(abs, errors)):.0%}")
-        apart = cost.apart()
-        most = scale.best(apart, batch, away)
-        gain = apart.seconds(1, batch, away) / apart.seconds(most, batch, away)
-        lines.append(
-            {
-                "cost of a step": name,
-                "step": quantity(cost.step, "s"),
-                "a sample": quantity(cost.sample, "s"),
-                "leaving": quantity(cost.leave, "s"),
-                "a sample beside another rank": quantity(cost.beside, "s"),
-                "scatter": f"{cost.scatter:.0%}",
-                "off: median, most": off[0],
-                "unseen batches": off[1],
-                "on a cluster fastest with": str(most),
-                "times as fast": number(gain, 2),
-                "half is used up to": str(scale.pays_until(apart, batch, away)),
-            }
-        )
+            line[column] = f"{median(map(abs, errors)):.0%}, {max(map(abs, errors)):.0%}"
+        cost = cost.apart()
+        most = scale.best(cost, batch, away)
+        line["cluster: fastest with"] = str(most)
+        line["half is used up to"] = str(scale.pays_until(cost, batch, away))
+        gain = cost.seconds(1, batch, away) / cost.seconds(most, batch, away)
+        gains = {"times as fast": gain, **scale.remedies(cost, most, batch, away)}
+        lines.append(line | {column: number(x, 2) for column, x in gains.items()})
     latency, bandwidth = quantity(here.latency, "s"), quantity(here.bandwidth, "B/s")
     return [
         f"between two ranks: latency {latency}, bandwidth {bandwidth}",
@@ -154,32 +150,23 @@ def _model(records: Iterable[Record]) -> list[str]:
 
 def circumstances(report: Report) -> str:
     """Machine, ceilings, versions and settings, a line each."""
-    m, s = report["machine"], report["settings"]
-    held = "memory unknown" if m["memory"] is None else f"{quantity(m['memory'], 'B')} of memory"
-    load = "unknown" if m["load"] is None else f"{m['load']:g}"
-    where = f"{m['processor']}, {m['vectors']}, {m['cores']} cores, {held}, {m['system']}"
-    lines = [f"{where}; load at the start {load}"]
+    lines = [_listed(report["machine"])]
     if _busy(report):
         lines.append("other programs were running: these times are not reliable")
-    if c := report.get("ceilings"):
+    if c := report["ceilings"]:
         one, most = (quantity(c[name], "flop/s") for name in ("flops_of_a_core", "flops"))
         rates = [rate for _, rate in c["bandwidth"]]
         near, far = (quantity(rate, "B/s") for rate in (max(rates), rates[-1]))
         compute = f"measured here: {one} on one core, {most} in all"
         lines.append(f"{compute}; {near} in the nearest cache, {far} in memory")
-    rounds = f"{s['threads']} threads, {s['rounds']} rounds of {s['unit']:g} s"
-    quick = ", quick" if s["quick"] else ""
-    how = f"{rounds}{quick}; float32; medians, ratios round by round with their range"
-    lines += [_listed(report["versions"], " "), how]
-    if m["unset"]:
-        lines.append(f"unset for all: {_listed(m['unset'], '=')}")
-    if report.get("interrupted"):
-        lines.append("interrupted")
-    return "\n".join(lines)
+    how = "float32; medians, ratios round by round with their range"
+    lines += [_listed(report["versions"]), f"{_listed(report['settings'])}; {how}"]
+    return "\n".join([*lines, *["interrupted"] * ("interrupted" in report)])
 
 
-def _listed(pairs: Mapping[str, str], between: str) -> str:
-    return ", ".join(f"{name}{between}{value}" for name, value in pairs.items())
+def _listed(pairs: Mapping[str, Any]) -> str:
+    """Names and values, without what a system does not say."""
+    return ", ".join(f"{name} {value}" for name, value in pairs.items() if value)
 
 
 def _busy(report: Report) -> bool:
@@ -193,6 +180,6 @@ def readme(report: Report) -> str:
     rows = cells(corner, rows_of(report["records"], "jobs"), [*LIBRARIES, *last])
     text = unescape(markdown_table(rows, 1))  # the words hold no markup
     where = f"{m['cores']} cores of {m['processor']} ({m['vectors']})"
-    how = f"{s['threads']} threads, {s['rounds']} rounds: {_listed(report['versions'], ' ')}"
+    how = f"{s['threads']} threads, {s['rounds']} rounds: {_listed(report['versions'])}"
     doubt = " Other programs were at work: these times cannot be trusted." if _busy(report) else ""
     return f"{text}\n\nMeasured on {where} with {how}.{doubt}"

@@ -23,7 +23,7 @@ def overlapping(found):
 
 def test_every_kernel_has_a_mark_of_its_own():
     report = given.report()
-    made = charts.roofline(report["records"], report["ceilings"])
+    made = charts.roofline(report)
     made.draw_without_rendering()
     lines = [line for line in made.axes[0].get_lines() if line.get_marker() not in ("None", "")]
     names = {line.get_label(): line.get_marker() for line in lines if line.get_label()[0] != "_"}
@@ -45,13 +45,13 @@ def test_what_computes_nothing_is_not_below_the_roof():
     )
     embedding["floor"]["flops"] = 0
     del lstm["minigrad replay"]["rounds"]
-    made = charts.roofline(report["records"], report["ceilings"])
+    made = charts.roofline(report)
     assert "embedding forward" not in made.description and "embedding backward" in made.description
     assert "LSTM forward" not in made.description
 
 
 def test_the_race_at_a_glance():
-    made = charts.jobs(given.report()["records"])
+    made = charts.jobs(given.report())
     ax = made.axes[0]
     labels = ["J1a CNN, is it a five?, batch 100", "J4b MLP on a circle, batch 32"]
     assert [label.get_text() for label in ax.get_yticklabels()] == labels
@@ -61,7 +61,7 @@ def test_the_race_at_a_glance():
 
 
 def test_growth_has_a_panel_for_each_axis():
-    made = charts.scaling(given.report()["records"])
+    made = charts.scaling(given.report())
     assert [ax.get_title(loc="left") for ax in made.axes] == [
         "batch",
         "steps",
@@ -80,10 +80,10 @@ def test_growth_has_a_panel_for_each_axis():
 
 
 def test_only_what_was_measured_is_drawn(tmp_path):
-    records = [*given.job("jobs", "J1a"), *given.point("batch", 1)]
-    assert [path.name for path in charts.draw({"records": records}, tmp_path)] == [
+    report = {"records": [*given.job("jobs", "J1a"), *given.point("batch", 1)]}
+    assert [path.name for path in charts.draw(report, tmp_path)] == [
         "bench-jobs.svg",
         "bench-scaling.svg",
     ]
     assert all(path.stat().st_size > 1000 for path in tmp_path.iterdir())
-    assert [ax.get_title(loc="left") for ax in charts.scaling(records).axes] == ["batch"]
+    assert [ax.get_title(loc="left") for ax in charts.scaling(report).axes] == ["batch"]

@@ -3,14 +3,14 @@
 import pytest
 
 from minigrad.bench.process import Failed, Process
-from minigrad.bench.session import Session, Settings
+from minigrad.bench.session import Session
 
 
-def test_a_worker_answers_and_measures_inside(fake, folder, monkeypatch):
+def test_a_worker_answers_and_measures_inside(fake, path, monkeypatch):
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
     with Process("fake", threads=1) as process:
         assert process.versions == {"fake": "1.0", "threads": "1", "coretype": "unset"}
-        answer = process.measure(folder, "fake steady", 200)
+        answer = process.measure(path, "fake steady", 200)
         assert (answer["steps"], answer["loss"]) == (200, 0.5) and answer["seconds"] >= 1e-4
         assert process.ask("peak_memory") > 1e6
         with pytest.raises(Failed, match="ValueError: worker: do='dance' is unknown"):
@@ -27,23 +27,23 @@ def test_a_worker_answers_and_measures_inside(fake, folder, monkeypatch):
         ("hangs", "no answer in 1 s"),
     ],
 )
-def test_failures_have_reasons(mode, reason, fake, folder):
+def test_failures_have_reasons(mode, reason, fake, path):
     with Process("fake") as process:
         process.patience = 1.0
         with pytest.raises(Failed, match=reason):
-            process.measure(folder, f"fake {mode}", 1)
+            process.measure(path, f"fake {mode}", 1)
         assert process.alive == (mode == "wrong")
         if mode != "wrong":
             with pytest.raises(Failed, match="ended"):
                 process.ask("peak_memory")
 
 
-def test_what_cannot_be_made_says_why_in_one_line(fake, folder):
+def test_what_cannot_be_made_says_why_in_one_line(fake, path):
     with (
         Process("fake") as process,
         pytest.raises(Failed, match="^RuntimeError: needs a compiler$"),
     ):
-        process.measure(folder, "fake unmade", 1)
+        process.measure(path, "fake unmade", 1)
 
 
 def test_a_library_that_is_missing(fake):
@@ -51,13 +51,13 @@ def test_a_library_that_is_missing(fake):
         Process("nowhere")
 
 
-def test_a_session_starts_each_contender_once_and_again_after_a_crash(fake, folder):
-    session, contender = Session(Settings(), print), "fake crashes"
+def test_a_session_starts_each_contender_once_and_again_after_a_crash(fake, path):
+    session, contender = Session(), "fake crashes"
     first = session.process(contender)
     assert session.process(contender) is first
     assert session.process("fake steady") is not first
     with pytest.raises(Failed):
-        first.measure(folder, contender, 1)
+        first.measure(path, contender, 1)
     second = session.process(contender)
     assert second is not first and second.alive
     assert session.versions["fake"] == "1.0"

@@ -79,13 +79,13 @@ def test_ctrl_c_leaves_the_rounds_that_all_have_made():
     assert rows == {"a": {"reason": "interrupted"}, "interrupted": True}
 
 
-def test_a_race_between_processes(fake, folder):
+def test_a_race_between_processes(fake, path):
     modes = ("steady", "other", "fails later", "unmade", "wrong")
     rows, started = {}, {}
 
     def measure(mode, steps, seed):
         process = started.get(mode) or started.setdefault(mode, Process("fake"))
-        return process.measure(folder, f"fake {mode}", steps, seed)
+        return process.measure(path, f"fake {mode}", steps, seed)
 
     measures = {mode: partial(measure, mode) for mode in modes}
     race(measures, adder(rows), rounds=2, unit=0.005, least=3)

@@ -13,7 +13,7 @@ from minigrad.bench import sections, tables
 from minigrad.bench.jobs import AXES, JOBS
 from minigrad.bench.records import agree, middle, rows_of
 from minigrad.bench.report import bench, measure, update_readme
-from minigrad.bench.session import Session, Settings
+from minigrad.bench.session import Session
 from minigrad.errors import DataError
 
 ROOT = Path(__file__).parents[2]
@@ -55,28 +55,28 @@ def read(path):
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def test_ctrl_c_leaves_and_tells_what_was_measured(sectioned, tmp_path):
-    said, readme = [], tmp_path / "README.md"
+def test_ctrl_c_leaves_and_tells_what_was_measured(sectioned, tmp_path, capsys):
+    readme = tmp_path / "README.md"
     readme.write_text(f"before {module.BEGIN} {module.END} after", encoding="utf-8")
     with pytest.raises(KeyboardInterrupt):
         paths = {"json_path": tmp_path / "b.json", "plots": tmp_path, "readme": readme}
-        bench(["jobs", "modes"], Settings(), **paths, say=said.append, note=quiet)
-    found = read(tmp_path / "b.json")
+        bench(["jobs", "modes"], Session(say=quiet), **paths)
+    found, said = read(tmp_path / "b.json"), capsys.readouterr().out
     assert found["interrupted"]
     assert {record["section"] for record in found["records"]} == {"jobs", "modes"}
-    assert (
-        "interrupted" in said[0] and "60 µs" in said[0] and (tmp_path / "bench-jobs.svg").exists()
-    )
+    assert "interrupted" in said and "60 µs" in said and (tmp_path / "bench-jobs.svg").exists()
     assert readme.read_text(encoding="utf-8") == f"before {module.BEGIN} {module.END} after"
 
 
 def test_a_run_writes_what_was_asked_for(sectioned, tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n\n{module.BEGIN}\nold\n{module.END}\n\nafter\n", encoding="utf-8")
-    found = bench(["jobs"], Settings(), readme=readme, say=quiet, note=quiet)
+    paths = {"json_path": tmp_path / "b.json", "readme": readme}
+    bench(["jobs"], Session(say=quiet), **paths)
+    found = read(tmp_path / "b.json")
     expected = f"before\n\n{module.BEGIN}\n\n{tables.readme(found)}\n\n{module.END}\n\nafter\n"
     assert readme.read_text(encoding="utf-8") == expected
-    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+    assert {path.name for path in tmp_path.iterdir()} == {"README.md", "b.json"}
 
 
 def test_a_readme_without_a_place_for_it_stays(tmp_path):
@@ -91,7 +91,7 @@ def test_numbers_are_written_short_a_record_in_a_line(sectioned, tmp_path, monke
 
     monkeypatch.setattr(module, "SECTIONS", {"jobs": few})
     path = tmp_path / "b.json"
-    bench(["jobs"], Settings(), json_path=path, say=quiet, note=quiet)
+    bench(["jobs"], Session(say=quiet), json_path=path)
     lines = path.read_text(encoding="utf-8").splitlines()
     assert (
         '  { "section": "jobs", "job": "J1a", "contender": "torch", '
@@ -102,7 +102,7 @@ def test_numbers_are_written_short_a_record_in_a_line(sectioned, tmp_path, monke
 
 def test_more_threads_than_cores_are_refused():
     with pytest.raises(ValueError, match="threads=4096"):
-        measure([], Settings(threads=4096), quiet)
+        measure([], Session(threads=4096))
 
 
 def test_a_job_without_data_is_left_out_with_its_reason(monkeypatch):
@@ -111,7 +111,7 @@ def test_a_job_without_data_is_left_out_with_its_reason(monkeypatch):
 
     monkeypatch.setitem(JOBS, "J2", replace(JOBS["J2"], source=nowhere))
     for section in ("jobs", "modes", "memory", "startup"):
-        session = Session(Settings(jobs=("J2",)), quiet)
+        session = Session(jobs=("J2",), say=quiet)
         sections.SECTIONS[section](session)
         assert [record["reason"] for record in session.records] == ["no reviews here"]
         assert "left out: no reviews here (J2" in tables.section(session.records, section)

@@ -16,7 +16,7 @@ from minigrad.bench.jobs import prepared
 from minigrad.bench.peers.task import Task
 from minigrad.bench.process import Failed, Process
 from minigrad.bench.records import agree, rows_of
-from minigrad.bench.session import Session, Settings
+from minigrad.bench.session import Session
 from minigrad.distribution import install_hint
 
 ROOT = Path(__file__).parents[2]
@@ -45,14 +45,14 @@ def two():
 
 
 @pytest.fixture
-def folder(tmp_path):
-    small_task(samples=64, batch=8).save(tmp_path / "task")
-    return str(tmp_path / "task")
+def path(tmp_path):
+    small_task(samples=64, batch=8).save(str(tmp_path / "task.npz"))
+    return str(tmp_path / "task.npz")
 
 
 @needs_mpi
-def test_two_ranks_train_as_one_and_say_where_the_time_went(two, folder):
-    found = two.measure(folder, "ranks", 20, seed=3)
+def test_two_ranks_train_as_one_and_say_where_the_time_went(two, path):
+    found = two.measure(path, "ranks", 20, seed=3)
     assert found["steps"] == 24  # three epochs of eight
     lines = sum(
         -(-array.size // 16) for array in small_task().parameters.values()
@@ -60,19 +60,20 @@ def test_two_ranks_train_as_one_and_say_where_the_time_went(two, folder):
     assert found["bytes"] == 4 * (16 * lines + 2)
     assert found["computing"] > 0 and found["waiting"] >= 0 and found["talking"] > 0
     with Process("ranks", ranks=1) as one:
-        alone = one.measure(folder, "ranks", 20, seed=3)
+        alone = one.measure(path, "ranks", 20, seed=3)
         assert not {"computing", "bytes"} & set(alone)
         assert alone["loss"] == pytest.approx(found["loss"], rel=1e-4) and alone["steps"] == 24
     assert not one.alive
-    again = two.measure(folder, "ranks", 20, seed=3)
+    again = two.measure(path, "ranks", 20, seed=3)
     assert again["loss"] == found["loss"]  # from the initial weights
 
 
 @needs_mpi
 def test_an_all_reduce_takes_time_and_errors_are_answers(two, tmp_path):
     job = Task("64 B", "all_reduce", (64,), direction="all_reduce")
-    prepared(job).save(tmp_path / "all-reduce")
-    found = two.measure(str(tmp_path / "all-reduce"), "ranks", 5)
+    path = str(tmp_path / "all-reduce.npz")
+    prepared(job).save(path)
+    found = two.measure(path, "ranks", 5)
     assert found["seconds"] > 0 and found["bytes"] == 64
     with pytest.raises(Failed, match="ValueError: worker: do='dance' is unknown"):
         two.ask("dance")
@@ -91,7 +92,7 @@ def test_the_whole_section(monkeypatch):
     arrays = small_task(samples=64).arrays
     job = replace(task, source=lambda: (arrays["x"], arrays["y"][:, None]))
     monkeypatch.setitem(jobs.JOBS, "J4b", job)
-    session = Session(Settings(jobs=("J4b",), threads=1, rounds=2, unit=0.01), quiet)
+    session = Session(jobs=("J4b",), rounds=2, unit=0.01, say=quiet)
     module.SECTIONS["distributed"](session)
     session.end()
     assert [record["section"] for record in session.records[:2]] == ["all-reduce"] * 2
@@ -110,7 +111,7 @@ def test_the_whole_section(monkeypatch):
 def test_a_grid_search_in_one_process_and_two(monkeypatch):
     searched = []
     monkeypatch.setattr(module, "grid_search", lambda *args, **how: searched.append(how["n_jobs"]))
-    session = Session(Settings(rounds=2, unit=1e-9), quiet)
+    session = Session(rounds=2, unit=1e-9, say=quiet)
     module._grid(session)
     assert [record["contender"] for record in session.records] == ["one process", "two processes"]
     assert all(len(record["rounds"]) == 2 for record in session.records)
@@ -123,7 +124,7 @@ def test_where_mpi_is_missing_the_section_says_what_to_install(monkeypatch):
         importlib.util, "find_spec", lambda name, *a: None if name == "mpi4py" else real(name, *a)
     )
     monkeypatch.setattr(starting.shutil, "which", lambda *a, **k: None)
-    session = Session(Settings(), quiet)
+    session = Session(say=quiet)
     module.SECTIONS["distributed"](session)
     (record,) = session.records
     assert record["reason"] == (
@@ -146,4 +147,4 @@ def test_the_committed_numbers_have_every_model_and_size():
     assert tuple(sizes) == module.SIZES
     assert len(scale.jobs_of(found["records"])) == 4
     assert all(map(agree, rows_of(found["records"], "distributed").values()))
-    assert "cost of a step" in tables.everything(found)
+    assert "cluster: fastest" in tables.everything(found)

@@ -21,9 +21,9 @@ class Counter(Runner):
 LIBRARY = types.SimpleNamespace(RUNNERS=[Counter], ceilings=lambda: {"flops": 1.0})
 
 
-def test_messages_are_obeyed(folder):
+def test_messages_are_obeyed(path):
     worker = Worker(LIBRARY)
-    assert worker.answer(do="load", folder=folder, mode="fast") == {"result": None}
+    assert worker.answer(do="load", path=path, mode="fast") == {"result": None}
     assert worker.runner.mode == "fast" and worker.runner.task.kind == "mlp"
     found = worker.answer(do="measure", steps=3, seed=4)["result"]
     assert (found["steps"], found["loss"]) == (3, 4.0) and found["seconds"] >= 0
@@ -31,7 +31,8 @@ def test_messages_are_obeyed(folder):
 
 
 @pytest.mark.parametrize(
-    "message", [{"do": "sing"}, {"do": "measure"}, {"do": "load", "folder": "nowhere", "mode": ""}]
+    "message",
+    [{"do": "sing"}, {"do": "measure"}, {"do": "load", "path": "nowhere", "mode": ""}],
 )
 def test_errors_are_answers(message):
     answer = Worker(LIBRARY).answer(**message)
@@ -55,8 +56,8 @@ def test_a_system_that_does_not_report_peak_memory(monkeypatch):
 
 def test_a_task_comes_back_as_it_was(tmp_path):
     task = small_task("cnn")
-    task.save(tmp_path / "t")
-    again = load(tmp_path / "t")
+    task.save(str(tmp_path / "t.npz"))
+    again = load(str(tmp_path / "t.npz"))
     for name in ("title", "kind", "optimizer", "lr", "batch", "direction"):
         assert getattr(again, name) == getattr(task, name)
     assert tuple(again.options) == task.options

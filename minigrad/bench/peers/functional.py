@@ -12,8 +12,8 @@ from .task import LOSSES, Array, Runner
 class FunctionalRunner(Runner):
     """Models, losses and optimisers in the functions of a NumPy-like module `xp`.
 
-    A library adds `cnn(p, x)`, and `gradients(x, y)`, which returns the loss and a dictionary with
-    the gradient of each of the weights `self.p`.
+    A library adds `gradients(x, y)`, which returns the loss and a dictionary with the gradient of
+    each of the weights `self.p`.
     """
 
     xp: Any
@@ -50,6 +50,14 @@ class FunctionalRunner(Runner):
         """A sum of products, one for each place in the window."""
         n = x.shape[1] - 2
         return sum(x[:, t : t + n] @ weight[t] for t in range(3))
+
+    def cnn(self, p: Any, x: Array) -> Any:
+        """A convolution as one product of matrices: the image's windows need no gradient."""
+        _, filters, k, _ = self.task.options
+        windows = np.lib.stride_tricks.sliding_window_view(x, (k, k), axis=(2, 3))
+        rows = windows.transpose(0, 2, 3, 4, 5, 1).reshape(-1, k * k * x.shape[1])
+        h = self.relu(rows @ p["0.weight"].reshape((-1, filters)) + p["0.bias"])
+        return self.sigmoid(self.dense(p, "3", h.reshape((len(x), -1))))[:, 0]
 
     def textcnn(self, p: Any, ids: Any) -> Any:
         h = self.conv1d(p["embedding.weight"][ids], p["conv.weight"]) + p["conv.bias"]

@@ -16,7 +16,7 @@ VERSIONS = {"autograd": version("autograd")}
 
 
 class AutogradRunner(FunctionalRunner):
-    """A convolution is one product of matrices: the image's windows need no gradient."""
+    """Differentiates a function of the weights."""
 
     xp = anp
 
@@ -34,13 +34,6 @@ class AutogradRunner(FunctionalRunner):
     def detached(self, x: Any) -> Any:
         """Its gradient of a maximum is float64, and all before it would be, too."""
         return getattr(x, "_value", x)
-
-    def cnn(self, p: Any, x: Array) -> Any:
-        _, filters, k, _ = self.task.options
-        windows = np.lib.stride_tricks.sliding_window_view(x, (k, k), axis=(2, 3))
-        rows = windows.transpose(0, 2, 3, 4, 5, 1).reshape(-1, k * k * x.shape[1])
-        h = self.relu(rows @ anp.reshape(p["0.weight"], (-1, filters)) + p["0.bias"])
-        return self.sigmoid(self.dense(p, "3", h.reshape((len(x), -1))))[:, 0]
 
 
 RUNNERS = (AutogradRunner,)

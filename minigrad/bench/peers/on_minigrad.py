@@ -56,12 +56,13 @@ class MinigradTraining(Runner):
         loss = self.trainer.loss(output, target_for(output, y))
         return floor.work_of_step(loss, x.nbytes + y.nbytes, self.trainer.optimizer)
 
-    def allocations(self, steps: int) -> dict[str, float]:
+    def allocations(self, steps: int) -> dict[str, Any]:
         """What further steps allocate.
 
-        `bytes`: the peak of NumPy's and Python's memory in `steps` of them, above what was held
-        before. `arrays`: how many more arrays compiled code asks for in twice as many, as Numba
-        counts them under NUMBA_NRT_STATS=1; a call counts one for each array that it is given.
+        `rounds`: the peak of NumPy's and Python's memory in so many steps, above what was held
+        before, in bytes. `arrays a step`: how many compiled code asks for, from the difference
+        between twice as many steps and these, as Numba counts them under NUMBA_NRT_STATS=1; a call
+        counts one for each array that it is given.
         """
         runtime: Any = numba.core.runtime.rtsys  # type: ignore[attr-defined]  # has no stub
 
@@ -77,7 +78,8 @@ class MinigradTraining(Runner):
         made, _ = self.run(steps, 2)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        return {"steps": made, "bytes": peak - before, "arrays": arrays(2 * made) - arrays(made)}
+        made_arrays = (arrays(2 * made) - arrays(made)) / made
+        return {"rounds": [peak - before], "arrays a step": made_arrays}
 
 
 class MinigradOperator(Runner):

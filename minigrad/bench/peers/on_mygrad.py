@@ -1,4 +1,4 @@
-"""MyGrad: tensors on NumPy, with convolutions and losses of its own. It has one mode."""
+"""MyGrad: tensors on NumPy, with activations and losses of its own. It has one mode."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Any
 
 import mygrad as mg
 from mygrad.nnet.activations import relu, sigmoid
-from mygrad.nnet.layers import conv_nd
 from mygrad.nnet.losses import softmax_crossentropy
 
 from .functional import FunctionalRunner
@@ -22,17 +21,6 @@ class MygradRunner(FunctionalRunner):
     xp = mg
     relu, sigmoid = staticmethod(relu), staticmethod(sigmoid)
     cross_entropy = staticmethod(softmax_crossentropy)
-
-    def layout(self) -> dict[str, Array]:
-        p = super().layout()
-        if self.task.kind == "cnn":  # its convolution takes channels first
-            given = self.task.parameters
-            p |= {"0.weight": given["0.weight"], "3.weight": given["3.weight"].T}
-        return p
-
-    def cnn(self, p: Any, x: Array) -> Any:
-        h = relu(conv_nd(x, p["0.weight"], stride=1) + p["0.bias"].reshape(1, -1, 1, 1))
-        return sigmoid(self.dense(p, "3", h.reshape(len(x), -1)))[:, 0]
 
     def reset(self) -> None:
         super().reset()

@@ -57,19 +57,16 @@ class RankTraining(on_minigrad.MinigradTraining):
         """
         self.comm.times = []
         found, batch = super().measure(steps, seed), self.task.batch
-        found |= {"ranks": COMM.size, "batch": batch, "threads": threads(batch)}
         found["seconds"] = sum(self.history.epoch_seconds) / found["steps"]
-        if COMM.size == 1:
-            return found
-        times = np.array(self.comm.times)
-        mine = [times[1:, 0] - times[:-1, 1], times[1:, 1] - times[1:, 0]]
-        computing, talking = np.array(COMM.allgather(mine)).swapaxes(0, 1)  # each (ranks, steps)
-        return found | {
-            "bytes": self.trainer.ranks._flat.nbytes,
-            "computing": float(computing.mean()),
-            "waiting": float((computing.max(0) - computing.mean(0)).mean()),
-            "talking": float(talking.mean()),
-        }
+        found |= {"ranks": COMM.size, "batch": batch, "threads": threads(batch)}
+        if COMM.size > 1:
+            times = np.array(self.comm.times)
+            mine = [times[1:, 0] - times[:-1, 1], times[1:, 1] - times[1:, 0]]
+            computing, talking = np.array(COMM.allgather(mine)).swapaxes(0, 1)  # (ranks, steps)
+            found["bytes"] = self.trainer.ranks._flat.nbytes
+            found["computing"], found["talking"] = float(computing.mean()), float(talking.mean())
+            found["waiting"] = float(computing.max(0).mean()) - found["computing"]
+        return found
 
 
 class AllReduce(Runner):

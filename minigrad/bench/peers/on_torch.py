@@ -7,8 +7,6 @@ compiler). Modes of an operator: "NCHW" and "channels-last".
 
 from __future__ import annotations
 
-import os
-import shutil
 from typing import Any
 
 import torch
@@ -74,9 +72,6 @@ class TorchTraining(TorchRunner):
 
     def prepare(self) -> None:
         super().prepare()
-        compilers = (os.environ.get("CXX", ""), "g++", "clang++", "c++")
-        if self.mode == "compile" and not any(map(shutil.which, compilers)):
-            raise RuntimeError("torch.compile needs a C++ compiler, and there is none")
         optimizer: Any = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[self.task.optimizer]
         fused = self.mode != "eager" or None  # None: as PyTorch chooses
         self.optimizer = optimizer(self.model.parameters(), lr=self.task.lr, fused=fused)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -74,19 +73,17 @@ class Task:
             yield order
             steps -= len(order)
 
-    def save(self, folder: Path) -> None:
-        """Write the task to a folder, from which `load` reads it in another process."""
-        folder.mkdir(parents=True, exist_ok=True)
+    def save(self, path: str) -> None:
+        """Write the task to an `.npz` file, from which `load` reads it in another process."""
         words = {name: x for name, x in vars(self).items() if name not in ("arrays", "source")}
-        (folder / "task.json").write_text(json.dumps(words), encoding="utf-8")
-        np.savez(folder / "arrays.npz", **self.arrays)
+        np.savez(path, words=json.dumps(words), **self.arrays)
 
 
-def load(folder: Path) -> Task:
+def load(path: str) -> Task:
     """Read the task that `Task.save` wrote."""
-    words = json.loads((folder / "task.json").read_text(encoding="utf-8"))
-    with np.load(folder / "arrays.npz") as stored:
-        return Task(arrays=dict(stored), **words)
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    return Task(**json.loads(str(arrays.pop("words"))), arrays=arrays)
 
 
 def model_and_loss(kind: str, nn: Any, functions: Any, **own: Any) -> tuple[Any, Any]:

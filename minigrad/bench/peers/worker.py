@@ -1,6 +1,6 @@
 """A contender's process: it reads a message, does it, and answers; each is one line of JSON.
 
-    {"do": "load", "folder": "…", "mode": "fused"}     read a task; it replaces the one before
+    {"do": "load", "path": "….npz", "mode": "fused"}   read a task; it replaces the one before
     {"do": "measure", "steps": 20, "seed": 0}          run it from the initial weights
     {"do": "peak_memory"}
 
@@ -34,10 +34,10 @@ class Worker:
         self.library = library
         self.runner: Any = None
 
-    def load(self, folder: str, mode: str) -> None:
+    def load(self, path: str, mode: str) -> None:
         self.runner = None
         gc.collect()
-        task = load(Path(folder))
+        task = load(path)
         self.runner = self.library.RUNNERS[bool(task.direction)](task, mode)
 
     def peak_memory(self) -> int:

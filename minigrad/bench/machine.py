@@ -11,14 +11,12 @@ from typing import Any
 
 from ..kernels.simd import lanes
 from ..viz.scene.text import quantity
-from .process import UNWANTED
 
 
 def machine() -> dict[str, Any]:
     """Processor, vector width, cores, memory, system, and its load, which should be near 0.
 
-    `memory` and `load` are None where the system does not report them, as on Windows. `unset` are
-    variables of the environment that no contender gets.
+    `memory` and `load` are None where the system does not report them, as on Windows.
     """
     processor, memory, load = platform.processor() or platform.machine(), None, None
     # not all systems have all of these
@@ -36,7 +34,6 @@ def machine() -> dict[str, Any]:
         "vectors": {16: "AVX-512", 8: "AVX2"}.get(lanes(4), platform.machine()),
         "system": f"{platform.system()} {platform.release()}",
         "load": load,
-        "unset": " ".join(f"{name}={os.environ[name]}" for name in UNWANTED if name in os.environ),
     }
 
 

@@ -18,7 +18,6 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from threading import Timer
 from time import perf_counter
-from types import MappingProxyType
 from typing import Any
 
 from ..distribution import PACKAGE, install_hint
@@ -57,7 +56,7 @@ class Process(AbstractContextManager[Any]):
         threads: int = 1,
         *,
         ranks: int = 0,
-        extra: Mapping[str, str] = MappingProxyType({}),
+        extra: Mapping[str, str] = {},
     ) -> None:
         self._loaded, self._grace = "", 5 if ranks else 0
         launcher = [_mpiexec(), "-n", str(ranks)] if ranks else []

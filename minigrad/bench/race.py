@@ -18,7 +18,6 @@ Measure = Callable[[int, int], Answer]
 
 #: seconds in which threads that spin after their work fall asleep
 _PAUSE = 0.01
-_MOST_STEPS = 200_000
 
 
 def _laps(measure: Measure, answers: list[Answer], unit: float, least: int) -> Iterator[None]:
@@ -27,16 +26,17 @@ def _laps(measure: Measure, answers: list[Answer], unit: float, least: int) -> I
     All measure on the same batches in a round.
     """
     answers.append(measure(least, 0))
-    steps, enough, took = least, 0, 0.0
-    while took < unit / 4 and steps < _MOST_STEPS:
-        steps = max(steps + 1, min(enough, 16 * steps)) if took else least
+    steps = enough = least
+    took = 0.0
+    while took < unit / 4:
         answer = measure(steps, 1000)
         took = answer["seconds"] * answer["steps"]
-        enough = min(math.ceil(unit / max(answer["seconds"], 1e-12)), _MOST_STEPS)
+        enough = max(least, math.ceil(unit / max(answer["seconds"], 1e-9)))
+        steps = max(steps + 1, min(enough, 16 * steps))
     for seed in range(1000, 2000):
         yield
         sleep(_PAUSE)
-        answers.append(measure(max(least, enough), seed))
+        answers.append(measure(enough, seed))
 
 
 def race(

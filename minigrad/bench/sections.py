@@ -6,9 +6,9 @@ Each adds its records to the session as it goes, so that Ctrl-C leaves what ther
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -62,15 +62,8 @@ def scaling(session: Session) -> None:
 def memory(session: Session) -> None:
     """Peak memory of a job's process, and what minigrad's modes allocate in further steps."""
     for name in session.jobs:
-        label = JOBS[name].label
-        for task, path in session.saved("memory", JOBS[name]):
-            samples = task.arrays["x"].nbytes + task.arrays["y"].nbytes
-            session.add("memory", label, "samples", rounds=[samples], unit="B")
-            for contender in session.contenders(*USUAL):
-                session.attempt("memory", label, contender, _peak, path)
-            for contender in OURS:
-                further = f"{label}: {CHECK_STEPS} further steps"
-                session.attempt("memory", further, contender, _further, path)
+        session.each("memory", JOBS[name], session.contenders(*USUAL), _peak)
+        session.each("allocations", JOBS[name], OURS, _further)
 
 
 def _peak(session: Session, contender: str, path: str) -> dict[str, Any]:
@@ -79,14 +72,13 @@ def _peak(session: Session, contender: str, path: str) -> dict[str, Any]:
         with session.start(contender) as process:
             process.measure(path, contender, CHECK_STEPS)
             peak = process.ask("peak_memory")
-    return {"rounds": [peak], "unit": "B"}
+    return {"rounds": [peak], "unit": "B", "data": Path(path).stat().st_size}
 
 
 def _further(session: Session, contender: str, path: str) -> dict[str, Any]:
     with session.start(contender, extra={"NUMBA_NRT_STATS": "1"}) as process:
         process.measure(path, contender, CHECK_STEPS)
-        found: dict[str, Any] = process.ask("allocations", steps=CHECK_STEPS)
-    return {**found, "unit": "B"}
+        return {"unit": "B", **process.ask("allocations", steps=CHECK_STEPS)}
 
 
 def _one_of_each(session: Session) -> list[str]:
@@ -97,17 +89,14 @@ def _one_of_each(session: Session) -> list[str]:
 def startup(session: Session) -> None:
     """Seconds from the start of a process to the import and to the first step.
 
-    With an empty cache path, then again with what that run left in it; one job of each model, and
+    With an empty cache folder, then again with what that run left in it; one job of each model, and
     torch.compile, which is slow, in the first alone.
     """
-    contenders = [*session.contenders(), "minigrad replay"]
+    slow = {"jax scan", "torch fused"}
     for name in _one_of_each(session):
-        label = JOBS[name].label
-        for _, path in session.saved("startup", JOBS[name]):
-            for contender in contenders:
-                if contender not in ("jax scan", "torch fused"):
-                    session.attempt("startup", label, contender, _start, path)
-            contenders = [c for c in contenders if c != "torch compile"]
+        contenders = [*session.contenders(), "minigrad replay"]
+        session.each("startup", JOBS[name], [c for c in contenders if c not in slow], _start)
+        slow.add("torch compile")
 
 
 def _start(session: Session, contender: str, path: str) -> dict[str, Any]:
@@ -160,14 +149,9 @@ def _grid(session: Session) -> None:
     )
 
 
-SECTIONS: Mapping[str, Callable[[Session], None]] = {
-    "jobs": jobs,
-    "kernels": kernels,
-    "modes": modes,
-    "memory": memory,
-    "startup": startup,
-    "scaling": scaling,
-    "distributed": distributed,
+SECTIONS = {
+    measure.__name__: measure
+    for measure in (jobs, kernels, modes, memory, startup, scaling, distributed)
 }
 #: what "all" means: everything beside the peers; ranks have a command and a file of their own
 ALL = tuple(name for name in SECTIONS if name != "distributed")

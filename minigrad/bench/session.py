@@ -26,8 +26,7 @@ THEIRS = (
 PEERS = tuple(dict.fromkeys(name.split()[0] for name in THEIRS))
 #: steps after which losses are compared
 CHECK_STEPS = 10
-
-
+#: (session, contender, file of the task) to what a record says
 Measure = Callable[["Session", str, str], dict[str, Any]]
 
 
@@ -108,6 +107,12 @@ class Session:
             path = str(Path(folder, "task.npz"))
             task.save(path)
             yield task, path
+
+    def each(self, section: str, job: Task, contenders: Sequence[str], measure: Measure) -> None:
+        """Measure a job with one contender after the other."""
+        for _, path in self.saved(section, job):
+            for contender in contenders:
+                self.attempt(section, job.label, contender, measure, path)
 
     def race(self, section: str, job: Task, contenders: Sequence[str]) -> None:
         """Let contenders race on a job; the last record is the floor, if minigrad takes part."""

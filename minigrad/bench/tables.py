@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from html import unescape
-from statistics import median
 from typing import Any
 
 from ..viz.scene.text import number, quantity
 from ..viz.tables import aligned, markdown_table
-from . import scale
 from .jobs import AXES
 from .records import Record, Row, agree, best, middle, ratio, rows_of
+from .scale import predictions
 from .session import OURS, PEERS
 
 Report = dict[str, Any]
@@ -32,16 +31,19 @@ TABLES: Mapping[str, tuple[str, ...]] = {
     ),
     "modes": (STEP, *(f"torch ÷ {mode}" for mode in OURS), "floor"),
     "memory": ("peak memory",),
+    "allocations": ("memory of 10 further steps",),
     "startup": ("from the start of the process",),
     **{axis: (what, "floor") for axis, what in AXES.items()},
     "all-reduce": ("all-reduce between two ranks",),
     "distributed": ("ranks × threads", "ranks 1 × 1 ÷ ranks 2 × 1"),
     "grid": ("grid search", "one process ÷ two processes"),
+    "cost": ("cost of a step, and 1024 samples on a cluster",),
 }
 
 
 #: what has a line of its own below a job's, and its unit
 DETAILS = {
+    "data": "B",
     "import": "s",
     "with empty caches": "s",
     "arrays a step": "",
@@ -72,9 +74,9 @@ def cells(corner: str, rows: Mapping[str, Row], columns: Iterable[str]) -> list[
     """The rows of a table and its header; rows and columns that hold nothing are left out."""
     lines = [[corner, *columns]]
     lines += [[job, *(cell(row, column) for column in lines[0][1:])] for job, row in rows.items()]
-    lines = [line for line in lines if set(line[1:]) != {NONE}]
-    kept = [column for column in zip(*lines, strict=True) if set(column[1:]) != {NONE}]
-    return [list(line) for line in zip(*kept, strict=True)]
+    for _ in range(2):  # lines, then columns
+        lines = [line for line in map(list, zip(*lines, strict=True)) if set(line[1:]) != {NONE}]
+    return lines
 
 
 def section(records: Iterable[Record], name: str) -> str:
@@ -83,9 +85,10 @@ def section(records: Iterable[Record], name: str) -> str:
     for job, row in rows_of(records, name).items():
         rows[job] = row
         for detail, unit in DETAILS.items():
-            has = {who: record for who, record in row.items() if detail in record}
             rows[f"{job}: {detail}"] = {
-                who: {"rounds": [record[detail]], "unit": unit} for who, record in has.items()
+                who: {"rounds": [record[detail]], "unit": unit}
+                for who, record in row.items()
+                if detail in record
             }
     corner, *last = TABLES[name]
     contenders = dict.fromkeys(contender for row in rows.values() for contender in row)
@@ -114,38 +117,9 @@ def notes(rows: Mapping[str, Row]) -> list[str]:
 
 def everything(report: Report) -> str:
     """Circumstances and the tables of every section that was measured."""
-    records = report["records"]
+    records = [*report["records"], *predictions(report["records"])]
     sections = dict.fromkeys(record["section"] for record in records)
-    tables = [section(records, name) for name in sections]
-    return "\n\n".join([circumstances(report), *tables, *_model(records)])
-
-
-def _model(records: Iterable[Record]) -> list[str]:
-    """The fitted cost of a step, its errors, and what it predicts for a cluster of machines."""
-    jobs, lines = scale.jobs_of(records), []
-    if not jobs:
-        return []
-    here, away, batch = scale.network_of(records), scale.CLUSTER, 1024
-    for name, job in jobs.items():
-        cost, line = scale.cost_of(job, here), {"cost": name}
-        for part in ("step", "sample", "leave", "beside"):
-            line[part] = quantity(getattr(cost, part), "s")
-        line["scatter"] = f"{cost.scatter:.0%}"
-        for column, held_out in (("off: median, most", False), ("unseen batches", True)):
-            errors = scale.errors(cost, here, scale.measured_of(job, held_out))
-            line[column] = f"{median(map(abs, errors)):.0%}, {max(map(abs, errors)):.0%}"
-        cost = cost.apart()
-        most = scale.best(cost, batch, away)
-        line["cluster: fastest with"] = str(most)
-        line["half is used up to"] = str(scale.pays_until(cost, batch, away))
-        gain = cost.seconds(1, batch, away) / cost.seconds(most, batch, away)
-        gains = {"times as fast": gain, **scale.remedies(cost, most, batch, away)}
-        lines.append(line | {column: number(x, 2) for column, x in gains.items()})
-    latency, bandwidth = quantity(here.latency, "s"), quantity(here.bandwidth, "B/s")
-    return [
-        f"between two ranks: latency {latency}, bandwidth {bandwidth}",
-        "\n".join(aligned([list(lines[0]), *(list(line.values()) for line in lines)], 1)),
-    ]
+    return "\n\n".join([circumstances(report), *(section(records, name) for name in sections)])
 
 
 def circumstances(report: Report) -> str:

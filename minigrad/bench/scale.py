@@ -207,30 +207,3 @@ def remedies(cost: StepCost, n: int, batch: int, network: Network) -> dict[str, 
     return {
         name: cost.throughput(n, batch, network, **how) / plain for name, how in REMEDIES.items()
     }
-
-
-def predictions(records: Iterable[Record]) -> list[Record]:
-    """Return the fitted costs, their errors, and what they predict for a cluster, as records."""
-    jobs, found = jobs_of(records), list[Record]()
-
-    def add(job: str, unit: str, **values: float) -> None:
-        names = {"section": "cost", "job": job, "unit": unit}
-        found.extend({**names, "contender": name, "rounds": [x]} for name, x in values.items())
-
-    for name, job in jobs.items():
-        here = network_of(records)
-        cost = cost_of(job, here)
-        add(name, "s", step=cost.step, sample=cost.sample, leave=cost.leave, beside=cost.beside)
-        seen, unseen = (
-            100 * max(map(abs, errors(cost, here, measured_of(job, held_out))))
-            for held_out in (False, True)
-        )
-        add(name, "%", scatter=100 * cost.scatter, **{"off by": seen, "unseen batches": unseen})
-        apart, batch = cost.apart(), 1024
-        most, half = best(apart, batch, CLUSTER), pays_until(apart, batch, CLUSTER)
-        gain = apart.seconds(1, batch, CLUSTER) / apart.seconds(most, batch, CLUSTER)
-        add(name, "", **{"fastest with": most, "times as fast": gain, "half is used up to": half})
-        add(name, "", **remedies(apart, most, batch, CLUSTER))
-        add("between two ranks", "s", latency=here.latency)
-        add("between two ranks", "B/s", bandwidth=here.bandwidth)
-    return found

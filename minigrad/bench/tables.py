@@ -10,7 +10,6 @@ from ..viz.scene.text import number, quantity
 from ..viz.tables import aligned, markdown_table
 from .jobs import AXES
 from .records import Record, Row, agree, best, middle, ratio, rows_of
-from .scale import predictions
 from .session import OURS, PEERS
 
 Report = dict[str, Any]
@@ -37,7 +36,6 @@ TABLES: Mapping[str, tuple[str, ...]] = {
     "all-reduce": ("all-reduce between two ranks",),
     "distributed": ("ranks × threads", "ranks 1 × 1 ÷ ranks 2 × 1"),
     "grid": ("grid search", "one process ÷ two processes"),
-    "cost": ("cost of a step, and 1024 samples on a cluster",),
 }
 
 
@@ -74,8 +72,8 @@ def cells(corner: str, rows: Mapping[str, Row], columns: Iterable[str]) -> list[
     """The rows of a table and its header; rows and columns that hold nothing are left out."""
     lines = [[corner, *columns]]
     lines += [[job, *(cell(row, column) for column in lines[0][1:])] for job, row in rows.items()]
-    for _ in range(2):  # lines, then columns
-        lines = [line for line in map(list, zip(*lines, strict=True)) if set(line[1:]) != {NONE}]
+    for _ in range(2):  # columns, then lines
+        lines = [list(line) for line in zip(*lines, strict=True) if set(line[1:]) - {NONE}]
     return lines
 
 
@@ -117,7 +115,7 @@ def notes(rows: Mapping[str, Row]) -> list[str]:
 
 def everything(report: Report) -> str:
     """Circumstances and the tables of every section that was measured."""
-    records = [*report["records"], *predictions(report["records"])]
+    records = report["records"]
     sections = dict.fromkeys(record["section"] for record in records)
     return "\n\n".join([circumstances(report), *(section(records, name) for name in sections)])
 

@@ -7,7 +7,6 @@ from bench import given
 
 from minigrad.bench import scale, tables
 from minigrad.bench.jobs import JOBS
-from minigrad.bench.records import rows_of
 
 COST, NETWORK = scale.StepCost(1e-5, 1e-5, 1e-4, 2e-6, 0.1, 4e6), scale.Network(1e-5, 1e9)
 
@@ -120,6 +119,8 @@ def test_a_section_without_numbers_says_why(name):
     records = [given.record(name, "J1a", "minigrad compiled", reason="interrupted")]
     text = tables.everything({**given.report(), "records": records})
     assert text.endswith("minigrad compiled: interrupted (J1a)") and "–" not in text
+    records = [given.record(name, "J1a", "", reason="no data")]
+    assert tables.section(records, name) == "left out: no data (J1a)"
 
 
 def test_everything_begins_with_the_circumstances():
@@ -204,26 +205,3 @@ def test_steps_on_ranks_and_what_they_wait_for():
     assert rows["J1a CNN, batch 128: talking"][1] == "1.56 ms"
     assert rows["J1a CNN, batch 128: waiting"][1] == "264 µs"
     assert cells(distributed(), "grid")[1][1:] == ["4 s", "2.5 s", "2 (1.6–2)"]
-
-
-def test_the_model_is_fitted_checked_and_extrapolated():
-    text = tables.everything({**given.report(), "records": distributed()})
-    apart = COST.apart()
-    most = scale.best(apart, 1024, scale.CLUSTER)
-    head, row, network = cells(scale.predictions(distributed()), "cost")
-    told = dict(zip(head[1:], row[1:], strict=True))
-    costs = {"step": "10 µs", "sample": "10 µs", "leave": "100 µs", "beside": "2 µs"}
-    costs |= {"scatter": "10 %", "fastest with": str(most), "unseen batches": "50 %"}
-    half = scale.pays_until(apart, 1024, scale.CLUSTER)
-    assert told.items() >= {**costs, "half is used up to": str(half)}.items()
-    for name, gain in scale.remedies(apart, most, 1024, scale.CLUSTER).items():
-        assert float(told[name]) == pytest.approx(gain, rel=0.01)
-    assert network[-2:] == ["10 µs", "1 GB/s"]
-    assert text.splitlines()[-1].startswith("between two ranks")
-
-
-def test_the_model_waits_until_a_job_is_complete():
-    records = distributed()
-    row = rows_of(records, "distributed")["J1a CNN, batch 64"]
-    del row["ranks 2 × 1"]["rounds"]
-    assert "fastest with" not in tables.everything({**given.report(), "records": records})

@@ -4,8 +4,8 @@
 # (Numba's decorators have no types)
 from __future__ import annotations
 
-from math import inf
-from time import perf_counter
+from functools import partial
+from timeit import repeat
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from ..kernels.jit import jit, prange, threads
 
 _BYTES_OF_SWEEP = 1 << 27
 # the longer a ceiling is measured, the likelier that for once nothing else runs
-_SECONDS = 1.5
+_RUNS = 50
 SIZES = tuple(1 << power for power in range(15, 29))
 
 
@@ -42,19 +42,14 @@ def _kernel(adds: int) -> Any:
 _COPY, _COMPUTE = _kernel(1), _kernel(16)
 
 
-def _rate(kernel: Any, size: int, shards: int, times: int, seconds: float) -> float:
+def _rate(kernel: Any, size: int, shards: int, times: int) -> float:
     """Numbers per second that pass through a kernel, in arrays of `size` bytes in all.
 
     The best of many runs: disturbances only make a run slower.
     """
     a = np.ones((shards, size // 4 // shards), np.float32)
     kernel(a, 1)
-    best, end = inf, perf_counter() + seconds
-    while best == inf or perf_counter() < end:
-        started = perf_counter()
-        kernel(a, times)
-        best = min(best, perf_counter() - started)
-    return a.size * times / best
+    return a.size * times / min(repeat(partial(kernel, a, times), number=1, repeat=_RUNS))
 
 
 def ceilings() -> dict[str, Any]:
@@ -63,9 +58,8 @@ def ceilings() -> dict[str, Any]:
     `bandwidth` holds pairs (bytes of the array, bytes per second read and written in place).
     """
     shards = threads(1 << 20)
-    core, every = (32 * _rate(_COMPUTE, 4096 * n, n, 1000, _SECONDS) for n in (1, shards))
+    core, every = (32 * _rate(_COMPUTE, 4096 * n, n, 100_000) for n in (1, shards))
     bandwidth = [
-        [size, 8 * _rate(_COPY, size, shards, max(1, _BYTES_OF_SWEEP // size), _SECONDS / 5)]
-        for size in SIZES
+        [size, 8 * _rate(_COPY, size, shards, max(1, _BYTES_OF_SWEEP // size))] for size in SIZES
     ]
     return {"flops_of_a_core": core, "flops": every, "bandwidth": bandwidth}

@@ -26,44 +26,36 @@ def prepared(job: Task) -> Task:
     """
     nn.init.manual_seed(0)
     make, _ = model_of(job.kind)
+    # a data set has x and y for training first
     arrays = dict(zip("xy", job.source(), strict=False)) | make(*job.options).state_dict()
     return replace(job, arrays={name: np.ascontiguousarray(a) for name, a in arrays.items()})
 
 
 # ---------------- the papers' models
 def _fives(samples: int = 2000) -> tuple[Array, ...]:
-    d = data.mnist()
-    chosen = np.arange(samples) % len(d.x_train)
-    return d.x_train[chosen, None], (d.y_train[chosen] == 5).astype(np.float32)
-
-
-def _reviews() -> tuple[Array, ...]:
-    d = data.imdb()
-    return d.x_train, d.y_train
+    x, y, *_ = data.mnist()
+    chosen = np.arange(samples) % len(x)
+    return x[chosen, None], (y[chosen] == 5).astype(np.float32)
 
 
 def _rows(*shape: int) -> tuple[Array, ...]:
     """63 MB, twice what the caches of most machines hold."""
-    d = data.mnist()
-    return d.x_train[:20_000].reshape(-1, *shape), d.y_train[:20_000]
-
-
-def _points() -> tuple[Array, ...]:
-    d = data.circle(12_500, seed=1)
-    return d.x_train, d.y_train
+    x, y, *_ = data.mnist()
+    return x[:20_000].reshape(-1, *shape), y[:20_000]
 
 
 _CNN = (1, 4, 3, 28)  # channels, filters, kernel, pixels
 _TEXT = (12_849, 50, 8, 8, 130)  # vocabulary, width, filters, pool, length
 _QUARTERS = partial(_rows, 4, 196)
+_CIRCLE = partial(data.circle, 12_500, seed=1)
 JOBS = {
     "J1a": Task("J1a CNN, is it a five?", "cnn", _CNN, _fives, 100, 0.05),
     "J1b": Task("J1b CNN, is it a five?", "cnn", _CNN, _fives, 1, 0.01),
-    "J2": Task("J2 text-CNN on IMDB, Adam", "textcnn", _TEXT, _reviews, 64, 1e-3, "adam"),
+    "J2": Task("J2 text-CNN on IMDB, Adam", "textcnn", _TEXT, data.imdb, 64, 1e-3, "adam"),
     "J3a": Task("J3a RNN, 4 × 196 pixels", "rnn", (196, 64), _QUARTERS, 100, 0.05),
     "J3b": Task("J3b RNN, 28 rows", "rnn", (28, 64), partial(_rows, 28, 28), 100, 0.05),
-    "J4a": Task("J4a MLP on a circle", "mlp", (2, 25), _points, 1, 0.05),
-    "J4b": Task("J4b MLP on a circle", "mlp", (2, 25), _points, 32, 0.1),
+    "J4a": Task("J4a MLP on a circle", "mlp", (2, 25), _CIRCLE, 1, 0.05),
+    "J4b": Task("J4b MLP on a circle", "mlp", (2, 25), _CIRCLE, 32, 0.1),
 }
 
 

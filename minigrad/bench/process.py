@@ -69,7 +69,7 @@ class Process(AbstractContextManager[Any]):
         self._process = subprocess.Popen(
             # -X utf8: paths may hold letters that the console's encoding lacks
             [*launcher, sys.executable, "-X", "utf8", "-c", code, library, str(threads)],
-            env={**kept, **dict.fromkeys(_THREADS, str(threads)), **extra},
+            env={**kept, **dict.fromkeys(_THREADS, str(threads)), **_openmp(library), **extra},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -148,6 +148,17 @@ class Process(AbstractContextManager[Any]):
 
     def __exit__(self, *error: object) -> None:
         self.end()
+
+
+def _openmp(library: str) -> dict[str, str]:
+    """Load the OpenMP library that PyTorch brings before all others.
+
+    Code made by torch.compile links the system's, whose threads would compete with PyTorch's.
+    """
+    spec = importlib.util.find_spec(library)
+    folder = Path(spec.origin).parent if spec and spec.origin else Path("nowhere")
+    found = sorted(folder.glob("lib/libgomp*.so*"))
+    return {"LD_PRELOAD": str(found[0])} if found else {}
 
 
 def _mpiexec() -> str:

@@ -10,16 +10,17 @@ result. Whatever else a section measures has a name of its own: `loss`, `flops`,
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from statistics import median
 from typing import Any
+
+import numpy as np
 
 Record = dict[str, Any]
 #: the records of one job, by contender
 Row = dict[str, Record]
 
-#: losses that differ by more, relative to the larger, are not equal to rounding
+#: losses that differ by more, relative to the first, are not equal to rounding
 AGREE = 1e-3
 
 
@@ -53,6 +54,4 @@ def ratio(slower: Record, faster: Record) -> tuple[float, float, float]:
 def agree(row: Row) -> bool:
     """Return whether all losses of a job agree to rounding."""
     losses = [record["loss"] for record in row.values() if "loss" in record]
-    if not all(map(math.isfinite, losses)):
-        return False
-    return not losses or max(losses) - min(losses) <= AGREE * max(map(abs, losses))
+    return bool(np.allclose(losses, losses[:1], rtol=AGREE, atol=0.0))

@@ -20,7 +20,6 @@ import importlib
 import json
 import os
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -74,22 +73,9 @@ def _in_one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {first}"[:300]
 
 
-def _use_own_openmp(name: str) -> None:
-    """Start again with the OpenMP library that PyTorch brings.
-
-    Code made by torch.compile links the system's, whose threads would compete with PyTorch's.
-    """
-    spec = find_spec(name)
-    own = sorted(Path(spec.origin).parent.glob("lib/libgomp*.so*")) if spec and spec.origin else []
-    if own and os.environ.get("LD_PRELOAD") != str(own[0]):
-        os.environ["LD_PRELOAD"] = str(own[0])
-        os.execv(sys.executable, sys.orig_argv)
-
-
 def main() -> None:
     """Serve messages from stdin with the library, and on as many cores, as the arguments say."""
     name, threads = sys.argv[1], int(sys.argv[2])
-    _use_own_openmp(name)
     # freed at once: from then on glibc reuses blocks of up to this size, whatever came before,
     # instead of returning them to the system in each step
     bytes(31 << 20)

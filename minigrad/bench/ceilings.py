@@ -12,9 +12,9 @@ import numpy as np
 
 from ..kernels.jit import jit, prange, threads
 
-_BYTES_OF_SWEEP = 1 << 27
-# the longer a ceiling is measured, the likelier that for once nothing else runs
-_RUNS = 50
+_BYTES_OF_SWEEP = 1 << 25
+# many short runs, so that in some of them nothing else runs
+_RUNS = 400
 SIZES = tuple(1 << power for power in range(15, 29))
 
 
@@ -58,7 +58,7 @@ def ceilings() -> dict[str, Any]:
     `bandwidth` holds pairs (bytes of the array, bytes per second read and written in place).
     """
     shards = threads(1 << 20)
-    core, every = (32 * _rate(_COMPUTE, 4096 * n, n, 100_000) for n in (1, shards))
+    core, every = (32 * _rate(_COMPUTE, 4096 * n, n, 2000) for n in (1, shards))
     bandwidth = [
         [size, 8 * _rate(_COPY, size, shards, max(1, _BYTES_OF_SWEEP // size))] for size in SIZES
     ]

@@ -17,7 +17,7 @@ from .bench.jobs import JOBS
 from .bench.machine import cores
 from .bench.report import bench
 from .bench.sections import ALL, SECTIONS
-from .bench.session import PEERS, Settings
+from .bench.session import PEERS, Session
 from .data import catalog
 from .demo import demo
 from .errors import DataError, GraphError
@@ -56,15 +56,6 @@ def _integer(least: int, *words: str) -> Callable[[str], Any]:
 
 
 positive, natural = _integer(1), _integer(0)
-
-
-def pair(text: str) -> tuple[str, str]:
-    """The type of an option for argparse: `torch=/path/to/python`."""
-    name, path = text.split("=", 1)
-    return name, path
-
-
-pair.__name__ = "PEER=PATH"
 
 
 # ---------------- what the commands do
@@ -120,18 +111,17 @@ def _draw(what: str, output: Path, gradients: bool, **options: Any) -> None:
 def _bench(
     section: str, quick: bool, threads: int | None, rounds: int | None, **options: Any
 ) -> None:
-    settings = Settings(
+    session = Session(
         jobs=options.pop("only") or list(JOBS),
         peers=[peer for peer in options.pop("peers") or PEERS if peer != "none"],
-        pythons=dict(options.pop("python")),
         threads=threads or min(2, cores()),
         quick=quick,
         rounds=rounds or (3 if quick else 7),
         unit=0.05 if quick else 0.2,
+        say=partial(print, file=sys.stderr),
     )
     sections = ALL if section == "all" else [section]
-    say = partial(print, file=sys.stderr)
-    bench(sections, settings, json_path=options.pop("json"), note=say, **options)
+    bench(sections, session, json_path=options.pop("json"), **options)
 
 
 def _warmup() -> None:
@@ -240,7 +230,6 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         ("--quick", bool, False, "short rounds, without torch.compile"),
         ("--threads", positive, None, "of every contender (default: 2, or all cores)"),
         ("--peers", (*PEERS, "none"), (), "default: all", "+"),
-        ("--python", pair, (), "a peer's Python, as PEER=PATH", "+"),
         ("--json", Path, None, "file for all numbers"),
         ("--plots", Path, None, "folder for pictures"),
         ("--readme", Path, None, "file whose table of the jobs, between markers, is replaced"),

@@ -157,15 +157,13 @@ print(done.returncode, done.stderr.count(b"\\n"))
 def test_the_benchmark_measures_and_leaves_out_what_the_system_does_not_say(tmp_path):
     said = run(
         """
-from pathlib import Path
 from bench.tasks import small_task
 from minigrad.bench.machine import machine
 from minigrad.bench.process import Failed, Process
 
-small_task().save(Path("task"))
+small_task().save("task.npz")
 with Process("minigrad") as process:
-    process.load("task", "minigrad replay")
-    answer = process.ask("measure", steps=3, seed=0)
+    answer = process.measure("task.npz", "minigrad replay", 3)
     print(answer["steps"], answer["loss"] > 0)
     process.patience = 0.0
     try:

@@ -41,10 +41,9 @@ def backward_bytes(node: Operator) -> int:
 def work_of_pass(head: GraphNode, direction: str) -> dict[str, int]:
     """Operations and bytes of the graph that ends in `head`, "forward" or "backward"."""
     order = [node for node in topological_sort(head) if isinstance(node, Operator)]
-    if direction == "backward":
-        return {"flops": sum(map(backward_flops, order)), "bytes": sum(map(backward_bytes, order))}
-    operations = sum(map(flops, order))
-    return {"flops": operations, "bytes": sum(map(moved_bytes, order))}
+    back = direction == "backward"
+    count, size = (backward_flops, backward_bytes) if back else (flops, moved_bytes)
+    return {"flops": sum(map(count, order)), "bytes": sum(map(size, order))}
 
 
 def work_of_step(loss: GraphNode, samples: int, optimizer: Any) -> dict[str, int]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
+import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from .process import UNWANTED
+from ..kernels.simd import lanes
+from ..viz.scene.text import quantity
 
 
 def machine() -> dict[str, Any]:
@@ -15,35 +18,27 @@ def machine() -> dict[str, Any]:
 
     `memory` and `load` are None where the system does not report them, as on Windows.
     """
-    model, flags = _cpuinfo("model name"), _cpuinfo("flags").split()
-    vectors = {"AVX-512": "avx512f", "AVX2": "avx2"}
-    try:
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # not all systems have all of its names
-        memory = None
-    try:
+    processor, memory, load = platform.processor() or platform.machine(), None, None
+    # not all systems have all of these
+    with suppress(OSError, IndexError):
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        processor = re.findall("model name.*: (.+)", text)[0]
+    with suppress(AttributeError, ValueError, OSError):
+        memory = quantity(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), "B")
+    with suppress(AttributeError, OSError):
         load = round(os.getloadavg()[0], 2)
-    except (AttributeError, OSError):
-        load = None
     return {
-        "processor": model or platform.processor() or platform.machine(),
+        "processor": processor,
         "cores": cores(),
         "memory": memory,
-        "vectors": next((n for n, flag in vectors.items() if flag in flags), platform.machine()),
+        "vectors": {16: "AVX-512", 8: "AVX2"}.get(lanes(4), platform.machine()),
         "system": f"{platform.system()} {platform.release()}",
         "load": load,
-        "unset": {name: os.environ[name] for name in UNWANTED if name in os.environ},
     }
 
 
 def cores() -> int:
     """The processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    from joblib import cpu_count
 
-
-def _cpuinfo(name: str) -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return ""
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")
+    return int(cpu_count())

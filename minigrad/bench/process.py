@@ -9,26 +9,23 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import queue
 import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
+from threading import Timer
 from time import perf_counter
 from typing import Any
 
 from ..distribution import PACKAGE, install_hint
 
-#: seconds after which a contender that does not answer is given up
-PATIENCE = 300.0
 #: settings that some machines have for one library, and that slow another's matrix products down
 UNWANTED = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-#: minigrad must be this one, whatever lies around; another Python gets the folder peers alone
+#: minigrad must be this one, whatever lies around; the others get the folder peers alone
 _OURS = (
     f"import sys; sys.path.insert(0, {str(PACKAGE.parent)!r}); "
     "from minigrad.bench.peers.worker import main; main()"
@@ -43,76 +40,64 @@ class Failed(ChildProcessError):
     """A contender is missing, crashed, or could not do a task; the message is one line."""
 
 
-class Process:
+class Process(AbstractContextManager[Any]):
     """A worker for one library, or for minigrad on several MPI ranks, with so many threads each.
 
     Raises `Failed` where the library is not installed, or the process does not start, crashes or
     takes too long. `started` is the time of its start, `versions` what it said of itself.
     """
 
+    #: seconds after which a worker that does not answer is given up
+    patience = 300.0
+
     def __init__(
         self,
         library: str,
         threads: int = 1,
         *,
-        python: str = "",
         ranks: int = 0,
-        extra: Mapping[str, str] | None = None,
-        patience: float = PATIENCE,
+        extra: Mapping[str, str] = {},
     ) -> None:
-        self.patience, self.loaded = patience, ""
+        self._loaded, self._grace = "", 5 if ranks else 0
         launcher = [_mpiexec(), "-n", str(ranks)] if ranks else []
-        # -X utf8: paths may hold letters that the console's encoding lacks
-        worker = [python or sys.executable, "-X", "utf8", "-c"]
         code = _OURS if library in ("minigrad", "ranks") else _PEER
         kept = {name: value for name, value in os.environ.items() if name not in UNWANTED}
         self._errors = tempfile.TemporaryFile(  # noqa: SIM115 (closed in end)
             "w+", encoding="utf-8", errors="replace"
         )
         self.started = perf_counter()
-        try:
-            self._process = subprocess.Popen(
-                [*launcher, *worker, code, library, str(threads)],
-                env={**kept, **dict.fromkeys(_THREADS, str(threads)), **(extra or {})},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._errors,
-                encoding="utf-8",
-                # Ctrl-C is for the parent, which ends its children; Windows reads the second line
-                start_new_session=True,
-                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
-            )
-        except OSError as error:
-            self._errors.close()
-            raise Failed(f"{worker[0]}: {error.strerror}") from None
-        self._grace = 5 if ranks else 0
-        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        self._process = subprocess.Popen(
+            # -X utf8: paths may hold letters that the console's encoding lacks
+            [*launcher, sys.executable, "-X", "utf8", "-c", code, library, str(threads)],
+            env={**kept, **dict.fromkeys(_THREADS, str(threads)), **_openmp(library), **extra},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            encoding="utf-8",
+            # Ctrl-C is for the parent, which ends its children; Windows reads the second line
+            start_new_session=True,
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+        )
         try:
             self.versions: dict[str, str] = self._hear()
         except BaseException:  # Ctrl-C, too
             self.end()
             raise
 
-    def _read(self) -> None:
-        """Queue the worker's lines, "" at the end: Windows cannot wait for a pipe with a limit."""
-        assert self._process.stdout is not None
-        with self._process.stdout as answers:
-            for line in answers:
-                self._lines.put(line)
-        self._lines.put("")
-
     def _hear(self) -> Any:
+        """The next answer; a worker that does not answer in time is killed, and its pipe ends."""
+        assert self._process.stdout is not None
+        asked, alarm = perf_counter(), Timer(self.patience, self._process.kill)
+        alarm.start()
         try:
-            line = self._lines.get(timeout=self.patience)
-        except queue.Empty:
-            self._process.kill()
-            self._process.wait()
-            raise Failed(f"no answer in {self.patience:.0f} s") from None
+            line = self._process.stdout.readline()
+        finally:
+            alarm.cancel()
         if not line:
-            self._lines.put("")  # for the next question
-            raise Failed(f"ended with code {self._process.wait()}: {self._last_words()}")
+            code = self._process.wait()
+            if perf_counter() - asked >= self.patience:
+                raise Failed(f"no answer in {self.patience:.0f} s")
+            raise Failed(f"ended with code {code}: {self._last_words()}")
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             raise Failed(answer["error"])
@@ -135,11 +120,12 @@ class Process:
             raise Failed(f"ended: {self._last_words()}") from None
         return self._hear()
 
-    def load(self, folder: str, contender: str) -> None:
-        """Read the task in a folder for a contender, unless it is the one that the worker has."""
-        if folder != self.loaded:
-            self.ask("load", folder=folder, mode=contender.partition(" ")[2])
-            self.loaded = folder
+    def measure(self, path: str, contender: str, steps: int, seed: int = 0) -> Any:
+        """Measure the task in a file, which is read unless it is the one that the worker has."""
+        if path != self._loaded:
+            self.ask("load", path=path, mode=contender.partition(" ")[2])
+            self._loaded = path
+        return self.ask("measure", steps=steps, seed=seed)
 
     @property
     def alive(self) -> bool:
@@ -150,21 +136,29 @@ class Process:
 
         MPI ranks end by themselves when rank 0's input ends; they are killed only if they do not.
         """
-        assert self._process.stdin is not None
+        assert self._process.stdin is not None and self._process.stdout is not None
         with suppress(OSError):  # words that it has not read
             self._process.stdin.close()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(self._grace)
         self._process.kill()
         self._process.wait()
-        self._reader.join(1.0)  # a child of the worker may hold the pipe longer
+        self._process.stdout.close()
         self._errors.close()
-
-    def __enter__(self) -> Process:
-        return self
 
     def __exit__(self, *error: object) -> None:
         self.end()
+
+
+def _openmp(library: str) -> dict[str, str]:
+    """Load the OpenMP library that PyTorch brings before all others.
+
+    Code made by torch.compile links the system's, whose threads would compete with PyTorch's.
+    """
+    spec = importlib.util.find_spec(library)
+    folder = Path(spec.origin).parent if spec and spec.origin else Path("nowhere")
+    found = sorted(folder.glob("lib/libgomp*.so*"))
+    return {"LD_PRELOAD": str(found[0])} if found else {}
 
 
 def _mpiexec() -> str:

@@ -1,136 +1,81 @@
 """The race: everything that is compared does a short piece of work in turn, round after round.
 
-A disturbance of the machine then meets all of them. What counts is the ratio within a round; of
-times and ratios, the report has the median and the range over the rounds.
+A disturbance of the machine then meets all of them, and what counts is the ratio within a round.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from statistics import median
+from collections.abc import Callable, Iterator, Mapping
+from statistics import median_low
 from time import sleep
-from typing import Any, TypeVar
 
 from .process import Failed
 
-K = TypeVar("K")
-#: what the report says of one contender, job or section
-Found = dict[str, Any]
+Answer = Mapping[str, float]
 #: (steps, seed) to seconds per step, the steps made, the loss, and whatever else was measured
-Measure = Callable[[int, int], Mapping[str, float]]
+Measure = Callable[[int, int], Answer]
 
-#: losses that differ by more, relative to the larger, are not equal to rounding
-AGREE = 1e-3
 #: seconds in which threads that spin after their work fall asleep
 _PAUSE = 0.01
-_MOST_STEPS = 200_000
 
 
-@dataclass
-class _Entrant:
-    """One measure in a race: the answers of its rounds, or the reason why there are none."""
+def _laps(measure: Measure, answers: list[Answer], unit: float, least: int) -> Iterator[None]:
+    """Warm up and find how many steps take `unit` seconds; then measure once in each round.
 
-    measure: Measure
-    reason: str = ""
-    loss: float | None = None
-    steps: int = 0
-    answers: list[Mapping[str, float]] = field(default_factory=list)
-
-    def prepare(self, check_steps: int, unit: float, least: int) -> None:
-        """Warm up, keep the loss, and find how many steps take `unit` seconds."""
-        try:
-            self.loss, self.steps = self.measure(check_steps, 0)["loss"], least
-            while True:
-                answer = self.measure(self.steps, 1000)
-                seconds = answer["seconds"] * answer["steps"]
-                enough = min(math.ceil(unit / max(answer["seconds"], 1e-12)), _MOST_STEPS)
-                if seconds >= unit / 4 or self.steps >= _MOST_STEPS:
-                    self.steps = max(least, enough)
-                    return
-                self.steps = max(self.steps + 1, min(enough, 16 * self.steps))
-        except Failed as error:
-            self.reason = str(error)
-
-    def round(self, turn: int) -> None:
-        """Measure once, on batches that all get in this round."""
+    All measure on the same batches in a round.
+    """
+    answers.append(measure(least, 0))
+    steps = enough = least
+    took = 0.0
+    while took < unit / 4:
+        answer = measure(steps, 1000)
+        took = answer["seconds"] * answer["steps"]
+        enough = max(least, math.ceil(unit / max(answer["seconds"], 1e-9)))
+        steps = max(steps + 1, min(enough, 16 * steps))
+    for seed in range(1000, 2000):
+        yield
         sleep(_PAUSE)
-        try:
-            self.answers.append(self.measure(self.steps, 1000 + turn))
-        except Failed as error:
-            self.reason = str(error)
-
-    def row(self) -> Found:
-        """Seconds per step over the rounds, and medians of whatever else was measured."""
-        if self.reason or not self.answers:
-            return {"reason": self.reason or "interrupted"}
-        seconds = [answer["seconds"] for answer in self.answers]
-        others = set(self.answers[0]) - {"seconds", "steps", "loss"}
-        return {
-            "median": median(seconds),
-            "low": min(seconds),
-            "high": max(seconds),
-            "rounds": seconds,
-            "loss": self.loss,
-            **{name: median(answer[name] for answer in self.answers) for name in sorted(others)},
-        }
+        answers.append(measure(enough, seed))
 
 
 def race(
-    rows: dict[K, Found],
-    measures: Mapping[K, Measure],
+    measures: Mapping[str, Measure],
+    add: Callable[..., None],
     *,
     rounds: int,
     unit: float,
-    check_steps: int = 1,
     least: int = 1,
 ) -> None:
-    """Run each measure for `rounds` rounds of about `unit` seconds; `rows` gets a row for each.
+    """Run each measure for `rounds` rounds of about `unit` seconds, and of `least` steps at least.
 
-    A round has `least` steps or more; losses are compared after `check_steps`.
-
-    Each round begins with another one. Where one raises `Failed`, its row has the reason, and the
-    others go on. After Ctrl-C the rows hold the rounds that all have made.
+    At the end, `add(name, **found)` is called for each: with the seconds per step of all `rounds`,
+    the `loss` after `least` steps, and medians of whatever else was measured; or where it raised
+    `Failed`, with the `reason`. Each round begins with another measure. After Ctrl-C the rounds
+    that all have made are kept.
     """
-    entrants = {name: _Entrant(measure) for name, measure in measures.items()}
+    answers: dict[str, list[Answer]] = {name: [] for name in measures}
+    laps = {name: _laps(measures[name], answers[name], unit, least) for name in measures}
+    reasons: dict[str, str] = {}
+    complete = 0
     try:
-        for entrant in entrants.values():
-            entrant.prepare(check_steps, unit, least)
-        for turn in range(rounds):
-            running = [entrant for entrant in entrants.values() if not entrant.reason]
-            first = turn % max(1, len(running))
-            for entrant in running[first:] + running[:first]:
-                entrant.round(turn)
-    except KeyboardInterrupt:
-        running = [entrant for entrant in entrants.values() if not entrant.reason]
-        fewest = min((len(entrant.answers) for entrant in running), default=0)
-        for entrant in running:
-            del entrant.answers[fewest:]
-        raise
+        for turn in range(rounds + 1):  # the first only warms up
+            running = [name for name in measures if name not in reasons]
+            first = max(0, turn - 1) % max(1, len(running))
+            for name in running[first:] + running[:first]:
+                try:
+                    next(laps[name])
+                except Failed as error:
+                    reasons[name] = str(error)
+            complete = turn
     finally:
-        rows.update({name: entrant.row() for name, entrant in entrants.items()})
-
-
-def agree(rows: Iterable[Found]) -> bool:
-    """Whether all losses agree to rounding."""
-    losses: list[float] = [row["loss"] for row in rows if row.get("loss") is not None]
-    if not losses or any(not math.isfinite(x) for x in losses):
-        return not losses
-    return max(losses) - min(losses) <= AGREE * max(map(abs, losses))
-
-
-def best_of(rows: Mapping[str, Found], who: str) -> str | None:
-    """The name of a library's fastest mode among the rows, or of one contender if measured."""
-    medians = {
-        name: row["median"]
-        for name, row in rows.items()
-        if who in (name, name.split()[0]) and row.get("median")
-    }
-    return min(medians, key=lambda name: medians[name], default=None)
-
-
-def ratio(slower: Found, faster: Found) -> tuple[float, float, float]:
-    """How many times as long `slower` took, round by round: median, lowest and highest."""
-    found = [a / b for a, b in zip(slower["rounds"], faster["rounds"], strict=False)]
-    return median(found), min(found), max(found)
+        for name, found in answers.items():
+            if name in reasons or not complete:
+                add(name, reason=reasons.get(name, "interrupted"))
+                continue
+            raced = found[1 : complete + 1]
+            columns = {key: [answer[key] for answer in raced] for key in raced[0]}
+            told = {
+                key: median_low(x) for key, x in columns.items() if key not in ("seconds", "steps")
+            }
+            add(name, **{**told, "rounds": columns["seconds"], "loss": found[0]["loss"]})

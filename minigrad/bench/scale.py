@@ -4,21 +4,25 @@
 
 Each worker computes its share of the batch, at a cost per step and a cost per sample. The workers'
 times scatter, and all wait for the slowest. Then they exchange their gradients: each message costs
-a latency, and its bytes pass at a bandwidth. `fit_network` and `fit` find these numbers from one
+a latency, and its bytes pass at a bandwidth. `network_of` and `cost_of` find these numbers from one
 and two workers; with the numbers of another network, the same formula predicts a thousand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from math import ceil, inf
+from statistics import median
 from typing import Any
 
 import numpy as np
 
-Found = dict[str, Any]
+from .records import Record, middle
+
+#: samples of all workers together; costs are fitted without those held out
+BATCHES, HELD_OUT = (32, 64, 128, 256, 512), (128, 512)
 #: (workers, samples in the whole batch, seconds of a step)
 Measured = tuple[int, int, float]
 #: the backward pass as a share of the computing: it costs about twice as much as the forward pass
@@ -28,7 +32,7 @@ BACKWARD = 2 / 3
 #: sent with indices: 1/50 of the bytes (Lin et al., "Deep Gradient Compression", 2018). A batch 8
 #: times as large needs another learning rate, and at some size more epochs (Goyal et al.,
 #: "Accurate, Large Minibatch SGD", 2017).
-REMEDIES: Mapping[str, Mapping[str, float]] = {
+REMEDIES: Mapping[str, Mapping[str, Any]] = {
     "batch × 8": {"larger": 8},
     "overlapping": {"overlap": BACKWARD},
     "16 bits": {"compression": 2},
@@ -52,17 +56,13 @@ class Network:
         a power of two send their array to another one first and receive the sum at the end. The
         additions are not counted.
         """
-        if n == 1:
-            return 0.0
         doublings = n.bit_length() - 1
-        power, whole = 1 << doublings, self.latency + size / self.bandwidth
+        power, moving = 1 << doublings, size / self.bandwidth
+        whole = self.latency + moving
         beyond = 2 * whole if power < n else 0.0
-        ring = 2 * (n - 1) * (self.latency + size / n / self.bandwidth)
-        doubling = doublings * whole + beyond
-        halving = (
-            2 * (doublings * self.latency + (power - 1) / power * size / self.bandwidth) + beyond
-        )
-        return min(ring, doubling, halving)
+        ring = 2 * (n - 1) * (self.latency + moving / n)
+        halving = 2 * (doublings * self.latency + (power - 1) / power * moving)
+        return min(ring, doublings * whole + beyond, halving + beyond)
 
 
 #: the tables and chapter 11 assume an ordinary cluster: 10 Gbit/s, and 50 µs between two programs
@@ -71,7 +71,7 @@ CLUSTER = Network(latency=50e-6, bandwidth=1.25e9)
 
 @cache
 def slowest(n: int) -> float:
-    """The expected largest of n standard normal numbers: ∫ x dΦ(x)ⁿ.
+    """Return the expected largest of n standard normal numbers: ∫ x dΦ(x)ⁿ.
 
     1/√π for two, 3.24 for a thousand (David and Nagaraja, "Order Statistics", third edition 2003,
     chapter 3).
@@ -103,40 +103,30 @@ class StepCost:
         """The same with a machine for each worker."""
         return replace(self, beside=0.0)
 
-    def computing(self, n: int, batch: int) -> float:
-        """Seconds of the worker with the largest share; `ValueError` if workers exceed samples."""
+    def seconds(
+        self, n: int, batch: int, network: Network, overlap: float = 0.0, compression: float = 1.0
+    ) -> float:
+        """Seconds of a step with n workers; `ValueError` if workers exceed samples.
+
+        Messages travel during a share `overlap` of the computing, and carry fewer bytes by a factor
+        `compression`.
+        """
         if not 1 <= n <= batch:
             raise ValueError(
                 f"cost: {n} workers and a batch of {batch}; from 1 to {batch} workers were expected"
             )
-        share, several = ceil(batch / n), n > 1
-        return self.step + self.sample * share + (self.leave + self.beside * share) * several
-
-    def seconds(
-        self,
-        n: int,
-        batch: int,
-        network: Network,
-        *,
-        overlap: float = 0.0,
-        compression: float = 1.0,
-        larger: int = 1,
-    ) -> float:
-        """Seconds of a step with n workers.
-
-        Parameters
-        ----------
-        overlap : share of the computing during which messages may already travel
-        compression : factor by which fewer bytes are sent
-        larger : factor by which the batch is larger
-        """
-        computing = self.computing(n, batch * larger)
+        share = ceil(batch / n)
+        computing = self.step + self.sample * share
+        if n > 1:
+            computing += self.leave + self.beside * share
         talking = network.all_reduce(n, self.size / compression)
         return computing * (1 + self.scatter * slowest(n)) + max(0.0, talking - overlap * computing)
 
-    def throughput(self, n: int, batch: int, network: Network, **how: Any) -> float:
-        """Samples per second; `how` as for `seconds`."""
-        return float(batch * how.get("larger", 1) / self.seconds(n, batch, network, **how))
+    def throughput(
+        self, n: int, batch: int, network: Network, *, larger: int = 1, **how: float
+    ) -> float:
+        """Samples per second with a batch `larger` times as large; `how` as for `seconds`."""
+        return batch * larger / self.seconds(n, batch * larger, network, **how)
 
     def efficiency(self, n: int, batch: int, network: Network) -> float:
         """The speed-up over one worker, divided by n: 1 at best."""
@@ -144,88 +134,76 @@ class StepCost:
 
 
 # ---------------- fitting
-def _least_squares(
-    rows: Sequence[Sequence[float]], seconds: Sequence[float], known: Sequence[float]
-) -> Any:
-    """x ≥ 0 with rows · x + known ≈ seconds, by relative errors (Lawson and Hanson, 1974).
-
-    Raises `ValueError` where the rows do not determine x.
-    """
+def _fitted(errors: Callable[[Any], Any], count: int) -> Any:
+    """Costs ≥ 0 with the smallest sum of squared errors, which grow linearly with the costs."""
     from scipy.optimize import nnls
 
-    a, t = np.array(rows, float), np.array(seconds, float)
-    widths = np.abs(a).max(0) if len(a) else a
-    if not len(a) or not widths.all() or np.linalg.matrix_rank(a / widths) < a.shape[1]:
-        raise ValueError(
-            f"cost: {len(a)} measurements do not decide the costs; other sizes were expected, too"
-        )
-    return nnls(a / widths / t[:, None], 1 - np.array(known, float) / t)[0] / widths
+    at_zero = np.array(errors(np.zeros(count)))
+    slopes = np.array([errors(unit) - at_zero for unit in np.eye(count)]).T
+    largest = np.abs(slopes).max(0)
+    return nnls(slopes / largest, -at_zero)[0] / largest
 
 
-def fit_network(sizes: Sequence[float], seconds: Sequence[float]) -> Network:
-    """The network that explains the seconds of all-reduces between two workers, by their bytes."""
-    latency, per_byte = _least_squares([(1, n) for n in sizes], seconds, [0.0] * len(sizes))
-    return Network(float(latency), float(1 / per_byte) if per_byte else inf)
+def network_of(records: Iterable[Record]) -> Network:
+    """Return the network that explains the measured all-reduces between two workers."""
+    found = [record for record in records if record["section"] == "all-reduce"]
+    size, took = np.array([(record["bytes"], middle(record)) for record in found]).T
+    latency, per_byte = map(float, _fitted(lambda x: (x[0] + x[1] * size) / took - 1, 2))
+    return Network(latency, 1 / per_byte if per_byte else inf)
 
 
-def fit(measured: Iterable[Measured], network: Network, scatter: float, size: float) -> StepCost:
-    """The cost that best explains measurements on one machine.
+def jobs_of(records: Iterable[Record]) -> dict[str, list[Record]]:
+    """Return by job the records of steps with one thread a worker; jobs that are complete only."""
+    jobs: dict[str, list[Record]] = {}
+    for record in records:
+        alone = record["contender"].endswith("× 1") and "rounds" in record
+        if record["section"] == "distributed" and alone:
+            jobs.setdefault(record["job"].partition(", batch")[0], []).append(record)
+    return {name: found for name, found in jobs.items() if len(found) == 2 * len(BATCHES)}
 
-    They must be of one worker and of several, each with two batch sizes at least.
-    """
-    rows, seconds, known = [], [], []
-    for n, batch, took in measured:
-        slow, share, several = 1 + scatter * slowest(n), ceil(batch / n), n > 1
-        rows.append((slow, slow * share, slow * several, slow * share * several))
-        seconds.append(took)
-        known.append(network.all_reduce(n, size))
-    step, sample, leave, beside = map(float, _least_squares(rows, seconds, known))
-    return StepCost(step, sample, leave, beside, scatter, size)
+
+def measured_of(job: Iterable[Record], held_out: bool) -> list[Measured]:
+    """Return a job's measurements: with the batch sizes to fit to, or with those held out."""
+    return [
+        (record["ranks"], record["batch"], middle(record))
+        for record in job
+        if (record["batch"] in HELD_OUT) == held_out
+    ]
+
+
+def cost_of(job: Iterable[Record], network: Network) -> StepCost:
+    """Return the cost that best explains a job's measurements without those held out."""
+    two = [record for record in job if record["ranks"] == 2 and record["batch"] not in HELD_OUT]
+    scatter = median(each["waiting"] / each["computing"] for each in two) / slowest(2)
+    measured, size = measured_of(job, held_out=False), two[0]["bytes"]
+
+    def cost(x: Any) -> StepCost:
+        step, sample, leave, beside = map(float, x)
+        return StepCost(step, sample, leave, beside, scatter, size)
+
+    return cost(_fitted(lambda x: errors(cost(x), network, measured), 4))
 
 
 def errors(cost: StepCost, network: Network, measured: Iterable[Measured]) -> list[float]:
-    """predicted / measured − 1 for each measurement."""
+    """Return predicted / measured − 1 for each measurement."""
     return [cost.seconds(n, batch, network) / took - 1 for n, batch, took in measured]
 
 
-# ---------------- asking
-def best(cost: StepCost, batch: int, network: Network, most: int = 1000) -> int:
-    """The number of workers, up to `most`, with the fastest step."""
-    return min(range(1, min(most, batch) + 1), key=lambda n: cost.seconds(n, batch, network))
+# ---------------- predictions
+def best(cost: StepCost, batch: int, network: Network) -> int:
+    """Return the number of workers, up to 1000, with the fastest step."""
+    return min(range(1, min(1000, batch) + 1), key=lambda n: cost.seconds(n, batch, network))
 
 
-def pays_until(
-    cost: StepCost, batch: int, network: Network, most: int = 1000, least: float = 0.5
-) -> int:
-    """The largest number of workers, up to `most`, with an efficiency of at least `least`."""
-    return max(
-        n for n in range(1, min(most, batch) + 1) if cost.efficiency(n, batch, network) >= least
-    )
+def pays_until(cost: StepCost, batch: int, network: Network) -> int:
+    """Return the largest number of workers, up to 1000, with an efficiency of one half or more."""
+    workers = range(1, min(1000, batch) + 1)
+    return max(n for n in workers if cost.efficiency(n, batch, network) >= 0.5)
 
 
 def remedies(cost: StepCost, n: int, batch: int, network: Network) -> dict[str, float]:
-    """The factor by which each of `REMEDIES` raises the throughput of n workers."""
+    """Return the factor by which each of `REMEDIES` raises the throughput of n workers."""
     plain = cost.throughput(n, batch, network)
     return {
         name: cost.throughput(n, batch, network, **how) / plain for name, how in REMEDIES.items()
     }
-
-
-# ---------------- what the benchmark has measured
-def network_of(found: Found) -> Network:
-    """The network between two ranks of one machine, from section `distributed`."""
-    return fit_network(found["all_reduce"]["sizes"], found["all_reduce"]["seconds"])
-
-
-def measured_of(job: Found, held_out: bool) -> list[Measured]:
-    """One job's measurements: of the batch sizes to fit to, or of those held out."""
-    return [
-        (p["ranks"], p["batch"], p["seconds"])
-        for p in job["points"]
-        if (p["batch"] in job["held_out"]) == held_out
-    ]
-
-
-def cost_of(job: Found, network: Network) -> StepCost:
-    """The cost of a job, fitted to the batch sizes that are not held out."""
-    return fit(measured_of(job, held_out=False), network, job["scatter"], job["bytes"])

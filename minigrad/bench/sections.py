@@ -1,141 +1,157 @@
-"""The sections of `minigrad bench`.
+"""The sections of `minigrad bench`: which contenders race on which jobs, and what else is measured.
 
-Each section fills a dictionary as it goes, so that Ctrl-C leaves what there is.
+Each adds its records to the session as it goes, so that Ctrl-C leaves what there is.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from .. import data, models
+from ..train import grid_search
+from ..viz.scene.text import quantity
 from .jobs import JOBS, OPERATORS, SCALING, scaled
+from .peers.task import Task
 from .process import Failed
-from .race import Found
-from .ranks import distributed
+from .race import race
+from .scale import BATCHES
 from .session import CHECK_STEPS, OURS, Session
 
 #: of each library, the mode that does well from small to large
 USUAL = ("minigrad compiled", "torch fused", "jax step", "autograd", "mygrad")
+SIZES = tuple(4**k for k in range(2, 12))  # bytes of an all-reduce, 16 to 4 Mi
 
 
-def jobs(session: Session, found: Found) -> None:
+def jobs(session: Session) -> None:
     """Seconds per training step: minigrad's compiled mode beside the peers."""
-    for name in session.settings.jobs:
-        session.race(found, name, JOBS[name], session.settings.contenders())
+    for name in session.jobs:
+        session.race("jobs", JOBS[name], session.contenders())
 
 
-def modes(session: Session, found: Found) -> None:
+def modes(session: Session) -> None:
     """Seconds per training step in minigrad's three modes, beside PyTorch's eager one."""
-    for name in session.settings.jobs:
-        contenders = session.settings.contenders(*OURS, "torch eager")
-        session.race(found, name, JOBS[name], contenders)
+    for name in session.jobs:
+        session.race("modes", JOBS[name], session.contenders(*OURS, "torch eager"))
 
 
-def kernels(session: Session, found: Found) -> None:
+def kernels(session: Session) -> None:
     """Seconds of single operators, forward and backward, beside PyTorch's in both layouts."""
-    for name, job in OPERATORS.items():
+    for job in OPERATORS:
         images = ["torch channels-last"] * (job.kind in ("Conv2d", "MaxPool2d"))
-        contenders = session.settings.contenders("minigrad replay", "torch NCHW", *images)
-        ways = found[name] = {"title": job.title, "operator": job.kind}
+        contenders = session.contenders("minigrad replay", "torch NCHW", *images)
         for way in ("forward", "backward"):
-            session.race(ways, way, replace(job, direction=way), contenders, name=f"{name} {way}")
+            session.race("kernels", replace(job, direction=way), contenders)
 
 
-def scaling(session: Session, found: Found) -> None:
+def scaling(session: Session) -> None:
     """Seconds per step as the batch, the time steps, the channels and the threads grow."""
-    settings = session.settings
-    contenders = settings.contenders(*USUAL[:3])
+    contenders = session.contenders(*USUAL[:3])
     for axis, sizes in SCALING.items():
-        found[axis] = {}
-        for size in sizes[::2] if settings.quick else sizes:
-            job, name = scaled(axis, size), f"{axis} {size}"
-            session.race(found[axis], str(size), job, contenders, name=name)
-    found["threads"] = {}
-    for n in range(1, settings.threads + 1):
-        session.race(found["threads"], str(n), JOBS["J1a"], contenders, name="J1a", threads=n)
+        for size in sizes[::2] if session.quick else sizes:
+            session.race(axis, scaled(axis, size), contenders)
+    for n in range(1, session.threads + 1):
+        job = replace(JOBS["J1a"], title=str(n))
+        replace(session, threads=n).race("threads", job, contenders)
 
 
-def memory(session: Session, found: Found) -> None:
+def memory(session: Session) -> None:
     """Peak memory of a job's process, and what minigrad's modes allocate in further steps."""
-    for name in session.settings.jobs:
-        if (given := session.task(found, name, JOBS[name])) is None:
-            continue
-        entry, folder, task = given
-        contenders = session.settings.contenders(*USUAL)
-        rows = {c: _or_reason(_peak, session, c, folder) for c in contenders}
-        further = {c.split()[1]: _or_reason(_allocations, session, c, folder) for c in OURS}
-        samples = task.arrays["x"].nbytes + task.arrays["y"].nbytes
-        entry |= {"samples": samples, "rows": rows, "allocations": further}
+    for name in session.jobs:
+        session.each("memory", JOBS[name], session.contenders(*USUAL), _peak)
+        session.each("allocations", JOBS[name], OURS, _further)
 
 
-def _or_reason(measure: Callable[..., Found], *arguments: Any) -> Found:
-    try:
-        return measure(*arguments)
-    except Failed as error:
-        return {"reason": str(error)}
-
-
-def _peak(session: Session, contender: str, folder: str) -> Found:
+def _peak(session: Session, contender: str, path: str) -> dict[str, Any]:
     """Of the second process, if it is minigrad's: the first one may compile."""
     for _ in range(2 if contender in OURS else 1):
         with session.start(contender) as process:
-            imported = process.ask("peak_memory")
-            process.load(folder, contender)
-            process.ask("measure", steps=CHECK_STEPS, seed=0)
+            process.measure(path, contender, CHECK_STEPS)
             peak = process.ask("peak_memory")
-    return {"peak": peak, "imported": imported}
+    return {"rounds": [peak], "unit": "B", "data": Path(path).stat().st_size}
 
 
-def _allocations(session: Session, contender: str, folder: str) -> Found:
+def _further(session: Session, contender: str, path: str) -> dict[str, Any]:
     with session.start(contender, extra={"NUMBA_NRT_STATS": "1"}) as process:
-        process.load(folder, contender)
-        return dict(process.ask("allocations", steps=CHECK_STEPS))
+        process.measure(path, contender, CHECK_STEPS)
+        return {"unit": "B", **process.ask("allocations", steps=CHECK_STEPS)}
 
 
-def startup(session: Session, found: Found) -> None:
+def _one_of_each(session: Session) -> list[str]:
+    """The first of the chosen jobs with each model."""
+    return [*{JOBS[name].kind: name for name in reversed(session.jobs)}.values()][::-1]
+
+
+def startup(session: Session) -> None:
     """Seconds from the start of a process to the import and to the first step.
 
     With an empty cache folder, then again with what that run left in it; one job of each model, and
     torch.compile, which is slow, in the first alone.
     """
-    large, chosen = {"J1b": "J1a", "J3b": "J3a", "J4b": "J4a"}, session.settings.jobs
-    contenders = [*session.settings.contenders(), "minigrad replay"]
-    for name in (name for name in chosen if large.get(name) not in chosen):
-        if given := session.task(found, name, JOBS[name]):
-            entry, folder, _ = given
-            entry["rows"] = {
-                c: _or_reason(_starts, session, c, folder)
-                for c in contenders
-                if c not in ("jax scan", "torch fused")
-            }
-            contenders = [c for c in contenders if c != "torch compile"]
+    slow = {"jax scan", "torch fused"}
+    for name in _one_of_each(session):
+        contenders = [*session.contenders(), "minigrad replay"]
+        session.each("startup", JOBS[name], [c for c in contenders if c not in slow], _start)
+        slow.add("torch compile")
 
 
-def _starts(session: Session, contender: str, folder: str) -> Found:
-    times: list[dict[str, float]] = []
+def _start(session: Session, contender: str, path: str) -> dict[str, Any]:
+    imports, steps = [], []
     with tempfile.TemporaryDirectory() as caches:
         extra = {"NUMBA_CACHE_DIR": caches, "TORCHINDUCTOR_CACHE_DIR": caches}
-        for _ in range(2 if session.settings.quick else 3):
+        for _ in range(2 if session.quick else 3):
             with session.start(contender, extra=extra) as process:
-                imported = perf_counter() - process.started
-                process.load(folder, contender)
-                process.ask("measure", steps=1, seed=0)
-                times.append({"import": imported, "step": perf_counter() - process.started})
-    cold, *warm = times
-    return {"cold": cold, "warm": {name: min(each[name] for each in warm) for name in cold}}
+                imports.append(perf_counter() - process.started)
+                process.measure(path, contender, 1)
+                steps.append(perf_counter() - process.started)
+    return {"rounds": steps[1:], "import": min(imports), "with empty caches": steps[0]}
 
 
-SECTIONS: Mapping[str, Callable[[Session, Found], None]] = {
-    "jobs": jobs,
-    "kernels": kernels,
-    "modes": modes,
-    "memory": memory,
-    "startup": startup,
-    "scaling": scaling,
-    "distributed": distributed,
+def distributed(session: Session) -> None:
+    """Steps on one MPI rank and two, with one thread and more; all-reduces; a grid search."""
+    threads = sorted({1, session.threads})
+    contenders = [f"ranks {ranks} × {each}" for ranks in (1, 2) for each in threads]
+    try:
+        for contender in contenders:
+            session.process(contender)
+    except Failed as error:
+        session.add("distributed", "", "", reason=str(error))
+        return
+    for size in SIZES:
+        job = Task(quantity(size, "B"), "all_reduce", (size,), direction="all_reduce")
+        session.race("all-reduce", job, ["ranks 2 × 1"])
+    for name in _one_of_each(session):
+        for batch in BATCHES:
+            session.race("distributed", replace(JOBS[name], batch=batch), contenders)
+    _grid(session)
+
+
+def _grid(session: Session) -> None:
+    """A grid search in this process and in two others."""
+    circle, epochs = data.circle(4000, seed=1), 60 if session.quick else 300
+    grid = {"lr": [0.003, 0.01, 0.03, 0.1]}
+
+    def search(n_jobs: int, steps: int, seed: int) -> dict[str, float]:
+        began = perf_counter()
+        recipe: Any = {"folds": 2, "epochs": epochs, "batch_size": 32, "n_jobs": n_jobs}
+        grid_search(models.mlp, circle.x_train, circle.y_train, grid, **recipe)
+        return {"seconds": perf_counter() - began, "steps": 1, "loss": 0.0}
+
+    race(
+        {"one process": partial(search, 1), "two processes": partial(search, 2)},
+        partial(session.add, "grid", "grid search of 8 fits"),
+        rounds=min(3, session.rounds),
+        unit=session.unit,
+    )
+
+
+SECTIONS = {
+    measure.__name__: measure
+    for measure in (jobs, kernels, modes, memory, startup, scaling, distributed)
 }
 #: what "all" means: everything beside the peers; ranks have a command and a file of their own
 ALL = tuple(name for name in SECTIONS if name != "distributed")

@@ -1,8 +1,9 @@
-"""Settings, processes and tasks that the sections of the benchmark share, and their races."""
+"""One run of the benchmark: its settings, processes and records, and the races on its jobs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import Any
 
 from ..errors import DataError
 from .floor import floor
-from .jobs import JOBS, Job
+from .jobs import JOBS, prepared
 from .peers.task import Task
 from .process import Failed, Process
-from .race import Found, agree, race
+from .race import race
+from .records import Record
 
 #: a contender's name is its library and, if that has several, its mode
 OURS = ("minigrad compiled", "minigrad replay", "minigrad eager")
@@ -24,22 +26,28 @@ THEIRS = (
 PEERS = tuple(dict.fromkeys(name.split()[0] for name in THEIRS))
 #: steps after which losses are compared
 CHECK_STEPS = 10
+#: (session, contender, file of the task) to what a record says
+Measure = Callable[["Session", str, str], dict[str, Any]]
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Which jobs are timed, beside which peers, and for how long.
+@dataclass
+class Session:
+    """One run: which jobs are timed, beside which peers, for how long; `say` is told what goes on.
 
-    `pythons` maps a peer to the Python in which it is installed, if that is not this one.
+    `records` are the results, `versions` those of the libraries, `ceilings` those of the machine.
     """
 
     jobs: Sequence[str] = tuple(JOBS)
     peers: Sequence[str] = PEERS
-    pythons: Mapping[str, str] = field(default_factory=dict)
     threads: int = 1
     rounds: int = 7
     unit: float = 0.2
     quick: bool = False
+    say: Callable[[str], None] = print
+    records: list[Record] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+    ceilings: dict[str, Any] = field(default_factory=dict)
+    processes: dict[tuple[str, int], Process] = field(default_factory=dict)
 
     def contenders(self, *names: str) -> list[str]:
         """Those whose library takes part; by default minigrad's compiled mode, and all peers'."""
@@ -50,108 +58,83 @@ class Settings:
             if name.split()[0] in libraries and not (self.quick and name == "torch compile")
         ]
 
+    def add(self, section: str, job: str, contender: str, **found: Any) -> None:
+        """Add a record."""
+        self.records.append({"section": section, "job": job, "contender": contender, **found})
 
-class Session:
-    """One run of the benchmark; `say` is told what goes on."""
-
-    def __init__(self, settings: Settings, folder: Path, say: Callable[[str], None]) -> None:
-        self.settings, self.folder, self.say = settings, folder, say
-        self.versions: dict[str, str] = {}
-        self.ceilings: Found = {}
-        self._tasks: dict[str, tuple[str, Task]] = {}
-        self._processes: dict[tuple[str, int], Process | Failed] = {}
-
-    def start(self, contender: str, threads: int = 0, **options: Any) -> Process:
+    def start(self, contender: str, **options: Any) -> Process:
         """Start a process of a contender's library; raises `Failed`."""
-        library = contender.split()[0]
-        python = self.settings.pythons.get(library, "")
-        process = Process(library, threads or self.settings.threads, python=python, **options)
+        library, _, mode = contender.partition(" ")
+        threads = self.threads
+        if library == "ranks":  # "ranks 2 × 1": two processes of one thread
+            options["ranks"], threads = map(int, mode.split(" × "))
+        process = Process(library, threads, **options)
         self.versions |= process.versions
         return process
 
-    def process(self, contender: str, threads: int = 0) -> Process:
-        """The contender's process, started when first used and again after a crash.
-
-        Raises `Failed`, and does not try again, where it did not start.
-        """
-        key = contender, threads
-        found = self._processes.get(key)
-        if isinstance(found, Failed):
-            raise found
-        if found is None or not found.alive:
-            if found is not None:
-                found.end()
-            try:
-                found = self._processes[key] = self.start(contender, threads)
-            except Failed as error:
-                self._processes[key] = error
-                raise
-        return found
+    def process(self, contender: str) -> Process:
+        """The contender's process, started when first used and again after a crash."""
+        key = contender, self.threads
+        if key in self.processes and not self.processes[key].alive:
+            self.processes.pop(key).end()
+        if key not in self.processes:
+            self.processes[key] = self.start(contender)
+        return self.processes[key]
 
     def end(self) -> None:
         """End all processes."""
-        for found in self._processes.values():
-            if isinstance(found, Process):
-                found.end()
-        self._processes.clear()
+        for process in self.processes.values():
+            process.end()
+        self.processes.clear()
 
-    def task(
-        self, section: Found, key: str, job: Job, name: str = ""
-    ) -> tuple[Found, str, Task] | None:
-        """The report's entry for a job, its folder and its task, which the first call writes.
-
-        `name` tells jobs apart that have one key in several sections. Where data is missing, the
-        entry has the reason, and None is returned.
-        """
-        name = name or key
-        self.say(f"  {name}")
-        entry = section[key] = {"title": job.title, "batch": job.batch}
+    def attempt(self, section: str, job: str, contender: str, measure: Measure, where: str) -> None:
+        """Add a record of what `measure(self, contender, where)` finds, or why it failed."""
         try:
-            if name not in self._tasks:
-                task, folder = job.task(), self.folder / str(len(self._tasks))
-                task.save(folder)
-                self._tasks[name] = str(folder), task
-        except DataError as error:
-            entry["reason"] = str(error).splitlines()[0]
-            return None
-        return entry, *self._tasks[name]
-
-    def race(
-        self,
-        section: Found,
-        key: str,
-        job: Job,
-        contenders: Sequence[str],
-        *,
-        name: str = "",
-        threads: int = 0,
-    ) -> None:
-        """Let contenders race on a job; its entry gets rows, whether losses agree, the floor."""
-        if (found := self.task(section, key, job, name)) is None:
-            return
-        entry, folder, task = found
-
-        def measure(contender: str, steps: int, seed: int) -> Any:
-            process = self.process(contender, threads)
-            process.load(folder, contender)
-            return process.ask("measure", steps=steps, seed=seed)
-
-        rows = entry["rows"] = {}
-        try:
-            race(
-                rows,
-                {contender: partial(measure, contender) for contender in contenders},
-                rounds=self.settings.rounds,
-                unit=self.settings.unit,
-                check_steps=1 if task.direction else min(CHECK_STEPS, task.steps_per_epoch),
-            )
-        finally:
-            entry["agree"] = agree(rows.values())
-        try:
-            work = entry["work"] = self.process(contenders[0], threads).ask("work")
+            found = measure(self, contender, where)
         except Failed as error:
-            self.say(f"  no floor: {error}")
+            found = {"reason": str(error)}
+        self.add(section, job, contender, **found)
+
+    def saved(self, section: str, job: Task) -> Iterator[tuple[Task, str]]:
+        """Yield the job with its arrays, and its file; where data is missing, add the reason."""
+        self.say(f"  {job.label}")
+        try:
+            task = prepared(job)
+        except DataError as error:
+            self.add(section, job.label, "", reason=str(error).splitlines()[0])
             return
-        cores = (threads or self.settings.threads) * self.ceilings["flops_of_a_core"]
-        most = {**self.ceilings, "flops": min(cores, self.ceilings["flops"])}
-        entry["floor"] = floor(work, most)
+        with tempfile.TemporaryDirectory(prefix="minigrad-bench-") as folder:
+            path = str(Path(folder, "task.npz"))
+            task.save(path)
+            yield task, path
+
+    def each(self, section: str, job: Task, contenders: Sequence[str], measure: Measure) -> None:
+        """Measure a job with one contender after the other."""
+        for _, path in self.saved(section, job):
+            for contender in contenders:
+                self.attempt(section, job.label, contender, measure, path)
+
+    def race(self, section: str, job: Task, contenders: Sequence[str]) -> None:
+        """Let contenders race on a job; the last record is the floor, if minigrad takes part."""
+        for task, path in self.saved(section, job):
+
+            def measure(contender: str, steps: int, seed: int, path: str = path) -> Any:
+                return self.process(contender).measure(path, contender, steps, seed)
+
+            race(
+                {contender: partial(measure, contender) for contender in contenders},
+                partial(self.add, section, job.label),
+                rounds=self.rounds,
+                unit=self.unit,
+                least=1 if task.direction else min(CHECK_STEPS, task.steps_per_epoch),
+            )
+            if contenders[0] in OURS:
+                self.attempt(section, job.label, "floor", _floor, contenders[0])
+
+
+def _floor(session: Session, _: str, contender: str) -> dict[str, Any]:
+    """The shortest possible seconds of the step that a process has just run, and its work."""
+    work = session.process(contender).ask("work")
+    cores = session.threads * session.ceilings["flops_of_a_core"]
+    most = {**session.ceilings, "flops": min(cores, session.ceilings["flops"])}
+    return {"rounds": [floor(work, most)], **work}

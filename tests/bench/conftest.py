@@ -9,10 +9,10 @@ from minigrad.bench import process
 
 
 @pytest.fixture
-def folder(tmp_path):
-    """The folder of a saved task."""
-    small_task().save(tmp_path / "task")
-    return str(tmp_path / "task")
+def path(tmp_path):
+    """The file of a saved task."""
+    small_task().save(str(tmp_path / "task.npz"))
+    return str(tmp_path / "task.npz")
 
 
 @pytest.fixture

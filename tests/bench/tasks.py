@@ -30,5 +30,5 @@ def small_task(kind="mlp", samples=24, batch=4):
         name: rng.standard_normal(p.shape, np.float32) * np.float32(0.3)
         for name, p in jobs.model_of(kind)[0](*sizes).state_dict().items()
     }
-    optimizer = "adam" if kind == "textcnn" else "sgd"
-    return Task(kind, sizes, {"x": x, "y": y, **first}, optimizer, 0.05, batch)
+    optimizer, arrays = "adam" if kind == "textcnn" else "sgd", {"x": x, "y": y, **first}
+    return Task("small", kind, sizes, tuple, batch, 0.05, optimizer, arrays=arrays)

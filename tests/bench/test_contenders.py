@@ -19,7 +19,8 @@ def ready(library, task, mode):
     """A runner at the initial weights."""
     if not importlib.util.find_spec(library):
         pytest.skip(f"{library} is not installed")
-    made = importlib.import_module(f"minigrad.bench.peers.on_{library}").runner(task, mode)
+    module = importlib.import_module(f"minigrad.bench.peers.on_{library}")
+    made = module.RUNNERS[bool(task.direction)](task, mode)
     made.reset()
     return made
 
@@ -60,11 +61,12 @@ def test_the_compiled_mode_rounds_up_to_whole_epochs(expected):
     assert trained.work()["flops"] > 1000
 
 
-def test_allocations_are_counted(folder):
+def test_allocations_are_counted(path):
     with Process("minigrad", extra={"NUMBA_NRT_STATS": "1"}) as process:
-        process.load(folder, "minigrad replay")
+        process.measure(path, "minigrad replay", 6)
         found = process.ask("allocations", steps=6)
-        assert found["steps"] == 6 and 0 < found["bytes"] < 1e6 and found["arrays"] >= 0
+        (held,) = found["rounds"]
+        assert 0 < held < 1e6 and found["arrays a step"] >= 0
 
 
 SMALL = {
@@ -78,18 +80,18 @@ SMALL = {
 }
 
 
-@pytest.mark.parametrize("name", list(jobs.OPERATORS))
+@pytest.mark.parametrize("job", jobs.OPERATORS, ids=lambda job: job.title.partition(":")[0])
 @pytest.mark.parametrize("direction", ["forward", "backward"])
-def test_operators_run_both_ways(name, direction):
-    job = jobs.OPERATORS[name]
+def test_operators_run_both_ways(job, direction):
     options, shape = SMALL[job.kind]
     rng = np.random.default_rng(0)
     x = rng.standard_normal(shape).astype(np.float32)
     if job.kind == "Embedding":
         x = rng.integers(0, 9, shape)
     arrays = (x, rng.integers(0, 7, 5)) if job.kind == "cross_entropy" else (x,)
-    small = {"options": options + job.options[len(options) :], "arrays": lambda: arrays}
-    task = replace(job, **small, direction=direction).task()
+    options += job.options[len(options) :]
+    small = replace(job, options=options, source=lambda: arrays, direction=direction)
+    task = jobs.prepared(small)
     pairs = [("minigrad", "replay")]
     if importlib.util.find_spec("torch"):
         pairs += [("torch", "NCHW"), ("torch", "channels-last")][: 1 + (x.ndim == 4)]
@@ -97,4 +99,14 @@ def test_operators_run_both_ways(name, direction):
     np.testing.assert_allclose(sums, sums[0], rtol=1e-5)
     assert sums[0] > 0
     work = ready("minigrad", task, "replay").work()
-    assert work["bytes"] > 0 and (work["flops"] > 0) == (name != "embedding")
+    assert work["bytes"] > 0 and (work["flops"] > 0) == (job.kind != "Embedding")
+
+
+def test_the_operands_of_operators_have_the_shapes_of_their_titles():
+    shapes = {job.title: [array.shape for array in job.source()] for job in jobs.OPERATORS[3:5]}
+    assert shapes == {
+        "max-pool: 64×20×24², 2×2": [(64, 20, 24, 24)],
+        "cross-entropy: 4096×1000": [(4096, 1000), (4096,)],
+    }
+    (ids,) = jobs.OPERATORS[-1].source()
+    assert ids.shape == (64, 130) and ids.dtype == np.int64 and ids.max() < 12_849

@@ -8,11 +8,12 @@ import pytest
 from bench import given
 
 from minigrad import cli
-from minigrad.bench import overview, sections
 from minigrad.bench import report as module
-from minigrad.bench.jobs import JOBS
-from minigrad.bench.report import bench, measure, update_readme, write_json
-from minigrad.bench.session import Session, Settings
+from minigrad.bench import sections, tables
+from minigrad.bench.jobs import AXES, JOBS
+from minigrad.bench.records import agree, middle, rows_of
+from minigrad.bench.report import bench, measure, update_readme
+from minigrad.bench.session import Session
 from minigrad.errors import DataError
 
 ROOT = Path(__file__).parents[2]
@@ -35,11 +36,11 @@ class NoProcess:
 def sectioned(monkeypatch):
     """Two sections that need no processes, the second of which is interrupted."""
 
-    def first(session, found):
-        found["J1a"] = given.job("J1a")
+    def first(session):
+        session.records += given.job("jobs", "J1a")
 
-    def second(session, found):
-        found["J1a"] = given.report()["modes"]["J1a"]
+    def second(session):
+        session.records += given.modes()
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "SECTIONS", {"jobs": first, "modes": second})
@@ -54,27 +55,28 @@ def read(path):
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def test_ctrl_c_leaves_and_tells_what_was_measured(sectioned, tmp_path):
-    said, readme = [], tmp_path / "README.md"
+def test_ctrl_c_leaves_and_tells_what_was_measured(sectioned, tmp_path, capsys):
+    readme = tmp_path / "README.md"
     readme.write_text(f"before {module.BEGIN} {module.END} after", encoding="utf-8")
     with pytest.raises(KeyboardInterrupt):
         paths = {"json_path": tmp_path / "b.json", "plots": tmp_path, "readme": readme}
-        bench(["jobs", "modes"], Settings(), **paths, say=said.append, note=quiet)
-    found = read(tmp_path / "b.json")
-    assert found["interrupted"] and set(found["jobs"]) == set(found["modes"]) == {"J1a"}
-    assert (
-        "interrupted" in said[0] and "60 µs" in said[0] and (tmp_path / "bench-jobs.svg").exists()
-    )
+        bench(["jobs", "modes"], Session(say=quiet), **paths)
+    found, said = read(tmp_path / "b.json"), capsys.readouterr().out
+    assert found["interrupted"]
+    assert {record["section"] for record in found["records"]} == {"jobs", "modes"}
+    assert "interrupted" in said and "60 µs" in said and (tmp_path / "bench-jobs.svg").exists()
     assert readme.read_text(encoding="utf-8") == f"before {module.BEGIN} {module.END} after"
 
 
 def test_a_run_writes_what_was_asked_for(sectioned, tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n\n{module.BEGIN}\nold\n{module.END}\n\nafter\n", encoding="utf-8")
-    found = bench(["jobs"], Settings(), readme=readme, say=quiet, note=quiet)
-    expected = f"before\n\n{module.BEGIN}\n\n{overview.readme(found)}\n\n{module.END}\n\nafter\n"
+    paths = {"json_path": tmp_path / "b.json", "readme": readme}
+    bench(["jobs"], Session(say=quiet), **paths)
+    found = read(tmp_path / "b.json")
+    expected = f"before\n\n{module.BEGIN}\n\n{tables.readme(found)}\n\n{module.END}\n\nafter\n"
     assert readme.read_text(encoding="utf-8") == expected
-    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+    assert {path.name for path in tmp_path.iterdir()} == {"README.md", "b.json"}
 
 
 def test_a_readme_without_a_place_for_it_stays(tmp_path):
@@ -83,33 +85,36 @@ def test_a_readme_without_a_place_for_it_stays(tmp_path):
         update_readme(given.report(), tmp_path / "README.md")
 
 
-def test_numbers_are_written_short_and_come_back(tmp_path):
+def test_numbers_are_written_short_a_record_in_a_line(sectioned, tmp_path, monkeypatch):
+    def few(session):
+        session.add("jobs", "J1a", "torch", rounds=(1.23456789e-5, 0.5), steps=3, loss=1.0)
+
+    monkeypatch.setattr(module, "SECTIONS", {"jobs": few})
     path = tmp_path / "b.json"
-    write_json({"rounds": [1.5, 2.5], "deep": {"names": ["a b", "c"]}, "empty": []}, path)
-    assert read(path) == {"rounds": [1.5, 2.5], "deep": {"names": ["a b", "c"]}, "empty": []}
-    assert "[ 1.5, 2.5 ]" in path.read_text(encoding="utf-8")
-    assert module._rounded({"a": [1.23456789e-5, 3, "x"], "b": (0.1,)}) == {
-        "a": [1.235e-5, 3, "x"],
-        "b": [0.1],
-    }
+    bench(["jobs"], Session(say=quiet), json_path=path)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert (
+        '  { "section": "jobs", "job": "J1a", "contender": "torch", '
+        '"rounds": [ 1.235e-05, 0.5 ], "steps": 3, "loss": 1.0 }'
+    ) in lines
+    assert read(path)["records"][0]["rounds"] == [1.235e-5, 0.5]
 
 
-@pytest.mark.parametrize("options", [{"threads": 4096}, {"pythons": {"keras": "x"}}])
-def test_settings_that_cannot_be(options):
-    with pytest.raises(ValueError, match="threads=4096|python=keras"):
-        measure([], Settings(**options), quiet)
+def test_more_threads_than_cores_are_refused():
+    with pytest.raises(ValueError, match="threads=4096"):
+        measure([], Session(threads=4096))
 
 
-def test_a_job_without_data_is_left_out_with_its_reason(monkeypatch, tmp_path):
+def test_a_job_without_data_is_left_out_with_its_reason(monkeypatch):
     def nowhere():
         raise DataError("no reviews here\n  tried this\n  tried that")
 
-    monkeypatch.setitem(JOBS, "J2", replace(JOBS["J2"], arrays=nowhere))
+    monkeypatch.setitem(JOBS, "J2", replace(JOBS["J2"], source=nowhere))
     for section in ("jobs", "modes", "memory", "startup"):
-        found = {}
-        sections.SECTIONS[section](Session(Settings(jobs=("J2",)), tmp_path, quiet), found)
-        assert found["J2"]["reason"] == "no reviews here"
-        assert "left out: no reviews here (J2)" in overview.TOLD[section](found)
+        session = Session(jobs=("J2",), say=quiet)
+        sections.SECTIONS[section](session)
+        assert {record["reason"] for record in session.records} == {"no reviews here"}
+        assert "left out: no reviews here (J2" in tables.section(session.records, section)
 
 
 @pytest.mark.parametrize(
@@ -119,8 +124,6 @@ def test_a_job_without_data_is_left_out_with_its_reason(monkeypatch, tmp_path):
         ["jobs", "--only", "J9"],
         ["--rounds", "0"],
         ["--peers", "keras"],
-        ["--python", "torch"],
-        ["--python", "keras=/usr/bin/python3"],
         ["--threads", "4096"],
     ],
 )
@@ -149,10 +152,10 @@ def test_a_real_run_of_one_job(tmp_path, capsys):
     ]
     assert cli.main([*arguments, "--json", str(tmp_path / "b.json"), "--plots", str(tmp_path)]) == 0
     found = read(tmp_path / "b.json")
-    rows = found["jobs"]["J4b"]["rows"]
-    assert found["jobs"]["J4b"]["agree"] and len(rows["minigrad compiled"]["rounds"]) == 2
-    assert set(rows) == {"minigrad compiled", "jax step", "jax scan"}
-    assert found["jobs"]["J4b"]["work"]["flops"] > 250_000 and found["jobs"]["J4b"]["floor"] > 0
+    (row,) = rows_of(found["records"], "jobs").values()
+    assert agree(row) and len(row["minigrad compiled"]["rounds"]) == 2
+    assert set(row) == {"minigrad compiled", "jax step", "jax scan", "floor"}
+    assert row["floor"]["flops"] > 250_000 and middle(row["floor"]) > 0
     assert {"minigrad", "numpy", "numba"} <= set(found["versions"])
     assert "J4b MLP on a circle, batch 32" in capsys.readouterr().out
     assert (tmp_path / "bench-jobs.svg").exists()
@@ -160,15 +163,19 @@ def test_a_real_run_of_one_job(tmp_path, capsys):
 
 def test_the_committed_numbers_are_those_of_the_readme_and_cover_every_section():
     committed = json.loads((ROOT / "figures" / "bench.json").read_text(encoding="utf-8"))
-    assert set(sections.ALL) <= set(committed) and "interrupted" not in committed
-    assert set(committed["jobs"]) == set(JOBS)
+    found = {record["section"] for record in committed["records"]}
+    assert (
+        found == {*sections.ALL, *AXES, "allocations"} - {"scaling"}
+        and "interrupted" not in committed
+    )
+    assert list(rows_of(committed["records"], "jobs")) == [job.label for job in JOBS.values()]
     block = (
         (ROOT / "README.md")
         .read_text(encoding="utf-8")
         .partition(module.BEGIN)[2]
         .partition(module.END)[0]
     )
-    assert block.strip() == overview.readme(committed)
+    assert block.strip() == tables.readme(committed)
     assert all(
         (ROOT / "figures" / f"bench-{name}.svg").exists()
         for name in ("jobs", "scaling", "roofline")

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from bench import given
 
 from minigrad.bench import scale
 from minigrad.bench.scale import Network, StepCost
@@ -62,7 +63,8 @@ def test_a_step_by_hand():
     assert cost.seconds(2, 99, SLOW) == pytest.approx(
         computing * (1 + 0.1 / math.sqrt(math.pi)) + 2e-3
     )
-    assert cost.apart().computing(2, 99) == pytest.approx(computing - 10e-4)
+    apart = (computing - 10e-4) * (1 + 0.1 / math.sqrt(math.pi)) + 2e-3
+    assert cost.apart().seconds(2, 99, SLOW) == pytest.approx(apart)
     assert cost.throughput(2, 100, SLOW) == pytest.approx(100 / cost.seconds(2, 100, SLOW))
     assert cost.efficiency(1, 100, SLOW) == 1
     with pytest.raises(ValueError, match="101 workers and a batch of 100; from 1 to 100"):
@@ -90,9 +92,7 @@ def test_without_costs_of_talking_all_workers_pay():
     cost = StepCost(step=0.0, sample=1e-3, leave=0.0, beside=0.0, scatter=0.0, size=1e9)
     assert cost.efficiency(64, 128, FREE) == pytest.approx(1)
     assert scale.best(cost, 128, FREE) == scale.pays_until(cost, 128, FREE) == 128
-    assert (
-        scale.best(cost, 128, FREE, most=50) == 43
-    )  # then the largest share has 3 samples, as with 50 workers
+    assert scale.best(cost, 4096, FREE) == 820  # then the largest share has 5, as with 1000
 
 
 def test_where_it_stops_paying():
@@ -101,68 +101,68 @@ def test_where_it_stops_paying():
     # 64 ms on one; n = 2, 4, 8, 16: 32 + 8, 16 + 16, 8 + 24, 4 + 32 ms
     assert scale.best(cost, 64, network) == 4
     assert scale.pays_until(cost, 64, network) == 4  # 64 / (4 · 32)
-    assert scale.pays_until(cost, 64, network, least=0.9) == 1
+
+
+def exchanges(network, sizes=(8, 1024, 65_536, 2**20)):
+    return [
+        given.record("all-reduce", f"{n} B", "ranks 2 × 1", network.all_reduce(2, n), bytes=n)
+        for n in sizes
+    ]
+
+
+def steps(cost, network, noise=None):
+    """Records of steps on one worker and two."""
+    found = []
+    for batch in scale.BATCHES:
+        for n in (1, 2):
+            took = cost.seconds(n, batch, network) * (noise.normal(1, 0.02) if noise else 1)
+            waiting = cost.scatter * scale.slowest(2)
+            where = {"ranks": n, "batch": batch, "bytes": cost.size}
+            where |= {"computing": 1.0, "waiting": waiting}
+            name = f"ranks {n} × 1"
+            found.append(given.record("distributed", f"J1, batch {batch}", name, took, **where))
+    return found
 
 
 def test_a_network_is_found_again():
-    sizes = [8, 1024, 65_536, 2**20]
-    found = scale.fit_network(sizes, [Network(3e-6, 5e9).all_reduce(2, size) for size in sizes])
+    found = scale.network_of(exchanges(Network(3e-6, 5e9)))
     assert (found.latency, found.bandwidth) == (pytest.approx(3e-6), pytest.approx(5e9))
-    assert scale.fit_network([8, 1024], [1e-6, 1e-6]).all_reduce(2, 1e9) == pytest.approx(1e-6)
+    found = scale.network_of(exchanges(Network(1e-6, math.inf)))
+    assert found.all_reduce(2, 1e9) == pytest.approx(1e-6)
 
 
-POINTS = [(n, batch) for n in (1, 2) for batch in (32, 64, 256)]
-
-
-def measured(cost, network, points=POINTS, noise=None):
-    seconds = np.array([cost.seconds(*point, network) for point in points])
-    if noise is not None:
-        seconds *= noise.normal(1, 0.02, len(points))
-    return [(*point, float(t)) for point, t in zip(points, seconds, strict=True)]
+TRUTH, NETWORK = StepCost(4e-5, 3e-6, 6e-5, 1e-6, 0.2, 1e4), Network(3e-6, 5e9)
 
 
 def test_a_cost_is_found_again_and_predicts():
-    truth, network = StepCost(4e-5, 3e-6, 6e-5, 1e-6, 0.2, 1e4), Network(3e-6, 5e9)
-    found = scale.fit(measured(truth, network), network, 0.2, 1e4)
+    jobs = scale.jobs_of(steps(TRUTH, NETWORK))
+    assert list(jobs) == ["J1"]
+    found = scale.cost_of(jobs["J1"], NETWORK)
     for name in ("step", "sample", "leave", "beside", "scatter", "size"):
-        assert getattr(found, name) == pytest.approx(getattr(truth, name))
-    unseen = measured(truth, network, [(1, 128), (2, 512), (4, 512)])
-    assert scale.errors(found, network, unseen) == pytest.approx([0, 0, 0], abs=1e-9)
-    assert scale.errors(found, network, [(n, b, t * 2) for n, b, t in unseen]) == pytest.approx(
-        [-0.5] * 3
-    )
+        assert getattr(found, name) == pytest.approx(getattr(TRUTH, name))
+    unseen = scale.measured_of(jobs["J1"], held_out=True)
+    assert {batch for _, batch, _ in unseen} == set(scale.HELD_OUT)
+    assert scale.errors(found, NETWORK, unseen) == pytest.approx([0] * 4, abs=1e-9)
+    doubled = [(n, batch, took * 2) for n, batch, took in unseen]
+    assert scale.errors(found, NETWORK, doubled) == pytest.approx([-0.5] * 4)
+
+
+def test_what_is_held_out_does_not_decide_the_cost():
+    records = steps(TRUTH, NETWORK)
+    for record in records:
+        if record["batch"] in scale.HELD_OUT:
+            record["rounds"] = [1.0]
+    found = scale.cost_of(scale.jobs_of(records)["J1"], NETWORK)
+    assert found.sample == pytest.approx(TRUTH.sample)
 
 
 def test_noise_moves_a_cost_little_and_never_below_zero():
-    network = Network(3e-6, 5e9)
     truth, noise = StepCost(0.0, 3e-6, 6e-5, 0.0, 0.1, 1e4), np.random.default_rng(0)
-    found = scale.fit(measured(truth, network, noise=noise), network, 0.1, 1e4)
-    assert found.sample == pytest.approx(3e-6, rel=0.05) and found.leave == pytest.approx(
-        6e-5, rel=0.1
-    )
-    assert 0 <= found.step < 1e-5 and 0 <= found.beside < 3e-7
+    found = scale.cost_of(scale.jobs_of(steps(truth, NETWORK, noise))["J1"], NETWORK)
+    assert found.sample == pytest.approx(3e-6, rel=0.05)
+    assert found.leave == pytest.approx(6e-5, rel=0.2)
+    assert 0 <= found.step < 1e-5 and 0 <= found.beside < 5e-7
 
 
-@pytest.mark.parametrize(
-    "points", [[], [(1, 32), (1, 64)], [(1, 32), (2, 64)], [(1, 32), (1, 64), (2, 64), (2, 64)]]
-)
-def test_measurements_that_decide_nothing_are_refused(points):
-    network = Network(3e-6, 5e9)
-    with pytest.raises(ValueError, match=f"{len(points)} measurements do not decide the costs"):
-        scale.fit(
-            measured(StepCost(1e-5, 1e-6, 1e-5, 0.0, 0.0, 1e4), network, points), network, 0.0, 1e4
-        )
-
-
-def test_a_report_is_read_without_what_was_held_out():
-    truth, network = StepCost(4e-5, 3e-6, 6e-5, 1e-6, 0.2, 1e4), Network(3e-6, 5e9)
-    sizes = [8, 1024, 2**20]
-    points = [{"ranks": n, "batch": b, "seconds": t} for n, b, t in measured(truth, network)]
-    points += [{"ranks": n, "batch": 128, "seconds": 1.0} for n in (1, 2)]
-    job = {"points": points, "held_out": [128], "scatter": 0.2, "bytes": 1e4}
-    found = {
-        "all_reduce": {"sizes": sizes, "seconds": [network.all_reduce(2, size) for size in sizes]}
-    }
-    assert scale.network_of(found).bandwidth == pytest.approx(5e9)
-    assert scale.cost_of(job, network).sample == pytest.approx(3e-6)
-    assert scale.measured_of(job, held_out=True) == [(1, 128, 1.0), (2, 128, 1.0)]
+def test_a_job_that_is_not_complete_is_left_out():
+    assert scale.jobs_of(steps(TRUTH, NETWORK)[:-1]) == {}

@@ -18,23 +18,24 @@ class Counter(Runner):
         return steps, float(seed)
 
 
-LIBRARY = types.SimpleNamespace(runner=Counter, ceilings=lambda: {"flops": 1.0})
+LIBRARY = types.SimpleNamespace(RUNNERS=[Counter], ceilings=lambda: {"flops": 1.0})
 
 
-def test_messages_are_obeyed(folder):
+def test_messages_are_obeyed(path):
     worker = Worker(LIBRARY)
-    assert worker.answer({"do": "load", "folder": folder, "mode": "fast"}) == {"result": None}
+    assert worker.answer(do="load", path=path, mode="fast") == {"result": None}
     assert worker.runner.mode == "fast" and worker.runner.task.kind == "mlp"
-    found = worker.answer({"do": "measure", "steps": 3, "seed": 4})["result"]
+    found = worker.answer(do="measure", steps=3, seed=4)["result"]
     assert (found["steps"], found["loss"]) == (3, 4.0) and found["seconds"] >= 0
-    assert worker.answer({"do": "ceilings"}) == {"result": {"flops": 1.0}}
+    assert worker.answer(do="ceilings") == {"result": {"flops": 1.0}}
 
 
 @pytest.mark.parametrize(
-    "message", [{"do": "sing"}, {"do": "measure"}, {"do": "load", "folder": "nowhere", "mode": ""}]
+    "message",
+    [{"do": "sing"}, {"do": "measure"}, {"do": "load", "path": "nowhere", "mode": ""}],
 )
 def test_errors_are_answers(message):
-    answer = Worker(LIBRARY).answer(message)
+    answer = Worker(LIBRARY).answer(**message)
     assert set(answer) == {"error"} and "\n" not in answer["error"]
 
 
@@ -49,15 +50,15 @@ def test_peak_memory_counts_what_was_held_at_once():
 def test_a_system_that_does_not_report_peak_memory(monkeypatch):
     monkeypatch.setattr("pathlib.Path.read_text", lambda *args, **options: "")
     monkeypatch.setitem(sys.modules, "resource", None)
-    answer = Worker(LIBRARY).answer({"do": "peak_memory"})
+    answer = Worker(LIBRARY).answer(do="peak_memory")
     assert answer == {"error": "OSError: this system does not report a process's peak memory"}
 
 
 def test_a_task_comes_back_as_it_was(tmp_path):
     task = small_task("cnn")
-    task.save(tmp_path / "t")
-    again = load(tmp_path / "t")
-    for name in ("kind", "optimizer", "lr", "batch", "direction"):
+    task.save(str(tmp_path / "t.npz"))
+    again = load(str(tmp_path / "t.npz"))
+    for name in ("title", "kind", "optimizer", "lr", "batch", "direction"):
         assert getattr(again, name) == getattr(task, name)
     assert tuple(again.options) == task.options
     assert list(again.arrays) == list(task.arrays)

@@ -6,39 +6,34 @@ from typing import Any
 
 import numpy as np
 
-from .task import Array, Task, Training
+from .task import LOSSES, Array, Runner
 
 
-class FunctionalTraining(Training):
+class FunctionalRunner(Runner):
     """Models, losses and optimisers in the functions of a NumPy-like module `xp`.
 
-    A library adds `cnn(p, x)`, and `gradients(x, y)`, which returns the loss and a dictionary with
-    the gradient of each of the weights `self.p`.
+    A library adds `gradients(x, y)`, which returns the loss and a dictionary with the gradient of
+    each of the weights `self.p`.
     """
 
     xp: Any
 
-    def __init__(self, task: Task, mode: str) -> None:
-        super().__init__(task, mode)
-        self.model = getattr(self, task.kind)
-        self.loss = {"textcnn": self.bce, "rnn": self.cross_entropy}.get(task.kind, self.mse)
-        self.x, self.y = task.arrays["x"], task.arrays["y"]
+    def prepare(self) -> None:
+        self.model = getattr(self, self.task.kind)
+        self.loss = getattr(self, LOSSES[self.task.kind])
+        self.x, self.y = (self.task.arrays[name] for name in "xy")
         self.first = {name: np.ascontiguousarray(a) for name, a in self.layout().items()}
 
     def layout(self) -> dict[str, Array]:
-        """The initial weights as (in, out), with the channels last where there are some."""
+        """The initial weights as (…, in, out), with the channels last before a dense layer."""
         given = self.task.parameters
-
-        def channels_last(dense: str, conv: str) -> Array:
-            return given[dense].reshape(len(given[conv]), -1).T.reshape(-1, 1)
-
-        p = {name: a.T if "weight" in name else a for name, a in given.items()}
-        if self.task.kind == "cnn":
-            p["0.weight"] = given["0.weight"].transpose(2, 3, 1, 0)  # (height, width, in, out)
-            p["3.weight"] = channels_last("3.weight", "0.bias")
-        if self.task.kind == "textcnn":
-            p["embedding.weight"] = given["embedding.weight"]
-            p["dense.weight"] = channels_last("dense.weight", "conv.bias")
+        p = {
+            name: a if a.ndim == 1 or "embedding" in name else np.moveaxis(a, (1, 0), (-2, -1))
+            for name, a in given.items()
+        }
+        for dense, conv in (("3.weight", "0.bias"), ("dense.weight", "conv.bias")):
+            if {dense, conv} <= set(given):
+                p[dense] = given[dense].reshape(len(given[conv]), -1).T.reshape(-1, 1)
         return p
 
     # ---------------- models
@@ -55,6 +50,14 @@ class FunctionalTraining(Training):
         """A sum of products, one for each place in the window."""
         n = x.shape[1] - 2
         return sum(x[:, t : t + n] @ weight[t] for t in range(3))
+
+    def cnn(self, p: Any, x: Array) -> Any:
+        """A convolution as one product of matrices: the image's windows need no gradient."""
+        _, filters, k, _ = self.task.options
+        windows = np.lib.stride_tricks.sliding_window_view(x, (k, k), axis=(2, 3))
+        rows = windows.transpose(0, 2, 3, 4, 5, 1).reshape(-1, k * k * x.shape[1])
+        h = self.relu(rows @ p["0.weight"].reshape((-1, filters)) + p["0.bias"])
+        return self.sigmoid(self.dense(p, "3", h.reshape((len(x), -1))))[:, 0]
 
     def textcnn(self, p: Any, ids: Any) -> Any:
         h = self.conv1d(p["embedding.weight"][ids], p["conv.weight"]) + p["conv.bias"]
@@ -75,15 +78,15 @@ class FunctionalTraining(Training):
         return h
 
     def mlp(self, p: Any, x: Any) -> Any:
-        for i in (0, 2, 4):
-            x = self.xp.tanh(self.dense(p, str(i), x))
+        for name in "024":
+            x = self.xp.tanh(self.dense(p, name, x))
         return self.dense(p, "6", x)[:, 0]
 
     # ---------------- losses
-    def mse(self, output: Any, y: Any) -> Any:
+    def mse_loss(self, output: Any, y: Any) -> Any:
         return self.xp.mean((output - y) ** 2)
 
-    def bce(self, output: Any, y: Any) -> Any:
+    def binary_cross_entropy(self, output: Any, y: Any) -> Any:
         xp = self.xp
         return -xp.mean(y * xp.log(output) + (1 - y) * xp.log(1 - output))
 
@@ -93,7 +96,7 @@ class FunctionalTraining(Training):
         return xp.mean(xp.log(xp.sum(xp.exp(shifted), axis=1)) - shifted[np.arange(len(y)), y])
 
     def detached(self, x: Any) -> Any:
-        """Where a gradient cancels: a library may leave it out."""
+        """A value whose gradient cancels, so that a library may leave it out."""
         return x
 
     # ---------------- training

@@ -9,24 +9,23 @@ import autograd.numpy as anp
 import numpy as np
 from autograd import value_and_grad
 
-from .functional import FunctionalTraining
-from .task import Array, Task
+from .functional import FunctionalRunner
+from .task import Array
 
 VERSIONS = {"autograd": version("autograd")}
 
 
-class AutogradTraining(FunctionalTraining):
-    """A convolution is one product of matrices: the image's windows need no gradient."""
+class AutogradRunner(FunctionalRunner):
+    """Differentiates a function of the weights."""
 
     xp = anp
 
-    def __init__(self, task: Task, mode: str) -> None:
-        super().__init__(task, mode)
+    def prepare(self) -> None:
+        super().prepare()
         self._value_and_grad = value_and_grad(lambda p, x, y: self.loss(self.model(p, x), y))
 
-    def gradients(self, x: Array, y: Array) -> tuple[Any, dict[str, Array]]:
-        loss, found = self._value_and_grad(self.p, x, y)
-        return loss, found
+    def gradients(self, x: Array, y: Array) -> Any:
+        return self._value_and_grad(self.p, x, y)
 
     def relu(self, x: Any) -> Any:
         """With derivative 0 at 0, as everywhere; that of `maximum` is one half there."""
@@ -36,12 +35,5 @@ class AutogradTraining(FunctionalTraining):
         """Its gradient of a maximum is float64, and all before it would be, too."""
         return getattr(x, "_value", x)
 
-    def cnn(self, p: Any, x: Array) -> Any:
-        _, filters, k, _ = self.task.options
-        windows = np.lib.stride_tricks.sliding_window_view(x, (k, k), axis=(2, 3))
-        rows = windows.transpose(0, 2, 3, 4, 5, 1).reshape(-1, k * k * x.shape[1])
-        h = self.relu(rows @ anp.reshape(p["0.weight"], (-1, filters)) + p["0.bias"])
-        return self.sigmoid(self.dense(p, "3", h.reshape((len(x), -1))))[:, 0]
 
-
-runner = AutogradTraining
+RUNNERS = (AutogradRunner,)

@@ -17,27 +17,25 @@ import numpy as np
 from jax import lax
 from jax.example_libraries import optimizers
 
-from .functional import FunctionalTraining
-from .task import Task
+from .functional import FunctionalRunner
 
 VERSIONS = {"jax": jax.__version__}
 
 
-class JaxTraining(FunctionalTraining):
+class JaxRunner(FunctionalRunner):
     """Gradient and update of a step are compiled as one function."""
 
     xp = jnp
     relu, sigmoid = staticmethod(jax.nn.relu), staticmethod(jax.nn.sigmoid)
 
-    def __init__(self, task: Task, mode: str) -> None:
-        super().__init__(task, mode)
-        x = np.moveaxis(self.x, 1, -1) if task.kind == "cnn" else self.x
-        y = self.y.astype(np.int32) if self.y.dtype.kind == "i" else self.y
-        self.x, self.y = jnp.asarray(np.ascontiguousarray(x)), jnp.asarray(y)
-        optimizer = getattr(optimizers, task.optimizer)(task.lr)
+    def prepare(self) -> None:
+        super().prepare()
+        x = np.moveaxis(self.x, 1, -1) if self.task.kind == "cnn" else self.x
+        self.x, self.y = jnp.asarray(x), jnp.asarray(self.y)
+        optimizer = getattr(optimizers, self.task.optimizer)(self.task.lr)
         self._initial, self._apply, self._weights = optimizer
-        self._step = jax.jit(self._update, donate_argnums=(0, 1))
-        self._epoch = jax.jit(self._updates, donate_argnums=(0, 1))
+        self._step = jax.jit(self._update, donate_argnums=0)
+        self._epoch = jax.jit(self._updates, donate_argnums=0)
 
     def cnn(self, p: Any, x: Any) -> Any:
         layouts = ("NHWC", "HWIO", "NHWC")
@@ -57,8 +55,9 @@ class JaxTraining(FunctionalTraining):
         h = jnp.tanh(rows[0])
         return lax.scan(lambda h, row: (jnp.tanh(row + h @ weight), None), h, rows[1:])[0]
 
-    def _update(self, i: Any, state: Any, x: Any, y: Any, chosen: Any) -> Any:
-        """Step i: the number of the next, the optimiser's state with the weights, the loss."""
+    def _update(self, carry: Any, x: Any, y: Any, chosen: Any) -> Any:
+        """One step; `carry` is the step's number, the optimiser's state, and the last loss."""
+        i, state, _ = carry
 
         def loss(p: Any) -> Any:
             return self.loss(self.model(p, x[chosen]), y[chosen])
@@ -66,30 +65,27 @@ class JaxTraining(FunctionalTraining):
         value, gradients = jax.value_and_grad(loss)(self._weights(state))
         return i + 1, self._apply(i, gradients, state), value
 
-    def _updates(self, i: Any, state: Any, x: Any, y: Any, order: Any, steps: Any) -> Any:
+    def _updates(self, carry: Any, x: Any, y: Any, order: Any, steps: Any) -> Any:
         def body(k: Any, carry: Any) -> Any:
-            i, state, _ = carry
-            return self._update(i, state, x, y, order[k])
+            return self._update(carry, x, y, order[k])
 
-        return lax.fori_loop(0, steps, body, (i, state, jnp.float32(0)))
+        return lax.fori_loop(0, steps, body, carry)
 
     def reset(self) -> None:
-        self.state = jnp.int32(0), self._initial(jax.tree.map(jnp.array, self.first))
+        state = self._initial(jax.tree.map(jnp.array, self.first))
+        self.carry = jnp.int32(0), state, jnp.float32(0)
 
     def run(self, steps: int, seed: int) -> tuple[int, float]:
-        i, state = self.state
-        loss = jnp.float32(0)
         for order in self.task.orders(steps, seed):
             order = order.astype(np.int32)
             if self.mode == "step":
                 for chosen in order:
-                    i, state, loss = self._step(i, state, self.x, self.y, chosen)
+                    self.carry = self._step(self.carry, self.x, self.y, chosen)
             else:  # padded to one shape, so that no number of steps compiles again
                 padded = np.zeros((self.task.steps_per_epoch, self.task.batch), np.int32)
                 padded[: len(order)] = order
-                i, state, loss = self._epoch(i, state, self.x, self.y, padded, len(order))
-        self.state = i, state
-        return steps, float(loss)
+                self.carry = self._epoch(self.carry, self.x, self.y, padded, len(order))
+        return steps, float(self.carry[-1])
 
 
-runner = JaxTraining
+RUNNERS = (JaxRunner,)

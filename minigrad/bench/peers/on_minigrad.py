@@ -11,11 +11,11 @@ import numpy as np
 
 import minigrad as mg
 from minigrad.bench import floor
-from minigrad.bench.ceilings import ceilings as ceilings  # asked of this module by its name
-from minigrad.bench.jobs import OPTIMIZERS, model_of
+from minigrad.bench.ceilings import ceilings as ceilings  # a message names it
+from minigrad.bench.jobs import model_of
 from minigrad.train.batch_graph import target_for
 
-from .task import OperatorRunner, Runner, Task
+from .task import Runner
 
 VERSIONS = {"minigrad": mg.__version__, "numpy": np.__version__, "numba": numba.__version__}
 
@@ -25,31 +25,28 @@ class MinigradTraining(Runner):
 
     distributed = False
 
-    def __init__(self, task: Task, mode: str) -> None:
-        super().__init__(task, mode)
-        make, loss = model_of(task.kind)
-        self.model = make(*task.options)
-        optimizer = OPTIMIZERS[task.optimizer](self.model.parameters(), lr=task.lr)
-        self.trainer = mg.Trainer(
-            self.model, loss, optimizer, mode=mode, distributed=self.distributed
-        )
+    def prepare(self) -> None:
+        make, loss = model_of(self.task.kind)
+        self.model = make(*self.task.options)
+        optimizer: Any = {"sgd": mg.optim.SGD, "adam": mg.optim.Adam}[self.task.optimizer]
+        optimizer = optimizer(self.model.parameters(), lr=self.task.lr)
+        how: Any = {"mode": self.mode, "distributed": self.distributed}
+        self.trainer = mg.Trainer(self.model, loss, optimizer, **how)
         self._fresh = optimizer.state_dict()
 
     def reset(self) -> None:
         self.model.load_state_dict(self.task.parameters)
         self.trainer.optimizer.load_state_dict(self._fresh)
 
-    def fit(self, steps: int, seed: int, batch: int) -> mg.train.History:
+    def run(self, steps: int, seed: int) -> tuple[int, float]:
         """Train so many steps, rounded up to whole epochs if they are more than one."""
-        x, y = self.task.arrays["x"], self.task.arrays["y"]
-        one = max(1, min(steps, len(x) // batch))
-        x, y = x[: one * batch], y[: one * batch]
-        return self.trainer.fit(
+        batch = self.task.batch
+        one = max(1, min(steps, self.task.steps_per_epoch))
+        x, y = (self.task.arrays[name][: one * batch] for name in "xy")
+        self.history = self.trainer.fit(
             x, y, epochs=-(-steps // one), batch_size=batch, seed=seed, progress=False
         )
-
-    def run(self, steps: int, seed: int) -> tuple[int, float]:
-        losses = self.fit(steps, seed, self.task.batch).batch_loss
+        losses = self.history.batch_loss
         return len(losses), losses[-1]
 
     def work(self) -> dict[str, int]:
@@ -59,14 +56,14 @@ class MinigradTraining(Runner):
         loss = self.trainer.loss(output, target_for(output, y))
         return floor.work_of_step(loss, x.nbytes + y.nbytes, self.trainer.optimizer)
 
-    def allocations(self, steps: int) -> dict[str, float]:
+    def allocations(self, steps: int) -> dict[str, Any]:
         """What further steps allocate.
 
-        `bytes`: the peak of NumPy's and Python's memory in `steps` of them, above what was held
-        before. `arrays`: how many more arrays compiled code asks for in twice as many, as Numba
-        counts them under NUMBA_NRT_STATS=1; a call counts one for each array that it is given.
+        `rounds`: the peak of NumPy's and Python's memory in so many steps, above what was held
+        before, in bytes. `arrays a step`: how many compiled code asks for, from the difference
+        between twice as many steps and these, as Numba counts them under NUMBA_NRT_STATS=1; a call
+        counts one for each array that it is given.
         """
-
         runtime: Any = numba.core.runtime.rtsys  # type: ignore[attr-defined]  # has no stub
 
         def arrays(steps: int) -> int:
@@ -74,7 +71,6 @@ class MinigradTraining(Runner):
             self.run(steps, 3)
             return int(runtime.get_allocation_stats().mi_alloc - before)
 
-        self.measure(steps, 0)
         tracemalloc.start()
         self.run(steps, 1)
         tracemalloc.reset_peak()
@@ -82,22 +78,22 @@ class MinigradTraining(Runner):
         made, _ = self.run(steps, 2)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        return {"steps": made, "bytes": peak - before, "arrays": arrays(2 * made) - arrays(made)}
+        made_arrays = (arrays(2 * made) - arrays(made)) / made
+        return {"rounds": [peak - before], "arrays a step": made_arrays}
 
 
-class MinigradOperator(OperatorRunner):
+class MinigradOperator(Runner):
     """An operator as a graph that runs again, into memory that it has already."""
 
-    def __init__(self, task: Task, mode: str) -> None:
-        super().__init__(task, mode)
-        make, loss = model_of(task.kind)
-        model = make(*task.options)
-        model.load_state_dict(task.parameters)
-        x = task.arrays["x"]
+    def prepare(self) -> None:
+        make, loss = model_of(self.task.kind)
+        model = make(*self.task.options)
+        model.load_state_dict(self.task.parameters)
+        x = self.task.arrays["x"]
         node = mg.Variable(x) if x.dtype.kind == "f" else mg.Constant(x, dtype=x.dtype)
-        result = model(node)
-        head = result[0] if isinstance(result, tuple) else result
-        head = loss(head, task.arrays["y"]) if loss else head
+        head = model(node)
+        head = head[0] if isinstance(head, tuple) else head
+        head = loss(head, self.task.arrays["y"]) if loss else head
         self.inputs = [node, *model.parameters()]
         self.graph, self.grad = mg.Graph(head), np.ones(head.shape, head.dtype)
 
@@ -114,6 +110,4 @@ class MinigradOperator(OperatorRunner):
         return floor.work_of_pass(self.graph.head, self.task.direction)
 
 
-def runner(task: Task, mode: str) -> Runner:
-    """What the worker runs."""
-    return MinigradOperator(task, mode) if task.direction else MinigradTraining(task, mode)
+RUNNERS = MinigradTraining, MinigradOperator

@@ -1,4 +1,4 @@
-"""MyGrad: tensors on NumPy, with convolutions and losses of its own. It has one mode."""
+"""MyGrad: tensors on NumPy, with activations and losses of its own. It has one mode."""
 
 from __future__ import annotations
 
@@ -6,33 +6,21 @@ from typing import Any
 
 import mygrad as mg
 from mygrad.nnet.activations import relu, sigmoid
-from mygrad.nnet.layers import conv_nd
 from mygrad.nnet.losses import softmax_crossentropy
 
-from .functional import FunctionalTraining
+from .functional import FunctionalRunner
 from .task import Array
 
 VERSIONS = {"mygrad": mg.__version__}
 mg.turn_memory_guarding_off()  # faster, as its manual says
 
 
-class MygradTraining(FunctionalTraining):
+class MygradRunner(FunctionalRunner):
     """Trains tensors that share the memory of the weights."""
 
     xp = mg
     relu, sigmoid = staticmethod(relu), staticmethod(sigmoid)
     cross_entropy = staticmethod(softmax_crossentropy)
-
-    def layout(self) -> dict[str, Array]:
-        p = super().layout()
-        if self.task.kind == "cnn":  # its convolution takes channels first
-            given = self.task.parameters
-            p |= {"0.weight": given["0.weight"], "3.weight": given["3.weight"].T}
-        return p
-
-    def cnn(self, p: Any, x: Array) -> Any:
-        h = relu(conv_nd(x, p["0.weight"], stride=1) + p["0.bias"].reshape(1, -1, 1, 1))
-        return sigmoid(self.dense(p, "3", h.reshape(len(x), -1)))[:, 0]
 
     def reset(self) -> None:
         super().reset()
@@ -47,4 +35,4 @@ class MygradTraining(FunctionalTraining):
         return loss.data, found
 
 
-runner = MygradTraining
+RUNNERS = (MygradRunner,)

@@ -17,7 +17,7 @@ from mpi4py import MPI
 from minigrad.kernels.jit import threads
 
 from . import on_minigrad
-from .task import Task
+from .task import Runner
 
 COMM = MPI.COMM_WORLD
 ANSWERS = COMM.rank == 0
@@ -26,75 +26,64 @@ VERSIONS = {**on_minigrad.VERSIONS, "mpi4py": mpi4py.__version__, "MPI": _librar
 _PAUSE = 0.005  # seconds between two looks for a message: idle ranks must leave the cores alone
 
 
-class RecordingComm:
+class RecordingComm(MPI.Intracomm):
     """A communicator that records when each all-reduce began and ended, in `times`."""
 
-    def __init__(self) -> None:
-        self.times: list[tuple[float, float]] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(COMM, name)
+    times: list[tuple[float, float]]
 
     def Allreduce(self, *arrays: Any) -> None:
         began = perf_counter()
-        COMM.Allreduce(*arrays)
+        super().Allreduce(*arrays)
         self.times.append((began, perf_counter()))
 
 
 class RankTraining(on_minigrad.MinigradTraining):
-    """A training job shared by all ranks."""
+    """A training job shared by all ranks, compiled."""
 
     distributed = True
 
-    def __init__(self, task: Task, mode: str) -> None:
-        super().__init__(task, mode)
-        self.comm = self.trainer.ranks._comm = RecordingComm()
+    def prepare(self) -> None:
+        self.mode = "compiled"
+        super().prepare()
+        self.comm = self.trainer.ranks._comm = RecordingComm(COMM)
 
-    def measure(self, steps: int, seed: int, batch: int = 0) -> dict[str, float]:
-        """Train from the initial weights, with a batch shared by all ranks.
+    def measure(self, steps: int, seed: int) -> dict[str, float]:
+        """Train from the initial weights, each batch shared by all ranks.
 
-        Besides the usual: `threads`, a rank's share of the cores, and with several ranks `bytes`,
+        Besides the usual: `ranks`, `batch`, `threads` of each rank, and with several ranks `bytes`,
         the size of the message, and seconds per step: the mean `computing` from one all-reduce to
         the next, how long the mean rank is `waiting` for the slowest, and `talking`, in all-reduces
         with the wait for them.
         """
-        self.reset()
-        self.comm.times.clear()
-        batch = batch or self.task.batch
-        history = self.fit(steps, seed, batch)
-        made = len(history.batch_loss)
-        found = {
-            "seconds": sum(history.epoch_seconds) / made,
-            "steps": made,
-            "loss": history.batch_loss[-1],
-            "threads": threads(batch),
-        }
-        if COMM.size == 1:
-            return found
-        times = np.array(self.comm.times)
-        mine = [times[1:, 0] - times[:-1, 1], times[1:, 1] - times[1:, 0]]
-        computing, talking = np.array(COMM.allgather(mine)).swapaxes(0, 1)  # each (ranks, steps)
-        return {
-            **found,
-            "bytes": self.trainer.ranks._flat.nbytes,
-            "computing": float(computing.mean()),
-            "waiting": float((computing.max(0) - computing.mean(0)).mean()),
-            "talking": float(talking.mean()),
-        }
+        self.comm.times = []
+        found, batch = super().measure(steps, seed), self.task.batch
+        found["seconds"] = sum(self.history.epoch_seconds) / found["steps"]
+        found |= {"ranks": COMM.size, "batch": batch, "threads": threads(batch)}
+        if COMM.size > 1:
+            times = np.array(self.comm.times)
+            mine = [times[1:, 0] - times[:-1, 1], times[1:, 1] - times[1:, 0]]
+            computing, talking = np.array(COMM.allgather(mine)).swapaxes(0, 1)  # (ranks, steps)
+            found["bytes"] = self.trainer.ranks._flat.nbytes
+            found["computing"], found["talking"] = float(computing.mean()), float(talking.mean())
+            found["waiting"] = float(computing.max(0).mean()) - found["computing"]
+        return found
 
 
-runner = RankTraining
+class AllReduce(Runner):
+    """All-reduces of a number of bytes, each after the last."""
+
+    def prepare(self) -> None:
+        self.array = np.zeros(self.task.options[0] // 4, np.float32)
+
+    def all_reduce(self) -> list[Any]:
+        COMM.Allreduce(MPI.IN_PLACE, self.array)
+        return []
+
+    def measure(self, steps: int, seed: int) -> dict[str, float]:
+        return super().measure(steps, seed) | {"bytes": self.array.nbytes}
 
 
-def all_reduce(size: int, steps: int) -> dict[str, float]:
-    """Time all-reduces of `size` bytes of float32, each after the last."""
-    array = np.zeros(size // 4, np.float32)
-    for _ in range(3):
-        COMM.Allreduce(MPI.IN_PLACE, array)
-    began = perf_counter()
-    for _ in range(steps):
-        COMM.Allreduce(MPI.IN_PLACE, array)
-    return {"seconds": (perf_counter() - began) / steps, "steps": steps, "loss": 0.0}
+RUNNERS = RankTraining, AllReduce
 
 
 def listen(lines: Iterable[str]) -> Iterator[str]:

@@ -7,15 +7,13 @@ compiler). Modes of an operator: "NCHW" and "channels-last".
 
 from __future__ import annotations
 
-import os
-import shutil
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .task import Array, OperatorRunner, Runner, Task, Training, model_and_loss
+from .task import Array, Runner, model_and_loss
 
 VERSIONS = {"torch": torch.__version__}
 
@@ -47,47 +45,44 @@ class TorchRowRNN(nn.Module):
         return self.dense(self.rnn(x)[0][:, -1])
 
 
-_OWN = {"textcnn": TorchTextCNN, "rnn": TorchRowRNN}
-
-
-def _model(task: Task) -> tuple[Any, Any]:
-    """The model at its initial weights, and its loss; a layer has none."""
-    make, loss = model_and_loss(task.kind, nn, F, _OWN)
-    model = make(*task.options)
-    _set_weights(model, task)
-    return model, loss
-
-
-def _set_weights(model: Any, task: Task) -> None:
-    model.load_state_dict({name: torch.from_numpy(p) for name, p in task.parameters.items()})
-
-
-def _tensor(array: Array) -> torch.Tensor:
+def _tensor(array: Array) -> Any:
+    if array is None:  # an operator without a target
+        return None
     tensor = torch.from_numpy(array)
     return tensor.long() if tensor.dtype == torch.int32 else tensor  # as PyTorch's loaders do
 
 
-class TorchTraining(Training):
+class TorchRunner(Runner):
+    """A model, or a layer, at its initial weights, and its loss."""
+
+    def prepare(self) -> None:
+        own = {"textcnn": TorchTextCNN, "rnn": TorchRowRNN}
+        make, self.criterion = model_and_loss(self.task.kind, nn, F, **own)
+        self.model = make(*self.task.options)
+        self.load_weights()
+        self.x, self.y = map(_tensor, map(self.task.arrays.get, "xy"))
+
+    def load_weights(self) -> None:
+        weights = self.task.parameters.items()
+        self.model.load_state_dict({name: torch.from_numpy(p) for name, p in weights})
+
+
+class TorchTraining(TorchRunner):
     """A training job."""
 
-    def __init__(self, task: Task, mode: str) -> None:
-        super().__init__(task, mode)
-        compilers = (os.environ.get("CXX", ""), "g++", "clang++", "c++")
-        if mode == "compile" and not any(map(shutil.which, compilers)):
-            raise RuntimeError("torch.compile needs a C++ compiler, and there is none")
-        self.model, self._loss = _model(task)
-        optimizer: Any = torch.optim.Adam if task.optimizer == "adam" else torch.optim.SGD
-        fused = mode != "eager" or None  # None: as PyTorch chooses
-        self.optimizer = optimizer(self.model.parameters(), lr=task.lr, fused=fused)
-        self.loss = torch.compile(self._compute) if mode == "compile" else self._compute
-        self.x, self.y = (_tensor(task.arrays[name]) for name in "xy")
+    def prepare(self) -> None:
+        super().prepare()
+        optimizer: Any = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[self.task.optimizer]
+        fused = self.mode != "eager" or None  # None: as PyTorch chooses
+        self.optimizer = optimizer(self.model.parameters(), lr=self.task.lr, fused=fused)
+        self.loss = torch.compile(self._compute) if self.mode == "compile" else self._compute
 
     def _compute(self, x: Any, y: Any) -> Any:
         output = self.model(x)
-        return self._loss(output[:, 0] if y.is_floating_point() else output, y)
+        return self.criterion(output[:, 0] if y.is_floating_point() else output, y)
 
     def reset(self) -> None:
-        _set_weights(self.model, self.task)
+        self.load_weights()
         for state in self.optimizer.state.values():
             for value in state.values():
                 value.zero_()
@@ -101,15 +96,12 @@ class TorchTraining(Training):
         return loss.detach()
 
 
-class TorchOperator(OperatorRunner):
+class TorchOperator(TorchRunner):
     """An operator."""
 
-    def __init__(self, task: Task, mode: str) -> None:
-        super().__init__(task, mode)
-        self.model, self.loss = _model(task)
-        self.x = _tensor(task.arrays["x"])
-        self.y = _tensor(task.arrays["y"]) if "y" in task.arrays else None
-        if mode == "channels-last":
+    def prepare(self) -> None:
+        super().prepare()
+        if self.mode == "channels-last":
             self.model.to(memory_format=torch.channels_last)
             self.x = self.x.to(memory_format=torch.channels_last)
         self.inputs = list(self.model.parameters())
@@ -121,13 +113,11 @@ class TorchOperator(OperatorRunner):
     def forward(self) -> list[Any]:
         result = self.model(self.x)
         result = result[0] if isinstance(result, tuple) else result
-        self.result = self.loss(result, self.y) if self.loss else result
+        self.result = self.criterion(result, self.y) if self.criterion else result
         return [self.result.detach()]
 
     def backward(self) -> Any:
         return torch.autograd.grad(self.result, self.inputs, self.grad, retain_graph=True)
 
 
-def runner(task: Task, mode: str) -> Runner:
-    """What the worker runs."""
-    return TorchOperator(task, mode) if task.direction else TorchTraining(task, mode)
+RUNNERS = TorchTraining, TorchOperator

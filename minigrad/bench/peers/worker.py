@@ -1,6 +1,6 @@
 """A contender's process: it reads a message, does it, and answers; each is one line of JSON.
 
-    {"do": "load", "folder": "…", "mode": "fused"}     read a task; it replaces the one before
+    {"do": "load", "path": "….npz", "mode": "fused"}   read a task; it replaces the one before
     {"do": "measure", "steps": 20, "seed": 0}          run it from the initial weights
     {"do": "peak_memory"}
 
@@ -8,8 +8,9 @@
 The worker writes its first line when the library is imported: {"result": versions}. Every answer is
 {"result": …}, or {"error": "…"}, after which the process goes on.
 
-The module of a library, `on_<library>.py`, has `VERSIONS` and `runner(task, mode)`. If it has
-`listen(lines)`, messages pass through it, and where `ANSWERS` is false nothing is written.
+The module of a library, `on_<library>.py`, has `VERSIONS` and `RUNNERS`, the `Runner`s of training
+jobs and of operators. If it has `listen(lines)`, messages pass through it, and where `ANSWERS` is
+false nothing is written.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ import importlib
 import json
 import os
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,11 @@ class Worker:
         self.library = library
         self.runner: Any = None
 
-    def load(self, folder: str, mode: str) -> None:
+    def load(self, path: str, mode: str) -> None:
         self.runner = None
         gc.collect()
-        self.runner = self.library.runner(load(Path(folder)), mode)
+        task = load(path)
+        self.runner = self.library.RUNNERS[bool(task.direction)](task, mode)
 
     def peak_memory(self) -> int:
         """The largest resident set that this process has had, in bytes.
@@ -56,40 +57,25 @@ class Worker:
             unit = 1 if sys.platform == "darwin" else 1024
             return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
-    def answer(self, message: dict[str, Any]) -> dict[str, Any]:
+    def answer(self, do: str, **arguments: Any) -> dict[str, Any]:
         """The result, or the error in one line: a failure must not end the process."""
-        arguments = dict(message)
-        name = arguments.pop("do")
         try:
             for owner in (self, self.runner, self.library):
-                if hasattr(owner, name):
-                    return {"result": getattr(owner, name)(**arguments)}
-            raise ValueError(f"worker: do={name!r} is unknown")
+                if hasattr(owner, do):
+                    return {"result": getattr(owner, do)(**arguments)}
+            raise ValueError(f"worker: do={do!r} is unknown")
         except Exception as error:
             return {"error": _in_one_line(error)}
 
 
 def _in_one_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0]}"[:300]
-
-
-def _use_own_openmp(name: str) -> None:
-    """Start again with the OpenMP library that PyTorch brings.
-
-    Code made by torch.compile links the system's, whose threads would compete with PyTorch's.
-    """
-    spec = find_spec(name)
-    own = sorted(Path(spec.origin).parent.glob("lib/libgomp*.so*")) if spec and spec.origin else []
-    if own and os.environ.get("LD_PRELOAD") != str(own[0]):
-        os.environ["LD_PRELOAD"] = str(own[0])
-        os.execv(sys.executable, sys.orig_argv)
+    first = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {first}"[:300]
 
 
 def main() -> None:
     """Serve messages from stdin with the library, and on as many cores, as the arguments say."""
     name, threads = sys.argv[1], int(sys.argv[2])
-    _use_own_openmp(name)
     # freed at once: from then on glibc reuses blocks of up to this size, whatever came before,
     # instead of returning them to the system in each step
     bytes(31 << 20)
@@ -97,9 +83,11 @@ def main() -> None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints must not get among the answers
+    library: Any = None
 
     def reply(answer: dict[str, Any]) -> None:
-        print(json.dumps(answer), file=replies, flush=True)
+        if getattr(library, "ANSWERS", True):
+            print(json.dumps(answer), file=replies, flush=True)
 
     try:
         library = importlib.import_module(f".on_{name}", __package__)
@@ -107,10 +95,7 @@ def main() -> None:
         missing = isinstance(error, ModuleNotFoundError) and error.name == name
         reply({"error": "not installed" if missing else _in_one_line(error)})
         return
-    worker, answers = Worker(library), getattr(library, "ANSWERS", True)
-    if answers:
-        reply({"result": library.VERSIONS})
+    worker = Worker(library)
+    reply({"result": library.VERSIONS})
     for line in getattr(library, "listen", iter)(sys.stdin):
-        answer = worker.answer(json.loads(line))
-        if answers:
-            reply(answer)
+        reply(worker.answer(**json.loads(line)))

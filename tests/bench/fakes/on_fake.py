@@ -33,4 +33,4 @@ class FakeRunner(Runner):
         return steps, {"other": 0.75}.get(self.mode, 0.5)
 
 
-runner = FakeRunner
+RUNNERS = (FakeRunner,)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import GraphError
 from .nest import Nest
-from .symbolic import Assign, Call, Expr, Shape, Statement, Storage, SymbolicArray, View
+from .symbolic import Assign, Call, Expr, Shape, Statement, Storage, SymbolicArray, View, formula
 
 #: NumPy's name of a function -> how it is written for single numbers
 _FORMULAS = {
@@ -105,7 +105,7 @@ class Emitter:
         known: dict[str, str] = {}
         for s in storages:
             if s in self.names and s.array and s.kind != "input":
-                where = f"{s.array}[{s.start}:{s.start + s.size}]"
+                where = f"{s.array}[{s.start}:{s.end}]"
                 yield f"{self.name(s)} = {known.setdefault(where, where)}"
                 known[where] = self.name(s)
 
@@ -120,12 +120,13 @@ class Emitter:
                 yield comment(note)
             if isinstance(statement, Call):
                 yield self._call(statement)
-            elif isinstance(statement, Assign) and statement.op == "matmul":
-                yield self._matmul(statement)
-            elif isinstance(statement, Assign) and statement.op in _REDUCTIONS:
-                yield from self._reduction(statement)
-            else:
-                yield from self._assignments([s for s in group if isinstance(s, Assign)])
+            elif isinstance(statement, Assign):
+                if statement.op == "formula":
+                    yield from self._assignments([s for s in map(formula, group) if s])
+                elif statement.op == "matmul":
+                    yield self._matmul(statement)
+                else:
+                    yield from self._reduction(statement)
 
     def nest(self, shape: Shape, group: Sequence[Assign], *more: View) -> Nest:
         """The loops over the entries of all arrays of a group."""

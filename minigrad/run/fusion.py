@@ -68,7 +68,7 @@ def _fits(group: Sequence[Assign], new: Assign) -> bool:
     first = group[0]
     if _transposes(new) or _transposes(first) or new.target.shape != first.target.shape:
         return False
-    pairs = [(a, b, old) for old in group for a in old.touches() for b in new.touches()]
+    pairs = ((a, b, old) for old in group for a in old.touches() for b in new.touches())
     return (first.target.contiguous and new.target.contiguous) and all(
         same(a, b)
         for a, b, old in pairs

@@ -7,18 +7,16 @@ repeat their words: a training step of the text-CNN takes 1.75 times as long wit
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import kernels
-from .symbolic import Call, Statement, Storage, View, formula
+from .symbolic import Call, Statement, Users, View, formula
 
 
-def fuse_lookups(
-    statements: Sequence[Statement], users: Mapping[Storage, Sequence[Statement]]
-) -> list[Statement]:
+def fuse_lookups(statements: Sequence[Statement], users: Users) -> list[Statement]:
     """The same program with each lookup and its convolution as one call, forward and backward.
 
     `users` are the statements that touch a storage, in their order. Nothing but the lookup and the
@@ -38,7 +36,7 @@ def _pattern(
     pull: Statement,
     swap_back: Statement,
     scatter: Statement,
-    users: Mapping[Storage, Sequence[Statement]],
+    users: Users,
 ) -> tuple[Any, ...]:
     """The six statements of which these three may be the last; empty if they are not.
 
@@ -91,21 +89,16 @@ def _fused(*pattern: Statement) -> tuple[Call, Call]:
         scratch("count", 1, np.int64),
         scratch("distinct", rows.size, floats),
     )
-    slots, size = (
-        scratch("slots", len(table), index_dtype(ids.size)),
-        sum(kernels.lookup_conv.room(d)),
-    )
+    slots = scratch("slots", len(table), index_dtype(ids.size))
+    size = sum(kernels.lookup_conv.room(d))
     ahead, back = (scratch("scratch", size, floats) for _ in range(2))
     forth_note, back_note = (
         "; ".join(dict.fromkeys(s.note for s in three)) for three in (pattern[:3], pattern[3:])
     )
+    back_note = back_note.replace("; back through", ";")
     forward = table, ids, w, b, y, slots, *kept, ahead, d, least
     backward = g, w, gw, gb, *kept, back, d, ids, grad
     return (
         Call(forward, forth_note, kernels.lookup_conv.forward),
-        Call(
-            backward,
-            back_note.replace("; back through", ";"),
-            kernels.lookup_conv.backward,
-        ),
+        Call(backward, back_note, kernels.lookup_conv.backward),
     )

@@ -324,6 +324,18 @@ def formula(s: Statement) -> Assign | None:
     return s if isinstance(s, Assign) and s.op == "formula" else None
 
 
+Users = dict[Storage, list[Statement]]
+
+
+def users_of(statements: Sequence[Statement]) -> Users:
+    """The statements that touch each storage, in their order."""
+    users: Users = {}
+    for s in statements:
+        for storage in dict.fromkeys(view.storage for view in s.touches()):
+            users.setdefault(storage, []).append(s)
+    return users
+
+
 @dataclass(eq=False)
 class Program:
     """Storages and statements, in order; `note` is the node that rules are being run for."""

@@ -130,7 +130,7 @@ class Emitter:
 
     def nest(self, shape: Shape, group: Sequence[Assign], *more: View) -> Nest:
         """The loops over the entries of all arrays of a group."""
-        operands = [*more, *(view for s in group for view in s.touches())]
+        operands = [*more, *(view for s in group for view in s.touches)]
         return Nest(shape, operands, {s.target.storage for s in group}, self.name)
 
     def _assignments(self, group: list[Assign]) -> Iterator[str]:

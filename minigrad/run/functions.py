@@ -154,7 +154,7 @@ def _computed_rows(x: View, key: tuple[Any, ...]) -> tuple[View, View, Shape]:
     if arrays[-1] - arrays[0] >= len(arrays):
         raise GraphError("indices on both sides of a slice cannot be compiled")
     taken, rest = x.shape[: len(parts)], x.shape[len(parts) :]
-    zeros = [np.zeros(p.shape, int) if isinstance(p, SymbolicArray) else p for p in parts]
+    zeros = [np.zeros((1,) * p.ndim, int) if isinstance(p, SymbolicArray) else p for p in parts]
     fixed = np.arange(math.prod(taken)).reshape(taken)[
         tuple(zeros)
     ]  # where all computed ones are 0
@@ -164,14 +164,15 @@ def _computed_rows(x: View, key: tuple[Any, ...]) -> tuple[View, View, Shape]:
             part = part.reshape((*part.shape, *(1,) * (len(parts) - 1 - arrays[-1])))
             index, step = np.where(part < 0, part + n, part), math.prod(taken[i + 1 :])
             terms.append(index if step == 1 else index * step)
+    shape = np.broadcast_shapes(fixed.shape, *(term.shape for term in terms))
     if fixed.any():
-        same = (fixed == fixed.flat[0]).all()
         place = "index", fixed.shape, np.int64, "constant"
-        terms.append(fixed.flat[0] if same else x.program.allocate(*place, initial=fixed))
-    rows = x.program.allocate("places", fixed.shape, np.int64)
+        single = fixed.size == 1
+        terms.append(fixed.item() if single else x.program.allocate(*place, initial=fixed))
+    rows = x.program.allocate("places", shape, np.int64)
     rows[...] = reduce(add, terms)
     table = x.reshape(math.prod(taken), math.prod(rest))
-    return table, rows.reshape(-1), fixed.shape + rest
+    return table, rows.reshape(-1), shape + rest
 
 
 def _kind(part: Any) -> str:

@@ -45,7 +45,7 @@ def _reshaped(s: Assign, shape: Shape) -> Assign | None:
         return s
     if size != math.prod(shape):
         return None
-    if any(not view.contiguous or view.size not in (1, size) for view in s.touches()):
+    if any(not view.contiguous or view.size not in (1, size) for view in s.touches):
         return None
 
     def reshaped(x: Any) -> Any:
@@ -58,9 +58,9 @@ def _reshaped(s: Assign, shape: Shape) -> Assign | None:
 
 def _depends(group: Sequence[Statement], new: Assign) -> bool:
     """May the order of the group and the assignment matter?"""
-    touched = {view.storage for view in new.touches()}
-    written = {view.storage for s in group for view in s.writes()}
-    read = {view.storage for s in group for view in s.touches()}
+    touched = {view.storage for view in new.touches}
+    written = {view.storage for s in group for view in s.writes}
+    read = {view.storage for s in group for view in s.touches}
     return bool(touched & written) or new.target.storage in read
 
 
@@ -68,7 +68,7 @@ def _fits(group: Sequence[Assign], new: Assign) -> bool:
     first = group[0]
     if _transposes(new) or _transposes(first) or new.target.shape != first.target.shape:
         return False
-    pairs = ((a, b, old) for old in group for a in old.touches() for b in new.touches())
+    pairs = ((a, b, old) for old in group for a in old.touches for b in new.touches)
     return (first.target.contiguous and new.target.contiguous) and all(
         same(a, b)
         for a, b, old in pairs

@@ -74,7 +74,7 @@ def _without_dead_stores(
     for s in reversed(statements):
         target = s.target.storage if isinstance(s, Assign) else None
         if target is None or not target.computed or target in needed:
-            needed |= {view.storage for view in s.reads()}
+            needed |= {view.storage for view in s.reads}
             kept.append(s)
     return kept[::-1]
 

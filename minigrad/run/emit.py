@@ -83,16 +83,18 @@ class Emitter:
         self.kernels: dict[str, Any] = {}
         self.constants: dict[str, str] = {}
         self.names: dict[Storage, str] = {}
+        self.taken = {*_TAKEN}
 
     # ---------------- names
     def name(self, storage: Storage) -> str:
         """The local name of a storage's flat array."""
         if storage not in self.names:
             plain = re.sub(r"[^A-Za-z0-9_]", "_", storage.name)
-            taken, name, number = _TAKEN.union(self.names.values()), plain, 2
-            while name in taken:
+            name, number = plain, 2
+            while name in self.taken:
                 name, number = f"{plain}_{number}", number + 1
             self.names[storage] = name
+            self.taken.add(name)
         return self.names[storage]
 
     def openings(self, storages: Sequence[Storage]) -> Iterator[str]:

@@ -15,7 +15,7 @@ _REACH = 6  # groups that an assignment may pass on its way to one that it fits 
 def fuse(statements: Sequence[Statement]) -> list[list[Statement]]:
     """The statements in groups; groups of several assign formulas over entries of one shape.
 
-    None of them needs an entry that another one of the group writes, but the one at the same place.
+    What one of them writes, the others read or write only at the same place.
     """
     groups: list[list[Statement]] = []
     for s in statements:
@@ -25,7 +25,7 @@ def fuse(statements: Sequence[Statement]) -> list[list[Statement]]:
 
 
 def _joined(groups: list[list[Statement]], s: Statement) -> bool:
-    """Add an assignment to the last group that it fits into; may it pass those that follow?"""
+    """Add an assignment to the last group that it fits into, if it may pass those after that."""
     new = formula(s)
     for group in reversed(groups) if new else ():
         members = [old for old in map(formula, group) if old]

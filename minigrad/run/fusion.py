@@ -19,21 +19,21 @@ def fuse(statements: Sequence[Statement]) -> list[list[Statement]]:
     """
     groups: list[list[Statement]] = []
     for s in statements:
-        if not _joined(groups[-_REACH:], s):
+        new = formula(s)
+        if new is None or not _joined(groups[-_REACH:], new):
             groups.append([s])
     return groups
 
 
-def _joined(groups: list[list[Statement]], s: Statement) -> bool:
+def _joined(groups: list[list[Statement]], new: Assign) -> bool:
     """Add an assignment to the last group that it fits into, if it may pass those after that."""
-    new = formula(s)
-    for group in reversed(groups) if new else ():
+    for group in reversed(groups):
         members = [old for old in map(formula, group) if old]
-        reshaped = _reshaped(new, members[0].target.shape) if new and members else None
+        reshaped = _reshaped(new, members[0].target.shape) if members else None
         if reshaped and _fits(members, reshaped):
             group.append(reshaped)
             return True
-        if new and _depends(group, new):
+        if _depends(group, new):
             return False
     return False
 

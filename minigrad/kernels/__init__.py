@@ -19,6 +19,7 @@ __all__ = [
     "jit",
     "lookup_conv",
     "lstm",
+    "mathfn",
     "norm",
     "pool",
     "recurrent",

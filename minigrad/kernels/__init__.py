@@ -20,6 +20,7 @@ __all__ = [
     "lookup_conv",
     "lstm",
     "mathfn",
+    "matmul",
     "norm",
     "pool",
     "recurrent",

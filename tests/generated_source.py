@@ -31,15 +31,15 @@ def in_python(step):
     arena = step.arena
     for array in (
         arena.G,
-        *arena.rows[: len(arena.names) if not step.trace.program.buffers else 0],
+        *(() if step.trace.program.storages else arena.V.values()),
     ):
         array[...] = np.nan  # what is not written shows
     x, y = (array[0].reshape(-1) for array in arena.inputs)
     loss = space["part"](
-        arena.P, arena.G[0], *(row[0] for row in (*arena.S.values(), *arena.rows)), x, y
+        arena.P, arena.G[0], *(rows[0] for rows in (*arena.S.values(), *arena.V.values())), x, y
     )
-    starts = dict(zip(map(id, arena.variables), arena.starts, strict=False))
-    return loss, lambda p: arena.G[0, starts[id(p)] : starts[id(p)] + p.size].reshape(p.shape)
+    starts = arena.starts
+    return loss, lambda p: arena.G[0, starts[p] : starts[p] + p.size].reshape(p.shape)
 
 
 def nothing():

@@ -1,4 +1,4 @@
-"""Can a batch be split? Only where the loss is a mean over samples that do not meet before."""
+"""Splitting a batch: possible if the loss is a mean over samples that do not meet before."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from ..graph.rule import Elementwise, Operator
 from ..ops.kernel import flops
 from ..ops.separable import MEAN, NotSeparable
 
-#: floating-point operations of a step from which threads are worth their start
+#: floating-point operations of a step from which on threads are worth starting
 WORTH_THREADS = 1_000_000
 
 
 def batch_axis(node: Operator, axes: Sequence[int | None]) -> int | None:
-    """Along which axis of the result the samples lie, from where they lie in each input.
+    """The axis of the result along which the samples lie, given their axis in each input.
 
-    None: nowhere; `MEAN`: it is a mean over them. Raises `NotSeparable` where samples meet in
-    another way, or where the rule declares nothing (see `ops/separable.py`).
+    None: there are no samples; `MEAN`: the result is a mean over them. Raises `NotSeparable` where
+    the result for a sample depends on others, or where the rule declares nothing (see
+    `ops/separable.py`).
     """
     if all(axis is None for axis in axes):
         return None
     if declared := getattr(node.rule, "batch_axis", None):
-        return declared(node, axes)  # type: ignore[no-any-return]
+        return declared(node, axes)  # type: ignore[no-any-return]  # an optional declaration
     if isinstance(node.rule, Elementwise):
         return _of_mean(node, axes) if MEAN in axes else _broadcast(node, axes)
     count = getattr(node.rule, "batch_axes", 0)
@@ -34,7 +35,7 @@ def batch_axis(node: Operator, axes: Sequence[int | None]) -> int | None:
 
 
 def _of_mean(node: Operator, axes: Sequence[int | None]) -> int:
-    """Elementwise mathematics of a mean: only what is linear in it keeps it one."""
+    """Elementwise mathematics of a mean: a mean again only if it is linear in it."""
     others = [axis for axis in axes if axis != MEAN]
     summed = node.rule.name in ("add", "subtract", "negative")
     scaled = node.rule.name == "multiply" and len(others) == 1
@@ -45,7 +46,7 @@ def _of_mean(node: Operator, axes: Sequence[int | None]) -> int:
 
 
 def _broadcast(node: Operator, axes: Sequence[int | None]) -> int:
-    """Elementwise mathematics: all inputs with samples have them along one axis of the result."""
+    """Elementwise mathematics: the samples of all inputs lie along one axis of the result."""
     pairs = list(zip(node.inputs, axes, strict=True))
     places = {x.ndim - axis for x, axis in pairs if axis is not None}  # counted from the last axis
     place = places.pop()
@@ -58,7 +59,7 @@ def _broadcast(node: Operator, axes: Sequence[int | None]) -> int:
 def sample_axes(
     order: Sequence[GraphNode], leaves: Mapping[GraphNode, int]
 ) -> dict[GraphNode, int | None]:
-    """Along which axis of each node the samples lie, from the axes of leaves; see `batch_axis`."""
+    """The axis of each node along which samples lie, given those of leaves (see `batch_axis`)."""
     axes: dict[GraphNode, int | None] = {**leaves}
     for node in order:
         if isinstance(node, Operator):
@@ -67,22 +68,19 @@ def sample_axes(
 
 
 def separable(order: Sequence[GraphNode], inputs: Collection[GraphNode]) -> bool:
-    """Is the last node a mean over the samples that lie along the first axis of the inputs?"""
+    """Is the last node a mean over the samples, which lie along the first axis of the inputs?"""
     try:
         return sample_axes(order, dict.fromkeys(inputs, 0)).get(order[-1]) == MEAN
     except NotSeparable:
         return False
 
 
-def step_flops(order: Sequence[GraphNode]) -> int:
-    """Operations of a forward and a backward pass, which costs about twice as much."""
-    return 3 * sum(flops(node) for node in order if isinstance(node, Operator))
-
-
 def parts_of(
     batch: int, order: Sequence[GraphNode], inputs: Collection[GraphNode], threads: int
 ) -> int:
-    """Into how many equal parts to split a batch: one per thread, if that is possible and pays."""
-    if step_flops(order) < WORTH_THREADS or not separable(order, inputs):
+    """The number of equal parts of a batch: one per thread, if that is possible and worth it."""
+    # a backward pass costs about twice as much as the forward pass
+    cost = 3 * sum(flops(node) for node in order if isinstance(node, Operator))
+    if cost < WORTH_THREADS or not separable(order, inputs):
         return 1
     return max(n for n in range(1, threads + 1) if batch % n == 0)

@@ -1,101 +1,111 @@
-"""A convolution over rows that were looked up in a table, forward and back, as two calls of kernels
-that multiply each distinct row once (`kernels/lookup_conv.py`).
+"""Fusing a convolution over looked-up rows with the lookup, forward and backward.
 
-It serves any one-dimensional convolution of stride 1 over an embedding, as in models of text, where
-batches repeat their words: a training step of the text-CNN takes 1.75 times as long without it.
+The fused kernels (`kernels/lookup_conv.py`) multiply each distinct row once. They serve any
+one-dimensional convolution of stride 1 over an embedding, as in models of text, where batches
+repeat their words: a training step of the text-CNN takes 1.75 times as long without them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import kernels
-from .traced import Assign, Call, Statement, View
-
-Touching = Callable[[Any], list[Statement]]
-#: lookup, exchange of axes and convolution; gradient of the convolution, exchange, scatter
-Pattern = tuple[Call, Assign, Call, Call, Assign, Call]
+from .symbolic import Call, Statement, Storage, View, formula
 
 
-def looked_up(statements: Sequence[Statement], touching: Touching) -> list[Statement]:
-    """The same program with each lookup and its convolution as one, where nothing else needs the
-    arrays between them.
+def fuse_lookups(
+    statements: Sequence[Statement], users: Mapping[Storage, Sequence[Statement]]
+) -> list[Statement]:
+    """The same program with each lookup and its convolution as one call, forward and backward.
 
-    `touching` gives the statements that read or write the buffer of a view, in their order.
+    `users` are the statements that touch a storage, in their order. Nothing but the lookup and the
+    convolution may need the arrays between them.
     """
-    instead: dict[int, Statement | None] = {}
-    for following in zip(statements, statements[1:], statements[2:], strict=False):
-        pattern = _pattern(following, touching)
-        if pattern is not None:
-            instead.update(dict.fromkeys(map(id, pattern)))
-            instead[id(pattern[2])], instead[id(pattern[3])] = _as_one(*pattern)
-    made = (instead.get(id(s), s) for s in statements)
+    replaced: dict[Statement, Statement | None] = {}
+    for three in zip(statements, statements[1:], statements[2:], strict=False):
+        pattern = _pattern(*three, users)
+        if pattern:
+            replaced |= dict.fromkeys(pattern)
+            replaced[pattern[2]], replaced[pattern[3]] = _fused(*pattern)
+    made = (replaced.get(s, s) for s in statements)
     return [s for s in made if s is not None]
+
+
+def _pattern(
+    pull: Statement,
+    swap_back: Statement,
+    scatter: Statement,
+    users: Mapping[Storage, Sequence[Statement]],
+) -> tuple[Any, ...]:
+    """The six statements of which these three may be the last; empty if they are not.
+
+    They are lookup, swap of axes and convolution; the convolution's gradient, swap and scatter.
+    """
+    if not _calls(pull, kernels.conv.backward):
+        return ()
+    x, gx, d = pull.args[1], pull.args[4], pull.args[-1]
+    swap, back = formula(users[x.storage][0]), formula(swap_back)
+    if not (swap and back and isinstance(swap.value, View) and isinstance(gx, View)):
+        return ()
+    gather, convolve = users[swap.value.storage][0], users[x.storage][1]
+    between = [
+        (swap.value, [gather, swap]),
+        (x, [swap, convolve, pull]),
+        (gx, [pull, back]),
+        (back.target, [back, scatter]),
+    ]
+    fits = (
+        kernels.lookup_conv.suits(d)
+        and all(users[view.storage] == those for view, those in between)
+        and all(s.swaps(1, 2) for s in (swap, back))
+        and (swap.target.shape, back.target.shape) == ((d.n, d.c, d.w), (d.n, d.w, d.c))
+        and _calls(gather, kernels.embedding.gather)
+        and _calls(convolve, kernels.conv.forward)
+        and _calls(scatter, kernels.embedding.scatter)
+    )
+    return (gather, swap, convolve, pull, back, scatter) if fits else ()
 
 
 def _calls(s: Statement, kernel: Any) -> bool:
     return isinstance(s, Call) and s.kernel is kernel
 
 
-def _pattern(following: tuple[Statement, ...], touching: Touching) -> Pattern | None:
-    """The six statements, of which these three may be the last."""
-    pull, turn_back, scatter = following
-    if not (isinstance(pull, Call) and pull.kernel is kernels.conv.backward):
-        return None
-    x, gx, d = pull.args[1], pull.args[4], pull.args[-1]
-    turn = touching(x)[0]
-    if not (isinstance(turn, Assign) and isinstance(turn.value, View) and isinstance(gx, View)):
-        return None
-    if not (isinstance(turn_back, Assign) and kernels.lookup_conv.suits(d)):
-        return None
-    gather, convolve = touching(turn.value)[0], touching(x)[1]
-    between = (
-        (turn.value, [gather, turn]),
-        (x, [turn, convolve, pull]),
-        (gx, [pull, turn_back]),
-        (turn_back.target, [turn_back, scatter]),
-    )
-    fits = (
-        all([id(s) for s in touching(view)] == [id(s) for s in those] for view, those in between)
-        and all(s.exchanges(1, 2) for s in (turn, turn_back))
-        and turn.target.shape == (d.n, d.c, d.w)
-        and turn_back.target.shape == (d.n, d.w, d.c)
-        and _calls(gather, kernels.embedding.gather)
-        and _calls(convolve, kernels.conv.forward)
-        and _calls(scatter, kernels.embedding.scatter)
-    )
-    return (gather, turn, convolve, pull, turn_back, scatter) if fits else None  # type: ignore[return-value]  # as _calls says
-
-
-def _as_one(
-    gather: Call, turn: Assign, convolve: Call, pull: Call, turn_back: Assign, scatter: Call
-) -> tuple[Call, Call]:
-    """The two calls that stand for the six statements."""
+def _fused(*pattern: Statement) -> tuple[Call, Call]:
+    """The two calls in place of the six statements."""
+    gather, _, convolve, pull, _, scatter = pattern
     (table, ids, rows, _), (_, w, b, y, _, _, d, least) = gather.args, convolve.args
     g, gw, gb, grad = pull.args[0], pull.args[5], pull.args[6], scatter.args[2]
-    label, index_dtype = rows.buffer.name.partition("_")[0], kernels.rows.index_dtype
+    index_dtype, floats = kernels.rows.index_dtype, rows.dtype
 
-    def buffer(name: str, size: int, dtype: Any) -> View:
-        view: View = rows.program.buffer(f"{label}_{name}", (size,), dtype)
+    def scratch(name: str, size: int, dtype: Any) -> View:
+        storage, label = rows.storage, rows.storage.name.partition("_")[0]
+        view: View = rows.program.allocate(f"{label}_{name}", (size,), dtype, node=storage.node)
         return view
 
     kept = (
-        buffer("words", ids.size, index_dtype(len(table))),
-        buffer("places", d.n * (d.w + 2 * d.pw), np.int64),
-        buffer("count", 1, np.int64),
-        buffer("distinct", rows.size, rows.dtype),
+        scratch("words", ids.size, index_dtype(len(table))),
+        scratch("places", d.n * (d.w + 2 * d.pw), np.int64),
+        scratch("count", 1, np.int64),
+        scratch("distinct", rows.size, floats),
     )
-    slots, room = buffer("slots", len(table), index_dtype(ids.size)), kernels.lookup_conv.room(d)
-    scratch, more = (buffer("scratch", sum(room), rows.dtype) for _ in range(2))
-    forth, back = (
-        "; ".join(dict.fromkeys(s.note for s in each))
-        for each in ((gather, turn, convolve), (pull, turn_back, scatter))
+    slots, size = (
+        scratch("slots", len(table), index_dtype(ids.size)),
+        sum(kernels.lookup_conv.room(d)),
     )
-    one, other = kernels.lookup_conv.forward, kernels.lookup_conv.backward
+    ahead, back = (scratch("scratch", size, floats) for _ in range(2))
+    forth_note, back_note = (
+        "; ".join(dict.fromkeys(s.note for s in three)) for three in (pattern[:3], pattern[3:])
+    )
+    forward = table, ids, w, b, y, slots, *kept, ahead, d, least
+    backward = g, w, gw, gb, *kept, back, d, ids, grad
     return (
-        Call(one, (table, ids, w, b, y, slots, *kept, scratch, d, least), forth),
-        Call(other, (g, w, gw, gb, *kept, more, d, ids, grad), back.replace("; back through", ";")),
+        Call(forward, forth_note, kernels.lookup_conv.forward),
+        Call(
+            backward,
+            back_note.replace("; back through", ";"),
+            kernels.lookup_conv.backward,
+        ),
     )

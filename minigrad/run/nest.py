@@ -1,148 +1,122 @@
-"""Nested loops over the entries of an array, as source: as few of them as the operands allow."""
+"""Loop nests over the entries of arrays, as source, with as few loops as the operands allow."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-from .traced import Buffer, Shape, View
+import numpy as np
+
+from .symbolic import Shape, Storage, View
+
+_MIN_TURN = 8  # from so many rows and columns on, a kernel transposes a matrix
 
 
-def stretched(view: View, shape: Shape) -> Shape:
-    """The strides of a view that is broadcast to a shape."""
-    added = len(shape) - view.ndim
-    return (0,) * added + tuple(
-        0 if n == 1 and m != 1 else s
-        for n, m, s in zip(view.shape, shape[added:], view.strides, strict=True)
-    )
+def indented(lines: Iterable[str], depth: int = 1) -> Iterator[str]:
+    """The lines, so many levels further to the right."""
+    return ("    " * depth + line for line in lines)
 
 
 class Nest:
-    """Loops over a shape, with as few axes as its operands allow, the innermost along rows.
+    """Loops over a shape. Axes are merged where all operands allow it; the last one is a row.
 
-    Rows are sliced before the innermost loop and indexed from 0: an offset index would keep a test
-    for negative values in the loop, which then does not vectorise.
+    Rows are sliced before the innermost loop and indexed from 0: an offset in the index would leave
+    a test for negative values in the loop, which then does not vectorise. A storage that lies in no
+    array is a single number, a local variable of the loop.
     """
 
     def __init__(
         self,
         shape: Shape,
         operands: Sequence[View],
-        written: Collection[int],
-        name: Callable[[Buffer], str],
-        single: Collection[int],
+        written: Collection[Storage],
+        name: Callable[[Storage], str],
     ) -> None:
-        self.written, self.name, self.single = written, name, single
-        rows: dict[int, tuple[View, list[int]]] = {}
-        for view in operands:
-            pairs = zip(stretched(view, shape), shape, strict=True)
-            rows[id(view)] = (view, [s for s, n in pairs if n != 1])
-        sizes = [n for n in shape if n != 1]
-        i = len(sizes) - 2
-        while i >= 0:
-            if all(strides[i] == sizes[i + 1] * strides[i + 1] for _, strides in rows.values()):
+        axes = [i for i, n in enumerate(shape) if n != 1]
+        sizes = [shape[i] for i in axes]
+        wide = [np.broadcast_to(view.layout, shape).strides for view in operands]
+        strides = [[s[i] for i in axes] for s in wide]
+        for i in reversed(range(len(sizes) - 1)):
+            if all(s[i] == sizes[i + 1] * s[i + 1] for s in strides):
                 sizes[i] *= sizes.pop(i + 1)
-                for _, strides in rows.values():
-                    del strides[i]
-            i -= 1
-        self.shape = tuple(sizes)
-        self._strides = {key: tuple(strides) for key, (_, strides) in rows.items()}
-        self._views = {key: view for key, (view, _) in rows.items()}
-        self._texts: dict[tuple[int, int, Shape], str] = {}
-        self._openings: list[str] = []
-        for key, view in self._views.items():
-            self._open(key, view)
+                for s in strides:
+                    del s[i]
+        self.shape, self.written, self.name = tuple(sizes), written, name
+        self._strides = {id(v): tuple(s) for v, s in zip(operands, strides, strict=True)}
+        self._entries: dict[tuple[Storage, int, Shape], str] = {}
+        self._openings: list[str] = []  # what is done once for each row
+        for view in operands:
+            if self._key(view) not in self._entries:
+                self._entries[self._key(view)] = self._open(view)
+
+    def _key(self, view: View) -> tuple[Storage, int, Shape]:
+        return view.storage, view.offset, self.strides(view)
 
     def strides(self, view: View) -> Shape:
+        """The strides of an operand along the axes of the nest."""
         return self._strides[id(view)]
 
-    def _base(self, view: View, strides: Shape) -> str:
-        terms = [f"i{k} * {s}" if s != 1 else f"i{k}" for k, s in enumerate(strides) if s]
-        return " + ".join([*([str(view.offset)] if view.offset or not terms else []), *terms])
+    def entry(self, view: View) -> str:
+        """The entry of an operand in the innermost loop."""
+        return self._entries[self._key(view)]
 
-    def _open(self, key: int, view: View) -> None:
-        """The text of an entry of the view, and the line that makes it possible."""
-        strides, name = self._strides[key], self.name(view.buffer)
-        known = (id(view.buffer), view.offset, strides)
-        if known in self._texts:
-            return
-        if id(view.buffer) in self.single:
-            self._texts[known] = name
-            return
-        base = self._base(view, strides[:-1])
+    def _open(self, view: View) -> str:
+        """The text of `entry`, after a line has been added to the openings where it needs one."""
+        strides, name = self.strides(view), self.name(view.storage)
+        if not view.storage.array:
+            return name
+        base = _index(view.offset, strides[:-1])
         if not strides or strides[-1] == 0:
-            self._texts[known] = f"{name}[{base}]"
-            if strides and id(view.buffer) not in self.written:  # the same for the whole row
-                self._texts[known] = f"one{len(self._openings)}"
-                self._openings.append(f"one{len(self._openings)} = {name}[{base}]")
-            return
-        inner = strides[-1]
-        if (
-            len(strides) == 1
-            and view.offset == 0
-            and inner == 1
-            and view.buffer.size == self.shape[-1]
-        ):
-            self._texts[known] = f"{name}[j]"  # the whole buffer: no slice is needed
-            return
-        row, far = f"row{len(self._openings)}", (self.shape[-1] - 1) * inner
-        low, high = (
-            (base, f"{base} + {far + 1}") if inner > 0 else (f"{base} - {-far}", f"{base} + 1")
-        )
-        self._openings.append(f"{row} = {name}[{low}:{high}]")
-        step = "" if abs(inner) == 1 else f" * {abs(inner)}"
-        self._texts[known] = (
-            f"{row}[j{step}]" if inner > 0 else f"{row}[({self.shape[-1] - 1} - j){step}]"
-        )
+            entry = f"{name}[{base}]"
+            same = strides and view.storage not in self.written  # for the whole row
+            return self._opening("one", entry) if same else entry
+        inner, n = strides[-1], self.shape[-1]
+        if strides == (1,) and view.offset == 0 and view.storage.size == n:
+            return f"{name}[j]"  # all of it: no slice is needed
+        far = (n - 1) * abs(inner)
+        ends = f"{base}:{base} + {far + 1}" if inner > 0 else f"{base} - {far}:{base} + 1"
+        row, j = self._opening("row", f"{name}[{ends}]"), "j" if inner > 0 else f"({n - 1} - j)"
+        return f"{row}[{j}]" if abs(inner) == 1 else f"{row}[{j} * {abs(inner)}]"
 
-    def turned(self, target: View, source: View) -> list[str]:
-        """The lines of a copy of which one side is contiguous along another axis than the other;
-        none if it is not so.
-        """
-        there, here = self._strides[id(target)], self._strides[id(source)]
-        last, across = len(there) - 1, next((k for k, s in enumerate(here) if s == 1), -1)
-        if target.dtype != source.dtype:
+    def _opening(self, hint: str, source: str) -> str:
+        made = f"{hint}{len(self._openings)}"
+        self._openings.append(f"{made} = {source}")
+        return made
+
+    def transposed(self, target: View, source: View) -> list[str]:
+        """The lines of a copy that transposes matrices; none if it does not."""
+        there, here = self.strides(target), self.strides(source)
+        last, across = len(there) - 1, here.index(1) if 1 in here else -1
+        if not 0 <= across < last or there[-1] != 1 or target.dtype != source.dtype:
             return []  # `turn` moves numbers as they are
-        if (
-            len(there) < 2
-            or there[-1] != 1
-            or not 0 <= across < last
-            or min(self.shape[across], self.shape[-1]) < 8
-        ):
+        if min(self.shape[across], self.shape[-1]) < _MIN_TURN:
             return []
         outer = [k for k in range(last) if k != across]
-        lines = [f"{'    ' * i}for i{k} in range({self.shape[k]}):" for i, k in enumerate(outer)]
-        goal, origin = (
-            f"{self.name(v.buffer)}, "
-            f"{self._base(v, tuple(s if k in outer else 0 for k, s in enumerate(strides)))}"
-            for v, strides in ((target, there), (source, here))
-        )
-        sizes = f"{self.shape[across]}, {self.shape[last]}"
+
+        def corner(view: View, strides: Shape) -> str:
+            around = tuple(s if k in outer else 0 for k, s in enumerate(strides))
+            return f"{self.name(view.storage)}, {_index(view.offset, around)}"
+
+        sides = f"{corner(target, there)}, {there[across]}, {corner(source, here)}, {here[last]}"
+        turn = f"turn({sides}, {self.shape[across]}, {self.shape[last]})"
+        return [*self._loops(outer), *indented([turn], len(outer))]
+
+    def _loops(self, axes: Sequence[int]) -> list[str]:
         return [
-            *lines,
-            f"{'    ' * len(outer)}turn({goal}, {there[across]}, {origin}, {here[last]}, {sizes})",
+            f"{'    ' * depth}for i{k} in range({self.shape[k]}):" for depth, k in enumerate(axes)
         ]
 
-    def entry(self, view: View) -> str:
-        """The present entry of a view, in the innermost loop."""
-        return self._texts[id(view.buffer), view.offset, self._strides[id(view)]]
-
-    outer = entry
-
-    def lines(self, body: Any, before: str = "", after: str = "") -> Iterator[str]:
-        """The loops around the lines of `body`."""
-        depth = 0
-        for k, n in enumerate(self.shape[:-1]):
-            yield f"{'    ' * depth}for i{k} in range({n}):"
-            depth += 1
-        pad = "    " * depth
-        yield from (pad + line for line in self._openings)
-        if before:
-            yield pad + before
+    def lines(
+        self, body: Sequence[str], before: Sequence[str] = (), after: Sequence[str] = ()
+    ) -> Iterator[str]:
+        """The loops around the lines of `body`; `before` and `after` go around the innermost."""
+        outer = self._loops(range(len(self.shape) - 1))
         if self.shape:
-            yield f"{pad}for j in range({self.shape[-1]}):"
-            yield from (f"{pad}    {line}" for line in body())
-        else:
-            yield from (pad + line for line in body())
-        if after:
-            yield pad + after
+            body = [f"for j in range({self.shape[-1]}):", *indented(body)]
+        yield from outer
+        yield from indented([*self._openings, *before, *body, *after], len(outer))
+
+
+def _index(offset: int, strides: Shape) -> str:
+    """The index of an entry from the indices i0, i1, … of the outer loops."""
+    terms = [f"i{k} * {s}" if s != 1 else f"i{k}" for k, s in enumerate(strides) if s]
+    return " + ".join([str(offset), *terms] if offset or not terms else terms)

@@ -1,4 +1,4 @@
-"""Replay: a graph built once and run many times on the same memory."""
+"""Replay: a graph that is built once runs many times in the same memory."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ from ..graph.node import GraphNode
 
 
 class Graph:
-    """The graph that leads to `head`, in an order fixed once.
+    """The graph of all nodes that `head` is computed from, in topological order.
 
     Feed it by assigning to the `value` of its constants (same shapes), then call `forward()` and
-    `backward()` as often as needed. Values are written into the arrays that the first, eager run
-    made, gradients into those of the first backward pass.
+    `backward()` as often as needed. Values are written into the arrays of the first, eager run,
+    gradients into those of the first backward pass.
 
-    Only nodes are computed again: a number that Python code read while it built the graph
-    (`x.item()`, `float(x)`) stays as it was. A `Trainer` refuses that; here the code that built the
-    graph has run already.
+    Only nodes are recomputed: a number that Python code read while it built the graph (`x.item()`,
+    `float(x)`) stays the same. A `Trainer` detects that; a `Graph` cannot.
     """
 
-    #: `mg.viz.snapshot` and `mg.viz.diff`: drawings stand above this and put themselves here
+    #: `mg.viz.snapshot` and `mg.viz.diff`; set by the drawings, which this package does not import
     snapshot_by: ClassVar[Callable[[Graph], Any]]
     diff_by: ClassVar[Callable[[Any, Graph], Any]]
 
@@ -37,17 +36,15 @@ class Graph:
         self._hooks = Hooks()
 
     def forward(self) -> Array:
-        """Compute every operator anew; returns the value of the head."""
+        """Recompute every operator and return the value of the head."""
         return forward(self.order)
 
     def backward(self, grad: Any = None) -> None:
-        """Pull gradients back to the variables, where they add up until cleared. See
-        `GraphNode.backward`.
-        """
+        """Propagate gradients to the variables, as `GraphNode.backward` does."""
         backward(self.order, grad)
 
     def zero_grad(self) -> None:
-        """Forget all gradients; their memory is used again."""
+        """Clear all gradients; their memory is reused."""
         for node in self.order:
             node.recycle_grad()
 
@@ -57,9 +54,7 @@ class Graph:
         return Handle(self._hooks.forward, hook)
 
     def register_backward_hook(self, hook: Hook) -> Handle:
-        """Call `hook(node, grad)` for every node that gets a gradient, in the order in which they
-        are completed.
-        """
+        """Call `hook(node, grad)` for every node whose gradient is complete, in that order."""
         self._watch()
         return Handle(self._hooks.backward, hook)
 
@@ -68,9 +63,9 @@ class Graph:
             node.attach(self._hooks)
 
     def __reduce__(self) -> Any:
-        return type(self), (self.head,)  # a copy or a pickle orders its own nodes
+        return type(self), (self.head,)  # a copy or a pickle sorts its own nodes
 
-    # ---------------- looking at it
+    # ---------------- inspection
     def snapshot(self) -> Any:
         """Copies of all values, gradients and names, for a later comparison (`mg.viz.Snapshot`)."""
         return Graph.snapshot_by(self)
@@ -78,8 +73,8 @@ class Graph:
     def diff(self, other: Any) -> Any:
         """Compare this graph with an earlier snapshot of it, or with another graph or its head.
 
-        The result is a drawing of both; printed, it is a table of the changes (`mg.viz.Diff`).
-        Raises `TypeError` for anything but a graph.
+        The result is a drawing of both and, printed, a table of the changes (`mg.viz.Diff`). Raises
+        `TypeError` for anything but a graph.
         """
         return Graph.diff_by(other, self)
 

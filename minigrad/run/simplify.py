@@ -1,192 +1,129 @@
-"""What a program says more than it must: assignments that nobody reads, and a ReLU that a kernel
-can do on the way.
-"""
+"""Passes over a program: fused kernels, dead-store elimination, sparse gradients, input layouts."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from .lookup import looked_up
-from .traced import Assign, Buffer, Call, Expr, MatMul, Reduce, Statement, View, views
+from .lookup import fuse_lookups
+from .symbolic import Assign, Call, Expr, Statement, Storage, View, formula
+
+Users = dict[Storage, list[Statement]]
 
 
-def reads(s: Statement) -> Iterator[View]:
-    """The views that a statement reads, or may read."""
-    if isinstance(s, Assign | Reduce):
-        yield from views(s.value)
-    elif isinstance(s, MatMul):
-        yield from (s.a, s.b) if s.bias is None else (s.a, s.b, s.bias)
-    elif isinstance(s, Call):
-        yield from (x for x in s.args if isinstance(x, View))
-
-
-def touches(s: Statement) -> Iterator[View]:
-    """The views that a statement reads or writes."""
-    if isinstance(s, Assign | Reduce):
-        yield s.target
-    elif isinstance(s, MatMul):
-        yield s.out
-    yield from reads(s)
-
-
-def simplify(statements: Sequence[Statement], kept: Collection[Buffer]) -> list[Statement]:
-    """The same program without what is superfluous; what is written into the buffers `kept` is for
-    others to read.
-    """
-    made = _biased(_rectified(statements))
-    by_buffer: dict[int, list[Statement]] = {}
-    for s in made:
-        for key in {id(view.buffer) for view in touches(s)}:
-            by_buffer.setdefault(key, []).append(s)
-    made = looked_up(made, lambda view: by_buffer[id(view.buffer)])
-    return _without_dead_assignments(made, {id(buffer) for buffer in kept})
-
-
-def gathered_in_pieces(
-    statements: Sequence[Statement], samples: View
-) -> tuple[list[Statement], View, Assign | None]:
-    """Samples (n, pieces, …) that are read once only, to be turned to (pieces, n, …), as those who
-    train a recurrent layer do: the program without that statement, the turned array, which becomes
-    the input, and the statement. Samples are brought together from all over memory for each batch
-    anyway; their pieces are put where they are needed. Else all as it was.
-    """
-    mine = [s for s in statements if any(view.buffer is samples.buffer for view in touches(s))]
-    turn = mine[0] if len(mine) == 1 else None
-    if (
-        not isinstance(turn, Assign)
-        or not turn.exchanges(0, 1)
-        or turn.value.buffer is not samples.buffer
-    ):
-        return list(statements), samples, None
-    new = turn.target
-    whole = new.size == samples.size == new.buffer.size and new.shape[1] == samples.shape[0]
-    if not whole or new.buffer.kind != "value":
-        return list(statements), samples, None
-    new.buffer.kind, new.buffer.name = samples.buffer.kind, samples.buffer.name
-    return [s for s in statements if s is not turn], new, turn
-
-
-def _rectified(statements: Sequence[Statement]) -> list[Statement]:
-    """A call of a kernel that can end in a ReLU, and the ReLU that alone reads its result, as one
-    call.
-    """
-    uses = Counter(
-        id(buffer) for s in statements for buffer in {view.buffer for view in touches(s)}
-    )
-    made: list[Statement] = []
+def users_of(statements: Sequence[Statement]) -> Users:
+    """The statements that touch each storage, in their order."""
+    users: Users = {}
     for s in statements:
-        before = made[-1] if made else None
-        if (
-            isinstance(before, Call)
-            and isinstance(s, Assign)
-            and getattr(before.kernel, "rectifies", False)
-        ):
-            raw = _relu_of(s)
-            if raw is not None and uses[id(raw.buffer)] == 2 and s.target.contiguous:
-                mine = [
-                    i
-                    for i, x in enumerate(before.args)
-                    if isinstance(x, View) and x.buffer is raw.buffer
-                ]
-                if len(mine) == 1 and before.args[mine[0]].size == s.target.size:
-                    args = list(before.args)
-                    args[mine[0]], args[-1] = s.target.reshape(before.args[mine[0]].shape), 0.0
-                    made[-1] = Call(before.kernel, tuple(args), before.note)
-                    continue
-        made.append(s)
-    return made
+        for storage in dict.fromkeys(view.storage for view in s.touches()):
+            users.setdefault(storage, []).append(s)
+    return users
 
 
-def _biased(statements: Sequence[Statement]) -> list[Statement]:
-    """A product of matrices and the addition of a row to all of its rows, as one statement."""
-    made: list[Statement] = []
+def simplify(statements: Sequence[Statement], results: Collection[Storage]) -> list[Statement]:
+    """The same program in fewer statements; `results` are read after it."""
+    users, made = users_of(statements), list[Statement]()
     for s in statements:
-        before = made[-1] if made else None
-        if isinstance(before, MatMul) and isinstance(s, Assign) and _in_blocks(before):
-            bias = _row_added(s, before.out)
-            if bias is not None and before.bias is None:
-                made[-1] = replace(before, bias=bias)
-                continue
-        made.append(s)
-    return made
+        fused = _fused(made[-1], s, users) if made else None
+        if fused:
+            made[-1] = fused
+        else:
+            made.append(s)
+    made = fuse_lookups(made, users_of(made))
+    return _without_dead_stores(made, results)
 
 
-def _in_blocks(s: MatMul) -> bool:
-    """Is the product worked out in blocks of rows, not as sums along them?"""
-    return s.a.contiguous and s.b.contiguous and s.out.shape[1] > 1
-
-
-def _row_added(s: Assign, out: View) -> View | None:
-    """The row that `s` adds to all rows of the matrix `out`, if that is all it does."""
-    value, target = s.value, s.target
-    if not (
-        isinstance(value, Expr)
-        and value.op == "add"
-        and all(isinstance(x, View) for x in value.args)
-    ):
+def _fused(before: Statement, s: Statement, users: Users) -> Statement | None:
+    """One statement in place of two that follow each other, where there is one for both."""
+    after = formula(s)
+    if after is None or not isinstance(after.value, Expr):
         return None
-    old, row = value.args
-    same = all(
-        v.buffer is out.buffer and v.offset == out.offset and v.contiguous and v.size == out.size
-        for v in (old, target)
-    )
-    columns = out.shape[1]
-    fits = (
-        row.shape in ((columns,), (1, columns))
-        and target.shape[-1:] == (columns,)
-        and row.contiguous
-    )
-    return row.reshape(columns) if same and fits else None
+    if isinstance(before, Call) and getattr(before.kernel, "rectifies", False):
+        return _with_relu(before, after, users)
+    if isinstance(before, Assign) and before.op == "matmul":
+        return _with_bias(before, after)
+    return None
 
 
-def _relu_of(s: Assign) -> View | None:
-    """What `s` takes the larger of and 0, all of a buffer."""
-    value = s.value
-    if not (isinstance(value, Expr) and value.op == "maximum" and isinstance(value.args[0], View)):
+def _with_relu(call: Call, s: Assign, users: Users) -> Call | None:
+    """A kernel that can end in a ReLU, and the ReLU that alone reads its result."""
+    raw, least = s.value.args[0], s.value.args[-1]
+    target, args = s.target, list(call.args)
+    relu = s.value.op == "maximum" and isinstance(least, int | float) and least == 0
+    if not (relu and isinstance(raw, View)):
         return None
-    raw, least = value.args
-    whole = raw.contiguous and raw.size == raw.buffer.size and raw.shape == s.target.shape
-    return raw if whole and isinstance(least, int | float) and least == 0 else None
+    places = [i for i, x in enumerate(args) if isinstance(x, View) and x.storage is raw.storage]
+    alone = raw.whole and len(users[raw.storage]) == 2 and len(places) == 1
+    if not (alone and raw.shape == target.shape and target.contiguous):
+        return None
+    (i,) = places
+    if args[i].size != target.size:
+        return None
+    args[i], args[-1] = target.reshape(args[i].shape), 0.0
+    return replace(call, args=tuple(args))
 
 
-def by_rows(statements: Sequence[Statement]) -> tuple[list[Statement], list[Call]]:
-    """The gradient of a table of which a batch touches few rows is not written from zero: such
-    calls are replaced, and those come second that set back to zero what they have added, from the
-    same samples.
+def _with_bias(product: Assign, s: Assign) -> Assign | None:
+    """A matrix product, and the addition of a row to all of its rows."""
+    (a, b, *bias), out, target = product.args, product.target, s.target
+    if s.value.op != "add" or not all(isinstance(x, View) for x in s.value.args):
+        return None
+    (old, row), n = s.value.args, out.shape[1]
+    in_blocks = a.contiguous and b.contiguous and n > 1  # not as sums along rows
+    in_place = all(
+        x.storage is out.storage and x.offset == out.offset and x.contiguous and x.size == out.size
+        for x in (old, target)
+    )
+    fits = row.shape in ((n,), (1, n)) and target.shape[-1:] == (n,) and row.contiguous
+    if bias or not (in_blocks and in_place and fits):
+        return None
+    return replace(product, args=(a, b, row.reshape(n)))
+
+
+def _without_dead_stores(
+    statements: Sequence[Statement], results: Collection[Storage]
+) -> list[Statement]:
+    """From last to first, drop assignments to storages that no later statement reads."""
+    needed, kept = set(results), list[Statement]()
+    for s in reversed(statements):
+        target = s.target.storage if isinstance(s, Assign) else None
+        if target is None or not target.computed or target in needed:
+            needed |= {view.storage for view in s.reads()}
+            kept.append(s)
+    return kept[::-1]
+
+
+def sparse_gradients(statements: Sequence[Statement]) -> tuple[list[Statement], list[Call]]:
+    """Gradients of tables of which a batch touches few rows are not written from zero.
+
+    The calls that do so are replaced; further calls set back to zero, from the same samples, the
+    rows that a step has added to.
     """
-    uses = Counter(id(view.buffer) for s in statements for view in touches(s))
-    made, clearing = [], []
+    users, made, clearing = users_of(statements), list[Statement](), list[Call]()
     for s in statements:
         if isinstance(s, Call) and hasattr(s.kernel, "touches_rows"):
             *_, ids, grad = s.args
-            if (
-                grad.buffer.kind == "gradient"
-                and uses[id(grad.buffer)] == 1
-                and ids.buffer.kind == "input"
-            ):
+            fed, own = ids.storage.kind == "input", grad.storage.kind == "parameter gradient"
+            if fed and own and len(users[grad.storage]) == 1:
                 more, clear = s.kernel.touches_rows
-                s = Call(more, s.args, s.note)
-                clearing.append(Call(clear, (ids, grad), s.note))
+                s = replace(s, kernel=more)
+                clearing.append(Call((ids, grad), s.note, clear))
         made.append(s)
     return made, clearing
 
 
-def _without_dead_assignments(
-    statements: Sequence[Statement], kept: Collection[int]
-) -> list[Statement]:
-    """From the end to the start: an assignment to a buffer that no later statement reads is left
-    out.
+def swapped_input(statements: Sequence[Statement], samples: View) -> Assign | None:
+    """The statement that swaps axes 0 and 1 of the samples, if nothing else reads them.
+
+    Models that begin with a recurrent layer turn samples (n, steps, …) to (steps, n, …). As samples
+    are gathered from all over memory for each batch anyway, they are gathered in that order.
     """
-    needed, left = set(kept), []
-    for s in reversed(statements):
-        if (
-            isinstance(s, Assign)
-            and s.target.buffer.kind == "value"
-            and id(s.target.buffer) not in needed
-        ):
-            continue
-        needed |= {id(view.buffer) for view in reads(s)}
-        left.append(s)
-    return left[::-1]
+    users = users_of(statements).get(samples.storage, [])
+    swap = formula(users[0]) if len(users) == 1 else None
+    if swap is None or not swap.swaps(0, 1):
+        return None
+    target = swap.target
+    fits = target.whole and target.size == samples.size and target.shape[1] == samples.shape[0]
+    return (
+        swap if fits and swap.value.storage is samples.storage and target.storage.computed else None
+    )

@@ -1,4 +1,4 @@
-"""A graph run once on traced arrays: the program that its rules make, forward and backward."""
+"""Tracing: the program of a graph, from running it once on symbolic arrays."""
 
 from __future__ import annotations
 
@@ -7,61 +7,60 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from .. import kernels
 from ..errors import GraphError
 from ..graph.node import Buffer, Constant, GraphNode, Variable
 from ..graph.rule import Elementwise, Operator
-from . import functions  # noqa: F401 - which the traced arrays look up
-from .traced import Expr, Program, View
+from . import functions, products  # noqa: F401 - which symbolic arrays look up
+from .symbolic import Expr, Program, Shape, View
 
 
 @dataclass
 class Trace:
-    """A program, and where to find in it what comes in (`inputs`, by name), the `loss`, by
-    `id(variable)` the values of the graph's variables and the gradients of those that are trained,
-    and the buffers that it may change. `outside` is NaN where an index that was computed lies
-    beyond its limits, else 0; None where there are none.
+    """A program, and where the values and gradients of a graph's leaves are in it.
+
+    `gradients` are those of the trained variables that the loss depends on. `outside` is NaN where
+    a computed index is out of range, else 0; None where there are no computed indices.
     """
 
     program: Program
-    inputs: dict[str, View]
     loss: View
-    values: dict[int, View]
-    gradients: dict[int, View]
-    state: list[tuple[Buffer, View]]
+    values: dict[GraphNode, View]
+    gradients: dict[GraphNode, View]
     outside: View | None
 
 
-class _Tracer:
-    """A node of a traced graph: its arrays are views, and gradients are written into buffers of the
-    program.
-    """
+class _Tracer(Operator):
+    """A node of the traced graph, or a leaf: its arrays are views of storages of the program."""
 
-    program: Program
+    work: dict[str, Any]
     _data: Any
     _spare: Any
     _grad: Any
-    borrowed = False
-    label: str
 
+    def __init__(self, program: Program, node: GraphNode, label: str) -> None:
+        self.program, self.label, self.note = program, label, program.note
+        self.name, self.inputs, self.work = node.name, (), {}
+        self._grad = self._spare = None
+        self.borrowed = False  # is the gradient an array of another node?
+
+    # ---------------- gradient
     def target(self) -> Any:
         if self._grad is not None:
             return None
         if self._spare is None:
-            self._spare = self.program.buffer(
-                f"grad_{self.label}", self._data.shape, self._data.dtype
-            )
+            place = f"grad_{self.label}", self._data.shape, self._data.dtype, "gradient"
+            self._spare = self.program.allocate(*place, node=self.note)
         return self._spare
 
     def receive(self, cotangent: Any, owned: bool) -> None:
-        if self._grad is None and self._may_borrow(cotangent):
-            self._grad, self.borrowed = cotangent, True
-            return
-        self._own(
-            cotangent if self._grad is None else Expr(self.program, "add", (self._grad, cotangent))
-        )
+        same_shape = isinstance(cotangent, View) and cotangent.shape == self._data.shape
+        if self._grad is not None:
+            self._own(Expr("add", (self._grad, cotangent)))
+        elif self._spare is None and same_shape and cotangent.contiguous:
+            self._grad, self.borrowed = cotangent, True  # nobody writes to it any more
+        else:
+            self._own(cotangent)
 
     def growing(self) -> Any:
         if self.borrowed:
@@ -69,57 +68,25 @@ class _Tracer:
         return self._grad
 
     def _own(self, total: Any) -> None:
-        """Write the gradient into a buffer that is the node's own."""
+        """Write the gradient into a storage of the node's own."""
         if self._grad is None or self.borrowed:
             self._grad, self.borrowed = None, False
             self._grad = self.target()
         self.program.assign(self._grad, total)
 
-    def _may_borrow(self, cotangent: Any) -> bool:
-        """Can another array stand for the gradient as it is? It is not written to after it has been
-        handed on.
-        """
-        return False
-
-    def recycle_grad(self) -> None:
-        self._grad = None
-
-
-class _Leaf(_Tracer, GraphNode):
-    """A constant or a variable."""
-
-    requires_grad = False
-
-
-class _Node(_Tracer, Operator):
-    """An operator."""
-
-    work: dict[str, Any]
-
-    def buffer(self, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
+    # ---------------- what rules ask of a node
+    def buffer(self, name: str, shape: Shape, dtype: Any, **options: Any) -> Any:
         if name not in self.work:
-            self.work[name] = self.program.buffer(
-                f"{self.label}_{name.replace(' ', '_')}", shape, dtype
-            )
+            label = f"{self.label}_{name.replace(' ', '_')}"
+            self.work[name] = self.program.allocate(label, shape, dtype, **options)
         return self.work[name]
 
     def store(self, name: str, values: Any, each: int = 0) -> Any:
-        if name not in self.work:
-            label = f"{self.label}_{name.replace(' ', '_')}"
-            self.work[name] = self.program.buffer(
-                label, values.shape, values.dtype, "constant", values, each
-            )
-        return self.work[name]
+        options = {"kind": "constant", "initial": values, "each": each}
+        return self.buffer(name, values.shape, values.dtype, **options)
 
     def record(self, kernel: Callable[..., Any], *args: Any) -> None:
         self.program.call(kernel, *args)
-
-    def _may_borrow(self, cotangent: Any) -> bool:
-        return (
-            isinstance(cotangent, View)
-            and cotangent.contiguous
-            and cotangent.shape == self._data.shape
-        )
 
 
 def trace(
@@ -128,157 +95,124 @@ def trace(
     parameters: Sequence[Variable],
     seed: float,
 ) -> Trace:
-    """Run every rule of the order on traced arrays: forward, then backward from `seed`, the
-    gradient of the last node.
+    """Run every rule of the order on symbolic arrays: forward, then backward.
 
-    `inputs` are the constants that are fed anew for each batch, by name. Raises `GraphError` that
-    names the operator for one that cannot be written down.
+    `inputs` are the constants that are fed with each batch, by name; `seed` is the gradient of the
+    last node. Raises `GraphError` that names the operator for one that cannot be traced.
     """
     program = Program()
-    tracers: dict[int, Any] = {}
-    names = {id(node): name for name, node in inputs.items()}
-    trained = {id(p) for p in parameters}
-    for node in inputs.values():  # also those that the loss does not depend on
-        tracers[id(node)] = _leaf(program, node, "", names[id(node)], False)
-    state = _state(order)
-    for i, buffer in enumerate(state):
-        tracers[id(buffer)] = _leaf(program, buffer, f"s{i}", None, False)
+    tracers: dict[GraphNode, _Tracer] = {}
+    for name, node in inputs.items():  # also those that the loss does not depend on
+        tracers[node] = _leaf(program, node, name, "input")
+    for i, buffer in enumerate(_buffers(order)):
+        tracers[buffer] = _leaf(program, buffer, f"s{i}", "state")
+    trained = {p for p in parameters if p.requires_grad}
     outside: View | None = None
     for i, node in enumerate(order):
-        program.note = f"n{i} {_words(node)}"
+        program.note = f"n{i} {_describe(node)}"
         if isinstance(node, Operator):
-            known = {name: tracers[id(buffer)] for name, buffer in node.buffers().items()}
-            inner = tuple(tracers[id(x)] for x in node.inputs)
-            outside = _guard(program, node, inner, inputs, outside, order[-1].dtype)
-            tracers[id(node)] = _operator(
-                program, node, inner, {**node.attributes, **known}, f"n{i}"
-            )
-        elif id(node) not in tracers:
-            tracers[id(node)] = _leaf(program, node, f"n{i}", None, id(node) in trained)
-    head = tracers[id(order[-1])]
+            for x, low, high in _unchecked(node, inputs):
+                if outside is None:
+                    outside = program.allocate("outside", (1,), order[-1].dtype)
+                    outside[...] = 0
+                indices = tracers[x]._data.reshape(-1)
+                program.call(kernels.embedding.mark_outside, indices, low, high, outside)
+            tracers[node] = _operator(program, node, tracers, f"n{i}")
+        elif node not in tracers:
+            kind = "parameter" if isinstance(node, Variable) else "constant"
+            tracers[node] = _leaf(program, node, f"n{i}", kind, node in trained)
+    head = tracers[order[-1]]
     head.receive(seed, owned=True)
-    for i, node in reversed(list(enumerate(order))):  # as `graph.order.backward` does
-        tracer = tracers[id(node)]
+    for i, node in reversed(list(enumerate(order))):  # as `graph.autodiff.backward` does
+        tracer = tracers[node]
         if isinstance(node, Operator) and tracer._grad is not None and tracer.requires_grad:
-            program.note = f"back through n{i} {_words(node)}"
-            with _naming(node):
+            program.note = f"back through n{i} {_describe(node)}"
+            with _operator_named(node):
                 node.rule.vjp(tracer, tracer._grad)
-    variables = [tracers[id(node)] for node in order if isinstance(node, Variable)]
-    keys = [id(node) for node in order if isinstance(node, Variable)]
-    return Trace(
-        program,
-        {name: tracers[id(node)]._data for name, node in inputs.items()},
-        head._data,
-        {key: tracer._data for key, tracer in zip(keys, variables, strict=True)},
-        {
-            key: tracer._grad
-            for key, tracer in zip(keys, variables, strict=True)
-            if tracer._grad is not None
-        },
-        [(buffer, tracers[id(buffer)]._data) for buffer in state],
-        outside,
-    )
+    leaves = {node: x for node, x in tracers.items() if not isinstance(node, Operator)}
+    values = {node: x._data for node, x in leaves.items()}
+    gradients = {
+        node: x._grad for node, x in leaves.items() if x.requires_grad and x._grad is not None
+    }
+    return Trace(program, head._data, values, gradients, outside)
 
 
-def _guard(
-    program: Program,
-    node: Operator,
-    xs: Sequence[Any],
-    fed: dict[str, GraphNode],
-    outside: View | None,
-    dtype: np.dtype[Any],
-) -> View | None:
-    """Write down that indices are compared with their limits, where nobody can do so before the
-    step: those that are fed are all looked at beforehand (`CompiledStep.check`), constants when the
-    graph is built.
+def _unchecked(
+    node: Operator, inputs: dict[str, GraphNode]
+) -> Iterator[tuple[GraphNode, int, int]]:
+    """The computed indices of an operator, with their limits.
+
+    Indices that are fed are checked before the first step (`CompiledStep.check`), constants when
+    the graph is built.
     """
     limits = getattr(node.rule, "limits", None)
     for i, low, high, _ in limits(node) if limits else ():
         x = node.inputs[i]
-        if type(x) is Constant or any(x is given for given in fed.values()):
-            continue
-        if outside is None:
-            outside = program.buffer("outside", (1,), dtype)
-            outside[...] = 0
-        program.call(kernels.embedding.mark_outside, xs[i]._data.reshape(-1), low, high, outside)
-    return outside
+        if type(x) is not Constant and all(x is not given for given in inputs.values()):
+            yield x, low, high
 
 
-def _state(order: Sequence[GraphNode]) -> list[Buffer]:
-    """The buffers of a graph, leaves and attributes of its nodes, each once."""
-    found: dict[int, Buffer] = {}
+def _buffers(order: Sequence[GraphNode]) -> dict[Buffer, None]:
+    """The buffers among the leaves of a graph and the attributes of its operators, each once."""
+    found: dict[Buffer, None] = {}
     for node in order:
-        held = (
-            (node,)
-            if isinstance(node, Buffer)
-            else node.buffers().values()
-            if isinstance(node, Operator)
-            else ()
-        )
-        found.update((id(buffer), buffer) for buffer in held)
-    return list(found.values())
+        if isinstance(node, Operator):
+            found.update(dict.fromkeys(node.buffers().values()))
+        elif isinstance(node, Buffer):
+            found[node] = None
+    return found
+
+
+def _leaf(
+    program: Program, node: GraphNode, label: str, kind: str, trained: bool = False
+) -> _Tracer:
+    tracer = _Tracer(program, node, label)
+    name = f"{label}_{node.name or type(node).__name__.lower()}"
+    initial = node._data.copy() if kind == "constant" else None
+    place = node.shape, node.dtype
+    tracer._data = program.allocate(
+        label if kind == "input" else name, *place, kind, initial=initial
+    )
+    tracer.requires_grad = trained
+    if trained:
+        tracer._spare = program.allocate(f"grad_{name}", *place, "parameter gradient")
+    return tracer
 
 
 def _operator(
-    program: Program,
-    node: Operator,
-    inputs: tuple[Any, ...],
-    attributes: dict[str, Any],
-    label: str,
-) -> Any:
-    tracer = _Node.__new__(_Node)
-    tracer.program, tracer.label, tracer.name = program, label, node.name
-    tracer.rule, tracer.inputs, tracer.attributes, tracer.plan, tracer.work = (
-        node.rule,
-        inputs,
-        attributes,
-        node.plan,
-        {},
-    )
+    program: Program, node: Operator, tracers: dict[GraphNode, _Tracer], label: str
+) -> _Tracer:
+    tracer, rule = _Tracer(program, node, label), node.rule
+    inputs = tuple([tracers[x] for x in node.inputs])
+    tracer.rule, tracer.plan, tracer.inputs = rule, node.plan, inputs
+    buffers = {name: tracers[buffer] for name, buffer in node.buffers().items()}
+    tracer.attributes = {**node.attributes, **buffers}
     # the gradient of a variable that the optimiser does not train is not computed
     tracer.requires_grad = node.requires_grad and any(x.requires_grad for x in inputs)
-    tracer._grad = tracer._spare = tracer._data = None
-    with _naming(node):
-        if getattr(node.rule, "is_view", False):
-            tracer._data = node.rule.run(tracer, None)
+    with _operator_named(node):
+        if getattr(rule, "is_view", False):
+            tracer._data = rule.run(tracer, None)
+            return tracer
+        out: Any = program.allocate(f"{label}_{rule.name}", node.shape, node.dtype, "value")
+        tracer._data = out
+        if isinstance(rule, Elementwise):
+            rule.run(tracer, out)
         else:
-            tracer._data = program.buffer(f"{label}_{node.rule.name}", node.shape, node.dtype)
-            if isinstance(node.rule, Elementwise):
-                node.rule.run(tracer, tracer._data)
-            else:
-                node.rule.forward(tracer, tracer._data, *(x._data for x in inputs))
+            rule.forward(tracer, out, *(x._data for x in inputs))
     return tracer
 
 
-def _leaf(program: Program, node: GraphNode, label: str, fed: str | None, trained: bool) -> Any:
-    tracer = _Leaf.__new__(_Leaf)
-    name = f"{label}_{node.name or type(node).__name__.lower()}"
-    kinds = ((Variable, "parameter"), (Buffer, "state"), (GraphNode, "constant"))
-    kind = "input" if fed else next(kind for leaf, kind in kinds if isinstance(node, leaf))
-    tracer.program, tracer.label, tracer.name = program, label, node.name
-    initial = node._data.copy() if kind == "constant" else None
-    tracer._data = program.buffer(fed or name, node.shape, node.dtype, kind, initial)
-    tracer.requires_grad, tracer._grad, tracer._spare = node.requires_grad and trained, None, None
-    if tracer.requires_grad:
-        tracer._spare = program.buffer(f"grad_{name}", node.shape, node.dtype, "gradient")
-    return tracer
-
-
-def _words(node: GraphNode) -> str:
-    name = f" {node.name!r}" if node.name else ""
-    return (
-        f"{node.rule.name if isinstance(node, Operator) else type(node).__name__}{name} "
-        f"{node.shape}"
-    )
+def _describe(node: GraphNode) -> str:
+    kind = node.rule.name if isinstance(node, Operator) else type(node).__name__
+    return f"{kind} {f'{node.name!r} ' if node.name else ''}{node.shape}"
 
 
 @contextmanager
-def _naming(node: Operator) -> Iterator[None]:
-    """Within the block, what cannot be written down is said with the operator's name."""
+def _operator_named(node: Operator) -> Iterator[None]:
+    """Within the block, errors become a `GraphError` that names the operator."""
     try:
         yield
-    except (
-        Exception
-    ) as error:  # a rule of the user's may raise anything when it meets arrays without numbers
+    # a user's rule may raise anything when it meets arrays without numbers
+    except Exception as error:
         words = str(error).removeprefix(f"{node.rule.name}: ")
         raise GraphError(f'{node.rule.name}: {words}; use mode="replay"') from error

@@ -22,7 +22,7 @@ from systems import needs_modes
 import minigrad as mg
 from minigrad.files import who_may_write
 from minigrad.kernels import cache, simd
-from minigrad.run.compiled import _load
+from minigrad.run.step_module import load
 
 ROOT = Path(__file__).parents[2]
 TRAINING = """
@@ -177,10 +177,10 @@ def test_another_source_is_another_file(monkeypatch, tmp_path):
     """
     monkeypatch.setattr(cache, "steps_folder", lambda: str(tmp_path))
     texts = ["steps = 1  # of a test\n", "steps = 2  # of a test\n"]
-    one, other = map(_load, texts)
+    one, other = map(load, texts)
     assert (one.steps, other.steps) == (1, 2)
     assert sorted(path.read_text(encoding="utf-8") for path in tmp_path.iterdir()) == texts
-    assert _load(texts[0]) is one
+    assert load(texts[0]) is one
 
 
 def test_the_folder_is_named_after_every_kernel_source_and_the_processor(monkeypatch, tmp_path):

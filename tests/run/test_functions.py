@@ -12,7 +12,7 @@ from minigrad import nn
 from minigrad.errors import GraphError
 from minigrad.run.compiled import CompiledStep
 from minigrad.run.emit import Emitter
-from minigrad.run.traced import Program
+from minigrad.run.symbolic import Assign, Program
 
 X = np.random.default_rng(0).normal(size=(2, 3, 4))
 Y = np.random.default_rng(1).normal(size=(4, 3, 5))
@@ -209,12 +209,13 @@ def test_masks_and_whole_numbers_of_every_dtype_are_turned_and_picked_from(dtype
 def test_a_turned_mask_among_floats_is_read_as_booleans():
     """A kernel that moves numbers as they are cannot turn a mask into floats."""
     program = Program()
-    target = program.buffer("target", (10, 9), np.float32)
+    target = program.allocate("target", (10, 9), np.float32)
     for dtype, turned in ((bool, False), (np.float32, True)):
-        source = program.buffer("source", (9, 10), dtype)
+        source = program.allocate("source", (9, 10), dtype)
         across = source.T
-        loop = Emitter({}, np.dtype(np.float32))._nest(target.shape, [target, across], set())
-        assert bool(loop.turned(target, across)) is turned
+        copy = Assign((across,), "", target, "formula")
+        loop = Emitter(np.dtype(np.float32)).nest(target.shape, [copy])
+        assert bool(loop.transposed(target, across)) is turned
 
 
 SIZES = [((5, 5, 0), (0, 5)), ((0,), (0,)), ((2, 3, 4), (4, 0)), ((0,), (2, 0, 3))]

@@ -8,7 +8,7 @@ import pytest
 import minigrad as mg
 from minigrad import nn
 from minigrad.run.compiled import CompiledStep
-from minigrad.run.traced import Call
+from minigrad.run.symbolic import Call
 
 rng = np.random.default_rng(0)
 IDS, Y = rng.integers(0, 30, (24, 20)), rng.integers(0, 2, (24, 1)).astype(np.float32)

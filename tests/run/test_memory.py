@@ -34,9 +34,17 @@ def rnn():
 def test_every_byte_is_told_and_nobody_shares_while_both_live(make):
     step = make()
     m, arena = step.memory, step.arena
-    arrays = [arena.P, arena.G, arena.T, *arena.S.values(), *arena.M, *arena.rows, *arena.inputs]
+    arrays = [
+        arena.P,
+        arena.G,
+        arena.T,
+        *arena.S.values(),
+        *arena.M,
+        *arena.V.values(),
+        *arena.inputs,
+    ]
     assert m.total == sum(array.nbytes for array in arrays) and m.parts == step.parts
-    assert m.shared * m.parts == sum(row.nbytes for row in arena.rows)
+    assert m.shared * m.parts == sum(row.nbytes for row in arena.V.values())
     assert m.unshared == sum(row.bytes for row in m.rows)
     assert all(row.kind in KINDS and 0 <= row.first <= row.last < m.statements for row in m.rows)
     for array, size in m.arrays.items():

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from minigrad.errors import GraphError
-from minigrad.run import functions  # noqa: F401 - which traced arrays look up
-from minigrad.run.traced import Assign, Call, Expr, MatMul, Program, Reduce, View
+from minigrad.run import functions, products  # noqa: F401 - which symbolic arrays look up
+from minigrad.run.symbolic import Assign, Call, Expr, Program, View
 
 
 def numbers(view, memory):
@@ -39,7 +39,7 @@ def numbers(view, memory):
 )
 def test_views_show_what_numpys_views_show(look):
     memory = np.arange(24.0)
-    view = look(Program().buffer("a", (2, 3, 4), np.float64))
+    view = look(Program().allocate("a", (2, 3, 4), np.float64))
     expected = look(memory.reshape(2, 3, 4))
     assert isinstance(view, View) and view.shape == expected.shape
     np.testing.assert_array_equal(numbers(view, memory), expected)
@@ -48,19 +48,19 @@ def test_views_show_what_numpys_views_show(look):
 
 def test_a_reshape_that_needs_a_copy_writes_one_down():
     program = Program()
-    a = program.buffer("a", (2, 3), np.float32)
+    a = program.allocate("a", (2, 3), np.float32)
     flat = a.T.reshape(6)
     (copy,) = program.statements
     assert (
         isinstance(copy, Assign)
         and copy.value.shape == (3, 2)
-        and flat.buffer is copy.target.buffer
+        and flat.storage is copy.target.storage
     )
 
 
 def test_formulas_wait_until_they_are_assigned():
     program = Program()
-    a, b = (program.buffer(name, (2, 3), np.float32) for name in "ab")
+    a, b = (program.allocate(name, (2, 3), np.float32) for name in "ab")
     formula = np.where(a > 0, np.exp(-a) * 2, b[0])
     assert isinstance(formula, Expr) and formula.shape == (2, 3) and formula.dtype == np.float32
     assert not program.statements
@@ -72,17 +72,13 @@ def test_formulas_wait_until_they_are_assigned():
 
 def test_sums_products_and_kernels_are_statements():
     program = Program()
-    a, b = program.buffer("a", (4, 3), np.float32), program.buffer("b", (5, 3), np.float32)
+    a, b = program.allocate("a", (4, 3), np.float32), program.allocate("b", (5, 3), np.float32)
     y = np.matmul(a, b.T)
     total = (y * y).sum(axis=0, keepdims=True)
     program.call(print, a, b.T, 3)
-    assert [type(s) for s in program.statements] == [
-        Assign,
-        MatMul,
-        Reduce,
-        Assign,
-        Call,
-    ]  # first bᵀ is laid out anew
+    *assigned, copy, call = program.statements
+    assert [s.op for s in assigned] == ["formula", "matmul", "add"]  # first bᵀ is copied
+    assert isinstance(copy, Assign) and isinstance(call, Call)
     assert y.shape == (4, 5) and total.shape == (1, 5)
     assert program.statements[-1].args[1].contiguous  # the copy that was made for the kernel
 
@@ -104,4 +100,4 @@ def test_what_cannot_be_written_down_is_refused(do):
     with pytest.raises(
         (GraphError, TypeError), match="compiled|__array_function__|no implementation"
     ):
-        do(Program().buffer("a", (2, 3), np.float32))
+        do(Program().allocate("a", (2, 3), np.float32))

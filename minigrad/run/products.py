@@ -1,0 +1,140 @@
+"""Matrix products and sums of products (`np.einsum`) of symbolic arrays."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .symbolic import FUNCTIONS, Expr, SymbolicArray, View
+
+#: with so many rows it pays to lay out a transposed right-hand matrix afresh
+_FEW_ROWS = 4
+#: rows of fewer numbers fill too little of a vector
+_NARROW = 8
+#: rows of so many numbers are summed one by one
+_LONG = 256
+
+
+def matmul(a: SymbolicArray, b: SymbolicArray, out: View | None = None) -> View:
+    """a @ b of vectors, matrices and stacks of matrices; if b is one matrix, a is one, too, which
+    has all rows of a stack.
+    """
+    a, b = a.evaluate(), b.evaluate()
+    rows, columns = a if a.ndim > 1 else a[None], b if b.ndim > 1 else b[:, None]
+    stack = np.broadcast_shapes(rows.shape[:-2], columns.shape[:-2])
+    if out is None:
+        shape = (*stack, *a.shape[-2:-1], *(b.shape[-1:] if b.ndim > 1 else ()))
+        out = a.program.allocate("product", shape, a.dtype)
+    if not out.contiguous:
+        out[...] = matmul(a, b)
+    elif b.ndim > 2:
+        whole = out.reshape((*stack, rows.shape[-2], columns.shape[-1]))
+        rows, columns = (x.look(np.broadcast_to, (*stack, *x.shape[-2:])) for x in (rows, columns))
+        for i in np.ndindex(stack):
+            _matmul(rows[i], columns[i], whole[i])
+    else:
+        # the number of rows, for reshape cannot infer it beside an axis of length 0
+        m = math.prod(rows.shape[:-1])
+        rows = rows.reshape(m, rows.shape[-1])
+        _matmul(rows, columns, out.reshape(m, columns.shape[1]))
+    return out
+
+
+def _matmul(a: View, b: View, out: View) -> None:
+    """The product of two matrices, in the way that suits their sizes and layouts."""
+    (m, k), n, program = a.shape, b.shape[1], a.program
+    if k == 1 and (out.storage.computed or m == 1):  # elementwise, so that it can be fused
+        out[...] = Expr("multiply", (a, b))
+        return
+    if n == 1 and (m == 1 or k >= _LONG):  # sums along rows, in a plain loop
+        program.assign(out, Expr("multiply", (a, b.T)), op="add")
+        return
+    if not (a.contiguous or a.T.contiguous):
+        a = a.copy()
+    if not b.contiguous and not (a.contiguous and b.T.contiguous and m < _FEW_ROWS):
+        b = b.copy()  # with contiguous rows, the fast block fits
+    if n < _NARROW <= m and a.T.contiguous:  # the transposed product fills vectors
+        out[...] = matmul(b.T, a.T).T
+    else:
+        program.assign(out, a, b, op="matmul")
+
+
+def einsum(text: str, *xs: SymbolicArray, out: View | None = None, optimize: Any = False) -> View:
+    """np.einsum without ellipses: two at a time, in the order that NumPy finds.
+
+    One array without a sum gives a view.
+    """
+    inputs, result = text.split("->")
+    sizes: dict[str, int] = {}
+    named = list(zip(inputs.split(","), xs, strict=True))
+    for letters, x in named:
+        for letter, n in zip(letters, x.shape, strict=True):
+            sizes[letter] = n if sizes.get(letter, 1) == 1 else sizes[letter]
+    terms = [_diagonal(letters, x.evaluate(), sizes) for letters, x in named]
+    shadows = [np.broadcast_to(0.0, x.shape) for _, x in terms]
+    sums = ",".join(letters for letters, _ in terms) + "->" + result
+    path = np.einsum_path(sums, *shadows, optimize="greedy")[0][1:]
+    for chosen in path:
+        some = [terms[i] for i in chosen]
+        terms = [term for i, term in enumerate(terms) if i not in chosen]
+        needed = result + "".join(letters for letters, _ in terms)
+        while len(some) > 1:
+            later = needed + "".join(letters for letters, _ in some[:-2])
+            some[-2:] = [_contracted(some[-2], some[-1], later)]
+        terms.append(_summed(some[0], needed))
+    ((letters, y),) = terms
+    y = y.transpose([letters.index(letter) for letter in result])
+    if out is None:
+        return y
+    out[...] = y
+    return out
+
+
+Term = tuple[str, View]
+
+
+def _diagonal(letters: str, x: View, sizes: dict[str, int]) -> Term:
+    """Of repeated letters the diagonal; without axes of length 1 that stand for longer ones."""
+    once = "".join(dict.fromkeys(letters))
+    if once != letters:
+        x = x.look(lambda layout: np.einsum(f"{letters}->{once}", layout))
+    lost = tuple(i for i, c in enumerate(once) if x.shape[i] != sizes[c])
+    return "".join(c for i, c in enumerate(once) if i not in lost), x.look(np.squeeze, lost)
+
+
+def _summed(term: Term, needed: str) -> Term:
+    """The sum over the letters that are no longer needed."""
+    letters, x = term
+    gone = tuple(i for i, letter in enumerate(letters) if letter not in needed)
+    return ("".join(c for c in letters if c in needed), x.sum(gone)) if gone else term
+
+
+def _contracted(one: Term, other: Term, needed: str) -> Term:
+    """Two arrays as one: a matrix product if possible, else a sum of elementwise products."""
+    left, a = _summed(one, needed + other[0])
+    right, b = _summed(other, needed + left)
+    sizes = dict(zip(left + right, a.shape + b.shape, strict=True))
+    shared = [c for c in left if c in right]
+    stack, inner = ([c for c in shared if (c in needed) == kept] for kept in (True, False))
+    rows, columns = [c for c in left if c not in shared], [c for c in right if c not in shared]
+    result = "".join(stack + rows + columns)
+    m, k, n = (math.prod(sizes[c] for c in some) for some in (rows, inner, columns))
+
+    def laid(letters: str, x: View, order: list[str]) -> View:
+        return x.transpose([letters.index(c) for c in order if c in letters])
+
+    if not stack and min(m, k, n) > 1:
+        a = laid(left, a, rows + inner).reshape(m, k)
+        b = laid(right, b, inner + columns).reshape(k, n)
+        return result, matmul(a, b).reshape([sizes[c] for c in result])
+    order = stack + rows + inner + columns
+    a, b = (
+        laid(letters, x, order).reshape([sizes[c] if c in letters else 1 for c in order])
+        for letters, x in ((left, a), (right, b))
+    )
+    return result, (a * b).sum(tuple(order.index(c) for c in inner))
+
+
+FUNCTIONS.update({"matmul": matmul, "dot": matmul, "einsum": einsum})

@@ -113,8 +113,8 @@ class Arena:
                 meet = begins <= last and first <= ends
                 if meet and other.start < storage.end and storage.start < other.end:
                     storage.start = _lines(other.end)
-            heir_of = self._taken_over(storage, first)
-            storage.start = heir_of.start if heir_of else storage.start
+            storage.takes = self._taken_over(storage, first)
+            storage.start = storage.takes.start if storage.takes else storage.start
             others.append(storage)
         return {name: max(_lines(s.end) for s in placed[name]) for name in sorted(placed)}
 

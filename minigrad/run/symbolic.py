@@ -51,8 +51,8 @@ class Storage:
     `kind` is "parameter", "parameter gradient", "input", "state" (a model's buffer), "constant"
     (with its values in `initial`; where the batch is split, part k has `each` · k more), or of
     arrays that are computed in every step "value", "gradient" (of the node) or "scratch". The arena
-    decides where it lies: in `array` from entry `start` on, if anywhere (see `arena.py`), and from
-    which statement to which it is live.
+    decides where it lies: in `array` from entry `start` on, if anywhere (see `arena.py`), from
+    which statement to which it is live, and which storage's place it takes, entry by entry.
     """
 
     program: Program
@@ -66,6 +66,7 @@ class Storage:
     array: str = ""
     start: int = 0
     live: tuple[int, int] | None = None
+    takes: Storage | None = None
 
     @property
     def end(self) -> int:

@@ -59,7 +59,7 @@ COVERED: dict[int, tuple[str, ...]] = {
     15: (
         "constants in a graph",
         "ops/test_table.py::test_one_operand_at_a_time",
-        "run/test_replay.py::test_constants_that_were_computed_are_computed_again",
+        "run/test_replay.py::test_computed_constants_are_recomputed",
     ),
     16: (
         "blocks and decorators end",
@@ -255,7 +255,7 @@ COVERED: dict[int, tuple[str, ...]] = {
     ),
     104: (
         "no steps, one step, many",
-        "nn/test_recurrent.py::test_no_steps_give_the_first_states_back",
+        "nn/test_recurrent.py::test_zero_steps_return_the_initial_states",
         "nn/test_recurrent.py::test_fused_equals_unrolled",
         "graph/test_autodiff.py::test_a_loop_over_time_and_a_left_deep_sum",
     ),

@@ -1,6 +1,4 @@
-"""The generated source of a compiled step, run as plain Python: the same statements without seconds
-of compiling.
-"""
+"""The generated source of a compiled step, run as plain Python, without seconds of compiling."""
 
 from __future__ import annotations
 
@@ -9,10 +7,11 @@ import re
 import numpy as np
 
 import minigrad as mg
+from minigrad.run.compiled import CompiledStep
 
 
 def undecorated(source):
-    """The source without what has it compiled."""
+    """The source without decorators that compile."""
     return re.sub(
         r"^(\w+) = compiled_separately\(",
         r"\1 = (",
@@ -22,8 +21,8 @@ def undecorated(source):
 
 
 def in_python(step):
-    """The forward and backward pass of a step, run as plain Python; its loss, and the gradients by
-    variable.
+    """Run the forward and backward pass of a step as plain Python: the loss, and the gradient of a
+    variable as a function.
     """
     step.arena.adopt()
     space = {"__name__": "step"}
@@ -33,7 +32,7 @@ def in_python(step):
         arena.G,
         *(() if step.trace.program.storages else arena.V.values()),
     ):
-        array[...] = np.nan  # what is not written shows
+        array[...] = np.nan  # so that entries that are not written show
     x, y = (array[0].reshape(-1) for array in arena.inputs)
     loss = space["part"](
         arena.P, arena.G[0], *(rows[0] for rows in (*arena.S.values(), *arena.V.values())), x, y
@@ -44,3 +43,8 @@ def in_python(step):
 
 def nothing():
     return {name: mg.Constant(np.zeros((1, 1)), dtype=np.float64) for name in "xy"}
+
+
+def compiled(loss, *variables):
+    """The compiled step of a loss that has no inputs; it is not run."""
+    return CompiledStep(mg.topological_sort(loss), nothing(), mg.optim.SGD(variables, lr=0.1), 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -101,22 +102,22 @@ class Arena:
 
     def _share(self, storages: Sequence[Storage]) -> dict[str, int]:
         """Place all others, each where nothing lies as long as it is live; array -> size."""
-        placed: dict[str, list[Storage]] = {}
+        placed: dict[str, list[tuple[int, int, int, int]]] = {}
         waiting = [(*s.live, s) for s in storages if s.live and not s.array]
         for first, last, storage in sorted(waiting, key=lambda row: row[0]):
             if storage.kind == "constant":  # written once, before all steps
                 storage.live = first, last = 0, len(self.groups)
             storage.array = "V" if storage.dtype == self.dtype else f"V_{storage.dtype}"
             others = placed.setdefault(storage.array, [])
-            for other in sorted(others, key=lambda s: (s.start, s.end)):
-                begins, ends = other.live or (0, 0)
-                meet = begins <= last and first <= ends
-                if meet and other.start < storage.end and storage.start < other.end:
-                    storage.start = _lines(other.end)
+            for start, end, begins, ends in others:
+                if start >= storage.end:
+                    break
+                if begins <= last and first <= ends and storage.start < end:
+                    storage.start = _lines(end)
             storage.takes = self._taken_over(storage, first)
             storage.start = storage.takes.start if storage.takes else storage.start
-            others.append(storage)
-        return {name: max(_lines(s.end) for s in placed[name]) for name in sorted(placed)}
+            insort(others, (storage.start, storage.end, first, last))
+        return {name: max(_lines(end) for _, end, *_ in placed[name]) for name in sorted(placed)}
 
     def _taken_over(self, storage: Storage, first: int) -> Storage | None:
         """A storage in whose place this one can be written, entry by entry in one loop."""
@@ -171,12 +172,12 @@ def _place(view: View, array: str, start: int) -> None:
 
 def _touched(group: Iterable[Statement]) -> dict[Storage, None]:
     """The storages that statements touch, in their order."""
-    return dict.fromkeys(view.storage for s in group for view in s.touches())
+    return dict.fromkeys(view.storage for s in group for view in s.touches)
 
 
 def _whole(storage: Storage, group: Iterable[Statement]) -> bool:
     """Is the storage touched, and only as a whole?"""
-    mine = [view for s in group for view in s.touches() if view.storage is storage]
+    mine = [view for s in group for view in s.touches if view.storage is storage]
     return bool(mine) and all(view.whole for view in mine)
 
 
@@ -185,9 +186,9 @@ def _is_scalar(storage: Storage, group: Sequence[Statement]) -> bool:
 
     It is, if the loop writes the entry before it reads it.
     """
-    mine = [view for s in group for view in s.touches() if view.storage is storage]
+    mine = [view for s in group for view in s.touches if view.storage is storage]
     first = next(s for s in group if storage in _touched([s]))
-    read_first = any(view.storage is storage for view in first.reads())
+    read_first = any(view.storage is storage for view in first.reads)
     whole = all(view.whole and view.shape == mine[0].shape for view in mine)
     return storage.computed and len(group) > 1 and len(mine) > 1 and whole and not read_first
 

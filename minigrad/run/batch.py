@@ -1,4 +1,4 @@
-"""Splitting a batch: possible if the loss is a mean over samples that do not meet before."""
+"""Splitting a batch: possible if the loss is a mean over samples that are independent before."""
 
 from __future__ import annotations
 

@@ -79,9 +79,7 @@ class CompiledStep:
 
     @cached_property
     def memory(self) -> Memory:
-        """Which array lies where in the arena, and when: `print(step.memory)`, or draw it with
-        `mg.viz.memory_plan(step)`.
-        """
+        """Which array lies where in the arena, and when; `mg.viz.memory_plan(step)` draws it."""
         return memory_of(self.arena, self.trace.program.storages, self.parts)
 
     def check(self, x: Array, y: Array) -> None:

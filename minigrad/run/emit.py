@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import GraphError
 from .nest import Nest
-from .symbolic import Assign, Call, Expr, Shape, Statement, Storage, SymbolicArray, View
+from .symbolic import Assign, Call, Expr, Shape, Statement, Storage, SymbolicArray, View, formula
 
 #: NumPy's name of a function -> how it is written for single numbers
 _FORMULAS = {
@@ -135,16 +135,18 @@ class Emitter:
         self.numbers = Numbers()
         self.names: dict[Storage, str] = {}
         self.dims: dict[int, str] = {}  # id of a description of sizes -> the text that makes it
+        self.taken = {*_TAKEN}
 
     # ---------------- names
     def name(self, storage: Storage) -> str:
         """The local name of a storage's flat array."""
         if storage not in self.names:
             plain = re.sub(r"[^A-Za-z0-9_]", "_", storage.name)
-            taken, name, number = _TAKEN.union(self.names.values()), plain, 2
-            while name in taken:
+            name, number = plain, 2
+            while name in self.taken:
                 name, number = f"{plain}_{number}", number + 1
             self.names[storage] = name
+            self.taken.add(name)
         return self.names[storage]
 
     def openings(self, storages: Sequence[Storage]) -> Iterator[str]:
@@ -162,7 +164,7 @@ class Emitter:
                 while first.takes:
                     first = first.takes
                 if first not in known:
-                    known[first] = f"{s.array}[{size(s.start)}:{size(s.start + s.size)}]"
+                    known[first] = f"{s.array}[{size(s.start)}:{size(s.end)}]"
                 yield f"{self.name(s)} = {known[first]}"
                 known[first] = self.name(s)
         for i, source in enumerate(self.dims.values()):
@@ -179,16 +181,17 @@ class Emitter:
                 yield comment(note)
             if isinstance(statement, Call):
                 yield self._call(statement)
-            elif isinstance(statement, Assign) and statement.op == "matmul":
-                yield self._matmul(statement)
-            elif isinstance(statement, Assign) and statement.op in _REDUCTIONS:
-                yield from self._reduction(statement)
-            else:
-                yield from self._assignments([s for s in group if isinstance(s, Assign)])
+            elif isinstance(statement, Assign):
+                if statement.op == "formula":
+                    yield from self._assignments([s for s in map(formula, group) if s])
+                elif statement.op == "matmul":
+                    yield self._matmul(statement)
+                else:
+                    yield from self._reduction(statement)
 
     def nest(self, shape: Shape, group: Sequence[Assign], *more: View) -> Nest:
         """The loops over the entries of all arrays of a group."""
-        operands = [*more, *(view for s in group for view in s.touches())]
+        operands = [*more, *(view for s in group for view in s.touches)]
         written = {s.target.storage for s in group}
         return Nest(shape, operands, written, self.name, self.numbers.length)
 

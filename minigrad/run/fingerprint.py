@@ -38,7 +38,7 @@ def contents(value: Any, other: Callable[[Any], Any]) -> Any:
 def fingerprint(function: Any) -> str:
     """A digest of a function's code and of all that it reads.
 
-    These are globals, closures, defaults and the functions that it calls. Machine code is kept by
+    These are globals, closures, defaults and the functions that it calls. Machine code is found by
     that, not by the function's name.
     """
     seen: set[int] = set()

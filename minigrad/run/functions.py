@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import reduce
 from itertools import pairwise
 from operator import add
@@ -48,19 +48,21 @@ def reduction(op: str) -> Callable[..., View]:
         dtype: Any = None,
         initial: Any = None,
     ) -> View:
-        axes = normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim)
-        kept = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
+        kept, rest = _reduced(x, axis)
         if out is None:
             name = "sum" if op == "add" else op
             out = x.program.allocate(name, kept, dtype or x.dtype)
         x.program.assign(out.reshape(kept), x, op=op)
-        return out if keepdims else _without(out, axes, kept)
+        return out if keepdims else out.reshape(rest)
 
     return run
 
 
-def _without(x: View, axes: Sequence[int], shape: Shape) -> View:
-    return x.reshape(tuple(n for i, n in enumerate(shape) if i not in axes))
+def _reduced(x: SymbolicArray, axis: Any) -> tuple[Shape, Shape]:
+    """The shape of a reduction over `axis`, with and without `keepdims`."""
+    axes = normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim)
+    kept = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
+    return kept, tuple(n for i, n in enumerate(x.shape) if i not in axes)
 
 
 def cumulative(name: str) -> Callable[..., View]:
@@ -83,12 +85,11 @@ def extreme(sign: int) -> Callable[..., View]:
     """The index of the largest (1) or smallest (-1) entry."""
 
     def find(x: SymbolicArray, axis: int | None = None, keepdims: bool = False) -> View:
-        axes = range(x.ndim) if axis is None else (axis % x.ndim,)
         before, n, behind = (1, x.size, 1) if axis is None else _around(x, axis)
         found = x.program.allocate("places", (before, behind), np.int64)
         x.program.call(kernels.scan.argmax, x.reshape(before, n, behind), found, sign)
-        kept = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
-        return found.reshape(kept) if keepdims else _without(found, axes, kept)
+        kept, rest = _reduced(x, axis)
+        return found.reshape(kept if keepdims else rest)
 
     return find
 
@@ -129,20 +130,15 @@ def _rows(x: View, key: tuple[Any, ...]) -> tuple[View, View, Shape]:
     width = 1
     for n in reversed(x.shape[1:] if picked.size else ()):  # rows as wide as possible
         wider = width * n
-        if picked.size % wider or not _whole_rows(picked.reshape(-1, wider)):
+        if picked.size % wider:
+            break
+        wide = picked.reshape(-1, wider)
+        if (wide != wide[:, :1] // wider * wider + np.arange(wider)).any():
             break
         width = wider
     rows = picked.reshape(-1, width)[:, 0] // width
     fixed = x.program.allocate("places", rows.shape, np.int64, "constant", initial=rows)
     return x.reshape(-1, width), fixed, picked.shape
-
-
-def _whole_rows(picked: Any) -> bool:
-    """Does each row hold the entries of one row of a table of the same width?"""
-    width = picked.shape[1]
-    return bool(
-        (picked[:, 0] % width == 0).all() and (picked == picked[:, :1] + np.arange(width)).all()
-    )
 
 
 def _computed_rows(x: View, key: tuple[Any, ...]) -> tuple[View, View, Shape]:
@@ -158,7 +154,7 @@ def _computed_rows(x: View, key: tuple[Any, ...]) -> tuple[View, View, Shape]:
     if arrays[-1] - arrays[0] >= len(arrays):
         raise GraphError("indices on both sides of a slice cannot be compiled")
     taken, rest = x.shape[: len(parts)], x.shape[len(parts) :]
-    zeros = [np.zeros(p.shape, int) if isinstance(p, SymbolicArray) else p for p in parts]
+    zeros = [np.zeros((1,) * p.ndim, int) if isinstance(p, SymbolicArray) else p for p in parts]
     fixed = np.arange(math.prod(taken)).reshape(taken)[
         tuple(zeros)
     ]  # where all computed ones are 0
@@ -168,14 +164,15 @@ def _computed_rows(x: View, key: tuple[Any, ...]) -> tuple[View, View, Shape]:
             part = part.reshape((*part.shape, *(1,) * (len(parts) - 1 - arrays[-1])))
             index, step = np.where(part < 0, part + n, part), math.prod(taken[i + 1 :])
             terms.append(index if step == 1 else index * step)
+    shape = np.broadcast_shapes(fixed.shape, *(term.shape for term in terms))
     if fixed.any():
-        same = (fixed == fixed.flat[0]).all()
         place = "index", fixed.shape, np.int64, "constant"
-        terms.append(fixed.flat[0] if same else x.program.allocate(*place, initial=fixed))
-    rows = x.program.allocate("places", fixed.shape, np.int64)
+        single = fixed.size == 1
+        terms.append(fixed.item() if single else x.program.allocate(*place, initial=fixed))
+    rows = x.program.allocate("places", shape, np.int64)
     rows[...] = reduce(add, terms)
     table = x.reshape(math.prod(taken), math.prod(rest))
-    return table, rows.reshape(-1), fixed.shape + rest
+    return table, rows.reshape(-1), shape + rest
 
 
 def _kind(part: Any) -> str:

@@ -15,7 +15,7 @@ _REACH = 6  # groups that an assignment may pass on its way to one that it fits 
 def fuse(statements: Sequence[Statement]) -> list[list[Statement]]:
     """The statements in groups; groups of several assign formulas over entries of one shape.
 
-    None of them needs an entry that another one of the group writes, but the one at the same place.
+    What one of them writes, the others read or write only at the same place.
     """
     groups: list[list[Statement]] = []
     for s in statements:
@@ -25,7 +25,7 @@ def fuse(statements: Sequence[Statement]) -> list[list[Statement]]:
 
 
 def _joined(groups: list[list[Statement]], s: Statement) -> bool:
-    """Add an assignment to the last group that it fits into; may it pass those that follow?"""
+    """Add an assignment to the last group that it fits into, if it may pass those after that."""
     new = formula(s)
     for group in reversed(groups) if new else ():
         members = [old for old in map(formula, group) if old]
@@ -45,7 +45,7 @@ def _reshaped(s: Assign, shape: Shape) -> Assign | None:
         return s
     if size != math.prod(shape):
         return None
-    if any(not view.contiguous or view.size not in (1, size) for view in s.touches()):
+    if any(not view.contiguous or view.size not in (1, size) for view in s.touches):
         return None
 
     def reshaped(x: Any) -> Any:
@@ -58,9 +58,9 @@ def _reshaped(s: Assign, shape: Shape) -> Assign | None:
 
 def _depends(group: Sequence[Statement], new: Assign) -> bool:
     """May the order of the group and the assignment matter?"""
-    touched = {view.storage for view in new.touches()}
-    written = {view.storage for s in group for view in s.writes()}
-    read = {view.storage for s in group for view in s.touches()}
+    touched = {view.storage for view in new.touches}
+    written = {view.storage for s in group for view in s.writes}
+    read = {view.storage for s in group for view in s.touches}
     return bool(touched & written) or new.target.storage in read
 
 
@@ -68,7 +68,7 @@ def _fits(group: Sequence[Assign], new: Assign) -> bool:
     first = group[0]
     if _transposes(new) or _transposes(first) or new.target.shape != first.target.shape:
         return False
-    pairs = [(a, b, old) for old in group for a in old.touches() for b in new.touches()]
+    pairs = ((a, b, old) for old in group for a in old.touches for b in new.touches)
     return (first.target.contiguous and new.target.contiguous) and all(
         same(a, b)
         for a, b, old in pairs

@@ -7,18 +7,16 @@ repeat their words: a training step of the text-CNN takes 1.75 times as long wit
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import kernels
-from .symbolic import Call, Statement, Storage, View, formula
+from .symbolic import Call, Statement, Users, View, formula
 
 
-def fuse_lookups(
-    statements: Sequence[Statement], users: Mapping[Storage, Sequence[Statement]]
-) -> list[Statement]:
+def fuse_lookups(statements: Sequence[Statement], users: Users) -> list[Statement]:
     """The same program with each lookup and its convolution as one call, forward and backward.
 
     `users` are the statements that touch a storage, in their order. Nothing but the lookup and the
@@ -38,7 +36,7 @@ def _pattern(
     pull: Statement,
     swap_back: Statement,
     scatter: Statement,
-    users: Mapping[Storage, Sequence[Statement]],
+    users: Users,
 ) -> tuple[Any, ...]:
     """The six statements of which these three may be the last; empty if they are not.
 
@@ -73,39 +71,33 @@ def _calls(s: Statement, kernel: Any) -> bool:
     return isinstance(s, Call) and s.kernel is kernel
 
 
-def _fused(*pattern: Statement) -> tuple[Call, Call]:
+def _fused(*pattern: Statement) -> list[Call]:
     """The two calls in place of the six statements."""
     gather, _, convolve, pull, _, scatter = pattern
     (table, ids, rows, _), (_, w, b, y, _, _, d, least) = gather.args, convolve.args
     g, gw, gb, grad = pull.args[0], pull.args[5], pull.args[6], scatter.args[2]
-    index_dtype, floats = kernels.rows.index_dtype, rows.dtype
-
-    def scratch(name: str, size: int, dtype: Any) -> View:
-        storage, label = rows.storage, rows.storage.name.partition("_")[0]
-        view: View = rows.program.allocate(f"{label}_{name}", (size,), dtype, node=storage.node)
-        return view
-
-    kept = (
-        scratch("words", ids.size, index_dtype(len(table))),
-        scratch("places", d.n * (d.w + 2 * d.pw), np.int64),
-        scratch("count", 1, np.int64),
-        scratch("distinct", rows.size, floats),
-    )
-    slots, size = (
-        scratch("slots", len(table), index_dtype(ids.size)),
-        sum(kernels.lookup_conv.room(d)),
-    )
-    ahead, back = (scratch("scratch", size, floats) for _ in range(2))
-    forth_note, back_note = (
-        "; ".join(dict.fromkeys(s.note for s in three)) for three in (pattern[:3], pattern[3:])
+    index_dtype, room = kernels.rows.index_dtype, sum(kernels.lookup_conv.room(d))
+    sizes = [
+        ("words", ids.size, index_dtype(len(table))),
+        ("places", d.n * (d.w + 2 * d.pw), np.int64),
+        ("count", 1, np.int64),
+        ("distinct", rows.size, rows.dtype),
+        ("slots", len(table), index_dtype(ids.size)),
+        ("scratch", room, rows.dtype),
+        ("scratch", room, rows.dtype),
+    ]
+    label, node = rows.storage.name.partition("_")[0], rows.storage.node
+    *kept, slots, ahead, back = (
+        rows.program.allocate(f"{label}_{name}", (size,), dtype, node=node)
+        for name, size, dtype in sizes
     )
     forward = table, ids, w, b, y, slots, *kept, ahead, d, least
     backward = g, w, gw, gb, *kept, back, d, ids, grad
-    return (
-        Call(forward, forth_note, kernels.lookup_conv.forward),
-        Call(
-            backward,
-            back_note.replace("; back through", ";"),
-            kernels.lookup_conv.backward,
-        ),
+    forth_note, back_note = (
+        "; ".join(dict.fromkeys(s.note for s in three)).replace("; back through", ";")
+        for three in (pattern[:3], pattern[3:])
     )
+    return [
+        Call(forward, forth_note, kernels.lookup_conv.forward),
+        Call(backward, back_note, kernels.lookup_conv.backward),
+    ]

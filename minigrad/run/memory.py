@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 
 from .arena import Arena
 from .symbolic import Storage
 
 KINDS = ("value", "gradient", "scratch", "constant")
-_HEADER = ("node", "what", "kind", "array", "offset", "bytes", "from", "to")
 
 
 @dataclass(frozen=True, slots=True)
 class LiveRange:
     """One array that a step computes: when it is live, and where it lies.
 
-    `name` is its name in the generated source (where a second one of that name is numbered), `node`
-    the node that it belongs to; `kind` is "value" or "gradient" (of the node), "scratch" or
+    `node` is the node that it belongs to, `name` its name in the generated source (where a second
+    one of that name is numbered); `kind` is "value" or "gradient" (of the node), "scratch" or
     "constant" (stored once, always live). It lies in `array` at byte `offset` and takes so many
     `bytes`; it is live from statement `first` to statement `last`, counted from 0 in the order of
     the source. If another array overwrites it entry by entry, the loop that does so counts for the
     other one.
     """
 
-    name: str
     node: str
+    name: str
     kind: str
     array: str
     offset: int
@@ -70,19 +69,8 @@ class Memory:
     def table(self) -> str:
         """The rows as aligned text, the largest first, and sums."""
         rows = sorted(self.rows, key=lambda row: (-row.bytes, row.first))
-        cells = [_HEADER] + [
-            (
-                r.node,
-                r.name,
-                r.kind,
-                r.array,
-                f"{r.offset:,}",
-                f"{r.bytes:,}",
-                f"{r.first}",
-                f"{r.last}",
-            )
-            for r in rows
-        ]
+        cells = [[field.name for field in fields(LiveRange)]]
+        cells += [[f"{x:,}" if isinstance(x, int) else x for x in astuple(row)] for row in rows]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         form = "  ".join(f"{{:{'>' if i > 3 else '<'}{n}}}" for i, n in enumerate(widths))
         parts = f", for each of {self.parts} parts of the batch" if self.parts > 1 else ""
@@ -116,7 +104,7 @@ def memory_of(arena: Arena, storages: Sequence[Storage], parts: int) -> Memory:
         over = first < last and (s.array, s.start, last) in taken  # taken over by another one
         offset, size = s.dtype.itemsize * s.start, s.dtype.itemsize * s.size
         last = min(last, end) - over
-        rows.append(LiveRange(s.name, s.node, s.kind, s.array, offset, size, first, last))
+        rows.append(LiveRange(s.node, s.name, s.kind, s.array, offset, size, first, last))
     fixed = {
         "parameters": arena.P.nbytes,
         "gradients": arena.G.nbytes + arena.T.nbytes,

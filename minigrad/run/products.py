@@ -9,7 +9,7 @@ import numpy as np
 
 from .symbolic import FUNCTIONS, Expr, SymbolicArray, View
 
-#: with so many rows it pays to lay out a transposed right-hand matrix afresh
+#: with so many rows it pays to copy a transposed right-hand matrix
 _FEW_ROWS = 4
 #: rows of fewer numbers fill too little of a vector
 _NARROW = 8
@@ -18,8 +18,9 @@ _LONG = 256
 
 
 def matmul(a: SymbolicArray, b: SymbolicArray, out: View | None = None) -> View:
-    """a @ b of vectors, matrices and stacks of matrices; if b is one matrix, a is one, too, which
-    has all rows of a stack.
+    """a @ b of vectors, matrices and stacks of matrices.
+
+    A stack times one matrix is one product: of all rows of the stack.
     """
     a, b = a.evaluate(), b.evaluate()
     rows, columns = a if a.ndim > 1 else a[None], b if b.ndim > 1 else b[:, None]

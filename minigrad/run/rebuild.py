@@ -48,7 +48,7 @@ def first_difference(
 
 
 def _same_node(a: GraphNode, b: GraphNode, pairs: dict[GraphNode, GraphNode]) -> bool:
-    """Are two nodes the same, apart from their values?"""
+    """Are two nodes the same? Only values of leaves are compared."""
     if (a.shape, a.dtype, a.requires_grad) != (b.shape, b.dtype, b.requires_grad):
         return False
     if isinstance(a, Operator) and isinstance(b, Operator):

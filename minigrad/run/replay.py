@@ -50,17 +50,16 @@ class Graph:
 
     def register_forward_hook(self, hook: Hook) -> Handle:
         """Call `hook(node, value)` for every operator, in the order in which they are computed."""
-        self._watch()
-        return Handle(self._hooks.forward, hook)
+        return Handle(self._attached().forward, hook)
 
     def register_backward_hook(self, hook: Hook) -> Handle:
         """Call `hook(node, grad)` for every node whose gradient is complete, in that order."""
-        self._watch()
-        return Handle(self._hooks.backward, hook)
+        return Handle(self._attached().backward, hook)
 
-    def _watch(self) -> None:
+    def _attached(self) -> Hooks:
         for node in self.order:
             node.attach(self._hooks)
+        return self._hooks
 
     def __reduce__(self) -> Any:
         return type(self), (self.head,)  # a copy or a pickle sorts its own nodes

@@ -6,18 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from .lookup import fuse_lookups
-from .symbolic import Assign, Call, Expr, Statement, Storage, View, formula
-
-Users = dict[Storage, list[Statement]]
-
-
-def users_of(statements: Sequence[Statement]) -> Users:
-    """The statements that touch each storage, in their order."""
-    users: Users = {}
-    for s in statements:
-        for storage in dict.fromkeys(view.storage for view in s.touches()):
-            users.setdefault(storage, []).append(s)
-    return users
+from .symbolic import Assign, Call, Expr, Statement, Storage, Users, View, formula, users_of
 
 
 def simplify(statements: Sequence[Statement], results: Collection[Storage]) -> list[Statement]:
@@ -70,10 +59,7 @@ def _with_bias(product: Assign, s: Assign) -> Assign | None:
         return None
     (old, row), n = s.value.args, out.shape[1]
     in_blocks = a.contiguous and b.contiguous and n > 1  # not as sums along rows
-    in_place = all(
-        x.storage is out.storage and x.offset == out.offset and x.contiguous and x.size == out.size
-        for x in (old, target)
-    )
+    in_place = all(x.storage is out.storage and x.whole for x in (old, target, out))
     fits = row.shape in ((n,), (1, n)) and target.shape[-1:] == (n,) and row.contiguous
     if bias or not (in_blocks and in_place and fits):
         return None
@@ -88,7 +74,7 @@ def _without_dead_stores(
     for s in reversed(statements):
         target = s.target.storage if isinstance(s, Assign) else None
         if target is None or not target.computed or target in needed:
-            needed |= {view.storage for view in s.reads()}
+            needed |= {view.storage for view in s.reads}
             kept.append(s)
     return kept[::-1]
 
@@ -123,7 +109,5 @@ def swapped_input(statements: Sequence[Statement], samples: View) -> Assign | No
     if swap is None or not swap.swaps(0, 1):
         return None
     target = swap.target
-    fits = target.whole and target.size == samples.size and target.shape[1] == samples.shape[0]
-    return (
-        swap if fits and swap.value.storage is samples.storage and target.storage.computed else None
-    )
+    whole = target.whole and target.storage.computed and target.size == samples.size
+    return swap if whole and target.shape[1] == len(samples) else None

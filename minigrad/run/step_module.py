@@ -92,7 +92,7 @@ def importable(thing: Any) -> bool:
 
 
 def load(source: str) -> ModuleType:
-    """The source as a module. A file in the cache keeps it, by which Numba finds machine code."""
+    """The source as a module, from a file in the cache, by which Numba finds its machine code."""
     from ..files import write_atomically
     from ..kernels.cache import steps_folder, usable
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -264,17 +264,20 @@ class Statement:
     args: tuple[Any, ...]
     note: str
 
+    @cached_property
     def reads(self) -> list[View]:
         """The views that it reads, or may read."""
         return [view for x in self.args for view in views(x)]
 
+    @property
     def writes(self) -> list[View]:
         """The views that it writes, or may write."""
-        return self.reads()
+        return self.reads
 
+    @cached_property
     def touches(self) -> list[View]:
-        """The views that it reads or writes."""
-        return self.reads()
+        """The views that it writes or reads."""
+        return [*self.writes, *self.reads]
 
 
 @dataclass(eq=False)
@@ -305,11 +308,9 @@ class Assign(Statement):
         """The formula that is assigned or reduced."""
         return self.args[0]
 
+    @property
     def writes(self) -> list[View]:
         return [self.target]
-
-    def touches(self) -> list[View]:
-        return [self.target, *self.reads()]
 
     def swaps(self, i: int, j: int) -> bool:
         """Is it a copy with axes i and j swapped, and are both arrays contiguous?"""
@@ -323,6 +324,18 @@ class Assign(Statement):
 def formula(s: Statement) -> Assign | None:
     """The statement if it assigns a formula, entry by entry."""
     return s if isinstance(s, Assign) and s.op == "formula" else None
+
+
+Users = dict[Storage, list[Statement]]
+
+
+def users_of(statements: Sequence[Statement]) -> Users:
+    """The statements that touch each storage, in their order."""
+    users: Users = {}
+    for s in statements:
+        for storage in dict.fromkeys(view.storage for view in s.touches):
+            users.setdefault(storage, []).append(s)
+    return users
 
 
 @dataclass(eq=False)

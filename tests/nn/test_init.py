@@ -1,4 +1,4 @@
-"""First values: the variances that the papers ask for."""
+"""Initial weights have the variances that the papers derive."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Layers: shapes, names and layouts as in PyTorch, first values by seed, clear refusals."""
+"""Layers: shapes, names and layouts as in PyTorch, initial weights by seed, clear errors."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,7 @@ def test_shapes_names_and_dtypes(make, given, expected, parameters):
         assert make(dtype=np.float64, seed=3)(x).dtype == np.float64
 
 
-def test_embedding_keeps_ids_whole():
+def test_embedding_keeps_integer_ids():
     layer = nn.Embedding(10, 4, seed=0)
     ids = np.array([[1, 2, 1]], dtype=np.int32)
     assert np.array_equal(layer(ids).value, layer.weight.value[ids])
@@ -72,7 +72,7 @@ def test_impossible_layers_are_refused_by_name(make, words):
     assert words in str(caught.value)
 
 
-def test_manual_seed_decides_layers_without_a_seed():
+def test_manual_seed_determines_layers_without_a_seed():
     mg.manual_seed(5)
     first = nn.Linear(3, 3).weight.value.copy()
     assert not np.array_equal(first, nn.Linear(3, 3).weight.value)

@@ -38,7 +38,7 @@ def test_parameters_have_pytorch_names_and_shared_ones_come_once():
     assert "head.weight" in Pair().state_dict()  # in a checkpoint under both names, as in PyTorch
 
 
-def test_state_goes_round():
+def test_the_state_is_saved_and_loaded():
     one, other = Pair(), Pair()
     one.scale.value = 5.0
     other.load_state_dict(one.state_dict())
@@ -105,7 +105,7 @@ def test_hooks_see_value_and_gradient_of_the_output_until_removed():
     assert len(seen) == 2
 
 
-def test_hooks_registered_after_a_graph_was_built_are_called_when_it_runs_again():
+def test_hooks_registered_after_a_graph_was_built_are_called_in_its_next_run():
     model, seen = nn.Linear(2, 3), []
     graph = mg.Graph(model(np.ones((4, 2))).sum())
     model.register_forward_hook(lambda node, value: seen.append(node))
@@ -125,7 +125,7 @@ def test_repr_nests():
 
 # ---------------- deep, shared and circular
 class Holder(nn.Module):
-    """A module that passes on what one inner module gives."""
+    """A module that returns the output of its one inner module."""
 
     def __init__(self, inner):
         self.inner = inner
@@ -153,7 +153,7 @@ WRAPS = pytest.mark.parametrize("wrap", [nn.Sequential, Holder], ids=["Sequentia
 @DEEP
 @WRAPS
 def test_deep_models(levels, wrap, tmp_path):
-    """Whatever goes through a model needs no more of Python's stack for a deep one."""
+    """Walks over a model need no more of Python's stack for a deep one."""
     model, other = nested(levels, wrap), nested(levels, wrap)
     assert len(model.modules()) == levels + 1 and len(model.parameters()) == 2
     part = "0" if wrap is nn.Sequential else "inner"
@@ -186,7 +186,7 @@ def test_deep_models_are_copied(levels, wrap, duplicate):
 
 
 @WRAPS
-def test_calls_may_go_as_deep_as_pythons_own(wrap):
+def test_calls_may_be_nested_as_deeply_as_python_allows(wrap):
     x = np.ones((1, 2))
     assert np.array_equal(nested(300, wrap)(x).value, nested(0)(x).value)
     with pytest.raises(
@@ -220,7 +220,7 @@ def test_a_copy_holds_itself_where_the_original_does(duplicate):
 
 
 @COPIES
-def test_what_a_subclass_says_of_its_copies_counts(duplicate):
+def test_a_subclass_may_define_how_it_is_copied(duplicate):
     model = nested(120, Forgetful)
     model.scratch = [1]
     other = duplicate(model)
@@ -228,7 +228,7 @@ def test_what_a_subclass_says_of_its_copies_counts(duplicate):
 
 
 class Forgetful(Holder):
-    """A module with a state of its own for copies."""
+    """A module that defines the state of its copies."""
 
     scratch = None
 
@@ -237,7 +237,7 @@ class Forgetful(Holder):
 
 
 def test_sixty_levels_that_share_their_parts():
-    """Linear: there are 2^60 names, but as many modules as levels."""
+    """In linear time: there are 2^60 paths, but only one module per level."""
     model = nn.Linear(2, 2)
     for _ in range(60):
         model = nn.Sequential(model, model)
@@ -257,7 +257,7 @@ def test_two_parameters_of_one_name_are_refused():
     assert list(model.state_dict()) == ["parts.1.weight", "parts.1.bias"]
 
 
-def test_an_error_tells_in_which_module_it_happened():
+def test_an_error_names_its_module():
     model = nn.Sequential(nn.ReLU(), nn.Sequential(nn.Tanh(), nn.Linear(4, 2)))
     with pytest.raises(mg.ShapeError) as caught:
         model(np.ones((2, 3)))
@@ -267,7 +267,7 @@ def test_an_error_tells_in_which_module_it_happened():
     assert caught.value.__notes__[1:] == ["in module Linear"]
 
 
-def test_tied_parameters_go_through_a_file(tmp_path):
+def test_tied_parameters_are_saved_and_loaded(tmp_path):
     one, other = Pair(), Pair()
     one.head.weight.value += 1
     mg.save(one, tmp_path / "p.safetensors")

@@ -1,6 +1,4 @@
-"""Layers that normalise or drop: PyTorch's names and behaviour, what is saved and restored,
-seeds.
-"""
+"""Normalisation and dropout: PyTorch's names and behaviour, saving and loading, seeds."""
 
 import numpy as np
 import pytest
@@ -47,7 +45,7 @@ def trained_state():
 
 
 def predicted(state, x):
-    """The model of that state in evaluation, in plain NumPy and float64."""
+    """The output of the model with that state in evaluation, in plain NumPy and float64."""
     s = {name: array.astype(np.float64) for name, array in state.items()}
     windows = np.lib.stride_tricks.sliding_window_view(x.astype(np.float64), (3, 3), axis=(2, 3))
     y = np.einsum("nchwij,ocij->nohw", windows, s["0.weight"]) + s["0.bias"][:, None, None]
@@ -70,7 +68,7 @@ def test_a_file_of_pytorchs_names_loads_and_predicts_the_same(tmp_path):
     for name, array in state.items():
         assert (
             again[name].shape == array.shape and again[name].dtype == array.dtype
-        )  # the count is 0-d, as PyTorch's
+        )  # the count is 0-d, as in PyTorch
         np.testing.assert_array_equal(again[name], array)
 
 
@@ -118,7 +116,7 @@ def test_layer_norm():
     assert bare.state_dict() == {} and bare(x).shape == x.shape
 
 
-def test_dropout_draws_anew_in_training_and_does_nothing_in_evaluation():
+def test_dropout_draws_new_masks_in_training_and_does_nothing_in_evaluation():
     layer, x = nn.Dropout(0.5, seed=1), np.ones(100)
     first, second = layer(x).value, layer(x).value
     assert (first != second).any()
@@ -129,7 +127,7 @@ def test_dropout_draws_anew_in_training_and_does_nothing_in_evaluation():
     assert layer.stream.value.tolist() == [1, 2] and layer.state_dict() == {}
 
 
-def test_two_without_a_seed_differ_and_follow_manual_seed():
+def test_two_layers_without_a_seed_differ_and_follow_manual_seed():
     mg.manual_seed(0)
     one, other = nn.Dropout(), nn.Dropout()
     assert one.stream.value[0] != other.stream.value[0]
@@ -148,7 +146,7 @@ def test_gradients_can_be_checked_in_training():
 
 
 # ---------------- state
-def test_buffers_are_found_and_told_from_parameters():
+def test_buffers_are_found_and_are_not_parameters():
     model = nn.Sequential(nn.BatchNorm1d(2), nn.Dropout())
     assert [name for name, _ in model.named_parameters()] == ["0.weight", "0.bias"]
     names = ["0.running_mean", "0.running_var", "0.num_batches_tracked", "1.stream"]
@@ -162,7 +160,7 @@ def test_buffers_are_found_and_told_from_parameters():
     assert Positions().state_dict().keys() == {"table", "same"} and len(Positions().buffers()) == 1
 
 
-def test_to_leaves_whole_numbers_whole():
+def test_to_keeps_integers():
     model = nn.Sequential(nn.BatchNorm1d(2), nn.Dropout()).to(np.float64)
     assert [b.dtype for b in model.buffers()] == [np.float64, np.float64, np.int64, np.int64]
     assert model(np.ones((3, 2))).dtype == np.float64
@@ -258,7 +256,7 @@ def test_a_checkpoint_with_a_stream_that_does_not_fit_changes_nothing(tmp_path):
         (lambda: nn.LayerNorm(3)(np.ones((2, 4))), "layer_norm: shapes (2, 4) and (3,) and (3,)"),
     ],
 )
-def test_what_cannot_be_is_refused_by_name(make, words):
+def test_impossible_arguments_are_refused_by_name(make, words):
     with pytest.raises(ValueError) as caught:
         make()
     assert words in str(caught.value)

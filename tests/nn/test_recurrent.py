@@ -1,6 +1,4 @@
-"""The recurrent layers: fused equals unrolled, shapes, names, numbers and order of gates as in
-PyTorch.
-"""
+"""Recurrent layers: fused equals unrolled; shapes, names, numbers and gates as in PyTorch."""
 
 import numpy as np
 import pytest
@@ -103,7 +101,7 @@ def test_shapes_and_names(kind, gates):
 
 
 @pytest.mark.parametrize("kind", LAYERS)
-def test_no_steps_give_the_first_states_back(kind):
+def test_zero_steps_return_the_initial_states(kind):
     layer = LAYERS[kind](3, 4, dtype=np.float64)
     given = [
         mg.Variable(np.full((1, 2, 4), number), dtype=np.float64)
@@ -117,7 +115,7 @@ def test_no_steps_give_the_first_states_back(kind):
         np.testing.assert_array_equal(start.grad, 1)
 
 
-def test_each_gate_gets_first_values_of_its_own():
+def test_each_gate_gets_its_own_initial_weights():
     blocks = nn.LSTM(30, 20, seed=0).weight_ih_l0.value.reshape(4, -1)
     limit = np.sqrt(6 / 50)  # Glorot's for one gate
     assert (np.abs(blocks).max(axis=1) > 0.95 * limit).all() and (np.abs(blocks) <= limit).all()

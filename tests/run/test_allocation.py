@@ -1,5 +1,5 @@
-"""Memory while training: compiled steps allocate nothing, replay only what elementwise rules need
-on the way.
+"""Memory while training: compiled steps allocate nothing, replay only temporaries of elementwise
+rules.
 """
 
 import os
@@ -46,7 +46,7 @@ def data(kind, samples):
 
 
 def compiled(kind, batch_size):
-    """A compiled step that is ready, and a function that makes so many steps with it."""
+    """A compiled step that is loaded, and a function that makes `count` steps with it."""
     model = kind()
     x, y, loss = data(kind, batch_size)
     trainer = mg.Trainer(model, loss, mg.optim.Adam(model.parameters()))
@@ -63,7 +63,7 @@ def compiled(kind, batch_size):
 
 
 def peak_of(function):
-    """The most bytes that Python and NumPy held at one time, beyond what they held before."""
+    """The peak of the memory of Python and NumPy while the function runs, in bytes."""
     tracemalloc.start()
     try:
         function()
@@ -76,16 +76,14 @@ def peak_of(function):
 
 
 @pytest.mark.parametrize(("kind", "batch_size"), [(mlp, 4), (mlp, 400), (cnn, 20)])
-def test_a_compiled_step_allocates_no_array_whatever_the_batch(kind, batch_size):
+def test_a_compiled_step_allocates_no_array_for_any_batch_size(kind, batch_size):
     _, make = compiled(kind, batch_size)
     assert peak_of(lambda: make(100)) < SMALL
 
 
 @pytest.mark.parametrize(("kind", "batch_size"), [(mlp, 400), (cnn, 20)])
 def test_machine_code_allocates_nothing_per_step(kind, batch_size):
-    """Numba counts the arrays of compiled code: some in each call of ten, one for each array that
-    it is given.
-    """
+    """Numba counts the arrays of compiled code; each of the ten calls makes one per argument."""
     from numba.core.runtime import _nrt_python, rtsys
 
     _, make = compiled(kind, batch_size)
@@ -97,7 +95,7 @@ def test_machine_code_allocates_nothing_per_step(kind, batch_size):
 
 
 @pytest.mark.parametrize("batch_size", [4, 160])
-def test_replay_allocates_only_what_elementwise_rules_need_on_the_way(batch_size):
+def test_replay_allocates_only_temporaries_of_elementwise_rules(batch_size):
     for activation in (False, True):
         model = cnn(activation)
         x, y, loss = data(cnn, batch_size)
@@ -118,12 +116,12 @@ def test_replay_allocates_only_what_elementwise_rules_need_on_the_way(batch_size
         assert bool(largest) == activation
         peak = peak_of(step)
         assert peak < SMALL + 2 * largest
-        assert not activation or peak > largest  # it is seen at all
+        assert not activation or peak > largest  # temporaries are counted
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no /proc here")
 @pytest.mark.parametrize("kind", [mlp, cnn])
-def test_two_thousand_steps_leave_the_process_as_large_as_it_was(kind):
+def test_two_thousand_steps_do_not_grow_the_process(kind):
     def resident():
         return int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1]) * os.sysconf(
             "SC_PAGE_SIZE"

@@ -1,5 +1,5 @@
-"""The cache on disk: it may be missing, damaged, read-only or shared; the numbers are the same. And
-narrow processors.
+"""The cache on disk may be missing, damaged, read-only or shared, the processor may be narrow: the
+numbers are the same.
 """
 
 import importlib
@@ -52,7 +52,7 @@ def read_only_open(file, mode="r", *args, **options):
     return (refuse if set(mode) & set("wax+") else plain)(file, mode, *args, **options)
 builtins.open = read_only_open
 """
-#: complains at the end where Numba has loaded all that it can compile, or linear algebra, which
+#: complains at the end if Numba has loaded everything that it can compile, or linear algebra, which
 #: nothing here needs
 SPARING = """
 import atexit, sys
@@ -80,9 +80,7 @@ def start(cache, before=""):
 
 
 def end(process):
-    """Whether the step came from the disk; the losses are checked, and that nothing was complained
-    of.
-    """
+    """Did the step come from disk? The losses are checked, and that there were no complaints."""
     said, complaints = process.communicate()
     assert process.returncode == 0 and not complaints, complaints
     hits, *losses = map(float, said.split())
@@ -122,15 +120,15 @@ def test_a_read_only_cache_is_read(filled):
     assert end(start(filled, READ_ONLY))
 
 
-def test_who_finds_machine_code_does_not_load_what_only_compiling_needs(filled, tmp_path):
+def test_cached_machine_code_loads_without_the_compiler(filled, tmp_path):
     assert end(start(filled, SPARING))
     said, complaints = start(tmp_path, SPARING).communicate()
     assert said and complaints == "declarations were loaded\n"
 
 
-def test_numbas_own_runtime_stays_what_it_is(monkeypatch):
-    """The function that is replaced while it starts is there again; a Numba without it starts in
-    its own way.
+def test_numbas_runtime_is_restored(monkeypatch):
+    """The function that is replaced while Numba starts is restored; a Numba without it starts as
+    usual.
     """
     disk = importlib.import_module("minigrad.kernels.simd.disk")
     assert disk.nrtdynmod.compile_nrt_functions.__module__ == disk.nrtdynmod.__name__
@@ -155,7 +153,7 @@ def test_without_a_cache_everything_is_compiled_in_memory(how, tmp_path):
 @pytest.mark.parametrize(
     "damage", [b"", b"# a line too few\n", b"\x80\x04 no pickle"], ids=["empty", "text", "bytes"]
 )
-def test_damaged_files_are_made_anew(damage, copy):
+def test_damaged_files_are_replaced(damage, copy):
     damaged = [path for path in copy.rglob("*") if path.suffix in (".py", ".nbi")]
     for path in damaged:
         path.write_bytes(damage)
@@ -164,7 +162,7 @@ def test_damaged_files_are_made_anew(damage, copy):
     assert end(start(copy))
 
 
-def test_damaged_machine_code_is_made_anew(copy):
+def test_damaged_machine_code_is_recompiled(copy):
     for path in [*copy.rglob("*.nbc"), *copy.rglob("*.npz")]:
         path.write_bytes(path.read_bytes()[:1000])
     assert not end(start(copy))
@@ -172,9 +170,7 @@ def test_damaged_machine_code_is_made_anew(copy):
 
 
 def test_another_source_is_another_file(monkeypatch, tmp_path):
-    """What the emitter writes is known by its content: a changed emitter finds nothing of the old
-    one's.
-    """
+    """A source is found by its content: after a change of the emitter no old code is loaded."""
     monkeypatch.setattr(cache, "steps_folder", lambda: str(tmp_path))
     texts = ["steps = 1  # of a test\n", "steps = 2  # of a test\n"]
     one, other = map(load, texts)
@@ -198,7 +194,7 @@ def test_the_folder_is_named_after_every_kernel_source_and_the_processor(monkeyp
     assert len(set(names)) == len(names) > 10
 
 
-def test_what_other_versions_have_compiled_goes_after_a_month(monkeypatch, tmp_path):
+def test_code_of_other_versions_is_deleted_after_a_month(monkeypatch, tmp_path):
     folders = [tmp_path / f"kernels-{name}" for name in ("mine", "old", "recent")]
     for folder, days in zip(folders, (90, 31, 29), strict=True):
         (folder / "steps").mkdir(parents=True)
@@ -248,9 +244,7 @@ OPEN = {
 @needs_modes
 @pytest.mark.parametrize("name", OPEN)
 def test_a_cache_that_others_may_write_to_is_not_loaded(name, copy, tmp_path):
-    """Once it was: whoever could write there could run code as this user. It is warned of once,
-    with the way out.
-    """
+    """Whoever can write there could run code as this user. One warning names the way out."""
     sprung, (folder,) = tmp_path / "sprung", copy.glob("kernels-*")
     set_traps(copy, sprung)
     opened = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
@@ -266,21 +260,21 @@ def test_a_cache_that_others_may_write_to_is_not_loaded(name, copy, tmp_path):
     assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == opened
 
 
-def test_the_traps_are_some(copy, tmp_path):
+def test_the_traps_run_when_they_are_unpickled(copy, tmp_path):
     set_traps(copy, tmp_path / "sprung")
     start(copy).communicate()
     assert (tmp_path / "sprung").exists()
 
 
 @needs_modes
-def test_a_folder_of_ones_own_within_a_sticky_one_is_used(copy):
+def test_an_own_folder_in_a_sticky_folder_is_used(copy):
     end(start(copy))
     copy.chmod(0o1777)  # as /tmp is
     assert end(start(copy))
 
 
 @needs_modes
-def test_what_is_made_is_for_this_user_alone_whatever_the_umask(tmp_path):
+def test_files_are_private_for_any_umask(tmp_path):
     before = os.umask(0)
     try:
         process = start(tmp_path / "a" / "cache")
@@ -312,7 +306,7 @@ def test_what_is_made_is_for_this_user_alone_whatever_the_umask(tmp_path):
 )
 @pytest.mark.parametrize("linked", [False, True])
 def test_which_folders_are_open_to_others(place, mode, refused, linked, tmp_path):
-    """The folder itself, all up to the base, and of those above the plainly open ones."""
+    """The folder itself, those up to the base, and open folders above it."""
     folder = tmp_path / "above" / "base" / "cache"
     folder.mkdir(parents=True)
     changed = {"cache": folder, "base": folder.parent, "above": folder.parents[1]}[place]
@@ -337,12 +331,10 @@ def test_folders_of_other_users_are_open_to_them(place, tmp_path):
 
 @needs_modes
 @pytest.mark.parametrize("chosen", [False, True])
-def test_the_users_own_cache_folder_is_closed_and_one_that_was_chosen_is_left(
+def test_the_default_cache_folder_is_made_private_and_a_chosen_one_is_left(
     chosen, tmp_path, monkeypatch
 ):
-    """Data sets are kept in it, too: with a umask of 002 the first download makes it writable to
-    the group.
-    """
+    """It holds data sets, too: with a umask of 002 the first download makes it group-writable."""
     base = tmp_path / "minigrad"
     base.mkdir()
     base.chmod(0o775)
@@ -360,7 +352,7 @@ def test_the_users_own_cache_folder_is_closed_and_one_that_was_chosen_is_left(
     getattr(os, "getuid", int)() != 0 or not hasattr(os, "chown"),
     reason="only root can give files away",
 )
-def test_a_cache_folder_that_another_user_has_made_is_not_closed_but_refused(tmp_path, monkeypatch):
+def test_a_cache_folder_of_another_user_is_refused(tmp_path, monkeypatch):
     base = tmp_path / "minigrad"
     base.mkdir()
     give_away(base)
@@ -422,7 +414,7 @@ def python(settings, *arguments):
 @needs_x86
 @pytest.mark.parametrize(("name", "widest"), [("AVX2", "ymm"), ("SSE", "xmm")])
 def test_narrow_processors_get_no_wide_registers(name, widest, tmp_path):
-    """In all machine code that a product of matrices compiles, none of it taken from the disk."""
+    """In all machine code of a matrix product, none of which is loaded from disk."""
     settings = {**NARROW[name], "NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_DUMP_ASSEMBLY": "1"}
     registers = set(re.findall(r"%([xyz]mm)\d", python(settings, "-c", PRODUCT)))
     assert registers == {"xmm", widest}

@@ -1,6 +1,4 @@
-"""The compiled step: the generated source says what the rules say, and the machine code says the
-same.
-"""
+"""The compiled step: generated source and machine code compute what the rules do."""
 
 from __future__ import annotations
 
@@ -72,7 +70,7 @@ def test_the_source_of_a_gradient_of_gradients(case):
 
 
 def test_a_gradient_that_two_nodes_share_is_not_added_to_in_place():
-    """b and h get the very gradient of their sum; then a slice of h adds to that of h."""
+    """b and h share the gradient of their sum; then a slice of h adds to the gradient of h."""
     with mg.default_dtype(np.float64):
         a, c = (mg.Variable(np.arange(1.0, 5.0) / n) for n in (5, 7))
         b = mg.tanh(a)
@@ -103,9 +101,7 @@ def steps_in_python(step, x, y, count):
 
 
 def small_step(optimizer, parts=1, **options):
-    """A step of a small network in float64 on batches of 6, and a twin that trains in replay
-    mode.
-    """
+    """A step of a small network in float64 on batches of 6, and an equal trainer in replay mode."""
     built = []
     for _ in range(2):
         model = nn.Sequential(nn.Linear(3, 4, seed=0), nn.Tanh(), nn.Linear(4, 1, seed=1)).to(
@@ -149,7 +145,7 @@ def test_the_source_of_every_optimiser_trains_as_it_does(optimizer, options, par
 
 
 class Gated(nn.Module):
-    """Sequences to logits by an LSTM, whose last cells take part, and a GRU on top of it."""
+    """Sequences to logits: an LSTM, whose last cell state is used, too, and a GRU on top of it."""
 
     def __init__(self):
         self.lstm, self.gru, self.dense = nn.LSTM(28, 8), nn.GRU(8, 8), nn.Linear(8, 10)
@@ -196,8 +192,8 @@ def model_step(name):
     return CompiledStep(mg.topological_sort(loss(model(x), y)), {"x": x, "y": y}, optimizer, 1)
 
 
-def test_machine_code_of_operators_that_are_no_formulas():
-    """Running sums and products, Einstein's sums, entries picked by what comes with a batch."""
+def test_machine_code_of_operators_that_are_not_elementwise():
+    """Cumulative sums and products, einsum, indexing with arrays that come with a batch."""
 
     class Running(nn.Module):
         def __init__(self):
@@ -233,7 +229,7 @@ class Saturated(nn.Module):
 
 
 def test_saturated_weights_stay_where_they_are():
-    """Adam makes full steps of a slope however small."""
+    """Adam makes full steps for any gradient that is not zero."""
     weights = []
     for mode in ("eager", "replay", "compiled"):
         model = Saturated()
@@ -246,11 +242,11 @@ def test_saturated_weights_stay_where_they_are():
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_what_lives_at_one_time_does_not_share_memory(name):
+def test_arrays_that_are_live_together_do_not_share_memory(name):
     step = model_step(name)
     lives = {}
     for i, group in enumerate(step.arena.groups):
-        for view in (view for statement in group for view in statement.touches()):
+        for view in (view for statement in group for view in statement.touches):
             lives[view.storage] = (lives.get(view.storage, (i, i))[0], i)
     held = [(s, *lives[s]) for s in step.trace.program.storages if s in lives and s.array]
     for k, (one, first, last) in enumerate(held):
@@ -266,7 +262,7 @@ def test_what_lives_at_one_time_does_not_share_memory(name):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_machine_code_trains_as_replay_does_and_always_the_same(name):
+def test_machine_code_trains_as_replay_does_and_is_deterministic(name):
     make, features, target, loss, parts = MODELS[name]
     rng = np.random.default_rng(0)
     ids = name == "textcnn"
@@ -312,7 +308,7 @@ def test_the_source_names_the_nodes():
     assert "# n3 linear (6, 4)" in source and "# back through n4 tanh (6, 4)" in source
 
 
-#: each would be code, or no source at all, if it came into the source as it is
+#: each would be code or a syntax error if it were in the source as it is
 HOSTILE = [
     "a\nsprung()",
     "a\r\nsprung()",
@@ -337,7 +333,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_names_come_into_the_source_as_identifiers_and_comments_only(name):
+def test_names_enter_the_source_only_as_identifiers_and_comments(name):
     class Named(nn.Module):
         def __init__(self):
             setattr(self, name, nn.Linear(3, 2, seed=0))
@@ -366,7 +362,7 @@ def test_names_come_into_the_source_as_identifiers_and_comments_only(name):
         assert_source_agrees(loss, model.parameters())
 
 
-def test_a_name_that_would_be_code_trains_all_the_same():
+def test_a_name_that_looks_like_code_trains():
     twice = mg.operator(lambda x: 2 * x, lambda g, y, x: 2 * g, name="a\nsprung()\n\ud800")
     losses = []
     for mode in ("replay", "compiled"):
@@ -402,7 +398,7 @@ def test_a_kernel_that_no_import_can_name_is_refused(module, monkeypatch):
         trainer.compile(np.ones((4, 3)), np.ones((4, 2)), batch_size=2)
 
 
-def test_who_wants_to_look_is_told_which_mode_to_use():
+def test_hooks_are_refused_with_the_mode_to_use():
     with pytest.raises(GraphError, match='use mode="replay"'):
         trainer(callbacks=[mg.viz.GradientFlow()])
     t = trainer()
@@ -488,7 +484,7 @@ def test_ids_out_of_range_are_refused_before_the_first_step():
 
 
 class Reading(nn.Module):
-    """Means of the vectors of numbers in some columns of a table; `look` finds them in a batch."""
+    """Means of the embeddings of the ids that `look` finds in a batch."""
 
     def __init__(self, look):
         self.look, self.embedding, self.dense = (
@@ -501,7 +497,7 @@ class Reading(nn.Module):
         return self.dense(mg.mean(self.embedding(self.look(x)), axis=1))
 
 
-def test_ids_that_come_out_of_other_operators_are_looked_at_in_each_step():
+def test_computed_ids_are_checked_in_each_step():
     ids, y = np.zeros((20, 2, 4), int), np.zeros((20, 1))
     ids[17, 1, 3] = 5  # in a full batch, but not in its first part
     model = Reading(lambda x: x.reshape(-1, 8)[:, 2:])
@@ -512,7 +508,7 @@ def test_ids_that_come_out_of_other_operators_are_looked_at_in_each_step():
     fit(t, ids, y, batch_size=10)
 
 
-def test_indices_that_come_with_each_batch_are_looked_at_before_the_first_step():
+def test_fed_indices_are_checked_before_the_first_step():
     def picked(logits, ids):
         return -mg.mean(mg.log_softmax(logits)[np.arange(len(logits)), ids])
 
@@ -543,7 +539,7 @@ def test_a_loss_that_is_not_finite_stops_before_its_step_and_names_the_node():
     assert all(np.isfinite(p.value).all() for p in t.model.parameters())
 
 
-def test_parameters_stay_the_models_own(tmp_path):
+def test_parameters_remain_the_models(tmp_path):
     t = trainer()
     fit(t)
     mg.save(t, tmp_path / "t.safetensors")
@@ -575,7 +571,7 @@ def test_frozen_and_unused_parameters_stay_as_they_are():
     assert changed == {"used.weight", "used.bias", "frozen.bias"}
 
 
-def test_without_a_cache_to_write_to_it_still_runs(monkeypatch, tmp_path):
+def test_a_step_runs_without_a_writable_cache(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("", encoding="utf-8")
     monkeypatch.setattr(
         "minigrad.kernels.cache.steps_folder", lambda: str(tmp_path / "file" / "steps")
@@ -584,7 +580,7 @@ def test_without_a_cache_to_write_to_it_still_runs(monkeypatch, tmp_path):
     assert len(fit(t).batch_loss) == 3
 
 
-def test_where_replay_gets_by_the_step_is_made_and_training_goes_on(monkeypatch):
+def test_a_step_that_only_machine_code_refuses_is_made_in_replay(monkeypatch):
     """A loss that overflows in machine code only: rounding differs between the modes."""
     t, run = trainer(), CompiledStep.run
     refused = []
@@ -602,7 +598,7 @@ def test_where_replay_gets_by_the_step_is_made_and_training_goes_on(monkeypatch)
     assert refused and t.optimizer.steps == 3
 
 
-def test_another_limit_for_gradients_is_another_step():
+def test_another_max_grad_norm_compiles_another_step():
     t = trainer()
     first = t.compile(X, Y, batch_size=6)
     t.optimizer.max_grad_norm = 0.1
@@ -610,7 +606,7 @@ def test_another_limit_for_gradients_is_another_step():
     assert "clip_norm(g" in second.source and "clip_norm(g" not in first.source
 
 
-def test_a_step_that_is_not_made_leaves_running_statistics_and_masks_as_they_were():
+def test_a_refused_step_leaves_running_statistics_and_masks_unchanged():
     mg.manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.5), nn.Linear(4, 1))
     x, y, losses = (

@@ -1,5 +1,5 @@
-"""Machine code is kept by what a function says: whatever it reads, a change is seen, in a process
-and on disk.
+"""Machine code is found by a fingerprint of the function: a change in anything that it reads is
+noticed, in one process and on disk.
 """
 
 import os
@@ -43,15 +43,15 @@ PLAIN = "def f(p, g):\n    p -= g"
     ],
     ids=range(10),
 )
-def test_functions_that_say_something_else_differ(one, other):
+def test_different_functions_have_different_fingerprints(one, other):
     assert fingerprint(one) != fingerprint(other) and fingerprint(one) == fingerprint(one)
 
 
-def test_where_a_function_stands_does_not_matter():
+def test_the_place_of_a_function_does_not_matter():
     assert fingerprint(made(PLAIN)) == fingerprint(made("\n\n# a comment\n" + PLAIN))
 
 
-def test_functions_that_call_each_other_have_an_end():
+def test_mutually_recursive_functions_have_a_fingerprint():
     space = {}
     exec("def f(n): return g(n)\ndef g(n): return f(n)", space)
     assert len(fingerprint(space["f"])) == 16
@@ -78,7 +78,7 @@ def weight(mode):
 
 
 @pytest.mark.parametrize("change", ["global", "body", "helper"])
-def test_a_changed_kernel_is_compiled_anew(change, tmp_path):
+def test_a_changed_kernel_is_recompiled(change, tmp_path):
     """In one process, where the module is loaded again, and in the next one, which finds machine
     code on the disk.
     """

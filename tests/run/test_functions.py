@@ -1,16 +1,15 @@
-"""NumPy's functions on traced arrays: the generated source computes what NumPy does."""
+"""NumPy's functions on symbolic arrays: the generated source computes what NumPy does."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from generated_source import in_python, nothing
+from generated_source import compiled, in_python
 from oracle import assert_close
 
 import minigrad as mg
 from minigrad import nn
 from minigrad.errors import GraphError
-from minigrad.run.compiled import CompiledStep
 from minigrad.run.emit import Emitter
 from minigrad.run.symbolic import Assign, Program
 
@@ -19,14 +18,8 @@ Y = np.random.default_rng(1).normal(size=(4, 3, 5))
 PLACES = np.array([[2, 0, 2], [1, 1, -1]])
 
 
-def compiled(loss, *variables):
-    return CompiledStep(mg.topological_sort(loss), nothing(), mg.optim.SGD(variables, lr=0.1), 1)
-
-
 def assert_agrees(function, *arrays):
-    """The source of an operator that calls the function has its results, each with another
-    weight.
-    """
+    """The source of an operator that calls the function gives the same weighted sum of results."""
     with mg.default_dtype(np.float64):
         expected = np.asarray(function(*arrays))
         weight = np.random.default_rng(2).normal(size=expected.shape)
@@ -85,7 +78,7 @@ def test_functions_of_one_array(function):
     ],
     ids=repr,
 )
-def test_picking_and_adding_where_was_picked(key):
+def test_indexing_with_arrays_and_its_gradient(key):
     assert_agrees(lambda x: x[key], X)
     with mg.default_dtype(np.float64):
         x = mg.Variable(X)
@@ -108,7 +101,7 @@ def test_picking_and_adding_where_was_picked(key):
         lambda x, i: x[::-1, i, 1:],
     ],
 )
-def test_picking_by_indices_that_are_nodes(look):
+def test_indexing_with_nodes(look):
     with mg.default_dtype(np.float64):
         x, i = mg.Variable(X), mg.Constant([[1, 0, 1], [-1, -2, 0]], dtype=np.int64)
         loss = mg.sum(look(x, i) ** 2)
@@ -127,56 +120,14 @@ def test_picking_by_indices_that_are_nodes(look):
         lambda x, i: x[i, :, i],
     ],
 )
-def test_what_cannot_be_picked_is_named(look):
+def test_unsupported_indices_are_refused_by_name(look):
     x, i = mg.Variable(X), mg.Constant([0, 1], dtype=np.int64)
     with pytest.raises(GraphError, match='getitem: .*cannot be compiled; use mode="replay"'):
         compiled(mg.sum(look(x, i)), x)
 
 
-@pytest.mark.parametrize(
-    ("text", "arrays"),
-    [
-        ("abc->cab", (X,)),
-        ("abc->b", (X,)),
-        ("abc->", (X,)),
-        ("aab->ab", (X[:, :2],)),
-        ("aab->b", (X[:, :2],)),
-        ("abc,cde->abde", (X, Y)),
-        ("abc,cbe->ae", (X, Y)),
-        ("abc,cbe->b", (X, Y)),
-        ("abc,cbe->cba", (X, Y)),
-        ("abc,cbe->ecb", (X, Y)),
-        ("abc,abc->", (X, X)),
-        ("abc,abc->bca", (X, X)),
-        ("abc,cbe,ef->fa", (X, Y, Y[0].T)),
-        ("abc,def->adf", (X, Y)),
-        ("abc,bd->acd", (X[:, :1], Y[0])),
-        ("abc,->a", (X, X[0, 0, 0])),
-        ("ab,b->a", (X[0], X[1, 1])),
-        ("abc,abd->abcd", (X, X)),
-        ("abc,c,b->ca", (X, X[0, 0], Y[0, :, 0])),
-        ("abc,abc->abc", (X[:0], X[:0])),
-    ],
-)
-def test_sums_of_products(text, arrays):
-    with mg.default_dtype(np.float64):
-        xs = [mg.Variable(x) for x in arrays]
-        loss = mg.sum(mg.sin(mg.einsum(text, *xs)))
-        loss.backward()
-        found, gradient = in_python(compiled(loss, *xs))
-    assert_close(found, loss.value)
-    for x in xs:
-        assert_close(gradient(x), x.grad)
-
-
-def test_a_product_of_two_matrices_is_one():
-    """As fast as `a @ b`, in whatever order the axes are."""
-    a, b = mg.Variable(X[0]), mg.Variable(Y[0])
-    assert "product_" in compiled(mg.sum(mg.einsum("ij,ki->jk", a, b.T)), a, b).source
-
-
 class Masked(nn.Module):
-    """A table, and a mask from the data that is turned, and picked from, and says what counts."""
+    """A table, and a mask from the data that is transposed, indexed, and selects entries."""
 
     def __init__(self):
         self.table = mg.Variable(np.linspace(-1, 1, 120).reshape(10, 12), dtype=np.float32)
@@ -193,7 +144,7 @@ DTYPES = [bool, np.int8, np.uint16, np.float32, ">i8", ">u2", ">f8"]
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_masks_and_whole_numbers_of_every_dtype_are_turned_and_picked_from(dtype):
+def test_masks_and_integers_of_every_dtype_are_transposed_and_indexed(dtype):
     x = np.random.default_rng(0).integers(0, 2, (12, 10)).astype(dtype)
     tables = []
     for mode in ("eager", "replay", "compiled"):
@@ -206,7 +157,7 @@ def test_masks_and_whole_numbers_of_every_dtype_are_turned_and_picked_from(dtype
     assert (tables[0] != Masked().table.value).any()
 
 
-def test_a_turned_mask_among_floats_is_read_as_booleans():
+def test_a_transposed_mask_among_floats_is_read_as_booleans():
     """A kernel that moves numbers as they are cannot turn a mask into floats."""
     program = Program()
     target = program.allocate("target", (10, 9), np.float32)
@@ -216,33 +167,3 @@ def test_a_turned_mask_among_floats_is_read_as_booleans():
         copy = Assign((across,), "", target, "formula")
         loop = Emitter(np.dtype(np.float32)).nest(target.shape, [copy])
         assert bool(loop.transposed(target, across)) is turned
-
-
-SIZES = [((5, 5, 0), (0, 5)), ((0,), (0,)), ((2, 3, 4), (4, 0)), ((0,), (2, 0, 3))]
-
-
-class Products(nn.Module):
-    """The sum of some products of matrices of which a side is empty, and of 1."""
-
-    def __init__(self):
-        self.pairs = [[mg.Variable(np.ones(shape)) for shape in shapes] for shapes in SIZES]
-        self.one = mg.Variable([1.0])
-
-    def parameters(self):
-        return [*(x for pair in self.pairs for x in pair), self.one]
-
-    def forward(self, x):
-        return sum((mg.sum(mg.exp(a @ b)) for a, b in self.pairs), mg.sum(self.one * x))
-
-
-@pytest.mark.parametrize("mode", ["eager", "replay", "compiled"])
-def test_products_of_empty_matrices_in_every_mode(mode):
-    model = Products()
-    optimizer = mg.optim.SGD(model.parameters(), lr=0.5)
-    trainer = mg.Trainer(model, lambda output, y: output, optimizer, mode=mode)
-    history = trainer.fit(np.ones((1, 1)), np.ones(1), epochs=1, batch_size=1, progress=False)
-    assert history.batch_loss == [1 + sum(np.exp(np.ones(a) @ np.ones(b)).sum() for a, b in SIZES)]
-    assert model.one.value == 0.5
-    for pair, shapes in zip(model.pairs, SIZES, strict=True):
-        for x, shape in zip(pair, shapes, strict=True):
-            np.testing.assert_array_equal(x.value, np.ones(shape))  # any entries have no slope

@@ -1,6 +1,4 @@
-"""A lookup and the convolution of what was found as one: where it may be, and that it computes the
-same.
-"""
+"""Fusing a lookup with a convolution: where it is done, and that it computes the same."""
 
 import numpy as np
 import pytest
@@ -52,7 +50,7 @@ AS_ONE = {"lookup_conv.forward", "lookup_conv.backward_more"}
 @pytest.mark.parametrize(
     "options", [{}, {"padding": 1}, {"bias": False}, {"padding_idx": 3}, {"filters": 20}], ids=str
 )
-def test_it_computes_what_replay_computes(options, parts):
+def test_fused_lookups_train_as_replay_does(options, parts):
     step, losses = step_of(model := Text(**options), parts), np.zeros(6, np.float32)
     assert "lookup_conv.forward" in kernels(step) and not kernels(step) & {
         "embedding.gather",
@@ -69,7 +67,7 @@ def test_it_computes_what_replay_computes(options, parts):
         np.testing.assert_allclose(mine.value, expected.value, atol=2e-5)
 
 
-def test_both_calls_name_all_of_their_nodes_and_the_words_that_no_longer_occur_are_set_back():
+def test_both_calls_name_all_their_nodes_and_stale_rows_are_cleared():
     step = step_of(Text())
     assert kernels(step) >= AS_ONE and len(step.arena.clearing) == 1
     assert "# n2 embedding (8, 20, 6); n3 transpose (8, 6, 20); n6 conv1d (8, 4, 18)" in step.source
@@ -84,7 +82,7 @@ def test_both_calls_name_all_of_their_nodes_and_the_words_that_no_longer_occur_a
     assert set(np.flatnonzero(gradient.any(1))) == {9}
 
 
-def test_frozen_weights_stay_and_a_frozen_table_needs_no_way_back():
+def test_frozen_weights_stay_and_a_frozen_table_is_not_fused():
     model = Text()
     model.conv.weight.requires_grad = False
     before = model.conv.weight.value.copy()
@@ -114,11 +112,11 @@ def test_frozen_weights_stay_and_a_frozen_table_needs_no_way_back():
     ],
     ids=["stride", "dilation", "groups", "scaled", "used elsewhere", "in pieces"],
 )
-def test_where_something_else_lies_between_or_is_asked_for_it_stays_as_it_is(options):
+def test_other_patterns_are_not_fused(options):
     assert not kernels(step_of(Text(**options))) & AS_ONE
 
 
-def test_two_convolutions_of_one_lookup_stay_as_they_are():
+def test_two_convolutions_of_one_lookup_are_not_fused():
     class Two(Text):
         def forward(self, ids):
             x = self.between(self.table(ids))
@@ -129,7 +127,7 @@ def test_two_convolutions_of_one_lookup_stay_as_they_are():
     assert not kernels(step_of(Two())) & AS_ONE
 
 
-def test_two_tables_and_their_convolutions_become_two():
+def test_two_lookups_are_fused_separately():
     class Pair(nn.Module):
         def __init__(self):
             self.left, self.right = Text(), Text()

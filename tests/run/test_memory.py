@@ -1,4 +1,4 @@
-"""What a compiled step says of its memory is what its arena does."""
+"""The memory table of a compiled step agrees with its arena."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def rnn():
 
 
 @pytest.mark.parametrize("make", [small, cnn, rnn])
-def test_every_byte_is_told_and_nobody_shares_while_both_live(make):
+def test_all_bytes_are_counted_and_live_arrays_do_not_overlap(make):
     step = make()
     m, arena = step.memory, step.arena
     arrays = [
@@ -59,7 +59,7 @@ def test_every_byte_is_told_and_nobody_shares_while_both_live(make):
                 assert apart or one.last < other.first or other.last < one.first, (one, other)
 
 
-def test_rows_name_their_nodes_and_the_passes_part_at_the_loss():
+def test_rows_name_their_nodes_and_the_backward_pass_follows_the_loss():
     step = small()
     m = step.memory
     found = {row.name: row for row in m.rows}
@@ -68,7 +68,7 @@ def test_rows_name_their_nodes_and_the_passes_part_at_the_loss():
     assert found["n4_tanh"].bytes == 10 * 20 * 4
     assert found["n4_tanh"].first < m.forward <= found["grad_n4"].first
     assert {row.kind for row in rnn().memory.rows} == set(KINDS)
-    assert m.shared < m.unshared  # places are used again
+    assert m.shared < m.unshared  # memory is reused
     notes = [group[0].note for group in step.arena.groups]
     assert notes[m.forward].startswith("back through") and not notes[m.forward - 1].startswith(
         "back through"

@@ -1,6 +1,4 @@
-"""Indices that are computed: a compiled step refuses those out of range as the other modes do, and
-writes nowhere else.
-"""
+"""Computed indices out of range are refused in compiled steps, too, and nothing is written."""
 
 import numpy as np
 import pytest
@@ -20,7 +18,7 @@ SOURCES = {
     "computed from parameters": lambda m, x: mg.argmax(x @ m.logits, axis=1),
     "a counter": lambda m, x: m.norm.num_batches_tracked.reshape(1),
 }
-#: name -> what is done with them: (model, ids) -> a node
+#: name -> what uses them: (model, ids) -> a node
 USES = {
     "embedding": lambda m, ids: mg.embedding(ids, m.table),
     "getitem": lambda m, ids: m.table[ids],
@@ -81,7 +79,7 @@ def test_a_computed_index_is_refused_or_gives_the_same(source, use):
 
 
 @pytest.mark.parametrize("source", ["largest of a column", "a counter"])
-def test_so_it_is_for_shuffled_samples(source):
+def test_computed_indices_of_shuffled_samples(source):
     for rows in (4, 12):
         told, values = outcome("compiled", source, "embedding", rows, True)
         expected, parameters = outcome("eager", source, "embedding", rows, True)
@@ -91,10 +89,8 @@ def test_so_it_is_for_shuffled_samples(source):
 
 
 @pytest.mark.parametrize("wrong", [-1, 6, 10**12, -(10**12)])
-def test_views_of_the_samples_are_looked_at_in_the_step(wrong):
-    """The error comes with the batch that has the index, as in the other modes, and no step of it
-    is made.
-    """
+def test_indices_in_views_of_samples_are_checked_in_the_step(wrong):
+    """The error comes with the batch that has the index, as in the other modes, before its step."""
     found = {}
     for mode in ("eager", "compiled"):
         ids = IDS.copy()
@@ -119,8 +115,8 @@ class Sliced(nn.Module):
         return mg.mean(self.table(ids.reshape(-1, 4)[:, 1:]), axis=1)
 
 
-def test_ids_that_are_fed_cost_nothing_in_the_step():
-    """They are all looked at before the first step, so the source compares none."""
+def test_fed_ids_cost_nothing_in_the_step():
+    """All of them are checked before the first step, so the source has no comparisons."""
     model = nn.Sequential(nn.Embedding(6, 3), nn.Flatten(), nn.Linear(12, 1))
     t = mg.Trainer(model, mg.mse_loss, mg.optim.SGD(model.parameters(), lr=0.1))
     assert "outside" not in t.compile(IDS, Y, batch_size=10).source
@@ -130,7 +126,7 @@ def test_ids_that_are_fed_cost_nothing_in_the_step():
 
 
 class OwnCheck(mg.graph.rule.Rule):
-    """A rule of a user's that looks at its numbers in its own way."""
+    """A user's rule that checks its numbers."""
 
     def __init__(self):  # in the class, a name would register the rule for all other tests
         self.name, self.symbol = "own check", "!"
@@ -149,7 +145,7 @@ class OwnCheck(mg.graph.rule.Rule):
         grads[0][...] = g * 2
 
 
-def test_a_check_of_a_users_own_is_made_beforehand_or_refused():
+def test_a_users_check_runs_before_the_first_step_or_is_refused():
     double = OwnCheck()
     for function, refused in ((lambda x: double(x), False), (lambda x: double(x * 2), True)):
         dense = nn.Linear(4, 1, seed=0)

@@ -1,6 +1,4 @@
-"""Replay: a graph built once gives, run again, what building it again would give, in the memory of
-the first run.
-"""
+"""Replay: a graph that runs again computes what a new one would, in the memory of its first run."""
 
 import gc
 import tracemalloc
@@ -80,7 +78,7 @@ def test_new_parameters_are_seen(replayed):
 
 
 def test_memory_of_the_first_run(replayed):
-    """Values stay where they are, and so do gradients, cleared or not."""
+    """Values keep their memory, and so do gradients, cleared or not."""
     *_, graph = replayed
     graph.backward()
     values, grads = [n._data for n in graph.order], [n.grad for n in graph.order]
@@ -93,13 +91,13 @@ def test_memory_of_the_first_run(replayed):
 
 
 def bytes_in_arrays():
-    """What NumPy holds now of the memory it asked for since tracemalloc started."""
+    """Memory that NumPy has allocated since tracemalloc started and still holds."""
     gc.collect()
     arrays = tracemalloc.DomainFilter(True, np.lib.tracemalloc_domain)
     return sum(trace.size for trace in tracemalloc.take_snapshot().filter_traces([arrays]).traces)
 
 
-def test_running_again_does_not_grow(replayed):
+def test_runs_do_not_grow_memory(replayed):
     *_, graph = replayed
 
     def step():
@@ -118,7 +116,7 @@ def test_running_again_does_not_grow(replayed):
 
 
 def test_heavy_operators_allocate_no_arrays():
-    """Convolution, pooling, products and the loss write into memory that is there."""
+    """Convolution, pooling, products and the loss write into existing memory."""
     x, w = mg.Constant(np.ones((8, 4, 32, 32))), mg.Variable(np.ones((8, 4, 3, 3)) / 36)
     h = mg.max_pool2d(mg.conv2d(x, w), 2).reshape(8, -1)
     out = mg.Variable(np.ones((h.shape[1], 10)) / 1000)
@@ -136,7 +134,7 @@ def test_heavy_operators_allocate_no_arrays():
     assert peak < h.value.nbytes / 2  # its smallest activation has 57,600 bytes
 
 
-def test_constants_that_were_computed_are_computed_again():
+def test_computed_constants_are_recomputed():
     """A branch without variables gets no gradient, but follows its inputs."""
     c, w = mg.Constant(2.0), mg.Variable(3.0)
     graph = mg.Graph(w * mg.exp(c))
@@ -153,14 +151,19 @@ def test_shapes_are_fixed(replayed):
             feed.value = wrong
     with pytest.raises(mg.DTypeError):
         ids.value = [0.5, 0, 0, 0]
-    ids.value = [0, 1, 2, 3]  # no such class: found when it runs, and the graph runs on afterwards
+    ids.value = [
+        0,
+        1,
+        2,
+        3,
+    ]  # no such class: an error in this run, after which the graph still works
     with pytest.raises(IndexError, match="class id 3"):
         graph.forward()
     ids.value = [0, 1, 2, 0]
     assert np.isfinite(graph.forward())
 
 
-def test_a_node_with_a_shape_needs_a_seed():
+def test_a_head_with_a_shape_needs_a_gradient():
     x = mg.Variable([1.0, 2.0])
     graph = mg.Graph(x * x)
     with pytest.raises(mg.GraphError, match="not a single number"):
@@ -175,7 +178,7 @@ def test_repr(replayed):
 
 
 def test_a_graph_follows_parameters_that_a_compiled_step_has_moved():
-    """A reshape shares its input's memory, also after that has become another one."""
+    """A reshape shares its input's memory, also after the input has moved to other memory."""
 
     class Column(mg.nn.Module):
         def __init__(self):

@@ -1,5 +1,5 @@
-"""What a compiled step leaves out, and that it still computes the same (the other half of which is
-test_compiled.py).
+"""Passes over the program of a compiled step: what is fused or removed. That the result is the same
+is tested in test_compiled.py, too.
 """
 
 import numpy as np
@@ -25,7 +25,7 @@ def calls(step, name):
     return [s for s in statements if isinstance(s, Call) and s.kernel.__name__ == name]
 
 
-def test_a_convolution_does_the_relu_after_it():
+def test_a_relu_is_fused_into_the_convolution():
     step = step_of(
         nn.Sequential(nn.Conv2d(1, 2, 3, seed=0), nn.ReLU(), nn.Flatten()), IMAGES, TARGET
     )
@@ -34,7 +34,7 @@ def test_a_convolution_does_the_relu_after_it():
 
 
 @pytest.mark.parametrize("after", [nn.Tanh(), nn.Sequential()])
-def test_and_nothing_else_is_taken_for_one(after):
+def test_other_functions_are_not_fused_into_it(after):
     step = step_of(nn.Sequential(nn.Conv2d(1, 2, 3, seed=0), after, nn.Flatten()), IMAGES, TARGET)
     (forward,) = calls(step, "forward")
     assert forward.args[-1] == -np.inf
@@ -53,7 +53,7 @@ def test_a_relu_whose_operand_is_needed_elsewhere_stays():
     assert forward.args[-1] == -np.inf
 
 
-def test_a_gradient_that_is_handed_on_as_it_is_takes_no_memory():
+def test_a_gradient_that_is_passed_on_takes_no_memory():
     class Sum(nn.Module):
         def __init__(self):
             self.left, self.right = nn.Linear(3, 4, seed=0), nn.Linear(3, 4, seed=1)
@@ -67,7 +67,7 @@ def test_a_gradient_that_is_handed_on_as_it_is_takes_no_memory():
     assert not [s for s in copies if s.target.storage.name.startswith("grad_")]
 
 
-def test_a_bias_is_what_a_product_begins_with():
+def test_a_bias_is_fused_into_the_product():
     step = step_of(
         nn.Linear(3, 4, seed=0), np.zeros((5, 3), np.float32), np.zeros((5, 4), np.float32)
     )
@@ -80,7 +80,7 @@ def test_a_bias_is_what_a_product_begins_with():
     assert product.args[2].shape == (4,) and "product_bias(" in step.source
 
 
-def test_of_the_gradient_of_a_table_only_rows_that_occur_are_set_back():
+def test_sparse_gradients_clear_only_the_rows_that_occurred():
     ids, y = np.array([[1, 2], [2, 0]]), np.zeros((2, 6), np.float32)
     model = nn.Sequential(nn.Embedding(50, 3, seed=0), nn.Flatten())
     step = step_of(model, ids, y)
@@ -101,10 +101,10 @@ def test_of_the_gradient_of_a_table_only_rows_that_occur_are_set_back():
         1,
         7,
         9,
-    }  # of the last batch; nothing is left of the first
+    }  # of the last batch; the rows of the first are cleared
 
 
-def test_a_table_that_is_used_twice_is_written_from_zero():
+def test_the_gradient_of_a_table_that_is_used_twice_is_dense():
     class Twice(nn.Module):
         def __init__(self):
             self.table = nn.Embedding(5, 3, seed=0)
@@ -116,14 +116,14 @@ def test_a_table_that_is_used_twice_is_written_from_zero():
     assert not step.arena.clearing and "scatter_more" not in step.source
 
 
-def test_what_a_kernel_is_given_and_never_changes_is_written_once():
+def test_constants_of_a_kernel_are_written_once():
     step = step_of(nn.Sequential(nn.Conv2d(1, 2, 3, seed=0), nn.Flatten()), IMAGES, TARGET)
     (storage,) = [s for s in step.trace.program.storages if s.kind == "constant"]
     row = step.arena.V[storage.array][0]
     np.testing.assert_array_equal(row[storage.start :][:9], [0, 1, 2, 6, 7, 8, 12, 13, 14])
 
 
-class Turning(nn.Module):
+class Transposing(nn.Module):
     """A layer over what `turn` makes of samples (5, 4, 3)."""
 
     def __init__(self, turn):
@@ -137,10 +137,8 @@ SAMPLES = np.random.default_rng(0).normal(size=(9, 4, 3)).astype(np.float32)
 
 
 def trained(turn):
-    """The step of a `Turning` on five samples, and its loss on samples that are not the first ones,
-    compiled and eager.
-    """
-    model, batch = Turning(turn), SAMPLES[[8, 0, 4, 4, 2]]
+    """The step of a `Transposing` on five samples, and its loss on others, compiled and eager."""
+    model, batch = Transposing(turn), SAMPLES[[8, 0, 4, 4, 2]]
     target = np.zeros((9, *model(batch).shape[1:]), np.float32)
     step, eager, losses = (
         step_of(model, SAMPLES[:5], target[: len(model(batch))]),
@@ -151,7 +149,7 @@ def trained(turn):
     return step, losses[0], (eager.value**2).mean()
 
 
-def test_samples_that_are_only_turned_are_gathered_in_pieces():
+def test_samples_that_are_only_transposed_are_gathered_in_that_order():
     step, loss, expected = trained(lambda x: mg.transpose(x, (1, 0, 2))[:, :5])
     assert (
         "gather_pieces(X, order, t * 5 + s * 5, x[s], 4)  # n1 transpose (4, 5, 3)" in step.source
@@ -166,21 +164,21 @@ def test_samples_that_are_only_turned_are_gathered_in_pieces():
         lambda x: mg.transpose(x, (1, 0, 2)) + mg.transpose(x, (1, 0, 2)),  # read twice
         lambda x: mg.transpose(mg.transpose(x, (1, 2, 0)), (0, 2, 1))[
             :, :5
-        ],  # turned in another way
+        ],  # transposed in another way
         lambda x: mg.transpose(x, (1, 0, 2)) * mg.mean(x),
         lambda x: mg.transpose(x[:, :2], (1, 0, 2)),  # not all of it
         lambda x: mg.transpose(x * 2, (1, 0, 2)),
     ],
 )
-def test_and_no_others(turn):
+def test_other_samples_are_gathered_as_they_are(turn):
     step, loss, expected = trained(turn)
     assert "gather_pieces(" not in step.source.split("def part")[1]
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("n", "width"), [(5, 1), (1, 4), (1, 1)])
-def test_a_copy_of_samples_is_no_turning(n, width):
-    """An array with one row or one column lies the same way in both orders."""
+def test_a_copy_of_samples_is_not_a_transpose(n, width):
+    """An array with one row or one column has the same layout in both orders."""
 
     class Copying(nn.Module):
         def __init__(self):
@@ -196,7 +194,7 @@ def test_a_copy_of_samples_is_no_turning(n, width):
     np.testing.assert_allclose(losses[0], (4.0 * samples[order] ** 2).mean(), rtol=1e-6)
 
 
-def test_narrow_products_are_made_the_other_way_round():
+def test_narrow_products_are_computed_transposed():
     step = step_of(
         nn.Linear(2, 25, seed=0), np.zeros((16, 2), np.float32), np.zeros((16, 25), np.float32)
     )

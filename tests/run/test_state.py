@@ -1,6 +1,4 @@
-"""What a model keeps from batch to batch (running statistics, streams of masks) is the same in
-every mode.
-"""
+"""The state of a model (running statistics, streams of masks) is the same in every mode."""
 
 from __future__ import annotations
 
@@ -62,9 +60,7 @@ def test_statistics_counts_and_losses_are_those_of_eager_mode(mode):
 
 
 class Masked(nn.Module):
-    """Its weight, once for each sample, through dropout: the gradient of their sum is the mask
-    itself.
-    """
+    """A weight per feature, multiplied and dropped out: its gradient shows the masks."""
 
     def __init__(self, n):
         self.weight = mg.Variable(np.zeros(n))
@@ -88,15 +84,15 @@ def test_masks_are_the_same_to_the_bit(mode):
     assert made.drop.stream.value.tolist() == [7, 10]
 
 
-def test_looking_at_a_compiled_step_makes_none():
+def test_compiling_a_step_does_not_run_it():
     run = trainer("compiled")
     before = {name: b.value.copy() for name, b in run.model.named_buffers()}
     run.compile(X, Y, batch_size=20)
     assert all((b.value == before[name]).all() for name, b in run.model.named_buffers())
 
 
-def test_the_seed_is_no_part_of_the_source():
-    """Else another seed would be compiled anew."""
+def test_the_seed_is_not_in_the_source():
+    """Otherwise another seed would compile another step."""
     sources = []
     for seed in (1, 2):
         made = nn.Sequential(
@@ -121,7 +117,7 @@ class DropsItsWeights(nn.Module):
 
 
 class DropsTurned(nn.Module):
-    """The entries of a sample do not lie side by side in the mask."""
+    """The entries of a sample are not contiguous in the mask."""
 
     def __init__(self):
         self.drop = nn.Dropout(seed=0)
@@ -185,7 +181,7 @@ def test_constants_are_the_same_in_every_part(dtype):
     np.testing.assert_allclose(losses[0], expected.value, rtol=1e-5)
 
 
-def test_only_what_does_not_mix_samples_is_worked_on_in_parts():
+def test_batches_are_split_only_if_samples_are_independent():
     for layer, mode, expected in (
         (nn.BatchNorm1d(3), True, False),
         (nn.BatchNorm1d(3), False, True),
@@ -224,7 +220,7 @@ def test_state_is_loaded_into_the_arena_and_saved_from_it(tmp_path):
     assert run.fit(X, Y, **fit).batch_loss == first
 
 
-def test_a_buffer_as_an_operand_is_seen_as_it_is_now():
+def test_a_buffer_as_an_operand_has_its_current_value():
     class Shifted(nn.Module):
         def __init__(self):
             self.inner, self.shift = nn.Linear(3, 1, seed=0), nn.Buffer([0.0])

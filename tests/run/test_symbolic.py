@@ -1,6 +1,4 @@
-"""Arrays that are written down: what NumPy says of shapes and views, and what cannot be written
-down.
-"""
+"""Symbolic arrays have NumPy's shapes and views; what cannot be traced is refused."""
 
 from __future__ import annotations
 
@@ -13,7 +11,7 @@ from minigrad.run.symbolic import Assign, Call, Expr, Program, View
 
 
 def numbers(view, memory):
-    """What a view shows of a flat array."""
+    """The entries of a flat array that a view shows."""
     return np.lib.stride_tricks.as_strided(
         memory[view.offset :], view.shape, [s * memory.itemsize for s in view.strides]
     )
@@ -37,7 +35,7 @@ def numbers(view, memory):
         lambda a: a.reshape(2, 1, 3, 4)[:, 0].T,
     ],
 )
-def test_views_show_what_numpys_views_show(look):
+def test_views_agree_with_numpys(look):
     memory = np.arange(24.0)
     view = look(Program().allocate("a", (2, 3, 4), np.float64))
     expected = look(memory.reshape(2, 3, 4))
@@ -46,7 +44,7 @@ def test_views_show_what_numpys_views_show(look):
     assert view.contiguous == expected.flags.c_contiguous
 
 
-def test_a_reshape_that_needs_a_copy_writes_one_down():
+def test_a_reshape_that_needs_a_copy_records_one():
     program = Program()
     a = program.allocate("a", (2, 3), np.float32)
     flat = a.T.reshape(6)
@@ -58,7 +56,7 @@ def test_a_reshape_that_needs_a_copy_writes_one_down():
     )
 
 
-def test_formulas_wait_until_they_are_assigned():
+def test_formulas_are_recorded_when_they_are_assigned():
     program = Program()
     a, b = (program.allocate(name, (2, 3), np.float32) for name in "ab")
     formula = np.where(a > 0, np.exp(-a) * 2, b[0])
@@ -70,7 +68,7 @@ def test_formulas_wait_until_they_are_assigned():
     assert kinds[0] == (Assign, (2, 3)) and kinds[1] == (Assign, (3,))
 
 
-def test_sums_products_and_kernels_are_statements():
+def test_reductions_products_and_kernels_are_statements():
     program = Program()
     a, b = program.allocate("a", (4, 3), np.float32), program.allocate("b", (5, 3), np.float32)
     y = np.matmul(a, b.T)
@@ -96,7 +94,7 @@ def test_sums_products_and_kernels_are_statements():
         lambda a: a.__setitem__(np.array([0, 1]), 0),
     ],
 )
-def test_what_cannot_be_written_down_is_refused(do):
+def test_what_cannot_be_traced_is_refused(do):
     with pytest.raises(
         (GraphError, TypeError), match="compiled|__array_function__|no implementation"
     ):

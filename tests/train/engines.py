@@ -27,7 +27,7 @@ RECIPE = {"folds": 4, "epochs": 15, "batch_size": 20, "mode": "replay"}
 
 
 def search(folder):
-    def make(hidden):  # in here, so that it travels with its code
+    def make(hidden):  # in here, so that it is sent with its code
         (folder / uuid.uuid4().hex).touch()  # a fit begins
         if hidden == 0:
             raise ArithmeticError("no neurons")

@@ -1,6 +1,4 @@
-"""Run as a script by `test_atomic.py`: children that save without pause are killed, and what they
-leave is looked at.
-"""
+"""Run as a script by `test_atomic.py`: kill processes while they save, and check the files."""
 
 import os
 import signal
@@ -38,7 +36,7 @@ def main(folder, kills):
         os.waitpid(child, 0)
         numbers = {
             float(x) for array in load_file(path).values() for x in np.unique(array)
-        }  # it loads: it is whole
+        }  # it can be loaded, so it is complete
         assert len(numbers) == 1, "two versions in one file"
         seen |= numbers
         most = max(most, len(list(folder.iterdir())) - 1)

@@ -30,7 +30,7 @@ def dense():
 
 
 def words():
-    """Each rank looks other rows of the table up; one parameter has no gradient."""
+    """Each rank looks up other rows of the table; one parameter has no gradient."""
     model = nn.Sequential(nn.Embedding(9, 3), nn.Flatten(), nn.Linear(12, 3))
     model[2].bias.requires_grad = False
     return model
@@ -59,7 +59,7 @@ def trainer(
 
 
 def told(made, *histories):
-    """The numbers of a training: what is equal as JSON is equal to the bit."""
+    """The numbers of a training, as JSON that is equal only if they are equal to the bit."""
     state = {
         name: array.ravel().tolist()
         for name, array in made.state_dict().items()
@@ -99,7 +99,7 @@ def steps_of_one(folder):
 
 # ---------------- what each rank does for itself
 def shares(folder):
-    """Batch norm, dropout and a seed that nobody gave, on each rank."""
+    """Batch norm, dropout and a random seed, on each rank."""
     masks, made = [], trainer(normed)
 
     def look(node, value):
@@ -132,7 +132,7 @@ def modes(folder):
 
 
 def refused(folder):
-    """The errors that all ranks raise alike; after each the trainer is as before."""
+    """The errors that all ranks raise; each leaves the trainer unchanged."""
     made = trainer()
     before, rank = told(made), made.ranks.rank
     last = rank == made.ranks.size - 1
@@ -162,11 +162,9 @@ def refused(folder):
     return said
 
 
-# ---------------- Ctrl-C, and going on
+# ---------------- Ctrl-C and resuming
 def interrupted(folder):
-    """Ctrl-C is heard by the last rank alone: in the middle of an epoch, and after the last
-    step.
-    """
+    """Ctrl-C reaches the last rank alone, within an epoch and after the last step."""
     done = []
 
     def press(made, history):
@@ -192,7 +190,7 @@ def interrupted(folder):
 
 
 def endless(folder):
-    """Save after each epoch until somebody kills one of the ranks."""
+    """Save after each epoch until one of the ranks is killed."""
     made = trainer(
         normed,
         callbacks=[
@@ -235,7 +233,7 @@ def error(folder):
 
 
 def ctrl_c(folder):
-    """As a second one comes, which does not wait."""
+    """The error of a second Ctrl-C, which does not wait."""
     trainer(callbacks=[Fails(KeyboardInterrupt())]).fit(X, Y, batch_size=8, **FIT)
 
 

@@ -1,5 +1,5 @@
-"""Saving is all or nothing: killed, or the disk full, the old file or the new one is there, whole,
-and nothing beside it.
+"""Saving is atomic: after a kill or on a full disk there is the complete old or new file, and no
+other.
 """
 
 import errno
@@ -27,7 +27,7 @@ KILLS = 120
 
 
 @needs_fork
-def test_killed_at_any_moment_the_old_or_the_new_file_is_there(tmp_path):
+def test_after_a_kill_the_old_or_the_new_file_is_complete(tmp_path):
     script = Path(__file__).with_name("killed.py")
     done = subprocess.run(
         [sys.executable, script, tmp_path, str(KILLS)],
@@ -38,7 +38,7 @@ def test_killed_at_any_moment_the_old_or_the_new_file_is_there(tmp_path):
     assert done.returncode == 0, done.stderr
     assert (
         done.stdout == "versions 2, left at most 1, in the end 0\n"
-    )  # both were seen, and the kill came while writing
+    )  # both occurred, and the kill came while writing
 
 
 def fails(code):
@@ -81,7 +81,7 @@ def test_a_disk_that_fails_while_saving(step, code, whole, tmp_path, monkeypatch
 
 
 class Full:
-    """A file that takes no more."""
+    """A file to which nothing can be written."""
 
     def __init__(self, file, code):
         self.file, self.write = file, fails(code)
@@ -95,9 +95,7 @@ class Full:
 
 @needs_limits
 def test_a_write_that_the_system_cuts_short(tmp_path):
-    """No file may grow beyond 100 bytes, so that the system itself breaks the writing off in the
-    middle.
-    """
+    """No file may grow beyond 100 bytes, so that the system interrupts writing."""
     use = Use(tmp_path)
     before, (soft, hard) = use.state(), resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
@@ -111,13 +109,13 @@ def test_a_write_that_the_system_cuts_short(tmp_path):
 
 
 @needs_locks
-def test_what_is_left_is_swept_away_but_not_from_under_somebody_who_writes(tmp_path):
-    path = tmp_path / "a*.b"  # a name that means more to glob than to us
+def test_stale_temporary_files_are_deleted_but_not_those_in_use(tmp_path):
+    path = tmp_path / "a*.b"  # a name that is a pattern for glob
     left, other = tmp_path / ".a*.b.123.part", tmp_path / ".axx.b.123.part"
     for file in (left, other):
         file.write_bytes(b"half")
     folder = os.open(tmp_path, os.O_RDONLY)
-    fcntl.flock(folder, fcntl.LOCK_SH)  # as somebody who writes just now holds it
+    fcntl.flock(folder, fcntl.LOCK_SH)  # as a process that is writing holds it
     write_atomically(path, b"one")
     assert left.exists() and path.read_bytes() == b"one"
     os.close(folder)
@@ -126,7 +124,7 @@ def test_what_is_left_is_swept_away_but_not_from_under_somebody_who_writes(tmp_p
 
 
 @needs_locks
-def test_where_folders_cannot_be_locked_files_are_written_all_the_same(tmp_path, monkeypatch):
+def test_files_are_written_where_folders_cannot_be_locked(tmp_path, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", fails(errno.ENOLCK))
     write_atomically(tmp_path / "a", b"one")
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("a", b"one")]
@@ -152,7 +150,7 @@ def mode(path):
 @needs_modes
 @pytest.mark.parametrize("given", [0o600, 0o640, 0o644, 0o664, 0o666, 0o755, 0o400])
 @pytest.mark.parametrize("mask", [0, 0o022, 0o077])
-def test_a_file_that_is_there_keeps_its_mode(given, mask, umask, tmp_path):
+def test_an_existing_file_keeps_its_mode(given, mask, umask, tmp_path):
     path = tmp_path / "m"
     path.write_bytes(b"old")
     path.chmod(given)
@@ -173,7 +171,7 @@ def test_a_new_file_gets_what_the_umask_leaves(mask, wanted, umask, tmp_path):
 
 @needs_modes
 @pytest.mark.parametrize("mask", [0, 0o022, 0o777])
-def test_what_is_private_is_so_whatever_the_umask(mask, umask, tmp_path):
+def test_private_files_are_private_for_any_umask(mask, umask, tmp_path):
     path = tmp_path / "a" / "b" / "m"
     umask(mask)
     write_atomically(path, b"one", private=True)
@@ -184,7 +182,7 @@ def test_what_is_private_is_so_whatever_the_umask(mask, umask, tmp_path):
 
 
 @needs_modes
-def test_while_it_is_written_nobody_may_read_what_is_to_be_private(umask, tmp_path, monkeypatch):
+def test_private_files_are_private_while_they_are_written(umask, tmp_path, monkeypatch):
     path, seen = tmp_path / "m", []
     path.write_bytes(b"old")
     path.chmod(0o600)
@@ -205,7 +203,7 @@ def test_while_it_is_written_nobody_may_read_what_is_to_be_private(umask, tmp_pa
 @needs_modes
 @pytest.mark.parametrize("absolute", [True, False])
 @pytest.mark.parametrize("there", [True, False])
-def test_a_link_stays_and_what_it_points_to_is_written(absolute, there, tmp_path):
+def test_writing_through_a_link_keeps_the_link(absolute, there, tmp_path):
     (tmp_path / "far").mkdir()
     target, link, second = tmp_path / "far" / "m", tmp_path / "link", tmp_path / "second"
     link.symlink_to(target if absolute else Path("far") / "m")
@@ -221,7 +219,7 @@ def test_a_link_stays_and_what_it_points_to_is_written(absolute, there, tmp_path
 
 
 @needs_modes
-def test_links_that_lead_to_each_other_are_an_error_that_names_the_file(tmp_path):
+def test_circular_links_are_an_error_that_names_the_file(tmp_path):
     one, other = tmp_path / "one", tmp_path / "other"
     one.symlink_to(other)
     other.symlink_to(one)
@@ -233,7 +231,7 @@ def test_links_that_lead_to_each_other_are_an_error_that_names_the_file(tmp_path
 @needs_pipes
 @pytest.mark.parametrize("linked", [True, False])
 def test_a_pipe_is_written_to_and_not_replaced(linked, tmp_path):
-    """Nor is a device: where root's /dev/null became a file, every other program would read it."""
+    """Nor is a device: if root's /dev/null became a file, other programs would read it."""
     pipe, link = tmp_path / "pipe", tmp_path / "link"
     os.mkfifo(pipe)
     link.symlink_to(pipe)

@@ -1,6 +1,4 @@
-"""Data that is fed piece by piece: the same numbers as from arrays, bounded memory, and every bad
-batch named.
-"""
+"""Data that is read in pieces: the same numbers as from arrays, bounded memory, clear errors."""
 
 import threading
 import time
@@ -40,7 +38,7 @@ def no_thread_is_left():
 
 @pytest.fixture
 def small_pieces(monkeypatch):
-    """Three batches of circle's samples to a piece."""
+    """Pieces of three batches of the circle's samples."""
     monkeypatch.setattr(batches, "PIECE", 3 * 32 * 12)
 
 
@@ -77,9 +75,7 @@ def test_batches_give_the_same_bits_as_arrays_in_their_order(mode):
 
 
 class Loader:
-    """A loader as users write them: new batches each time, from one buffer that is filled again and
-    again.
-    """
+    """A loader as users write them: it fills one buffer with each batch."""
 
     def __init__(self, x, y, size):
         self.parts, self.epochs = cut(x, y, size), 0
@@ -118,7 +114,7 @@ def test_the_usual_size_is_compiled_and_smaller_batches_run_in_replay(monkeypatc
     assert seen == [32]  # one chunk
 
 
-def test_batches_do_not_wait_long_for_others(monkeypatch):
+def test_the_first_batches_do_not_wait_for_the_last(monkeypatch):
     monkeypatch.setattr(batches, "PAUSE", 0.0)
     made, seen = [], []
 
@@ -153,7 +149,7 @@ def peak(run, x, y):
 def test_memory_does_not_grow_with_the_data(mode, tmp_path, monkeypatch):
     monkeypatch.setattr(batches, "PIECE", 2**19)
     peaks = []
-    for size in (8192, 16384):  # 32 and 64 MiB in the file, half of that for a model in float32
+    for size in (8192, 16384):  # 32 and 64 MiB in the file, half of that in float32
         x = np.lib.format.open_memmap(tmp_path / f"{size}.npy", "w+", np.float64, (size, 512))
         for start in range(0, size, 1024):
             x[start : start + 1024] = start / size
@@ -246,7 +242,7 @@ def test_a_batch_that_is_not_like_the_others_is_named(mode, batch, error, words)
         ((X[:0], Y[:0]), mg.ShapeError, "x and y have shapes (0, 2) and (0,)"),
     ],
 )
-def test_what_is_no_batch_is_noted_by_number(batch, error, words):
+def test_an_invalid_batch_is_named_by_number(batch, error, words):
     with pytest.raises(error) as caught:
         trainer().fit(with_batch(3, batch), epochs=1, progress=False)
     assert words in str(caught.value)
@@ -260,13 +256,13 @@ class Breaking(list):
         raise OSError("the disk is gone")
 
 
-def test_an_error_of_the_iterables_own_comes_through_with_a_note():
+def test_an_error_in_the_iterable_is_raised_with_a_note():
     run = trainer()
     with pytest.raises(OSError, match="the disk is gone") as caught:
         run.fit(Breaking(cut(DATA.x_train, DATA.y_train, 32)), epochs=1, progress=False)
     assert caught.value.__notes__ == ["in batch 3 of the data"]
     assert any(entry.name == "__iter__" for entry in caught.traceback)
-    assert run.optimizer.steps == 2  # what came before was learnt
+    assert run.optimizer.steps == 2  # the batches before it were trained on
     assert no_thread_is_left()
 
 
@@ -278,7 +274,7 @@ class Lying(list):
 @pytest.mark.parametrize(
     ("gives", "said"), [(4, "4 batches"), (6, "more batches"), (9, "more batches")]
 )
-def test_a_length_that_is_wrong_is_said(gives, said):
+def test_a_wrong_length_is_reported(gives, said):
     run = trainer()
     with pytest.raises(ValueError, match=f"the length 5, and gave {said}"):
         run.fit(Lying([(X, Y)] * gives), epochs=1, progress=False)
@@ -343,7 +339,7 @@ def test_ctrl_c_ends_the_thread(tmp_path, small_pieces):
     assert no_thread_is_left()
 
 
-def test_an_iterable_that_hangs_holds_nobody_up(monkeypatch):
+def test_an_iterable_that_hangs_does_not_block(monkeypatch):
     monkeypatch.setattr(prefetch, "PATIENCE", 0.05)
     monkeypatch.setattr(batches, "PIECE", 1)
     go = threading.Event()
@@ -365,7 +361,7 @@ def test_an_iterable_that_hangs_holds_nobody_up(monkeypatch):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_data_in_the_other_byte_order(mode, tmp_path):
-    """From memory and from a file, as old formats have it; the same training."""
+    """Big-endian data, as in old formats, from memory and from a file: the same training."""
     rng = np.random.default_rng(0)
     ids, classes = rng.integers(0, 6, (20, 3)), rng.integers(0, 2, 20)
     losses = []

@@ -1,4 +1,4 @@
-"""Checkpoints: whole or not at all, and checked before anything changes."""
+"""Checkpoints are saved completely or not at all, and checked before anything changes."""
 
 import json
 import os
@@ -21,7 +21,7 @@ def make(seed=0, width=3, mode="replay"):
     return mg.Trainer(model, mg.mse_loss, mg.optim.Adam(model.parameters()), mode=mode)
 
 
-def test_a_model_goes_round_under_plain_names(tmp_path):
+def test_a_model_is_saved_and_loaded_under_plain_names(tmp_path):
     one, other = make(0).model, make(5).model
     mg.save(one, tmp_path / "m.safetensors")
     assert set(load_file(tmp_path / "m.safetensors")) == {
@@ -46,7 +46,7 @@ def test_a_trainer_resumes_with_the_same_losses(mode, tmp_path):
     assert again[0] == again[1]
 
 
-def test_what_does_not_fit_changes_nothing(tmp_path):
+def test_a_file_that_does_not_fit_changes_nothing(tmp_path):
     path = tmp_path / "m.safetensors"
     mg.save(make(0, width=4), path)
     run = make()
@@ -95,9 +95,7 @@ def test_a_failed_save_keeps_the_old_file_and_leaves_nothing_behind(tmp_path, mo
 
 @needs_limits
 def test_a_full_disk_keeps_the_old_file_and_leaves_nothing_behind(tmp_path):
-    """The system refuses to let any file grow beyond a limit, as a disk does that has no room
-    left.
-    """
+    """The system lets no file grow beyond a limit, as on a full disk."""
     path, before = tmp_path / "t.safetensors", resource.getrlimit(resource.RLIMIT_FSIZE)
     mg.save(make(0), path)
     old = path.read_bytes()

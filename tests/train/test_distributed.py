@@ -1,6 +1,4 @@
-"""Data-parallel training under a real `mpiexec`, on this machine; `ranks.py` is what the ranks
-run.
-"""
+"""Data-parallel training under a real `mpiexec` on this machine; the ranks run `ranks.py`."""
 
 import json
 import os
@@ -62,7 +60,7 @@ def end(job):
 
 
 def wait_for(path, job):
-    """Until there is a file, and then for a random moment."""
+    """Wait until there is a file, and then for a random time."""
     since = time.monotonic()
     while not path.exists():
         if job.poll() is not None or time.monotonic() - since > LIMIT:
@@ -117,7 +115,7 @@ CASES = [
 @starts
 @pytest.mark.parametrize("n", [2, 3])
 @pytest.mark.parametrize("case", CASES)
-def test_so_many_ranks_train_as_one_process_with_the_whole_batch(case, n, results):
+def test_n_ranks_train_as_one_process_with_the_whole_batch(case, n, results):
     expected = results[1][0]["steps_of_one"][case]
     assert len(expected["batch_loss"]) > 1
     for found in results[n]:
@@ -125,14 +123,14 @@ def test_so_many_ranks_train_as_one_process_with_the_whole_batch(case, n, result
 
 
 @starts
-def test_one_rank_is_a_process_as_any_other(results):
+def test_one_rank_trains_as_a_plain_process(results):
     assert results[1][0]["steps"] == results[1][0]["steps_of_one"]
 
 
 @starts
 @pytest.mark.parametrize("n", [2, 3])
 def test_all_ranks_hold_the_same_numbers(n, results):
-    """Losses, metrics, parameters and momenta, to the bit, also where nobody gave a seed."""
+    """Losses, metrics, parameters and momenta, to the bit, also with a random seed."""
     first, *others = results[n]
     for other in others:
         assert other["steps"] == first["steps"]
@@ -154,7 +152,7 @@ def test_the_same_seed_gives_the_same_bits_again(results, tmp_path):
 # ---------------- batch norm, dropout, metrics
 @starts
 @pytest.mark.parametrize("n", [2, 3])
-def test_batch_norm_takes_its_share_and_the_running_statistics_are_averaged(n, results):
+def test_batch_norm_sees_its_ranks_share_and_running_statistics_are_averaged(n, results):
     mean, var = np.zeros(4), np.ones(4)
     for start in (0, 7, 14):
         parts = [ranks.X[start + 7 * rank // n : start + 7 * (rank + 1) // n] for rank in range(n)]
@@ -191,7 +189,7 @@ def test_rank_0_alone_shows_progress(n, results):
 
 @starts
 @pytest.mark.parametrize("n", [2, 3])
-def test_what_cannot_be_shared_out_is_refused_on_all_ranks_alike(n, results):
+def test_what_cannot_be_distributed_is_refused_on_all_ranks(n, results):
     called, first = f"ValueError: Trainer: rank {n - 1} was called with", "rank 0 with"
     expected = {
         "iterable": "TypeError: Trainer: distributed=True and an iterable of batches; arrays were "
@@ -219,7 +217,7 @@ def test_what_cannot_be_shared_out_is_refused_on_all_ranks_alike(n, results):
 
 
 @starts
-def test_ctrl_c_on_one_rank_ends_all_after_the_same_step_and_they_go_on(results):
+def test_ctrl_c_on_one_rank_stops_all_after_the_same_step_and_they_resume(results):
     for found in results[3]:
         assert found["interrupted"] == {"steps": [5, 7], "interrupted": [True, True], "same": True}
 
@@ -241,7 +239,7 @@ def test_an_exception_on_one_rank_ends_the_job_with_one_message(case, n, tmp_pat
 
 @starts
 @needs_signals
-def test_a_rank_killed_at_any_moment_leaves_a_checkpoint_that_goes_on(tmp_path):
+def test_a_killed_rank_leaves_a_checkpoint_that_resumes(tmp_path):
     rng, saved = np.random.default_rng(), tmp_path / "0.safetensors"
     job = begin((2, command(SCRIPT, tmp_path, "endless")))
     try:
@@ -292,7 +290,7 @@ MLP = (
 @starts
 @needs_signals
 def test_minigrad_train_ended_by_ctrl_c_and_resumed(tmp_path):
-    """In the terminal: Ctrl-C goes to mpiexec, which passes it on."""
+    """In a terminal, Ctrl-C goes to mpiexec, which passes it on."""
     one, other = tmp_path / "one" / "mlp.safetensors", tmp_path / "other" / "mlp.safetensors"
     job = begin((2, command(*MLP, "--out", one.parent, "--epochs", 10**6)))
     wait_for(one, job)

@@ -1,4 +1,4 @@
-"""Long trainings in flat memory, two at once, and the same bits each time."""
+"""Long trainings in constant memory, two trainings at once, and the same bits each time."""
 
 import gc
 import os
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def make(mode, seed=0):
-    """What can grow is in it: running statistics, a stream of masks, momenta."""
+    """A model with everything that could grow: running statistics, a stream of masks, momenta."""
     mg.manual_seed(seed)
     layers = (
         nn.Linear(4, 6),
@@ -50,9 +50,7 @@ def resident():
 )
 @pytest.mark.parametrize("mode", MODES)
 def test_memory_is_flat(mode, steps, no_gc):
-    """Five hundred steps at a time, for a history grows with its steps; with a small batch after
-    every four full ones.
-    """
+    """Five hundred steps at a time, as a history grows; every fifth batch is smaller."""
     run = make(mode)
 
     def train():
@@ -74,7 +72,7 @@ def test_memory_is_flat(mode, steps, no_gc):
 
 # ---------------- two threads
 def at_once(*functions):
-    """What each of them gives, each in a thread of its own, all started at one time."""
+    """Call each function in a thread of its own, all at the same time; returns the results."""
     found, start = {}, threading.Barrier(len(functions))
 
     def call(i):
@@ -106,7 +104,7 @@ def test_two_threads_train_two_models(mode):
         np.testing.assert_equal(together, alone)
 
 
-def test_one_thread_looks_while_the_other_trains():
+def test_one_thread_reads_while_another_trains():
     alone, other = trained("eager", 1), make("eager", 5)
 
     def look():
@@ -122,7 +120,7 @@ def first_values():
     return [nn.Linear(9, 9).weight.value.copy() for _ in range(50)]
 
 
-def test_each_thread_draws_first_values_of_its_own():
+def test_each_thread_draws_its_own_initial_weights():
     mg.manual_seed(0)
     alone = first_values()
     mg.manual_seed(7)
@@ -159,7 +157,7 @@ for mode in MODES:
 
 
 def test_the_same_bits_in_every_process():
-    """Whatever the order of sets, in every mode; with one thread and with as many as there are."""
+    """In every mode, for every hash seed, with one thread and with all of them."""
     for threads in ["1"] if os.cpu_count() == 1 else ["1", "2"]:
         said = set()
         for hashing in ("1", "2"):

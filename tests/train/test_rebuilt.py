@@ -1,5 +1,5 @@
-"""Graphs that run again say what `forward` says: one that is no function of its inputs is refused,
-in words, and whatever has changed in between is seen.
+"""Graphs that run again compute what `forward` does: an impure `forward` is refused with a reason,
+and changes in between take effect.
 """
 
 import random
@@ -20,7 +20,7 @@ MODES = ("eager", "replay", "compiled")
 
 
 class Applied(nn.Module):
-    """A dense layer of what a function makes of the input; `count` is the function's to use."""
+    """A dense layer applied to a function of the input; the function may use `count`."""
 
     def __init__(self, function):
         self.function, self.dense, self.count = function, nn.Linear(3, 2, seed=0), 0
@@ -74,7 +74,7 @@ def test_reading_a_number_that_changes_is_refused_with_the_line_and_the_way_out(
     notes = "\n".join(caught.value.__notes__)
     assert "in your line" in notes and "test_rebuilt.py" in notes and "in module Applied" in notes
     assert all((model.state_dict()[key] == array).all() for key, array in before.items())
-    if name == "parameter":  # which stays as it is while the model predicts
+    if name == "parameter":  # which does not change while the model predicts
         assert trainer(model, mode).predict(X).shape == (24, 2)
         return
     with pytest.raises(GraphError, match="is read as a number"):
@@ -82,7 +82,7 @@ def test_reading_a_number_that_changes_is_refused_with_the_line_and_the_way_out(
 
 
 @pytest.mark.parametrize("name", READS)
-def test_eager_reads_what_it_likes(name):
+def test_eager_mode_may_read_any_number(name):
     assert len(fit(trainer(Applied(READS[name]), "eager")).batch_loss) == 4
 
 
@@ -98,7 +98,7 @@ def test_numbers_that_stay_may_be_read():
 
 
 @pytest.mark.parametrize("mode", ["replay", "compiled"])
-def test_what_is_computed_without_gradient_is_computed_for_each_batch(mode):
+def test_values_without_gradient_are_recomputed_for_each_batch(mode):
     """A teacher network, a running mean: `no_grad` stops gradients, not the flow of values."""
     function = lambda m, x: x * without_gradient(x)  # noqa: E731
     found, expected = (
@@ -119,7 +119,7 @@ def test_hooks_may_read_numbers_and_are_not_called_for_the_comparison():
     np.testing.assert_allclose(*([s for s, _ in seen[mode]] for mode in seen), rtol=1e-4)
 
 
-# ---------------- what reads nothing and still is another each time
+# ---------------- impure without reading numbers
 def counted(m, x):
     m.count += 1
     return x * m.count
@@ -157,7 +157,7 @@ IMPURE = {
 
 @pytest.mark.parametrize("mode", ["replay", "compiled"])
 @pytest.mark.parametrize("name", IMPURE)
-def test_a_forward_that_is_another_each_time_is_refused(name, mode):
+def test_an_impure_forward_is_refused(name, mode):
     function, named = IMPURE[name]
     np.random.seed(0)
     model = Applied(function)
@@ -169,7 +169,7 @@ def test_a_forward_that_is_another_each_time_is_refused(name, mode):
 
 @pytest.mark.parametrize("name", ["np.random", "a counter", "a counter that matters later"])
 @pytest.mark.parametrize("mode", ["replay", "compiled"])
-def test_so_it_is_when_it_predicts(name, mode, monkeypatch):
+def test_an_impure_forward_is_refused_in_prediction(name, mode, monkeypatch):
     monkeypatch.setattr("minigrad.train.evaluation.EVALUATION_BATCH", 6)
     t = trainer(Applied(IMPURE[name][0]), mode)
     for ask in (lambda: t.predict(X), lambda: t.evaluate(X, Y)):
@@ -178,7 +178,7 @@ def test_so_it_is_when_it_predicts(name, mode, monkeypatch):
     assert t.predict(X[:6]).shape == (6, 2)  # a single batch is no graph that runs again
 
 
-def test_an_impure_loss_is_refused_too():
+def test_an_impure_loss_is_refused():
     with pytest.raises(GraphError, match="with the loss does something else"):
         fit(trainer(nn.Linear(3, 2, seed=0), loss=lambda y, t: mg.mse_loss(y, t) * random.random()))
 
@@ -193,7 +193,7 @@ def test_a_table_that_is_made_at_the_first_call_is_fine(mode):
     assert len(fit(trainer(Applied(tabled), mode)).batch_loss) == 4
 
 
-def test_an_operator_of_the_users_own_must_be_pure_to_be_compiled():
+def test_a_users_operator_must_be_pure_to_be_compiled():
     hidden = np.random.default_rng(0)
     noisy = mg.operator(lambda x: x * hidden.random(), lambda g, y, x: g, name="noisy")
     with pytest.raises(GraphError, match="one of the operators noisy does something else"):
@@ -203,7 +203,7 @@ def test_an_operator_of_the_users_own_must_be_pure_to_be_compiled():
     )  # it is called each time
 
 
-def test_random_numbers_that_a_loader_draws_meanwhile_are_nobodys_business():
+def test_random_numbers_drawn_by_a_loader_are_ignored():
     class Loader:
         def __len__(self):
             return 40
@@ -263,9 +263,7 @@ MUTATIONS = {
 
 
 def story(mode, mutations, fresh=False):
-    """Losses and outputs while things happen; `fresh` makes a trainer of its own for each
-    stretch.
-    """
+    """Losses and outputs while changes happen; `fresh` makes a new trainer after each change."""
     WEIGHT.value = 1.0
     model = Net()
     t = trainer(model, mode, weighted)
@@ -291,7 +289,7 @@ def story(mode, mutations, fresh=False):
     ],
     ids=", ".join,
 )
-def test_whatever_is_changed_between_two_fits_is_seen_by_every_mode(names):
+def test_changes_between_two_fits_are_seen_in_every_mode(names):
     expected = story("eager", names)
     for mode, fresh in (("replay", False), ("compiled", False), ("compiled", True)):
         np.testing.assert_allclose(
@@ -299,7 +297,7 @@ def test_whatever_is_changed_between_two_fits_is_seen_by_every_mode(names):
         )
 
 
-def test_random_stories_are_the_same_in_eager_and_replay():
+def test_random_sequences_of_changes_agree_in_eager_and_replay():
     chooser = np.random.default_rng(0)
     for _ in range(12):
         names = tuple(chooser.choice(list(MUTATIONS), 4))
@@ -317,14 +315,14 @@ def at_the_end_of_an_epoch(mode, change):
 
 @pytest.mark.parametrize("mode", ["replay", "compiled"])
 @pytest.mark.parametrize("name", ["freeze", "dropout.p", "child", "optimizer", "attribute"])
-def test_what_a_callback_changes_is_seen(name, mode):
+def test_changes_by_a_callback_are_seen(name, mode):
     change = {**MUTATIONS, "child": lambda t: t.model.norm.eval()}[name]
     np.testing.assert_allclose(
         at_the_end_of_an_epoch(mode, change), at_the_end_of_an_epoch("eager", change), rtol=2e-4
     )
 
 
-def test_what_a_callback_changes_for_each_batch_is_seen():
+def test_changes_by_a_callback_for_each_batch_are_seen():
     class Scaling:
         def on_batch(self, t, graph):
             t.model.scale += 1.0
@@ -348,7 +346,7 @@ def test_evaluation_leaves_each_module_in_its_own_mode():
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_checkpoint_loaded_in_a_callback_does_not_turn_back_the_epochs(mode, tmp_path):
+def test_a_checkpoint_loaded_in_a_callback_does_not_reset_the_epochs(mode, tmp_path):
     t = trainer(Net(), mode)
     fit(t)
     mg.save(t, tmp_path / "t.safetensors")
@@ -392,10 +390,8 @@ def test_an_optimiser_may_train_some_of_the_parameters(which):
     np.testing.assert_allclose(found[1:], [found[0]] * 2, rtol=1e-4)
 
 
-def test_a_thread_that_ends_while_the_graph_is_built_again_is_no_change():
-    """The one that reads batches. Once it was taken for a change of NumPy's generator, now and
-    then.
-    """
+def test_a_thread_that_ends_while_the_graph_is_rebuilt_is_not_a_change():
+    """The thread that reads batches was sometimes taken for a change of NumPy's generator."""
     over, calls = threading.Event(), []
     reader = threading.Thread(target=over.wait, name=READER, daemon=True)
 

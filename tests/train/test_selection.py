@@ -49,9 +49,7 @@ def wide():
     sys.platform == "darwin", reason="the number of Accelerate's threads cannot be set"
 )
 def test_long_products_give_the_same_bits_in_processes(engine):
-    """joblib's processes have one thread for BLAS, which adds up 784 products in another order than
-    two threads do.
-    """
+    """BLAS has one thread in joblib's processes, and adds products in another order than two."""
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(1200, 784)), rng.integers(0, 2, (1200, 1)).astype(np.float32)
     recipe = {"folds": 2, "epochs": 1, "batch_size": 200, "mode": "replay"}
@@ -87,18 +85,14 @@ def threads_of_a_step():
 
 
 def test_processes_share_the_cores_between_them():
-    """joblib tells each of its processes how many threads are its own, and compiled steps keep to
-    that.
-    """
+    """joblib tells each of its processes how many threads it may use; compiled steps obey."""
     for parts, threads in Parallel(n_jobs=2)(delayed(threads_of_a_step)() for _ in range(2)):
         assert parts <= threads <= max(1, cpu_count() // 2)
-    assert threads_of_a_step()[0] == jit.threads(400)  # here there is work for all
+    assert threads_of_a_step()[0] == jit.threads(400)  # enough work for all threads
 
 
 def compilations(folder):
-    """Compile a step that no other test has, at the same time as another process; returns how often
-    that was done here.
-    """
+    """Compile a new step at the same time as another process; returns how often this one did."""
     before, cache.FOLDER = cache.FOLDER, str(folder)
     try:
         trainer = mg.Trainer(
@@ -120,7 +114,7 @@ def compilations(folder):
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
-def test_of_processes_that_need_the_same_step_one_compiles_it(tmp_path):
+def test_one_process_compiles_a_step_that_several_need(tmp_path):
     assert sorted(Parallel(n_jobs=2)(delayed(compilations)(tmp_path) for _ in range(2))) == [
         (0, 1),
         (1, 0),
@@ -152,7 +146,7 @@ def searched(engine, folder, *more):
     ran = subprocess.run(words, capture_output=True, encoding="utf-8", timeout=240, env=env)
     assert ran.returncode == 0, ran.stderr[-2000:]
     *before, last = ran.stdout.splitlines()
-    assert "16/16" not in before  # the bar is no output
+    assert "16/16" not in before  # the progress bar is not on standard output
     return before, json.loads(last), ran.stderr
 
 
@@ -201,7 +195,7 @@ def threads_of_a_fit(seen):
     return made
 
 
-def test_a_fit_has_one_thread_or_what_joblib_is_told():
+def test_a_fit_has_one_thread_or_as_many_as_joblib_says():
     seen, before = [], jit.threads(1000)
     cross_validate(threads_of_a_fit(seen), DATA.x_train, DATA.y_train, folds=2, **RECIPE)
     with parallel_config("threading", n_jobs=2):
@@ -210,7 +204,7 @@ def test_a_fit_has_one_thread_or_what_joblib_is_told():
     assert jit.threads(1000) == before
 
 
-def test_the_library_s_generator_is_left_as_it_is():
+def test_the_generator_of_initial_weights_is_left_unchanged():
     mg.manual_seed(5)
     expected = nn.Linear(2, 2).weight.value.copy()
     mg.manual_seed(5)
@@ -231,7 +225,7 @@ def test_ctrl_c_ends_the_whole_search():
     assert len(begun) == 1
 
 
-def test_a_memory_map_stays_one(tmp_path, monkeypatch):
+def test_a_memory_map_stays_a_memory_map(tmp_path, monkeypatch):
     np.save(tmp_path / "x.npy", DATA.x_train)
     x = np.load(tmp_path / "x.npy", mmap_mode="r")
     seen = []

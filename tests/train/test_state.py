@@ -1,5 +1,5 @@
-"""A training that is cut, by Ctrl-C or with its process, goes on to the bit; Ctrl-C at any moment
-leaves whole steps.
+"""A training that is interrupted, by Ctrl-C or with its process, resumes to the bit; Ctrl-C at any
+moment leaves complete steps.
 """
 
 import signal
@@ -26,9 +26,7 @@ TIMES = 200
 
 
 def make(mode, callbacks=()):
-    """A trainer whose every piece of state counts: running statistics, a stream of masks, momenta,
-    a generator.
-    """
+    """A trainer with running statistics, a stream of masks, momenta and a generator."""
     mg.manual_seed(0)
     model = nn.Sequential(
         nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Tanh(), nn.Dropout(0.3, seed=5), nn.Linear(6, 3)
@@ -69,7 +67,7 @@ def fed(kind, folder):
 # ---------------- between two epochs
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize("mode", MODES)
-def test_a_checkpoint_between_epochs_goes_on_in_another_trainer(mode, shuffle, tmp_path):
+def test_another_trainer_resumes_between_epochs(mode, shuffle, tmp_path):
     path, fit = tmp_path / "t.safetensors", {**FIT, "validation": (X, Y), "shuffle": shuffle}
     whole, first, second = make(mode), make(mode), make(mode)
     expected = whole.fit(X, Y, epochs=5, **fit)
@@ -82,7 +80,7 @@ def test_a_checkpoint_between_epochs_goes_on_in_another_trainer(mode, shuffle, t
     same(second, whole)
 
 
-def test_a_callback_may_save_and_what_it_saved_goes_on(tmp_path):
+def test_a_checkpoint_saved_by_a_callback_resumes(tmp_path):
     whole = make(
         "replay", [lambda trainer, history: mg.save(trainer, tmp_path / f"{trainer.state.epoch}")]
     )
@@ -95,7 +93,7 @@ def test_a_callback_may_save_and_what_it_saved_goes_on(tmp_path):
         same(again, whole)
 
 
-def test_to_resume_what_has_not_begun_is_to_begin_and_a_new_fit_begins_anew():
+def test_resuming_before_the_first_step_starts_and_a_new_fit_restarts():
     whole, other = make("replay"), make("replay")
     expected = whole.fit(X, Y, epochs=2, **FIT)
     assert numbers(other.fit(X, Y, epochs=2, resume=True, **FIT)) == numbers(expected)
@@ -108,7 +106,7 @@ def test_to_resume_what_has_not_begun_is_to_begin_and_a_new_fit_begins_anew():
 
 # ---------------- within an epoch
 class Cut:
-    """Breaks off in the given batch, after the forward and the backward pass."""
+    """Raises in the given batch, after the forward and the backward pass."""
 
     def __init__(self, batch):
         self.left = batch
@@ -121,7 +119,7 @@ class Cut:
 
 @pytest.mark.parametrize("mode", ["eager", "replay"])
 @pytest.mark.parametrize("batch", [0, 1, 4, 5, 7])
-def test_a_cut_within_an_epoch(batch, mode, tmp_path):
+def test_interruption_within_an_epoch(batch, mode, tmp_path):
     path, fit = tmp_path / "t.safetensors", {**FIT, "epochs": 3, "validation": (X, Y)}
     whole, first, second = make(mode), make(mode, [Cut(batch)]), make(mode)
     expected = whole.fit(X, Y, **fit)
@@ -141,8 +139,8 @@ def test_a_cut_within_an_epoch(batch, mode, tmp_path):
     "kinds", [("maps", "maps"), ("arrays", "maps"), ("maps", "arrays"), ("batches", "batches")]
 )
 @pytest.mark.parametrize("mode", MODES)
-def test_a_cut_of_data_in_pieces(mode, kinds, tmp_path, monkeypatch):
-    """Cut, saved and cut again; a piece is one batch, or two."""
+def test_interruption_of_data_in_pieces(mode, kinds, tmp_path, monkeypatch):
+    """Interrupted, saved and interrupted again; a piece is one batch, or two."""
     path, extra = tmp_path / "t.safetensors", {"epochs": 3, "validation": (X, Y)}
     monkeypatch.setattr(batches, "PIECE", 1 if mode == "eager" else 2 * 5 * (16 + 8))
     (before, fit), (after, _) = fed(kinds[0], tmp_path), fed(kinds[1], tmp_path)
@@ -150,7 +148,7 @@ def test_a_cut_of_data_in_pieces(mode, kinds, tmp_path, monkeypatch):
     expected = numbers(whole.fit(*before, **fit, **extra))
 
     def fit_until(run, steps, data, resume):
-        """Break off before a step or, where many are one call, before a call."""
+        """Raise before a step or, where one call makes many, before a call."""
         left, take = [steps], batches.Chunk.rest
 
         def cut(chunk, number):
@@ -175,10 +173,8 @@ def test_a_cut_of_data_in_pieces(mode, kinds, tmp_path, monkeypatch):
         same(second, whole)
 
 
-def test_batches_of_many_sizes_are_cut_anywhere():
-    """Which of them are compiled does not depend on the cut: one smaller than one left out is a
-    rest, too.
-    """
+def test_interruption_among_batches_of_many_sizes():
+    """Which batches are compiled does not depend on the interruption."""
     sizes, at = (5, 3, 5, 5, 2, 3), 0
     data, fit = [], {"epochs": 2, "progress": False}
     for size in sizes:
@@ -205,10 +201,8 @@ def test_batches_of_many_sizes_are_cut_anywhere():
         same(run, whole)
 
 
-def test_a_cut_while_validating_is_made_good(monkeypatch):
-    """The epoch's steps are done, its numbers are not written: resumed, no step is made twice and
-    none is missing.
-    """
+def test_interruption_while_validating(monkeypatch):
+    """All steps of the epoch are made, its numbers not recorded: no step is repeated."""
     fit = {**FIT, "epochs": 3, "validation": (X, Y)}
     whole, run = make("replay"), make("replay")
     expected = whole.fit(X, Y, **fit)
@@ -226,7 +220,7 @@ def test_a_cut_while_validating_is_made_good(monkeypatch):
     same(run, whole)
 
 
-def test_a_step_that_breaks_off_leaves_statistics_and_masks_as_they_were():
+def test_an_interrupted_step_leaves_statistics_and_masks_unchanged():
     run = make("replay", [Cut(2)])
     run.fit(X, Y, epochs=1, **FIT)
     assert run.model[1].num_batches_tracked.value == run.model[3].stream.value[1] == 2
@@ -239,9 +233,7 @@ def test_a_step_that_breaks_off_leaves_statistics_and_masks_as_they_were():
 
 # ---------------- Ctrl-C
 class CtrlC:
-    """A signal as by Ctrl-C, so many seconds of computing after `start`; time that other programs
-    take does not count.
-    """
+    """Send the signal of Ctrl-C after so many seconds of this process's computing time."""
 
     def __init__(self):
         self.armed = False
@@ -265,9 +257,7 @@ class CtrlC:
 
 
 def within_numbas_lock(frame):
-    """Ctrl-C there leaves it taken, and another thread that asks Numba for its number of threads
-    waits for ever.
-    """
+    """Ctrl-C there would leave Numba's lock taken, for which other threads would wait for ever."""
     while frame is not None and not frame.f_code.co_filename.endswith("ufunc/parallel.py"):
         frame = frame.f_back
     return frame is not None
@@ -289,7 +279,7 @@ def settings_now():
 
 
 def cut(run, ctrl_c, seconds, fit, data=(X, Y)):
-    """Go on with the training until Ctrl-C comes; returns whether it did."""
+    """Continue the training until Ctrl-C; returns whether it came."""
     try:
         ctrl_c.start(seconds)
         history = run.fit(*data, resume=True, **fit)
@@ -303,9 +293,7 @@ def cut(run, ctrl_c, seconds, fit, data=(X, Y)):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_ctrl_c_at_random_moments(mode, ctrl_c, tmp_path):
-    """Two hundred times: the model is usable, the settings are as before, and the end is that of a
-    training without any.
-    """
+    """Two hundred times: the model is usable, settings are unchanged, the result is the same."""
     start, path, fit = (
         tmp_path / "start",
         tmp_path / "cut",
@@ -341,7 +329,7 @@ def test_ctrl_c_at_random_moments(mode, ctrl_c, tmp_path):
 
 @pytest.mark.parametrize("kind", ["maps", "batches"])
 def test_ctrl_c_at_random_moments_of_data_in_pieces(kind, ctrl_c, tmp_path, monkeypatch):
-    """A quarter as often: no thread stays, either."""
+    """A quarter as often; no thread is left over, either."""
     monkeypatch.setattr(batches, "PIECE", 1)
     data, fit = fed(kind, tmp_path)
     fit, start = {**fit, "epochs": 6, "validation": (X, Y)}, tmp_path / "start"
@@ -361,7 +349,7 @@ def test_ctrl_c_at_random_moments_of_data_in_pieces(kind, ctrl_c, tmp_path, monk
     assert within > TIMES / 40
 
 
-def test_a_handler_of_the_programs_own_stays_and_threads_have_none():
+def test_the_programs_signal_handler_stays_and_threads_set_none():
     heard = []
     before = signal.signal(signal.SIGINT, lambda *_: heard.append(1))
     try:
@@ -399,7 +387,7 @@ def test_ctrl_c_at_any_moment_leaves_settings_as_they_were(block, ctrl_c):
 
 
 # ---------------- what does not fit
-def test_another_division_of_a_cut_epoch_is_refused():
+def test_resuming_an_epoch_with_other_batches_is_refused():
     run = make("replay", [Cut(2)])
     run.fit(X, Y, epochs=1, **FIT)
     before = run.state_dict()
@@ -429,7 +417,7 @@ def test_another_division_of_a_cut_epoch_is_refused():
         {"generator": np.zeros(5, np.uint64)},
     ],
 )
-def test_a_training_state_that_is_none_changes_nothing(change, tmp_path):
+def test_an_invalid_training_state_changes_nothing(change, tmp_path):
     run, path = make("replay"), tmp_path / "t.safetensors"
     run.fit(X, Y, epochs=1, **FIT)
     mg.save(run, path)

@@ -1,4 +1,4 @@
-"""Training: modes agree to the bit, seeds decide everything, and what goes wrong says where."""
+"""Training: modes agree to the bit, seeds determine everything, errors say where they happened."""
 
 import copy
 import pickle
@@ -81,7 +81,7 @@ def test_it_learns_and_reports():
     assert "60 epochs" in repr(history)
 
 
-def test_evaluation_counts_every_sample_once_however_they_are_cut(monkeypatch):
+def test_evaluation_counts_every_sample_once_for_any_batch_size(monkeypatch):
     run = trainer()
     whole = run.evaluate(DATA.x_train, DATA.y_train)
     monkeypatch.setattr("minigrad.train.evaluation.EVALUATION_BATCH", 50)
@@ -129,7 +129,7 @@ class Impatient:
         raise KeyboardInterrupt
 
 
-def test_the_default_is_compiled_and_refuses_by_name_who_wants_every_batch():
+def test_the_default_is_compiled_and_refuses_batch_callbacks_by_name():
     model = classifier()
     sgd = mg.optim.SGD(model.parameters(), lr=0.1)
     assert mg.Trainer(model, mg.mse_loss, sgd).mode == "compiled"
@@ -143,7 +143,7 @@ def test_the_default_is_compiled_and_refuses_by_name_who_wants_every_batch():
     assert run.fit(DATA.x_train, DATA.y_train, **FIT).interrupted
 
 
-def test_evaluation_and_what_does_not_fill_a_batch_go_by_replay(monkeypatch):
+def test_evaluation_and_partial_batches_run_in_replay(monkeypatch):
     monkeypatch.setattr(StepRunner, "compile", None)
     run = trainer(mode="compiled")
     assert len(run.fit(DATA.x_train[:20], DATA.y_train[:20], **FIT).batch_loss) == 3
@@ -155,11 +155,11 @@ def test_evaluation_and_what_does_not_fill_a_batch_go_by_replay(monkeypatch):
 @pytest.mark.parametrize(
     ("soon", "progress", "said"), [(0.0, True, True), (0.0, False, False), (60.0, True, False)]
 )
-def test_a_compilation_that_takes_its_time_is_spoken_of_and_nothing_stays(
+def test_a_long_compilation_is_announced_and_the_message_disappears(
     soon, progress, said, monkeypatch, capsys
 ):
     class Slow:
-        """A step that takes a while to compile and then makes no effort."""
+        """A step that takes a while to compile and then does nothing."""
 
         def check(self, x, y):
             pass
@@ -213,7 +213,7 @@ def fitted(mode, optimizer=mg.optim.Adam):
 
 @COPIES
 @pytest.mark.parametrize("mode", ["eager", "replay", "compiled"])
-def test_a_copy_goes_on_to_the_same_bits_apart(mode, duplicate):
+def test_a_copy_trains_on_independently_to_the_same_bits(mode, duplicate):
     """After a fit in each mode; a compiled step, of generated code, could not be copied."""
     first = fitted(mode)
     second, before = duplicate(first), all_of_it(first)
@@ -234,7 +234,7 @@ def test_a_copy_goes_on_to_the_same_bits_apart(mode, duplicate):
 
 @COPIES
 @pytest.mark.parametrize("mode", ["eager", "replay", "compiled"])
-def test_parts_of_a_trainer_are_copied_by_themselves(mode, duplicate):
+def test_parts_of_a_trainer_can_be_copied(mode, duplicate):
     given = fitted(mode)
     before = all_of_it(given)
     model, optimizer = duplicate(given.model), duplicate(given.optimizer)

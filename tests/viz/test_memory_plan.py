@@ -112,7 +112,7 @@ def test_themes_and_files(tmp_path):
 
 
 def test_a_name_of_the_users_is_escaped_and_cut():
-    row = LiveRange("n1_tanh", f"n1 tanh '<b>&{'x' * 50}' (2, 3)", "value", "V", 0, 1 << 20, 0, 9)
+    row = LiveRange(f"n1 tanh '<b>&{'x' * 50}' (2, 3)", "n1_tanh", "value", "V", 0, 1 << 20, 0, 9)
     step = SimpleNamespace(memory=Memory((row,), {"V": 1 << 20}, {}, 1, 10, 5))
     svg = mg.viz.memory_plan(step).svg
     assert (

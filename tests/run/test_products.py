@@ -1,0 +1,86 @@
+"""Matrix products and einsum of symbolic arrays: the generated source computes what NumPy does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from generated_source import compiled, in_python
+from oracle import assert_close
+
+import minigrad as mg
+from minigrad import nn
+
+X = np.random.default_rng(0).normal(size=(2, 3, 4))
+Y = np.random.default_rng(1).normal(size=(4, 3, 5))
+
+
+@pytest.mark.parametrize(
+    ("text", "arrays"),
+    [
+        ("abc->cab", (X,)),
+        ("abc->b", (X,)),
+        ("abc->", (X,)),
+        ("aab->ab", (X[:, :2],)),
+        ("aab->b", (X[:, :2],)),
+        ("abc,cde->abde", (X, Y)),
+        ("abc,cbe->ae", (X, Y)),
+        ("abc,cbe->b", (X, Y)),
+        ("abc,cbe->cba", (X, Y)),
+        ("abc,cbe->ecb", (X, Y)),
+        ("abc,abc->", (X, X)),
+        ("abc,abc->bca", (X, X)),
+        ("abc,cbe,ef->fa", (X, Y, Y[0].T)),
+        ("abc,def->adf", (X, Y)),
+        ("abc,bd->acd", (X[:, :1], Y[0])),
+        ("abc,->a", (X, X[0, 0, 0])),
+        ("ab,b->a", (X[0], X[1, 1])),
+        ("abc,abd->abcd", (X, X)),
+        ("abc,c,b->ca", (X, X[0, 0], Y[0, :, 0])),
+        ("abc,abc->abc", (X[:0], X[:0])),
+    ],
+)
+def test_einsum(text, arrays):
+    with mg.default_dtype(np.float64):
+        xs = [mg.Variable(x) for x in arrays]
+        loss = mg.sum(mg.sin(mg.einsum(text, *xs)))
+        loss.backward()
+        found, gradient = in_python(compiled(loss, *xs))
+    assert_close(found, loss.value)
+    for x in xs:
+        assert_close(gradient(x), x.grad)
+
+
+def test_einsum_of_two_matrices_is_a_matrix_product():
+    """As fast as `a @ b`, in whatever order the axes are."""
+    a, b = mg.Variable(X[0]), mg.Variable(Y[0])
+    assert "product_" in compiled(mg.sum(mg.einsum("ij,ki->jk", a, b.T)), a, b).source
+
+
+SIZES = [((5, 5, 0), (0, 5)), ((0,), (0,)), ((2, 3, 4), (4, 0)), ((0,), (2, 0, 3))]
+
+
+class Products(nn.Module):
+    """The sum of products of matrices with an axis of length 0, and of 1."""
+
+    def __init__(self):
+        self.pairs = [[mg.Variable(np.ones(shape)) for shape in shapes] for shapes in SIZES]
+        self.one = mg.Variable([1.0])
+
+    def parameters(self):
+        return [*(x for pair in self.pairs for x in pair), self.one]
+
+    def forward(self, x):
+        return sum((mg.sum(mg.exp(a @ b)) for a, b in self.pairs), mg.sum(self.one * x))
+
+
+@pytest.mark.parametrize("mode", ["eager", "replay", "compiled"])
+def test_products_of_empty_matrices_in_every_mode(mode):
+    model = Products()
+    optimizer = mg.optim.SGD(model.parameters(), lr=0.5)
+    trainer = mg.Trainer(model, lambda output, y: output, optimizer, mode=mode)
+    history = trainer.fit(np.ones((1, 1)), np.ones(1), epochs=1, batch_size=1, progress=False)
+    assert history.batch_loss == [1 + sum(np.exp(np.ones(a) @ np.ones(b)).sum() for a, b in SIZES)]
+    assert model.one.value == 0.5
+    for pair, shapes in zip(model.pairs, SIZES, strict=True):
+        for x, shape in zip(pair, shapes, strict=True):
+            np.testing.assert_array_equal(x.value, np.ones(shape))  # no entry gets a gradient

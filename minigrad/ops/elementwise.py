@@ -171,7 +171,9 @@ def softplus(x: Any) -> Any:
 
 @_written_as("erf", "erf")
 def _error_function(x: Any) -> Any:
-    if getattr(x, "dtype", None) == np.float32:  # SciPy computes in float64, ten times as long
+    if (
+        isinstance(x, np.ndarray) and x.dtype == np.float32
+    ):  # SciPy computes in float64, ten times as long
         y = np.empty_like(x, order="C")
         kernels.mathfn.erf_of(x.reshape(-1), y.reshape(-1))
         return y

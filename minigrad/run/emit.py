@@ -256,7 +256,8 @@ class Emitter:
     def _argument(self, x: Any) -> str:
         numbers = self.numbers
         if isinstance(x, View):
-            return self.flat(x) if x.ndim == 1 else f"shaped({self.flat(x)}, {numbers.shape(x.shape)})"
+            flat = self.flat(x)
+            return flat if x.ndim == 1 else f"shaped({flat}, {numbers.shape(x.shape)})"
         if isinstance(x, np.ndarray):
             if x.size or x.dtype != self.dtype:
                 raise GraphError(

@@ -72,6 +72,10 @@ class Storage:
     def end(self) -> int:
         return self.start + self.size
 
+    def whole(self) -> View:
+        """All of it, as one row."""
+        return View(self, as_strided(np.zeros(1, np.int8), (self.size,), (1,)))
+
     @property
     def computed(self) -> bool:
         """Is it written by the step before it is read, and of no use afterwards?"""
@@ -353,8 +357,7 @@ class Program:
         size = math.prod(shape)
         given = {"node": self.note.removeprefix("back through "), **options}
         self.storages.append(Storage(self, name, size, np.dtype(dtype), kind, **given))
-        layout = as_strided(np.zeros(1, np.int8), (size,), (1,))
-        return View(self.storages[-1], layout.reshape(shape))
+        return self.storages[-1].whole().look(np.reshape, shape)
 
     def close(self) -> None:
         """Drop all references back to the program, so that no garbage collector is needed."""

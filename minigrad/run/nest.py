@@ -8,8 +8,6 @@ import numpy as np
 
 from .symbolic import Shape, Storage, View
 
-_MIN_TURN = 8  # from so many rows and columns on, a kernel transposes a matrix
-
 
 def indented(lines: Iterable[str], depth: int = 1) -> Iterator[str]:
     """The lines, so many levels further to the right."""
@@ -92,8 +90,6 @@ class Nest:
         last, across = len(there) - 1, here.index(1) if 1 in here else -1
         if not 0 <= across < last or there[-1] != 1 or target.dtype != source.dtype:
             return []  # `turn` moves numbers as they are
-        if min(self.shape[across], self.shape[-1]) < _MIN_TURN:
-            return []
         outer = [k for k in range(last) if k != across]
 
         def corner(view: View, strides: Shape) -> str:

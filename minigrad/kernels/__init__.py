@@ -19,6 +19,8 @@ __all__ = [
     "jit",
     "lookup_conv",
     "lstm",
+    "mathfn",
+    "matmul",
     "norm",
     "pool",
     "recurrent",

@@ -13,6 +13,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload, register_jitable
 
+from .jit import jit
 from .options import FORMULAS, SUMS
 
 _f = np.float32
@@ -186,7 +187,57 @@ def sign(a):
     return type(a)(1) * (a > 0) - type(a)(1) * (a < 0) if a == a else a
 
 
-@register_jitable
-def erf(a):
-    """The error function."""
-    return math.erf(a)
+# Rational minimax approximation of erf on [-3.84, 3.84], odd over even; the coefficients are those
+# that XLA uses. Largest relative error 3.4e-7; beyond, erf is 1 to the last place of float32.
+_ERF_LIMIT = _f(3.832506856900711)
+P0, P1, P2, P3, P4 = map(
+    _f,
+    (
+        0.00022905065861350646,
+        0.0034082910107109506,
+        0.050955695062380861,
+        0.18520832239976145,
+        1.128379143519084,
+    ),
+)
+Q0, Q1, Q2, Q3, Q4, Q5 = map(
+    _f,
+    (
+        -1.1791602954361697e-7,
+        0.000023547966471313185,
+        0.0010179625278914885,
+        0.014070470171167667,
+        0.11098505178285362,
+        0.49746925110067538,
+    ),
+)
+
+
+def erf(x):
+    """The error function of a number, in compiled float32 code one that vectorises."""
+    return math.erf(x)
+
+
+def _erf32(x):
+    near = _ERF_LIMIT if x > _ERF_LIMIT else x
+    near = -_ERF_LIMIT if near < -_ERF_LIMIT else near
+    s = near * near
+    odd = near * ((((P0 * s + P1) * s + P2) * s + P3) * s + P4)
+    even = (((((Q0 * s + Q1) * s + Q2) * s + Q3) * s + Q4) * s + Q5) * s + _f(1)
+    y = odd / even
+    y = _f(1) if y > _f(1) else y
+    return _f(-1) if y < _f(-1) else y
+
+
+@overload(erf, jit_options=SUMS)
+def _overload_erf(x):
+    if x == types.float32:
+        return _erf32
+    return lambda x: math.erf(x)
+
+
+@jit
+def erf_of(x, y):
+    """y[i] = erf(x[i]) of flat arrays: NumPy has none."""
+    for i in range(x.size):
+        y[i] = erf(x[i])

@@ -14,6 +14,9 @@ from numba.extending import overload
 from .jit import jit
 from .simd import transpose
 
+#: matrices of fewer rows or columns do not fill the blocks of `transpose`
+FULL = 8
+
 
 def index_dtype(count: int) -> Any:
     """The dtype of indices into `count` entries: int32, or int64 where there are too many."""
@@ -51,4 +54,9 @@ def turn(goal, g0, g_row, source, s0, s_row, rows, columns):
     """goal[r, c] = source[c, r]: rows of the goal, (rows, columns), are columns of the source. Of
     each flat array the first entry and the distance between rows are given.
     """
-    transpose(goal, g0, g_row, source, s0, s_row, rows, columns)
+    if min(rows, columns) >= FULL:
+        transpose(goal, g0, g_row, source, s0, s_row, rows, columns)
+    else:
+        for r in range(rows):
+            for c in range(columns):
+                goal[g0 + r * g_row + c] = source[s0 + c * s_row + r]

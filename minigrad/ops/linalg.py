@@ -8,24 +8,37 @@ from typing import Any
 
 import numpy as np
 
+from .. import kernels
 from ..errors import GraphError
 from ..graph.conversion import Array, sum_to
 from ..graph.node import GraphNode
 from ..graph.registry import by_name, implements
 from ..graph.rule import Grads, Operand, Operator, Rule, register
+from .kernel import launch, shards
 from .separable import MEAN, NotSeparable
 
 
-def product(a: Array, b: Array, out: Array) -> None:
-    """out = a @ b.
-
-    For matrices `dot` calls BLAS more directly than `np.matmul`, which has a slow loop of its own
-    where the inner size is 1.
-    """
+def product(node: Operator, a: Array, b: Array, out: Array) -> None:
+    """out = a @ b for matrices, or stacks of matrices whose leading axes broadcast."""
     if a.ndim == b.ndim == 2:
-        a.dot(b, out)
-    else:
+        a.dot(b, out)  # calls BLAS more directly than `np.matmul`
+    elif isinstance(out, np.ndarray):
+        matmul = kernels.matmul
+        pieces = shards(node, math.prod(out.shape[:-2]))
+        launch(node, matmul.products, *matmul.arguments(a, b, out, pieces))
+    else:  # the arrays of a traced graph
         np.matmul(a, b, out=out)
+
+
+def _matrices(a: Array, b: Array, y: Array) -> tuple[Array, Array, Array]:
+    """The operands and the result of a @ b as stacks of matrices.
+
+    A vector becomes a row or a column. Where `b` is one matrix, all rows of `a` are one, too.
+    """
+    a = a.reshape(1, -1) if a.ndim == 1 else _rows(a) if b.ndim <= 2 else a
+    b = b.reshape(-1, 1) if b.ndim == 1 else b
+    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    return a, b, y.reshape((*batch, a.shape[-2], b.shape[-1]))
 
 
 class MatMul(Rule):
@@ -54,37 +67,49 @@ class MatMul(Rule):
         return (*batch, *a.shape[-2:-1], *(b.shape[-1:] if b.ndim > 1 else ()))
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
-        a, b = xs
-        product(a, b, out)
+        a, b, out = _matrices(*xs, out)
+        product(node, a, b, out)
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
-        a, b = xs
-        if a.ndim == b.ndim == 2:
-            if grads[0] is not None:
-                product(g, b.T, grads[0])
-            if grads[1] is not None:
-                product(a.T, g, grads[1])
-            return
-        rows = a[None, :] if a.ndim == 1 else a
-        columns = b[:, None] if b.ndim == 1 else b
-        g = g[..., None] if b.ndim == 1 else g
-        g = g[..., None, :] if a.ndim == 1 else g
+        a, b, g = _matrices(*xs, g)
         if grads[0] is not None:
-            np.copyto(grads[0], sum_to(g @ columns.swapaxes(-1, -2), rows.shape).reshape(a.shape))
+            self._into(grads[0], node, g, b.swapaxes(-1, -2), a.shape)
         if grads[1] is not None:
-            np.copyto(grads[1], sum_to(rows.swapaxes(-1, -2) @ g, columns.shape).reshape(b.shape))
+            self._into(grads[1], node, a.swapaxes(-1, -2), g, b.shape)
+
+    def _into(
+        self, grad: Array, node: Operator, a: Array, b: Array, shape: tuple[int, ...]
+    ) -> None:
+        """grad = a @ b, summed over the leading axes in which a and b are longer than `shape`."""
+        whole = (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
+        if whole == shape:
+            product(node, a, b, grad.reshape(shape))
+        else:
+            every = node.buffer(f"products {shape}", whole, grad.dtype)
+            product(node, a, b, every)
+            grad[...] = sum_to(every, shape).reshape(grad.shape)
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
         a, b = axes
         left, right = node.inputs
         if a is None and b is None:
             return None
-        if a is None or b is not None or a == MEAN or a >= left.ndim - 1:
+        if MEAN in axes:
             raise NotSeparable
-        return a + node.ndim - left.ndim + (right.ndim == 1)
+        # samples keep apart along leading axes, and along the rows of the first; from the last axis
+        places = {
+            x.ndim - axis for x, axis in zip(node.inputs, axes, strict=True) if axis is not None
+        }
+        place = places.pop()
+        if places or place == 1 or (place == 2 and b is not None):
+            raise NotSeparable
+        for x, axis in zip(node.inputs, axes, strict=True):
+            if axis is None and place > 2 and x.ndim >= place and x.shape[-place] != 1:
+                raise NotSeparable
+        return node.ndim - place + (right.ndim == 1)
 
     def flops(self, node: Operator) -> int:
-        return 2 * node.size * node.inputs[0].shape[-1]
+        return 2 * math.prod(node.plan) * node.inputs[0].shape[-1]  # before there is a result, too
 
 
 def _rows(x: Array) -> Array:

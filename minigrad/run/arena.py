@@ -114,8 +114,8 @@ class Arena:
                     break
                 if begins <= last and first <= ends and storage.start < end:
                     storage.start = _lines(end)
-            heir_of = self._taken_over(storage, first)
-            storage.start = heir_of.start if heir_of else storage.start
+            storage.takes = self._taken_over(storage, first)
+            storage.start = storage.takes.start if storage.takes else storage.start
             insort(others, (storage.start, storage.end, first, last))
         return {name: max(_lines(end) for _, end, *_ in placed[name]) for name in sorted(placed)}
 

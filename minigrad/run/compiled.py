@@ -10,7 +10,7 @@ updated.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -25,7 +25,7 @@ from ..graph.node import Buffer, GraphNode, Variable
 from ..graph.rule import Operator, Rule
 from ..optim import Optimizer
 from .arena import STRETCH, Arena
-from .emit import Emitter, comment
+from .emit import Emitter
 from .memory import Memory, memory_of
 from .nest import indented
 from .step_module import TEMPLATE, importable, imports, load, one_process
@@ -71,9 +71,9 @@ class CompiledStep:
         if not self.trace.gradients:
             raise GraphError("compiled: the loss depends on none of the optimiser's parameters")
         self.arena = Arena(self.trace, inputs, optimizer, parts)
-        self.source = self._source()
+        self.source, structure = self._write()
         self.trace.program.close()
-        self._module = load(self.source)
+        self._module = load(structure)
         self._loaded: set[Any] = set()  # dtypes of samples for which there is machine code
         self._each = np.zeros(self.parts, self.arena.dtype)
 
@@ -141,7 +141,8 @@ class CompiledStep:
             numbers[:, i] = column
         # always read-only, so that there is one compiled version
         samples = (read_only(data.reshape(len(data), -1)) for data in (x, y))
-        given = *self.arena.arrays(), *samples, *self.arena.inputs, order, numbers, self._each
+        given = *self._numbers, *self.arena.arrays(), *samples, *self.arena.inputs, order
+        given = *given, numbers, self._each
         made = int(self._module.steps(*given, losses))
         self.optimizer.steps += made * self.updates
         return made
@@ -156,45 +157,57 @@ class CompiledStep:
         self.optimizer.kernel(arena.P[: arena.trained], gradient, *arena.M, *numbers)
 
     # ---------------- source
-    def _source(self) -> str:
+    def _write(self) -> tuple[str, str]:
+        """The source as a reader wants it, and as it is compiled: without comments and sizes.
+
+        The second is the same for all models of one structure, so that it is compiled once.
+        """
         arena, trace, emitter = self.arena, self.trace, Emitter(self.arena.dtype)
-        body = list(emitter.lines(arena.groups))
-        loss = f"{emitter.name(trace.loss.storage)}[{trace.loss.offset}]"
+        body, numbers = list(emitter.lines(arena.groups)), emitter.numbers
+        loss = f"{emitter.name(trace.loss.storage)}[{numbers.length(trace.loss.offset)}]"
         if trace.outside is not None:  # NaN, too, where an index is out of range
             loss += f" + {emitter.name(trace.outside.storage)}[0]"
         part = [*emitter.openings(trace.program.storages), *body, f"return {loss}"]
         steps = list(self._steps(emitter))
+        self._numbers = np.array(numbers.sizes, np.int64), np.array(numbers.floats, arena.dtype)
         shapes = " and ".join(
             f"{name} {(self.batch, *node.shape[1:])}" for name, node in self.inputs.items()
         )
-        return TEMPLATE.format(
-            title=f"One training step of a graph of {len(self.order)} nodes on batches {shapes}.",
-            imports="\n".join(imports(emitter.kernels)),
-            dtype=arena.dtype,
-            constants="".join(f"{name} = {text}\n" for text, name in emitter.constants.items()),
-            part="\n".join(indented(part)),
-            parallel=self.parts > 1,
-            arenas="".join(f"{name}, " for name in (*arena.S, *arena.V)),
-            memories="".join(f"M{i}, " for i in range(len(arena.M))),
-            steps="\n".join(indented(steps)),
-        )
+
+        def text(title: str, told: Callable[[list[str]], Iterator[str]], given: str) -> str:
+            return TEMPLATE.format(
+                title=title,
+                imports="\n".join(imports(emitter.kernels)),
+                dtype=arena.dtype,
+                numbers=given,
+                part="\n".join(indented(told(part))),
+                parallel=self.parts > 1,
+                arenas="".join(f"{name}, " for name in (*arena.S, *arena.V)),
+                memories="".join(f"M{i}, " for i in range(len(arena.M))),
+                steps="\n".join(indented(told(steps))),
+            )
+
+        title = f"One training step of a graph of {len(self.order)} nodes on batches {shapes}."
+        shown = text(title, numbers.shown, "").replace("part(K, C, ", "part(")
+        return shown, text("A training step.", numbers.compiled, "K, C, ")
 
     def _steps(self, emitter: Emitter) -> Iterator[str]:
         """The body of the function that makes steps."""
-        arena, parts = self.arena, range(self.parts)
+        arena, size = self.arena, emitter.numbers.size
         rows = "".join(f"flat({name}[s]), " for name in (*arena.S, *arena.V))
-        # plain additions: Numba's own sum would load a module that a cached start does without
-        mean = " + ".join(f"each[{s}]" for s in parts)
+        several, parts = self.parts > 1, size(self.parts)
         each = [
             *self._clear(emitter),
             *(self._gather(emitter, name) for name in ("x", "y")),
-            f"each[s] = part(flat(P), flat(G[s]), {rows}flat(x[s]), flat(y[s]))",
+            f"each[s] = part(K, C, flat(P), flat(G[s]), {rows}flat(x[s]), flat(y[s]))",
         ]
         step = [
             *(f"before_{name}[:] = {name}" for name in arena.S),
-            f"for s in {'prange' if self.parts > 1 else 'range'}({self.parts}):",
+            f"for s in {'prange' if several else 'range'}({parts}):",
             *indented(each),
-            f"losses[t] = {mean if self.parts == 1 else f'({mean}) / {self.parts}'}",
+            # a plain loop: Numba's own sum would load a module that a cached start does without
+            *("total = each[0]", f"for s in range(1, {parts}):", "    total += each[s]") * several,
+            f"losses[t] = {f'total / {parts}' if several else 'each[0]'}",
             "if not abs(losses[t]) < np.inf:  # NaN compares false",
             # a step that is not made leaves nothing behind
             *indented([*(f"{name}[:] = before_{name}" for name in arena.S), "return t"]),
@@ -208,11 +221,13 @@ class CompiledStep:
     def _gather(self, emitter: Emitter, name: str) -> str:
         """The line that gathers a part's samples."""
         view, swap = self.arena.fed[name]
-        given = f"{name.upper()}, order, t * {self.batch} + s * {self.size}, {name}[s]"
+        size = emitter.numbers.size
+        first = f"t * {size(self.batch)} + s * {size(self.size)}"
+        given = f"{name.upper()}, order, {first}, {name}[s]"
         if swap is None:
             return f"gather_rows({given})"
         emitter.kernels["gather_pieces"] = kernels.update.gather_pieces
-        return f"gather_pieces({given}, {view.shape[0]})  {comment(swap.note)}"
+        return f"gather_pieces({given}, {size(view.shape[0])})"
 
     def _clear(self, emitter: Emitter) -> Iterator[str]:
         """The lines that set back to zero the rows of sparse gradients that the last step wrote."""
@@ -220,13 +235,16 @@ class CompiledStep:
             ids, grad = call.args
             name = f"embedding_{call.kernel.__name__}"
             emitter.kernels[name] = call.kernel
-            samples = f"{ids.storage.name}[s, {ids.offset}:{ids.offset + ids.size}]"
-            rows = f"G[s, {grad.storage.start}:{grad.storage.end}]"
-            yield f"{name}({samples}, shaped({rows}, {grad.shape}))"
+            size, shape = emitter.numbers.size, emitter.numbers.shape(grad.shape)
+            place = f"{size(ids.offset)}:{size(ids.offset + ids.size)}"
+            samples = f"{ids.storage.name}[s, {place}]"
+            rows = f"G[s, {size(grad.storage.start)}:{size(grad.storage.end)}]"
+            yield f"{name}({samples}, shaped({rows}, {shape}))"
 
     def _update(self, emitter: Emitter) -> list[str]:
         """The lines that add the gradients of all parts and update the parameters."""
-        n, parts, clipped = self.arena.trained, self.parts, self.optimizer.max_grad_norm
+        size, clipped = emitter.numbers.size, self.optimizer.max_grad_norm
+        parts, trained = self.parts, self.arena.trained
         kernel = self.optimizer.kernel
         emitter.kernels[kernel.__name__] = kernel
         memories = "".join(f"M{i}[a:b], " for i in range(len(self.arena.M)))
@@ -239,15 +257,17 @@ class CompiledStep:
             total = "add_up(G, a, b, T[0])" if parts > 1 else "G[0, a:b]"
             lines = [update(total)]
             if clipped is not None:
-                lines = [f"g = {total}", f"clip_norm(g, f({clipped!r}))", update("g")]
-            return [f"a, b = 0, {n}", *lines]
-        start, row = ("start", "s") if n > THREADED else ("0", "0")
+                most = emitter.numbers.number(clipped)
+                lines = [f"g = {total}", f"clip_norm(g, {most})", update("g")]
+            return [f"a, b = 0, {size(trained)}", *lines]
+        start, row = ("start", "s") if trained > THREADED else ("0", "0")
         loop = [
             f"for a in range({start}, end, {STRETCH}):",
             f"    b = min(a + {STRETCH}, end)",
             f"    {update(f'add_up(G, a, b, T[{row}])')}",
         ]
-        if n <= THREADED:
-            return [f"end = {n}", *loop]
-        shard = f"start, end = shard(s, {parts}, {n})"
-        return [f"for s in prange({parts}):", *indented([shard, *loop])]
+        if trained <= THREADED:
+            return [f"end = {size(trained)}", *loop]
+        shards = size(parts)
+        shard = f"start, end = shard(s, {shards}, {size(trained)})"
+        return [f"for s in prange({shards}):", *indented([shard, *loop])]

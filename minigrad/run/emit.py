@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,13 +56,16 @@ _REDUCTIONS = {
     "maximum": (-np.inf, _FORMULAS["maximum"]),
     "minimum": (np.inf, _FORMULAS["minimum"]),
 }
+_NUMBER = re.compile(r"\b[kc]\d+\b")
 _TEXTS = " ".join([*_FORMULAS.values(), *(join for _, join in _REDUCTIONS.values())])
 _TAKEN = {
     *re.findall(r"[a-z]+\w*", _TEXTS),
     *keyword.kwlist,
-    *("sum", "range", "part", "f", "P", "G", "V", "total"),
+    *("sum", "range", "part", "f", "P", "G", "V", "K", "C", "total"),
 }
 _CONSTANTS = {"inf": "np.inf", "-inf": "-np.inf", "nan": "np.nan"}
+#: numbers of formulas that stay in the source: they say more than a size, and a compiler uses them
+_LITERAL = (0, 1, -1, 2, np.inf, -np.inf)
 
 
 def comment(note: str) -> str:
@@ -71,18 +74,67 @@ def comment(note: str) -> str:
     return f"# {''.join(shown)}"
 
 
+class Numbers:
+    """Numbers that compiled source reads when it runs, so that other sizes need no other code.
+
+    `sizes` are k0, k1, …, entries of the array K: sizes, strides and offsets. `floats` are c0, c1,
+    …, entries of C: numbers of formulas.
+    """
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+        self.floats: list[float] = []
+
+    def size(self, n: int) -> str:
+        """A name for a size, another one at each call: sizes that are equal here may differ."""
+        self.sizes.append(int(n))
+        return f"k{len(self.sizes) - 1}"
+
+    def length(self, n: int) -> str:
+        """`size`, but for 0 and 1, which change the loops of a program and are written out."""
+        return str(n) if n in (0, 1) else self.size(n)
+
+    def shape(self, shape: Sequence[int]) -> str:
+        """A tuple of sizes."""
+        return f"({', '.join(map(self.size, shape))}{',' * (len(shape) == 1)})"
+
+    def number(self, x: float) -> str:
+        """A name for a number of a formula."""
+        self.floats.append(x)
+        return f"c{len(self.floats) - 1}"
+
+    def shown(self, lines: Iterable[str]) -> Iterator[str]:
+        """The lines with numbers in place of their names."""
+
+        def value(name: re.Match[str]) -> str:
+            i = int(name[0][1:])
+            return str(self.sizes[i]) if name[0][0] == "k" else f"f({self.floats[i]!r})"
+
+        return (_NUMBER.sub(value, line) for line in lines)
+
+    def compiled(self, lines: Iterable[str]) -> Iterator[str]:
+        """The lines without comments, which stand on lines of their own, after those that read all
+        numbers.
+        """
+        kept = [line for line in lines if not line.lstrip().startswith("#")]
+        used = dict.fromkeys(_NUMBER.findall("\n".join(kept)))
+        yield from (f"{name} = {name[0].upper()}[{name[1:]}]" for name in used)
+        yield from kept
+
+
 class Emitter:
     """Writes statements as lines of source.
 
     `dtype` is that of all floats. `kernels` are the functions to import, by the name by which the
-    source calls them (None: from `kernels.gemm`); `constants` those of the module, source -> name.
+    source calls them (None: from `kernels.gemm`); `numbers` those that the source reads.
     """
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
         self.dtype = dtype
         self.kernels: dict[str, Any] = {}
-        self.constants: dict[str, str] = {}
+        self.numbers = Numbers()
         self.names: dict[Storage, str] = {}
+        self.dims: dict[int, str] = {}  # id of a description of sizes -> the text that makes it
         self.taken = {*_TAKEN}
 
     # ---------------- names
@@ -104,12 +156,19 @@ class Emitter:
         their entries are the same, and a loop that reads one and writes the other would not
         vectorise.
         """
-        known: dict[str, str] = {}
+        known: dict[Storage, str] = {}
+        size = self.numbers.size
         for s in storages:
             if s in self.names and s.array and s.kind != "input":
-                where = f"{s.array}[{s.start}:{s.end}]"
-                yield f"{self.name(s)} = {known.setdefault(where, where)}"
-                known[where] = self.name(s)
+                first = s
+                while first.takes:
+                    first = first.takes
+                if first not in known:
+                    known[first] = f"{s.array}[{size(s.start)}:{size(s.end)}]"
+                yield f"{self.name(s)} = {known[first]}"
+                known[first] = self.name(s)
+        for i, source in enumerate(self.dims.values()):
+            yield f"dims{i} = {source}"
 
     # ---------------- statements
     def lines(self, groups: Sequence[Sequence[Statement]]) -> Iterator[str]:
@@ -133,7 +192,8 @@ class Emitter:
     def nest(self, shape: Shape, group: Sequence[Assign], *more: View) -> Nest:
         """The loops over the entries of all arrays of a group."""
         operands = [*more, *(view for s in group for view in s.touches)]
-        return Nest(shape, operands, {s.target.storage for s in group}, self.name)
+        written = {s.target.storage for s in group}
+        return Nest(shape, operands, written, self.name, self.numbers.length)
 
     def _assignments(self, group: list[Assign]) -> Iterator[str]:
         first, body = group[0], list[str]()
@@ -157,7 +217,9 @@ class Emitter:
         target, x = s.target, s.value
         if rows := _summed_rows(s):
             self.kernels["sum_rows"] = None
-            yield f"sum_rows({self.flat(target)}, {self.flat(x)}, {rows}, {target.size})"
+            size = self.numbers.size
+            sizes = f"{size(rows)}, {size(target.size)}"
+            yield f"sum_rows({self.flat(target)}, {self.flat(x)}, {sizes})"
             return
         start, text = _REDUCTIONS[s.op]
         join, fill = text.format, self._number(start, target.dtype)
@@ -183,7 +245,8 @@ class Emitter:
         name = f"product_{'bias' if bias else kind}"
         self.kernels[name] = None
         arrays = ", ".join(map(self.flat, (out, *matrices)))
-        return f"{name}({', '.join([arrays, f'{m}, {k}, {n}', *map(self.flat, bias)])})"
+        sizes = ", ".join(map(self.numbers.size, (m, k, n)))
+        return f"{name}({', '.join([arrays, sizes, *map(self.flat, bias)])})"
 
     def _call(self, s: Call) -> str:
         name = f"{s.kernel.__module__.rpartition('.')[2]}_{s.kernel.__name__}"
@@ -191,26 +254,34 @@ class Emitter:
         return f"{name}({', '.join(map(self._argument, s.args))})"
 
     def _argument(self, x: Any) -> str:
+        numbers = self.numbers
         if isinstance(x, View):
-            return self.flat(x) if x.ndim == 1 else f"shaped({self.flat(x)}, {x.shape!r})"
+            flat = self.flat(x)
+            return flat if x.ndim == 1 else f"shaped({flat}, {numbers.shape(x.shape)})"
         if isinstance(x, np.ndarray):
             if x.size or x.dtype != self.dtype:
                 raise GraphError(
                     f"a kernel that is given an array {x.dtype} {x.shape} cannot be compiled"
                 )
             # no constant of the module: those cannot be written to
-            return f"shaped(P[0:0], {x.shape})"
+            return f"shaped(P[0:0], {numbers.shape(x.shape)})"
         if isinstance(x, tuple):
             kind = type(x)
             self.kernels[kind.__name__] = kind
-            source = f"{kind.__name__}{tuple(x)!r}"
-            return self.constants.setdefault(source, f"dims{len(self.constants)}")
+            if id(x) not in self.dims:
+                self.dims[id(x)] = f"{kind.__name__}({', '.join(map(self._argument, x))})"
+            return f"dims{list(self.dims).index(id(x))}"
+        if isinstance(x, int) and not isinstance(x, bool):
+            return numbers.size(x)
         return _CONSTANTS.get(repr(x), repr(x))
 
     def flat(self, view: View) -> str:
         """A contiguous view as a flat array."""
-        name, end = self.name(view.storage), view.offset + view.size
-        return name if view.size == view.storage.size else f"{name}[{view.offset}:{end}]"
+        name, offset = self.name(view.storage), view.offset
+        if view.size == view.storage.size:
+            return name
+        length = self.numbers.length
+        return f"{name}[{length(offset)}:{length(offset + view.size)}]"
 
     # ---------------- formulas
     def formula(self, value: Any, loop: Nest) -> str:
@@ -223,7 +294,8 @@ class Emitter:
             raise GraphError(f"np.{value.op} cannot be compiled")
         indices = all(x.dtype.kind in "iu" for x in value.args if isinstance(x, SymbolicArray))
         args = [
-            repr(x) if indices and isinstance(x, int) else self.formula(x, loop) for x in value.args
+            self.numbers.length(x) if indices and isinstance(x, int) else self.formula(x, loop)
+            for x in value.args
         ]
         for i, x in enumerate(value.args):  # a mask among floats counts as 0 or 1
             mask = isinstance(x, SymbolicArray) and x.dtype.kind == "b"
@@ -233,8 +305,11 @@ class Emitter:
         return _FORMULAS[value.op].format(*args)
 
     def _number(self, number: float, dtype: np.dtype[Any]) -> str:
-        text = _CONSTANTS.get(repr(number), repr(number))
-        return f"f({text})" if dtype.kind == "f" else text
+        if dtype.kind != "f":
+            return repr(number) if isinstance(number, bool) else self.numbers.length(int(number))
+        if number not in _LITERAL and number == number:
+            return self.numbers.number(number)
+        return f"f({_CONSTANTS.get(repr(number), repr(number))})"
 
 
 def _summed_rows(s: Assign) -> int:

@@ -8,8 +8,6 @@ import numpy as np
 
 from .symbolic import Shape, Storage, View
 
-_MIN_TURN = 8  # from so many rows and columns on, a kernel transposes a matrix
-
 
 def indented(lines: Iterable[str], depth: int = 1) -> Iterator[str]:
     """The lines, so many levels further to the right."""
@@ -21,7 +19,7 @@ class Nest:
 
     Rows are sliced before the innermost loop and indexed from 0: an offset in the index would leave
     a test for negative values in the loop, which then does not vectorise. A storage that lies in no
-    array is a single number, a local variable of the loop.
+    array is a single number, a local variable of the loop. `length` names a size (`Numbers`).
     """
 
     def __init__(
@@ -30,6 +28,7 @@ class Nest:
         operands: Sequence[View],
         written: Collection[Storage],
         name: Callable[[Storage], str],
+        length: Callable[[int], str],
     ) -> None:
         axes = [i for i, n in enumerate(shape) if n != 1]
         sizes = [shape[i] for i in axes]
@@ -40,7 +39,8 @@ class Nest:
                 sizes[i] *= sizes.pop(i + 1)
                 for s in strides:
                     del s[i]
-        self.shape, self.written, self.name = tuple(sizes), written, name
+        self.shape, self.written, self.name, self.length = tuple(sizes), written, name, length
+        self.sizes = [*map(length, sizes)]
         self._strides = {id(v): tuple(s) for v, s in zip(operands, strides, strict=True)}
         self._entries: dict[tuple[Storage, int, Shape], str] = {}
         self._openings: list[str] = []  # what is done once for each row
@@ -64,7 +64,7 @@ class Nest:
         strides, name = self.strides(view), self.name(view.storage)
         if not view.storage.array:
             return name
-        base = _index(view.offset, strides[:-1])
+        base = self._index(view.offset, strides[:-1])
         if not strides or strides[-1] == 0:
             entry = f"{name}[{base}]"
             same = strides and view.storage not in self.written  # for the whole row
@@ -72,10 +72,12 @@ class Nest:
         inner, n = strides[-1], self.shape[-1]
         if strides == (1,) and view.offset == 0 and view.storage.size == n:
             return f"{name}[j]"  # all of it: no slice is needed
-        far = (n - 1) * abs(inner)
-        ends = f"{base}:{base} + {far + 1}" if inner > 0 else f"{base} - {far}:{base} + 1"
-        row, j = self._opening("row", f"{name}[{ends}]"), "j" if inner > 0 else f"({n - 1} - j)"
-        return f"{row}[{j}]" if abs(inner) == 1 else f"{row}[{j} * {abs(inner)}]"
+        if inner == 1:
+            return f"{self._opening('row', f'{name}[{base}:{base} + {self.sizes[-1]}]')}[j]"
+        far, step = self.length((n - 1) * abs(inner)), self.length(abs(inner))
+        ends = f"{base}:{base} + {far} + 1" if inner > 0 else f"{base} - {far}:{base} + 1"
+        j = "j" if inner > 0 else f"({self.sizes[-1]} - 1 - j)"
+        return f"{self._opening('row', f'{name}[{ends}]')}[{j if step == '1' else f'{j} * {step}'}]"
 
     def _opening(self, hint: str, source: str) -> str:
         made = f"{hint}{len(self._openings)}"
@@ -88,21 +90,20 @@ class Nest:
         last, across = len(there) - 1, here.index(1) if 1 in here else -1
         if not 0 <= across < last or there[-1] != 1 or target.dtype != source.dtype:
             return []  # `turn` moves numbers as they are
-        if min(self.shape[across], self.shape[-1]) < _MIN_TURN:
-            return []
         outer = [k for k in range(last) if k != across]
 
         def corner(view: View, strides: Shape) -> str:
             around = tuple(s if k in outer else 0 for k, s in enumerate(strides))
-            return f"{self.name(view.storage)}, {_index(view.offset, around)}"
+            return f"{self.name(view.storage)}, {self._index(view.offset, around)}"
 
-        sides = f"{corner(target, there)}, {there[across]}, {corner(source, here)}, {here[last]}"
-        turn = f"turn({sides}, {self.shape[across]}, {self.shape[last]})"
+        row, column = self.length(there[across]), self.length(here[last])
+        sides = f"{corner(target, there)}, {row}, {corner(source, here)}, {column}"
+        turn = f"turn({sides}, {self.sizes[across]}, {self.sizes[last]})"
         return [*self._loops(outer), *indented([turn], len(outer))]
 
     def _loops(self, axes: Sequence[int]) -> list[str]:
         return [
-            f"{'    ' * depth}for i{k} in range({self.shape[k]}):" for depth, k in enumerate(axes)
+            f"{'    ' * depth}for i{k} in range({self.sizes[k]}):" for depth, k in enumerate(axes)
         ]
 
     def lines(
@@ -111,12 +112,13 @@ class Nest:
         """The loops around the lines of `body`; `before` and `after` go around the innermost."""
         outer = self._loops(range(len(self.shape) - 1))
         if self.shape:
-            body = [f"for j in range({self.shape[-1]}):", *indented(body)]
+            body = [f"for j in range({self.sizes[-1]}):", *indented(body)]
         yield from outer
         yield from indented([*self._openings, *before, *body, *after], len(outer))
 
-
-def _index(offset: int, strides: Shape) -> str:
-    """The index of an entry from the indices i0, i1, … of the outer loops."""
-    terms = [f"i{k} * {s}" if s != 1 else f"i{k}" for k, s in enumerate(strides) if s]
-    return " + ".join([str(offset), *terms] if offset or not terms else terms)
+    def _index(self, offset: int, strides: Shape) -> str:
+        """The index of an entry from the indices i0, i1, … of the outer loops."""
+        terms = [
+            f"i{k} * {self.length(s)}" if s != 1 else f"i{k}" for k, s in enumerate(strides) if s
+        ]
+        return " + ".join([self.length(offset), *terms] if offset or not terms else terms)

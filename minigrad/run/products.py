@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import kernels
 from .symbolic import FUNCTIONS, Expr, SymbolicArray, View
 
 #: with so many rows it pays to copy a transposed right-hand matrix
@@ -31,16 +32,35 @@ def matmul(a: SymbolicArray, b: SymbolicArray, out: View | None = None) -> View:
     if not out.contiguous:
         out[...] = matmul(a, b)
     elif b.ndim > 2:
-        whole = out.reshape((*stack, rows.shape[-2], columns.shape[-1]))
-        rows, columns = (x.look(np.broadcast_to, (*stack, *x.shape[-2:])) for x in (rows, columns))
-        for i in np.ndindex(stack):
-            _matmul(rows[i], columns[i], whole[i])
+        _stacks(rows, columns, out.reshape((*stack, rows.shape[-2], columns.shape[-1])))
     else:
         # the number of rows, for reshape cannot infer it beside an axis of length 0
         m = math.prod(rows.shape[:-1])
         rows = rows.reshape(m, rows.shape[-1])
         _matmul(rows, columns, out.reshape(m, columns.shape[1]))
     return out
+
+
+def _stacks(a: View, b: View, out: View) -> None:
+    """The products of stacks of matrices: one statement, whatever their number."""
+    (m, k), n, program = a.shape[-2:], b.shape[-1], a.program
+    if k == 1:  # elementwise, so that it can be fused
+        out[...] = Expr("multiply", (a, b))
+        return
+    if n == 1 and (m == 1 or k >= _LONG):
+        program.assign(out, Expr("multiply", (a, b.swapaxes(-1, -2))), op="add")
+        return
+    if 1 not in b.strides[-2:]:
+        b = b.copy()
+    wide = [x.look(np.broadcast_to, (*out.shape[:-2], *x.shape[-2:])) for x in (out, a, b)]
+    table = kernels.matmul.places(out.shape[:-2], *((x.offset, x.strides[:-2]) for x in wide))
+    places = program.allocate("places", table.shape, np.int64, "constant", initial=table)
+    layout = kernels.matmul.Layout(m, k, n, out.strides[-2], *a.strides[-2:], *b.strides[-2:])
+    work: Any = np.empty((1, 0), out.dtype)
+    if b.strides[-1] != 1:
+        work = program.allocate("work", (1, k * n), out.dtype)
+    whole = [x.storage.whole() for x in (out, a, b)]
+    program.call(kernels.matmul.products, *whole, places, layout, work)
 
 
 def _matmul(a: View, b: View, out: View) -> None:
@@ -126,9 +146,10 @@ def _contracted(one: Term, other: Term, needed: str) -> Term:
     def laid(letters: str, x: View, order: list[str]) -> View:
         return x.transpose([letters.index(c) for c in order if c in letters])
 
-    if not stack and min(m, k, n) > 1:
-        a = laid(left, a, rows + inner).reshape(m, k)
-        b = laid(right, b, inner + columns).reshape(k, n)
+    if min(m, k, n) > 1:
+        batch = [sizes[c] for c in stack]
+        a = laid(left, a, stack + rows + inner).reshape(*batch, m, k)
+        b = laid(right, b, stack + inner + columns).reshape(*batch, k, n)
         return result, matmul(a, b).reshape([sizes[c] for c in result])
     order = stack + rows + inner + columns
     a, b = (

@@ -25,21 +25,23 @@ TEMPLATE = '''\
 Written by minigrad from the rules of the graph's operators; a comment names the node of the lines
 below it. P holds the parameters, G the gradients (a row per part of the batch), S buffers such as
 running statistics, V all other values. `shaped` and `flat` view the same numbers in another shape.
+Sizes are written out here; what is compiled reads them from an array, so that models which differ
+in sizes alone share the machine code.
 """
 import numpy as np
 {imports}
 
 f = np.{dtype}
-{constants}
+
 
 @compiled_separately
-def part(P, G, {arenas}x, y):
+def part({numbers}P, G, {arenas}x, y):
     """Forward and backward for one part of the batch; returns its loss."""
 {part}
 
 
 @jit(parallel={parallel})
-def steps(P, G, T, {arenas}{memories}X, Y, x, y, order, H, each, losses):
+def steps({numbers}P, G, T, {arenas}{memories}X, Y, x, y, order, H, each, losses):
     """Make as many steps as there are `losses`, up to the first loss that is not finite.
 
     Returns how many were made. X and Y hold all samples, `order` their order; H has the numbers of

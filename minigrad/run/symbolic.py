@@ -51,8 +51,8 @@ class Storage:
     `kind` is "parameter", "parameter gradient", "input", "state" (a model's buffer), "constant"
     (with its values in `initial`; where the batch is split, part k has `each` · k more), or of
     arrays that are computed in every step "value", "gradient" (of the node) or "scratch". The arena
-    decides where it lies: in `array` from entry `start` on, if anywhere (see `arena.py`), and from
-    which statement to which it is live.
+    decides where it lies: in `array` from entry `start` on, if anywhere (see `arena.py`), from
+    which statement to which it is live, and which storage's place it takes, entry by entry.
     """
 
     program: Program
@@ -66,10 +66,15 @@ class Storage:
     array: str = ""
     start: int = 0
     live: tuple[int, int] | None = None
+    takes: Storage | None = None
 
     @property
     def end(self) -> int:
         return self.start + self.size
+
+    def whole(self) -> View:
+        """All of it, as one row."""
+        return View(self, as_strided(np.zeros(1, np.int8), (self.size,), (1,)))
 
     @property
     def computed(self) -> bool:
@@ -352,8 +357,7 @@ class Program:
         size = math.prod(shape)
         given = {"node": self.note.removeprefix("back through "), **options}
         self.storages.append(Storage(self, name, size, np.dtype(dtype), kind, **given))
-        layout = as_strided(np.zeros(1, np.int8), (size,), (1,))
-        return View(self.storages[-1], layout.reshape(shape))
+        return self.storages[-1].whole().look(np.reshape, shape)
 
     def close(self) -> None:
         """Drop all references back to the program, so that no garbage collector is needed."""

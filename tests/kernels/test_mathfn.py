@@ -112,3 +112,20 @@ def test_edges_of_sigmoid(dtype):
     )
     with np.errstate(over="raise", invalid="raise"):  # in Python
         assert [mathfn.sigmoid(dtype(a)) for a in (-2000, 2000)] == [0, 1]
+
+
+@pytest.mark.parametrize(("dtype", "most"), [(np.float32, 4e-7), (np.float64, 1e-15)])
+def test_erf_error(dtype, most):
+    x = np.concatenate([np.linspace(-6, 6, 200_001), np.logspace(-30, 1, 1001)]).astype(dtype)
+    y, right = np.full_like(x, 666), scipy.special.erf(x.astype(np.float64))
+    mathfn.erf_of(x, y)
+    assert (np.abs(y - right) / np.maximum(np.abs(right), np.finfo(dtype).tiny)).max() < most
+    assert np.abs(y).max() <= 1
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_edges_of_erf(dtype):
+    x = np.repeat(np.array([np.nan, np.inf, -np.inf, 300, -300, 0.0, -0.0], dtype), 20)
+    y = np.full_like(x, 666)
+    mathfn.erf_of(x, y)
+    np.testing.assert_array_equal(y, np.repeat(np.array([np.nan, 1, -1, 1, -1, 0, 0], dtype), 20))

@@ -115,8 +115,11 @@ class Rule:
     plan: Callable[..., Any] = staticmethod(_no_plan)
 
     def shape(self, node: Operator) -> tuple[int, ...]:
-        """The shape of the result, from `node.plan` and the inputs; the plan itself by default."""
-        shape: tuple[int, ...] = node.plan
+        """The shape of the result, from `node.plan` and the inputs.
+
+        By default the plan's own `shape`, or the plan itself.
+        """
+        shape: tuple[int, ...] = getattr(node.plan, "shape", node.plan)
         return shape
 
     def dtype(self, node: Operator) -> np.dtype[Any]:

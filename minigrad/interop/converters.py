@@ -68,7 +68,7 @@ def decompose(node: Operator, *xs: GraphNode) -> GraphNode:
     if isinstance(rule, Elementwise):
         return rule.function(*xs, **node.attributes)  # type: ignore[no-any-return]
     if isinstance(rule, Paired):
-        return ops.mean(rule.terms(*xs))  # type: ignore[arg-type]  # formulas work on nodes, too
+        return ops.mean(rule.terms(*xs))  # formulas work on nodes, too
     result = rule.decompose(node, *xs)
     if result is None:
         raise no_converter(node)
@@ -155,7 +155,7 @@ AVERAGE = "AveragePool", lambda node: {**_window(node), "count_include_pad": 1}
 WITH_ATTRIBUTES: dict[str, tuple[str, Callable[[Operator], dict[str, Any]]]] = {
     "avg_pool1d": AVERAGE,
     "avg_pool2d": AVERAGE,
-    "concatenate": ("Concat", lambda node: {"axis": node.plan[0]}),
+    "concatenate": ("Concat", lambda node: {"axis": node.plan.axis}),
     "conv1d": ("Conv", _conv),
     "conv2d": ("Conv", _conv),
     "log_softmax": ("LogSoftmax", lambda node: {"axis": node.plan}),
@@ -228,8 +228,8 @@ def _position(build: GraphBuilder, node: Operator, x: str) -> str:
 # ---------------- shapes
 @converts("stack")
 def _stack(build: GraphBuilder, node: Operator, *xs: str) -> str:
-    axis = build.integers([node.plan[0]])
-    return build.op("Concat", *(build.op("Unsqueeze", x, axis) for x in xs), axis=node.plan[0])
+    axis = build.integers([node.plan.axis])
+    return build.op("Concat", *(build.op("Unsqueeze", x, axis) for x in xs), axis=node.plan.axis)
 
 
 @converts("pad")

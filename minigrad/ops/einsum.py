@@ -52,10 +52,6 @@ class Einsum(Rule):
         except ValueError as error:
             raise self.error(xs, f"{subscripts!r}: {error}") from None
 
-    def shape(self, node: Operator) -> tuple[int, ...]:
-        shape: tuple[int, ...] = node.plan.shape
-        return shape
-
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         np.einsum(node.plan.text(), *xs, out=out, optimize=len(xs) > 1)
 

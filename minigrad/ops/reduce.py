@@ -11,11 +11,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
+from ..errors import ShapeError
 from ..graph.conversion import Array
 from ..graph.node import GraphNode
-from ..graph.registry import by_name, implements
-from ..graph.rule import Grads, Operand, Operator, Rule, register
+from ..graph.registry import implements
+from ..graph.rule import Operand, Operator, register
+from .kinds import ClosedForm, SameShape
 from .separable import MEAN, NotSeparable
 
 Axis = int | Sequence[int] | None
@@ -32,24 +35,23 @@ class Reduced(NamedTuple):
     shape: tuple[int, ...]
 
 
-def normalise_axes(rule: Rule, x: GraphNode, axis: Any) -> tuple[int, ...]:
-    """`axis` as a tuple of different numbers in [0, ndim)."""
+def normalise_axes(name: str, x: GraphNode, axis: Any) -> tuple[int, ...]:
+    """`axis` as a tuple of different numbers in [0, ndim), for the operator of that name."""
+    n = x.ndim
     if axis is None:
-        return tuple(range(x.ndim))
-    n, found = x.ndim, []
-    for a in axis if isinstance(axis, tuple | list) else (axis,):
-        if not isinstance(a, int | np.integer) or not -n <= a < n:
-            expected = f"integers from {-n} to {n - 1} were expected"
-            raise rule.error((x,), f"axis {axis} does not fit; {expected}")
-        found.append(int(a) % n)
-    if len(set(found)) != len(found):
-        raise rule.error((x,), f"axis {axis} names an axis twice")
-    return tuple(found)
+        return tuple(range(n))
+    try:
+        return normalize_axis_tuple(axis, n)
+    except (ValueError, TypeError):  # NumPy's AxisError is a ValueError
+        expected = f"different integers from {-n} to {n - 1} were expected"
+        raise ShapeError(
+            f"{name}: shapes {x.shape}; axis {axis} does not fit; {expected}"
+        ) from None
 
 
-class Reduction(Rule):
-    """`reduce(x, axes)` forward; backward `spread(g, y, x, axes, count)`, g and y with their axes
-    kept, on arrays or nodes.
+class Reduction(ClosedForm):
+    """Forward is NumPy's function `reduce`; backward `spread(g, y, x, plan)`, g and y with their
+    axes kept, on arrays or nodes.
     """
 
     needs_entries = False
@@ -59,7 +61,7 @@ class Reduction(Rule):
 
     def plan(self, x: Operand, axis: Axis = None, keepdims: bool = False) -> Reduced:
         (x,) = self.floats(x)
-        axes = normalise_axes(self, x, axis)
+        axes = normalise_axes(self.name, x, axis)
         kept = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
         count = math.prod([x.shape[i] for i in axes])
         if self.needs_entries and count == 0:
@@ -68,25 +70,13 @@ class Reduction(Rule):
         shape = kept if keepdims else tuple(n for i, n in enumerate(x.shape) if i not in axes)
         return Reduced(axes, count, kept, shape)
 
-    def shape(self, node: Operator) -> tuple[int, ...]:
-        shape: tuple[int, ...] = node.plan.shape
-        return shape
-
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
-        self.reduce(xs[0], node.plan.axes, out=out.reshape(node.plan.kept))
+        axes, _, kept, _ = node.plan
+        self.reduce(xs[0], axis=axes, keepdims=True, out=out.reshape(kept))
 
-    def _spread(self, node: Operator, g: Any, y: Any, x: Any) -> Any:
-        axes, entries, kept, _ = node.plan
-        return self.spread(g.reshape(kept), y.reshape(kept), x, axes, entries)
-
-    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
-        np.copyto(grads[0], self._spread(node, g, y, xs[0]))  # type: ignore[arg-type]
-
-    def vjp_nodes(
-        self, node: Operator, g: GraphNode, wanted: Sequence[bool]
-    ) -> Sequence[GraphNode | None]:
-        (x,) = node.inputs
-        return [by_name("broadcast_to")(self._spread(node, g, node, x), x.shape)]
+    def cotangent(self, i: int, node: Operator, g: Any, y: Any, *xs: Any) -> Any:
+        kept = node.plan.kept
+        return self.spread(g.reshape(kept), y.reshape(kept), *xs, node.plan)
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
         (axis,), plan = axes, node.plan
@@ -98,27 +88,14 @@ class Reduction(Rule):
         return MEAN
 
 
-def _tied(g: Array, y: Array, x: Array, axes: tuple[int, ...], count: int) -> Any:
-    winners = x == y
-    # NaN is the largest entry and equals none: its slope is NaN
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return winners * (g / (winners * x.dtype.type(1)).sum(axes, keepdims=True))
-
-
-def _average(x: Array, axes: tuple[int, ...], out: Array) -> None:
-    np.sum(x, axis=axes, keepdims=True, out=out)
-    if out.size:
-        out /= x.size // out.size or np.nan  # the mean of nothing is not a number
-
-
 class Sum(Reduction):
     """Sum over `axis`."""
 
     name, symbol = "sum", "Σ"
     formula = "sum(x, axis)"
     vjp_formulas = ("broadcast(g)",)
-    reduce = staticmethod(lambda x, axes, out: np.sum(x, axis=axes, keepdims=True, out=out))
-    spread = staticmethod(lambda g, y, x, axes, count: g)
+    reduce = staticmethod(np.sum)
+    spread = staticmethod(lambda g, y, x, plan: g)
 
 
 class Mean(Reduction):
@@ -127,8 +104,19 @@ class Mean(Reduction):
     name, symbol = "mean", "mean"
     formula = "mean(x, axis)"
     vjp_formulas = ("broadcast(g) / count",)
-    reduce = staticmethod(lambda x, axes, out: _average(x, axes, out))
-    spread = staticmethod(lambda g, y, x, axes, count: g / (count or np.nan))
+    spread = staticmethod(lambda g, y, x, plan: g / (plan.entries or np.nan))
+
+    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
+        axes, entries, kept, _ = node.plan
+        total = np.sum(xs[0], axis=axes, keepdims=True, out=out.reshape(kept))
+        total /= entries or np.nan
+
+
+def _tied(g: Any, y: Any, x: Any, plan: Reduced) -> Any:
+    winners = x == y
+    # NaN is the largest entry and equals none: its slope is NaN
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return winners * (g / (winners * x.dtype.type(1)).sum(plan.axes, keepdims=True))
 
 
 class Max(Reduction):
@@ -137,7 +125,7 @@ class Max(Reduction):
     name, symbol, needs_entries = "max", "max", True
     formula = "max(x, axis)"
     vjp_formulas = ("g * (x == y) / sum(x == y, axis)",)
-    reduce = staticmethod(lambda x, axes, out: np.max(x, axis=axes, keepdims=True, out=out))
+    reduce = staticmethod(np.max)
     spread = staticmethod(_tied)
 
 
@@ -146,21 +134,7 @@ class Min(Max):
 
     name, symbol = "min", "min"
     formula = "min(x, axis)"
-    reduce = staticmethod(lambda x, axes, out: np.min(x, axis=axes, keepdims=True, out=out))
-
-
-def _logsumexp(x: Array, axes: tuple[int, ...], out: Array) -> None:
-    top = x.max(axis=axes, keepdims=True)
-    # all -inf, or an inf: nothing to scale, and inf - inf is no number
-    top = np.where(np.isfinite(top), top, 0)
-    # all -inf: the logarithm of 0; an inf: nothing to scale by
-    with np.errstate(divide="ignore", over="ignore"):
-        np.add(np.log(np.exp(x - top).sum(axis=axes, keepdims=True)), top, out=out)
-
-
-def _logsumexp_spread(g: Array, y: Array, x: Array, axes: tuple[int, ...], count: int) -> Any:
-    with np.errstate(invalid="ignore"):  # all entries -inf: NaN, as in PyTorch and JAX
-        return g * np.exp(x - y)
+    reduce = staticmethod(np.min)
 
 
 class LogSumExp(Reduction):
@@ -169,11 +143,23 @@ class LogSumExp(Reduction):
     name, symbol, needs_entries, flops = "logsumexp", "log Σ exp", True, 4
     formula = "log(sum(exp(x), axis))"
     vjp_formulas = ("g * exp(x - y)",)
-    reduce = staticmethod(_logsumexp)
-    spread = staticmethod(_logsumexp_spread)
+
+    @staticmethod
+    def reduce(x: Any, axis: Any, keepdims: bool, out: Array) -> None:
+        top = x.max(axis=axis, keepdims=True)
+        # all -inf, or an inf: nothing to scale, and inf - inf is no number
+        top = np.where(np.isfinite(top), top, 0)
+        # all -inf: the logarithm of 0; an inf: nothing to scale by
+        with np.errstate(divide="ignore", over="ignore"):
+            np.add(np.log(np.exp(x - top).sum(axis=axis, keepdims=True)), top, out=out)
+
+    @staticmethod
+    def spread(g: Any, y: Any, x: Any, plan: Reduced) -> Any:
+        with np.errstate(invalid="ignore"):  # all entries -inf: NaN, as in PyTorch and JAX
+            return g * np.exp(x - y)
 
 
-class AlongAxis(Rule):
+class AlongAxis(SameShape):
     """Operators on the vectors along one axis that keep the shape: softmax and its logarithm."""
 
     flops = 5
@@ -182,10 +168,7 @@ class AlongAxis(Rule):
         (x,) = self.floats(x)
         if not isinstance(axis, int | np.integer) or not x.ndim:
             raise self.error((x,), f"an array and one axis were expected, not axis {axis}")
-        return normalise_axes(self, x, axis)[0]
-
-    def shape(self, node: Operator) -> tuple[int, ...]:
-        return node.inputs[0].shape
+        return normalise_axes(self.name, x, axis)[0]
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
         if axes[0] == MEAN or axes[0] == node.plan:
@@ -198,7 +181,7 @@ def _shift(x: Array, axis: int, out: Array) -> None:
         np.subtract(x, x.max(axis=axis, keepdims=True, initial=-np.inf), out=out)
 
 
-class Softmax(AlongAxis):
+class Softmax(ClosedForm, AlongAxis):
     """exp(x) / Σ exp(x) along `axis`: positive numbers that add up to 1, of the shape of x."""
 
     name, symbol = "softmax", "softmax"
@@ -210,20 +193,11 @@ class Softmax(AlongAxis):
         np.exp(out, out=out)
         out /= out.sum(node.plan, keepdims=True)
 
-    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
-        np.multiply(y, self._centred(g, y, node.plan), out=grads[0])
-
-    def vjp_nodes(
-        self, node: Operator, g: GraphNode, wanted: Sequence[bool]
-    ) -> Sequence[GraphNode | None]:
-        return [node * self._centred(g, node, node.plan)]
-
-    @staticmethod
-    def _centred(g: Any, y: Any, axis: int) -> Any:
-        return g - (g * y).sum(axis, keepdims=True)
+    def cotangent(self, i: int, node: Operator, g: Any, y: Any, *xs: Any) -> Any:
+        return y * (g - (g * y).sum(node.plan, keepdims=True))
 
 
-class LogSoftmax(AlongAxis):
+class LogSoftmax(ClosedForm, AlongAxis):
     """Logarithm of the softmax along `axis`, exact where the softmax itself underflows."""
 
     name, symbol = "log_softmax", "log softmax"
@@ -234,17 +208,8 @@ class LogSoftmax(AlongAxis):
         _shift(xs[0], node.plan, out)
         out -= np.log(np.exp(out).sum(node.plan, keepdims=True))
 
-    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
-        np.subtract(g, self._shared(g, y, node.plan), out=grads[0])
-
-    def vjp_nodes(
-        self, node: Operator, g: GraphNode, wanted: Sequence[bool]
-    ) -> Sequence[GraphNode | None]:
-        return [g - self._shared(g, node, node.plan)]
-
-    @staticmethod
-    def _shared(g: Any, y: Any, axis: int) -> Any:
-        return np.exp(y) * g.sum(axis, keepdims=True)
+    def cotangent(self, i: int, node: Operator, g: Any, y: Any, *xs: Any) -> Any:
+        return g - np.exp(y) * g.sum(node.plan, keepdims=True)
 
 
 def like_numpy(operator: Callable[..., GraphNode], *functions: Any) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from operator import index
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,11 +17,12 @@ from ..graph.conversion import Array, sum_to
 from ..graph.node import GraphNode
 from ..graph.registry import by_name, implements, public
 from ..graph.rule import Grads, Operand, Operator, Rule, register
+from .kinds import ClosedForm, Move
 from .reduce import normalise_axes
 from .separable import MEAN, NotSeparable
 
 
-class Reshape(Rule):
+class Reshape(ClosedForm):
     """The numbers of x in another shape, in C order; one entry may be -1.
 
     The result shares the memory of x in every run. Raises `ShapeError` if the numbers do not fit.
@@ -52,13 +53,8 @@ class Reshape(Rule):
             node._data = view
         return view
 
-    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
-        grads[0][...] = g.reshape(xs[0].shape)  # type: ignore[index]
-
-    def vjp_nodes(
-        self, node: Operator, g: GraphNode, wanted: Sequence[bool]
-    ) -> Sequence[GraphNode | None]:
-        return [g.reshape(node.inputs[0].shape)]
+    def cotangent(self, i: int, node: Operator, g: Any, y: Any, *xs: Any) -> Any:
+        return g.reshape(xs[0].shape)
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
         (axis,) = axes
@@ -70,17 +66,19 @@ class Reshape(Rule):
         return 0
 
 
-class Transpose(Rule):
+class Transpose(Move):
     """The axes of x in the order `axes`, reversed by default."""
 
-    name, symbol, multilinear, flops = "transpose", "transpose", 1, 0
+    name, symbol = "transpose", "transpose"
     formula = "transpose(x, say(axes)) if axes else x.T"
     vjp_formulas = ("transpose(g) if axes else g.T",)
 
     def plan(self, x: Operand, axes: Sequence[int] | None = None) -> tuple[int, ...]:
         (x,) = self.given(x)
         given = tuple(axes) if isinstance(axes, Sequence | np.ndarray) else (axes,)
-        order = tuple(reversed(range(x.ndim))) if axes is None else normalise_axes(self, x, given)
+        order = (
+            tuple(reversed(range(x.ndim))) if axes is None else normalise_axes(self.name, x, given)
+        )
         if len(order) != x.ndim:
             expected = f"one for each of the {x.ndim} axes was expected"
             raise self.error((x,), f"axes {given} were given, {expected}")
@@ -92,20 +90,25 @@ class Transpose(Rule):
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         np.copyto(out, xs[0].transpose(node.plan))
 
-    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
-        np.copyto(grads[0], g.transpose(np.argsort(node.plan)))  # type: ignore[arg-type]
+    def places(self, node: Operator, whole: Array) -> list[Array]:
+        return [whole.transpose(np.argsort(node.plan))]
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
         (axis,) = axes
         return axis if axis is None or axis == MEAN else int(node.plan.index(axis))
 
 
-class Join(Rule):
-    """Concatenate and stack: `_parts` gives the view of the result that belongs to each input."""
+class Joined(NamedTuple):
+    """The axis along which arrays are joined, from 0 on, and the shape of the result."""
 
-    multilinear, flops = 1, 0
+    axis: int
+    shape: tuple[int, ...]
 
-    def plan(self, *inputs: Operand, axis: int = 0) -> tuple[int, tuple[int, ...]]:
+
+class Join(Move):
+    """Concatenate and stack."""
+
+    def plan(self, *inputs: Operand, axis: int = 0) -> Joined:
         nodes = self.given(*inputs)
         if not nodes:
             raise ShapeError(f"{self.name}: at least one array was expected")
@@ -114,33 +117,17 @@ class Join(Rule):
             joined = getattr(np, self.name)(blanks, axis=index(axis))
         except (ValueError, TypeError) as error:  # NumPy's AxisError is a ValueError
             raise self.error(nodes, f"axis {axis}: {error}") from None
-        return axis % joined.ndim, joined.shape
-
-    def shape(self, node: Operator) -> tuple[int, ...]:
-        shape: tuple[int, ...] = node.plan[1]
-        return shape
-
-    def _parts(self, node: Operator, whole: Array) -> list[Array]:
-        raise NotImplementedError
+        return Joined(axis % joined.ndim, joined.shape)
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
         known = set(axes)
         if known == {None}:
             return None
-        axis, joined = axes[0], node.plan[0]
+        axis, joined = axes[0], node.plan.axis
         stacked = node.ndim > node.inputs[0].ndim
         if axis is None or axis == MEAN or len(known) > 1 or (axis == joined and not stacked):
             raise NotSeparable
         return axis + (stacked and joined <= axis)
-
-    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
-        for part, x in zip(self._parts(node, out), xs, strict=True):
-            np.copyto(part, x)
-
-    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
-        for part, grad in zip(self._parts(node, g), grads, strict=True):
-            if grad is not None:
-                np.copyto(grad, part)
 
 
 class Concatenate(Join):
@@ -148,8 +135,8 @@ class Concatenate(Join):
     formula = "concat(*inputs)"
     vjp_formulas = ("part(g, i)",)
 
-    def _parts(self, node: Operator, whole: Array) -> list[Array]:
-        axis = node.plan[0]
+    def places(self, node: Operator, whole: Array) -> list[Array]:
+        axis = node.plan.axis
         ends = np.cumsum([x.shape[axis] for x in node.inputs])
         return np.split(whole, ends[:-1], axis)
 
@@ -159,18 +146,18 @@ class Stack(Join):
     formula = "stack(*inputs)"
     vjp_formulas = ("part(g, i)",)
 
-    def _parts(self, node: Operator, whole: Array) -> list[Array]:
-        before = (slice(None),) * node.plan[0]
+    def places(self, node: Operator, whole: Array) -> list[Array]:
+        before = (slice(None),) * node.plan.axis
         return [whole[(*before, i, ...)] for i in range(len(node.inputs))]
 
 
-class Pad(Rule):
+class Pad(Move):
     """x with `value` around it.
 
     `pad_width` as for `np.pad`: one number, (before, after), or a pair per axis.
     """
 
-    name, symbol, multilinear, flops = "pad", "pad", 1, 0
+    name, symbol = "pad", "pad"
     formula = "pad(x, say(pad_width))"
     vjp_formulas = ("crop(g)",)
 
@@ -192,18 +179,16 @@ class Pad(Rule):
         return pad(xs[0], node.plan) if node.attributes["value"] else None
 
     def shape(self, node: Operator) -> tuple[int, ...]:
-        return tuple(a + n + b for n, (a, b) in zip(node.inputs[0].shape, node.plan, strict=True))
-
-    def _inner(self, node: Operator) -> tuple[slice, ...]:
         shape = node.inputs[0].shape
-        return tuple(slice(a, a + n) for n, (a, _) in zip(shape, node.plan, strict=True))
+        return tuple(n + sum(width) for n, width in zip(shape, node.plan, strict=True))
+
+    def places(self, node: Operator, whole: Array) -> list[Array]:
+        ends = zip(whole.shape, node.plan, strict=True)
+        return [whole[tuple(slice(a, n - b) for n, (a, b) in ends)]]
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         out[...] = node.attributes["value"]
-        out[self._inner(node)] = xs[0]
-
-    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
-        np.copyto(grads[0], g[self._inner(node)])  # type: ignore[arg-type]
+        super().forward(node, out, *xs)
 
 
 class BroadcastTo(Rule):
@@ -242,11 +227,7 @@ implements(np.size)(lambda x, axis=None: np.size(x._data, axis))
 def flatten(x: Operand, start_axis: int = 0) -> GraphNode:
     """All axes from `start_axis` on as one: (N, C, H, W) becomes (N, C·H·W) with start_axis=1."""
     node = by_name("reshape").operands((x,))[0]
-    n = node.ndim or 1
-    if not isinstance(start_axis, int | np.integer) or not -n <= start_axis < n:
-        expected = f"start_axis={start_axis!r}; an integer from {-n} to {n - 1} was expected"
-        raise ShapeError(f"flatten: shapes {node.shape}; {expected}")
-    start = start_axis % n
+    (start,) = normalise_axes("flatten", node, start_axis) if node.ndim else (0,)
     return reshape(node, (*node.shape[:start], math.prod(node.shape[start:])))
 
 
@@ -256,19 +237,20 @@ def concatenate(xs: Sequence[Operand], axis: int = 0) -> GraphNode:
 
     The other axes must agree, else `ShapeError`.
     """
-    return _concatenate(*_several("concatenate", xs), axis=axis)
+    return _joined(_concatenate, xs, axis)
 
 
 @public(np.stack)
 def stack(xs: Sequence[Operand], axis: int = 0) -> GraphNode:
     """The arrays, all of one shape, along a new axis."""
-    return _stack(*_several("stack", xs), axis=axis)
+    return _joined(_stack, xs, axis)
 
 
-def _several(name: str, xs: Any) -> Any:
+def _joined(rule: Any, xs: Any, axis: int) -> GraphNode:
     if not isinstance(xs, Iterable | GraphNode):
-        raise TypeError(f"{name}: a {type(xs).__name__}; a list of arrays was expected")
-    return xs
+        raise TypeError(f"{rule.name}: a {type(xs).__name__}; a list of arrays was expected")
+    node: GraphNode = rule(*xs, axis=axis)
+    return node
 
 
 @implements(np.pad)

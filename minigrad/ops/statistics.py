@@ -17,11 +17,11 @@ from ..graph.conversion import Array
 from ..graph.node import GraphNode
 from ..graph.registry import by_name, implements, public
 from ..graph.rule import Grads, Operand, Operator, register
-from .axes import split
+from .axes import moveaxis, split
 from .elementwise import add, divide, multiply, subtract
 from .kernel import launch
 from .reduce import AlongAxis, Axis, Reduced, Reduction, like_numpy, mean, sum
-from .shape import concatenate, transpose
+from .shape import concatenate
 
 
 class Norm(Reduction):
@@ -30,12 +30,8 @@ class Norm(Reduction):
     name, symbol, flops = "norm", "‖ ‖", 2
     formula = "root(sum(x ** 2, axis))"
     vjp_formulas = ("g * x / y",)
-    reduce = staticmethod(
-        lambda x, axes, out: np.sqrt(np.sum(x * x, axis=axes, keepdims=True), out=out)
-    )
-    spread = staticmethod(
-        lambda g, y, x, axes, count: g * np.where(y == 0, 0, x / np.where(y == 0, 1, y))
-    )
+    reduce = staticmethod(lambda x, out, **kept: np.sqrt(np.sum(x * x, **kept), out=out))
+    spread = staticmethod(lambda g, y, x, plan: g * np.where(y == 0, 0, x / np.where(y == 0, 1, y)))
 
 
 def _others(x: Array, axes: tuple[int, ...], count: int) -> Array:
@@ -57,21 +53,20 @@ class Prod(Reduction):
     name, symbol = "prod", "Π"
     formula = "apply('Π', x)"
     vjp_formulas = ("g * apply('others', x)",)
-    reduce = staticmethod(lambda x, axes, out: np.prod(x, axis=axes, keepdims=True, out=out))
-    spread = staticmethod(lambda g, y, x, axes, count: g * _others(x, axes, count))
+    reduce = staticmethod(np.prod)
+    spread = staticmethod(lambda g, y, x, plan: g * _others(x, plan.axes, plan.entries))
     vjp_nodes: Any = None  # by decomposition
 
     def decompose(self, node: Operator, *xs: GraphNode) -> GraphNode:
         """One half of the entries times the other, until one is left."""
         (x,), axes, n = xs, node.plan.axes, node.plan.entries
-        kept = [i for i in range(x.ndim) if i not in axes]
-        rest = transpose(x, [*kept, *axes]).reshape(*(x.shape[i] for i in kept), n)
+        rest = moveaxis(x, axes, range(-len(axes), 0)).reshape(node.size, n)
         if not n:
             return add(sum(rest, axis=-1).reshape(node.shape), 1)
         while n > 1:
             half, odd = divmod(n, 2)
-            pairs = rest[..., :half] * rest[..., half : 2 * half]
-            rest = concatenate([pairs, rest[..., 2 * half :]], axis=-1) if odd else pairs
+            pairs = rest[:, :half] * rest[:, half : 2 * half]
+            rest = concatenate([pairs, rest[:, 2 * half :]], axis=-1) if odd else pairs
             n = half + odd
         return rest.reshape(node.shape)
 
@@ -108,7 +103,21 @@ class ArgMin(ArgMax):
     formula = "apply('argmin', x)"
 
 
-class CumSum(AlongAxis):
+class Running(AlongAxis):
+    """Each entry combined with all before it along `axis`; of all axes in C order by default."""
+
+    def plan(self, x: Operand, axis: int | None = None) -> int:
+        return super().plan(x, axis)  # type: ignore[arg-type]  # `apply` gives one
+
+    def apply(self, inputs: tuple[Any, ...], attributes: dict[str, Any]) -> GraphNode:
+        if attributes["axis"] is None:
+            inputs, attributes = (self.operands(inputs)[0].flatten(),), {"axis": 0}
+        return super().apply(inputs, attributes)
+
+
+class CumSum(Running):
+    """Sums of the entries up to each along `axis`; without one, of all entries in C order."""
+
     name, symbol, multilinear = "cumsum", "Σ so far", 1
     formula = "apply('cumsum', x)"
     vjp_formulas = ("apply('cumsum from the end', g)",)
@@ -121,7 +130,12 @@ class CumSum(AlongAxis):
         np.copyto(grads[0], np.flip(total, node.plan))  # type: ignore[arg-type]
 
 
-class CumProd(AlongAxis):
+class CumProd(Running):
+    """Products of the entries up to each along `axis`; without one, of all entries in C order.
+
+    The gradient is exact at zeros.
+    """
+
     name, symbol = "cumprod", "Π so far"
     formula = "apply('cumprod', x)"
     vjp_formulas = ("apply('scan', g, x)",)
@@ -147,11 +161,11 @@ norm = register(Norm())
 prod = register(Prod())
 argmax = register(ArgMax())
 argmin = register(ArgMin())
+cumsum = register(CumSum(), np.cumsum)
+cumprod = register(CumProd(), np.cumprod)
 like_numpy(prod, np.prod)
 like_numpy(argmax, np.argmax)
 like_numpy(argmin, np.argmin)
-register(CumSum())
-register(CumProd())
 
 
 @implements(np.linalg.norm)
@@ -190,33 +204,5 @@ def std(x: Operand, axis: Axis = None, ddof: float = 0, keepdims: bool = False) 
     return divide(norm(deviations, axis, keepdims), freedom**0.5)
 
 
-@implements(np.var)
-def _np_var(x: Any, axis: Any = None, *, ddof: float = 0, keepdims: bool = False) -> GraphNode:
-    return var(x, axis, ddof, keepdims)
-
-
-@implements(np.std)
-def _np_std(x: Any, axis: Any = None, *, ddof: float = 0, keepdims: bool = False) -> GraphNode:
-    return std(x, axis, ddof, keepdims)
-
-
-@public(np.cumsum)
-def cumsum(x: Operand, axis: int | None = None) -> GraphNode:
-    """Sums of the entries up to each along `axis`; without one, of all entries in C order."""
-    return _running("cumsum", x, axis)
-
-
-@public(np.cumprod)
-def cumprod(x: Operand, axis: int | None = None) -> GraphNode:
-    """Products of the entries up to each along `axis`; without one, of all entries in C order.
-
-    The gradient is exact at zeros.
-    """
-    return _running("cumprod", x, axis)
-
-
-def _running(name: str, x: Any, axis: int | None) -> GraphNode:
-    rule = by_name(name)
-    (node,) = rule.operands((x,))
-    found: GraphNode = rule(node.flatten(), 0) if axis is None else rule(node, axis)
-    return found
+implements(np.var)(lambda x, axis=None, *, ddof=0, keepdims=False: var(x, axis, ddof, keepdims))
+implements(np.std)(lambda x, axis=None, *, ddof=0, keepdims=False: std(x, axis, ddof, keepdims))

@@ -53,11 +53,11 @@ def test_of_several_parts_one_may_be_left_alone():
     [
         (
             lambda: mg.moveaxis(X, 0, 4),
-            r"^moveaxis: shapes \(2, 1, 3, 4\); axis 4: .*out of bounds",
+            r"^moveaxis: shapes \(2, 1, 3, 4\); axis 0 and 4: .*out of bounds",
         ),
-        (lambda: mg.moveaxis(X, (0, 1), 1), r"^moveaxis: .*2 axes for 1 places"),
+        (lambda: mg.moveaxis(X, (0, 1), 1), r"^moveaxis: .*axis \(0, 1\) and 1: .*same number"),
         (lambda: mg.swapaxes(X, 0, 5), r"^swapaxes: .*axis 5"),
-        (lambda: mg.squeeze(X, 0), r"^squeeze: .*axis 0: axes of length 1"),
+        (lambda: mg.squeeze(X, 0), r"^squeeze: .*axis 0: .*size not equal to one"),
         (lambda: mg.expand_dims(X, (0, 0)), r"^expand_dims: .*repeated axis"),
         (lambda: mg.split(X, 2, axis=2), r"^split: shapes \(2, 1, 3, 4\); 2 equal parts of axis 2"),
         (lambda: mg.split(X, 0), "^split: .*0 equal parts"),

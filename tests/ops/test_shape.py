@@ -49,5 +49,5 @@ def test_reshape_without_recording_owns_its_memory():
 
 
 def test_flatten_names_itself():
-    with pytest.raises(mg.ShapeError, match=r"^flatten: shapes \(2, 3\); start_axis=2"):
+    with pytest.raises(mg.ShapeError, match=r"^flatten: shapes \(2, 3\); axis 2 does not fit"):
         mg.flatten(np.ones((2, 3)), start_axis=2)

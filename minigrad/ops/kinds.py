@@ -1,0 +1,59 @@
+"""Kinds of rules that operators in several modules share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..graph.conversion import Array, sum_to
+from ..graph.node import GraphNode
+from ..graph.rule import Grads, Operator, Rule
+
+
+class SameShape(Rule):
+    """The result has the shape of the first input."""
+
+    def shape(self, node: Operator) -> tuple[int, ...]:
+        return node.inputs[0].shape
+
+
+class ClosedForm(Rule):
+    """Cotangents are expressions, which are computed with arrays and, for graphs, with nodes."""
+
+    def cotangent(self, i: int, node: Operator, g: Any, y: Any, *xs: Any) -> Any:
+        """∂L/∂xs[i] from g = ∂L/∂y, or what broadcasts to it."""
+        raise NotImplementedError
+
+    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
+        for i, grad in enumerate(grads):
+            if grad is not None:
+                np.copyto(grad, self.cotangent(i, node, g, y, *xs))
+
+    def vjp_nodes(
+        self, node: Operator, g: GraphNode, wanted: Sequence[bool]
+    ) -> Sequence[GraphNode | None]:
+        return [
+            sum_to(self.cotangent(i, node, g, node, *node.inputs), x.shape) if wanted[i] else None
+            for i, x in enumerate(node.inputs)
+        ]
+
+
+class Move(Rule):
+    """The result has a place for every number of the inputs, and changes none."""
+
+    multilinear, flops = 1, 0
+
+    def places(self, node: Operator, whole: Array) -> list[Array]:
+        """For each input the view of `whole`, which has the result's shape, where it goes."""
+        raise NotImplementedError
+
+    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
+        for place, x in zip(self.places(node, out), xs, strict=True):
+            np.copyto(place, x)
+
+    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
+        for place, grad in zip(self.places(node, g), grads, strict=True):
+            if grad is not None:
+                np.copyto(grad, place)

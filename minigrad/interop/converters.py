@@ -139,10 +139,13 @@ def _elementwise(build: GraphBuilder, node: Operator, *xs: str) -> str:
 # ---------------- one operator with attributes
 def _window(node: Operator) -> dict[str, Any]:
     d, unused = node.plan, 4 - node.ndim
+    before, kernel = [d.ph, d.pw], [d.kh, d.kw]
+    sizes = zip((d.h, d.w), kernel, (d.oh, d.ow), (d.sh, d.sw), before, strict=True)
+    after = [max(p, (o - 1) * s + k - n - p) for n, k, o, s, p in sizes]  # the last window's end
     return {
-        "kernel_shape": [d.kh, d.kw][unused:],
+        "kernel_shape": kernel[unused:],
         "strides": [d.sh, d.sw][unused:],
-        "pads": [d.ph, d.pw][unused:] * 2,
+        "pads": before[unused:] + after[unused:],
     }
 
 
@@ -151,10 +154,7 @@ def _conv(node: Operator) -> dict[str, Any]:
     return {**_window(node), "dilations": [d.dh, d.dw][4 - node.ndim :], "group": d.groups}
 
 
-AVERAGE = "AveragePool", lambda node: {**_window(node), "count_include_pad": 1}
 WITH_ATTRIBUTES: dict[str, tuple[str, Callable[[Operator], dict[str, Any]]]] = {
-    "avg_pool1d": AVERAGE,
-    "avg_pool2d": AVERAGE,
     "concatenate": ("Concat", lambda node: {"axis": node.plan.axis}),
     "conv1d": ("Conv", _conv),
     "conv2d": ("Conv", _conv),
@@ -170,6 +170,16 @@ WITH_ATTRIBUTES: dict[str, tuple[str, Callable[[Operator], dict[str, Any]]]] = {
 def _with_attributes(build: GraphBuilder, node: Operator, *xs: str) -> str:
     kind, attributes = WITH_ATTRIBUTES[node.rule.name]
     return build.op(kind, *xs, **attributes(node))
+
+
+@converts("avg_pool1d", "avg_pool2d")
+def _avg_pool(build: GraphBuilder, node: Operator, x: str) -> str:
+    mean = build.op("AveragePool", x, **_window(node), count_include_pad=1)
+    rule: Any = node.rule
+    scale = rule.scale(node)
+    if scale is None:
+        return mean
+    return build.op("Mul", mean, build.constant(scale.reshape(scale.shape[4 - node.ndim :])))
 
 
 # ---------------- one operator with other inputs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -11,24 +12,36 @@ from .. import kernels
 from ..graph.conversion import Array
 from ..graph.node import GraphNode
 from ..graph.rule import Grads, Operand, Operator, Rule, register
-from .kernel import constant, launch, shards
+from .kernel import add_parts, constant, in_parts, launch, shards
 
 #: An option of a sliding window: one integer, or one per axis.
 Size = int | tuple[int, ...]
 
 
-def per_axis(
-    rule: Rule, inputs: tuple[GraphNode, ...], what: str, value: Any, axes: int, least: int
-) -> tuple[int, ...]:
-    """An option of a sliding window as one integer per axis, each at least `least`."""
-    if type(value) is int and value >= least:
-        return (value,) * axes
-    values = tuple(value) if isinstance(value, tuple | list) else (value,) * axes
-    whole = all(isinstance(v, int | np.integer) and not isinstance(v, bool) for v in values)
-    if len(values) != axes or not whole or any(v < least for v in values):
-        some = "an integer" if axes == 1 else f"an integer or {axes} of them,"
-        raise rule.error(inputs, f"{what}={value!r}; {some} ≥ {least} was expected", ValueError)
-    return tuple(int(v) for v in values)
+class Windows(Rule):
+    """Windows over the last `axes` axes of x (N, C, …).
+
+    What goes along one axis only is computed as if on pictures of height 1.
+    """
+
+    axes = 2
+    layout = "(N, C, H, W)"
+
+    def plane(self, sizes: Sequence[int], fill: int = 1) -> tuple[int, ...]:
+        """Numbers for each axis as numbers for two."""
+        return (fill,) * (2 - self.axes) + tuple(map(int, sizes))
+
+    def option(
+        self, inputs: Sequence[GraphNode], least: int, axes: int | None = None, **named: Any
+    ) -> tuple[int, ...]:
+        """An option, one integer or one per axis, each at least `least`, as numbers for two."""
+        ((what, value),), axes = named.items(), self.axes if axes is None else axes
+        values = tuple(value) if isinstance(value, tuple | list) else (value,) * axes
+        whole = all(isinstance(v, int | np.integer) and not isinstance(v, bool) for v in values)
+        if len(values) != axes or not whole or any(v < least for v in values):
+            some = "an integer" if axes == 1 else f"an integer or {axes} of them,"
+            raise self.error(inputs, f"{what}={value!r}; {some} ≥ {least} was expected", ValueError)
+        return self.plane(values, least)
 
 
 @lru_cache(maxsize=256)  # the same in every step of a training
@@ -46,7 +59,7 @@ def window_count(size: int, kernel: int, stride: int, padding: int, dilation: in
     return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
 
 
-class Conv2d(Rule):
+class Conv2d(Windows):
     """Convolve x (N, C, H, W) with w (O, C / groups, KH, KW), add b (O,): (N, O, OH, OW).
 
     OH = (H + 2·padding - dilation·(KH - 1) - 1) // stride + 1, and OW likewise; options are an
@@ -57,7 +70,6 @@ class Conv2d(Rule):
     name, symbol, multilinear = "conv2d", "∗", 2
     formula = "conv(x, w) + b"
     vjp_formulas = ("convt(g, w)", "corr(x, g)", "sum(g)")
-    axes = 2
     batch_axes = 1
 
     def plan(
@@ -72,12 +84,10 @@ class Conv2d(Rule):
         groups: int = 1,
     ) -> Any:
         x, w, *bias = inputs = self.floats(x, w, b)
-        names = "(N, C, H, W)" if self.axes == 2 else "(N, C, L)"
         if x.ndim != self.axes + 2 or w.ndim != self.axes + 2:
-            raise self.error(
-                inputs, f"x {names} and weight (out, C / groups, kernel size) were expected"
-            )
-        (groups,) = per_axis(self, inputs, "groups", groups, 1, 1)
+            expected = f"x {self.layout} and weight (out, C / groups, kernel size) were expected"
+            raise self.error(inputs, expected)
+        groups = self.option(inputs, 1, 1, groups=groups)[-1]
         if x.shape[1] % groups or w.shape[0] % groups or w.shape[1] * groups != x.shape[1]:
             raise self.error(
                 inputs,
@@ -86,13 +96,9 @@ class Conv2d(Rule):
             )
         if any(b.shape != w.shape[:1] for b in bias):
             raise self.error(inputs, f"a bias of shape {w.shape[:1]} was expected")
-        s = per_axis(self, inputs, "stride", stride, self.axes, 1)
-        p = per_axis(self, inputs, "padding", padding, self.axes, 0)
-        d = per_axis(self, inputs, "dilation", dilation, self.axes, 1)
-        # a one-dimensional convolution is one over pictures of height 1
-        flat, ones = (0,) * (2 - self.axes), (1,) * (2 - self.axes)
-        size, kernel = ones + x.shape[2:], ones + w.shape[2:]
-        s, p, d = ones + s, flat + p, ones + d
+        s, p = self.option(inputs, 1, stride=stride), self.option(inputs, 0, padding=padding)
+        d = self.option(inputs, 1, dilation=dilation)
+        size, kernel = self.plane(x.shape[2:]), self.plane(w.shape[2:])
         out = tuple(map(window_count, size, kernel, s, p, d))
         if min(out) < 1 or min(kernel) < 1:
             raise self.error(
@@ -104,7 +110,7 @@ class Conv2d(Rule):
 
     def shape(self, node: Operator) -> tuple[int, ...]:
         d = node.plan
-        return (d.n, d.o, d.oh, d.ow) if self.axes == 2 else (d.n, d.o, d.ow)
+        return d.n, d.o, *(d.oh, d.ow)[2 - self.axes :]
 
     def _scratch(self, node: Operator, dtype: Any) -> tuple[Array, Array]:
         d = node.plan
@@ -113,8 +119,8 @@ class Conv2d(Rule):
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         d = node.plan
-        x, w = xs[0].reshape(d.n, d.c, d.h, d.w), xs[1].reshape(d.o, d.taps)
-        b = xs[2] if len(xs) == 3 else np.empty(0, out.dtype)
+        x, w, b = (*xs, np.empty(0, out.dtype))[:3]
+        x, w = x.reshape(d.n, d.c, d.h, d.w), w.reshape(d.o, d.taps)
         y = out.reshape(d.n, d.o, d.positions)
         launch(node, kernels.conv.forward, x, w, b, y, *self._scratch(node, out.dtype), d, -np.inf)
 
@@ -123,24 +129,16 @@ class Conv2d(Rule):
         x, w = xs[0].reshape(d.n, d.c, d.h, d.w), xs[1].reshape(d.o, d.taps)
         g = g.reshape(d.n, d.o, d.positions)
         scratch = self._scratch(node, g.dtype)
-        gx, gw, gb = (*grads, None)[:3]
-        gw = self._parts(node, "weight", gw, (d.o, d.taps), len(scratch[0]))
-        gb = self._parts(node, "bias", gb, (d.o,), len(scratch[0]))
+        gx, *own = grads
+        parts = [in_parts(node, f"parts {i}", grad, len(scratch[0])) for i, grad in enumerate(own)]
+        gw, gb = (*parts, None)[:2]
+        gw = None if gw is None else gw.reshape(-1, d.o, d.taps)
         turned = None
         if gx is not None:
             gx, turned = gx.reshape(x.shape), node.buffer("turned weight", (w.size,), w.dtype)
         launch(node, kernels.conv.backward, g, x, w, turned, gx, gw, gb, *scratch, d)
-        for parts, grad in zip((gw, gb), grads[1:], strict=False):
-            if parts is not None and grad is not None and len(parts) > 1:
-                np.sum(parts, axis=0, out=grad.reshape(parts.shape[1:]))
-
-    def _parts(
-        self, node: Operator, name: str, grad: Array | None, shape: tuple[int, ...], count: int
-    ) -> Array | None:
-        """Memory for a gradient in parts, one per shard; a single part is the gradient itself."""
-        if grad is None or count == 1:
-            return None if grad is None else grad.reshape(1, *shape)
-        return node.buffer(f"{name} parts", (count, *shape), grad.dtype)
+        for sums, grad in zip(parts, own, strict=True):
+            add_parts(sums, grad)
 
     def flops(self, node: Operator) -> int:
         d = node.plan
@@ -156,8 +154,7 @@ class Conv2d(Rule):
 class Conv1d(Conv2d):
     """Convolve x (N, C, L) with w (O, C / groups, K), add b (O,): (N, O, OL); see `conv2d`."""
 
-    name, symbol = "conv1d", "∗"
-    axes = 1
+    name, axes, layout = "conv1d", 1, "(N, C, L)"
 
 
 conv2d = register(Conv2d())

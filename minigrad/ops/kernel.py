@@ -68,6 +68,19 @@ def shards(node: Operator, items: int) -> int:
     return 1 if is_small(node) else kernels.jit.threads(items)
 
 
+def in_parts(node: Operator, name: str, grad: Array | None, count: int) -> Array | None:
+    """Memory for a gradient in parts, one per shard; a single part is the gradient itself."""
+    if grad is None or count == 1:
+        return None if grad is None else grad[None]
+    return node.buffer(name, (count, *grad.shape), grad.dtype)
+
+
+def add_parts(parts: Array | None, grad: Array | None) -> None:
+    """Write the sum of the parts into the gradient."""
+    if parts is not None and grad is not None and len(parts) > 1:
+        np.sum(parts, axis=0, out=grad)
+
+
 def is_small(node: Operator) -> bool:
     """Is the work done before another thread would be awake?
 

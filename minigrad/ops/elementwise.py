@@ -17,9 +17,21 @@ import numpy as np
 
 from ..graph.node import GraphNode
 from ..graph.registry import by_name, implements
-from ..graph.rule import elementwise
+from ..graph.rule import Derivative, elementwise
 
 implements(np.positive)(lambda x: x)
+
+
+def unary(
+    function: np.ufunc, symbol: str, doc: str, *backward: Derivative
+) -> Callable[[Any], GraphNode]:
+    """The operator of a NumPy function of one number, from its derivative `(g, y, x)`, if any."""
+
+    def operator(x: Any) -> Any:
+        return function(x)
+
+    operator.__name__, operator.__doc__ = function.__name__, doc
+    return elementwise(symbol, function, backward=backward)(operator)
 
 
 # ---------------- arithmetic
@@ -47,10 +59,7 @@ def divide(a: Any, b: Any) -> Any:
     return a / b
 
 
-@elementwise("neg", np.negative, backward=(lambda g, y, x: -g,))
-def negative(x: Any) -> Any:
-    """-x."""
-    return -x
+negative = unary(np.negative, "neg", "-x.", lambda g, y, x: -g)
 
 
 def _power_base(g: Any, y: Any, a: Any, b: Any) -> Any:
@@ -73,40 +82,12 @@ def power(a: Any, b: Any) -> Any:
 
 
 # ---------------- functions of one number
-@elementwise("exp", np.exp, backward=(lambda g, y, x: g * y,))
-def exp(x: Any) -> Any:
-    """e to the power x."""
-    return np.exp(x)
-
-
-@elementwise("log", np.log, backward=(lambda g, y, x: g / x,))
-def log(x: Any) -> Any:
-    """Natural logarithm."""
-    return np.log(x)
-
-
-@elementwise("√", np.sqrt, backward=(lambda g, y, x: g / (2 * y),))
-def sqrt(x: Any) -> Any:
-    """Square root; its slope at 0 is infinite."""
-    return np.sqrt(x)
-
-
-@elementwise("sin", np.sin, backward=(lambda g, y, x: g * np.cos(x),))
-def sin(x: Any) -> Any:
-    """Sine of x in radians."""
-    return np.sin(x)
-
-
-@elementwise("cos", np.cos, backward=(lambda g, y, x: -g * np.sin(x),))
-def cos(x: Any) -> Any:
-    """Cosine of x in radians."""
-    return np.cos(x)
-
-
-@elementwise("tanh", np.tanh, backward=(lambda g, y, x: g * (1 - y * y),))
-def tanh(x: Any) -> Any:
-    """Hyperbolic tangent."""
-    return np.tanh(x)
+exp = unary(np.exp, "exp", "e to the power x.", lambda g, y, x: g * y)
+log = unary(np.log, "log", "Natural logarithm.", lambda g, y, x: g / x)
+sqrt = unary(np.sqrt, "√", "Square root; its slope at 0 is infinite.", lambda g, y, x: g / (2 * y))
+sin = unary(np.sin, "sin", "Sine of x in radians.", lambda g, y, x: g * np.cos(x))
+cos = unary(np.cos, "cos", "Cosine of x in radians.", lambda g, y, x: -g * np.sin(x))
+tanh = unary(np.tanh, "tanh", "Hyperbolic tangent.", lambda g, y, x: g * (1 - y * y))
 
 
 @elementwise("abs", np.absolute, np.fabs, backward=(lambda g, y, x: g * np.sign(x),))
@@ -268,43 +249,18 @@ def _np_clip(
 
 
 # ---------------- comparisons and steps: no gradient passes
-@elementwise("=", np.equal)
-def equal(a: Any, b: Any) -> Any:
-    """Whether a = b, as booleans."""
-    return np.equal(a, b)
+def _comparison(function: np.ufunc, symbol: str) -> Callable[[Any, Any], GraphNode]:
+    def operator(a: Any, b: Any) -> Any:
+        return function(a, b)
+
+    operator.__name__, operator.__doc__ = function.__name__, f"Whether a {symbol} b, as booleans."
+    return elementwise(symbol, function)(operator)
 
 
-@elementwise("≠", np.not_equal)
-def not_equal(a: Any, b: Any) -> Any:
-    """Whether a ≠ b, as booleans."""
-    return np.not_equal(a, b)
-
-
-@elementwise("<", np.less)
-def less(a: Any, b: Any) -> Any:
-    """Whether a < b, as booleans."""
-    return np.less(a, b)
-
-
-@elementwise("≤", np.less_equal)
-def less_equal(a: Any, b: Any) -> Any:
-    """Whether a ≤ b, as booleans."""
-    return np.less_equal(a, b)
-
-
-@elementwise(">", np.greater)
-def greater(a: Any, b: Any) -> Any:
-    """Whether a > b, as booleans."""
-    return np.greater(a, b)
-
-
-@elementwise("≥", np.greater_equal)
-def greater_equal(a: Any, b: Any) -> Any:
-    """Whether a ≥ b, as booleans."""
-    return np.greater_equal(a, b)
-
-
-@elementwise("sign", np.sign)
-def sign(x: Any) -> Any:
-    """-1, 0 or 1; constant almost everywhere, so no gradient passes."""
-    return np.sign(x)
+equal = _comparison(np.equal, "=")
+not_equal = _comparison(np.not_equal, "≠")
+less = _comparison(np.less, "<")
+less_equal = _comparison(np.less_equal, "≤")
+greater = _comparison(np.greater, ">")
+greater_equal = _comparison(np.greater_equal, "≥")
+sign = unary(np.sign, "sign", "-1, 0 or 1; constant almost everywhere, so no gradient passes.")

@@ -16,93 +16,61 @@ import numpy as np
 from ..errors import DTypeError
 from ..graph.registry import implements
 from ..graph.rule import elementwise
-
+from .elementwise import unary
 
 # ---------------- angles
-@elementwise("tan", np.tan, backward=(lambda g, y, x: g * (1 + y * y),))
-def tan(x: Any) -> Any:
-    """Tangent of x in radians."""
-    return np.tan(x)
-
-
-@elementwise("asin", np.arcsin, backward=(lambda g, y, x: g / np.sqrt(1 - x * x),))
-def arcsin(x: Any) -> Any:
-    """The angle in [-π/2, π/2] whose sine is x; its slope at -1 and 1 is infinite."""
-    return np.arcsin(x)
-
-
-@elementwise("acos", np.arccos, backward=(lambda g, y, x: -g / np.sqrt(1 - x * x),))
-def arccos(x: Any) -> Any:
-    """The angle in [0, π] whose cosine is x; its slope at -1 and 1 is infinite."""
-    return np.arccos(x)
-
-
-@elementwise("atan", np.arctan, backward=(lambda g, y, x: g / (1 + x * x),))
-def arctan(x: Any) -> Any:
-    """The angle in (-π/2, π/2) whose tangent is x."""
-    return np.arctan(x)
+tan = unary(np.tan, "tan", "Tangent of x in radians.", lambda g, y, x: g * (1 + y * y))
+arcsin = unary(
+    np.arcsin,
+    "asin",
+    "The angle in [-π/2, π/2] whose sine is x; its slope at -1 and 1 is infinite.",
+    lambda g, y, x: g / np.sqrt(1 - x * x),
+)
+arccos = unary(
+    np.arccos,
+    "acos",
+    "The angle in [0, π] whose cosine is x; its slope at -1 and 1 is infinite.",
+    lambda g, y, x: -g / np.sqrt(1 - x * x),
+)
+arctan = unary(
+    np.arctan,
+    "atan",
+    "The angle in (-π/2, π/2) whose tangent is x.",
+    lambda g, y, x: g / (1 + x * x),
+)
 
 
 # ---------------- hyperbolas
-@elementwise("sinh", np.sinh, backward=(lambda g, y, x: g * np.cosh(x),))
-def sinh(x: Any) -> Any:
-    """Hyperbolic sine."""
-    return np.sinh(x)
-
-
-@elementwise("cosh", np.cosh, backward=(lambda g, y, x: g * np.sinh(x),))
-def cosh(x: Any) -> Any:
-    """Hyperbolic cosine."""
-    return np.cosh(x)
-
-
-@elementwise("asinh", np.arcsinh, backward=(lambda g, y, x: g / np.sqrt(x * x + 1),))
-def arcsinh(x: Any) -> Any:
-    """The number whose hyperbolic sine is x."""
-    return np.arcsinh(x)
-
-
-@elementwise("acosh", np.arccosh, backward=(lambda g, y, x: g / np.sqrt(x * x - 1),))
-def arccosh(x: Any) -> Any:
-    """The number ≥ 0 whose hyperbolic cosine is x; its slope at 1 is infinite."""
-    return np.arccosh(x)
-
-
-@elementwise("atanh", np.arctanh, backward=(lambda g, y, x: g / (1 - x * x),))
-def arctanh(x: Any) -> Any:
-    """The number whose hyperbolic tangent is x; value and slope at -1 and 1 are infinite."""
-    return np.arctanh(x)
+sinh = unary(np.sinh, "sinh", "Hyperbolic sine.", lambda g, y, x: g * np.cosh(x))
+cosh = unary(np.cosh, "cosh", "Hyperbolic cosine.", lambda g, y, x: g * np.sinh(x))
+arcsinh = unary(
+    np.arcsinh,
+    "asinh",
+    "The number whose hyperbolic sine is x.",
+    lambda g, y, x: g / np.sqrt(x * x + 1),
+)
+arccosh = unary(
+    np.arccosh,
+    "acosh",
+    "The number ≥ 0 whose hyperbolic cosine is x; its slope at 1 is infinite.",
+    lambda g, y, x: g / np.sqrt(x * x - 1),
+)
+arctanh = unary(
+    np.arctanh,
+    "atanh",
+    "The number whose hyperbolic tangent is x; value and slope at -1 and 1 are infinite.",
+    lambda g, y, x: g / (1 - x * x),
+)
 
 
 # ---------------- exponentials, logarithms, powers
-@elementwise("exp − 1", np.expm1, backward=(lambda g, y, x: g * (y + 1),))
-def expm1(x: Any) -> Any:
-    """exp(x) - 1, exact near 0 too."""
-    return np.expm1(x)
-
-
-@elementwise("log 1 +", np.log1p, backward=(lambda g, y, x: g / (1 + x),))
-def log1p(x: Any) -> Any:
-    """log(1 + x), exact near 0 too."""
-    return np.log1p(x)
-
-
-@elementwise("log2", np.log2, backward=(lambda g, y, x: g / (math.log(2) * x),))
-def log2(x: Any) -> Any:
-    """Logarithm to the base 2."""
-    return np.log2(x)
-
-
-@elementwise("log10", np.log10, backward=(lambda g, y, x: g / (math.log(10) * x),))
-def log10(x: Any) -> Any:
-    """Logarithm to the base 10."""
-    return np.log10(x)
-
-
-@elementwise("x²", np.square, backward=(lambda g, y, x: 2 * g * x,))
-def square(x: Any) -> Any:
-    """x · x."""
-    return np.square(x)
+expm1 = unary(np.expm1, "exp − 1", "exp(x) - 1, exact near 0 too.", lambda g, y, x: g * (y + 1))
+log1p = unary(np.log1p, "log 1 +", "log(1 + x), exact near 0 too.", lambda g, y, x: g / (1 + x))
+log2 = unary(np.log2, "log2", "Logarithm to the base 2.", lambda g, y, x: g / (math.log(2) * x))
+log10 = unary(
+    np.log10, "log10", "Logarithm to the base 10.", lambda g, y, x: g / (math.log(10) * x)
+)
+square = unary(np.square, "x²", "x · x.", lambda g, y, x: 2 * g * x)
 
 
 @elementwise("1/x", np.reciprocal, backward=(lambda g, y, x: -g * y * y,))
@@ -112,28 +80,10 @@ def reciprocal(x: Any) -> Any:
 
 
 # ---------------- steps and tests: no gradient passes
-@elementwise("floor", np.floor)
-def floor(x: Any) -> Any:
-    """The largest whole number ≤ x, as a float."""
-    return np.floor(x)
-
-
-@elementwise("ceil", np.ceil)
-def ceil(x: Any) -> Any:
-    """The smallest whole number ≥ x, as a float."""
-    return np.ceil(x)
-
-
-@elementwise("trunc", np.trunc)
-def trunc(x: Any) -> Any:
-    """x without what stands behind the point, as a float."""
-    return np.trunc(x)
-
-
-@elementwise("round", np.rint)
-def rint(x: Any) -> Any:
-    """The nearest whole number as a float; halves go to the even one."""
-    return np.rint(x)
+floor = unary(np.floor, "floor", "The largest whole number ≤ x, as a float.")
+ceil = unary(np.ceil, "ceil", "The smallest whole number ≥ x, as a float.")
+trunc = unary(np.trunc, "trunc", "x without what stands behind the point, as a float.")
+rint = unary(np.rint, "round", "The nearest whole number as a float; halves go to the even one.")
 
 
 @elementwise("NaN?", np.isnan)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from string import ascii_letters
 from typing import NamedTuple
@@ -20,11 +19,15 @@ from .separable import MEAN, NotSeparable
 
 
 class Subscripts(NamedTuple):
-    """A letter for each axis of each input and of the result, and the result's shape."""
+    """A letter for each axis of each input and of the result, and how long these axes are."""
 
     inputs: tuple[str, ...]
     result: str
-    shape: tuple[int, ...]
+    sizes: dict[str, int]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.sizes[letter] for letter in self.result)
 
     def text(self) -> str:
         return f"{','.join(self.inputs)}->{self.result}"
@@ -37,20 +40,16 @@ class Einsum(Rule):
 
     def plan(self, *inputs: Operand, subscripts: str = "") -> Subscripts:
         xs = self.floats(*inputs)
-        if not isinstance(subscripts, str) or not xs:
-            expected = "subscripts as a text and at least one array were expected"
-            raise TypeError(f"{self.name}: {expected}")
         try:
-            terms, result = _letters(subscripts, [x.ndim for x in xs])
-            sizes: dict[str, int] = {}
-            for term, x in zip(terms, xs, strict=True):
-                for letter, n in zip(term, x.shape, strict=True):
-                    if sizes.setdefault(letter, n) not in (n, 1) and n != 1:
-                        raise ValueError(f"axis {letter!r} is {sizes[letter]} long, and {n}")
-                    sizes[letter] = n if sizes[letter] == 1 else sizes[letter]
-            return Subscripts(terms, result, tuple(sizes[letter] for letter in result))
+            np.einsum_path(subscripts, *(x._data for x in xs))
         except ValueError as error:
             raise self.error(xs, f"{subscripts!r}: {error}") from None
+        terms, result = _letters(subscripts, [x.ndim for x in xs])
+        sizes: dict[str, int] = {}
+        for term, x in zip(terms, xs, strict=True):
+            for letter, n in zip(term, x.shape, strict=True):
+                sizes[letter] = n if sizes.get(letter, 1) == 1 else sizes[letter]
+        return Subscripts(terms, result, sizes)
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         np.einsum(node.plan.text(), *xs, out=out, optimize=len(xs) > 1)
@@ -78,8 +77,6 @@ class Einsum(Rule):
         terms, result, _ = node.plan
         pairs = list(zip(terms, axes, strict=True))
         letters = {"" if axis == MEAN else term[axis] for term, axis in pairs if axis is not None}
-        if not letters:
-            return None
         letter = letters.pop()
         if letters or not letter or letter not in result:
             raise NotSeparable
@@ -88,40 +85,22 @@ class Einsum(Rule):
         return int(result.index(letter))
 
     def flops(self, node: Operator) -> int:
-        sizes: dict[str, int] = {}
-        for term, x in zip(node.plan.inputs, node.inputs, strict=True):
-            for letter, n in zip(term, x.shape, strict=True):
-                sizes[letter] = n if sizes.get(letter, 1) == 1 else sizes[letter]
-        return len(node.inputs) * math.prod(sizes.values())
+        return len(node.inputs) * int(math.prod(node.plan.sizes.values()))
 
 
 def _letters(subscripts: str, ndims: Sequence[int]) -> tuple[tuple[str, ...], str]:
     """The letters of the inputs and of the result; an ellipsis becomes unused letters."""
     left, arrow, right = subscripts.replace(" ", "").partition("->")
     terms = left.split(",")
-    if len(terms) != len(ndims):
-        raise ValueError(f"{len(terms)} terms for {len(ndims)} arrays")
     spare = [letter for letter in ascii_letters if letter not in subscripts]
     more = [n - len(term.replace("...", "")) for term, n in zip(terms, ndims, strict=True)]
-    dots = "".join(spare[: max(0, *more)]) if max(more) > 0 else ""
-    for term, n, ndim in zip(terms, more, ndims, strict=True):
-        if n < 0 or (n and "..." not in term):
-            raise ValueError(f"term {term!r} for {ndim} axes")
-    full = tuple(
-        term.replace("...", dots[len(dots) - n :]) for term, n in zip(terms, more, strict=True)
-    )
-    counts = Counter("".join(terms).replace("...", ""))
-    right = (
-        right
-        if arrow
-        else "..." + "".join(sorted(letter for letter, n in counts.items() if n == 1))
-    )
-    result = right.replace("...", dots)
-    if not set("".join(full) + result) <= set(ascii_letters):
-        raise ValueError("letters, commas, '...' and '->' were expected")
-    if len(set(result)) < len(result) or not set(result) <= set("".join(full)):
-        raise ValueError(f"the result {right!r} repeats a letter, or has one that no term has")
-    return full, result
+    dots = "".join(spare[: max(more)])
+    if not arrow:
+        once = [letter for letter in sorted(set(left) - {",", "."}) if left.count(letter) == 1]
+        right = "".join(["...", *once])
+    pairs = zip(terms, more, strict=True)
+    full = tuple(term.replace("...", dots[len(dots) - n :]) for term, n in pairs)
+    return full, right.replace("...", dots)
 
 
 _einsum = register(Einsum())

@@ -8,7 +8,7 @@ from ..graph.node import GraphNode
 from ..graph.rule import Operand, register
 from .elementwise import sigmoid, tanh
 from .linalg import linear
-from .recurrent import Recurrent, by_steps, named
+from .recurrent import Recurrent, named
 
 
 def gru_cell(x: Any, h: Any, w: Any, v: Any, b: Any, c: Any) -> GraphNode:
@@ -60,8 +60,3 @@ class Gru(Recurrent):
 
 
 gru = register(Gru())
-
-
-def gru_by_steps(x: Any, h0: Any, w: Any, v: Any, b: Any, c: Any) -> GraphNode:
-    """The same as `gru`, cell by cell."""
-    return by_steps(gru_cell, x, (h0,), w, v, b, c)[0]

@@ -142,8 +142,6 @@ class GetItem(Indexed):
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
         axis, x = axes[0], node.inputs[0]
-        if all(axis is None for axis in axes):
-            return None
         arrays = any(isinstance(part, np.ndarray) for part in node.plan)
         if len(axes) > 1 or axis is None or axis == MEAN or arrays:
             raise NotSeparable

@@ -77,8 +77,6 @@ class MatMul(Rule):
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
         a, b = axes
         left, right = node.inputs
-        if a is None and b is None:
-            return None
         if a is None or b is not None or a == MEAN or a >= left.ndim - 1:
             raise NotSeparable
         return a + node.ndim - left.ndim + (right.ndim == 1)

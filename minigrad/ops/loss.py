@@ -30,7 +30,7 @@ class Loss(Rule):
         x, t = axes
         if MEAN in axes or (x is not None and t is not None and x != t):
             raise NotSeparable
-        return None if x is None and t is None else MEAN
+        return MEAN
 
 
 class Paired(ClosedForm, Loss):

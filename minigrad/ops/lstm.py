@@ -9,7 +9,7 @@ from ..graph.registry import public
 from ..graph.rule import Operand, register
 from .elementwise import sigmoid, tanh
 from .linalg import linear
-from .recurrent import Recurrent, by_steps, named
+from .recurrent import Recurrent, named
 
 
 def lstm_cell(
@@ -84,11 +84,3 @@ def lstm(
         both, last = _lstm.operands((both, c0))
         return both[0], last
     return both[0], both[1, -1]
-
-
-def lstm_by_steps(
-    x: Any, h: Any, c: Any, w: Any, v: Any, b: Any, d: Any
-) -> tuple[GraphNode, GraphNode]:
-    """The same as `lstm`, cell by cell."""
-    found, last = by_steps(lstm_cell, x, (h, c), w, v, b, d)
-    return found, last[1]

@@ -13,7 +13,7 @@ from ..graph.node import Constant, GraphNode
 from ..graph.registry import by_name
 from ..graph.rule import Grads, Operand, Operator, Rule, register
 from ..graph.settings import inside
-from .kernel import launch, shards
+from .kernel import add_parts, in_parts, launch, shards
 from .linalg import linear
 from .separable import NotSeparable
 from .shape import stack
@@ -64,14 +64,12 @@ class Recurrent(Rule):
 
     def sizes(self, *operands: Operand, relu: bool = False) -> Any:
         """The sizes of the layer, after checking that the inputs fit together."""
-        inputs = self.floats(*operands)
-        (x, *states), (w, v, *biases) = inputs[: 1 + self.states], inputs[1 + self.states :]
-        rows = w.shape[0] if w.ndim == 2 else -1
-        hidden = rows // self.gates
-        fits = x.ndim == 3 and w.ndim == 2 and x.shape[2] == w.shape[1]
-        fits = fits and rows == hidden * self.gates and v.shape == (rows, hidden)
-        fits = fits and all(b.shape == (rows,) for b in biases)
-        if not (fits and all(state.shape == (x.shape[1], hidden) for state in states)):
+        x, *others = inputs = self.floats(*operands)
+        v = others[self.states + 1]
+        hidden = v.shape[-1] if v.ndim else 0
+        rows, states = self.gates * hidden, [(*x.shape[1:2], hidden)] * self.states
+        expected = [*states, (rows, *x.shape[2:]), (rows, hidden), (rows,), (rows,)]
+        if x.ndim != 3 or [a.shape for a in others] != expected:
             names = ("h0", "h0 and c0")[self.states - 1]
             m = "hidden" if self.gates == 1 else f"{self.gates} hidden"
             raise self.error(
@@ -104,7 +102,7 @@ class Recurrent(Rule):
                 ("hrows", (count, rows, d.hidden)),
             )
         ]
-        gates = self._rows(node, "gates", dtype) if self.gates > 1 else None
+        gates = self._rows(node, "gates") if self.gates > 1 else None
         q, rest, second = None, None, None
         if self.splits:
             q, second = node.buffer("q", out.shape, dtype), c
@@ -117,59 +115,57 @@ class Recurrent(Rule):
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         (x, h0, *more), (w, v) = xs[: 1 + self.states], xs[1 + self.states : 3 + self.states]
-        work, dtype = node.work, g.dtype
-        found = self._gradients(node, grads, dtype)
-        (gx, gh0, *gmore), (gw, gv, gb, gc) = found[: 1 + self.states], found[1 + self.states :]
-        dy = node.buffer("dh", y.shape, dtype)
-        drows = self._rows(node, "drows", dtype)
-        gates = self._rows(node, "gates", dtype) if self.gates > 1 else None
-        q, erows = (work["q"], self._rows(node, "erows", dtype)) if self.splits else (None, None)
+        work = node.work
+        (gx, *others), count = grads, len(work["xrows"])
+        # the kernel writes all gradients but that of x
+        found = [
+            node.buffer(f"g{i}", x.shape, g.dtype) if grad is None else grad
+            for i, (x, grad) in enumerate(zip(xs[1:], others, strict=True))
+        ]
+        (gh0, *gmore), own = found[: self.states], found[self.states :]
+        parts = [in_parts(node, f"parts {i}", grad, count) for i, grad in enumerate(own)]
+        gw, gv, gb, gc = parts if self.splits else (*parts[:3], None)
+        dy = node.buffer("dh", y.shape, g.dtype)
+        drows, erows = self._rows(node, "drows"), self._rows(node, "erows") if self.splits else None
+        gates, q = work.get("gates"), work.get("q")
         c0, gc0 = (more[0], gmore[0]) if more else (None, None)
         g, y, dy = (a.reshape(self._all_states(node)) for a in (g, y, dy))
         before = g, x, w, v, h0, c0, y, gates, q
         after = dy, gx, gw, gv, gb, gc, gh0, gc0, work["xrows"], work["hrows"], drows, erows
         launch(node, kernels.recurrent.backward, *before, *after, node.plan)
-        for grad, parts in list(zip(grads, found, strict=True))[1 + self.states :]:
-            if grad is not None and parts is not None and len(parts) > 1:
-                np.sum(parts, axis=0, out=grad)
-        if not self.splits and grads[-1] is not None:
-            np.sum(gb, axis=0, out=grads[-1])
+        for sums, grad in zip((gw, gv, gb, gc), own, strict=True):
+            add_parts(sums, grad)
+        if not self.splits:
+            np.copyto(own[3], own[2])
 
-    def _rows(self, node: Operator, name: str, dtype: Any) -> Array:
+    def _rows(self, node: Operator, name: str) -> Array:
         """Memory for a row of gates of each step and sample, shard by shard."""
         count = len(node.work["xrows"])
         rows = kernels.recurrent.rows_of(node.plan, count)
-        return node.buffer(name, (count, rows, self.gates * node.plan.hidden), dtype)
+        shape = count, rows, self.gates * node.plan.hidden
+        return node.buffer(name, shape, node.inputs[0].dtype)
 
-    def _gradients(self, node: Operator, grads: Grads, dtype: Any) -> list[Any]:
-        """The arrays that the kernel writes to.
-
-        The gradient of x is None where it is not asked for; those of the parameters have a part per
-        shard, and a single part is the gradient itself.
-        """
-        count, found = len(node.work["xrows"]), []
-        for i, (x, grad) in enumerate(zip(node.inputs, grads, strict=True)):
-            if i == 0:
-                found.append(grad)
-            elif i <= self.states:
-                found.append(node.buffer(f"g{i}", x.shape, dtype) if grad is None else grad)
-            elif i == len(grads) - 1 and not self.splits:
-                found.append(None)  # as that of the other bias
-            elif count == 1 and grad is not None:
-                found.append(grad[None])
-            else:
-                found.append(node.buffer(f"g{i}", (count, *x.shape), dtype))
+    # ---------------- cell by cell
+    def by_steps(self, x: Any, *others: Any, **attributes: Any) -> list[tuple[GraphNode, ...]]:
+        """The states of each step, in elementary operators."""
+        states, parameters = others[: self.states], others[self.states :]
+        found, steps = [], Steps(x.shape[0])
+        for t in range(steps.total):
+            with inside(Step(steps, t)):
+                new = type(self).cell(x[t], *states, *parameters, **attributes)
+            states = new if isinstance(new, tuple) else (new,)
+            found.append(states)
         return found
+
+    def unrolled(self, *inputs: Any, **attributes: Any) -> Any:
+        """What the layer returns, for drawings, and to check the fused node against."""
+        steps = self.by_steps(*inputs, **attributes)
+        hidden = stack([states[0] for states in steps])
+        return hidden if self.states == 1 else (hidden, steps[-1][1])
 
     # ---------------- for other readers
     def decompose(self, node: Operator, *xs: GraphNode) -> GraphNode | None:
-        """The layer cell by cell."""
-        x, states, parameters = xs[0], xs[1 : 1 + self.states], xs[1 + self.states :]
-        steps = []
-        for t in range(len(x)):
-            found = type(self).cell(x[t], *states, *parameters, **node.attributes)
-            states = found if isinstance(found, tuple) else (found,)
-            steps.append(states)
+        steps = self.by_steps(*xs, **node.attributes)
         if not steps:
             return Constant(np.zeros(node.shape), dtype=node.dtype)
         joined = [stack(column) for column in zip(*steps, strict=True)]
@@ -186,11 +182,10 @@ class Recurrent(Rule):
         return np.concatenate(parts, axis=1)
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
-        x, states, parameters = axes[0], axes[1 : 1 + self.states], axes[1 + self.states :]
-        alone = all(axis is None for axis in parameters)
-        if x not in (1, None) or not alone or any(axis not in (0, None) for axis in states):
+        may = [1, *[0] * self.states, *[None] * 4]
+        if any(axis not in (place, None) for axis, place in zip(axes, may, strict=True)):
             raise NotSeparable
-        return node.ndim - 2 if x == 1 or 0 in states else None
+        return node.ndim - 2
 
     def flops(self, node: Operator) -> int:
         d = node.plan
@@ -250,30 +245,3 @@ class Rnn(Recurrent):
 
 
 rnn = register(Rnn())
-
-
-def by_steps(
-    cell: Callable[..., Any],
-    x: GraphNode,
-    states: Sequence[Any],
-    *parameters: Any,
-    **attributes: Any,
-) -> tuple[GraphNode, Sequence[GraphNode]]:
-    """The first states of all steps, and the last states, of a layer built cell by cell.
-
-    For drawings, and to check the fused node against.
-    """
-    found, steps = [], Steps(x.shape[0])
-    for t in range(steps.total):
-        with inside(Step(steps, t)):
-            new = cell(x[t], *states, *parameters, **attributes)
-        states = new if isinstance(new, tuple) else (new,)
-        found.append(states[0])
-    return stack(found), states
-
-
-def rnn_by_steps(
-    x: Any, h0: Any, w: Any, v: Any, b: Any, c: Any, nonlinearity: str = "tanh"
-) -> GraphNode:
-    """The same as `rnn`, cell by cell."""
-    return by_steps(rnn_cell, x, (h0,), w, v, b, c, nonlinearity=nonlinearity)[0]

@@ -80,10 +80,11 @@ class Reduction(ClosedForm):
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
         (axis,), plan = axes, node.plan
-        if axis is None or axis not in plan.axes:
+        assert axis is not None
+        if axis not in plan.axes:
             kept = len(plan.kept) == len(plan.shape)
-            return axis if axis is None or kept else axis - len([a for a in plan.axes if a < axis])
-        if self.name != "mean" or axis == MEAN:
+            return axis if kept else axis - len([a for a in plan.axes if a < axis])
+        if self.name != "mean":
             raise NotSeparable
         return MEAN
 

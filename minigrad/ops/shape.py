@@ -57,10 +57,9 @@ class Reshape(ClosedForm):
         return g.reshape(xs[0].shape)
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
-        (axis,) = axes
-        if axis is not None and (axis != 0 or node.shape[:1] != node.inputs[0].shape[:1]):
+        if axes[0] != 0 or node.shape[:1] != node.inputs[0].shape[:1]:
             raise NotSeparable
-        return axis
+        return 0
 
     def bytes(self, node: Operator) -> int:
         return 0
@@ -95,7 +94,7 @@ class Transpose(Move):
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
         (axis,) = axes
-        return axis if axis is None or axis == MEAN else int(node.plan.index(axis))
+        return MEAN if axis == MEAN else int(node.plan.index(axis))
 
 
 class Joined(NamedTuple):
@@ -120,12 +119,9 @@ class Join(Move):
         return Joined(axis % joined.ndim, joined.shape)
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
-        known = set(axes)
-        if known == {None}:
-            return None
         axis, joined = axes[0], node.plan.axis
         stacked = node.ndim > node.inputs[0].ndim
-        if axis is None or axis == MEAN or len(known) > 1 or (axis == joined and not stacked):
+        if axis is None or axis == MEAN or len({*axes}) > 1 or (axis == joined and not stacked):
             raise NotSeparable
         return axis + (stacked and joined <= axis)
 

@@ -254,11 +254,11 @@ def _getitem(build: GraphBuilder, node: Operator, x: str, *indices: str) -> str:
     """Axis by axis from the last, because an integer drops its axis; then new axes."""
     whole = node.inputs[0]
     if whole in build.parts:
-        part = build.parts[whole].get(repr(node.plan))
+        part = build.parts[whole].get(repr(node.plan.key))
         if part is None:
             raise no_converter(whole, f" for what {node!r} picks of it")
         return part
-    key = _full_key(node.plan, whole.ndim)
+    key = _full_key(node.plan.key, whole.ndim)
     axes = [part for part in key if part is not None]
     picked = {axis: part for axis, part in enumerate(axes) if not isinstance(part, slice)}
     if indices and (len(picked) > 1 or node.inputs[1].dtype.kind == "b"):

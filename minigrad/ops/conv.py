@@ -144,12 +144,6 @@ class Conv2d(Windows):
         d = node.plan
         return int(2 * d.n * d.o * d.positions * d.taps)
 
-    def kernel_info(self, node: Operator) -> dict[str, Any]:
-        """`feature_maps`: the result (N, O, OH, OW) or (N, O, OL); `patch`: the shape of the part
-        of x that each of its numbers is computed from, (C / groups, KH, KW) or (C / groups, K).
-        """
-        return {"feature_maps": node._data, "patch": node.inputs[1].shape[1:]}
-
 
 class Conv1d(Conv2d):
     """Convolve x (N, C, L) with w (O, C / groups, K), add b (O,): (N, O, OL); see `conv2d`."""

@@ -15,7 +15,7 @@ from ..graph.conversion import Array, sum_to
 from ..graph.node import GraphNode
 from ..graph.registry import public
 from ..graph.rule import Grads, Operand, Operator, Rule, register
-from .separable import MEAN, NotSeparable
+from .separable import MEAN, Axes, NotSeparable
 
 
 class Subscripts(NamedTuple):
@@ -65,14 +65,13 @@ class Einsum(Rule):
             known = "".join(letter for letter in own if letter in "".join(given))
             text = f"{','.join(given)}->{known}"
             found = np.einsum(text, g, *(x for _, x in others), optimize=bool(others))
-            sizes = dict(zip(known, found.shape, strict=True))
             grad[...] = 0
             # a view: of a repeated letter the diagonal
             places = np.einsum(f"{terms[i]}->{own}", grad) if own else grad
-            wide = found.reshape([sizes.get(letter, 1) for letter in own])
+            wide = found[tuple(slice(None) if letter in known else None for letter in own)]
             places[...] = sum_to(wide, places.shape)
 
-    def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
+    def batch_axis(self, node: Operator, axes: Axes) -> int:
         """Samples keep apart where their letter is in the result and in no input without them."""
         terms, result, _ = node.plan
         pairs = list(zip(terms, axes, strict=True))

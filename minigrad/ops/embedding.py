@@ -134,10 +134,5 @@ class Embedding(Indexed):
     def bytes(self, node: Operator) -> int:
         return node.inputs[0]._data.nbytes + 2 * node._data.nbytes  # other rows do not count
 
-    def kernel_info(self, node: Operator) -> dict[str, Any]:
-        """`ids`: the rows that were looked up, each once and sorted; `counts`: how often each."""
-        ids, counts = np.unique(node.inputs[0]._data, return_counts=True)
-        return {"ids": ids, "counts": counts}
-
 
 embedding = register(Embedding())

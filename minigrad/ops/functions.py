@@ -129,7 +129,7 @@ def _of_masks(rule: Any) -> Callable[..., Any]:
     """
 
     def operator(*inputs: Any) -> Any:
-        dtypes = [np.dtype(getattr(x, "dtype", None) or np.asarray(x).dtype) for x in inputs]
+        dtypes = [np.asarray(getattr(x, "_data", x)).dtype for x in inputs]
         if any(dtype.kind != "b" for dtype in dtypes):
             raise DTypeError(
                 f"{rule.name}: dtypes {' and '.join(map(str, dtypes))}; masks of booleans were "

@@ -14,7 +14,14 @@ from ..graph.registry import public
 from ..graph.rule import Grads, Operator, Rule, register
 from ..graph.settings import native
 from .embedding import Indexed, Limit
-from .separable import MEAN, NotSeparable
+from .separable import MEAN, Axes, NotSeparable
+
+
+class Picked(NamedTuple):
+    """A key with arrays instead of lists, and the shape of what it picks."""
+
+    key: Any
+    shape: tuple[int, ...]
 
 
 class NodeIndex(NamedTuple):
@@ -57,8 +64,8 @@ class GetItem(Indexed):
         )
         for node in indices:
             self._part(x, node._data)
-        self._picked(x, plain, [x._data, *(node._data for node in indices)])
-        return plain
+        found = self._picked(x, plain, [x._data, *(node._data for node in indices)])
+        return Picked(plain, found.shape)
 
     def _part(self, x: GraphNode, part: Any) -> Any:
         if isinstance(part, list):
@@ -85,15 +92,12 @@ class GetItem(Indexed):
         except (IndexError, TypeError) as error:  # Python's own TypeError for a slice up to "a"
             raise self.error((x,), str(error), IndexError) from None
 
-    def shape(self, node: Operator) -> tuple[int, ...]:
-        return self._picked(node.inputs[0], node.plan, [x._data for x in node.inputs]).shape
-
     def limits(self, node: Operator) -> Sequence[Limit]:
         """Of indices that are nodes, where each part of the key stands for an axis.
 
         NumPy checks all other keys.
         """
-        key, dtypes = node.plan, [x.dtype for x in node.inputs]
+        key, dtypes = node.plan.key, [x.dtype for x in node.inputs]
         if len(dtypes) == 1:
             return []
         for part in key:
@@ -109,9 +113,9 @@ class GetItem(Indexed):
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         if len(xs) == 1:
-            out[...] = xs[0][node.plan]
+            out[...] = xs[0][node.plan.key]
             return
-        found = self._picked(node.inputs[0], node.plan, xs)
+        found = self._picked(node.inputs[0], node.plan.key, xs)
         if found.shape != out.shape:
             before = f"{out.shape} when the graph was built"
             raise self.error(node.inputs, f"the mask picks shape {found.shape}, {before}")
@@ -121,7 +125,7 @@ class GetItem(Indexed):
         grad = grads[0]
         assert grad is not None
         grad[...] = 0
-        self._add(grad, self._key(node.plan, xs), g)
+        self._add(grad, self._key(node.plan.key, xs), g)
 
     def vjp(self, node: Operator, g: Array) -> None:
         """Add to the entries that were picked, and touch no others.
@@ -130,7 +134,7 @@ class GetItem(Indexed):
         """
         x = node.inputs[0]
         if x.requires_grad and (grad := x.growing()) is not None:
-            self._add(grad, self._key(node.plan, [x._data for x in node.inputs]), g)
+            self._add(grad, self._key(node.plan.key, [x._data for x in node.inputs]), g)
         else:
             super().vjp(node, g)
 
@@ -140,13 +144,13 @@ class GetItem(Indexed):
         else:
             grad[key] += g
 
-    def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
+    def batch_axis(self, node: Operator, axes: Axes) -> int:
         axis, x = axes[0], node.inputs[0]
-        arrays = any(isinstance(part, np.ndarray) for part in node.plan)
+        arrays = any(isinstance(part, np.ndarray) for part in node.plan.key)
         if len(axes) > 1 or axis is None or axis == MEAN or arrays:
             raise NotSeparable
         along = np.arange(x.shape[axis]).reshape(-1, *(1,) * (x.ndim - axis - 1))
-        marked = np.broadcast_to(along, x.shape)[node.plan]
+        marked = np.broadcast_to(along, x.shape)[node.plan.key]
         found = [i for i, stride in enumerate(marked.strides) if stride]
         if len(found) != 1 or marked.shape[found[0]] != x.shape[axis]:
             raise NotSeparable

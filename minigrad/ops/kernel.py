@@ -112,7 +112,7 @@ def kernel_info(node: GraphNode) -> dict[str, Any]:
     """What is known about an operator's last pass, by name.
 
     Always `flops` and `bytes`; some kernels know more: the winners of pooling, hidden states and
-    their gradients, the probabilities of a loss. Arrays are read-only, and some are overwritten by
+    their gradients, the share that dropout kept. Arrays are read-only, and some are overwritten by
     the next pass: copy what is to last. Raises `GraphError` for a leaf.
     """
     if not isinstance(node, Operator):

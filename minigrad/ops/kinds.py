@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,17 @@ import numpy as np
 from ..graph.conversion import Array, sum_to
 from ..graph.node import GraphNode
 from ..graph.rule import Grads, Operator, Rule
+
+
+def check_number(
+    rule: Rule, inputs: Sequence[Any], what: str, value: Any, most: float = math.inf
+) -> float:
+    """The value as a float, if it is a number from 0 to `most`; else `ValueError`."""
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if not number or not 0 <= value <= most or value == math.inf:
+        expected = "a number ≥ 0" if most == math.inf else f"a number from 0 to {most:g}"
+        raise rule.error(inputs, f"{what}={value!r}; {expected} was expected", ValueError)
+    return float(value)
 
 
 class SameShape(Rule):

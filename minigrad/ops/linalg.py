@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from ..graph.conversion import Array, sum_to
 from ..graph.node import GraphNode
 from ..graph.registry import by_name, implements
 from ..graph.rule import Grads, Operand, Operator, Rule, register
-from .separable import MEAN, NotSeparable
+from .separable import MEAN, Axes, NotSeparable
 
 
 def product(a: Array, b: Array, out: Array) -> None:
@@ -74,7 +73,7 @@ class MatMul(Rule):
         if grads[1] is not None:
             np.copyto(grads[1], sum_to(rows.swapaxes(-1, -2) @ g, columns.shape).reshape(b.shape))
 
-    def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
+    def batch_axis(self, node: Operator, axes: Axes) -> int:
         a, b = axes
         left, right = node.inputs
         if a is None or b is not None or a == MEAN or a >= left.ndim - 1:

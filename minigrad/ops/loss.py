@@ -12,12 +12,13 @@ from ..graph.conversion import Array
 from ..graph.node import GraphNode
 from ..graph.registry import public
 from ..graph.rule import Grads, Operand, Operator, Rule, register
-from .elementwise import equal, logistic, multiply, subtract, where
-from .embedding import Indexed, Limit, keep_integers
+from .elementwise import logistic, multiply, subtract
+from .embedding import Indexed, Limit
+from .indexing import getitem
 from .kernel import launch, shards
-from .kinds import ClosedForm
-from .reduce import log_softmax, mean, sum
-from .separable import MEAN, NotSeparable
+from .kinds import ClosedForm, check_number
+from .reduce import log_softmax, mean
+from .separable import MEAN, Axes, NotSeparable
 
 
 class Loss(Rule):
@@ -26,7 +27,7 @@ class Loss(Rule):
     def shape(self, node: Operator) -> tuple[int, ...]:
         return ()
 
-    def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
+    def batch_axis(self, node: Operator, axes: Axes) -> int:
         x, t = axes
         if MEAN in axes or (x is not None and t is not None and x != t):
             raise NotSeparable
@@ -103,10 +104,6 @@ class BCEWithLogits(Paired):
     terms = staticmethod(lambda x, t: np.maximum(x, 0) - x * t + np.log1p(np.exp(-np.absolute(x))))
     slopes = (lambda x, t: logistic(x) - t, lambda x, t: -x)
 
-    def kernel_info(self, node: Operator) -> dict[str, Any]:
-        """`probabilities`: σ(x), in the shape of x."""
-        return {"probabilities": logistic(node.inputs[0]._data)}
-
 
 class CrossEntropy(Indexed, Loss):
     """`node.work["softmax"]` (N, classes) holds the probabilities."""
@@ -138,18 +135,13 @@ class CrossEntropy(Indexed, Loss):
 
     def decompose(self, node: Operator, *xs: GraphNode) -> GraphNode:
         x, ids = xs
-        chosen = equal(ids.reshape(-1, 1), keep_integers(np.arange(x.shape[1])))
-        return -sum(where(chosen, log_softmax(x), 0)) / (len(ids) or np.nan)
-
-    def kernel_info(self, node: Operator) -> dict[str, Any]:
-        """`probabilities` (N, classes): the softmax of the logits."""
-        return {"probabilities": node.work["softmax"]}
+        return -mean(getitem(log_softmax(x), (np.arange(len(ids)), ids)))
 
 
 mse_loss = register(MSE())
 binary_cross_entropy = register(BCE())
 binary_cross_entropy_with_logits = register(BCEWithLogits())
-_cross_entropy = register(CrossEntropy())
+register(_cross_entropy := CrossEntropy())
 
 
 @public()
@@ -160,11 +152,9 @@ def cross_entropy(logits: Operand, class_ids: Operand, label_smoothing: float = 
     al. 2016), as in PyTorch. Raises `DTypeError` for ids that are not integers, `IndexError` for
     ids outside of [0, classes).
     """
-    if not isinstance(label_smoothing, int | float) or not 0 <= label_smoothing <= 1:
-        raise ValueError(
-            f"cross_entropy: label_smoothing={label_smoothing!r}; a number from 0 to 1 was expected"
-        )
-    loss = _cross_entropy(logits, class_ids)
+    given = logits, class_ids
+    check_number(_cross_entropy, given, "label_smoothing", label_smoothing, 1)
+    loss = _cross_entropy(*given)
     if not label_smoothing:
         return loss
     spread = mean(log_softmax(logits, axis=1))

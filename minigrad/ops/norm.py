@@ -19,19 +19,7 @@ from ..graph.rule import Grads, Operand, Operator, Rule, register
 from ..graph.settings import advancing
 from ..seeds import generator
 from .kernel import constant, launch
-from .kinds import SameShape
-
-
-def check_number(
-    rule: Rule, inputs: Sequence[GraphNode], what: str, value: Any, most: float = math.inf
-) -> float:
-    """The value as a float, if it is a number from 0 to `most`; else `ValueError`."""
-    kinds = int | float | np.integer | np.floating
-    number = isinstance(value, kinds) and not isinstance(value, bool)
-    if not number or not 0 <= value <= most or value == math.inf:
-        expected = "a number ≥ 0" if most == math.inf else f"a number from 0 to {most:g}"
-        raise rule.error(inputs, f"{what}={value!r}; {expected} was expected", ValueError)
-    return float(value)
+from .kinds import SameShape, check_number
 
 
 class Normalise(SameShape):
@@ -63,12 +51,6 @@ class Normalise(SameShape):
         z = x - x.mean(axes, keepdims=True)
         result: GraphNode = z / np.sqrt((z * z).mean(axes, keepdims=True) + node.attributes["eps"])
         return result
-
-    def kernel_info(self, node: Operator) -> dict[str, Any]:
-        """`mean`, `var` of each group: what was subtracted, and what it was divided by the root
-        of.
-        """
-        return dict(zip(("mean", "var"), self.moments(node), strict=True))
 
 
 def _inputs(rule: Rule, x: Any, weight: Any, bias: Any) -> tuple[GraphNode, ...]:
@@ -212,11 +194,6 @@ class LayerNorm(Normalise):
     def flops(self, node: Operator) -> int:
         # mean 1, variance 3, result 2, weight and bias 1 each
         return (5 + len(node.inputs)) * node.size
-
-    def kernel_info(self, node: Operator) -> dict[str, Any]:
-        """`mean`, `var`: of each sample, in the shape of the leading axes of x."""
-        leading = node.shape[: self.batch_axes(node)]
-        return {name: a.reshape(leading) for name, a in super().kernel_info(node).items()}
 
 
 def _scaled(z: GraphNode, weight: Any = 1, bias: Any = 0) -> GraphNode:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,22 +16,23 @@ from ..graph.rule import Grads, Operand, Operator, Rule, register
 from ..graph.settings import inside
 from .kernel import add_parts, in_parts, launch, shards
 from .linalg import linear
-from .separable import NotSeparable
+from .separable import Axes, NotSeparable
 from .shape import stack
 
 
+@dataclass(eq=False)
 class Steps:
     """One run of a layer that was unrolled over `total` time steps; its `Step`s share it."""
 
-    def __init__(self, total: int) -> None:
-        self.total = total
+    total: int
 
 
+@dataclass(eq=False)
 class Step:
     """The scope of time step `t` (from 0) of an unrolled layer, drawn like a module."""
 
-    def __init__(self, steps: Steps, t: int) -> None:
-        self.steps, self.t = steps, t
+    steps: Steps
+    t: int
 
 
 def named(name: str, node: Any) -> Any:
@@ -181,7 +183,7 @@ class Recurrent(Rule):
         ]
         return np.concatenate(parts, axis=1)
 
-    def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
+    def batch_axis(self, node: Operator, axes: Axes) -> int:
         may = [1, *[0] * self.states, *[None] * 4]
         if any(axis not in (place, None) for axis, place in zip(axes, may, strict=True)):
             raise NotSeparable

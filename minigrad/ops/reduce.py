@@ -19,7 +19,7 @@ from ..graph.node import GraphNode
 from ..graph.registry import implements
 from ..graph.rule import Operand, Operator, register
 from .kinds import ClosedForm, SameShape
-from .separable import MEAN, NotSeparable
+from .separable import MEAN, Axes, NotSeparable
 
 Axis = int | Sequence[int] | None
 
@@ -50,13 +50,12 @@ def normalise_axes(name: str, x: GraphNode, axis: Any) -> tuple[int, ...]:
 
 
 class Reduction(ClosedForm):
-    """Forward is NumPy's function `reduce`; backward `spread(g, y, x, plan)`, g and y with their
-    axes kept, on arrays or nodes.
+    """Forward is NumPy's function of the same name; backward `spread(g, y, x, plan)`, g and y with
+    their axes kept, on arrays or nodes.
     """
 
     needs_entries = False
     flops: int = 1
-    reduce: Callable[..., Any]
     spread: Callable[..., Any]
 
     def plan(self, x: Operand, axis: Axis = None, keepdims: bool = False) -> Reduced:
@@ -72,13 +71,13 @@ class Reduction(ClosedForm):
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         axes, _, kept, _ = node.plan
-        self.reduce(xs[0], axis=axes, keepdims=True, out=out.reshape(kept))
+        getattr(np, self.name)(xs[0], axis=axes, keepdims=True, out=out.reshape(kept))
 
     def cotangent(self, i: int, node: Operator, g: Any, y: Any, *xs: Any) -> Any:
         kept = node.plan.kept
         return self.spread(g.reshape(kept), y.reshape(kept), *xs, node.plan)
 
-    def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
+    def batch_axis(self, node: Operator, axes: Axes) -> int:
         (axis,), plan = axes, node.plan
         assert axis is not None
         if axis not in plan.axes:
@@ -95,7 +94,6 @@ class Sum(Reduction):
     name, symbol = "sum", "Σ"
     formula = "sum(x, axis)"
     vjp_formulas = ("broadcast(g)",)
-    reduce = staticmethod(np.sum)
     spread = staticmethod(lambda g, y, x, plan: g)
 
 
@@ -126,7 +124,6 @@ class Max(Reduction):
     name, symbol, needs_entries = "max", "max", True
     formula = "max(x, axis)"
     vjp_formulas = ("g * (x == y) / sum(x == y, axis)",)
-    reduce = staticmethod(np.max)
     spread = staticmethod(_tied)
 
 
@@ -135,7 +132,6 @@ class Min(Max):
 
     name, symbol = "min", "min"
     formula = "min(x, axis)"
-    reduce = staticmethod(np.min)
 
 
 class LogSumExp(Reduction):
@@ -145,14 +141,15 @@ class LogSumExp(Reduction):
     formula = "log(sum(exp(x), axis))"
     vjp_formulas = ("g * exp(x - y)",)
 
-    @staticmethod
-    def reduce(x: Any, axis: Any, keepdims: bool, out: Array) -> None:
-        top = x.max(axis=axis, keepdims=True)
+    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
+        (x,), (axes, _, kept, _) = xs, node.plan
+        top = x.max(axis=axes, keepdims=True)
         # all -inf, or an inf: nothing to scale, and inf - inf is no number
         top = np.where(np.isfinite(top), top, 0)
         # all -inf: the logarithm of 0; an inf: nothing to scale by
         with np.errstate(divide="ignore", over="ignore"):
-            np.add(np.log(np.exp(x - top).sum(axis=axis, keepdims=True)), top, out=out)
+            scaled = np.log(np.exp(x - top).sum(axis=axes, keepdims=True))
+            np.add(scaled, top, out=out.reshape(kept))
 
     @staticmethod
     def spread(g: Any, y: Any, x: Any, plan: Reduced) -> Any:
@@ -171,8 +168,8 @@ class AlongAxis(SameShape):
             raise self.error((x,), f"an array and one axis were expected, not axis {axis}")
         return normalise_axes(self.name, x, axis)[0]
 
-    def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
-        if axes[0] == MEAN or axes[0] == node.plan:
+    def batch_axis(self, node: Operator, axes: Axes) -> int:
+        if axes[0] in (None, MEAN, node.plan):
             raise NotSeparable
         return axes[0]
 

@@ -9,6 +9,9 @@ A rule may declare
   It raises `NotSeparable` where the result for a sample depends on other samples of the batch.
 """
 
+from collections.abc import Sequence
+
+Axes = Sequence[int | None]
 MEAN = -1
 
 

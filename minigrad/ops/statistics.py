@@ -30,8 +30,11 @@ class Norm(Reduction):
     name, symbol, flops = "norm", "‖ ‖", 2
     formula = "root(sum(x ** 2, axis))"
     vjp_formulas = ("g * x / y",)
-    reduce = staticmethod(lambda x, out, **kept: np.sqrt(np.sum(x * x, **kept), out=out))
     spread = staticmethod(lambda g, y, x, plan: g * np.where(y == 0, 0, x / np.where(y == 0, 1, y)))
+
+    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
+        axes, _, kept, _ = node.plan
+        np.sqrt(np.sum(xs[0] * xs[0], axis=axes, keepdims=True), out=out.reshape(kept))
 
 
 def _others(x: Array, axes: tuple[int, ...], count: int) -> Array:
@@ -53,7 +56,6 @@ class Prod(Reduction):
     name, symbol = "prod", "Π"
     formula = "apply('Π', x)"
     vjp_formulas = ("g * apply('others', x)",)
-    reduce = staticmethod(np.prod)
     spread = staticmethod(lambda g, y, x, plan: g * _others(x, plan.axes, plan.entries))
     vjp_nodes: Any = None  # by decomposition
 
@@ -90,10 +92,8 @@ class ArgMax(Reduction):
         return np.dtype(np.int64)
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
-        (x,), axes = xs, node.plan.axes
-        axis = axes[0] if len(axes) < x.ndim or x.ndim == 1 else None
-        find = getattr(np, self.name)
-        out.reshape(node.plan.kept)[...] = find(x, axis=axis, keepdims=True)
+        find, axis = getattr(np, self.name), node.attributes["axis"]
+        out.reshape(node.plan.kept)[...] = find(xs[0], axis=axis, keepdims=True)
 
 
 class ArgMin(ArgMax):
@@ -114,6 +114,9 @@ class Running(AlongAxis):
             inputs, attributes = (self.operands(inputs)[0].flatten(),), {"axis": 0}
         return super().apply(inputs, attributes)
 
+    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
+        getattr(np, self.name)(xs[0], axis=node.plan, out=out)
+
 
 class CumSum(Running):
     """Sums of the entries up to each along `axis`; without one, of all entries in C order."""
@@ -121,9 +124,6 @@ class CumSum(Running):
     name, symbol, multilinear = "cumsum", "Σ so far", 1
     formula = "apply('cumsum', x)"
     vjp_formulas = ("apply('cumsum from the end', g)",)
-
-    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
-        np.cumsum(xs[0], axis=node.plan, out=out)
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         total = np.cumsum(np.flip(g, node.plan), axis=node.plan)
@@ -139,9 +139,6 @@ class CumProd(Running):
     name, symbol = "cumprod", "Π so far"
     formula = "apply('cumprod', x)"
     vjp_formulas = ("apply('scan', g, x)",)
-
-    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
-        np.cumprod(xs[0], axis=node.plan, out=out)
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         (x,), (gx,), axis = xs, grads, node.plan
@@ -171,7 +168,7 @@ like_numpy(argmin, np.argmin)
 @implements(np.linalg.norm)
 def _np_norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> GraphNode:
     vectors = isinstance(axis, int) or (axis is None and x.ndim == 1)
-    if not (ord is None or (ord == 2 and vectors) or (ord == "fro" and not vectors)):
+    if ord not in (None, 2 if vectors else "fro"):
         raise GraphError(
             f"np.linalg.norm: ord={ord!r} has no minigrad operator; the Euclidean length was "
             "expected"

@@ -214,14 +214,14 @@ TABLE = [  # (what is done, the error, its message, the module if it is noted)
     (
         lambda u: f(2, 3).transpose(0, 0),
         SHAPE,
-        "transpose: shapes (2, 3); axis (0, 0) does not fit; different integers from -2 to 1 "
-        "were expected",
+        "transpose: shapes (2, 3); axes (0, 0): repeated axis in transpose; one for each of the 2 "
+        "axes was expected",
     ),
     (
         lambda u: mg.transpose(f(2, 3), 5),
         SHAPE,
-        "transpose: shapes (2, 3); axis (5,) does not fit; different integers from -2 to 1 "
-        "were expected",
+        "transpose: shapes (2, 3); axes 5: axes don't match array; one for each of the 2 axes "
+        "was expected",
     ),
     (
         lambda u: f(2, 3)[2],

@@ -26,8 +26,8 @@ from ..graph.node import Constant, GraphNode
 from ..graph.registry import all_rules
 from ..graph.rule import Operator
 from ..nn import Module
+from ..ops.kinds import NotSeparable
 from ..ops.recurrent import Recurrent, Step
-from ..ops.separable import NotSeparable
 from ..run import rebuild
 from ..run.batch import sample_axes
 from ..train.evaluation import in_mode

@@ -15,7 +15,7 @@ from ..graph.conversion import Array, sum_to
 from ..graph.node import GraphNode
 from ..graph.registry import public
 from ..graph.rule import Grads, Operand, Operator, Rule, register
-from .separable import MEAN, Axes, NotSeparable
+from .kinds import MEAN, Axes, NotSeparable
 
 
 class Subscripts(NamedTuple):

@@ -14,7 +14,7 @@ from ..graph.registry import public
 from ..graph.rule import Grads, Operator, Rule, register
 from ..graph.settings import native
 from .embedding import Indexed, Limit
-from .separable import MEAN, Axes, NotSeparable
+from .kinds import MEAN, Axes, NotSeparable
 
 
 class Picked(NamedTuple):

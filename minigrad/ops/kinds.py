@@ -1,4 +1,13 @@
-"""Kinds of rules that operators in several modules share."""
+"""Kinds of rules that operators in several modules share, and what they say of a batch.
+
+A rule may declare how the samples of a batch keep apart (`run/batch.py` reads it):
+
+* `batch_axes`: samples that lie along one of the first so many axes of the first input lie along
+  the same axis of the result (a number as in `axes[:n]`, or a method of the node);
+* or `batch_axis(node, axes)`: along which axis of the result the samples lie, from where they lie
+  in each input (None: nowhere, which is not so for all of them; `MEAN`: it is a mean over samples).
+  It raises `NotSeparable` where the result for a sample depends on other samples of the batch.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +17,33 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
+from ..errors import ShapeError
 from ..graph.conversion import Array, sum_to
 from ..graph.node import GraphNode
 from ..graph.rule import Grads, Operator, Rule
+
+Axes = Sequence[int | None]
+MEAN = -1
+
+
+class NotSeparable(Exception):
+    """The result for a sample depends on other samples of the batch."""
+
+
+def normalise_axes(name: str, x: GraphNode, axis: Any) -> tuple[int, ...]:
+    """`axis` as a tuple of different numbers in [0, ndim), for the operator of that name."""
+    n = x.ndim
+    if axis is None:
+        return tuple(range(n))
+    try:
+        return normalize_axis_tuple(axis, n)
+    except (ValueError, TypeError):  # NumPy's AxisError is a ValueError
+        expected = f"different integers from {-n} to {n - 1} were expected"
+        raise ShapeError(
+            f"{name}: shapes {x.shape}; axis {axis} does not fit; {expected}"
+        ) from None
 
 
 def check_number(

@@ -12,7 +12,7 @@ from ..graph.conversion import Array, sum_to
 from ..graph.node import GraphNode
 from ..graph.registry import by_name, implements
 from ..graph.rule import Grads, Operand, Operator, Rule, register
-from .separable import MEAN, Axes, NotSeparable
+from .kinds import MEAN, Axes, NotSeparable
 
 
 def product(a: Array, b: Array, out: Array) -> None:

@@ -16,9 +16,8 @@ from .elementwise import logistic, multiply, subtract
 from .embedding import Indexed, Limit
 from .indexing import getitem
 from .kernel import launch, shards
-from .kinds import ClosedForm, check_number
+from .kinds import MEAN, Axes, ClosedForm, NotSeparable, check_number
 from .reduce import log_softmax, mean
-from .separable import MEAN, Axes, NotSeparable
 
 
 class Loss(Rule):

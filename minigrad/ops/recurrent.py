@@ -11,12 +11,13 @@ import numpy as np
 from .. import kernels
 from ..graph.conversion import Array
 from ..graph.node import Constant, GraphNode
-from ..graph.registry import by_name
+from ..graph.registry import by_name, public
 from ..graph.rule import Grads, Operand, Operator, Rule, register
 from ..graph.settings import inside
+from .elementwise import sigmoid, tanh
 from .kernel import add_parts, in_parts, launch, shards
+from .kinds import Axes, NotSeparable
 from .linalg import linear
-from .separable import Axes, NotSeparable
 from .shape import stack
 
 
@@ -247,3 +248,130 @@ class Rnn(Recurrent):
 
 
 rnn = register(Rnn())
+
+
+# ---------------- LSTM
+def lstm_cell(
+    x: Any, h: Any, c: Any, w: Any, v: Any, b: Any, d: Any
+) -> tuple[GraphNode, GraphNode]:
+    """One step of `lstm` in elementary operators: the next h and c (N, hidden)."""
+    n = c.shape[1]
+    gates = linear(x, w, b) + linear(h, v, d)
+    i, f, g, o = (gates[:, k * n : (k + 1) * n] for k in range(4))
+    i, f = named("i", sigmoid(i)), named("f", sigmoid(f))
+    g, o = named("g", tanh(g)), named("o", sigmoid(o))
+    c = named("c", f * c + i * g)
+    return named("h", o * tanh(c)), c
+
+
+class Lstm(Recurrent):
+    """Long short-term memory (Hochreiter & Schmidhuber 1997).
+
+    With a forget gate (Gers, Schmidhuber & Cummins 2000):
+
+        i, f, g, o = W x_t + b + V h_{t-1} + d (four blocks)
+        c_t = σ(f) c_{t-1} + σ(i) tanh(g)
+        h_t = σ(o) tanh(c_t)
+
+    The value (2, T, N, hidden) holds h and c of every step: an operator has one result, and so both
+    get their gradients in the same way; `lstm` returns the parts that a layer returns.
+    """
+
+    name, symbol, states, gates = "lstm", "LSTM", 2, 4
+    formula = (
+        "given(given(σ(p['o']) * apply('tanh', y[1, t]),"
+        " y[1, t], σ(p['f']) * y[1, t - 1] + σ(p['i']) * apply('tanh', p['g'])),"
+        " p, x[t] @ w.T + b + y[0, t - 1] @ v.T + d)"
+    )
+    vjp_formulas = tuple(
+        f"given(given(given({term}, δ[t], η[t] * slope(y[0, t], p) + γ[t] * slope(y[1, t], p)),"
+        " η[t], g[0, t] + δ[t + 1] @ v),"
+        " γ[t], g[1, t] + η[t] * slope(y[0, t], y[1, t]) + γ[t + 1] * slope(y[1, t + 1], y[1, t]))"
+        for term in (
+            "δ[t] @ w",
+            "δ[0] @ v",
+            "γ[0] * slope(y[1, 0], c0)",
+            "sum(δ[t].T @ x[t])",
+            "sum(δ[t].T @ y[0, t - 1])",
+            "sum(δ[t])",
+        )
+    )
+    cell = staticmethod(lstm_cell)
+
+    def plan(
+        self, x: Operand, h0: Operand, c0: Operand, w: Operand, v: Operand, b: Operand, d: Operand
+    ) -> Any:
+        return self.sizes(x, h0, c0, w, v, b, d)
+
+
+_lstm = Lstm()
+register(_lstm)
+
+
+@public()
+def lstm(
+    x: Operand, h0: Operand, c0: Operand, w: Operand, v: Operand, b: Operand, d: Operand
+) -> tuple[GraphNode, GraphNode]:
+    """Hidden states (T, N, hidden) of an LSTM over x (T, N, in), and the last cell state.
+
+    It starts from h0 and c0 (N, hidden). w (4 hidden, in) and the bias b (4 hidden,) belong to the
+    input, v (4 hidden, hidden) and d to the state; their blocks of rows are those of the gates i,
+    f, g, o, as in PyTorch. Raises `ShapeError` when shapes do not fit together.
+    """
+    both = _lstm(x, h0, c0, w, v, b, d)
+    if not both.shape[1]:
+        both, last = _lstm.operands((both, c0))
+        return both[0], last
+    return both[0], both[1, -1]
+
+
+# ---------------- GRU
+def gru_cell(x: Any, h: Any, w: Any, v: Any, b: Any, c: Any) -> GraphNode:
+    """One step of `gru` in elementary operators: the next h (N, hidden)."""
+    n = h.shape[1]
+    seen, known = linear(x, w, b), linear(h, v, c)
+    r = named("r", sigmoid(seen[:, :n] + known[:, :n]))
+    z = named("z", sigmoid(seen[:, n : 2 * n] + known[:, n : 2 * n]))
+    new = named("n", tanh(seen[:, 2 * n :] + r * known[:, 2 * n :]))
+    result: GraphNode = named("h", new + z * (h - new))  # (1 - z) new + z h
+    return result
+
+
+class Gru(Recurrent):
+    """Hidden states (T, N, hidden) of a GRU over x (T, N, in), starting from h0 (N, hidden).
+
+    A gated recurrent unit (Cho et al. 2014) in PyTorch's form, where r acts on V h_{t-1} + c:
+
+        r, z, p = W x_t + b and r', z', q = V h_{t-1} + c (three blocks)
+        new = tanh(p + σ(r + r') q)
+        h_t = (1 - σ(z + z')) new + σ(z + z') h_{t-1}
+
+    w (3 hidden, in) and the bias b (3 hidden,) belong to the input, v (3 hidden, hidden) and c to
+    the state, as in PyTorch. Raises `ShapeError` when shapes do not fit together.
+    """
+
+    name, symbol, gates, splits = "gru", "GRU", 3, True
+    formula = (
+        "given(given(given(given((1 - z) * n + z * y[t - 1], n, apply('tanh', p['n'] + σ(p['r'] + "
+        "q['r']) * q['n'])),"
+        " z, σ(p['z'] + q['z'])), p, x[t] @ w.T + b), q, y[t - 1] @ v.T + c)"
+    )
+    vjp_formulas = tuple(
+        f"given(given(given({term}, δ[t], η[t] * slope(y[t], p)), ε[t], η[t] * slope(y[t], q)),"
+        " η[t], g[t] + η[t + 1] * z[t + 1] + ε[t + 1] @ v)"
+        for term in (
+            "δ[t] @ w",
+            "η[0] * z[0] + ε[0] @ v",
+            "sum(δ[t].T @ x[t])",
+            "sum(ε[t].T @ y[t - 1])",
+            "sum(δ[t])",
+            "sum(ε[t])",
+        )
+    )
+    cell = staticmethod(gru_cell)
+
+    def plan(self, x: Operand, h0: Operand, w: Operand, v: Operand, b: Operand, c: Operand) -> Any:
+        return self.sizes(x, h0, w, v, b, c)
+
+
+gru = register(Gru())

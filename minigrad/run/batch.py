@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from ..graph.node import GraphNode
 from ..graph.rule import Elementwise, Operator
 from ..ops.kernel import flops
-from ..ops.separable import MEAN, NotSeparable
+from ..ops.kinds import MEAN, NotSeparable
 
 #: floating-point operations of a step from which threads are worth their start
 WORTH_THREADS = 1_000_000
@@ -17,7 +17,7 @@ def batch_axis(node: Operator, axes: Sequence[int | None]) -> int | None:
     """Along which axis of the result the samples lie, from where they lie in each input.
 
     None: nowhere; `MEAN`: it is a mean over them. Raises `NotSeparable` where samples meet in
-    another way, or where the rule declares nothing (see `ops/separable.py`).
+    another way, or where the rule declares nothing (see `ops/kinds.py`).
     """
     if all(axis is None for axis in axes):
         return None

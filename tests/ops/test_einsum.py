@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.ops.separable import MEAN, NotSeparable
+from minigrad.ops.kinds import MEAN, NotSeparable
 from minigrad.run.batch import batch_axis
 
 SIZES = {"n": 4, "i": 3, "j": 5, "k": 2}

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..graph.registry import operators
 from .conv import *
-from .einsum import *
 from .elementwise import *
-from .embedding import *
 from .indexing import *
 from .linalg import *
 from .loss import *

@@ -44,14 +44,9 @@ class Windows(Rule):
         return self.plane(values, least)
 
 
-@lru_cache(maxsize=256)  # the same in every step of a training
-def _room(d: Any) -> int:
-    return sum(kernels.conv.room(d))
-
-
-@lru_cache(maxsize=256)
-def _offsets(d: Any) -> Any:
-    return kernels.conv.offsets(d)
+# the same in every step of a training
+_room = lru_cache(maxsize=256)(lambda d: sum(kernels.conv.room(d)))
+_offsets = lru_cache(maxsize=256)(kernels.conv.offsets)
 
 
 def window_count(size: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> int:

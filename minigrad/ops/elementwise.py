@@ -21,6 +21,8 @@ from ..graph.node import GraphNode
 from ..graph.registry import by_name, implements
 from ..graph.rule import Derivative, elementwise
 
+Function = Callable[[Any], Any]
+
 implements(np.positive)(lambda x: x)
 
 
@@ -99,14 +101,12 @@ def abs(x: Any) -> Any:
 
 
 # ---------------- activations
-def _written_as(
-    name: str, operator: str = ""
-) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
+def _written_as(name: str, operator: str = "") -> Callable[[Function], Function]:
     """Decorator: in formulas (`viz/walk/symbols.py`) the function stands by its name, not by its
     code; on nodes it is an operator, if there is one for it.
     """
 
-    def mark(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def mark(function: Function) -> Function:
         @wraps(function)
         def call(x: Any) -> Any:
             if operator and isinstance(x, GraphNode):
@@ -183,28 +183,24 @@ def gelu(x: Any) -> Any:
 
 
 # ---------------- choices
-def _shared(g: Any, a: Any, b: Any) -> Any:
+def _to_larger(g: Any, y: Any, a: Any, b: Any) -> Any:
     """The part of g that goes to a where the larger of a and b was chosen: all, nothing, or half at
     a tie.
     """
     return np.where(a > b, g, np.where(a == b, 0.5 * g, 0 * g))
 
 
-@elementwise(
-    "max",
-    np.maximum,
-    backward=(lambda g, y, a, b: _shared(g, a, b), lambda g, y, a, b: _shared(g, b, a)),
-)
+def _to_smaller(g: Any, y: Any, a: Any, b: Any) -> Any:
+    return _to_larger(g, y, b, a)
+
+
+@elementwise("max", np.maximum, backward=(_to_larger, _to_smaller))
 def maximum(a: Any, b: Any) -> Any:
     """The larger of a and b; at a tie each gets half of the gradient."""
     return np.maximum(a, b)
 
 
-@elementwise(
-    "min",
-    np.minimum,
-    backward=(lambda g, y, a, b: _shared(g, b, a), lambda g, y, a, b: _shared(g, a, b)),
-)
+@elementwise("min", np.minimum, backward=(_to_smaller, _to_larger))
 def minimum(a: Any, b: Any) -> Any:
     """The smaller of a and b; at a tie each gets half of the gradient."""
     return np.minimum(a, b)

@@ -13,8 +13,7 @@ from ..graph.node import GraphNode
 from ..graph.registry import public
 from ..graph.rule import Grads, Operand, Operator, Rule, register
 from .elementwise import logistic, multiply, subtract
-from .embedding import Indexed, Limit
-from .indexing import getitem
+from .indexing import Indexed, Limit, getitem
 from .kernel import launch, shards
 from .kinds import MEAN, Axes, ClosedForm, NotSeparable, check_number
 from .reduce import log_softmax, mean

@@ -109,14 +109,13 @@ class BatchNorm(Normalise):
         if not (held["training"] and advancing()):
             return
         mean, var, counter = (
-            None if held[name] is None else held[name]._data
-            for name in ("running_mean", "running_var", "num_batches_tracked")
+            held[name] for name in ("running_mean", "running_var", "num_batches_tracked")
         )
         if mean is not None:
-            move = mean, var, *self.moments(node), held["momentum"], node.plan[0] * node.plan[2]
-            launch(node, kernels.norm.follow, *move)
+            given = mean._data, var._data, *self.moments(node), held["momentum"]
+            launch(node, kernels.norm.follow, *given, node.plan[0] * node.plan[2])
         if counter is not None:
-            launch(node, kernels.norm.advance, counter.reshape(1))
+            launch(node, kernels.norm.advance, counter._data.reshape(1))
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         x, w = (xs[0].reshape(node.plan), *xs[1:], np.empty(0, g.dtype))[:2]

@@ -304,8 +304,7 @@ class Lstm(Recurrent):
         return self.sizes(x, h0, c0, w, v, b, d)
 
 
-_lstm = Lstm()
-register(_lstm)
+register(_lstm := Lstm())
 
 
 @public()
@@ -319,10 +318,7 @@ def lstm(
     f, g, o, as in PyTorch. Raises `ShapeError` when shapes do not fit together.
     """
     both = _lstm(x, h0, c0, w, v, b, d)
-    if not both.shape[1]:
-        both, last = _lstm.operands((both, c0))
-        return both[0], last
-    return both[0], both[1, -1]
+    return both[0], both[1, -1] if both.shape[1] else _lstm.operands((both, c0))[1]
 
 
 # ---------------- GRU

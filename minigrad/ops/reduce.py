@@ -70,8 +70,8 @@ class Reduction(ClosedForm):
         (axis,), plan = axes, node.plan
         assert axis is not None
         if axis not in plan.axes:
-            kept = len(plan.kept) == len(plan.shape)
-            return axis if kept else axis - len([a for a in plan.axes if a < axis])
+            gone = () if node.attributes["keepdims"] else plan.axes
+            return axis - len([a for a in gone if a < axis])
         if self.name != "mean":
             raise NotSeparable
         return MEAN

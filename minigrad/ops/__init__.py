@@ -13,7 +13,6 @@ from .indexing import *
 from .linalg import *
 from .loss import *
 from .norm import *
-from .pool import *
 from .recurrent import *
 from .reduce import *
 from .shape import *

@@ -208,8 +208,6 @@ class GetItem(Indexed):
         return part
 
     def _key(self, plan: Any, xs: Sequence[Array]) -> Any:
-        if len(xs) == 1:
-            return plan
         return tuple(xs[part.input] if isinstance(part, NodeIndex) else part for part in plan)
 
     def _picked(self, x: GraphNode, plan: Any, xs: Sequence[Array]) -> Array:
@@ -238,9 +236,6 @@ class GetItem(Indexed):
         ]
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
-        if len(xs) == 1:
-            out[...] = xs[0][node.plan.key]
-            return
         found = self._picked(node.inputs[0], node.plan.key, xs)
         if found.shape != out.shape:
             before = f"{out.shape} when the graph was built"

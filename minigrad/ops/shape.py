@@ -22,6 +22,22 @@ from .indexing import getitem
 from .kinds import MEAN, Axes, ClosedForm, Move, NotSeparable, normalise_axes
 
 
+def _node(x: Any) -> GraphNode:
+    node: GraphNode = by_name("reshape").operands((x,))[0]
+    return node
+
+
+def _shape(function: Any, x: GraphNode, sizes: Iterable[int], *given: Any) -> tuple[int, ...]:
+    """The shape that NumPy's function gives an array of these sizes, in place of x."""
+    try:
+        found: tuple[int, ...] = function(np.empty(tuple(sizes), bool), *given).shape
+        return found
+    except (ValueError, TypeError) as error:  # NumPy's AxisError is a ValueError
+        name, arguments = function.__name__, ", ".join(map(repr, given))
+        message = f"{name}: shapes {x.shape}; {name}(x, {arguments}): {error}"
+        raise ShapeError(message) from None
+
+
 class Reshape(ClosedForm):
     """The numbers of x in another shape, in C order; one entry may be -1.
 
@@ -71,11 +87,8 @@ class Transpose(Move):
 
     def plan(self, x: Operand, axes: Sequence[int] | None = None) -> tuple[int, ...]:
         (x,) = self.given(x)
-        try:
-            return np.transpose(np.empty(range(x.ndim), bool), axes).shape
-        except (ValueError, TypeError) as error:  # NumPy's AxisError is a ValueError
-            expected = f"one for each of the {x.ndim} axes was expected"
-            raise self.error((x,), f"axes {axes}: {error}; {expected}") from None
+        # each axis is as long as its number says
+        return _shape(np.transpose, x, range(x.ndim), axes)
 
     def shape(self, node: Operator) -> tuple[int, ...]:
         return tuple(node.inputs[0].shape[i] for i in node.plan)
@@ -190,10 +203,7 @@ class BroadcastTo(Rule):
 
     def plan(self, x: Operand, shape: int | Sequence[int]) -> tuple[int, ...]:
         (x,) = self.given(x)
-        try:
-            return np.broadcast_to(x._data, shape).shape
-        except (ValueError, TypeError):
-            raise self.error((x,), f"this does not broadcast to shape {shape}") from None
+        return _shape(np.broadcast_to, x, x.shape, shape)
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         out[...] = xs[0]
@@ -216,7 +226,7 @@ implements(np.size)(lambda x, axis=None: np.size(x._data, axis))
 @public()
 def flatten(x: Operand, start_axis: int = 0) -> GraphNode:
     """All axes from `start_axis` on as one: (N, C, H, W) becomes (N, C·H·W) with start_axis=1."""
-    node = by_name("reshape").operands((x,))[0]
+    node = _node(x)
     (start,) = normalise_axes("flatten", node, start_axis) if node.ndim else (0,)
     return reshape(node, (*node.shape[:start], math.prod(node.shape[start:])))
 
@@ -253,26 +263,9 @@ def _np_pad(
 
 
 # ---------------- axes moved, dropped, added and cut: NumPy says where they go
-def _node(x: Any) -> GraphNode:
-    node: GraphNode = by_name("reshape").operands((x,))[0]
-    return node
-
-
-def _shape(function: Callable[..., Any], x: GraphNode, sizes: Any, *axes: Any) -> tuple[int, ...]:
-    """The shape that NumPy's function gives an array of these sizes, in place of x."""
-    try:
-        found: tuple[int, ...] = function(np.empty(sizes, bool), *axes).shape
-        return found
-    except (ValueError, TypeError) as error:  # NumPy's AxisError is a ValueError
-        given = " and ".join(map(repr, axes))
-        message = f"{function.__name__}: shapes {x.shape}; axis {given}: {error}"
-        raise ShapeError(message) from None
-
-
 def _moved(function: Callable[..., Any], x: Any, *axes: Any) -> GraphNode:
     node = _node(x)
-    numbers = range(node.ndim)  # each axis as long as its number says
-    return transpose(node, _shape(function, node, numbers, *axes))
+    return transpose(node, _shape(function, node, range(node.ndim), *axes))
 
 
 @public(np.moveaxis)
@@ -315,18 +308,11 @@ def split(x: Any, sections: Any, axis: int = 0) -> list[GraphNode]:
     """
     node = _node(x)
     (at,) = normalise_axes("split", node, axis)
-    if isinstance(sections, int | np.integer) and (sections < 1 or node.shape[at] % sections):
-        wanted = f"{sections} equal parts of axis {axis}; give the places to cut at"
-        raise ShapeError(f"split: shapes {node.shape}; {wanted}")
-    return _array_split(node, sections, at)
-
-
-@implements(np.array_split)
-def _array_split(x: GraphNode, sections: Any, axis: int = 0) -> list[GraphNode]:
-    (at,) = normalise_axes("array_split", x, axis)
-    n, before = x.shape[at], (slice(None),) * at
+    n, before = node.shape[at], (slice(None),) * at
     if isinstance(sections, int | np.integer):
-        each, more = divmod(n, sections)  # the first parts are longer by one
-        sections = [i * each + min(i, more) for i in range(1, sections)]
+        if sections < 1 or n % sections:
+            wanted = f"{sections} equal parts of axis {axis}; give the places to cut at"
+            raise ShapeError(f"split: shapes {node.shape}; {wanted}")
+        sections = range(n // sections, n, n // sections) if n else [0] * (int(sections) - 1)
     ends = pairwise([0, *map(int, sections), n])
-    return [getitem(x, (*before, slice(*end))) for end in ends]
+    return [getitem(node, (*before, slice(*end))) for end in ends]

@@ -43,7 +43,6 @@ def test_of_several_parts_one_may_be_left_alone():
     assert (first.shape, second.shape, third.shape) == ((2,), (3,), (2,))
     second.sum().backward()
     np.testing.assert_array_equal(x.grad, [0, 0, 1, 1, 1, 0, 0])
-    assert [part.shape for part in np.array_split(x, 3)] == [(3,), (2,), (2,)]
     rows = [*mg.Variable(np.ones((3, 2)))]  # a node is the sequence of its rows
     assert [row.shape for row in rows] == [(2,)] * 3
 
@@ -53,11 +52,11 @@ def test_of_several_parts_one_may_be_left_alone():
     [
         (
             lambda: mg.moveaxis(X, 0, 4),
-            r"^moveaxis: shapes \(2, 1, 3, 4\); axis 0 and 4: .*out of bounds",
+            r"^moveaxis: shapes \(2, 1, 3, 4\); moveaxis\(x, 0, 4\): .*out of bounds",
         ),
-        (lambda: mg.moveaxis(X, (0, 1), 1), r"^moveaxis: .*axis \(0, 1\) and 1: .*same number"),
+        (lambda: mg.moveaxis(X, (0, 1), 1), r"^moveaxis: .*\(x, \(0, 1\), 1\): .*same number"),
         (lambda: mg.swapaxes(X, 0, 5), r"^swapaxes: .*axis 5"),
-        (lambda: mg.squeeze(X, 0), r"^squeeze: .*axis 0: .*size not equal to one"),
+        (lambda: mg.squeeze(X, 0), r"^squeeze: .*squeeze\(x, 0\): .*size not equal to one"),
         (lambda: mg.expand_dims(X, (0, 0)), r"^expand_dims: .*repeated axis"),
         (lambda: mg.split(X, 2, axis=2), r"^split: shapes \(2, 1, 3, 4\); 2 equal parts of axis 2"),
         (lambda: mg.split(X, 0), "^split: .*0 equal parts"),

@@ -15,8 +15,8 @@ from .. import kernels
 from ..calculus.derivatives import WorkArray
 from ..graph.conversion import Array
 from ..graph.node import GraphNode
-from ..graph.registry import by_name
 from ..graph.rule import Grads, Operand, Operator, Rule, register
+from .indexing import embedding
 from .kernel import add_parts, constant, in_parts, launch, shards
 
 #: An option of a sliding window: one integer, or one per axis.
@@ -130,15 +130,15 @@ class Conv2d(Windows):
         g = g.reshape(d.n, d.o, d.positions)
         scratch = self._scratch(node, g.dtype)
         gx, *own = grads
-        parts = [in_parts(node, f"parts {i}", grad, len(scratch[0])) for i, grad in enumerate(own)]
+        count = len(scratch[0])
+        parts = [in_parts(node, f"parts {i}", grad, count) for i, grad in enumerate(own)]
         gw, gb = (*parts, None)[:2]
-        gw = None if gw is None else gw.reshape(-1, d.o, d.taps)
+        gw = None if gw is None else gw.reshape(count, d.o, d.taps)
         turned = None
         if gx is not None:
             gx, turned = gx.reshape(x.shape), node.buffer("turned weight", (w.size,), w.dtype)
         launch(node, kernels.conv.backward, g, x, w, turned, gx, gw, gb, *scratch, d)
-        for sums, grad in zip(parts, own, strict=True):
-            add_parts(sums, grad)
+        add_parts(parts, own)
 
     def flops(self, node: Operator) -> int:
         d = node.plan
@@ -233,8 +233,7 @@ class MaxPool2d(Pool):
     def decompose(self, node: Operator, *xs: GraphNode) -> GraphNode:
         """The winners, looked up."""
         places = WorkArray("winners", _places)(node)
-        chosen: GraphNode = by_name("embedding")(places, xs[0].reshape(-1, 1))
-        return chosen.reshape(node.shape)
+        return embedding(places, xs[0].reshape(-1, 1)).reshape(node.shape)
 
     def kernel_info(self, node: Operator) -> dict[str, Any]:
         """`winners` (N, C, OH, OW, 2): (row, column) in x of the entry that each window chose.

@@ -11,7 +11,7 @@ A rule may declare
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -75,10 +75,11 @@ def in_parts(node: Operator, name: str, grad: Array | None, count: int) -> Array
     return node.buffer(name, (count, *grad.shape), grad.dtype)
 
 
-def add_parts(parts: Array | None, grad: Array | None) -> None:
-    """Write the sum of the parts into the gradient."""
-    if parts is not None and grad is not None and len(parts) > 1:
-        np.sum(parts, axis=0, out=grad)
+def add_parts(parts: Iterable[Array | None], grads: Iterable[Array | None]) -> None:
+    """Write the sums of gradients in parts into the gradients."""
+    for sums, grad in zip(parts, grads, strict=True):
+        if sums is not None and grad is not None and len(sums) > 1:
+            np.sum(sums, axis=0, out=grad)
 
 
 def is_small(node: Operator) -> bool:

@@ -26,8 +26,7 @@ class Loss(Rule):
         return ()
 
     def batch_axis(self, node: Operator, axes: Axes) -> int:
-        x, t = axes
-        if MEAN in axes or (x is not None and t is not None and x != t):
+        if MEAN in axes or len({*axes} - {None}) > 1:
             raise NotSeparable
         return MEAN
 

@@ -46,11 +46,10 @@ class Normalise(SameShape):
         scratch = node.buffer("scratch", (3, groups), node.inputs[0].dtype)
         launch(node, kernel, *given, *settings, *results, sums, scratch)
 
-    def normal(self, node: Operator, x: GraphNode, axes: tuple[int, ...]) -> GraphNode:
+    def normal(self, node: Operator, x: GraphNode, axes: tuple[int, ...]) -> Any:
         """(x - mean) / sqrt(var + eps) in other operators, both taken over the axes."""
         z = x - x.mean(axes, keepdims=True)
-        result: GraphNode = z / np.sqrt((z * z).mean(axes, keepdims=True) + node.attributes["eps"])
-        return result
+        return z / np.sqrt((z * z).mean(axes, keepdims=True) + node.attributes["eps"])
 
 
 def _inputs(rule: Rule, x: Any, weight: Any, bias: Any) -> tuple[GraphNode, ...]:
@@ -89,14 +88,14 @@ class BatchNorm(Normalise):
                 expected = "both running statistics were expected, or in training neither"
                 raise self.error(inputs, f"{name}=None; {expected}", ValueError)
             if buffer is not None and buffer.shape != x.shape[1:2]:
-                expected = f"{x.shape[1:2]} was expected"
-                raise self.error(inputs, f"{name} has shape {buffer.shape}, {expected}")
+                wrong = f"{name} has shape {buffer.shape}, {x.shape[1:2]} was expected"
+                raise self.error(inputs, wrong)
             if buffer is not None and buffer.dtype != x.dtype:
-                expected = f"{x.dtype} was expected"
-                raise self.error(inputs, f"{name} is {buffer.dtype}, {expected}", DTypeError)
+                wrong = f"{name} is {buffer.dtype}, {x.dtype} was expected"
+                raise self.error(inputs, wrong, DTypeError)
         if counter is not None and (counter.size != 1 or counter.dtype != np.int64):
-            expected = "a Buffer of one int64 was expected"
-            raise self.error(inputs, f"num_batches_tracked: {expected}", ValueError)
+            wrong = "num_batches_tracked: a Buffer of one int64 was expected"
+            raise self.error(inputs, wrong, ValueError)
         n, channels, length = x.shape[0], x.shape[1], math.prod(x.shape[2:])
         if training and n * length < 2 and channels:
             raise self.error(inputs, "more than one value per channel was expected in training")
@@ -123,7 +122,7 @@ class BatchNorm(Normalise):
         gx = None if gx is None else gx.reshape(node.plan)
         self.call(node, kernels.norm.backward, (g.reshape(node.plan), x, w), gx, gw, gb)
 
-    def decompose(self, node: Operator, *xs: GraphNode) -> GraphNode:
+    def decompose(self, node: Operator, *xs: GraphNode) -> Any:
         held, wide = node.attributes, (1, -1, *(1,) * (node.ndim - 2))
         if held["training"]:
             z = self.normal(node, xs[0], (0, *range(2, node.ndim)))
@@ -184,7 +183,7 @@ class LayerNorm(Normalise):
         d, x, gx = (array.reshape(node.plan) for array in (g, x, gx))
         self.call(node, kernels.norm.backward, (d, x, np.empty(0, x.dtype)), gx, None, None)
 
-    def decompose(self, node: Operator, *xs: GraphNode) -> GraphNode:
+    def decompose(self, node: Operator, *xs: GraphNode) -> Any:
         return _scaled(self.normal(node, xs[0], node.attributes["axes"]), *xs[1:])
 
     def batch_axes(self, node: Operator) -> int:
@@ -195,9 +194,8 @@ class LayerNorm(Normalise):
         return (5 + len(node.inputs)) * node.size
 
 
-def _scaled(z: GraphNode, weight: Any = 1, bias: Any = 0) -> GraphNode:
-    result: GraphNode = z * weight + bias
-    return result
+def _scaled(z: Any, weight: Any = 1, bias: Any = 0) -> Any:
+    return z * weight + bias
 
 
 class Dropout(SameShape):
@@ -211,8 +209,8 @@ class Dropout(SameShape):
     def plan(self, x: Operand, p: float, stream: Buffer) -> None:
         inputs = self.floats(x)
         if stream.shape != (2,) or stream.dtype != np.int64:
-            expected = "a Buffer of two int64 was expected"
-            raise self.error(inputs, f"seed={stream!r}; {expected}", ValueError)
+            wrong = f"seed={stream!r}; a Buffer of two int64 was expected"
+            raise self.error(inputs, wrong, ValueError)
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         mask = node.buffer("mask", xs[0].shape, xs[0].dtype)
@@ -226,14 +224,13 @@ class Dropout(SameShape):
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         np.multiply(g, node.work["mask"], out=grads[0])
 
-    def decompose(self, node: Operator, *xs: GraphNode) -> GraphNode:
-        result: GraphNode = xs[0] * WorkArray("mask", _mask)(node)
-        return result
+    def decompose(self, node: Operator, *xs: GraphNode) -> Any:
+        return xs[0] * WorkArray("mask", _mask)(node)
 
     def kernel_info(self, node: Operator) -> dict[str, Any]:
         """`kept`: the share of entries that the last mask let through (NaN of no entries)."""
         mask = node.work["mask"]
-        return {"kept": int(np.count_nonzero(mask)) / mask.size if mask.size else math.nan}
+        return {"kept": int(np.count_nonzero(mask)) / (mask.size or math.nan)}
 
 
 def _mask(node: Operator) -> Array:

@@ -42,12 +42,9 @@ def named(name: str, node: Any) -> Any:
     return node
 
 
-def rnn_cell(
-    x: Any, h: Any, w: Any, v: Any, b: Any, c: Any, nonlinearity: str = "tanh"
-) -> GraphNode:
+def rnn_cell(x: Any, h: Any, w: Any, v: Any, b: Any, c: Any, nonlinearity: str = "tanh") -> Any:
     """One step of `rnn` in elementary operators, from x (N, in) and h (N, hidden) to the next h."""
-    result: GraphNode = by_name(nonlinearity)(linear(x, w, b) + linear(h, v, c))
-    return result
+    return by_name(nonlinearity)(linear(x, w, b) + linear(h, v, c))
 
 
 class Recurrent(Rule):
@@ -136,8 +133,7 @@ class Recurrent(Rule):
         before = g, x, w, v, h0, c0, y, gates, q
         after = dy, gx, gw, gv, gb, gc, gh0, gc0, work["xrows"], work["hrows"], drows, erows
         launch(node, kernels.recurrent.backward, *before, *after, node.plan)
-        for sums, grad in zip((gw, gv, gb, gc), own, strict=True):
-            add_parts(sums, grad)
+        add_parts((gw, gv, gb, gc), own)
         if not self.splits:
             np.copyto(own[3], own[2])
 
@@ -322,15 +318,14 @@ def lstm(
 
 
 # ---------------- GRU
-def gru_cell(x: Any, h: Any, w: Any, v: Any, b: Any, c: Any) -> GraphNode:
+def gru_cell(x: Any, h: Any, w: Any, v: Any, b: Any, c: Any) -> Any:
     """One step of `gru` in elementary operators: the next h (N, hidden)."""
     n = h.shape[1]
     seen, known = linear(x, w, b), linear(h, v, c)
     r = named("r", sigmoid(seen[:, :n] + known[:, :n]))
     z = named("z", sigmoid(seen[:, n : 2 * n] + known[:, n : 2 * n]))
     new = named("n", tanh(seen[:, 2 * n :] + r * known[:, 2 * n :]))
-    result: GraphNode = named("h", new + z * (h - new))  # (1 - z) new + z h
-    return result
+    return named("h", new + z * (h - new))  # (1 - z) new + z h
 
 
 class Gru(Recurrent):

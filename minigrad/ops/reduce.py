@@ -278,8 +278,7 @@ class ArgMax(Reduction):
 
     def plan(self, x: Operand, axis: Axis = None, keepdims: bool = False) -> Reduced:
         if isinstance(axis, tuple | list):
-            expected = f"axis {axis}; one axis or None was expected"
-            raise self.error(self.given(x), expected)
+            raise self.error(self.given(x), f"axis {axis}; one axis or None was expected")
         return super().plan(x, axis, keepdims)
 
     def dtype(self, node: Operator) -> np.dtype[Any]:

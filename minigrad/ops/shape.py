@@ -27,11 +27,12 @@ def _node(x: Any) -> GraphNode:
     return node
 
 
-def _shape(function: Any, x: GraphNode, sizes: Iterable[int], *given: Any) -> tuple[int, ...]:
+def _shape(
+    function: Callable[..., Array], x: GraphNode, sizes: Iterable[int], *given: Any
+) -> tuple[int, ...]:
     """The shape that NumPy's function gives an array of these sizes, in place of x."""
     try:
-        found: tuple[int, ...] = function(np.empty(tuple(sizes), bool), *given).shape
-        return found
+        return function(np.empty(tuple(sizes), bool), *given).shape
     except (ValueError, TypeError) as error:  # NumPy's AxisError is a ValueError
         name, arguments = function.__name__, ", ".join(map(repr, given))
         message = f"{name}: shapes {x.shape}; {name}(x, {arguments}): {error}"
@@ -237,20 +238,19 @@ def concatenate(xs: Sequence[Operand], axis: int = 0) -> GraphNode:
 
     The other axes must agree, else `ShapeError`.
     """
-    return _joined(_concatenate, xs, axis)
+    return _concatenate(*_several("concatenate", xs), axis=axis)
 
 
 @public(np.stack)
 def stack(xs: Sequence[Operand], axis: int = 0) -> GraphNode:
     """The arrays, all of one shape, along a new axis."""
-    return _joined(_stack, xs, axis)
+    return _stack(*_several("stack", xs), axis=axis)
 
 
-def _joined(rule: Any, xs: Any, axis: int) -> GraphNode:
+def _several(name: str, xs: Any) -> Any:
     if not isinstance(xs, Iterable | GraphNode):
-        raise TypeError(f"{rule.name}: a {type(xs).__name__}; a list of arrays was expected")
-    node: GraphNode = rule(*xs, axis=axis)
-    return node
+        raise TypeError(f"{name}: a {type(xs).__name__}; a list of arrays was expected")
+    return xs
 
 
 @implements(np.pad)

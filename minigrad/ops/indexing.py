@@ -201,8 +201,9 @@ class GetItem(Indexed):
                 raise self.error((x,), "rows of indices of different lengths", IndexError) from None
         if isinstance(part, np.ndarray):
             if part.dtype.kind not in "biu":
-                expected = f"{part.dtype} indices; integers or booleans were expected"
-                raise self.error((x,), expected, IndexError)
+                raise self.error(
+                    (x,), f"{part.dtype} indices; integers or booleans were expected", IndexError
+                )
             # a copy: an index belongs to the graph, like every value that enters it
             return part.astype(native(part.dtype))
         return part
@@ -238,8 +239,10 @@ class GetItem(Indexed):
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         found = self._picked(node.inputs[0], node.plan.key, xs)
         if found.shape != out.shape:
-            before = f"{out.shape} when the graph was built"
-            raise self.error(node.inputs, f"the mask picks shape {found.shape}, {before}")
+            raise self.error(
+                node.inputs,
+                f"the mask picks shape {found.shape}, {out.shape} when the graph was built",
+            )
         out[...] = found
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:

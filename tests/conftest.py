@@ -19,7 +19,7 @@ QUICK = [
     Path(__file__).parent / path
     for path in (
         *("graph", "calculus", "nn/test_module.py", "run/test_replay.py", "test_contract.py"),
-        *("ops/test_axes.py", "ops/test_elementwise.py", "ops/test_errors.py", "test_optim.py"),
+        *("ops/test_shape.py", "ops/test_elementwise.py", "ops/test_errors.py", "test_optim.py"),
     )
 ]
 

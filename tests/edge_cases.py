@@ -84,8 +84,8 @@ COVERED: dict[int, tuple[str, ...]] = {
     ),
     22: (
         "one of several outputs",
-        "ops/test_axes.py::test_of_several_parts_one_may_be_left_alone",
-        "ops/test_lstm.py::test_one_of_the_results_may_be_left_alone",
+        "ops/test_shape.py::test_of_several_parts_one_may_be_left_alone",
+        "ops/test_recurrent.py::test_one_of_the_results_may_be_left_alone",
     ),
     # B. shapes, broadcasting, dtype
     23: ("(1,) with (3, 1)", JAX),
@@ -113,13 +113,13 @@ COVERED: dict[int, tuple[str, ...]] = {
         "ops/test_reduce.py::test_many_ties_in_float32",
     ),  # there is no float16
     40: ("float32 stays float32", JAX),
-    41: ("einsum", JAX, "ops/test_statistics.py::test_subscripts_that_do_not_fit"),
-    42: ("axes moved and dropped", JAX, "ops/test_axes.py::test_as_numpy_does"),
+    41: ("einsum", JAX, "ops/test_reduce.py::test_subscripts_that_do_not_fit"),
+    42: ("axes moved and dropped", JAX, "ops/test_shape.py::test_as_numpy_does"),
     43: (
         "joining nothing, the same twice; parts",
         JAX,
         "ops/test_shape.py::test_the_same_node_twice",
-        "ops/test_axes.py::test_of_several_parts_one_may_be_left_alone",
+        "ops/test_shape.py::test_of_several_parts_one_may_be_left_alone",
     ),
     # C. kinks and numerics
     44: ("relu at 0", KINKS, POLES),
@@ -135,17 +135,17 @@ COVERED: dict[int, tuple[str, ...]] = {
     54: (
         "norm at 0",
         KINKS,
-        "ops/test_statistics.py::test_at_zero_and_of_constant_data_the_slope_is_zero",
+        "ops/test_reduce.py::test_at_zero_and_of_constant_data_the_slope_is_zero",
     ),
     55: (
         "std of constant data",
         KINKS,
-        "ops/test_statistics.py::test_at_zero_and_of_constant_data_the_slope_is_zero",
+        "ops/test_reduce.py::test_at_zero_and_of_constant_data_the_slope_is_zero",
     ),
     56: (
         "var of too few",
         KINKS,
-        "ops/test_statistics.py::test_of_as_few_entries_as_it_takes_nothing_is_known",
+        "ops/test_reduce.py::test_of_as_few_entries_as_it_takes_nothing_is_known",
     ),
     57: ("powers of 0 and of negative numbers", KINKS, POLES),
     58: ("where beside a pole", KINKS, POLES),
@@ -158,16 +158,16 @@ COVERED: dict[int, tuple[str, ...]] = {
     62: ("logsumexp of -inf", "ops/test_reduce.py::test_infinities", KINKS),
     63: (
         "products with zeros",
-        "ops/test_statistics.py::test_products_are_exact_at_zeros",
-        "ops/test_statistics.py::test_running_products_are_exact_at_zeros",
+        "ops/test_reduce.py::test_products_are_exact_at_zeros",
+        "ops/test_reduce.py::test_running_products_are_exact_at_zeros",
         KINKS,
     ),
     64: ("0 / 0", KINKS, POLES),
     65: ("poles of arcsin and arctanh", KINKS),
     66: (
         "steps and places",
-        "ops/test_statistics.py::test_steps_pass_no_gradient_and_break_no_backward_pass",
-        "ops/test_statistics.py::test_places_are_integers_and_pass_no_gradient",
+        "ops/test_reduce.py::test_steps_pass_no_gradient_and_break_no_backward_pass",
+        "ops/test_reduce.py::test_places_are_integers_and_pass_no_gradient",
     ),
     67: (
         "activations of NaN and infinity",
@@ -200,7 +200,7 @@ COVERED: dict[int, tuple[str, ...]] = {
     79: (
         "a stride that leaves a tail",
         "ops/test_conv.py::test_tail_that_the_stride_leaves_over_gets_no_gradient",
-        "ops/test_pool.py::test_tail_that_the_stride_leaves_over_gets_no_gradient",
+        "ops/test_conv.py::test_tail_that_the_stride_leaves_over_gets_no_gradient_pool",
     ),
     80: ("a kernel larger than the input", BAD),
     81: ("kernel = input, 1 × 1", JAX),
@@ -211,14 +211,14 @@ COVERED: dict[int, tuple[str, ...]] = {
     83: ("max-pool padding > kernel / 2", BAD),
     84: (
         "padding never wins",
-        "ops/test_pool.py::test_padding_never_wins_a_maximum_but_counts_in_a_mean",
+        "ops/test_conv.py::test_padding_never_wins_a_maximum_but_counts_in_a_mean",
     ),
-    85: ("overlapping windows", "ops/test_pool.py::test_overlapping_windows_add_up"),
-    86: ("ties in a window", "ops/test_pool.py::test_the_first_of_equals_wins", KINKS),
-    87: ("NaN in a window", "ops/test_pool.py::test_nan_and_infinity", KINKS),
-    88: ("a window of -inf", "ops/test_pool.py::test_nan_and_infinity"),
-    89: ("a mean with and without padding", "ops/test_pool.py::test_windows_at_the_edge"),
-    90: ("ceil_mode", "ops/test_pool.py::test_windows_at_the_edge"),
+    85: ("overlapping windows", "ops/test_conv.py::test_overlapping_windows_add_up"),
+    86: ("ties in a window", "ops/test_conv.py::test_the_first_of_equals_wins", KINKS),
+    87: ("NaN in a window", "ops/test_conv.py::test_nan_and_infinity", KINKS),
+    88: ("a window of -inf", "ops/test_conv.py::test_nan_and_infinity"),
+    89: ("a mean with and without padding", "ops/test_conv.py::test_windows_at_the_edge"),
+    90: ("ceil_mode", "ops/test_conv.py::test_windows_at_the_edge"),
     91: (
         "dilation with stride",
         JAX,
@@ -241,16 +241,16 @@ COVERED: dict[int, tuple[str, ...]] = {
     99: (
         "cotangents in any layout",
         "ops/test_conv.py::test_cotangent_in_any_layout",
-        "ops/test_pool.py::test_cotangent_in_any_layout",
+        "ops/test_conv.py::test_cotangent_in_any_layout_pool",
     ),
     # F. embedding, recurrence, losses, modules
-    100: ("repeated ids", "ops/test_embedding.py::test_repeated_ids_collect"),
-    101: ("padding_idx", "ops/test_embedding.py::test_the_row_for_padding_stays_as_it_is", JAX),
-    102: ("ids out of range", "ops/test_embedding.py::test_ids_out_of_range", KINKS),
+    100: ("repeated ids", "ops/test_indexing.py::test_repeated_ids_collect"),
+    101: ("padding_idx", "ops/test_indexing.py::test_the_row_for_padding_stays_as_it_is", JAX),
+    102: ("ids out of range", "ops/test_indexing.py::test_ids_out_of_range", KINKS),
     103: (
         "ids of any shape and dtype",
-        "ops/test_embedding.py::test_any_shape_of_ids",
-        "ops/test_embedding.py::test_any_integer_dtype",
+        "ops/test_indexing.py::test_any_shape_of_ids",
+        "ops/test_indexing.py::test_any_integer_dtype",
         BAD,
     ),
     104: (

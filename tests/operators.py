@@ -14,7 +14,7 @@ from oracle import Row, above_one, coin, each, few, ids, jax, odd, positive, rea
 
 import minigrad as mg
 from minigrad.graph.registry import by_name
-from minigrad.ops.embedding import keep_integers
+from minigrad.ops.indexing import keep_integers
 
 jnp, lax = jax.numpy, jax.lax
 # broadcasting: equal, stretched, added axes, an axis of 1 that is not stretched, single numbers,

@@ -29,7 +29,7 @@ def test_an_elementwise_operator_is_one_section_and_one_row(tmp_path):
         leave = shutil.ignore_patterns("__pycache__", "*.ipynb")
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=leave)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    functions, table = tmp_path / "minigrad/ops/functions.py", tmp_path / "tests/operators.py"
+    functions, table = tmp_path / "minigrad/ops/elementwise.py", tmp_path / "tests/operators.py"
     functions.write_text(functions.read_text("utf-8") + SECTION, "utf-8")
     text = table.read_text("utf-8")
     assert text.count(RELU) == 1

@@ -115,8 +115,11 @@ class Rule:
     plan: Callable[..., Any] = staticmethod(_no_plan)
 
     def shape(self, node: Operator) -> tuple[int, ...]:
-        """The shape of the result, from `node.plan` and the inputs; the plan itself by default."""
-        shape: tuple[int, ...] = node.plan
+        """The shape of the result, from `node.plan` and the inputs.
+
+        By default the plan's own `shape`, or the plan itself.
+        """
+        shape: tuple[int, ...] = getattr(node.plan, "shape", node.plan)
         return shape
 
     def dtype(self, node: Operator) -> np.dtype[Any]:
@@ -195,7 +198,7 @@ class Rule:
     def apply(self, inputs: tuple[Any, ...], attributes: dict[str, Any]) -> GraphNode:
         """Make the node of these operands; without recording, a constant."""
         nodes = self.operands(inputs)
-        plan = self._plan(nodes, attributes)
+        plan = self.plan(*nodes, **attributes)
         kind = BroadcastedOperator if any(map(_axes, nodes)) else ScalarOperator
         node = kind(self, nodes, attributes, plan)
         if settings.recording():
@@ -206,9 +209,6 @@ class Rule:
         result = Constant.__new__(Constant)
         GraphNode.__init__(result, node._data if node._data.base is None else node._data.copy())
         return result
-
-    def _plan(self, nodes: tuple[GraphNode, ...], attributes: dict[str, Any]) -> Any:
-        return self.plan(*nodes, **attributes)
 
     def operands(self, inputs: tuple[Any, ...]) -> tuple[GraphNode, ...]:
         """The inputs as nodes; what is no node yet becomes a constant in the dtype of the others.

@@ -69,10 +69,13 @@ COMPOSED: dict[str, Callable[..., Any]] = {
 
 def _window(node: Operator) -> dict[str, Any]:
     d, unused = node.plan, 4 - node.ndim
+    before, kernel = [d.ph, d.pw], [d.kh, d.kw]
+    sizes = zip((d.h, d.w), kernel, (d.oh, d.ow), (d.sh, d.sw), before, strict=True)
+    after = [max(p, (o - 1) * s + k - n - p) for n, k, o, s, p in sizes]  # the last window's end
     return {
-        "kernel_shape": [d.kh, d.kw][unused:],
+        "kernel_shape": kernel[unused:],
         "strides": [d.sh, d.sw][unused:],
-        "pads": [d.ph, d.pw][unused:] * 2,
+        "pads": before[unused:] + after[unused:],
     }
 
 
@@ -92,7 +95,7 @@ class Converter(GraphBuilder):
 
     def _convert(self, node: Operator) -> str:
         """Add an operator, whose inputs have been added; returns its name in the ONNX graph."""
-        if part := self.parts.get((node.inputs, repr(node.plan))):
+        if part := self.parts.get((node.inputs, repr(getattr(node.plan, "key", None)))):
             return part
         rule, twin = node.rule, self.twins[node]
         if all_rules().get(rule.name) is not rule:  # an operator of the user's own
@@ -128,7 +131,14 @@ class Converter(GraphBuilder):
                 place = self.op(NAMES[node.rule.name], x, axis=axes[0], keepdims=0)
                 return self._reshaped(node, place)
             case "avg_pool1d" | "avg_pool2d":
-                return self.op("AveragePool", x, **_window(node), count_include_pad=1)
+                mean = self.op("AveragePool", x, **_window(node), count_include_pad=1)
+                rule: Any = node.rule
+                scale = rule.scale(node)
+                if scale is None:
+                    return mean
+                return self.op(
+                    "Mul", mean, self.constant(scale.reshape(scale.shape[4 - node.ndim :]))
+                )
             case "batch_norm" if len(more) == 2 and not options["training"]:
                 names = "running_mean", "running_var"
                 statistics = (self.leaf(options[name]) for name in names)
@@ -136,7 +146,7 @@ class Converter(GraphBuilder):
             case "broadcast_to":
                 return self.op("Expand", x, self.shape(node))
             case "concatenate":
-                return self.op("Concat", *xs, axis=plan[0])
+                return self.op("Concat", *xs, axis=plan.axis)
             case "conv1d" | "conv2d":
                 dilations = [plan.dh, plan.dw][4 - node.ndim :]
                 return self.op("Conv", *xs, **_window(node), dilations=dilations, group=plan.groups)
@@ -207,7 +217,7 @@ class Converter(GraphBuilder):
     def _getitem(self, node: Operator, x: str, indices: Sequence[str]) -> str:
         """Slices, then the axes that indices pick from, the last first, then new axes."""
         whole = node.inputs[0]
-        key = _full_key(node.plan, whole.ndim)
+        key = _full_key(node.plan.key, whole.ndim)
         axes = [part for part in key if part is not None]
         picked = {axis: part for axis, part in enumerate(axes) if not isinstance(part, slice)}
         if indices and (len(picked) > 1 or node.inputs[1].dtype.kind == "b"):
@@ -221,7 +231,7 @@ class Converter(GraphBuilder):
                     " where several indices pick from a batch, but for integers (reshape x, and "
                     "pick with one array)",
                 )
-            places = np.arange(whole.size).reshape(whole.shape)[node.plan]
+            places = np.arange(whole.size).reshape(whole.shape)[node.plan.key]
             x = self.op("Reshape", x, self.integers([-1]))
             return self.op("Gather", x, self.integers(places), axis=0)
         slices = [
@@ -304,7 +314,7 @@ def _composition(node: Operator) -> list[GraphNode]:
     if formula is not None:
         result = formula(*xs, **node.attributes)
     elif isinstance(rule, Paired):
-        result = np.mean(rule.terms(*xs))  # type: ignore[arg-type]  # formulas work on nodes, too
+        result = np.mean(rule.terms(*xs))  # formulas work on nodes, too
     else:
         result = rule.decompose(node, *xs)
     if result is None:

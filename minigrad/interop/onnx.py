@@ -24,8 +24,8 @@ from ..graph.autodiff import topological_sort
 from ..graph.conversion import Array
 from ..graph.node import Constant, GraphNode
 from ..nn import Module
+from ..ops.kinds import NotSeparable
 from ..ops.recurrent import Recurrent, Step
-from ..ops.separable import NotSeparable
 from ..run import rebuild
 from ..run.batch import sample_axes
 from ..train.evaluation import in_mode

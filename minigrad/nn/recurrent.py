@@ -12,9 +12,7 @@ from .. import ops
 from ..checks import one_of, positive
 from ..errors import ShapeError
 from ..graph.node import Constant, GraphNode, Variable
-from ..ops.gru import gru_by_steps
-from ..ops.lstm import lstm_by_steps
-from ..ops.recurrent import rnn_by_steps
+from ..graph.registry import by_name
 from ..seeds import Seed
 from . import init
 from .layers import Dtype, as_node, weight, zeros
@@ -125,7 +123,7 @@ class RNN(_Recurrent):
     operators, step by step; the result agrees with the fused node to rounding.
     """
 
-    fused, unrolled = ops.rnn, rnn_by_steps
+    fused, unrolled = ops.rnn, by_name("rnn").unrolled
 
     def __init__(
         self,
@@ -161,7 +159,7 @@ class LSTM(_Recurrent):
     out of elementary operators, step by step.
     """
 
-    gates, fused, unrolled = 4, ops.lstm, lstm_by_steps
+    gates, fused, unrolled = 4, ops.lstm, by_name("lstm").unrolled
 
     def forward(
         self, x: ArrayLike, state: tuple[ArrayLike, ArrayLike] | None = None
@@ -186,7 +184,7 @@ class GRU(_Recurrent):
     step.
     """
 
-    gates, fused, unrolled = 3, ops.gru, gru_by_steps
+    gates, fused, unrolled = 3, ops.gru, by_name("gru").unrolled
 
     def forward(self, x: ArrayLike, h0: ArrayLike | None = None) -> tuple[GraphNode, GraphNode]:
         output, (h,) = self._run(x, h0=h0)

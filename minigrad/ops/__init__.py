@@ -7,23 +7,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ..graph.registry import operators
-from .axes import *
 from .conv import *
-from .einsum import *
 from .elementwise import *
-from .embedding import *
-from .functions import *
-from .gru import *
 from .indexing import *
 from .linalg import *
 from .loss import *
-from .lstm import *
 from .norm import *
-from .pool import *
 from .recurrent import *
 from .reduce import *
 from .shape import *
-from .statistics import *
 
 if not TYPE_CHECKING:  # type checkers take all names of the modules above
     __all__ = sorted(operators)

@@ -1,44 +1,57 @@
-"""Convolution (as in all of deep learning: a cross-correlation, the kernel is not flipped)."""
+"""Windows that slide over x: convolution and pooling.
+
+Convolution is a cross-correlation, as in all of deep learning: the kernel is not flipped.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from .. import kernels
+from ..calculus.derivatives import WorkArray
 from ..graph.conversion import Array
 from ..graph.node import GraphNode
 from ..graph.rule import Grads, Operand, Operator, Rule, register
-from .kernel import constant, launch, shards
+from .indexing import embedding
+from .kernel import add_parts, constant, in_parts, launch, shards
 
 #: An option of a sliding window: one integer, or one per axis.
 Size = int | tuple[int, ...]
 
 
-def per_axis(
-    rule: Rule, inputs: tuple[GraphNode, ...], what: str, value: Any, axes: int, least: int
-) -> tuple[int, ...]:
-    """An option of a sliding window as one integer per axis, each at least `least`."""
-    if type(value) is int and value >= least:
-        return (value,) * axes
-    values = tuple(value) if isinstance(value, tuple | list) else (value,) * axes
-    whole = all(isinstance(v, int | np.integer) and not isinstance(v, bool) for v in values)
-    if len(values) != axes or not whole or any(v < least for v in values):
-        some = "an integer" if axes == 1 else f"an integer or {axes} of them,"
-        raise rule.error(inputs, f"{what}={value!r}; {some} ≥ {least} was expected", ValueError)
-    return tuple(int(v) for v in values)
+class Windows(Rule):
+    """Windows over the last `axes` axes of x (N, C, …).
+
+    What goes along one axis only is computed as if on pictures of height 1.
+    """
+
+    axes = 2
+    layout = "(N, C, H, W)"
+
+    def plane(self, sizes: Sequence[int], fill: int = 1) -> tuple[int, ...]:
+        """Numbers for each axis as numbers for two."""
+        return (fill,) * (2 - self.axes) + tuple(map(int, sizes))
+
+    def option(
+        self, inputs: Sequence[GraphNode], least: int, axes: int | None = None, **named: Any
+    ) -> tuple[int, ...]:
+        """An option, one integer or one per axis, each at least `least`, as numbers for two."""
+        ((what, value),), axes = named.items(), self.axes if axes is None else axes
+        values = tuple(value) if isinstance(value, tuple | list) else (value,) * axes
+        whole = all(isinstance(v, int | np.integer) and not isinstance(v, bool) for v in values)
+        if len(values) != axes or not whole or any(v < least for v in values):
+            some = "an integer" if axes == 1 else f"an integer or {axes} of them,"
+            raise self.error(inputs, f"{what}={value!r}; {some} ≥ {least} was expected", ValueError)
+        return self.plane(values, least)
 
 
-@lru_cache(maxsize=256)  # the same in every step of a training
-def _room(d: Any) -> int:
-    return sum(kernels.conv.room(d))
-
-
-@lru_cache(maxsize=256)
-def _offsets(d: Any) -> Any:
-    return kernels.conv.offsets(d)
+# the same in every step of a training
+_room = lru_cache(maxsize=256)(lambda d: sum(kernels.conv.room(d)))
+_offsets = lru_cache(maxsize=256)(kernels.conv.offsets)
 
 
 def window_count(size: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> int:
@@ -46,7 +59,7 @@ def window_count(size: int, kernel: int, stride: int, padding: int, dilation: in
     return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
 
 
-class Conv2d(Rule):
+class Conv2d(Windows):
     """Convolve x (N, C, H, W) with w (O, C / groups, KH, KW), add b (O,): (N, O, OH, OW).
 
     OH = (H + 2·padding - dilation·(KH - 1) - 1) // stride + 1, and OW likewise; options are an
@@ -57,7 +70,6 @@ class Conv2d(Rule):
     name, symbol, multilinear = "conv2d", "∗", 2
     formula = "conv(x, w) + b"
     vjp_formulas = ("convt(g, w)", "corr(x, g)", "sum(g)")
-    axes = 2
     batch_axes = 1
 
     def plan(
@@ -72,12 +84,10 @@ class Conv2d(Rule):
         groups: int = 1,
     ) -> Any:
         x, w, *bias = inputs = self.floats(x, w, b)
-        names = "(N, C, H, W)" if self.axes == 2 else "(N, C, L)"
         if x.ndim != self.axes + 2 or w.ndim != self.axes + 2:
-            raise self.error(
-                inputs, f"x {names} and weight (out, C / groups, kernel size) were expected"
-            )
-        (groups,) = per_axis(self, inputs, "groups", groups, 1, 1)
+            expected = f"x {self.layout} and weight (out, C / groups, kernel size) were expected"
+            raise self.error(inputs, expected)
+        groups = self.option(inputs, 1, 1, groups=groups)[-1]
         if x.shape[1] % groups or w.shape[0] % groups or w.shape[1] * groups != x.shape[1]:
             raise self.error(
                 inputs,
@@ -86,13 +96,9 @@ class Conv2d(Rule):
             )
         if any(b.shape != w.shape[:1] for b in bias):
             raise self.error(inputs, f"a bias of shape {w.shape[:1]} was expected")
-        s = per_axis(self, inputs, "stride", stride, self.axes, 1)
-        p = per_axis(self, inputs, "padding", padding, self.axes, 0)
-        d = per_axis(self, inputs, "dilation", dilation, self.axes, 1)
-        # a one-dimensional convolution is one over pictures of height 1
-        flat, ones = (0,) * (2 - self.axes), (1,) * (2 - self.axes)
-        size, kernel = ones + x.shape[2:], ones + w.shape[2:]
-        s, p, d = ones + s, flat + p, ones + d
+        s, p = self.option(inputs, 1, stride=stride), self.option(inputs, 0, padding=padding)
+        d = self.option(inputs, 1, dilation=dilation)
+        size, kernel = self.plane(x.shape[2:]), self.plane(w.shape[2:])
         out = tuple(map(window_count, size, kernel, s, p, d))
         if min(out) < 1 or min(kernel) < 1:
             raise self.error(
@@ -104,7 +110,7 @@ class Conv2d(Rule):
 
     def shape(self, node: Operator) -> tuple[int, ...]:
         d = node.plan
-        return (d.n, d.o, d.oh, d.ow) if self.axes == 2 else (d.n, d.o, d.ow)
+        return d.n, d.o, *(d.oh, d.ow)[2 - self.axes :]
 
     def _scratch(self, node: Operator, dtype: Any) -> tuple[Array, Array]:
         d = node.plan
@@ -113,8 +119,8 @@ class Conv2d(Rule):
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         d = node.plan
-        x, w = xs[0].reshape(d.n, d.c, d.h, d.w), xs[1].reshape(d.o, d.taps)
-        b = xs[2] if len(xs) == 3 else np.empty(0, out.dtype)
+        x, w, b = (*xs, np.empty(0, out.dtype))[:3]
+        x, w = x.reshape(d.n, d.c, d.h, d.w), w.reshape(d.o, d.taps)
         y = out.reshape(d.n, d.o, d.positions)
         launch(node, kernels.conv.forward, x, w, b, y, *self._scratch(node, out.dtype), d, -np.inf)
 
@@ -123,42 +129,193 @@ class Conv2d(Rule):
         x, w = xs[0].reshape(d.n, d.c, d.h, d.w), xs[1].reshape(d.o, d.taps)
         g = g.reshape(d.n, d.o, d.positions)
         scratch = self._scratch(node, g.dtype)
-        gx, gw, gb = (*grads, None)[:3]
-        gw = self._parts(node, "weight", gw, (d.o, d.taps), len(scratch[0]))
-        gb = self._parts(node, "bias", gb, (d.o,), len(scratch[0]))
+        gx, *own = grads
+        count = len(scratch[0])
+        parts = [in_parts(node, f"parts {i}", grad, count) for i, grad in enumerate(own)]
+        gw, gb = (*parts, None)[:2]
+        gw = None if gw is None else gw.reshape(count, d.o, d.taps)
         turned = None
         if gx is not None:
             gx, turned = gx.reshape(x.shape), node.buffer("turned weight", (w.size,), w.dtype)
         launch(node, kernels.conv.backward, g, x, w, turned, gx, gw, gb, *scratch, d)
-        for parts, grad in zip((gw, gb), grads[1:], strict=False):
-            if parts is not None and grad is not None and len(parts) > 1:
-                np.sum(parts, axis=0, out=grad.reshape(parts.shape[1:]))
-
-    def _parts(
-        self, node: Operator, name: str, grad: Array | None, shape: tuple[int, ...], count: int
-    ) -> Array | None:
-        """Memory for a gradient in parts, one per shard; a single part is the gradient itself."""
-        if grad is None or count == 1:
-            return None if grad is None else grad.reshape(1, *shape)
-        return node.buffer(f"{name} parts", (count, *shape), grad.dtype)
+        add_parts(parts, own)
 
     def flops(self, node: Operator) -> int:
         d = node.plan
         return int(2 * d.n * d.o * d.positions * d.taps)
 
-    def kernel_info(self, node: Operator) -> dict[str, Any]:
-        """`feature_maps`: the result (N, O, OH, OW) or (N, O, OL); `patch`: the shape of the part
-        of x that each of its numbers is computed from, (C / groups, KH, KW) or (C / groups, K).
-        """
-        return {"feature_maps": node._data, "patch": node.inputs[1].shape[1:]}
-
 
 class Conv1d(Conv2d):
     """Convolve x (N, C, L) with w (O, C / groups, K), add b (O,): (N, O, OL); see `conv2d`."""
 
-    name, symbol = "conv1d", "∗"
-    axes = 1
+    name, axes, layout = "conv1d", 1, "(N, C, L)"
 
 
 conv2d = register(Conv2d())
 conv1d = register(Conv1d())
+
+
+# ---------------- pooling
+class Pool(Windows):
+    """What the four poolings share."""
+
+    batch_axes = 2
+
+    def dims(self, x: Operand, *options: Any) -> Any:
+        """The sizes, after checking that the options fit."""
+        (x,), (kernel_size, stride, padding, ceil_mode) = self.floats(x), options
+        if x.ndim != self.axes + 2:
+            raise self.error((x,), f"x {self.layout} was expected")
+        k = self.option((x,), 1, kernel_size=kernel_size)
+        s = k if stride is None else self.option((x,), 1, stride=stride)
+        p = self.option((x,), 0, padding=padding)
+        if any(2 * b > a for a, b in zip(k, p, strict=True)):
+            expected = f"at most half of kernel_size={kernel_size!r} was expected"
+            raise self.error((x,), f"padding={padding!r}; {expected}", ValueError)
+        size = self.plane(x.shape[2:])
+        out = tuple(map(window_count, size, k, s, p))
+        if min(out) < 1:
+            raise self.error((x,), f"the window {kernel_size} is larger than the padded input")
+        if ceil_mode:  # where some entries are left over: one that begins before the padding
+            out = tuple(
+                o + bool((n + 2 * b - a) % c and o * c < n + b)
+                for n, a, o, c, b in zip(size, k, out, s, p, strict=True)
+            )
+        return kernels.pool.PoolDims(x.shape[0] * x.shape[1], *size, *k, *out, *s, *p)
+
+    def shape(self, node: Operator) -> tuple[int, ...]:
+        d = node.plan
+        return node.inputs[0].shape[:2] + (d.oh, d.ow)[2 - self.axes :]
+
+    def flops(self, node: Operator) -> int:
+        d = node.plan
+        return int(d.planes * d.oh * d.ow * d.kh * d.kw)
+
+
+class MaxPool2d(Pool):
+    """Largest entry of each window of x (N, C, H, W); the stride is the kernel size by default.
+
+    With `ceil_mode` a last window may reach over the edge, if it begins before it (and its
+    padding). The gradient goes to the first of equal entries; padding (at most half a window) never
+    wins; NaN does. Raises `ShapeError` or `ValueError` as `conv2d` does.
+
+    `node.work["winners"]` (planes, oh, ow) has the place row · W + column of each winner.
+    """
+
+    name, symbol = "max_pool2d", "max pool"
+    formula = "maxpool(x)"
+    vjp_formulas = ("unpool(g)",)
+
+    def plan(
+        self,
+        x: Operand,
+        kernel_size: Size,
+        stride: Size | None = None,
+        padding: Size = 0,
+        *,
+        ceil_mode: bool = False,
+    ) -> Any:
+        return self.dims(x, kernel_size, stride, padding, ceil_mode)
+
+    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
+        d = node.plan
+        windows = d.planes, d.oh, d.ow
+        winners = node.buffer("winners", windows, kernels.pool.winners_dtype(d))
+        x, y = xs[0].reshape(d.planes, d.h, d.w), out.reshape(windows)
+        launch(node, kernels.pool.max_forward, x, y, winners, d)
+
+    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
+        d, winners, (grad,) = node.plan, node.work["winners"], grads
+        assert grad is not None
+        gx = grad.reshape(d.planes, d.h * d.w)
+        launch(node, kernels.pool.max_backward, g.reshape(winners.shape), winners, gx, d)
+
+    def decompose(self, node: Operator, *xs: GraphNode) -> GraphNode:
+        """The winners, looked up."""
+        places = WorkArray("winners", _places)(node)
+        return embedding(places, xs[0].reshape(-1, 1)).reshape(node.shape)
+
+    def kernel_info(self, node: Operator) -> dict[str, Any]:
+        """`winners` (N, C, OH, OW, 2): (row, column) in x of the entry that each window chose.
+
+        Of `max_pool1d` (N, C, OL, 1): its place.
+        """
+        places = np.divmod(node.work["winners"].reshape(node.shape), node.plan.w)
+        return {"winners": np.stack(places[2 - self.axes :], axis=-1)}
+
+
+def _places(node: Operator) -> Array:
+    """The places of the winners in the flat x."""
+    d = node.plan
+    starts = np.arange(d.planes, dtype=np.int64) * (d.h * d.w)
+    first = constant(node, "first", starts.reshape(-1, 1, 1))
+    found: Array = (node.work["winners"] + first).reshape(-1)
+    return found
+
+
+class MaxPool1d(MaxPool2d):
+    """Largest entry of each window of x (N, C, L); see `max_pool2d`."""
+
+    name, axes, layout = "max_pool1d", 1, "(N, C, L)"
+
+
+class AvgPool2d(Pool):
+    """Mean of each window of x (N, C, H, W), as in PyTorch.
+
+    Zeros of the padding count unless `count_include_pad` is False; with `ceil_mode` (see
+    `max_pool2d`) what lies beyond the padding never does.
+    """
+
+    name, symbol, multilinear = "avg_pool2d", "mean pool", 1
+    formula = "meanpool(x)"
+    vjp_formulas = ("spread(g)",)
+
+    def plan(
+        self,
+        x: Operand,
+        kernel_size: Size,
+        stride: Size | None = None,
+        padding: Size = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+    ) -> Any:
+        return self.dims(x, kernel_size, stride, padding, ceil_mode)
+
+    def scale(self, node: Operator) -> Array | None:
+        """The kernel's divisor, all entries of a window, over the right one; None where equal."""
+        d, padded = node.plan, node.attributes["count_include_pad"]
+        if padded and not node.attributes["ceil_mode"]:
+            return None
+        scale = np.ones(())
+        for n, k, o, s, p in (d[1::2], d[2::2]):
+            begin = np.arange(o) * s - p
+            first, last = (-p, n + p) if padded else (0, n)
+            scale = scale[..., None] * k / (np.minimum(begin + k, last) - np.maximum(begin, first))
+        return constant(node, "scale", scale.astype(node.inputs[0].dtype))
+
+    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
+        d, scale = node.plan, self.scale(node)
+        x, y = xs[0].reshape(d.planes, d.h, d.w), out.reshape(d.planes, d.oh, d.ow)
+        launch(node, kernels.pool.avg_forward, x, y, d)
+        if scale is not None:
+            y *= scale
+
+    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
+        d, scale, (grad,) = node.plan, self.scale(node), grads
+        assert grad is not None
+        gy, gx = g.reshape(d.planes, d.oh, d.ow), grad.reshape(d.planes, d.h, d.w)
+        if scale is not None:
+            gy = np.multiply(gy, scale, out=node.buffer("scaled", gy.shape, gy.dtype))
+        launch(node, kernels.pool.avg_backward, gy, gx, d)
+
+
+class AvgPool1d(AvgPool2d):
+    """Mean of each window of x (N, C, L); see `avg_pool2d`."""
+
+    name, axes, layout = "avg_pool1d", 1, "(N, C, L)"
+
+
+max_pool2d = register(MaxPool2d())
+max_pool1d = register(MaxPool1d())
+avg_pool2d = register(AvgPool2d())
+avg_pool1d = register(AvgPool1d())

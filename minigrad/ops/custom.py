@@ -49,12 +49,12 @@ class Custom(Rule):
     def vjp(self, node: Operator, g: Array) -> None:
         xs = [x._data for x in node.inputs]
         found = self._call("backward", self.pullback, g, node._data, *xs)
+        numbers = isinstance(g, np.ndarray)  # not a symbolic array, which records the formula
         for i, (x, grad) in enumerate(zip(node.inputs, self._gradients(node, found), strict=True)):
             if grad is not None and x.requires_grad:
-                if isinstance(g, np.ndarray):  # not a symbolic array, which records the formula
-                    grad = self._array(grad, "backward", x.dtype)
+                grad = self._array(grad, "backward", x.dtype) if numbers else grad
                 self._check_shape(getattr(grad, "shape", ()), x, i)
-                x.receive(sum_to(grad, x.shape), owned=isinstance(g, np.ndarray))
+                x.receive(sum_to(grad, x.shape), owned=numbers)
 
     def vjp_nodes(
         self, node: Operator, g: GraphNode, wanted: Sequence[bool]

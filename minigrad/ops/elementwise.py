@@ -9,6 +9,7 @@ the result has the broadcast shape.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -16,11 +17,26 @@ from typing import Any
 import numpy as np
 
 from .. import kernels
+from ..errors import DTypeError
 from ..graph.node import GraphNode
 from ..graph.registry import by_name, implements
-from ..graph.rule import elementwise
+from ..graph.rule import Derivative, elementwise
+
+Function = Callable[[Any], Any]
 
 implements(np.positive)(lambda x: x)
+
+
+def unary(
+    function: np.ufunc, symbol: str, doc: str, *backward: Derivative
+) -> Callable[[Any], GraphNode]:
+    """The operator of a NumPy function of one number, from its derivative `(g, y, x)`, if any."""
+
+    def operator(x: Any) -> Any:
+        return function(x)
+
+    operator.__name__, operator.__doc__ = function.__name__, doc
+    return elementwise(symbol, function, backward=backward)(operator)
 
 
 # ---------------- arithmetic
@@ -48,10 +64,7 @@ def divide(a: Any, b: Any) -> Any:
     return a / b
 
 
-@elementwise("neg", np.negative, backward=(lambda g, y, x: -g,))
-def negative(x: Any) -> Any:
-    """-x."""
-    return -x
+negative = unary(np.negative, "neg", "-x.", lambda g, y, x: -g)
 
 
 def _power_base(g: Any, y: Any, a: Any, b: Any) -> Any:
@@ -74,40 +87,12 @@ def power(a: Any, b: Any) -> Any:
 
 
 # ---------------- functions of one number
-@elementwise("exp", np.exp, backward=(lambda g, y, x: g * y,))
-def exp(x: Any) -> Any:
-    """e to the power x."""
-    return np.exp(x)
-
-
-@elementwise("log", np.log, backward=(lambda g, y, x: g / x,))
-def log(x: Any) -> Any:
-    """Natural logarithm."""
-    return np.log(x)
-
-
-@elementwise("√", np.sqrt, backward=(lambda g, y, x: g / (2 * y),))
-def sqrt(x: Any) -> Any:
-    """Square root; its slope at 0 is infinite."""
-    return np.sqrt(x)
-
-
-@elementwise("sin", np.sin, backward=(lambda g, y, x: g * np.cos(x),))
-def sin(x: Any) -> Any:
-    """Sine of x in radians."""
-    return np.sin(x)
-
-
-@elementwise("cos", np.cos, backward=(lambda g, y, x: -g * np.sin(x),))
-def cos(x: Any) -> Any:
-    """Cosine of x in radians."""
-    return np.cos(x)
-
-
-@elementwise("tanh", np.tanh, backward=(lambda g, y, x: g * (1 - y * y),))
-def tanh(x: Any) -> Any:
-    """Hyperbolic tangent."""
-    return np.tanh(x)
+exp = unary(np.exp, "exp", "e to the power x.", lambda g, y, x: g * y)
+log = unary(np.log, "log", "Natural logarithm.", lambda g, y, x: g / x)
+sqrt = unary(np.sqrt, "√", "Square root; its slope at 0 is infinite.", lambda g, y, x: g / (2 * y))
+sin = unary(np.sin, "sin", "Sine of x in radians.", lambda g, y, x: g * np.cos(x))
+cos = unary(np.cos, "cos", "Cosine of x in radians.", lambda g, y, x: -g * np.sin(x))
+tanh = unary(np.tanh, "tanh", "Hyperbolic tangent.", lambda g, y, x: g * (1 - y * y))
 
 
 @elementwise("abs", np.absolute, np.fabs, backward=(lambda g, y, x: g * np.sign(x),))
@@ -117,14 +102,12 @@ def abs(x: Any) -> Any:
 
 
 # ---------------- activations
-def _written_as(
-    name: str, operator: str = ""
-) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
+def _written_as(name: str, operator: str = "") -> Callable[[Function], Function]:
     """Decorator: in formulas (`viz/walk/symbols.py`) the function stands by its name, not by its
     code; on nodes it is an operator, if there is one for it.
     """
 
-    def mark(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def mark(function: Function) -> Function:
         @wraps(function)
         def call(x: Any) -> Any:
             if operator and isinstance(x, GraphNode):
@@ -207,28 +190,24 @@ def gelu(x: Any) -> Any:
 
 
 # ---------------- choices
-def _shared(g: Any, a: Any, b: Any) -> Any:
+def _to_larger(g: Any, y: Any, a: Any, b: Any) -> Any:
     """The part of g that goes to a where the larger of a and b was chosen: all, nothing, or half at
     a tie.
     """
     return np.where(a > b, g, np.where(a == b, 0.5 * g, 0 * g))
 
 
-@elementwise(
-    "max",
-    np.maximum,
-    backward=(lambda g, y, a, b: _shared(g, a, b), lambda g, y, a, b: _shared(g, b, a)),
-)
+def _to_smaller(g: Any, y: Any, a: Any, b: Any) -> Any:
+    return _to_larger(g, y, b, a)
+
+
+@elementwise("max", np.maximum, backward=(_to_larger, _to_smaller))
 def maximum(a: Any, b: Any) -> Any:
     """The larger of a and b; at a tie each gets half of the gradient."""
     return np.maximum(a, b)
 
 
-@elementwise(
-    "min",
-    np.minimum,
-    backward=(lambda g, y, a, b: _shared(g, b, a), lambda g, y, a, b: _shared(g, a, b)),
-)
+@elementwise("min", np.minimum, backward=(_to_smaller, _to_larger))
 def minimum(a: Any, b: Any) -> Any:
     """The smaller of a and b; at a tie each gets half of the gradient."""
     return np.minimum(a, b)
@@ -275,43 +254,148 @@ def _np_clip(
 
 
 # ---------------- comparisons and steps: no gradient passes
-@elementwise("=", np.equal)
-def equal(a: Any, b: Any) -> Any:
-    """Whether a = b, as booleans."""
-    return np.equal(a, b)
+def _comparison(function: np.ufunc, symbol: str) -> Callable[[Any, Any], GraphNode]:
+    def operator(a: Any, b: Any) -> Any:
+        return function(a, b)
+
+    operator.__name__, operator.__doc__ = function.__name__, f"Whether a {symbol} b, as booleans."
+    return elementwise(symbol, function)(operator)
 
 
-@elementwise("≠", np.not_equal)
-def not_equal(a: Any, b: Any) -> Any:
-    """Whether a ≠ b, as booleans."""
-    return np.not_equal(a, b)
+equal = _comparison(np.equal, "=")
+not_equal = _comparison(np.not_equal, "≠")
+less = _comparison(np.less, "<")
+less_equal = _comparison(np.less_equal, "≤")
+greater = _comparison(np.greater, ">")
+greater_equal = _comparison(np.greater_equal, "≥")
+sign = unary(np.sign, "sign", "-1, 0 or 1; constant almost everywhere, so no gradient passes.")
 
 
-@elementwise("<", np.less)
-def less(a: Any, b: Any) -> Any:
-    """Whether a < b, as booleans."""
-    return np.less(a, b)
+# Where a slope has a pole (arcsin at 1, log1p at -1), it is infinite.
 
 
-@elementwise("≤", np.less_equal)
-def less_equal(a: Any, b: Any) -> Any:
-    """Whether a ≤ b, as booleans."""
-    return np.less_equal(a, b)
+# ---------------- angles
+tan = unary(np.tan, "tan", "Tangent of x in radians.", lambda g, y, x: g * (1 + y * y))
+arcsin = unary(
+    np.arcsin,
+    "asin",
+    "The angle in [-π/2, π/2] whose sine is x; its slope at -1 and 1 is infinite.",
+    lambda g, y, x: g / np.sqrt(1 - x * x),
+)
+arccos = unary(
+    np.arccos,
+    "acos",
+    "The angle in [0, π] whose cosine is x; its slope at -1 and 1 is infinite.",
+    lambda g, y, x: -g / np.sqrt(1 - x * x),
+)
+arctan = unary(
+    np.arctan,
+    "atan",
+    "The angle in (-π/2, π/2) whose tangent is x.",
+    lambda g, y, x: g / (1 + x * x),
+)
 
 
-@elementwise(">", np.greater)
-def greater(a: Any, b: Any) -> Any:
-    """Whether a > b, as booleans."""
-    return np.greater(a, b)
+# ---------------- hyperbolas
+sinh = unary(np.sinh, "sinh", "Hyperbolic sine.", lambda g, y, x: g * np.cosh(x))
+cosh = unary(np.cosh, "cosh", "Hyperbolic cosine.", lambda g, y, x: g * np.sinh(x))
+arcsinh = unary(
+    np.arcsinh,
+    "asinh",
+    "The number whose hyperbolic sine is x.",
+    lambda g, y, x: g / np.sqrt(x * x + 1),
+)
+arccosh = unary(
+    np.arccosh,
+    "acosh",
+    "The number ≥ 0 whose hyperbolic cosine is x; its slope at 1 is infinite.",
+    lambda g, y, x: g / np.sqrt(x * x - 1),
+)
+arctanh = unary(
+    np.arctanh,
+    "atanh",
+    "The number whose hyperbolic tangent is x; value and slope at -1 and 1 are infinite.",
+    lambda g, y, x: g / (1 - x * x),
+)
 
 
-@elementwise("≥", np.greater_equal)
-def greater_equal(a: Any, b: Any) -> Any:
-    """Whether a ≥ b, as booleans."""
-    return np.greater_equal(a, b)
+# ---------------- exponentials, logarithms, powers
+expm1 = unary(np.expm1, "exp − 1", "exp(x) - 1, exact near 0 too.", lambda g, y, x: g * (y + 1))
+log1p = unary(np.log1p, "log 1 +", "log(1 + x), exact near 0 too.", lambda g, y, x: g / (1 + x))
+log2 = unary(np.log2, "log2", "Logarithm to the base 2.", lambda g, y, x: g / (math.log(2) * x))
+log10 = unary(
+    np.log10, "log10", "Logarithm to the base 10.", lambda g, y, x: g / (math.log(10) * x)
+)
+square = unary(np.square, "x²", "x · x.", lambda g, y, x: 2 * g * x)
 
 
-@elementwise("sign", np.sign)
-def sign(x: Any) -> Any:
-    """-1, 0 or 1; constant almost everywhere, so no gradient passes."""
-    return np.sign(x)
+@elementwise("1/x", np.reciprocal, backward=(lambda g, y, x: -g * y * y,))
+def reciprocal(x: Any) -> Any:
+    """1 / x."""
+    return 1 / x
+
+
+# ---------------- steps and tests: no gradient passes
+floor = unary(np.floor, "floor", "The largest whole number ≤ x, as a float.")
+ceil = unary(np.ceil, "ceil", "The smallest whole number ≥ x, as a float.")
+trunc = unary(np.trunc, "trunc", "x without what stands behind the point, as a float.")
+rint = unary(np.rint, "round", "The nearest whole number as a float; halves go to the even one.")
+
+
+@elementwise("NaN?", np.isnan)
+def isnan(x: Any) -> Any:
+    """Whether x is not a number, as booleans."""
+    return x != x
+
+
+@elementwise("∞?", np.isinf)
+def isinf(x: Any) -> Any:
+    """Whether x is ∞ or -∞, as booleans."""
+    return np.absolute(x) == np.inf
+
+
+@elementwise("finite?", np.isfinite)
+def isfinite(x: Any) -> Any:
+    """Whether x is neither infinite nor NaN, as booleans."""
+    return np.absolute(x) < np.inf
+
+
+# ---------------- masks
+@elementwise("∧", np.logical_and)
+def logical_and(a: Any, b: Any) -> Any:
+    """Whether a and b hold (are not 0), as booleans; of booleans also a & b."""
+    return (a != 0) & (b != 0)
+
+
+@elementwise("∨", np.logical_or)
+def logical_or(a: Any, b: Any) -> Any:
+    """Whether a or b holds (is not 0), as booleans; of booleans also a | b."""
+    return (a != 0) | (b != 0)
+
+
+@elementwise("¬", np.logical_not)
+def logical_not(x: Any) -> Any:
+    """Whether x does not hold (is 0), as booleans; of booleans also ~x."""
+    return x == 0
+
+
+def _of_masks(rule: Any) -> Callable[..., Any]:
+    """What stands for `&`, `|` and `~`: of booleans the rule; NumPy's work on the bits of integers
+    is no operator here.
+    """
+
+    def operator(*inputs: Any) -> Any:
+        dtypes = [np.asarray(getattr(x, "_data", x)).dtype for x in inputs]
+        if any(dtype.kind != "b" for dtype in dtypes):
+            raise DTypeError(
+                f"{rule.name}: dtypes {' and '.join(map(str, dtypes))}; masks of booleans were "
+                f"expected"
+            )
+        return rule(*inputs)
+
+    return operator
+
+
+implements(np.bitwise_and)(_of_masks(logical_and))
+implements(np.bitwise_or)(_of_masks(logical_or))
+implements(np.invert)(_of_masks(logical_not))

@@ -1,4 +1,4 @@
-"""Indexing: entries picked by integers, slices, masks and arrays of indices, which may be nodes."""
+"""Entries looked up by their indices, which are checked: rows of a table, and x[key]."""
 
 from __future__ import annotations
 
@@ -8,13 +8,146 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import kernels
+from ..errors import DTypeError
 from ..graph.conversion import Array
-from ..graph.node import GraphNode
+from ..graph.node import Constant, GraphNode
 from ..graph.registry import public
-from ..graph.rule import Grads, Operator, Rule, register
+from ..graph.rule import Grads, Operand, Operator, Rule, register
 from ..graph.settings import native
-from .embedding import Indexed, Limit
-from .separable import MEAN, NotSeparable
+from .elementwise import equal, where
+from .kernel import SMALL, launch, shards
+from .kinds import MEAN, Axes, NotSeparable
+
+
+class Limit(NamedTuple):
+    """The range of the indices in an input: ≥ `low` and < `high`; `what` names them in errors."""
+
+    input: int
+    low: int
+    high: int
+    what: str
+
+
+class Indexed(Rule):
+    """A rule with an input that holds indices, which are checked in every run."""
+
+    index_input: int
+
+    def limits(self, node: Operator) -> Sequence[Limit]:
+        """The ranges of all inputs that hold indices; compiled runs check them, too."""
+        raise NotImplementedError
+
+    def check(self, node: Operator, *xs: Array) -> None:
+        """Raise `IndexError` for an index out of range (NumPy would count negative ones back)."""
+        for i, low, high, what in self.limits(node):
+            ids = xs[i]
+            if ids.size and (ids.min() < low or ids.max() >= high):
+                wrong = ids[(ids < low) | (ids >= high)].flat[0]
+                expected = f"{what} {wrong} is out of range, {low} to {high - 1} were expected"
+                raise self.error(node.inputs, expected, IndexError)
+
+    def operands(self, inputs: tuple[Any, ...]) -> tuple[GraphNode, ...]:
+        i = self.index_input
+        return super().operands((*inputs[:i], keep_integers(inputs[i]), *inputs[i + 1 :]))
+
+    def check_dtypes(self, what: str, ids: GraphNode, floats: GraphNode) -> None:
+        """Raise `DTypeError` unless `ids` holds integers and `floats` floats."""
+        inputs = (floats, ids) if self.index_input else (ids, floats)
+        if floats.dtype.kind != "f":
+            expected = f"{floats.dtype} values, floats were expected (dtype=…)"
+            raise self.error(inputs, expected, DTypeError)
+        if ids.dtype.kind not in "iu":
+            expected = "integers were expected (Constant(…, dtype=np.int64))"
+            raise self.error(inputs, f"{what} are {ids.dtype}, {expected}", DTypeError)
+
+
+def keep_integers(ids: Any) -> Any:
+    """An array of integers as a constant of its own dtype, which would become float otherwise."""
+    if isinstance(ids, GraphNode):
+        return ids
+    try:
+        array = np.asarray(ids)
+    except ValueError:  # rows of different lengths
+        return ids
+    if not array.size:  # an empty list has no dtype of its own
+        array = array.astype(np.int64)
+    return Constant(array, dtype=array.dtype) if array.dtype.kind in "iu" else ids
+
+
+class Embedding(Indexed):
+    """Row `ids[…]` of weight (rows, width) for ids of any shape: (…, width).
+
+    Rows that are looked up more than once collect their gradients; the row `padding_idx` gets none.
+    Raises `DTypeError` for ids that are not integers, `IndexError` for ids that are negative or too
+    large.
+    """
+
+    name, symbol, multilinear = "embedding", "lookup", 2
+    formula = "weight[ids]"
+    vjp_formulas = (None, "scatter(g, ids)")
+    batch_axes = None  # any axis
+    flops = index_input = 0
+
+    def plan(self, ids: Operand, weight: Operand, padding_idx: int | None = None) -> int | None:
+        ids, weight = inputs = self.given(ids, weight)
+        if weight.ndim != 2:
+            raise self.error(inputs, "ids of any shape and a weight (rows, width) were expected")
+        self.check_dtypes("ids", ids, weight)
+        n = weight.shape[0]
+        if padding_idx is None:
+            return None
+        if not isinstance(padding_idx, int | np.integer) or not -n <= padding_idx < n:
+            expected = f"padding_idx={padding_idx!r}; a row from {-n} to {n - 1} was expected"
+            raise self.error(inputs, expected, ValueError)
+        return int(padding_idx) % n
+
+    def shape(self, node: Operator) -> tuple[int, ...]:
+        ids, weight = node.inputs
+        return (*ids.shape, weight.shape[1])
+
+    def limits(self, node: Operator) -> Sequence[Limit]:
+        return [Limit(0, 0, node.inputs[1].shape[0], "id")]
+
+    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
+        ids, weight = xs
+        rows = out.reshape(ids.size, weight.shape[1])
+        count = shards(node, ids.size)
+        launch(node, kernels.embedding.gather, weight, ids.reshape(-1), rows, count)
+
+    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
+        ids, weight = xs
+        rows, grad = g.reshape(ids.size, weight.shape[1]), grads[1]
+        assert grad is not None
+        launch(node, kernels.embedding.scatter, rows, ids.reshape(-1), grad)
+        if node.plan is not None:
+            grad[node.plan] = 0
+
+    def decompose(self, node: Operator, *xs: GraphNode) -> GraphNode | None:
+        """With a row for padding: zeros where it is looked up, because it does not move."""
+        if node.plan is None:
+            return None
+        ids, weight = xs
+        padding = equal(ids.reshape(*ids.shape, 1), keep_integers(node.plan))
+        return where(padding, 0, self(ids, weight))
+
+    def is_small(self, node: Operator) -> bool:
+        ids, weight = node.inputs
+        return ids._data.size * weight.shape[1] < SMALL  # other rows do not count
+
+    def bytes(self, node: Operator) -> int:
+        return node.inputs[0]._data.nbytes + 2 * node._data.nbytes  # other rows do not count
+
+
+embedding = register(Embedding())
+
+
+# ---------------- x[key]
+class Picked(NamedTuple):
+    """A key with arrays instead of lists, and the shape of what it picks."""
+
+    key: Any
+    shape: tuple[int, ...]
 
 
 class NodeIndex(NamedTuple):
@@ -57,8 +190,8 @@ class GetItem(Indexed):
         )
         for node in indices:
             self._part(x, node._data)
-        self._picked(x, plain, [x._data, *(node._data for node in indices)])
-        return plain
+        found = self._picked(x, plain, [x._data, *(node._data for node in indices)])
+        return Picked(plain, found.shape)
 
     def _part(self, x: GraphNode, part: Any) -> Any:
         if isinstance(part, list):
@@ -68,15 +201,14 @@ class GetItem(Indexed):
                 raise self.error((x,), "rows of indices of different lengths", IndexError) from None
         if isinstance(part, np.ndarray):
             if part.dtype.kind not in "biu":
-                expected = f"{part.dtype} indices; integers or booleans were expected"
-                raise self.error((x,), expected, IndexError)
+                raise self.error(
+                    (x,), f"{part.dtype} indices; integers or booleans were expected", IndexError
+                )
             # a copy: an index belongs to the graph, like every value that enters it
             return part.astype(native(part.dtype))
         return part
 
     def _key(self, plan: Any, xs: Sequence[Array]) -> Any:
-        if len(xs) == 1:
-            return plan
         return tuple(xs[part.input] if isinstance(part, NodeIndex) else part for part in plan)
 
     def _picked(self, x: GraphNode, plan: Any, xs: Sequence[Array]) -> Array:
@@ -85,15 +217,12 @@ class GetItem(Indexed):
         except (IndexError, TypeError) as error:  # Python's own TypeError for a slice up to "a"
             raise self.error((x,), str(error), IndexError) from None
 
-    def shape(self, node: Operator) -> tuple[int, ...]:
-        return self._picked(node.inputs[0], node.plan, [x._data for x in node.inputs]).shape
-
     def limits(self, node: Operator) -> Sequence[Limit]:
         """Of indices that are nodes, where each part of the key stands for an axis.
 
         NumPy checks all other keys.
         """
-        key, dtypes = node.plan, [x.dtype for x in node.inputs]
+        key, dtypes = node.plan.key, [x.dtype for x in node.inputs]
         if len(dtypes) == 1:
             return []
         for part in key:
@@ -108,20 +237,19 @@ class GetItem(Indexed):
         ]
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
-        if len(xs) == 1:
-            out[...] = xs[0][node.plan]
-            return
-        found = self._picked(node.inputs[0], node.plan, xs)
+        found = self._picked(node.inputs[0], node.plan.key, xs)
         if found.shape != out.shape:
-            before = f"{out.shape} when the graph was built"
-            raise self.error(node.inputs, f"the mask picks shape {found.shape}, {before}")
+            raise self.error(
+                node.inputs,
+                f"the mask picks shape {found.shape}, {out.shape} when the graph was built",
+            )
         out[...] = found
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         grad = grads[0]
         assert grad is not None
         grad[...] = 0
-        self._add(grad, self._key(node.plan, xs), g)
+        self._add(grad, self._key(node.plan.key, xs), g)
 
     def vjp(self, node: Operator, g: Array) -> None:
         """Add to the entries that were picked, and touch no others.
@@ -130,7 +258,7 @@ class GetItem(Indexed):
         """
         x = node.inputs[0]
         if x.requires_grad and (grad := x.growing()) is not None:
-            self._add(grad, self._key(node.plan, [x._data for x in node.inputs]), g)
+            self._add(grad, self._key(node.plan.key, [x._data for x in node.inputs]), g)
         else:
             super().vjp(node, g)
 
@@ -140,15 +268,13 @@ class GetItem(Indexed):
         else:
             grad[key] += g
 
-    def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
+    def batch_axis(self, node: Operator, axes: Axes) -> int:
         axis, x = axes[0], node.inputs[0]
-        if all(axis is None for axis in axes):
-            return None
-        arrays = any(isinstance(part, np.ndarray) for part in node.plan)
+        arrays = any(isinstance(part, np.ndarray) for part in node.plan.key)
         if len(axes) > 1 or axis is None or axis == MEAN or arrays:
             raise NotSeparable
         along = np.arange(x.shape[axis]).reshape(-1, *(1,) * (x.ndim - axis - 1))
-        marked = np.broadcast_to(along, x.shape)[node.plan]
+        marked = np.broadcast_to(along, x.shape)[node.plan.key]
         found = [i for i, stride in enumerate(marked.strides) if stride]
         if len(found) != 1 or marked.shape[found[0]] != x.shape[axis]:
             raise NotSeparable
@@ -158,8 +284,7 @@ class GetItem(Indexed):
         return 2 * node._data.nbytes  # of x only the entries that are picked
 
 
-_rule = GetItem()
-register(_rule)
+register(_rule := GetItem())
 
 
 @public()

@@ -11,7 +11,7 @@ A rule may declare
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -68,6 +68,20 @@ def shards(node: Operator, items: int) -> int:
     return 1 if is_small(node) else kernels.jit.threads(items)
 
 
+def in_parts(node: Operator, name: str, grad: Array | None, count: int) -> Array | None:
+    """Memory for a gradient in parts, one per shard; a single part is the gradient itself."""
+    if grad is None or count == 1:
+        return None if grad is None else grad[None]
+    return node.buffer(name, (count, *grad.shape), grad.dtype)
+
+
+def add_parts(parts: Iterable[Array | None], grads: Iterable[Array | None]) -> None:
+    """Write the sums of gradients in parts into the gradients."""
+    for sums, grad in zip(parts, grads, strict=True):
+        if sums is not None and grad is not None and len(sums) > 1:
+            np.sum(sums, axis=0, out=grad)
+
+
 def is_small(node: Operator) -> bool:
     """Is the work done before another thread would be awake?
 
@@ -99,7 +113,7 @@ def kernel_info(node: GraphNode) -> dict[str, Any]:
     """What is known about an operator's last pass, by name.
 
     Always `flops` and `bytes`; some kernels know more: the winners of pooling, hidden states and
-    their gradients, the probabilities of a loss. Arrays are read-only, and some are overwritten by
+    their gradients, the share that dropout kept. Arrays are read-only, and some are overwritten by
     the next pass: copy what is to last. Raises `GraphError` for a leaf.
     """
     if not isinstance(node, Operator):

@@ -1,10 +1,12 @@
-"""Matrix products."""
+"""Products: of matrices, and Einstein sums of products of arrays with named axes."""
 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
-from typing import Any
+from string import ascii_letters
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,10 +14,10 @@ from .. import kernels
 from ..errors import GraphError
 from ..graph.conversion import Array, sum_to
 from ..graph.node import GraphNode
-from ..graph.registry import by_name, implements
+from ..graph.registry import by_name, implements, public
 from ..graph.rule import Grads, Operand, Operator, Rule, register
 from .kernel import launch, shards
-from .separable import MEAN, NotSeparable
+from .kinds import MEAN, Axes, NotSeparable
 
 
 def product(node: Operator, a: Array, b: Array, out: Array) -> None:
@@ -89,24 +91,19 @@ class MatMul(Rule):
             product(node, a, b, every)
             grad[...] = sum_to(every, shape).reshape(grad.shape)
 
-    def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
-        a, b = axes
-        left, right = node.inputs
-        if a is None and b is None:
-            return None
-        if MEAN in axes:
+    def batch_axis(self, node: Operator, axes: Axes) -> int:
+        # Counted from the last axis of a stack, samples keep apart along the leading axes, from 3
+        # on, and along the rows of the first operand, 2.
+        inputs = node.inputs
+        pairs = list(zip(inputs, axes, strict=True))
+        places = {x.ndim - axis for x, axis in pairs if axis is not None and axis != MEAN}
+        place = min(places, default=1)
+        if MEAN in axes or len(places) > 1 or place < (2 if axes[1] is None else 3):
             raise NotSeparable
-        # samples keep apart along leading axes, and along the rows of the first; from the last axis
-        places = {
-            x.ndim - axis for x, axis in zip(node.inputs, axes, strict=True) if axis is not None
-        }
-        place = places.pop()
-        if places or place == 1 or (place == 2 and b is not None):
-            raise NotSeparable
-        for x, axis in zip(node.inputs, axes, strict=True):
-            if axis is None and place > 2 and x.ndim >= place and x.shape[-place] != 1:
+        for x, axis in pairs:
+            if axis is None and x.ndim >= place > 2 and x.shape[-place] != 1:
                 raise NotSeparable
-        return node.ndim - place + (right.ndim == 1)
+        return node.ndim - place + sum(x.ndim == 1 for x in inputs)
 
     def flops(self, node: Operator) -> int:
         return 2 * math.prod(node.plan) * node.inputs[0].shape[-1]  # before there is a result, too
@@ -172,3 +169,103 @@ def _dot(a: Any, b: Any) -> GraphNode:
             "another product"
         )
     return matmul(a, b) if a.ndim and b.ndim else a * b
+
+
+# ---------------- Einstein summation
+class Subscripts(NamedTuple):
+    """A letter for each axis of each input and of the result, and how long these axes are."""
+
+    inputs: tuple[str, ...]
+    result: str
+    sizes: dict[str, int]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.sizes[letter] for letter in self.result)
+
+    def text(self) -> str:
+        return f"{','.join(self.inputs)}->{self.result}"
+
+
+class Einsum(Rule):
+    name, symbol, multilinear = "einsum", "einsum", sys.maxsize
+    formula = "apply('Σ', *inputs)"
+    vjp_formulas = ("apply('Σ', g, *inputs)",)
+
+    def plan(self, *inputs: Operand, subscripts: str = "") -> Subscripts:
+        xs = self.floats(*inputs)
+        try:
+            np.einsum_path(subscripts, *(x._data for x in xs))
+        except ValueError as error:
+            raise self.error(xs, f"{subscripts!r}: {error}") from None
+        terms, result = _letters(subscripts, [x.ndim for x in xs])
+        sizes: dict[str, int] = {}
+        for term, x in zip(terms, xs, strict=True):
+            for letter, n in zip(term, x.shape, strict=True):
+                sizes[letter] = n if sizes.get(letter, 1) == 1 else sizes[letter]
+        return Subscripts(terms, result, sizes)
+
+    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
+        np.einsum(node.plan.text(), *xs, out=out, optimize=len(xs) > 1)
+
+    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
+        terms, result, _ = node.plan
+        for i, grad in enumerate(grads):
+            if grad is None:
+                continue
+            others = [pair for j, pair in enumerate(zip(terms, xs, strict=True)) if j != i]
+            given = [result, *(term for term, _ in others)]
+            own = "".join(dict.fromkeys(terms[i]))
+            known = "".join(letter for letter in own if letter in "".join(given))
+            text = f"{','.join(given)}->{known}"
+            found = np.einsum(text, g, *(x for _, x in others), optimize=bool(others))
+            grad[...] = 0
+            # a view: of a repeated letter the diagonal
+            places = np.einsum(f"{terms[i]}->{own}", grad) if own else grad
+            wide = found[tuple(slice(None) if letter in known else None for letter in own)]
+            places[...] = sum_to(wide, places.shape)
+
+    def batch_axis(self, node: Operator, axes: Axes) -> int:
+        """Samples keep apart where their letter is in the result and in no input without them."""
+        terms, result, _ = node.plan
+        pairs = list(zip(terms, axes, strict=True))
+        letters = {"" if axis == MEAN else term[axis] for term, axis in pairs if axis is not None}
+        letter = letters.pop()
+        if letters or not letter or letter not in result:
+            raise NotSeparable
+        if any(term.count(letter) != (axis is not None) for term, axis in pairs):
+            raise NotSeparable
+        return int(result.index(letter))
+
+    def flops(self, node: Operator) -> int:
+        return len(node.inputs) * int(math.prod(node.plan.sizes.values()))
+
+
+def _letters(subscripts: str, ndims: Sequence[int]) -> tuple[tuple[str, ...], str]:
+    """The letters of the inputs and of the result; an ellipsis becomes unused letters."""
+    left, arrow, right = subscripts.replace(" ", "").partition("->")
+    terms = left.split(",")
+    spare = [letter for letter in ascii_letters if letter not in subscripts]
+    more = [n - len(term.replace("...", "")) for term, n in zip(terms, ndims, strict=True)]
+    dots = "".join(spare[: max(more)])
+    if not arrow:
+        once = [letter for letter in sorted(set(left) - {",", "."}) if left.count(letter) == 1]
+        right = "".join(["...", *once])
+    pairs = zip(terms, more, strict=True)
+    full = tuple(term.replace("...", dots[len(dots) - n :]) for term, n in pairs)
+    return full, right.replace("...", dots)
+
+
+_einsum = register(Einsum())
+
+
+@public(np.einsum)
+def einsum(subscripts: str, *xs: Operand) -> GraphNode:
+    """Sum of products in Einstein's notation, as `np.einsum`: `einsum("ij,jk->ik", a, b)` is a @ b.
+
+    "ii" is a trace, "...ij->...ji" a transpose; without "->" the letters that occur once are the
+    result's, in alphabetical order. Axes of one letter are equally long (or 1), else `ShapeError`.
+    """
+    if not isinstance(subscripts, str):
+        raise GraphError("np.einsum: subscripts as a text were expected, the arrays after it")
+    return _einsum(*xs, subscripts=subscripts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,11 @@ from ..graph.conversion import Array
 from ..graph.node import GraphNode
 from ..graph.registry import public
 from ..graph.rule import Grads, Operand, Operator, Rule, register
-from .elementwise import equal, logistic, multiply, subtract, where
-from .embedding import Indexed, Limit, keep_integers
+from .elementwise import logistic, multiply, subtract
+from .indexing import Indexed, Limit, getitem
 from .kernel import launch, shards
-from .reduce import log_softmax, mean, sum
-from .separable import MEAN, NotSeparable
+from .kinds import MEAN, Axes, ClosedForm, NotSeparable, check_number
+from .reduce import log_softmax, mean
 
 
 class Loss(Rule):
@@ -25,18 +25,21 @@ class Loss(Rule):
     def shape(self, node: Operator) -> tuple[int, ...]:
         return ()
 
-    def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
-        x, t = axes
-        if MEAN in axes or (x is not None and t is not None and x != t):
+    def batch_axis(self, node: Operator, axes: Axes) -> int:
+        if MEAN in axes or len({*axes} - {None}) > 1:
             raise NotSeparable
-        return None if x is None and t is None else MEAN
+        return MEAN
 
 
-class Paired(Loss):
-    """A mean over pairs of entries, prediction x and target t: `terms` and their `slope`.
+class Paired(ClosedForm, Loss):
+    """A mean over pairs of entries, prediction x and target t.
 
+    `terms(x, t)` are averaged; `slopes` has their derivatives in x and in t, of arrays or nodes.
     `flops` counts the operations that compute one term and add it up.
     """
+
+    terms: Callable[..., Any]
+    slopes: tuple[Callable[..., Any], ...]
 
     def plan(self, x: Operand, t: Operand) -> None:
         x, t = inputs = self.floats(x, t)
@@ -47,27 +50,11 @@ class Paired(Loss):
                 "is a column)",
             )
 
-    def terms(self, x: Array, t: Array) -> Any:
-        raise NotImplementedError
-
-    def slope(self, index: int, x: Any, t: Any) -> Any:
-        """The derivative of `terms` in x (index 0) or t (index 1), of arrays or nodes."""
-        raise NotImplementedError
-
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         out[...] = self.terms(*xs).sum() / (xs[0].size or np.nan)
 
-    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
-        scale = g / (xs[0].size or np.nan)
-        for i, grad in enumerate(grads):
-            if grad is not None:
-                np.multiply(self.slope(i, *xs), scale, out=grad)
-
-    def vjp_nodes(
-        self, node: Operator, g: GraphNode, wanted: Sequence[bool]
-    ) -> Sequence[GraphNode | None]:
-        scale, xs = g / (node.inputs[0].size or np.nan), node.inputs
-        return [self.slope(i, *xs) * scale if want else None for i, want in enumerate(wanted)]
+    def cotangent(self, i: int, node: Operator, g: Any, y: Any, *xs: Any) -> Any:
+        return self.slopes[i](*xs) * (g / (xs[0].size or np.nan))
 
 
 class MSE(Paired):
@@ -77,11 +64,8 @@ class MSE(Paired):
     formula = "mean((x - t) ** 2)"
     vjp_formulas = ("2 * g * (x - t) / size", "2 * g * (t - x) / size")
 
-    def terms(self, x: Array, t: Array) -> Any:
-        return np.square(x - t)
-
-    def slope(self, index: int, x: Any, t: Any) -> Any:
-        return 2 * (x - t) if index == 0 else 2 * (t - x)
+    terms = staticmethod(lambda x, t: np.square(x - t))
+    slopes = (lambda x, t: 2 * (x - t), lambda x, t: 2 * (t - x))
 
 
 def _limited_log(p: Any) -> Any:
@@ -100,13 +84,11 @@ class BCE(Paired):
     formula = "-mean(t * log(x) + (1 - t) * log(1 - x))"
     vjp_formulas = ("g * (x - t) / (x * (1 - x)) / size", "g * (log(1 - x) - log(x)) / size")
 
-    def terms(self, x: Array, t: Array) -> Any:
-        return -(t * _limited_log(x) + (1 - t) * _limited_log(1 - x))
-
-    def slope(self, index: int, x: Any, t: Any) -> Any:
-        if index == 1:
-            return _limited_log(1 - x) - _limited_log(x)
-        return (x - t) / np.maximum(x * (1 - x), 1e-12)
+    terms = staticmethod(lambda x, t: -(t * _limited_log(x) + (1 - t) * _limited_log(1 - x)))
+    slopes = (
+        lambda x, t: (x - t) / np.maximum(x * (1 - x), 1e-12),
+        lambda x, t: _limited_log(1 - x) - _limited_log(x),
+    )
 
 
 class BCEWithLogits(Paired):
@@ -116,15 +98,8 @@ class BCEWithLogits(Paired):
     formula = "mean(log(1 + exp(x)) - x * t)"
     vjp_formulas = ("g * (σ(x) - t) / size", "-g * x / size")
 
-    def terms(self, x: Array, t: Array) -> Any:
-        return np.maximum(x, 0) - x * t + np.log1p(np.exp(-np.absolute(x)))
-
-    def slope(self, index: int, x: Any, t: Any) -> Any:
-        return logistic(x) - t if index == 0 else -x
-
-    def kernel_info(self, node: Operator) -> dict[str, Any]:
-        """`probabilities`: σ(x), in the shape of x."""
-        return {"probabilities": logistic(node.inputs[0]._data)}
+    terms = staticmethod(lambda x, t: np.maximum(x, 0) - x * t + np.log1p(np.exp(-np.absolute(x))))
+    slopes = (lambda x, t: logistic(x) - t, lambda x, t: -x)
 
 
 class CrossEntropy(Indexed, Loss):
@@ -157,18 +132,13 @@ class CrossEntropy(Indexed, Loss):
 
     def decompose(self, node: Operator, *xs: GraphNode) -> GraphNode:
         x, ids = xs
-        chosen = equal(ids.reshape(-1, 1), keep_integers(np.arange(x.shape[1])))
-        return -sum(where(chosen, log_softmax(x), 0)) / (len(ids) or np.nan)
-
-    def kernel_info(self, node: Operator) -> dict[str, Any]:
-        """`probabilities` (N, classes): the softmax of the logits."""
-        return {"probabilities": node.work["softmax"]}
+        return -mean(getitem(log_softmax(x), (np.arange(len(ids)), ids)))
 
 
 mse_loss = register(MSE())
 binary_cross_entropy = register(BCE())
 binary_cross_entropy_with_logits = register(BCEWithLogits())
-_cross_entropy = register(CrossEntropy())
+register(_cross_entropy := CrossEntropy())
 
 
 @public()
@@ -179,11 +149,9 @@ def cross_entropy(logits: Operand, class_ids: Operand, label_smoothing: float = 
     al. 2016), as in PyTorch. Raises `DTypeError` for ids that are not integers, `IndexError` for
     ids outside of [0, classes).
     """
-    if not isinstance(label_smoothing, int | float) or not 0 <= label_smoothing <= 1:
-        raise ValueError(
-            f"cross_entropy: label_smoothing={label_smoothing!r}; a number from 0 to 1 was expected"
-        )
-    loss = _cross_entropy(logits, class_ids)
+    given = logits, class_ids
+    check_number(_cross_entropy, given, "label_smoothing", label_smoothing, 1)
+    loss = _cross_entropy(*given)
     if not label_smoothing:
         return loss
     spread = mean(log_softmax(logits, axis=1))

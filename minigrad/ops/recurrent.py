@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,27 +11,29 @@ import numpy as np
 from .. import kernels
 from ..graph.conversion import Array
 from ..graph.node import Constant, GraphNode
-from ..graph.registry import by_name
+from ..graph.registry import by_name, public
 from ..graph.rule import Grads, Operand, Operator, Rule, register
 from ..graph.settings import inside
-from .kernel import launch, shards
+from .elementwise import sigmoid, tanh
+from .kernel import add_parts, in_parts, launch, shards
+from .kinds import Axes, NotSeparable
 from .linalg import linear
-from .separable import NotSeparable
 from .shape import stack
 
 
+@dataclass(eq=False)
 class Steps:
     """One run of a layer that was unrolled over `total` time steps; its `Step`s share it."""
 
-    def __init__(self, total: int) -> None:
-        self.total = total
+    total: int
 
 
+@dataclass(eq=False)
 class Step:
     """The scope of time step `t` (from 0) of an unrolled layer, drawn like a module."""
 
-    def __init__(self, steps: Steps, t: int) -> None:
-        self.steps, self.t = steps, t
+    steps: Steps
+    t: int
 
 
 def named(name: str, node: Any) -> Any:
@@ -39,12 +42,9 @@ def named(name: str, node: Any) -> Any:
     return node
 
 
-def rnn_cell(
-    x: Any, h: Any, w: Any, v: Any, b: Any, c: Any, nonlinearity: str = "tanh"
-) -> GraphNode:
+def rnn_cell(x: Any, h: Any, w: Any, v: Any, b: Any, c: Any, nonlinearity: str = "tanh") -> Any:
     """One step of `rnn` in elementary operators, from x (N, in) and h (N, hidden) to the next h."""
-    result: GraphNode = by_name(nonlinearity)(linear(x, w, b) + linear(h, v, c))
-    return result
+    return by_name(nonlinearity)(linear(x, w, b) + linear(h, v, c))
 
 
 class Recurrent(Rule):
@@ -64,14 +64,12 @@ class Recurrent(Rule):
 
     def sizes(self, *operands: Operand, relu: bool = False) -> Any:
         """The sizes of the layer, after checking that the inputs fit together."""
-        inputs = self.floats(*operands)
-        (x, *states), (w, v, *biases) = inputs[: 1 + self.states], inputs[1 + self.states :]
-        rows = w.shape[0] if w.ndim == 2 else -1
-        hidden = rows // self.gates
-        fits = x.ndim == 3 and w.ndim == 2 and x.shape[2] == w.shape[1]
-        fits = fits and rows == hidden * self.gates and v.shape == (rows, hidden)
-        fits = fits and all(b.shape == (rows,) for b in biases)
-        if not (fits and all(state.shape == (x.shape[1], hidden) for state in states)):
+        x, *others = inputs = self.floats(*operands)
+        v = others[self.states + 1]
+        hidden = v.shape[-1] if v.ndim else 0
+        rows, states = self.gates * hidden, [(*x.shape[1:2], hidden)] * self.states
+        expected = [*states, (rows, *x.shape[2:]), (rows, hidden), (rows,), (rows,)]
+        if x.ndim != 3 or [a.shape for a in others] != expected:
             names = ("h0", "h0 and c0")[self.states - 1]
             m = "hidden" if self.gates == 1 else f"{self.gates} hidden"
             raise self.error(
@@ -104,7 +102,7 @@ class Recurrent(Rule):
                 ("hrows", (count, rows, d.hidden)),
             )
         ]
-        gates = self._rows(node, "gates", dtype) if self.gates > 1 else None
+        gates = self._rows(node, "gates") if self.gates > 1 else None
         q, rest, second = None, None, None
         if self.splits:
             q, second = node.buffer("q", out.shape, dtype), c
@@ -117,59 +115,56 @@ class Recurrent(Rule):
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         (x, h0, *more), (w, v) = xs[: 1 + self.states], xs[1 + self.states : 3 + self.states]
-        work, dtype = node.work, g.dtype
-        found = self._gradients(node, grads, dtype)
-        (gx, gh0, *gmore), (gw, gv, gb, gc) = found[: 1 + self.states], found[1 + self.states :]
-        dy = node.buffer("dh", y.shape, dtype)
-        drows = self._rows(node, "drows", dtype)
-        gates = self._rows(node, "gates", dtype) if self.gates > 1 else None
-        q, erows = (work["q"], self._rows(node, "erows", dtype)) if self.splits else (None, None)
+        work = node.work
+        (gx, *others), count = grads, len(work["xrows"])
+        # the kernel writes all gradients but that of x
+        found = [
+            node.buffer(f"g{i}", x.shape, g.dtype) if grad is None else grad
+            for i, (x, grad) in enumerate(zip(xs[1:], others, strict=True))
+        ]
+        (gh0, *gmore), own = found[: self.states], found[self.states :]
+        parts = [in_parts(node, f"parts {i}", grad, count) for i, grad in enumerate(own)]
+        gw, gv, gb, gc = parts if self.splits else (*parts[:3], None)
+        dy = node.buffer("dh", y.shape, g.dtype)
+        drows, erows = self._rows(node, "drows"), self._rows(node, "erows") if self.splits else None
+        gates, q = work.get("gates"), work.get("q")
         c0, gc0 = (more[0], gmore[0]) if more else (None, None)
         g, y, dy = (a.reshape(self._all_states(node)) for a in (g, y, dy))
         before = g, x, w, v, h0, c0, y, gates, q
         after = dy, gx, gw, gv, gb, gc, gh0, gc0, work["xrows"], work["hrows"], drows, erows
         launch(node, kernels.recurrent.backward, *before, *after, node.plan)
-        for grad, parts in list(zip(grads, found, strict=True))[1 + self.states :]:
-            if grad is not None and parts is not None and len(parts) > 1:
-                np.sum(parts, axis=0, out=grad)
-        if not self.splits and grads[-1] is not None:
-            np.sum(gb, axis=0, out=grads[-1])
+        add_parts((gw, gv, gb, gc), own)
+        if not self.splits:
+            np.copyto(own[3], own[2])
 
-    def _rows(self, node: Operator, name: str, dtype: Any) -> Array:
+    def _rows(self, node: Operator, name: str) -> Array:
         """Memory for a row of gates of each step and sample, shard by shard."""
         count = len(node.work["xrows"])
         rows = kernels.recurrent.rows_of(node.plan, count)
-        return node.buffer(name, (count, rows, self.gates * node.plan.hidden), dtype)
+        shape = count, rows, self.gates * node.plan.hidden
+        return node.buffer(name, shape, node.inputs[0].dtype)
 
-    def _gradients(self, node: Operator, grads: Grads, dtype: Any) -> list[Any]:
-        """The arrays that the kernel writes to.
-
-        The gradient of x is None where it is not asked for; those of the parameters have a part per
-        shard, and a single part is the gradient itself.
-        """
-        count, found = len(node.work["xrows"]), []
-        for i, (x, grad) in enumerate(zip(node.inputs, grads, strict=True)):
-            if i == 0:
-                found.append(grad)
-            elif i <= self.states:
-                found.append(node.buffer(f"g{i}", x.shape, dtype) if grad is None else grad)
-            elif i == len(grads) - 1 and not self.splits:
-                found.append(None)  # as that of the other bias
-            elif count == 1 and grad is not None:
-                found.append(grad[None])
-            else:
-                found.append(node.buffer(f"g{i}", (count, *x.shape), dtype))
+    # ---------------- cell by cell
+    def by_steps(self, x: Any, *others: Any, **attributes: Any) -> list[tuple[GraphNode, ...]]:
+        """The states of each step, in elementary operators."""
+        states, parameters = others[: self.states], others[self.states :]
+        found, steps = [], Steps(x.shape[0])
+        for t in range(steps.total):
+            with inside(Step(steps, t)):
+                new = type(self).cell(x[t], *states, *parameters, **attributes)
+            states = new if isinstance(new, tuple) else (new,)
+            found.append(states)
         return found
+
+    def unrolled(self, *inputs: Any, **attributes: Any) -> Any:
+        """What the layer returns, for drawings, and to check the fused node against."""
+        steps = self.by_steps(*inputs, **attributes)
+        hidden = stack([states[0] for states in steps])
+        return hidden if self.states == 1 else (hidden, steps[-1][1])
 
     # ---------------- for other readers
     def decompose(self, node: Operator, *xs: GraphNode) -> GraphNode | None:
-        """The layer cell by cell."""
-        x, states, parameters = xs[0], xs[1 : 1 + self.states], xs[1 + self.states :]
-        steps = []
-        for t in range(len(x)):
-            found = type(self).cell(x[t], *states, *parameters, **node.attributes)
-            states = found if isinstance(found, tuple) else (found,)
-            steps.append(states)
+        steps = self.by_steps(*xs, **node.attributes)
         if not steps:
             return Constant(np.zeros(node.shape), dtype=node.dtype)
         joined = [stack(column) for column in zip(*steps, strict=True)]
@@ -185,12 +180,11 @@ class Recurrent(Rule):
         ]
         return np.concatenate(parts, axis=1)
 
-    def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
-        x, states, parameters = axes[0], axes[1 : 1 + self.states], axes[1 + self.states :]
-        alone = all(axis is None for axis in parameters)
-        if x not in (1, None) or not alone or any(axis not in (0, None) for axis in states):
+    def batch_axis(self, node: Operator, axes: Axes) -> int:
+        may = [1, *[0] * self.states, *[None] * 4]
+        if any(axis not in (place, None) for axis, place in zip(axes, may, strict=True)):
             raise NotSeparable
-        return node.ndim - 2 if x == 1 or 0 in states else None
+        return node.ndim - 2
 
     def flops(self, node: Operator) -> int:
         d = node.plan
@@ -252,28 +246,123 @@ class Rnn(Recurrent):
 rnn = register(Rnn())
 
 
-def by_steps(
-    cell: Callable[..., Any],
-    x: GraphNode,
-    states: Sequence[Any],
-    *parameters: Any,
-    **attributes: Any,
-) -> tuple[GraphNode, Sequence[GraphNode]]:
-    """The first states of all steps, and the last states, of a layer built cell by cell.
+# ---------------- LSTM
+def lstm_cell(
+    x: Any, h: Any, c: Any, w: Any, v: Any, b: Any, d: Any
+) -> tuple[GraphNode, GraphNode]:
+    """One step of `lstm` in elementary operators: the next h and c (N, hidden)."""
+    n = c.shape[1]
+    gates = linear(x, w, b) + linear(h, v, d)
+    i, f, g, o = (gates[:, k * n : (k + 1) * n] for k in range(4))
+    i, f = named("i", sigmoid(i)), named("f", sigmoid(f))
+    g, o = named("g", tanh(g)), named("o", sigmoid(o))
+    c = named("c", f * c + i * g)
+    return named("h", o * tanh(c)), c
 
-    For drawings, and to check the fused node against.
+
+class Lstm(Recurrent):
+    """Long short-term memory (Hochreiter & Schmidhuber 1997).
+
+    With a forget gate (Gers, Schmidhuber & Cummins 2000):
+
+        i, f, g, o = W x_t + b + V h_{t-1} + d (four blocks)
+        c_t = σ(f) c_{t-1} + σ(i) tanh(g)
+        h_t = σ(o) tanh(c_t)
+
+    The value (2, T, N, hidden) holds h and c of every step: an operator has one result, and so both
+    get their gradients in the same way; `lstm` returns the parts that a layer returns.
     """
-    found, steps = [], Steps(x.shape[0])
-    for t in range(steps.total):
-        with inside(Step(steps, t)):
-            new = cell(x[t], *states, *parameters, **attributes)
-        states = new if isinstance(new, tuple) else (new,)
-        found.append(states[0])
-    return stack(found), states
+
+    name, symbol, states, gates = "lstm", "LSTM", 2, 4
+    formula = (
+        "given(given(σ(p['o']) * apply('tanh', y[1, t]),"
+        " y[1, t], σ(p['f']) * y[1, t - 1] + σ(p['i']) * apply('tanh', p['g'])),"
+        " p, x[t] @ w.T + b + y[0, t - 1] @ v.T + d)"
+    )
+    vjp_formulas = tuple(
+        f"given(given(given({term}, δ[t], η[t] * slope(y[0, t], p) + γ[t] * slope(y[1, t], p)),"
+        " η[t], g[0, t] + δ[t + 1] @ v),"
+        " γ[t], g[1, t] + η[t] * slope(y[0, t], y[1, t]) + γ[t + 1] * slope(y[1, t + 1], y[1, t]))"
+        for term in (
+            "δ[t] @ w",
+            "δ[0] @ v",
+            "γ[0] * slope(y[1, 0], c0)",
+            "sum(δ[t].T @ x[t])",
+            "sum(δ[t].T @ y[0, t - 1])",
+            "sum(δ[t])",
+        )
+    )
+    cell = staticmethod(lstm_cell)
+
+    def plan(
+        self, x: Operand, h0: Operand, c0: Operand, w: Operand, v: Operand, b: Operand, d: Operand
+    ) -> Any:
+        return self.sizes(x, h0, c0, w, v, b, d)
 
 
-def rnn_by_steps(
-    x: Any, h0: Any, w: Any, v: Any, b: Any, c: Any, nonlinearity: str = "tanh"
-) -> GraphNode:
-    """The same as `rnn`, cell by cell."""
-    return by_steps(rnn_cell, x, (h0,), w, v, b, c, nonlinearity=nonlinearity)[0]
+register(_lstm := Lstm())
+
+
+@public()
+def lstm(
+    x: Operand, h0: Operand, c0: Operand, w: Operand, v: Operand, b: Operand, d: Operand
+) -> tuple[GraphNode, GraphNode]:
+    """Hidden states (T, N, hidden) of an LSTM over x (T, N, in), and the last cell state.
+
+    It starts from h0 and c0 (N, hidden). w (4 hidden, in) and the bias b (4 hidden,) belong to the
+    input, v (4 hidden, hidden) and d to the state; their blocks of rows are those of the gates i,
+    f, g, o, as in PyTorch. Raises `ShapeError` when shapes do not fit together.
+    """
+    both = _lstm(x, h0, c0, w, v, b, d)
+    return both[0], both[1, -1] if both.shape[1] else _lstm.operands((both, c0))[1]
+
+
+# ---------------- GRU
+def gru_cell(x: Any, h: Any, w: Any, v: Any, b: Any, c: Any) -> Any:
+    """One step of `gru` in elementary operators: the next h (N, hidden)."""
+    n = h.shape[1]
+    seen, known = linear(x, w, b), linear(h, v, c)
+    r = named("r", sigmoid(seen[:, :n] + known[:, :n]))
+    z = named("z", sigmoid(seen[:, n : 2 * n] + known[:, n : 2 * n]))
+    new = named("n", tanh(seen[:, 2 * n :] + r * known[:, 2 * n :]))
+    return named("h", new + z * (h - new))  # (1 - z) new + z h
+
+
+class Gru(Recurrent):
+    """Hidden states (T, N, hidden) of a GRU over x (T, N, in), starting from h0 (N, hidden).
+
+    A gated recurrent unit (Cho et al. 2014) in PyTorch's form, where r acts on V h_{t-1} + c:
+
+        r, z, p = W x_t + b and r', z', q = V h_{t-1} + c (three blocks)
+        new = tanh(p + σ(r + r') q)
+        h_t = (1 - σ(z + z')) new + σ(z + z') h_{t-1}
+
+    w (3 hidden, in) and the bias b (3 hidden,) belong to the input, v (3 hidden, hidden) and c to
+    the state, as in PyTorch. Raises `ShapeError` when shapes do not fit together.
+    """
+
+    name, symbol, gates, splits = "gru", "GRU", 3, True
+    formula = (
+        "given(given(given(given((1 - z) * n + z * y[t - 1], n, apply('tanh', p['n'] + σ(p['r'] + "
+        "q['r']) * q['n'])),"
+        " z, σ(p['z'] + q['z'])), p, x[t] @ w.T + b), q, y[t - 1] @ v.T + c)"
+    )
+    vjp_formulas = tuple(
+        f"given(given(given({term}, δ[t], η[t] * slope(y[t], p)), ε[t], η[t] * slope(y[t], q)),"
+        " η[t], g[t] + η[t + 1] * z[t + 1] + ε[t + 1] @ v)"
+        for term in (
+            "δ[t] @ w",
+            "η[0] * z[0] + ε[0] @ v",
+            "sum(δ[t].T @ x[t])",
+            "sum(ε[t].T @ y[t - 1])",
+            "sum(δ[t])",
+            "sum(ε[t])",
+        )
+    )
+    cell = staticmethod(gru_cell)
+
+    def plan(self, x: Operand, h0: Operand, w: Operand, v: Operand, b: Operand, c: Operand) -> Any:
+        return self.sizes(x, h0, w, v, b, c)
+
+
+gru = register(Gru())

@@ -6,9 +6,10 @@ They take any dtype, so token ids can be reshaped too; gradients pass through fl
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from operator import index
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,11 +18,28 @@ from ..graph.conversion import Array, sum_to
 from ..graph.node import GraphNode
 from ..graph.registry import by_name, implements, public
 from ..graph.rule import Grads, Operand, Operator, Rule, register
-from .reduce import normalise_axes
-from .separable import MEAN, NotSeparable
+from .indexing import getitem
+from .kinds import MEAN, Axes, ClosedForm, Move, NotSeparable, normalise_axes
 
 
-class Reshape(Rule):
+def _node(x: Any) -> GraphNode:
+    node: GraphNode = by_name("reshape").operands((x,))[0]
+    return node
+
+
+def _shape(
+    function: Callable[..., Array], x: GraphNode, sizes: Iterable[int], *given: Any
+) -> tuple[int, ...]:
+    """The shape that NumPy's function gives an array of these sizes, in place of x."""
+    try:
+        return function(np.empty(tuple(sizes), bool), *given).shape
+    except (ValueError, TypeError) as error:  # NumPy's AxisError is a ValueError
+        name, arguments = function.__name__, ", ".join(map(repr, given))
+        message = f"{name}: shapes {x.shape}; {name}(x, {arguments}): {error}"
+        raise ShapeError(message) from None
+
+
+class Reshape(ClosedForm):
     """The numbers of x in another shape, in C order; one entry may be -1.
 
     The result shares the memory of x in every run. Raises `ShapeError` if the numbers do not fit.
@@ -34,13 +52,10 @@ class Reshape(Rule):
 
     def plan(self, x: Operand, shape: int | Sequence[int]) -> tuple[int, ...]:
         (x,) = self.given(x)
-        # the usual kind first, which is fast
-        several = isinstance(shape, tuple | Sequence | np.ndarray)
-        wanted = tuple(shape) if several else (shape,)  # type: ignore[arg-type]
         try:
-            view: Array = x._data.reshape(wanted)  # type: ignore[arg-type]
+            view: Array = x._data.reshape(shape)
         except (ValueError, TypeError):
-            raise self.error((x,), f"{x.size} entries do not fit into shape {wanted}") from None
+            raise self.error((x,), f"{x.size} entries do not fit into shape {shape}") from None
         return view.shape
 
     def run(self, node: Operator, out: Array | None) -> Array:
@@ -52,39 +67,29 @@ class Reshape(Rule):
             node._data = view
         return view
 
-    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
-        grads[0][...] = g.reshape(xs[0].shape)  # type: ignore[index]
+    def cotangent(self, i: int, node: Operator, g: Any, y: Any, *xs: Any) -> Any:
+        return g.reshape(xs[0].shape)
 
-    def vjp_nodes(
-        self, node: Operator, g: GraphNode, wanted: Sequence[bool]
-    ) -> Sequence[GraphNode | None]:
-        return [g.reshape(node.inputs[0].shape)]
-
-    def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
-        (axis,) = axes
-        if axis is not None and (axis != 0 or node.shape[:1] != node.inputs[0].shape[:1]):
+    def batch_axis(self, node: Operator, axes: Axes) -> int:
+        if axes[0] != 0 or node.shape[:1] != node.inputs[0].shape[:1]:
             raise NotSeparable
-        return axis
+        return 0
 
     def bytes(self, node: Operator) -> int:
         return 0
 
 
-class Transpose(Rule):
+class Transpose(Move):
     """The axes of x in the order `axes`, reversed by default."""
 
-    name, symbol, multilinear, flops = "transpose", "transpose", 1, 0
+    name, symbol = "transpose", "transpose"
     formula = "transpose(x, say(axes)) if axes else x.T"
     vjp_formulas = ("transpose(g) if axes else g.T",)
 
     def plan(self, x: Operand, axes: Sequence[int] | None = None) -> tuple[int, ...]:
         (x,) = self.given(x)
-        given = tuple(axes) if isinstance(axes, Sequence | np.ndarray) else (axes,)
-        order = tuple(reversed(range(x.ndim))) if axes is None else normalise_axes(self, x, given)
-        if len(order) != x.ndim:
-            expected = f"one for each of the {x.ndim} axes was expected"
-            raise self.error((x,), f"axes {given} were given, {expected}")
-        return order
+        # each axis is as long as its number says
+        return _shape(np.transpose, x, range(x.ndim), axes)
 
     def shape(self, node: Operator) -> tuple[int, ...]:
         return tuple(node.inputs[0].shape[i] for i in node.plan)
@@ -92,20 +97,25 @@ class Transpose(Rule):
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         np.copyto(out, xs[0].transpose(node.plan))
 
-    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
-        np.copyto(grads[0], g.transpose(np.argsort(node.plan)))  # type: ignore[arg-type]
+    def places(self, node: Operator, whole: Array) -> list[Array]:
+        return [whole.transpose(np.argsort(node.plan))]
 
-    def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
+    def batch_axis(self, node: Operator, axes: Axes) -> int:
         (axis,) = axes
-        return axis if axis is None or axis == MEAN else int(node.plan.index(axis))
+        return MEAN if axis == MEAN else int(node.plan.index(axis))
 
 
-class Join(Rule):
-    """Concatenate and stack: `_parts` gives the view of the result that belongs to each input."""
+class Joined(NamedTuple):
+    """The axis along which arrays are joined, from 0 on, and the shape of the result."""
 
-    multilinear, flops = 1, 0
+    axis: int
+    shape: tuple[int, ...]
 
-    def plan(self, *inputs: Operand, axis: int = 0) -> tuple[int, tuple[int, ...]]:
+
+class Join(Move):
+    """Concatenate and stack."""
+
+    def plan(self, *inputs: Operand, axis: int = 0) -> Joined:
         nodes = self.given(*inputs)
         if not nodes:
             raise ShapeError(f"{self.name}: at least one array was expected")
@@ -114,33 +124,14 @@ class Join(Rule):
             joined = getattr(np, self.name)(blanks, axis=index(axis))
         except (ValueError, TypeError) as error:  # NumPy's AxisError is a ValueError
             raise self.error(nodes, f"axis {axis}: {error}") from None
-        return axis % joined.ndim, joined.shape
+        return Joined(axis % joined.ndim, joined.shape)
 
-    def shape(self, node: Operator) -> tuple[int, ...]:
-        shape: tuple[int, ...] = node.plan[1]
-        return shape
-
-    def _parts(self, node: Operator, whole: Array) -> list[Array]:
-        raise NotImplementedError
-
-    def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
-        known = set(axes)
-        if known == {None}:
-            return None
-        axis, joined = axes[0], node.plan[0]
+    def batch_axis(self, node: Operator, axes: Axes) -> int:
+        axis, joined = axes[0], node.plan.axis
         stacked = node.ndim > node.inputs[0].ndim
-        if axis is None or axis == MEAN or len(known) > 1 or (axis == joined and not stacked):
+        if axis is None or axis == MEAN or len({*axes}) > 1 or (axis == joined and not stacked):
             raise NotSeparable
         return axis + (stacked and joined <= axis)
-
-    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
-        for part, x in zip(self._parts(node, out), xs, strict=True):
-            np.copyto(part, x)
-
-    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
-        for part, grad in zip(self._parts(node, g), grads, strict=True):
-            if grad is not None:
-                np.copyto(grad, part)
 
 
 class Concatenate(Join):
@@ -148,8 +139,8 @@ class Concatenate(Join):
     formula = "concat(*inputs)"
     vjp_formulas = ("part(g, i)",)
 
-    def _parts(self, node: Operator, whole: Array) -> list[Array]:
-        axis = node.plan[0]
+    def places(self, node: Operator, whole: Array) -> list[Array]:
+        axis = node.plan.axis
         ends = np.cumsum([x.shape[axis] for x in node.inputs])
         return np.split(whole, ends[:-1], axis)
 
@@ -159,18 +150,18 @@ class Stack(Join):
     formula = "stack(*inputs)"
     vjp_formulas = ("part(g, i)",)
 
-    def _parts(self, node: Operator, whole: Array) -> list[Array]:
-        before = (slice(None),) * node.plan[0]
+    def places(self, node: Operator, whole: Array) -> list[Array]:
+        before = (slice(None),) * node.plan.axis
         return [whole[(*before, i, ...)] for i in range(len(node.inputs))]
 
 
-class Pad(Rule):
+class Pad(Move):
     """x with `value` around it.
 
     `pad_width` as for `np.pad`: one number, (before, after), or a pair per axis.
     """
 
-    name, symbol, multilinear, flops = "pad", "pad", 1, 0
+    name, symbol = "pad", "pad"
     formula = "pad(x, say(pad_width))"
     vjp_formulas = ("crop(g)",)
 
@@ -192,18 +183,16 @@ class Pad(Rule):
         return pad(xs[0], node.plan) if node.attributes["value"] else None
 
     def shape(self, node: Operator) -> tuple[int, ...]:
-        return tuple(a + n + b for n, (a, b) in zip(node.inputs[0].shape, node.plan, strict=True))
-
-    def _inner(self, node: Operator) -> tuple[slice, ...]:
         shape = node.inputs[0].shape
-        return tuple(slice(a, a + n) for n, (a, _) in zip(shape, node.plan, strict=True))
+        return tuple(n + sum(width) for n, width in zip(shape, node.plan, strict=True))
+
+    def places(self, node: Operator, whole: Array) -> list[Array]:
+        ends = zip(whole.shape, node.plan, strict=True)
+        return [whole[tuple(slice(a, n - b) for n, (a, b) in ends)]]
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         out[...] = node.attributes["value"]
-        out[self._inner(node)] = xs[0]
-
-    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
-        np.copyto(grads[0], g[self._inner(node)])  # type: ignore[arg-type]
+        super().forward(node, out, *xs)
 
 
 class BroadcastTo(Rule):
@@ -215,10 +204,7 @@ class BroadcastTo(Rule):
 
     def plan(self, x: Operand, shape: int | Sequence[int]) -> tuple[int, ...]:
         (x,) = self.given(x)
-        try:
-            return np.broadcast_to(x._data, shape).shape
-        except (ValueError, TypeError):
-            raise self.error((x,), f"this does not broadcast to shape {shape}") from None
+        return _shape(np.broadcast_to, x, x.shape, shape)
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         out[...] = xs[0]
@@ -241,12 +227,8 @@ implements(np.size)(lambda x, axis=None: np.size(x._data, axis))
 @public()
 def flatten(x: Operand, start_axis: int = 0) -> GraphNode:
     """All axes from `start_axis` on as one: (N, C, H, W) becomes (N, C·H·W) with start_axis=1."""
-    node = by_name("reshape").operands((x,))[0]
-    n = node.ndim or 1
-    if not isinstance(start_axis, int | np.integer) or not -n <= start_axis < n:
-        expected = f"start_axis={start_axis!r}; an integer from {-n} to {n - 1} was expected"
-        raise ShapeError(f"flatten: shapes {node.shape}; {expected}")
-    start = start_axis % n
+    node = _node(x)
+    (start,) = normalise_axes("flatten", node, start_axis) if node.ndim else (0,)
     return reshape(node, (*node.shape[:start], math.prod(node.shape[start:])))
 
 
@@ -278,3 +260,59 @@ def _np_pad(
     if mode != "constant":
         raise GraphError(f"np.pad: mode {mode!r} has no minigrad operator; 'constant' was expected")
     return pad(x, pad_width, constant_values)
+
+
+# ---------------- axes moved, dropped, added and cut: NumPy says where they go
+def _moved(function: Callable[..., Any], x: Any, *axes: Any) -> GraphNode:
+    node = _node(x)
+    return transpose(node, _shape(function, node, range(node.ndim), *axes))
+
+
+@public(np.moveaxis)
+def moveaxis(x: Any, source: Any, destination: Any) -> GraphNode:
+    """x with the axes `source` at the places `destination`, the others in their order."""
+    return _moved(np.moveaxis, x, source, destination)
+
+
+@public(np.swapaxes)
+def swapaxes(x: Any, axis1: int, axis2: int) -> GraphNode:
+    """x with two axes exchanged."""
+    return _moved(np.swapaxes, x, axis1, axis2)
+
+
+@public(np.squeeze)
+def squeeze(x: Any, axis: Any = None) -> GraphNode:
+    """x without axes of length 1: all of them, or those of `axis`, which must be such."""
+    node = _node(x)
+    return reshape(node, _shape(np.squeeze, node, node.shape, axis))
+
+
+@public(np.expand_dims)
+def expand_dims(x: Any, axis: Any) -> GraphNode:
+    """x with axes of length 1 at the places `axis` of the result."""
+    node = _node(x)
+    return reshape(node, _shape(np.expand_dims, node, node.shape, axis))
+
+
+@implements(np.ravel)
+def _ravel(x: Any) -> GraphNode:
+    return _node(x).flatten()
+
+
+@public(np.split)
+def split(x: Any, sections: Any, axis: int = 0) -> list[GraphNode]:
+    """x cut along `axis` into so many equal parts, or before each of the given places: [2, 5] gives
+    [:2], [2:5] and [5:].
+
+    Raises `ShapeError` for parts that are not equal.
+    """
+    node = _node(x)
+    (at,) = normalise_axes("split", node, axis)
+    n, before = node.shape[at], (slice(None),) * at
+    if isinstance(sections, int | np.integer):
+        if sections < 1 or n % sections:
+            wanted = f"{sections} equal parts of axis {axis}; give the places to cut at"
+            raise ShapeError(f"split: shapes {node.shape}; {wanted}")
+        sections = range(n // sections, n, n // sections) if n else [0] * (int(sections) - 1)
+    ends = pairwise([0, *map(int, sections), n])
+    return [getitem(node, (*before, slice(*end))) for end in ends]

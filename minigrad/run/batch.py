@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from ..graph.node import GraphNode
 from ..graph.rule import Elementwise, Operator
 from ..ops.kernel import flops
-from ..ops.separable import MEAN, NotSeparable
+from ..ops.kinds import MEAN, NotSeparable
 
 #: floating-point operations of a step from which on threads are worth starting
 WORTH_THREADS = 1_000_000
@@ -18,7 +18,7 @@ def batch_axis(node: Operator, axes: Sequence[int | None]) -> int | None:
 
     None: there are no samples; `MEAN`: the result is a mean over them. Raises `NotSeparable` where
     the result for a sample depends on others, or where the rule declares nothing (see
-    `ops/separable.py`).
+    `ops/kinds.py`).
     """
     if all(axis is None for axis in axes):
         return None

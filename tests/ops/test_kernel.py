@@ -134,20 +134,6 @@ def test_the_winners_belong_to_the_last_forward_pass():
     assert mg.kernel_info(node)["winners"].item() == 0
 
 
-@pytest.mark.parametrize(
-    ("make", "patch"),
-    [
-        (lambda: mg.conv2d(variable(2, 4, 5, 6), variable(6, 2, 3, 2), groups=2), (2, 3, 2)),
-        (lambda: mg.conv1d(variable(2, 4, 5), variable(6, 4, 3)), (4, 3)),
-    ],
-)
-def test_feature_maps(make, patch):
-    node = make()
-    facts = mg.kernel_info(node)
-    np.testing.assert_array_equal(facts["feature_maps"], node.value)
-    assert facts["patch"] == patch and facts["flops"] == 2 * node.size * np.prod(patch)
-
-
 def test_hidden_states_and_their_gradients():
     rng = np.random.default_rng(0)
     shapes = ((T, N, IN), (N, H), (H, IN), (H, H), (H,), (H,))
@@ -173,21 +159,6 @@ def test_hidden_states_and_their_gradients():
         step[n, k] = 1e-6
         slope = (loss_from(t, node.value[t] + step) - loss_from(t, node.value[t] - step)) / 2e-6
         assert facts["hidden_grads"][t, n, k] == pytest.approx(slope, rel=1e-6)
-
-
-def test_the_ids_that_an_embedding_touched():
-    facts = mg.kernel_info(mg.embedding([[5, 1], [1, 0]], variable(9, 2)))
-    assert facts["ids"].tolist() == [0, 1, 5] and facts["counts"].tolist() == [1, 2, 1]
-
-
-def test_probabilities_of_the_losses():
-    x = normal(4, 3)
-    found = mg.kernel_info(mg.cross_entropy(mg.Variable(x), [0, 1, 2, 0]))["probabilities"]
-    np.testing.assert_allclose(found, np.exp(x) / np.exp(x).sum(1, keepdims=True), rtol=1e-6)
-    found = mg.kernel_info(mg.binary_cross_entropy_with_logits(mg.Variable(x), np.ones((4, 3))))[
-        "probabilities"
-    ]
-    np.testing.assert_allclose(found, 1 / (1 + np.exp(-x)), rtol=1e-6)
 
 
 @pytest.mark.parametrize(

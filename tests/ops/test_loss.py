@@ -84,7 +84,7 @@ def test_label_smoothing_is_the_loss_against_softened_targets(share):
     smoothed = gradients(lambda x: mg.cross_entropy(x, ids, label_smoothing=share), x)
     composed = gradients(lambda x: -(mg.log_softmax(x) * targets).sum(axis=1).mean(), x)
     np.testing.assert_allclose(smoothed[0], composed[0], atol=1e-15)
-    with pytest.raises(ValueError, match="cross_entropy: label_smoothing=2"):
+    with pytest.raises(ValueError, match="cross_entropy: .*; label_smoothing=2"):
         mg.cross_entropy(x, ids, label_smoothing=2)
 
 

@@ -246,7 +246,8 @@ def _part(node: GraphNode) -> tuple[int, ...] | None:
     ):
         return None
     keys = ((j, *rest) for j in range(x.rule.states) for rest in ((), (-1,)))
-    return node.plan if node.plan in keys else None
+    key = getattr(node.plan, "key", None)
+    return key if key in keys else None
 
 
 def _read_whole(order: Sequence[GraphNode]) -> set[int]:

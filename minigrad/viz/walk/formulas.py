@@ -171,8 +171,7 @@ def _written(text: str, node: Operator, names: dict[str, Any], xs: Sequence[Symb
 
 def _arguments(rule: Rule, attributes: dict[str, Any], xs: Sequence[Symbol]) -> dict[str, Any]:
     """The arguments of `rule.plan` by name."""
-    found: dict[str, Any] = {}
-    rest = list(xs)
+    found, rest = dict(attributes), list(xs)
     for p in _parameters(rule):
         if p.kind is p.VAR_POSITIONAL:
             found[p.name], rest = tuple(rest), []

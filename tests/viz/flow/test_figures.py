@@ -12,8 +12,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import models, nn
-from minigrad.ops.gru import gru_cell
-from minigrad.ops.lstm import lstm_cell
+from minigrad.ops.recurrent import gru_cell, lstm_cell
 from minigrad.viz import GradientFlow, gradient_ruler, gradient_through_time, save_figure
 from minigrad.viz.flow.figures import _apart, _edges
 from minigrad.viz.flow.naming import norm

@@ -92,54 +92,40 @@ class Recurrent(Rule):
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         (x, h0, *more), (w, v, b, c) = xs[: 1 + self.states], xs[1 + self.states :]
         d, m, dtype = node.plan, len(w), w.dtype
-        count = shards(node, kernels.recurrent.groups_of(d.n))
-        # rows of x and h for each shard are not needed where there is one shard
-        rows = kernels.recurrent.rows_of(d, count) if count > 1 else 0
-        scratch = [
-            node.buffer(name, shape, dtype)
-            for name, shape in (
-                ("wt", (d.width, m)),
-                ("vt", (d.hidden, m)),
-                ("xrows", (count, rows, d.width)),
-                ("hrows", (count, rows, d.hidden)),
-            )
-        ]
-        gates = self._rows(node, "gates", dtype) if self.gates > 1 else None
+        wt, vt = node.buffer("wt", (d.width, m), dtype), node.buffer("vt", (d.hidden, m), dtype)
+        gates = node.buffer("gates", (d.steps, d.n, m), dtype) if self.gates > 1 else None
         q, rest, second = None, None, None
         if self.splits:
             q, second = node.buffer("q", out.shape, dtype), c
-            rest = node.buffer("rest", (count, d.n, m), dtype)
+            rest = node.buffer("rest", (d.n, m), dtype)
         else:
             b = np.add(b, c, out=node.buffer("bias", b.shape, dtype))
         c0, y = more[0] if more else None, out.reshape(self._all_states(node))
-        given = x, w, v, b, second, h0, c0
-        launch(node, kernels.recurrent.forward, *given, y, gates, q, rest, *scratch, d)
+        given = x, w, v, b, second, h0, c0, y, gates, q, rest, wt, vt, self._shards(node)
+        launch(node, kernels.recurrent.forward, *given, d)
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         (x, h0, *more), (w, v) = xs[: 1 + self.states], xs[1 + self.states : 3 + self.states]
-        work, dtype = node.work, g.dtype
+        d, work, dtype = node.plan, node.work, g.dtype
         found = self._gradients(node, grads, dtype)
         (gx, gh0, *gmore), (gw, gv, gb, gc) = found[: 1 + self.states], found[1 + self.states :]
         dy = node.buffer("dh", y.shape, dtype)
-        drows = self._rows(node, "drows", dtype)
-        gates = self._rows(node, "gates", dtype) if self.gates > 1 else None
-        q, erows = (work["q"], self._rows(node, "erows", dtype)) if self.splits else (None, None)
+        dpre = drest = node.buffer("dpre", (d.steps, d.n, len(w)), dtype)
+        if self.splits:
+            drest = node.buffer("drest", dpre.shape, dtype)
         c0, gc0 = (more[0], gmore[0]) if more else (None, None)
         g, y, dy = (a.reshape(self._all_states(node)) for a in (g, y, dy))
-        before = g, x, w, v, h0, c0, y, gates, q
-        after = dy, gx, gw, gv, gb, gc, gh0, gc0, work["xrows"], work["hrows"], drows, erows
-        launch(node, kernels.recurrent.backward, *before, *after, node.plan)
+        before = g, x, w, v, h0, c0, y, work.get("gates"), work.get("q")
+        after = dy, gx, gw, gv, gb, gc, gh0, gc0, dpre, drest
+        launch(node, kernels.recurrent.backward, *before, *after, d)
         for grad, parts in list(zip(grads, found, strict=True))[1 + self.states :]:
             if grad is not None and parts is not None and len(parts) > 1:
                 np.sum(parts, axis=0, out=grad)
         if not self.splits and grads[-1] is not None:
             np.sum(gb, axis=0, out=grads[-1])
 
-    def _rows(self, node: Operator, name: str, dtype: Any) -> Array:
-        """Memory for a row of gates of each step and sample, shard by shard."""
-        count = len(node.work["xrows"])
-        rows = kernels.recurrent.rows_of(node.plan, count)
-        return node.buffer(name, (count, rows, self.gates * node.plan.hidden), dtype)
+    def _shards(self, node: Operator) -> int:
+        return shards(node, kernels.recurrent.groups_of(node.plan.n))
 
     def _gradients(self, node: Operator, grads: Grads, dtype: Any) -> list[Any]:
         """The arrays that the kernel writes to.
@@ -147,7 +133,7 @@ class Recurrent(Rule):
         The gradient of x is None where it is not asked for; those of the parameters have a part per
         shard, and a single part is the gradient itself.
         """
-        count, found = len(node.work["xrows"]), []
+        count, found = self._shards(node), []
         for i, (x, grad) in enumerate(zip(node.inputs, grads, strict=True)):
             if i == 0:
                 found.append(grad)
@@ -158,7 +144,8 @@ class Recurrent(Rule):
             elif count == 1 and grad is not None:
                 found.append(grad[None])
             else:
-                found.append(node.buffer(f"g{i}", (count, *x.shape), dtype))
+                name = f"g{i} in {count} parts"  # another number of threads has other arrays
+                found.append(node.buffer(name, (count, *x.shape), dtype))
         return found
 
     # ---------------- for other readers
@@ -177,13 +164,8 @@ class Recurrent(Rule):
 
     def input_grads(self, node: Operator) -> Array:
         """∂L/∂(W x_t + b) of every step (T, N, gates · hidden), after a backward pass."""
-        d, rows = node.plan, node.work["drows"]
-        ends = [d.n * s // len(rows) for s in range(len(rows) + 1)]  # as `kernels.jit.shard` cuts
-        parts = [
-            part[: d.steps * n].reshape(d.steps, n, part.shape[1])
-            for part, n in zip(rows, np.diff(ends), strict=True)
-        ]
-        return np.concatenate(parts, axis=1)
+        grads: Array = node.work["dpre"]
+        return grads
 
     def batch_axis(self, node: Operator, axes: Sequence[int | None]) -> int | None:
         x, states, parameters = axes[0], axes[1 : 1 + self.states], axes[1 + self.states :]

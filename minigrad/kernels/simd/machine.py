@@ -18,7 +18,7 @@ from .vectors import address, lanes
 BYTES = vectors.BYTES
 
 
-def _door(plain_form):
+def _door(plain_form, **options):
     """A function that is the plain form in Python, and the decorated function in compiled code."""
 
     def decorate(machine_form):
@@ -26,7 +26,7 @@ def _door(plain_form):
         def door(*args):
             return plain_form(*args)
 
-        overload(door, strict=False)(lambda *args: machine_form)
+        overload(door, options, strict=False)(lambda *args: machine_form)
         return door
 
     return decorate
@@ -61,7 +61,7 @@ def add_row(goal, g0, source, s0, count):
     add(address(goal), g0, address(source), s0, count)
 
 
-@_door(plain.copy_rows)
+@_door(plain.copy_rows, forceinline=True)  # masks are computed once, before a loop around it
 def copy_rows(goal, g0, g_row, source, s0, s_row, rows, count):
     to, of = address(goal), address(source)
     for i in range(rows):

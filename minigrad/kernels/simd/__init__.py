@@ -43,7 +43,6 @@ from ...files import write_atomically
 from .. import cache
 from ..options import config
 from . import plain
-from .plain import ACROSS, ADD, FRESH, START, Begin, Entries, Rows, Sizes
 
 
 def _doors() -> Any:
@@ -83,6 +82,8 @@ block, sums, window_maxima = doors.block, doors.sums, doors.window_maxima
 add_row, copy_rows, transpose = doors.add_row, doors.copy_rows, doors.transpose
 prefetch_row, shaped, flat = doors.prefetch_row, doors.shaped, doors.flat
 compiled, compiled_separately = doors.compiled, doors.compiled_separately
+Sizes, Rows, Entries, Begin = plain.Sizes, plain.Rows, plain.Entries, plain.Begin
+ADD, FRESH, START, ACROSS = plain.ADD, plain.FRESH, plain.START, plain.ACROSS
 
 
 def lanes(itemsize: int) -> int:

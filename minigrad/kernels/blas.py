@@ -1,7 +1,5 @@
 """The number of threads of NumPy's BLAS."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache

@@ -1,7 +1,5 @@
 """The folder of compiled kernels, which cannot go stale, and who may write to it."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import platform
@@ -45,6 +43,9 @@ with suppress(OSError):  # not there yet, or only to be read
     os.utime(FOLDER)
 
 
+_warned: list[str] = []
+
+
 @cache
 def usable(folder: str) -> bool:
     """May machine code be loaded from a folder, and kept there? Missing folders are made.
@@ -60,8 +61,14 @@ def usable(folder: str) -> bool:
         with suppress(OSError):  # only to be read
             make_private(place)
         danger = who_may_write(place, base)  # another user may have been quicker
-    if danger:
-        _warn_once(danger)
+    if danger and not _warned:
+        _warned.append(danger)
+        warnings.warn(
+            f"minigrad: the cache of compiled code is not used, because {danger} and what they put "
+            "there would run. Everything is compiled again in each process. Set NUMBA_CACHE_DIR to "
+            "a folder of your own, or make this one yours alone (chown, chmod go-w).",
+            stacklevel=2,
+        )
     return not danger
 
 
@@ -76,26 +83,11 @@ def _close(folder: Path) -> None:
             folder.chmod(found.st_mode & 0o7755)
 
 
-def _warn_once(danger: str) -> None:
-    _warned.append(danger)
-    if len(_warned) == 1:
-        warnings.warn(
-            f"minigrad: the cache of compiled code is not used, because {danger} and what they put "
-            f"there would run. "
-            "Everything is compiled again in each process. Set NUMBA_CACHE_DIR to a folder of "
-            "your own, "
-            "or make this one yours alone (chown, chmod go-w).",
-            stacklevel=2,
-        )
-
-
-_warned: list[str] = []
-
-
 def forget_old(days: float = 30) -> list[str]:
     """Delete the folders of other versions that no process has used for `days`; returns them."""
-    old = [folder for folder in Path(FOLDER).parent.glob("kernels-*") if folder != Path(FOLDER)]
-    old = [folder for folder in old if time.time() - folder.stat().st_mtime > 86_400 * days]
+    latest = time.time() - 86_400 * days
+    found = set(Path(FOLDER).parent.glob("kernels-*")) - {Path(FOLDER)}
+    old = [folder for folder in sorted(found) if folder.stat().st_mtime < latest]
     for folder in old:
         shutil.rmtree(folder, ignore_errors=True)
     return [str(folder) for folder in old if not folder.exists()]

@@ -5,16 +5,15 @@ kernel entry and one column per output position ("im2col", Chellapilla et al. 20
 horizontal stride of 1, a row of that matrix is, for one row of the output, a piece of a row of the
 (padded) picture: it is read where it lies and nothing is unrolled. Where such pieces are too short
 to fill vectors, all rows are computed together, as wide as the picture's, and the surplus is
-dropped. The gradient of the picture is a convolution too: of the padded gradient with the flipped
-weights. With other strides each sample is unrolled. Threads share the samples.
+dropped. With other strides each sample is unrolled, and its output is one long row. In both cases a
+table says where the row of each kernel entry begins. The gradient of the picture is a convolution
+too: of the padded gradient with the flipped weights. Threads share the samples.
 """
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 # (Numba infers the types of what it compiles from each call)
 
-from __future__ import annotations
-
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numba.extending import register_jitable
@@ -64,17 +63,17 @@ class ConvDims(NamedTuple):
     groups: int
 
     @property
-    def taps(self) -> int:
+    def taps(self):
         """Products per output number: channels of one group times kernel size."""
         return self.c // self.groups * self.kh * self.kw
 
     @property
-    def positions(self) -> int:
+    def positions(self):
         """Output positions per channel."""
         return self.oh * self.ow
 
 
-def conv2d_reference(x: Any, w: Any, b: Any, d: ConvDims) -> Any:
+def conv2d_reference(x, w, b, d):
     """The definition of convolution, as seven loops: what `forward` computes."""
     y = np.zeros((d.n, d.o, d.oh, d.ow), x.dtype)
     cg, og = d.c // d.groups, d.o // d.groups
@@ -88,7 +87,7 @@ def conv2d_reference(x: Any, w: Any, b: Any, d: ConvDims) -> Any:
     return y
 
 
-def conv2d_backward_reference(g: Any, x: Any, w: Any, d: ConvDims) -> tuple[Any, Any, Any]:
+def conv2d_backward_reference(g, x, w, d):
     """The gradients of x, w and b, by following each product of the forward loops back."""
     gx, gw, gb = np.zeros_like(x), np.zeros_like(w), g.sum((0, 2, 3))
     cg, og = d.c // d.groups, d.o // d.groups
@@ -162,6 +161,23 @@ def in_rows(d):
 
 
 @register_jitable
+def _in_place(d):
+    """Are these rows read from the picture itself, because it needs no padding?"""
+    return in_rows(d) and d.ph + d.pw == 0
+
+
+@register_jitable
+def _output_rows(d):
+    """The rows of the output and their length, how long the rows of the picture are that they are
+    computed from, and how far apart for one output row and the next.
+    """
+    if not in_rows(d):
+        return 1, d.oh * d.ow, d.oh * d.ow, 0
+    wide = d.w + 2 * d.pw
+    return d.oh, d.ow, wide, d.sh * wide
+
+
+@register_jitable
 def back_in_rows(d):
     """Is the picture's gradient computed from rows of the padded gradient?"""
     return d.sh == 1 and d.sw == 1 and min(border(d)) >= 0
@@ -194,34 +210,30 @@ def room(d):
     gradient (likewise), and for results in rows as wide as the picture's.
     """
     (cg, og, taps, area), (bh, bw), wide = _per_group(d), border(d), d.w + 2 * d.pw
-    columns = taps * area
     padded = cg * (d.h + 2 * d.ph) * wide if d.ph + d.pw > 0 else 0
-    back = back_in_rows(d)
+    back = og * (d.oh + 2 * bh) * (d.ow + 2 * bw)
     return (
-        padded if in_rows(d) else columns,
-        og * (d.oh + 2 * bh) * (d.ow + 2 * bw) if back else columns,
-        max(
-            og * d.oh * wide if d.sh == 1 and d.sw == 1 else 0,
-            cg * d.h * (d.ow + 2 * bw) if back else 0,
-        ),
+        padded if in_rows(d) else taps * area,
+        back if back_in_rows(d) else taps * area,
+        max(og * d.oh * wide, cg * d.h * (d.ow + 2 * bw)),
     )
 
 
-def offsets(d: ConvDims) -> Any:
-    """How far from an output position's corner each kernel entry reads: in the (padded) picture, (c
-    // groups * kh * kw,), and after those, for the way back, in the padded gradient, (o // groups *
-    kh * kw,); of int64.
+def offsets(d):
+    """How far from an output position's corner each kernel entry reads: in the (padded or unrolled)
+    picture, (c // groups * kh * kw,), and after those, for the way back, in the padded gradient,
+    (o // groups * kh * kw,); of int64.
     """
 
-    def taps(planes: int, height: int, width: int) -> Any:
+    def taps(planes, height, width):
         c, i, j = np.ogrid[:planes, : d.kh, : d.kw]
         return ((c * height + i * d.dh) * width + j * d.dw).reshape(-1)
 
-    bh, bw = border(d)
-    there = taps(d.c // d.groups, d.h + 2 * d.ph, d.w + 2 * d.pw)
-    return np.concatenate([there, taps(d.o // d.groups, d.oh + 2 * bh, d.ow + 2 * bw)]).astype(
-        np.int64
-    )
+    (bh, bw), there = border(d), np.arange(d.taps) * d.positions
+    if in_rows(d):
+        there = taps(d.c // d.groups, d.h + 2 * d.ph, d.w + 2 * d.pw)
+    back = taps(d.o // d.groups, d.oh + 2 * bh, d.ow + 2 * bw)
+    return np.concatenate([there, back]).astype(np.int64)
 
 
 @compiled_separately
@@ -244,7 +256,7 @@ def _correlate(out, first, sizes, weights, w0, source, lies, table, spare, b, be
     """
     taps = table.size
     (planes, h, w), (corner, wide, down), factors = sizes, lies, Entries(w0, taps, 1)
-    if _fills(w) or down != wide:
+    if _fills(w) or h == 1 or down != wide:
         goal, rows, shape = Rows(first, h * w, w), Rows(corner, 0, down), Sizes(planes, taps, w, h)
         block(out, goal, weights, factors, source, rows, table, 0, shape, b, begin, least)
     else:
@@ -255,32 +267,37 @@ def _correlate(out, first, sizes, weights, w0, source, lies, table, spare, b, be
             copy_rows(out, first + c * h * w, w, spare, c * h * wide, wide, h, w)
 
 
+@compiled_separately
+def _lay_out(x, n, k, scratch, d):
+    """Pad or unroll group k of sample n into scratch, where needed; returns where it begins, there
+    or in x.
+    """
+    cg, _, taps, area = _per_group(d)
+    corner = (n * d.c + k * cg) * d.h * d.w
+    if _in_place(d):
+        return corner
+    if in_rows(d):
+        _pad(x, corner, (cg, d.h, d.w), scratch, (d.ph, d.pw))
+    else:
+        _unroll(x[n, k * cg : (k + 1) * cg], shaped(scratch[: taps * area], (taps, area)), d)
+    return 0
+
+
 # ---------------- forward
 @compiled_separately
 def _forward_shard(x, w, b, y, scratch, offsets, d, least, span):
-    (cg, og, taps, area), (lo, hi), (ahead, back, _) = _per_group(d), span, room(d)
-    kind, pictures, out, wide = START if b.size else FRESH, flat(x), flat(y), d.w + 2 * d.pw
-    rows, padded, spare = in_rows(d), d.ph + d.pw > 0, scratch[ahead + back :]
-    columns = shaped(scratch[: taps * area], (taps, area)) if not rows else w
+    (_, og, taps, area), (ahead, back, _) = _per_group(d), room(d)
+    rows, columns, wide, down = _output_rows(d)
     # chosen before the loop: references are counted at each choice
-    source = scratch if padded else pictures
+    source = flat(x) if _in_place(d) else scratch
+    kind, table, spare = START if b.size else FRESH, offsets[:taps], scratch[ahead + back :]
     scratch[:ahead] = 0
-    table = offsets[:taps]
-    for n in range(lo, hi):
+    for n in range(span[0], span[1]):
         for k in range(d.groups):
-            corner, start = (n * d.c + k * cg) * d.h * d.w, (n * d.o + k * og) * area
+            lies, start = (_lay_out(x, n, k, scratch, d), wide, down), (n * d.o + k * og) * area
             w0, begin = k * og * taps, Begin(kind, k * og)
-            if not rows:
-                _unroll(x[n, k * cg : (k + 1) * cg], columns, d)
-                goal, factors, shape = Rows(start, area, 0), Entries(w0, taps, 1), Rows(0, area, 0)
-                sizes = Sizes(og, taps, area, 1)
-                block(out, goal, w, factors, columns, shape, NONE, 0, sizes, b, begin, least)
-                continue
-            if padded:
-                _pad(pictures, corner, (cg, d.h, d.w), scratch, (d.ph, d.pw))
-                corner = 0
-            planes, lies = (og, d.oh, d.ow), (corner, wide, d.sh * wide)
-            _correlate(out, start, planes, w, w0, source, lies, table, spare, b, begin, least)
+            planes = og, rows, columns
+            _correlate(y, start, planes, w, w0, source, lies, table, spare, b, begin, least)
 
 
 @jit(parallel=True)
@@ -306,13 +323,14 @@ def _flip(w, flipped, d):
     """Weights (o, c // groups, taps) for the way back: (c, o // groups, taps), the taps in reverse
     order.
     """
-    (cg, og, _, _), kernel, rows = _per_group(d), d.kh * d.kw, flat(w)
+    (cg, og, _, _), kernel = _per_group(d), d.kh * d.kw
+    source = shaped(w, (d.groups, og, cg, kernel))
+    goal = shaped(flipped, (d.groups, cg, og, kernel))
     for k in range(d.groups):
         for c in range(cg):
             for o in range(og):
-                goal, source = ((k * cg + c) * og + o) * kernel, ((k * og + o) * cg + c) * kernel
                 for t in range(kernel):
-                    flipped[goal + kernel - 1 - t] = rows[source + t]
+                    goal[k, c, o, kernel - 1 - t] = source[k, o, c, t]
 
 
 @jit(reassociate=True)
@@ -330,96 +348,70 @@ def bias_back(g, gb, lo, hi):
 
 @compiled_separately
 def _weights_back(g, x, gw, scratch, spare, offsets, d, span):
-    """Add to gw what the samples contribute; g is flat."""
-    (cg, og, taps, area), (lo, hi), wide = _per_group(d), span, d.w + 2 * d.pw
-    rows, padded, pictures, long = in_rows(d), d.ph + d.pw > 0, flat(x), sums_long(d)
-    columns = shaped(scratch[: taps * area], (taps, area)) if not rows else gw
-    source = scratch if padded else pictures
-    if long:
+    """Add to gw what the samples contribute."""
+    (_, og, taps, area), (h, w, wide, down), (lo, hi) = _per_group(d), _output_rows(d), span
+    source, left = flat(x) if _in_place(d) else scratch, flat(g)
+    # several samples at once where each has one row, rows one by one, or all as one long row
+    some = FEW if _in_place(d) and d.oh == 1 else 1
+    g_row, g_next, x_next = area, w, down
+    if some > 1:
+        g_next, x_next = d.o * area, d.c * d.h * d.w
+    elif sums_long(d):
+        g_row = h * wide
+        left = spare
         spare[:] = 0
-    # of more than one row, the sums are long as they are
-    some = FEW if rows and not padded and d.oh == 1 else 1
     for n in range(lo, hi, some):
         for k in range(d.groups):
-            corner, start = (n * d.c + k * cg) * d.h * d.w, (n * d.o + k * og) * area
-            goal, whole = Rows(k * og * taps, taps, 0), Rows(start, area, d.o * area)
-            if not rows:
-                _unroll(x[n, k * cg : (k + 1) * cg], columns, d)
-                sizes, unrolled = Sizes(og, area, taps, 1), Rows(0, area, 0)
-                sums(gw, goal, g, whole, columns, unrolled, NONE, sizes, False)
-                continue
-            if padded:
-                _pad(pictures, corner, (cg, d.h, d.w), scratch, (d.ph, d.pw))
-                corner = 0
-            picture, sizes = Rows(corner, 0, d.c * d.h * d.w), Sizes(og, d.ow, taps, 1)
-            if some > 1:
-                sizes = Sizes(og, d.ow, taps, min(some, hi - n))
-                sums(gw, goal, g, whole, source, picture, offsets, sizes, False)
-            elif long:
+            corner, start = _lay_out(x, n, k, scratch, d), (n * d.o + k * og) * area
+            sizes = Sizes(og, w, taps, h if some == 1 else min(some, hi - n))
+            if sums_long(d):
                 for o in range(og):
-                    copy_rows(spare, o * d.oh * wide, wide, g, start + o * area, d.ow, d.oh, d.ow)
-                sizes, widened = (
-                    Sizes(og, (d.oh - 1) * wide + d.ow, taps, 1),
-                    Rows(0, d.oh * wide, 0),
-                )
-                sums(gw, goal, spare, widened, source, picture, offsets, sizes, False)
-            else:
-                each, sizes = Rows(start, area, d.ow), Sizes(og, d.ow, taps, d.oh)
-                picture = Rows(corner, 0, d.sh * wide)
-                sums(gw, goal, g, each, source, picture, offsets, sizes, False)
+                    copy_rows(spare, o * g_row, wide, g, start + o * area, w, h, w)
+                start, sizes = 0, Sizes(og, (h - 1) * wide + w, taps, 1)
+            ones, others = Rows(start, g_row, g_next), Rows(corner, 0, x_next)
+            sums(
+                gw, Rows(k * og * taps, taps, 0), left, ones, source, others, offsets, sizes, False
+            )
 
 
 @compiled_separately
 def _picture_back(g, w, flipped, gx, scratch, spare, table, d, span):
-    """Write the gradient of the samples; g is flat."""
-    (cg, og, taps, area), (lo, hi), (bh, bw) = _per_group(d), span, border(d)
-    rows, whole, back_taps, wide = back_in_rows(d), flat(gx), og * d.kh * d.kw, d.ow + 2 * bw
-    columns = shaped(scratch[: taps * area], (taps, area)) if not rows else w
-    for n in range(lo, hi):
+    """Write the gradient of the samples."""
+    (cg, og, taps, area), (bh, bw), begin = _per_group(d), border(d), Begin(FRESH, 0)
+    planes, wide = (cg, d.h, d.w), d.ow + 2 * bw
+    for n in range(span[0], span[1]):
         for k in range(d.groups):
             corner, start = (n * d.c + k * cg) * d.h * d.w, (n * d.o + k * og) * area
-            begin = Begin(FRESH, 0)
-            if rows:
+            if back_in_rows(d):
                 _pad(g, start, (og, d.oh, d.ow), scratch, (bh, bw))
-                planes, lies, w0 = (cg, d.h, d.w), (0, wide, wide), k * cg * back_taps
+                w0, lies = k * cg * table.size, (0, wide, wide)
                 _correlate(
-                    whole,
-                    corner,
-                    planes,
-                    flipped,
-                    w0,
-                    scratch,
-                    lies,
-                    table,
-                    spare,
-                    g,
-                    begin,
-                    -np.inf,
+                    gx, corner, planes, flipped, w0, scratch, lies, table, spare, g, begin, -np.inf
                 )
             else:
                 goal, factors = Rows(0, area, 0), Entries(k * og * taps, 1, taps)
                 sizes, source = Sizes(taps, og, area, 1), Rows(start, area, 0)
-                block(columns, goal, w, factors, g, source, NONE, 0, sizes, g, begin, -np.inf)
+                block(scratch, goal, w, factors, g, source, NONE, 0, sizes, g, begin, -np.inf)
                 picture = gx[n, k * cg : (k + 1) * cg]
                 picture[:] = 0
-                _roll(columns, picture, d)
+                _roll(shaped(scratch[: taps * area], (taps, area)), picture, d)
 
 
 @compiled_separately
 def _backward_shard(g, x, w, flipped, gx, gw, gb, scratch, offsets, d, s):
     """Write the gradients that are asked for, as far as the s-th shard's samples contribute."""
-    (ahead, back, _), (lo, hi), own = room(d), shard(s, scratch.shape[0], d.n), scratch[s]
-    taps, spare, planes = _per_group(d)[2], own[ahead + back :], flat(g)
+    (ahead, back, _), span, own = room(d), shard(s, scratch.shape[0], d.n), scratch[s]
+    taps, spare = _per_group(d)[2], own[ahead + back :]
     if gw is not None:
         gw[s] = 0
         own[:ahead] = 0
-        _weights_back(planes, x, gw[s], own[:ahead], spare, offsets, d, (lo, hi))
+        _weights_back(g, x, gw[s], own[:ahead], spare, offsets, d, span)
     if gx is not None:
         padded = own[ahead : ahead + back]
         padded[:] = 0
-        _picture_back(planes, w, flipped, gx, padded, spare, offsets[taps:], d, (lo, hi))
+        _picture_back(g, w, flipped, gx, padded, spare, offsets[taps:], d, span)
     if gb is not None:
-        bias_back(g, gb[s], lo, hi)
+        bias_back(g, gb[s], span[0], span[1])
 
 
 @jit(parallel=True)

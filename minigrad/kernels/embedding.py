@@ -3,26 +3,22 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
 # (Numba infers the types of what it compiles from each call)
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 
 from .jit import compiled_separately, jit, prange, shard
 from .rows import is_row, missing
-from .simd import add_row, copy_row, flat, prefetch_row
+from .simd import add_row, copy_rows, flat, prefetch_row
 
 #: rows lie anywhere in memory, so the processor is told this many rows early which ones come
 AHEAD = 8
 
 
-def gather_reference(table: Any, ids: Any) -> Any:
+def gather_reference(table, ids):
     """The row of each id: fancy indexing."""
     return table[ids]
 
 
-def scatter_reference(g: Any, ids: Any, rows: int) -> Any:
+def scatter_reference(g, ids, rows):
     """The gradient of the table: rows that were looked up twice collect twice."""
     grad = np.zeros((rows, g.shape[-1]), g.dtype)
     np.add.at(grad, ids, g)
@@ -37,7 +33,7 @@ def gather_some(table, ids, out, lo, hi):
         prefetch_row(table, ids[min(i + AHEAD, hi - 1)], width)
         row = ids[i]
         if is_row(row, rows):
-            copy_row(out, i * width, table, np.int64(row) * width, width)
+            copy_rows(out, i * width, 0, table, np.int64(row) * width, 0, 1, width)
         else:
             for j in range(i * width, (i + 1) * width):
                 goal[j] = missing(table)

@@ -10,17 +10,13 @@ The skeleton is in `recurrent.py`. The forward pass keeps the gates and q for th
 # mypy: allow-untyped-defs, allow-untyped-calls
 # (Numba infers the types of what it compiles from each call)
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 
 from .jit import jit
 from .mathfn import sigmoid, tanh
 
 
-def gru_reference(x: Any, w: Any, v: Any, b: Any, c: Any, h: Any) -> tuple[Any, Any, Any]:
+def gru_reference(x, w, v, b, c, h):
     """The recurrence as it is written: h of all steps, the gates (steps, n, 3 hidden) and q (steps,
     n, hidden).
     """
@@ -38,16 +34,22 @@ def gru_reference(x: Any, w: Any, v: Any, b: Any, c: Any, h: Any) -> tuple[Any, 
 
 
 @jit
+def _thirds(a):
+    """The three blocks of a (3 n,)."""
+    n = a.size // 3
+    return a[:n], a[n : 2 * n], a[2 * n :]
+
+
+@jit
 def gru_cell(gates, rest, b, c, before, q, h):
     """One sample's step: gates hold W x_t and rest V h_{t-1} (3 hidden,); gates become σ(r), σ(z)
     and tanh(p + σ(r) q).
     """
     n, one = h.size, h.dtype.type(1)  # a plain 1 would make it double precision
-    both, r, z, new = gates[: 2 * n], gates[:n], gates[n : 2 * n], gates[2 * n :]
-    rest_both, b_both, c_both = rest[: 2 * n], b[: 2 * n], c[: 2 * n]
+    both, (r, z, new) = gates[: 2 * n], _thirds(gates)
     rest_q, b_p, c_q = rest[2 * n :], b[2 * n :], c[2 * n :]
     for j in range(both.size):
-        both[j] = sigmoid(both[j] + rest_both[j] + b_both[j] + c_both[j])
+        both[j] = sigmoid(both[j] + rest[j] + b[j] + c[j])
     for j in range(n):
         q[j] = rest_q[j] + c_q[j]
     for j in range(n):
@@ -62,8 +64,7 @@ def gru_cell_back(gates, before, q, dh, dbefore, dpre, drest):
     dpre and drest, and what goes on to h_{t-1} directly, added to dbefore.
     """
     n, one = q.size, q.dtype.type(1)
-    r, z, new = gates[:n], gates[n : 2 * n], gates[2 * n :]
-    dr, dz, dp, dq = dpre[:n], dpre[n : 2 * n], dpre[2 * n :], drest[2 * n :]
+    (r, z, new), (dr, dz, dp), dq = _thirds(gates), _thirds(dpre), drest[2 * n :]
     for j in range(n):
         dp[j] = dh[j] * (one - z[j]) * (one - new[j] * new[j])
     for j in range(n):

@@ -3,12 +3,10 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
 # (Numba infers the types of what it compiles from each call)
 
-from __future__ import annotations
-
 import gc
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import cached_property, update_wrapper
 from threading import RLock
 from typing import Any
@@ -47,12 +45,10 @@ class _Compiling(event.Listener):
     often as Python does takes a tenth of the time.
     """
 
-    waiting: AbstractContextManager[None]
+    def __init__(self):
+        self.usual, self.begun = gc.get_threshold(), []
 
-    def __init__(self) -> None:
-        self.usual, self.begun = gc.get_threshold(), list[Any]()
-
-    def on_start(self, event: Any) -> None:
+    def on_start(self, event):
         if not self.begun:
             self.usual = gc.get_threshold()
             gc.set_threshold(*(100 * n for n in self.usual))
@@ -60,7 +56,7 @@ class _Compiling(event.Listener):
             self.waiting.__enter__()
         self.begun.append(event.data)
 
-    def on_end(self, event: Any) -> None:
+    def on_end(self, event):
         # Numba announces the end, but not the start, if another listener raised at the start
         if self.begun and self.begun[-1] is event.data:
             self.begun.pop()
@@ -82,7 +78,7 @@ class ThreadedKernel:
 
     threads_of_parent = False  # is this a forked process whose parent had started threads?
 
-    def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
+    def __init__(self, function, options):
         update_wrapper(self, function)
         self.py_func, self._options = function, options
         parallel = _PRANGE_ONLY if simd.ON else True
@@ -94,11 +90,11 @@ class ThreadedKernel:
         return compiled(self.py_func, "serial", **self._options)
 
     @cached_property
-    def _in_turn(self) -> bool:
+    def _in_turn(self):
         get_num_threads()  # starts the threads, after which it is known which ones there are
-        return bool(threading_layer() == "workqueue")
+        return threading_layer() == "workqueue"
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args):
         if ThreadedKernel.threads_of_parent:
             return self.serial(*args)
         if self._in_turn:
@@ -106,7 +102,7 @@ class ThreadedKernel:
                 return self.dispatcher(*args)
         return self.dispatcher(*args)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name):
         """Numba's own attributes: `signatures`, `stats` and so on."""
         return getattr(self.__dict__["dispatcher"], name)
 
@@ -114,7 +110,7 @@ class ThreadedKernel:
 _turn = RLock()  # a finalizer or a signal handler may call kernels while one is being compiled
 
 
-def _after_fork() -> None:
+def _after_fork():
     """In a forked process: no kernel is running, and threads that the parent had are not there."""
     global _turn
     _turn = RLock()

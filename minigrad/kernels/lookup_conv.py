@@ -17,30 +17,15 @@ dilation are 1, there is one group; one thread.
 # mypy: allow-untyped-defs, allow-untyped-calls
 # (Numba infers the types of what it compiles from each call)
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 from numba.extending import register_jitable
 
 from .conv import bias_back
 from .embedding import clear, gather_some
-from .gemm import NONE
+from .gemm import one, product_nn, product_tn
 from .jit import compiled_separately, jit
 from .rows import is_row
-from .simd import (
-    ACROSS,
-    FRESH,
-    Begin,
-    Entries,
-    Rows,
-    Sizes,
-    add_row,
-    block,
-    copy_row,
-    transpose,
-)
+from .simd import ACROSS, FRESH, Begin, Entries, Rows, Sizes, add_row, block, copy_rows, transpose
 
 #: shares of a word begin at a multiple of this: they are added in whole vectors, because a read
 #: soon after a masked write waits for it
@@ -51,10 +36,10 @@ WHOLE = 16
 MOST = 16
 
 
-def suits(d: Any) -> bool:
+def suits(d):
     """Can these kernels compute the convolution?"""
     plain = d.h == d.kh == d.sh == d.sw == d.dw == d.groups == 1 and d.ph == 0
-    return bool(plain and d.kw * d.o <= MOST * d.c)
+    return plain and d.kw * d.o <= MOST * d.c
 
 
 @register_jitable
@@ -68,7 +53,16 @@ def room(d):
     """The sizes of the scratch: weights twice, shares of all words, one sample's results or
     gradients.
     """
-    return 2 * d.c * d.kw * d.o, (d.n * d.w + 1) * distance(d), (d.ow + 2 * d.kw) * d.o + WHOLE
+    step = distance(d)
+    return 2 * d.c * step, (d.n * d.w + 1) * step, (d.ow + 2 * d.kw) * d.o + WHOLE
+
+
+@jit
+def _carve(scratch, d):
+    """The pieces of the scratch, see `room`."""
+    first, second, _ = room(d)
+    weights, lines = scratch[:first], scratch[first + second :]
+    return weights[: first // 2], weights[first // 2 :], scratch[first : first + second], lines
 
 
 @compiled_separately
@@ -102,26 +96,31 @@ def _distinct(ids, slots, words, places, step, d):
 
 
 @compiled_separately
-def _sum_up(shares, places, lines, b, one, y, d, least):
-    """Write into y (n, o, ow) the sum of the shares in each window, which `one` multiplies."""
+def _sum_up(shares, places, lines, b, y, d, least):
+    """Write into y (n, o, ow) the sum of the shares in each window."""
     goal, share = Rows(0, 0, d.o), Rows((d.kw - 1) * d.o, -d.o, 0)
     sizes, begin = Sizes(1, d.kw, d.o, d.ow), Begin(ACROSS if b.size else FRESH, 0)
     for n in range(d.n):
-        first, factor = places[n * (d.w + 2 * d.pw) :], Entries(0, 0, 0)
-        block(lines, goal, one, factor, shares, share, first, 1, sizes, b, begin, least)
+        first, ones = places[n * (d.w + 2 * d.pw) :], Entries(0, 0, 0)
+        block(lines, goal, one(y), ones, shares, share, first, 1, sizes, b, begin, least)
         transpose(y, n * d.o * d.ow, d.ow, lines, 0, d.o, d.o, d.ow)
 
 
-@jit
-def _weights(w, weights, c_step, at_step, d):
-    """Weights with the taps in reverse order, the entry of channel c and share `at` at
-    c · c_step + at · at_step.
+@compiled_separately
+def _exchange(w, columns, c_step, at_step, into_w, d):
+    """Copy weights (o, c * kw) into `columns`, or back: the entry of channel c and share `at`, of
+    which the taps lie in reverse order, is at c · c_step + at · at_step.
     """
+    if not into_w:
+        columns[:] = 0
     for c in range(d.c):
         for k in range(d.kw):
             for o in range(d.o):
-                at = (d.kw - 1 - k) * d.o + o
-                weights[c * c_step + at * at_step] = w[o, c * d.kw + k]
+                place = c * c_step + ((d.kw - 1 - k) * d.o + o) * at_step
+                if into_w:
+                    w[o, c * d.kw + k] = columns[place]
+                else:
+                    columns[place] = w[o, c * d.kw + k]
 
 
 @jit
@@ -133,20 +132,14 @@ def forward(table, ids, w, b, y, slots, words, places, count, seen, scratch, d, 
     and the rows of the distinct words, `seen` (n * w * c,). Scratch are `slots` (rows,) and
     `scratch` (the sum of `room`,).
     """
-    columns, step = d.kw * d.o, distance(d)
+    step, (weights, _, shares, lines) = distance(d), _carve(scratch, d)
     u = _distinct(ids, slots, words, places, step, d)
     count[0] = u
     gather_some(table, words, seen, 0, u)
-    first, second, _ = room(d)
-    weights, shares = scratch[:first], scratch[first : first + second]
-    _weights(w, weights, columns, 1, d)
-    goal, factors, sizes = Rows(0, step, 0), Entries(0, d.c, 1), Sizes(u, d.c, columns, 1)
-    source, begin = Rows(0, columns, 0), Begin(FRESH, 0)
-    block(shares, goal, seen, factors, weights, source, NONE, 0, sizes, b, begin, -np.inf)
+    _exchange(w, weights, step, 1, False, d)
+    product_nn(shares, seen, weights, u, d.c, step)
     shares[u * step : (u + 1) * step] = 0  # of the padding
-    one = weights[:1]  # the weights are not needed any more
-    one[0] = 1
-    _sum_up(shares, places, scratch[first + second :], b, one, y, d, least)
+    _sum_up(shares, places, lines, b, y, d, least)
 
 
 @compiled_separately
@@ -165,27 +158,17 @@ def backward_more(g, w, gw, gb, words, places, count, seen, scratch, d, ids, gra
     """`backward` where the rows of `grad` that occur are zero already, and the others are not to be
     written.
     """
-    columns, step, u = d.kw * d.o, distance(d), count[0]
-    first, second, _ = room(d)
-    half = first // 2
-    weights, turned, gathered = scratch[:half], scratch[half:first], scratch[first : first + second]
+    step, u, (weights, turned, gathered, lines) = distance(d), count[0], _carve(scratch, d)
     gathered[: (u + 1) * step] = 0
-    _collect(g, places, scratch[first + second :], gathered, d)
+    _collect(g, places, lines, gathered, d)
     if gw is not None:
-        goal, factors, sizes = Rows(0, columns, 0), Entries(0, 1, d.c), Sizes(d.c, u, columns, 1)
-        source, begin = Rows(0, step, 0), Begin(FRESH, 0)
-        block(turned, goal, seen, factors, gathered, source, NONE, 0, sizes, w, begin, -np.inf)
-        for c in range(d.c):
-            for k in range(d.kw):
-                for o in range(d.o):
-                    gw[0, o, c * d.kw + k] = turned[c * columns + (d.kw - 1 - k) * d.o + o]
-    _weights(w, weights, 1, d.c, d)
-    goal, factors, sizes = Rows(0, d.c, 0), Entries(0, step, 1), Sizes(u, columns, d.c, 1)
-    source, begin = Rows(0, d.c, 0), Begin(FRESH, 0)
-    block(seen, goal, gathered, factors, weights, source, NONE, 0, sizes, w, begin, -np.inf)
+        product_tn(turned, seen, gathered, d.c, u, step)
+        _exchange(gw[0], turned, step, 1, True, d)
+    _exchange(w, weights, 1, d.c, False, d)
+    product_nn(seen, gathered, weights, u, step, d.c)
     for i in range(u):
         if words[i] >= 0:
-            copy_row(grad, words[i] * d.c, seen, i * d.c, d.c)
+            copy_rows(grad, words[i] * d.c, 0, seen, i * d.c, 0, 1, d.c)
     if gb is not None:
         bias_back(g, gb[0], 0, d.n)
 

@@ -10,21 +10,17 @@ The skeleton is in `recurrent.py`. The forward pass keeps the four gates for the
 # mypy: allow-untyped-defs, allow-untyped-calls
 # (Numba infers the types of what it compiles from each call)
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 
 from .jit import jit
 from .mathfn import sigmoid, tanh
 
 
-def _logistic(x: Any) -> Any:
+def _logistic(x):
     return 1 / (1 + np.exp(-x))
 
 
-def lstm_reference(x: Any, w: Any, v: Any, b: Any, h: Any, c: Any) -> tuple[Any, Any, Any]:
+def lstm_reference(x, w, v, b, h, c):
     """The recurrence as it is written: h and c of all steps, and the gates (steps, n, 4 hidden)."""
     hs, cs, gates = (np.zeros((len(x), len(h), k * h.shape[1]), x.dtype) for k in (1, 1, 4))
     for t, x_t in enumerate(x):
@@ -37,6 +33,13 @@ def lstm_reference(x: Any, w: Any, v: Any, b: Any, h: Any, c: Any) -> tuple[Any,
 
 
 @jit
+def _quarters(a):
+    """The four blocks of a (4 n,)."""
+    n = a.size // 4
+    return a[:n], a[n : 2 * n], a[2 * n : 3 * n], a[3 * n :]
+
+
+@jit
 def lstm_cell(gates, b, before, c, h):
     """One sample's step: gates (4 hidden,) hold W x_t + V h_{t-1}, and afterwards σ(i), σ(f),
     tanh(g), σ(o).
@@ -44,16 +47,9 @@ def lstm_cell(gates, b, before, c, h):
     A loop for each line: so many arrays in one loop would not vectorise.
     """
     n = h.size
-    both, i, f, g, o = (
-        gates[: 2 * n],
-        gates[:n],
-        gates[n : 2 * n],
-        gates[2 * n : 3 * n],
-        gates[3 * n :],
-    )
-    b_both, b_g, b_o = b[: 2 * n], b[2 * n : 3 * n], b[3 * n :]
+    both, (i, f, g, o), (_, _, b_g, b_o) = gates[: 2 * n], _quarters(gates), _quarters(b)
     for j in range(both.size):
-        both[j] = sigmoid(both[j] + b_both[j])
+        both[j] = sigmoid(both[j] + b[j])
     for j in range(n):
         g[j] = tanh(g[j] + b_g[j])
     for j in range(n):
@@ -71,8 +67,7 @@ def lstm_cell_back(gates, before, c, dh, dc, dbefore, dpre):
     added to dbefore.
     """
     n, one = c.size, c.dtype.type(1)  # a plain 1 would make it double precision
-    i, f, g, o = gates[:n], gates[n : 2 * n], gates[2 * n : 3 * n], gates[3 * n :]
-    di, df, dg, do = dpre[:n], dpre[n : 2 * n], dpre[2 * n : 3 * n], dpre[3 * n :]
+    (i, f, g, o), (di, df, dg, do) = _quarters(gates), _quarters(dpre)
     for j in range(n):
         do[j] = tanh(c[j])
     for j in range(n):

@@ -5,8 +5,6 @@ float32.
 # mypy: allow-untyped-defs, allow-untyped-calls
 # (Numba infers the types of what it compiles from each call)
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -24,27 +22,21 @@ _LIMIT = _f(7.90531110763549805)
 # slope of 4.8e-7 everywhere beyond, which Adam scales up to full steps. So it goes on to rise, in a
 # straight line: it is 1 from 9.01 on, as rounding has it.
 _RISE = _f(3.5 * 2.0**-24 / (9.01 - 7.90531110763549805))
-_ODD = tuple(
-    map(
-        _f,
-        (
-            -2.76076847742355e-16,
-            2.00018790482477e-13,
-            -8.60467152213735e-11,
-            5.12229709037114e-08,
-            1.48572235717979e-05,
-            6.37261928875436e-04,
-            4.89352455891786e-03,
-        ),
-    )
+A0, A1, A2, A3, A4, A5, A6 = map(
+    _f,
+    (
+        -2.76076847742355e-16,
+        2.00018790482477e-13,
+        -8.60467152213735e-11,
+        5.12229709037114e-08,
+        1.48572235717979e-05,
+        6.37261928875436e-04,
+        4.89352455891786e-03,
+    ),
 )
-_EVEN = tuple(
-    map(
-        _f, (1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03)
-    )
+B0, B1, B2, B3 = map(
+    _f, (1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03)
 )
-A0, A1, A2, A3, A4, A5, A6 = _ODD
-B0, B1, B2, B3 = _EVEN
 
 
 def tanh(x):

@@ -9,10 +9,6 @@ reading the array, and threads would quintuple the compile time.
 # mypy: allow-untyped-defs, allow-untyped-calls
 # (Numba infers the types of what it compiles from each call)
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 
 from .jit import jit
@@ -25,7 +21,7 @@ _UNIT = 2.0**53
 
 
 # ---------------- normalisation
-def normalise_reference(x: Any, eps: float, mean: Any = None, var: Any = None) -> Any:
+def normalise_reference(x, eps, mean=None, var=None):
     """(x - mean) / sqrt(var + eps) of each group, with its own mean and (biased) variance unless
     they are given.
     """
@@ -35,7 +31,7 @@ def normalise_reference(x: Any, eps: float, mean: Any = None, var: Any = None) -
     return (x - mean[:, None]) / np.sqrt(var[:, None] + eps)
 
 
-def normalise_backward_reference(g: Any, x: Any, eps: float) -> Any:
+def normalise_backward_reference(g, x, eps):
     """The gradient of x where mean and variance come from x: g less what a change of mean and
     variance takes back.
     """
@@ -51,12 +47,10 @@ def _moments(x, mean, var, sums):
     cancels.
     """
     n, groups, length = x.shape
-    count = n * length
+    count, totals, squares = n * length, sums[0], sums[1]
+    sums[:] = 0
     if length == 1:  # groups lie side by side: all of them at once, row by row
-        rows, totals, squares = shaped(x, (n, groups)), sums[0], sums[1]
-        for j in range(groups):
-            totals[j] = 0
-            squares[j] = 0
+        rows = shaped(x, (n, groups))
         for i in range(n):
             row = rows[i]
             for j in range(row.size):
@@ -68,9 +62,6 @@ def _moments(x, mean, var, sums):
             for j in range(row.size):
                 d = row[j] - totals[j]
                 squares[j] += d * d
-        for j in range(groups):
-            mean[j] = totals[j]
-            var[j] = squares[j] / count
     else:
         for c in range(groups):
             # not 0.0, to which NumPy adds in float32 where nothing is compiled
@@ -86,8 +77,10 @@ def _moments(x, mean, var, sums):
                 for j in range(line.size):
                     d = line[j] - middle
                     square += d * d
-            mean[c] = middle
-            var[c] = square / count
+            totals[c], squares[c] = middle, square
+    for c in range(groups):
+        mean[c] = totals[c]
+        var[c] = squares[c] / count
 
 
 @jit
@@ -125,9 +118,7 @@ def _backward_sums(g, x, mean, sums):
     n, groups, length = x.shape
     if length == 1:
         gs, xs, totals, products = shaped(g, (n, groups)), shaped(x, (n, groups)), sums[0], sums[1]
-        for j in range(groups):
-            totals[j] = 0
-            products[j] = 0
+        sums[:] = 0
         for i in range(n):
             row, other = gs[i], xs[i]
             for j in range(row.size):
@@ -141,8 +132,7 @@ def _backward_sums(g, x, mean, sums):
                 for j in range(row.size):
                     total += row[j]
                     product += row[j] * (other[j] - middle)
-            sums[0, c] = total
-            sums[1, c] = product
+            sums[0, c], sums[1, c] = total, product
 
 
 @jit
@@ -205,7 +195,7 @@ def advance(counter):
 
 
 # ---------------- dropout
-def _mixed(z: Any) -> Any:
+def _mixed(z):
     """64 bits, thoroughly mixed: the output function of SplitMix64 (Steele, Lea & Flood 2014)."""
     z = (z ^ (z >> _S30)) * _MIX1
     z = (z ^ (z >> _S27)) * _MIX2
@@ -215,7 +205,7 @@ def _mixed(z: Any) -> Any:
 _mix = jit(_mixed)
 
 
-def mask_reference(size: int, seed: int, draw: int, p: float) -> Any:
+def mask_reference(size, seed, draw, p):
     """The mask of the draw with this number: 0 with probability p, else 1 / (1 - p)."""
     key = _mixed(_mixed(np.array([seed]).astype(np.uint64)) + np.array([draw]).astype(np.uint64))
     bits = _mixed(key + np.arange(1, size + 1, dtype=np.uint64) * _GOLDEN)

@@ -5,15 +5,13 @@ the planes.
 # mypy: allow-untyped-defs, allow-untyped-calls
 # (Numba infers the types of what it compiles from each call)
 
-from __future__ import annotations
-
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from .jit import jit, prange
 from .rows import index_dtype
-from .simd import flat, window_maxima
+from .simd import flat, shaped, window_maxima
 
 
 class PoolDims(NamedTuple):
@@ -32,31 +30,44 @@ class PoolDims(NamedTuple):
     pw: int
 
 
-def winners_dtype(d: PoolDims) -> Any:
+def winners_dtype(d):
     """The dtype of positions in a plane."""
     return index_dtype(d.h * d.w)
 
 
-def max_pool_reference(x: Any, d: PoolDims) -> tuple[Any, Any]:
+def _windows(x, d, fill):
+    """The place of each result, and the window of the padded picture that it is computed from."""
+    padded = np.pad(x, ((0, 0), (d.ph, d.ph), (d.pw, d.pw)), constant_values=fill)
+    for p, i, j in np.ndindex(d.planes, d.oh, d.ow):
+        yield (p, i, j), padded[p, i * d.sh : i * d.sh + d.kh, j * d.sw : j * d.sw + d.kw]
+
+
+def max_pool_reference(x, d):
     """Largest entry of each window and its position row * w + column; padding never wins."""
-    padded = np.pad(x, ((0, 0), (d.ph, d.ph), (d.pw, d.pw)), constant_values=-np.inf)
-    windows = d.planes, d.oh, d.ow
-    y, winners = np.empty(windows, x.dtype), np.empty(windows, winners_dtype(d))
-    for p, i, j in np.ndindex(y.shape):
-        window = padded[p, i * d.sh : i * d.sh + d.kh, j * d.sw : j * d.sw + d.kw]
+    sizes = d.planes, d.oh, d.ow
+    y, winners = np.empty(sizes, x.dtype), np.empty(sizes, winners_dtype(d))
+    for (p, i, j), window in _windows(x, d, -np.inf):
         row, column = np.unravel_index(np.argmax(window), window.shape)
         y[p, i, j] = window[row, column]
         winners[p, i, j] = (i * d.sh + row - d.ph) * d.w + j * d.sw + column - d.pw
     return y, winners
 
 
-def avg_pool_reference(x: Any, d: PoolDims) -> Any:
+def avg_pool_reference(x, d):
     """Mean of each window, the zeros of the padding counted in, as PyTorch does by default."""
-    padded = np.pad(x, ((0, 0), (d.ph, d.ph), (d.pw, d.pw)))
     y = np.empty((d.planes, d.oh, d.ow), x.dtype)
-    for p, i, j in np.ndindex(y.shape):
-        y[p, i, j] = padded[p, i * d.sh : i * d.sh + d.kh, j * d.sw : j * d.sw + d.kw].mean()
+    for place, window in _windows(x, d, 0):
+        y[place] = window.mean()
     return y
+
+
+@jit
+def _range(i, stride, padding, kernel, size):
+    """The entries of a picture along one axis that are in the i-th window: first, and one beyond
+    the last.
+    """
+    first = i * stride - padding
+    return max(0, first), min(size, first + kernel)
 
 
 # No comparison branches: which entry of a window wins cannot be predicted. The first of equals
@@ -64,10 +75,8 @@ def avg_pool_reference(x: Any, d: PoolDims) -> Any:
 @jit
 def _max_plane(x, y, winners, d, p):
     for i in range(d.oh):
-        top, bottom = max(0, i * d.sh - d.ph), min(d.h, i * d.sh - d.ph + d.kh)
-        a = (p * d.oh + i) * d.ow
-        best, at, rows = y[a : a + d.ow], winners[a : a + d.ow], (top, bottom)
-        window_maxima(best, at, x, p * d.h * d.w, d.w, rows, -d.pw, d.sw, d.kw)
+        rows, row = _range(i, d.sh, d.ph, d.kh, d.h), p * d.oh + i
+        window_maxima(y[row], winners[row], x, p * d.h * d.w, d.w, rows, -d.pw, d.sw, d.kw)
 
 
 @jit
@@ -94,9 +103,11 @@ def max_forward(x, y, winners, d):
 
     Both are (planes, oh, ow), winners int32 or int64, see `winners_dtype`.
     """
-    two = d.kh == 2 and d.kw == 2 and d.sh == 2 and d.sw == 2 and d.ph == 0 and d.pw == 0
+    two = d.kh == d.kw == d.sh == d.sw == 2 and d.ph == d.pw == 0
     two = two and 2 * d.oh <= d.h and 2 * d.ow <= d.w  # no window reaches over an edge
-    numbers, best, at = flat(x), flat(y), flat(winners)
+    # views of which no references are counted
+    rows = d.planes * d.oh, d.ow
+    numbers, best, at = flat(x), shaped(y, rows), shaped(winners, rows)
     for p in prange(d.planes):
         if two:
             _max_plane_two(x[p], y[p], winners[p], d)
@@ -109,13 +120,11 @@ def max_backward(g, winners, gx, d):
     """Write into gx (planes, h * w): each window's gradient goes to its winner; windows may
     overlap.
     """
-    goals, sources, places, many = flat(gx), flat(g), flat(winners), d.oh * d.ow
-    for p in prange(d.planes):  # pieces of flat arrays, of which no references are counted
-        goal, source = (
-            goals[p * d.h * d.w : (p + 1) * d.h * d.w],
-            sources[p * many : (p + 1) * many],
-        )
-        at = places[p * many : (p + 1) * many]
+    # views of which no references are counted
+    windows = d.planes, d.oh * d.ow
+    goals, sources, places = shaped(gx, gx.shape), shaped(g, windows), shaped(winners, windows)
+    for p in prange(d.planes):
+        goal, source, at = goals[p], sources[p], places[p]
         goal[:] = 0
         for q in range(source.size):
             goal[np.uint64(at[q])] += source[q]
@@ -125,9 +134,9 @@ def max_backward(g, winners, gx, d):
 def _avg_plane(x, y, d):
     share = x.dtype.type(1) / x.dtype.type(d.kh * d.kw)
     for i in range(d.oh):
-        top, bottom = max(0, i * d.sh - d.ph), min(d.h, i * d.sh - d.ph + d.kh)
+        top, bottom = _range(i, d.sh, d.ph, d.kh, d.h)
         for j in range(d.ow):
-            left, right = max(0, j * d.sw - d.pw), min(d.w, j * d.sw - d.pw + d.kw)
+            left, right = _range(j, d.sw, d.pw, d.kw, d.w)
             total = x.dtype.type(0)
             for r in range(top, bottom):
                 for c in range(left, right):
@@ -147,9 +156,9 @@ def _avg_plane_back(g, gx, d):
     share = g.dtype.type(1) / g.dtype.type(d.kh * d.kw)
     gx[:] = 0
     for i in range(d.oh):
-        top, bottom = max(0, i * d.sh - d.ph), min(d.h, i * d.sh - d.ph + d.kh)
+        top, bottom = _range(i, d.sh, d.ph, d.kh, d.h)
         for j in range(d.ow):
-            left, right = max(0, j * d.sw - d.pw), min(d.w, j * d.sw - d.pw + d.kw)
+            left, right = _range(j, d.sw, d.pw, d.kw, d.w)
             part = g[i, j] * share
             for r in range(top, bottom):
                 for c in range(left, right):

@@ -3,13 +3,9 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
 # (Numba infers the types of what it compiles from each call)
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 from numba import types
-from numba.extending import overload
+from numba.extending import overload, register_jitable
 
 from .jit import jit
 from .simd import transpose
@@ -18,27 +14,22 @@ from .simd import transpose
 FULL = 8
 
 
-def index_dtype(count: int) -> Any:
+def index_dtype(count):
     """The dtype of indices into `count` entries: int32, or int64 where there are too many."""
     return np.int32 if count <= 2**31 else np.int64
 
 
-def is_row(i: Any, rows: int) -> bool:
+@register_jitable
+def is_row(i, rows):
     """Is i, an integer of any dtype, the index of one of `rows` rows?
 
     Kernels do not trust indices that come with the data: rules look at them before, but a compiled
     step works on arrays that another thread may change.
     """
-    return bool(0 <= i < rows)
+    return 0 <= i < rows
 
 
-@overload(is_row)
-def _is_row(i, rows):
-    # as unsigned numbers, negative ones are large ones
-    return lambda i, rows: np.uint64(np.int64(i)) < np.uint64(rows)
-
-
-def missing(table: Any) -> Any:
+def missing(table):
     """The number that a lookup gives for a missing row: NaN, or 0 in a table of integers."""
     return table.dtype.type(np.nan if table.dtype.kind == "f" else 0)
 

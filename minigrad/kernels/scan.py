@@ -6,16 +6,12 @@ All arrays are (outer, n, inner), the axis in the middle; one thread.
 # mypy: allow-untyped-defs, allow-untyped-calls
 # (Numba infers the types of what it compiles from each call)
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 
 from .jit import jit
 
 
-def cumprod_back_reference(g: Any, x: Any) -> Any:
+def cumprod_back_reference(g, x):
     """∂L/∂x of y = cumprod(x), as a sum over all y[t] that an entry is a factor of: g[t] times the
     product of the others.
     """

@@ -3,22 +3,18 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
 # (Numba infers the types of what it compiles from each call)
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 
 from .jit import compiled_separately, jit, prange, shard
 from .mathfn import exp
 from .rows import is_row
-from .simd import flat, row_maximum
+from .simd import flat
 
 #: numbers whose exponentials are computed together, because short rows do not fill vectors
 TOGETHER = 1024
 
 
-def cross_entropy_reference(logits: Any, ids: Any) -> tuple[Any, Any]:
+def cross_entropy_reference(logits, ids):
     """-log softmax(logits)[id] per row, and the softmax; the row's maximum comes off first, so exp
     cannot overflow.
     """
@@ -39,10 +35,28 @@ def _sum(row):
 
 
 @jit
+def _largest(row, scratch):
+    """The largest number of a row, NaN left out; -inf if nothing is left.
+
+    The second half of what is left is compared with the first, number by number, so that LLVM
+    makes vectors of it.
+    """
+    lowest, n = row.dtype.type(-np.inf), row.size
+    for j in range(n):
+        scratch[j] = row[j] if row[j] > lowest else lowest
+    while n > 1:
+        first, second = scratch[: n // 2], scratch[n - n // 2 : n]
+        for j in range(first.size):
+            first[j] = second[j] if second[j] > first[j] else first[j]
+        n -= first.size
+    return scratch[0] if n else lowest
+
+
+@jit
 def _some_rows(logits, ids, losses, p):
     for i in range(ids.size):
         row, out = logits[i], p[i]
-        top = row_maximum(row)  # without NaN, which comes in with exp
+        top = _largest(row, out)  # without NaN, which comes in with exp
         for j in range(row.size):
             out[j] = row[j] - top
         chosen = ids[i]

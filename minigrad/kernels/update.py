@@ -5,12 +5,10 @@ one dtype.
 # mypy: allow-untyped-defs, allow-untyped-calls
 # (Numba infers the types of what it compiles from each call)
 
-from __future__ import annotations
-
 import numpy as np
 
 from .jit import jit
-from .simd import copy_row, copy_rows, prefetch_row
+from .simd import copy_rows, prefetch_row
 
 #: samples that the processor is told of early
 AHEAD = 2
@@ -67,10 +65,8 @@ def add_up(parts, a, b, total):
     `total`, which are returned.
     """
     total = total[: b - a]
-    first, second = parts[0, a:b], parts[1, a:b]
-    for i in range(total.size):
-        total[i] = first[i] + second[i]
-    for s in range(2, parts.shape[0]):
+    total[:] = parts[0, a:b]
+    for s in range(1, parts.shape[0]):
         part = parts[s, a:b]
         for i in range(total.size):
             total[i] += part[i]
@@ -90,23 +86,6 @@ def clip_norm(g, limit):
 
 
 @jit
-def gather_rows(rows, order, start, out):
-    """The samples of a batch, rows[order[start + i]], side by side in `out`, which is flat.
-
-    They lie anywhere in memory, so the processor is told early which ones come.
-    """
-    width = rows.shape[1]
-    if width == 1:  # labels
-        for i in range(out.size):
-            out[i] = rows[order[start + i], 0]
-        return
-    for i in range(out.size // max(width, 1)):
-        if start + i + AHEAD < order.size:
-            prefetch_row(rows, order[start + i + AHEAD], width)
-        copy_row(out, i * width, rows, order[start + i] * width, width)
-
-
-@jit
 def gather_pieces(rows, order, start, out, pieces):
     """`gather_rows` of samples that have several pieces: the first ones of all samples come first,
     then the second ones, and so on, so that `out` is (pieces, samples, …).
@@ -117,3 +96,17 @@ def gather_pieces(rows, order, start, out, pieces):
         if start + i + AHEAD < order.size:
             prefetch_row(rows, order[start + i + AHEAD], width)
         copy_rows(out, i * wide, n * wide, rows, order[start + i] * width, wide, pieces, wide)
+
+
+@jit
+def gather_rows(rows, order, start, out):
+    """The samples of a batch, rows[order[start + i]], side by side in `out`, which is flat.
+
+    They lie anywhere in memory, so the processor is told early which ones come.
+    """
+    width = rows.shape[1]
+    if width == 1:  # labels
+        for i in range(out.size):
+            out[i] = rows[order[start + i], 0]
+        return
+    gather_pieces(rows, order, start, out, 1)

@@ -15,7 +15,7 @@ from ..graph.registry import by_name, public
 from ..graph.rule import Grads, Operand, Operator, Rule, register
 from ..graph.settings import inside
 from .elementwise import sigmoid, tanh
-from .kernel import add_parts, in_parts, launch, shards
+from .kernel import launch, shards
 from .kinds import Axes, NotSeparable
 from .linalg import linear
 from .shape import stack
@@ -90,59 +90,61 @@ class Recurrent(Rule):
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         (x, h0, *more), (w, v, b, c) = xs[: 1 + self.states], xs[1 + self.states :]
         d, m, dtype = node.plan, len(w), w.dtype
-        count = shards(node, kernels.recurrent.groups_of(d.n))
-        # rows of x and h for each shard are not needed where there is one shard
-        rows = kernels.recurrent.rows_of(d, count) if count > 1 else 0
-        scratch = [
-            node.buffer(name, shape, dtype)
-            for name, shape in (
-                ("wt", (d.width, m)),
-                ("vt", (d.hidden, m)),
-                ("xrows", (count, rows, d.width)),
-                ("hrows", (count, rows, d.hidden)),
-            )
-        ]
-        gates = self._rows(node, "gates") if self.gates > 1 else None
+        wt, vt = node.buffer("wt", (d.width, m), dtype), node.buffer("vt", (d.hidden, m), dtype)
+        gates = node.buffer("gates", (d.steps, d.n, m), dtype) if self.gates > 1 else None
         q, rest, second = None, None, None
         if self.splits:
             q, second = node.buffer("q", out.shape, dtype), c
-            rest = node.buffer("rest", (count, d.n, m), dtype)
+            rest = node.buffer("rest", (d.n, m), dtype)
         else:
             b = np.add(b, c, out=node.buffer("bias", b.shape, dtype))
         c0, y = more[0] if more else None, out.reshape(self._all_states(node))
-        given = x, w, v, b, second, h0, c0
-        launch(node, kernels.recurrent.forward, *given, y, gates, q, rest, *scratch, d)
+        given = x, w, v, b, second, h0, c0, y, gates, q, rest, wt, vt, self._shards(node)
+        launch(node, kernels.recurrent.forward, *given, d)
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         (x, h0, *more), (w, v) = xs[: 1 + self.states], xs[1 + self.states : 3 + self.states]
-        work = node.work
-        (gx, *others), count = grads, len(work["xrows"])
-        # the kernel writes all gradients but that of x
-        found = [
-            node.buffer(f"g{i}", x.shape, g.dtype) if grad is None else grad
-            for i, (x, grad) in enumerate(zip(xs[1:], others, strict=True))
-        ]
-        (gh0, *gmore), own = found[: self.states], found[self.states :]
-        parts = [in_parts(node, f"parts {i}", grad, count) for i, grad in enumerate(own)]
-        gw, gv, gb, gc = parts if self.splits else (*parts[:3], None)
-        dy = node.buffer("dh", y.shape, g.dtype)
-        drows, erows = self._rows(node, "drows"), self._rows(node, "erows") if self.splits else None
-        gates, q = work.get("gates"), work.get("q")
+        d, work, dtype = node.plan, node.work, g.dtype
+        found = self._gradients(node, grads, dtype)
+        (gx, gh0, *gmore), (gw, gv, gb, gc) = found[: 1 + self.states], found[1 + self.states :]
+        dy = node.buffer("dh", y.shape, dtype)
+        dpre = drest = node.buffer("dpre", (d.steps, d.n, len(w)), dtype)
+        if self.splits:
+            drest = node.buffer("drest", dpre.shape, dtype)
         c0, gc0 = (more[0], gmore[0]) if more else (None, None)
         g, y, dy = (a.reshape(self._all_states(node)) for a in (g, y, dy))
-        before = g, x, w, v, h0, c0, y, gates, q
-        after = dy, gx, gw, gv, gb, gc, gh0, gc0, work["xrows"], work["hrows"], drows, erows
-        launch(node, kernels.recurrent.backward, *before, *after, node.plan)
-        add_parts((gw, gv, gb, gc), own)
-        if not self.splits:
-            np.copyto(own[3], own[2])
+        before = g, x, w, v, h0, c0, y, work.get("gates"), work.get("q")
+        after = dy, gx, gw, gv, gb, gc, gh0, gc0, dpre, drest
+        launch(node, kernels.recurrent.backward, *before, *after, d)
+        for grad, parts in list(zip(grads, found, strict=True))[1 + self.states :]:
+            if grad is not None and parts is not None and len(parts) > 1:
+                np.sum(parts, axis=0, out=grad)
+        if not self.splits and grads[-1] is not None:
+            np.sum(gb, axis=0, out=grads[-1])
 
-    def _rows(self, node: Operator, name: str) -> Array:
-        """Memory for a row of gates of each step and sample, shard by shard."""
-        count = len(node.work["xrows"])
-        rows = kernels.recurrent.rows_of(node.plan, count)
-        shape = count, rows, self.gates * node.plan.hidden
-        return node.buffer(name, shape, node.inputs[0].dtype)
+    def _shards(self, node: Operator) -> int:
+        return shards(node, kernels.recurrent.groups_of(node.plan.n))
+
+    def _gradients(self, node: Operator, grads: Grads, dtype: Any) -> list[Any]:
+        """The arrays that the kernel writes to.
+
+        The gradient of x is None where it is not asked for; those of the parameters have a part per
+        shard, and a single part is the gradient itself.
+        """
+        count, found = self._shards(node), []
+        for i, (x, grad) in enumerate(zip(node.inputs, grads, strict=True)):
+            if i == 0:
+                found.append(grad)
+            elif i <= self.states:
+                found.append(node.buffer(f"g{i}", x.shape, dtype) if grad is None else grad)
+            elif i == len(grads) - 1 and not self.splits:
+                found.append(None)  # as that of the other bias
+            elif count == 1 and grad is not None:
+                found.append(grad[None])
+            else:
+                name = f"g{i} in {count} parts"  # another number of threads has other arrays
+                found.append(node.buffer(name, (count, *x.shape), dtype))
+        return found
 
     # ---------------- cell by cell
     def by_steps(self, x: Any, *others: Any, **attributes: Any) -> list[tuple[GraphNode, ...]]:
@@ -172,13 +174,8 @@ class Recurrent(Rule):
 
     def input_grads(self, node: Operator) -> Array:
         """∂L/∂(W x_t + b) of every step (T, N, gates · hidden), after a backward pass."""
-        d, rows = node.plan, node.work["drows"]
-        ends = [d.n * s // len(rows) for s in range(len(rows) + 1)]  # as `kernels.jit.shard` cuts
-        parts = [
-            part[: d.steps * n].reshape(d.steps, n, part.shape[1])
-            for part, n in zip(rows, np.diff(ends), strict=True)
-        ]
-        return np.concatenate(parts, axis=1)
+        grads: Array = node.work["dpre"]
+        return grads
 
     def batch_axis(self, node: Operator, axes: Axes) -> int:
         may = [1, *[0] * self.states, *[None] * 4]

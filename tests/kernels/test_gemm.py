@@ -15,10 +15,9 @@ def test_adds_the_product(m, n, depth, dtype):
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(m, depth)).astype(dtype), rng.normal(size=(depth, n)).astype(dtype)
     start = rng.normal(size=(m, n)).astype(dtype)
-    layouts = [(gemm.add_nn, a, b), (gemm.add_tn, a.T.copy(), b)]
-    for add, left, right in layouts:
+    for product, left, right in ((gemm.nn, a, b), (gemm.tn, a.T.copy(), b)):
         out = start.copy()
-        add(out, left, right)
+        product(out, left, right, simd.ADD)
         np.testing.assert_allclose(out, start + a @ b, atol=2e-5 if dtype == np.float32 else 1e-13)
 
 
@@ -43,7 +42,7 @@ def test_nothing_beyond_an_array_is_touched():
 def test_nan_reaches_its_row_only():
     a, out = np.ones((3, 5)), np.zeros((3, 2))
     a[1, 4] = np.nan
-    gemm.add_nn(out, a, np.ones((5, 2)))
+    gemm.nn(out, a, np.ones((5, 2)), simd.ADD)
     np.testing.assert_array_equal(out, [[5, 5], [np.nan, np.nan], [5, 5]])
 
 
@@ -71,6 +70,10 @@ def test_rows_are_summed(rows, columns, dtype):
     b = np.random.default_rng(0).normal(size=(rows, columns)).astype(dtype)
     found, expected = np.full(columns, np.nan, dtype), np.zeros(columns, dtype)
     run_sum_rows(found, b, rows, columns)
+    for row in b:
+        expected += row
+    np.testing.assert_array_equal(found, expected)
+    gemm.add_rows(found, b)
     for row in b:
         expected += row
     np.testing.assert_array_equal(found, expected)

@@ -21,14 +21,10 @@ class Memory:
 
     def __init__(self, sizes, gates, shards, **options):
         self.d, self.gate_count = recurrent.RecurrentDims(*sizes, **options), gates
-        width, hidden = sizes[2:]
-        rows = recurrent.rows_of(self.d, shards)
-        some, m = rows if shards > 1 else 0, gates * hidden
-        self.wt, self.vt, *self.rows = poisoned(
-            (width, m), (hidden, m), (shards, some, width), (shards, some, hidden)
-        )
-        self.gates, self.drows, self.erows = poisoned(*[(shards, rows, m)] * 3)
-        self.scratch = (self.wt, self.vt, *self.rows)
+        (steps, n, width, hidden), self.shards = sizes, shards
+        m = gates * hidden
+        self.scratch = poisoned((width, m), (hidden, m))
+        self.gates, self.dpre, self.drest = poisoned(*[(steps, n, m)] * 3)
 
 
 def operands(sizes, gates, states):
@@ -101,18 +97,18 @@ def run(m, g, inputs, states=1, y=None, with_gx=True):
     gru, shape = m.gate_count == 3, (states, *x.shape[:2], h0.shape[1])
     gates = m.gates if m.gate_count > 1 else None
     if gru:
-        q, rest = poisoned(shape[1:], (len(m.drows), len(h0), len(b)))
+        q, rest = poisoned(shape[1:], (len(h0), len(b)))
     if y is None:
         (y,) = poisoned(shape)
         second = c if gru else None
-        args = x, w, v, b, second, h0, c0, y, gates, q, rest, *m.scratch, m.d
+        args = x, w, v, b, second, h0, c0, y, gates, q, rest, *m.scratch, m.shards, m.d
         recurrent.forward(*args)
     dy, gx, gh0, *gmore = poisoned(shape, x.shape, h0.shape, *(a.shape for a in more))
-    parts = poisoned(*((len(m.drows), *p.shape) for p in (w, v, b, c)))
+    parts = poisoned(*((m.shards, *p.shape) for p in (w, v, b, c)))
     parts[3] = parts[3] if gru else None
     gc0, gx = gmore[0] if more else None, gx if with_gx else None
     kept = g, x, w, v, h0, c0, y, gates, q
-    scratch = *m.rows, m.drows, m.erows if gru else None
+    scratch = m.dpre, m.drest if gru else m.dpre
     recurrent.backward(*kept, dy, gx, *parts, gh0, gc0, *scratch, m.d)
     sums = [p.sum(0) for p in parts if p is not None]
     return y, q, [gx, *sums, gh0, *gmore]

@@ -30,6 +30,18 @@ def test_agrees_with_the_plain_code(n, classes, shards, dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_largest_of_a_row_of_any_length_leaves_out_nan(dtype):
+    rng = np.random.default_rng(0)
+    for count in range(150):
+        row = rng.normal(size=count).astype(dtype)
+        row[rng.random(count) < 0.2] = rng.choice([np.nan, -np.inf, -1e30])
+        for array in (row, np.full(count, np.nan, dtype), np.full(count, -np.inf, dtype)):
+            scratch = np.full(count + 1, 100, dtype)
+            found = softmax._largest(array, scratch[:count])
+            assert found == max([-np.inf, *array[~np.isnan(array)]]) and scratch[count] == 100
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_far_numbers_nan_and_infinity(dtype):
     """Three times -1e5 is a third each, in float32 too: a compiler that reorders log Σ - (x - max)
     loses its digits.

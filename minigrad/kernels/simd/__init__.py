@@ -1,26 +1,25 @@
 """The boundary: everything that touches what Numba and llvmlite do not document is in this room.
 
 Kernels are loops that Numba compiles. A few things it does not do well enough: it does not keep a
-block of a product in registers, does not vectorise rows shorter than 64 numbers or a maximum that
-must leave out NaN, compiles a function again into each of its callers, and counts references to
+block of a product in registers, does not vectorise rows shorter than 64 numbers or the windows of
+pooling, compiles a function again into each of its callers, and counts references to
 views. This room does them with parts of Numba and llvmlite that may change with any release. The
 kernels see these doors only:
 
 =============================  =====================================================================
 `block`, `sums`                products of matrices, A @ B and A @ Bᵀ, with blocks in registers
-`copy_row`, `add_row`,         rows of any length, in vectors
-`copy_rows`, `transpose`
+`copy_rows`, `add_row`,        rows of any length, in vectors
+`transpose`
 `prefetch_row`                 a row that will be read soon
-`row_maximum`,                 the largest numbers, without branches
-`window_maxima`
+`window_maxima`                the largest entries of windows, without branches
 `shaped`, `flat`               views of an array that the caller keeps
 `lanes`                        how many numbers a vector has
 `compiled_separately`          a function called by symbol, which is not compiled into its callers
 `compiled`                     a function with a disk cache that knows such symbols
 =============================  =====================================================================
 
-Each of the first ten has a plain form, readable Numba, in `plain.py`: its definition, and what
-tests compare with. `machine.py` has the same ten in machine code: `products.py`, `copies.py` and
+Each of the first nine has a plain form, readable Numba, in `plain.py`: its definition, and what
+tests compare with. `machine.py` has the same nine in machine code: `products.py`, `copies.py` and
 `maxima.py` build it from the vector instructions of `vectors.py`. `symbols.py` calls by symbol,
 `disk.py` is the cache.
 
@@ -31,8 +30,6 @@ start: on import its parts compute a few numbers, once for each folder of the di
 named after the versions of Numba and minigrad. A Numba release that changes its internals costs
 speed, never function.
 """
-
-from __future__ import annotations
 
 import os
 import warnings
@@ -81,18 +78,8 @@ doors = _doors()
 #: is machine code behind the doors?
 ON = doors is not plain
 
-block, sums, row_maximum, window_maxima = (
-    doors.block,
-    doors.sums,
-    doors.row_maximum,
-    doors.window_maxima,
-)
-copy_row, add_row, copy_rows, transpose = (
-    doors.copy_row,
-    doors.add_row,
-    doors.copy_rows,
-    doors.transpose,
-)
+block, sums, window_maxima = doors.block, doors.sums, doors.window_maxima
+add_row, copy_rows, transpose = doors.add_row, doors.copy_rows, doors.transpose
 prefetch_row, shaped, flat = doors.prefetch_row, doors.shaped, doors.flat
 compiled, compiled_separately = doors.compiled, doors.compiled_separately
 Sizes, Rows, Entries, Begin = plain.Sizes, plain.Rows, plain.Entries, plain.Begin

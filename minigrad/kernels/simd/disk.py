@@ -5,22 +5,17 @@ first. Files are private and written atomically; damaged ones count as missing. 
 which compiles a few functions in every process, is kept there, too.
 """
 
-from __future__ import annotations
-
 import hashlib
 import importlib
+import pickle
 import sys
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from io import BytesIO
 from pathlib import Path
 from types import ModuleType
-from typing import Any
-from zipfile import BadZipFile
 
 import numba
-import numpy as np
 from numba.core import event
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile
 from numba.core.runtime import nrtdynmod, rtsys
@@ -34,7 +29,7 @@ from .symbols import symbol_of, symbols_in
 class _Locator(CompileResultCacheImpl._locator_classes[0]):  # type: ignore[misc]
     """The folder that Numba is told, whether it can be written to or only read."""
 
-    def ensure_cache_path(self) -> None:
+    def ensure_cache_path(self):
         folders.usable(self.get_cache_path())
 
 
@@ -42,7 +37,7 @@ class _PrivateFiles(IndexDataCacheFile):  # type: ignore[misc]
     """Numba's files, which only their owner may read or write."""
 
     @contextmanager
-    def _open_for_write(self, filepath: str) -> Iterator[BytesIO]:
+    def _open_for_write(self, filepath):
         file = BytesIO()
         yield file
         write_atomically(Path(filepath), file.getvalue(), private=True)
@@ -52,10 +47,10 @@ class _Files(CompileResultCacheImpl):  # type: ignore[misc]
     # never a folder beside the source, where machine code would go stale
     _locator_classes = (_Locator,)
 
-    def reduce(self, compiled: Any) -> Any:
+    def reduce(self, compiled):
         return symbols_in(compiled.library), super().reduce(compiled)
 
-    def rebuild(self, target_context: Any, payload: Any) -> Any:
+    def rebuild(self, target_context, payload):
         called, compiled = payload
         for name, argument_types in called:
             symbol_of(name, argument_types)
@@ -70,14 +65,14 @@ class _Cache(FunctionCache):  # type: ignore[misc]
 
     _impl_class = _Files
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function):
         super().__init__(function)
         locator = self._impl.locator
         self._cache_file = _PrivateFiles(
             self.cache_path, self._impl.filename_base, locator.get_source_stamp()
         )
 
-    def load_overload(self, sig: Any, target_context: Any) -> Any:
+    def load_overload(self, sig, target_context):
         """As Numba's own, which begins by loading all declarations that compiling may need.
         Compiling loads them itself.
         """
@@ -90,12 +85,12 @@ class _Cache(FunctionCache):  # type: ignore[misc]
                 self.flush()
             return None
 
-    def save_overload(self, sig: Any, data: Any) -> None:
+    def save_overload(self, sig, data):
         with suppress(OSError), interrupts_deferred():
             super().save_overload(sig, data)
 
 
-def compiled(function: Callable[..., Any], below: str = "", **options: Any) -> Any:
+def compiled(function, below="", **options):
     """`plain.compiled` with this cache. There is none for functions without a source file, or
     where others could write to the folder.
     """
@@ -108,7 +103,7 @@ def compiled(function: Callable[..., Any], below: str = "", **options: Any) -> A
 
 
 @contextmanager
-def _without_linear_algebra() -> Iterator[None]:
+def _without_linear_algebra():
     """Within the block Numba's NumPy functions may be loaded without scipy.linalg: a quarter of a
     second and 20 MB that no kernel needs.
 
@@ -129,11 +124,11 @@ def _without_linear_algebra() -> Iterator[None]:
 class _BeforeCompiling(event.Listener):  # type: ignore[misc]
     """Loads the declarations that compiling needs, before Numba does with linear algebra."""
 
-    def on_start(self, event: Any) -> None:
+    def on_start(self, event):
         with _without_linear_algebra():
             importlib.import_module("numba.np.arraymath")
 
-    def on_end(self, event: Any) -> None:
+    def on_end(self, event):
         pass
 
 
@@ -141,31 +136,25 @@ event.register("numba:compile", _BeforeCompiling())
 
 
 @cache
-def start_runtime(context: Any) -> None:
+def start_runtime(context):
     """Start Numba's counting of references: a few functions, which it compiles in every process.
     They are kept on disk like all others, so that a start with a filled cache needs nothing of
     LLVM's optimiser, which takes 20 MB.
     """
     codegen, own = context.codegen(), getattr(nrtdynmod, "compile_nrt_functions", None)
     processor = hashlib.sha256(repr(codegen.magic_tuple()).encode()).hexdigest()
-    path = Path(folders.FOLDER) / f"runtime-{processor[:16]}.npz"
+    path = Path(folders.FOLDER) / f"runtime-{processor[:16]}.pickle"
 
-    def load_or_compile(context: Any) -> Any:
-        with (
-            suppress(OSError, EOFError, ValueError, KeyError, BadZipFile),  # missing, or damaged
-            np.load(path) as kept,
-        ):
-            code = kept["code"].tobytes(), kept["bitcode"].tobytes()
-            return codegen.unserialize_library(("nrt", "object", code))
+    def load_or_compile(context):
+        with suppress(Exception):  # missing, or damaged: pickle raises whatever comes first
+            return codegen.unserialize_library(pickle.loads(path.read_bytes()))
         module, library = nrtdynmod.create_nrt_module(context)
         library.enable_object_caching()
         library.add_ir_module(module)
         library.finalize()
-        _, _, (code, bitcode) = library.serialize_using_object_code()
-        file = BytesIO()
-        np.savez(file, code=np.frombuffer(code, np.uint8), bitcode=np.frombuffer(bitcode, np.uint8))
         with suppress(OSError):
-            write_atomically(path, file.getvalue(), private=True)
+            code = pickle.dumps(library.serialize_using_object_code())
+            write_atomically(path, code, private=True)
         return library
 
     try:

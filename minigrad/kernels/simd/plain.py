@@ -3,11 +3,8 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
 # (Numba infers the types of what it compiles from each call)
 
-from __future__ import annotations
-
-from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -116,14 +113,6 @@ def sums(out, c, left, a, right, b, table, sizes, fresh):
 
 
 @register_jitable(**FORMULAS)
-def copy_row(goal, g0, source, s0, count):
-    """goal[g0 : g0 + count] = source[s0 : s0 + count], both read as flat arrays."""
-    goal, source = flat(goal)[g0 : g0 + count], flat(source)[s0 : s0 + count]
-    for i in range(goal.size):
-        goal[i] = source[i]
-
-
-@register_jitable(**FORMULAS)
 def add_row(goal, g0, source, s0, count):
     """goal[g0 : g0 + count] += source[s0 : s0 + count], both read as flat arrays."""
     goal, source = flat(goal)[g0 : g0 + count], flat(source)[s0 : s0 + count]
@@ -132,11 +121,13 @@ def add_row(goal, g0, source, s0, count):
 
 @register_jitable(**FORMULAS)
 def copy_rows(goal, g0, g_row, source, s0, s_row, rows, count):
-    """`copy_row` for several rows of `count` numbers; `g_row` and `s_row` are the distances between
-    rows.
+    """goal[g0 : g0 + count] = source[s0 : s0 + count], both read as flat arrays, for several rows;
+    `g_row` and `s_row` are the distances between rows.
     """
+    goal, source = flat(goal), flat(source)
     for i in range(rows):
-        copy_row(goal, g0 + i * g_row, source, s0 + i * s_row, count)
+        for j in range(count):
+            goal[g0 + i * g_row + j] = source[s0 + i * s_row + j]
 
 
 @register_jitable(**FORMULAS)
@@ -154,16 +145,6 @@ def prefetch_row(source, row, width):
 
     A row that does not exist does no harm.
     """
-
-
-@register_jitable(**FORMULAS)
-def row_maximum(row):
-    """The largest number of a row (n,), NaN left out; -inf if nothing is left."""
-    largest = row.dtype.type(-np.inf)
-    for j in range(row.size):
-        if row[j] > largest:
-            largest = row[j]
-    return largest
 
 
 @register_jitable(**FORMULAS)
@@ -199,7 +180,7 @@ def flat(array):
     return array.reshape(-1)
 
 
-def compiled(function: Callable[..., Any], below: str = "", **options: Any) -> Any:
+def compiled(function, below="", **options):
     """Compile a function with Numba at its first call, and keep it on disk, in a folder below the
     others' if that is named; in memory only where there is no source file, or nowhere to write.
     """
@@ -210,7 +191,7 @@ def compiled(function: Callable[..., Any], below: str = "", **options: Any) -> A
     return numba.njit(function, **options)
 
 
-def compiled_separately(function: Callable[..., Any]) -> Any:
+def compiled_separately(function):
     """Compile a function; a compiled one stays as it is. It is compiled into its callers."""
     if hasattr(function, "py_func"):
         return function

@@ -5,8 +5,6 @@ a symbol is compiled by itself; the linker gets its address before a caller is l
 the caller's machine code comes from the disk (see `disk.py`).
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from llvmlite import binding
@@ -17,7 +15,7 @@ _compiled: dict[str, Any] = {}  # name -> the dispatcher
 _known: dict[str, tuple[str, Any]] = {}  # symbol -> name and argument types
 
 
-def _canonical(t: Any) -> Any:
+def _canonical(t):
     """The type that an argument is passed as: whole numbers, also in tuples, as int64."""
     if isinstance(t, types.Integer):
         return types.intp
@@ -26,7 +24,7 @@ def _canonical(t: Any) -> Any:
     return types.unliteral(t)
 
 
-def symbol_of(name: str, argument_types: Any) -> str:
+def symbol_of(name, argument_types):
     """The symbol of a function for arguments of some types, compiled and known to the linker."""
     symbol = f"{name}{argument_types}"
     if symbol not in _known:
@@ -39,23 +37,23 @@ def symbol_of(name: str, argument_types: Any) -> str:
     return symbol
 
 
-def symbols_in(library: Any) -> list[tuple[str, Any]]:
+def symbols_in(library):
     """The functions, by name and argument types, that some machine code calls by symbol."""
     declared = (f.name for f in library._final_module.functions if f.is_declaration)
     return [_known[name] for name in declared if name in _known]
 
 
-def called_by_symbol(dispatcher: Any) -> Any:
+def called_by_symbol(dispatcher):
     """A function for compiled code that calls a dispatcher by its symbol."""
     name = f"{dispatcher.py_func.__module__}.{dispatcher.py_func.__name__}"
 
     @intrinsic
-    def call(typing, *args):  # type: ignore[no-untyped-def]
+    def call(typing, *args):
         passed = tuple(map(_canonical, args))
         symbol = symbol_of(name, passed)
         result = dispatcher.overloads[passed].signature.return_type
 
-        def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        def generate(context, builder, signature, values):
             convention, given = context.call_conv, cgutils.unpack_tuple(builder, values[0])
             kind = convention.get_function_type(result, passed)
             callee = cgutils.get_or_insert_function(builder.module, kind, symbol)

@@ -1,10 +1,6 @@
 """Vector instructions as LLVM code, from which products, copies and maxima are built."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from llvmlite import ir
 from numba import types
@@ -17,20 +13,35 @@ WIDE = "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[-1]
 #: bytes in a vector; on narrower processors LLVM splits the vectors into narrower ones
 BYTES = 64 if WIDE else 32
 
-WORD, SHORT, BIT = ir.IntType(64), ir.IntType(32), ir.IntType(1)
+WORD, SHORT = ir.IntType(64), ir.IntType(32)
 
 
-def word(n: int) -> Any:
-    """A constant of 64 bits."""
-    return ir.Constant(WORD, n)
+def word(n):
+    """A number of 64 bits: a constant, or as it is if it is computed."""
+    return ir.Constant(WORD, n) if isinstance(n, int) else n
 
 
-def bits(dtype: Any) -> int:
+def unpacked(builder, value):
+    """The numbers in a tuple of tuples, which is nested in the same way."""
+    if isinstance(value, ir.Value) and not isinstance(value.type, ir.Aggregate):
+        return value
+    parts = value if isinstance(value, list | tuple) else cgutils.unpack_tuple(builder, value)
+    return [unpacked(builder, part) for part in parts]
+
+
+def call(builder, name, result, args, **options):
+    """Call one of LLVM's own functions."""
+    kind = ir.FunctionType(result, [x.type for x in args])
+    function = cgutils.get_or_insert_function(builder.module, kind, name)
+    return builder.call(function, args, **options)
+
+
+def bits(dtype):
     """How many bits a number of this Numba type takes in an array."""
     return 8 if isinstance(dtype, types.Boolean) else int(dtype.bitwidth)
 
 
-def lanes(dtype: Any) -> int:
+def lanes(dtype):
     """How many numbers of this Numba type a vector has; of those below four bytes as many as of
     four, because `transpose_block` has a row of code for each. In compiled code, of a pointer's.
     """
@@ -38,7 +49,7 @@ def lanes(dtype: Any) -> int:
 
 
 @overload(lanes)
-def _lanes(pointer):  # type: ignore[no-untyped-def]
+def _lanes(pointer):
     count = lanes(pointer.dtype)
     return lambda pointer: count
 
@@ -46,64 +57,57 @@ def _lanes(pointer):  # type: ignore[no-untyped-def]
 class VectorBuilder:
     """An LLVM builder with loads and stores of vectors, of which the last may be partly filled."""
 
-    def __init__(self, context: Any, builder: Any, dtype: Any, rest: Any, count: int = 0) -> None:
+    def __init__(self, context, builder, dtype, rest, count=0):
         """`rest` numbers are in the last vector, which has `count` lanes (as many as fit by
         default).
         """
-        self.context, self.builder, self.dtype = context, builder, dtype
+        self.builder = builder
         self.number = context.get_data_type(dtype)  # as it lies in memory: a boolean in eight bits
         self.bits, self.floats = bits(dtype), isinstance(dtype, types.Float)
         self.lanes = count or lanes(dtype)
         self.vector = ir.VectorType(self.number, self.lanes)
         self.zeros = ir.Constant(self.vector, None)
-        self.no_lane = ir.Constant(ir.VectorType(BIT, self.lanes), None)
         index = ir.VectorType(WORD, self.lanes)
         iota = ir.Constant(index, list(range(self.lanes)))
         self.mask = builder.icmp_signed("<", iota, self.splat(rest, index))
         self.whole = builder.icmp_signed("==", rest, word(self.lanes))
         self._align = ir.Constant(SHORT, self.bits // 8)
 
-    def splat(self, x: Any, kind: Any = None) -> Any:
+    def splat(self, x, kind=None):
         """x in all lanes."""
         nothing = ir.Constant(kind or self.vector, ir.Undefined)
         one = self.builder.insert_element(nothing, x, ir.Constant(SHORT, 0))
         zeros = ir.Constant(ir.VectorType(SHORT, self.lanes), None)
         return self.builder.shuffle_vector(one, nothing, zeros)
 
-    def lowest(self) -> Any:
-        """-inf in all lanes."""
-        return self.splat(ir.Constant(self.number, float("-inf")))
-
-    def at(self, pointer: Any, *index: Any) -> Any:
-        """The address of an entry, whose index is the sum of some numbers."""
+    def at(self, pointer, *index):
+        """The address of an entry, whose index is the `total` of some terms."""
         return self.builder.gep(pointer, [self.total(*index)])
 
-    def total(self, first: Any, *more: Any) -> Any:
-        """The sum of some numbers."""
-        for x in more:
-            first = self.builder.add(first, x)
-        return first
+    def total(self, *terms):
+        """The sum of some numbers, and of products, which are pairs of numbers."""
+        total = word(0)
+        for term in terms:
+            if isinstance(term, tuple):
+                term = self.builder.mul(*map(word, term))
+            total = self.builder.add(total, word(term))
+        return total
 
-    def plus(self, x: Any, y: Any, times: int = 1) -> Any:
-        """x + times · y."""
-        further = y if times == 1 else self.builder.mul(y, word(times))
-        return x if times == 0 else self.builder.add(x, further)
-
-    def sums(self, count: int) -> list[Any]:
+    def sums(self, count):
         """Vectors of zeros, to add to; LLVM keeps them in registers."""
         return [cgutils.alloca_once_value(self.builder, self.zeros) for _ in range(count)]
 
-    def places(self, pointer: Any, first: Any, count: int) -> Iterator[tuple[Any, bool]]:
-        """The addresses of vectors side by side, and whether each is the last, which has a mask."""
+    def places(self, pointer, first, count):
+        """The addresses of vectors side by side, and their masks, which only the last one has."""
         for u in range(count):
-            yield self.at(pointer, first, word(u * self.lanes)), u == count - 1
+            yield self.at(pointer, first, u * self.lanes), self.mask if u == count - 1 else None
 
-    def vectors(self, pointer: Any, first: Any, count: int) -> list[Any]:
+    def vectors(self, pointer, first, count):
         """The vectors side by side."""
         return [self.load(*place) for place in self.places(pointer, first, count)]
 
     @contextmanager
-    def loop(self, count: Any) -> Iterator[Any]:
+    def loop(self, count):
         """A loop over 0, 1, … count - 1 that LLVM does not unroll: the steps that are left over
         would take as long as three others.
         """
@@ -116,18 +120,18 @@ class VectorBuilder:
         name.operands = name, said  # a loop's metadata begins with itself
         latch.terminator.set_metadata("llvm.loop", name)
 
-    def load(self, address: Any, masked: bool, otherwise: Any = None, mask: Any = None) -> Any:
-        """A vector; the lanes that are masked out, by default those beyond the `rest`, are taken
-        from the vector `otherwise`, by default zeros.
+    def load(self, address, mask=None, otherwise=None):
+        """A vector; the lanes that are masked out are taken from the vector `otherwise`, by default
+        zeros.
         """
-        if not masked:
+        if mask is None:
             found = self.builder.load(self._pointer(address))
             found.align = self.bits // 8
             return found
-        args = self._pointer(address), self._align, mask or self.mask, otherwise or self.zeros
+        args = self._pointer(address), self._align, mask, otherwise or self.zeros
         return self._masked("load", self.vector, args)
 
-    def gather(self, pointer: Any, places: Any, mask: Any, otherwise: Any) -> Any:
+    def gather(self, pointer, places, mask, otherwise):
         """pointer[places], number by number; masked lanes are taken from `otherwise`."""
         b, wide = self.builder, ir.VectorType(WORD, self.lanes)
         places = places if places.type == wide else b.sext(places, wide)
@@ -137,73 +141,44 @@ class VectorBuilder:
         args = addresses, self._align, mask, otherwise
         return self._masked("gather", self.vector, args, f"v{self.lanes}p0")
 
-    def store(self, value: Any, address: Any, masked: bool) -> None:
-        """Write a vector; a masked one only as far as the `rest` goes."""
-        if not masked:
-            self._store_whole(value, address)
-            return
-        with self.builder.if_else(self.whole) as (then, otherwise):
-            with then:  # a load soon after a store with a mask waits for it
-                self._store_whole(value, address)
-            with otherwise:
-                args = value, self._pointer(address), self._align, self.mask
-                self._masked("store", ir.VoidType(), args)
+    def store(self, value, address, mask=None):
+        """Write a vector as far as the mask goes."""
+        args = value, self._pointer(address), self._align, mask
+        if mask is None:
+            self.builder.store(*args[:2]).align = self.bits // 8
+        elif mask is not self.mask:
+            self._masked("store", ir.VoidType(), args)
+        else:  # perhaps of all lanes: a load soon after a store with a mask waits for it
+            with self.builder.if_else(self.whole) as (then, otherwise):
+                with then:
+                    self.store(value, address)
+                with otherwise:
+                    self._masked("store", ir.VoidType(), args)
 
-    def fma(self, a: Any, b: Any, c: Any) -> Any:
+    def fma(self, a, b, c):
         """a · b + c, rounded once where the processor can; where it cannot, a library call per lane
         would do that.
         """
-        return self.call(f"llvm.fmuladd.v{self.lanes}f{self.bits}", self.vector, (a, b, c))
+        name = f"llvm.fmuladd.v{self.lanes}f{self.bits}"
+        return call(self.builder, name, self.vector, (a, b, c))
 
-    def call(self, name: str, result: Any, args: tuple[Any, ...], **options: Any) -> Any:
-        """Call one of LLVM's own functions."""
-        kind = ir.FunctionType(result, [x.type for x in args])
-        function = cgutils.get_or_insert_function(self.builder.module, kind, name)
-        return self.builder.call(function, args, **options)
-
-    def _store_whole(self, value: Any, address: Any) -> None:
-        self.builder.store(value, self._pointer(address)).align = self.bits // 8
-
-    def _pointer(self, address: Any) -> Any:
+    def _pointer(self, address):
         return self.builder.bitcast(address, self.vector.as_pointer())
 
-    def _masked(self, what: str, result: Any, args: tuple[Any, ...], of: str = "p0") -> Any:
+    def _masked(self, what, result, args, of="p0"):
         kind = f"v{self.lanes}{'f' if self.floats else 'i'}{self.bits}"
-        return self.call(f"llvm.masked.{what}.{kind}.{of}", result, args)
+        return call(self.builder, f"llvm.masked.{what}.{kind}.{of}", result, args)
 
 
 @intrinsic
-def address(context, array):  # type: ignore[no-untyped-def]
-    """The address of an array's first number, as a pointer to its dtype. Helpers get addresses and
-    not arrays: counting references to arrays takes three times as long.
+def address(context, array):
+    """The address of the first number of a C-contiguous array, as a pointer to its dtype. Helpers
+    get addresses and not arrays: counting references to arrays takes three times as long.
     """
+    if array.layout != "C":
+        return None
 
-    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, args):
         return context.make_array(signature.args[0])(context, builder, args[0]).data
 
     return types.CPointer(array.dtype)(array), generate
-
-
-@intrinsic
-def view(context, array, shape):  # type: ignore[no-untyped-def]
-    """A C-contiguous array in another shape, without a reference to its memory."""
-    if not isinstance(array, types.Array) or array.layout != "C":
-        return None
-    kind = array.copy(ndim=len(shape))
-
-    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        old = context.make_array(signature.args[0])(context, builder, args[0])
-        new, sizes = (
-            context.make_array(kind)(context, builder),
-            cgutils.unpack_tuple(builder, args[1]),
-        )
-        strides = [old.itemsize]
-        for size in sizes[:0:-1]:
-            strides.insert(0, builder.mul(strides[0], size))
-        nobody = cgutils.get_null_value(old.meminfo.type)
-        context.populate_array(
-            new, data=old.data, shape=sizes, strides=strides, itemsize=old.itemsize, meminfo=nobody
-        )
-        return new._getvalue()
-
-    return kind(array, shape), generate

@@ -18,7 +18,7 @@ def numbers(shape, dtype):
 
 @jit.jit
 def run_put(goal, g0, source, s0, count):
-    simd.copy_row(goal, g0, source, s0, count)
+    simd.copy_rows(goal, g0, 0, source, s0, 0, 1, count)
 
 
 @jit.jit
@@ -27,7 +27,7 @@ def run_add(goal, g0, source, s0, count):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("simple, compiled", [(plain.copy_row, run_put), (plain.add_row, run_add)])
+@pytest.mark.parametrize("simple, compiled", [(run_put.py_func, run_put), (plain.add_row, run_add)])
 def test_rows_of_every_length(simple, compiled, dtype):
     source = numbers(120, dtype)
     for count in range(100):

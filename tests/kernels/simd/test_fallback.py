@@ -98,6 +98,7 @@ def test_the_trial_notices_wrong_numbers(monkeypatch):
     from minigrad.kernels.simd import machine, trial
 
     trial.trial(machine)
-    monkeypatch.setattr(machine, "add_row", machine.copy_row)
+    idle = numba.extending.register_jitable(lambda goal, g0, source, s0, count: None)
+    monkeypatch.setattr(machine, "add_row", idle)
     with pytest.raises(ArithmeticError):
         trial.trial(machine)

@@ -51,7 +51,7 @@ class Windows(Rule):
 
 # the same in every step of a training
 _room = lru_cache(maxsize=256)(lambda d: sum(kernels.conv.room(d)))
-_offsets = lru_cache(maxsize=256)(kernels.conv.offsets)
+_offsets = lru_cache(maxsize=256)(lambda d: kernels.conv.offsets(d))
 
 
 def window_count(size: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> int:

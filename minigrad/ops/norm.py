@@ -88,14 +88,16 @@ class BatchNorm(Normalise):
                 expected = "both running statistics were expected, or in training neither"
                 raise self.error(inputs, f"{name}=None; {expected}", ValueError)
             if buffer is not None and buffer.shape != x.shape[1:2]:
-                wrong = f"{name} has shape {buffer.shape}, {x.shape[1:2]} was expected"
-                raise self.error(inputs, wrong)
+                raise self.error(
+                    inputs, f"{name} has shape {buffer.shape}, {x.shape[1:2]} was expected"
+                )
             if buffer is not None and buffer.dtype != x.dtype:
                 wrong = f"{name} is {buffer.dtype}, {x.dtype} was expected"
                 raise self.error(inputs, wrong, DTypeError)
         if counter is not None and (counter.size != 1 or counter.dtype != np.int64):
-            wrong = "num_batches_tracked: a Buffer of one int64 was expected"
-            raise self.error(inputs, wrong, ValueError)
+            raise self.error(
+                inputs, "num_batches_tracked: a Buffer of one int64 was expected", ValueError
+            )
         n, channels, length = x.shape[0], x.shape[1], math.prod(x.shape[2:])
         if training and n * length < 2 and channels:
             raise self.error(inputs, "more than one value per channel was expected in training")
@@ -209,8 +211,9 @@ class Dropout(SameShape):
     def plan(self, x: Operand, p: float, stream: Buffer) -> None:
         inputs = self.floats(x)
         if stream.shape != (2,) or stream.dtype != np.int64:
-            wrong = f"seed={stream!r}; a Buffer of two int64 was expected"
-            raise self.error(inputs, wrong, ValueError)
+            raise self.error(
+                inputs, f"seed={stream!r}; a Buffer of two int64 was expected", ValueError
+            )
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         mask = node.buffer("mask", xs[0].shape, xs[0].dtype)

@@ -246,7 +246,7 @@ def _part(node: GraphNode) -> tuple[int, ...] | None:
     ):
         return None
     keys = ((j, *rest) for j in range(x.rule.states) for rest in ((), (-1,)))
-    key = getattr(node.plan, "key", None)
+    key: Any = getattr(node.plan, "key", None)
     return key if key in keys else None
 
 

@@ -29,7 +29,7 @@ NAMES = {
     mg.viz: "draw",
     mg.interop: "export_onnx to_torch from_torch",
     mg.sklearn: "MinigradClassifier MinigradRegressor",
-    mg.teach: "predict check exercise expect NotYet",
+    mg.teach: "predict check NotYet",
 }
 
 

@@ -8,7 +8,7 @@ from numba import types
 from numba.extending import overload, register_jitable
 
 from .jit import jit
-from .simd import transpose
+from .simd import flat, transpose
 
 #: matrices of fewer rows or columns do not fill the blocks of `transpose`
 FULL = 8
@@ -47,7 +47,8 @@ def turn(goal, g0, g_row, source, s0, s_row, rows, columns):
     """
     if min(rows, columns) >= FULL:
         transpose(goal, g0, g_row, source, s0, s_row, rows, columns)
-    else:
-        for r in range(rows):
-            for c in range(columns):
-                goal[g0 + r * g_row + c] = source[s0 + c * s_row + r]
+        return
+    goal, source = flat(goal), flat(source)
+    for r in range(rows):
+        for c in range(columns):
+            goal[g0 + r * g_row + c] = source[s0 + c * s_row + r]

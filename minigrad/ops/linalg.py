@@ -69,11 +69,12 @@ class MatMul(Rule):
         return (*batch, *a.shape[-2:-1], *(b.shape[-1:] if b.ndim > 1 else ()))
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
-        a, b, out = _matrices(*xs, out)
-        product(node, a, b, out)
+        a, b = xs
+        product(node, *_matrices(a, b, out))
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
-        a, b, g = _matrices(*xs, g)
+        a, b = xs
+        a, b, g = _matrices(a, b, g)
         if grads[0] is not None:
             self._into(grads[0], node, g, b.swapaxes(-1, -2), a.shape)
         if grads[1] is not None:
@@ -97,7 +98,7 @@ class MatMul(Rule):
         inputs = node.inputs
         pairs = list(zip(inputs, axes, strict=True))
         places = {x.ndim - axis for x, axis in pairs if axis is not None and axis != MEAN}
-        place = min(places, default=1)
+        place: int = min(places, default=1)
         if MEAN in axes or len(places) > 1 or place < (2 if axes[1] is None else 3):
             raise NotSeparable
         for x, axis in pairs:

@@ -25,7 +25,7 @@ from ..graph.node import Buffer, GraphNode, Variable
 from ..graph.rule import Operator, Rule
 from ..optim import Optimizer
 from .arena import STRETCH, Arena
-from .emit import Emitter
+from .emit import Emitter, comment
 from .memory import Memory, memory_of
 from .nest import indented
 from .step_module import TEMPLATE, importable, imports, load, one_process
@@ -198,7 +198,8 @@ class CompiledStep:
         several, parts = self.parts > 1, size(self.parts)
         each = [
             *self._clear(emitter),
-            *(self._gather(emitter, name) for name in ("x", "y")),
+            *self._gather(emitter, "x"),
+            *self._gather(emitter, "y"),
             f"each[s] = part(K, C, flat(P), flat(G[s]), {rows}flat(x[s]), flat(y[s]))",
         ]
         step = [
@@ -218,16 +219,18 @@ class CompiledStep:
         yield from indented(step)
         yield "return losses.size"
 
-    def _gather(self, emitter: Emitter, name: str) -> str:
-        """The line that gathers a part's samples."""
+    def _gather(self, emitter: Emitter, name: str) -> Iterator[str]:
+        """The lines that gather a part's samples."""
         view, swap = self.arena.fed[name]
         size = emitter.numbers.size
         first = f"t * {size(self.batch)} + s * {size(self.size)}"
         given = f"{name.upper()}, order, {first}, {name}[s]"
         if swap is None:
-            return f"gather_rows({given})"
+            yield f"gather_rows({given})"
+            return
         emitter.kernels["gather_pieces"] = kernels.update.gather_pieces
-        return f"gather_pieces({given}, {size(view.shape[0])})"
+        yield comment(swap.note)
+        yield f"gather_pieces({given}, {size(view.shape[0])})"
 
     def _clear(self, emitter: Emitter) -> Iterator[str]:
         """The lines that set back to zero the rows of sparse gradients that the last step wrote."""

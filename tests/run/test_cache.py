@@ -111,8 +111,8 @@ def sources(cache):
 def test_two_processes_fill_one_cache_and_leave_whole_files(filled):
     files = [path for path in filled.rglob("*") if path.is_file()]
     assert not [path for path in files if path.name.endswith(".part") or ".tmp." in path.name]
-    assert len(sources(filled)) == len(list(filled.glob("kernels-*/runtime-*.pickle"))) == 1
-    assert {path.suffix for path in files} == {".py", ".nbi", ".nbc", ".pickle", ".lock", ".ok"}
+    assert len(sources(filled)) == len(list(filled.glob("kernels-*/runtime-*.npz"))) == 1
+    assert {path.suffix for path in files} == {".py", ".nbi", ".nbc", ".npz", ".lock", ".ok"}
     assert end(start(filled))
 
 
@@ -163,7 +163,7 @@ def test_damaged_files_are_replaced(damage, copy):
 
 
 def test_damaged_machine_code_is_recompiled(copy):
-    for path in [*copy.rglob("*.nbc"), *copy.rglob("*.pickle")]:
+    for path in [*copy.rglob("*.nbc"), *copy.rglob("*.npz")]:
         path.write_bytes(path.read_bytes()[:1000])
     assert not end(start(copy))
     assert end(start(copy))
@@ -284,7 +284,7 @@ def test_files_are_private_for_any_umask(tmp_path):
     made = list((tmp_path / "a").rglob("*"))
     assert {path.stat().st_mode & 0o777 for path in made if path.is_dir()} == {0o700}
     assert {path.stat().st_mode & 0o777 for path in made if path.is_file()} == {0o600}
-    assert {".nbi", ".nbc", ".pickle", ".lock", ".py"} <= {path.suffix for path in made}
+    assert {".nbi", ".nbc", ".npz", ".lock", ".py"} <= {path.suffix for path in made}
 
 
 @needs_modes

@@ -152,7 +152,8 @@ def trained(turn):
 def test_samples_that_are_only_transposed_are_gathered_in_that_order():
     step, loss, expected = trained(lambda x: mg.transpose(x, (1, 0, 2))[:, :5])
     assert (
-        "gather_pieces(X, order, t * 5 + s * 5, x[s], 4)  # n1 transpose (4, 5, 3)" in step.source
+        "# n1 transpose (4, 5, 3)\n            gather_pieces(X, order, t * 5 + s * 5, x[s], 4)"
+        in step.source
     )
     assert "n1 transpose" not in step.source.split("def part")[1].split("def steps")[0]
     np.testing.assert_allclose(loss, expected, rtol=1e-5)

@@ -112,7 +112,7 @@ def test_the_source_does_not_grow_with_the_number_of_products():
         source = trainer.compile(x, y, batch_size=batch).source
         return source.partition("def steps")[0].count("\n")
 
-    assert {lines(*sizes) for sizes in [(24, 4, 9), (24, 32, 9), (96, 6, 40)]} == {lines(12, 6, 9)}
+    assert {lines(*sizes) for sizes in [(24, 4, 9), (24, 32, 9), (96, 8, 40)]} == {lines(12, 6, 9)}
 
 
 def test_the_source_shows_sizes_as_numbers():

@@ -7,7 +7,6 @@ which compiles a few functions in every process, is kept there, too.
 
 import hashlib
 import importlib
-import pickle
 import sys
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -16,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 import numba
+import numpy as np
 from numba.core import event
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile
 from numba.core.runtime import nrtdynmod, rtsys
@@ -143,18 +143,21 @@ def start_runtime(context):
     """
     codegen, own = context.codegen(), getattr(nrtdynmod, "compile_nrt_functions", None)
     processor = hashlib.sha256(repr(codegen.magic_tuple()).encode()).hexdigest()
-    path = Path(folders.FOLDER) / f"runtime-{processor[:16]}.pickle"
+    path = Path(folders.FOLDER) / f"runtime-{processor[:16]}.npz"
 
     def load_or_compile(context):
-        with suppress(Exception):  # missing, or damaged: pickle raises whatever comes first
-            return codegen.unserialize_library(pickle.loads(path.read_bytes()))
+        with suppress(Exception), np.load(path) as kept:  # missing, or damaged
+            code = kept["code"].tobytes(), kept["bitcode"].tobytes()
+            return codegen.unserialize_library(("nrt", "object", code))
         module, library = nrtdynmod.create_nrt_module(context)
         library.enable_object_caching()
         library.add_ir_module(module)
         library.finalize()
+        _, _, (code, bitcode) = library.serialize_using_object_code()
+        file = BytesIO()
+        np.savez(file, code=np.frombuffer(code, np.uint8), bitcode=np.frombuffer(bitcode, np.uint8))
         with suppress(OSError):
-            code = pickle.dumps(library.serialize_using_object_code())
-            write_atomically(path, code, private=True)
+            write_atomically(path, file.getvalue(), private=True)
         return library
 
     try:

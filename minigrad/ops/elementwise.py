@@ -92,7 +92,12 @@ log = unary(np.log, "log", "Natural logarithm.", lambda g, y, x: g / x)
 sqrt = unary(np.sqrt, "√", "Square root; its slope at 0 is infinite.", lambda g, y, x: g / (2 * y))
 sin = unary(np.sin, "sin", "Sine of x in radians.", lambda g, y, x: g * np.cos(x))
 cos = unary(np.cos, "cos", "Cosine of x in radians.", lambda g, y, x: -g * np.sin(x))
-tanh = unary(np.tanh, "tanh", "Hyperbolic tangent.", lambda g, y, x: g * (1 - y * y))
+
+
+@elementwise("tanh", np.tanh, backward=(lambda g, y, x: g * (1 - y * y),))
+def tanh(x: Any) -> Any:
+    """Hyperbolic tangent."""
+    return np.tanh(x)
 
 
 @elementwise("abs", np.absolute, np.fabs, backward=(lambda g, y, x: g * np.sign(x),))

@@ -98,7 +98,7 @@ class MatMul(Rule):
         inputs = node.inputs
         pairs = list(zip(inputs, axes, strict=True))
         places = {x.ndim - axis for x, axis in pairs if axis is not None and axis != MEAN}
-        place: int = min(places, default=1)
+        place = min(places, default=1)
         if MEAN in axes or len(places) > 1 or place < (2 if axes[1] is None else 3):
             raise NotSeparable
         for x, axis in pairs:
@@ -107,7 +107,8 @@ class MatMul(Rule):
         return node.ndim - place + sum(x.ndim == 1 for x in inputs)
 
     def flops(self, node: Operator) -> int:
-        return 2 * math.prod(node.plan) * node.inputs[0].shape[-1]  # before there is a result, too
+        entries: int = math.prod(node.plan)  # asked before there is a result, too
+        return 2 * entries * node.inputs[0].shape[-1]
 
 
 def _rows(x: Array) -> Array:

@@ -2,6 +2,7 @@
 
 import gc
 import os
+from functools import cache
 from pathlib import Path
 
 import numba
@@ -24,6 +25,17 @@ QUICK = [
 ]
 
 
+#: `pytest -m processes`, which `.ci/run` adds: many processes, each of which imports and compiles.
+#: Disk caches, other processors, forks, Ctrl-C while compiling, MPI, Dask, Ray.
+PROCESSES = (
+    *("run/test_cache.py", "kernels/test_jit.py", "kernels/simd/test_fallback.py"),
+    *("train/test_distributed.py", "train/test_endurance.py", "test_threads.py"),
+    "proof/test_determinism.py::test_who_compiles_gets_the_same_bits_as_who_loads",
+    *("train/test_selection.py::test_every_engine", "train/test_selection.py::test_a_dask_worker"),
+)
+
+
+@cache
 def _is_quick(path):
     return any(path == quick or quick in path.parents for quick in QUICK)
 
@@ -39,6 +51,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if _is_quick(item.path):
             item.add_marker("quick")
+        if item.nodeid.removeprefix("tests/").startswith(PROCESSES):
+            item.add_marker("processes")
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from ..graph.registry import by_name, public
 from ..graph.rule import Grads, Operand, Operator, Rule, register
 from ..graph.settings import inside
 from .elementwise import sigmoid, tanh
-from .kernel import launch, shards
+from .kernel import add_parts, in_parts, launch, shards
 from .kinds import Axes, NotSeparable
 from .linalg import linear
 from .shape import stack
@@ -104,9 +104,17 @@ class Recurrent(Rule):
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         (x, h0, *more), (w, v) = xs[: 1 + self.states], xs[1 + self.states : 3 + self.states]
-        d, work, dtype = node.plan, node.work, g.dtype
-        found = self._gradients(node, grads, dtype)
-        (gx, gh0, *gmore), (gw, gv, gb, gc) = found[: 1 + self.states], found[1 + self.states :]
+        d, work, dtype, count = node.plan, node.work, g.dtype, self._shards(node)
+        gx, *others = grads
+        # the kernel writes all gradients but that of x
+        found = [
+            node.buffer(f"g{i}", x.shape, dtype) if grad is None else grad
+            for i, (x, grad) in enumerate(zip(xs[1:], others, strict=True))
+        ]
+        (gh0, *gmore), own = found[: self.states], found[self.states :]
+        # another number of threads has other parts
+        parts = [in_parts(node, f"part {i} of {count}", grad, count) for i, grad in enumerate(own)]
+        gw, gv, gb, gc = parts if self.splits else (*parts[:3], None)
         dy = node.buffer("dh", y.shape, dtype)
         dpre = drest = node.buffer("dpre", (d.steps, d.n, len(w)), dtype)
         if self.splits:
@@ -116,35 +124,12 @@ class Recurrent(Rule):
         before = g, x, w, v, h0, c0, y, work.get("gates"), work.get("q")
         after = dy, gx, gw, gv, gb, gc, gh0, gc0, dpre, drest
         launch(node, kernels.recurrent.backward, *before, *after, d)
-        for grad, parts in list(zip(grads, found, strict=True))[1 + self.states :]:
-            if grad is not None and parts is not None and len(parts) > 1:
-                np.sum(parts, axis=0, out=grad)
-        if not self.splits and grads[-1] is not None:
-            np.sum(gb, axis=0, out=grads[-1])
+        add_parts((gw, gv, gb, gc), own)
+        if not self.splits:
+            np.copyto(own[3], own[2])
 
     def _shards(self, node: Operator) -> int:
         return shards(node, kernels.recurrent.groups_of(node.plan.n))
-
-    def _gradients(self, node: Operator, grads: Grads, dtype: Any) -> list[Any]:
-        """The arrays that the kernel writes to.
-
-        The gradient of x is None where it is not asked for; those of the parameters have a part per
-        shard, and a single part is the gradient itself.
-        """
-        count, found = self._shards(node), []
-        for i, (x, grad) in enumerate(zip(node.inputs, grads, strict=True)):
-            if i == 0:
-                found.append(grad)
-            elif i <= self.states:
-                found.append(node.buffer(f"g{i}", x.shape, dtype) if grad is None else grad)
-            elif i == len(grads) - 1 and not self.splits:
-                found.append(None)  # as that of the other bias
-            elif count == 1 and grad is not None:
-                found.append(grad[None])
-            else:
-                name = f"g{i} in {count} parts"  # another number of threads has other arrays
-                found.append(node.buffer(name, (count, *x.shape), dtype))
-        return found
 
     # ---------------- cell by cell
     def by_steps(self, x: Any, *others: Any, **attributes: Any) -> list[tuple[GraphNode, ...]]:

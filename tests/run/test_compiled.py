@@ -41,7 +41,9 @@ def assert_source_agrees(loss, variables):
 def test_the_source_of_every_operator_computes_what_the_rule_does(case):
     with mg.default_dtype(np.float64):
         y, xs = case.run(np.float64)
-        assert_source_agrees(mg.sum(y * case.cotangent(y.shape)), [x for x in xs if x.grad is not None])
+        assert_source_agrees(
+            mg.sum(y * case.cotangent(y.shape)), [x for x in xs if x.grad is not None]
+        )
 
 
 @pytest.mark.parametrize("case", OTHERS, ids=str)

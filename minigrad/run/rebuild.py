@@ -98,10 +98,11 @@ def python_state(modules: Iterable[tuple[str, Any]]) -> dict[str, Any]:
             if key != "training":
                 found[f"{prefix}.{key}"] = contents(value, lambda _: None)
     alone = all(thread.name != READER for thread in threading.enumerate())
-    generators = np.random.get_state(legacy=False), random.getstate()
-    for name, state in zip(("np.random", "random"), generators, strict=True):
-        found[name] = contents(state, lambda _: None) if alone else None
-    return found
+    numpy = contents(np.random.get_state(legacy=False), lambda _: None)
+    return found | {
+        "np.random": numpy if alone else None,
+        "random": random.getstate() if alone else None,
+    }
 
 
 def changed(before: dict[str, Any], after: dict[str, Any]) -> str:

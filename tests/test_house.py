@@ -71,7 +71,7 @@ def test_types_are_strict():
 #: with the reason in the commit that set it, and no room may grow.
 BUDGETS = {
     "graph": 9_000,
-    "ops": 25_400,  # 25,000
+    "ops": 25_300,  # 25,000
     "kernels": 27_800,  # 26,000
     "run": 21_500,  # 20,000
     "nn+optim+train": 24_000,

@@ -104,13 +104,14 @@ class Numbers:
         return f"c{len(self.floats) - 1}"
 
     def shown(self, lines: Iterable[str]) -> Iterator[str]:
-        """The lines with numbers in place of their names."""
+        """The lines with numbers in place of their names; comments may hold any word."""
 
         def value(name: re.Match[str]) -> str:
             i = int(name[0][1:])
             return str(self.sizes[i]) if name[0][0] == "k" else f"f({self.floats[i]!r})"
 
-        return (_NUMBER.sub(value, line) for line in lines)
+        for line in lines:
+            yield line if line.lstrip().startswith("#") else _NUMBER.sub(value, line)
 
     def compiled(self, lines: Iterable[str]) -> Iterator[str]:
         """The lines without comments, which stand on lines of their own, after those that read all

@@ -115,6 +115,26 @@ def test_the_source_does_not_grow_with_the_number_of_products():
     assert {lines(*sizes) for sizes in [(24, 4, 9), (24, 32, 9), (96, 8, 40)]} == {lines(12, 6, 9)}
 
 
+def test_a_node_may_be_named_like_a_size():
+    rng, w = np.random.default_rng(0), mg.Variable(np.ones((3, 1)), name="k0")
+
+    class Named(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = w
+
+        def forward(self, x):
+            y = x @ self.w
+            y.name = "k123456 c9"
+            return y
+
+    model = Named()
+    trainer = mg.Trainer(model, mg.mse_loss, mg.optim.SGD(model.parameters(), lr=0.1))
+    x = rng.normal(size=(8, 3))
+    source = trainer.compile(x, x[:, :1], batch_size=4).source
+    assert "matmul 'k123456 c9' (4, 1)" in source
+
+
 def test_the_source_shows_sizes_as_numbers():
     trainer, x, y = training("mlp", 12, 6, 9)
     source = trainer.compile(x, y, batch_size=6).source

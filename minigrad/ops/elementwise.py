@@ -159,9 +159,8 @@ def softplus(x: Any) -> Any:
 
 @_written_as("erf", "erf")
 def _error_function(x: Any) -> Any:
-    if (
-        isinstance(x, np.ndarray) and x.dtype == np.float32
-    ):  # SciPy computes in float64, ten times as long
+    # SciPy computes float32 in float64, number by number
+    if isinstance(x, np.ndarray) and x.dtype == np.float32:
         y = np.empty_like(x, order="C")
         kernels.mathfn.erf_of(x.reshape(-1), y.reshape(-1))
         return y

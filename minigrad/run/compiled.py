@@ -174,10 +174,12 @@ class CompiledStep:
             f"{name} {(self.batch, *node.shape[1:])}" for name, node in self.inputs.items()
         )
 
+        needed = "\n".join(imports(emitter.kernels))
+
         def text(title: str, told: Callable[[list[str]], Iterator[str]], given: str) -> str:
             return TEMPLATE.format(
                 title=title,
-                imports="\n".join(imports(emitter.kernels)),
+                imports=needed,
                 dtype=arena.dtype,
                 numbers=given,
                 part="\n".join(indented(told(part))),

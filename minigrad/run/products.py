@@ -10,8 +10,6 @@ import numpy as np
 from .. import kernels
 from .symbolic import FUNCTIONS, Expr, SymbolicArray, View
 
-#: with so many rows it pays to copy a transposed right-hand matrix
-_FEW_ROWS = 4
 #: rows of fewer numbers fill too little of a vector
 _NARROW = 8
 #: rows of so many numbers are summed one by one
@@ -44,11 +42,7 @@ def matmul(a: SymbolicArray, b: SymbolicArray, out: View | None = None) -> View:
 def _stacks(a: View, b: View, out: View) -> None:
     """The products of stacks of matrices: one statement, whatever their number."""
     (m, k), n, program = a.shape[-2:], b.shape[-1], a.program
-    if k == 1:  # elementwise, so that it can be fused
-        out[...] = Expr("multiply", (a, b))
-        return
-    if n == 1 and (m == 1 or k >= _LONG):
-        program.assign(out, Expr("multiply", (a, b.swapaxes(-1, -2))), op="add")
+    if _is_formula(a, b, out):
         return
     if 1 not in b.strides[-2:]:
         b = b.copy()
@@ -65,21 +59,29 @@ def _stacks(a: View, b: View, out: View) -> None:
 
 def _matmul(a: View, b: View, out: View) -> None:
     """The product of two matrices, in the way that suits their sizes and layouts."""
-    (m, k), n, program = a.shape, b.shape[1], a.program
-    if k == 1 and (out.storage.computed or m == 1):  # elementwise, so that it can be fused
-        out[...] = Expr("multiply", (a, b))
-        return
-    if n == 1 and (m == 1 or k >= _LONG):  # sums along rows, in a plain loop
-        program.assign(out, Expr("multiply", (a, b.T)), op="add")
+    m, n = out.shape
+    if _is_formula(a, b, out):
         return
     if not (a.contiguous or a.T.contiguous):
         a = a.copy()
-    if not b.contiguous and not (a.contiguous and b.T.contiguous and m < _FEW_ROWS):
+    if not b.contiguous and not (a.contiguous and b.T.contiguous and m < kernels.matmul.FEW_ROWS):
         b = b.copy()  # with contiguous rows, the fast block fits
     if n < _NARROW <= m and a.T.contiguous:  # the transposed product fills vectors
         out[...] = matmul(b.T, a.T).T
     else:
-        program.assign(out, a, b, op="matmul")
+        a.program.assign(out, a, b, op="matmul")
+
+
+def _is_formula(a: View, b: View, out: View) -> bool:
+    """Record products whose inner or outer length is 1 as a formula or a sum; are they?"""
+    (m, k), n = a.shape[-2:], b.shape[-1]
+    if k == 1 and (out.storage.computed or m == 1):  # elementwise, so that it can be fused
+        out[...] = Expr("multiply", (a, b))
+        return True
+    if n == 1 and (m == 1 or k >= _LONG):  # sums along rows, in a plain loop
+        a.program.assign(out, Expr("multiply", (a, b.swapaxes(-1, -2))), op="add")
+        return True
+    return False
 
 
 def einsum(text: str, *xs: SymbolicArray, out: View | None = None, optimize: Any = False) -> View:

@@ -139,7 +139,7 @@ def warm_up(experiment: Experiment) -> None:
     size, trainer = experiment.batch_size, experiment.trainer(mode="replay")
     x = np.zeros((max(2, size), *experiment.shape), experiment.inputs)
     y = np.zeros(len(x), np.int64 if experiment.loss is ops.cross_entropy else np.float32)
-    trainer.compile(x, y, batch_size=size).load(x, y)
+    trainer.compile(x, y, batch_size=size).load()
     trainer.fit(x[:2], y[:2], epochs=1, batch_size=2, progress=False)
     trainer.evaluate(x[:2], y[:2])
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 
 import numpy as np
+import pytest
 
 import minigrad as mg
+from minigrad.run import loop
 from minigrad.run.compiled import CompiledStep
 
 
@@ -15,30 +18,52 @@ def undecorated(source):
     return re.sub(
         r"^(\w+) = compiled_separately\(",
         r"\1 = (",
-        re.sub(r"@(jit|compiled_separately).*\n", "", source),
+        re.sub(r"@compiled_separately.*\n", "", source),
         flags=re.MULTILINE,
     )
 
 
+def executed(source):
+    """The names that some source defines, run as plain Python."""
+    space = {"__name__": "step"}
+    exec(compile(undecorated(source), "<step>", "exec"), space)
+    return space
+
+
 def in_python(step):
-    """Run the forward and backward pass of a step as plain Python: the loss, and the gradient of a
-    variable as a function.
+    """Run the shown source of a step as plain Python: the loss, and the gradient of a variable as a
+    function.
     """
     step.arena.adopt()
-    space = {"__name__": "step"}
-    exec(compile(undecorated(step.source), "<step>", "exec"), space)
-    arena = step.arena
+    arena, starts = step.arena, step.arena.starts
     for array in (
         arena.G,
         *(() if step.trace.program.storages else arena.V.values()),
     ):
         array[...] = np.nan  # so that entries that are not written show
-    x, y = (array[0].reshape(-1) for array in arena.inputs)
-    loss = space["part"](
-        arena.P, arena.G[0], *(rows[0] for rows in (*arena.S.values(), *arena.V.values())), x, y
-    )
-    starts = arena.starts
-    return loss, lambda p: arena.G[0, starts[p] : starts[p] + p.size].reshape(p.shape)
+    x, y = (array[0] for array in arena.inputs)
+    rows = (arrays[0] for arrays in (*arena.S.values(), *arena.V.values()))
+    samples = x.copy(), y.copy(), x, y, np.arange(max(x.size, y.size)), 0
+    loss = np.full(1, np.nan, arena.dtype)
+    executed(step.source)["part"](arena.P, arena.G[0], *rows, *samples, loss)
+    return loss[0], lambda p: arena.G[0, starts[p] : starts[p] + p.size].reshape(p.shape)
+
+
+@contextmanager
+def plain_python(step):
+    """Within the block the pieces of a step, and the loop over steps, run as plain Python."""
+    for code in (step._part, step._new):
+        pieces = [executed(text)["piece"] for text in code.texts]
+        starts, *numbers = code._numbers
+
+        def run(table, sizes, floats, first, pieces=pieces, starts=starts):
+            for piece, (k, c) in zip(pieces, starts, strict=False):
+                piece(table, sizes[k:], floats[c:], first)
+
+        code.program = run, (starts, *numbers)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "steps", loop.steps.py_func)
+        yield
 
 
 def nothing():

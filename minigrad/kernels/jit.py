@@ -27,6 +27,7 @@ from .options import FORMULAS, SUMS, config
 from .simd import compiled, compiled_separately
 
 __all__ = ["compiled_separately", "jit", "prange", "shard", "threads"]
+__all__ += ["get_num_threads", "set_num_threads"]
 
 # Only loops over `prange` have threads. By itself Numba would give them to sums and copies of a few
 # numbers, too.

@@ -86,27 +86,21 @@ def clip_norm(g, limit):
 
 
 @jit
-def gather_pieces(rows, order, start, out, pieces):
-    """`gather_rows` of samples that have several pieces: the first ones of all samples come first,
-    then the second ones, and so on, so that `out` is (pieces, samples, …).
+def gather(samples, width, order, first, out, pieces):
+    """The samples order[first], order[first + 1], … of a batch, side by side in `out`.
+
+    `samples` and `out` are flat, a sample has `width` numbers. Of samples that have several pieces
+    the first ones of all samples come first, then the second ones, and so on, so that `out` is
+    (pieces, samples, …). Samples lie anywhere in memory, so the processor is told early which ones
+    come.
     """
-    width = rows.shape[1]
-    n, wide = out.size // max(width, 1), width // pieces
-    for i in range(n):
-        if start + i + AHEAD < order.size:
-            prefetch_row(rows, order[start + i + AHEAD], width)
-        copy_rows(out, i * wide, n * wide, rows, order[start + i] * width, wide, pieces, wide)
-
-
-@jit
-def gather_rows(rows, order, start, out):
-    """The samples of a batch, rows[order[start + i]], side by side in `out`, which is flat.
-
-    They lie anywhere in memory, so the processor is told early which ones come.
-    """
-    width = rows.shape[1]
     if width == 1:  # labels
         for i in range(out.size):
-            out[i] = rows[order[start + i], 0]
+            out[i] = samples[order[first + i]]
         return
-    gather_pieces(rows, order, start, out, 1)
+    n, wide = out.size // max(width, 1), width // pieces
+    for i in range(n):
+        if first + i + AHEAD < order.size:
+            prefetch_row(samples, order[first + i + AHEAD], width)
+        start = order[first + i] * width
+        copy_rows(out, i * wide, n * wide, samples, start, wide, pieces, wide)

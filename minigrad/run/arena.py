@@ -45,7 +45,7 @@ class Arena:
             if variable in gradients:
                 _place(gradients[variable], "G", size)
             self.starts[variable], size = size, size + _lines(variable.size)
-        self.state = [(x, view.storage) for x, view in values.items() if isinstance(x, Buffer)]
+        self.buffers = [(x, view.storage) for x, view in values.items() if isinstance(x, Buffer)]
 
         statements = trace.program.statements
         self.fed: dict[str, tuple[View, Assign | None]] = {}  # samples, and how they are swapped
@@ -58,10 +58,10 @@ class Arena:
                 statements = [s for s in statements if s is not swap]
             self.fed[name] = samples, swap
             _place(samples, name, 0)
-        results = [view.storage for view in (trace.loss, trace.outside) if view is not None]
-        statements, self.clearing = sparse_gradients(simplify(statements, results))
+        _place(trace.result, "each", 0)
+        statements, self.clearing = sparse_gradients(simplify(statements, [trace.result.storage]))
         self.groups = fuse(statements)
-        self._find_live_ranges(results)
+        self._find_live_ranges()
 
         self.P = _zeros(size, self.dtype)
         self.G = _zeros((parts, self.trained), self.dtype)
@@ -69,7 +69,13 @@ class Arena:
         self.T = _zeros((parts, min(self.trained, stretch)), self.dtype)
         self.M = [_zeros(self.trained, self.dtype) for _ in optimizer.memory]
         self.inputs = [_zeros((parts, view.size), view.dtype) for view, _ in self.fed.values()]
-        self.S = self._rows(self._stack(), parts)
+        sizes = self._stack()
+        self.state = _zeros((parts, sum(_bytes(*each) for each in sizes.items())), np.uint8)
+        self.S, start = dict[str, Any](), 0
+        for name, size in sizes.items():
+            dtype, end = name.partition("_")[2], start + _bytes(name, size)
+            self.S[name], start = self.state[:, start:end].view(dtype)[:, :size], end
+        self.each = _zeros((parts, 1), self.dtype)
         self.V = self._rows(self._share(trace.program.storages), parts)
         for storage in trace.program.storages:
             if storage.initial is not None and storage.array:
@@ -79,13 +85,11 @@ class Arena:
                     rows += storage.each * np.arange(parts)[:, None]
 
     # ---------------- places
-    def _find_live_ranges(self, results: Sequence[Storage]) -> None:
+    def _find_live_ranges(self) -> None:
         """Set the first and the last group that need each storage; scalars have no live range."""
         for i, group in enumerate(self.groups):
             for storage in _touched(group):
                 storage.live = (storage.live or (i, i))[0], i
-        for storage in results:
-            storage.live = 0, len(self.groups)
         for i, group in enumerate(self.groups):
             for storage in _touched(group):
                 if storage.live == (i, i) and _is_scalar(storage, group):
@@ -94,7 +98,7 @@ class Arena:
     def _stack(self) -> dict[str, int]:
         """Place the model's buffers one after the other; array -> size."""
         sizes: dict[str, int] = {}
-        for _, storage in self.state:
+        for _, storage in self.buffers:
             storage.array = f"S_{storage.dtype}"
             storage.start = sizes.get(storage.array, 0)
             sizes[storage.array] = storage.start + storage.size
@@ -145,9 +149,15 @@ class Arena:
         }
 
     # ---------------- in use
-    def arrays(self) -> tuple[Any, ...]:
-        """What the generated function takes, up to the samples."""
-        return (self.P, self.G, self.T, *self.S.values(), *self.V.values(), *self.M)
+    def address(self, storage: Storage, part: int) -> int:
+        """The address of the first number of an array, for a part of the batch."""
+        fixed = {f"M{i}": memory for i, memory in enumerate(self.M)}
+        fixed |= {"P": self.P, "G": self.G[part], "T": self.T[part], "each": self.each[part]}
+        fixed |= {name: rows[part] for name, rows in zip(self.fed, self.inputs, strict=True)}
+        rows = fixed.get(storage.array)
+        if rows is None:
+            rows = {**self.S, **self.V}[storage.array][part]
+        return int(rows.ctypes.data + storage.start * storage.dtype.itemsize)
 
     def adopt(self) -> None:
         """Make the arrays of variables, buffers and the optimiser's memory views of the arena."""
@@ -159,7 +169,7 @@ class Arena:
                 memory = self.optimizer._of(numbers[variable])
                 for name, whole in zip(self.optimizer.memory, self.M, strict=True):
                     memory[name] = _adopted(memory[name], whole[place])
-        for buffer, storage in self.state:
+        for buffer, storage in self.buffers:
             row = self.S[storage.array][0]
             buffer._data = _adopted(buffer._data, row[storage.start : storage.end])
         for rows in self.S.values():
@@ -191,6 +201,11 @@ def _is_scalar(storage: Storage, group: Sequence[Statement]) -> bool:
     read_first = any(view.storage is storage for view in first.reads)
     whole = all(view.whole and view.shape == mine[0].shape for view in mine)
     return storage.computed and len(group) > 1 and len(mine) > 1 and whole and not read_first
+
+
+def _bytes(name: str, size: int) -> int:
+    """The bytes of an array of the model's buffers, in whole cache lines."""
+    return _lines(size) * np.dtype(name.partition("_")[2]).itemsize
 
 
 def _lines(size: int) -> int:

@@ -1,16 +1,16 @@
 """The compiled training step: forward, backward and update as generated source for Numba.
 
 `CompiledStep` traces the graph of one part of a batch (`trace.py`), simplifies its program
-(`simplify.py`), places every array in one arena (`arena.py`), emits the source (`emit.py`) and
-loads it (`step_module.py`). Each thread takes one part of the batch through the whole graph with
-its own values and gradients; then the gradients are added in a fixed order and the parameters are
-updated.
+(`simplify.py`), places every array in one arena (`arena.py`), emits source (`emit.py`) in pieces
+that models share (`pieces.py`) and runs them (`loop.py`). Each thread takes one part of the batch
+through the whole graph with its own values and gradients; then the gradients are added in a fixed
+order and the parameters are updated.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -20,18 +20,49 @@ from .. import kernels
 from ..errors import GraphError
 from ..graph.context import add_node_context
 from ..graph.conversion import Array
-from ..graph.hooks import read_only
 from ..graph.node import Buffer, GraphNode, Variable
 from ..graph.rule import Operator, Rule
 from ..optim import Optimizer
-from .arena import STRETCH, Arena
-from .emit import Emitter, comment
+from .arena import Arena
+from .emit import WORDS, Emitter
 from .memory import Memory, memory_of
 from .nest import indented
-from .step_module import TEMPLATE, importable, imports, load, one_process
+from .pieces import Code, Piece, names_of, openings
+from .step_module import importable, imports
+from .symbolic import FIRST, Call, Statement, Storage
 from .trace import trace
 
 THREADED = 20_000  # from so many parameters on, threads share the update
+
+TEMPLATE = '''\
+"""{title}
+
+Written by minigrad from the rules of the graph's operators; a comment names the node of the lines
+below it. For each part of a batch `minigrad.run.loop.steps` calls `part`, then `update`. P holds
+the parameters, G the gradients (a row per part), S buffers such as running statistics, V all other
+values. `row(a, i, n)` is a[i : i + n], `shaped` the same numbers in another shape.
+
+Names and sizes are written out here. What is compiled are pieces of `part` that read them from
+tables, so that all models which have a piece share its machine code.
+"""
+import numpy as np
+{imports}
+
+f = np.{dtype}
+
+
+def part(P, G, {arrays}X, Y, x, y, order, first, each):
+    """Forward and backward for the samples from order[first] on; `each` is given their loss."""
+{part}
+
+
+def update(P, G, T, {memories}floats, first):
+    """Add up the gradients of all parts, in T, and update the parameters of shard `first`.
+
+    `floats` are the optimiser's numbers for this step, and the largest norm of the gradient.
+    """
+{update}
+'''
 
 
 class CompiledStep:
@@ -71,11 +102,19 @@ class CompiledStep:
         if not self.trace.gradients:
             raise GraphError("compiled: the loss depends on none of the optimiser's parameters")
         self.arena = Arena(self.trace, inputs, optimizer, parts)
-        self.source, structure = self._write()
+        samples = {name: self.arena.fed[name.lower()][0].dtype for name in "XY"}
+        self._given = [
+            self._array(*each) for each in {**samples, "order": np.dtype(np.intp)}.items()
+        ]
+        pieces, table = self._pieces(), dict[Storage, int]()
+        self.source = self._shown(pieces, update := self._update())
+        self._part, self._new = Code(pieces, table), Code([update], table)
+        self._table = np.zeros((parts, 2 * len(table)), np.intp)
+        for storage, i in table.items():
+            for s in range(parts) if storage not in self._given else ():
+                self._table[s, 2 * i : 2 * i + 2] = self.arena.address(storage, s), storage.size
+        self._places = [table[storage] for storage in self._given]
         self.trace.program.close()
-        self._module = load(structure)
-        self._loaded: set[Any] = set()  # dtypes of samples for which there is machine code
-        self._each = np.zeros(self.parts, self.arena.dtype)
 
     @cached_property
     def memory(self) -> Memory:
@@ -109,23 +148,13 @@ class CompiledStep:
                 add_node_context(error, node)
                 raise
 
-    def load(self, x: Array, y: Array) -> None:
-        """Compile the step, or load it from disk, without making one; x and y are as for `run`.
+    def load(self) -> None:
+        """Compile the step, or load it from disk, without making one.
 
         Raises `GraphError` for what Numba refuses.
         """
-        from numba.core.errors import NumbaError
-
-        dtypes = x.dtype, y.dtype
-        if dtypes in self._loaded:
-            return
-        try:
-            with one_process(self._module.__name__):
-                self.run(x, y, np.arange(0), np.zeros(0, self.arena.dtype))
-            self._loaded.add(dtypes)
-        except NumbaError as error:
-            said = " ".join(str(error.args[0]).partition("\n\n")[0].split())
-            raise GraphError(f'the step does not compile ({said}); use mode="replay"') from error
+        self._part.load()
+        self._new.load()
 
     def run(self, x: Array, y: Array, order: Array, losses: Array) -> int:
         """Make `len(losses)` steps on the samples x[order], y[order]; returns how many were made.
@@ -133,17 +162,25 @@ class CompiledStep:
         Steps end with the first loss that is not finite. Losses are written as they come. x and y
         are C-contiguous, one sample after the other.
         """
+        from .loop import steps  # with Numba, which importing minigrad does without
+
+        self.load()
         self.arena.adopt()
         first = self.optimizer.steps + 1
         columns = self.optimizer.scalars(np.arange(first, first + len(losses)))
-        numbers = np.empty((len(losses), len(columns)), self.arena.dtype)
-        for i, column in enumerate(columns):
+        numbers = np.empty((len(losses), len(columns) + 1), self.arena.dtype)
+        for i, column in enumerate((*columns, self.optimizer.max_grad_norm or 0)):
             numbers[:, i] = column
-        # always read-only, so that there is one compiled version
-        samples = (read_only(data.reshape(len(data), -1)) for data in (x, y))
-        given = *self._numbers, *self.arena.arrays(), *samples, *self.arena.inputs, order
-        given = *given, numbers, self._each
-        made = int(self._module.steps(*given, losses))
+        given = [
+            array.astype(storage.dtype, copy=False)
+            for storage, array in zip(self._given, (x, y, order), strict=True)
+        ]
+        for i, array in zip(self._places, given, strict=True):
+            self._table[:, 2 * i : 2 * i + 2] = array.ctypes.data, array.size
+        run = steps if self.parts > 1 else kernels.jit.serial(steps)
+        programs = *self._part.program, *self._new.program, self._shards * self.updates
+        memory = self._table, self.arena.state, self.arena.each
+        made = int(run(*programs, self.size, *memory, numbers, losses))
         self.optimizer.steps += made * self.updates
         return made
 
@@ -157,122 +194,85 @@ class CompiledStep:
         self.optimizer.kernel(arena.P[: arena.trained], gradient, *arena.M, *numbers)
 
     # ---------------- source
-    def _write(self) -> tuple[str, str]:
-        """The source as a reader wants it, and as it is compiled: without comments and sizes.
+    def _array(self, name: str, dtype: np.dtype[Any], size: int = 0) -> Storage:
+        """An array as a whole, by its name."""
+        return Storage(self.trace.program, name, size, dtype, "given", "", array=name)
 
-        The second is the same for all models of one structure, so that it is compiled once.
+    def _pieces(self) -> list[Piece]:
+        """The pieces of the function that takes a part of the batch through the graph.
+
+        Each loop nest is one, so that many are alike, and most are known from other models. Where
+        `simd` cannot call functions by their address, all are one.
         """
-        arena, trace, emitter = self.arena, self.trace, Emitter(self.arena.dtype)
-        body, numbers = list(emitter.lines(arena.groups)), emitter.numbers
-        loss = f"{emitter.name(trace.loss.storage)}[{numbers.length(trace.loss.offset)}]"
-        if trace.outside is not None:  # NaN, too, where an index is out of range
-            loss += f" + {emitter.name(trace.outside.storage)}[0]"
-        part = [*emitter.openings(trace.program.storages), *body, f"return {loss}"]
-        steps = list(self._steps(emitter))
-        self._numbers = np.array(numbers.sizes, np.int64), np.array(numbers.floats, arena.dtype)
+        groups: list[list[Statement]] = []
+        groups += [[call] for call in (*self.arena.clearing, *self._gathers())]
+        groups += self.arena.groups
+        pieces, note = [], ""
+        for some in [[group] for group in groups] if kernels.simd.ON else [groups]:
+            pieces.append(Piece(self.arena.dtype))
+            pieces[-1].lines += Emitter(pieces[-1]).lines(some, note)
+            note = some[-1][0].note
+        return pieces
+
+    def _gathers(self) -> Iterator[Call]:
+        """The calls that gather the samples of a part."""
+        *samples, order = self._given
+        for storage, (view, swap) in zip(samples, self.arena.fed.values(), strict=True):
+            width, pieces = view.size // self.size, view.shape[0] if swap else 1
+            args = storage.whole(), width, order.whole(), FIRST, view.storage.whole(), pieces
+            yield Call(args, swap.note if swap else "the samples", kernels.update.gather)
+
+    def _update(self) -> Piece:
+        """The piece that adds the gradients of all parts and updates the parameters in a shard."""
+        arena, piece, clipped = self.arena, Piece(self.arena.dtype), self.optimizer.max_grad_norm
+
+        def array(name: str, size: int) -> str:
+            return piece.name(self._array(name, arena.dtype, size))
+
+        def rows(name: str, size: int, start: str = "a") -> str:
+            return f"row({array(name, size)}, {start}, b - a)"
+
+        threads = self.parts > 1 and clipped is None and arena.trained > THREADED
+        self._shards = self.parts if threads else 1
+        parts, trained, stretch = map(piece.size, (self.parts, arena.trained, arena.T.shape[1]))
+        memories = [rows(f"M{i}", arena.trained) for i in range(len(arena.M))]
+        if self.parts == 1:
+            gradient = rows("G", arena.trained)
+        else:
+            gradients = f"shaped({array('G', arena.G.size)}, ({parts}, {trained}))"
+            total = rows("T", arena.T.size, f"first * {stretch}")
+            gradient = f"add_up({gradients}, a, b, {total})"
+        count = len(self.optimizer.scalars(1))
+        numbers = [f"floats[{i}]" for i in range(count)]
+        args = ", ".join([rows("P", arena.trained), "gradient", *memories, *numbers])
+        body = [
+            f"b = min(a + {stretch}, end)",
+            f"gradient = {gradient}",
+            *([f"clip_norm(gradient, floats[{count}])"] if clipped is not None else ()),
+            f"{piece.called(self.optimizer.kernel)}({args})",
+        ]
+        piece.lines = [
+            f"start, end = shard(first, {piece.size(self._shards)}, {trained})",
+            f"for a in range(start, end, {stretch}):",
+            *indented(body),
+        ]
+        return piece
+
+    def _shown(self, pieces: Sequence[Piece], update: Piece) -> str:
+        """The source as a reader wants it: with names, numbers and comments."""
+        arena, names = self.arena, names_of(pieces, WORDS)
+        part = [*openings(names), *(line for piece in pieces for line in piece.shown(names))]
+        new = [*update.shown({storage: storage.name for storage in update.storages})]
+        called = {name: thing for p in (*pieces, update) for name, thing in p.kernels.items()}
         shapes = " and ".join(
             f"{name} {(self.batch, *node.shape[1:])}" for name, node in self.inputs.items()
         )
-
-        needed = "\n".join(imports(emitter.kernels))
-
-        def text(title: str, told: Callable[[list[str]], Iterator[str]], given: str) -> str:
-            return TEMPLATE.format(
-                title=title,
-                imports=needed,
-                dtype=arena.dtype,
-                numbers=given,
-                part="\n".join(indented(told(part))),
-                parallel=self.parts > 1,
-                arenas="".join(f"{name}, " for name in (*arena.S, *arena.V)),
-                memories="".join(f"M{i}, " for i in range(len(arena.M))),
-                steps="\n".join(indented(told(steps))),
-            )
-
-        title = f"One training step of a graph of {len(self.order)} nodes on batches {shapes}."
-        shown = text(title, numbers.shown, "").replace("part(K, C, ", "part(")
-        return shown, text("A training step.", numbers.compiled, "K, C, ")
-
-    def _steps(self, emitter: Emitter) -> Iterator[str]:
-        """The body of the function that makes steps."""
-        arena, size = self.arena, emitter.numbers.size
-        rows = "".join(f"flat({name}[s]), " for name in (*arena.S, *arena.V))
-        several, parts = self.parts > 1, size(self.parts)
-        each = [
-            *self._clear(emitter),
-            *self._gather(emitter, "x"),
-            *self._gather(emitter, "y"),
-            f"each[s] = part(K, C, flat(P), flat(G[s]), {rows}flat(x[s]), flat(y[s]))",
-        ]
-        step = [
-            *(f"before_{name}[:] = {name}" for name in arena.S),
-            f"for s in {'prange' if several else 'range'}({parts}):",
-            *indented(each),
-            # a plain loop: Numba's own sum would load a module that a cached start does without
-            *("total = each[0]", f"for s in range(1, {parts}):", "    total += each[s]") * several,
-            f"losses[t] = {f'total / {parts}' if several else 'each[0]'}",
-            "if not abs(losses[t]) < np.inf:  # NaN compares false",
-            # a step that is not made leaves nothing behind
-            *indented([*(f"{name}[:] = before_{name}" for name in arena.S), "return t"]),
-            *(self._update(emitter) if self.updates else ()),
-        ]
-        yield from (f"before_{name} = {name}.copy()" for name in arena.S)
-        yield "for t in range(losses.size):"
-        yield from indented(step)
-        yield "return losses.size"
-
-    def _gather(self, emitter: Emitter, name: str) -> Iterator[str]:
-        """The lines that gather a part's samples."""
-        view, swap = self.arena.fed[name]
-        size = emitter.numbers.size
-        first = f"t * {size(self.batch)} + s * {size(self.size)}"
-        given = f"{name.upper()}, order, {first}, {name}[s]"
-        if swap is None:
-            yield f"gather_rows({given})"
-            return
-        emitter.kernels["gather_pieces"] = kernels.update.gather_pieces
-        yield comment(swap.note)
-        yield f"gather_pieces({given}, {size(view.shape[0])})"
-
-    def _clear(self, emitter: Emitter) -> Iterator[str]:
-        """The lines that set back to zero the rows of sparse gradients that the last step wrote."""
-        for call in self.arena.clearing:
-            ids, grad = call.args
-            name = f"embedding_{call.kernel.__name__}"
-            emitter.kernels[name] = call.kernel
-            size, shape = emitter.numbers.size, emitter.numbers.shape(grad.shape)
-            place = f"{size(ids.offset)}:{size(ids.offset + ids.size)}"
-            samples = f"{ids.storage.name}[s, {place}]"
-            rows = f"G[s, {size(grad.storage.start)}:{size(grad.storage.end)}]"
-            yield f"{name}({samples}, shaped({rows}, {shape}))"
-
-    def _update(self, emitter: Emitter) -> list[str]:
-        """The lines that add the gradients of all parts and update the parameters."""
-        size, clipped = emitter.numbers.size, self.optimizer.max_grad_norm
-        parts, trained = self.parts, self.arena.trained
-        kernel = self.optimizer.kernel
-        emitter.kernels[kernel.__name__] = kernel
-        memories = "".join(f"M{i}[a:b], " for i in range(len(self.arena.M)))
-        numbers = ", ".join(f"H[t, {i}]" for i in range(len(self.optimizer.scalars(1))))
-
-        def update(gradient: str) -> str:
-            return f"{kernel.__name__}(P[a:b], {gradient}, {memories}{numbers})"
-
-        if parts == 1 or clipped is not None:
-            total = "add_up(G, a, b, T[0])" if parts > 1 else "G[0, a:b]"
-            lines = [update(total)]
-            if clipped is not None:
-                most = emitter.numbers.number(clipped)
-                lines = [f"g = {total}", f"clip_norm(g, {most})", update("g")]
-            return [f"a, b = 0, {size(trained)}", *lines]
-        start, row = ("start", "s") if trained > THREADED else ("0", "0")
-        loop = [
-            f"for a in range({start}, end, {STRETCH}):",
-            f"    b = min(a + {STRETCH}, end)",
-            f"    {update(f'add_up(G, a, b, T[{row}])')}",
-        ]
-        if trained <= THREADED:
-            return [f"end = {size(trained)}", *loop]
-        shards = size(parts)
-        shard = f"start, end = shard(s, {shards}, {size(trained)})"
-        return [f"for s in prange({shards}):", *indented([shard, *loop])]
+        return TEMPLATE.format(
+            title=f"One training step of a graph of {len(self.order)} nodes on batches {shapes}.",
+            imports="\n".join(imports(called, "\n".join([*part, *new]))),
+            dtype=arena.dtype,
+            arrays="".join(f"{name}, " for name in (*arena.S, *arena.V)),
+            memories="".join(f"M{i}, " for i in range(len(arena.M))),
+            part="\n".join(indented(part)),
+            update="\n".join(indented(new)),
+        )

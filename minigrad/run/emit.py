@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..errors import GraphError
 from .nest import Nest
-from .symbolic import Assign, Call, Expr, Shape, Statement, Storage, SymbolicArray, View, formula
+from .pieces import Piece
+from .symbolic import Assign, Call, Expr, Shape, Statement, SymbolicArray, View, formula
 
 #: NumPy's name of a function -> how it is written for single numbers
 _FORMULAS = {
@@ -56,12 +57,13 @@ _REDUCTIONS = {
     "maximum": (-np.inf, _FORMULAS["maximum"]),
     "minimum": (np.inf, _FORMULAS["minimum"]),
 }
-_NUMBER = re.compile(r"\b[kc]\d+\b")
 _TEXTS = " ".join([*_FORMULAS.values(), *(join for _, join in _REDUCTIONS.values())])
-_TAKEN = {
+#: words of the source, which no array may have for a name
+WORDS = {
     *re.findall(r"[a-z]+\w*", _TEXTS),
     *keyword.kwlist,
-    *("sum", "range", "part", "f", "P", "G", "V", "K", "C", "total"),
+    *("sum", "range", "part", "f", "P", "G", "V", "X", "Y", "order", "first", "total", "row"),
+    *("shaped", "floats", "sizes", "table", "each"),
 }
 _CONSTANTS = {"inf": "np.inf", "-inf": "-np.inf", "nan": "np.nan"}
 #: numbers of formulas that stay in the source: they say more than a size, and a compiler uses them
@@ -74,107 +76,19 @@ def comment(note: str) -> str:
     return f"# {''.join(shown)}"
 
 
-class Numbers:
-    """Numbers that compiled source reads when it runs, so that other sizes need no other code.
-
-    `sizes` are k0, k1, …, entries of the array K: sizes, strides and offsets. `floats` are c0, c1,
-    …, entries of C: numbers of formulas.
-    """
-
-    def __init__(self) -> None:
-        self.sizes: list[int] = []
-        self.floats: list[float] = []
-
-    def size(self, n: int) -> str:
-        """A name for a size, another one at each call: sizes that are equal here may differ."""
-        self.sizes.append(int(n))
-        return f"k{len(self.sizes) - 1}"
-
-    def length(self, n: int) -> str:
-        """`size`, but for 0 and 1, which change the loops of a program and are written out."""
-        return str(n) if n in (0, 1) else self.size(n)
-
-    def shape(self, shape: Sequence[int]) -> str:
-        """A tuple of sizes."""
-        return f"({', '.join(map(self.size, shape))}{',' * (len(shape) == 1)})"
-
-    def number(self, x: float) -> str:
-        """A name for a number of a formula."""
-        self.floats.append(x)
-        return f"c{len(self.floats) - 1}"
-
-    def shown(self, lines: Iterable[str]) -> Iterator[str]:
-        """The lines with numbers in place of their names; comments may hold any word."""
-
-        def value(name: re.Match[str]) -> str:
-            i = int(name[0][1:])
-            return str(self.sizes[i]) if name[0][0] == "k" else f"f({self.floats[i]!r})"
-
-        for line in lines:
-            yield line if line.lstrip().startswith("#") else _NUMBER.sub(value, line)
-
-    def compiled(self, lines: Iterable[str]) -> Iterator[str]:
-        """The lines without comments, which stand on lines of their own, after those that read all
-        numbers.
-        """
-        kept = [line for line in lines if not line.lstrip().startswith("#")]
-        used = dict.fromkeys(_NUMBER.findall("\n".join(kept)))
-        yield from (f"{name} = {name[0].upper()}[{name[1:]}]" for name in used)
-        yield from kept
-
-
 class Emitter:
-    """Writes statements as lines of source.
+    """Writes statements as the lines of a piece."""
 
-    `dtype` is that of all floats. `kernels` are the functions to import, by the name by which the
-    source calls them (None: from `kernels.gemm`); `numbers` those that the source reads.
-    """
-
-    def __init__(self, dtype: np.dtype[Any]) -> None:
-        self.dtype = dtype
-        self.kernels: dict[str, Any] = {}
-        self.numbers = Numbers()
-        self.names: dict[Storage, str] = {}
-        self.dims: dict[int, str] = {}  # id of a description of sizes -> the text that makes it
-        self.taken = {*_TAKEN}
-
-    # ---------------- names
-    def name(self, storage: Storage) -> str:
-        """The local name of a storage's flat array."""
-        if storage not in self.names:
-            plain = re.sub(r"[^A-Za-z0-9_]", "_", storage.name)
-            name, number = plain, 2
-            while name in self.taken:
-                name, number = f"{plain}_{number}", number + 1
-            self.names[storage] = name
-            self.taken.add(name)
-        return self.names[storage]
-
-    def openings(self, storages: Sequence[Storage]) -> Iterator[str]:
-        """The lines that give arrays their names.
-
-        One in the place of another is the same array: of two slices the compiler does not know that
-        their entries are the same, and a loop that reads one and writes the other would not
-        vectorise.
-        """
-        known: dict[Storage, str] = {}
-        size = self.numbers.size
-        for s in storages:
-            if s in self.names and s.array and s.kind != "input":
-                first = s
-                while first.takes:
-                    first = first.takes
-                if first not in known:
-                    known[first] = f"{s.array}[{size(s.start)}:{size(s.end)}]"
-                yield f"{self.name(s)} = {known[first]}"
-                known[first] = self.name(s)
-        for i, source in enumerate(self.dims.values()):
-            yield f"dims{i} = {source}"
+    def __init__(self, piece: Piece) -> None:
+        self.piece, self.dtype = piece, piece.dtype
+        self.size, self.length, self.name = piece.size, piece.length, piece.name
 
     # ---------------- statements
-    def lines(self, groups: Sequence[Sequence[Statement]]) -> Iterator[str]:
-        """All statements; those of a group, assignments over the same entries, in one loop."""
-        note = ""
+    def lines(self, groups: Sequence[Sequence[Statement]], note: str = "") -> Iterator[str]:
+        """All statements; those of a group, assignments over the same entries, in one loop.
+
+        `note` is that of the statement before.
+        """
         for group in groups:
             statement = group[0]
             if statement.note != note:
@@ -194,7 +108,7 @@ class Emitter:
         """The loops over the entries of all arrays of a group."""
         operands = [*more, *(view for s in group for view in s.touches)]
         written = {s.target.storage for s in group}
-        return Nest(shape, operands, written, self.name, self.numbers.length)
+        return Nest(shape, operands, written, self.name, self.length)
 
     def _assignments(self, group: list[Assign]) -> Iterator[str]:
         first, body = group[0], list[str]()
@@ -217,9 +131,7 @@ class Emitter:
     def _reduction(self, s: Assign) -> Iterator[str]:
         target, x = s.target, s.value
         if rows := _summed_rows(s):
-            self.kernels["sum_rows"] = None
-            size = self.numbers.size
-            sizes = f"{size(rows)}, {size(target.size)}"
+            sizes = f"{self.size(rows)}, {self.size(target.size)}"
             yield f"sum_rows({self.flat(target)}, {self.flat(x)}, {sizes})"
             return
         start, text = _REDUCTIONS[s.op]
@@ -244,45 +156,37 @@ class Emitter:
         kind = ("n" if a.contiguous else "t") + ("t" if lone or not b.contiguous else "n")
         matrices = [x if c == "n" else x.T for c, x in zip(kind, (a, b), strict=True)]
         name = f"product_{'bias' if bias else kind}"
-        self.kernels[name] = None
         arrays = ", ".join(map(self.flat, (out, *matrices)))
-        sizes = ", ".join(map(self.numbers.size, (m, k, n)))
+        sizes = ", ".join(map(self.size, (m, k, n)))
         return f"{name}({', '.join([arrays, sizes, *map(self.flat, bias)])})"
 
     def _call(self, s: Call) -> str:
-        name = f"{s.kernel.__module__.rpartition('.')[2]}_{s.kernel.__name__}"
-        self.kernels[name] = s.kernel
-        return f"{name}({', '.join(map(self._argument, s.args))})"
+        return f"{self.piece.called(s.kernel)}({', '.join(map(self._argument, s.args))})"
 
     def _argument(self, x: Any) -> str:
-        numbers = self.numbers
         if isinstance(x, View):
             flat = self.flat(x)
-            return flat if x.ndim == 1 else f"shaped({flat}, {numbers.shape(x.shape)})"
+            return flat if x.ndim == 1 else f"shaped({flat}, {self.piece.shape(x.shape)})"
         if isinstance(x, np.ndarray):
             if x.size or x.dtype != self.dtype:
                 raise GraphError(
                     f"a kernel that is given an array {x.dtype} {x.shape} cannot be compiled"
                 )
-            # no constant of the module: those cannot be written to
-            return f"shaped(P[0:0], {numbers.shape(x.shape)})"
+            return f"shaped(np.empty(0, f), {self.piece.shape(x.shape)})"
         if isinstance(x, tuple):
             kind = type(x)
-            self.kernels[kind.__name__] = kind
-            if id(x) not in self.dims:
-                self.dims[id(x)] = f"{kind.__name__}({', '.join(map(self._argument, x))})"
-            return f"dims{list(self.dims).index(id(x))}"
+            self.piece.kernels[kind.__name__] = kind
+            return f"{kind.__name__}({', '.join(map(self._argument, x))})"
         if isinstance(x, int) and not isinstance(x, bool):
-            return numbers.size(x)
+            return self.size(x)
         return _CONSTANTS.get(repr(x), repr(x))
 
     def flat(self, view: View) -> str:
         """A contiguous view as a flat array."""
-        name, offset = self.name(view.storage), view.offset
+        name = self.name(view.storage)
         if view.size == view.storage.size:
             return name
-        length = self.numbers.length
-        return f"{name}[{length(offset)}:{length(offset + view.size)}]"
+        return f"row({name}, {self.length(view.offset)}, {self.length(view.size)})"
 
     # ---------------- formulas
     def formula(self, value: Any, loop: Nest) -> str:
@@ -295,7 +199,7 @@ class Emitter:
             raise GraphError(f"np.{value.op} cannot be compiled")
         indices = all(x.dtype.kind in "iu" for x in value.args if isinstance(x, SymbolicArray))
         args = [
-            self.numbers.length(x) if indices and isinstance(x, int) else self.formula(x, loop)
+            self.length(x) if indices and isinstance(x, int) else self.formula(x, loop)
             for x in value.args
         ]
         for i, x in enumerate(value.args):  # a mask among floats counts as 0 or 1
@@ -307,9 +211,9 @@ class Emitter:
 
     def _number(self, number: float, dtype: np.dtype[Any]) -> str:
         if dtype.kind != "f":
-            return repr(number) if isinstance(number, bool) else self.numbers.length(int(number))
+            return repr(number) if isinstance(number, bool) else self.length(int(number))
         if number not in _LITERAL and number == number:
-            return self.numbers.number(number)
+            return self.piece.number(number)
         return f"f({_CONSTANTS.get(repr(number), repr(number))})"
 
 

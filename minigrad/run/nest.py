@@ -17,9 +17,9 @@ def indented(lines: Iterable[str], depth: int = 1) -> Iterator[str]:
 class Nest:
     """Loops over a shape. Axes are merged where all operands allow it; the last one is a row.
 
-    Rows are sliced before the innermost loop and indexed from 0: an offset in the index would leave
+    A row is taken before the innermost loop and indexed from 0: an offset in the index would leave
     a test for negative values in the loop, which then does not vectorise. A storage that lies in no
-    array is a single number, a local variable of the loop. `length` names a size (`Numbers`).
+    array is a single number, a local variable of the loop. `length` names a size (`Piece`).
     """
 
     def __init__(
@@ -64,20 +64,20 @@ class Nest:
         strides, name = self.strides(view), self.name(view.storage)
         if not view.storage.array:
             return name
-        base = self._index(view.offset, strides[:-1])
-        if not strides or strides[-1] == 0:
+        inner, n = (strides[-1], self.shape[-1]) if strides else (0, 1)
+        reach = (n - 1) * inner
+        base = self._index(view.offset + min(reach, 0), strides[:-1])
+        if inner == 0:
             entry = f"{name}[{base}]"
             same = strides and view.storage not in self.written  # for the whole row
             return self._opening("one", entry) if same else entry
-        inner, n = strides[-1], self.shape[-1]
         if strides == (1,) and view.offset == 0 and view.storage.size == n:
-            return f"{name}[j]"  # all of it: no slice is needed
+            return f"{name}[j]"  # all of it: no row is needed
         if inner == 1:
-            return f"{self._opening('row', f'{name}[{base}:{base} + {self.sizes[-1]}]')}[j]"
-        far, step = self.length((n - 1) * abs(inner)), self.length(abs(inner))
-        ends = f"{base}:{base} + {far} + 1" if inner > 0 else f"{base} - {far}:{base} + 1"
-        j = "j" if inner > 0 else f"({self.sizes[-1]} - 1 - j)"
-        return f"{self._opening('row', f'{name}[{ends}]')}[{j if step == '1' else f'{j} * {step}'}]"
+            return f"{self._opening('row', f'row({name}, {base}, {self.sizes[-1]})')}[j]"
+        step, j = self.length(abs(inner)), "j" if inner > 0 else f"({self.sizes[-1]} - 1 - j)"
+        row = self._opening("row", f"row({name}, {base}, {self.length(abs(reach) + 1)})")
+        return f"{row}[{j if step == '1' else f'{j} * {step}'}]"
 
     def _opening(self, hint: str, source: str) -> str:
         made = f"{hint}{len(self._openings)}"

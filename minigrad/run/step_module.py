@@ -1,10 +1,11 @@
-"""The module of a compiled step: the frame of its source, its imports, and loading it."""
+"""Modules of generated source: what they import, and loading them."""
 
 from __future__ import annotations
 
 import hashlib
 import keyword
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,60 +17,32 @@ from ..errors import GraphError
 from ..interrupts import interrupts_deferred
 from .fingerprint import fingerprint
 
-KEPT = 64  # modules of compiled steps that stay in memory
+KEPT = 1024  # modules that stay in memory
 _recent: dict[str, None] = {}  # their names, the one used last at the end
 
-TEMPLATE = '''\
-"""{title}
-
-Written by minigrad from the rules of the graph's operators; a comment names the node of the lines
-below it. P holds the parameters, G the gradients (a row per part of the batch), S buffers such as
-running statistics, V all other values. `shaped` and `flat` view the same numbers in another shape.
-Sizes are written out here; what is compiled reads them from an array, so that models which differ
-in sizes alone share the machine code.
-"""
-import numpy as np
-{imports}
-
-f = np.{dtype}
-
-
-@compiled_separately
-def part({numbers}P, G, {arenas}x, y):
-    """Forward and backward for one part of the batch; returns its loss."""
-{part}
+#: what the source may call besides the rules' kernels: name -> module in minigrad.kernels
+_ALWAYS = {
+    **dict.fromkeys(["erf", "exp", "maximum", "minimum", "plus"], "mathfn"),
+    **dict.fromkeys(["power", "sign", "square", "tanh", "times"], "mathfn"),
+    **dict.fromkeys(["opened", "row", "shaped", "view"], "simd"),
+    **dict.fromkeys(["add_up", "clip_norm"], "update"),
+    **{"shard": "jit", "turn": "rows"},
+    **dict.fromkeys(["product_bias", "product_nn", "product_nt", "product_tn"], "gemm"),
+    "sum_rows": "gemm",
+}
+#: those of them that are not compiled into their callers
+_SEPARATE = ("rows", "gemm")
 
 
-@jit(parallel={parallel})
-def steps({numbers}P, G, T, {arenas}{memories}X, Y, x, y, order, H, each, losses):
-    """Make as many steps as there are `losses`, up to the first loss that is not finite.
-
-    Returns how many were made. X and Y hold all samples, `order` their order; H has the numbers of
-    the optimiser, a row per step. T is where gradients are summed, `each` has the loss of each part
-    of a batch.
-    """
-{steps}
-'''
-_ALWAYS = [
-    "from minigrad.kernels.jit import compiled_separately, jit, prange, serial, shard",
-    "from minigrad.kernels.mathfn import erf, exp, maximum, minimum, plus, power",
-    "from minigrad.kernels.mathfn import sign, square, tanh, times",
-    "from minigrad.kernels.rows import turn",
-    "from minigrad.kernels.simd import flat, shaped",
-    "from minigrad.kernels.update import add_up, clip_norm, gather_rows",
-    "gather_rows = compiled_separately(gather_rows)",
-    "turn = compiled_separately(turn)",
-]
-
-
-def imports(kernels: dict[str, Any]) -> list[str]:
-    """The lines that import what the source calls, by the names that it uses; see `Emitter`."""
-    lines = [*_ALWAYS]
+def imports(kernels: dict[str, Any], text: str) -> list[str]:
+    """The lines that import what a text calls: `kernels` by the names that it uses."""
+    words = set(re.findall(r"\w+", text))
+    called = sorted(words & _ALWAYS.keys())
+    lines = [f"from minigrad.kernels.{_ALWAYS[name]} import {name}" for name in called]
+    apart = [
+        f"{name} = compiled_separately({name})" for name in called if _ALWAYS[name] in _SEPARATE
+    ]
     for name, thing in sorted(kernels.items()):
-        if thing is None:
-            lines.append(f"from minigrad.kernels.gemm import {name}")
-            lines.append(f"{name} = compiled_separately({name})")
-            continue
         if not (name.isidentifier() and importable(thing)):
             raise GraphError(
                 f"{thing.__module__}.{thing.__name__} cannot be imported by that name; rename it"
@@ -78,11 +51,11 @@ def imports(kernels: dict[str, Any]) -> list[str]:
         if isinstance(thing, type):
             line = line.removesuffix(f" as {name}")
         elif thing.__module__.startswith("minigrad.kernels."):
-            lines.append(f"{name} = compiled_separately(serial({name}))")
+            apart.append(f"{name} = compiled_separately(serial({name}))")
         else:  # a user's function may change, in its file or in this process
             line += f"  # as it is now: {fingerprint(thing)}"
         lines.append(line)
-    return sorted(lines, key=lambda line: not line.startswith("from"))
+    return ["from minigrad.kernels.jit import compiled_separately, serial", *lines, *apart]
 
 
 def importable(thing: Any) -> bool:
@@ -96,7 +69,7 @@ def load(source: str) -> ModuleType:
     from ..files import write_atomically
     from ..kernels.cache import steps_folder, usable
 
-    name = f"step_{hashlib.sha256(source.encode()).hexdigest()[:16]}"
+    name = f"piece_{hashlib.sha256(source.encode()).hexdigest()[:16]}"
     _recent[name] = _recent.pop(name, None)  # now the last one
     for old in list(_recent)[:-KEPT]:
         del _recent[old]

@@ -50,7 +50,8 @@ class Storage:
 
     `kind` is "parameter", "parameter gradient", "input", "state" (a model's buffer), "constant"
     (with its values in `initial`; where the batch is split, part k has `each` · k more), or of
-    arrays that are computed in every step "value", "gradient" (of the node) or "scratch". The arena
+    arrays that are computed in every step "value", "gradient" (of the node) or "scratch"; the
+    "result" is the loss, what is "given" comes with each run. The arena
     decides where it lies: in `array` from entry `start` on, if anywhere (see `arena.py`), from
     which statement to which it is live, and which storage's place it takes, entry by entry.
     """
@@ -261,6 +262,16 @@ def views(value: Any) -> list[View]:
 
 
 # ---------------- statements
+class _First:
+    """The argument of a call that is the number of the part's first sample."""
+
+    def __repr__(self) -> str:
+        return "first"
+
+
+FIRST = _First()
+
+
 @dataclass(eq=False)
 class Statement:
     """A step of a program that reads `args`; `note` names the node that it belongs to."""

@@ -19,15 +19,14 @@ from .symbolic import Expr, Program, Shape, View
 class Trace:
     """A program, and where the values and gradients of a graph's leaves are in it.
 
-    `gradients` are those of the trained variables that the loss depends on. `outside` is NaN where
-    a computed index is out of range, else 0; None where there are no computed indices.
+    `gradients` are those of the trained variables that the loss depends on. `result` is the loss,
+    or NaN where a computed index is out of range.
     """
 
     program: Program
-    loss: View
+    result: View
     values: dict[GraphNode, View]
     gradients: dict[GraphNode, View]
-    outside: View | None
 
 
 class _Tracer(Operator):
@@ -121,7 +120,10 @@ def trace(
         elif node not in tracers:
             kind = "parameter" if isinstance(node, Variable) else "constant"
             tracers[node] = _leaf(program, node, f"n{i}", kind, node in trained)
-    head = tracers[order[-1]]
+    head, program.note = tracers[order[-1]], "the loss of this part"
+    loss = head._data.reshape(1)
+    result = program.allocate("each", (1,), loss.dtype, "result")
+    result[...] = loss if outside is None else loss + outside
     head.receive(seed, owned=True)
     for i, node in reversed(list(enumerate(order))):  # as `graph.autodiff.backward` does
         tracer = tracers[node]
@@ -134,7 +136,7 @@ def trace(
     gradients = {
         node: x._grad for node, x in leaves.items() if x.requires_grad and x._grad is not None
     }
-    return Trace(program, head._data, values, gradients, outside)
+    return Trace(program, result, values, gradients)
 
 
 def _unchecked(

@@ -287,7 +287,7 @@ def _tried(threads: int, *fold: Any) -> Row | Exception:
     """`_fit_fold` on this many threads; an error is returned, so that other fits go on."""
     before = kernels.jit.get_num_threads()
     try:
-        kernels.jit.set_num_threads(min(threads, kernels.jit.numba.config.NUMBA_NUM_THREADS))
+        kernels.jit.set_num_threads(min(threads, kernels.options.config.NUMBA_NUM_THREADS))
         with kernels.blas.blas_threads(threads):
             return _fit_fold(*fold)
     except Exception as error:

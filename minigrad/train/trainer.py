@@ -299,7 +299,7 @@ class _Fit:
             size = len(self.ranks.share(np.arange(chunk.size)))
             step = self.runner.compiled(x, y, size)
             step.check(x, y)
-            step.load(x, y)
+            step.load()
         steps = 1
         while state.batch < chunk.full_end:
             started = time.perf_counter()

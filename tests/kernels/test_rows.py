@@ -35,10 +35,10 @@ def test_samples_of_every_dtype_are_brought_together(dtype, width):
     source, order = numbers((9, width), dtype), np.array([8, 3, 0, 3, 5])
     whole = np.full(3 * width + 40, POISON, dtype)
     poison, out = whole[0], whole[20:-20]
-    update.gather_rows(source, order, 1, out)
+    update.gather(source.reshape(-1), width, order, 1, out, 1)
     np.testing.assert_array_equal(out.reshape(3, width), source[[3, 0, 3]])
     if width % 2 == 0:
-        update.gather_pieces(source, order, 2, out, 2)
+        update.gather(source.reshape(-1), width, order, 2, out, 2)
         expected = source[[0, 3, 5]].reshape(3, 2, -1).swapaxes(0, 1)
         np.testing.assert_array_equal(out.reshape(2, 3, -1), expected)
     assert (whole[:20] == poison).all() and (whole[-20:] == poison).all()

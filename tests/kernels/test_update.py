@@ -61,7 +61,7 @@ def test_samples_are_gathered_in_their_order_up_to_the_last(width, dtype):
     rows, order = np.arange(7 * width).reshape(7, width).astype(dtype), np.array([6, 0, 3, 3, 5])
     for start, count in ((0, 5), (3, 2), (4, 1), (5, 0)):
         out = np.full(count * width, 77, dtype)
-        update.gather_rows(rows, order, start, out)
+        update.gather(rows.reshape(-1), width, order, start, out, 1)
         np.testing.assert_array_equal(out, rows[order[start : start + count]].ravel())
 
 
@@ -73,6 +73,6 @@ def test_pieces_of_samples_are_gathered_first_ones_first(pieces, wide):
     )
     for start, count in ((0, 5), (3, 2), (5, 0)):
         out = np.full(count * pieces * wide, 77, np.float32)
-        update.gather_pieces(rows, order, start, out, pieces)
+        update.gather(rows.reshape(-1), pieces * wide, order, start, out, pieces)
         expected = rows[order[start : start + count]].reshape(count, pieces, wide).swapaxes(0, 1)
         np.testing.assert_array_equal(out, expected.ravel())

@@ -52,7 +52,7 @@ def compiled(kind, batch_size):
     trainer = mg.Trainer(model, loss, mg.optim.Adam(model.parameters()))
     step = trainer.compile(x, y, batch_size=batch_size)
     order = np.tile(np.arange(batch_size), 100)
-    step.load(x, y)
+    step.load()
 
     def make(count):
         for _ in range(count // 100):

@@ -8,7 +8,7 @@ import types
 
 import numpy as np
 import pytest
-from generated_source import in_python, nothing, undecorated
+from generated_source import in_python, nothing, plain_python
 from operators import TABLE
 from oracle import assert_close, cases
 
@@ -85,20 +85,10 @@ def test_a_gradient_that_two_nodes_share_is_not_added_to_in_place():
 
 # ---------------- whole steps
 def steps_in_python(step, x, y, count):
-    """The losses of so many steps of the generated source, run as plain Python on the arena."""
-    step.arena.adopt()
-    space = {"__name__": "step"}
-    source = undecorated(step.source).replace(f"in prange({step.parts})", f"in range({step.parts})")
-    exec(compile(source, "<step>", "exec"), space)
-    numbers = np.array([step.optimizer.scalars(t + 1) for t in range(count)])
+    """The losses of so many steps, run as plain Python on the arena."""
     losses = np.zeros(count)
-    arrays = (
-        *step.arena.arrays(),
-        x.reshape(len(x), -1),
-        y.reshape(len(y), -1),
-        *step.arena.inputs,
-    )
-    made = space["steps"](*arrays, np.arange(len(x)), numbers, np.full(step.parts, np.nan), losses)
+    with plain_python(step):
+        made = step.run(x, y, np.arange(len(x)), losses)
     return losses[:made]
 
 

@@ -11,6 +11,7 @@ import minigrad as mg
 from minigrad import nn
 from minigrad.errors import GraphError
 from minigrad.run.emit import Emitter
+from minigrad.run.pieces import Piece
 from minigrad.run.symbolic import Assign, Program
 
 X = np.random.default_rng(0).normal(size=(2, 3, 4))
@@ -165,5 +166,5 @@ def test_a_transposed_mask_among_floats_is_read_as_booleans():
         source = program.allocate("source", (9, 10), dtype)
         across = source.T
         copy = Assign((across,), "", target, "formula")
-        loop = Emitter(np.dtype(np.float32)).nest(target.shape, [copy])
+        loop = Emitter(Piece(np.dtype(np.float32))).nest(target.shape, [copy])
         assert bool(loop.transposed(target, across)) is turned

@@ -2,6 +2,8 @@
 is tested in test_compiled.py, too.
 """
 
+import re
+
 import numpy as np
 import pytest
 
@@ -87,7 +89,7 @@ def test_sparse_gradients_clear_only_the_rows_that_occurred():
     assert (
         len(step.arena.clearing) == 1
         and "scatter_more" in step.source
-        and "embedding_clear(x[s, 0:4]" in step.source
+        and "embedding_clear(x, " in step.source
     )
     losses = np.zeros(3, np.float32)
     step.run(
@@ -152,10 +154,9 @@ def trained(turn):
 def test_samples_that_are_only_transposed_are_gathered_in_that_order():
     step, loss, expected = trained(lambda x: mg.transpose(x, (1, 0, 2))[:, :5])
     assert (
-        "# n1 transpose (4, 5, 3)\n            gather_pieces(X, order, t * 5 + s * 5, x[s], 4)"
-        in step.source
+        "    # n1 transpose (4, 5, 3)\n    update_gather(X, 12, order, first, x, 4)" in step.source
     )
-    assert "n1 transpose" not in step.source.split("def part")[1].split("def steps")[0]
+    assert step.source.count("n1 transpose") == 1
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
 
 
@@ -173,7 +174,7 @@ def test_samples_that_are_only_transposed_are_gathered_in_that_order():
 )
 def test_other_samples_are_gathered_as_they_are(turn):
     step, loss, expected = trained(turn)
-    assert "gather_pieces(" not in step.source.split("def part")[1]
+    assert re.search(r"update_gather\(X, \d+, order, first, x, 1\)", step.source)
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
 
 
@@ -213,7 +214,16 @@ def test_all_arrays_begin_with_a_cache_line():
     step = step_of(
         nn.Linear(3, 5, seed=0), np.zeros((5, 3), np.float32), np.zeros((5, 5), np.float32)
     )
-    assert not any(array.ctypes.data % 64 for array in step.arena.arrays())
+    assert not any(
+        array.ctypes.data % 64
+        for array in (
+            step.arena.P,
+            step.arena.G,
+            step.arena.T,
+            *step.arena.M,
+            *step.arena.V.values(),
+        )
+    )
     norm = step_of(nn.BatchNorm1d(5), np.zeros((5, 5), np.float32), np.zeros((5, 5), np.float32))
     assert norm.arena.S and not any(array.ctypes.data % 64 for array in norm.arena.S.values())
     assert [*step.arena.starts.values()] == [0, 16] and step.arena.trained == 32

@@ -164,7 +164,7 @@ def test_a_long_compilation_is_announced_and_the_message_disappears(
         def check(self, x, y):
             pass
 
-        def load(self, x, y):
+        def load(self):
             time.sleep(0.05)
 
         def run(self, x, y, order, losses):

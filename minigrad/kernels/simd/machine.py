@@ -3,16 +3,17 @@
 from functools import wraps
 
 import numpy as np
-from numba import carray
+from numba import carray, types
 from numba.extending import overload
+from numba.np.numpy_support import from_dtype
 
 from ..options import FORMULAS
 from . import plain, products, vectors
 from .copies import add, copy, prefetch, transpose_block
 from .disk import compiled
 from .maxima import window_maxima as _window_maxima
-from .symbols import called_by_symbol
-from .vectors import address, lanes
+from .symbols import address_of, call_at, called_by_symbol
+from .vectors import address, entry, lanes
 
 #: the widest vector in bytes
 BYTES = vectors.BYTES
@@ -36,7 +37,8 @@ def compiled_separately(function):
     """Compile a function by itself, see `symbols.py`. A compiled function stays as it is."""
     made = function
     if not hasattr(function, "py_func"):
-        made = compiled(function, nogil=True, no_cpython_wrapper=True, **FORMULAS)
+        wrappers = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+        made = compiled(function, nogil=True, **wrappers, **FORMULAS)
     return called_by_symbol(made)
 
 
@@ -111,3 +113,45 @@ def _shaped(array, shape):
 @_door(plain.flat)
 def flat(array):
     return shaped(array, (array.size,))
+
+
+@wraps(plain.row)
+def row(array, start, size):
+    return plain.row(array, start, size)
+
+
+@overload(row)
+def _row(array, start, size):
+    if array.layout == "C" and array.mutable:
+        # without a reference to the array's memory
+        return lambda array, start, size: carray(entry(array, start), (size,))
+    return lambda array, start, size: array[start : start + size]
+
+
+@_door(plain.launch)
+def launch(addresses, starts, table, sizes, floats, first):
+    for i in range(addresses.size):
+        numbers = entry(sizes, starts[i, 0]), entry(floats, starts[i, 1])
+        call_at(addresses[i], address(table), *numbers, first)
+
+
+view = plain.view
+
+
+@wraps(plain.opened)
+def opened(array):
+    return plain.opened(array)
+
+
+@overload(opened)
+def _opened(array):
+    if isinstance(array, types.CPointer):
+        return lambda array: carray(array, (1,))
+    return lambda array: array
+
+
+def linked(functions, floats):
+    """The addresses of functions for `launch`, compiled for arrays of this dtype of floats."""
+    numbers = types.CPointer(types.intp), types.CPointer(from_dtype(floats))
+    kinds = types.CPointer(types.intp), *numbers, types.intp
+    return np.array([address_of(function.dispatcher, kinds) for function in functions], np.intp)

@@ -3,12 +3,14 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
 # (Numba infers the types of what it compiles from each call)
 
+import ctypes
 from contextlib import suppress
 from typing import NamedTuple
 
 import numba
 import numpy as np
-from numba.extending import register_jitable
+from numba import types
+from numba.extending import intrinsic, overload, register_jitable
 
 from .. import cache
 from ..options import FORMULAS, SUMS, config
@@ -178,6 +180,57 @@ def shaped(array, shape):
 def flat(array):
     """A C-contiguous array as one row of numbers."""
     return array.reshape(-1)
+
+
+@register_jitable(**FORMULAS)
+def row(array, start, size):
+    """`size` numbers of a flat array from `start` on, which compiled code does not check."""
+    return array[start : start + size]
+
+
+def view(table, i, dtype):
+    """The flat array of `dtype` whose address and size are entries 2 i and 2 i + 1 of a table."""
+    address, size = int(table[2 * i]), int(table[2 * i + 1])
+    memory = (ctypes.c_byte * (size * np.dtype(dtype).itemsize)).from_address(address)
+    return np.ndarray(size, dtype, memory)
+
+
+@intrinsic
+def _pointer(context, address):
+    def generate(context, builder, signature, args):
+        return builder.inttoptr(args[0], context.get_value_type(types.voidptr))
+
+    return types.voidptr(types.intp), generate
+
+
+@overload(view, FORMULAS)
+def _view(table, i, dtype):
+    # (annotations of Numba leave out what an intrinsic is given, and `carray`)
+    return lambda table, i, dtype: numba.carray(  # type: ignore[attr-defined]
+        _pointer(table[2 * i]),  # type: ignore[call-arg]
+        (table[2 * i + 1],),
+        dtype,
+    )
+
+
+@register_jitable
+def launch(function, starts, table, sizes, floats, first):
+    """Call a function, or several, f(table, sizes, floats, first), each with its part of the
+    numbers: those from starts[i] on. Here there is but one.
+    """
+    function(table, sizes, floats, first)
+
+
+@register_jitable
+def opened(array):
+    """The array that `launch` gives a function, which compiled code may give as an address."""
+    return array
+
+
+def linked(functions, floats):
+    """What `launch` takes: functions that `compiled_separately` gave, for this dtype of floats."""
+    (function,) = functions
+    return function
 
 
 def compiled(function, below="", **options):

@@ -24,15 +24,34 @@ def _canonical(t):
     return types.unliteral(t)
 
 
+def address_of(dispatcher, argument_types):
+    """The address of a function's machine code for arguments of some types."""
+    dispatcher.compile(argument_types)
+    compiled = dispatcher.overloads[argument_types]
+    return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+
+
+@intrinsic
+def call_at(typing, address, *args):
+    """Call a function that returns nothing at an address that `address_of` gave."""
+
+    def generate(context, builder, signature, values):
+        convention, given = context.call_conv, cgutils.unpack_tuple(builder, values[1])
+        kind = convention.get_function_type(types.none, args)
+        callee = builder.inttoptr(values[0], kind.as_pointer())
+        status, _ = convention.call_function(builder, callee, types.none, args, given)
+        with cgutils.if_unlikely(builder, status.is_error):
+            convention.return_status_propagate(builder, status)
+        return context.get_dummy_value()
+
+    return types.none(address, types.StarArgTuple(args)), generate
+
+
 def symbol_of(name, argument_types):
     """The symbol of a function for arguments of some types, compiled and known to the linker."""
     symbol = f"{name}{argument_types}"
     if symbol not in _known:
-        made = _compiled[name]
-        made.compile(argument_types)
-        compiled = made.overloads[argument_types]
-        address = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
-        binding.add_symbol(symbol, address)
+        binding.add_symbol(symbol, address_of(_compiled[name], argument_types))
         _known[symbol] = name, argument_types
     return symbol
 
@@ -66,5 +85,5 @@ def called_by_symbol(dispatcher):
         return result(types.StarArgTuple(args)), generate
 
     _compiled[name] = dispatcher
-    call.py_func = dispatcher.py_func
+    call.py_func, call.dispatcher = dispatcher.py_func, dispatcher
     return call

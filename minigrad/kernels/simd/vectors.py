@@ -182,3 +182,14 @@ def address(context, array):
         return context.make_array(signature.args[0])(context, builder, args[0]).data
 
     return types.CPointer(array.dtype)(array), generate
+
+
+@intrinsic
+def entry(context, array, i):
+    """The address of entry i of a C-contiguous array, as a pointer to its dtype."""
+
+    def generate(context, builder, signature, args):
+        start = context.make_array(signature.args[0])(context, builder, args[0]).data
+        return builder.gep(start, [args[1]])
+
+    return types.CPointer(array.dtype)(array, types.intp), generate

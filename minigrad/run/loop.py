@@ -1,0 +1,41 @@
+"""The loop over training steps, which runs the pieces of a compiled step."""
+
+# mypy: allow-untyped-defs, allow-untyped-calls
+# (Numba infers the types of what it compiles from each call)
+
+import numpy as np
+
+from ..kernels.jit import jit, prange
+from ..kernels.simd import launch
+
+
+@jit(parallel=True)
+def steps(part, rows, update, new_rows, shards, size, table, state, each, numbers, losses):
+    """Make as many steps as there are `losses`, up to the first loss that is not finite.
+
+    Returns how many were made. `part` and `update` are code for `launch`, `rows` and `new_rows` its
+    numbers: starts, sizes, floats. A batch has a part for each row of `table`, which says where its
+    arrays are, with `size` samples, and writes its loss to `each`. `state` are the bytes of the
+    model's buffers. `numbers` has the optimiser's for each step; so many `shards` share the update.
+    """
+    starts, sizes, floats = rows
+    new_starts, new_sizes, _ = new_rows
+    parts, before = len(table), state.copy()
+    for t in range(losses.size):
+        before[:] = state
+        for s in prange(parts):
+            launch(part, starts, table[s], sizes, floats, (t * parts + s) * size)
+        # a plain loop: Numba's own sum would load a module that a cached start does without
+        total = each[0, 0]
+        for s in range(1, parts):
+            total += each[s, 0]
+        losses[t] = total / parts
+        if not abs(losses[t]) < np.inf:  # NaN compares false
+            state[:] = before  # a step that is not made leaves nothing behind
+            return t
+        if shards == 1:
+            launch(update, new_starts, table[0], new_sizes, numbers[t], 0)
+            continue
+        for s in prange(shards):
+            launch(update, new_starts, table[0], new_sizes, numbers[t], s)
+    return losses.size

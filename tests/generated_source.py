@@ -49,20 +49,20 @@ def in_python(step):
     return loss[0], lambda p: arena.G[0, starts[p] : starts[p] + p.size].reshape(p.shape)
 
 
+def launch(pieces, begin, end, starts, table, sizes, floats, first):
+    """`simd.launch` of Python functions."""
+    for i in range(begin, end):
+        pieces[i](table, sizes[starts[i, 0] :], floats[starts[i, 1] :], first)
+
+
 @contextmanager
 def plain_python(step):
     """Within the block the pieces of a step, and the loop over steps, run as plain Python."""
     for code in (step._part, step._new):
-        pieces = [executed(text)["piece"] for text in code.texts]
-        starts, *numbers = code._numbers
-
-        def run(table, sizes, floats, first, pieces=pieces, starts=starts):
-            for piece, (k, c) in zip(pieces, starts, strict=False):
-                piece(table, sizes[k:], floats[c:], first)
-
-        code.program = run, (starts, *numbers)
+        code.program = [executed(text)["piece"] for text in code.texts], code._numbers
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "steps", loop.steps.py_func)
+        patch.setattr(loop, "launch", launch)
         yield
 
 

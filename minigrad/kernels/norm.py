@@ -42,58 +42,71 @@ def normalise_backward_reference(g, x, eps):
 
 
 @jit(reassociate=True)
-def _moments(x, mean, var, sums):
-    """Mean and biased variance of each group, in two passes with sums in float64: nothing
-    cancels.
+def totals(x, sums):
+    """The sums of the groups of x (n, groups, length) in the first row of `sums` (2, groups), which
+    is float64.
     """
     n, groups, length = x.shape
-    count, totals, squares = n * length, sums[0], sums[1]
-    sums[:] = 0
     if length == 1:  # groups lie side by side: all of them at once, row by row
-        rows = shaped(x, (n, groups))
+        rows, total = shaped(x, (n, groups)), sums[0]
+        total[:] = 0
         for i in range(n):
             row = rows[i]
             for j in range(row.size):
-                totals[j] += row[j]
-        for j in range(groups):
-            totals[j] /= count
-        for i in range(n):
-            row = rows[i]
-            for j in range(row.size):
-                d = row[j] - totals[j]
-                squares[j] += d * d
-    else:
-        for c in range(groups):
-            # not 0.0, to which NumPy adds in float32 where nothing is compiled
-            total = np.float64(0)
-            for i in range(n):
-                line = x[i, c]
-                for j in range(line.size):
-                    total += line[j]
-            middle = total / count
-            square = 0.0
-            for i in range(n):
-                line = x[i, c]
-                for j in range(line.size):
-                    d = line[j] - middle
-                    square += d * d
-            totals[c], squares[c] = middle, square
+                total[j] += row[j]
+        return
     for c in range(groups):
-        mean[c] = totals[c]
-        var[c] = squares[c] / count
+        # not 0.0, to which NumPy adds in float32 where nothing is compiled
+        total = np.float64(0)
+        for i in range(n):
+            line = x[i, c]
+            for j in range(line.size):
+                total += line[j]
+        sums[0, c] = total
+
+
+@jit(reassociate=True)
+def squares(x, count, sums):
+    """The sums of squared distances from the mean in the second row of `sums`, whose first row has
+    the sums of `count` numbers each, and then their mean. In a pass of its own nothing cancels.
+    """
+    n, groups, length = x.shape
+    means = sums[0]
+    for c in range(groups):
+        means[c] /= count
+    if length == 1:
+        rows, square = shaped(x, (n, groups)), sums[1]
+        square[:] = 0
+        for i in range(n):
+            row = rows[i]
+            for j in range(row.size):
+                d = row[j] - means[j]
+                square[j] += d * d
+        return
+    for c in range(groups):
+        middle, square = means[c], 0.0
+        for i in range(n):
+            line = x[i, c]
+            for j in range(line.size):
+                d = line[j] - middle
+                square += d * d
+        sums[1, c] = square
 
 
 @jit
-def forward(x, w, b, eps, own, mean, var, y, sums, scratch):
-    """y = (x - mean) / sqrt(var + eps) · w + b for x (n, groups, length); w and b (groups,), or
-    (0,) for 1 and 0.
+def moments(count, sums, mean, var):
+    """Mean and biased variance of groups of `count` numbers, from `sums` (see `squares`)."""
+    for c in range(mean.size):
+        mean[c] = sums[0, c]
+        var[c] = sums[1, c] / count
 
-    `own` computes mean and var (groups,) from x first. Scratch are sums (2, groups) of float64 and
-    scratch (3, groups).
+
+@jit
+def forward(x, w, b, eps, mean, var, y, scratch):
+    """y = (x - mean) / sqrt(var + eps) · w + b for x (n, groups, length); mean and var (groups,), w
+    and b, too, or (0,) for 1 and 0; scratch (3, groups).
     """
     n, groups, length = x.shape
-    if own:
-        _moments(x, mean, var, sums)
     scale, shift = scratch[0], scratch[1]
     for c in range(groups):
         scale[c] = (w[c] if w.size else 1) / np.sqrt(var[c] + eps)
@@ -113,8 +126,8 @@ def forward(x, w, b, eps, own, mean, var, y, sums, scratch):
 
 
 @jit(reassociate=True)
-def _backward_sums(g, x, mean, sums):
-    """Of each group the sums of g and of g · (x - mean)."""
+def products(g, x, mean, sums):
+    """The sums of g and of g · (x - mean) of each group, in `sums` (2, groups)."""
     n, groups, length = x.shape
     if length == 1:
         gs, xs, totals, products = shaped(g, (n, groups)), shaped(x, (n, groups)), sums[0], sums[1]
@@ -156,26 +169,28 @@ def _spread(g, x, mean, factors, gx):
 
 
 @jit
-def backward(g, x, w, eps, own, mean, var, gx, gw, gb, sums, scratch):
-    """Write the gradients gx (n, groups, length), gw and gb (groups,); None stands for one not
-    asked for.
+def affine(sums, var, eps, gw, gb):
+    """The gradients gw and gb (groups,) from the sums of `products`; None is not asked for."""
+    for c in range(var.size):
+        if gw is not None:
+            gw[c] = sums[1, c] / np.sqrt(var[c] + eps)
+        if gb is not None:
+            gb[c] = sums[0, c]
 
-    `own` says that mean and var were computed from x and change with it (Ioffe & Szegedy 2015,
-    section 3).
+
+@jit
+def backward(g, x, w, eps, count, mean, var, gx, sums, scratch):
+    """The gradient gx (n, groups, length), from the sums of `products`.
+
+    mean and var were computed from groups of `count` numbers and change with them (Ioffe & Szegedy
+    2015, section 3); they were given if that is 0.
     """
-    _backward_sums(g, x, mean, sums)
-    count = x.shape[0] * x.shape[2]
     for c in range(mean.size):
         total, product, rate = sums[0, c], sums[1, c], 1 / np.sqrt(var[c] + eps)
-        if gw is not None:
-            gw[c] = product * rate
-        if gb is not None:
-            gb[c] = total
         scratch[0, c] = rate * w[c] if w.size else rate
-        scratch[1, c] = total / count if own else 0
-        scratch[2, c] = product * rate * rate / count if own else 0
-    if gx is not None:
-        _spread(g, x, mean, scratch, gx)
+        scratch[1, c] = total / count if count else 0
+        scratch[2, c] = product * rate * rate / count if count else 0
+    _spread(g, x, mean, scratch, gx)
 
 
 @jit

@@ -73,6 +73,18 @@ def add_up(parts, a, b, total):
     return total
 
 
+@jit
+def sum_over_rows(rows, start, size):
+    """Put the sum of all rows, in their order, into each of them, from `start` on."""
+    total = rows[0, start : start + size]
+    for s in range(1, len(rows)):
+        part = rows[s, start : start + size]
+        for i in range(size):
+            total[i] += part[i]
+    for s in range(1, len(rows)):
+        rows[s, start : start + size] = total
+
+
 @jit(reassociate=True)
 def clip_norm(g, limit):
     """Scale g so that its Euclidean norm is at most `limit` (Pascanu, Mikolov and Bengio 2013)."""

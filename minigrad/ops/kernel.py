@@ -63,6 +63,20 @@ def constant(node: Operator, name: str, values: Array, each: int = 0) -> Array:
     return values if store is None else store(name, values, each)
 
 
+def batch_parts(node: Operator) -> int:
+    """Into how many parts a compiled step splits the batch, of which a node sees one."""
+    return int(getattr(node, "parts", 1))
+
+
+def sum_over_parts(node: Operator, array: Array) -> None:
+    """Add up the numbers of an array over all parts of the batch, if it is split.
+
+    A rule whose samples meet so, and nowhere else, says so: its method `samples_meet(node)`.
+    """
+    if record := getattr(node, "record_sum", None):
+        record(array)
+
+
 def shards(node: Operator, items: int) -> int:
     """Into how many shards to cut the work on `items` pieces."""
     return 1 if is_small(node) else kernels.jit.threads(items)

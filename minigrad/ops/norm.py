@@ -18,7 +18,7 @@ from ..graph.registry import public
 from ..graph.rule import Grads, Operand, Operator, Rule, register
 from ..graph.settings import advancing
 from ..seeds import generator
-from .kernel import constant, launch
+from .kernel import batch_parts, constant, launch, sum_over_parts
 from .kinds import SameShape, check_number
 
 
@@ -29,22 +29,58 @@ class Normalise(SameShape):
     unless they are given.
     """
 
+    def own(self, node: Operator) -> bool:
+        """Are mean and variance those of x, not given ones?"""
+        return bool(node.attributes.get("training", True))
+
+    def count(self, node: Operator) -> int:
+        """How many numbers a mean is taken over, 0 if it is given."""
+        return int(self.own(node) * node.plan[0] * node.plan[2])
+
     def moments(self, node: Operator) -> tuple[Array, Array]:
         """Mean and variance of each group: its own, or the running ones."""
-        held, x = node.attributes, node.inputs[0]
-        if held.get("training", True):
-            mean, var = (node.buffer(name, node.plan[1:2], x.dtype) for name in ("mean", "var"))
-        else:
-            mean, var = (held[name]._data for name in ("running_mean", "running_var"))
-        return mean, var
+        held, groups, dtype = node.attributes, node.plan[1:2], node.inputs[0].dtype
+        if self.own(node):
+            return node.buffer("mean", groups, dtype), node.buffer("var", groups, dtype)
+        return held["running_mean"]._data, held["running_var"]._data
 
-    def call(self, node: Operator, kernel: Any, given: Sequence[Any], *results: Any) -> None:
-        """Call a kernel with the arrays that it reads and those that it writes to."""
-        held, groups = node.attributes, node.plan[1]
-        settings = held["eps"], held.get("training", True), *self.moments(node)
-        sums = node.buffer("sums", (2, groups), np.float64)
-        scratch = node.buffer("scratch", (3, groups), node.inputs[0].dtype)
-        launch(node, kernel, *given, *settings, *results, sums, scratch)
+    def sums(self, node: Operator) -> Array:
+        return node.buffer("sums", (2, node.plan[1]), np.float64)
+
+    def scratch(self, node: Operator) -> Array:
+        return node.buffer("scratch", (3, node.plan[1]), node.inputs[0].dtype)
+
+    def normalise(self, node: Operator, x: Array, out: Array, w: Array, b: Array) -> None:
+        """out = (x - mean) / sqrt(var + eps) · w + b, each as its kernel takes it."""
+        x, out, count = x.reshape(node.plan), out.reshape(node.plan), self.count(node)
+        mean, var = self.moments(node)
+        if count:
+            sums = self.sums(node)
+            launch(node, kernels.norm.totals, x, sums)
+            self.meet(node, sums[0])
+            launch(node, kernels.norm.squares, x, count, sums)
+            self.meet(node, sums[1])
+            launch(node, kernels.norm.moments, count, sums, mean, var)
+        settings = node.attributes["eps"], mean, var
+        launch(node, kernels.norm.forward, x, w, b, *settings, out, self.scratch(node))
+
+    def pull(self, node: Operator, g: Array, x: Array, w: Array, *grads: Array | None) -> None:
+        """Write the gradients of x, w and b; None is not asked for."""
+        g, x = g.reshape(node.plan), x.reshape(node.plan)
+        count, eps = self.count(node), node.attributes["eps"]
+        (mean, var), sums, (gx, *affine) = self.moments(node), self.sums(node), grads
+        launch(node, kernels.norm.products, g, x, mean, sums)
+        if any(grad is not None for grad in affine):
+            launch(node, kernels.norm.affine, sums, var, eps, *affine)
+        if gx is None:
+            return
+        if count:
+            self.meet(node, sums)
+        results = gx.reshape(node.plan), sums, self.scratch(node)
+        launch(node, kernels.norm.backward, g, x, w, eps, count, mean, var, *results)
+
+    def meet(self, node: Operator, sums: Array) -> None:
+        """Called between sums over the samples and what needs them: with several, the sums."""
 
     def normal(self, node: Operator, x: GraphNode, axes: tuple[int, ...]) -> Any:
         """(x - mean) / sqrt(var + eps) in other operators, both taken over the axes."""
@@ -105,8 +141,8 @@ class BatchNorm(Normalise):
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         held, none = node.attributes, np.empty(0, out.dtype)
-        x, w, b = (xs[0].reshape(node.plan), *xs[1:], none, none)[:3]
-        self.call(node, kernels.norm.forward, (x, w, b), out.reshape(node.plan))
+        x, w, b = (*xs, none, none)[:3]
+        self.normalise(node, x, out, w, b)
         if not (held["training"] and advancing()):
             return
         mean, var, counter = (
@@ -114,15 +150,19 @@ class BatchNorm(Normalise):
         )
         if mean is not None:
             given = mean._data, var._data, *self.moments(node), held["momentum"]
-            launch(node, kernels.norm.follow, *given, node.plan[0] * node.plan[2])
+            launch(node, kernels.norm.follow, *given, self.count(node))
         if counter is not None:
             launch(node, kernels.norm.advance, counter._data.reshape(1))
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
-        x, w = (xs[0].reshape(node.plan), *xs[1:], np.empty(0, g.dtype))[:2]
-        gx, gw, gb = (*grads, None, None)[:3]
-        gx = None if gx is None else gx.reshape(node.plan)
-        self.call(node, kernels.norm.backward, (g.reshape(node.plan), x, w), gx, gw, gb)
+        x, w = (*xs, np.empty(0, g.dtype))[:2]
+        self.pull(node, g, x, w, *(*grads, None, None)[:3])
+
+    def count(self, node: Operator) -> int:
+        return super().count(node) * batch_parts(node)
+
+    def meet(self, node: Operator, sums: Array) -> None:
+        sum_over_parts(node, sums)
 
     def decompose(self, node: Operator, *xs: GraphNode) -> Any:
         held, wide = node.attributes, (1, -1, *(1,) * (node.ndim - 2))
@@ -133,9 +173,10 @@ class BatchNorm(Normalise):
             z = (xs[0] - mean) / np.sqrt(var + held["eps"])
         return _scaled(z, *(p.reshape(wide) for p in xs[1:]))
 
-    def batch_axes(self, node: Operator) -> int:
-        # in training samples meet in mean and variance, and running statistics move once
-        return 0 if node.attributes["training"] else 1
+    batch_axes = 1
+
+    def samples_meet(self, node: Operator) -> bool:
+        return self.own(node)
 
     def flops(self, node: Operator) -> int:
         return (7 if node.attributes["training"] else 3) * node.size  # mean 1, variance 3, result 3
@@ -165,8 +206,7 @@ class LayerNorm(Normalise):
         x, *affine = xs
         none = np.empty(0, out.dtype)
         normal = node.buffer("normal", x.shape, out.dtype) if affine else out
-        given = x.reshape(node.plan), none, none
-        self.call(node, kernels.norm.forward, given, normal.reshape(node.plan))
+        self.normalise(node, x, normal, none, none)
         for operation, a in zip((np.multiply, np.add), affine, strict=False):
             normal = operation(normal, a, out=out)
 
@@ -182,8 +222,7 @@ class LayerNorm(Normalise):
             return
         if affine:
             g = np.multiply(g, affine[0], out=node.buffer("inner", g.shape, g.dtype))
-        d, x, gx = (array.reshape(node.plan) for array in (g, x, gx))
-        self.call(node, kernels.norm.backward, (d, x, np.empty(0, x.dtype)), gx, None, None)
+        self.pull(node, g, x, np.empty(0, x.dtype), gx)
 
     def decompose(self, node: Operator, *xs: GraphNode) -> Any:
         return _scaled(self.normal(node, xs[0], node.attributes["axes"]), *xs[1:])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+from .. import kernels
 from ..graph.node import GraphNode
 from ..graph.rule import Elementwise, Operator
 from ..ops.kernel import flops
@@ -57,20 +58,34 @@ def _broadcast(node: Operator, axes: Sequence[int | None]) -> int:
 
 
 def sample_axes(
-    order: Sequence[GraphNode], leaves: Mapping[GraphNode, int]
+    order: Sequence[GraphNode], leaves: Mapping[GraphNode, int], meeting: bool = False
 ) -> dict[GraphNode, int | None]:
-    """The axis of each node along which samples lie, given those of leaves (see `batch_axis`)."""
+    """The axis of each node along which samples lie, given those of leaves (see `batch_axis`).
+
+    Raises `NotSeparable` also where samples meet in sums, unless `meeting`.
+    """
     axes: dict[GraphNode, int | None] = {**leaves}
     for node in order:
         if isinstance(node, Operator):
+            if not meeting and samples_meet(node):
+                raise NotSeparable
             axes[node] = batch_axis(node, [axes.get(x) for x in node.inputs])
     return axes
 
 
+def samples_meet(node: GraphNode) -> bool:
+    """Do the samples of a batch meet in sums (`ops.kernel.sum_over_parts`)?"""
+    declared = getattr(node.rule, "samples_meet", None) if isinstance(node, Operator) else None
+    return declared is not None and bool(declared(node))
+
+
 def separable(order: Sequence[GraphNode], inputs: Collection[GraphNode]) -> bool:
-    """Is the last node a mean over the samples, which lie along the first axis of the inputs?"""
+    """Is the last node a mean over the samples, which lie along the first axis of the inputs?
+
+    They may meet in sums on the way.
+    """
     try:
-        return sample_axes(order, dict.fromkeys(inputs, 0)).get(order[-1]) == MEAN
+        return sample_axes(order, dict.fromkeys(inputs, 0), meeting=True).get(order[-1]) == MEAN
     except NotSeparable:
         return False
 
@@ -83,4 +98,7 @@ def parts_of(
     cost = 3 * sum(flops(node) for node in order if isinstance(node, Operator))
     if cost < WORTH_THREADS or not separable(order, inputs):
         return 1
+    if any(map(samples_meet, order)):
+        # a step that stops where all parts meet needs `simd`, and statistics two samples
+        threads = min(threads, max(1, batch // 2)) if kernels.simd.ON else 1
     return max(n for n in range(1, threads + 1) if batch % n == 0)

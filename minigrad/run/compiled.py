@@ -29,7 +29,7 @@ from .memory import Memory, memory_of
 from .nest import indented
 from .pieces import Code, Piece, names_of, openings
 from .step_module import importable, imports
-from .symbolic import FIRST, Call, Statement, Storage
+from .symbolic import FIRST, Call, Statement, Storage, SumOverParts, View
 from .trace import trace
 
 THREADED = 20_000  # from so many parameters on, threads share the update
@@ -98,7 +98,7 @@ class CompiledStep:
         self.parts, self.size, self.optimizer = parts, inputs["x"].shape[0], optimizer
         self.batch = parts * self.size
         with kernels.jit.one_thread():  # each part has a thread of its own already
-            self.trace = trace(order, inputs, optimizer.params, 1.0 / parts)
+            self.trace = trace(order, inputs, optimizer.params, parts)
         if not self.trace.gradients:
             raise GraphError("compiled: the loss depends on none of the optimiser's parameters")
         self.arena = Arena(self.trace, inputs, optimizer, parts)
@@ -106,7 +106,9 @@ class CompiledStep:
         self._given = [
             self._array(*each) for each in {**samples, "order": np.dtype(np.intp)}.items()
         ]
+        self._sums: list[int] = []  # the pieces that make sums over all parts of the batch
         pieces, table = self._pieces(), dict[Storage, int]()
+        self._ends = np.array([*self._sums, len(pieces)])
         self.source = self._shown(pieces, update := self._update())
         self._part, self._new = Code(pieces, table), Code([update], table)
         self._table = np.zeros((parts, 2 * len(table)), np.intp)
@@ -178,7 +180,7 @@ class CompiledStep:
         for i, array in zip(self._places, given, strict=True):
             self._table[:, 2 * i : 2 * i + 2] = array.ctypes.data, array.size
         run = steps if self.parts > 1 else kernels.jit.serial(steps)
-        programs = *self._part.program, *self._new.program, self._shards * self.updates
+        programs = *self._part.program, self._ends, *self._new.program, self._shards * self.updates
         memory = self._table, self.arena.state, self.arena.each
         made = int(run(*programs, self.size, *memory, numbers, losses))
         self.optimizer.steps += made * self.updates
@@ -207,12 +209,26 @@ class CompiledStep:
         groups: list[list[Statement]] = []
         groups += [[call] for call in (*self.arena.clearing, *self._gathers())]
         groups += self.arena.groups
-        pieces, note = [], ""
+        pieces, note = list[Piece](), ""
         for some in [[group] for group in groups] if kernels.simd.ON else [groups]:
-            pieces.append(Piece(self.arena.dtype))
-            pieces[-1].lines += Emitter(pieces[-1]).lines(some, note)
-            note = some[-1][0].note
+            piece, first = Piece(self.arena.dtype), some[0][0]
+            if isinstance(first, SumOverParts):
+                self._sums.append(len(pieces))
+                piece.lines = [*self._sum_over_parts(piece, *first.reads)]
+            else:
+                piece.lines = [*Emitter(piece).lines(some, note)]
+                note = some[-1][0].note
+            pieces.append(piece)
         return pieces
+
+    def _sum_over_parts(self, piece: Piece, view: View) -> Iterator[str]:
+        name, start = view.storage.array, view.storage.start + view.offset
+        rows = self.arena.V[name]
+        every = piece.name(self._array(name, view.dtype, rows.size))
+        place = f"{piece.size(start)}, {piece.size(view.size)}"
+        yield f"# all parts of the batch meet: their sums, from all rows of {name}"
+        every = f"shaped({every}, {piece.shape(rows.shape)})"
+        yield f"{piece.called(kernels.update.sum_over_rows)}({every}, {place})"
 
     def _gathers(self) -> Iterator[Call]:
         """The calls that gather the samples of a part."""

@@ -10,21 +10,29 @@ from ..kernels.simd import launch
 
 
 @jit(parallel=True)
-def steps(part, rows, update, new_rows, shards, size, table, state, each, numbers, losses):
+def steps(part, rows, ends, update, new_rows, shards, size, table, state, each, numbers, losses):
     """Make as many steps as there are `losses`, up to the first loss that is not finite.
 
     Returns how many were made. `part` and `update` are code for `launch`, `rows` and `new_rows` its
     numbers: starts, sizes, floats. A batch has a part for each row of `table`, which says where its
-    arrays are, with `size` samples, and writes its loss to `each`. `state` are the bytes of the
-    model's buffers. `numbers` has the optimiser's for each step; so many `shards` share the update.
+    arrays are, with `size` samples, and writes its loss to `each`. Pieces number `ends` are run
+    once for all parts, when they have come so far; the last end is the number of pieces. `state`
+    are the bytes of the model's buffers. `numbers` has the optimiser's for each step; so many
+    `shards` share the update.
     """
     starts, sizes, floats = rows
     new_starts, new_sizes, _ = new_rows
     parts, before = len(table), state.copy()
     for t in range(losses.size):
         before[:] = state
-        for s in prange(parts):
-            launch(part, starts, table[s], sizes, floats, (t * parts + s) * size)
+        begin = 0
+        for end in ends:
+            if begin > 0:
+                launch(part, begin - 1, begin, starts, table[0], sizes, floats, 0)
+            for s in prange(parts):
+                first = (t * parts + s) * size
+                launch(part, begin, end, starts, table[s], sizes, floats, first)
+            begin = end + 1
         # a plain loop: Numba's own sum would load a module that a cached start does without
         total = each[0, 0]
         for s in range(1, parts):
@@ -34,8 +42,8 @@ def steps(part, rows, update, new_rows, shards, size, table, state, each, number
             state[:] = before  # a step that is not made leaves nothing behind
             return t
         if shards == 1:
-            launch(update, new_starts, table[0], new_sizes, numbers[t], 0)
+            launch(update, 0, 1, new_starts, table[0], new_sizes, numbers[t], 0)
             continue
         for s in prange(shards):
-            launch(update, new_starts, table[0], new_sizes, numbers[t], s)
+            launch(update, 0, 1, new_starts, table[0], new_sizes, numbers[t], s)
     return losses.size

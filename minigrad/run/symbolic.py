@@ -306,6 +306,11 @@ class Call(Statement):
 
 
 @dataclass(eq=False)
+class SumOverParts(Statement):
+    """The contiguous view that it reads becomes the sum over all parts, in each of them."""
+
+
+@dataclass(eq=False)
 class Assign(Statement):
     """target[...] = what `op` computes from `args`.
 
@@ -355,8 +360,12 @@ def users_of(statements: Sequence[Statement]) -> Users:
 
 @dataclass(eq=False)
 class Program:
-    """Storages and statements, in order; `note` is the node that rules are being run for."""
+    """Storages and statements, in order; `note` is the node that rules are being run for.
 
+    The program is that of one of the `parts` of a batch.
+    """
+
+    parts: int = 1
     storages: list[Storage] = field(default_factory=list)
     statements: list[Statement] = field(default_factory=list)
     note: str = ""

@@ -12,7 +12,7 @@ from ..errors import GraphError
 from ..graph.node import Buffer, Constant, GraphNode, Variable
 from ..graph.rule import Elementwise, Operator
 from . import functions, products  # noqa: F401 - which symbolic arrays look up
-from .symbolic import Expr, Program, Shape, View
+from .symbolic import Expr, Program, Shape, SumOverParts, View
 
 
 @dataclass
@@ -84,6 +84,14 @@ class _Tracer(Operator):
         options = {"kind": "constant", "initial": values, "each": each}
         return self.buffer(name, values.shape, values.dtype, **options)
 
+    @property
+    def parts(self) -> int:
+        return self.program.parts
+
+    def record_sum(self, array: Any) -> None:
+        if self.parts > 1:
+            self.program.statements.append(SumOverParts((array,), self.program.note))
+
     def record(self, kernel: Callable[..., Any], *args: Any) -> None:
         self.program.call(kernel, *args)
 
@@ -92,14 +100,14 @@ def trace(
     order: Sequence[GraphNode],
     inputs: dict[str, GraphNode],
     parameters: Sequence[Variable],
-    seed: float,
+    parts: int,
 ) -> Trace:
     """Run every rule of the order on symbolic arrays: forward, then backward.
 
-    `inputs` are the constants that are fed with each batch, by name; `seed` is the gradient of the
-    last node. Raises `GraphError` that names the operator for one that cannot be traced.
+    `inputs` are the constants that are fed with each batch, by name; the order is the graph of one
+    of its `parts`. Raises `GraphError` that names the operator for one that cannot be traced.
     """
-    program = Program()
+    program = Program(parts)
     tracers: dict[GraphNode, _Tracer] = {}
     for name, node in inputs.items():  # also those that the loss does not depend on
         tracers[node] = _leaf(program, node, name, "input")
@@ -124,7 +132,7 @@ def trace(
     loss = head._data.reshape(1)
     result = program.allocate("each", (1,), loss.dtype, "result")
     result[...] = loss if outside is None else loss + outside
-    head.receive(seed, owned=True)
+    head.receive(1.0 / parts, owned=True)
     for i, node in reversed(list(enumerate(order))):  # as `graph.autodiff.backward` does
         tracer = tracers[node]
         if isinstance(node, Operator) and tracer._grad is not None and tracer.requires_grad:

@@ -26,9 +26,21 @@ def normalised(x, w, b, eps, own=True, mean=None, var=None):
     mean, var = (
         np.full(x.shape[1], 66, x.dtype) if given is None else given for given in (mean, var)
     )
-    y = np.full_like(x, 66)
-    norm.forward(x, w, b, eps, own, mean, var, y, *scratch(x.shape[1], x.dtype))
+    y, (sums, work) = np.full_like(x, 66), scratch(x.shape[1], x.dtype)
+    if own:
+        count = x.shape[0] * x.shape[2]
+        norm.totals(x, sums)
+        norm.squares(x, count, sums)
+        norm.moments(count, sums, mean, var)
+    norm.forward(x, w, b, eps, mean, var, y, work)
     return y, mean, var
+
+
+def gradients(g, x, w, eps, own, mean, var, gx, gw, gb):
+    sums, work = scratch(x.shape[1], x.dtype)
+    norm.products(g, x, mean, sums)
+    norm.affine(sums, var, eps, gw, gb)
+    norm.backward(g, x, w, eps, own * x.shape[0] * x.shape[2], mean, var, gx, sums, work)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -51,14 +63,14 @@ def test_backward(shape):
     x, g, w, b = arrays(shape, np.float64)
     _, mean, var = normalised(x, w, b, 1e-3)
     gx, gw, gb = np.full_like(x, 66), np.full_like(w, 66), np.full_like(b, 66)
-    norm.backward(g, x, w, 1e-3, True, mean, var, gx, gw, gb, *scratch(shape[1], x.dtype))
+    gradients(g, x, w, 1e-3, True, mean, var, gx, gw, gb)
     expected = norm.normalise_backward_reference(g * w[:, None], x, 1e-3)
     np.testing.assert_allclose(gx, expected, rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(
         gw, (g * norm.normalise_reference(x, 1e-3)).sum((0, 2)), rtol=1e-11, atol=1e-12
     )
     np.testing.assert_allclose(gb, g.sum((0, 2)), rtol=1e-12, atol=1e-13)
-    norm.backward(g, x, w[:0], 1e-3, False, b, w * w, gx, None, None, *scratch(shape[1], x.dtype))
+    gradients(g, x, w[:0], 1e-3, False, b, w * w, gx, None, None)
     np.testing.assert_allclose(gx, g / np.sqrt(w * w + 1e-3)[:, None], rtol=1e-12)
 
 
@@ -80,7 +92,7 @@ def test_nothing_cancels_at_a_distance(shape):
         y, z * w[:, None] + b[:, None], atol=2e-3
     )  # the mean itself is rounded to a step of 1e-3
     gx = np.empty_like(x)
-    norm.backward(g, x, w, 1e-5, True, mean, var, gx, None, None, *scratch(3, x.dtype))
+    gradients(g, x, w, 1e-5, True, mean, var, gx, None, None)
     expected = norm.normalise_backward_reference(g.astype(np.float64) * w[:, None], exact, 1e-5)
     np.testing.assert_allclose(gx, expected, atol=2e-4)
 

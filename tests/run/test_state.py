@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad import nn
+from minigrad import kernels, nn
 from minigrad.kernels.norm import mask_reference
 from minigrad.run.batch import separable
 from minigrad.run.compiled import CompiledStep
@@ -164,6 +164,58 @@ def test_parts_of_a_batch_draw_their_parts_of_its_masks_and_count_once(parts):
     assert made.drop.stream.value.tolist() == [5, 16] and (step.arena.S["S_int64"] == [5, 16]).all()
 
 
+def normed():
+    """Batch norm as first layer, in the middle without weight and bias, and over places."""
+    return nn.Sequential(
+        nn.BatchNorm1d(3),
+        *(nn.Conv1d(3, 4, 3, seed=0), nn.BatchNorm1d(4), nn.ReLU(), nn.Flatten()),
+        *(nn.Dropout(0.3, seed=1), nn.Linear(12, 3, seed=2), nn.BatchNorm1d(3, affine=False)),
+        nn.Linear(3, 1, seed=3),
+    )
+
+
+@pytest.mark.skipif(not kernels.simd.ON, reason="steps do not stop where all parts meet")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("parts", [1, 2, 3, 6])
+def test_parts_of_a_batch_meet_in_the_sums_of_batch_norm(parts, dtype):
+    x, y = (RNG.normal(size=shape).astype(dtype) for shape in ((24, 3, 5), (24, 1)))
+    made, told = normed().to(dtype), normed().to(dtype)
+    for model in (made, told):
+        model[2].weight.requires_grad = False
+    inputs = [mg.Constant(a[: 12 // parts], dtype=dtype) for a in (x, y)]
+    order = mg.topological_sort(mg.mse_loss(made(inputs[0]), inputs[1]))
+    for buffer, start in zip(made.buffers(), told.buffers(), strict=True):
+        buffer.value = start.value
+    # (not Adam, which makes steps of the noise of biases that batch norm takes away)
+    sgd = mg.optim.SGD(made.parameters(), lr=0.05)
+    step = CompiledStep(order, dict(zip("xy", inputs, strict=True)), sgd, parts)
+    losses, exact = np.zeros(2, dtype), 1e-4 if dtype == np.float32 else 1e-10
+    fit = mg.Trainer(told, mg.mse_loss, mg.optim.SGD(told.parameters(), lr=0.05), mode="replay")
+    expected = fit.fit(x, y, epochs=3, batch_size=12, shuffle=False, progress=False).batch_loss
+    for epoch in range(3):
+        assert step.run(x, y, np.arange(24), losses) == 2
+        np.testing.assert_allclose(losses, expected[2 * epoch : 2 * epoch + 2], rtol=exact)
+    pairs = zip(made.state_dict().items(), told.state_dict().items(), strict=True)
+    for (name, array), (_, other) in pairs:
+        np.testing.assert_allclose(array, other, rtol=exact, atol=exact, err_msg=name)
+    assert all((rows == rows[0]).all() for rows in step.arena.S.values())
+
+
+@pytest.mark.skipif(not kernels.simd.ON, reason="steps do not stop where all parts meet")
+def test_batch_norm_in_parts_gives_the_same_bits_every_time():
+    x, y = RNG.normal(size=(64, 3, 5)), RNG.normal(size=(64, 1))
+
+    def bits():
+        model = normed()
+        fit = mg.Trainer(model, mg.mse_loss, mg.optim.Adam(model.parameters()))
+        return fit.fit(x, y, epochs=3, batch_size=32, progress=False).batch_loss
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("minigrad.run.batch.WORTH_THREADS", 0)
+        first = bits()
+        assert all(bits() == first for _ in range(5))
+
+
 @pytest.mark.parametrize("dtype", [bool, np.int64, np.float32])
 def test_constants_are_the_same_in_every_part(dtype):
     table = mg.Constant(np.array([1, 0, 1]), dtype=dtype)
@@ -183,7 +235,7 @@ def test_constants_are_the_same_in_every_part(dtype):
 
 def test_batches_are_split_only_if_samples_are_independent():
     for layer, mode, expected in (
-        (nn.BatchNorm1d(3), True, False),
+        (nn.BatchNorm1d(3), True, True),
         (nn.BatchNorm1d(3), False, True),
         (nn.LayerNorm(3), True, True),
         (nn.Dropout(), True, True),

@@ -129,8 +129,8 @@ def _row(array, start, size):
 
 
 @_door(plain.launch)
-def launch(addresses, starts, table, sizes, floats, first):
-    for i in range(addresses.size):
+def launch(addresses, begin, end, starts, table, sizes, floats, first):
+    for i in range(begin, end):
         numbers = entry(sizes, starts[i, 0]), entry(floats, starts[i, 1])
         call_at(addresses[i], address(table), *numbers, first)
 

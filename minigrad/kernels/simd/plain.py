@@ -214,9 +214,9 @@ def _view(table, i, dtype):
 
 
 @register_jitable
-def launch(function, starts, table, sizes, floats, first):
-    """Call a function, or several, f(table, sizes, floats, first), each with its part of the
-    numbers: those from starts[i] on. Here there is but one.
+def launch(function, begin, end, starts, table, sizes, floats, first):
+    """Call functions number `begin` up to `end`, f(table, sizes, floats, first), each with its part
+    of the numbers: those from starts[i] on. Here there is but one.
     """
     function(table, sizes, floats, first)
 

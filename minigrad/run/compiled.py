@@ -10,7 +10,7 @@ updated.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -28,13 +28,83 @@ from .arena import STRETCH, Arena
 from .emit import Emitter, comment
 from .memory import Memory, memory_of
 from .nest import indented
-from .step_module import TEMPLATE, importable, imports, load, one_process
-from .trace import trace
+from .step_module import STEPS, TEMPLATE, compiling, importable, imports, load
+from .trace import Trace, trace
 
 THREADED = 20_000  # from so many parameters on, threads share the update
 
 
-class CompiledStep:
+def need_compilable(order: Sequence[GraphNode]) -> None:
+    """Raise `GraphError` for hooks, and for a rule of the user's that checks computed numbers."""
+    for node in order:
+        if any(hooks.forward or hooks.backward for hooks in node.hooks or ()):
+            raise GraphError(
+                f'{node!r} has a hook, which no compiled step calls; use mode="replay"'
+            )
+        if not isinstance(node, Operator) or hasattr(node.rule, "limits"):
+            continue
+        own = type(node.rule).check is not Rule.check
+        if own and any(isinstance(one, Operator | Variable | Buffer) for one in node.inputs):
+            what = (
+                "a check of numbers that are computed cannot be compiled, `limits` of indices can"
+            )
+            raise GraphError(f'{node.rule.name}: {what}; use mode="replay"')
+
+
+def check_samples(order: Iterable[GraphNode], samples: dict[GraphNode, Array]) -> None:
+    """Let the rules check samples, given by the constants that are fed with them."""
+    for node in order:
+        if isinstance(node, Operator):
+            try:
+                node.rule.check(node, *(samples.get(one, one._data) for one in node.inputs))
+            except Exception as error:
+                add_node_context(error, node)
+                raise
+
+
+class Generated:
+    """Source that is generated for a graph, and the module that is compiled from it.
+
+    What is compiled has no comments and reads sizes when it runs: it is the same for all graphs of
+    one structure, so that it is compiled once.
+    """
+
+    trace: Trace
+    arena: Arena
+    source: str
+
+    def _generate(self, frame: str, title: str, **fields: Any) -> None:
+        arena, emitter = self.arena, Emitter(self.arena.dtype)
+        body, numbers, outside = list(emitter.lines(arena.groups)), emitter.numbers, "f(0)"
+        if self.trace.outside is not None:
+            outside = f"{emitter.name(self.trace.outside.storage)}[0]"
+        last = f"return {self._returned(emitter, outside)}"
+        part = [*emitter.openings(self.trace.program.storages), *body, last]
+        bodies = {"part": part, "steps": list(self._steps(emitter))}
+        needed, rows = "\n".join(imports(emitter.kernels)), (*arena.S, *arena.V)
+        fields |= {"arenas": "".join(f"{name}, " for name in rows), "dtype": arena.dtype}
+
+        def text(title: str, told: Callable[[list[str]], Iterator[str]], given: str) -> str:
+            lines = {name: "\n".join(indented(told(body))) for name, body in bodies.items()}
+            started = {"title": title, "imports": needed, "numbers": given}
+            return (TEMPLATE + frame).format(**started, **lines, **fields)
+
+        shown = text(title, numbers.shown, "")
+        self.source = shown.replace("part(K, C, ", "part(")
+        self._numbers = np.array(numbers.sizes, np.int64), np.array(numbers.floats, arena.dtype)
+        self._module = load(text("Compiled for all sizes.", numbers.compiled, "K, C, "))
+        self.trace.program.close()
+
+    def _returned(self, emitter: Emitter, outside: str) -> str:
+        """What `part` returns; `outside` is NaN where an index is out of range, else 0."""
+        return outside
+
+    def _steps(self, emitter: Emitter) -> Iterable[str]:
+        """The body of the function that calls `part`."""
+        return ()
+
+
+class CompiledStep(Generated):
     """The training step of a graph, for one batch size.
 
     `order` is the graph of one part of the batch, `inputs` its constants `x` and `y`, which are fed
@@ -70,10 +140,17 @@ class CompiledStep:
             self.trace = trace(order, inputs, optimizer.params, 1.0 / parts)
         if not self.trace.gradients:
             raise GraphError("compiled: the loss depends on none of the optimiser's parameters")
-        self.arena = Arena(self.trace, inputs, optimizer, parts)
-        self.source, structure = self._write()
-        self.trace.program.close()
-        self._module = load(structure)
+        dtype = next(iter(self.trace.gradients)).dtype
+        self.arena = Arena(self.trace, inputs, dtype, parts, optimizer)
+        shapes = " and ".join(
+            f"{name} {(self.batch, *node.shape[1:])}" for name, node in inputs.items()
+        )
+        self._generate(
+            STEPS,
+            f"One training step of a graph of {len(order)} nodes on batches {shapes}.",
+            parallel=parts > 1,
+            memories="".join(f"M{i}, " for i in range(len(self.arena.M))),
+        )
         self._loaded: set[Any] = set()  # dtypes of samples for which there is machine code
         self._each = np.zeros(self.parts, self.arena.dtype)
 
@@ -83,49 +160,23 @@ class CompiledStep:
         return memory_of(self.arena, self.trace.program.storages, self.parts)
 
     def check(self, x: Array, y: Array) -> None:
-        """Check all samples for indices out of range, and the graph for hooks.
+        """Check all samples for indices out of range, and the graph; see `need_compilable`.
 
-        Raises what the rule raises; `GraphError` for hooks, and for a rule of the user's that
-        checks numbers which are computed.
+        Raises what the rule raises.
         """
-        samples = {self.inputs["x"]: x, self.inputs["y"]: y}
-        for node in self.order:
-            if any(hooks.forward or hooks.backward for hooks in node.hooks or ()):
-                raise GraphError(
-                    f'{node!r} has a hook, which no compiled step calls; use mode="replay"'
-                )
-            if not isinstance(node, Operator):
-                continue
-            own = type(node.rule).check is not Rule.check and not hasattr(node.rule, "limits")
-            if own and any(isinstance(one, Operator | Variable | Buffer) for one in node.inputs):
-                what = (
-                    "a check of numbers that are computed cannot be compiled, `limits` of indices "
-                    "can"
-                )
-                raise GraphError(f'{node.rule.name}: {what}; use mode="replay"')
-            try:
-                node.rule.check(node, *(samples.get(one, one._data) for one in node.inputs))
-            except Exception as error:
-                add_node_context(error, node)
-                raise
+        need_compilable(self.order)
+        check_samples(self.order, {self.inputs["x"]: x, self.inputs["y"]: y})
 
     def load(self, x: Array, y: Array) -> None:
         """Compile the step, or load it from disk, without making one; x and y are as for `run`.
 
         Raises `GraphError` for what Numba refuses.
         """
-        from numba.core.errors import NumbaError
-
         dtypes = x.dtype, y.dtype
-        if dtypes in self._loaded:
-            return
-        try:
-            with one_process(self._module.__name__):
+        if dtypes not in self._loaded:
+            with compiling(self._module):
                 self.run(x, y, np.arange(0), np.zeros(0, self.arena.dtype))
             self._loaded.add(dtypes)
-        except NumbaError as error:
-            said = " ".join(str(error.args[0]).partition("\n\n")[0].split())
-            raise GraphError(f'the step does not compile ({said}); use mode="replay"') from error
 
     def run(self, x: Array, y: Array, order: Array, losses: Array) -> int:
         """Make `len(losses)` steps on the samples x[order], y[order]; returns how many were made.
@@ -157,41 +208,10 @@ class CompiledStep:
         self.optimizer.kernel(arena.P[: arena.trained], gradient, *arena.M, *numbers)
 
     # ---------------- source
-    def _write(self) -> tuple[str, str]:
-        """The source as a reader wants it, and as it is compiled: without comments and sizes.
-
-        The second is the same for all models of one structure, so that it is compiled once.
-        """
-        arena, trace, emitter = self.arena, self.trace, Emitter(self.arena.dtype)
-        body, numbers = list(emitter.lines(arena.groups)), emitter.numbers
-        loss = f"{emitter.name(trace.loss.storage)}[{numbers.length(trace.loss.offset)}]"
-        if trace.outside is not None:  # NaN, too, where an index is out of range
-            loss += f" + {emitter.name(trace.outside.storage)}[0]"
-        part = [*emitter.openings(trace.program.storages), *body, f"return {loss}"]
-        steps = list(self._steps(emitter))
-        self._numbers = np.array(numbers.sizes, np.int64), np.array(numbers.floats, arena.dtype)
-        shapes = " and ".join(
-            f"{name} {(self.batch, *node.shape[1:])}" for name, node in self.inputs.items()
-        )
-
-        needed = "\n".join(imports(emitter.kernels))
-
-        def text(title: str, told: Callable[[list[str]], Iterator[str]], given: str) -> str:
-            return TEMPLATE.format(
-                title=title,
-                imports=needed,
-                dtype=arena.dtype,
-                numbers=given,
-                part="\n".join(indented(told(part))),
-                parallel=self.parts > 1,
-                arenas="".join(f"{name}, " for name in (*arena.S, *arena.V)),
-                memories="".join(f"M{i}, " for i in range(len(arena.M))),
-                steps="\n".join(indented(told(steps))),
-            )
-
-        title = f"One training step of a graph of {len(self.order)} nodes on batches {shapes}."
-        shown = text(title, numbers.shown, "").replace("part(K, C, ", "part(")
-        return shown, text("A training step.", numbers.compiled, "K, C, ")
+    def _returned(self, emitter: Emitter, outside: str) -> str:
+        loss = self.trace.result
+        place = f"{emitter.name(loss.storage)}[{emitter.numbers.length(loss.offset)}]"
+        return place if self.trace.outside is None else f"{place} + {outside}"
 
     def _steps(self, emitter: Emitter) -> Iterator[str]:
         """The body of the function that makes steps."""

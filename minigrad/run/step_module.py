@@ -1,4 +1,4 @@
-"""The module of a compiled step: the frame of its source, its imports, and loading it."""
+"""The module of a compiled graph: the frame of its source, its imports, and loading it."""
 
 from __future__ import annotations
 
@@ -34,6 +34,18 @@ import numpy as np
 f = np.{dtype}
 
 
+'''
+FORWARD = '''\
+@jit
+def part({numbers}P, {arenas}x, out):
+    """The forward pass of a few samples, whose result is written into `out`.
+
+    Returns NaN if an index is out of range.
+    """
+    P, {arenas}x, out = flat(P), {flats}flat(x), flat(out)
+{part}
+'''
+STEPS = '''\
 @compiled_separately
 def part({numbers}P, G, {arenas}x, y):
     """Forward and backward for one part of the batch; returns its loss."""
@@ -114,7 +126,20 @@ def load(source: str) -> ModuleType:
 
 
 @contextmanager
-def one_process(name: str) -> Iterator[None]:
+def compiling(module: ModuleType) -> Iterator[None]:
+    """Within the block a function of the module is called first; what Numba refuses is named."""
+    from numba.core.errors import NumbaError
+
+    try:
+        with _one_process(module.__name__):
+            yield
+    except NumbaError as error:
+        said = " ".join(str(error.args[0]).partition("\n\n")[0].split())
+        raise GraphError(f'the step does not compile ({said}); use mode="replay"') from error
+
+
+@contextmanager
+def _one_process(name: str) -> Iterator[None]:
     """One process of this machine at a time; those that wait find on disk what it has compiled."""
     from ..kernels.cache import steps_folder, usable
 

@@ -19,12 +19,13 @@ from .symbolic import Expr, Program, Shape, View
 class Trace:
     """A program, and where the values and gradients of a graph's leaves are in it.
 
-    `gradients` are those of the trained variables that the loss depends on. `outside` is NaN where
-    a computed index is out of range, else 0; None where there are no computed indices.
+    `result` is the value of the last node. `gradients` are those of the trained variables that it
+    depends on. `outside` is NaN where a computed index is out of range, else 0; None where there
+    are no computed indices.
     """
 
     program: Program
-    loss: View
+    result: View
     values: dict[GraphNode, View]
     gradients: dict[GraphNode, View]
     outside: View | None
@@ -92,13 +93,14 @@ class _Tracer(Operator):
 def trace(
     order: Sequence[GraphNode],
     inputs: dict[str, GraphNode],
-    parameters: Sequence[Variable],
-    seed: float,
+    parameters: Sequence[Variable] = (),
+    seed: float | None = None,
 ) -> Trace:
     """Run every rule of the order on symbolic arrays: forward, then backward.
 
     `inputs` are the constants that are fed with each batch, by name; `seed` is the gradient of the
-    last node. Raises `GraphError` that names the operator for one that cannot be traced.
+    last node. Without one there is no backward pass, and the result is copied into an argument
+    `out`. Raises `GraphError` that names the operator for one that cannot be traced.
     """
     program = Program()
     tracers: dict[GraphNode, _Tracer] = {}
@@ -113,7 +115,8 @@ def trace(
         if isinstance(node, Operator):
             for x, low, high in _unchecked(node, inputs):
                 if outside is None:
-                    outside = program.allocate("outside", (1,), order[-1].dtype)
+                    floats = (x.dtype for x in reversed(order) if x.dtype.kind == "f")
+                    outside = program.allocate("outside", (1,), next(floats))
                     outside[...] = 0
                 indices = tracers[x]._data.reshape(-1)
                 program.call(kernels.embedding.mark_outside, indices, low, high, outside)
@@ -122,7 +125,12 @@ def trace(
             kind = "parameter" if isinstance(node, Variable) else "constant"
             tracers[node] = _leaf(program, node, f"n{i}", kind, node in trained)
     head = tracers[order[-1]]
-    head.receive(seed, owned=True)
+    result = head._data
+    if seed is None:
+        result = program.allocate("out", result.shape, result.dtype, "input", array="out")
+        result[...] = head._data
+    else:
+        head.receive(seed, owned=True)
     for i, node in reversed(list(enumerate(order))):  # as `graph.autodiff.backward` does
         tracer = tracers[node]
         if isinstance(node, Operator) and tracer._grad is not None and tracer.requires_grad:
@@ -134,7 +142,7 @@ def trace(
     gradients = {
         node: x._grad for node, x in leaves.items() if x.requires_grad and x._grad is not None
     }
-    return Trace(program, head._data, values, gradients, outside)
+    return Trace(program, result, values, gradients, outside)
 
 
 def _unchecked(
@@ -150,6 +158,11 @@ def _unchecked(
         x = node.inputs[i]
         if type(x) is not Constant and all(x is not given for given in inputs.values()):
             yield x, low, high
+
+
+def leaves_of(order: Sequence[GraphNode]) -> list[Buffer | Variable]:
+    """The buffers and the variables of a graph, in the same order for graphs that are alike."""
+    return [*_buffers(order), *(node for node in order if isinstance(node, Variable))]
 
 
 def _buffers(order: Sequence[GraphNode]) -> dict[Buffer, None]:

@@ -27,7 +27,7 @@ from .batches import (
     validation_data,
 )
 from .distributed import Ranks
-from .evaluation import batch_graphs, correct, in_mode
+from .evaluation import Evaluator, batch_graphs, correct, in_mode
 from .history import History
 from .progress import described, progress_bar
 from .runner import StepRunner
@@ -41,9 +41,10 @@ class Trainer:
 
     `mode` says how graphs run: "eager" builds one for every batch, "replay" one per batch shape, to
     run again on the same memory, "compiled" turns the whole step, update and loop over batches
-    included, into machine code (kept on disk); the numbers are the same to rounding. Batches that
-    are not full, and evaluation, run in replay where the mode is "compiled"; a model that cannot be
-    compiled is a `GraphError` that names the operator.
+    included, into machine code (kept on disk); the numbers are the same to rounding. A model whose
+    training cannot be compiled is a `GraphError` that names the operator. Batches that are not full
+    run in replay; so do `evaluate` and `predict`, unless there are enough samples, each output
+    depends on its own sample alone, and all operators can be compiled.
 
     `callbacks` are called after each epoch as `callback(trainer, history)`; a method `on_batch` of
     one is called after each backward pass, before the step, as `on_batch(trainer, graph)` (in
@@ -77,6 +78,7 @@ class Trainer:
         self.model, self.loss, self.optimizer = model, loss, optimizer
         self.mode, self.callbacks = mode, list(callbacks)
         self.state, self.ranks = TrainingState(), Ranks(distributed)
+        self._evaluator = Evaluator()
         self._check_callbacks()
 
     def fit(
@@ -170,6 +172,8 @@ class Trainer:
         return self.optimizer.params[0].dtype
 
     def _graphs(self, x: Data, y: Data | None) -> Iterator[tuple[Array, BatchGraph]]:
+        if self.mode == "compiled":
+            return self._evaluator.graphs(self.model, self.loss, x, y, self.dtype)
         return batch_graphs(self.model, self.loss, x, y, eager=self.mode == "eager")
 
     def _runner(self) -> StepRunner:

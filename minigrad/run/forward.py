@@ -60,10 +60,13 @@ class CompiledForward(Generated):
             self._loaded = True
         threads = kernels.jit.threads(min(count, self._threads))
         with ThreadPoolExecutor(threads) as pool:
+            others = [pool.submit(work, s) for s in range(1, threads)]
             try:
-                list(pool.map(work, range(threads)))
+                work(0)
             finally:
                 list(slices)  # after an error or Ctrl-C, threads end with their present slice
+        for other in others:
+            other.result()
         if np.isnan(marks).any():
             raise IndexError("a computed index is out of range")
         if self._state() != state:
@@ -78,8 +81,8 @@ class CompiledForward(Generated):
         arena, (view, swap) = self.arena, self.arena.fed["x"]
         row = arena.inputs[0][s]
         place = row.reshape(view.shape) if swap is None else row.reshape(view.shape).swapaxes(0, 1)
-        chosen = np.arange(i * self.size, (i + 1) * self.size)
-        given = samples.reshape(len(samples), *place.shape[1:])
-        np.take(given, chosen, axis=0, out=place, mode="clip")
+        given = samples[i * self.size : (i + 1) * self.size]
+        place[: len(given)] = given.reshape(len(given), *place.shape[1:])
+        place[len(given) :] = place[len(given) - 1]
         rows = (rows[s] for rows in (*arena.S.values(), *arena.V.values()))
         return self._module.part(*self._numbers, arena.P, *rows, row, result.reshape(-1))

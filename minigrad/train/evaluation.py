@@ -12,7 +12,7 @@ from .. import ops
 from ..errors import GraphError
 from ..graph.autodiff import topological_sort
 from ..graph.conversion import Array
-from ..graph.node import Constant, GraphNode
+from ..graph.node import Constant, GraphNode, Variable
 from ..graph.rule import Operator
 from ..graph.settings import state_kept
 from ..nn import Module, Sequential
@@ -30,10 +30,10 @@ EVALUATION_BATCH = 250
 #: replay takes about 0.05 s for them
 WORTH_COMPILING = 10_000_000
 FEW = 2  # samples of the graph that tells whether a model has changed since the last call
-#: bytes that operators compute for a slice of the samples, so that they stay in the cache, and the
-#: fewest samples of one
+#: a slice has so many samples that operators compute more bytes for it than there are parameters,
+#: and about these, which stay in the cache
 SLICE, SMALLEST = 2**20, 25
-TOGETHER = 8  # batches whose outputs are computed before their losses
+TOGETHER = 16  # batches whose outputs are computed before their losses
 
 
 def batch_graphs(
@@ -137,7 +137,8 @@ def _compiled(
     for what cannot be compiled.
     """
     each = sum(node._data.nbytes for node in few.order if isinstance(node, Operator)) // FEW
-    size = min(max(SLICE // max(each, 1), SMALLEST), EVALUATION_BATCH)
+    least = SLICE + sum(node._data.nbytes for node in few.order if isinstance(node, Variable))
+    size = min(max(least // max(each, 1), SMALLEST), EVALUATION_BATCH)
     with state_kept(), without_threads():
         part = BatchGraph(model, loss, x[:size], None, ())
         part.verify(x[-size:], None)

@@ -213,12 +213,12 @@ def test_targets_with_and_without_a_column(shape, runs):
 
 
 def test_data_in_files(tmp_path, runs):
-    x, y = RNG.normal(size=(2300, 3)), RNG.integers(0, 3, 2300)
+    x, y = RNG.normal(size=(4300, 3)), RNG.integers(0, 3, 4300)
     np.save(tmp_path / "x.npy", x)
     given = trainers(mlp())
     expected = assert_agree(given, x, y)
     found = assert_agree(given, np.load(tmp_path / "x.npy", mmap_mode="r"), y)
-    assert found.tobytes() == expected.tobytes() and runs == [2000, 300] * 4
+    assert found.tobytes() == expected.tobytes() and runs == [4000, 300] * 4
 
 
 def test_outputs_that_are_not_finite(runs):

@@ -42,7 +42,7 @@ class StepRunner:
         self.model, self.loss, self.optimizer = model, loss, optimizer
         self.mode, self.updates = mode, updates
         self._graphs: dict[Hashable, BatchGraph] = {}
-        self._compiled: dict[Hashable, CompiledStep] = {}
+        self._compiled: dict[Hashable, CompiledStep | None] = {}
         self._trains = False
 
     # ---------------- eager and replay
@@ -95,11 +95,21 @@ class StepRunner:
         self._trains = True
 
     # ---------------- compiled
-    def compiled(self, x: Array, y: Array, batch_size: int) -> CompiledStep:
-        """The compiled step for batches like these; compiled at the first call."""
-        key = batch_size, x.shape[1:], x.dtype, y.shape[1:], y.dtype
-        step = self._compiled.get(key)
-        return step or _remember(self._compiled, key, self.compile(x, y, batch_size))
+    def compiled(self, x: Array, y: Array, batch_size: int, usual: int) -> CompiledStep | None:
+        """The compiled step for batches like these; compiled at the first call.
+
+        For batches smaller than usual it is None, unless they have the usual ones' machine code.
+        """
+        key = batch_size, usual, x.shape[1:], x.dtype, y.shape[1:], y.dtype
+        if key not in self._compiled:
+            like = None
+            if batch_size != usual:
+                some = np.arange(usual) % len(x)
+                like = self.compiled(x[some], y[some], usual, usual)
+            step = self.compile(x, y, batch_size)
+            alike = like is None or step._module.__name__ == like._module.__name__
+            _remember(self._compiled, key, step if alike else None)
+        return self._compiled[key]
 
     def compile(self, x: Data, y: Data, batch_size: int) -> CompiledStep:
         """Compile the training step for batches of this size of data like (x, y).

@@ -43,9 +43,9 @@ def in_python(step):
         array[...] = np.nan  # so that entries that are not written show
     x, y = (array[0] for array in arena.inputs)
     rows = (arrays[0] for arrays in (*arena.S.values(), *arena.V.values()))
-    samples = x.copy(), y.copy(), x, y, np.arange(max(x.size, y.size)), 0
+    given = x.copy(), y.copy(), np.arange(max(x.size, y.size))
     loss = np.full(1, np.nan, arena.dtype)
-    executed(step.source)["part"](arena.P, arena.G[0], *rows, *samples, loss)
+    executed(step.source)["part"](arena.P, arena.G[0], *rows, *given, x, y, loss, 0)
     return loss[0], lambda p: arena.G[0, starts[p] : starts[p] + p.size].reshape(p.shape)
 
 
@@ -58,7 +58,7 @@ def launch(pieces, begin, end, starts, table, sizes, floats, first):
 @contextmanager
 def plain_python(step):
     """Within the block the pieces of a step, and the loop over steps, run as plain Python."""
-    for code in (step._part, step._new):
+    for code in (step.part, step._new):
         code.program = [executed(text)["piece"] for text in code.texts], code._numbers
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "steps", loop.steps.py_func)

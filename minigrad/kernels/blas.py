@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from threading import Lock
 from typing import Any
 
@@ -10,8 +9,8 @@ _lock = Lock()
 _held: list[Any] = []  # the limit in force, once for each block that needs it
 
 
-@cache
 def _controller() -> Any:
+    """Of all libraries that are loaded by now: SciPy brings a BLAS of its own."""
     from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  # none exist
 
     return ThreadpoolController().select(user_api="blas")

@@ -74,6 +74,12 @@ def add_up(parts, a, b, total):
 
 
 @jit
+def put(out, first, width, values):
+    """Put the results of some samples, `width` numbers each, into `out` from sample `first` on."""
+    out[first * width : first * width + values.size] = values
+
+
+@jit
 def sum_over_rows(rows, start, size):
     """Put the sum of all rows, in their order, into each of them, from `start` on."""
     total = rows[0, start : start + size]

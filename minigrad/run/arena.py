@@ -1,4 +1,4 @@
-"""The memory of a compiled step: one arena, in which arrays share memory where they can."""
+"""The memory of compiled graphs: one arena, in which arrays share memory where they can."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..graph.node import Buffer, GraphNode, Variable
 from .fusion import fuse
 from .simplify import simplify, sparse_gradients, swapped_input
 from .symbolic import Assign, Statement, Storage, View, formula
-from .trace import Trace
+from .trace import Trace, leaves_of
 
 LINE = 64  # bytes that memory is fetched in
 ALIGN = 16  # numbers: such a line of float32
@@ -20,23 +20,29 @@ STRETCH = 4096  # parameters that are updated at a time: their gradient is still
 
 
 class Arena:
-    """The arrays of a compiled step, and the place of every storage of its program in them.
+    """The arrays of a compiled graph, and the place of every storage of its program in them.
 
     P holds the parameters, each from the beginning of a cache line on, those that are trained first
     (`trained` numbers with the zeros that fill up the lines); G their gradients at the same places,
     a row for each part of the batch; M the optimiser's memory. S holds the model's buffers, an
     array for each dtype, whose rows stay equal: each part changes its own. Computed arrays share
     the rows of V (an array for each dtype): memory is reused after the last statement that needs
-    it. `groups` are the statements, those of a group in one loop nest.
+    it. `groups` are the statements, those of a group in one loop nest; `dtype` is that of all
+    floats. Without an optimizer nothing is trained.
     """
 
     def __init__(
-        self, trace: Trace, inputs: Mapping[str, GraphNode], optimizer: Any, parts: int
+        self,
+        trace: Trace,
+        inputs: Mapping[str, GraphNode],
+        dtype: np.dtype[Any],
+        parts: int,
+        optimizer: Any = None,
     ) -> None:
         values, gradients = trace.values, trace.gradients
-        trained = [p for p in optimizer.params if p in gradients]
+        trained = [p for p in optimizer.params if p in gradients] if optimizer else []
         frozen = [x for x in values if isinstance(x, Variable) and x not in gradients]
-        self.dtype, self.optimizer = trained[0].dtype, optimizer
+        self.dtype, self.optimizer = dtype, optimizer
         self.trained = sum(_lines(p.size) for p in trained)
         self.starts: dict[Variable, int] = {}
         size = 0
@@ -65,16 +71,16 @@ class Arena:
 
         self.P = _zeros(size, self.dtype)
         self.G = _zeros((parts, self.trained), self.dtype)
-        stretch = self.trained if optimizer.max_grad_norm is not None else STRETCH
+        stretch = STRETCH if optimizer and optimizer.max_grad_norm is None else self.trained
         self.T = _zeros((parts, min(self.trained, stretch)), self.dtype)
-        self.M = [_zeros(self.trained, self.dtype) for _ in optimizer.memory]
+        self.M = [_zeros(self.trained, self.dtype) for _ in (optimizer.memory if optimizer else ())]
         self.inputs = [_zeros((parts, view.size), view.dtype) for view, _ in self.fed.values()]
         sizes = self._stack()
         self.state = _zeros((parts, sum(_bytes(*each) for each in sizes.items())), np.uint8)
         self.S, start = dict[str, Any](), 0
         for name, size in sizes.items():
-            dtype, end = name.partition("_")[2], start + _bytes(name, size)
-            self.S[name], start = self.state[:, start:end].view(dtype)[:, :size], end
+            kind, end = name.partition("_")[2], start + _bytes(name, size)
+            self.S[name], start = self.state[:, start:end].view(kind)[:, :size], end
         self.each = _zeros((parts, 1), self.dtype)
         self.V = self._rows(self._share(trace.program.storages), parts)
         for storage in trace.program.storages:
@@ -159,6 +165,18 @@ class Arena:
             rows = {**self.S, **self.V}[storage.array][part]
         return int(rows.ctypes.data + storage.start * storage.dtype.itemsize)
 
+    def load(self, order: Sequence[GraphNode]) -> None:
+        """Copy the values of the buffers and variables of a graph like the traced one."""
+        starts = [(self.S[s.array][0], s.start) for _, s in self.buffers]
+        starts += [(self.P, start) for start in self.starts.values()]
+        for (row, start), leaf in zip(starts, leaves_of(order), strict=True):
+            row[start : start + leaf.size] = leaf._data.reshape(-1)
+        self._share_state()
+
+    def _share_state(self) -> None:
+        for rows in self.S.values():
+            rows[1:] = rows[0]
+
     def adopt(self) -> None:
         """Make the arrays of variables, buffers and the optimiser's memory views of the arena."""
         numbers = {p: i for i, p in enumerate(self.optimizer.params)}
@@ -172,8 +190,7 @@ class Arena:
         for buffer, storage in self.buffers:
             row = self.S[storage.array][0]
             buffer._data = _adopted(buffer._data, row[storage.start : storage.end])
-        for rows in self.S.values():
-            rows[1:] = rows[0]
+        self._share_state()
 
 
 def _place(view: View, array: str, start: int) -> None:

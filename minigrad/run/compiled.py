@@ -10,7 +10,7 @@ order and the parameters are updated.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -18,43 +18,20 @@ import numpy as np
 
 from .. import kernels
 from ..errors import GraphError
-from ..graph.context import add_node_context
 from ..graph.conversion import Array
-from ..graph.node import Buffer, GraphNode, Variable
-from ..graph.rule import Operator, Rule
+from ..graph.node import GraphNode
 from ..optim import Optimizer
 from .arena import Arena
-from .emit import WORDS, Emitter
+from .generated import Generated, check_samples, need_compilable
 from .memory import Memory, memory_of
 from .nest import indented
-from .pieces import Code, Piece, names_of, openings
+from .pieces import Code, Piece
 from .step_module import importable, imports
-from .symbolic import FIRST, Call, Statement, Storage, SumOverParts, View
 from .trace import trace
 
 THREADED = 20_000  # from so many parameters on, threads share the update
 
-TEMPLATE = '''\
-"""{title}
-
-Written by minigrad from the rules of the graph's operators; a comment names the node of the lines
-below it. For each part of a batch `minigrad.run.loop.steps` calls `part`, then `update`. P holds
-the parameters, G the gradients (a row per part), S buffers such as running statistics, V all other
-values. `row(a, i, n)` is a[i : i + n], `shaped` the same numbers in another shape.
-
-Names and sizes are written out here. What is compiled are pieces of `part` that read them from
-tables, so that all models which have a piece share its machine code.
-"""
-import numpy as np
-{imports}
-
-f = np.{dtype}
-
-
-def part(P, G, {arrays}X, Y, x, y, order, first, each):
-    """Forward and backward for the samples from order[first] on; `each` is given their loss."""
-{part}
-
+UPDATE = '''
 
 def update(P, G, T, {memories}floats, first):
     """Add up the gradients of all parts, in T, and update the parameters of shard `first`.
@@ -65,7 +42,7 @@ def update(P, G, T, {memories}floats, first):
 '''
 
 
-class CompiledStep:
+class CompiledStep(Generated):
     """The training step of a graph, for one batch size.
 
     `order` is the graph of one part of the batch, `inputs` its constants `x` and `y`, which are fed
@@ -101,21 +78,18 @@ class CompiledStep:
             self.trace = trace(order, inputs, optimizer.params, parts)
         if not self.trace.gradients:
             raise GraphError("compiled: the loss depends on none of the optimiser's parameters")
-        self.arena = Arena(self.trace, inputs, optimizer, parts)
-        samples = {name: self.arena.fed[name.lower()][0].dtype for name in "XY"}
-        self._given = [
-            self._array(*each) for each in {**samples, "order": np.dtype(np.intp)}.items()
-        ]
-        self._sums: list[int] = []  # the pieces that make sums over all parts of the batch
-        pieces, table = self._pieces(), dict[Storage, int]()
-        self._ends = np.array([*self._sums, len(pieces)])
-        self.source = self._shown(pieces, update := self._update())
-        self._part, self._new = Code(pieces, table), Code([update], table)
-        self._table = np.zeros((parts, 2 * len(table)), np.intp)
-        for storage, i in table.items():
-            for s in range(parts) if storage not in self._given else ():
-                self._table[s, 2 * i : 2 * i + 2] = self.arena.address(storage, s), storage.size
-        self._places = [table[storage] for storage in self._given]
+        dtype = next(iter(self.trace.gradients)).dtype
+        self.arena = Arena(self.trace, inputs, dtype, parts, optimizer)
+        kinds = {name.upper(): view.dtype for name, (view, _) in self.arena.fed.items()}
+        kinds["order"] = np.dtype(np.intp)
+        self.given = {name: self.array(name, dtype) for name, dtype in kinds.items()}
+        shapes = " and ".join(
+            f"{name} {(self.batch, *node.shape[1:])}" for name, node in inputs.items()
+        )
+        self.generate(f"One training step of a graph of {len(order)} nodes on batches {shapes}.")
+        self._new = Code([update := self._update()], self.table)
+        self._show(update)
+        self.link()
         self.trace.program.close()
 
     @cached_property
@@ -123,39 +97,25 @@ class CompiledStep:
         """Which array lies where in the arena, and when; `mg.viz.memory_plan(step)` draws it."""
         return memory_of(self.arena, self.trace.program.storages, self.parts)
 
-    def check(self, x: Array, y: Array) -> None:
-        """Check all samples for indices out of range, and the graph for hooks.
+    @property
+    def texts(self) -> list[str]:
+        """The source of all pieces, as it is compiled."""
+        return [*self.part.texts, *self._new.texts]
 
-        Raises what the rule raises; `GraphError` for hooks, and for a rule of the user's that
-        checks numbers which are computed.
+    def check(self, x: Array, y: Array) -> None:
+        """Check all samples for indices out of range, and the graph; see `need_compilable`.
+
+        Raises what the rule raises.
         """
-        samples = {self.inputs["x"]: x, self.inputs["y"]: y}
-        for node in self.order:
-            if any(hooks.forward or hooks.backward for hooks in node.hooks or ()):
-                raise GraphError(
-                    f'{node!r} has a hook, which no compiled step calls; use mode="replay"'
-                )
-            if not isinstance(node, Operator):
-                continue
-            own = type(node.rule).check is not Rule.check and not hasattr(node.rule, "limits")
-            if own and any(isinstance(one, Operator | Variable | Buffer) for one in node.inputs):
-                what = (
-                    "a check of numbers that are computed cannot be compiled, `limits` of indices "
-                    "can"
-                )
-                raise GraphError(f'{node.rule.name}: {what}; use mode="replay"')
-            try:
-                node.rule.check(node, *(samples.get(one, one._data) for one in node.inputs))
-            except Exception as error:
-                add_node_context(error, node)
-                raise
+        need_compilable(self.order)
+        check_samples(self.order, {self.inputs["x"]: x, self.inputs["y"]: y})
 
     def load(self) -> None:
         """Compile the step, or load it from disk, without making one.
 
         Raises `GraphError` for what Numba refuses.
         """
-        self._part.load()
+        self.part.load()
         self._new.load()
 
     def run(self, x: Array, y: Array, order: Array, losses: Array) -> int:
@@ -173,16 +133,12 @@ class CompiledStep:
         numbers = np.empty((len(losses), len(columns) + 1), self.arena.dtype)
         for i, column in enumerate((*columns, self.optimizer.max_grad_norm or 0)):
             numbers[:, i] = column
-        given = [
-            array.astype(storage.dtype, copy=False)
-            for storage, array in zip(self._given, (x, y, order), strict=True)
-        ]
-        for i, array in zip(self._places, given, strict=True):
-            self._table[:, 2 * i : 2 * i + 2] = array.ctypes.data, array.size
+        given = self.give(X=x, Y=y, order=order)
         run = steps if self.parts > 1 else kernels.jit.serial(steps)
-        programs = *self._part.program, self._ends, *self._new.program, self._shards * self.updates
-        memory = self._table, self.arena.state, self.arena.each
+        programs = *self.part.program, self.ends, *self._new.program, self._shards * self.updates
+        memory = self.rows, self.arena.state, self.arena.each
         made = int(run(*programs, self.size, *memory, numbers, losses))
+        del given
         self.optimizer.steps += made * self.updates
         return made
 
@@ -195,55 +151,12 @@ class CompiledStep:
         numbers = map(number, self.optimizer.scalars(self.optimizer.steps))
         self.optimizer.kernel(arena.P[: arena.trained], gradient, *arena.M, *numbers)
 
-    # ---------------- source
-    def _array(self, name: str, dtype: np.dtype[Any], size: int = 0) -> Storage:
-        """An array as a whole, by its name."""
-        return Storage(self.trace.program, name, size, dtype, "given", "", array=name)
-
-    def _pieces(self) -> list[Piece]:
-        """The pieces of the function that takes a part of the batch through the graph.
-
-        Each loop nest is one, so that many are alike, and most are known from other models. Where
-        `simd` cannot call functions by their address, all are one.
-        """
-        groups: list[list[Statement]] = []
-        groups += [[call] for call in (*self.arena.clearing, *self._gathers())]
-        groups += self.arena.groups
-        pieces, note = list[Piece](), ""
-        for some in [[group] for group in groups] if kernels.simd.ON else [groups]:
-            piece, first = Piece(self.arena.dtype), some[0][0]
-            if isinstance(first, SumOverParts):
-                self._sums.append(len(pieces))
-                piece.lines = [*self._sum_over_parts(piece, *first.reads)]
-            else:
-                piece.lines = [*Emitter(piece).lines(some, note)]
-                note = some[-1][0].note
-            pieces.append(piece)
-        return pieces
-
-    def _sum_over_parts(self, piece: Piece, view: View) -> Iterator[str]:
-        name, start = view.storage.array, view.storage.start + view.offset
-        rows = self.arena.V[name]
-        every = piece.name(self._array(name, view.dtype, rows.size))
-        place = f"{piece.size(start)}, {piece.size(view.size)}"
-        yield f"# all parts of the batch meet: their sums, from all rows of {name}"
-        every = f"shaped({every}, {piece.shape(rows.shape)})"
-        yield f"{piece.called(kernels.update.sum_over_rows)}({every}, {place})"
-
-    def _gathers(self) -> Iterator[Call]:
-        """The calls that gather the samples of a part."""
-        *samples, order = self._given
-        for storage, (view, swap) in zip(samples, self.arena.fed.values(), strict=True):
-            width, pieces = view.size // self.size, view.shape[0] if swap else 1
-            args = storage.whole(), width, order.whole(), FIRST, view.storage.whole(), pieces
-            yield Call(args, swap.note if swap else "the samples", kernels.update.gather)
-
     def _update(self) -> Piece:
         """The piece that adds the gradients of all parts and updates the parameters in a shard."""
         arena, piece, clipped = self.arena, Piece(self.arena.dtype), self.optimizer.max_grad_norm
 
         def array(name: str, size: int) -> str:
-            return piece.name(self._array(name, arena.dtype, size))
+            return piece.name(self.array(name, arena.dtype, size))
 
         def rows(name: str, size: int, start: str = "a") -> str:
             return f"row({array(name, size)}, {start}, b - a)"
@@ -274,21 +187,11 @@ class CompiledStep:
         ]
         return piece
 
-    def _shown(self, pieces: Sequence[Piece], update: Piece) -> str:
-        """The source as a reader wants it: with names, numbers and comments."""
-        arena, names = self.arena, names_of(pieces, WORDS)
-        part = [*openings(names), *(line for piece in pieces for line in piece.shown(names))]
-        new = [*update.shown({storage: storage.name for storage in update.storages})]
-        called = {name: thing for p in (*pieces, update) for name, thing in p.kernels.items()}
-        shapes = " and ".join(
-            f"{name} {(self.batch, *node.shape[1:])}" for name, node in self.inputs.items()
-        )
-        return TEMPLATE.format(
-            title=f"One training step of a graph of {len(self.order)} nodes on batches {shapes}.",
-            imports="\n".join(imports(called, "\n".join([*part, *new]))),
-            dtype=arena.dtype,
-            arrays="".join(f"{name}, " for name in (*arena.S, *arena.V)),
-            memories="".join(f"M{i}, " for i in range(len(arena.M))),
-            part="\n".join(indented(part)),
-            update="\n".join(indented(new)),
-        )
+    def _show(self, update: Piece) -> None:
+        """Show the update, too, in the source."""
+        lines = [*update.shown({storage: storage.name for storage in update.storages})]
+        head, mark, tail = self.source.partition("import numpy as np\n")
+        needed = {*imports(update.kernels, "\n".join(lines))} - {*tail.splitlines()}
+        memories = "".join(f"M{i}, " for i in range(len(self.arena.M)))
+        shown = UPDATE.format(memories=memories, update="\n".join(indented(lines)))
+        self.source = "\n".join([f"{head}{mark}", *sorted(needed), f"{tail}{shown}"])

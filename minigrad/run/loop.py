@@ -47,3 +47,21 @@ def steps(part, rows, ends, update, new_rows, shards, size, table, state, each, 
         for s in prange(shards):
             launch(update, 0, 1, new_starts, table[0], new_sizes, numbers[t], s)
     return losses.size
+
+
+@jit(parallel=True)
+def slices(part, rows, table, each, size, count):
+    """Run a forward pass on `count` slices of `size` samples, in a thread for each row of `table`.
+
+    Returns whether all computed indices were in range: `each` is NaN where one was not. The other
+    arguments are those of `steps`.
+    """
+    starts, sizes, floats = rows
+    threads = len(table)
+    inside = np.ones(threads, np.bool_)
+    for s in prange(threads):
+        for i in range(s, count, threads):
+            launch(part, 0, len(starts) - 1, starts, table[s], sizes, floats, i * size)
+            if each[s, 0] != each[s, 0]:
+                inside[s] = False
+    return inside.all()

@@ -36,12 +36,13 @@ class Piece:
 
     a0, a1, … are the `storages`, k0, k1, … the `sizes` (sizes, strides, offsets), c0, c1, … the
     `floats` of formulas. So one function serves for all lines that differ in nothing else; it is
-    told its arrays and numbers when it runs. `kernels` are the functions that it calls, by name
+    told its arrays and numbers when it runs. At a `meeting` it runs once for all parts of a batch,
+    when they have come so far. `kernels` are the functions that it calls, by name
     (see `step_module.imports`).
     """
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
-        self.dtype = dtype
+        self.dtype, self.meeting = dtype, False
         self.lines: list[str] = []
         self.storages: dict[Storage, int] = {}
         self.sizes: list[int] = []

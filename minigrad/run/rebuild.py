@@ -52,9 +52,11 @@ def _same_node(a: GraphNode, b: GraphNode, pairs: dict[GraphNode, GraphNode]) ->
         return False
     if isinstance(a, Operator) and isinstance(b, Operator):
         same_inputs = [id(pairs.get(x)) for x in a.inputs] == [id(x) for x in b.inputs]
-        return same_inputs and equal(a.rule, b.rule) and equal(a.attributes, b.attributes)
-    same_value = equal(a._data, b._data)
-    return a is b or (type(a) is type(b) and same_value)
+        if not (same_inputs and equal(a.rule, b.rule) and equal(a.attributes, b.attributes)):
+            return False
+        buffers = zip(a.buffers().values(), b.buffers().values(), strict=True)
+        return all(pairs.setdefault(x, y) is y for x, y in buffers)
+    return a is b or (type(a) is type(b) and equal(a._data, b._data))
 
 
 def _number(node: GraphNode) -> str:

@@ -48,7 +48,8 @@ def function(name: str) -> Callable[..., Any]:
 class Storage:
     """Memory of a program: `size` numbers of one dtype, which belong to a `node` (in words).
 
-    `kind` is "parameter", "parameter gradient", "input", "state" (a model's buffer), "constant"
+    `kind` is "parameter", "parameter gradient", "input" (an array of the caller's: samples, or
+    where the result of a forward pass goes), "state" (a model's buffer), "constant"
     (with its values in `initial`; where the batch is split, part k has `each` · k more), or of
     arrays that are computed in every step "value", "gradient" (of the node) or "scratch"; the
     "result" is the loss, what is "given" comes with each run. The arena

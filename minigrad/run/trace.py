@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from .. import kernels
 from ..errors import GraphError
 from ..graph.node import Buffer, Constant, GraphNode, Variable
@@ -19,11 +21,13 @@ from .symbolic import Expr, Program, Shape, SumOverParts, View
 class Trace:
     """A program, and where the values and gradients of a graph's leaves are in it.
 
-    `gradients` are those of the trained variables that the loss depends on. `result` is the loss,
-    or NaN where a computed index is out of range.
+    `gradients` are those of the trained variables that the loss depends on. `output` is the value
+    of the last node; `result` is the loss, or 0 without a backward pass, or NaN where a computed
+    index is out of range.
     """
 
     program: Program
+    output: View
     result: View
     values: dict[GraphNode, View]
     gradients: dict[GraphNode, View]
@@ -99,13 +103,15 @@ class _Tracer(Operator):
 def trace(
     order: Sequence[GraphNode],
     inputs: dict[str, GraphNode],
-    parameters: Sequence[Variable],
-    parts: int,
+    parameters: Sequence[Variable] = (),
+    parts: int = 1,
+    floats: np.dtype[Any] | None = None,
 ) -> Trace:
     """Run every rule of the order on symbolic arrays: forward, then backward.
 
     `inputs` are the constants that are fed with each batch, by name; the order is the graph of one
-    of its `parts`. Raises `GraphError` that names the operator for one that cannot be traced.
+    of its `parts`. Without parameters, to be trained, there is no backward pass; `floats` is the
+    dtype of floats then. Raises `GraphError` that names the operator for one that cannot be traced.
     """
     program = Program(parts)
     tracers: dict[GraphNode, _Tracer] = {}
@@ -115,12 +121,13 @@ def trace(
         tracers[buffer] = _leaf(program, buffer, f"s{i}", "state")
     trained = {p for p in parameters if p.requires_grad}
     outside: View | None = None
+    dtype = floats or order[-1].dtype
     for i, node in enumerate(order):
         program.note = f"n{i} {_describe(node)}"
         if isinstance(node, Operator):
             for x, low, high in _unchecked(node, inputs):
                 if outside is None:
-                    outside = program.allocate("outside", (1,), order[-1].dtype)
+                    outside = program.allocate("outside", (1,), dtype)
                     outside[...] = 0
                 indices = tracers[x]._data.reshape(-1)
                 program.call(kernels.embedding.mark_outside, indices, low, high, outside)
@@ -129,10 +136,11 @@ def trace(
             kind = "parameter" if isinstance(node, Variable) else "constant"
             tracers[node] = _leaf(program, node, f"n{i}", kind, node in trained)
     head, program.note = tracers[order[-1]], "the loss of this part"
-    loss = head._data.reshape(1)
-    result = program.allocate("each", (1,), loss.dtype, "result")
-    result[...] = loss if outside is None else loss + outside
-    head.receive(1.0 / parts, owned=True)
+    result = program.allocate("each", (1,), dtype, "result")
+    loss = head._data.reshape(1) if parameters else 0.0
+    result[...] = loss if outside is None else outside + loss
+    if parameters:
+        head.receive(1.0 / parts, owned=True)
     for i, node in reversed(list(enumerate(order))):  # as `graph.autodiff.backward` does
         tracer = tracers[node]
         if isinstance(node, Operator) and tracer._grad is not None and tracer.requires_grad:
@@ -144,7 +152,7 @@ def trace(
     gradients = {
         node: x._grad for node, x in leaves.items() if x.requires_grad and x._grad is not None
     }
-    return Trace(program, result, values, gradients)
+    return Trace(program, head._data, result, values, gradients)
 
 
 def _unchecked(
@@ -160,6 +168,11 @@ def _unchecked(
         x = node.inputs[i]
         if type(x) is not Constant and all(x is not given for given in inputs.values()):
             yield x, low, high
+
+
+def leaves_of(order: Sequence[GraphNode]) -> list[Buffer | Variable]:
+    """The buffers and the variables of a graph, in the same order for graphs that are alike."""
+    return [*_buffers(order), *(node for node in order if isinstance(node, Variable))]
 
 
 def _buffers(order: Sequence[GraphNode]) -> dict[Buffer, None]:

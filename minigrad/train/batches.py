@@ -47,7 +47,7 @@ Data = Array | Mapped
 class Chunk(NamedTuple):
     """Consecutive batches, numbered from `first`: samples `order` of x and y, `size` to a batch.
 
-    `full` says that this is the usual size of a batch; only full batches are compiled.
+    `usual` is the size of full batches; 0 if there is none.
     """
 
     x: Data
@@ -55,17 +55,12 @@ class Chunk(NamedTuple):
     order: Array
     size: int
     first: int
-    full: bool = True
+    usual: int
 
     @property
     def end(self) -> int:
         """The number of the first batch after this chunk."""
         return self.first - (-len(self.order) // self.size)
-
-    @property
-    def full_end(self) -> int:
-        """The number of the first batch that is not full."""
-        return self.first + len(self.order) // self.size if self.full else self.first
 
     def rest(self, number: int) -> Array:
         """The samples of batch `number` and of all later ones."""
@@ -165,8 +160,7 @@ class Samples:
         return self._whole(order, first)
 
     def _whole(self, order: Array, first: int) -> Generator[Chunk, None, None]:
-        size = self.batch_size
-        yield Chunk(self.x, self.y, order[first * size :], size, first)
+        yield from self._cut(self.x, self.y, order[first * self.batch_size :], first)
 
     def _pieces(self, order: Array, first: int) -> Generator[Chunk, None, None]:
         size = self.batch_size
@@ -176,7 +170,17 @@ class Samples:
         together = max(1, PIECE // max(1, sample * size))  # batches
         for number in range(first, self.steps, together):
             chosen = order[number * size : (number + together) * size]
-            yield Chunk(self.x[chosen], self.y[chosen], np.arange(len(chosen)), size, number)
+            yield from self._cut(self.x[chosen], self.y[chosen], np.arange(len(chosen)), number)
+
+    def _cut(self, x: Data, y: Data, order: Array, first: int) -> Generator[Chunk, None, None]:
+        """The full batches as one chunk, and a smaller last one."""
+        size = self.batch_size
+        full = len(order) // size
+        usual = size if size <= self.length else 0
+        if full:
+            yield Chunk(x, y, order[: full * size], size, first, usual)
+        if rest := len(order) % size:
+            yield Chunk(x, y, order[full * size :], rest, first + full, usual)
 
 
 class Batches:
@@ -286,4 +290,4 @@ def _join(held: list[tuple[Array, Array]], end: int, largest: int) -> Chunk:
     """Batches of one size, the last of them number `end` counted from 1, as one chunk."""
     x, y = (np.concatenate(parts) for parts in zip(*held, strict=True))
     size = len(held[0][0])
-    return Chunk(x, y, np.arange(len(x)), size, end - len(held), size == largest)
+    return Chunk(x, y, np.arange(len(x)), size, end - len(held), largest)

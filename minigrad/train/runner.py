@@ -26,6 +26,7 @@ from .batch_graph import BatchGraph, Loss
 from .batches import Data
 
 T = TypeVar("T")
+FEW_PIECES = 4  # that the step of a smaller batch may have for itself
 KEPT = 8  # graphs, and compiled steps, of this many shapes of batches are kept
 
 
@@ -42,7 +43,7 @@ class StepRunner:
         self.model, self.loss, self.optimizer = model, loss, optimizer
         self.mode, self.updates = mode, updates
         self._graphs: dict[Hashable, BatchGraph] = {}
-        self._compiled: dict[Hashable, CompiledStep] = {}
+        self._compiled: dict[Hashable, CompiledStep | None] = {}
         self._trains = False
 
     # ---------------- eager and replay
@@ -95,11 +96,21 @@ class StepRunner:
         self._trains = True
 
     # ---------------- compiled
-    def compiled(self, x: Array, y: Array, batch_size: int) -> CompiledStep:
-        """The compiled step for batches like these; compiled at the first call."""
-        key = batch_size, x.shape[1:], x.dtype, y.shape[1:], y.dtype
-        step = self._compiled.get(key)
-        return step or _remember(self._compiled, key, self.compile(x, y, batch_size))
+    def compiled(self, x: Array, y: Array, batch_size: int, usual: int) -> CompiledStep | None:
+        """The compiled step for batches like these; compiled at the first call.
+
+        For batches smaller than usual it is None if they need other machine code than usual ones.
+        """
+        key = batch_size, usual, x.shape[1:], x.dtype, y.shape[1:], y.dtype
+        if key not in self._compiled:
+            like = None
+            if batch_size != usual:
+                some = np.arange(usual) % len(x)
+                like = self.compiled(x[some], y[some], usual, usual)
+            step = self.compile(x, y, batch_size)
+            new = set(step.texts) - set(like.texts) if like else ()
+            _remember(self._compiled, key, step if len(new) <= FEW_PIECES else None)
+        return self._compiled[key]
 
     def compile(self, x: Data, y: Data, batch_size: int) -> CompiledStep:
         """Compile the training step for batches of this size of data like (x, y).

@@ -27,7 +27,7 @@ from .batches import (
     validation_data,
 )
 from .distributed import Ranks
-from .evaluation import batch_graphs, correct, in_mode
+from .evaluation import Evaluator, batch_graphs, correct, in_mode
 from .history import History
 from .progress import described, progress_bar
 from .runner import StepRunner
@@ -41,9 +41,10 @@ class Trainer:
 
     `mode` says how graphs run: "eager" builds one for every batch, "replay" one per batch shape, to
     run again on the same memory, "compiled" turns the whole step, update and loop over batches
-    included, into machine code (kept on disk); the numbers are the same to rounding. Batches that
-    are not full, and evaluation, run in replay where the mode is "compiled"; a model that cannot be
-    compiled is a `GraphError` that names the operator.
+    included, into machine code (kept on disk); the numbers are the same to rounding. A model whose
+    training cannot be compiled is a `GraphError` that names the operator. Smaller batches run in
+    replay if they need other machine code; so do `evaluate` and `predict`, unless there are enough
+    samples, each output depends on its own sample alone, and all operators can be compiled.
 
     `callbacks` are called after each epoch as `callback(trainer, history)`; a method `on_batch` of
     one is called after each backward pass, before the step, as `on_batch(trainer, graph)` (in
@@ -77,6 +78,7 @@ class Trainer:
         self.model, self.loss, self.optimizer = model, loss, optimizer
         self.mode, self.callbacks = mode, list(callbacks)
         self.state, self.ranks = TrainingState(), Ranks(distributed)
+        self._evaluator = Evaluator()
         self._check_callbacks()
 
     def fit(
@@ -170,6 +172,8 @@ class Trainer:
         return self.optimizer.params[0].dtype
 
     def _graphs(self, x: Data, y: Data | None) -> Iterator[tuple[Array, BatchGraph]]:
+        if self.mode == "compiled":
+            return self._evaluator.graphs(self.model, self.loss, x, y, self.dtype)
         return batch_graphs(self.model, self.loss, x, y, eager=self.mode == "eager")
 
     def _runner(self) -> StepRunner:
@@ -260,7 +264,7 @@ class _Fit:
             with self.guard:  # Ctrl-C within the start of a thread would leave a lock taken
                 chunks = self.data.chunks(state.order(self.shuffle), state.batch)
             for chunk in chunks:
-                if self.trainer.mode == "compiled" and state.batch < chunk.full_end:
+                if self.trainer.mode == "compiled" and chunk.usual:
                     self._compiled_steps(chunk)
                 while state.batch < chunk.end:
                     with self.guard:
@@ -293,17 +297,24 @@ class _Fit:
         self._record([loss], len(batch))
 
     def _compiled_steps(self, chunk: Chunk) -> None:
-        """All full batches of a chunk, a few at a time, so that the bar moves and Ctrl-C works."""
+        """A chunk's batches, a few at a time, so that the bar moves and Ctrl-C works.
+
+        Of smaller batches than usual none, unless the compiled step serves them, too.
+        """
         state, x, y = self.state, np.ascontiguousarray(chunk.x), np.ascontiguousarray(chunk.y)
+        if self.ranks.size > 1 and chunk.size < chunk.usual:  # shares may differ in size
+            return
         with described(self.bar, "compiling the step …", self.guard):
-            size = len(self.ranks.share(np.arange(chunk.size)))
-            step = self.runner.compiled(x, y, size)
+            shares = (len(self.ranks.share(np.arange(n))) for n in (chunk.size, chunk.usual))
+            step = self.runner.compiled(x, y, *shares)
+            if step is None:
+                return
             step.check(x, y)
             step.load()
         steps = 1
-        while state.batch < chunk.full_end:
+        while state.batch < chunk.end:
             started = time.perf_counter()
-            losses = np.zeros(min(steps, chunk.full_end - state.batch), self.trainer.dtype)
+            losses = np.zeros(min(steps, chunk.end - state.batch), self.trainer.dtype)
             with self.guard:
                 made = self._run(step, x, y, chunk, losses)
                 self._record(losses[:made].tolist(), chunk.size)

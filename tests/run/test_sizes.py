@@ -75,7 +75,7 @@ def pieces_of(name, *sizes, **options):
     """The pieces of a step, and whether threads share it, which is a matter of structure."""
     trainer, x, y = training(name, *sizes, **options)
     step = trainer.compile(x, y, batch_size=sizes[1])
-    return (*step._part.texts, *step._new.texts), step.parts > 1
+    return (*step.texts,), step.parts > 1
 
 
 @pytest.mark.parametrize("name", MODELS)

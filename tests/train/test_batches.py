@@ -100,15 +100,18 @@ def test_a_loader_may_fill_the_same_memory_again(mode):
     assert loader.epochs == 3
 
 
-def test_the_usual_size_is_compiled_and_smaller_batches_run_in_replay(monkeypatch):
+def test_smaller_batches_use_the_machine_code_of_the_usual_size(monkeypatch):
     seen = []
     compiled, x, y = StepRunner.compile, DATA.x_train, DATA.y_train
     monkeypatch.setattr(
-        StepRunner, "compile", lambda self, x, y, n: seen.append(n) or compiled(self, x, y, n)
+        StepRunner,
+        "compile",
+        lambda self, x, y, n: seen.append(n) or compiled(self, x, y, n),
     )
+    monkeypatch.setattr(StepRunner, "gradients", None)  # of replay
     parts = [(x[:20], y[:20]), (x[:32], y[:32]), (x[:20], y[:20]), (x[:32], y[:32])]
     assert len(trainer("compiled").fit(parts, epochs=1, progress=False).batch_loss) == 4
-    assert seen == [20, 32]
+    assert seen == [20, 32, 20]
     seen.clear()
     trainer("compiled").fit([parts[1]] * 7, epochs=1, progress=False)
     assert seen == [32]  # one chunk

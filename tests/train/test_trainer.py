@@ -173,7 +173,7 @@ def test_a_long_compilation_is_announced_and_the_message_disappears(
 
     monkeypatch.setattr("minigrad.train.progress.SOON", soon)
     run = trainer(mode="compiled")
-    monkeypatch.setattr(StepRunner, "compile", lambda self, x, y, batch_size: Slow())
+    monkeypatch.setattr(StepRunner, "compile", lambda self, *more: Slow())
     run.fit(DATA.x_train[:160], DATA.y_train[:160], **{**FIT, "epochs": 1, "progress": progress})
     err = capsys.readouterr().err
     assert ("compiling the step …" in err) == said

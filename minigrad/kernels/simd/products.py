@@ -90,19 +90,25 @@ def row_blocks(context, arrays, places, least, case):
             across_row = together * vectors
             sums = code.sums(rows * across_row)
             begin_with(sums, places(), rows, vectors)
-            with code.loop(depth) as p:
-                shift = builder.load(code.at(table, (p, step), (q, slide)))
-                row = code.total(b0, (q, b_next), (p, b_row), shift)
-                across = [
-                    vector
-                    for s in range(together)
-                    for vector in code.vectors(right, code.total(row, (b_next, s)), vectors)
-                ]
-                for r in range(rows):
-                    number = builder.load(code.at(left, a0, (p, a_column), (a_row, r)))
-                    factor, mine = code.splat(number), sums[r * across_row : (r + 1) * across_row]
-                    for vector, total in zip(across, mine, strict=True):
-                        builder.store(code.fma(factor, vector, builder.load(total)), total)
+
+            def add_up(whole):
+                with code.loop(depth) as p:
+                    shift = builder.load(code.at(table, (p, step), (q, slide)))
+                    row = code.total(b0, (q, b_next), (p, b_row), shift)
+                    across = [
+                        vector
+                        for s in range(together)
+                        for vector in code.vectors(
+                            right, code.total(row, (b_next, s)), vectors, whole
+                        )
+                    ]
+                    for r in range(rows):
+                        number = builder.load(code.at(left, a0, (p, a_column), (a_row, r)))
+                        factor, mine = code.splat(number), sums[r * across_row :][:across_row]
+                        for vector, total in zip(across, mine, strict=True):
+                            builder.store(code.fma(factor, vector, builder.load(total)), total)
+
+            code.without_masks(add_up)
             for place, total in zip(places(), sums, strict=True):
                 value = builder.load(total)
                 below = builder.fcmp_ordered("<", value, least)  # false for NaN, which stays

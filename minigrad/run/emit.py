@@ -53,8 +53,8 @@ _FORMULAS |= {name: f"np.{name}({{}})" for name in _AS_IN_NUMPY.split()}
 _REDUCTIONS = {
     "add": (0, "plus({}, {})"),
     "multiply": (1, "times({}, {})"),
-    "maximum": (-np.inf, _FORMULAS["maximum"]),
-    "minimum": (np.inf, _FORMULAS["minimum"]),
+    "maximum": (-np.inf, "largest({}, {})"),
+    "minimum": (np.inf, "smallest({}, {})"),
 }
 _NUMBER = re.compile(r"\b[kc]\d+\b")
 _TEXTS = " ".join([*_FORMULAS.values(), *(join for _, join in _REDUCTIONS.values())])
@@ -161,13 +161,10 @@ class Emitter:
         size = self.numbers.size
         for s in storages:
             if s in self.names and s.array and s.kind != "input":
-                first = s
-                while first.takes:
-                    first = first.takes
-                if first not in known:
-                    known[first] = f"{s.array}[{size(s.start)}:{size(s.end)}]"
-                yield f"{self.name(s)} = {known[first]}"
-                known[first] = self.name(s)
+                if s.place not in known:
+                    known[s.place] = f"{s.array}[{size(s.start)}:{size(s.end)}]"
+                yield f"{self.name(s)} = {known[s.place]}"
+                known[s.place] = self.name(s)
         for i, source in enumerate(self.dims.values()):
             yield f"dims{i} = {source}"
 

@@ -52,8 +52,8 @@ def steps({numbers}P, G, T, {arenas}{memories}X, Y, x, y, order, H, each, losses
 '''
 _ALWAYS = [
     "from minigrad.kernels.jit import compiled_separately, jit, prange, serial, shard",
-    "from minigrad.kernels.mathfn import erf, exp, maximum, minimum, plus, power",
-    "from minigrad.kernels.mathfn import sign, square, tanh, times",
+    "from minigrad.kernels.mathfn import erf, exp, largest, maximum, minimum, plus, power",
+    "from minigrad.kernels.mathfn import sign, smallest, square, tanh, times",
     "from minigrad.kernels.rows import turn",
     "from minigrad.kernels.simd import flat, shaped",
     "from minigrad.kernels.update import add_up, clip_norm, gather_rows",

@@ -187,7 +187,7 @@ def _extreme(function, plain):
     @overload(function)
     def choose(total, x):
         if isinstance(total, types.Float):
-            return lambda total, x: instruction(total, x)
+            return lambda total, x: instruction(total, x)  # type: ignore[call-arg]
         return lambda total, x: plain(total, x)
 
 

@@ -17,6 +17,7 @@ from numba.extending import register_jitable
 
 from . import conv_channels, conv_rows
 from .jit import compiled_separately, jit, prange, shard
+from .simd import flat
 
 
 class ConvDims(NamedTuple):
@@ -92,6 +93,8 @@ def offsets(d):
 
 @compiled_separately
 def _forward_shard(x, w, b, y, scratch, offsets, d, least, span):
+    # flat, so that what is called is compiled for one kind of array
+    x, w, y = flat(x), flat(w), flat(y)
     if conv_rows.suits(d):
         conv_rows.forward_shard(x, w, b, y, scratch, offsets, d, least, span)
     else:
@@ -133,15 +136,17 @@ def _backward_shard(g, x, w, gx, gw, gb, scratch, offsets, d, s):
     """Write the gradients that are asked for, as far as the s-th shard's samples contribute."""
     span, own, rows = shard(s, scratch.shape[0], d.n), scratch[s], conv_rows.suits(d)
     if gw is not None:
+        given = flat(g), flat(x), flat(gw[s]), own, offsets, d, span
         if rows:
-            conv_rows.weights_back(g, x, gw[s], own, offsets, d, span)
+            conv_rows.weights_back(*given)
         else:
-            conv_channels.weights_back(g, x, gw[s], own, offsets, d, span)
+            conv_channels.weights_back(*given)
     if gx is not None:
+        more = flat(g), flat(w), flat(gx), own, offsets, d, span
         if rows:
-            conv_rows.picture_back(g, w, gx, own, offsets, d, span)
+            conv_rows.picture_back(*more)
         else:
-            conv_channels.picture_back(g, w, gx, own, offsets, d, span)
+            conv_channels.picture_back(*more)
     if gb is not None:
         bias_back(g, gb[s], span[0], span[1])
 

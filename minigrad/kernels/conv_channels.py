@@ -18,6 +18,8 @@ from .jit import compiled_separately
 from .rows import turn
 from .simd import ACROSS, ADD, FRESH, Begin, Entries, Rows, Sizes, block
 
+turn = compiled_separately(turn)
+
 #: with fewer channels, in or out, rows of a picture fill vectors better
 MANY_CHANNELS = 16
 

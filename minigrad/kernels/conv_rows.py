@@ -15,7 +15,7 @@ from numba.extending import register_jitable
 
 from .conv_channels import MANY_CHANNELS, per_group
 from .jit import compiled_separately
-from .simd import FRESH, START, Begin, Entries, Rows, Sizes, block, copy_rows, flat, shaped, sums
+from .simd import FRESH, START, Begin, Entries, Rows, Sizes, block, copy_rows, shaped, sums
 
 #: taps for which a copy of the gradient in wider rows pays: it is read once for each
 MANY = 16
@@ -137,7 +137,7 @@ def forward_shard(x, w, b, y, scratch, offsets, d, least, span):
     """`conv.forward` of some samples."""
     (_, og, taps, area), (padded, _, spare, _) = per_group(d), _carve(scratch, d)
     # chosen before the loop: references are counted at each choice
-    source = padded if padded.size else flat(x)
+    source = padded if padded.size else x
     kind, table, planes = START if b.size else FRESH, offsets[:taps], (og, d.oh, d.ow)
     padded[:] = 0
     for n in range(span[0], span[1]):
@@ -151,14 +151,8 @@ def forward_shard(x, w, b, y, scratch, offsets, d, least, span):
 def weights_back(g, x, gw, scratch, offsets, d, span):
     """Write what some samples contribute to the gradient of the weights."""
     (_, og, taps, area), (padded, _, spare, _) = per_group(d), _carve(scratch, d)
-    source, left, h, w, wide = (
-        padded if padded.size else flat(x),
-        flat(g),
-        d.oh,
-        d.ow,
-        d.w + 2 * d.pw,
-    )
-    row, sizes = area, Sizes(og, w, taps, h)
+    h, w, wide = d.oh, d.ow, d.w + 2 * d.pw
+    source, left, row, sizes = padded if padded.size else x, g, area, Sizes(og, w, taps, h)
     padded[:], gw[:] = 0, 0
     if sums_long(d):
         row, left, sizes = h * wide, spare, Sizes(og, (h - 1) * wide + w, taps, 1)
@@ -170,11 +164,8 @@ def weights_back(g, x, gw, scratch, offsets, d, span):
                 for o in range(og):
                     copy_rows(spare, o * row, wide, g, start + o * area, w, h, w)
                 start = 0
-            goal, ones, others = (
-                Rows(k * og * taps, taps, 0),
-                Rows(start, row, w),
-                Rows(corner, 0, wide),
-            )
+            goal, ones = Rows(k * og * taps, taps, 0), Rows(start, row, w)
+            others = Rows(corner, 0, wide)
             sums(gw, goal, left, ones, source, others, offsets, sizes, False)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numba.extending import register_jitable
 
 from . import conv_channels, conv_rows
-from .jit import compiled_separately, jit, prange, shard
+from .jit import jit, prange, shard
 from .simd import flat
 
 
@@ -91,7 +91,7 @@ def offsets(d):
     return (conv_rows if conv_rows.suits(d) else conv_channels).offsets(d)
 
 
-@compiled_separately
+@jit
 def _forward_shard(x, w, b, y, scratch, offsets, d, least, span):
     # flat, so that what is called is compiled for one kind of array
     x, w, y = flat(x), flat(w), flat(y)
@@ -131,7 +131,7 @@ def bias_back(g, gb, lo, hi):
             gb[o] += total
 
 
-@compiled_separately
+@jit
 def _backward_shard(g, x, w, gx, gw, gb, scratch, offsets, d, s):
     """Write the gradients that are asked for, as far as the s-th shard's samples contribute."""
     span, own, rows = shard(s, scratch.shape[0], d.n), scratch[s], conv_rows.suits(d)

@@ -26,7 +26,7 @@ def suits(d):
     """Are there too few channels to fill vectors, and rows that can be read in place, without
     dropping most of the results?
     """
-    few = min(d.c, d.o) // d.groups < MANY_CHANNELS
+    few = min(d.c, d.o) < MANY_CHANNELS * d.groups
     dense = d.sh == 1 and d.sw == 1 and 2 * d.ow >= d.w + 2 * d.pw
     return few and dense and min(border(d)) >= 0
 

@@ -76,9 +76,10 @@ def rows() -> list[Row]:
         Row(f"threads by {name}", (*TRAINING, THREADS), layer(layers[name])) for name in layers
     ]
     family = "" if platform.machine() in ("x86_64", "AMD64") else "this is not an x86 processor"
-    for level in ("x86-64", "x86-64-v2", "x86-64-v3"):
+    levels = {"x86-64": "+sse2", "x86-64-v2": "+sse4.2", "x86-64-v3": "+avx,+avx2,+fma"}
+    for level, features in levels.items():
         # features that are not set at all would be this machine's, AVX-512 included
-        narrow = {"NUMBA_CPU_NAME": level, "NUMBA_CPU_FEATURES": ""}
+        narrow = {"NUMBA_CPU_NAME": level, "NUMBA_CPU_FEATURES": features}
         found.append(Row(f"vectors of {level}", KERNELS + TRAINING, narrow, family))
     found.append(Row("plain Numba kernels", KERNELS + TRAINING, {"MINIGRAD_SIMD": "0"}))
     found.append(Row("kernels as plain Python", KERNELS, {"NUMBA_DISABLE_JIT": "1"}))

@@ -14,6 +14,8 @@ __all__ = [
     "blas",
     "cache",
     "conv",
+    "conv_channels",
+    "conv_rows",
     "embedding",
     "gru",
     "jit",

@@ -27,19 +27,19 @@ def _product(out, a, at, b, sizes, kind, start):
 @jit
 def product_nn(out, a, b, m, k, n):
     """out (m, n) = a (m, k) @ b (k, n)."""
-    _product(out, a, Entries(0, k, 1), b, Sizes(m, k, n, 1), FRESH, out)
+    _product(out, a, Entries(0, k, 1, 0), b, Sizes(m, k, n, 1), FRESH, out)
 
 
 @jit
 def product_bias(out, a, b, m, k, n, bias):
     """out (m, n) = a (m, k) @ b (k, n) + bias (n,)."""
-    _product(out, a, Entries(0, k, 1), b, Sizes(m, k, n, 1), ACROSS, bias)
+    _product(out, a, Entries(0, k, 1, 0), b, Sizes(m, k, n, 1), ACROSS, bias)
 
 
 @jit
 def product_tn(out, a, b, m, k, n):
     """out (m, n) = aᵀ @ b for a (k, m) and b (k, n)."""
-    _product(out, a, Entries(0, 1, m), b, Sizes(m, k, n, 1), FRESH, out)
+    _product(out, a, Entries(0, 1, m, 0), b, Sizes(m, k, n, 1), FRESH, out)
 
 
 @jit
@@ -52,7 +52,7 @@ def product_nt(out, a, b, m, k, n):
 @jit
 def sum_rows(out, b, k, n):
     """out (n,) = the sum of the rows of b (k, n): a row of ones times b."""
-    _product(out, one(out), Entries(0, 0, 0), b, Sizes(1, k, n, 1), FRESH, out)
+    _product(out, one(out), Entries(0, 0, 0, 0), b, Sizes(1, k, n, 1), FRESH, out)
 
 
 def one(like):
@@ -71,18 +71,18 @@ def _constant_one(like):
 def nn(out, a, b, kind=FRESH):
     """out = a @ b."""
     (m, n), k = out.shape, a.shape[1]
-    _product(out, a, Entries(0, k, 1), b, Sizes(m, k, n, 1), kind, out)
+    _product(out, a, Entries(0, k, 1, 0), b, Sizes(m, k, n, 1), kind, out)
 
 
 @jit
 def tn(out, a, b, kind=FRESH):
     """out = a.T @ b."""
     (m, n), k = out.shape, a.shape[0]
-    _product(out, a, Entries(0, 1, m), b, Sizes(m, k, n, 1), kind, out)
+    _product(out, a, Entries(0, 1, m, 0), b, Sizes(m, k, n, 1), kind, out)
 
 
 @jit
 def add_rows(out, b):
     """out += the sum of the rows of b."""
     k, n = b.shape
-    _product(out, one(out), Entries(0, 0, 0), b, Sizes(1, k, n, 1), ADD, out)
+    _product(out, one(out), Entries(0, 0, 0, 0), b, Sizes(1, k, n, 1), ADD, out)

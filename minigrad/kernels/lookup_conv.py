@@ -101,7 +101,7 @@ def _sum_up(shares, places, lines, b, y, d, least):
     goal, share = Rows(0, 0, d.o), Rows((d.kw - 1) * d.o, -d.o, 0)
     sizes, begin = Sizes(1, d.kw, d.o, d.ow), Begin(ACROSS if b.size else FRESH, 0)
     for n in range(d.n):
-        first, ones = places[n * (d.w + 2 * d.pw) :], Entries(0, 0, 0)
+        first, ones = places[n * (d.w + 2 * d.pw) :], Entries(0, 0, 0, 0)
         block(lines, goal, one(y), ones, shares, share, first, 1, sizes, b, begin, least)
         transpose(y, n * d.o * d.ow, d.ow, lines, 0, d.o, d.o, d.ow)
 

@@ -86,7 +86,7 @@ def _some(out, a, b, table, layout, work):
     sizes = Sizes(m, k, n, 1)
     for s in range(len(table)):
         goal, left, first = Rows(table[s, 0], out_row, 0), table[s, 1], table[s, 2]
-        ones = Entries(left, a_row, a_column)
+        ones = Entries(left, a_row, a_column, 0)
         if b_column == 1:
             right, rows = b, Rows(first, b_row, 0)
         elif m < FEW_ROWS and a_column == 1:

@@ -155,7 +155,7 @@ def _add_outer(grads, totals, s, a, b, lo, hi, n):
     All rows are cut into equal pieces that stay in the cache.
     """
     rows, whole = a.shape[0], hi - lo == n
-    times = -(-rows // 80) if whole else rows // n
+    times = -(-rows // 40) if whole else rows // n
     for i in range(times):
         first, last = shard(i, times, rows) if whole else (i * n + lo, i * n + hi)
         tn(grads[s], a[first:last], b[first:last], ADD)

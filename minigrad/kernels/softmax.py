@@ -6,7 +6,7 @@
 import numpy as np
 
 from .jit import compiled_separately, jit, prange, shard
-from .mathfn import exp
+from .mathfn import exp, largest
 from .rows import is_row
 from .simd import flat
 
@@ -35,28 +35,19 @@ def _sum(row):
 
 
 @jit
-def _largest(row, scratch):
-    """The largest number of a row, NaN left out; -inf if nothing is left.
-
-    The second half of what is left is compared with the first, number by number, so that LLVM
-    makes vectors of it.
-    """
-    lowest, n = row.dtype.type(-np.inf), row.size
-    for j in range(n):
-        scratch[j] = row[j] if row[j] > lowest else lowest
-    while n > 1:
-        first, second = scratch[: n // 2], scratch[n - n // 2 : n]
-        for j in range(first.size):
-            first[j] = second[j] if second[j] > first[j] else first[j]
-        n -= first.size
-    return scratch[0] if n else lowest
+def _top(row):
+    """The largest entry; NaN where there is one."""
+    total = row.dtype.type(-np.inf)
+    for j in range(row.size):
+        total = largest(total, row[j])
+    return total
 
 
 @jit
 def _some_rows(logits, ids, losses, p):
     for i in range(ids.size):
         row, out = logits[i], p[i]
-        top = _largest(row, out)  # without NaN, which comes in with exp
+        top = _top(row)
         for j in range(row.size):
             out[j] = row[j] - top
         chosen = ids[i]

@@ -50,7 +50,7 @@ class Windows(Rule):
 
 
 # the same in every step of a training
-_room = lru_cache(maxsize=256)(lambda d: sum(kernels.conv.room(d)))
+_room = lru_cache(maxsize=256)(lambda d: kernels.conv.room(d))
 _offsets = lru_cache(maxsize=256)(lambda d: kernels.conv.offsets(d))
 
 
@@ -134,10 +134,8 @@ class Conv2d(Windows):
         parts = [in_parts(node, f"parts {i}", grad, count) for i, grad in enumerate(own)]
         gw, gb = (*parts, None)[:2]
         gw = None if gw is None else gw.reshape(count, d.o, d.taps)
-        turned = None
-        if gx is not None:
-            gx, turned = gx.reshape(x.shape), node.buffer("turned weight", (w.size,), w.dtype)
-        launch(node, kernels.conv.backward, g, x, w, turned, gx, gw, gb, *scratch, d)
+        gx = None if gx is None else gx.reshape(x.shape)
+        launch(node, kernels.conv.backward, g, x, w, gx, gw, gb, *scratch, d)
         add_parts(parts, own)
 
     def flops(self, node: Operator) -> int:

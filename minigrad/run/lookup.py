@@ -44,7 +44,7 @@ def _pattern(
     """
     if not _calls(pull, kernels.conv.backward):
         return ()
-    x, gx, d = pull.args[1], pull.args[4], pull.args[-1]
+    x, gx, d = pull.args[1], pull.args[3], pull.args[-1]
     swap, back = formula(users[x.storage][0]), formula(swap_back)
     if not (swap and back and isinstance(swap.value, View) and isinstance(gx, View)):
         return ()
@@ -75,7 +75,7 @@ def _fused(*pattern: Statement) -> list[Call]:
     """The two calls in place of the six statements."""
     gather, _, convolve, pull, _, scatter = pattern
     (table, ids, rows, _), (_, w, b, y, _, _, d, least) = gather.args, convolve.args
-    g, gw, gb, grad = pull.args[0], pull.args[5], pull.args[6], scatter.args[2]
+    g, gw, gb, grad = pull.args[0], pull.args[4], pull.args[5], scatter.args[2]
     index_dtype, room = kernels.rows.index_dtype, sum(kernels.lookup_conv.room(d))
     sizes = [
         ("words", ids.size, index_dtype(len(table))),

@@ -18,8 +18,9 @@ class Nest:
     """Loops over a shape. Axes are merged where all operands allow it; the last one is a row.
 
     A row is taken before the innermost loop and indexed from 0: an offset in the index would leave
-    a test for negative values in the loop, which then does not vectorise. A storage that lies in no
-    array is a single number, a local variable of the loop. `length` names a size (`Piece`).
+    a test for negative values in the loop, which then does not vectorise. What lies in one place is
+    one row: of two the compiler does not know that their entries are the same. A storage that lies
+    in no array is a single number, a local variable of the loop. `length` names a size (`Piece`).
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class Nest:
                 self._entries[self._key(view)] = self._open(view)
 
     def _key(self, view: View) -> tuple[Storage, int, Shape]:
-        return view.storage, view.offset, self.strides(view)
+        return view.storage.place, view.offset, self.strides(view)
 
     def strides(self, view: View) -> Shape:
         """The strides of an operand along the axes of the nest."""

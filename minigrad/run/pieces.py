@@ -91,17 +91,14 @@ class Piece:
         for s, i in self.storages.items():
             if not s.array:
                 continue
-            first = s
-            while first.takes:
-                first = first.takes
-            if first not in known:
+            if s.place not in known:
                 dtype = (
                     "f" if s.dtype == self.dtype else f"np.{s.dtype.name.replace('bool', 'bool_')}"
                 )
                 entry = self.size(table.setdefault(s, len(table)))
-                known[first] = f"view(table, {entry}, {dtype})"
-            opened.append(f"a{i} = {known[first]}")
-            known[first] = f"a{i}"
+                known[s.place] = f"view(table, {entry}, {dtype})"
+            opened.append(f"a{i} = {known[s.place]}")
+            known[s.place] = f"a{i}"
         lines = [*opened, *(line for line in self.lines if not line.lstrip().startswith("#"))]
         used = {kind + number for kind, number in _SYMBOL.findall("\n".join(lines))}
         read = [f"k{i} = sizes[{i}]" for i in range(len(self.sizes)) if f"k{i}" in used]

@@ -74,6 +74,11 @@ class Storage:
     def end(self) -> int:
         return self.start + self.size
 
+    @property
+    def place(self) -> Storage:
+        """The first of those that lie in one place after each other: the same array."""
+        return self.takes.place if self.takes else self
+
     def whole(self) -> View:
         """All of it, as one row."""
         return View(self, as_strided(np.zeros(1, np.int8), (self.size,), (1,)))

@@ -5,7 +5,7 @@ poisoned memory.
 import numpy as np
 import pytest
 
-from minigrad.kernels import conv
+from minigrad.kernels import conv, conv_rows
 from minigrad.ops.conv import window_count
 
 POISON = 666.666
@@ -57,6 +57,11 @@ SPECIAL = [
         1, 2, 5, 5, 3, 1, 1, 7, 7, 1, 1, 1, 1, 1, 1, 1
     ),  # more padding than the kernel reaches
 ]
+SPECIAL += [
+    conv.ConvDims(2, 16, 7, 9, 32, 3, 3, 7, 9, 1, 1, 1, 1, 1, 1, 1),  # many channels
+    conv.ConvDims(2, 32, 8, 9, 17, 3, 2, 2, 4, 2, 2, 0, 1, 2, 3, 1),  # dilated, every other place
+    conv.ConvDims(2, 40, 5, 6, 34, 1, 1, 3, 3, 2, 2, 0, 0, 1, 1, 2),  # 1×1, in two groups
+]
 DIMS = SPECIAL + [random_dims(seed) for seed in range(40)]
 
 
@@ -76,7 +81,7 @@ def poisoned(*shape, dtype):
 
 def room(d, shards, dtype):
     """Scratch for forward and backward, and offsets."""
-    return poisoned(shards, sum(conv.room(d)), dtype=dtype), conv.offsets(d)
+    return poisoned(shards, conv.room(d), dtype=dtype), conv.offsets(d)
 
 
 @pytest.mark.parametrize("shards", [1, 3])
@@ -94,10 +99,7 @@ def test_forward_and_backward(d, shards, dtype=np.float64):
         poisoned(*shape, dtype=dtype) for shape in (x.shape, (shards, d.o, d.taps), (shards, d.o))
     )
     scratch[:] = POISON
-    turned = poisoned(w.size, dtype=dtype)
-    conv.backward(
-        g.reshape(y.shape), x, w.reshape(d.o, -1), turned, gx, gw, gb, scratch, offsets, d
-    )
+    conv.backward(g.reshape(y.shape), x, w.reshape(d.o, -1), gx, gw, gb, scratch, offsets, d)
     expected = conv.conv2d_backward_reference(g, x, w, d)
     for actual, right in zip((gx, gw.sum(0).reshape(w.shape), gb.sum(0)), expected, strict=True):
         np.testing.assert_allclose(actual, right, atol=1e-12)
@@ -124,16 +126,8 @@ def test_only_what_is_asked_for(wanted):
     def run(*asked):
         shapes = enumerate([x.shape, (2, d.o, d.taps), (2, d.o)])
         grads = [np.full(shape, POISON) if i in asked else None for i, shape in shapes]
-        turned = poisoned(w.size, dtype=np.float64) if 0 in asked else None
-        conv.backward(
-            g.reshape(d.n, d.o, -1),
-            x,
-            w.reshape(d.o, -1),
-            turned,
-            *grads,
-            *room(d, 2, np.float64),
-            d,
-        )
+        flat = g.reshape(d.n, d.o, -1), x, w.reshape(d.o, -1)
+        conv.backward(*flat, *grads, *room(d, 2, np.float64), d)
         return grads[wanted]
 
     np.testing.assert_array_equal(run(wanted), run(0, 1, 2))
@@ -141,9 +135,17 @@ def test_only_what_is_asked_for(wanted):
 
 def test_offsets_are_where_kernel_entries_read():
     d = SPECIAL[6]._replace(c=2, o=3, dh=2, dw=3, h=11, w=44)
-    there, back = np.split(conv.offsets(d), [2 * 9])
+    there, back = np.split(conv_rows.offsets(d), [2 * 9])
     picture = np.arange(2 * 13 * 46).reshape(2, 13, 46)  # with its padding
     np.testing.assert_array_equal(there, picture[:, : 2 * 3 : 2, : 3 * 3 : 3].ravel())
-    (bh, bw) = conv.border(d)
+    (bh, bw) = conv_rows.border(d)
     gradient = np.arange(3 * (9 + 2 * bh) * (40 + 2 * bw)).reshape(3, 9 + 2 * bh, -1)
     np.testing.assert_array_equal(back, gradient[:, : 2 * 3 : 2, : 3 * 3 : 3].ravel())
+
+
+def test_the_layout_follows_channels_and_stride():
+    few = SPECIAL[6]
+    many = few._replace(c=16, o=16)
+    assert conv_rows.suits(few) and not conv_rows.suits(many)
+    assert conv_rows.suits(many._replace(groups=8)) and not conv_rows.suits(few._replace(sw=2))
+    assert conv_rows.suits(many._replace(o=4)) and not conv_rows.suits(few._replace(ph=3, kh=3))

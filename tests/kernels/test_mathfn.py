@@ -129,3 +129,29 @@ def test_edges_of_erf(dtype):
     y = np.full_like(x, 666)
     mathfn.erf_of(x, y)
     np.testing.assert_array_equal(y, np.repeat(np.array([np.nan, 1, -1, 1, -1, 0, 0], dtype), 20))
+
+
+# ---------------- steps of an extreme
+@jit
+def _extremes(x, found):
+    most, least = x.dtype.type(x[0]), x.dtype.type(x[0])
+    for i in range(x.size):
+        most, least = mathfn.largest(most, x[i]), mathfn.smallest(least, x[i])
+    found[0], found[1] = most, least
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+def test_extremes_of_a_row_are_numpys(dtype):
+    rng = np.random.default_rng(0)
+    for n in (1, 3, 16, 100):
+        x = (100 * rng.normal(size=n)).astype(dtype)
+        cases = [x]
+        if x.dtype.kind == "f":
+            for i in {0, n // 2, n - 1}:
+                for special in (np.inf, -np.inf, np.nan, -np.nan):
+                    cases.append(x.copy())
+                    cases[-1][i] = special
+        for case in cases:
+            found = np.zeros(2, dtype)
+            _extremes(case, found)
+            np.testing.assert_array_equal(found, [case.max(), case.min()])

@@ -44,12 +44,13 @@ class Rows(NamedTuple):
 
 class Entries(NamedTuple):
     """Where single numbers of a matrix lie in a flat array: the first number, the distance between
-    rows, and between columns.
+    rows, between columns, and how far on the matrix of the next time begins.
     """
 
     first: int
     row: int
     column: int
+    next: int
 
 
 class Begin(NamedTuple):
@@ -61,7 +62,7 @@ class Begin(NamedTuple):
 
 @register_jitable(**FORMULAS)
 def block(out, c, left, a, right, b, table, slide, sizes, start, begin, least):
-    """C = max(least, what its rows begin with + A @ B), `sizes.times` times with one A.
+    """C = max(least, what its rows begin with + A @ B), `sizes.times` times.
 
     `out`, `left` and `right` hold C (`Rows`), A (`Entries`) and B (`Rows`). Row p of B begins
     table[p + q · slide] numbers further on at time q, because a convolution reads shifted rows of a
@@ -84,7 +85,7 @@ def block(out, c, left, a, right, b, table, slide, sizes, start, begin, least):
                 first = (
                     b.first + q * b.next + p * b.row + table[p + q * slide if table.size > 1 else 0]
                 )
-                factor = left[a.first + r * a.row + p * a.column]
+                factor = left[a.first + q * a.next + r * a.row + p * a.column]
                 other = right[first : first + sizes.columns]
                 for j in range(row.size):
                     row[j] += factor * other[j]

@@ -60,7 +60,7 @@ def row_blocks(context, arrays, places, least, case):
 
     def generate(context, builder, signature, args):
         (out, left, right, table, start), places, least, case = unpacked(builder, args)
-        (c0, c_row, c_next), (a0, a_row, a_column), (b0, b_row, b_next), *others = places
+        (c0, c_row, c_next), (a0, a_row, a_column, a_next), (b0, b_row, b_next), *others = places
         (kind, s0), (step, slide), (depth, times, rest) = others
         code = VectorBuilder(context, builder, arrays[0].dtype, rest)
         least = code.splat(least)
@@ -90,19 +90,26 @@ def row_blocks(context, arrays, places, least, case):
             across_row = together * vectors
             sums = code.sums(rows * across_row)
             begin_with(sums, places(), rows, vectors)
-            with code.loop(depth) as p:
-                shift = builder.load(code.at(table, (p, step), (q, slide)))
-                row = code.total(b0, (q, b_next), (p, b_row), shift)
-                across = [
-                    vector
-                    for s in range(together)
-                    for vector in code.vectors(right, code.total(row, (b_next, s)), vectors)
-                ]
-                for r in range(rows):
-                    number = builder.load(code.at(left, a0, (p, a_column), (a_row, r)))
-                    factor, mine = code.splat(number), sums[r * across_row : (r + 1) * across_row]
-                    for vector, total in zip(across, mine, strict=True):
-                        builder.store(code.fma(factor, vector, builder.load(total)), total)
+
+            def add_up(whole):
+                with code.loop(depth) as p:
+                    shift = builder.load(code.at(table, (p, step), (q, slide)))
+                    row = code.total(b0, (q, b_next), (p, b_row), shift)
+                    across = [
+                        vector
+                        for s in range(together)
+                        for vector in code.vectors(
+                            right, code.total(row, (b_next, s)), vectors, whole
+                        )
+                    ]
+                    for r in range(rows):
+                        place = code.at(left, a0, (q, a_next), (p, a_column), (a_row, r))
+                        number = builder.load(place)
+                        factor, mine = code.splat(number), sums[r * across_row :][:across_row]
+                        for vector, total in zip(across, mine, strict=True):
+                            builder.store(code.fma(factor, vector, builder.load(total)), total)
+
+            code.without_masks(add_up)
             for place, total in zip(places(), sums, strict=True):
                 value = builder.load(total)
                 below = builder.fcmp_ordered("<", value, least)  # false for NaN, which stays
@@ -131,7 +138,7 @@ def block(arrays, c, a, b, steps, begin, least, sizes):
         rest = min(more - (vectors - 1) * wide, wide)
         counts, source = (sizes.depth, sizes.times, rest), (b.first + j, b.row, b.next)
         pair = WIDE and vectors == 2 and sizes.times > 1 and sizes.rows % 4 == 0
-        pair = pair and sizes.depth <= DEEPEST_PAIR and steps[1] == 0
+        pair = pair and sizes.depth <= DEEPEST_PAIR and steps[1] == 0 and a.next == 0
         i = 0
         while i < sizes.rows:
             more = sizes.rows - i
@@ -141,7 +148,7 @@ def block(arrays, c, a, b, steps, begin, least, sizes):
                 rows = 6 if more == 6 or more > 8 else 4 if more > 6 else 3 if more == 5 else more
                 case = (vectors - 1) * 5 + min(rows - 1, 4)
             goal = c.first + i * c.row + j, c.row, c.next
-            ones = a.first + i * a.row, a.row, a.column
+            ones = a.first + i * a.row, a.row, a.column, a.next
             begins = begin.kind, begin.first + (j if begin.kind == ACROSS else i)
             row_blocks(arrays, (goal, ones, source, begins, steps, counts), least, case)
             i += rows

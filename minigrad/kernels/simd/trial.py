@@ -19,7 +19,7 @@ def _work(doors):
     def work(x, out, places):
         a, b = doors.flat(x), doors.flat(doors.shaped(x, (5, 20)))
         rows, sizes, begin = Rows(0, 18, 0), Sizes(3, 5, 18, 1), Begin(FRESH, 0)
-        doors.block(out, rows, a, Entries(0, 5, 1), b, rows, table, 0, sizes, out, begin, 0.5)
+        doors.block(out, rows, a, Entries(0, 5, 1, 0), b, rows, table, 0, sizes, out, begin, 0.5)
         doors.sums(out, Rows(60, 4, 0), a, rows, b, rows, table, Sizes(3, 18, 4, 1), True)
         doors.copy_rows(out, 80, 5, a, 0, 7, 2, 3)
         doors.add_row(out, 91, a, 1, 5)

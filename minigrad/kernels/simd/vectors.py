@@ -8,10 +8,12 @@ from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic, overload
 
-#: does Numba compile for AVX-512? Then there are 32 vector registers instead of 16, too
-WIDE = "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[-1]
-#: bytes in a vector; on narrower processors LLVM splits the vectors into narrower ones
-BYTES = 64 if WIDE else 32
+_features = cpu_target.target_context.codegen().magic_tuple()[-1].split(",")
+#: does Numba compile for AVX-512? Then there are 32 vector registers instead of 16, too, and loads
+#: with a mask take no longer than others
+WIDE = "+avx512f" in _features
+#: bytes in a vector
+BYTES = 64 if WIDE else 32 if "+avx" in _features else 16
 
 WORD, SHORT = ir.IntType(64), ir.IntType(32)
 
@@ -102,9 +104,22 @@ class VectorBuilder:
         for u in range(count):
             yield self.at(pointer, first, u * self.lanes), self.mask if u == count - 1 else None
 
-    def vectors(self, pointer, first, count):
-        """The vectors side by side."""
-        return [self.load(*place) for place in self.places(pointer, first, count)]
+    def vectors(self, pointer, first, count, whole=False):
+        """The vectors side by side; `whole` says that the last one needs no mask."""
+        places = self.places(pointer, first, count)
+        return [self.load(place, None if whole else mask) for place, mask in places]
+
+    def without_masks(self, build):
+        """build(whole), built for a last vector that is whole, and for others: where masks take no
+        time, for all at once.
+        """
+        if WIDE:
+            build(False)
+            return
+        with self.builder.if_else(self.whole) as branches:
+            for branch, whole in zip(branches, (True, False), strict=True):
+                with branch:
+                    build(whole)
 
     @contextmanager
     def loop(self, count):

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .task import LOSSES, Array, Runner
+from .models import loss_of
+from .task import Array, Runner
 
 
 class FunctionalRunner(Runner):
@@ -19,8 +20,10 @@ class FunctionalRunner(Runner):
     xp: Any
 
     def prepare(self) -> None:
-        self.model = getattr(self, self.task.kind)
-        self.loss = getattr(self, LOSSES[self.task.kind])
+        kind = self.task.kind
+        if not hasattr(self, kind):
+            raise NotImplementedError(f"{kind} is not written for this library")
+        self.model, self.loss = getattr(self, kind), getattr(self, str(loss_of(kind)))
         self.x, self.y = (self.task.arrays[name] for name in "xy")
         self.first = {name: np.ascontiguousarray(a) for name, a in self.layout().items()}
 
@@ -28,12 +31,14 @@ class FunctionalRunner(Runner):
         """The initial weights as (…, in, out), with the channels last before a dense layer."""
         given = self.task.parameters
         p = {
-            name: a if a.ndim == 1 or "embedding" in name else np.moveaxis(a, (1, 0), (-2, -1))
+            name: a if a.ndim < 2 or "embedding" in name else np.moveaxis(a, (1, 0), (-2, -1))
             for name, a in given.items()
         }
-        for dense, conv in (("3.weight", "0.bias"), ("dense.weight", "conv.bias")):
-            if {dense, conv} <= set(given):
-                p[dense] = given[dense].reshape(len(given[conv]), -1).T.reshape(-1, 1)
+        for dense, conv in (("3", "0"), ("dense", "conv"), ("9", "4")):
+            if {f"{dense}.weight", f"{conv}.bias"} <= set(given):
+                weight = given[f"{dense}.weight"]
+                blocks = weight.reshape(len(weight), len(given[f"{conv}.bias"]), -1)
+                p[f"{dense}.weight"] = blocks.T.reshape(-1, len(weight))
         return p
 
     # ---------------- models

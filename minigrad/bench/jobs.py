@@ -88,6 +88,33 @@ JOBS = {
 }
 
 
+#: What people build: their last option is a width.
+NETWORKS = tuple(JOBS)[7:]
+
+
+def few(job: Task, steps: int) -> Task:
+    """The job with the samples of so many training steps."""
+    return replace(job, source=lambda: [a[: steps * job.batch] for a in job.source()])
+
+
+def changed(job: Task) -> dict[str, Task]:
+    """The job with one number changed, by what it is."""
+
+    def shorter() -> tuple[Array, ...]:
+        x, y, *_ = job.source()
+        return x[:, : x.shape[1] * 3 // 4], y
+
+    *options, width = job.options
+    found = {
+        "another width": replace(job, options=(*options, width * 3 // 2)),
+        "another batch size": replace(job, batch=job.batch * 3 // 4),
+        "another learning rate": replace(job, lr=job.lr / 2),
+    }
+    if job.kind in ("lstm", "gru", "transformer"):
+        found["another number of steps"] = replace(job, source=shorter)
+    return found
+
+
 def _random(floats: tuple[int, ...] | None, *ids: Any) -> tuple[Array, ...]:
     """Normal numbers of a shape, and if asked for, ids of a shape and below a number."""
     rng = np.random.default_rng(0)

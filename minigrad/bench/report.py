@@ -9,7 +9,9 @@ from pathlib import Path
 
 from ..files import write_atomically
 from . import tables
+from .disturbance import DISTURBED, Disturbed
 from .machine import cores, machine
+from .records import most_disturbed
 from .sections import SECTIONS
 from .session import Session
 from .tables import Report
@@ -55,10 +57,20 @@ def write_json(report: Report, path: Path) -> None:
 
 
 def update_readme(report: Report, path: Path) -> None:
-    """Replace the README's table, which stands between two markers; `ValueError` without them."""
+    """Replace the README's tables, which stand between two markers; `ValueError` without them.
+
+    Raises `Disturbed` where other programs were at work while these numbers were taken.
+    """
+    worst = most_disturbed(r for r in report["records"] if r["section"] in tables.README)
+    if worst.get("others", 0.0) >= DISTURBED:
+        raise Disturbed(
+            f"bench: other programs took {worst['others']:.0%} of this machine during "
+            f"{worst['section']}, {worst['job']}; less than {DISTURBED:.0%} was expected. {path} "
+            "stays as it is: close them and measure again"
+        )
     text = path.read_text(encoding="utf-8")
-    table = f"{BEGIN}\n\n{tables.readme(report)}\n\n{END}"
-    text, found = re.subn(f"{BEGIN}.*{END}", lambda _: table, text, flags=re.DOTALL)
+    block = f"{BEGIN}\n\n{tables.readme(report)}\n\n{END}"
+    text, found = re.subn(f"{BEGIN}.*{END}", lambda _: block, text, flags=re.DOTALL)
     if not found:
         raise ValueError(
             f"bench: {path} has no place for the tables; {BEGIN} and {END} were expected"
@@ -74,10 +86,10 @@ def bench(
     plots: Path | None = None,
     readme: Path | None = None,
 ) -> None:
-    """Measure sections, print their tables, and write numbers, figures and the README's table.
+    """Measure sections, print their tables, and write numbers, figures and the README's tables.
 
-    Raises `KeyboardInterrupt` at the end of a run that was interrupted, which leaves the README as
-    it is.
+    A run that was interrupted or disturbed leaves the README as it is and raises
+    `KeyboardInterrupt` or `Disturbed` at its end.
     """
     report = measure(sections, session)
     print(tables.everything(report))

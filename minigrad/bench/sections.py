@@ -5,7 +5,9 @@ Each adds its records to the session as it goes, so that Ctrl-C leaves what ther
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,12 +17,13 @@ from typing import Any
 from .. import data, models
 from ..train import grid_search
 from ..viz.scene.text import quantity
-from .jobs import JOBS, OPERATORS, SCALING, scaled
+from .disturbance import Rounds
+from .jobs import JOBS, NETWORKS, OPERATORS, SCALING, changed, few, scaled
 from .peers.task import Task
 from .process import Failed
 from .race import race
 from .scale import BATCHES
-from .session import CHECK_STEPS, OURS, Session
+from .session import CHECK_STEPS, FIRST_STEPS, OURS, Session
 
 #: of each library, the mode that does well from small to large
 USUAL = ("minigrad compiled", "torch fused", "jax step", "autograd", "mygrad")
@@ -86,29 +89,66 @@ def _one_of_each(session: Session) -> list[str]:
     return [*{JOBS[name].kind: name for name in reversed(session.jobs)}.values()][::-1]
 
 
-def startup(session: Session) -> None:
-    """Seconds from the start of a process to the import and to the first step.
+def looking(session: Session) -> None:
+    """Seconds of `evaluate` and `predict` on the same samples, without training."""
+    contenders = session.contenders("minigrad compiled", "torch eager", "jax step")
+    for name in session.jobs:
+        for way in ("evaluate", "predict"):
+            session.race("looking", replace(JOBS[name], direction=way), contenders)
 
-    With an empty cache folder, then again with what that run left in it; one job of each model, and
-    torch.compile, which is slow, in the first alone.
+
+def starting(session: Session) -> None:
+    """Seconds to the end of a first short fit, and to the first step after a number has changed.
+
+    The first fit is that of a new process, whose start counts. Minigrad's kernels are compiled, the
+    step is not; then again with nothing compiled, as for torch.compile. The changes are made one
+    after the other in that process, and each trains a new model.
     """
-    slow = {"jax scan", "torch fused"}
+    names = ("minigrad compiled", "minigrad replay", "torch eager", "torch compile", "jax step")
     for name in _one_of_each(session):
-        contenders = [*session.contenders(), "minigrad replay"]
-        session.each("startup", JOBS[name], [c for c in contenders if c not in slow], _start)
-        slow.add("torch compile")
+        job = few(JOBS[name], FIRST_STEPS)
+        changes = changed(job) if name in NETWORKS else {}
+        for saved in session.saved("first fit", job, *changes.values()):
+            labels = [job.label, *(f"{job.title}, {change}" for change in changes)]
+            paths = [path for _, path in saved]
+            with tempfile.TemporaryDirectory() as caches:
+                for contender in session.contenders(*names):
+                    _starts(session, contender, dict(zip(labels, paths, strict=True)), caches)
 
 
-def _start(session: Session, contender: str, path: str) -> dict[str, Any]:
-    imports, steps = [], []
-    with tempfile.TemporaryDirectory() as caches:
-        extra = {"NUMBA_CACHE_DIR": caches, "TORCHINDUCTOR_CACHE_DIR": caches}
-        for _ in range(2 if session.quick else 3):
-            with session.start(contender, extra=extra) as process:
-                imports.append(perf_counter() - process.started)
-                process.measure(path, contender, 1)
-                steps.append(perf_counter() - process.started)
-    return {"rounds": steps[1:], "import": min(imports), "with empty caches": steps[0]}
+def _starts(session: Session, contender: str, paths: Mapping[str, str], caches: str) -> None:
+    """Record a first fit and what follows in the same process, with caches in a folder."""
+    extra = {"NUMBA_CACHE_DIR": caches, "TORCHINDUCTOR_CACHE_DIR": caches}
+
+    def start(rounds: Rounds) -> Iterator[float]:
+        with session.start(contender, extra=extra) as process:
+            began, steps = process.started, FIRST_STEPS
+            for path in paths.values():
+                process.measure(path, contender, steps)
+                yield perf_counter() - began
+                began, steps = perf_counter(), 1
+            rounds.done()  # while the process's own children can be counted
+
+    def starts(name: str, forgotten: str, wanted: int) -> None:
+        rounds, found = Rounds(wanted), list[list[float]]()
+        while rounds.needed():
+            for folder in Path(caches).glob(forgotten):
+                shutil.rmtree(folder)
+            found.append([*start(rounds)])
+        columns = zip(*(found[number] for number in rounds.quietest()), strict=True)
+        for label, seconds in zip(paths, columns, strict=True):
+            section = "first fit" if label == next(iter(paths)) else "changed"
+            session.add(section, label, name, rounds=seconds, **rounds.found())
+
+    try:
+        if contender == OURS[0]:
+            starts("minigrad, empty caches", "*", 1)
+        if contender == "torch compile":
+            starts(contender, "*", 1)
+        else:
+            starts(contender, "*/steps*", max(1, session.rounds // 3))
+    except Failed as error:
+        session.add("first fit", next(iter(paths)), contender, reason=str(error))
 
 
 def distributed(session: Session) -> None:
@@ -151,7 +191,7 @@ def _grid(session: Session) -> None:
 
 SECTIONS = {
     measure.__name__: measure
-    for measure in (jobs, kernels, modes, memory, startup, scaling, distributed)
+    for measure in (jobs, looking, starting, kernels, modes, memory, scaling, distributed)
 }
 #: what "all" means: everything beside the peers; ranks have a command and a file of their own
 ALL = tuple(name for name in SECTIONS if name != "distributed")

@@ -56,8 +56,8 @@ class Task:
     @property
     def certain(self) -> Task:
         """The same with nothing dropped out, for each library draws masks of its own."""
-        rates = [0.0 if isinstance(option, float) else option for option in self.options]
-        return replace(self, options=rates)
+        given = self.options
+        return replace(self, options=tuple(0.0 if isinstance(o, float) else o for o in given))
 
     @property
     def parameters(self) -> dict[str, Array]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 
 from ..files import write_atomically
 from . import tables
 from .disturbance import DISTURBED, Disturbed
 from .machine import cores, machine
-from .records import most_disturbed
+from .records import Record, most_disturbed
 from .sections import SECTIONS
 from .session import Session
 from .tables import Report
@@ -56,6 +57,28 @@ def write_json(report: Report, path: Path) -> None:
     write_atomically(path, (text + "\n").encode())
 
 
+def joined(report: Report, path: Path) -> Report:
+    """The report with the jobs of an earlier one in a file that were not measured again.
+
+    Nothing is taken from a run that was interrupted, of other versions or settings, or on another
+    machine.
+    """
+    earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    versions = earlier.get("versions", {}) | report["versions"]
+    same = [earlier.get(name) == report[name] for name in ("machine", "settings")]
+    if not all(same) or earlier["versions"].items() - versions.items() or "interrupted" in earlier:
+        return report
+    records = chain.from_iterable((_by_job(earlier) | _by_job(report)).values())
+    return report | {"versions": versions, "records": list(records)}
+
+
+def _by_job(report: Report) -> dict[tuple[str, str], list[Record]]:
+    found: dict[tuple[str, str], list[Record]] = {}
+    for record in report["records"]:
+        found.setdefault((record["section"], record["job"]), []).append(record)
+    return found
+
+
 def update_readme(report: Report, path: Path) -> None:
     """Replace the README's tables, which stand between two markers; `ValueError` without them.
 
@@ -88,12 +111,14 @@ def bench(
 ) -> None:
     """Measure sections, print their tables, and write numbers, figures and the README's tables.
 
+    What `json_path` has of other jobs stays, and goes into figures and README, too.
     A run that was interrupted or disturbed leaves the README as it is and raises
     `KeyboardInterrupt` or `Disturbed` at its end.
     """
     report = measure(sections, session)
     print(tables.everything(report))
     if json_path is not None:
+        report = joined(report, json_path)
         write_json(report, json_path)
         session.say(f"wrote {json_path}")
     if plots is not None:

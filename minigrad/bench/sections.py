@@ -38,7 +38,7 @@ def jobs(session: Session) -> None:
 
 def modes(session: Session) -> None:
     """Seconds per training step in minigrad's three modes, beside PyTorch's eager one."""
-    for name in session.jobs:
+    for name in _one_of_each(session):
         session.race("modes", JOBS[name], session.contenders(*OURS, "torch eager"))
 
 
@@ -64,7 +64,7 @@ def scaling(session: Session) -> None:
 
 def memory(session: Session) -> None:
     """Peak memory of a job's process, and what minigrad's modes allocate in further steps."""
-    for name in session.jobs:
+    for name in _one_of_each(session):
         session.each("memory", JOBS[name], session.contenders(*USUAL), _peak)
         session.each("allocations", JOBS[name], OURS, _further)
 
@@ -133,11 +133,11 @@ def _starts(session: Session, contender: str, paths: Mapping[str, str], caches: 
         rounds, found = Rounds(wanted), list[list[float]]()
         while rounds.needed():
             for folder in Path(caches).glob(forgotten):
-                shutil.rmtree(folder)
+                shutil.rmtree(folder, ignore_errors=True)
             found.append([*start(rounds)])
         columns = zip(*(found[number] for number in rounds.quietest()), strict=True)
-        for label, seconds in zip(paths, columns, strict=True):
-            section = "first fit" if label == next(iter(paths)) else "changed"
+        sections = ["first fit", *["changed"] * (name == contender and len(paths) - 1)]
+        for section, label, seconds in zip(sections, paths, columns, strict=False):
             session.add(section, label, name, rounds=seconds, **rounds.found())
 
     try:
@@ -164,7 +164,7 @@ def distributed(session: Session) -> None:
     for size in SIZES:
         job = Task(quantity(size, "B"), "all_reduce", (size,), direction="all_reduce")
         session.race("all-reduce", job, ["ranks 2 × 1"])
-    for name in _one_of_each(session):
+    for name in (name for name in _one_of_each(session) if name not in NETWORKS):
         for batch in BATCHES:
             session.race("distributed", replace(JOBS[name], batch=batch), contenders)
     _grid(session)

@@ -42,7 +42,7 @@ class Session:
     jobs: Sequence[str] = tuple(JOBS)
     peers: Sequence[str] = PEERS
     threads: int = 1
-    rounds: int = 7
+    rounds: int = 5
     unit: float = 0.2
     quick: bool = False
     say: Callable[[str], None] = print

@@ -103,6 +103,33 @@ def test_disturbed_numbers_do_not_get_into_a_readme(sectioned, tmp_path, monkeyp
     assert len(read(numbers)["records"]) == 3
 
 
+def test_a_job_is_measured_again_and_the_others_stay(sectioned, tmp_path, monkeypatch):
+    """Unless they come from other circumstances, or their run was interrupted."""
+    path, seconds = tmp_path / "b.json", [0.5]
+
+    def again(session):
+        session.versions["torch"] = "3.0"
+        session.add("jobs", "J9", "torch", rounds=seconds)
+
+    def jobs():
+        monkeypatch.setattr(module, "SECTIONS", {"jobs": again})
+        bench(["jobs"], Session(say=quiet), json_path=path)
+        return [(r["job"], r.get("rounds")) for r in read(path)["records"]]
+
+    assert jobs() == [("J9", [0.5])]
+    before = read(path)
+    records = [given.record("jobs", job, "torch", 1.0) for job in ("J8", "J9", "J10")]
+    versions = {"torch": "3.0", "jax": "1.0"}
+    path.write_text(
+        json.dumps(before | {"records": records, "versions": versions}), encoding="utf-8"
+    )
+    assert jobs() == [("J8", [1.0]), ("J9", [0.5]), ("J10", [1.0])]
+    assert read(path)["versions"] == versions
+    for other in ({"machine": {}}, {"versions": {"torch": "2.0"}}, {"interrupted": True}):
+        path.write_text(json.dumps(before | {"records": records} | other), encoding="utf-8")
+        assert jobs() == [("J9", [0.5])]
+
+
 def test_numbers_are_written_short_a_record_in_a_line(sectioned, tmp_path, monkeypatch):
     def few(session):
         session.add("jobs", "J1a", "torch", rounds=(1.23456789e-5, 0.5), steps=3, loss=1.0)

@@ -94,7 +94,7 @@ NETWORKS = tuple(JOBS)[7:]
 
 def few(job: Task, steps: int) -> Task:
     """The job with the samples of so many training steps."""
-    return replace(job, source=lambda: [a[: steps * job.batch] for a in job.source()])
+    return replace(job, source=lambda: tuple(a[: steps * job.batch] for a in job.source()))
 
 
 def changed(job: Task) -> dict[str, Task]:

@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -46,13 +47,14 @@ PAIRS = [
 ]
 
 
-OLD = ("cnn", "textcnn", "rnn", "mlp")  # what libraries without layers have, too
+#: models that libraries of NumPy's functions have, too
+PLAIN = ("cnn", "textcnn", "rnn", "mlp", "wide")
 
 
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize(("library", "mode"), PAIRS)
 def test_losses_agree_and_a_reset_brings_them_back(kind, library, mode, expected):
-    if library in ("autograd", "mygrad") and kind not in OLD:
+    if library in ("autograd", "mygrad") and kind not in PLAIN:
         pytest.skip("not written for it")
     trained = ready(library, small_task(kind), mode)
     losses = [trained.run(3, seed) for seed in (0, 1)]
@@ -91,12 +93,15 @@ def test_dropout_changes_the_loss_and_is_left_out_where_losses_are_compared(expe
             assert abs(loss / expected["lenet"][0] - 1) > 0.01
 
 
-def test_a_model_that_a_library_does_not_have():
-    class Nothing(functional.FunctionalRunner):
-        pass
+def test_a_layer_that_a_library_does_not_have():
+    class Plain(functional.FunctionalRunner):
+        plain: ClassVar = {"Tanh": np.tanh}
 
-    with pytest.raises(NotImplementedError, match="^wide is not written for this library$"):
-        Nothing(small_task("wide"), "")
+    runner = Plain(small_task("transformer"), "")
+    with pytest.raises(NotImplementedError, match="^Residual is not written for this library$"):
+        runner.model(runner.first, runner.x)
+    runner = Plain(small_task("mlp"), "")
+    assert runner.model(runner.first, runner.x).shape == (24,)
 
 
 def test_characters_and_the_one_after():

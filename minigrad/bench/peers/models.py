@@ -1,23 +1,97 @@
-"""The models, written once for all libraries whose layers have PyTorch's names."""
+"""The models as lists of layers, which each library makes in its own way.
+
+A layer is its name and its arguments, as in PyTorch; `Layers` has those that are not there.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
-LOSSES = {
-    "mse_loss": ("cnn", "mlp"),
-    "binary_cross_entropy": ("textcnn",),
-    "cross_entropy": (
-        *("rnn", "lenet", "residual", "lstm", "gru", "wide", "transformer"),
-        "cross_entropy",
-    ),
+Layer = tuple[Any, ...]
+
+
+def cnn(channels: int, filters: int, kernel: int, pixels: int) -> list[Layer]:
+    conv, flat = ("Conv2d", channels, filters, kernel), filters * (pixels - kernel + 1) ** 2
+    return [conv, ("ReLU",), ("Flatten",), ("Linear", flat, 1), ("Sigmoid",)]
+
+
+def textcnn(vocabulary: int, width: int, filters: int, pool: int, length: int) -> list[Layer]:
+    conv, flat = ("Conv1d", width, filters, 3), filters * ((length - 2) // pool)
+    words = [("Embedding", vocabulary, width), ("ChannelsFirst",)]
+    return [
+        *words,
+        conv,
+        ("ReLU",),
+        ("MaxPool1d", pool),
+        ("Flatten",),
+        ("Linear", flat, 1),
+        ("Sigmoid",),
+    ]
+
+
+def rnn(width: int, hidden: int) -> list[Layer]:
+    return [("Recurrent", "RNN", width, hidden), ("Linear", hidden, 10)]
+
+
+def mlp(inputs: int, hidden: int) -> list[Layer]:
+    layers = [each for n in (inputs, hidden, hidden) for each in (("Linear", n, hidden), ("Tanh",))]
+    return [*layers, ("Linear", hidden, 1)]
+
+
+# ---------------- what people build; the last option is a width
+def lenet(rate: float, width: int) -> list[Layer]:
+    layers: list[Layer] = []
+    for conv in ((1, 12), (12, 24)):
+        layers += ("Conv2d", *conv, 5), ("BatchNorm2d", conv[1]), ("ReLU",), ("MaxPool2d", 2)
+    dense = ("Linear", 24 * 16, width), ("ReLU",), ("Dropout", rate), ("Linear", width, 10)
+    return [*layers, ("Flatten",), *dense]
+
+
+def residual(width: int) -> list[Layer]:
+    """Two blocks, on 14 × 14 pixels and on 7 × 7."""
+
+    def conv(channels: int, filters: int, stride: int = 1) -> tuple[Layer, Layer]:
+        return ("Conv2d", channels, filters, 3, stride, 1), ("BatchNorm2d", filters)
+
+    layers, relu = list[Layer](), ("ReLU",)
+    for before, n in ((1, width), (width, 2 * width)):
+        block = ("Residual", *conv(n, n), relu, *conv(n, n))
+        layers += *conv(before, n, 2), relu, block, relu
+    return [*layers, ("AvgPool2d", 7), ("Flatten",), ("Linear", 2 * width, 10)]
+
+
+def gated(cell: str, classes: int, vocabulary: int, width: int, hidden: int) -> list[Layer]:
+    words = ("Embedding", vocabulary, width)
+    return [words, ("Recurrent", cell, width, hidden), ("Linear", hidden, classes)]
+
+
+def wide(inputs: int, n: int) -> list[Layer]:
+    return [("Linear", inputs, n), ("ReLU",), ("Linear", n, n), ("ReLU",), ("Linear", n, 10)]
+
+
+def transformer(classes: int, heads: int, n: int) -> list[Layer]:
+    """A block of attention and a dense part, each after a layer norm."""
+    norm, dense = ("LayerNorm", n), (("Linear", n, 4 * n), ("GELU",), ("Linear", 4 * n, n))
+    blocks = ("Residual", norm, ("Attention", heads, n)), ("Residual", norm, *dense)
+    return [("Embedding", classes, n), *blocks, ("Mean",), ("Linear", n, classes)]
+
+
+MODELS: dict[str, Callable[..., Sequence[Layer]]] = {
+    **{f.__name__: f for f in (cnn, textcnn, rnn, mlp, lenet, residual, wide, transformer)},
+    "lstm": partial(gated, "LSTM"),
+    "gru": partial(gated, "GRU"),
+    # operators that are no layer
+    "cross_entropy": list,
+    "all_reduce": lambda size: [],
 }
+_LOSSES = {"cnn": "mse_loss", "mlp": "mse_loss", "textcnn": "binary_cross_entropy"}
 
 
 def loss_of(kind: str) -> str | None:
     """The name of the loss of a model; None for an operator that is compared without one."""
-    return next((loss for loss, kinds in LOSSES.items() if kind in kinds), None)
+    return _LOSSES.get(kind, "cross_entropy") if kind in MODELS else None
 
 
 def model_and_loss(kind: str, nn: Any, functions: Any) -> tuple[Callable[..., Any], Any]:
@@ -26,153 +100,64 @@ def model_and_loss(kind: str, nn: Any, functions: Any) -> tuple[Callable[..., An
     `nn` and `functions` are minigrad's or PyTorch's modules of layers and of functions, which have
     the same names.
     """
-    name = loss_of(kind)
-    make = getattr(Models(nn, functions), kind, None) or getattr(nn, kind)
-    return make, getattr(functions, name) if name else None
+    if kind not in MODELS:
+        return getattr(nn, kind), None
+    layers, loss = Layers(nn, functions), getattr(functions, str(loss_of(kind)))
+    return lambda *options: layers.chain(*MODELS[kind](*options)), loss
 
 
-class Models:
-    """A method for each model; its arguments are the `options` of a task."""
+class Layers:
+    """Makes modules of a library: its own layers, and those here, which it does not have."""
 
     def __init__(self, nn: Any, functions: Any) -> None:
         self.nn, self.functions = nn, functions
 
-    def composed(self, forward: Callable[[Any, Any], Any], **layers: Any) -> Any:
-        """A module with these layers; `forward(self, x)` says how they follow each other."""
+    def chain(self, *layers: Layer) -> Any:
+        return self.nn.Sequential(*(self.layer(*layer) for layer in layers))
+
+    def layer(self, name: str, *options: Any) -> Any:
+        make = getattr(self, name.lower(), None) or getattr(self.nn, name)
+        return make(*options)
+
+    def module(self, forward: Callable[[Any, Any], Any], **layers: Any) -> Any:
+        """A module with these layers, which `forward(self, x)` calls."""
         net = type("Net", (self.nn.Module,), {"forward": forward})()
         for name, layer in layers.items():
             setattr(net, name, layer)
         return net
 
-    # ---------------- those of the papers, and operators
-    def cnn(self, channels: int, filters: int, kernel: int, pixels: int) -> Any:
-        nn = self.nn
-        dense = nn.Linear(filters * (pixels - kernel + 1) ** 2, 1)
-        conv = nn.Conv2d(channels, filters, kernel)
-        return nn.Sequential(conv, nn.ReLU(), nn.Flatten(), dense, nn.Sigmoid())
+    def gelu(self) -> Any:
+        gelu = self.functions.gelu
+        return self.module(lambda self, x: gelu(x))
 
-    def textcnn(self, vocabulary: int, width: int, filters: int, pool: int, length: int) -> Any:
-        nn, functions = self.nn, self.functions
+    def channelsfirst(self) -> Any:
+        swapaxes = self.functions.swapaxes
+        return self.module(lambda self, x: swapaxes(x, 1, 2))
 
-        def forward(self: Any, ids: Any) -> Any:
-            h = self.conv(functions.swapaxes(self.embedding(ids), 1, 2))
-            return functions.sigmoid(self.dense(self.flatten(self.pool(functions.relu(h)))))
+    def mean(self) -> Any:
+        """Over the steps."""
+        return self.module(lambda self, x: x.mean(1))
 
-        return self.composed(
-            forward,
-            embedding=nn.Embedding(vocabulary, width),
-            conv=nn.Conv1d(width, filters, 3),
-            pool=nn.MaxPool1d(pool),
-            flatten=nn.Flatten(),
-            dense=nn.Linear(filters * ((length - 2) // pool), 1),
-        )
+    def residual(self, *layers: Layer) -> Any:
+        return self.module(lambda self, x: x + self.layers(x), layers=self.chain(*layers))
 
-    def rnn(
-        self, width: int, hidden: int, classes: int = 10, cell: str = "RNN", **first: Any
-    ) -> Any:
-        """Sequences (N, T, width), or ids with an `embedding` first, to the last state's logits."""
-        nn, swapaxes = self.nn, self.functions.swapaxes
+    def recurrent(self, cell: str, width: int, hidden: int) -> Any:
+        """Sequences (N, T, width) to the last state (N, hidden)."""
+        swapaxes, layer = self.functions.swapaxes, self.layer(cell, width, hidden)
+        return self.module(lambda self, x: self.layer(swapaxes(x, 0, 1))[0][-1], layer=layer)
 
-        def forward(self: Any, x: Any) -> Any:
-            x = self.embedding(x) if first else x
-            return self.dense(self.rnn(swapaxes(x, 0, 1))[0][-1])
+    def attention(self, heads: int, width: int) -> Any:
+        functions, swapaxes = self.functions, self.functions.swapaxes
 
-        layers = {"rnn": getattr(nn, cell)(width, hidden), "dense": nn.Linear(hidden, classes)}
-        return self.composed(forward, **first, **layers)
+        def plain(q: Any, k: Any, v: Any) -> Any:
+            return functions.softmax(q @ swapaxes(k, -1, -2) / q.shape[-1] ** 0.5) @ v
 
-    def mlp(self, inputs: int, hidden: int) -> Any:
-        nn, widths = self.nn, (inputs, hidden, hidden)
-        layers = [layer for n in widths for layer in (nn.Linear(n, hidden), nn.Tanh())]
-        return nn.Sequential(*layers, nn.Linear(hidden, 1))
-
-    def cross_entropy(self) -> Any:
-        return self.nn.Sequential()
-
-    def all_reduce(self, size: int) -> Any:
-        return self.nn.Sequential()
-
-    # ---------------- what people build; the last option is a width
-    def lenet(self, rate: float, width: int) -> Any:
-        """Images (N, 1, 28, 28) to ten logits; `rate` is that of dropout."""
-        nn, layers = self.nn, list[Any]()
-        for channels, filters in ((1, 12), (12, 24)):
-            conv = nn.Conv2d(channels, filters, 5)
-            layers += conv, nn.BatchNorm2d(filters), nn.ReLU(), nn.MaxPool2d(2)
-        layers += nn.Flatten(), nn.Linear(24 * 16, width), nn.ReLU(), nn.Dropout(rate)
-        return nn.Sequential(*layers, nn.Linear(width, 10))
-
-    def residual(self, width: int) -> Any:
-        """Images (N, 1, 28, 28) to ten logits: a block of 14 × 14 pixels and one of 7 × 7."""
-        nn, relu = self.nn, self.functions.relu
-
-        def conv(channels: int, filters: int, stride: int = 1) -> Any:
-            return nn.Sequential(
-                nn.Conv2d(channels, filters, 3, stride, 1), nn.BatchNorm2d(filters)
-            )
+        attend = getattr(functions, "scaled_dot_product_attention", plain)
 
         def forward(self: Any, x: Any) -> Any:
-            h = relu(self.first(x))
-            h = relu(h + self.b(relu(self.a(h))))
-            h = relu(self.down(h))
-            h = relu(h + self.d(relu(self.c(h))))
-            return self.dense(h.mean((2, 3)))
-
-        n = width
-        return self.composed(
-            forward,
-            first=conv(1, n, 2),
-            a=conv(n, n),
-            b=conv(n, n),
-            down=conv(n, 2 * n, 2),
-            c=conv(2 * n, 2 * n),
-            d=conv(2 * n, 2 * n),
-            dense=nn.Linear(2 * n, 10),
-        )
-
-    def lstm(
-        self, classes: int, vocabulary: int, width: int, hidden: int, cell: str = "LSTM"
-    ) -> Any:
-        """Ids (N, T) to logits, from the last state."""
-        first = self.nn.Embedding(vocabulary, width)
-        return self.rnn(width, hidden, classes, cell, embedding=first)
-
-    def gru(self, *sizes: int) -> Any:
-        return self.lstm(*sizes, cell="GRU")
-
-    def wide(self, inputs: int, width: int) -> Any:
-        nn = self.nn
-        hidden = nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()
-        return nn.Sequential(*hidden, nn.Linear(width, 10))
-
-    def transformer(self, classes: int, heads: int, width: int) -> Any:
-        """Ids (N, T) to logits: a block of attention and a dense part, each after a layer norm."""
-        nn, swapaxes, gelu = self.nn, self.functions.swapaxes, self.functions.gelu
-        attend = getattr(self.functions, "scaled_dot_product_attention", self.attend)
-
-        def forward(self: Any, ids: Any) -> Any:
-            x = self.embedding(ids)
-            n, t, _ = x.shape
-            parts = self.inputs(self.norm1(x)).reshape((n, t, 3, heads, width // heads))
+            parts = self.inputs(x).reshape((*x.shape[:2], 3, heads, width // heads))
             q, k, v = (swapaxes(parts[:, :, i], 1, 2) for i in range(3))
-            x = x + self.outputs(swapaxes(attend(q, k, v), 1, 2).reshape((n, t, width)))
-            x = x + self.down(gelu(self.up(self.norm2(x))))
-            return self.dense(x.mean(1))
+            return self.outputs(swapaxes(attend(q, k, v), 1, 2).reshape(x.shape))
 
-        return self.composed(
-            forward,
-            embedding=nn.Embedding(classes, width),
-            norm1=nn.LayerNorm(width),
-            inputs=nn.Linear(width, 3 * width),
-            outputs=nn.Linear(width, width),
-            norm2=nn.LayerNorm(width),
-            up=nn.Linear(width, 4 * width),
-            down=nn.Linear(4 * width, width),
-            dense=nn.Linear(width, classes),
-        )
-
-    def attend(self, q: Any, k: Any, v: Any) -> Any:
-        """What PyTorch has as a function of its own."""
-        weights = self.functions.softmax(
-            q @ self.functions.swapaxes(k, -1, -2) / q.shape[-1] ** 0.5
-        )
-        return weights @ v
+        inputs, outputs = self.nn.Linear(width, 3 * width), self.nn.Linear(width, width)
+        return self.module(forward, inputs=inputs, outputs=outputs)

@@ -7,6 +7,8 @@ jitted loop (as fast as `lax.scan`, but compiled once for any number of steps).
 from __future__ import annotations
 
 import os
+from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -18,6 +20,7 @@ from jax import lax
 from jax.example_libraries import optimizers
 
 from .functional import FunctionalRunner
+from .models import Layer
 
 VERSIONS = {"jax": jax.__version__}
 
@@ -26,7 +29,15 @@ class JaxRunner(FunctionalRunner):
     """Gradient and update of a step are compiled as one function."""
 
     xp = jnp
-    relu, sigmoid = staticmethod(jax.nn.relu), staticmethod(jax.nn.sigmoid)
+    plain = MappingProxyType(
+        {
+            "ReLU": jax.nn.relu,
+            "Sigmoid": jax.nn.sigmoid,
+            "Tanh": jnp.tanh,
+            "GELU": partial(jax.nn.gelu, approximate=False),
+            "Mean": lambda x: x.mean(1),
+        }
+    )
 
     def prepare(self) -> None:
         super().prepare()
@@ -42,109 +53,80 @@ class JaxRunner(FunctionalRunner):
         self._output, self._judged = jax.jit(self.model), jax.jit(self._judge)
 
     # ---------------- layers; in training p has the number of the step, and takes new statistics
-    def conv(self, p: Any, name: str, x: Any, stride: int = 1, padding: int = 0) -> Any:
-        return self.convolved(x, p[f"{name}.weight"], stride, padding) + p[f"{name}.bias"]
-
-    def convolved(self, x: Any, weight: Any, stride: int = 1, padding: int = 0) -> Any:
+    def conv2d(self, p: Any, name: str, x: Any, *sizes: int) -> Any:
+        """A convolution along all axes but the first and the last; `sizes` as in PyTorch."""
+        stride, padding = sizes[3:] or (1, 0)
         sides = "HW"[4 - x.ndim :]
         layouts, n = (f"N{sides}C", f"{sides}IO", f"N{sides}C"), len(sides)
-        pads = [(padding, padding)] * n
-        return lax.conv_general_dilated(x, weight, (stride,) * n, pads, dimension_numbers=layouts)
+        how: Any = {"dimension_numbers": layouts, "padding": [(padding, padding)] * n}
+        h = lax.conv_general_dilated(x, p[f"{name}weight"], (stride,) * n, **how)
+        return h + p[f"{name}bias"]
 
-    def conv1d(self, x: Any, weight: Any) -> Any:
+    def conv1d(self, p: Any, name: str, x: Any, *sizes: int) -> Any:
         if self.mode == "scan":  # in a loop, XLA's own convolution takes ten times as long
-            return super().conv1d(x, weight)
-        return self.convolved(x, weight)
+            return super().conv1d(p, name, x)
+        return self.conv2d(p, name, x, *sizes)
 
-    def batch_norm(self, p: Any, name: str, x: Any) -> Any:
-        mean, var = (p[f"{name}.running_{which}"] for which in ("mean", "var"))
+    def maxpool2d(self, p: Any, name: str, x: Any, k: int) -> Any:
+        return lax.reduce_window(x, -jnp.inf, lax.max, (1, k, k, 1), (1, k, k, 1), "VALID")
+
+    def avgpool2d(self, p: Any, name: str, x: Any, k: int) -> Any:
+        n, height, width, channels = x.shape
+        return x.reshape(n, height // k, k, width // k, k, channels).mean((2, 4))
+
+    def batchnorm2d(self, p: Any, name: str, x: Any, _: int) -> Any:
+        mean, var = p[f"{name}running_mean"], p[f"{name}running_var"]
         if "step" in p:
-            new, axes = x.size // x.shape[-1], tuple(range(x.ndim - 1))
-            old_mean, old_var, mean, var = mean, var, x.mean(axes), x.var(axes)
-            p[f"{name}.running_mean"] = 0.9 * old_mean + 0.1 * mean
-            p[f"{name}.running_var"] = 0.9 * old_var + 0.1 * var * new / (new - 1)
-        scale = p[f"{name}.weight"] * lax.rsqrt(var + 1e-5)
-        return (x - mean) * scale + p[f"{name}.bias"]
+            count, before = x.size // x.shape[-1], (mean, var)
+            mean, var = x.mean((0, 1, 2)), x.var((0, 1, 2))
+            p[f"{name}running_mean"] = 0.9 * before[0] + 0.1 * mean
+            p[f"{name}running_var"] = 0.9 * before[1] + 0.1 * var * count / (count - 1)
+        scale = p[f"{name}weight"] * lax.rsqrt(var + 1e-5)
+        return (x - mean) * scale + p[f"{name}bias"]
 
-    def layer_norm(self, p: Any, name: str, x: Any) -> Any:
-        normal = jax.nn.standardize(x, epsilon=1e-5)
-        return normal * p[f"{name}.weight"] + p[f"{name}.bias"]
+    def layernorm(self, p: Any, name: str, x: Any, _: int) -> Any:
+        return jax.nn.standardize(x, epsilon=1e-5) * p[f"{name}weight"] + p[f"{name}bias"]
 
-    def dropout(self, p: Any, rate: float, x: Any) -> Any:
+    def dropout(self, p: Any, name: str, x: Any, rate: float) -> Any:
         if not rate or "step" not in p:
             return x
-        kept = jax.random.bernoulli(
-            jax.random.fold_in(jax.random.key(0), p["step"]), 1 - rate, x.shape
-        )
-        return jnp.where(kept, x / (1 - rate), 0)
+        key = jax.random.fold_in(jax.random.key(0), p["step"])
+        return jnp.where(jax.random.bernoulli(key, 1 - rate, x.shape), x / (1 - rate), 0)
 
-    def pool(self, x: Any) -> Any:
-        return lax.reduce_window(x, -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+    def residual(self, p: Any, name: str, x: Any, *layers: Layer) -> Any:
+        return x + self.chain(p, f"{name}layers.", x, *layers)
 
-    def recur(self, rows: Any, weight: Any) -> Any:
+    def attention(self, p: Any, name: str, x: Any, heads: int, _: int) -> Any:
+        parts = self.linear(p, f"{name}inputs.", x).reshape(*x.shape[:2], 3, heads, -1)
+        found = jax.nn.dot_product_attention(*(parts[:, :, i] for i in range(3)))
+        return self.linear(p, f"{name}outputs.", found.reshape(x.shape))
+
+    def rnn(self, rows: Any, weight: Any, bias: Any) -> Any:
         if len(rows) <= 4:
-            return super().recur(rows, weight)
+            return super().rnn(rows, weight, bias)
+        rows = rows + bias
         h = jnp.tanh(rows[0])
         return lax.scan(lambda h, row: (jnp.tanh(row + h @ weight), None), h, rows[1:])[0]
 
-    # ---------------- models
-    def cnn(self, p: Any, x: Any) -> Any:
-        h = self.relu(self.conv(p, "0", x)).reshape(len(x), -1)
-        return self.sigmoid(self.dense(p, "3", h))[:, 0]
-
-    def lenet(self, p: Any, x: Any) -> Any:
-        for conv, norm in ("01", "45"):
-            x = self.pool(self.relu(self.batch_norm(p, norm, self.conv(p, conv, x))))
-        h = self.relu(self.dense(p, "9", x.reshape(len(x), -1)))
-        return self.dense(p, "12", self.dropout(p, self.task.options[0], h))
-
-    def residual(self, p: Any, x: Any) -> Any:
-        def conv(name: str, x: Any, stride: int = 1) -> Any:
-            return self.batch_norm(p, f"{name}.1", self.conv(p, f"{name}.0", x, stride, 1))
-
-        for down, first, second in (("first", "a", "b"), ("down", "c", "d")):
-            h = self.relu(conv(down, x, 2))
-            x = self.relu(h + conv(second, self.relu(conv(first, h))))
-        return self.dense(p, "dense", x.mean((1, 2)))
-
-    def lstm(self, p: Any, ids: Any) -> Any:
+    def lstm(self, rows: Any, weight: Any, bias: Any) -> Any:
         def cell(state: Any, row: Any) -> Any:
-            i, f, g, o = jnp.split(
-                row + state[0] @ p["rnn.weight_hh_l0"] + p["rnn.bias_hh_l0"], 4, 1
-            )
-            c = self.sigmoid(f) * state[1] + self.sigmoid(i) * jnp.tanh(g)
-            return (self.sigmoid(o) * jnp.tanh(c), c)
+            h, c = state
+            i, f, g, o = jnp.split(row + h @ weight + bias, 4, 1)
+            c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+            return (jax.nn.sigmoid(o) * jnp.tanh(c), c), None
 
-        return self.scanned(p, ids, cell, 2)
+        zero = jnp.zeros((rows.shape[1], len(weight)), jnp.float32)
+        return lax.scan(cell, (zero, zero), rows)[0][0]
 
-    def gru(self, p: Any, ids: Any) -> Any:
-        def cell(state: Any, row: Any) -> Any:
-            own = jnp.split(state[0] @ p["rnn.weight_hh_l0"] + p["rnn.bias_hh_l0"], 3, 1)
+    def gru(self, rows: Any, weight: Any, bias: Any) -> Any:
+        def cell(h: Any, row: Any) -> Any:
             r, z, n = jnp.split(row, 3, 1)
-            r, z = self.sigmoid(r + own[0]), self.sigmoid(z + own[1])
-            return ((1 - z) * jnp.tanh(n + r * own[2]) + z * state[0],)
+            own_r, own_z, own_n = jnp.split(h @ weight + bias, 3, 1)
+            z = jax.nn.sigmoid(z + own_z)
+            n = jnp.tanh(n + jax.nn.sigmoid(r + own_r) * own_n)
+            return (1 - z) * n + z * h, None
 
-        return self.scanned(p, ids, cell, 1)
-
-    def scanned(self, p: Any, ids: Any, cell: Any, states: int) -> Any:
-        """Logits from the last state, after `cell(state, row)` for the ids of each step."""
-        rows = p["embedding.weight"][ids.T] @ p["rnn.weight_ih_l0"] + p["rnn.bias_ih_l0"]
-        zero = jnp.zeros((len(ids), self.task.options[-1]), jnp.float32)
-        state, _ = lax.scan(lambda state, row: (cell(state, row), None), (zero,) * states, rows)
-        return self.dense(p, "dense", state[0])
-
-    def wide(self, p: Any, x: Any) -> Any:
-        return self.dense(p, "4", self.relu(self.dense(p, "2", self.relu(self.dense(p, "0", x)))))
-
-    def transformer(self, p: Any, ids: Any) -> Any:
-        x = p["embedding.weight"][ids]
-        shape = (*ids.shape, 3, self.task.options[1], -1)
-        parts = self.dense(p, "inputs", self.layer_norm(p, "norm1", x)).reshape(shape)
-        attended = jax.nn.dot_product_attention(*(parts[:, :, i] for i in range(3)))
-        x = x + self.dense(p, "outputs", attended.reshape(x.shape))
-        h = self.dense(p, "up", self.layer_norm(p, "norm2", x))
-        x = x + self.dense(p, "down", jax.nn.gelu(h, approximate=False))
-        return self.dense(p, "dense", x.mean(1))
+        return lax.scan(cell, jnp.zeros((rows.shape[1], len(weight)), jnp.float32), rows)[0]
 
     # ---------------- training and looking
     def _update(self, carry: Any, x: Any, y: Any, chosen: Any) -> Any:

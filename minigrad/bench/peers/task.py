@@ -22,8 +22,8 @@ class Task:
     Parameters
     ----------
     title : words for the report
-    kind : the model, a method of `Models`, or of an operator, the layer's class in PyTorch
-        ("Conv2d"), or "cross_entropy"
+    kind : the model, of `MODELS`, or of an operator, the layer's class in PyTorch ("Conv2d"), or
+        "cross_entropy"
     options : positional arguments of the model or layer; floats are rates of dropout
     source : makes the samples and targets, or the operator's operands; contenders get `arrays`
     batch, lr, optimizer : samples in a batch, learning rate, "sgd" or "adam"
@@ -35,7 +35,7 @@ class Task:
 
     title: str
     kind: str
-    options: Sequence[float]
+    options: Sequence[Any]
     source: Callable[[], tuple[Array, ...]] = tuple
     batch: int = 1
     lr: float = 0.0

@@ -10,9 +10,8 @@ from pathlib import Path
 
 from ..files import write_atomically
 from . import tables
-from .disturbance import DISTURBED, Disturbed
 from .machine import cores, machine
-from .records import Record, most_disturbed
+from .records import Record
 from .sections import SECTIONS
 from .session import Session
 from .tables import Report
@@ -82,15 +81,8 @@ def _by_job(report: Report) -> dict[tuple[str, str], list[Record]]:
 def update_readme(report: Report, path: Path) -> None:
     """Replace the README's tables, which stand between two markers; `ValueError` without them.
 
-    Raises `Disturbed` where other programs were at work while these numbers were taken.
+    Raises `Disturbed` where other programs were at work while the numbers were taken.
     """
-    worst = most_disturbed(r for r in report["records"] if r["section"] in tables.README)
-    if worst.get("others", 0.0) >= DISTURBED:
-        raise Disturbed(
-            f"bench: other programs took {worst['others']:.0%} of this machine during "
-            f"{worst['section']}, {worst['job']}; less than {DISTURBED:.0%} was expected. {path} "
-            "stays as it is: close them and measure again"
-        )
     text = path.read_text(encoding="utf-8")
     block = f"{BEGIN}\n\n{tables.readme(report)}\n\n{END}"
     text, found = re.subn(f"{BEGIN}.*{END}", lambda _: block, text, flags=re.DOTALL)
@@ -112,22 +104,23 @@ def bench(
     """Measure sections, print their tables, and write numbers, figures and the README's tables.
 
     What `json_path` has of other jobs stays, and goes into figures and README, too.
-    A run that was interrupted or disturbed leaves the README as it is and raises
-    `KeyboardInterrupt` or `Disturbed` at its end.
+    The README stays as it is after a run that was interrupted, which raises `KeyboardInterrupt` at
+    its end, or disturbed: `Disturbed`, and there are no figures either.
     """
     report = measure(sections, session)
     print(tables.everything(report))
+    interrupted = report.get("interrupted")
     if json_path is not None:
         report = joined(report, json_path)
         write_json(report, json_path)
         session.say(f"wrote {json_path}")
+    if readme is not None and not interrupted:
+        update_readme(report, readme)
+        session.say(f"wrote {readme}")
     if plots is not None:
         from .charts import draw
 
         for path in draw(report, plots):
             session.say(f"drew {path}")
-    if report.get("interrupted"):
+    if interrupted:
         raise KeyboardInterrupt
-    if readme is not None:
-        update_readme(report, readme)
-        session.say(f"wrote {readme}")

@@ -26,7 +26,7 @@ from .scale import BATCHES
 from .session import CHECK_STEPS, FIRST_STEPS, OURS, Session
 
 #: of each library, the mode that does well from small to large
-USUAL = ("minigrad compiled", "torch fused", "jax step", "autograd", "mygrad")
+USUAL = ("minigrad compiled", "torch fused", "jax step")
 SIZES = tuple(4**k for k in range(2, 12))  # bytes of an all-reduce, 16 to 4 Mi
 
 
@@ -53,7 +53,7 @@ def kernels(session: Session) -> None:
 
 def scaling(session: Session) -> None:
     """Seconds per step as the batch, the time steps, the channels and the threads grow."""
-    contenders = session.contenders(*USUAL[:3])
+    contenders = session.contenders(*USUAL)
     for axis, sizes in SCALING.items():
         for size in sizes[::2] if session.quick else sizes:
             session.race(axis, scaled(axis, size), contenders)
@@ -104,7 +104,7 @@ def starting(session: Session) -> None:
     step is not; then again with nothing compiled, as for torch.compile. The changes are made one
     after the other in that process, and each trains a new model.
     """
-    names = ("minigrad compiled", "minigrad replay", "torch eager", "torch compile", "jax step")
+    names = ("minigrad compiled", "minigrad replay", "torch eager", "jax step", "torch compile")
     for name in _one_of_each(session):
         job = few(JOBS[name], FIRST_STEPS)
         changes = changed(job) if name in NETWORKS else {}
@@ -112,7 +112,7 @@ def starting(session: Session) -> None:
             labels = [job.label, *(f"{job.title}, {change}" for change in changes)]
             paths = [path for _, path in saved]
             with tempfile.TemporaryDirectory() as caches:
-                for contender in session.contenders(*names):
+                for contender in session.contenders(*names[: 5 if changes else 4]):
                     _starts(session, contender, dict(zip(labels, paths, strict=True)), caches)
 
 

@@ -137,7 +137,7 @@ def everything(report: Report) -> str:
 def circumstances(report: Report) -> str:
     """Machine, ceilings, versions and settings, a line each."""
     lines = [_listed(report["machine"])]
-    lines += filter(None, [_disturbance(report)])
+    lines += filter(None, [_disturbance(report["records"])])
     if c := report["ceilings"]:
         one, most = (quantity(c[name], "flop/s") for name in ("flops_of_a_core", "flops"))
         rates = [rate for _, rate in c["bandwidth"]]
@@ -149,9 +149,9 @@ def circumstances(report: Report) -> str:
     return "\n".join([*lines, *["interrupted"] * ("interrupted" in report)])
 
 
-def _disturbance(report: Report) -> str:
+def _disturbance(records: Iterable[Record]) -> str:
     """How busy the machine was with other programs; empty where it does not say."""
-    share = most_disturbed(report["records"]).get("others")
+    share = most_disturbed(records).get("others")
     return "" if share is None else f"other programs took at most {share:.0%} of the machine"
 
 
@@ -161,8 +161,19 @@ def _listed(pairs: Mapping[str, Any]) -> str:
 
 
 def readme(report: Report) -> str:
-    """The README's tables, each library in its fastest mode; and where they were measured."""
-    found = {name: rows_of(report["records"], name) for name in README}
+    """The README's tables, each library in its fastest mode; and where they were measured.
+
+    Raises `Disturbed` where other programs were at work.
+    """
+    records = [record for record in report["records"] if record["section"] in README]
+    worst = most_disturbed(records)
+    if worst.get("others", 0.0) >= DISTURBED:
+        raise Disturbed(
+            f"bench: {_disturbance([worst])} during {worst['section']}, {worst['job']}; less than "
+            f"{DISTURBED:.0%} was expected. README and figures stay as they are: close the other "
+            "programs and measure this again"
+        )
+    found = {name: rows_of(records, name) for name in README}
     found["looking"], found["changed"] = side_by_side(found["looking"]), longest(found["changed"])
     tables = []
     for name, columns in README.items():
@@ -172,7 +183,7 @@ def readme(report: Report) -> str:
     m, s = report["machine"], report["settings"]
     where = f"{m['cores']} cores of {m['processor']} ({m['vectors']})"
     how = f"{s['threads']} threads, {s['rounds']} rounds: {_listed(report['versions'])}"
-    said = "; ".join(filter(None, [f"Measured on {where} with {how}", _disturbance(report)]))
+    said = "; ".join(filter(None, [f"Measured on {where} with {how}", _disturbance(records)]))
     return "\n\n".join([*tables, f"{said}."])
 
 

@@ -47,7 +47,7 @@ def point(axis, size):
     return [
         *(
             record(axis, label, name, 1e-6 * size**0.7 * k, loss=0.5)
-            for k, name in enumerate(USUAL[:3], 1)
+            for k, name in enumerate(USUAL, 1)
         ),
         record(axis, label, "floor", 1e-7 * size, flops=1, bytes=1),
     ]

@@ -206,7 +206,7 @@ def test_sections_ask_each_contender(section, monkeypatch):
     changes = ("another width", "another batch size", "another learning rate")
     contenders = ("minigrad compiled", "minigrad replay", "torch eager", "torch compile")
     assert asked == [
-        *((name, jobs.JOBS["J4a"].label) for name in contenders),
+        *((name, jobs.JOBS["J4a"].label) for name in contenders[:3]),
         *(
             (name, jobs.JOBS["J9"].label, *(f"{titles[2]}, {change}" for change in changes))
             for name in contenders

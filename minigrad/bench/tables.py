@@ -8,6 +8,7 @@ from typing import Any
 
 from ..viz.scene.text import number, quantity
 from ..viz.tables import aligned, markdown_table
+from .disturbance import DISTURBED, Disturbed
 from .jobs import AXES
 from .records import Record, Row, agree, best, middle, most_disturbed, ratio, rows_of
 from .session import FIRST_STEPS, OURS, PEERS

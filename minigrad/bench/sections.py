@@ -23,17 +23,22 @@ from .peers.task import Task
 from .process import Failed
 from .race import race
 from .scale import BATCHES
-from .session import CHECK_STEPS, FIRST_STEPS, OURS, Session
+from .session import CHECK_STEPS, FIRST_STEPS, OURS, THEIRS, Session
 
 #: of each library, the mode that does well from small to large
 USUAL = ("minigrad compiled", "torch fused", "jax step")
 SIZES = tuple(4**k for k in range(2, 12))  # bytes of an all-reduce, 16 to 4 Mi
 
 
+def _layouts(job: Task) -> list[str]:
+    """PyTorch's other layout, for images: sometimes faster."""
+    return ["torch channels-last"] * (job.kind in ("Conv2d", "MaxPool2d", "lenet", "residual"))
+
+
 def jobs(session: Session) -> None:
     """Seconds per training step: minigrad's compiled mode beside the peers."""
-    for name in session.jobs:
-        session.race("jobs", JOBS[name], session.contenders())
+    for job in (JOBS[name] for name in session.jobs):
+        session.race("jobs", job, session.contenders(OURS[0], *THEIRS, *_layouts(job)))
 
 
 def modes(session: Session) -> None:
@@ -45,8 +50,7 @@ def modes(session: Session) -> None:
 def kernels(session: Session) -> None:
     """Seconds of single operators, forward and backward, beside PyTorch's in both layouts."""
     for job in OPERATORS:
-        images = ["torch channels-last"] * (job.kind in ("Conv2d", "MaxPool2d"))
-        contenders = session.contenders("minigrad replay", "torch NCHW", *images)
+        contenders = session.contenders("minigrad replay", "torch NCHW", *_layouts(job))
         for way in ("forward", "backward"):
             session.race("kernels", replace(job, direction=way), contenders)
 
@@ -91,10 +95,11 @@ def _one_of_each(session: Session) -> list[str]:
 
 def looking(session: Session) -> None:
     """Seconds of `evaluate` and `predict` on the same samples, without training."""
-    contenders = session.contenders("minigrad compiled", "torch eager", "jax step")
     for name in session.jobs:
+        names = ("minigrad compiled", "torch eager", *_layouts(JOBS[name]), "jax step")
         for way in ("evaluate", "predict"):
-            session.race("looking", replace(JOBS[name], direction=way), contenders)
+            job = replace(JOBS[name], direction=way)
+            session.race("looking", job, session.contenders(*names))
 
 
 def starting(session: Session) -> None:

@@ -52,11 +52,11 @@ class Session:
     processes: dict[tuple[str, int], Process] = field(default_factory=dict)
 
     def contenders(self, *names: str) -> list[str]:
-        """Those whose library takes part; by default minigrad's compiled mode, and all peers'."""
+        """Those whose library takes part."""
         libraries = ("minigrad", *self.peers)
         return [
             name
-            for name in names or (OURS[0], *THEIRS)
+            for name in names
             if name.split()[0] in libraries and not (self.quick and name == "torch compile")
         ]
 

@@ -193,7 +193,8 @@ def side_by_side(rows: Mapping[str, Row]) -> dict[str, Row]:
     found: dict[str, Row] = {}
     for label, row in rows.items():
         job, _, way = label.rpartition(", ")
-        found.setdefault(job, {}).update({f"{x.split()[0]} {way}": row[x] for x in row if x})
+        fastest = {f"{who} {way}": best(row, who) for who in LIBRARIES}
+        found.setdefault(job, {}).update({name: x for name, x in fastest.items() if x})
     return found
 
 

@@ -184,6 +184,17 @@ def test_changes_are_other_numbers_of_the_same_model():
             assert task != prepared(job), what
 
 
+def test_images_are_raced_in_both_layouts(monkeypatch):
+    """PyTorch's fastest mode counts."""
+    asked = {}
+    monkeypatch.setattr(Session, "race", lambda self, name, job, names: asked.update({name: names}))
+    session = Session(jobs=("J6",), peers=("torch",), say=quiet)
+    for section, names in (("jobs", ["eager", "fused", "compile"]), ("looking", ["eager"])):
+        module.SECTIONS[section](session)
+        expected = ["minigrad compiled", *(f"torch {name}" for name in [*names, "channels-last"])]
+        assert asked[section] == expected
+
+
 @pytest.mark.parametrize("section", ["looking", "starting"])
 def test_sections_ask_each_contender(section, monkeypatch):
     """Looking is a race each way, starting a first fit of each kind of model."""

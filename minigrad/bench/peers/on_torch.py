@@ -1,8 +1,9 @@
 """PyTorch in its own best style: `nn.Module`s and `torch.optim`, as the manual shows it.
 
 Modes of training: "eager" with the optimiser's defaults, "fused" with its one-kernel variant,
-"compile" with the loss compiled by `torch.compile` beside the fused optimiser (which needs a C++
-compiler). Modes of an operator: "NCHW" and "channels-last".
+"channels-last" with that and images in this layout, "compile" with the loss compiled by
+`torch.compile` beside the fused optimiser (which needs a C++ compiler). Modes of an operator:
+"NCHW" and "channels-last".
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ class TorchRunner(Runner):
         self.model = make(*self.task.options)
         self.load_weights()
         self.x, self.y = map(_tensor, map(self.task.arrays.get, "xy"))
+        if self.mode == "channels-last":
+            self.model.to(memory_format=torch.channels_last)
+            self.x = self.x.to(memory_format=torch.channels_last)
 
     def load_weights(self) -> None:
         weights = self.task.parameters.items()
@@ -91,9 +95,6 @@ class TorchOperator(TorchRunner):
 
     def prepare(self) -> None:
         super().prepare()
-        if self.mode == "channels-last":
-            self.model.to(memory_format=torch.channels_last)
-            self.x = self.x.to(memory_format=torch.channels_last)
         self.inputs = list(self.model.parameters())
         if self.x.is_floating_point():
             self.inputs.append(self.x.requires_grad_())

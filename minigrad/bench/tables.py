@@ -164,7 +164,7 @@ def _listed(pairs: Mapping[str, Any]) -> str:
 def readme(report: Report) -> str:
     """The README's tables, each library in its fastest mode; and where they were measured.
 
-    Raises `Disturbed` where other programs were at work.
+    Raises `Disturbed` where other programs were at work, `ValueError` without one of the sections.
     """
     records = [record for record in report["records"] if record["section"] in README]
     worst = most_disturbed(records)
@@ -175,17 +175,19 @@ def readme(report: Report) -> str:
             "programs and measure this again"
         )
     found = {name: rows_of(records, name) for name in README}
+    if missing := [name for name, rows in found.items() if not rows]:
+        raise ValueError(
+            f"bench: no numbers for {', '.join(missing)}, which the README has, too; --json with a "
+            "file that has them was expected"
+        )
     found["looking"], found["changed"] = side_by_side(found["looking"]), longest(found["changed"])
-    tables = []
-    for name, columns in README.items():
-        lines = cells(TABLES[name][0], found[name], columns)
-        if lines[1:]:
-            tables.append(unescape(markdown_table(lines, 1)))  # the words hold no markup
+    tables = [cells(TABLES[name][0], found[name], columns) for name, columns in README.items()]
+    texts = [unescape(markdown_table(lines, 1)) for lines in tables]  # the words hold no markup
     m, s = report["machine"], report["settings"]
     where = f"{m['cores']} cores of {m['processor']} ({m['vectors']})"
     how = f"{s['threads']} threads, {s['rounds']} rounds: {_listed(report['versions'])}"
     said = "; ".join(filter(None, [f"Measured on {where} with {how}", _disturbance(records)]))
-    return "\n\n".join([*tables, f"{said}."])
+    return "\n\n".join([*texts, f"{said}."])
 
 
 def side_by_side(rows: Mapping[str, Row]) -> dict[str, Row]:

@@ -158,6 +158,7 @@ def test_the_benchmark_measures_and_leaves_out_what_the_system_does_not_say(tmp_
     said = run(
         """
 from bench.tasks import small_task
+from minigrad.bench.disturbance import others
 from minigrad.bench.machine import machine
 from minigrad.bench.process import Failed, Process
 
@@ -170,7 +171,7 @@ with Process("minigrad") as process:
         process.ask("measure", steps=10**6, seed=0)
     except Failed as error:
         print(error)
-print(machine()["load"], machine()["memory"])
+print(machine()["memory"], others())
 """,
         tmp_path,
     )

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
-from .. import data, models, nn, ops
-from .peers.task import Array, Task, model_and_loss
+from .. import data, nn, ops
+from .peers.models import model_and_loss
+from .peers.task import Array, Task
 
 
-def model_of(kind: str) -> tuple[Callable[..., nn.Module], Any]:
-    """Return what makes minigrad's model of a kind, and its loss; of an operator, its layer."""
-    own = {"textcnn": models.TextCNN, "rnn": models.RowRNN, "all_reduce": lambda _: nn.Sequential()}
-    return model_and_loss(kind, nn, ops, **own)
+def model_of(kind: str) -> tuple[Any, Any]:
+    """Return the function that makes minigrad's model or layer of a kind, and its loss."""
+    return model_and_loss(kind, nn, ops)
 
 
 def prepared(job: Task) -> Task:
@@ -28,7 +28,7 @@ def prepared(job: Task) -> Task:
     make, _ = model_of(job.kind)
     # a data set has x and y for training first
     arrays = dict(zip("xy", job.source(), strict=False)) | make(*job.options).state_dict()
-    return replace(job, arrays={name: np.ascontiguousarray(a) for name, a in arrays.items()})
+    return replace(job, arrays={name: np.asarray(a, order="C") for name, a in arrays.items()})
 
 
 # ---------------- the papers' models
@@ -44,10 +44,25 @@ def _rows(*shape: int) -> tuple[Array, ...]:
     return x[:20_000].reshape(-1, *shape), y[:20_000]
 
 
+def _reviews() -> tuple[Array, ...]:
+    x, y, *_ = data.imdb()
+    return x, y.astype(np.int64)
+
+
+def _characters(steps: int) -> tuple[Array, ...]:
+    """Windows of the manual that comes with Python, and the character after each."""
+    from pydoc_data.topics import topics
+
+    text = "".join(topics.values()).encode("ascii", "replace")
+    windows = sliding_window_view(np.frombuffer(text, np.uint8), steps + 1)[::37].astype(np.int64)
+    return windows[:, :-1], windows[:, -1]
+
+
 _CNN = (1, 4, 3, 28)  # channels, filters, kernel, pixels
 _TEXT = (12_849, 50, 8, 8, 130)  # vocabulary, width, filters, pool, length
 _QUARTERS = partial(_rows, 4, 196)
 _CIRCLE = partial(data.circle, 12_500, seed=1)
+_IMAGES, _LINES = partial(_rows, 1, 28, 28), partial(_characters, 80)
 JOBS = {
     "J1a": Task("J1a CNN, is it a five?", "cnn", _CNN, _fives, 100, 0.05),
     "J1b": Task("J1b CNN, is it a five?", "cnn", _CNN, _fives, 1, 0.01),
@@ -56,7 +71,48 @@ JOBS = {
     "J3b": Task("J3b RNN, 28 rows", "rnn", (28, 64), partial(_rows, 28, 28), 100, 0.05),
     "J4a": Task("J4a MLP on a circle", "mlp", (2, 25), _CIRCLE, 1, 0.05),
     "J4b": Task("J4b MLP on a circle", "mlp", (2, 25), _CIRCLE, 32, 0.1),
+    "J5": Task("J5 LeNet, norms, dropout", "lenet", (0.3, 96), _IMAGES, 48, 0.05),
+    "J6": Task("J6 residual CNN", "residual", (20,), _IMAGES, 40, 0.05),
+    "J7": Task("J7 LSTM on IMDB", "lstm", (2, 12_849, 32, 56), _reviews, 48, 1e-3, "adam"),
+    "J8": Task("J8 GRU, 80 characters", "gru", (128, 128, 24, 80), _LINES, 40, 1e-3, "adam"),
+    "J9": Task("J9 MLP, 640 wide", "wide", (784, 640), partial(_rows, 784), 96, 0.1),
+    "J10": Task(
+        "J10 transformer block",
+        "transformer",
+        (128, 6, 96),
+        partial(_characters, 48),
+        24,
+        1e-3,
+        "adam",
+    ),
 }
+
+
+#: What people build: their last option is a width.
+NETWORKS = tuple(JOBS)[7:]
+
+
+def few(job: Task, steps: int) -> Task:
+    """The job with the samples of so many training steps."""
+    return replace(job, source=lambda: tuple(a[: steps * job.batch] for a in job.source()))
+
+
+def changed(job: Task) -> dict[str, Task]:
+    """The job with one number changed, by what it is."""
+
+    def shorter() -> tuple[Array, ...]:
+        x, y, *_ = job.source()
+        return x[:, : x.shape[1] * 3 // 4], y
+
+    *options, width = job.options
+    found = {
+        "another width": replace(job, options=(*options, width * 3 // 2)),
+        "another batch size": replace(job, batch=job.batch * 3 // 4),
+        "another learning rate": replace(job, lr=job.lr / 2),
+    }
+    if job.kind in ("lstm", "gru", "transformer"):
+        found["another number of steps"] = replace(job, source=shorter)
+    return found
 
 
 def _random(floats: tuple[int, ...] | None, *ids: Any) -> tuple[Array, ...]:

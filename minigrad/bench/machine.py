@@ -14,26 +14,23 @@ from ..viz.scene.text import quantity
 
 
 def machine() -> dict[str, Any]:
-    """Processor, vector width, cores, memory, system, and its load, which should be near 0.
+    """Processor, vector width, cores, memory, system.
 
-    `memory` and `load` are None where the system does not report them, as on Windows.
+    `memory` is None where the system does not report it, as on Windows.
     """
-    processor, memory, load = platform.processor() or platform.machine(), None, None
+    processor, memory = platform.processor() or platform.machine(), None
     # not all systems have all of these
     with suppress(OSError, IndexError):
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
         processor = re.findall("model name.*: (.+)", text)[0]
     with suppress(AttributeError, ValueError, OSError):
         memory = quantity(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), "B")
-    with suppress(AttributeError, OSError):
-        load = round(os.getloadavg()[0], 2)
     return {
         "processor": processor,
         "cores": cores(),
         "memory": memory,
         "vectors": {16: "AVX-512", 8: "AVX2"}.get(lanes(4), platform.machine()),
         "system": f"{platform.system()} {platform.release()}",
-        "load": load,
     }
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from statistics import median_low
 from time import sleep
 
+from .disturbance import Rounds
 from .process import Failed
 
 Answer = Mapping[str, float]
@@ -49,33 +50,41 @@ def race(
 ) -> None:
     """Run each measure for `rounds` rounds of about `unit` seconds, and of `least` steps at least.
 
-    At the end, `add(name, **found)` is called for each: with the seconds per step of all `rounds`,
-    the `loss` after `least` steps, and medians of whatever else was measured; or where it raised
-    `Failed`, with the `reason`. Each round begins with another measure. After Ctrl-C the rounds
-    that all have made are kept.
+    Rounds that other programs disturbed are made again. At the end, `add(name, **found)` is called
+    for each: with the seconds per step of `rounds` rounds, the share of the machine that `others`
+    took, the `loss` after `least` steps, and medians of whatever else was measured; or where it
+    raised `Failed`, with the `reason`. Each round begins with another measure. After Ctrl-C the
+    rounds that all have made are kept.
     """
     answers: dict[str, list[Answer]] = {name: [] for name in measures}
     laps = {name: _laps(measures[name], answers[name], unit, least) for name in measures}
     reasons: dict[str, str] = {}
-    complete = 0
+    made = Rounds(rounds)
+
+    def turn(number: int) -> None:
+        running = [name for name in measures if name not in reasons]
+        first = number % max(1, len(running))
+        for name in running[first:] + running[:first]:
+            try:
+                next(laps[name])
+            except Failed as error:
+                reasons[name] = str(error)
+
     try:
-        for turn in range(rounds + 1):  # the first only warms up
-            running = [name for name in measures if name not in reasons]
-            first = max(0, turn - 1) % max(1, len(running))
-            for name in running[first:] + running[:first]:
-                try:
-                    next(laps[name])
-                except Failed as error:
-                    reasons[name] = str(error)
-            complete = turn
+        turn(0)  # only warms up
+        while made.needed():
+            turn(len(made.shares))
+            made.done()
     finally:
+        chosen = made.quietest()
         for name, found in answers.items():
-            if name in reasons or not complete:
+            if name in reasons or not chosen:
                 add(name, reason=reasons.get(name, "interrupted"))
                 continue
-            raced = found[1 : complete + 1]
+            raced = [found[1 + number] for number in chosen]
             columns = {key: [answer[key] for answer in raced] for key in raced[0]}
             told = {
                 key: median_low(x) for key, x in columns.items() if key not in ("seconds", "steps")
             }
-            add(name, **{**told, "rounds": columns["seconds"], "loss": found[0]["loss"]})
+            told |= {"loss": found[0]["loss"], **made.found()}
+            add(name, **told, rounds=columns["seconds"])

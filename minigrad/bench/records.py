@@ -5,12 +5,14 @@ A record is one contender's result for one job of one section:
     {"section": "jobs", "job": "J1b …, batch 1", "contender": "torch eager", "rounds": [0.12, …]}
 
 `rounds` are seconds per step, or another `unit`. In their place stands a `reason` where there is no
-result. Whatever else a section measures has a name of its own: `loss`, `flops`, `bytes`, ….
+result. `others` is the share of the machine that other programs took meanwhile. Whatever else a
+section measures has a name of its own: `loss`, `flops`, `bytes`, ….
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import itemgetter
 from statistics import median
 from typing import Any
 
@@ -49,6 +51,12 @@ def ratio(slower: Record, faster: Record) -> tuple[float, float, float]:
     """Return how many times as long `slower` took, round by round: median, lowest, highest."""
     found = [a / b for a, b in zip(slower["rounds"], faster["rounds"], strict=False)]
     return median(found), min(found), max(found)
+
+
+def most_disturbed(records: Iterable[Record]) -> Record:
+    """Return the record during which other programs took most of the machine; {} if none says."""
+    said = (record for record in records if "others" in record)
+    return max(said, key=itemgetter("others"), default={})
 
 
 def agree(row: Row) -> bool:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 
 from ..files import write_atomically
 from . import tables
 from .machine import cores, machine
+from .records import Record
 from .sections import SECTIONS
 from .session import Session
 from .tables import Report
@@ -54,11 +56,36 @@ def write_json(report: Report, path: Path) -> None:
     write_atomically(path, (text + "\n").encode())
 
 
+def joined(report: Report, path: Path) -> Report:
+    """The report with the jobs of an earlier one in a file that were not measured again.
+
+    Nothing is taken from a run that was interrupted, of other versions or settings, or on another
+    machine.
+    """
+    earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    versions = earlier.get("versions", {}) | report["versions"]
+    same = [earlier.get(name) == report[name] for name in ("machine", "settings")]
+    if not all(same) or earlier["versions"].items() - versions.items() or "interrupted" in earlier:
+        return report
+    records = chain.from_iterable((_by_job(earlier) | _by_job(report)).values())
+    return report | {"versions": versions, "records": list(records)}
+
+
+def _by_job(report: Report) -> dict[tuple[str, str], list[Record]]:
+    found: dict[tuple[str, str], list[Record]] = {}
+    for record in report["records"]:
+        found.setdefault((record["section"], record["job"]), []).append(record)
+    return found
+
+
 def update_readme(report: Report, path: Path) -> None:
-    """Replace the README's table, which stands between two markers; `ValueError` without them."""
+    """Replace the README's tables, which stand between two markers; `ValueError` without them.
+
+    Raises `Disturbed` where other programs were at work while the numbers were taken.
+    """
     text = path.read_text(encoding="utf-8")
-    table = f"{BEGIN}\n\n{tables.readme(report)}\n\n{END}"
-    text, found = re.subn(f"{BEGIN}.*{END}", lambda _: table, text, flags=re.DOTALL)
+    block = f"{BEGIN}\n\n{tables.readme(report)}\n\n{END}"
+    text, found = re.subn(f"{BEGIN}.*{END}", lambda _: block, text, flags=re.DOTALL)
     if not found:
         raise ValueError(
             f"bench: {path} has no place for the tables; {BEGIN} and {END} were expected"
@@ -74,23 +101,26 @@ def bench(
     plots: Path | None = None,
     readme: Path | None = None,
 ) -> None:
-    """Measure sections, print their tables, and write numbers, figures and the README's table.
+    """Measure sections, print their tables, and write numbers, figures and the README's tables.
 
-    Raises `KeyboardInterrupt` at the end of a run that was interrupted, which leaves the README as
-    it is.
+    What `json_path` has of other jobs stays, and goes into figures and README, too.
+    The README stays as it is after a run that was interrupted, which raises `KeyboardInterrupt` at
+    its end, or disturbed: `Disturbed`, and there are no figures either.
     """
     report = measure(sections, session)
     print(tables.everything(report))
+    interrupted = report.get("interrupted")
     if json_path is not None:
+        report = joined(report, json_path)
         write_json(report, json_path)
         session.say(f"wrote {json_path}")
+    if readme is not None and not interrupted:
+        update_readme(report, readme)
+        session.say(f"wrote {readme}")
     if plots is not None:
         from .charts import draw
 
         for path in draw(report, plots):
             session.say(f"drew {path}")
-    if report.get("interrupted"):
+    if interrupted:
         raise KeyboardInterrupt
-    if readme is not None:
-        update_readme(report, readme)
-        session.say(f"wrote {readme}")

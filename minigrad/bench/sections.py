@@ -5,7 +5,9 @@ Each adds its records to the session as it goes, so that Ctrl-C leaves what ther
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,42 +17,47 @@ from typing import Any
 from .. import data, models
 from ..train import grid_search
 from ..viz.scene.text import quantity
-from .jobs import JOBS, OPERATORS, SCALING, scaled
+from .disturbance import Rounds
+from .jobs import JOBS, NETWORKS, OPERATORS, SCALING, changed, few, scaled
 from .peers.task import Task
 from .process import Failed
 from .race import race
 from .scale import BATCHES
-from .session import CHECK_STEPS, OURS, Session
+from .session import CHECK_STEPS, FIRST_STEPS, OURS, THEIRS, Session
 
 #: of each library, the mode that does well from small to large
-USUAL = ("minigrad compiled", "torch fused", "jax step", "autograd", "mygrad")
+USUAL = ("minigrad compiled", "torch fused", "jax step")
 SIZES = tuple(4**k for k in range(2, 12))  # bytes of an all-reduce, 16 to 4 Mi
+
+
+def _layouts(job: Task) -> list[str]:
+    """PyTorch's other layout, for images: sometimes faster."""
+    return ["torch channels-last"] * (job.kind in ("Conv2d", "MaxPool2d", "lenet", "residual"))
 
 
 def jobs(session: Session) -> None:
     """Seconds per training step: minigrad's compiled mode beside the peers."""
-    for name in session.jobs:
-        session.race("jobs", JOBS[name], session.contenders())
+    for job in (JOBS[name] for name in session.jobs):
+        session.race("jobs", job, session.contenders(OURS[0], *THEIRS, *_layouts(job)))
 
 
 def modes(session: Session) -> None:
     """Seconds per training step in minigrad's three modes, beside PyTorch's eager one."""
-    for name in session.jobs:
+    for name in _one_of_each(session):
         session.race("modes", JOBS[name], session.contenders(*OURS, "torch eager"))
 
 
 def kernels(session: Session) -> None:
     """Seconds of single operators, forward and backward, beside PyTorch's in both layouts."""
     for job in OPERATORS:
-        images = ["torch channels-last"] * (job.kind in ("Conv2d", "MaxPool2d"))
-        contenders = session.contenders("minigrad replay", "torch NCHW", *images)
+        contenders = session.contenders("minigrad replay", "torch NCHW", *_layouts(job))
         for way in ("forward", "backward"):
             session.race("kernels", replace(job, direction=way), contenders)
 
 
 def scaling(session: Session) -> None:
     """Seconds per step as the batch, the time steps, the channels and the threads grow."""
-    contenders = session.contenders(*USUAL[:3])
+    contenders = session.contenders(*USUAL)
     for axis, sizes in SCALING.items():
         for size in sizes[::2] if session.quick else sizes:
             session.race(axis, scaled(axis, size), contenders)
@@ -61,7 +68,7 @@ def scaling(session: Session) -> None:
 
 def memory(session: Session) -> None:
     """Peak memory of a job's process, and what minigrad's modes allocate in further steps."""
-    for name in session.jobs:
+    for name in _one_of_each(session):
         session.each("memory", JOBS[name], session.contenders(*USUAL), _peak)
         session.each("allocations", JOBS[name], OURS, _further)
 
@@ -86,29 +93,67 @@ def _one_of_each(session: Session) -> list[str]:
     return [*{JOBS[name].kind: name for name in reversed(session.jobs)}.values()][::-1]
 
 
-def startup(session: Session) -> None:
-    """Seconds from the start of a process to the import and to the first step.
+def looking(session: Session) -> None:
+    """Seconds of `evaluate` and `predict` on the same samples, without training."""
+    for name in session.jobs:
+        names = ("minigrad compiled", "torch eager", *_layouts(JOBS[name]), "jax step")
+        for way in ("evaluate", "predict"):
+            job = replace(JOBS[name], direction=way)
+            session.race("looking", job, session.contenders(*names))
 
-    With an empty cache folder, then again with what that run left in it; one job of each model, and
-    torch.compile, which is slow, in the first alone.
+
+def starting(session: Session) -> None:
+    """Seconds to the end of a first short fit, and to the first step after a number has changed.
+
+    The first fit is that of a new process, whose start counts. Minigrad's kernels are compiled, the
+    step is not; then again with nothing compiled, as for torch.compile. The changes are made one
+    after the other in that process, and each trains a new model.
     """
-    slow = {"jax scan", "torch fused"}
+    names = ("minigrad compiled", "minigrad replay", "torch eager", "jax step", "torch compile")
     for name in _one_of_each(session):
-        contenders = [*session.contenders(), "minigrad replay"]
-        session.each("startup", JOBS[name], [c for c in contenders if c not in slow], _start)
-        slow.add("torch compile")
+        job = few(JOBS[name], FIRST_STEPS)
+        changes = changed(job) if name in NETWORKS else {}
+        for saved in session.saved("first fit", job, *changes.values()):
+            labels = [job.label, *(f"{job.title}, {change}" for change in changes)]
+            paths = [path for _, path in saved]
+            with tempfile.TemporaryDirectory() as caches:
+                for contender in session.contenders(*names[: 5 if changes else 4]):
+                    _starts(session, contender, dict(zip(labels, paths, strict=True)), caches)
 
 
-def _start(session: Session, contender: str, path: str) -> dict[str, Any]:
-    imports, steps = [], []
-    with tempfile.TemporaryDirectory() as caches:
-        extra = {"NUMBA_CACHE_DIR": caches, "TORCHINDUCTOR_CACHE_DIR": caches}
-        for _ in range(2 if session.quick else 3):
-            with session.start(contender, extra=extra) as process:
-                imports.append(perf_counter() - process.started)
-                process.measure(path, contender, 1)
-                steps.append(perf_counter() - process.started)
-    return {"rounds": steps[1:], "import": min(imports), "with empty caches": steps[0]}
+def _starts(session: Session, contender: str, paths: Mapping[str, str], caches: str) -> None:
+    """Record a first fit and what follows in the same process, with caches in a folder."""
+    extra = {"NUMBA_CACHE_DIR": caches, "TORCHINDUCTOR_CACHE_DIR": caches}
+
+    def start(rounds: Rounds) -> Iterator[float]:
+        with session.start(contender, extra=extra) as process:
+            began, steps = process.started, FIRST_STEPS
+            for path in paths.values():
+                process.measure(path, contender, steps)
+                yield perf_counter() - began
+                began, steps = perf_counter(), 1
+            rounds.done()  # while the process's own children can be counted
+
+    def starts(name: str, forgotten: str, wanted: int) -> None:
+        rounds, found = Rounds(wanted), list[list[float]]()
+        while rounds.needed():
+            for folder in Path(caches).glob(forgotten):
+                shutil.rmtree(folder, ignore_errors=True)
+            found.append([*start(rounds)])
+        columns = zip(*(found[number] for number in rounds.quietest()), strict=True)
+        sections = ["first fit", *["changed"] * (name == contender and len(paths) - 1)]
+        for section, label, seconds in zip(sections, paths, columns, strict=False):
+            session.add(section, label, name, rounds=seconds, **rounds.found())
+
+    try:
+        if contender == OURS[0]:
+            starts("minigrad, empty caches", "*", 1)
+        if contender == "torch compile":
+            starts(contender, "*", 1)
+        else:
+            starts(contender, "*/steps*", max(1, session.rounds // 3))
+    except Failed as error:
+        session.add("first fit", next(iter(paths)), contender, reason=str(error))
 
 
 def distributed(session: Session) -> None:
@@ -124,7 +169,7 @@ def distributed(session: Session) -> None:
     for size in SIZES:
         job = Task(quantity(size, "B"), "all_reduce", (size,), direction="all_reduce")
         session.race("all-reduce", job, ["ranks 2 × 1"])
-    for name in _one_of_each(session):
+    for name in (name for name in _one_of_each(session) if name not in NETWORKS):
         for batch in BATCHES:
             session.race("distributed", replace(JOBS[name], batch=batch), contenders)
     _grid(session)
@@ -151,7 +196,7 @@ def _grid(session: Session) -> None:
 
 SECTIONS = {
     measure.__name__: measure
-    for measure in (jobs, kernels, modes, memory, startup, scaling, distributed)
+    for measure in (jobs, looking, starting, kernels, modes, memory, scaling, distributed)
 }
 #: what "all" means: everything beside the peers; ranks have a command and a file of their own
 ALL = tuple(name for name in SECTIONS if name != "distributed")

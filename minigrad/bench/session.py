@@ -26,6 +26,8 @@ THEIRS = (
 PEERS = tuple(dict.fromkeys(name.split()[0] for name in THEIRS))
 #: steps after which losses are compared
 CHECK_STEPS = 10
+#: steps of a first short fit
+FIRST_STEPS = 30
 #: (session, contender, file of the task) to what a record says
 Measure = Callable[["Session", str, str], dict[str, Any]]
 
@@ -40,7 +42,7 @@ class Session:
     jobs: Sequence[str] = tuple(JOBS)
     peers: Sequence[str] = PEERS
     threads: int = 1
-    rounds: int = 7
+    rounds: int = 5
     unit: float = 0.2
     quick: bool = False
     say: Callable[[str], None] = print
@@ -50,11 +52,11 @@ class Session:
     processes: dict[tuple[str, int], Process] = field(default_factory=dict)
 
     def contenders(self, *names: str) -> list[str]:
-        """Those whose library takes part; by default minigrad's compiled mode, and all peers'."""
+        """Those whose library takes part."""
         libraries = ("minigrad", *self.peers)
         return [
             name
-            for name in names or (OURS[0], *THEIRS)
+            for name in names
             if name.split()[0] in libraries and not (self.quick and name == "torch compile")
         ]
 
@@ -95,31 +97,34 @@ class Session:
             found = {"reason": str(error)}
         self.add(section, job, contender, **found)
 
-    def saved(self, section: str, job: Task) -> Iterator[tuple[Task, str]]:
-        """Yield the job with its arrays, and its file; where data is missing, add the reason."""
-        self.say(f"  {job.label}")
+    def saved(self, section: str, *jobs: Task) -> Iterator[list[tuple[Task, str]]]:
+        """Yield jobs with their arrays, and their files; where data is missing, add the reason."""
+        self.say(f"  {jobs[0].label}")
         try:
-            task = prepared(job)
+            tasks = [prepared(job) for job in jobs]
         except DataError as error:
-            self.add(section, job.label, "", reason=str(error).splitlines()[0])
+            self.add(section, jobs[0].label, "", reason=str(error).splitlines()[0])
             return
         with tempfile.TemporaryDirectory(prefix="minigrad-bench-") as folder:
-            path = str(Path(folder, "task.npz"))
-            task.save(path)
-            yield task, path
+            paths = [str(Path(folder, f"task-{i}.npz")) for i in range(len(tasks))]
+            for task, path in zip(tasks, paths, strict=True):
+                task.save(path)
+            yield list(zip(tasks, paths, strict=True))
 
     def each(self, section: str, job: Task, contenders: Sequence[str], measure: Measure) -> None:
         """Measure a job with one contender after the other."""
-        for _, path in self.saved(section, job):
+        for [(_, path)] in self.saved(section, job):
             for contender in contenders:
                 self.attempt(section, job.label, contender, measure, path)
 
     def race(self, section: str, job: Task, contenders: Sequence[str]) -> None:
-        """Let contenders race on a job; the last record is the floor, if minigrad takes part."""
-        for task, path in self.saved(section, job):
+        """Let contenders race on a job; the last record is the floor, if minigrad trains."""
+        checked = [job.certain] if job.certain != job else []  # for losses, at seed 0
+        for [(task, path), *others] in self.saved(section, job, *checked):
+            paths = [others[0][1] if others else path, path]
 
-            def measure(contender: str, steps: int, seed: int, path: str = path) -> Any:
-                return self.process(contender).measure(path, contender, steps, seed)
+            def measure(contender: str, steps: int, seed: int, paths: Sequence[str] = paths) -> Any:
+                return self.process(contender).measure(paths[seed > 0], contender, steps, seed)
 
             race(
                 {contender: partial(measure, contender) for contender in contenders},
@@ -128,7 +133,7 @@ class Session:
                 unit=self.unit,
                 least=1 if task.direction else min(CHECK_STEPS, task.steps_per_epoch),
             )
-            if contenders[0] in OURS:
+            if contenders[0] in OURS and (task.operator or not task.direction):
                 self.attempt(section, job.label, "floor", _floor, contenders[0])
 
 

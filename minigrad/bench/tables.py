@@ -1,4 +1,4 @@
-"""The report in words: circumstances, a table for each section, and that of the README."""
+"""The report in words: circumstances, a table for each section, and those of the README."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ from typing import Any
 
 from ..viz.scene.text import number, quantity
 from ..viz.tables import aligned, markdown_table
+from .disturbance import DISTURBED, Disturbed
 from .jobs import AXES
-from .records import Record, Row, agree, best, middle, ratio, rows_of
-from .session import OURS, PEERS
+from .records import Record, Row, agree, best, middle, most_disturbed, ratio, rows_of
+from .session import FIRST_STEPS, OURS, PEERS
 
 Report = dict[str, Any]
 STEP = "one training step"
 LIBRARIES = ("minigrad", *PEERS)
-#: the load average from which on times are not reliable
-BUSY = 0.5
 NONE = "–"
 #: what the rows of a section are, and the last columns; the others are its contenders
 TABLES: Mapping[str, tuple[str, ...]] = {
     "jobs": (STEP, "torch ÷ minigrad", "jax ÷ minigrad", "floor"),
+    "looking": ("looking at 1,100 samples", "torch ÷ minigrad", "jax ÷ minigrad"),
+    "first fit": (f"from the start of a process to the end of a fit of {FIRST_STEPS} steps",),
+    "changed": ("from a changed number to the first step",),
     "kernels": (
         "kernel",
         "torch NCHW ÷ minigrad",
@@ -31,7 +33,6 @@ TABLES: Mapping[str, tuple[str, ...]] = {
     "modes": (STEP, *(f"torch ÷ {mode}" for mode in OURS), "floor"),
     "memory": ("peak memory",),
     "allocations": ("memory of 10 further steps",),
-    "startup": ("from the start of the process",),
     **{axis: (what, "floor") for axis, what in AXES.items()},
     "all-reduce": ("all-reduce between two ranks",),
     "distributed": ("ranks × threads", "ranks 1 × 1 ÷ ranks 2 × 1"),
@@ -39,11 +40,25 @@ TABLES: Mapping[str, tuple[str, ...]] = {
 }
 
 
+_STARTS = ("minigrad compiled", "torch eager", "torch compile", "jax step")
+#: the sections in the README, and the columns there
+README: Mapping[str, tuple[str, ...]] = {
+    "jobs": (*LIBRARIES, *TABLES["jobs"][1:]),
+    "looking": tuple(
+        column
+        for way in ("evaluate", "predict")
+        for column in (
+            f"minigrad {way}",
+            f"torch {way} ÷ minigrad {way}",
+            f"jax {way} ÷ minigrad {way}",
+        )
+    ),
+    "first fit": ("minigrad, empty caches", *_STARTS),
+    "changed": _STARTS,
+}
 #: what has a line of its own below a job's, and its unit
 DETAILS = {
     "data": "B",
-    "import": "s",
-    "with empty caches": "s",
     "arrays a step": "",
     "talking": "s",
     "waiting": "s",
@@ -123,8 +138,7 @@ def everything(report: Report) -> str:
 def circumstances(report: Report) -> str:
     """Machine, ceilings, versions and settings, a line each."""
     lines = [_listed(report["machine"])]
-    if _busy(report):
-        lines.append("other programs were running: these times are not reliable")
+    lines += filter(None, [_disturbance(report["records"])])
     if c := report["ceilings"]:
         one, most = (quantity(c[name], "flop/s") for name in ("flops_of_a_core", "flops"))
         rates = [rate for _, rate in c["bandwidth"]]
@@ -136,22 +150,61 @@ def circumstances(report: Report) -> str:
     return "\n".join([*lines, *["interrupted"] * ("interrupted" in report)])
 
 
+def _disturbance(records: Iterable[Record]) -> str:
+    """How busy the machine was with other programs; empty where it does not say."""
+    share = most_disturbed(records).get("others")
+    return "" if share is None else f"other programs took at most {share:.0%} of the machine"
+
+
 def _listed(pairs: Mapping[str, Any]) -> str:
     """Names and values, without what a system does not say."""
     return ", ".join(f"{name} {value}" for name, value in pairs.items() if value)
 
 
-def _busy(report: Report) -> bool:
-    return (report["machine"]["load"] or 0) >= BUSY
-
-
 def readme(report: Report) -> str:
-    """The README's table: each library in its fastest mode; and where it was measured."""
+    """The README's tables, each library in its fastest mode; and where they were measured.
+
+    Raises `Disturbed` where other programs were at work, `ValueError` without one of the sections.
+    """
+    records = [record for record in report["records"] if record["section"] in README]
+    worst = most_disturbed(records)
+    if worst.get("others", 0.0) >= DISTURBED:
+        raise Disturbed(
+            f"bench: {_disturbance([worst])} during {worst['section']}, {worst['job']}; less than "
+            f"{DISTURBED:.0%} was expected. README and figures stay as they are: close the other "
+            "programs and measure this again"
+        )
+    found = {name: rows_of(records, name) for name in README}
+    if missing := [name for name, rows in found.items() if not rows]:
+        raise ValueError(
+            f"bench: no numbers for {', '.join(missing)}, which the README has, too; --json with a "
+            "file that has them was expected"
+        )
+    found["looking"], found["changed"] = side_by_side(found["looking"]), longest(found["changed"])
+    tables = [cells(TABLES[name][0], found[name], columns) for name, columns in README.items()]
+    texts = [unescape(markdown_table(lines, 1)) for lines in tables]  # the words hold no markup
     m, s = report["machine"], report["settings"]
-    corner, *last = TABLES["jobs"]
-    rows = cells(corner, rows_of(report["records"], "jobs"), [*LIBRARIES, *last])
-    text = unescape(markdown_table(rows, 1))  # the words hold no markup
     where = f"{m['cores']} cores of {m['processor']} ({m['vectors']})"
     how = f"{s['threads']} threads, {s['rounds']} rounds: {_listed(report['versions'])}"
-    doubt = " Other programs were at work: these times cannot be trusted." if _busy(report) else ""
-    return f"{text}\n\nMeasured on {where} with {how}.{doubt}"
+    said = "; ".join(filter(None, [f"Measured on {where} with {how}", _disturbance(records)]))
+    return "\n\n".join([*texts, f"{said}."])
+
+
+def side_by_side(rows: Mapping[str, Row]) -> dict[str, Row]:
+    """What `looking` found, a row for each job, with columns such as "torch predict"."""
+    found: dict[str, Row] = {}
+    for label, row in rows.items():
+        job, _, way = label.rpartition(", ")
+        fastest = {f"{who} {way}": best(row, who) for who in LIBRARIES}
+        found.setdefault(job, {}).update({name: x for name, x in fastest.items() if x})
+    return found
+
+
+def longest(rows: Mapping[str, Row]) -> dict[str, Row]:
+    """A row for each job of `changed`: whichever change took longest."""
+    found: dict[str, Row] = {}
+    for label, row in rows.items():
+        kept = found.setdefault(label.rpartition(", ")[0], {})
+        for name, record in row.items():
+            kept[name] = max(record, kept.get(name, record), key=middle)
+    return found

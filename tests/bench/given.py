@@ -47,7 +47,7 @@ def point(axis, size):
     return [
         *(
             record(axis, label, name, 1e-6 * size**0.7 * k, loss=0.5)
-            for k, name in enumerate(USUAL[:3], 1)
+            for k, name in enumerate(USUAL, 1)
         ),
         record(axis, label, "floor", 1e-7 * size, flops=1, bytes=1),
     ]
@@ -60,7 +60,6 @@ def machine():
         "memory": "8 GB",
         "vectors": "AVX2",
         "system": "Linux 6",
-        "load": 0.1,
     }
 
 
@@ -88,11 +87,26 @@ def modes():
     ]
 
 
-def startup():
-    label, more = JOBS["J1a"].label, {"import": 0.3, "with empty caches": 9.0}
+def looking(name):
+    contenders = ("minigrad compiled", "torch eager", "jax step")
     return [
-        record("startup", label, "minigrad compiled", 0.5, **more),
-        record("startup", label, "jax step", reason="not installed"),
+        record("looking", f"{JOBS[name].title}, {way}", who, *(factor * x for x in (1e-3, 2e-3)))
+        for way, factor in (("evaluate", 2), ("predict", 1))
+        for who, factor in zip(contenders, (factor, 3 * factor, 2 * factor), strict=True)
+    ]
+
+
+def starting(name):
+    title = JOBS[name].title
+    return [
+        record("first fit", JOBS[name].label, "minigrad, empty caches", 9.0, others=0.02),
+        record("first fit", JOBS[name].label, "minigrad compiled", 2.5, 2.0, others=0.01),
+        record("first fit", JOBS[name].label, "torch compile", 20.0),
+        record("first fit", JOBS[name].label, "jax step", reason="not installed"),
+        record("changed", f"{title}, another width", "minigrad compiled", 0.5, 0.4),
+        record("changed", f"{title}, another width", "torch compile", 5.0),
+        record("changed", f"{title}, another learning rate", "minigrad compiled", 0.25, 0.75),
+        record("changed", f"{title}, another learning rate", "torch compile", 7.0),
     ]
 
 
@@ -116,7 +130,8 @@ def report():
             *kernels(),
             *modes(),
             *memory(),
-            *startup(),
+            *looking("J5"),
+            *starting("J5"),
             *growth(),
         ],
     }

@@ -3,14 +3,18 @@
 import importlib
 import importlib.util
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
-from bench.tasks import small_task
+from bench.tasks import MODELS, small_task
 
 from minigrad.bench import jobs
+from minigrad.bench.peers import functional
+from minigrad.bench.peers import task as tasks
 from minigrad.bench.process import Process
 from minigrad.bench.session import THEIRS
+from minigrad.train import evaluation
 
 STEPS = 9  # one epoch of six and the half of another, for those that do not round up
 
@@ -20,7 +24,7 @@ def ready(library, task, mode):
     if not importlib.util.find_spec(library):
         pytest.skip(f"{library} is not installed")
     module = importlib.import_module(f"minigrad.bench.peers.on_{library}")
-    made = module.RUNNERS[bool(task.direction)](task, mode)
+    made = module.RUNNERS[task.operator](task, mode)
     made.reset()
     return made
 
@@ -29,22 +33,27 @@ def ready(library, task, mode):
 def expected():
     """Losses after three steps from minigrad's eager mode."""
     found = {}
-    for kind in ("cnn", "textcnn", "rnn", "mlp"):
+    for kind in MODELS:
         trained = ready("minigrad", small_task(kind), "eager")
         found[kind] = [trained.run(3, seed)[1] for seed in (0, 1)]
         assert found[kind][0] != found[kind][1]
     return found
 
 
-PAIRS = [
-    tuple(name.partition(" ")[::2])
-    for name in ("minigrad replay", *THEIRS)
-    if name != "torch compile"
-]
+_PLAIN = ("cnn", "textcnn", "rnn", "mlp", "wide")
+#: the models that some contenders have, others have all
+ONLY = {"autograd": _PLAIN, "mygrad": _PLAIN, "torch channels-last": ("lenet", "residual")}
 
 
-@pytest.mark.parametrize("kind", ["cnn", "textcnn", "rnn", "mlp"])
-@pytest.mark.parametrize(("library", "mode"), PAIRS)
+@pytest.mark.parametrize(
+    ("library", "mode", "kind"),
+    [
+        (*name.partition(" ")[::2], kind)
+        for name in ("minigrad replay", *THEIRS, "torch channels-last")
+        if name != "torch compile"
+        for kind in ONLY.get(name, MODELS)
+    ],
+)
 def test_losses_agree_and_a_reset_brings_them_back(kind, library, mode, expected):
     trained = ready(library, small_task(kind), mode)
     losses = [trained.run(3, seed) for seed in (0, 1)]
@@ -52,6 +61,52 @@ def test_losses_agree_and_a_reset_brings_them_back(kind, library, mode, expected
     np.testing.assert_allclose([loss for _, loss in losses], expected[kind], rtol=2e-5)
     again = trained.measure(3, 0)
     assert again["loss"] == losses[0][1] and again["steps"] == 3 and again["seconds"] > 0
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("direction", ["evaluate", "predict"])
+def test_looking_agrees(kind, direction, monkeypatch):
+    """With running statistics that are not those of the samples, and a smaller last batch."""
+    monkeypatch.setattr(tasks, "BATCH", 10)
+    monkeypatch.setattr(evaluation, "EVALUATION_BATCH", 10)
+    task = replace(small_task(kind), direction=direction)
+    found = {
+        library: ready(library, task, mode).measure(1, 0)["loss"]
+        for library, mode in (("minigrad", "replay"), ("torch", "eager"), ("jax", "step"))
+        if importlib.util.find_spec(library)
+    }
+    assert list(found.values()) == pytest.approx([found["minigrad"]] * len(found), rel=1e-5)
+
+
+def test_others_look_at_batches_of_the_size_that_the_trainer_takes():
+    assert tasks.BATCH == evaluation.EVALUATION_BATCH
+
+
+def test_dropout_changes_the_loss_and_is_left_out_where_losses_are_compared(expected):
+    task = small_task("lenet")
+    dropping = replace(task, options=(0.9, *task.options[1:]))
+    assert tuple(dropping.certain.options) == task.options
+    for library, mode in (("minigrad", "replay"), ("torch", "eager"), ("jax", "step")):
+        if importlib.util.find_spec(library):
+            loss = ready(library, dropping, mode).measure(3, 0)["loss"]
+            assert abs(loss / expected["lenet"][0] - 1) > 0.01
+
+
+def test_a_layer_that_a_library_does_not_have():
+    class Plain(functional.FunctionalRunner):
+        plain: ClassVar = {"Tanh": np.tanh}
+
+    runner = Plain(small_task("transformer"), "")
+    with pytest.raises(NotImplementedError, match="^Residual is not written for this library$"):
+        runner.model(runner.first, runner.x)
+    runner = Plain(small_task("mlp"), "")
+    assert runner.model(runner.first, runner.x).shape == (24,)
+
+
+def test_characters_and_the_one_after():
+    x, y = jobs.JOBS["J8"].source()
+    assert x.shape[1] == 80 and x.max() < 128
+    assert y[0] == x[1, 80 - 37]  # the next window begins 37 characters further on
 
 
 def test_the_compiled_mode_rounds_up_to_whole_epochs(expected):

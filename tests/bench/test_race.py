@@ -4,6 +4,7 @@ from functools import partial
 
 import pytest
 
+from minigrad.bench import disturbance
 from minigrad.bench import race as module
 from minigrad.bench.process import Failed, Process
 from minigrad.bench.race import race
@@ -27,8 +28,10 @@ class Script:
 
 
 @pytest.fixture(autouse=True)
-def _no_pause(monkeypatch):
+def _alone(monkeypatch):
+    """Without pauses, on a machine that does not say what else it does."""
     monkeypatch.setattr(module, "_PAUSE", 0.0)
+    monkeypatch.setattr(disturbance, "others", lambda: None)
 
 
 def adder(rows):
@@ -77,6 +80,26 @@ def test_ctrl_c_leaves_the_rounds_that_all_have_made():
     assert [len(rows[name]["rounds"]) for name in "ab"] == [2, 2]  # of the third, a made its part
     rows = run(Script("a", 0.05, [], 1, interrupt))
     assert rows == {"a": {"reason": "interrupted"}, "interrupted": True}
+
+
+def test_rounds_that_others_disturb_are_made_again(monkeypatch):
+    """The whole second round is left out, also for the one that had its turn before."""
+    now, others = [0.0], [0.0]
+    monkeypatch.setattr(disturbance, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(disturbance, "others", lambda: others[0])
+    monkeypatch.setattr(disturbance, "cores", lambda: 1)
+
+    def measure(name, steps, seed):
+        now[0] += 1.0
+        if (name, seed) == ("b", 1001):
+            others[0] += 0.5
+        return {"seconds": max(1, seed - 999), "steps": 1, "loss": 0.0}
+
+    rows = {}
+    measures = {name: partial(measure, name) for name in "ab"}
+    race(measures, adder(rows), rounds=3, unit=0.1)
+    assert rows["a"]["rounds"] == rows["b"]["rounds"] == [1, 3, 4]
+    assert rows["a"]["others"] == 0.0
 
 
 def test_a_race_between_processes(fake, path):

@@ -10,6 +10,7 @@ from bench import given
 from minigrad import cli
 from minigrad.bench import report as module
 from minigrad.bench import sections, tables
+from minigrad.bench.disturbance import Disturbed
 from minigrad.bench.jobs import AXES, JOBS
 from minigrad.bench.records import agree, middle, rows_of
 from minigrad.bench.report import bench, measure, update_readme
@@ -37,7 +38,7 @@ def sectioned(monkeypatch):
     """Two sections that need no processes, the second of which is interrupted."""
 
     def first(session):
-        session.records += given.job("jobs", "J1a")
+        session.records += given.report()["records"]
 
     def second(session):
         session.records += given.modes()
@@ -63,7 +64,7 @@ def test_ctrl_c_leaves_and_tells_what_was_measured(sectioned, tmp_path, capsys):
         bench(["jobs", "modes"], Session(say=quiet), **paths)
     found, said = read(tmp_path / "b.json"), capsys.readouterr().out
     assert found["interrupted"]
-    assert {record["section"] for record in found["records"]} == {"jobs", "modes"}
+    assert {record["section"] for record in found["records"]} > {"jobs", "modes"}
     assert "interrupted" in said and "60 µs" in said and (tmp_path / "bench-jobs.svg").exists()
     assert readme.read_text(encoding="utf-8") == f"before {module.BEGIN} {module.END} after"
 
@@ -79,10 +80,65 @@ def test_a_run_writes_what_was_asked_for(sectioned, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"README.md", "b.json"}
 
 
+def test_a_readme_does_not_lose_a_table(tmp_path):
+    (tmp_path / "README.md").write_text(f"{module.BEGIN}old{module.END}", encoding="utf-8")
+    report = given.report() | {"records": [*given.job("jobs", "J1a"), *given.looking("J5")]}
+    with pytest.raises(ValueError, match="no numbers for first fit, changed, which the README"):
+        update_readme(report, tmp_path / "README.md")
+    assert "old" in (tmp_path / "README.md").read_text(encoding="utf-8")
+
+
 def test_a_readme_without_a_place_for_it_stays(tmp_path):
     (tmp_path / "README.md").write_text("nothing", encoding="utf-8")
     with pytest.raises(ValueError, match="has no place for the tables"):
         update_readme(given.report(), tmp_path / "README.md")
+
+
+def test_disturbed_numbers_do_not_get_into_a_readme(sectioned, tmp_path, monkeypatch):
+    """The numbers are written, so that what was measured is not lost, but no figures."""
+
+    def disturbed(session):
+        session.add("jobs", "J1a", "torch", rounds=[1.0], others=0.04)
+        session.add("jobs", "J9", "minigrad", rounds=[1.0], others=0.345)
+        session.add("memory", "J9", "minigrad", rounds=[1.0], others=0.9)
+
+    monkeypatch.setattr(module, "SECTIONS", {"jobs": disturbed})
+    readme, numbers = tmp_path / "README.md", tmp_path / "b.json"
+    readme.write_text(f"{module.BEGIN}{module.END}", encoding="utf-8")
+    with pytest.raises(
+        Disturbed, match=r"at most 34% of the machine during jobs, J9; less than 5%"
+    ):
+        bench(["jobs"], Session(say=quiet), json_path=numbers, readme=readme, plots=tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"README.md", "b.json"}
+    assert readme.read_text(encoding="utf-8") == f"{module.BEGIN}{module.END}"
+    assert len(read(numbers)["records"]) == 3
+
+
+def test_a_job_is_measured_again_and_the_others_stay(sectioned, tmp_path, monkeypatch):
+    """Unless they come from other circumstances, or their run was interrupted."""
+    path, seconds = tmp_path / "b.json", [0.5]
+
+    def again(session):
+        session.versions["torch"] = "3.0"
+        session.add("jobs", "J9", "torch", rounds=seconds)
+
+    def jobs():
+        monkeypatch.setattr(module, "SECTIONS", {"jobs": again})
+        bench(["jobs"], Session(say=quiet), json_path=path)
+        return [(r["job"], r.get("rounds")) for r in read(path)["records"]]
+
+    assert jobs() == [("J9", [0.5])]
+    before = read(path)
+    records = [given.record("jobs", job, "torch", 1.0) for job in ("J8", "J9", "J10")]
+    versions = {"torch": "3.0", "jax": "1.0"}
+    path.write_text(
+        json.dumps(before | {"records": records, "versions": versions}), encoding="utf-8"
+    )
+    assert jobs() == [("J8", [1.0]), ("J9", [0.5]), ("J10", [1.0])]
+    assert read(path)["versions"] == versions
+    for other in ({"machine": {}}, {"versions": {"torch": "2.0"}}, {"interrupted": True}):
+        path.write_text(json.dumps(before | {"records": records} | other), encoding="utf-8")
+        assert jobs() == [("J9", [0.5])]
 
 
 def test_numbers_are_written_short_a_record_in_a_line(sectioned, tmp_path, monkeypatch):
@@ -110,7 +166,7 @@ def test_a_job_without_data_is_left_out_with_its_reason(monkeypatch):
         raise DataError("no reviews here\n  tried this\n  tried that")
 
     monkeypatch.setitem(JOBS, "J2", replace(JOBS["J2"], source=nowhere))
-    for section in ("jobs", "modes", "memory", "startup"):
+    for section in ("jobs", "looking", "modes", "memory"):
         session = Session(jobs=("J2",), say=quiet)
         sections.SECTIONS[section](session)
         assert {record["reason"] for record in session.records} == {"no reviews here"}
@@ -121,7 +177,7 @@ def test_a_job_without_data_is_left_out_with_its_reason(monkeypatch):
     "arguments",
     [
         ["dance"],
-        ["jobs", "--only", "J9"],
+        ["jobs", "--only", "J99"],
         ["--rounds", "0"],
         ["--peers", "keras"],
         ["--threads", "4096"],
@@ -161,11 +217,13 @@ def test_a_real_run_of_one_job(tmp_path, capsys):
     assert (tmp_path / "bench-jobs.svg").exists()
 
 
+@pytest.mark.xfail(strict=True, reason="the next run on a quiet machine has the new sections")
 def test_the_committed_numbers_are_those_of_the_readme_and_cover_every_section():
     committed = json.loads((ROOT / "figures" / "bench.json").read_text(encoding="utf-8"))
     found = {record["section"] for record in committed["records"]}
     assert (
-        found == {*sections.ALL, *AXES, "allocations"} - {"scaling"}
+        found
+        == {*sections.ALL, *AXES, "allocations", "first fit", "changed"} - {"scaling", "starting"}
         and "interrupted" not in committed
     )
     assert list(rows_of(committed["records"], "jobs")) == [job.label for job in JOBS.values()]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from bench.tasks import small_task
 
-from minigrad.bench import jobs, scale, tables
+from minigrad.bench import disturbance, jobs, scale, tables
 from minigrad.bench import process as starting
 from minigrad.bench import sections as module
 from minigrad.bench.jobs import prepared
@@ -108,6 +108,124 @@ def test_the_whole_section(monkeypatch):
     assert {"minigrad", "mpi4py"} <= set(session.versions)
 
 
+# ---------------- first fits and changed numbers
+@pytest.fixture
+def fits(fake, path, tmp_path):
+    """First fits of a fake library, each started as often as it is wanted; the caches before it."""
+    seen, caches = [], tmp_path / "caches"
+
+    def start(session, contender, **options):
+        seen.append(sorted(str(each.relative_to(caches)) for each in caches.rglob("*")))
+        for name in ("kernels-1/plain", "kernels-1/steps", "kernels-1/steps_5f", "fx"):
+            (caches / name).mkdir(parents=True, exist_ok=True)
+        return real(session, contender, **options)
+
+    real = Session.start
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Session, "start", start)
+        patched.setattr(disturbance, "others", lambda: None)
+
+        def run(contender, rounds=1, paths=("a", "b")):
+            session = Session(rounds=rounds, say=quiet)
+            module._starts(session, contender, dict.fromkeys(paths, path), str(caches))
+            return session.records, seen
+
+        yield run
+
+
+def test_a_first_fit_and_what_follows_it_in_one_process(fits):
+    records, seen = fits("fake steady", rounds=7)
+    assert [(r["section"], r["job"]) for r in records] == [("first fit", "a"), ("changed", "b")]
+    first, second = (record["rounds"] for record in records)
+    assert len(first) == len(second) == 2 and min(first) > max(second) > 0
+    assert seen == [[], ["fx", "kernels-1", "kernels-1/plain"]]  # compiled steps are forgotten
+
+
+def test_minigrad_starts_with_empty_caches_first(fits, monkeypatch):
+    monkeypatch.setattr(module, "OURS", ("fake steady",))
+    records, seen = fits("fake steady")
+    assert [(r["section"], r["contender"]) for r in records] == [
+        ("first fit", "minigrad, empty caches"),
+        ("first fit", "fake steady"),
+        ("changed", "fake steady"),
+    ]
+    assert seen == [[], ["fx", "kernels-1", "kernels-1/plain"]]
+    fits("fake steady", paths=("a",))
+    assert seen[2:] == [[], ["fx", "kernels-1", "kernels-1/plain"]]
+
+
+def test_a_first_fit_that_fails(fits):
+    records, _ = fits("fake unmade")
+    assert [(r["section"], r["reason"]) for r in records] == [
+        ("first fit", "RuntimeError: needs a compiler")
+    ]
+
+
+@pytest.mark.processes
+def test_kernels_are_kept_where_compiled_steps_are_forgotten(tmp_path, path):
+    """The names of minigrad's folders, which `_starts` relies on."""
+    caches = str(tmp_path / "caches")
+    with Process("minigrad", extra={"NUMBA_CACHE_DIR": caches}) as process:
+        process.measure(path, "minigrad compiled", 60)
+    kept = [each.relative_to(caches).parts[1] for each in Path(caches).rglob("*.nbi")]
+    assert any(name.startswith("steps") for name in kept)
+    assert any(not name.startswith("steps") for name in kept)
+
+
+def test_changes_are_other_numbers_of_the_same_model():
+    for name in jobs.NETWORKS:
+        job = jobs.few(jobs.JOBS[name], 2)
+        assert len(job.source()[0]) == 2 * job.batch
+        changed = jobs.changed(job)
+        assert ("another number of steps" in changed) == (name in ("J7", "J8", "J10"))
+        for what, other in changed.items():
+            task = prepared(other)
+            assert set(task.parameters) == set(prepared(job).parameters)
+            assert task != prepared(job), what
+
+
+def test_images_are_raced_in_both_layouts(monkeypatch):
+    """PyTorch's fastest mode counts."""
+    asked = {}
+    monkeypatch.setattr(Session, "race", lambda self, name, job, names: asked.update({name: names}))
+    session = Session(jobs=("J6",), peers=("torch",), say=quiet)
+    for section, names in (("jobs", ["eager", "fused", "compile"]), ("looking", ["eager"])):
+        module.SECTIONS[section](session)
+        expected = ["minigrad compiled", *(f"torch {name}" for name in [*names, "channels-last"])]
+        assert asked[section] == expected
+
+
+@pytest.mark.parametrize("section", ["looking", "starting"])
+def test_sections_ask_each_contender(section, monkeypatch):
+    """Looking is a race each way, starting a first fit of each kind of model."""
+    asked = []
+    monkeypatch.setattr(
+        Session, "race", lambda self, name, job, names: asked.append((job.label, *names))
+    )
+    monkeypatch.setattr(
+        module, "_starts", lambda session, name, paths, caches: asked.append((name, *paths))
+    )
+    session = Session(jobs=("J4a", "J4b", "J9"), peers=("torch",), say=quiet)
+    module.SECTIONS[section](session)
+    pairs = ("minigrad compiled", "torch eager")
+    titles = [jobs.JOBS[name].title for name in session.jobs]
+    if section == "looking":
+        assert asked == [
+            (f"{title}, {way}", *pairs) for title in titles for way in ("evaluate", "predict")
+        ]
+        return
+    changes = ("another width", "another batch size", "another learning rate")
+    contenders = ("minigrad compiled", "minigrad replay", "torch eager", "torch compile")
+    assert asked == [
+        *((name, jobs.JOBS["J4a"].label) for name in contenders[:3]),
+        *(
+            (name, jobs.JOBS["J9"].label, *(f"{titles[2]}, {change}" for change in changes))
+            for name in contenders
+        ),
+    ]
+
+
+# ---------------- processes of joblib
 def test_a_grid_search_in_one_process_and_two(monkeypatch):
     searched = []
     monkeypatch.setattr(module, "grid_search", lambda *args, **how: searched.append(how["n_jobs"]))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from bench.tasks import small_task
 
-from minigrad.bench.peers.on_minigrad import MinigradTraining
+from minigrad.bench.peers.on_minigrad import MinigradModel
 from minigrad.bench.peers.task import Runner, load
 from minigrad.bench.peers.worker import Worker
 from minigrad.train.state import TrainingState
@@ -77,6 +77,6 @@ def test_orders_are_those_of_the_trainer(steps, made, monkeypatch):
     )
     mine = list(task.orders(steps, seed=5))
     assert [len(order) for order in mine] == made
-    MinigradTraining(task, "replay").measure(steps, seed=5)
+    MinigradModel(task, "replay").measure(steps, seed=5)
     for order, its in zip(mine, drawn, strict=True):
         assert np.array_equal(order.reshape(-1), its[: order.size])

@@ -2,85 +2,105 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from .task import LOSSES, Array, Runner
+from .models import MODELS, Layer, loss_of
+from .task import Array, Runner
 
 
 class FunctionalRunner(Runner):
     """Models, losses and optimisers in the functions of a NumPy-like module `xp`.
 
-    A library adds `gradients(x, y)`, which returns the loss and a dictionary with the gradient of
-    each of the weights `self.p`.
+    A layer is a method of its name in lower case, with the weights, the beginning of its weights'
+    names, the samples and its options; `plain` has those without weights and options. Channels come
+    last. A library adds `gradients(x, y)`, which returns the loss and a dictionary with the
+    gradient of each of the weights `self.p`.
     """
 
     xp: Any
+    plain: Mapping[str, Callable[[Any], Any]]
 
     def prepare(self) -> None:
-        self.model = getattr(self, self.task.kind)
-        self.loss = getattr(self, LOSSES[self.task.kind])
+        self.layers = MODELS[self.task.kind](*self.task.options)
+        self.loss = getattr(self, str(loss_of(self.task.kind)))
         self.x, self.y = (self.task.arrays[name] for name in "xy")
         self.first = {name: np.ascontiguousarray(a) for name, a in self.layout().items()}
 
     def layout(self) -> dict[str, Array]:
         """The initial weights as (…, in, out), with the channels last before a dense layer."""
-        given = self.task.parameters
-        p = {
-            name: a if a.ndim == 1 or "embedding" in name else np.moveaxis(a, (1, 0), (-2, -1))
-            for name, a in given.items()
+        embeddings = {f"{i}.weight" for i, each in enumerate(self.layers) if each[0] == "Embedding"}
+        p, channels = dict(self.task.parameters), 1
+        for i, (kind, *options) in enumerate(self.layers):
+            if "Conv" in kind:
+                channels = options[1]
+            elif kind == "Linear" and self.layers[i - 1][0] == "Flatten":
+                weight = p[f"{i}.weight"]
+                blocks = weight.reshape(len(weight), channels, -1)
+                p[f"{i}.weight"] = blocks.swapaxes(1, 2).reshape(weight.shape)
+        return {
+            name: a if a.ndim < 2 or name in embeddings else np.moveaxis(a, (1, 0), (-2, -1))
+            for name, a in p.items()
         }
-        for dense, conv in (("3.weight", "0.bias"), ("dense.weight", "conv.bias")):
-            if {dense, conv} <= set(given):
-                p[dense] = given[dense].reshape(len(given[conv]), -1).T.reshape(-1, 1)
-        return p
 
-    # ---------------- models
-    def relu(self, x: Any) -> Any:
-        return self.xp.maximum(x, np.float32(0))
+    def model(self, p: Any, x: Any) -> Any:
+        """The output (N, classes), or (N,) where it is one number."""
+        output = self.chain(p, "", x, *self.layers)
+        return output[:, 0] if output.shape[1] == 1 else output
 
-    def sigmoid(self, x: Any) -> Any:
-        return 1 / (1 + self.xp.exp(-x))
+    def chain(self, p: Any, name: str, x: Any, *layers: Layer) -> Any:
+        for i, (kind, *options) in enumerate(layers):
+            if kind in self.plain:
+                x = self.plain[kind](x)
+            elif not hasattr(self, kind.lower()):
+                raise NotImplementedError(f"{kind} is not written for this library")
+            else:
+                x = getattr(self, kind.lower())(p, f"{name}{i}.", x, *options)
+        return x
 
-    def dense(self, p: Any, name: str, x: Any) -> Any:
-        return x @ p[f"{name}.weight"] + p[f"{name}.bias"]
+    # ---------------- layers
+    def linear(self, p: Any, name: str, x: Any, *_: int) -> Any:
+        return x @ p[f"{name}weight"] + p[f"{name}bias"]
 
-    def conv1d(self, x: Any, weight: Any) -> Any:
+    def embedding(self, p: Any, name: str, ids: Any, *_: int) -> Any:
+        return p[f"{name}weight"][ids]
+
+    def channelsfirst(self, p: Any, name: str, x: Any) -> Any:
+        return x
+
+    def flatten(self, p: Any, name: str, x: Any) -> Any:
+        return x.reshape((len(x), -1))
+
+    def conv1d(self, p: Any, name: str, x: Any, *_: int) -> Any:
         """A sum of products, one for each place in the window."""
-        n = x.shape[1] - 2
-        return sum(x[:, t : t + n] @ weight[t] for t in range(3))
+        n, weight = x.shape[1] - 2, p[f"{name}weight"]
+        return sum(x[:, t : t + n] @ weight[t] for t in range(3)) + p[f"{name}bias"]
 
-    def cnn(self, p: Any, x: Array) -> Any:
-        """A convolution as one product of matrices: the image's windows need no gradient."""
-        _, filters, k, _ = self.task.options
+    def conv2d(self, p: Any, name: str, x: Array, channels: int, filters: int, k: int) -> Any:
+        """One product of matrices: the windows of the model's input need no gradient."""
         windows = np.lib.stride_tricks.sliding_window_view(x, (k, k), axis=(2, 3))
-        rows = windows.transpose(0, 2, 3, 4, 5, 1).reshape(-1, k * k * x.shape[1])
-        h = self.relu(rows @ p["0.weight"].reshape((-1, filters)) + p["0.bias"])
-        return self.sigmoid(self.dense(p, "3", h.reshape((len(x), -1))))[:, 0]
+        rows = windows.transpose(0, 2, 3, 4, 5, 1).reshape(-1, k * k * channels)
+        h = rows @ p[f"{name}weight"].reshape((-1, filters)) + p[f"{name}bias"]
+        return h.reshape((len(x), -1))
 
-    def textcnn(self, p: Any, ids: Any) -> Any:
-        h = self.conv1d(p["embedding.weight"][ids], p["conv.weight"]) + p["conv.bias"]
-        *_, filters, pool, _ = self.task.options
-        features = self.xp.max(self.relu(h).reshape((len(ids), -1, pool, filters)), axis=2)
-        return self.sigmoid(self.dense(p, "dense", features.reshape((len(ids), -1))))[:, 0]
+    def maxpool1d(self, p: Any, name: str, x: Any, pool: int) -> Any:
+        return self.xp.max(x.reshape((len(x), -1, pool, x.shape[2])), axis=2)
 
-    def rnn(self, p: Any, x: Any) -> Any:
-        rows = self.xp.matmul(x.transpose(1, 0, 2), p["rnn.weight_ih_l0"])
-        h = self.recur(rows + p["rnn.bias_ih_l0"] + p["rnn.bias_hh_l0"], p["rnn.weight_hh_l0"])
-        return self.dense(p, "dense", h)
+    def recurrent(self, p: Any, name: str, x: Any, cell: str, *_: int) -> Any:
+        """The last state of a layer, whose method gets the input's part of each step."""
+        name = f"{name}layer."
+        rows = self.xp.matmul(self.xp.swapaxes(x, 0, 1), p[f"{name}weight_ih_l0"])
+        own, bias = p[f"{name}weight_hh_l0"], p[f"{name}bias_hh_l0"]
+        return getattr(self, cell.lower())(rows + p[f"{name}bias_ih_l0"], own, bias)
 
-    def recur(self, rows: Any, weight: Any) -> Any:
-        """The last hidden state, from the input's part of each."""
+    def rnn(self, rows: Any, weight: Any, bias: Any) -> Any:
+        rows = rows + bias
         h = self.xp.tanh(rows[0])
         for t in range(1, len(rows)):
             h = self.xp.tanh(rows[t] + h @ weight)
         return h
-
-    def mlp(self, p: Any, x: Any) -> Any:
-        for name in "024":
-            x = self.xp.tanh(self.dense(p, name, x))
-        return self.dense(p, "6", x)[:, 0]
 
     # ---------------- losses
     def mse_loss(self, output: Any, y: Any) -> Any:

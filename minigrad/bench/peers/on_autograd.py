@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import Any
 
 import autograd.numpy as anp
@@ -19,6 +20,14 @@ class AutogradRunner(FunctionalRunner):
     """Differentiates a function of the weights."""
 
     xp = anp
+    #: the derivative of `where` at 0 is 0, as everywhere, that of `maximum` one half
+    plain = MappingProxyType(
+        {
+            "ReLU": lambda x: anp.where(x > 0, x, np.float32(0)),
+            "Sigmoid": lambda x: 1 / (1 + anp.exp(-x)),
+            "Tanh": anp.tanh,
+        }
+    )
 
     def prepare(self) -> None:
         super().prepare()
@@ -26,10 +35,6 @@ class AutogradRunner(FunctionalRunner):
 
     def gradients(self, x: Array, y: Array) -> Any:
         return self._value_and_grad(self.p, x, y)
-
-    def relu(self, x: Any) -> Any:
-        """With derivative 0 at 0, as everywhere; that of `maximum` is one half there."""
-        return anp.where(x > 0, x, np.float32(0))
 
     def detached(self, x: Any) -> Any:
         """Its gradient of a maximum is float64, and all before it would be, too."""

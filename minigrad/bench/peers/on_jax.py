@@ -7,6 +7,8 @@ jitted loop (as fast as `lax.scan`, but compiled once for any number of steps).
 from __future__ import annotations
 
 import os
+from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -18,6 +20,7 @@ from jax import lax
 from jax.example_libraries import optimizers
 
 from .functional import FunctionalRunner
+from .models import Layer
 
 VERSIONS = {"jax": jax.__version__}
 
@@ -26,44 +29,118 @@ class JaxRunner(FunctionalRunner):
     """Gradient and update of a step are compiled as one function."""
 
     xp = jnp
-    relu, sigmoid = staticmethod(jax.nn.relu), staticmethod(jax.nn.sigmoid)
+    plain = MappingProxyType(
+        {
+            "ReLU": jax.nn.relu,
+            "Sigmoid": jax.nn.sigmoid,
+            "Tanh": jnp.tanh,
+            "GELU": partial(jax.nn.gelu, approximate=False),
+            "Mean": lambda x: x.mean(1),
+        }
+    )
 
     def prepare(self) -> None:
         super().prepare()
-        x = np.moveaxis(self.x, 1, -1) if self.task.kind == "cnn" else self.x
+        x = np.moveaxis(self.x, 1, -1) if self.x.ndim == 4 else self.x
         self.x, self.y = jnp.asarray(x), jnp.asarray(self.y)
+        self.p = jax.tree.map(jnp.asarray, self.first)  # to look at
+        statistics = [name for name in self.first if "running" in name or "num_" in name]
+        self.kept = {name: self.first.pop(name) for name in statistics}
         optimizer = getattr(optimizers, self.task.optimizer)(self.task.lr)
         self._initial, self._apply, self._weights = optimizer
         self._step = jax.jit(self._update, donate_argnums=0)
         self._epoch = jax.jit(self._updates, donate_argnums=0)
+        self._output, self._judged = jax.jit(self.model), jax.jit(self._judge)
 
-    def cnn(self, p: Any, x: Any) -> Any:
-        layouts = ("NHWC", "HWIO", "NHWC")
-        h = lax.conv_general_dilated(x, p["0.weight"], (1, 1), "VALID", dimension_numbers=layouts)
-        h = self.relu(h + p["0.bias"]).reshape(len(x), -1)
-        return self.sigmoid(self.dense(p, "3", h))[:, 0]
+    # ---------------- layers; in training p has the number of the step, and takes new statistics
+    def conv2d(self, p: Any, name: str, x: Any, *sizes: int) -> Any:
+        """A convolution along all axes but the first and the last; `sizes` as in PyTorch."""
+        stride, padding = sizes[3:] or (1, 0)
+        sides = "HW"[4 - x.ndim :]
+        layouts, n = (f"N{sides}C", f"{sides}IO", f"N{sides}C"), len(sides)
+        how: Any = {"dimension_numbers": layouts, "padding": [(padding, padding)] * n}
+        h = lax.conv_general_dilated(x, p[f"{name}weight"], (stride,) * n, **how)
+        return h + p[f"{name}bias"]
 
-    def conv1d(self, x: Any, weight: Any) -> Any:
+    def conv1d(self, p: Any, name: str, x: Any, *sizes: int) -> Any:
         if self.mode == "scan":  # in a loop, XLA's own convolution takes ten times as long
-            return super().conv1d(x, weight)
-        layouts = ("NWC", "WIO", "NWC")
-        return lax.conv_general_dilated(x, weight, (1,), "VALID", dimension_numbers=layouts)
+            return super().conv1d(p, name, x)
+        return self.conv2d(p, name, x, *sizes)
 
-    def recur(self, rows: Any, weight: Any) -> Any:
+    def maxpool2d(self, p: Any, name: str, x: Any, k: int) -> Any:
+        return lax.reduce_window(x, -jnp.inf, lax.max, (1, k, k, 1), (1, k, k, 1), "VALID")
+
+    def avgpool2d(self, p: Any, name: str, x: Any, k: int) -> Any:
+        n, height, width, channels = x.shape
+        return x.reshape(n, height // k, k, width // k, k, channels).mean((2, 4))
+
+    def batchnorm2d(self, p: Any, name: str, x: Any, _: int) -> Any:
+        mean, var = p[f"{name}running_mean"], p[f"{name}running_var"]
+        if "step" in p:
+            count, before = x.size // x.shape[-1], (mean, var)
+            mean, var = x.mean((0, 1, 2)), x.var((0, 1, 2))
+            p[f"{name}running_mean"] = 0.9 * before[0] + 0.1 * mean
+            p[f"{name}running_var"] = 0.9 * before[1] + 0.1 * var * count / (count - 1)
+        scale = p[f"{name}weight"] * lax.rsqrt(var + 1e-5)
+        return (x - mean) * scale + p[f"{name}bias"]
+
+    def layernorm(self, p: Any, name: str, x: Any, _: int) -> Any:
+        return jax.nn.standardize(x, epsilon=1e-5) * p[f"{name}weight"] + p[f"{name}bias"]
+
+    def dropout(self, p: Any, name: str, x: Any, rate: float) -> Any:
+        if not rate or "step" not in p:
+            return x
+        key = jax.random.fold_in(jax.random.key(0), p["step"])
+        return jnp.where(jax.random.bernoulli(key, 1 - rate, x.shape), x / (1 - rate), 0)
+
+    def residual(self, p: Any, name: str, x: Any, *layers: Layer) -> Any:
+        return x + self.chain(p, f"{name}layers.", x, *layers)
+
+    def attention(self, p: Any, name: str, x: Any, heads: int, _: int) -> Any:
+        parts = self.linear(p, f"{name}inputs.", x).reshape(*x.shape[:2], 3, heads, -1)
+        found = jax.nn.dot_product_attention(*(parts[:, :, i] for i in range(3)))
+        return self.linear(p, f"{name}outputs.", found.reshape(x.shape))
+
+    def rnn(self, rows: Any, weight: Any, bias: Any) -> Any:
         if len(rows) <= 4:
-            return super().recur(rows, weight)
+            return super().rnn(rows, weight, bias)
+        rows = rows + bias
         h = jnp.tanh(rows[0])
         return lax.scan(lambda h, row: (jnp.tanh(row + h @ weight), None), h, rows[1:])[0]
 
+    def lstm(self, rows: Any, weight: Any, bias: Any) -> Any:
+        def cell(state: Any, row: Any) -> Any:
+            h, c = state
+            i, f, g, o = jnp.split(row + h @ weight + bias, 4, 1)
+            c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+            return (jax.nn.sigmoid(o) * jnp.tanh(c), c), None
+
+        zero = jnp.zeros((rows.shape[1], len(weight)), jnp.float32)
+        return lax.scan(cell, (zero, zero), rows)[0][0]
+
+    def gru(self, rows: Any, weight: Any, bias: Any) -> Any:
+        def cell(h: Any, row: Any) -> Any:
+            r, z, n = jnp.split(row, 3, 1)
+            own_r, own_z, own_n = jnp.split(h @ weight + bias, 3, 1)
+            z = jax.nn.sigmoid(z + own_z)
+            n = jnp.tanh(n + jax.nn.sigmoid(r + own_r) * own_n)
+            return (1 - z) * n + z * h, None
+
+        return lax.scan(cell, jnp.zeros((rows.shape[1], len(weight)), jnp.float32), rows)[0]
+
+    # ---------------- training and looking
     def _update(self, carry: Any, x: Any, y: Any, chosen: Any) -> Any:
-        """One step; `carry` is the step's number, the optimiser's state, and the last loss."""
-        i, state, _ = carry
+        """One step; `carry` is its number, the optimiser's state, the statistics, the last loss."""
+        i, state, kept, _ = carry
 
-        def loss(p: Any) -> Any:
-            return self.loss(self.model(p, x[chosen]), y[chosen])
+        def loss(weights: Any) -> Any:
+            p = {"step": i, **weights, **kept}
+            value = self.loss(self.model(p, x[chosen]), y[chosen])
+            return value, {name: p[name] for name in kept}
 
-        value, gradients = jax.value_and_grad(loss)(self._weights(state))
-        return i + 1, self._apply(i, gradients, state), value
+        weights = self._weights(state)
+        (value, kept), gradients = jax.value_and_grad(loss, has_aux=True)(weights)
+        return i + 1, self._apply(i, gradients, state), kept, value
 
     def _updates(self, carry: Any, x: Any, y: Any, order: Any, steps: Any) -> Any:
         def body(k: Any, carry: Any) -> Any:
@@ -72,10 +149,10 @@ class JaxRunner(FunctionalRunner):
         return lax.fori_loop(0, steps, body, carry)
 
     def reset(self) -> None:
-        state = self._initial(jax.tree.map(jnp.array, self.first))
-        self.carry = jnp.int32(0), state, jnp.float32(0)
+        first, kept = jax.tree.map(jnp.array, (self.first, self.kept))
+        self.carry = jnp.int32(0), self._initial(first), kept, jnp.float32(0)
 
-    def run(self, steps: int, seed: int) -> tuple[int, float]:
+    def train(self, steps: int, seed: int) -> tuple[int, float]:
         for order in self.task.orders(steps, seed):
             order = order.astype(np.int32)
             if self.mode == "step":
@@ -86,6 +163,16 @@ class JaxRunner(FunctionalRunner):
                 padded[: len(order)] = order
                 self.carry = self._epoch(self.carry, self.x, self.y, padded, len(order))
         return steps, float(self.carry[-1])
+
+    def output(self, batch: slice) -> Any:
+        return self._output(self.p, self.x[batch])
+
+    def judged(self, batch: slice) -> Any:
+        return self._judged(self.p, self.x[batch], self.y[batch])
+
+    def _judge(self, p: Any, x: Any, y: Any) -> Any:
+        output = self.model(p, x)
+        return self.loss(output, y), self.right(output, y)
 
 
 RUNNERS = (JaxRunner,)

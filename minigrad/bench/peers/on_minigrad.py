@@ -15,13 +15,13 @@ from minigrad.bench.ceilings import ceilings as ceilings  # a message names it
 from minigrad.bench.jobs import model_of
 from minigrad.train.batch_graph import target_for
 
-from .task import Runner
+from .task import LOOKED, Array, Runner
 
 VERSIONS = {"minigrad": mg.__version__, "numpy": np.__version__, "numba": numba.__version__}
 
 
-class MinigradTraining(Runner):
-    """A training job."""
+class MinigradModel(Runner):
+    """A training job, or a model to look at."""
 
     distributed = False
 
@@ -38,7 +38,7 @@ class MinigradTraining(Runner):
         self.model.load_state_dict(self.task.parameters)
         self.trainer.optimizer.load_state_dict(self._fresh)
 
-    def run(self, steps: int, seed: int) -> tuple[int, float]:
+    def train(self, steps: int, seed: int) -> tuple[int, float]:
         """Train so many steps, rounded up to whole epochs if they are more than one."""
         batch = self.task.batch
         one = max(1, min(steps, self.task.steps_per_epoch))
@@ -48,6 +48,13 @@ class MinigradTraining(Runner):
         )
         losses = self.history.batch_loss
         return len(losses), losses[-1]
+
+    def predict(self) -> list[Array]:
+        return [self.trainer.predict(self.task.arrays["x"][:LOOKED])]
+
+    def evaluate(self) -> list[Array]:
+        x, y = (self.task.arrays[name][:LOOKED] for name in "xy")
+        return [np.array(list(self.trainer.evaluate(x, y).values()))]
 
     def work(self) -> dict[str, int]:
         """Operations and bytes that one step cannot do without."""
@@ -110,4 +117,4 @@ class MinigradOperator(Runner):
         return floor.work_of_pass(self.graph.head, self.task.direction)
 
 
-RUNNERS = MinigradTraining, MinigradOperator
+RUNNERS = MinigradModel, MinigradOperator

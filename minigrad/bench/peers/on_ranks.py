@@ -37,7 +37,7 @@ class RecordingComm(MPI.Intracomm):
         self.times.append((began, perf_counter()))
 
 
-class RankTraining(on_minigrad.MinigradTraining):
+class RankTraining(on_minigrad.MinigradModel):
     """A training job shared by all ranks, compiled."""
 
     distributed = True

@@ -1,48 +1,27 @@
 """PyTorch in its own best style: `nn.Module`s and `torch.optim`, as the manual shows it.
 
 Modes of training: "eager" with the optimiser's defaults, "fused" with its one-kernel variant,
-"compile" with the loss compiled by `torch.compile` beside the fused optimiser (which needs a C++
-compiler). Modes of an operator: "NCHW" and "channels-last".
+"channels-last" with that and images in this layout, "compile" with the loss compiled by
+`torch.compile` beside the fused optimiser (which needs a C++ compiler). Modes of an operator:
+"NCHW" and "channels-last".
 """
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional as F
+from torch.nn import functional
 
-from .task import Array, Runner, model_and_loss
+from .models import model_and_loss
+from .task import Array, Runner
 
 VERSIONS = {"torch": torch.__version__}
 
 
-class TorchTextCNN(nn.Module):
-    """As `minigrad.models.TextCNN`, with the same names of parameters."""
-
-    def __init__(self, vocabulary: int, width: int, filters: int, pool: int, length: int) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(vocabulary, width)
-        self.conv = nn.Conv1d(width, filters, 3)
-        self.pool = nn.MaxPool1d(pool)
-        self.dense = nn.Linear(filters * ((length - 2) // pool), 1)
-
-    def forward(self, ids: Any) -> Any:
-        features = self.pool(torch.relu(self.conv(self.embedding(ids).transpose(1, 2))))
-        return torch.sigmoid(self.dense(features.flatten(1)))
-
-
-class TorchRowRNN(nn.Module):
-    """As `minigrad.models.RowRNN`."""
-
-    def __init__(self, width: int, hidden: int) -> None:
-        super().__init__()
-        self.rnn = nn.RNN(width, hidden, batch_first=True)
-        self.dense = nn.Linear(hidden, 10)
-
-    def forward(self, x: Any) -> Any:
-        return self.dense(self.rnn(x)[0][:, -1])
+FUNCTIONS = SimpleNamespace(**vars(torch) | vars(functional))
 
 
 def _tensor(array: Array) -> Any:
@@ -56,19 +35,21 @@ class TorchRunner(Runner):
     """A model, or a layer, at its initial weights, and its loss."""
 
     def prepare(self) -> None:
-        own = {"textcnn": TorchTextCNN, "rnn": TorchRowRNN}
-        make, self.criterion = model_and_loss(self.task.kind, nn, F, **own)
+        make, self.criterion = model_and_loss(self.task.kind, nn, FUNCTIONS)
         self.model = make(*self.task.options)
         self.load_weights()
         self.x, self.y = map(_tensor, map(self.task.arrays.get, "xy"))
+        if self.mode == "channels-last":
+            self.model.to(memory_format=torch.channels_last)
+            self.x = self.x.to(memory_format=torch.channels_last)
 
     def load_weights(self) -> None:
         weights = self.task.parameters.items()
         self.model.load_state_dict({name: torch.from_numpy(p) for name, p in weights})
 
 
-class TorchTraining(TorchRunner):
-    """A training job."""
+class TorchModel(TorchRunner):
+    """A training job, or a model to look at."""
 
     def prepare(self) -> None:
         super().prepare()
@@ -76,10 +57,23 @@ class TorchTraining(TorchRunner):
         fused = self.mode != "eager" or None  # None: as PyTorch chooses
         self.optimizer = optimizer(self.model.parameters(), lr=self.task.lr, fused=fused)
         self.loss = torch.compile(self._compute) if self.mode == "compile" else self._compute
+        self.model.train(not self.task.direction)
+
+    def _forward(self, x: Any) -> Any:
+        output = self.model(x)
+        return output[:, 0] if output.shape[1] == 1 else output
 
     def _compute(self, x: Any, y: Any) -> Any:
-        output = self.model(x)
-        return self.criterion(output[:, 0] if y.is_floating_point() else output, y)
+        return self.criterion(self._forward(x), y)
+
+    @torch.no_grad()
+    def output(self, batch: slice) -> Any:
+        return self._forward(self.x[batch])
+
+    @torch.no_grad()
+    def judged(self, batch: slice) -> Any:
+        output, y = self._forward(self.x[batch]), self.y[batch]
+        return self.criterion(output, y), self.right(output, y)
 
     def reset(self) -> None:
         self.load_weights()
@@ -101,9 +95,6 @@ class TorchOperator(TorchRunner):
 
     def prepare(self) -> None:
         super().prepare()
-        if self.mode == "channels-last":
-            self.model.to(memory_format=torch.channels_last)
-            self.x = self.x.to(memory_format=torch.channels_last)
         self.inputs = list(self.model.parameters())
         if self.x.is_floating_point():
             self.inputs.append(self.x.requires_grad_())
@@ -120,4 +111,4 @@ class TorchOperator(TorchRunner):
         return torch.autograd.grad(self.result, self.inputs, self.grad, retain_graph=True)
 
 
-RUNNERS = TorchTraining, TorchOperator
+RUNNERS = TorchModel, TorchOperator

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 Array = Any
-LOSSES = {
-    "cnn": "mse_loss",
-    "mlp": "mse_loss",
-    "textcnn": "binary_cross_entropy",
-    "rnn": "cross_entropy",
-    "cross_entropy": "cross_entropy",
-}
+#: samples that `evaluate` and `predict` go through, the last batch smaller, as everyone's is
+LOOKED, BATCH = 1100, 250
 
 
 @dataclass(frozen=True)
@@ -27,19 +22,20 @@ class Task:
     Parameters
     ----------
     title : words for the report
-    kind : the model ("cnn", "textcnn", "rnn" or "mlp"), or of an operator, the layer's class in
-        PyTorch ("Conv2d"), or "cross_entropy"
-    options : positional arguments of the model or layer
+    kind : the model, of `MODELS`, or of an operator, the layer's class in PyTorch ("Conv2d"), or
+        "cross_entropy"
+    options : positional arguments of the model or layer; floats are rates of dropout
     source : makes the samples and targets, or the operator's operands; contenders get `arrays`
     batch, lr, optimizer : samples in a batch, learning rate, "sgd" or "adam"
-    direction : "forward" or "backward", for an operator
+    direction : "forward" or "backward", for an operator; "evaluate" or "predict" for a model that
+        does not train
     arrays : input "x" and target "y", of a training job all samples along their first axis, and
         the initial weights, float32, under PyTorch's names and in its layouts
     """
 
     title: str
     kind: str
-    options: Sequence[int]
+    options: Sequence[Any]
     source: Callable[[], tuple[Array, ...]] = tuple
     batch: int = 1
     lr: float = 0.0
@@ -51,6 +47,17 @@ class Task:
     def label(self) -> str:
         """The job in words."""
         return f"{self.title}, {self.direction or f'batch {self.batch}'}"
+
+    @property
+    def operator(self) -> bool:
+        """Whether it is no model."""
+        return self.direction not in ("", "evaluate", "predict")
+
+    @property
+    def certain(self) -> Task:
+        """The same with nothing dropped out, for each library draws masks of its own."""
+        given = self.options
+        return replace(self, options=tuple(0.0 if isinstance(o, float) else o for o in given))
 
     @property
     def parameters(self) -> dict[str, Array]:
@@ -86,36 +93,18 @@ def load(path: str) -> Task:
     return Task(**json.loads(str(arrays.pop("words"))), arrays=arrays)
 
 
-def model_and_loss(kind: str, nn: Any, functions: Any, **own: Any) -> tuple[Any, Any]:
-    """Return the class or function that makes a model or layer of a kind, and its loss, or None.
-
-    `nn` and `functions` are minigrad's or PyTorch's modules of layers and of losses, which have the
-    same names; `own` has the models that the library writes in another way.
-    """
-
-    def cnn(channels: int, filters: int, kernel: int, pixels: int) -> Any:
-        dense = nn.Linear(filters * (pixels - kernel + 1) ** 2, 1)
-        conv = nn.Conv2d(channels, filters, kernel)
-        return nn.Sequential(conv, nn.ReLU(), nn.Flatten(), dense, nn.Sigmoid())
-
-    def mlp(inputs: int, hidden: int) -> Any:
-        widths = (inputs, hidden, hidden)
-        layers = [layer for n in widths for layer in (nn.Linear(n, hidden), nn.Tanh())]
-        return nn.Sequential(*layers, nn.Linear(hidden, 1))
-
-    models = {"cnn": cnn, "mlp": mlp, "cross_entropy": nn.Sequential, **own}
-    loss = getattr(functions, LOSSES[kind]) if kind in LOSSES else None
-    return models.get(kind) or getattr(nn, kind), loss
-
-
 class Runner:
     """A task in one of a library's modes.
 
-    A training job has `step`, which takes the sample indices of a batch and returns the loss; an
-    operator has `forward` and `backward`, which return the arrays that they computed.
+    A training job has `step`, which takes the sample indices of a batch and returns the loss;
+    without training, `output` and `judged` take a slice of the samples and return the model's
+    output, and its loss and accuracy. An operator has `forward` and `backward`, which return the
+    arrays that they computed.
     """
 
     step: Callable[[Array], Any]
+    output: Callable[[slice], Any]
+    judged: Callable[[slice], Sequence[Any]]
 
     def __init__(self, task: Task, mode: str) -> None:
         self.task, self.mode = task, mode
@@ -127,13 +116,37 @@ class Runner:
     def reset(self) -> None:
         """Return to the initial weights and an optimiser without history."""
 
+    def batches(self) -> list[slice]:
+        """The samples to look at, batch by batch."""
+        samples = min(LOOKED, len(self.task.arrays["x"]))
+        return [slice(at, min(at + BATCH, samples)) for at in range(0, samples, BATCH)]
+
+    def predict(self) -> list[Array]:
+        return [np.concatenate([self.output(batch) for batch in self.batches()])]
+
+    def evaluate(self) -> list[Array]:
+        """The mean loss and accuracy over all samples."""
+        batches = self.batches()
+        found = [tuple(map(float, self.judged(batch))) for batch in batches]
+        return [np.average(found, axis=0, weights=[batch.stop - batch.start for batch in batches])]
+
+    @staticmethod
+    def right(output: Any, y: Any) -> Any:
+        """The share of samples whose class, or yes or no, the output has right."""
+        told = output.argmax(1) if output.ndim == 2 else output > 0.5
+        return (1.0 * (told == y)).mean()
+
     def run(self, steps: int, seed: int) -> tuple[int, float]:
-        """Run so many steps; returns how many were made and a number to compare (the last loss)."""
+        """Run so many steps; returns how many were made, and a number to compare."""
         if self.task.direction:
             once = getattr(self, self.task.direction)
             for _ in range(steps):
                 arrays = map(np.asarray, once())
             return steps, sum(float(np.abs(a).mean(dtype=np.float64)) for a in arrays)
+        return self.train(steps, seed)
+
+    def train(self, steps: int, seed: int) -> tuple[int, float]:
+        """Make training steps; returns how many, and the last loss."""
         for order in self.task.orders(steps, seed):
             for chosen in order:
                 loss = self.step(chosen)

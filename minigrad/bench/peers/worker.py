@@ -8,9 +8,9 @@
 The worker writes its first line when the library is imported: {"result": versions}. Every answer is
 {"result": …}, or {"error": "…"}, after which the process goes on.
 
-The module of a library, `on_<library>.py`, has `VERSIONS` and `RUNNERS`, the `Runner`s of training
-jobs and of operators. If it has `listen(lines)`, messages pass through it, and where `ANSWERS` is
-false nothing is written.
+The module of a library, `on_<library>.py`, has `VERSIONS` and `RUNNERS`, the `Runner`s of models
+and of operators. If it has `listen(lines)`, messages pass through it, and where `ANSWERS` is false
+nothing is written.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Worker:
         self.runner = None
         gc.collect()
         task = load(path)
-        self.runner = self.library.RUNNERS[bool(task.direction)](task, mode)
+        self.runner = self.library.RUNNERS[task.operator](task, mode)
 
     def peak_memory(self) -> int:
         """The largest resident set that this process has had, in bytes.

@@ -190,8 +190,8 @@ class CompiledStep(Generated):
     def _show(self, update: Piece) -> None:
         """Show the update, too, in the source."""
         lines = [*update.shown({storage: storage.name for storage in update.storages})]
-        head, mark, tail = self.source.partition("import numpy as np\n")
-        needed = {*imports(update.kernels, "\n".join(lines))} - {*tail.splitlines()}
+        imported, mark, part = self.source.partition("\n\nf = np.")
+        needed = {*imports(update.kernels, "\n".join(lines))} - {*imported.splitlines()}
         memories = "".join(f"M{i}, " for i in range(len(self.arena.M)))
         shown = UPDATE.format(memories=memories, update="\n".join(indented(lines)))
-        self.source = "\n".join([f"{head}{mark}", *sorted(needed), f"{tail}{shown}"])
+        self.source = "\n".join([imported, *sorted(needed)]) + mark + part + shown

@@ -159,7 +159,7 @@ class Generated:
         arena, names = self.arena, names_of(pieces, WORDS)
         part = [*openings(names), *(line for piece in pieces for line in piece.shown(names))]
         called = {name: thing for piece in pieces for name, thing in piece.kernels.items()}
-        own = "P", *("G",) * bool(arena.trained), *arena.S, *arena.V
+        own = "P", *("G",) * bool(self.trace.gradients), *arena.S, *arena.V
         return TEMPLATE.format(
             title=title,
             imports="\n".join(imports(called, "\n".join(part))),

@@ -45,12 +45,13 @@ class Nest:
         self._strides = {id(v): tuple(s) for v, s in zip(operands, strides, strict=True)}
         self._entries: dict[tuple[Storage, int, Shape], str] = {}
         self._openings: list[str] = []  # what is done once for each row
+        self._rows: dict[tuple[Storage, int, Shape], str] = {}  # entries of rows, by their place
         for view in operands:
             if self._key(view) not in self._entries:
                 self._entries[self._key(view)] = self._open(view)
 
     def _key(self, view: View) -> tuple[Storage, int, Shape]:
-        return view.storage.place, view.offset, self.strides(view)
+        return view.storage, view.offset, self.strides(view)
 
     def strides(self, view: View) -> Shape:
         """The strides of an operand along the axes of the nest."""
@@ -74,11 +75,13 @@ class Nest:
             return self._opening("one", entry) if same else entry
         if strides == (1,) and view.offset == 0 and view.storage.size == n:
             return f"{name}[j]"  # all of it: no row is needed
-        if inner == 1:
-            return f"{self._opening('row', f'row({name}, {base}, {self.sizes[-1]})')}[j]"
-        step, j = self.length(abs(inner)), "j" if inner > 0 else f"({self.sizes[-1]} - 1 - j)"
-        row = self._opening("row", f"row({name}, {base}, {self.length(abs(reach) + 1)})")
-        return f"{row}[{j if step == '1' else f'{j} * {step}'}]"
+        place = view.storage.place, view.offset, strides
+        if place not in self._rows:
+            size = self.sizes[-1] if inner == 1 else self.length(abs(reach) + 1)
+            row = self._opening("row", f"row({name}, {base}, {size})")
+            step, j = self.length(abs(inner)), "j" if inner > 0 else f"({self.sizes[-1]} - 1 - j)"
+            self._rows[place] = f"{row}[{j if step == '1' else f'{j} * {step}'}]"
+        return self._rows[place]
 
     def _opening(self, hint: str, source: str) -> str:
         made = f"{hint}{len(self._openings)}"

@@ -218,8 +218,10 @@ def test_a_function_with_an_operator_builds_the_graph(function):
         np.testing.assert_allclose(y.value, function(*arrays))
 
 
-BINARY = [
-    f for f in get_overridable_numpy_ufuncs() if f.nin == 2 and f.nout == 1 and f.signature is None
+BINARY = [  # in one order, so that all processes collect the same tests
+    f
+    for f in sorted(get_overridable_numpy_ufuncs(), key=lambda f: f.__name__)
+    if f.nin == 2 and f.nout == 1 and f.signature is None
 ]
 
 

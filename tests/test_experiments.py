@@ -69,13 +69,10 @@ def test_a_gradient_wrong_by_a_thousandth_is_noticed(monkeypatch):
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_warming_up_compiles_the_very_step_that_training_runs(name, monkeypatch):
     experiment, loaded = AS_THEY_ARE[name], []
-    monkeypatch.setattr(
-        CompiledStep, "load", lambda step, x, y: loaded.append((step, x.dtype, y.dtype))
-    )
+    monkeypatch.setattr(CompiledStep, "load", loaded.append)
     warm_up(experiment)
-    ((step, *dtypes),) = loaded
+    (step,) = loaded
     arrays = prepare(EXPERIMENTS[name])
-    assert dtypes == [arrays.x_train.dtype, arrays.y_train.dtype]
     model = experiment.make()
     trainer = mg.Trainer(model, experiment.loss, experiment.optimizer(model.parameters(), lr=1.0))
     several = -(-experiment.batch_size // len(arrays.x_train))

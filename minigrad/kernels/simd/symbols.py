@@ -11,6 +11,8 @@ from llvmlite import binding
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from ...interrupts import interrupts_deferred
+
 _compiled: dict[str, Any] = {}  # name -> the dispatcher
 _known: dict[str, tuple[str, Any]] = {}  # symbol -> name and argument types
 
@@ -28,7 +30,8 @@ def address_of(dispatcher, argument_types):
     """The address of a function's machine code for arguments of some types."""
     dispatcher.compile(argument_types)
     compiled = dispatcher.overloads[argument_types]
-    return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+    with interrupts_deferred():  # Ctrl-C within llvmlite would leave its lock taken
+        return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
 
 
 @intrinsic

@@ -69,7 +69,7 @@ def test_a_gradient_wrong_by_a_thousandth_is_noticed(monkeypatch):
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_warming_up_compiles_the_very_step_that_training_runs(name, monkeypatch):
     experiment, loaded = AS_THEY_ARE[name], []
-    monkeypatch.setattr(CompiledStep, "load", loaded.append)
+    monkeypatch.setattr(CompiledStep, "load", lambda step: loaded.append(step))
     warm_up(experiment)
     (step,) = loaded
     arrays = prepare(EXPERIMENTS[name])

@@ -58,8 +58,8 @@ def launch(pieces, begin, end, starts, table, sizes, floats, first):
 @contextmanager
 def plain_python(step):
     """Within the block the pieces of a step, and the loop over steps, run as plain Python."""
-    for code in (step.part, step._new):
-        code.program = [executed(text)["piece"] for text in code.texts], code._numbers
+    for code in step.codes:
+        code.program = [executed(text)["piece"] for text in code.texts], code.numbers
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "steps", loop.steps.py_func)
         patch.setattr(loop, "launch", launch)

@@ -1,7 +1,9 @@
 """The number of threads of NumPy's BLAS."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from threading import Lock
 from typing import Any
 
@@ -9,8 +11,9 @@ _lock = Lock()
 _held: list[Any] = []  # the limit in force, once for each block that needs it
 
 
-def _controller() -> Any:
-    """Of all libraries that are loaded by now: SciPy brings a BLAS of its own."""
+@lru_cache(maxsize=1)
+def _controller(modules: int) -> Any:
+    """Of the libraries that so many modules have loaded: SciPy brings a BLAS of its own."""
     from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  # none exist
 
     return ThreadpoolController().select(user_api="blas")
@@ -25,7 +28,7 @@ def blas_threads(limit: int) -> Iterator[None]:
     OpenBLAS's threads stay awake for milliseconds after a product and take the cores from Numba's.
     """
     with _lock:
-        _held.append(_held[0] if _held else _controller().limit(limits=limit))
+        _held.append(_held[0] if _held else _controller(len(sys.modules)).limit(limits=limit))
     try:
         yield
     finally:

@@ -82,13 +82,9 @@ def put(out, first, width, values):
 @jit
 def sum_over_rows(rows, start, size):
     """Put the sum of all rows, in their order, into each of them, from `start` on."""
-    total = rows[0, start : start + size]
-    for s in range(1, len(rows)):
-        part = rows[s, start : start + size]
-        for i in range(size):
-            total[i] += part[i]
-    for s in range(1, len(rows)):
-        rows[s, start : start + size] = total
+    total = add_up(rows, start, start + size, rows[0, start:])
+    for row in rows:
+        row[start : start + size] = total
 
 
 @jit(reassociate=True)

@@ -35,7 +35,12 @@ class Normalise(SameShape):
 
     def count(self, node: Operator) -> int:
         """How many numbers a mean is taken over, 0 if it is given."""
-        return int(self.own(node) * node.plan[0] * node.plan[2])
+        parts = batch_parts(node) if self.samples_meet(node) else 1
+        return int(self.own(node) * node.plan[0] * node.plan[2] * parts)
+
+    def samples_meet(self, node: Operator) -> bool:
+        """Is a mean taken over several samples?"""
+        return False
 
     def moments(self, node: Operator) -> tuple[Array, Array]:
         """Mean and variance of each group: its own, or the running ones."""
@@ -57,14 +62,14 @@ class Normalise(SameShape):
         if count:
             sums = self.sums(node)
             launch(node, kernels.norm.totals, x, sums)
-            self.meet(node, sums[0])
+            self.complete(node, sums[0])
             launch(node, kernels.norm.squares, x, count, sums)
-            self.meet(node, sums[1])
+            self.complete(node, sums[1])
             launch(node, kernels.norm.moments, count, sums, mean, var)
         settings = node.attributes["eps"], mean, var
         launch(node, kernels.norm.forward, x, w, b, *settings, out, self.scratch(node))
 
-    def pull(self, node: Operator, g: Array, x: Array, w: Array, *grads: Array | None) -> None:
+    def gradients(self, node: Operator, g: Array, x: Array, w: Array, *grads: Array | None) -> None:
         """Write the gradients of x, w and b; None is not asked for."""
         g, x = g.reshape(node.plan), x.reshape(node.plan)
         count, eps = self.count(node), node.attributes["eps"]
@@ -75,12 +80,14 @@ class Normalise(SameShape):
         if gx is None:
             return
         if count:
-            self.meet(node, sums)
+            self.complete(node, sums)
         results = gx.reshape(node.plan), sums, self.scratch(node)
         launch(node, kernels.norm.backward, g, x, w, eps, count, mean, var, *results)
 
-    def meet(self, node: Operator, sums: Array) -> None:
-        """Called between sums over the samples and what needs them: with several, the sums."""
+    def complete(self, node: Operator, sums: Array) -> None:
+        """Add up sums over the samples of all parts of the batch."""
+        if self.samples_meet(node):
+            sum_over_parts(node, sums)
 
     def normal(self, node: Operator, x: GraphNode, axes: tuple[int, ...]) -> Any:
         """(x - mean) / sqrt(var + eps) in other operators, both taken over the axes."""
@@ -156,13 +163,7 @@ class BatchNorm(Normalise):
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         x, w = (*xs, np.empty(0, g.dtype))[:2]
-        self.pull(node, g, x, w, *(*grads, None, None)[:3])
-
-    def count(self, node: Operator) -> int:
-        return super().count(node) * batch_parts(node)
-
-    def meet(self, node: Operator, sums: Array) -> None:
-        sum_over_parts(node, sums)
+        self.gradients(node, g, x, w, *(*grads, None, None)[:3])
 
     def decompose(self, node: Operator, *xs: GraphNode) -> Any:
         held, wide = node.attributes, (1, -1, *(1,) * (node.ndim - 2))
@@ -222,7 +223,7 @@ class LayerNorm(Normalise):
             return
         if affine:
             g = np.multiply(g, affine[0], out=node.buffer("inner", g.shape, g.dtype))
-        self.pull(node, g, x, np.empty(0, x.dtype), gx)
+        self.gradients(node, g, x, np.empty(0, x.dtype), gx)
 
     def decompose(self, node: Operator, *xs: GraphNode) -> Any:
         return _scaled(self.normal(node, xs[0], node.attributes["axes"]), *xs[1:])

@@ -155,15 +155,12 @@ class Arena:
         }
 
     # ---------------- in use
-    def address(self, storage: Storage, part: int) -> int:
-        """The address of the first number of an array, for a part of the batch."""
-        fixed = {f"M{i}": memory for i, memory in enumerate(self.M)}
-        fixed |= {"P": self.P, "G": self.G[part], "T": self.T[part], "each": self.each[part]}
-        fixed |= {name: rows[part] for name, rows in zip(self.fed, self.inputs, strict=True)}
-        rows = fixed.get(storage.array)
-        if rows is None:
-            rows = {**self.S, **self.V}[storage.array][part]
-        return int(rows.ctypes.data + storage.start * storage.dtype.itemsize)
+    def arrays(self, part: int) -> dict[str, Any]:
+        """The arrays by name: those of a part of the batch, and those of all parts."""
+        found = {f"M{i}": memory for i, memory in enumerate(self.M)}
+        found |= {"P": self.P, "G": self.G[part], "T": self.T[part], "each": self.each[part]}
+        found |= {name: rows[part] for name, rows in zip(self.fed, self.inputs, strict=True)}
+        return found | {name: rows[part] for name, rows in (*self.S.items(), *self.V.items())}
 
     def load(self, order: Sequence[GraphNode]) -> None:
         """Copy the values of the buffers and variables of a graph like the traced one."""

@@ -25,21 +25,11 @@ from .arena import Arena
 from .generated import Generated, check_samples, need_compilable
 from .memory import Memory, memory_of
 from .nest import indented
-from .pieces import Code, Piece
-from .step_module import importable, imports
+from .pieces import Piece
+from .step_module import importable
 from .trace import trace
 
 THREADED = 20_000  # from so many parameters on, threads share the update
-
-UPDATE = '''
-
-def update(P, G, T, {memories}floats, first):
-    """Add up the gradients of all parts, in T, and update the parameters of shard `first`.
-
-    `floats` are the optimiser's numbers for this step, and the largest norm of the gradient.
-    """
-{update}
-'''
 
 
 class CompiledStep(Generated):
@@ -86,21 +76,13 @@ class CompiledStep(Generated):
         shapes = " and ".join(
             f"{name} {(self.batch, *node.shape[1:])}" for name, node in inputs.items()
         )
-        self.generate(f"One training step of a graph of {len(order)} nodes on batches {shapes}.")
-        self._new = Code([update := self._update()], self.table)
-        self._show(update)
-        self.link()
-        self.trace.program.close()
+        title = f"One training step of a graph of {len(order)} nodes on batches {shapes}."
+        self.generate(title, self._update())
 
     @cached_property
     def memory(self) -> Memory:
         """Which array lies where in the arena, and when; `mg.viz.memory_plan(step)` draws it."""
         return memory_of(self.arena, self.trace.program.storages, self.parts)
-
-    @property
-    def texts(self) -> list[str]:
-        """The source of all pieces, as it is compiled."""
-        return [*self.part.texts, *self._new.texts]
 
     def check(self, x: Array, y: Array) -> None:
         """Check all samples for indices out of range, and the graph; see `need_compilable`.
@@ -109,14 +91,6 @@ class CompiledStep(Generated):
         """
         need_compilable(self.order)
         check_samples(self.order, {self.inputs["x"]: x, self.inputs["y"]: y})
-
-    def load(self) -> None:
-        """Compile the step, or load it from disk, without making one.
-
-        Raises `GraphError` for what Numba refuses.
-        """
-        self.part.load()
-        self._new.load()
 
     def run(self, x: Array, y: Array, order: Array, losses: Array) -> int:
         """Make `len(losses)` steps on the samples x[order], y[order]; returns how many were made.
@@ -130,15 +104,16 @@ class CompiledStep(Generated):
         self.arena.adopt()
         first = self.optimizer.steps + 1
         columns = self.optimizer.scalars(np.arange(first, first + len(losses)))
-        numbers = np.empty((len(losses), len(columns) + 1), self.arena.dtype)
+        scalars = np.empty((len(losses), len(columns) + 1), self.arena.dtype)
         for i, column in enumerate((*columns, self.optimizer.max_grad_norm or 0)):
-            numbers[:, i] = column
-        given = self.give(X=x, Y=y, order=order)
+            scalars[:, i] = column
+        held = self.give(X=x, Y=y, order=order)
         run = steps if self.parts > 1 else kernels.jit.serial(steps)
-        programs = *self.part.program, self.ends, *self._new.program, self._shards * self.updates
-        memory = self.rows, self.arena.state, self.arena.each
-        made = int(run(*programs, self.size, *memory, numbers, losses))
-        del given
+        part, update = self.codes
+        programs = *part.program, self.ends, *update.program, self._shards * self.updates
+        memory = self.table, self.arena.state, self.arena.each
+        made = int(run(*programs, self.size, *memory, scalars, losses))
+        del held
         self.optimizer.steps += made * self.updates
         return made
 
@@ -186,12 +161,3 @@ class CompiledStep(Generated):
             *indented(body),
         ]
         return piece
-
-    def _show(self, update: Piece) -> None:
-        """Show the update, too, in the source."""
-        lines = [*update.shown({storage: storage.name for storage in update.storages})]
-        imported, mark, part = self.source.partition("\n\nf = np.")
-        needed = {*imports(update.kernels, "\n".join(lines))} - {*imported.splitlines()}
-        memories = "".join(f"M{i}, " for i in range(len(self.arena.M)))
-        shown = UPDATE.format(memories=memories, update="\n".join(indented(lines)))
-        self.source = "\n".join([imported, *sorted(needed)]) + mark + part + shown

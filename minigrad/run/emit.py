@@ -62,8 +62,7 @@ _TEXTS = " ".join([*_FORMULAS.values(), *(join for _, join in _REDUCTIONS.values
 WORDS = {
     *re.findall(r"[a-z]+\w*", _TEXTS),
     *keyword.kwlist,
-    *("sum", "range", "part", "f", "P", "G", "V", "X", "Y", "order", "first", "total", "row"),
-    *("shaped", "floats", "sizes", "table", "each"),
+    *("sum", "range", "part", "f", "P", "G", "V", "first", "total", "row", "shaped"),
 }
 _CONSTANTS = {"inf": "np.inf", "-inf": "-np.inf", "nan": "np.nan"}
 #: numbers of formulas that stay in the source: they say more than a size, and a compiler uses them

@@ -38,8 +38,6 @@ class CompiledForward(Generated):
         program.call(kernels.update.put, out, FIRST, width, result)
         self.arena = Arena(self.trace, {"x": x}, dtype, self.parts)
         self.generate(f"The forward pass of a graph of {len(order)} nodes on {self.size} samples.")
-        self.link()
-        program.close()
 
     def run(self, order: Sequence[GraphNode], x: GraphNode, samples: Array) -> Array:
         """The results for all samples.
@@ -52,16 +50,17 @@ class CompiledForward(Generated):
         from .loop import slices  # with Numba, which importing minigrad does without
 
         check_samples(order, {x: samples})
-        self.part.load()
+        self.load()
         self.arena.load(order)
         state, count = self.arena.state.copy(), -(-len(samples) // self.size)
         # the last sample fills up the last slice
         chosen = np.minimum(np.arange(count * self.size), len(samples) - 1)
         results = np.empty((count * self.size, *self.shape), self.given["out"].dtype)
-        given = self.give(X=samples, order=chosen, out=results)
+        held = self.give(X=samples, order=chosen, out=results)
         run = slices if self.parts > 1 else kernels.jit.serial(slices)
-        inside = run(*self.part.program, self.rows, self.arena.each, self.size, count)
-        del given
+        (part,) = self.codes
+        inside = run(*part.program, self.table, self.arena.each, self.size, count)
+        del held
         if not inside:
             raise IndexError("a computed index is out of range")
         if (self.arena.state != state).any():

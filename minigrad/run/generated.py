@@ -42,6 +42,15 @@ def part({arrays}, first):
     """The graph for the samples X[order[first]] and so on."""
 {part}
 '''
+UPDATE = '''
+
+def update(P, G, T, {memories}floats, first):
+    """Add up the gradients of all parts, in T, and update the parameters of shard `first`.
+
+    `floats` are the optimiser's numbers for this step, and the largest norm of the gradient.
+    """
+{update}
+'''
 
 
 def need_compilable(order: Sequence[GraphNode]) -> None:
@@ -87,30 +96,48 @@ class Generated:
     source: str
     given: dict[str, Storage]
 
-    def generate(self, title: str) -> None:
-        """Write the source, from the program that the arena has placed."""
-        pieces = list(self._pieces())
-        ends = [i for i, piece in enumerate(pieces) if piece.meeting]
-        self.ends, self.table = np.array([*ends, len(pieces)]), dict[Storage, int]()
-        self.source, self.part = self._shown(title, pieces), Code(pieces, self.table)
+    def generate(self, title: str, update: Piece | None = None) -> None:
+        """Write the source, from the program that the arena has placed, and describe its arrays.
 
-    def link(self) -> None:
-        """Describe all arrays for the pieces: addresses and sizes, a row for each part."""
-        self.rows = np.zeros((self.parts, 2 * len(self.table)), np.intp)
-        given = set(self.given.values())
-        for storage, i in self.table.items():
-            for s in range(self.parts) if storage not in given else ():
-                self.rows[s, 2 * i : 2 * i + 2] = self.arena.address(storage, s), storage.size
+        `table` has an address and a size for each array, a row for each part.
+        """
+        pieces, entries = list(self._pieces()), dict[Storage, int]()
+        self.source = self._shown(title, pieces, update)
+        self.ends = np.array([*(i for i, p in enumerate(pieces) if p.meeting), len(pieces)])
+        programs = [pieces, [update]] if update else [pieces]
+        self.codes = [Code(program, entries) for program in programs]
+        self.table = np.zeros((self.parts, 2 * len(entries)), np.intp)
+        self.places = {name: 2 * entries[storage] for name, storage in self.given.items()}
+        for s, row in enumerate(self.table):
+            arrays = self.arena.arrays(s)
+            addresses = {name: array.ctypes.data for name, array in arrays.items()}
+            for storage, i in entries.items():
+                if start := addresses.get(storage.array):
+                    start += storage.start * storage.dtype.itemsize
+                    row[2 * i : 2 * i + 2] = start, storage.size
+        self.trace.program.close()
+
+    @property
+    def texts(self) -> list[str]:
+        """The source of all pieces, as it is compiled."""
+        return [text for code in self.codes for text in code.texts]
+
+    def load(self) -> None:
+        """Compile the pieces, or load them from disk, without running them.
+
+        Raises `GraphError` for what Numba refuses.
+        """
+        for code in self.codes:
+            code.load()
 
     def give(self, **arrays: Array) -> tuple[Array, ...]:
         """Describe arrays that are given. They are returned: they must live as long as the run."""
-        given = []
+        held = []
         for name, array in arrays.items():
-            storage = self.given[name]
-            given.append(np.ascontiguousarray(array, storage.dtype))
-            i = self.table[storage]
-            self.rows[:, 2 * i : 2 * i + 2] = given[-1].ctypes.data, given[-1].size
-        return tuple(given)
+            held.append(np.ascontiguousarray(array, self.given[name].dtype))
+            i = self.places[name]
+            self.table[:, i : i + 2] = held[-1].ctypes.data, held[-1].size
+        return tuple(held)
 
     def array(self, name: str, dtype: np.dtype[Any], size: int = 0) -> Storage:
         """An array as a whole, by its name."""
@@ -154,16 +181,21 @@ class Generated:
             args = samples, width, order, FIRST, view.storage.whole(), pieces
             yield Call(args, swap.note if swap else "the samples", kernels.update.gather)
 
-    def _shown(self, title: str, pieces: Sequence[Piece]) -> str:
+    def _shown(self, title: str, pieces: Sequence[Piece], update: Piece | None) -> str:
         """The source as a reader wants it: with names, numbers and comments."""
         arena, names = self.arena, names_of(pieces, WORDS)
         part = [*openings(names), *(line for piece in pieces for line in piece.shown(names))]
-        called = {name: thing for piece in pieces for name, thing in piece.kernels.items()}
+        last = [*update.shown({s: s.name for s in update.storages})] if update else []
+        both = [*pieces, update] if update else pieces
+        called = {name: thing for piece in both for name, thing in piece.kernels.items()}
         own = "P", *("G",) * bool(self.trace.gradients), *arena.S, *arena.V
-        return TEMPLATE.format(
+        text = TEMPLATE.format(
             title=title,
-            imports="\n".join(imports(called, "\n".join(part))),
+            imports="\n".join(imports(called, "\n".join([*part, *last]))),
             dtype=arena.dtype,
             arrays=", ".join([*own, *self.given, *arena.fed, "each"]),
             part="\n".join(indented(part)),
         )
+        memories = "".join(f"M{i}, " for i in range(len(arena.M)))
+        more = UPDATE.format(memories=memories, update="\n".join(indented(last)))
+        return text + more if update else text

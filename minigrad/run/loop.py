@@ -1,4 +1,4 @@
-"""The loop over training steps, which runs the pieces of a compiled step."""
+"""The loops over training steps, and over slices of samples, which run pieces of a graph."""
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 # (Numba infers the types of what it compiles from each call)
@@ -10,18 +10,18 @@ from ..kernels.simd import launch
 
 
 @jit(parallel=True)
-def steps(part, rows, ends, update, new_rows, shards, size, table, state, each, numbers, losses):
+def steps(part, numbers, ends, update, more, shards, size, table, state, each, scalars, losses):
     """Make as many steps as there are `losses`, up to the first loss that is not finite.
 
-    Returns how many were made. `part` and `update` are code for `launch`, `rows` and `new_rows` its
-    numbers: starts, sizes, floats. A batch has a part for each row of `table`, which says where its
+    Returns how many were made. `part` and `update` are code for `launch`, `numbers` and `more` its
+    starts, sizes and floats. A batch has a part for each row of `table`, which says where its
     arrays are, with `size` samples, and writes its loss to `each`. Pieces number `ends` are run
     once for all parts, when they have come so far; the last end is the number of pieces. `state`
-    are the bytes of the model's buffers. `numbers` has the optimiser's for each step; so many
-    `shards` share the update.
+    are the bytes of the model's buffers. `scalars` has the optimiser's numbers for each step; so
+    many `shards` share the update.
     """
-    starts, sizes, floats = rows
-    new_starts, new_sizes, _ = new_rows
+    starts, sizes, floats = numbers
+    new_starts, new_sizes, _ = more
     parts, before = len(table), state.copy()
     for t in range(losses.size):
         before[:] = state
@@ -42,21 +42,21 @@ def steps(part, rows, ends, update, new_rows, shards, size, table, state, each, 
             state[:] = before  # a step that is not made leaves nothing behind
             return t
         if shards == 1:
-            launch(update, 0, 1, new_starts, table[0], new_sizes, numbers[t], 0)
+            launch(update, 0, 1, new_starts, table[0], new_sizes, scalars[t], 0)
             continue
         for s in prange(shards):
-            launch(update, 0, 1, new_starts, table[0], new_sizes, numbers[t], s)
+            launch(update, 0, 1, new_starts, table[0], new_sizes, scalars[t], s)
     return losses.size
 
 
 @jit(parallel=True)
-def slices(part, rows, table, each, size, count):
+def slices(part, numbers, table, each, size, count):
     """Run a forward pass on `count` slices of `size` samples, in a thread for each row of `table`.
 
     Returns whether all computed indices were in range: `each` is NaN where one was not. The other
     arguments are those of `steps`.
     """
-    starts, sizes, floats = rows
+    starts, sizes, floats = numbers
     threads = len(table)
     inside = np.ones(threads, np.bool_)
     for s in prange(threads):

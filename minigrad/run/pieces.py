@@ -134,8 +134,8 @@ class Code:
         floats = [x for piece in pieces for x in piece.floats]
         sizes = [(len(piece.sizes), len(piece.floats)) for piece in pieces]
         starts = np.cumsum([(0, 0), *sizes], axis=0, dtype=np.intp)
-        self._numbers = starts, np.array(numbers, np.intp), np.array(floats, self.dtype)
-        self.program: tuple[Any, ...] = ()  # what `loop.steps` takes of it
+        self.numbers = starts, np.array(numbers, np.intp), np.array(floats, self.dtype)
+        self.program: tuple[Any, ...] = ()  # code and numbers, for `loop`
 
     def load(self) -> None:
         """Compile the pieces, or load them from disk.
@@ -154,18 +154,16 @@ class Code:
         except NumbaError as error:
             said = " ".join(str(error.args[0]).partition("\n\n")[0].split())
             raise GraphError(f'the step does not compile ({said}); use mode="replay"') from error
-        self.program = code, self._numbers
+        self.program = code, self.numbers
 
 
 def names_of(pieces: Iterable[Piece], taken: Iterable[str]) -> dict[Storage, str]:
     """A readable name for each array, none of them `taken`."""
-    names: dict[Storage, str] = {}
-    used = {*taken}
-    for storage in (s for piece in pieces for s in piece.storages):
+    storages = dict.fromkeys(storage for piece in pieces for storage in piece.storages)
+    names = {s: s.name for s in storages if s.array == s.name}
+    used = {*taken, *names.values()}
+    for storage in storages:
         if storage in names:
-            continue
-        if storage.array == storage.name:
-            names[storage] = storage.name
             continue
         plain = re.sub(r"[^A-Za-z0-9_]", "_", storage.name)
         name, number = plain, 2

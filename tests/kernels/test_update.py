@@ -76,3 +76,16 @@ def test_pieces_of_samples_are_gathered_first_ones_first(pieces, wide):
         update.gather(rows.reshape(-1), pieces * wide, order, start, out, pieces)
         expected = rows[order[start : start + count]].reshape(count, pieces, wide).swapaxes(0, 1)
         np.testing.assert_array_equal(out, expected.ravel())
+
+
+def test_results_are_put_behind_those_of_the_samples_before():
+    out = np.full(12, 77.0)
+    update.put(out, 2, 3, np.arange(6.0))
+    assert out.tolist() == [77] * 6 + [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_every_row_gets_the_sum_of_all(dtype):
+    rows = np.array([[1, 2, 3, 4], [10, 20, 30, 40], [100, 200, 300, 400]], dtype)
+    update.sum_over_rows(rows, 1, 2)
+    assert rows.tolist() == [[1, 222, 333, 4], [10, 222, 333, 40], [100, 222, 333, 400]]

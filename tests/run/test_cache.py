@@ -38,7 +38,7 @@ losses = trainer.fit(x, x**2, epochs=2, batch_size=4, progress=False).batch_loss
 """
 ENDING = """
 from minigrad.run.step_module import load
-pieces = [load(text).piece for text in trainer.compile(x, x**2, batch_size=4).part.texts]
+pieces = [load(text).piece for text in trainer.compile(x, x**2, batch_size=4).texts]
 hits = [getattr(piece, "dispatcher", piece).stats.cache_hits for piece in pieces]
 print(sum(sum(found.values()) for found in hits), *losses)
 """

@@ -113,7 +113,7 @@ def compiles(folder):
         step.load()
     finally:
         cache.FOLDER = before
-    pieces = [load(text).piece for text in dict.fromkeys(step.part.texts)]
+    pieces = [load(text).piece for text in dict.fromkeys(step.codes[0].texts)]
     found = [getattr(piece, "dispatcher", piece).stats for piece in pieces]
     return any(s.cache_misses for s in found)
 

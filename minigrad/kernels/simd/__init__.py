@@ -14,6 +14,8 @@ kernels see these doors only:
 `window_maxima`                the largest entries of windows, without branches
 `shaped`, `flat`               views of an array that the caller keeps
 `lanes`                        how many numbers a vector has
+`view`, `row`, `opened`        arrays at an address, and parts of them
+`launch`, `linked`             calls of functions by their address
 `compiled_separately`          a function called by symbol, which is not compiled into its callers
 `compiled`                     a function with a disk cache that knows such symbols
 =============================  =====================================================================

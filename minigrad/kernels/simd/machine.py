@@ -115,17 +115,9 @@ def flat(array):
     return shaped(array, (array.size,))
 
 
-@wraps(plain.row)
+@_door(plain.row)
 def row(array, start, size):
-    return plain.row(array, start, size)
-
-
-@overload(row)
-def _row(array, start, size):
-    if array.layout == "C" and array.mutable:
-        # without a reference to the array's memory
-        return lambda array, start, size: carray(entry(array, start), (size,))
-    return lambda array, start, size: array[start : start + size]
+    return carray(entry(array, start), (size,))
 
 
 @_door(plain.launch)
@@ -138,16 +130,9 @@ def launch(addresses, begin, end, starts, table, sizes, floats, first):
 view = plain.view
 
 
-@wraps(plain.opened)
+@_door(plain.opened)
 def opened(array):
-    return plain.opened(array)
-
-
-@overload(opened)
-def _opened(array):
-    if isinstance(array, types.CPointer):
-        return lambda array: carray(array, (1,))
-    return lambda array: array
+    return carray(array, (1,))  # of which no size is known, and none is asked
 
 
 def linked(functions, floats):

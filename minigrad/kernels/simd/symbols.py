@@ -5,6 +5,7 @@ a symbol is compiled by itself; the linker gets its address before a caller is l
 the caller's machine code comes from the disk (see `disk.py`).
 """
 
+from functools import cache
 from typing import Any
 
 from llvmlite import binding
@@ -26,6 +27,7 @@ def _canonical(t):
     return types.unliteral(t)
 
 
+@cache  # of each step that calls them
 def address_of(dispatcher, argument_types):
     """The address of a function's machine code for arguments of some types."""
     dispatcher.compile(argument_types)

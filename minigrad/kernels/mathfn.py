@@ -8,12 +8,15 @@ float32.
 import math
 
 import numpy as np
-from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, overload, register_jitable
+from numba.extending import overload, register_jitable
 
 from .jit import jit
 from .options import FORMULAS, SUMS
+from .simd import plain
+
+#: NaN if one of two numbers is NaN
+maximum, minimum = plain.larger, plain.smaller
 
 _f = np.float32
 # Rational minimax approximation of tanh on [-7.9, 7.9], odd over even; the coefficients are those
@@ -148,51 +151,6 @@ def _overload_plus(total, x):
 @overload(times, jit_options=SUMS)
 def _overload_times(total, x):
     return lambda total, x: total * x
-
-
-@register_jitable
-def maximum(a, b):
-    """The larger of two numbers; NaN if one of them is NaN."""
-    return a if a > b or a != a else b
-
-
-@register_jitable
-def minimum(a, b):
-    """The smaller of two numbers; NaN if one of them is NaN."""
-    return a if a < b or a != a else b
-
-
-def largest(total, x):
-    """maximum(total, x), a step of a maximum in any order; see `plus`."""
-    return maximum(total, x)
-
-
-def smallest(total, x):
-    """minimum(total, x), a step of a minimum in any order; see `plus`."""
-    return minimum(total, x)
-
-
-def _extreme(function, plain):
-    """In compiled code an instruction of LLVM's, which a loop of comparisons does not become."""
-
-    @intrinsic
-    def instruction(context, total, x):
-        def generate(context, builder, signature, args):
-            kind = args[0].type
-            name, of = f"llvm.{plain.__name__}", ir.FunctionType(kind, [kind, kind])
-            return builder.call(builder.module.declare_intrinsic(name, [kind], of), args)
-
-        return total(total, total), generate
-
-    @overload(function)
-    def choose(total, x):
-        if isinstance(total, types.Float):
-            return lambda total, x: instruction(total, x)  # type: ignore[call-arg]
-        return lambda total, x: plain(total, x)
-
-
-_extreme(largest, maximum)
-_extreme(smallest, minimum)
 
 
 @register_jitable

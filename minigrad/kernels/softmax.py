@@ -6,9 +6,9 @@
 import numpy as np
 
 from .jit import compiled_separately, jit, prange, shard
-from .mathfn import exp, largest
+from .mathfn import exp
 from .rows import is_row
-from .simd import flat
+from .simd import flat, larger
 
 #: numbers whose exponentials are computed together, because short rows do not fill vectors
 TOGETHER = 1024
@@ -39,7 +39,7 @@ def _top(row):
     """The largest entry; NaN where there is one."""
     total = row.dtype.type(-np.inf)
     for j in range(row.size):
-        total = largest(total, row[j])
+        total = larger(total, row[j])
     return total
 
 

@@ -54,8 +54,8 @@ _FORMULAS |= {name: f"np.{name}({{}})" for name in _AS_IN_NUMPY.split()}
 _REDUCTIONS = {
     "add": (0, "plus({}, {})"),
     "multiply": (1, "times({}, {})"),
-    "maximum": (-np.inf, "largest({}, {})"),
-    "minimum": (np.inf, "smallest({}, {})"),
+    "maximum": (-np.inf, "larger({}, {})"),
+    "minimum": (np.inf, "smaller({}, {})"),
 }
 _TEXTS = " ".join([*_FORMULAS.values(), *(join for _, join in _REDUCTIONS.values())])
 #: words of the source, which no array may have for a name

@@ -22,9 +22,9 @@ _recent: dict[str, None] = {}  # their names, the one used last at the end
 
 #: what the source may call besides the rules' kernels: name -> module in minigrad.kernels
 _ALWAYS = {
-    **dict.fromkeys(["erf", "exp", "largest", "maximum", "minimum", "plus"], "mathfn"),
-    **dict.fromkeys(["power", "sign", "smallest", "square", "tanh", "times"], "mathfn"),
-    **dict.fromkeys(["opened", "row", "shaped", "view"], "simd"),
+    **dict.fromkeys(["erf", "exp", "maximum", "minimum", "plus"], "mathfn"),
+    **dict.fromkeys(["power", "sign", "square", "tanh", "times"], "mathfn"),
+    **dict.fromkeys(["larger", "opened", "row", "shaped", "smaller", "view"], "simd"),
     **dict.fromkeys(["add_up", "clip_norm"], "update"),
     **{"shard": "jit", "turn": "rows"},
     **dict.fromkeys(["product_bias", "product_nn", "product_nt", "product_tn"], "gemm"),

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import scipy.special
 
-from minigrad.kernels import mathfn
+from minigrad.kernels import mathfn, simd
 from minigrad.kernels.jit import jit
 
 
@@ -136,7 +136,7 @@ def test_edges_of_erf(dtype):
 def _extremes(x, found):
     most, least = x.dtype.type(x[0]), x.dtype.type(x[0])
     for i in range(x.size):
-        most, least = mathfn.largest(most, x[i]), mathfn.smallest(least, x[i])
+        most, least = simd.larger(most, x[i]), simd.smaller(least, x[i])
     found[0], found[1] = most, least
 
 

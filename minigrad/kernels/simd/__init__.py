@@ -12,6 +12,7 @@ kernels see these doors only:
 `transpose`
 `prefetch_row`                 a row that will be read soon
 `window_maxima`                the largest entries of windows, without branches
+`larger`, `smaller`            steps of a maximum or a minimum, which become vectors
 `shaped`, `flat`               views of an array that the caller keeps
 `lanes`                        how many numbers a vector has
 `view`, `row`, `opened`        arrays at an address, and parts of them
@@ -83,6 +84,7 @@ ON = doors is not plain
 block, sums, window_maxima = doors.block, doors.sums, doors.window_maxima
 add_row, copy_rows, transpose = doors.add_row, doors.copy_rows, doors.transpose
 prefetch_row, shaped, flat = doors.prefetch_row, doors.shaped, doors.flat
+larger, smaller = doors.larger, doors.smaller
 row, view, opened = doors.row, doors.view, doors.opened
 launch, linked = doors.launch, doors.linked
 compiled, compiled_separately = doors.compiled, doors.compiled_separately

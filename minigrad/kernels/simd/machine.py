@@ -11,6 +11,7 @@ from ..options import FORMULAS
 from . import plain, products, vectors
 from .copies import add, copy, prefetch, transpose_block
 from .disk import compiled
+from .maxima import extreme
 from .maxima import window_maxima as _window_maxima
 from .symbols import address_of, call_at, called_by_symbol
 from .vectors import address, entry, lanes
@@ -95,6 +96,23 @@ def window_maxima(best, places, x, start, width, rows, left, step, columns):
     for j in range(0, best.size, size):
         at, count = left + j * step, min(size, best.size - j)
         _window_maxima(to, spots, j, of, start, width, rows, at, step, columns, count)
+
+
+def _extreme(plain_form, instruction):
+    @wraps(plain_form)
+    def door(total, x):
+        return plain_form(total, x)
+
+    @overload(door)
+    def choose(total, x):
+        form = instruction if isinstance(total, types.Float) else plain_form
+        return lambda total, x: form(total, x)
+
+    return door
+
+
+larger = _extreme(plain.larger, extreme("maximum"))
+smaller = _extreme(plain.smaller, extreme("minimum"))
 
 
 @wraps(plain.shaped)

@@ -8,6 +8,23 @@ from numba.extending import intrinsic
 from .vectors import VectorBuilder, word
 
 
+def extreme(instruction):
+    """The larger or smaller of two floats, by the instruction "maximum" or "minimum" of LLVM, which
+    a loop of comparisons does not become.
+    """
+
+    @intrinsic
+    def choose(context, total, x):
+        def generate(context, builder, signature, args):
+            kind = args[0].type
+            name, of = f"llvm.{instruction}", ir.FunctionType(kind, [kind, kind])
+            return builder.call(builder.module.declare_intrinsic(name, [kind], of), args)
+
+        return total(total, total), generate
+
+    return choose
+
+
 @intrinsic
 def window_maxima(context, best, places, first, x, start, width, rows, left, step, columns, count):
     """`plain.window_maxima` for `count` windows, a vector at most, into best[first + i] and

@@ -183,6 +183,18 @@ def flat(array):
     return array.reshape(-1)
 
 
+@register_jitable
+def larger(a, b):
+    """The larger of two numbers; NaN if one of them is NaN."""
+    return a if a > b or a != a else b
+
+
+@register_jitable
+def smaller(a, b):
+    """The smaller of two numbers; NaN if one of them is NaN."""
+    return a if a < b or a != a else b
+
+
 @register_jitable(**FORMULAS)
 def row(array, start, size):
     """`size` numbers of a flat array from `start` on, which compiled code does not check."""

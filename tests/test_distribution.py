@@ -139,7 +139,7 @@ def test_every_platform_has_one_range_for_each_package(name):
     found, everywhere = required(PLATFORMS[name]), required(PLATFORMS["Linux"])
     lacking = {"Intel Mac": {"torch"}, "Windows": {"mpich"}}.get(name, set())
     assert set(everywhere) - set(found) == lacking
-    assert "0.61.0" in found["numba"] and "0.69.0" not in found["numba"]
+    assert "0.62.0" in found["numba"] and "0.69.0" not in found["numba"]
 
 
 def test_intel_macs_get_the_last_versions_with_wheels():
@@ -166,7 +166,7 @@ def test_the_lowest_versions_are_those_of_pyproject():
     names = {line.name for line in map(Requirement, PROJECT["dependencies"])}
     assert (
         set(pinned) == names
-        and str(pinned["numba"]) == "==0.61"
+        and str(pinned["numba"]) == "==0.62"
         and str(pinned["reportlab"]) == "==4.4.3"
     )
 

@@ -55,6 +55,12 @@ def pytest_collection_modifyitems(items):
             item.add_marker("processes")
 
 
+@pytest.fixture(autouse=True)
+def compiled_is_compiled(monkeypatch):
+    """Tests are short; `mode="compiled"` is to compile their steps all the same."""
+    monkeypatch.setattr("minigrad.train.trainer.WORTH_COMPILING", 0)
+
+
 @pytest.fixture
 def no_gc():
     """Garbage collection off: what is freed within the test is freed by reference counting

@@ -29,6 +29,7 @@ from .pieces import Piece
 from .step_module import importable
 from .trace import trace
 
+NODE = 2_000  # numbers that an operator computes in the time that it takes to call it
 THREADED = 20_000  # from so many parameters on, threads share the update
 
 
@@ -83,6 +84,11 @@ class CompiledStep(Generated):
     def memory(self) -> Memory:
         """Which array lies where in the arena, and when; `mg.viz.memory_plan(step)` draws it."""
         return memory_of(self.arena, self.trace.program.storages, self.parts)
+
+    @property
+    def effort(self) -> int:
+        """How much a step takes in replay: the numbers of its nodes, and `NODE` for each call."""
+        return sum(node.size * self.parts + NODE for node in self.order)
 
     def check(self, x: Array, y: Array) -> None:
         """Check all samples for indices out of range, and the graph; see `need_compilable`.

@@ -24,6 +24,7 @@ def progress_bar(shown: bool, **options: Any) -> Any:
 @contextmanager
 def described(bar: Any, words: str, guard: StepGuard) -> Iterator[None]:
     """Within the block, once it has taken a second, the words stand before the bar."""
+    before = bar.desc if not bar.disable else ""
     timer = Timer(SOON, bar.set_description_str, [words])
     timer.daemon = True
     try:
@@ -37,4 +38,4 @@ def described(bar: Any, words: str, guard: StepGuard) -> Iterator[None]:
                 timer.cancel()
                 if timer.is_alive():
                     timer.join()
-                bar.set_description_str("")
+                bar.set_description_str(before)

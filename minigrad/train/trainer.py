@@ -30,7 +30,7 @@ from .distributed import Ranks
 from .evaluation import Evaluator, batch_graphs, correct, in_mode
 from .history import History
 from .progress import described, progress_bar
-from .runner import StepRunner
+from .runner import WORTH_COMPILING, StepRunner
 from .state import TrainingState, collect, restore
 
 MODES = ("eager", "replay", "compiled")
@@ -42,9 +42,11 @@ class Trainer:
     `mode` says how graphs run: "eager" builds one for every batch, "replay" one per batch shape, to
     run again on the same memory, "compiled" turns the whole step, update and loop over batches
     included, into machine code (kept on disk); the numbers are the same to rounding. A model whose
-    training cannot be compiled is a `GraphError` that names the operator. Smaller batches run in
-    replay if they need other machine code; so do `evaluate` and `predict`, unless there are enough
-    samples, each output depends on its own sample alone, and all operators can be compiled.
+    training cannot be compiled is a `GraphError` that names the operator. Fits of so few steps that
+    replay takes about 0.1 s for them run in replay, by their count (see `runner.WORTH_COMPILING`),
+    and so do smaller batches that need other machine code; so do `evaluate` and `predict`, unless
+    there are enough samples, each output depends on its own sample alone, and all operators can be
+    compiled.
 
     `callbacks` are called after each epoch as `callback(trainer, history)`; a method `on_batch` of
     one is called after each backward pass, before the step, as `on_batch(trainer, graph)` (in
@@ -210,13 +212,17 @@ class _Fit:
     def run(self, epochs: int, progress: bool) -> History:
         """The epochs that are left, until all are done or Ctrl-C."""
         data, state = self.data, self.state
+        done = state.epoch * data.steps + state.batch
+        # of the optimiser, so that many short fits are compiled, and one that is resumed as before
+        self.steps = self.trainer.optimizer.steps + epochs * data.steps - done
         with self.ranks.together(), self.guard.installed():
             with self.guard:  # Ctrl-C within tqdm would leave its lock taken
                 self.bar = progress_bar(
                     progress and self.ranks.first,
                     total=epochs * data.steps,
-                    initial=state.epoch * data.steps + state.batch,
+                    initial=done,
                     unit="step",
+                    desc="" if self.trainer.mode == "compiled" else self.trainer.mode,
                 )
             try:
                 with in_mode(self.trainer.model, training=True):
@@ -310,7 +316,13 @@ class _Fit:
             if step is None:
                 return
             step.check(x, y)
-            step.load()
+            few = self.steps * step.effort < WORTH_COMPILING
+            if not few:
+                step.load()
+        with self.guard:
+            self.bar.set_description_str("replay, for few steps" if few else "compiled")
+        if few:
+            return
         steps = 1
         while state.batch < chunk.end:
             started = time.perf_counter()

@@ -21,6 +21,7 @@ from minigrad import nn
 from minigrad.kernels import cache, jit
 from minigrad.run.step_module import load
 from minigrad.train import FoldError, cross_validate, grid_search
+from minigrad.train.runner import WORTH_COMPILING
 
 DATA = mg.data.circle(200)
 
@@ -32,7 +33,8 @@ def make(hidden=8):
 RECIPE = {"epochs": 2, "batch_size": 20, "lr": 0.02, "optimizer": mg.optim.Adam}
 
 
-def test_every_fold_is_scored_and_processes_give_the_same_bits():
+def test_every_fold_is_scored_and_processes_give_the_same_bits(monkeypatch):
+    monkeypatch.setattr("minigrad.train.trainer.WORTH_COMPILING", WORTH_COMPILING)
     here = cross_validate(make, DATA.x_train, DATA.y_train, folds=4, repeats=2, **RECIPE)
     there = cross_validate(make, DATA.x_train, DATA.y_train, folds=4, repeats=2, n_jobs=2, **RECIPE)
     assert len(here.test_accuracy) == 8

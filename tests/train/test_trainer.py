@@ -11,6 +11,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
+from minigrad.run.compiled import CompiledStep
 from minigrad.train.runner import StepRunner
 
 
@@ -161,6 +162,8 @@ def test_a_long_compilation_is_announced_and_the_message_disappears(
     class Slow:
         """A step that takes a while to compile and then does nothing."""
 
+        effort = 1
+
         def check(self, x, y):
             pass
 
@@ -179,6 +182,54 @@ def test_a_long_compilation_is_announced_and_the_message_disappears(
     assert ("compiling the step …" in err) == said
     assert "compiling" not in err.rpartition("5/5")[2] and not err.rpartition("\r")[2].strip()
     assert bool(err) == progress
+
+
+@pytest.fixture
+def worth_ten_steps(monkeypatch):
+    """Ten steps of `classifier` in batches of 32 are worth compiling, nine are not."""
+    step = trainer().compile(DATA.x_train, DATA.y_train, batch_size=32)
+    monkeypatch.setattr("minigrad.train.trainer.WORTH_COMPILING", 10 * step.effort)
+    loaded = []
+    monkeypatch.setattr(CompiledStep, "load", lambda self: loaded.append(self) or LOAD(self))
+    return loaded
+
+
+LOAD = CompiledStep.load
+FULL = {**FIT, "epochs": 1}, DATA.x_train[:160], DATA.y_train[:160]  # five batches
+
+
+def test_few_steps_run_in_replay_until_the_optimiser_has_made_more(worth_ten_steps):
+    few, replay = trainer("compiled"), trainer("replay")
+    options, x, y = FULL
+    assert few.fit(x, y, **options).batch_loss == replay.fit(x, y, **options).batch_loss
+    assert not worth_ten_steps
+    few.fit(x, y, **options)
+    assert worth_ten_steps
+
+
+def test_a_resumed_training_runs_as_it_had_begun(worth_ten_steps):
+    whole, parts = trainer("compiled"), trainer("compiled")
+    options, x, y = FULL
+    losses = whole.fit(x, y, **options | {"epochs": 2}).batch_loss
+
+    def stop(run, history):
+        raise KeyboardInterrupt
+
+    parts.callbacks.append(stop)
+    first = parts.fit(x, y, **options | {"epochs": 2})
+    assert first.interrupted and worth_ten_steps
+    parts.callbacks.clear()
+    assert (
+        first.batch_loss + parts.fit(x, y, resume=True, **options | {"epochs": 2}).batch_loss
+        == losses
+    )
+
+
+@pytest.mark.parametrize(("epochs", "said"), [(1, "replay, for few steps"), (2, "compiled")])
+def test_the_progress_bar_says_what_runs(worth_ten_steps, epochs, said, capsys):
+    options, x, y = FULL
+    trainer("compiled").fit(x, y, **options | {"epochs": epochs, "progress": True})
+    assert f"{said}:" in capsys.readouterr().err
 
 
 # ---------------- copies and pickles

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
+from functools import partial
 from string import ascii_letters
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from ..graph.conversion import Array, sum_to
 from ..graph.node import GraphNode
 from ..graph.registry import by_name, implements, public
 from ..graph.rule import Grads, Operand, Operator, Rule, register
+from .contraction import contracted
 from .kernel import launch, shards
 from .kinds import MEAN, Axes, NotSeparable
 
@@ -208,7 +210,7 @@ class Einsum(Rule):
         return Subscripts(terms, result, sizes)
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
-        np.einsum(node.plan.text(), *xs, out=out, optimize=len(xs) > 1)
+        out[...] = contracted(node.plan.text(), *xs, product=partial(self._product, node))
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         terms, result, _ = node.plan
@@ -220,12 +222,20 @@ class Einsum(Rule):
             own = "".join(dict.fromkeys(terms[i]))
             known = "".join(letter for letter in own if letter in "".join(given))
             text = f"{','.join(given)}->{known}"
-            found = np.einsum(text, g, *(x for _, x in others), optimize=bool(others))
+            product = partial(self._product, node)
+            found = contracted(text, g, *(x for _, x in others), product=product)
             grad[...] = 0
             # a view: of a repeated letter the diagonal
             places = np.einsum(f"{terms[i]}->{own}", grad) if own else grad
             wide = found[tuple(slice(None) if letter in known else None for letter in own)]
             places[...] = sum_to(wide, places.shape)
+
+    def _product(self, node: Operator, a: Array, b: Array) -> Array:
+        if not isinstance(a, np.ndarray):  # of a traced graph
+            return a @ b
+        out = np.empty((*a.shape[:-1], b.shape[-1]), a.dtype)
+        product(node, a, b, out)
+        return out
 
     def batch_axis(self, node: Operator, axes: Axes) -> int:
         """Samples keep apart where their letter is in the result and in no input without them."""

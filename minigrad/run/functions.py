@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import reduce
+from functools import partial, reduce
 from itertools import pairwise
 from operator import add
 from typing import Any
@@ -189,6 +189,8 @@ FUNCTIONS.update(
         "moveaxis": looking(np.moveaxis),
         "swapaxes": looking(np.swapaxes),
         "flip": looking(np.flip),
+        "squeeze": looking(np.squeeze),
+        "einsum": lambda text, x: x.evaluate().look(partial(np.einsum, text)),  # a diagonal
         "broadcast_to": looking(np.broadcast_to),
         "sum": reduction("add"),
         "prod": reduction("multiply"),

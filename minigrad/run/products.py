@@ -1,4 +1,4 @@
-"""Matrix products and sums of products (`np.einsum`) of symbolic arrays."""
+"""Matrix products of symbolic arrays."""
 
 from __future__ import annotations
 
@@ -84,81 +84,4 @@ def _is_formula(a: View, b: View, out: View) -> bool:
     return False
 
 
-def einsum(text: str, *xs: SymbolicArray, out: View | None = None, optimize: Any = False) -> View:
-    """np.einsum without ellipses: two at a time, in the order that NumPy finds.
-
-    One array without a sum gives a view.
-    """
-    inputs, result = text.split("->")
-    sizes: dict[str, int] = {}
-    named = list(zip(inputs.split(","), xs, strict=True))
-    for letters, x in named:
-        for letter, n in zip(letters, x.shape, strict=True):
-            sizes[letter] = n if sizes.get(letter, 1) == 1 else sizes[letter]
-    terms = [_diagonal(letters, x.evaluate(), sizes) for letters, x in named]
-    shadows = [np.broadcast_to(0.0, x.shape) for _, x in terms]
-    sums = ",".join(letters for letters, _ in terms) + "->" + result
-    path = np.einsum_path(sums, *shadows, optimize="greedy")[0][1:]
-    for chosen in path:
-        some = [terms[i] for i in chosen]
-        terms = [term for i, term in enumerate(terms) if i not in chosen]
-        needed = result + "".join(letters for letters, _ in terms)
-        while len(some) > 1:
-            later = needed + "".join(letters for letters, _ in some[:-2])
-            some[-2:] = [_contracted(some[-2], some[-1], later)]
-        terms.append(_summed(some[0], needed))
-    ((letters, y),) = terms
-    y = y.transpose([letters.index(letter) for letter in result])
-    if out is None:
-        return y
-    out[...] = y
-    return out
-
-
-Term = tuple[str, View]
-
-
-def _diagonal(letters: str, x: View, sizes: dict[str, int]) -> Term:
-    """Of repeated letters the diagonal; without axes of length 1 that stand for longer ones."""
-    once = "".join(dict.fromkeys(letters))
-    if once != letters:
-        x = x.look(lambda layout: np.einsum(f"{letters}->{once}", layout))
-    lost = tuple(i for i, c in enumerate(once) if x.shape[i] != sizes[c])
-    return "".join(c for i, c in enumerate(once) if i not in lost), x.look(np.squeeze, lost)
-
-
-def _summed(term: Term, needed: str) -> Term:
-    """The sum over the letters that are no longer needed."""
-    letters, x = term
-    gone = tuple(i for i, letter in enumerate(letters) if letter not in needed)
-    return ("".join(c for c in letters if c in needed), x.sum(gone)) if gone else term
-
-
-def _contracted(one: Term, other: Term, needed: str) -> Term:
-    """Two arrays as one: a matrix product if possible, else a sum of elementwise products."""
-    left, a = _summed(one, needed + other[0])
-    right, b = _summed(other, needed + left)
-    sizes = dict(zip(left + right, a.shape + b.shape, strict=True))
-    shared = [c for c in left if c in right]
-    stack, inner = ([c for c in shared if (c in needed) == kept] for kept in (True, False))
-    rows, columns = [c for c in left if c not in shared], [c for c in right if c not in shared]
-    result = "".join(stack + rows + columns)
-    m, k, n = (math.prod(sizes[c] for c in some) for some in (rows, inner, columns))
-
-    def laid(letters: str, x: View, order: list[str]) -> View:
-        return x.transpose([letters.index(c) for c in order if c in letters])
-
-    if min(m, k, n) > 1:
-        batch = [sizes[c] for c in stack]
-        a = laid(left, a, stack + rows + inner).reshape(*batch, m, k)
-        b = laid(right, b, stack + inner + columns).reshape(*batch, k, n)
-        return result, matmul(a, b).reshape([sizes[c] for c in result])
-    order = stack + rows + inner + columns
-    a, b = (
-        laid(letters, x, order).reshape([sizes[c] if c in letters else 1 for c in order])
-        for letters, x in ((left, a), (right, b))
-    )
-    return result, (a * b).sum(tuple(order.index(c) for c in inner))
-
-
-FUNCTIONS.update({"matmul": matmul, "dot": matmul, "einsum": einsum})
+FUNCTIONS.update({"matmul": matmul, "dot": matmul})

@@ -142,6 +142,9 @@ class SymbolicArray(NDArrayOperatorsMixin):
         self.program.assign(made, self)
         return made
 
+    def transpose(self, *axes: Any) -> View:
+        return self.evaluate().look(np.ndarray.transpose, *axes)
+
     def reshape(self, *shape: Any) -> View:
         return self.evaluate().reshape(*shape)
 
@@ -217,9 +220,6 @@ class View(SymbolicArray):
 
     def evaluate(self) -> View:
         return self
-
-    def transpose(self, *axes: Any) -> View:
-        return self.look(np.ndarray.transpose, *axes)
 
     def reshape(self, *shape: Any) -> View:
         wanted = np.broadcast_to(0, self.shape).reshape(*shape).shape

@@ -58,7 +58,7 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(autouse=True)
 def compiled_is_compiled(monkeypatch):
     """Tests are short; `mode="compiled"` is to compile their steps all the same."""
-    monkeypatch.setattr("minigrad.train.trainer.WORTH_COMPILING", 0)
+    monkeypatch.setattr("minigrad.run.compiled.LOADING", 0)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from .tables import LIBRARIES, Report
 _STYLE: dict[str, dict[str, Any]] = {
     who: {"color": colour, "marker": mark}
     for who, colour, mark in zip(
-        (*LIBRARIES, "floor"), (*COLOURS[:5], LIGHT["fg"]), "os^Dv|", strict=True
+        (*LIBRARIES, "floor"), (*COLOURS[:3], LIGHT["fg"]), "os^|", strict=True
     )
 }
 _GREY: dict[str, Any] = {"color": LIGHT["muted"], "linewidth": 1.1}

@@ -29,7 +29,7 @@ def _laps(measure: Measure, answers: list[Answer], unit: float, least: int) -> I
     answers.append(measure(least, 0))
     steps = enough = least
     took = 0.0
-    while took < unit / 4:
+    while took < unit / 2:
         answer = measure(steps, 1000)
         took = answer["seconds"] * answer["steps"]
         enough = max(least, math.ceil(unit / max(answer["seconds"], 1e-9)))

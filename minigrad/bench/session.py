@@ -19,10 +19,7 @@ from .records import Record
 
 #: a contender's name is its library and, if that has several, its mode
 OURS = ("minigrad compiled", "minigrad replay", "minigrad eager")
-THEIRS = (
-    *("torch eager", "torch fused", "torch compile"),
-    *("jax step", "jax scan", "autograd", "mygrad"),
-)
+THEIRS = ("torch eager", "torch fused", "torch compile", "jax step", "jax scan")
 PEERS = tuple(dict.fromkeys(name.split()[0] for name in THEIRS))
 #: steps after which losses are compared
 CHECK_STEPS = 10

@@ -29,7 +29,10 @@ from .pieces import Piece
 from .step_module import importable
 from .trace import trace
 
-NODE = 2_000  # numbers that an operator computes in the time that it takes to call it
+#: numbers that replay computes in the time that a call of an operator takes, a few microseconds
+CALL = 2_000
+#: and in the time that the machine code of a piece takes to load from disk, a millisecond
+LOADING = 200_000
 THREADED = 20_000  # from so many parameters on, threads share the update
 
 
@@ -85,10 +88,13 @@ class CompiledStep(Generated):
         """Which array lies where in the arena, and when; `mg.viz.memory_plan(step)` draws it."""
         return memory_of(self.arena, self.trace.program.storages, self.parts)
 
-    @property
-    def effort(self) -> int:
-        """How much a step takes in replay: the numbers of its nodes, and `NODE` for each call."""
-        return sum(node.size * self.parts + NODE for node in self.order)
+    def worth_loading(self, steps: int) -> bool:
+        """Would so many steps take longer in replay than machine code takes to load from disk?
+
+        Counts decide, so that the answer is the same in every run.
+        """
+        effort = sum(node.size * self.parts + CALL for node in self.order)
+        return steps * effort > LOADING * len(set(self.texts))
 
     def check(self, x: Array, y: Array) -> None:
         """Check all samples for indices out of range, and the graph; see `need_compilable`.

@@ -27,9 +27,6 @@ from .batches import Data
 
 T = TypeVar("T")
 FEW_PIECES = 4  # that the step of a smaller batch may have for itself
-#: effort of all steps from which on machine code is worth it: replay takes about 0.1 s for less,
-#: not longer than loading machine code from disk
-WORTH_COMPILING = 20_000_000
 KEPT = 8  # graphs, and compiled steps, of this many shapes of batches are kept
 
 

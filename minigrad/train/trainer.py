@@ -30,7 +30,7 @@ from .distributed import Ranks
 from .evaluation import Evaluator, batch_graphs, correct, in_mode
 from .history import History
 from .progress import described, progress_bar
-from .runner import WORTH_COMPILING, StepRunner
+from .runner import StepRunner
 from .state import TrainingState, collect, restore
 
 MODES = ("eager", "replay", "compiled")
@@ -42,10 +42,10 @@ class Trainer:
     `mode` says how graphs run: "eager" builds one for every batch, "replay" one per batch shape, to
     run again on the same memory, "compiled" turns the whole step, update and loop over batches
     included, into machine code (kept on disk); the numbers are the same to rounding. A model whose
-    training cannot be compiled is a `GraphError` that names the operator. Fits of so few steps that
-    replay takes about 0.1 s for them run in replay, by their count (see `runner.WORTH_COMPILING`),
-    and so do smaller batches that need other machine code; so do `evaluate` and `predict`, unless
-    there are enough samples, each output depends on its own sample alone, and all operators can be
+    training cannot be compiled is a `GraphError` that names the operator. A fit runs in replay if
+    that is done, by the count of its steps, before machine code would be loaded from disk, and so
+    do smaller batches that need other machine code; so do `evaluate` and `predict`, unless there
+    are enough samples, each output depends on its own sample alone, and all operators can be
     compiled.
 
     `callbacks` are called after each epoch as `callback(trainer, history)`; a method `on_batch` of
@@ -316,7 +316,7 @@ class _Fit:
             if step is None:
                 return
             step.check(x, y)
-            few = self.steps * step.effort < WORTH_COMPILING
+            few = not step.worth_loading(self.steps)
             if not few:
                 step.load()
         with self.guard:

@@ -23,7 +23,7 @@ def job(section, name, scale=1.0):
             record(section, label, who, *(scale * x for x in found), loss=0.25)
             for who, found in rounds.items()
         ),
-        record(section, label, "autograd", reason="not installed"),
+        record(section, label, "jax scan", reason="not installed"),
         record(section, label, "floor", 20e-6 * scale, **work),
     ]
 

@@ -3,14 +3,12 @@
 import importlib
 import importlib.util
 from dataclasses import replace
-from typing import ClassVar
 
 import numpy as np
 import pytest
 from bench.tasks import MODELS, small_task
 
 from minigrad.bench import jobs
-from minigrad.bench.peers import functional
 from minigrad.bench.peers import task as tasks
 from minigrad.bench.process import Process
 from minigrad.bench.session import THEIRS
@@ -40,9 +38,8 @@ def expected():
     return found
 
 
-_PLAIN = ("cnn", "textcnn", "rnn", "mlp", "wide")
 #: the models that some contenders have, others have all
-ONLY = {"autograd": _PLAIN, "mygrad": _PLAIN, "torch channels-last": ("lenet", "residual")}
+ONLY = {"torch channels-last": ("lenet", "residual")}
 
 
 @pytest.mark.parametrize(
@@ -90,17 +87,6 @@ def test_dropout_changes_the_loss_and_is_left_out_where_losses_are_compared(expe
         if importlib.util.find_spec(library):
             loss = ready(library, dropping, mode).measure(3, 0)["loss"]
             assert abs(loss / expected["lenet"][0] - 1) > 0.01
-
-
-def test_a_layer_that_a_library_does_not_have():
-    class Plain(functional.FunctionalRunner):
-        plain: ClassVar = {"Tanh": np.tanh}
-
-    runner = Plain(small_task("transformer"), "")
-    with pytest.raises(NotImplementedError, match="^Residual is not written for this library$"):
-        runner.model(runner.first, runner.x)
-    runner = Plain(small_task("mlp"), "")
-    assert runner.model(runner.first, runner.x).shape == (24,)
 
 
 def test_characters_and_the_one_after():

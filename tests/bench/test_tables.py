@@ -59,7 +59,7 @@ def test_what_is_missing_is_said_with_its_reason():
     records = given.report()["records"]
     next(r for r in records if r["contender"] == "torch eager")["loss"] = 0.75
     said = tables.section(records, "jobs").splitlines()
-    assert f"autograd: not installed ({JOBS['J1a'].label}, {JOBS['J4b'].label})" in said
+    assert f"jax scan: not installed ({JOBS['J1a'].label}, {JOBS['J4b'].label})" in said
     assert f"left out: no reviews ({JOBS['J2'].label})" in said
     assert any(
         line.startswith("losses differ: minigrad compiled 0.25, torch eager 0.75") for line in said

@@ -19,9 +19,9 @@ from threadpoolctl import threadpool_info
 import minigrad as mg
 from minigrad import nn
 from minigrad.kernels import cache, jit
+from minigrad.run.compiled import LOADING
 from minigrad.run.step_module import load
 from minigrad.train import FoldError, cross_validate, grid_search
-from minigrad.train.runner import WORTH_COMPILING
 
 DATA = mg.data.circle(200)
 
@@ -34,7 +34,7 @@ RECIPE = {"epochs": 2, "batch_size": 20, "lr": 0.02, "optimizer": mg.optim.Adam}
 
 
 def test_every_fold_is_scored_and_processes_give_the_same_bits(monkeypatch):
-    monkeypatch.setattr("minigrad.train.trainer.WORTH_COMPILING", WORTH_COMPILING)
+    monkeypatch.setattr("minigrad.run.compiled.LOADING", LOADING)
     here = cross_validate(make, DATA.x_train, DATA.y_train, folds=4, repeats=2, **RECIPE)
     there = cross_validate(make, DATA.x_train, DATA.y_train, folds=4, repeats=2, n_jobs=2, **RECIPE)
     assert len(here.test_accuracy) == 8

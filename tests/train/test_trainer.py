@@ -11,7 +11,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.run.compiled import CompiledStep
+from minigrad.run.compiled import CALL, CompiledStep
 from minigrad.train.runner import StepRunner
 
 
@@ -162,10 +162,11 @@ def test_a_long_compilation_is_announced_and_the_message_disappears(
     class Slow:
         """A step that takes a while to compile and then does nothing."""
 
-        effort = 1
-
         def check(self, x, y):
             pass
+
+        def worth_loading(self, steps):
+            return True
 
         def load(self):
             time.sleep(0.05)
@@ -188,7 +189,8 @@ def test_a_long_compilation_is_announced_and_the_message_disappears(
 def worth_ten_steps(monkeypatch):
     """Ten steps of `classifier` in batches of 32 are worth compiling, nine are not."""
     step = trainer().compile(DATA.x_train, DATA.y_train, batch_size=32)
-    monkeypatch.setattr("minigrad.train.trainer.WORTH_COMPILING", 10 * step.effort)
+    effort = sum(node.size + CALL for node in step.order)
+    monkeypatch.setattr("minigrad.run.compiled.LOADING", 9.5 * effort / len(set(step.texts)))
     loaded = []
     monkeypatch.setattr(CompiledStep, "load", lambda self: loaded.append(self) or LOAD(self))
     return loaded

@@ -7,6 +7,7 @@ jitted loop (as fast as `lax.scan`, but compiled once for any number of steps).
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -19,17 +20,20 @@ import numpy as np
 from jax import lax
 from jax.example_libraries import optimizers
 
-from .functional import FunctionalRunner
-from .models import Layer
+from .models import MODELS, Layer, loss_of
+from .task import Array, Runner
 
 VERSIONS = {"jax": jax.__version__}
 
 
-class JaxRunner(FunctionalRunner):
-    """Gradient and update of a step are compiled as one function."""
+class JaxRunner(Runner):
+    """Gradient and update of a step are compiled as one function.
 
-    xp = jnp
-    plain = MappingProxyType(
+    A layer is a method of its name in lower case, with the weights, the beginning of its weights'
+    names, the samples and its options; `plain` has those without weights and options.
+    """
+
+    plain: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
         {
             "ReLU": jax.nn.relu,
             "Sigmoid": jax.nn.sigmoid,
@@ -40,9 +44,12 @@ class JaxRunner(FunctionalRunner):
     )
 
     def prepare(self) -> None:
-        super().prepare()
-        x = np.moveaxis(self.x, 1, -1) if self.x.ndim == 4 else self.x
-        self.x, self.y = jnp.asarray(x), jnp.asarray(self.y)
+        self.layers = MODELS[self.task.kind](*self.task.options)
+        self.loss = getattr(self, str(loss_of(self.task.kind)))
+        self.first = {name: np.ascontiguousarray(a) for name, a in self.layout().items()}
+        x, y = (self.task.arrays[name] for name in "xy")
+        self.x = jnp.asarray(np.moveaxis(x, 1, -1) if x.ndim == 4 else x)
+        self.y = jnp.asarray(y)
         self.p = jax.tree.map(jnp.asarray, self.first)  # to look at
         statistics = [name for name in self.first if "running" in name or "num_" in name]
         self.kept = {name: self.first.pop(name) for name in statistics}
@@ -52,7 +59,48 @@ class JaxRunner(FunctionalRunner):
         self._epoch = jax.jit(self._updates, donate_argnums=0)
         self._output, self._judged = jax.jit(self.model), jax.jit(self._judge)
 
+    def layout(self) -> dict[str, Array]:
+        """The initial weights as (…, in, out), with the channels last before a dense layer."""
+        embeddings = {f"{i}.weight" for i, each in enumerate(self.layers) if each[0] == "Embedding"}
+        p, channels = dict(self.task.parameters), 1
+        for i, (kind, *options) in enumerate(self.layers):
+            if "Conv" in kind:
+                channels = options[1]
+            elif kind == "Linear" and self.layers[i - 1][0] == "Flatten":
+                weight = p[f"{i}.weight"]
+                blocks = weight.reshape(len(weight), channels, -1)
+                p[f"{i}.weight"] = blocks.swapaxes(1, 2).reshape(weight.shape)
+        return {
+            name: a if a.ndim < 2 or name in embeddings else np.moveaxis(a, (1, 0), (-2, -1))
+            for name, a in p.items()
+        }
+
+    def model(self, p: Any, x: Any) -> Any:
+        """The output (N, classes), or (N,) where it is one number."""
+        output = self.chain(p, "", x, *self.layers)
+        return output[:, 0] if output.shape[1] == 1 else output
+
+    def chain(self, p: Any, name: str, x: Any, *layers: Layer) -> Any:
+        for i, (kind, *options) in enumerate(layers):
+            if kind in self.plain:
+                x = self.plain[kind](x)
+            else:
+                x = getattr(self, kind.lower())(p, f"{name}{i}.", x, *options)
+        return x
+
     # ---------------- layers; in training p has the number of the step, and takes new statistics
+    def linear(self, p: Any, name: str, x: Any, *_: int) -> Any:
+        return x @ p[f"{name}weight"] + p[f"{name}bias"]
+
+    def embedding(self, p: Any, name: str, ids: Any, *_: int) -> Any:
+        return p[f"{name}weight"][ids]
+
+    def channelsfirst(self, p: Any, name: str, x: Any) -> Any:
+        return x
+
+    def flatten(self, p: Any, name: str, x: Any) -> Any:
+        return x.reshape((len(x), -1))
+
     def conv2d(self, p: Any, name: str, x: Any, *sizes: int) -> Any:
         """A convolution along all axes but the first and the last; `sizes` as in PyTorch."""
         stride, padding = sizes[3:] or (1, 0)
@@ -64,8 +112,13 @@ class JaxRunner(FunctionalRunner):
 
     def conv1d(self, p: Any, name: str, x: Any, *sizes: int) -> Any:
         if self.mode == "scan":  # in a loop, XLA's own convolution takes ten times as long
-            return super().conv1d(p, name, x)
+            n, weight = x.shape[1] - 2, p[f"{name}weight"]
+            products = (x[:, t : t + n] @ weight[t] for t in range(3))
+            return sum(products) + p[f"{name}bias"]
         return self.conv2d(p, name, x, *sizes)
+
+    def maxpool1d(self, p: Any, name: str, x: Any, pool: int) -> Any:
+        return jnp.max(x.reshape((len(x), -1, pool, x.shape[2])), axis=2)
 
     def maxpool2d(self, p: Any, name: str, x: Any, k: int) -> Any:
         return lax.reduce_window(x, -jnp.inf, lax.max, (1, k, k, 1), (1, k, k, 1), "VALID")
@@ -101,12 +154,19 @@ class JaxRunner(FunctionalRunner):
         found = jax.nn.dot_product_attention(*(parts[:, :, i] for i in range(3)))
         return self.linear(p, f"{name}outputs.", found.reshape(x.shape))
 
+    def recurrent(self, p: Any, name: str, x: Any, cell: str, *_: int) -> Any:
+        """The last state of a layer, whose method gets the input's part of each step."""
+        name = f"{name}layer."
+        rows = jnp.matmul(jnp.swapaxes(x, 0, 1), p[f"{name}weight_ih_l0"])
+        own, bias = p[f"{name}weight_hh_l0"], p[f"{name}bias_hh_l0"]
+        return getattr(self, cell.lower())(rows + p[f"{name}bias_ih_l0"], own, bias)
+
     def rnn(self, rows: Any, weight: Any, bias: Any) -> Any:
-        if len(rows) <= 4:
-            return super().rnn(rows, weight, bias)
-        rows = rows + bias
+        rows, unrolled = rows + bias, len(rows) <= 4
         h = jnp.tanh(rows[0])
-        return lax.scan(lambda h, row: (jnp.tanh(row + h @ weight), None), h, rows[1:])[0]
+        return lax.scan(
+            lambda h, row: (jnp.tanh(row + h @ weight), None), h, rows[1:], unroll=unrolled
+        )[0]
 
     def lstm(self, rows: Any, weight: Any, bias: Any) -> Any:
         def cell(state: Any, row: Any) -> Any:
@@ -127,6 +187,16 @@ class JaxRunner(FunctionalRunner):
             return (1 - z) * n + z * h, None
 
         return lax.scan(cell, jnp.zeros((rows.shape[1], len(weight)), jnp.float32), rows)[0]
+
+    # ---------------- losses
+    def mse_loss(self, output: Any, y: Any) -> Any:
+        return jnp.mean((output - y) ** 2)
+
+    def binary_cross_entropy(self, output: Any, y: Any) -> Any:
+        return -jnp.mean(y * jnp.log(output) + (1 - y) * jnp.log(1 - output))
+
+    def cross_entropy(self, output: Any, y: Any) -> Any:
+        return -jnp.mean(jax.nn.log_softmax(output)[jnp.arange(len(y)), y])
 
     # ---------------- training and looking
     def _update(self, carry: Any, x: Any, y: Any, chosen: Any) -> Any:

@@ -14,6 +14,8 @@ from .symbolic import FUNCTIONS, Expr, SymbolicArray, View
 _NARROW = 8
 #: rows of so many numbers are summed one by one
 _LONG = 256
+#: turning two arrays of so many numbers less is faster than turning one
+_TURNING = 2
 
 
 def matmul(a: SymbolicArray, b: SymbolicArray, out: View | None = None) -> View:
@@ -59,8 +61,12 @@ def _stacks(a: View, b: View, out: View) -> None:
 
 def _matmul(a: View, b: View, out: View) -> None:
     """The product of two matrices, in the way that suits their sizes and layouts."""
-    m, n = out.shape
+    (m, k), n = a.shape, b.shape[1]
     if _is_formula(a, b, out):
+        return
+    turned = a.contiguous and b.T.contiguous and not b.contiguous
+    if turned and m >= kernels.matmul.FEW_ROWS and _TURNING * m * (k + n) < k * n:
+        out[...] = matmul(b.T, a.T).T  # copies a and the result turned, not the large b
         return
     if not (a.contiguous or a.T.contiguous):
         a = a.copy()

@@ -30,6 +30,22 @@ def test_einsum_of_two_matrices_is_a_matrix_product():
     assert "product_" in compiled(mg.sum(mg.einsum("ij,ki->jk", a, b.T)), a, b).source
 
 
+def test_of_a_large_matrix_no_transposed_copy_is_made():
+    """Few samples times a wide layer's weights: the samples and the result are turned instead."""
+    rng = np.random.default_rng(0)
+    with mg.default_dtype(np.float64):
+        x, w, b = (mg.Variable(rng.normal(size=size)) for size in ((8, 60), (50, 60), 50))
+        loss = mg.sum(mg.sin(mg.linear(x, w, b)))
+        loss.backward()
+        step = compiled(loss, x, w, b)
+        copied = {s.size for s in step.trace.program.storages if s.computed}
+        assert 8 * 60 in copied and 50 * 60 not in copied
+        found, gradient = in_python(step)
+    assert_close(found, loss.value)
+    for one in (x, w, b):
+        assert_close(gradient(one), one.grad)
+
+
 SIZES = [((5, 5, 0), (0, 5)), ((0,), (0,)), ((2, 3, 4), (4, 0)), ((0,), (2, 0, 3))]
 
 

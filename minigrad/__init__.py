@@ -21,6 +21,7 @@ from .interop import export_onnx as export_onnx
 from .ops import *
 from .ops.custom import operator as operator
 from .ops.kernel import kernel_info as kernel_info
+from .run.function import compile as compile
 from .run.replay import Graph as Graph
 from .seeds import manual_seed as manual_seed
 from .train import Trainer as Trainer

@@ -98,7 +98,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
     def _outputs(self, model: Module, x: Array) -> Array:
         """The model's outputs for samples, in evaluation mode."""
         unused = optim.SGD(model.parameters(), lr=1.0)
-        return Trainer(model, ops.mse_loss, unused, mode="replay").predict(x)
+        return np.asarray(Trainer(model, ops.mse_loss, unused, mode="replay").predict(x))
 
     def _predict(self, X: ArrayLike) -> Array:
         """The fitted model's outputs for all samples."""

@@ -38,10 +38,12 @@ class Arena:
         dtype: np.dtype[Any],
         parts: int,
         optimizer: Any = None,
+        together: bool = False,
     ) -> None:
         values, gradients = trace.values, trace.gradients
         trained = [p for p in optimizer.params if p in gradients] if optimizer else []
-        frozen = [x for x in values if isinstance(x, Variable) and x not in gradients]
+        fixed = {*gradients, *inputs.values()}
+        frozen = [x for x in values if isinstance(x, Variable) and x not in fixed]
         self.dtype, self.optimizer = dtype, optimizer
         self.trained = sum(_lines(p.size) for p in trained)
         self.starts: dict[Variable, int] = {}
@@ -57,7 +59,7 @@ class Arena:
         self.fed: dict[str, tuple[View, Assign | None]] = {}  # samples, and how they are swapped
         for name, node in inputs.items():
             samples = values[node]
-            swap = swapped_input(statements, samples)
+            swap = None if together else swapped_input(statements, samples)
             if swap:
                 samples = swap.target
                 samples.storage.kind, samples.storage.name = "input", name

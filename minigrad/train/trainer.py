@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from ..checks import one_of, positive
 from ..errors import GraphError
@@ -15,12 +14,12 @@ from ..graph.conversion import Array
 from ..nn import Module
 from ..optim import Optimizer
 from ..run.compiled import CompiledStep
+from ..run.samples import Samples, count, each, kinds, take
 from .batch_graph import BatchGraph, Loss
 from .batches import (
+    Arrays,
     Batches,
     Chunk,
-    Data,
-    Samples,
     as_pair,
     as_samples,
     training_data,
@@ -85,12 +84,12 @@ class Trainer:
 
     def fit(
         self,
-        x: ArrayLike | Iterable[Any],
-        y: ArrayLike | None = None,
+        x: Samples | Iterable[Any],
+        y: Samples | None = None,
         *,
         epochs: int,
         batch_size: int | None = None,
-        validation: tuple[ArrayLike, ArrayLike] | None = None,
+        validation: tuple[Samples, Samples] | None = None,
         seed: int | None = 0,
         shuffle: bool = True,
         progress: bool = True,
@@ -99,12 +98,14 @@ class Trainer:
         """Go through (x, y) `epochs` times in batches of `batch_size`; the last may be smaller.
 
         x and y are arrays, in memory or, larger than that, in files (`np.load(path,
-        mmap_mode="r")`). Or x is an iterable of batches (x, y) that has a length, without y and
-        `batch_size`; each epoch iterates over it again, in its order. Maps and iterables are read
-        ahead in a background thread, which also runs an iterable's own code. `shuffle` orders the
-        samples of each epoch by a generator started from `seed`. `validation` is (x, y) to evaluate
-        after each epoch. A loss that is not finite is a `GraphError` that names the epoch, the
-        batch and the first bad node; the step is not made.
+        mmap_mode="r")`); or tuples or dicts of arrays: the model is called as `model(*x)` or
+        `model(**x)`, and the loss gets all of y, and all that the model returns. Or x is an
+        iterable of batches (x, y) that has a length, without y and `batch_size`; each epoch
+        iterates over it again, in its order. Maps and iterables are read ahead in a background
+        thread, which also runs an iterable's own code. `shuffle` orders the samples of each epoch
+        by a generator started from `seed`. `validation` is (x, y) to evaluate after each epoch. A
+        loss that is not finite is a `GraphError` that names the epoch, the batch and the first bad
+        node; the step is not made.
 
         Ctrl-C ends the training after the present step (a second one at once), or after the
         function that is being compiled, and leaves a usable model. `resume=True` continues there,
@@ -125,29 +126,30 @@ class Trainer:
         self.state = state
         return _Fit(self, data, checked, shuffle).run(epochs, progress)
 
-    def evaluate(self, x: ArrayLike, y: ArrayLike) -> dict[str, float]:
+    def evaluate(self, x: Samples, y: Samples) -> dict[str, float]:
         """Mean loss and accuracy over all samples, as {"loss": …, "accuracy": …}.
 
         A prediction is right if the largest of several outputs is at the class id, or if a single
         output is on the right side of 0.5 (of 0 for a loss on logits); the accuracy is NaN for
-        targets that are no classes.
+        targets that are no classes, and for several outputs or targets.
         """
         inputs, targets = as_pair(x, y, self.dtype)
         loss = right = 0.0
         with in_mode(self.model, training=False):
             for chosen, batch in self._graphs(inputs, targets):
                 loss += batch.graph.head.item() * len(chosen)
-                right += float(correct(batch.output.value, targets[chosen], self.loss).sum())
-        return {"loss": loss / len(inputs), "accuracy": right / len(inputs)}
+                right += float(correct(batch.output, take(targets, chosen), self.loss).sum())
+        return {"loss": loss / count(inputs), "accuracy": right / count(inputs)}
 
-    def predict(self, x: ArrayLike) -> Array:
-        """The model's outputs for all samples, concatenated."""
+    def predict(self, x: Samples) -> Any:
+        """The model's outputs for all samples, concatenated: an array, or a tuple or dict."""
         inputs = as_samples(x, self.dtype)
         with in_mode(self.model, training=False):
             graphs = self._graphs(inputs, None)
-            return np.concatenate([batch.output.value.copy() for _, batch in graphs])
+            outputs = [each(lambda node: node.value.copy(), batch.output) for _, batch in graphs]
+        return each(lambda *parts: np.concatenate(parts), *outputs)
 
-    def compile(self, x: ArrayLike, y: ArrayLike, *, batch_size: int) -> CompiledStep:
+    def compile(self, x: Samples, y: Samples, *, batch_size: int) -> CompiledStep:
         """Compile the training step that `mode="compiled"` runs, for batches of data like (x, y).
 
         Its `source` is the generated code. Raises `GraphError` that names the operator for what
@@ -173,7 +175,7 @@ class Trainer:
         """The dtype of the parameters, and of all floats that enter the model."""
         return self.optimizer.params[0].dtype
 
-    def _graphs(self, x: Data, y: Data | None) -> Iterator[tuple[Array, BatchGraph]]:
+    def _graphs(self, x: Samples, y: Samples | None) -> Iterator[tuple[Array, BatchGraph]]:
         if self.mode == "compiled":
             return self._evaluator.graphs(self.model, self.loss, x, y, self.dtype)
         return batch_graphs(self.model, self.loss, x, y, eager=self.mode == "eager")
@@ -198,7 +200,7 @@ class _Fit:
     """One call of `Trainer.fit`: the loop over epochs and batches."""
 
     def __init__(
-        self, trainer: Trainer, data: Samples | Batches, validation: Any, shuffle: bool
+        self, trainer: Trainer, data: Arrays | Batches, validation: Any, shuffle: bool
     ) -> None:
         self.trainer, self.data, self.validation, self.shuffle = trainer, data, validation, shuffle
         self.state, self.ranks, self.guard = trainer.state, trainer.ranks, trainer.ranks.guard
@@ -289,7 +291,7 @@ class _Fit:
         watching = [c.on_batch for c in self.trainer.callbacks if hasattr(c, "on_batch")]
         try:
             loss, graph = self.runner.gradients(
-                chunk.x[mine], chunk.y[mine], where, keep=not watching
+                take(chunk.x, mine), take(chunk.y, mine), where, keep=not watching
             )
             if self.ranks.size > 1:
                 grads = [p.grad for p in self.runner.optimizer.params if p.grad is not None]
@@ -307,7 +309,7 @@ class _Fit:
 
         Of smaller batches than usual none, unless the compiled step serves them, too.
         """
-        state, x, y = self.state, np.ascontiguousarray(chunk.x), np.ascontiguousarray(chunk.y)
+        state, (x, y) = self.state, (each(np.ascontiguousarray, d) for d in (chunk.x, chunk.y))
         if self.ranks.size > 1 and chunk.size < chunk.usual:  # shares may differ in size
             return
         with described(self.bar, "compiling the step …", self.guard):
@@ -335,7 +337,7 @@ class _Fit:
             if self.ranks.size == 1:
                 steps = max(1, int(steps * 0.1 / (time.perf_counter() - started)))
 
-    def _run(self, step: CompiledStep, x: Array, y: Array, chunk: Chunk, losses: Array) -> int:
+    def _run(self, step: CompiledStep, x: Samples, y: Samples, chunk: Chunk, losses: Array) -> int:
         """Make compiled steps, with several ranks only one; returns how many were made."""
         rest = chunk.rest(self.state.batch)
         if self.ranks.size == 1:
@@ -360,7 +362,7 @@ class _Fit:
 
 # ---------------- several ranks
 def _align(
-    trainer: Trainer, data: Samples | Batches, seed: int | None, call: dict[str, Any]
+    trainer: Trainer, data: Arrays | Batches, seed: int | None, call: dict[str, Any]
 ) -> int | None:
     """Give all ranks the state and the seed of rank 0, and different dropout masks.
 
@@ -370,7 +372,9 @@ def _align(
     """
     ranks, optimizer = trainer.ranks, trainer.optimizer
     about = {
-        "data": [data.x.shape, data.y.shape] if isinstance(data, Samples) else "an iterable",
+        "data": [data.length, kinds(data.x), kinds(data.y)]
+        if isinstance(data, Arrays)
+        else "an iterable",
         "batch_size": data.batch_size,
         "mode": trainer.mode,
         "dtype": str(trainer.dtype),
@@ -397,12 +401,13 @@ def _align(
     return seed
 
 
-def _check_mean(trainer: Trainer, data: Samples) -> None:
+def _check_mean(trainer: Trainer, data: Arrays) -> None:
     """Raise `GraphError` unless the loss on two samples is the mean of the losses on each."""
     if data.length < 2:
         return
     both, *each = (
-        trainer.evaluate(data.x[a:b], data.y[a:b])["loss"] for a, b in ((0, 2), (0, 1), (1, 2))
+        trainer.evaluate(take(data.x, slice(a, b)), take(data.y, slice(a, b)))["loss"]
+        for a, b in ((0, 2), (0, 1), (1, 2))
     )
     if np.isfinite(both) and not np.isclose(both, np.mean(each), rtol=1e-3):
         losses = f"{both:.6g} for two samples, {each[0]:.6g} and {each[1]:.6g} for each"

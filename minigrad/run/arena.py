@@ -45,6 +45,7 @@ class Arena:
         fixed = {*gradients, *inputs.values()}
         frozen = [x for x in values if isinstance(x, Variable) and x not in fixed]
         self.dtype, self.optimizer = dtype, optimizer
+        self._views: dict[tuple[Any, ...], Any] = {}  # of the places of variables and the others
         self.trained = sum(_lines(p.size) for p in trained)
         self.starts: dict[Variable, int] = {}
         size = 0
@@ -181,15 +182,23 @@ class Arena:
         numbers = {p: i for i, p in enumerate(self.optimizer.params)}
         for variable, start in self.starts.items():
             place = slice(start, start + variable.size)
-            variable._data = _adopted(variable._data, self.P[place])
+            variable._data = self._adopted((variable,), variable._data, self.P[place])
             if start < self.trained:
                 memory = self.optimizer._of(numbers[variable])
                 for name, whole in zip(self.optimizer.memory, self.M, strict=True):
-                    memory[name] = _adopted(memory[name], whole[place])
+                    memory[name] = self._adopted((variable, name), memory[name], whole[place])
         for buffer, storage in self.buffers:
-            row = self.S[storage.array][0]
-            buffer._data = _adopted(buffer._data, row[storage.start : storage.end])
+            place = self.S[storage.array][0][storage.start : storage.end]
+            buffer._data = self._adopted((buffer,), buffer._data, place)
         self._share_state()
+
+    def _adopted(self, key: tuple[Any, ...], array: Any, place: Any) -> Any:
+        """The place as an array of this shape, with the same numbers."""
+        mine = self._views.get(key)
+        if array is not mine:  # not there yet, or another step's
+            place[...] = array.reshape(-1)
+            mine = self._views[key] = place.reshape(array.shape)
+        return mine
 
 
 def _place(view: View, array: str, start: int) -> None:
@@ -236,11 +245,3 @@ def _zeros(shape: Any, dtype: Any) -> Any:
     memory = np.zeros(size + LINE, np.uint8)
     start = -memory.ctypes.data % LINE
     return memory[start : start + size].view(dtype).reshape(shape)
-
-
-def _adopted(array: Any, place: Any) -> Any:
-    """The place as an array of this shape, with the same numbers."""
-    if array.ctypes.data != place.ctypes.data:
-        place[...] = array.reshape(-1)
-        return place.reshape(array.shape)
-    return array

@@ -91,6 +91,22 @@ class BatchGraph:
         self._verified = True
 
 
+class Weighted:
+    """The mean of a loss over samples of different weights; the target is (target, weights).
+
+    The loss is asked for its values with `reduction="none"`, as the losses of this library take it.
+    The weighted values are divided by their number, so the mean weight should be 1.
+    """
+
+    def __init__(self, loss: Loss) -> None:
+        self.loss = loss
+
+    def __call__(self, output: Any, target: Any) -> GraphNode:
+        y, weights = target
+        values = self.loss(output, y, reduction="none")
+        return ops.mean(values * weights.reshape((len(weights), *(1,) * (values.ndim - 1))))
+
+
 def _called(model: Module, x: Samples) -> Any:
     """What a model returns: a node, or a tuple or dict of nodes."""
     made = call(model, x)

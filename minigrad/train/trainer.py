@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..checks import one_of, positive
 from ..errors import GraphError
@@ -15,7 +16,7 @@ from ..nn import Module
 from ..optim import Optimizer
 from ..run.compiled import CompiledStep
 from ..run.samples import Samples, count, each, kinds, take
-from .batch_graph import BatchGraph, Loss
+from .batch_graph import BatchGraph, Loss, Weighted
 from .batches import (
     Arrays,
     Batches,
@@ -92,6 +93,7 @@ class Trainer:
         validation: tuple[Samples, Samples] | None = None,
         seed: int | None = 0,
         shuffle: bool = True,
+        sample_weight: ArrayLike | None = None,
         progress: bool = True,
         resume: bool = False,
     ) -> History:
@@ -103,9 +105,11 @@ class Trainer:
         iterable of batches (x, y) that has a length, without y and `batch_size`; each epoch
         iterates over it again, in its order. Maps and iterables are read ahead in a background
         thread, which also runs an iterable's own code. `shuffle` orders the samples of each epoch
-        by a generator started from `seed`. `validation` is (x, y) to evaluate after each epoch. A
-        loss that is not finite is a `GraphError` that names the epoch, the batch and the first bad
-        node; the step is not made.
+        by a generator started from `seed`. `sample_weight` (N,) are factors of the losses of the
+        samples, which the loss gives with `reduction="none"`; their mean over a batch is trained
+        (factors for classes: `functools.partial(mg.cross_entropy, weight=…)`). `validation` is
+        (x, y) to evaluate after each epoch. A loss that is not finite is a `GraphError` that names
+        the epoch, the batch and the first bad node; the step is not made.
 
         Ctrl-C ends the training after the present step (a second one at once), or after the
         function that is being compiled, and leaves a usable model. `resume=True` continues there,
@@ -114,6 +118,14 @@ class Trainer:
         the bit. The `History` begins with the first new step. An iterable is read from the start of
         the epoch, batches already done are skipped: it must give the same ones.
         """
+        loss = self.loss
+        if sample_weight is not None:
+            if y is None or self.ranks.size > 1:
+                raise ValueError(
+                    "Trainer: sample_weight is for arrays x and y on one rank; give an iterable's "
+                    "weights to the loss as a second target"
+                )
+            y, loss = (y, sample_weight), Weighted(self.loss)
         data = training_data(x, y, batch_size, self.dtype)
         positive("Trainer", epochs=epochs)
         self._check_callbacks()
@@ -124,7 +136,7 @@ class Trainer:
         state = self.state if resume and self.state.length else TrainingState(seed)
         state.enter(data.length, data.batch_size)
         self.state = state
-        return _Fit(self, data, checked, shuffle).run(epochs, progress)
+        return _Fit(self, data, checked, shuffle, loss).run(epochs, progress)
 
     def evaluate(self, x: Samples, y: Samples) -> dict[str, float]:
         """Mean loss and accuracy over all samples, as {"loss": …, "accuracy": …}.
@@ -156,7 +168,7 @@ class Trainer:
         cannot be compiled.
         """
         inputs, targets = as_pair(x, y, self.dtype)
-        return self._runner().compile(inputs, targets, batch_size)
+        return self._runner(self.loss).compile(inputs, targets, batch_size)
 
     def state_dict(self) -> dict[str, Array]:
         """Copies of all that resuming needs, as arrays by name; `mg.save` writes them."""
@@ -180,9 +192,9 @@ class Trainer:
             return self._evaluator.graphs(self.model, self.loss, x, y, self.dtype)
         return batch_graphs(self.model, self.loss, x, y, eager=self.mode == "eager")
 
-    def _runner(self) -> StepRunner:
+    def _runner(self, loss: Loss) -> StepRunner:
         single = self.ranks.size == 1
-        return StepRunner(self.model, self.loss, self.optimizer, self.mode, updates=single)
+        return StepRunner(self.model, loss, self.optimizer, self.mode, updates=single)
 
     def _check_callbacks(self) -> None:
         for callback in self.callbacks:
@@ -200,8 +212,14 @@ class _Fit:
     """One call of `Trainer.fit`: the loop over epochs and batches."""
 
     def __init__(
-        self, trainer: Trainer, data: Arrays | Batches, validation: Any, shuffle: bool
+        self,
+        trainer: Trainer,
+        data: Arrays | Batches,
+        validation: Any,
+        shuffle: bool,
+        loss: Loss,
     ) -> None:
+        self.loss = loss
         self.trainer, self.data, self.validation, self.shuffle = trainer, data, validation, shuffle
         self.state, self.ranks, self.guard = trainer.state, trainer.ranks, trainer.ranks.guard
         self.history = History()
@@ -209,7 +227,8 @@ class _Fit:
 
     def _renew(self) -> None:
         """Drop graphs and compiled steps: model, loss or optimiser may have changed."""
-        self.runner, self.buffers = self.trainer._runner(), self.trainer.model.buffers()
+        self.runner = self.trainer._runner(self.loss)
+        self.buffers = self.trainer.model.buffers()
 
     def run(self, epochs: int, progress: bool) -> History:
         """The epochs that are left, until all are done or Ctrl-C."""

@@ -134,3 +134,30 @@ def test_batches_of_another_structure():
 
 def test_several_outputs_have_no_accuracy():
     assert np.isnan(fitted("two outputs", "replay")[1]["accuracy"])
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("loss", [mg.mse_loss, mg.cross_entropy])
+def test_weights_of_samples(mode, loss):
+    """Weight 0 leaves a sample out, weight 2 counts it twice: as repeated samples do."""
+    target = TARGET if loss is mg.mse_loss else IDS
+    weights, chosen = np.tile([0.0, 2.0, 1.0, 1.0], 8), np.tile([False, True, True, True], 8)
+    twice = np.concatenate([np.flatnonzero(chosen), np.arange(1, 32, 4)])
+    losses = []
+    for rows, options in ((np.arange(32), {"sample_weight": weights}), (twice, {})):
+        model = nn.Linear(3, 1 if loss is mg.mse_loss else 5, seed=0)
+        trainer = mg.Trainer(model, loss, mg.optim.SGD(model.parameters(), lr=0.1), mode=mode)
+        history = trainer.fit(
+            A[rows], target[rows], epochs=3, batch_size=32, progress=False, shuffle=False, **options
+        )
+        losses.append(history.batch_loss)
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+
+
+def test_weights_that_do_not_fit():
+    model = nn.Linear(3, 1, seed=0)
+    trainer = mg.Trainer(model, mg.mse_loss, mg.optim.SGD(model.parameters(), lr=0.1))
+    with pytest.raises(mg.ShapeError, match="the same number of samples was expected"):
+        trainer.fit(A, TARGET, sample_weight=np.ones(5), **FIT)
+    with pytest.raises(ValueError, match="^Trainer: sample_weight is for arrays x and y on one"):
+        trainer.fit([(A, TARGET)], epochs=1, sample_weight=np.ones(70))

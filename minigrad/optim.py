@@ -13,6 +13,7 @@ from .checks import number
 from .errors import GraphError, ShapeError
 from .graph.conversion import Array
 from .graph.node import Variable
+from .names import Guiding
 
 __all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "clip_grad_norm"]
 
@@ -20,7 +21,7 @@ __all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "clip_grad_norm"]
 FRACTIONS = ("momentum", "alpha", "beta1", "beta2")
 
 
-class Optimizer:
+class Optimizer(Guiding):
     """Base of the optimisers: parameters, a learning rate `lr`, `options` and arrays of memory.
 
     `params` are `Variable`s (each counts once); a parameter without a gradient is left as it is.

@@ -41,12 +41,12 @@ def grad(output: GraphNode, inputs: Any, grad: Any = None, *, create_graph: bool
     for x in wrt:
         if not x.requires_grad:
             raise GraphError(
-                f"grad with respect to {x!r}: no gradient is recorded for it; a Variable was "
+                f"grad with respect to {x.brief}: no gradient is recorded for it; a Variable was "
                 f"expected"
             )
     if not output.requires_grad and not settings.recording():
         raise GraphError(
-            f"grad of {output!r}: within no_grad nothing is recorded, so there is no gradient "
+            f"grad of {output.brief}: within no_grad nothing is recorded, so there is no gradient "
             f"to find"
         )
     if create_graph:

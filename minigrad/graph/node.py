@@ -16,6 +16,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import ArrayLike, DTypeLike
 
 from ..errors import DTypeError, GraphError
+from ..names import OF_NODES, Elsewhere
 from . import registry, settings
 from .autodiff import Versions, backward, topological_sort
 from .conversion import Array, as_array, assignable
@@ -85,7 +86,8 @@ class GraphNode(Readable, _Operators):
     @value.setter
     def value(self, new: ArrayLike) -> None:
         raise GraphError(
-            f"{self!r} is computed; set the value of a Constant or Variable and run forward again"
+            f"{self.brief} is computed; set the value of a Constant or Variable and run forward "
+            "again"
         )
 
     @property
@@ -106,20 +108,13 @@ class GraphNode(Readable, _Operators):
 
     def __len__(self) -> int:
         if not self.shape:
-            raise TypeError(f"len() of {self!r}, which has no axes")
+            raise TypeError(f"len() of {self.brief}, which has no axes")
         return self.shape[0]
 
     def __iter__(self) -> Iterator[GraphNode]:
         if not self.shape:  # indexing would raise IndexError, which Python takes for the end
-            raise TypeError(f"iteration over {self!r}, which has no axes")
+            raise TypeError(f"iteration over {self.brief}, which has no axes")
         return (self[i] for i in range(self.shape[0]))
-
-    def __repr__(self) -> str:
-        name = f" {self.name!r}" if self.name else ""
-        return f"<{self._kind()}{name} {self.shape} {self.dtype}>"
-
-    def _kind(self) -> str:
-        return type(self).__name__
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """A notebook shows the graph of a computed node, and the `repr` of a leaf."""
@@ -274,6 +269,10 @@ class GraphNode(Readable, _Operators):
         return _operator("reshape", self, -1)
 
 
+for _name in OF_NODES:
+    setattr(GraphNode, _name, Elsewhere(_name))
+
+
 def _operator(name: str, *arguments: Any) -> GraphNode:
     node: GraphNode = registry.by_name(name)(*arguments)
     return node
@@ -284,9 +283,15 @@ class Leaf(GraphNode):
 
     __slots__ = ()
 
+    def __repr__(self) -> str:
+        edge = 3 if self.ndim < 2 else 1
+        options: Any = {"precision": 4, "separator": ", ", "threshold": 16, "edgeitems": edge}
+        value = " ".join(np.array2string(self._data, **options).split()).replace("[ ", "[")
+        return f"{self.brief[:-1]}: {value}>"
+
     def _give(self, value: Any, dtype: DTypeLike | None, integers: bool) -> Array:
         if isinstance(value, GraphNode):
-            raise DTypeError(f"{value!r} is a node already; use it as it is, or its .value")
+            raise DTypeError(f"{value.brief} is a node already; use it as it is, or its .value")
         if holds_nodes(value):
             raise DTypeError(
                 "a list with nodes in it has gradients that would be lost; "
@@ -351,8 +356,8 @@ def _in_place(symbol: str, function: Callable[..., Any]) -> Callable[[Any, Any],
     def update(self: Variable, other: Any) -> Variable:
         if settings.recording():
             raise GraphError(
-                f"{self!r} {symbol} …: a Variable changes in place only within `with mg.no_grad():`"
-                f"; w = w {symbol[:-1]} … makes a new node"
+                f"{self.brief} {symbol} …: a Variable changes in place only within "
+                f"`with mg.no_grad():`; w = w {symbol[:-1]} … makes a new node"
             )
         refuse_frozen(self)
         self.refill(function(self._data, getattr(other, "_data", other)))

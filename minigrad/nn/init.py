@@ -44,7 +44,7 @@ def fans(parameter: Variable) -> tuple[int, int]:
     _check(parameter)
     if parameter.ndim < 2 or not parameter.size:
         raise ShapeError(
-            f"init: {parameter!r} has no fan; at least two axes (out, in) were expected"
+            f"init: {parameter.brief} has no fan; at least two axes (out, in) were expected"
         )
     field = math.prod(parameter.shape[2:])
     return parameter.shape[1] * field, parameter.shape[0] * field

@@ -131,7 +131,7 @@ def kernel_info(node: GraphNode) -> dict[str, Any]:
     the next pass: copy what is to last. Raises `GraphError` for a leaf.
     """
     if not isinstance(node, Operator):
-        raise GraphError(f"kernel_info: {node!r} is not computed; an operator was expected")
+        raise GraphError(f"kernel_info: {node.brief} is not computed; an operator was expected")
     declared = getattr(node.rule, "kernel_info", None)
     found = {"flops": flops(node), "bytes": moved_bytes(node)} | (
         declared(node) if declared else {}

@@ -78,4 +78,4 @@ class Graph:
         return Graph.diff_by(other, self)
 
     def __repr__(self) -> str:
-        return f"<Graph of {len(self.order)} nodes, head {self.head!r}>"
+        return f"<Graph of {len(self.order)} nodes, head {self.head.brief}>"

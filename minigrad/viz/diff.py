@@ -64,7 +64,7 @@ class Snapshot:
         self.head = self.order[-1]
 
     def __repr__(self) -> str:
-        return f"<Snapshot of {count(len(self.order), 'node')}, head {self.head!r}>"
+        return f"<Snapshot of {count(len(self.order), 'node')}, head {self.head.brief}>"
 
 
 def _copy(node: GraphNode, inputs: tuple[GraphNode, ...]) -> GraphNode:

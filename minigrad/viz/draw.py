@@ -149,7 +149,7 @@ def _picture(
 ) -> Picture:
     heads, order = heads_of(graph, "draw", several=True), order_of(graph, "draw", several=True)
     if options.focus is not None and not any(node is options.focus for node in order):
-        raise ValueError(f"draw: focus={options.focus!r} is not part of the graph")
+        raise ValueError(f"draw: focus={options.focus.brief} is not part of the graph")
     loops: list[tuple[GraphNode, GraphNode]] = []
     gradients = flowed(order, heads)
     if unroll is not None:

@@ -119,7 +119,7 @@ class GradientFlow:
             )
         if head.grad is None:
             raise GraphError(
-                f"GradientFlow.record: {head!r} has no gradient; call its backward() first"
+                f"GradientFlow.record: {head.brief} has no gradient; call its backward() first"
             )
         self._pass(head, lambda: order_of(loss, "GradientFlow.record"), model)
 

@@ -78,10 +78,11 @@ def _rnn(thing: Any) -> Operator:
     node = found[0][1]
     if node.grad is None or "dh" not in node.work:
         raise GraphError(
-            f"gradient_through_time: {node!r} has no gradient; call backward() on the loss first"
+            f"gradient_through_time: {node.brief} has no gradient; call backward() on the loss "
+            "first"
         )
     if not len(node.inputs[0].value):
-        raise GraphError(f"gradient_through_time: {node!r} has no time steps")
+        raise GraphError(f"gradient_through_time: {node.brief} has no time steps")
     return node
 
 

@@ -110,7 +110,7 @@ def feature_maps(node: GraphNode, sample: int = 0) -> Figure:
     """
     node = need_rule("feature_maps", node, _MAPS)
     if node.ndim not in (3, 4) or not node.size:
-        raise ShapeError(f"feature_maps: {node!r}; (N, C, H, W) or (N, C, L) was expected")
+        raise ShapeError(f"feature_maps: {node.brief}; (N, C, H, W) or (N, C, L) was expected")
     at = need_index("feature_maps", "sample", sample, len(node.value))
     source: GraphNode = node
     while isinstance(source, Operator) and source.rule.name in _MAPS:

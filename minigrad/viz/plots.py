@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..files import write_atomically
 from .page.palette import LIGHT
 from .scene.text import count, number, shorten
 
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#8a6d00", "#CC79A7", "#56B4E9")
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 _MOST_POINTS = 500  # of the line of batch losses; more are averaged in groups, for small files
-_FORMATS = ("svg", "png", "pdf")
 #: the stops of the colour maps, weak to strong; blue and orange differ for any colour vision
 _STOPS = {
     "diverging": ("#5c2300", "#b34700", "#f0a868", LIGHT["bg"], "#7db8de", "#0072B2", "#00304d"),
@@ -200,13 +197,6 @@ def save_figure(figure: MatplotlibFigure, path: str | PathLike[str]) -> None:
 
     Raises `ValueError` for any other name.
     """
-    from .figure import encode
+    from .figure import write
 
-    target = Path(path)
-    kind = target.suffix.lower().removeprefix(".")
-    if kind not in _FORMATS:
-        raise ValueError(
-            f"save_figure: {target.name!r}; a name that ends in .{', .'.join(_FORMATS)} was "
-            f"expected"
-        )
-    write_atomically(target, encode(figure, kind, 150, style()))
+    write(figure, path, style())

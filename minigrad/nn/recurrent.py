@@ -89,7 +89,10 @@ class _Recurrent(Module):
         kind, dtype = type(self).__name__, self._parameters(0)[0].dtype
         x = as_node(kind, x, dtype)
         if x.ndim != 3 or x.shape[2] != self.input_size:
-            raise ShapeError(f"{kind}: shape {x.shape}; (T, N, {self.input_size}) was expected")
+            expected = f"(T, N, {self.input_size}) was expected"
+            if x.ndim == 3:
+                expected = f"x has {x.shape[2]} features, the layer takes {self.input_size}"
+            raise ShapeError(f"{kind}: shape {x.shape}; {expected}")
         shape = (self.num_layers, x.shape[1], self.hidden_size)
         given = {
             name: as_node(f"{kind}: {name}", state, dtype)

@@ -88,12 +88,12 @@ class Conv2d(Windows):
             expected = f"x {self.layout} and weight (out, C / groups, kernel size) were expected"
             raise self.error(inputs, expected)
         groups = self.option(inputs, 1, 1, groups=groups)[-1]
-        if x.shape[1] % groups or w.shape[0] % groups or w.shape[1] * groups != x.shape[1]:
-            raise self.error(
-                inputs,
-                f"with groups={groups} the weight must have C / groups channels and out must be a "
-                "multiple",
-            )
+        channels = w.shape[1] * groups
+        if channels != x.shape[1]:
+            expected = f"x has {x.shape[1]} channels, the layer takes {channels}"
+            raise self.error(inputs, expected)
+        if w.shape[0] % groups:
+            raise self.error(inputs, f"out must be a multiple of groups={groups}")
         if any(b.shape != w.shape[:1] for b in bias):
             raise self.error(inputs, f"a bias of shape {w.shape[:1]} was expected")
         s, p = self.option(inputs, 1, stride=stride), self.option(inputs, 0, padding=padding)

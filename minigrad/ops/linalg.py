@@ -133,6 +133,9 @@ class Linear(Rule):
     def plan(self, x: Operand, w: Operand, b: Operand | None = None) -> tuple[int, ...]:
         x, w, *bias = inputs = self.given(x, w, b)
         rows, weight = x._data.shape, w._data.shape
+        if len(weight) == 2 and rows and rows[-1] != weight[1]:
+            expected = f"x has {rows[-1]} features, the layer takes {weight[1]}"
+            raise self.error(inputs, expected)
         if len(weight) != 2 or rows[-1:] != weight[1:] or any(b.shape != weight[:1] for b in bias):
             raise self.error(inputs, "x (…, in), weight (out, in) and bias (out,) were expected")
         self.floats(*inputs)

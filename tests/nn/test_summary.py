@@ -23,15 +23,15 @@ class Net(nn.Module):
 def test_rows_add_up_to_the_model():
     model = Net()
     table = mg.summary(model, (5, 4))
-    assert [tuple(row) for row in table.rows] == [
+    assert list(table) == [
         ("Net", (5, 3), 0, 15),
         ("body.0 · Linear", (5, 3), 15, 2 * 5 * 3 * 4),
         ("body.1 · ReLU", (5, 3), 0, 15),
         ("twice · Linear", (5, 3), 12, 2 * (2 * 5 * 3 * 3)),
-        ("unused · Linear", None, 2, 0),
+        ("unused · Linear", "–", 2, 0),
+        ("total", (5, 3), sum(p.size for p in model.parameters()), 15 + 120 + 15 + 180),
     ]
-    assert table.total.parameters == sum(p.size for p in model.parameters())
-    assert table.total.flops == sum(row.flops for row in table.rows)
+    assert table[-1].flops == sum(row.flops for row in table[:-1])
 
 
 def test_it_is_text_and_a_table_for_notebooks():
@@ -53,15 +53,15 @@ def test_recurrent_layers_integers_and_several_inputs():
             return self.rnn(self.table(ids) * scale)[1][0]
 
     table = mg.summary(Reader(), np.zeros((6, 2), int), (1, 1, 4))
-    assert [row.shape for row in table.rows[1:]] == [(6, 2, 4), (6, 2, 3)]
-    assert all(row.parameters for row in table.rows[1:])
+    assert [row.output for row in table[1:-1]] == [(6, 2, 4), (6, 2, 3)]
+    assert all(row.parameters for row in table[1:])
 
 
 def test_the_model_is_as_before():
     model = nn.Sequential(nn.BatchNorm1d(3), nn.Dropout(0.5), nn.Linear(3, 2, seed=0))
     before, grads = model.state_dict(), [p.grad for p in model.parameters()]
     with mg.no_grad():
-        assert mg.summary(model, (4, 3)).total.flops
+        assert mg.summary(model, (4, 3))[-1].flops
     assert all(np.array_equal(before[name], x) for name, x in model.state_dict().items())
     assert [p.grad for p in model.parameters()] == grads and model.training
     assert all(p.requires_grad for p in model.parameters())

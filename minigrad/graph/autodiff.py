@@ -43,6 +43,10 @@ def topological_sort(head: N, known: Iterable[N] = ()) -> list[N]:
 
     The order is that of a depth-first search over the inputs from left to right, so the same graph
     gives the same list. The search stops at nodes that are `known`, which are left out.
+
+    >>> x = mg.Variable(2.0, name="x")
+    >>> [node.name or node.rule.name for node in mg.topological_sort(mg.exp(x * x))]
+    ['x', 'multiply', 'exp']
     """
     if not hasattr(head, "inputs"):
         got = type(head).__name__
@@ -67,6 +71,12 @@ def forward(order: Sequence[Any]) -> np.ndarray[Any, Any]:
     """Recompute every operator of the order, in place, from the present values of its leaves.
 
     Returns the value of the last node.
+
+    >>> x = mg.Variable(2.0)
+    >>> order = mg.topological_sort(x * x)
+    >>> x.value = 3.0
+    >>> mg.forward(order)
+    array(9., dtype=float32)
     """
     try:
         for node in order:
@@ -89,6 +99,11 @@ def backward(order: Sequence[Any], grad: Any = None) -> None:
     of leaves add up over calls, those of operators are recomputed. Raises `GraphError` where a leaf
     of the graph has been given another value (`x.value = …`, `x.value -= …`) since the last node
     was computed; writing into `x.value[…]` is not noticed.
+
+    >>> x = mg.Variable(2.0)
+    >>> mg.backward(mg.topological_sort(x * x))
+    >>> x.grad
+    array(4., dtype=float32)
     """
     head = order[-1]
     seed, number = seed_of(head, grad), Versions.next_pass()

@@ -45,6 +45,12 @@ class GraphNode(Readable, _Operators):
 
     Attributes: `value` (ndarray), `grad` (ndarray of the same shape and dtype, or None), `inputs`
     (tuple of nodes), `shape`, `dtype`, `ndim`, `size`, `name` (str or None).
+
+    >>> x = mg.Variable([1.0, 2.0], name="x")
+    >>> y = (x * x).sum()
+    >>> y.backward()
+    >>> y.item(), x.grad, isinstance(y, mg.GraphNode)
+    (5.0, array([2., 4.], dtype=float32), True)
     """
 
     __slots__ = (
@@ -312,6 +318,11 @@ class Constant(Leaf):
     `value` is copied and becomes the default dtype unless `dtype` says otherwise; integer and
     boolean dtypes are allowed too (token ids, class ids, masks). Raises `DTypeError` for complex,
     text or object values.
+
+    >>> mg.Constant([1, 2])
+    <Constant (2,) float32: [1., 2.]>
+    >>> mg.Constant([1, 2], dtype=np.int64)
+    <Constant (2,) int64: [1, 2]>
     """
 
     __slots__ = ()
@@ -331,6 +342,15 @@ class Buffer(Constant):
     It is used and fed like a `Constant`. A `Module` finds it among its attributes and saves it; a
     rule that has it among its attributes may change it whenever it runs (but not within
     `settings.state_kept`). `persistent=False` leaves it out of `state_dict()`, as in PyTorch.
+
+    >>> class Scale(mg.nn.Module):
+    ...     def __init__(self):
+    ...         self.mean = mg.nn.Buffer([1.0, 2.0])
+    ...
+    ...     def forward(self, x):
+    ...         return x - self.mean
+    >>> list(Scale().state_dict()), Scale().parameters()
+    (['mean'], [])
     """
 
     __slots__ = ("persistent",)
@@ -373,6 +393,13 @@ class Variable(Leaf):
     writable: `w.value -= lr * w.grad` is a training step, and so is `w -= lr * w.grad` within
     `no_grad`; outside of it that is a `GraphError`. `requires_grad = False` freezes the variable in
     graphs built from then on: it gets no gradient.
+
+    >>> w = mg.Variable([1.0, 2.0])
+    >>> (w * w).sum().backward()
+    >>> with mg.no_grad():
+    ...     w -= 0.25 * w.grad
+    >>> w
+    <Variable (2,) float32: [0.5, 1. ]>
     """
 
     __slots__ = ("requires_grad",)

@@ -36,6 +36,16 @@ class Module(Guiding):
     Attributes that are variables, buffers or modules, or lists, tuples and dicts of modules, are
     found automatically, in the order of their assignment, under PyTorch's names
     (`layers.0.weight`).
+
+    >>> class Net(mg.nn.Module):
+    ...     def __init__(self):
+    ...         self.hidden, self.out = mg.nn.Linear(4, 8), mg.nn.Linear(8, 3)
+    ...
+    ...     def forward(self, x):
+    ...         return self.out(mg.relu(self.hidden(x)))
+    >>> model = Net()
+    >>> model(np.ones((5, 4))).shape, [name for name, p in model.named_parameters()]
+    ((5, 3), ['hidden.weight', 'hidden.bias', 'out.weight', 'out.bias'])
     """
 
     training = True
@@ -323,7 +333,12 @@ def load_leaves(owner: str, leaves: Mapping[str, GraphNode], state: Mapping[str,
 
 
 class Sequential(Module):
-    """Modules in a chain: each gets the output of the one before. A slice is a Sequential, too."""
+    """Modules in a chain: each gets the output of the one before. A slice is a Sequential, too.
+
+    >>> model = mg.nn.Sequential(mg.nn.Linear(4, 8), mg.nn.Tanh(), mg.nn.Linear(8, 1))
+    >>> model(np.ones((5, 4))).shape
+    (5, 1)
+    """
 
     def __init__(self, *modules: Module) -> None:
         for i, module in enumerate(modules):

@@ -55,6 +55,14 @@ def summary(model: Module, *inputs: Any) -> Summary:
     operations; a parameter that layers share counts in the first one; a layer that is not called
     has "–" as its output. Raises `TypeError` for what is no `Module`, and what the model raises
     where shapes do not fit.
+
+    >>> model = mg.nn.Sequential(mg.nn.Linear(784, 32), mg.nn.ReLU(), mg.nn.Linear(32, 10))
+    >>> mg.summary(model, (64, 784))
+    layer       output    parameters       flops
+    0 · Linear  (64, 32)      25,120  3.21 Mflop
+    1 · ReLU    (64, 32)           0  2.05 kflop
+    2 · Linear  (64, 10)         330    41 kflop
+    total       (64, 10)      25,450  3.25 Mflop
     """
     if not isinstance(model, Module):
         raise TypeError(f"summary: a {type(model).__name__}; a Module was expected")

@@ -32,7 +32,11 @@ _STOPS = {
 
 
 def style() -> dict[str, Any]:
-    """Matplotlib settings that match the drawings: `with matplotlib.rc_context(style()): …`."""
+    """Matplotlib settings that match the drawings: `with matplotlib.rc_context(style()): …`.
+
+    >>> mg.viz.style()["figure.facecolor"]
+    '#ffffff'
+    """
     from cycler import cycler
 
     return {
@@ -112,6 +116,11 @@ def training_curves(histories: Mapping[str, Any], title: str | None = None) -> F
     `histories` maps names to objects with the lists `batch_loss`, `epoch_loss` and `accuracy`, of
     which any may be empty or missing. Raises `TypeError` for anything but a mapping, `ValueError`
     for an empty one.
+
+    >>> history = mg.train.History(epoch_loss=[0.5, 0.25])
+    >>> figure = mg.viz.training_curves({"first try": history})
+    >>> figure.description
+    'Training curves. first try: loss from 0.5 to 0.25 in 2 epochs.'
     """
     if not isinstance(histories, Mapping):
         raise TypeError(
@@ -196,6 +205,13 @@ def save_figure(figure: MatplotlibFigure, path: str | PathLike[str]) -> None:
     """Write a figure as `.svg`, `.png` or `.pdf`, the same bytes for the same figure.
 
     Raises `ValueError` for any other name.
+
+    >>> import os, tempfile
+    >>> figure = mg.viz.filters(mg.nn.Conv2d(1, 4, 5))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     mg.viz.save_figure(figure, f"{folder}/filters.svg")  # or figure.save(…)
+    ...     os.listdir(folder)
+    ['filters.svg']
     """
     from .figure import write
 

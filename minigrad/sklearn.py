@@ -193,6 +193,13 @@ class MinigradClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]  # 
     decides the initial weights and the order of the samples. Floats enter the model in the dtype of
     its parameters; integers stay integers where the model takes them (token ids), and become floats
     where it does not. `fit` sets `classes_`, `model_`, `history_` and `n_features_in_`.
+
+    >>> data = mg.data.circle(200)
+    >>> def make():
+    ...     return mg.nn.Sequential(mg.nn.Linear(2, 8), mg.nn.Tanh(), mg.nn.Linear(8, 2))
+    >>> model = mg.sklearn.MinigradClassifier(make, lr=0.02, epochs=2, mode="eager")
+    >>> model.fit(data.x_train, data.y_train).predict(data.x_test).shape
+    (40,)
     """
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
@@ -262,6 +269,11 @@ class MinigradRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]  # as
 
     `make_model()` returns a new `Module` that gives predictions (N, 1) or (N,) for targets (N,),
     and (N, targets) for targets (N, targets); everything else is as in `MinigradClassifier`.
+
+    >>> x = np.linspace(0, 1, 40).reshape(-1, 1)
+    >>> model = mg.sklearn.MinigradRegressor(lambda: mg.nn.Linear(1, 1), lr=0.1, mode="eager")
+    >>> bool(model.fit(x, 2 * x[:, 0]).score(x, 2 * x[:, 0]) > 0.5)
+    True
     """
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:

@@ -16,7 +16,7 @@ NAMES = {
         arccos arctan sinh cosh arcsinh arccosh arctanh expm1 log1p log2 log10 square reciprocal
         floor ceil trunc rint isnan isinf isfinite logical_and logical_or logical_not prod norm
         var std argmax argmin cumsum cumprod einsum moveaxis swapaxes squeeze expand_dims split
-        draw export_onnx manual_seed kernel_info ShapeError DTypeError GraphError
+        draw summary export_onnx manual_seed kernel_info ShapeError DTypeError GraphError
     """,
     mg.nn: """
         Module Sequential Linear Conv1d Conv2d MaxPool1d MaxPool2d AvgPool1d AvgPool2d Flatten

@@ -58,7 +58,11 @@ class Paired(ClosedForm, Loss):
 
 
 class MSE(Paired):
-    """Mean of (prediction - target)² over all entries; equal shapes, else `ShapeError`."""
+    """Mean of (prediction - target)² over all entries; equal shapes, else `ShapeError`.
+
+    >>> mg.mse_loss(mg.Variable([1.0, 2.0]), [0.0, 4.0]).item()
+    2.5
+    """
 
     name, symbol, flops = "mse_loss", "MSE", 3
     formula = "mean((x - t) ** 2)"
@@ -78,6 +82,10 @@ class BCE(Paired):
 
     As in PyTorch, logarithms are limited to -100, so that a wrong certainty costs 100 and not
     infinity.
+
+    >>> loss = mg.binary_cross_entropy(mg.Variable([0.5, 0.5]), [0.0, 1.0])
+    >>> f"{loss:.4f}"
+    '0.6931'
     """
 
     name, symbol, flops = "binary_cross_entropy", "BCE", 9
@@ -92,7 +100,12 @@ class BCE(Paired):
 
 
 class BCEWithLogits(Paired):
-    """`binary_cross_entropy` of p = sigmoid(logits), without overflow or loss of digits."""
+    """`binary_cross_entropy` of p = sigmoid(logits), without overflow or loss of digits.
+
+    >>> loss = mg.binary_cross_entropy_with_logits(mg.Variable([0.0, 1000.0]), [0.0, 1.0])
+    >>> f"{loss:.4f}"
+    '0.3466'
+    """
 
     name, symbol, flops = "binary_cross_entropy_with_logits", "BCE σ", 9
     formula = "mean(log(1 + exp(x)) - x * t)"
@@ -148,6 +161,11 @@ def cross_entropy(logits: Operand, class_ids: Operand, label_smoothing: float = 
     With `label_smoothing` that share of a sample's certainty is spread over all classes (Szegedy et
     al. 2016), as in PyTorch. Raises `DTypeError` for ids that are not integers, `IndexError` for
     ids outside of [0, classes).
+
+    >>> logits = mg.Variable([[0.0, 0.0], [0.0, 100.0]])
+    >>> loss = mg.cross_entropy(logits, [0, 1])
+    >>> f"{loss:.4f}"
+    '0.3466'
     """
     given = logits, class_ids
     check_number(_cross_entropy, given, "label_smoothing", label_smoothing, 1)

@@ -58,7 +58,7 @@ def need_compilable(order: Sequence[GraphNode]) -> None:
     for node in order:
         if any(hooks.forward or hooks.backward for hooks in node.hooks or ()):
             raise GraphError(
-                f'{node!r} has a hook, which no compiled step calls; use mode="replay"'
+                f'{node.brief} has a hook, which no compiled step calls; use mode="replay"'
             )
         if not isinstance(node, Operator) or hasattr(node.rule, "limits"):
             continue

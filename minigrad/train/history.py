@@ -13,6 +13,10 @@ class History:
     `batch_loss` has one number per step, the others one per epoch: `epoch_loss` (mean over the
     samples, as the parameters moved), `epoch_seconds`, and, where validation data was given,
     `validation_loss` and `accuracy` on it. `interrupted` says that Ctrl-C ended it early.
+
+    >>> history = mg.train.History(epoch_loss=[0.5, 0.25])
+    >>> history
+    <History of 2 epochs, 0 steps, last loss 0.25>
     """
 
     batch_loss: list[float] = field(default_factory=list)

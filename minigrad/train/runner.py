@@ -162,7 +162,7 @@ def first_nonfinite_node(graph: Graph) -> str:
     for i, node in enumerate(graph.order):
         if node.dtype.kind == "f" and not np.isfinite(node.value).all():
             place = module_path(node.scope)
-            made = f"{node!r} in module {place}" if place else repr(node)
+            made = f"{node.brief} in module {place}" if place else node.brief
             nans, infinite = np.isnan(node.value).sum(), np.isinf(node.value).sum()
             return (
                 f"first bad node: number {i} of the graph, {made}, with {nans} NaN and "

@@ -60,6 +60,13 @@ class Trainer:
     and dropout draws other masks on each rank. `History` and `evaluate` give the same numbers on
     every rank. `save` writes on rank 0, callbacks are called on all. Ctrl-C on one rank ends the
     training on all after the same step; an error on one ends the job.
+
+    >>> x = np.random.default_rng(0).normal(size=(200, 2))
+    >>> model = mg.nn.Linear(2, 1)
+    >>> trainer = mg.Trainer(model, mg.mse_loss, mg.optim.Adam(model.parameters(), lr=0.1))
+    >>> history = trainer.fit(x, x @ [[1.0], [-2.0]], epochs=30, batch_size=20, progress=False)
+    >>> model.weight.value.round(1)
+    array([[ 1., -2.]], dtype=float32)
     """
 
     def __init__(

@@ -130,7 +130,7 @@ def validation_data(pair: Any, dtype: np.dtype[Any]) -> tuple[Data, Data] | None
 
 
 def training_data(
-    x: Any, y: Any, batch_size: int | None, dtype: np.dtype[Any]
+    x: Any, y: Any, batch_size: int | None, dtype: np.dtype[Any], drop_last: bool = False
 ) -> Samples | Batches:
     """The arguments of `Trainer.fit` as data, checked; floats become `dtype`."""
     if y is None:
@@ -139,19 +139,30 @@ def training_data(
                 f"Trainer: batch_size={batch_size!r} without y; an iterable of batches decides "
                 f"their size"
             )
+        if drop_last:
+            raise ValueError("Trainer: drop_last=True without y; an iterable decides its batches")
         return Batches(x, dtype)
     x, y = as_pair(x, y, dtype)
     positive("Trainer", batch_size=batch_size)
     assert batch_size is not None
-    return Samples(x, y, int(batch_size))
+    if drop_last and batch_size > len(x):
+        raise ValueError(
+            f"Trainer: drop_last=True, batch_size={batch_size} and {len(x)} samples; at least one "
+            f"full batch was expected"
+        )
+    return Samples(x, y, int(batch_size), drop_last)
 
 
 class Samples:
-    """Samples along the first axis of x and y, cut into batches; the last may be smaller."""
+    """Samples along the first axis of x and y, cut into batches.
 
-    def __init__(self, x: Data, y: Data, batch_size: int) -> None:
+    The last one may be smaller; with `drop_last` it is left out.
+    """
+
+    def __init__(self, x: Data, y: Data, batch_size: int, drop_last: bool = False) -> None:
         self.x, self.y, self.batch_size, self.length = x, y, batch_size, len(x)
-        self.steps = -(-len(x) // batch_size)
+        self.drop_last = drop_last
+        self.steps = len(x) // batch_size if drop_last else -(-len(x) // batch_size)
 
     def chunks(self, order: Array, first: int) -> Generator[Chunk, None, None] | Prefetcher[Chunk]:
         """All samples once, in this order, from batch `first` on; to be closed by the caller."""
@@ -179,7 +190,7 @@ class Samples:
         usual = size if size <= self.length else 0
         if full:
             yield Chunk(x, y, order[: full * size], size, first, usual)
-        if rest := len(order) % size:
+        if (rest := len(order) % size) and not self.drop_last:
             yield Chunk(x, y, order[full * size :], rest, first + full, usual)
 
 

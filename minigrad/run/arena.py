@@ -24,11 +24,12 @@ class Arena:
 
     P holds the parameters, each from the beginning of a cache line on, those that are trained first
     (`trained` numbers with the zeros that fill up the lines); G their gradients at the same places,
-    a row for each part of the batch; M the optimiser's memory. S holds the model's buffers, an
-    array for each dtype, whose rows stay equal: each part changes its own. Computed arrays share
-    the rows of V (an array for each dtype): memory is reused after the last statement that needs
-    it. `groups` are the statements, those of a group in one loop nest; `dtype` is that of all
-    floats. Without an optimizer nothing is trained.
+    a row for each part of the batch; M the optimiser's memory. `stretches` are the ranges in them
+    of the optimiser's groups of parameters. S holds the model's buffers, an array for each dtype,
+    whose rows stay equal: each part changes its own. Computed arrays share the rows of V (an array
+    for each dtype): memory is reused after the last statement that needs it. `groups` are the
+    statements, those of a group in one loop nest; `dtype` is that of all floats. Without an
+    optimizer nothing is trained.
     """
 
     def __init__(
@@ -47,6 +48,11 @@ class Arena:
         self.dtype, self.optimizer = dtype, optimizer
         self._views: dict[tuple[Any, ...], Any] = {}  # of the places of variables and the others
         self.trained = sum(_lines(p.size) for p in trained)
+        self.stretches: list[tuple[int, int]] = []
+        for group in optimizer.param_groups if optimizer else ():
+            begin = self.stretches[-1][1] if self.stretches else 0
+            own = (_lines(p.size) for p in group["params"] if p in gradients)
+            self.stretches.append((begin, begin + sum(own)))
         self.starts: dict[Variable, int] = {}
         size = 0
         for variable in (*trained, *frozen):

@@ -121,19 +121,20 @@ class CompiledStep(Generated):
         y: Samples,
         order: Array,
         losses: Array,
+        schedule: Any = None,
         results: Sequence[Array] = (),
     ) -> int:
         """Make `len(losses)` steps on the samples x[order], y[order]; returns how many were made.
 
         Steps end with the first loss that is not finite. Losses are written as they come, and the
-        last step's `results`. x and y are C-contiguous, one sample after the other.
+        last step's `results`. x and y are C-contiguous, one sample after the other. A `schedule`
+        changes the optimiser's numbers from step to step; it is stepped by the caller, afterwards.
         """
         from .loop import steps  # with Numba, which importing minigrad does without
 
         self.load()
         self.arena.adopt()
-        first = self.optimizer.steps + 1
-        columns = self.optimizer.scalars(np.arange(first, first + len(losses)))
+        columns = self.optimizer.ahead(len(losses), schedule)
         scalars = np.empty((len(losses), len(columns) + 1), self.arena.dtype)
         for i, column in enumerate((*columns, self.optimizer.max_grad_norm or 0)):
             scalars[:, i] = column
@@ -162,8 +163,10 @@ class CompiledStep(Generated):
         if self.optimizer.max_grad_norm is not None:
             kernels.update.clip_norm(gradient, number(self.optimizer.max_grad_norm))
         self.optimizer.steps += 1
-        numbers = map(number, self.optimizer.scalars(self.optimizer.steps))
-        self.optimizer.kernel(arena.P[: arena.trained], gradient, *arena.M, *numbers)
+        for group, place in zip(self.optimizer.param_groups, arena.stretches, strict=True):
+            numbers = map(number, self.optimizer.scalars(self.optimizer.steps, group))
+            arrays = (whole[slice(*place)] for whole in (arena.P, gradient, *arena.M))
+            self.optimizer.kernel(*arrays, *numbers)
 
     def _update(self) -> Piece:
         """The piece that adds the gradients of all parts and updates the parameters in a shard."""
@@ -172,28 +175,36 @@ class CompiledStep(Generated):
         def array(name: str, size: int) -> str:
             return piece.name(self.array(name, arena.dtype, size))
 
-        def rows(name: str, size: int, start: str = "a") -> str:
-            return f"row({array(name, size)}, {start}, b - a)"
+        def rows(name: str, size: int, start: str = "a", end: str = "b") -> str:
+            return f"row({array(name, size)}, {start}, {end} - {start})"
 
         threads = self.parts > 1 and clipped is None and arena.trained > THREADED
         self._shards = self.parts if threads else 1
         parts, trained, stretch = map(piece.size, (self.parts, arena.trained, arena.T.shape[1]))
-        memories = [rows(f"M{i}", arena.trained) for i in range(len(arena.M))]
         if self.parts == 1:
             gradient = rows("G", arena.trained)
         else:
             gradients = f"shaped({array('G', arena.G.size)}, ({parts}, {trained}))"
-            total = rows("T", arena.T.size, f"first * {stretch}")
+            total = f"row({array('T', arena.T.size)}, first * {stretch}, b - a)"
             gradient = f"add_up({gradients}, a, b, {total})"
-        count = len(self.optimizer.scalars(1))
-        numbers = [f"floats[{i}]" for i in range(count)]
-        args = ", ".join([rows("P", arena.trained), "gradient", *memories, *numbers])
+        count = len(self.optimizer.ahead(1))
         body = [
             f"b = min(a + {stretch}, end)",
             f"gradient = {gradient}",
             *([f"clip_norm(gradient, floats[{count}])"] if clipped is not None else ()),
-            f"{piece.called(self.optimizer.kernel)}({args})",
         ]
+        kernel, groups = piece.called(self.optimizer.kernel), arena.stretches
+        for i, place in enumerate(groups):
+            start, end, own = "a", "b", "gradient"
+            if len(groups) > 1:  # the part of the group's parameters that is in this stretch
+                start, end, own = "c", "d", "row(gradient, c - a, d - c)"
+                low, high = map(piece.size, place)
+                body.append(f"c, d = max(a, {low}), max(a, {low}, min(b, {high}))")
+            names = "P", *(f"M{k}" for k in range(len(arena.M)))
+            p, *memories = (rows(name, arena.trained, start, end) for name in names)
+            first, last = i * count // len(groups), (i + 1) * count // len(groups)
+            numbers = [f"floats[{k}]" for k in range(first, last)]
+            body.append(f"{kernel}({', '.join([p, own, *memories, *numbers])})")
         piece.lines = [
             f"start, end = shard(first, {piece.size(self._shards)}, {trained})",
             f"for a in range(start, end, {stretch}):",

@@ -97,7 +97,7 @@ class CompiledFunction:
             [np.empty(x.shape, x.dtype) for x in step.results],
         )
         order = np.arange(step.batch)
-        if not step.run(tuple(xs), (), order, loss, results):
+        if not step.run(tuple(xs), (), order, loss, results=results):
             raise GraphError(f"{self.name}: the loss is {loss[0]}; nothing is updated")
         if self.optimizer is None:
             step.give_gradients()

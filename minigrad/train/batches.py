@@ -146,7 +146,9 @@ def validation_data(pair: Any, dtype: np.dtype[Any]) -> tuple[Samples, Samples] 
     return as_pair(pair[0], pair[1], dtype, "validation ")
 
 
-def training_data(x: Any, y: Any, batch_size: int | None, dtype: np.dtype[Any]) -> Arrays | Batches:
+def training_data(
+    x: Any, y: Any, batch_size: int | None, dtype: np.dtype[Any], drop_last: bool = False
+) -> Arrays | Batches:
     """The arguments of `Trainer.fit` as data, checked; floats become `dtype`."""
     if y is None:
         if batch_size is not None:
@@ -154,19 +156,30 @@ def training_data(x: Any, y: Any, batch_size: int | None, dtype: np.dtype[Any]) 
                 f"Trainer: batch_size={batch_size!r} without y; an iterable of batches decides "
                 f"their size"
             )
+        if drop_last:
+            raise ValueError("Trainer: drop_last=True without y; an iterable decides its batches")
         return Batches(x, dtype)
     x, y = as_pair(x, y, dtype)
     positive("Trainer", batch_size=batch_size)
     assert batch_size is not None
-    return Arrays(x, y, int(batch_size))
+    if drop_last and batch_size > count(x):
+        raise ValueError(
+            f"Trainer: drop_last=True, batch_size={batch_size} and {count(x)} samples; at least "
+            f"one full batch was expected"
+        )
+    return Arrays(x, y, int(batch_size), drop_last)
 
 
 class Arrays:
-    """Samples along the first axis of x and y, cut into batches; the last may be smaller."""
+    """Samples along the first axis of x and y, cut into batches.
 
-    def __init__(self, x: Samples, y: Samples, batch_size: int) -> None:
+    The last one may be smaller; with `drop_last` it is left out.
+    """
+
+    def __init__(self, x: Samples, y: Samples, batch_size: int, drop_last: bool = False) -> None:
         self.x, self.y, self.batch_size, self.length = x, y, batch_size, count(x)
-        self.steps = -(-self.length // batch_size)
+        self.drop_last = drop_last
+        self.steps = self.length // batch_size if drop_last else -(-self.length // batch_size)
 
     def chunks(self, order: Array, first: int) -> Generator[Chunk, None, None] | Prefetcher[Chunk]:
         """All samples once, in this order, from batch `first` on; to be closed by the caller."""
@@ -196,7 +209,7 @@ class Arrays:
         usual = size if size <= self.length else 0
         if full:
             yield Chunk(x, y, order[: full * size], size, first, usual)
-        if rest := len(order) % size:
+        if (rest := len(order) % size) and not self.drop_last:
             yield Chunk(x, y, order[full * size :], rest, first + full, usual)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import kernels, ops
-from ..errors import GraphError
+from ..errors import GraphError, ShapeError
 from ..graph.autodiff import topological_sort
 from ..graph.conversion import Array
 from ..graph.node import Constant, GraphNode, Variable
@@ -25,6 +25,7 @@ from ..run.rebuild import first_difference, users_rules
 from ..run.samples import Samples, count, take
 from .batch_graph import BatchGraph, Loss
 
+Metric = Callable[[Array, Array], float]
 EVALUATION_BATCH = 250
 #: numbers that operators compute for all samples, from which on machine code is worth compiling:
 #: replay takes about 0.05 s for them
@@ -160,6 +161,16 @@ def in_mode(model: Module, training: bool) -> Iterator[None]:
     finally:
         for module, before in modes:
             module.training = before
+
+
+def measured(metrics: Mapping[str, Metric], output: Any, target: Any) -> dict[str, float]:
+    """What the metrics give, by name. Raises `ShapeError` for what is no single number."""
+    found = {name: np.asarray(metric(output, target)) for name, metric in metrics.items()}
+    for name, number in found.items():
+        if number.shape:
+            shape = f"the metric {name} has shape {number.shape}"
+            raise ShapeError(f"Trainer: {shape}; a single number was expected")
+    return {name: float(number) for name, number in found.items()}
 
 
 def correct(outputs: Any, y: Samples, loss: Loss) -> Array:

@@ -48,6 +48,7 @@ from .nn.summary import summary as summary
 from .ops import *
 from .ops.custom import operator as operator
 from .ops.kernel import kernel_info as kernel_info
+from .run.function import compile as compile
 from .run.replay import Graph as Graph
 from .seeds import manual_seed as manual_seed
 from .train import Trainer as Trainer

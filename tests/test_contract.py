@@ -23,8 +23,16 @@ NAMES = {
         Embedding RNN LSTM GRU ReLU Tanh Sigmoid BatchNorm1d BatchNorm2d LayerNorm Dropout
         Buffer init
     """,
-    mg.optim: "SGD Adam AdamW RMSprop",
-    mg.train: "Trainer cross_validate grid_search History",
+    mg.optim: "SGD Adam AdamW RMSprop lr_scheduler",
+    mg.optim.lr_scheduler: """
+        StepLR MultiStepLR ExponentialLR LinearLR CosineAnnealingLR OneCycleLR ReduceLROnPlateau
+        LRScheduler
+    """,
+    mg.train: """
+        Trainer cross_validate grid_search History EarlyStopping SaveBest LogEpochs CSVLogger
+        metrics
+    """,
+    mg.train.metrics: "accuracy confusion f1 mean_absolute_error top_k",
     mg.data: "circle mnist imdb read_idx",
     mg.viz: "draw",
     mg.interop: "export_onnx to_torch from_torch",

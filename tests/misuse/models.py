@@ -203,14 +203,14 @@ TABLE = [  # (what is done, the error, its message, the module if it is noted)
         "model.parameters()",
     ),
     (
-        lambda u: optim.SGD(u.model.parameters(), lr=0),
+        lambda u: optim.SGD(u.model.parameters(), lr=-1),
         ValueError,
-        "SGD: lr=0; a number > 0 was expected",
+        "SGD: lr=-1; a number ≥ 0 was expected",
     ),
     (
         lambda u: optim.SGD(u.model.parameters(), lr="fast"),
         TypeError,
-        "SGD: lr='fast'; a number > 0 was expected",
+        "SGD: lr='fast'; a number ≥ 0 was expected",
     ),
     (
         lambda u: optim.SGD(u.model.parameters(), lr=0.1, momentum=1),

@@ -290,9 +290,10 @@ class Leaf(GraphNode):
     __slots__ = ()
 
     def __repr__(self) -> str:
-        edge = 3 if self.ndim < 2 else 1
+        array = self._data if self.ndim < 3 or self.size <= 16 else self._data.ravel()
+        edge = 3 if array.ndim < 2 else 1
         options: Any = {"precision": 4, "separator": ", ", "threshold": 16, "edgeitems": edge}
-        value = " ".join(np.array2string(self._data, **options).split()).replace("[ ", "[")
+        value = " ".join(np.array2string(array, **options).split()).replace("[ ", "[")
         return f"{self.brief[:-1]}: {value}>"
 
     def _give(self, value: Any, dtype: DTypeLike | None, integers: bool) -> Array:

@@ -77,7 +77,12 @@ def summary(model: Module, *inputs: Any) -> Summary:
     with ExitStack() as stack, evaluating(model), recorded(True):
         for module in model.modules():
             stack.callback(module.register_forward_hook(partial(note, module)).remove)
-        model(*(Constant(np.zeros(x), dtype=dtype) if type(x) is tuple else x for x in inputs))
+        model(
+            *(
+                Constant(np.zeros(x), dtype=dtype) if isinstance(x, tuple | list) else x
+                for x in inputs
+            )
+        )
     sizes, work = Counter[str](), Counter[int]()
     for name, parameter in parameters:
         sizes[name.rpartition(".")[0]] += parameter.size

@@ -122,6 +122,10 @@ def test_kinds_of_operator():
             "<Constant (99,) float32: [0., 1., 2., ..., 96., 97., 98.]>",
         ),
         (mg.Variable(np.eye(9)), "<Variable (9, 9) float32: [[1., ..., 0.], ..., [0., ..., 1.]]>"),
+        (
+            mg.Constant(np.arange(64.0).reshape(4, 4, 4)),
+            "<Constant (4, 4, 4) float32: [0., 1., 2., ..., 61., 62., 63.]>",
+        ),
         (mg.exp(mg.Variable(1)), "<ScalarOperator exp () float32>"),
         (mg.Variable([1, 2]) + 1, "<BroadcastedOperator add (2,) float32>"),
     ],

@@ -19,6 +19,7 @@ from .errors import *
 from .graph import *
 from .interop import export_onnx as export_onnx
 from .ops import *
+from .ops import random as random
 from .ops.custom import operator as operator
 from .ops.kernel import kernel_info as kernel_info
 from .run.replay import Graph as Graph
@@ -34,7 +35,18 @@ __version__ = "0.1.0"
 if typing.TYPE_CHECKING:
     from . import sklearn as sklearn
 else:
-    _MODULES = {"data", "interop", "nn", "ops", "optim", "sklearn", "teach", "train", "viz"}
+    _MODULES = {
+        "data",
+        "interop",
+        "nn",
+        "ops",
+        "optim",
+        "random",
+        "sklearn",
+        "teach",
+        "train",
+        "viz",
+    }
     _NAMES = {
         name
         for name, value in globals().items()

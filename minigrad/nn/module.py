@@ -72,7 +72,7 @@ class Module:
     # ---------------- inner modules, parameters and buffers
     def children(self) -> Iterator[tuple[str, Module]]:
         """(name, module) of each inner module, one level deep."""
-        for name, value in vars(self).items():
+        for name, value in [*vars(self).items()]:  # `forward` may add a stream meanwhile
             if isinstance(value, Module):
                 yield name, value
             elif isinstance(value, list | tuple | dict):

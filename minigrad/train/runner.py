@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable
+from contextlib import suppress
 from typing import TypeVar
 
 import numpy as np
 
 from .. import kernels
 from ..checks import positive
-from ..errors import GraphError
+from ..errors import GraphError, ShapeError
 from ..graph.context import module_path
 from ..graph.conversion import Array
 from ..graph.node import Constant
@@ -18,7 +19,7 @@ from ..graph.settings import state_kept
 from ..nn import Module
 from ..ops.kernel import without_threads
 from ..optim import Optimizer
-from ..run.batch import parts_of
+from ..run.batch import axes_of, parts_of
 from ..run.compiled import CompiledStep
 from ..run.rebuild import refuse, users_rules
 from ..run.replay import Graph
@@ -128,11 +129,15 @@ class StepRunner:
         # the graphs are only read: they run the kernels that the step will call, and no others
         # are compiled
         with state_kept(), without_threads(), kernels.blas.blas_threads(1):
-            part = self._build(x[:batch_size], y[:batch_size])
-            parts = parts_of(batch_size, part.graph.order, (*_inputs(part).values(),), threads)
-            size = batch_size // parts
+            part = whole = self._build(x[:batch_size], y[:batch_size])
+            parts = parts_of(batch_size, whole.graph.order, _inputs(whole).values(), threads)
             if parts > 1:
-                part = self._build(x[:size], y[:size])
+                size = batch_size // parts
+                with suppress(ShapeError):  # of a shape that the model holds fast
+                    part = self._build(x[:size], y[:size])
+                if part is whole or _axes(part) != _axes(whole):
+                    part, parts = whole, 1
+            size = batch_size // parts
             part.verify(x[-size:], y[-size:])
 
         def step() -> CompiledStep:
@@ -151,6 +156,13 @@ class StepRunner:
 def _inputs(graph: BatchGraph) -> dict[str, Constant]:
     assert graph.y is not None
     return {"x": graph.x, "y": graph.y}
+
+
+def _axes(graph: BatchGraph) -> list[int | None]:
+    """Where samples lie in all nodes: not the same in a part where numbers are drawn in a shape
+    that does not come from the batch.
+    """
+    return axes_of(graph.graph.order, _inputs(graph).values())
 
 
 def _remember(cache: dict[Hashable, T], key: Hashable, thing: T) -> T:

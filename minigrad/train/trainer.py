@@ -439,7 +439,11 @@ def _align(trainer: Trainer, data: Samples | Batches, call: dict[str, Any]) -> N
     samples: shares of it could not be averaged.
     """
     ranks, optimizer = trainer.ranks, trainer.optimizer
-    groups = [group | {"params": len(group["params"])} for group in optimizer.param_groups]
+    options = {
+        f"{i}.{name}": len(x) if name == "params" else x
+        for i, group in enumerate(optimizer.param_groups)
+        for name, x in group.items()
+    }
     about = {
         "data": [data.x.shape, data.y.shape] if isinstance(data, Samples) else "an iterable",
         "batch_size": data.batch_size,
@@ -447,7 +451,7 @@ def _align(trainer: Trainer, data: Samples | Batches, call: dict[str, Any]) -> N
         "dtype": str(trainer.dtype),
         "optimizer": type(optimizer).__name__,
         "lr": optimizer.lr,
-        "options": {"max_grad_norm": optimizer.max_grad_norm, "groups": groups},
+        "options": {"max_grad_norm": optimizer.max_grad_norm, **options},
     }
     ranks.check_same({**about, **call})
     if isinstance(data, Batches):

@@ -37,15 +37,20 @@ def top_k(output: ArrayLike, target: ArrayLike, k: int = 5) -> float:
     return float((largest == ids[:, None]).any(1).mean())
 
 
-def f1(output: ArrayLike, target: ArrayLike, threshold: float | None = None) -> float:
+def f1(
+    output: ArrayLike,
+    target: ArrayLike,
+    threshold: float | None = None,
+    average: str | None = None,
+) -> float:
     """The harmonic mean of precision and recall: of class 1 of two, else the mean over classes.
 
-    The mean is over the classes that are there, each with the same weight.
+    `average` is scikit-learn's: "binary", "macro", "micro", "weighted".
     """
     from sklearn.metrics import f1_score
 
     both = _classes(output, target, threshold)
-    average = "macro" if np.size(output) > 2 * len(both[0]) else "binary"
+    average = average or ("macro" if np.size(output) > 2 * len(both[0]) else "binary")
     return float(f1_score(*both, average=average, zero_division=0))
 
 

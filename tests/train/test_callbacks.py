@@ -201,6 +201,7 @@ def test_metrics_of_classes_are_scikit_learns():
     ids = LOGITS.argmax(1)
     assert metrics.accuracy(LOGITS, IDS) == oracle.accuracy_score(IDS, ids)
     assert metrics.f1(LOGITS, IDS) == oracle.f1_score(IDS, ids, average="macro")
+    assert metrics.f1(LOGITS, IDS, average="micro") == oracle.f1_score(IDS, ids, average="micro")
     np.testing.assert_array_equal(metrics.confusion(LOGITS, IDS), oracle.confusion_matrix(IDS, ids))
     for k in (1, 2, 4, 9):
         expected = oracle.top_k_accuracy_score(IDS, LOGITS, k=min(k, 4)) if k < 4 else 1.0

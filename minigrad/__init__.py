@@ -16,8 +16,8 @@
     mg.operator                     an operator of your own
     mg.Graph                        a graph that is built once and runs many times
     mg.nn                           layers, and Module for models of your own; mg.nn.init
-    mg.optim                        SGD, Adam, …
-    mg.Trainer, mg.train            training in machine code, cross-validation, grid search
+    mg.optim                        SGD, Adam, …; schedules in mg.optim.lr_scheduler
+    mg.Trainer, mg.train            training in machine code; callbacks, cross-validation, grids
     mg.save, mg.load                checkpoints; mg.export_onnx and mg.interop for other tools
     mg.draw, mg.viz, mg.summary     pictures of graphs, models and trainings; a model as a table
     mg.data                         points around a circle, digits, film reviews
@@ -74,11 +74,13 @@ else:
     def __dir__() -> list[str]:
         return sorted({"__version__"} | _MODULES | _NAMES)
 
+    _INNER = (data, interop, nn, nn.init, ops, optim, optim.lr_scheduler)
+    _INNER += (teach, train, train.metrics, viz)
     # where each name is, to tell whoever looks for it elsewhere
     _PLACES = {
-        name: f"mg.{module}.{name}"
-        for module in sorted(_MODULES - {"sklearn"})
-        for name in globals()[module].__all__
+        name: f"mg{module.__name__.removeprefix(__name__)}.{name}"
+        for module in _INNER
+        for name in module.__all__
     } | {name: f"mg.{name}" for name in __dir__()}
 
     def _missing(module: str, name: str) -> object:
@@ -88,5 +90,5 @@ else:
         raise _missing_name(f"module {module!r}", name, _PLACES)
 
     __getattr__ = functools.partial(_missing, __name__)
-    for _module in (data, interop, nn, optim, teach, train, viz):
+    for _module in _INNER:
         _module.__getattr__ = functools.partial(_missing, _module.__name__)

@@ -46,6 +46,7 @@ from .interop import export_onnx as export_onnx
 from .names import missing as _missing_name
 from .nn.summary import summary as summary
 from .ops import *
+from .ops import random as random
 from .ops.custom import operator as operator
 from .ops.kernel import kernel_info as kernel_info
 from .run.function import compile as compile
@@ -62,7 +63,18 @@ __version__ = "0.1.0"
 if typing.TYPE_CHECKING:
     from . import sklearn as sklearn
 else:
-    _MODULES = {"data", "interop", "nn", "ops", "optim", "sklearn", "teach", "train", "viz"}
+    _MODULES = {
+        "data",
+        "interop",
+        "nn",
+        "ops",
+        "optim",
+        "random",
+        "sklearn",
+        "teach",
+        "train",
+        "viz",
+    }
     _NAMES = {
         name
         for name, value in globals().items()

@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import ops, optim, seeds
 from .checks import one_of
-from .errors import DataError, DTypeError, ShapeError
+from .errors import DataError, DTypeError, GraphError, ShapeError
 from .files import as_path, write_atomically
 from .graph.conversion import Array
 from .graph.node import Constant, GraphNode
@@ -118,7 +118,13 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
     def _outputs(self, model: Module, x: Array) -> Array:
         """The model's outputs for samples, in evaluation mode."""
         unused = optim.SGD(model.parameters(), lr=1.0)
-        return np.asarray(Trainer(model, ops.mse_loss, unused, mode="replay").predict(x))
+        outputs = Trainer(model, ops.mse_loss, unused, mode="replay").predict(x)
+        if not isinstance(outputs, np.ndarray):
+            raise GraphError(
+                f"{type(self).__name__}: the model returned a {type(outputs).__name__}; one node "
+                f"was expected"
+            )
+        return outputs
 
     def _predict(self, X: ArrayLike) -> Array:
         """The fitted model's outputs for all samples."""

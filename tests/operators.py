@@ -114,7 +114,7 @@ def jax_layer_norm(
 
 
 def jax_dropout(x: Any, p: float = 0.5, *, seed: int) -> Any:
-    return x * mg.kernels.norm.mask_reference(x.size, seed, 1, p).reshape(x.shape)
+    return x * mg.kernels.random.mask_reference(x.size, seed, 1, p).reshape(x.shape)
 
 
 def jax_lstm(x: Any, h: Any, c: Any, w: Any, v: Any, b: Any, d: Any) -> Any:
@@ -171,9 +171,10 @@ ELEMENTWISE = [
     Row(
         "leaky_relu",
         mg.leaky_relu,
-        lambda x, slope=0.01: jax.nn.leaky_relu(x, slope),
-        each(ONE, {}, {"slope": 0.3}),
+        lambda x, negative_slope=0.01: jax.nn.leaky_relu(x, negative_slope),
+        each(ONE, {}, {"negative_slope": 0.3}),
     ),
+    Row("silu", mg.silu, jax.nn.silu, each(ONE)),
     Row("softplus", mg.softplus, jax.nn.softplus, each(ONE)),
     Row("gelu", mg.gelu, lambda x: jax.nn.gelu(x, approximate=False), each(ONE)),
     Row(
@@ -220,12 +221,49 @@ FUNCTIONS = [
         )
     ),
     Row("arccosh", mg.arccosh, lambda x: jnp.arccosh(x), FEW, (above_one,)),
+    Row("elu", mg.elu, jax.nn.elu, each(ONE, {}, {"alpha": 0.3})),
+    Row("remainder", mg.remainder, jnp.remainder, each(PAIRS[1:6]), (real, positive)),
 ]
 STEPS = [
     Row(name, getattr(mg, name), getattr(jnp, name), each(PAIRS), (few,))
     for name in ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
 ] + [Row("sign", mg.sign, jnp.sign, each(ONE), (few,))]
 MORE_STEPS = [
+    Row("detach", mg.detach, lax.stop_gradient, FEW),
+    Row("floor_divide", mg.floor_divide, jnp.floor_divide, each(PAIRS[1:6]), (real, positive)),
+    Row(
+        "argsort",
+        mg.argsort,
+        jnp.argsort,
+        each([((2, 3, 4),), ((5, 0),)], {}, {"axis": 0}, {"axis": None}),
+        (few,),
+    ),
+    *(
+        Row(
+            f"random.{name}",
+            lambda x, seed=0, draw=draw: draw(x.shape, dtype=x.dtype, seed=seed),
+            lambda x, seed=0, reference=reference: reference(x.size, seed, 1).reshape(x.shape),
+            each([((7,),), ((2, 3, 4),), ((0, 3),)], {"seed": 3}),
+        )
+        for name, draw, reference in (
+            ("normal", mg.random.normal, mg.kernels.random.normal_reference),
+            ("uniform", mg.random.uniform, mg.kernels.random.uniform_reference),
+        )
+    ),
+    Row(
+        "loss.one_hot",
+        lambda i: by_name("loss.one_hot")(i, 3, 1),
+        lambda i: jax.nn.one_hot(jnp.where(i == 1, 3, i), 3, dtype=bool),
+        each([((5,),), ((2, 3),)]),
+        (ids(3),),
+    ),
+    Row(
+        "loss.mean_inverse",
+        by_name("loss.mean_inverse"),
+        lambda x: jnp.broadcast_to(1 / x.mean(), x.shape),
+        each([((5,),), ((2, 3),)]),
+        (positive,),
+    ),
     *(
         Row(name, getattr(mg, name), getattr(jnp, name), FEW)
         for name in ("floor", "ceil", "trunc", "rint")
@@ -384,6 +422,12 @@ SHAPE = [
             {"pad_width": (1, 2)},
             {"pad_width": ((0, 2), (3, 0)), "value": -1},
         ),
+    ),
+    Row(
+        "astype",
+        lambda x: by_name("astype")(by_name("astype")(x, np.float64), x.dtype),
+        lambda x: x,
+        each(ONE),
     ),
     Row(
         "broadcast_to",

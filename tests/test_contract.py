@@ -16,6 +16,9 @@ NAMES = {
         arccos arctan sinh cosh arcsinh arccosh arctanh expm1 log1p log2 log10 square reciprocal
         floor ceil trunc rint isnan isinf isfinite logical_and logical_or logical_not prod norm
         var std argmax argmin cumsum cumprod einsum moveaxis swapaxes squeeze expand_dims split
+        repeat tile hstack vstack outer diag tril triu flip roll take take_along_axis sort argsort
+        zeros_like ones_like full_like remainder floor_divide detach astype silu elu nll_loss
+        smooth_l1_loss hinge_loss kl_div
         draw summary export_onnx manual_seed kernel_info ShapeError DTypeError GraphError
     """,
     mg.nn: """
@@ -24,6 +27,7 @@ NAMES = {
         Buffer init
     """,
     mg.optim: "SGD Adam AdamW RMSprop lr_scheduler",
+    mg.random: "normal uniform bernoulli",
     mg.optim.lr_scheduler: """
         StepLR MultiStepLR ExponentialLR LinearLR CosineAnnealingLR OneCycleLR ReduceLROnPlateau
         LRScheduler

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _binary
         __truediv__ = __rtruediv__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = _binary
         __lt__ = __le__ = __gt__ = __ge__ = _binary
+        __mod__ = __rmod__ = __floordiv__ = __rfloordiv__ = _binary
         __neg__ = __abs__ = _unary
 
 else:
@@ -238,7 +239,8 @@ class GraphNode(Readable, _Operators):
             raise
 
     def __getitem__(self, key: Any) -> GraphNode:
-        return _operator("getitem", self, key)
+        found: GraphNode = registry.by_name("getitem")(self, key)
+        return found
 
     @property
     def T(self) -> GraphNode:
@@ -261,6 +263,40 @@ class GraphNode(Readable, _Operators):
         """Smallest entry along `axis` (all axes by default); ties share the gradient."""
         return _operator("min", self, axis, keepdims)
 
+    def var(self, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> GraphNode:
+        """Variance over `axis` (all axes by default), with n - `ddof` as divisor."""
+        return _operator("var", self, axis, ddof, keepdims)
+
+    def std(self, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> GraphNode:
+        """Standard deviation over `axis`, the root of `var`."""
+        return _operator("std", self, axis, ddof, keepdims)
+
+    def exp(self) -> GraphNode:
+        """e to the power of each entry."""
+        return _operator("exp", self)
+
+    def log(self) -> GraphNode:
+        """Natural logarithm of each entry."""
+        return _operator("log", self)
+
+    def tanh(self) -> GraphNode:
+        """Hyperbolic tangent of each entry."""
+        return _operator("tanh", self)
+
+    def abs(self) -> GraphNode:
+        """Absolute value of each entry."""
+        return _operator("abs", self)
+
+    def detach(self) -> GraphNode:
+        """The node without a way back: it is recomputed with its graph, and passes no gradient."""
+        return _operator("detach", self)
+
+    def astype(self, dtype: DTypeLike) -> GraphNode:
+        """The node in float32 or float64; itself if that is its dtype."""
+        if settings.float_dtype(dtype) == self.dtype:
+            return self
+        return _operator("astype", self, dtype)
+
     def reshape(self, *shape: Any) -> GraphNode:
         """The same numbers in another shape; one entry may be -1."""
         return _operator("reshape", self, shape[0] if len(shape) == 1 else shape)
@@ -280,7 +316,7 @@ for _name in OF_NODES:
 
 
 def _operator(name: str, *arguments: Any) -> GraphNode:
-    node: GraphNode = registry.by_name(name)(*arguments)
+    node: GraphNode = registry.operators[name](*arguments)
     return node
 
 

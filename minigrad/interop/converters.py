@@ -24,7 +24,12 @@ from ..ops.reduce import Reduction
 from ..run import rebuild
 from .builder import OPSET, GraphBuilder, no_converter
 
-OPEN_SHAPES = ("reshape", "broadcast_to")  # their shape may depend on the batch
+OPEN_SHAPES = (
+    "reshape",
+    "broadcast_to",
+    "random.normal",
+    "random.uniform",
+)  # their shape may depend on the batch
 INT64 = np.iinfo(np.int64)
 
 #: ONNX's names where they differ from ours; those of the other functions entry by entry do not
@@ -53,6 +58,7 @@ NAMES = {
 #: keep.
 COMPOSED: dict[str, Callable[..., Any]] = {
     "expm1": lambda x: np.exp(x) - 1,
+    "floor_divide": lambda a, b: np.floor(a / b),
     "isfinite": lambda x: (x < math.inf) & (x > -math.inf),
     "isinf": lambda x: (x == math.inf) | (x == -math.inf),
     "isnan": lambda x: x != x,
@@ -61,6 +67,7 @@ COMPOSED: dict[str, Callable[..., Any]] = {
     "log1p": lambda x: np.log(x + 1),
     "log2": lambda x: np.log(x) / math.log(2),
     "not_equal": lambda a, b: ~(a == b),
+    "remainder": lambda a, b: a - b * np.floor(a / b),
     "square": lambda x: x * x,
     "stack": lambda *xs, axis: np.concatenate([np.expand_dims(x, axis) for x in xs], axis),
     "trunc": lambda x: np.sign(x) * np.floor(np.abs(x)),
@@ -130,6 +137,8 @@ class Converter(GraphBuilder):
                     x, axes = self.op("Reshape", x, self.integers([-1])), (0,)
                 place = self.op(NAMES[node.rule.name], x, axis=axes[0], keepdims=0)
                 return self._reshaped(node, place)
+            case "astype":
+                return self.cast(x, node.inputs[0], node.dtype)
             case "avg_pool1d" | "avg_pool2d":
                 mean = self.op("AveragePool", x, **_window(node), count_include_pad=1)
                 rule: Any = node.rule
@@ -173,6 +182,9 @@ class Converter(GraphBuilder):
             case "pad":
                 widths = self.integers(np.transpose(plan).ravel())
                 return self.op("Pad", x, widths, self.constant(node.dtype.type(options["value"])))
+            case "random.normal" | "random.uniform":
+                kind = node.rule.name.partition(".")[2].capitalize()
+                return self.op(f"Random{kind}Like", self.op("Expand", x, self.shape(node)))
             case "reshape":
                 return self._reshaped(node, x)
             case "rnn" | "gru" | "lstm":

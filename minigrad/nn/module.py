@@ -83,7 +83,7 @@ class Module(Guiding):
     # ---------------- inner modules, parameters and buffers
     def _inner(self) -> Iterator[tuple[str, Module]]:
         """(name, module) of each inner module, one level deep; shared ones under every name."""
-        for name, value in vars(self).items():
+        for name, value in [*vars(self).items()]:  # `forward` may add a stream meanwhile
             if isinstance(value, Module):
                 yield name, value
             elif isinstance(value, list | tuple | dict):

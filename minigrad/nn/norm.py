@@ -13,7 +13,7 @@ from .. import ops
 from ..checks import positive
 from ..errors import ShapeError
 from ..graph.node import Buffer, GraphNode, Variable
-from ..ops.norm import stream_of
+from ..ops.random import stream_of
 from ..seeds import Seed
 from .layers import Dtype, as_node, zeros
 from .module import Module

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ..graph.registry import operators
+from .arrange import *
 from .conv import *
 from .elementwise import *
 from .indexing import *

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from .. import kernels
+from ..checks import one_of
 from ..graph.node import GraphNode
-from ..graph.registry import by_name, implements
+from ..graph.registry import by_name, implements, public
 from ..graph.rule import Derivative, elementwise
 
 Function = Callable[[Any], Any]
@@ -84,6 +85,12 @@ def divide(a: Any, b: Any) -> Any:
     array([0.25, 0.5 ], dtype=float32)
     """
     return a / b
+
+
+@elementwise("mod", np.remainder, backward=(lambda g, y, a, b: g, lambda g, y, a, b: -g * (a // b)))
+def remainder(a: Any, b: Any) -> Any:
+    """What division leaves, a % b = a - b · (a // b), with the sign of b."""
+    return np.remainder(a, b)
 
 
 negative = unary(np.negative, "neg", "-x.", lambda g, y, x: -g)
@@ -191,14 +198,29 @@ def relu(x: Any) -> Any:
     return np.maximum(x, 0)
 
 
-@elementwise("leaky relu", backward=(lambda g, y, x, slope: np.where(x > 0, g, g * slope),))
-def leaky_relu(x: Any, slope: float = 0.01) -> Any:
-    """x where it is positive, slope · x elsewhere (Maas et al. 2013).
+@elementwise(
+    "leaky relu",
+    backward=(lambda g, y, x, negative_slope: np.where(x > 0, g, g * negative_slope),),
+)
+def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
+    """x where it is positive, negative_slope · x elsewhere (Maas et al. 2013).
 
-    >>> mg.leaky_relu([-1.0, 2.0], slope=0.25).value
+    >>> mg.leaky_relu([-1.0, 2.0], negative_slope=0.25).value
     array([-0.25,  2.  ], dtype=float32)
     """
-    return np.where(x > 0, x, x * slope)
+    return np.where(x > 0, x, x * negative_slope)
+
+
+@elementwise("elu", backward=(lambda g, y, x, alpha: np.where(x > 0, g, g * (y + alpha)),))
+def elu(x: Any, alpha: float = 1.0) -> Any:
+    """x where it is positive, alpha · (exp(x) - 1) elsewhere (Clevert et al. 2016)."""
+    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+
+
+@elementwise("silu", backward=(lambda g, y, x: g * (y + logistic(x) * (1 - y)),))
+def silu(x: Any) -> Any:
+    """x · σ(x), also known as swish (Ramachandran et al. 2017)."""
+    return x * logistic(x)
 
 
 @elementwise("softplus", backward=(lambda g, y, x: g * logistic(x),))
@@ -252,6 +274,22 @@ def gelu(x: Any) -> Any:
     array([-0.1587,  0.    ,  0.8413], dtype=float32)
     """
     return x * _normal_cdf(x)
+
+
+_exact_gelu: Any = gelu
+
+
+@public()  # type: ignore[no-redef]  # the operator of that name, with one more argument
+def gelu(x: Any, approximate: str = "none") -> GraphNode:
+    """x · Φ(x), Φ being the distribution function of the normal distribution (Hendrycks & Gimpel
+    2016); `approximate="tanh"` writes Φ with tanh, as some published networks do.
+    """
+    one_of("gelu", "approximate", approximate, ("none", "tanh"))
+    if approximate == "none":
+        return _exact_gelu(x)  # type: ignore[no-any-return]
+    (node,) = _exact_gelu.operands((x,))
+    inner = 0.7978845608028654 * (node + 0.044715 * node**3)
+    return 0.5 * node * (1 + tanh(inner))  # type: ignore[no-any-return]
 
 
 # ---------------- choices
@@ -335,6 +373,20 @@ def _np_clip(
 
 
 # ---------------- comparisons and steps: no gradient passes
+@elementwise("detach")
+def detach(x: Any) -> Any:
+    """x itself, for the way back a constant: no gradient passes."""
+    return x
+
+
+@elementwise("//", np.floor_divide)
+def floor_divide(a: Any, b: Any) -> Any:
+    """a // b, the largest whole number ≤ a / b; constant almost everywhere, so no gradient
+    passes.
+    """
+    return a // b
+
+
 def _comparison(function: np.ufunc, symbol: str) -> Callable[[Any, Any], GraphNode]:
     def operator(a: Any, b: Any) -> Any:
         return function(a, b)

@@ -57,7 +57,8 @@ def launch(node: Operator, kernel: Callable[..., Any], *args: Any) -> None:
 def constant(node: Operator, name: str, values: Array, each: int = 0) -> Array:
     """Numbers for a kernel that never change, which a compiled run stores once.
 
-    Where the batch is split, part k gets k · `each` more.
+    Where the batch is split, and samples lie along the node's first axis, part k gets k · `each`
+    more.
     """
     store = getattr(node, "store", None)
     return values if store is None else store(name, values, each)

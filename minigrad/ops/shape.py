@@ -228,6 +228,14 @@ class BroadcastTo(Rule):
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         np.copyto(grads[0], sum_to(g, xs[0].shape))  # type: ignore[arg-type]
 
+    def batch_axis(self, node: Operator, axes: Axes) -> int:
+        (axis,), x = axes, node.inputs[0]
+        assert axis is not None
+        place = axis + node.ndim - x.ndim
+        if axis == MEAN or node.shape[place] != x.shape[axis]:
+            raise NotSeparable
+        return place
+
 
 reshape = register(Reshape(), np.reshape)
 transpose = register(Transpose(), np.transpose)

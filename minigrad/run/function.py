@@ -16,7 +16,7 @@ from ..graph.node import Constant, GraphNode, Variable
 from ..graph.settings import float_dtype, rerun, state_kept
 from ..ops.kernel import without_threads
 from ..optim import Optimizer
-from .batch import parts_of
+from .batch import axes_of, parts_of
 from .compiled import CompiledStep
 from .rebuild import changed, first_difference, python_state, refuse, users_rules
 from .samples import named
@@ -38,6 +38,11 @@ class _Built(NamedTuple):
         """All nodes, the loss at the end."""
         every = dict.fromkeys(node for one in self.others for node in topological_sort(one))
         return [*every, *(node for node in topological_sort(self.loss) if node not in every)]
+
+    @property
+    def samples(self) -> tuple[list[GraphNode], list[GraphNode]]:
+        """What `axes_of` takes."""
+        return self.order, self.inputs
 
 
 class _Kept(NamedTuple):
@@ -144,7 +149,8 @@ class CompiledFunction:
             if alike and not built.others:
                 parts = parts_of(batch, built.order, built.inputs, kernels.jit.threads(batch))
             if parts > 1:
-                built = self._built([x[: batch // parts] for x in xs])
+                part, axes = self._built([x[: batch // parts] for x in xs]), axes_of(*built.samples)
+                built, parts = (part, parts) if axes_of(*part.samples) == axes else (built, 1)
         order = built.order
         given = {*built.inputs}
         trained = [x for x in order if isinstance(x, Variable) and x not in given]

@@ -14,6 +14,7 @@ from ..errors import GraphError
 from ..graph.node import Buffer, Constant, GraphNode, Variable
 from ..graph.rule import Elementwise, Operator
 from . import functions, products  # noqa: F401 - which symbolic arrays look up
+from .batch import sample_axes
 from .symbolic import FIRST, Expr, Program, Shape, SumOverParts, View
 
 
@@ -56,6 +57,7 @@ class _Tracer(Operator):
         self.name, self.inputs, self.work = node.name, (), {}
         self._grad = self._spare = None
         self.borrowed = False  # is the gradient an array of another node?
+        self.samples: int | None = None  # the axis along which they lie, where a batch is split
 
     # ---------------- gradient
     def target(self) -> Any:
@@ -95,6 +97,7 @@ class _Tracer(Operator):
         return self.work[name]
 
     def store(self, name: str, values: Any, each: int = 0) -> Any:
+        each = each if self.samples == 0 else 0
         options = {"kind": "constant", "initial": values, "each": each}
         return self.buffer(name, values.shape, values.dtype, **options)
 
@@ -130,19 +133,21 @@ def trace(
         tracers[node] = _leaf(program, node, name, "input")
     for i, buffer in enumerate(_buffers(order)):
         tracers[buffer] = _leaf(program, buffer, f"s{i}", "state")
+    leading = dict.fromkeys(inputs.values(), 0)
+    axes = sample_axes(order, leading, meeting=True) if parts > 1 else {}
     trained = {p for p in parameters if p.requires_grad}
     outside: View | None = None
     dtype = floats or order[-1].dtype
     for i, node in enumerate(order):
         program.note = f"n{i} {_describe(node)}"
         if isinstance(node, Operator):
-            for x, low, high in _unchecked(node, inputs):
+            for x, *limits in _unchecked(node, inputs):
                 if outside is None:
                     outside = program.allocate("outside", (1,), dtype)
                     outside[...] = 0
                 indices = tracers[x]._data.reshape(-1)
-                program.call(kernels.embedding.mark_outside, indices, low, high, outside)
-            tracers[node] = _operator(program, node, tracers, f"n{i}")
+                program.call(kernels.embedding.mark_outside, indices, *limits, outside)
+            tracers[node] = _operator(program, node, tracers, f"n{i}", axes.get(node))
         elif node not in tracers:
             kind = "parameter" if isinstance(node, Variable) else "constant"
             tracers[node] = _leaf(program, node, f"n{i}", kind, node in trained)
@@ -169,17 +174,17 @@ def trace(
 
 def _unchecked(
     node: Operator, inputs: dict[str, GraphNode]
-) -> Iterator[tuple[GraphNode, int, int]]:
-    """The computed indices of an operator, with their limits.
+) -> Iterator[tuple[GraphNode, int, int, int]]:
+    """The computed indices of an operator, with their limits, and one that may lie outside.
 
     Indices that are fed are checked before the first step (`CompiledStep.check`), constants when
     the graph is built.
     """
     limits = getattr(node.rule, "limits", None)
-    for i, low, high, _ in limits(node) if limits else ():
+    for i, low, high, _, but in limits(node) if limits else ():
         x = node.inputs[i]
         if type(x) is not Constant and all(x is not given for given in inputs.values()):
-            yield x, low, high
+            yield x, low, high, low if but is None else but
 
 
 def leaves_of(order: Sequence[GraphNode]) -> list[Buffer | Variable]:
@@ -215,9 +220,14 @@ def _leaf(
 
 
 def _operator(
-    program: Program, node: Operator, tracers: dict[GraphNode, _Tracer], label: str
+    program: Program,
+    node: Operator,
+    tracers: dict[GraphNode, _Tracer],
+    label: str,
+    samples: int | None,
 ) -> _Tracer:
     tracer, rule = _Tracer(program, node, label), node.rule
+    tracer.samples = samples
     inputs = tuple([tracers[x] for x in node.inputs])
     tracer.rule, tracer.plan, tracer.inputs = rule, node.plan, inputs
     buffers = {name: tracers[buffer] for name, buffer in node.buffers().items()}

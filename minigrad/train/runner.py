@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable
+from contextlib import suppress
 from typing import TypeVar
 
 import numpy as np
 
 from .. import kernels
 from ..checks import positive
-from ..errors import GraphError
+from ..errors import GraphError, ShapeError
 from ..graph.context import module_path
 from ..graph.settings import state_kept
 from ..nn import Module
 from ..ops.kernel import without_threads
 from ..optim import Optimizer
-from ..run.batch import parts_of
+from ..run.batch import axes_of, parts_of
 from ..run.compiled import CompiledStep
 from ..run.rebuild import refuse, users_rules
 from ..run.replay import Graph
@@ -129,11 +130,15 @@ class StepRunner:
         # the graphs are only read: they run the kernels that the step will call, and no others
         # are compiled
         with state_kept(), without_threads(), kernels.blas.blas_threads(1):
-            part = self._build(*(take(some, slice(batch_size)) for some in (x, y)))
-            parts = parts_of(batch_size, part.graph.order, part.inputs.values(), threads)
-            size = batch_size // parts
+            part = whole = self._build(*(take(some, slice(batch_size)) for some in (x, y)))
+            parts = parts_of(batch_size, whole.graph.order, whole.inputs.values(), threads)
             if parts > 1:
-                part = self._build(*(take(some, slice(size)) for some in (x, y)))
+                size = batch_size // parts
+                with suppress(ShapeError):  # of a shape that the model holds fast
+                    part = self._build(*(take(some, slice(size)) for some in (x, y)))
+                if part is whole or _axes(part) != _axes(whole):
+                    part, parts = whole, 1
+            size = batch_size // parts
             part.verify(*(take(some, slice(-size, None)) for some in (x, y)))
 
         def step() -> CompiledStep:
@@ -147,6 +152,13 @@ class StepRunner:
                 "it has written down another formula",
             )
         return made
+
+
+def _axes(graph: BatchGraph) -> list[int | None]:
+    """Where samples lie in all nodes: not the same in a part where numbers are drawn in a shape
+    that does not come from the batch.
+    """
+    return axes_of(graph.graph.order, graph.inputs.values())
 
 
 def _remember(cache: dict[Hashable, T], key: Hashable, thing: T) -> T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,10 +13,14 @@ from ..graph.conversion import Array
 from ..graph.node import Buffer
 from ..nn import Module
 from ..nn.module import load_leaves
+from ..ops.random import stream_of
 from ..optim import Optimizer
 from ..optim.lr_scheduler import LRScheduler
 
 _WORD = (1 << 64) - 1
+#: streams that a module makes when it first draws (`ops/random.py`), so that a model may lack those
+#: of a file; of those that the file lacks, nothing had been drawn yet
+_DRAWN = re.compile(r"buffers\.(.*?)\.?(_stream_\d+)")
 
 
 class TrainingState:
@@ -141,7 +146,12 @@ def restore(
     then.
     """
     before = collect(model, optimizer, TrainingState(), scheduler)
-    if differing := sorted(set(arrays) ^ set(before)):
+    modules = dict(model.named_modules())
+    found = {name: _DRAWN.fullmatch(name) for name in set(arrays) ^ set(before)}
+    streams = {name: (modules[m[1]], m[2]) for name, m in found.items() if m and m[1] in modules}
+    begun = {name: before[name] * (1, 0) for name in streams if name in before}
+    arrays, made = {**arrays, **begun}, [streams[name] for name in streams if name not in before]
+    if differing := sorted(found.keys() - streams.keys()):
         more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
         raise GraphError(
             f"Trainer: the state is of another trainer; differing: {', '.join(differing[:5])}{more}"
@@ -156,8 +166,12 @@ def restore(
             scheduler.load_state_dict(_part(held, "scheduler."))
 
     try:
+        for module, name in made:
+            setattr(module, name, stream_of(0))
         put(arrays)
     except Exception:
+        for module, name in made:
+            delattr(module, name)
         put(before)
         raise
     return state
@@ -172,5 +186,5 @@ def _part(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:
 
 
 def _streams(model: Module) -> dict[str, Buffer]:
-    """Buffers of the training, not of the model: positions in dropout's random streams."""
+    """Buffers of the training, not of the model: positions in random streams."""
     return {name: buffer for name, buffer in model.named_buffers() if not buffer.persistent}

@@ -178,12 +178,16 @@ class Call(nn.Module):
         return self.case.ours(x[0], *operands)
 
 
+DRAWN = {"random.normal", "random.uniform"}
+WITHOUT = {"lstm", "dropout", "argsort", "loss.one_hot", "loss.mean_inverse", *DRAWN}
+
+
 def usable(case):
     """Not of nothing, which onnxruntime does not broadcast; nothing at random; `lstm` as `mg.lstm`
     gives it, in layers.
     """
     something = all(x.size for x in case.operands) and case.options.get("shape") != (0,)
-    return something and case.row.name not in ("lstm", "dropout")
+    return something and case.row.name not in WITHOUT
 
 
 @pytest.mark.parametrize("case", list(filter(usable, cases(TABLE))), ids=str)
@@ -196,7 +200,18 @@ def test_operators(case, tmp_path):
 
 def test_every_rule_has_a_converter_or_is_composed_of_others():
     without = set(all_rules()) - {case.row.name for case in cases(TABLE) if usable(case)}
-    assert without == {"dropout", "lstm"}, "the others are exported in test_operators"
+    assert without == WITHOUT, "the others are exported in test_operators"
+
+
+@pytest.mark.parametrize("name", ["normal", "uniform"])
+def test_drawn_numbers_are_drawn_by_onnx_too_for_any_batch(name, tmp_path):
+    draw = getattr(mg.random, name)
+    model = Function(lambda x: x + draw(x.shape, 3.0, 5.0))
+    mg.export_onnx(model, tmp_path / "m.onnx", real(2, 3))
+    (found,) = run(tmp_path / "m.onnx", np.zeros((4000, 3), np.float32))
+    expected = draw((4000, 3), 3.0, 5.0, seed=1).value
+    np.testing.assert_allclose(found.mean(), expected.mean(), atol=0.3)
+    np.testing.assert_allclose(found.std(), expected.std(), rtol=0.1)
 
 
 class Function(nn.Module):

@@ -90,7 +90,7 @@ def elementwise(draw: Draw, row: Row) -> Any:
     return draw(shapes).input_shapes, options
 
 
-OPTIONS = {"leaky_relu": ["slope"], "clip": ["low", "high"]}
+OPTIONS = {"leaky_relu": ["negative_slope"], "elu": ["alpha"], "clip": ["low", "high"]}
 
 
 def reduction(draw: Draw, row: Row) -> Any:

@@ -8,6 +8,7 @@ import types
 
 import numpy as np
 import pytest
+from arranged import CALLS
 from generated_source import in_python, nothing, plain_python
 from operators import TABLE
 from oracle import assert_close, cases
@@ -54,6 +55,16 @@ def test_the_source_of_every_operator_without_a_gradient(case):
         loss = mg.sum(weight[y] if y.dtype.kind == "i" else weight[: y.size].reshape(y.shape) * y)
         loss.backward()
         assert_source_agrees(loss, [weight])
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_the_source_of_what_is_copied_turned_picked_and_ordered(call):
+    rng = np.random.default_rng(0)
+    x = mg.Variable(rng.normal(size=(2, 3, 4)), dtype=np.float64)
+    y = call(mg, x)
+    loss = mg.sum(y * rng.normal(size=y.shape))
+    loss.backward()
+    assert_source_agrees(loss, [x])
 
 
 @pytest.mark.parametrize("case", ONE_EACH, ids=str)

@@ -34,6 +34,7 @@ PLACES = {
     "init": (nn.init, nn.init.__all__),
     "optim": (mg.optim, mg.optim.__all__),
     "lr_scheduler": (mg.optim.lr_scheduler, mg.optim.lr_scheduler.__all__),
+    "random": (mg.random, mg.random.__all__),
     "train": (mg.train, mg.train.__all__),
     "metrics": (mg.train.metrics, mg.train.metrics.__all__),
     "viz": (mg.viz, mg.viz.__all__),

@@ -11,7 +11,7 @@ from minigrad import nn
     ("ask", "said"),
     [
         (lambda: mg.Tensor, "module 'minigrad' has no attribute 'Tensor'; mg.Variable(array) gets"),
-        (lambda: mg.relu_, "did you mean mg.relu?"),
+        (lambda: mg.relu_, "did you mean mg.relu"),
         (lambda: mg.Linear, "did you mean mg.nn.Linear?"),
         (lambda: mg.Adam, "did you mean mg.optim.Adam?"),
         (lambda: mg.optim.StepLR, "did you mean mg.optim.lr_scheduler.StepLR?"),

@@ -64,8 +64,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The options by name, those of the model as module__name."""
-        found: dict[str, Any] = super().get_params(deep) | _of_module(self.__dict__)
-        return found
+        return {**super().get_params(deep), **_of_module(self.__dict__)}
 
     def set_params(self, **params: Any) -> Self:
         """Set options by name, those of the model as module__name."""

@@ -197,7 +197,7 @@ class LinearLR(LRScheduler):
 
     def rate(self, n: Array, base: float) -> Array:
         share = np.minimum(n / self.total_iters, 1)
-        return base * _line(self.start_factor, self.end_factor, share)
+        return base * _between(self.start_factor, self.end_factor, share)
 
 
 @dataclass
@@ -216,7 +216,7 @@ class CosineAnnealingLR(LRScheduler):
     eta_min: float = 0.0
 
     def rate(self, n: Array, base: float) -> Array:
-        return _cosine(base, self.eta_min, n / self.T_max)
+        return _between(base, self.eta_min, _eased(n / self.T_max))
 
 
 @dataclass
@@ -286,8 +286,8 @@ class OneCycleLR(LRScheduler):
         i = np.minimum(np.searchsorted(turns[1:], n), len(turns) - 2)
         width = turns[i + 1] - turns[i]
         share = np.where(width == 0, 1, (n - turns[i]) / np.where(width == 0, 1, width))
-        curve = _cosine if self.anneal_strategy == "cos" else _line
-        return curve(values[i], values[i + 1], share)
+        share = _eased(share) if self.anneal_strategy == "cos" else share
+        return _between(values[i], values[i + 1], share)
 
 
 @dataclass
@@ -344,10 +344,10 @@ class ReduceLROnPlateau(LRScheduler):
         self.advance()
 
 
-def _cosine(start: Any, end: Any, share: Array) -> Array:
-    """Half a cosine from `start` to `end`."""
-    return np.asarray(end + (start - end) * (1 + np.cos(np.pi * share)) / 2)
-
-
-def _line(start: Any, end: Any, share: Array) -> Array:
+def _between(start: Any, end: Any, share: Array) -> Array:
     return np.asarray(start + (end - start) * share)
+
+
+def _eased(share: Array) -> Array:
+    """From 0 to 1 along half a cosine."""
+    return np.asarray(1 - np.cos(np.pi * share)) / 2

@@ -61,7 +61,7 @@ def f1(
     from sklearn.metrics import f1_score
 
     both = _classes(output, target, threshold)
-    average = average or ("binary" if np.max(both) < 2 else "macro")
+    average = average or ("macro" if np.size(output) > 2 * len(both[0]) else "binary")
     return float(f1_score(*both, average=average, zero_division=0))
 
 

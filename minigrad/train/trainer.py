@@ -466,7 +466,11 @@ def _align(trainer: Trainer, data: Arrays | Batches, call: dict[str, Any]) -> No
     samples: shares of it could not be averaged.
     """
     ranks, optimizer = trainer.ranks, trainer.optimizer
-    groups = [group | {"params": len(group["params"])} for group in optimizer.param_groups]
+    options = {
+        f"{i}.{name}": len(x) if name == "params" else x
+        for i, group in enumerate(optimizer.param_groups)
+        for name, x in group.items()
+    }
     about = {
         "data": [data.length, kinds(data.x), kinds(data.y)]
         if isinstance(data, Arrays)
@@ -476,7 +480,7 @@ def _align(trainer: Trainer, data: Arrays | Batches, call: dict[str, Any]) -> No
         "dtype": str(trainer.dtype),
         "optimizer": type(optimizer).__name__,
         "lr": optimizer.lr,
-        "options": {"max_grad_norm": optimizer.max_grad_norm, "groups": groups},
+        "options": {"max_grad_norm": optimizer.max_grad_norm, **options},
     }
     ranks.check_same({**about, **call})
     if isinstance(data, Batches):

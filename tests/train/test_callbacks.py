@@ -160,7 +160,7 @@ def test_bad_callbacks_are_explained(call, words):
 
 
 # ---------------- metrics
-def test_metrics_of_all_samples_in_evaluate_and_history():
+def test_metrics_of_all_samples_in_evaluate_and_history_and_in_the_bar(capsys):
     seen = []
 
     def count(output, target):
@@ -169,7 +169,8 @@ def test_metrics_of_all_samples_in_evaluate_and_history():
 
     given = {"count": count, "f1": metrics.f1, "accuracy": lambda output, target: 0.25}
     run = make(metrics=given)
-    history = run.fit(X, Y, epochs=2, validation=(X, Y), **FIT)
+    history = run.fit(X, Y, epochs=2, validation=(X, Y), **{**FIT, "progress": True})
+    assert f"f1={history.metrics['f1'][-1]:.4f}" in capsys.readouterr().err
     found = run.evaluate(X, Y)
     assert list(found) == ["loss", "accuracy", "count", "f1"]
     expected = oracle.f1_score(Y, run.predict(X).argmax(1), average="macro")
@@ -214,6 +215,8 @@ def test_metrics_of_one_output_have_a_threshold(shape):
     found = shares > 0.5
     assert metrics.f1(shares.reshape(shape), target) == oracle.f1_score(ids, found)
     assert metrics.accuracy(shares.reshape(shape), target) == oracle.accuracy_score(ids, found)
+    two = np.stack([1 - shares, shares], axis=1)
+    assert metrics.f1(two, target) == oracle.f1_score(ids, found)
     on_logits = functools.partial(metrics.f1, threshold=0)
     assert on_logits(LOGITS[:, :1], target) == oracle.f1_score(ids, LOGITS[:, 0] > 0)
     with pytest.raises(ValueError, match="are no probabilities; a threshold was expected"):

@@ -12,12 +12,14 @@
     mg.Variable, mg.Constant        arrays in a graph, with a gradient and without
     mg.exp, mg.sum, mg.conv2d, …    operators; +, @, x[i] and NumPy's functions work on nodes, too
     mg.no_grad, mg.default_dtype    settings for a block of code; mg.manual_seed
+    mg.random                       numbers that a graph draws anew in every run
     mg.grad, mg.jvp, mg.jacobian    derivatives as values, of any order; mg.gradcheck proves them
     mg.operator                     an operator of your own
     mg.Graph                        a graph that is built once and runs many times
+    mg.compile                      a function of your own to a loss, as machine code
     mg.nn                           layers, and Module for models of your own; mg.nn.init
-    mg.optim                        SGD, Adam, …
-    mg.Trainer, mg.train            training in machine code, cross-validation, grid search
+    mg.optim                        SGD, Adam, …; schedules in mg.optim.lr_scheduler
+    mg.Trainer, mg.train            training in machine code; callbacks, cross-validation, grids
     mg.save, mg.load                checkpoints; mg.export_onnx and mg.interop for other tools
     mg.draw, mg.viz, mg.summary     pictures of graphs, models and trainings; a model as a table
     mg.data                         points around a circle, digits, film reviews
@@ -86,11 +88,13 @@ else:
     def __dir__() -> list[str]:
         return sorted({"__version__"} | _MODULES | _NAMES)
 
+    _INNER = (data, interop, nn, nn.init, ops, optim, optim.lr_scheduler)
+    _INNER += (random, teach, train, train.metrics, viz)
     # where each name is, to tell whoever looks for it elsewhere
     _PLACES = {
-        name: f"mg.{module}.{name}"
-        for module in sorted(_MODULES - {"sklearn"})
-        for name in globals()[module].__all__
+        name: f"mg{module.__name__.removeprefix(__name__).replace('.ops', '')}.{name}"
+        for module in _INNER
+        for name in module.__all__
     } | {name: f"mg.{name}" for name in __dir__()}
 
     def _missing(module: str, name: str) -> object:
@@ -100,5 +104,5 @@ else:
         raise _missing_name(f"module {module!r}", name, _PLACES)
 
     __getattr__ = functools.partial(_missing, __name__)
-    for _module in (data, interop, nn, optim, teach, train, viz):
+    for _module in _INNER:
         _module.__getattr__ = functools.partial(_missing, _module.__name__)

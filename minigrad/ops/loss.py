@@ -201,6 +201,9 @@ def mse_loss(x: Operand, target: Operand, *, reduction: str = "mean") -> GraphNo
     """(x - target)², its mean over all entries by default; equal shapes, else `ShapeError`.
 
     `reduction` is "mean", "sum" or "none", for this and all other losses, else `ValueError`.
+
+    >>> mg.mse_loss(mg.Variable([1.0, 2.0]), [0.0, 4.0]).item()
+    2.5
     """
     return _mean_of(_mse, x, target, reduction)
 
@@ -211,6 +214,9 @@ def binary_cross_entropy(x: Operand, target: Operand, *, reduction: str = "mean"
 
     As in PyTorch, logarithms are limited to -100, so that a wrong certainty costs 100 and not
     infinity. `reduction` and errors as of `mse_loss`.
+
+    >>> f"{mg.binary_cross_entropy(mg.Variable([0.5, 0.5]), [0.0, 1.0]):.4f}"
+    '0.6931'
     """
     return _mean_of(_bce, x, target, reduction)
 
@@ -219,7 +225,11 @@ def binary_cross_entropy(x: Operand, target: Operand, *, reduction: str = "mean"
 def binary_cross_entropy_with_logits(
     x: Operand, target: Operand, *, reduction: str = "mean"
 ) -> GraphNode:
-    """`binary_cross_entropy` of sigmoid(x), without overflow or loss of digits."""
+    """`binary_cross_entropy` of sigmoid(x), without overflow or loss of digits.
+
+    >>> f"{mg.binary_cross_entropy_with_logits(mg.Variable([0.0, 1000.0]), [0.0, 1.0]):.4f}"
+    '0.3466'
+    """
     return _mean_of(_bce_logits, x, target, reduction)
 
 
@@ -230,6 +240,9 @@ def smooth_l1_loss(
     """d² / (2 beta) where d = |x - target| is below beta, d - beta / 2 elsewhere (Girshick 2015).
 
     `reduction` and errors as of `mse_loss`; `ValueError` for a negative beta.
+
+    >>> mg.smooth_l1_loss([0.5, 3.0], [0.0, 0.0], reduction="none").value
+    array([0.125, 2.5  ], dtype=float32)
     """
     number("smooth_l1_loss", "≥ 0", lambda beta: beta >= 0, beta=beta)
     a, b = _pair("smooth_l1_loss", x, target)
@@ -241,7 +254,11 @@ def smooth_l1_loss(
 
 @public()
 def hinge_loss(x: Operand, target: Operand, *, reduction: str = "mean") -> GraphNode:
-    """max(0, 1 - target · x) for targets -1 and 1; `reduction` and errors as of `mse_loss`."""
+    """max(0, 1 - target · x) for targets -1 and 1; `reduction` and errors as of `mse_loss`.
+
+    >>> mg.hinge_loss([0.5, 3.0], [1.0, -1.0], reduction="none").value
+    array([0.5, 4. ], dtype=float32)
+    """
     a, b = _pair("hinge_loss", x, target)
     return _reduced("hinge_loss", relu(1 - a * b), reduction)
 
@@ -254,6 +271,10 @@ def kl_div(
 
     With `log_target` the target is a logarithm, too. "batchmean" as a `reduction` is the sum over
     the number of samples, the divergence itself. Otherwise as `mse_loss`, and as in PyTorch.
+
+    >>> p, q = np.array([[0.5, 0.5]]), np.array([[0.25, 0.75]])
+    >>> f"{mg.kl_div(np.log(q), p, reduction='batchmean'):.4f}"
+    '0.1438'
     """
     log_p, t = _pair("kl_div", x, target)
     # of nothing nothing, where the logarithm is -inf
@@ -376,6 +397,11 @@ def cross_entropy(
     certainty is spread over all classes (Szegedy et al. 2016). `reduction` is "mean", "sum" or
     "none". Raises `ShapeError` for shapes that do not fit, `DTypeError` for ids that are not
     numbers, `IndexError` for ids outside of [0, classes), `ValueError` for other options.
+
+    >>> logits = mg.Variable([[0.0, 0.0], [0.0, 100.0]])
+    >>> loss = mg.cross_entropy(logits, [0, 1])
+    >>> f"{loss:.4f}"
+    '0.3466'
     """
     x, t = given = _cross_entropy.operands((logits, target))
     check_number(_cross_entropy, given, "label_smoothing", label_smoothing, 1)
@@ -401,6 +427,10 @@ def nll_loss(
     ignore_index: int = -100,
     reduction: str = "mean",
 ) -> GraphNode:
-    """-log_probabilities[target] for integer class ids; otherwise as `cross_entropy`."""
+    """-log_probabilities[target] for integer class ids; otherwise as `cross_entropy`.
+
+    >>> f"{mg.nll_loss(mg.log_softmax([[0.0, 0.0]], axis=1), [1]):.4f}"
+    '0.6931'
+    """
     x, t = _cross_entropy.operands((log_probabilities, target))
     return _of_classes("nll_loss", x, t, weight, ignore_index, reduction)

@@ -42,6 +42,13 @@ class LRScheduler:
     `unit` is "batch". One schedule at a time sets the rates of an optimiser: `step` raises
     `GraphError` where they are not those that it has set. A subclass is a dataclass that defines
     `rate`; its options are checked by their types.
+
+    >>> optimizer = mg.optim.SGD([mg.Variable(1.0)], lr=1.0)
+    >>> schedule = mg.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.5)
+    >>> for epoch in range(3):
+    ...     schedule.step()  # after the steps of the optimiser in this epoch
+    >>> optimizer.lr
+    0.125
     """
 
     optimizer: Optimizer
@@ -124,7 +131,13 @@ class LRScheduler:
 
 @dataclass
 class StepLR(LRScheduler):
-    """The learning rate times `gamma` after each `step_size` steps."""
+    """The learning rate times `gamma` after each `step_size` steps.
+
+    >>> optimizer = mg.optim.SGD([mg.Variable(1.0)], lr=1.0)
+    >>> schedule = mg.optim.lr_scheduler.StepLR(optimizer, step_size=2, gamma=0.5)
+    >>> schedule.ahead(5)[0]["lr"]
+    array([1.  , 1.  , 0.5 , 0.5 , 0.25])
+    """
 
     step_size: int
     gamma: float = 0.1
@@ -135,7 +148,13 @@ class StepLR(LRScheduler):
 
 @dataclass
 class MultiStepLR(LRScheduler):
-    """The learning rate times `gamma` after so many steps as each of the `milestones` says."""
+    """The learning rate times `gamma` after so many steps as each of the `milestones` says.
+
+    >>> optimizer = mg.optim.SGD([mg.Variable(1.0)], lr=1.0)
+    >>> schedule = mg.optim.lr_scheduler.MultiStepLR(optimizer, milestones=[1, 3], gamma=0.5)
+    >>> schedule.ahead(5)[0]["lr"]
+    array([1.  , 0.5 , 0.5 , 0.25, 0.25])
+    """
 
     milestones: Sequence[int]
     gamma: float = 0.1
@@ -146,7 +165,13 @@ class MultiStepLR(LRScheduler):
 
 @dataclass
 class ExponentialLR(LRScheduler):
-    """The learning rate times `gamma` after every step."""
+    """The learning rate times `gamma` after every step.
+
+    >>> optimizer = mg.optim.SGD([mg.Variable(1.0)], lr=1.0)
+    >>> schedule = mg.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.5)
+    >>> schedule.ahead(4)[0]["lr"]
+    array([1.   , 0.5  , 0.25 , 0.125])
+    """
 
     gamma: float
 
@@ -159,6 +184,11 @@ class LinearLR(LRScheduler):
     """A warm-up: factors of the learning rate from `start_factor` to `end_factor`.
 
     They change evenly for `total_iters` steps, and stay. Both are from 0 to 1.
+
+    >>> optimizer = mg.optim.SGD([mg.Variable(1.0)], lr=1.0)
+    >>> schedule = mg.optim.lr_scheduler.LinearLR(optimizer, start_factor=0.5, total_iters=2)
+    >>> schedule.ahead(4)[0]["lr"]
+    array([0.5 , 0.75, 1.  , 1.  ])
     """
 
     start_factor: float = 1 / 3
@@ -175,6 +205,11 @@ class CosineAnnealingLR(LRScheduler):
     """From the learning rate down to `eta_min` in `T_max` steps, along half a cosine.
 
     After that it goes up again (Loshchilov & Hutter 2017, without restarts).
+
+    >>> optimizer = mg.optim.SGD([mg.Variable(1.0)], lr=1.0)
+    >>> schedule = mg.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=2)
+    >>> schedule.ahead(3)[0]["lr"].round(4)
+    array([1. , 0.5, 0. ])
     """
 
     T_max: int
@@ -194,6 +229,11 @@ class OneCycleLR(LRScheduler):
     the end. Momentum, or Adam's first beta, goes from `max_momentum` to `base_momentum` and back,
     unless `cycle_momentum` is False. `max_lr` is a number, or a list with one for each group;
     `anneal_strategy` is "cos" or "linear". More than `total_steps` steps are a `ValueError`.
+
+    >>> optimizer = mg.optim.SGD([mg.Variable(1.0)], lr=0.1, momentum=0.9)
+    >>> schedule = mg.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=10)
+    >>> schedule.ahead(10)[0]["lr"].round(2)
+    array([0.04, 0.52, 1.  , 0.95, 0.81, 0.61, 0.39, 0.19, 0.05, 0.  ])
     """
 
     unit = "batch"
@@ -258,6 +298,13 @@ class ReduceLROnPlateau(LRScheduler):
     Better is lower by the share `threshold` (`threshold_mode="rel"`) or by that much ("abs"); in
     mode "max" it is higher. After a change, `cooldown` steps are not counted. `min_lr` is a number,
     or a list with one for each group; smaller changes than `eps` are not made.
+
+    >>> optimizer = mg.optim.SGD([mg.Variable(1.0)], lr=1.0)
+    >>> schedule = mg.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=1)
+    >>> for loss in (3.0, 2.0, 2.0, 2.0):
+    ...     schedule.step(loss)
+    >>> optimizer.lr
+    0.5
     """
 
     mode: str = "min"

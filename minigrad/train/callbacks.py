@@ -48,6 +48,14 @@ class EarlyStopping(_Best):
     These are `patience` epochs. With `restore_best` the model then has the parameters of its best
     epoch; so it has where the training comes to its end before. The best epoch is not kept in
     checkpoints: a training that another process resumes looks for it anew.
+
+    >>> x, model = np.linspace(0, 1, 40).reshape(-1, 1), mg.nn.Linear(1, 1)
+    >>> stop = mg.train.EarlyStopping(patience=3)
+    >>> optimizer = mg.optim.Adam(model.parameters(), lr=0.1)
+    >>> trainer = mg.Trainer(model, mg.mse_loss, optimizer, mode="replay", callbacks=[stop])
+    >>> history = trainer.fit(x, 2 * x, epochs=500, batch_size=10, progress=False)
+    >>> len(history.epoch_loss) < 500
+    True
     """
 
     patience: int
@@ -73,7 +81,18 @@ class EarlyStopping(_Best):
 
 @dataclass
 class SaveBest(_Best):
-    """Saves the model to a file after each epoch that is the best one so far; see `mg.save`."""
+    """Saves the model to a file after each epoch that is the best one so far; see `mg.save`.
+
+    >>> import os, tempfile
+    >>> x, model = np.ones((10, 1)), mg.nn.Linear(1, 1)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     best = mg.train.SaveBest(f"{folder}/best.safetensors")
+    ...     optimizer = mg.optim.SGD(model.parameters(), lr=0.1)
+    ...     trainer = mg.Trainer(model, mg.mse_loss, optimizer, mode="eager", callbacks=[best])
+    ...     history = trainer.fit(x, 2 * x, epochs=2, batch_size=5, progress=False)
+    ...     os.listdir(folder)
+    ['best.safetensors']
+    """
 
     path: str | PathLike[str]
     monitor: str = "loss"
@@ -84,7 +103,16 @@ class SaveBest(_Best):
 
 
 class LogEpochs:
-    """Prints a line after each epoch, which stays when the progress bar is gone."""
+    """Prints a line after each epoch, which stays when the progress bar is gone.
+
+    >>> x, model = np.ones((10, 1)), mg.nn.Linear(1, 1, bias=False)
+    >>> model.weight.value = [[0.0]]
+    >>> optimizer, log = mg.optim.SGD(model.parameters(), lr=0.25), mg.train.LogEpochs()
+    >>> trainer = mg.Trainer(model, mg.mse_loss, optimizer, mode="eager", callbacks=[log])
+    >>> history = trainer.fit(x, 2 * x, epochs=2, batch_size=10, progress=False)
+    epoch 1/2  loss 4  seconds ...
+    epoch 2/2  loss 1  seconds ...
+    """
 
     only_looks = True
 
@@ -102,6 +130,17 @@ class CSVLogger:
     """Writes the numbers of each epoch to a file, a line each, with the learning rate.
 
     A resumed training adds to the file. Raises `ValueError` where that has other columns.
+
+    >>> import tempfile
+    >>> x, model = np.ones((10, 1)), mg.nn.Linear(1, 1)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     log = mg.train.CSVLogger(f"{folder}/log.csv")
+    ...     optimizer = mg.optim.SGD(model.parameters(), lr=0.25)
+    ...     trainer = mg.Trainer(model, mg.mse_loss, optimizer, mode="eager", callbacks=[log])
+    ...     history = trainer.fit(x, 2 * x, epochs=2, batch_size=5, progress=False)
+    ...     with open(log.path, encoding="utf-8") as file:
+    ...         print(file.readline().strip())
+    epoch,loss,seconds,lr
     """
 
     path: str | PathLike[str]

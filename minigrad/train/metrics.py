@@ -22,13 +22,21 @@ __all__ = ["accuracy", "confusion", "f1", "mean_absolute_error", "top_k"]
 
 
 def accuracy(output: ArrayLike, target: ArrayLike, threshold: float | None = None) -> float:
-    """The share of samples whose class is predicted."""
+    """The share of samples whose class is predicted.
+
+    >>> mg.train.metrics.accuracy([[0.1, 0.9], [0.2, 0.8]], [1, 0])
+    0.5
+    """
     ids, found = _classes(output, target, threshold)
     return float((ids == found).mean())
 
 
 def top_k(output: ArrayLike, target: ArrayLike, k: int = 5) -> float:
-    """The share of samples whose class has one of the `k` largest of the outputs (N, classes)."""
+    """The share of samples whose class has one of the `k` largest of the outputs (N, classes).
+
+    >>> mg.train.metrics.top_k([[0.1, 0.3, 0.6], [0.5, 0.3, 0.2]], [1, 2], k=2)
+    0.5
+    """
     positive("top_k", k=k)
     ids, _ = _classes(output, target, 0)
     if np.ndim(output) != 2:
@@ -46,6 +54,9 @@ def f1(
     """The harmonic mean of precision and recall: of class 1 of two, else the mean over classes.
 
     `average` is scikit-learn's: "binary", "macro", "micro", "weighted".
+
+    >>> mg.train.metrics.f1([[0.1, 0.9], [0.2, 0.8], [0.7, 0.3]], [1, 1, 0])
+    1.0
     """
     from sklearn.metrics import f1_score
 
@@ -55,14 +66,23 @@ def f1(
 
 
 def confusion(output: ArrayLike, target: ArrayLike, threshold: float | None = None) -> Array:
-    """The counts of samples by their class (rows) and the class predicted (columns)."""
+    """The counts of samples by their class (rows) and the class predicted (columns).
+
+    >>> mg.train.metrics.confusion([[0.1, 0.9], [0.2, 0.8]], [1, 0])
+    array([[0, 1],
+           [0, 1]])
+    """
     from sklearn.metrics import confusion_matrix
 
     return np.asarray(confusion_matrix(*_classes(output, target, threshold)))
 
 
 def mean_absolute_error(output: ArrayLike, target: ArrayLike) -> float:
-    """The mean of |output - target| over all numbers; (N,) and (N, 1) are the same."""
+    """The mean of |output - target| over all numbers; (N,) and (N, 1) are the same.
+
+    >>> mg.train.metrics.mean_absolute_error([[1.0], [2.0]], [1.0, 4.0])
+    1.0
+    """
     from sklearn import metrics
 
     columns = (array.reshape(len(array), -1) for array in map(np.asarray, (target, output)))

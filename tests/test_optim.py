@@ -156,3 +156,13 @@ def test_a_learning_rate_of_zero_changes_nothing():
     p.grad = np.float32(1.0)
     optim.SGD([p], lr=0).step()
     assert p.item() == 1.0
+
+
+def test_a_graph_of_old_values_is_not_pulled_back_after_a_step():
+    w = mg.Variable(2.0)
+    loss, optimizer = w * w, mg.optim.SGD([w], lr=0.1)
+    loss.backward()
+    optimizer.step()
+    with pytest.raises(mg.GraphError, match="has been given another value since"):
+        loss.backward()
+    (w * w).backward()

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from .. import kernels
 from ..checks import number
 from ..errors import GraphError, ShapeError
+from ..graph.autodiff import Versions
 from ..graph.conversion import Array
 from ..graph.node import Variable
 from ..names import Guiding
@@ -83,11 +84,15 @@ class Optimizer(Guiding):
             p.zero_grad()
 
     def step(self) -> None:
-        """Update each parameter that has a gradient."""
+        """Update each parameter that has a gradient.
+
+        Graphs that were computed from them before cannot be pulled back any more (`GraphError`).
+        """
         if self.max_grad_norm is not None:
             clip_grad_norm(self.params, self.max_grad_norm)
         self.steps += 1
         kernel, keeps, first = self.kernel, bool(self.memory), 0
+        change = Versions.next_change()
         for group in self.param_groups:
             scalars, dtype = self.scalars(self.steps, group), None
             for i, p in enumerate(group["params"], first):
@@ -97,6 +102,7 @@ class Optimizer(Guiding):
                         numbers = [dtype.type(x) for x in scalars]
                     memory = self._of(i).values() if keeps else ()
                     kernel(p._data.ravel(), p._grad.ravel(), *memory, *numbers)
+                    p.version = change
             first += len(group["params"])
 
     def _of(self, i: int) -> dict[str, Array]:

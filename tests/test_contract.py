@@ -19,16 +19,24 @@ NAMES = {
         repeat tile hstack vstack outer diag tril triu flip roll take take_along_axis sort argsort
         zeros_like ones_like full_like remainder floor_divide detach astype silu elu nll_loss
         smooth_l1_loss hinge_loss kl_div
-        draw export_onnx manual_seed kernel_info ShapeError DTypeError GraphError
+        draw summary export_onnx manual_seed kernel_info ShapeError DTypeError GraphError
     """,
     mg.nn: """
         Module Sequential Linear Conv1d Conv2d MaxPool1d MaxPool2d AvgPool1d AvgPool2d Flatten
         Embedding RNN LSTM GRU ReLU Tanh Sigmoid BatchNorm1d BatchNorm2d LayerNorm Dropout
         Buffer init
     """,
-    mg.optim: "SGD Adam AdamW RMSprop",
+    mg.optim: "SGD Adam AdamW RMSprop lr_scheduler",
     mg.random: "normal uniform bernoulli",
-    mg.train: "Trainer cross_validate grid_search History",
+    mg.optim.lr_scheduler: """
+        StepLR MultiStepLR ExponentialLR LinearLR CosineAnnealingLR OneCycleLR ReduceLROnPlateau
+        LRScheduler
+    """,
+    mg.train: """
+        Trainer cross_validate grid_search History EarlyStopping SaveBest LogEpochs CSVLogger
+        metrics
+    """,
+    mg.train.metrics: "accuracy confusion f1 mean_absolute_error top_k",
     mg.data: "circle mnist imdb read_idx",
     mg.viz: "draw",
     mg.interop: "export_onnx to_torch from_torch",

@@ -18,6 +18,7 @@ FLOORS = {
     "errors": 1,
     "files": 1,
     "interrupts": 1,
+    "names": 1,
     "seeds": 1,
     "kernels": 1,
     "data": 1,

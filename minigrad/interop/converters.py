@@ -109,7 +109,7 @@ class Converter(GraphBuilder):
             raise no_converter(node)
         if rule.name not in OPEN_SHAPES and not rebuild.equal(node.attributes, twin.attributes):
             raise GraphError(
-                f"export_onnx: {node!r} has other options for another batch size: "
+                f"export_onnx: {node.brief} has other options for another batch size: "
                 f"{node.attributes} and {twin.attributes}"
             )
         names = [self.whole(x) for x in node.inputs]

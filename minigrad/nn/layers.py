@@ -50,6 +50,10 @@ class Linear(Module):
     """y = x Wᵀ + b for x (…, in_features): (…, out_features).
 
     Parameters: `weight` (out, in), `bias` (out,) or None.
+
+    >>> layer = mg.nn.Linear(4, 3)
+    >>> layer(np.ones((5, 4))).shape, layer.weight.shape
+    ((5, 3), (3, 4))
     """
 
     def __init__(
@@ -133,6 +137,9 @@ class Conv1d(_Conv):
     """Convolution of (N, in_channels, L): (N, out_channels, OL); see `mg.conv1d`.
 
     Parameters: `weight` (out, in / groups, K), `bias` (out,) or None.
+
+    >>> mg.nn.Conv1d(3, 8, kernel_size=5, padding=2)(np.ones((2, 3, 20))).shape
+    (2, 8, 20)
     """
 
     axes, operator = 1, ops.conv1d
@@ -142,6 +149,9 @@ class Conv2d(_Conv):
     """Convolution of (N, in_channels, H, W): (N, out_channels, OH, OW); see `mg.conv2d`.
 
     Parameters: `weight` (out, in / groups, KH, KW), `bias` (out,) or None.
+
+    >>> mg.nn.Conv2d(3, 8, kernel_size=5, padding=2)(np.ones((2, 3, 28, 28))).shape
+    (2, 8, 28, 28)
     """
 
     axes, operator = 2, ops.conv2d
@@ -185,25 +195,41 @@ class _AvgPool(_Pool):
 
 
 class MaxPool1d(_Pool):
-    """Largest entry of each window of (N, C, L); see `mg.max_pool1d`."""
+    """Largest entry of each window of (N, C, L); see `mg.max_pool1d`.
+
+    >>> mg.nn.MaxPool1d(2)(np.ones((2, 3, 20))).shape
+    (2, 3, 10)
+    """
 
     operator = ops.max_pool1d
 
 
 class MaxPool2d(_Pool):
-    """Largest entry of each window of (N, C, H, W); see `mg.max_pool2d`."""
+    """Largest entry of each window of (N, C, H, W); see `mg.max_pool2d`.
+
+    >>> mg.nn.MaxPool2d(2)(np.ones((2, 3, 28, 28))).shape
+    (2, 3, 14, 14)
+    """
 
     operator = ops.max_pool2d
 
 
 class AvgPool1d(_AvgPool):
-    """Mean of each window of (N, C, L); see `mg.avg_pool1d`."""
+    """Mean of each window of (N, C, L); see `mg.avg_pool1d`.
+
+    >>> mg.nn.AvgPool1d(2)(np.ones((2, 3, 20))).shape
+    (2, 3, 10)
+    """
 
     operator = ops.avg_pool1d
 
 
 class AvgPool2d(_AvgPool):
-    """Mean of each window of (N, C, H, W); see `mg.avg_pool2d`."""
+    """Mean of each window of (N, C, H, W); see `mg.avg_pool2d`.
+
+    >>> mg.nn.AvgPool2d(2)(np.ones((2, 3, 28, 28))).shape
+    (2, 3, 14, 14)
+    """
 
     operator = ops.avg_pool2d
 
@@ -213,6 +239,9 @@ class Embedding(Module):
 
     Parameters: `weight` (num_embeddings, embedding_dim). The row `padding_idx` starts as zeros and
     gets no gradient.
+
+    >>> mg.nn.Embedding(1000, 16, padding_idx=0)([[0, 3, 5], [0, 0, 7]]).shape
+    (2, 3, 16)
     """
 
     def __init__(
@@ -243,28 +272,44 @@ class Embedding(Module):
 
 
 class Flatten(Module):
-    """(N, …) becomes (N, everything else)."""
+    """(N, …) becomes (N, everything else).
+
+    >>> mg.nn.Flatten()(np.ones((2, 3, 28, 28))).shape
+    (2, 2352)
+    """
 
     def forward(self, x: ArrayLike) -> GraphNode:
         return ops.flatten(x, start_axis=1)
 
 
 class ReLU(Module):
-    """max(x, 0)."""
+    """max(x, 0).
+
+    >>> mg.nn.ReLU()([-1.0, 2.0]).value
+    array([0., 2.], dtype=float32)
+    """
 
     def forward(self, x: ArrayLike) -> GraphNode:
         return ops.relu(x)
 
 
 class Tanh(Module):
-    """Hyperbolic tangent."""
+    """Hyperbolic tangent.
+
+    >>> mg.nn.Tanh()([0.0, 100.0]).value
+    array([0., 1.], dtype=float32)
+    """
 
     def forward(self, x: ArrayLike) -> GraphNode:
         return ops.tanh(x)
 
 
 class Sigmoid(Module):
-    """Logistic function."""
+    """Logistic function.
+
+    >>> mg.nn.Sigmoid()([0.0, 100.0]).value
+    array([0.5, 1. ], dtype=float32)
+    """
 
     def forward(self, x: ArrayLike) -> GraphNode:
         return ops.sigmoid(x)

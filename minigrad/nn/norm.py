@@ -74,13 +74,25 @@ class BatchNorm1d(_BatchNorm):
     Each channel gets mean 0 and variance 1, times `weight` (C,) plus `bias` (C,). Training uses the
     statistics of the batch, and moves `running_mean` and `running_var` towards them; evaluation
     uses these. Starts with weight 1 and bias 0; nothing is random, `seed` has no effect.
+
+    >>> layer = mg.nn.BatchNorm1d(1)
+    >>> layer([[1.0], [3.0]]).value.round(2)
+    array([[-1.],
+           [ 1.]], dtype=float32)
+    >>> layer.running_mean.value
+    array([0.2], dtype=float32)
     """
 
     axes = MappingProxyType({2: "(N, C)", 3: "(N, C, L)"})
 
 
 class BatchNorm2d(_BatchNorm):
-    """Batch normalisation of the channels of (N, C, H, W); see `BatchNorm1d`."""
+    """Batch normalisation of the channels of (N, C, H, W); see `BatchNorm1d`.
+
+    >>> layer = mg.nn.BatchNorm2d(3)
+    >>> layer(np.ones((2, 3, 8, 8))).shape
+    (2, 3, 8, 8)
+    """
 
     axes = MappingProxyType({4: "(N, C, H, W)"})
 
@@ -90,6 +102,9 @@ class LayerNorm(Module):
 
     Each sample gets mean 0 and variance 1 over the last axes. `weight` (ones) and `bias` (zeros)
     have the normalised shape. Nothing is random, `seed` has no effect.
+
+    >>> mg.nn.LayerNorm(2)([[1.0, 3.0]]).value.round(2)
+    array([[-1.,  1.]], dtype=float32)
     """
 
     def __init__(
@@ -132,6 +147,11 @@ class Dropout(Module):
     Every forward pass draws a new mask. `seed` (an integer, a generator to draw one on, or None for
     the library's own generator) and the number of masks drawn before decide it: `stream` holds the
     two, is saved with a `Trainer`, and is not in `state_dict()`.
+
+    >>> layer = mg.nn.Dropout(0.5, seed=0)
+    >>> y = layer(np.ones(1000)).value
+    >>> sorted(set(y.tolist())), layer.eval()([1.0, 1.0]).value
+    ([0.0, 2.0], array([1., 1.], dtype=float32))
     """
 
     def __init__(self, p: float = 0.5, *, seed: Seed = None) -> None:

@@ -89,7 +89,10 @@ class _Recurrent(Module):
         kind, dtype = type(self).__name__, self._parameters(0)[0].dtype
         x = as_node(kind, x, dtype)
         if x.ndim != 3 or x.shape[2] != self.input_size:
-            raise ShapeError(f"{kind}: shape {x.shape}; (T, N, {self.input_size}) was expected")
+            expected = f"(T, N, {self.input_size}) was expected"
+            if x.ndim == 3:
+                expected = f"x has {x.shape[2]} features, the layer takes {self.input_size}"
+            raise ShapeError(f"{kind}: shape {x.shape}; {expected}")
         shape = (self.num_layers, x.shape[1], self.hidden_size)
         given = {
             name: as_node(f"{kind}: {name}", state, dtype)
@@ -121,6 +124,10 @@ class RNN(_Recurrent):
     (num_layers, N, hidden_size), as PyTorch does. Parameters of layer k: `weight_ih_lk`,
     `weight_hh_lk`, `bias_ih_lk`, `bias_hh_lk`. `unroll=True` builds the graph out of elementary
     operators, step by step; the result agrees with the fused node to rounding.
+
+    >>> output, h = mg.nn.RNN(3, 4)(np.ones((5, 2, 3)))
+    >>> output.shape, h.shape
+    ((5, 2, 4), (1, 2, 4))
     """
 
     fused, unrolled = ops.rnn, by_name("rnn").unrolled
@@ -157,6 +164,10 @@ class LSTM(_Recurrent):
     shape of h0, as PyTorch does. Parameters as in `RNN`, in blocks of rows for the gates i, f, g, o
     (PyTorch's order): `weight_ih_lk` is (4 hidden_size, input_size). `unroll=True` builds the graph
     out of elementary operators, step by step.
+
+    >>> output, (h, c) = mg.nn.LSTM(3, 4, num_layers=2)(np.ones((5, 2, 3)))
+    >>> output.shape, h.shape, c.shape
+    ((5, 2, 4), (2, 2, 4), (2, 2, 4))
     """
 
     gates, fused, unrolled = 4, ops.lstm, by_name("lstm").unrolled
@@ -182,6 +193,10 @@ class GRU(_Recurrent):
     Parameters as in `RNN`, in blocks of rows for r, z and new (PyTorch's order): `weight_ih_lk` is
     (3 hidden_size, input_size). `unroll=True` builds the graph out of elementary operators, step by
     step.
+
+    >>> output, h = mg.nn.GRU(3, 4)(np.ones((5, 2, 3)))
+    >>> output.shape, h.shape
+    ((5, 2, 4), (1, 2, 4))
     """
 
     gates, fused, unrolled = 3, ops.gru, by_name("gru").unrolled

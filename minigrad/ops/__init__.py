@@ -13,6 +13,7 @@ from .elementwise import *
 from .indexing import *
 from .linalg import *
 from .loss import *
+from .masks import *
 from .norm import *
 from .recurrent import *
 from .reduce import *

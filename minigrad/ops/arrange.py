@@ -30,6 +30,9 @@ def repeat(x: Any, repeats: Any, axis: Axis = None) -> GraphNode:
     """Each entry so many times: `repeats` is one number, or one for each entry along `axis`.
 
     Without an axis x is taken in C order. Raises `ShapeError` for numbers that do not fit.
+
+    >>> mg.repeat([1.0, 2.0], 2).value
+    array([1., 1., 2., 2.], dtype=float32)
     """
     node, at = _along("repeat", x, axis)
     _shape(np.repeat, node, node.shape, repeats, at)
@@ -43,6 +46,9 @@ def tile(x: Any, reps: int | Sequence[int]) -> GraphNode:
     """x side by side so many times along each axis; missing axes are added in front.
 
     Raises `ShapeError` for numbers that are no counts.
+
+    >>> mg.tile([1.0, 2.0], 2).value
+    array([1., 2., 1., 2.], dtype=float32)
     """
     node = _node(x)
     counts = tuple(reps) if isinstance(reps, Sequence) else (reps,)
@@ -74,7 +80,11 @@ def _along(name: str, x: Any, axis: Axis) -> tuple[GraphNode, int]:
 
 @public(np.hstack)
 def hstack(xs: Sequence[Operand]) -> GraphNode:
-    """The arrays side by side: along axis 1, or along axis 0 if they have one axis."""
+    """The arrays side by side: along axis 1, or along axis 0 if they have one axis.
+
+    >>> mg.hstack([[1.0, 2.0], [3.0]]).value
+    array([1., 2., 3.], dtype=float32)
+    """
     nodes = by_name("concatenate").operands(tuple(_several("hstack", xs)))
     rows = [x if x.ndim else x.reshape(1) for x in nodes]
     return concatenate(rows, axis=int(bool(rows) and rows[0].ndim > 1))
@@ -82,14 +92,23 @@ def hstack(xs: Sequence[Operand]) -> GraphNode:
 
 @public(np.vstack)
 def vstack(xs: Sequence[Operand]) -> GraphNode:
-    """The arrays below each other, along axis 0; one with less than two axes is a row."""
+    """The arrays below each other, along axis 0; one with less than two axes is a row.
+
+    >>> mg.vstack([[1.0, 2.0], [3.0, 4.0]]).value
+    array([[1., 2.],
+           [3., 4.]], dtype=float32)
+    """
     nodes = by_name("concatenate").operands(tuple(_several("vstack", xs)))
     return concatenate([x if x.ndim > 1 else x.reshape(1, x.size) for x in nodes])
 
 
 @public(np.full_like)
 def full_like(x: Any, fill_value: Any, dtype: DTypeLike | None = None) -> GraphNode:
-    """A constant of the shape and dtype of x, filled with a number; a node is broadcast."""
+    """A constant of the shape and dtype of x, filled with a number; a node is broadcast.
+
+    >>> mg.full_like(mg.Variable([1.0, 2.0]), 5).value
+    array([5., 5.], dtype=float32)
+    """
     node = _node(x)
     if isinstance(fill_value, GraphNode):
         return broadcast_to(fill_value, node.shape)
@@ -98,27 +117,45 @@ def full_like(x: Any, fill_value: Any, dtype: DTypeLike | None = None) -> GraphN
 
 @public(np.zeros_like)
 def zeros_like(x: Any, dtype: DTypeLike | None = None) -> GraphNode:
-    """A constant of the shape and dtype of x, filled with 0."""
+    """A constant of the shape and dtype of x, filled with 0.
+
+    >>> mg.zeros_like(mg.Variable([1.0, 2.0])).value
+    array([0., 0.], dtype=float32)
+    """
     return full_like(x, 0, dtype)
 
 
 @public(np.ones_like)
 def ones_like(x: Any, dtype: DTypeLike | None = None) -> GraphNode:
-    """A constant of the shape and dtype of x, filled with 1."""
+    """A constant of the shape and dtype of x, filled with 1.
+
+    >>> mg.ones_like(mg.Variable([1.0, 2.0])).value
+    array([1., 1.], dtype=float32)
+    """
     return full_like(x, 1, dtype)
 
 
 # ---------------- matrices
 @public(np.outer)
 def outer(a: Operand, b: Operand) -> GraphNode:
-    """The products of all entries of a (rows) with all of b (columns)."""
+    """The products of all entries of a (rows) with all of b (columns).
+
+    >>> mg.outer([1.0, 2.0], [3.0, 4.0]).value
+    array([[3., 4.],
+           [6., 8.]], dtype=float32)
+    """
     rows, columns = by_name("multiply").operands((a, b))
     return multiply(rows.reshape(rows.size, 1), columns.reshape(1, columns.size))
 
 
 @public(np.diag)
 def diag(x: Any, k: int = 0) -> GraphNode:
-    """The diagonal of a matrix, or the matrix with a vector on its diagonal; k > 0 is above it."""
+    """The diagonal of a matrix, or the matrix with a vector on its diagonal; k > 0 is above it.
+
+    >>> mg.diag([1.0, 2.0]).value
+    array([[1., 0.],
+           [0., 2.]], dtype=float32)
+    """
     node = _node(x)
     _shape(np.diag, node, node.shape, k)
     places = np.arange(1, node.size + 1).reshape(node.shape)  # 0: a zero in front of all
@@ -127,7 +164,12 @@ def diag(x: Any, k: int = 0) -> GraphNode:
 
 @public(np.tril)
 def tril(x: Any, k: int = 0) -> GraphNode:
-    """The matrices in the last two axes with zeros above the diagonal number k."""
+    """The matrices in the last two axes with zeros above the diagonal number k.
+
+    >>> mg.tril([[1.0, 2.0], [3.0, 4.0]]).value
+    array([[1., 0.],
+           [3., 4.]], dtype=float32)
+    """
     node = _node(x)
     _shape(np.tril, node, node.shape, k)
     return where(_lower(node, k), node, 0)
@@ -135,7 +177,12 @@ def tril(x: Any, k: int = 0) -> GraphNode:
 
 @public(np.triu)
 def triu(x: Any, k: int = 0) -> GraphNode:
-    """The matrices in the last two axes with zeros below the diagonal number k."""
+    """The matrices in the last two axes with zeros below the diagonal number k.
+
+    >>> mg.triu([[1.0, 2.0], [3.0, 4.0]]).value
+    array([[1., 2.],
+           [0., 4.]], dtype=float32)
+    """
     node = _node(x)
     _shape(np.triu, node, node.shape, k)
     return where(_lower(node, k - 1), 0, node)
@@ -149,7 +196,11 @@ def _lower(x: GraphNode, k: int) -> Constant:
 # ---------------- turns
 @public(np.flip)
 def flip(x: Any, axis: Any = None) -> GraphNode:
-    """x in reverse order along the axes, all by default."""
+    """x in reverse order along the axes, all by default.
+
+    >>> mg.flip([1.0, 2.0, 3.0]).value
+    array([3., 2., 1.], dtype=float32)
+    """
     node = _node(x)
     axes = normalise_axes("flip", node, axis)
     turned = (slice(None, None, -1) if i in axes else EVERY for i in range(node.ndim))
@@ -161,6 +212,9 @@ def roll(x: Any, shift: Any, axis: Any = None) -> GraphNode:
     """x with entries moved by `shift` places along the axis; what leaves enters at the other end.
 
     Without an axis x is moved in C order.
+
+    >>> mg.roll([1.0, 2.0, 3.0], 1).value
+    array([3., 1., 2.], dtype=float32)
     """
     node = _node(x)
     _shape(np.roll, node, node.shape, shift, axis)
@@ -177,6 +231,10 @@ def take(x: Any, indices: Any, axis: Axis = None) -> GraphNode:
     """The entries of x at the indices, an integer, an array or a node, along `axis`.
 
     Without an axis x is taken in C order. Raises `IndexError` outside of x.
+
+    >>> mg.take([[1.0, 2.0], [3.0, 4.0]], [1, 0], axis=1).value
+    array([[2., 1.],
+           [4., 3.]], dtype=float32)
     """
     node, at = _along("take", x, axis)
     ids = indices if isinstance(indices, GraphNode) else np.asarray(indices) * 1  # no mask
@@ -187,6 +245,10 @@ def take(x: Any, indices: Any, axis: Axis = None) -> GraphNode:
 def take_along_axis(x: Any, indices: Any, axis: Axis = -1) -> GraphNode:
     """For each place along the other axes the entries of x at the indices there, an array or a node
     with the axes of x. Raises `ShapeError` for other axes, `IndexError` outside of x.
+
+    >>> mg.take_along_axis([[1.0, 2.0], [3.0, 4.0]], [[1], [0]], axis=1).value
+    array([[2.],
+           [3.]], dtype=float32)
     """
     node, at = _along("take_along_axis", x, axis)
     ids = indices if isinstance(indices, GraphNode) else np.asarray(indices)
@@ -203,6 +265,9 @@ class ArgSort(Running):
     """The places of the entries along `axis` in rising order, integers; equal ones keep theirs.
 
     NaN comes last. Without an axis x is taken in C order. No gradient passes.
+
+    >>> mg.argsort([3.0, 1.0, 2.0]).value
+    array([1, 2, 0])
     """
 
     name, symbol, differentiable = "argsort", "arg sort", False
@@ -227,6 +292,9 @@ def sort(x: Any, axis: Axis = -1) -> GraphNode:
     """The entries along `axis` in rising order, NaN last; without an axis those of x in C order.
 
     The gradient goes to where an entry came from.
+
+    >>> mg.sort([3.0, 1.0, 2.0]).value
+    array([1., 2., 3.], dtype=float32)
     """
     node, at = _along("sort", x, axis)
     return take_along_axis(node, argsort(node, at), at)
@@ -237,6 +305,9 @@ class AsType(SameShape):
     """x in float32 or float64; gradients come back in the dtype of x.
 
     Raises `DTypeError` for another dtype.
+
+    >>> mg.astype(mg.Variable([1.0]), np.float64).dtype
+    dtype('float64')
     """
 
     name, symbol, flops = "astype", "astype", 0

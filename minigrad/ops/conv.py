@@ -65,6 +65,10 @@ class Conv2d(Windows):
     OH = (H + 2·padding - dilation·(KH - 1) - 1) // stride + 1, and OW likewise; options are an
     integer or one per axis. Raises `ShapeError` when shapes do not fit together, `ValueError` for
     impossible options.
+
+    >>> x, w = np.ones((1, 3, 28, 28)), mg.Variable(np.ones((8, 3, 5, 5)))
+    >>> mg.conv2d(x, w, stride=2, padding=2).shape
+    (1, 8, 14, 14)
     """
 
     name, symbol, multilinear = "conv2d", "∗", 2
@@ -88,12 +92,12 @@ class Conv2d(Windows):
             expected = f"x {self.layout} and weight (out, C / groups, kernel size) were expected"
             raise self.error(inputs, expected)
         groups = self.option(inputs, 1, 1, groups=groups)[-1]
-        if x.shape[1] % groups or w.shape[0] % groups or w.shape[1] * groups != x.shape[1]:
-            raise self.error(
-                inputs,
-                f"with groups={groups} the weight must have C / groups channels and out must be a "
-                "multiple",
-            )
+        channels = w.shape[1] * groups
+        if channels != x.shape[1]:
+            expected = f"x has {x.shape[1]} channels, the layer takes {channels}"
+            raise self.error(inputs, expected)
+        if w.shape[0] % groups:
+            raise self.error(inputs, f"out must be a multiple of groups={groups}")
         if any(b.shape != w.shape[:1] for b in bias):
             raise self.error(inputs, f"a bias of shape {w.shape[:1]} was expected")
         s, p = self.option(inputs, 1, stride=stride), self.option(inputs, 0, padding=padding)
@@ -144,7 +148,11 @@ class Conv2d(Windows):
 
 
 class Conv1d(Conv2d):
-    """Convolve x (N, C, L) with w (O, C / groups, K), add b (O,): (N, O, OL); see `conv2d`."""
+    """Convolve x (N, C, L) with w (O, C / groups, K), add b (O,): (N, O, OL); see `conv2d`.
+
+    >>> mg.conv1d(np.ones((1, 1, 5)), np.ones((1, 1, 3)), padding=1).value
+    array([[[2., 3., 3., 3., 2.]]], dtype=float32)
+    """
 
     name, axes, layout = "conv1d", 1, "(N, C, L)"
 
@@ -198,6 +206,11 @@ class MaxPool2d(Pool):
     wins; NaN does. Raises `ShapeError` or `ValueError` as `conv2d` does.
 
     `node.work["winners"]` (planes, oh, ow) has the place row · W + column of each winner.
+
+    >>> x = mg.Variable(np.arange(16.0).reshape(1, 1, 4, 4))
+    >>> mg.max_pool2d(x, 2).value
+    array([[[[ 5.,  7.],
+             [13., 15.]]]], dtype=float32)
     """
 
     name, symbol = "max_pool2d", "max pool"
@@ -252,7 +265,11 @@ def _places(node: Operator) -> Array:
 
 
 class MaxPool1d(MaxPool2d):
-    """Largest entry of each window of x (N, C, L); see `max_pool2d`."""
+    """Largest entry of each window of x (N, C, L); see `max_pool2d`.
+
+    >>> mg.max_pool1d([[[1.0, 4.0, 2.0, 3.0]]], 2).value
+    array([[[4., 3.]]], dtype=float32)
+    """
 
     name, axes, layout = "max_pool1d", 1, "(N, C, L)"
 
@@ -262,6 +279,10 @@ class AvgPool2d(Pool):
 
     Zeros of the padding count unless `count_include_pad` is False; with `ceil_mode` (see
     `max_pool2d`) what lies beyond the padding never does.
+
+    >>> mg.avg_pool2d(np.arange(16.0).reshape(1, 1, 4, 4), 2).value
+    array([[[[ 2.5,  4.5],
+             [10.5, 12.5]]]], dtype=float32)
     """
 
     name, symbol, multilinear = "avg_pool2d", "mean pool", 1
@@ -308,7 +329,11 @@ class AvgPool2d(Pool):
 
 
 class AvgPool1d(AvgPool2d):
-    """Mean of each window of x (N, C, L); see `avg_pool2d`."""
+    """Mean of each window of x (N, C, L); see `avg_pool2d`.
+
+    >>> mg.avg_pool1d([[[1.0, 4.0, 2.0, 3.0]]], 2).value
+    array([[[2.5, 2.5]]], dtype=float32)
+    """
 
     name, axes, layout = "avg_pool1d", 1, "(N, C, L)"
 

@@ -85,6 +85,12 @@ class Embedding(Indexed):
     Rows that are looked up more than once collect their gradients; the row `padding_idx` gets none.
     Raises `DTypeError` for ids that are not integers, `IndexError` for ids that are negative or too
     large.
+
+    >>> table = mg.Variable([[0.0, 0.0], [1.0, 2.0], [3.0, 4.0]])
+    >>> mg.embedding([2, 1, 2], table).value
+    array([[3., 4.],
+           [1., 2.],
+           [3., 4.]], dtype=float32)
     """
 
     name, symbol, multilinear = "embedding", "lookup", 2
@@ -307,5 +313,9 @@ def getitem(x: Any, key: Any) -> GraphNode:
     """x[key] with integers, slices, ellipsis, newaxis, integer or boolean arrays, as in NumPy.
 
     Raises `IndexError` outside of x.
+
+    >>> x = mg.Variable([[1.0, 2.0], [3.0, 4.0]])
+    >>> x[:, 0].value
+    array([1., 3.], dtype=float32)
     """
     return _rule(x, key)

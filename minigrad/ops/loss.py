@@ -73,7 +73,11 @@ class Paired(ClosedForm, Loss):
 
 
 class MSE(Paired):
-    """Mean of (prediction - target)² over all entries; equal shapes, else `ShapeError`."""
+    """Mean of (prediction - target)² over all entries; equal shapes, else `ShapeError`.
+
+    >>> mg.mse_loss(mg.Variable([1.0, 2.0]), [0.0, 4.0]).item()
+    2.5
+    """
 
     name, symbol, flops = "mse_loss", "MSE", 3
     formula = "mean((x - t) ** 2)"
@@ -93,6 +97,10 @@ class BCE(Paired):
 
     As in PyTorch, logarithms are limited to -100, so that a wrong certainty costs 100 and not
     infinity.
+
+    >>> loss = mg.binary_cross_entropy(mg.Variable([0.5, 0.5]), [0.0, 1.0])
+    >>> f"{loss:.4f}"
+    '0.6931'
     """
 
     name, symbol, flops = "binary_cross_entropy", "BCE", 9
@@ -107,7 +115,12 @@ class BCE(Paired):
 
 
 class BCEWithLogits(Paired):
-    """`binary_cross_entropy` of p = sigmoid(logits), without overflow or loss of digits."""
+    """`binary_cross_entropy` of p = sigmoid(logits), without overflow or loss of digits.
+
+    >>> loss = mg.binary_cross_entropy_with_logits(mg.Variable([0.0, 1000.0]), [0.0, 1.0])
+    >>> f"{loss:.4f}"
+    '0.3466'
+    """
 
     name, symbol, flops = "binary_cross_entropy_with_logits", "BCE σ", 9
     formula = "mean(log(1 + exp(x)) - x * t)"
@@ -186,6 +199,9 @@ def mse_loss(x: Operand, target: Operand, *, reduction: str = "mean") -> GraphNo
     """(x - target)², its mean over all entries by default; equal shapes, else `ShapeError`.
 
     `reduction` is "mean", "sum" or "none", for this and all other losses, else `ValueError`.
+
+    >>> mg.mse_loss(mg.Variable([1.0, 2.0]), [0.0, 4.0]).item()
+    2.5
     """
     return _mean_of(_mse, x, target, reduction)
 
@@ -196,6 +212,9 @@ def binary_cross_entropy(x: Operand, target: Operand, *, reduction: str = "mean"
 
     As in PyTorch, logarithms are limited to -100, so that a wrong certainty costs 100 and not
     infinity. `reduction` and errors as of `mse_loss`.
+
+    >>> f"{mg.binary_cross_entropy(mg.Variable([0.5, 0.5]), [0.0, 1.0]):.4f}"
+    '0.6931'
     """
     return _mean_of(_bce, x, target, reduction)
 
@@ -204,7 +223,11 @@ def binary_cross_entropy(x: Operand, target: Operand, *, reduction: str = "mean"
 def binary_cross_entropy_with_logits(
     x: Operand, target: Operand, *, reduction: str = "mean"
 ) -> GraphNode:
-    """`binary_cross_entropy` of sigmoid(x), without overflow or loss of digits."""
+    """`binary_cross_entropy` of sigmoid(x), without overflow or loss of digits.
+
+    >>> f"{mg.binary_cross_entropy_with_logits(mg.Variable([0.0, 1000.0]), [0.0, 1.0]):.4f}"
+    '0.3466'
+    """
     return _mean_of(_bce_logits, x, target, reduction)
 
 
@@ -215,6 +238,9 @@ def smooth_l1_loss(
     """d² / (2 beta) where d = |x - target| is below beta, d - beta / 2 elsewhere (Girshick 2015).
 
     `reduction` and errors as of `mse_loss`; `ValueError` for a negative beta.
+
+    >>> mg.smooth_l1_loss([0.5, 3.0], [0.0, 0.0], reduction="none").value
+    array([0.125, 2.5  ], dtype=float32)
     """
     number("smooth_l1_loss", "≥ 0", lambda beta: beta >= 0, beta=beta)
     a, b = _pair("smooth_l1_loss", x, target)
@@ -226,7 +252,11 @@ def smooth_l1_loss(
 
 @public()
 def hinge_loss(x: Operand, target: Operand, *, reduction: str = "mean") -> GraphNode:
-    """max(0, 1 - target · x) for targets -1 and 1; `reduction` and errors as of `mse_loss`."""
+    """max(0, 1 - target · x) for targets -1 and 1; `reduction` and errors as of `mse_loss`.
+
+    >>> mg.hinge_loss([0.5, 3.0], [1.0, -1.0], reduction="none").value
+    array([0.5, 4. ], dtype=float32)
+    """
     a, b = _pair("hinge_loss", x, target)
     return _reduced("hinge_loss", relu(1 - a * b), reduction)
 
@@ -239,6 +269,10 @@ def kl_div(
 
     With `log_target` the target is a logarithm, too. "batchmean" as a `reduction` is the sum over
     the number of samples, the divergence itself. Otherwise as `mse_loss`, and as in PyTorch.
+
+    >>> p, q = np.array([[0.5, 0.5]]), np.array([[0.25, 0.75]])
+    >>> f"{mg.kl_div(np.log(q), p, reduction='batchmean'):.4f}"
+    '0.1438'
     """
     log_p, t = _pair("kl_div", x, target)
     # of nothing nothing, where the logarithm is -inf
@@ -364,6 +398,11 @@ def cross_entropy(
     certainty is spread over all classes (Szegedy et al. 2016). `reduction` is "mean", "sum" or
     "none". Raises `ShapeError` for shapes that do not fit, `DTypeError` for ids that are not
     numbers, `IndexError` for ids outside of [0, classes), `ValueError` for other options.
+
+    >>> logits = mg.Variable([[0.0, 0.0], [0.0, 100.0]])
+    >>> loss = mg.cross_entropy(logits, [0, 1])
+    >>> f"{loss:.4f}"
+    '0.3466'
     """
     x, t = given = _cross_entropy.operands((logits, target))
     check_number(_cross_entropy, given, "label_smoothing", label_smoothing, 1)
@@ -389,7 +428,11 @@ def nll_loss(
     ignore_index: int = -100,
     reduction: str = "mean",
 ) -> GraphNode:
-    """-log_probabilities[target] for integer class ids; otherwise as `cross_entropy`."""
+    """-log_probabilities[target] for integer class ids; otherwise as `cross_entropy`.
+
+    >>> f"{mg.nll_loss(mg.log_softmax([[0.0, 0.0]], axis=1), [1]):.4f}"
+    '0.6931'
+    """
     x, t = _nll.operands((log_probabilities, target))
     _nll.floats(x)
     return _of_classes("nll_loss", x, t, weight, ignore_index, reduction)

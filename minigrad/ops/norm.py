@@ -300,6 +300,10 @@ def batch_norm(
     `ShapeError` also for one value per channel in training, whose variance says nothing;
     `ValueError` for missing statistics or numbers out of range; `TypeError` for statistics in
     training that are no `nn.Buffer`. (Ioffe & Szegedy 2015)
+
+    >>> mg.batch_norm([[1.0], [3.0]], training=True).value.round(2)
+    array([[-1.],
+           [ 1.]], dtype=float32)
     """
     inputs = _inputs(_batch_norm, x, weight, bias)
     statistics: dict[str, Any] = {"running_mean": running_mean, "running_var": running_var}
@@ -334,6 +338,9 @@ def layer_norm(
     `normalized_shape` is the size of the last axis or the sizes of the last axes; mean and (biased)
     variance are taken over them. weight and bias have that shape, None for 1 and 0. Raises
     `ShapeError` where shapes do not fit. (Ba, Kiros & Hinton 2016)
+
+    >>> mg.layer_norm([[1.0, 3.0]], 2).value.round(2)
+    array([[-1.,  1.]], dtype=float32)
     """
     inputs = _inputs(_layer_norm, x, weight, bias)
     several = isinstance(normalized_shape, tuple | list)
@@ -354,6 +361,10 @@ def dropout(x: Operand, p: float = 0.5, training: bool = True, *, seed: Any = No
     `nn.Dropout`. A graph that runs again draws another mask for each forward pass, and so does a
     module that is called again; backward uses that of its forward. With `training=False` the result
     is x itself. Raises `ValueError` for p outside of [0, 1]. (Srivastava et al. 2014)
+
+    >>> y = mg.dropout(np.ones(1000), p=0.5, seed=0).value
+    >>> sorted(set(y.tolist())), bool(400 < (y == 0).sum() < 600)
+    ([0.0, 2.0], True)
     """
     (node,) = _dropout.floats(*_dropout.operands((x,)))
     p = check_number(_dropout, (node,), "p", p, 1)

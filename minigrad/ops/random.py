@@ -140,6 +140,9 @@ def normal(
 
     Both are numbers, or arrays or nodes that broadcast; gradients flow to them (Kingma & Welling
     2014). Raises `ValueError` for a wrong shape or stream, `DTypeError` for a wrong dtype.
+
+    >>> mg.random.normal((2, 3), seed=0).shape
+    (2, 3)
     """
     return _moved(_drawn(_normal, shape, (loc, scale), dtype, seed), scale, loc)
 
@@ -154,6 +157,10 @@ def uniform(
 ) -> GraphNode:
     """Numbers that are equally likely everywhere in [low, high); parameters and errors as of
     `normal`.
+
+    >>> x = mg.random.uniform(1000, seed=0).value
+    >>> bool(0.45 < x.mean() < 0.55)
+    True
     """
     width: Any = np.subtract(high, low)  # of a node a node
     return _moved(_drawn(_uniform, shape, (low, high), dtype, seed), width, low)
@@ -165,6 +172,10 @@ def bernoulli(
     """1.0 with probability p, else 0.0; no gradient flows to p, a number, an array or a node.
 
     Raises `ValueError` for a number p outside of [0, 1], and what `normal` raises.
+
+    >>> x = mg.random.bernoulli(1000, p=0.25, seed=0).value
+    >>> sorted(set(x.tolist())), bool(0.2 < x.mean() < 0.3)
+    ([0.0, 1.0], True)
     """
     if isinstance(p, int | float):
         number("random.bernoulli", "from 0 to 1", lambda p: 0 <= p <= 1, p=p)

@@ -191,6 +191,11 @@ class Rnn(Recurrent):
     (Werbos 1990). w (hidden, in) and b belong to the input, v (hidden, hidden) and c to the state,
     as in PyTorch; `nonlinearity` is "tanh" or "relu". Raises `ShapeError` when shapes do not fit
     together.
+
+    >>> x, h0 = np.ones((5, 2, 3)), np.zeros((2, 4))
+    >>> w, v, b, c = np.ones((4, 3)), np.ones((4, 4)), np.zeros(4), np.zeros(4)
+    >>> mg.rnn(x, h0, w, v, b, c).shape
+    (5, 2, 4)
     """
 
     name, symbol = "rnn", "RNN"
@@ -294,6 +299,12 @@ def lstm(
     It starts from h0 and c0 (N, hidden). w (4 hidden, in) and the bias b (4 hidden,) belong to the
     input, v (4 hidden, hidden) and d to the state; their blocks of rows are those of the gates i,
     f, g, o, as in PyTorch. Raises `ShapeError` when shapes do not fit together.
+
+    >>> x, h0, c0 = np.ones((5, 2, 3)), np.zeros((2, 4)), np.zeros((2, 4))
+    >>> w, v, b, c = np.ones((16, 3)), np.ones((16, 4)), np.zeros(16), np.zeros(16)
+    >>> h, last = mg.lstm(x, h0, c0, w, v, b, c)
+    >>> h.shape, last.shape
+    ((5, 2, 4), (2, 4))
     """
     both = _lstm(x, h0, c0, w, v, b, d)
     return both[0], both[1, -1] if both.shape[1] else _lstm.operands((both, c0))[1]
@@ -321,6 +332,11 @@ class Gru(Recurrent):
 
     w (3 hidden, in) and the bias b (3 hidden,) belong to the input, v (3 hidden, hidden) and c to
     the state, as in PyTorch. Raises `ShapeError` when shapes do not fit together.
+
+    >>> x, h0 = np.ones((5, 2, 3)), np.zeros((2, 4))
+    >>> w, v, b, c = np.ones((12, 3)), np.ones((12, 4)), np.zeros(12), np.zeros(12)
+    >>> mg.gru(x, h0, w, v, b, c).shape
+    (5, 2, 4)
     """
 
     name, symbol, gates, splits = "gru", "GRU", 3, True

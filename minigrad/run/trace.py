@@ -15,23 +15,33 @@ from ..graph.node import Buffer, Constant, GraphNode, Variable
 from ..graph.rule import Elementwise, Operator
 from . import functions, products  # noqa: F401 - which symbolic arrays look up
 from .batch import sample_axes
-from .symbolic import Expr, Program, Shape, SumOverParts, View
+from .symbolic import FIRST, Expr, Program, Shape, SumOverParts, View
 
 
 @dataclass
 class Trace:
     """A program, and where the values and gradients of a graph's leaves are in it.
 
-    `gradients` are those of the trained variables that the loss depends on. `output` is the value
-    of the last node; `result` is the loss, or 0 without a backward pass, or NaN where a computed
-    index is out of range.
+    `gradients` are those of the trained variables that the loss depends on. `outputs` are the
+    values of the last node and of `results`; `result` is the loss, or 0 without a backward pass, or
+    NaN where a computed index is out of range.
     """
 
     program: Program
-    output: View
+    outputs: list[View]
     result: View
     values: dict[GraphNode, View]
     gradients: dict[GraphNode, View]
+
+    def give(self, arrays: Sequence[View], width: int | None = None) -> None:
+        """Write the last of the outputs into arrays that are given with each run.
+
+        `width` is how many numbers there are for each sample.
+        """
+        self.program.note = "what is returned"
+        for out, view in zip(arrays, self.outputs[-len(arrays) :], strict=False):
+            args = out, FIRST, width or view.size, view.reshape(-1)
+            self.program.call(kernels.update.put, *args)
 
 
 class _Tracer(Operator):
@@ -109,6 +119,7 @@ def trace(
     parameters: Sequence[Variable] = (),
     parts: int = 1,
     floats: np.dtype[Any] | None = None,
+    results: Sequence[GraphNode] = (),
 ) -> Trace:
     """Run every rule of the order on symbolic arrays: forward, then backward.
 
@@ -157,7 +168,8 @@ def trace(
     gradients = {
         node: x._grad for node, x in leaves.items() if x.requires_grad and x._grad is not None
     }
-    return Trace(program, head._data, result, values, gradients)
+    outputs = [tracers[node]._data for node in (order[-1], *results)]
+    return Trace(program, outputs, result, values, gradients)
 
 
 def _unchecked(

@@ -64,7 +64,7 @@ class Snapshot:
         self.head = self.order[-1]
 
     def __repr__(self) -> str:
-        return f"<Snapshot of {count(len(self.order), 'node')}, head {self.head!r}>"
+        return f"<Snapshot of {count(len(self.order), 'node')}, head {self.head.brief}>"
 
 
 def _copy(node: GraphNode, inputs: tuple[GraphNode, ...]) -> GraphNode:
@@ -86,6 +86,10 @@ def snapshot(graph: GraphLike) -> Snapshot:
     """Copy all values, gradients and names of a graph (its head, or a `Graph`), to compare later.
 
     It takes as much memory as the graph. Raises `TypeError` for anything but a graph.
+
+    >>> w = mg.Variable(2.0, name="w")
+    >>> mg.viz.snapshot(w * w)
+    <Snapshot of 2 nodes, head <ScalarOperator multiply () float32>>
     """
     return Snapshot(order_of(graph, "snapshot"))
 
@@ -452,6 +456,15 @@ def diff(
     ink shows it relative to the value before, a step for each decade from below 1e-4 to above 0.1.
     `names` stand above the two graphs; `depth` and `theme` as in `draw`. Graphs that are too large
     to draw are shown as the table. Raises `TypeError` for anything but a graph.
+
+    >>> w = mg.Variable(2.0, name="w")
+    >>> graph = mg.Graph(w * w)
+    >>> before = graph.snapshot()
+    >>> w.value = 5.0
+    >>> graph.forward()
+    array(25., dtype=float32)
+    >>> mg.viz.diff(before, graph)
+    <Diff: 2 of 2 nodes changed>
     """
     orders = order_of(a, "diff"), order_of(b, "diff")
     if (

@@ -30,6 +30,17 @@ class Drawing(SvgPicture):
 
     A notebook shows it. `svg` is the picture, `source` the graph in DOT, `describe()` the same in
     words, `save()` writes a file.
+
+    >>> picture = mg.draw(mg.Variable(2.0, name="w") * 3)
+    >>> picture
+    <Drawing of 3 nodes, 2 edges>
+    >>> print(picture.describe())
+    Computation graph of ×. 3 nodes, 2 edges.
+      n0, variable w; shape (), float32; value 2
+      n1, constant 3; shape (), float32; value 3
+      n2, operator × (multiply); shape (), float32; value 6
+        n0 (w) to n2 (×), input 1: value 2
+        n1 (3) to n2 (×), input 2: value 3
     """
 
     def __init__(
@@ -115,6 +126,13 @@ def draw(
     * `theme`: `"light"`, `"dark"` or `"print"`; by default the setting of the reader's system or of
       JupyterLab.
     * `title`: the heading of the picture.
+
+    >>> x = mg.Variable(2.0, name="x")
+    >>> y = mg.sin(x) * x
+    >>> y.backward()
+    >>> picture = mg.draw(y, title="x sin x")
+    >>> picture.title, picture.svg[:4]
+    ('x sin x', '<svg')
     """
     _check(values, grads, depth, focus, radius, title)
     _check_choices(unroll, width, theme)
@@ -149,7 +167,7 @@ def _picture(
 ) -> Picture:
     heads, order = heads_of(graph, "draw", several=True), order_of(graph, "draw", several=True)
     if options.focus is not None and not any(node is options.focus for node in order):
-        raise ValueError(f"draw: focus={options.focus!r} is not part of the graph")
+        raise ValueError(f"draw: focus={options.focus.brief} is not part of the graph")
     loops: list[tuple[GraphNode, GraphNode]] = []
     gradients = flowed(order, heads)
     if unroll is not None:

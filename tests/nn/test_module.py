@@ -257,6 +257,16 @@ def test_two_parameters_of_one_name_are_refused():
     assert list(model.state_dict()) == ["parts.1.weight", "parts.1.bias"]
 
 
+def test_children_are_modules_and_named_children_pairs():
+    one, two = nn.ReLU(), nn.Tanh()
+    model = nn.Sequential(one, nn.Sequential(two), one)
+    assert list(model.children()) == [one, model[1]]  # each once, as in PyTorch
+    assert [name for name, _ in model.named_children()] == ["0", "1"]
+    assert [name for name, _ in Pair().named_children()] == ["layers.0", "layers.1", "head"]
+    assert list(one.children()) == []
+    assert repr(model).count("ReLU") == 2
+
+
 def test_an_error_names_its_module():
     model = nn.Sequential(nn.ReLU(), nn.Sequential(nn.Tanh(), nn.Linear(4, 2)))
     with pytest.raises(mg.ShapeError) as caught:

@@ -127,7 +127,8 @@ def test_each_gate_gets_its_own_initial_weights():
 def test_wrong_shapes_are_named(kind, x):
     with pytest.raises(mg.ShapeError) as caught:
         getattr(nn, kind)(3, 4)(x)
-    assert str(caught.value) == f"{kind}: shape {x.shape}; (T, N, 3) was expected"
+    wanted = "(T, N, 3) was expected" if x.ndim == 2 else "x has 2 features, the layer takes 3"
+    assert str(caught.value) == f"{kind}: shape {x.shape}; {wanted}"
 
 
 def test_wrong_states_are_named():

@@ -246,6 +246,9 @@ def layers(x: mg.GraphNode, array: Array) -> None:
     assert_type(model.train().eval().to("float64"), nn.Sequential)
     assert_type(model.parameters(), list[mg.Variable])
     assert_type(model.named_buffers(), list[tuple[str, nn.Buffer]])
+    assert_type(list(model.children()), list[nn.Module])
+    assert_type(list(model.named_children()), list[tuple[str, nn.Module]])
+    assert_type(mg.summary(model, (5, 2))[-1].flops, int)
     model.load_state_dict(model.state_dict())
     model.zero_grad()
     assert_type(nn.init.kaiming_uniform_(model.parameters()[0], seed=1), mg.Variable)
@@ -273,7 +276,24 @@ def training(folder: Path) -> None:
     def report(trainer: mg.Trainer, history: History) -> None:
         print(trainer.state.epoch, history.epoch_loss[-1])
 
-    trainer = mg.Trainer(model, mg.mse_loss, adam, mode="replay", callbacks=[report])
+    looking = [
+        mg.train.EarlyStopping(3, min_delta=1e-3),
+        mg.train.SaveBest(folder / "best.safetensors", monitor="accuracy"),
+        mg.train.LogEpochs(),
+        mg.train.CSVLogger(folder / "log.csv"),
+    ]
+    schedule = optim.lr_scheduler.OneCycleLR(adam, 0.1, epochs=3, steps_per_epoch=5)
+    assert_type(schedule.get_last_lr(), list[float])
+    optim.SGD([{"params": parameters[:2]}, {"params": parameters[2:], "lr": 0.01}], lr=0.1)
+    trainer = mg.Trainer(
+        model,
+        mg.mse_loss,
+        adam,
+        mode="replay",
+        scheduler=schedule,
+        metrics={"f1": mg.train.metrics.f1},
+        callbacks=[report, *looking],
+    )
     assert_type(trainer, mg.Trainer)
     history = trainer.fit(
         data.x_train, data.y_train, epochs=2, batch_size=32, validation=(data.x_test, data.y_test)

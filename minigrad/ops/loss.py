@@ -181,9 +181,7 @@ def _reduced(name: str, losses: GraphNode, reduction: str, *more: str) -> GraphN
 def _mean_of(rule: Paired, x: Operand, target: Operand, reduction: str) -> GraphNode:
     if reduction == "mean":
         return rule(x, target)
-    pair = rule.operands((x, target))
-    rule.plan(*pair)
-    return _reduced(rule.name, rule.terms(*pair), reduction)
+    return _reduced(rule.name, rule.terms(*_pair(rule.name, x, target)), reduction)
 
 
 def _pair(name: str, *given: Operand) -> tuple[GraphNode, ...]:
@@ -338,6 +336,8 @@ class MeanInverse(SameShape):
         out[...] = xs[0].size * batch_parts(node) / whole
 
 
+_nll = CrossEntropy()
+_nll.name = "nll_loss"  # in errors
 register(_one_hot := OneHot())
 register(_mean_inverse := MeanInverse())
 
@@ -353,10 +353,11 @@ def _of_classes(
 ) -> GraphNode:
     """-Σ target · log p over classes, which lie along the first axis but for samples."""
     axis, shape, ids = int(log_p.ndim > 1), log_p.shape, target.dtype.kind in "iu"
-    if target.shape != (shape[:axis] + shape[axis + 1 :] if ids else shape) or not log_p.size:
+    classes = (*shape, 0)[axis]
+    if target.shape != (shape[:axis] + shape[axis + 1 :] if ids else shape) or not classes:
         expected = "logits (N, classes, …), and class ids (N, …) or probabilities for all classes"
         raise ShapeError(f"{name}: shapes {shape} and {target.shape}; {expected} were expected")
-    log_p, classes = moveaxis(log_p, axis, -1), shape[axis]
+    log_p = moveaxis(log_p, axis, -1)
     if ids:
         t = multiply(_one_hot(target, classes, ignore_index), Constant(1.0, dtype=log_p.dtype))
     else:
@@ -432,5 +433,6 @@ def nll_loss(
     >>> f"{mg.nll_loss(mg.log_softmax([[0.0, 0.0]], axis=1), [1]):.4f}"
     '0.6931'
     """
-    x, t = _cross_entropy.operands((log_probabilities, target))
+    x, t = _nll.operands((log_probabilities, target))
+    _nll.floats(x)
     return _of_classes("nll_loss", x, t, weight, ignore_index, reduction)

@@ -2,9 +2,10 @@
 
 Each place that draws has a stream: a buffer (2,) of integers, the seed and how many draws there
 were. A graph that runs again goes on in it, and so does a module that is called again: it keeps the
-streams of the calls in its `forward`, in their order, as buffers `stream_0`, `stream_1`, …, which a
+streams of the calls in its `forward`, in their order, as buffers `_stream_0`, …, which a
 `Trainer` saves. So all modes draw the same numbers, and a part of a batch draws those that the
-whole batch would draw for it, if the first axis of `shape` is the batch.
+whole batch would draw for it, if the first axis of `shape` is the batch. Outside of a module each
+call makes a stream of its own.
 
 `seed` is an integer, a `numpy.random.Generator` to draw one on, None for the library's own
 generator (a stream that a module keeps is made from the seed of its first call), or a stream.
@@ -92,7 +93,7 @@ class Uniform(Drawing):
         return shape
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
-        self.draw(node, kernels.random.uniform, out)
+        self.draw(node, getattr(kernels.random, self.symbol), out)
 
 
 class Normal(Uniform):
@@ -100,9 +101,6 @@ class Normal(Uniform):
 
     name, symbol = "random.normal", "normal"
     formula = "apply('normal', x)"
-
-    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
-        self.draw(node, kernels.random.normal, out)
 
 
 _uniform = register(Uniform())
@@ -164,9 +162,8 @@ def uniform(
     >>> bool(0.45 < x.mean() < 0.55)
     True
     """
-    low, high = (np.asarray(x) if isinstance(x, list | tuple) else x for x in (low, high))
-    drawn = _drawn(_uniform, shape, (low, high), dtype, seed)
-    return _moved(drawn, high - low, low)  # type: ignore[operator]  # numbers, arrays or nodes
+    width: Any = np.subtract(high, low)  # of a node a node
+    return _moved(_drawn(_uniform, shape, (low, high), dtype, seed), width, low)
 
 
 def bernoulli(

@@ -134,7 +134,7 @@ class StepRunner:
             parts = parts_of(batch_size, whole.graph.order, whole.inputs.values(), threads)
             if parts > 1:
                 size = batch_size // parts
-                with suppress(ShapeError):  # of a shape that the model holds fast
+                with suppress(ShapeError, IndexError):  # of a shape that the model holds fast
                     part = self._build(*(take(some, slice(size)) for some in (x, y)))
                 if part is whole or _axes(part) != _axes(whole):
                     part, parts = whole, 1

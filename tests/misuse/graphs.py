@@ -163,7 +163,7 @@ TABLE = [  # (what is done, the error, its message, the module if it is noted)
         DTYPE,
         "power: shapes (2,) and str; cannot make a Constant of <U3 values; numbers are expected",
     ),
-    (lambda u: f(2) // 2, GRAPH, f"np.floor_divide has no minigrad operator; {OWN}"),
+    (lambda u: divmod(f(2), 2), GRAPH, f"np.divmod has no minigrad operator; {OWN}"),
     (lambda u: np.sinc(f(2)), GRAPH, f"np.sinc has no minigrad operator; {OWN}"),
     (
         lambda u: np.add(f(2), f(2), out=np.ones(2)),

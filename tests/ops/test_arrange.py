@@ -5,6 +5,7 @@ import pytest
 from arranged import CALLS, PLACES
 
 import minigrad as mg
+from minigrad.run.batch import separable
 
 X = np.random.default_rng(0).normal(size=(2, 3, 4))
 
@@ -70,6 +71,31 @@ def test_remainders_and_whole_quotients():
     np.testing.assert_array_equal(y.grad, -(a // b))
     ids = mg.Constant([5, 6], dtype=np.int64)
     assert (ids // 2).dtype == np.int64 and (ids // 2).value.tolist() == [2, 3]
+
+
+# ---------------- samples of a batch
+@pytest.mark.parametrize(
+    ("call", "apart"),
+    [
+        (lambda x: mg.repeat(x, 2, axis=1), True),
+        (lambda x: mg.repeat(x, 2, axis=0), False),
+        (lambda x: mg.tile(x, (2, 1)), True),
+        (lambda x: mg.tile(x, (3, 1, 1)), False),
+        (lambda x: mg.roll(x, 1, axis=(1, 2)), True),
+        (lambda x: mg.roll(x, 1, axis=0), False),
+        (lambda x: mg.flip(x, (1, 2)), True),
+        (lambda x: mg.flip(x), False),
+        (lambda x: mg.take(x, [2, 0], axis=1), True),
+        (lambda x: mg.take(x, [0, 0, 1, 2, 3], axis=0), False),
+        (lambda x: mg.sort(x, axis=2), True),
+        (lambda x: mg.sort(x, axis=0), False),
+        (lambda x: mg.tril(x), True),
+        (lambda x: x.detach() * x, True),
+    ],
+)
+def test_samples_stay_apart_along_other_axes(call, apart):
+    x = mg.Constant(np.ones((5, 3, 4)))
+    assert separable(mg.topological_sort(mg.mean(call(x))), [x]) == apart
 
 
 # ---------------- methods

@@ -52,6 +52,7 @@ def test_mean_over_nothing_is_not_a_number():
     for loss in (
         mg.mse_loss(np.zeros(0), np.zeros(0)),
         mg.cross_entropy(np.zeros((0, 3)), []),
+        mg.cross_entropy(np.zeros((0, 3)), [], weight=[1.0, 2.0, 3.0]),
         mg.binary_cross_entropy(np.zeros(0), np.zeros(0)),
     ):
         assert np.isnan(loss.item())
@@ -79,10 +80,14 @@ def test_options_that_do_not_fit_are_named():
             loss(x, ids, reduction="average")
     with pytest.raises(ValueError, match="kl_div: reduction='batch'; one of mean, .*, batchmean"):
         mg.kl_div(x, x, reduction="batch")
+    with pytest.raises(mg.DTypeError, match=r"nll_loss: shapes \(2, 3\); .*int64, floats"):
+        mg.nll_loss(mg.Constant(x, dtype=int), ids)
     with pytest.raises(ValueError, match="smooth_l1_loss: beta=-1; a number ≥ 0"):
         mg.smooth_l1_loss(x, x, beta=-1)
     with pytest.raises(mg.ShapeError, match=r"hinge_loss: shapes \(2, 3\) and \(2,\); equal"):
         mg.hinge_loss(x, ids)
+    with pytest.raises(mg.ShapeError, match=r"^log_softmax: shapes \(\); an array and one axis"):
+        mg.cross_entropy(0.0, 0, reduction="sum")
 
 
 def test_hinge_loss_is_0_beyond_the_margin():

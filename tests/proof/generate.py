@@ -282,7 +282,7 @@ def cross_entropy(draw: Draw, row: Row) -> Any:
 
 STRATEGIES: dict[str, Callable[[Draw, Row], Any]] = {
     **dict.fromkeys(["sum", "mean", "max", "min", "logsumexp", "prod", "norm"], reduction),
-    **dict.fromkeys(["softmax", "log_softmax", "cumsum", "cumprod"], along_axis),
+    **dict.fromkeys(["softmax", "log_softmax", "cumsum", "cumprod", "argsort"], along_axis),
     **dict.fromkeys(["argmax", "argmin"], position),
     **dict.fromkeys(["concatenate", "stack"], join),
     **dict.fromkeys(["conv1d", "conv2d"], conv),

@@ -69,8 +69,10 @@ def subtract(a: Any, b: Any) -> Any:
 def multiply(a: Any, b: Any) -> Any:
     """Product a · b.
 
-    >>> (mg.Variable([1.0, 2.0]) * 3).value
-    array([3., 6.], dtype=float32)
+    >>> a, b = mg.Variable(2.0), mg.Variable(5.0)
+    >>> (a * b).backward()
+    >>> a.grad, b.grad
+    (array(5., dtype=float32), array(2., dtype=float32))
     """
     return a * b
 
@@ -170,9 +172,8 @@ def _written_as(name: str, operator: str = "") -> Callable[[Function], Function]
 @_written_as("σ", "sigmoid")
 def logistic(x: Any) -> Any:
     small = np.exp(-np.absolute(x))  # in (0, 1] for every x, so that nothing overflows
-    return np.maximum(small, x >= 0) / (
-        1 + small
-    )  # 1 where x >= 0: a np.where by the sign would guess each time
+    # 1 where x >= 0: a np.where by the sign would guess each time
+    return np.maximum(small, x >= 0) / (1 + small)
 
 
 @elementwise("σ", backward=(lambda g, y, x: g * y * (1 - y),))
@@ -189,8 +190,10 @@ def sigmoid(x: Any) -> Any:
 def relu(x: Any) -> Any:
     """max(x, 0); its slope at 0 is 0.
 
-    >>> mg.relu([-1.0, 2.0]).value
-    array([0., 2.], dtype=float32)
+    >>> x = mg.Variable([-1.0, 2.0])
+    >>> mg.sum(mg.relu(x)).backward()
+    >>> mg.relu(x).value, x.grad
+    (array([0., 2.], dtype=float32), array([0., 1.], dtype=float32))
     """
     return np.maximum(x, 0)
 
@@ -388,8 +391,7 @@ def detach(x: Any) -> Any:
 
 @elementwise("//", np.floor_divide)
 def floor_divide(a: Any, b: Any) -> Any:
-    """a // b, the largest whole number ≤ a / b; constant almost everywhere, so no gradient
-    passes.
+    """The largest whole number ≤ a / b; constant almost everywhere, so no gradient passes.
 
     >>> (mg.Variable([5.0, -5.0]) // 3).value
     array([ 1., -2.], dtype=float32)
@@ -419,8 +421,6 @@ sign = unary(
 
 
 # Where a slope has a pole (arcsin at 1, log1p at -1), it is infinite.
-
-
 # ---------------- angles
 tan = unary(np.tan, "tan", "Tangent of x in radians.", lambda g, y, x: g * (1 + y * y))
 arcsin = unary(

@@ -18,7 +18,7 @@ from .layers import (
 )
 from .module import Module, Sequential
 from .norm import BatchNorm1d, BatchNorm2d, Dropout, LayerNorm
-from .recurrent import GRU, LSTM, RNN
+from .recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 
 __all__ = [
     "GRU",
@@ -34,11 +34,14 @@ __all__ = [
     "Dropout",
     "Embedding",
     "Flatten",
+    "GRUCell",
+    "LSTMCell",
     "LayerNorm",
     "Linear",
     "MaxPool1d",
     "MaxPool2d",
     "Module",
+    "RNNCell",
     "ReLU",
     "Sequential",
     "Sigmoid",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
 import numpy as np
@@ -310,16 +310,32 @@ def load_leaves(owner: str, leaves: Mapping[str, GraphNode], state: Mapping[str,
         leaf.value = arrays[name]
 
 
-class Sequential(Module):
-    """Modules in a chain: each gets the output of the one before. A slice is a Sequential, too."""
+class Lambda(Module):
+    """A function as a module: a call of the module is a call of the function."""
 
-    def __init__(self, *modules: Module) -> None:
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def forward(self, *inputs: Any, **options: Any) -> Any:
+        return self.function(*inputs, **options)
+
+    def extra_repr(self) -> str:
+        return getattr(self.function, "__name__", repr(self.function))
+
+
+class Sequential(Module):
+    """Modules in a chain: each gets the output of the one before. A slice is a Sequential, too.
+
+    A function (`mg.relu`, a lambda) among them becomes a `Lambda`.
+    """
+
+    def __init__(self, *modules: Module | Callable[..., Any]) -> None:
         for i, module in enumerate(modules):
-            if not isinstance(module, Module):
+            if isinstance(module, type) or not callable(module):
                 raise TypeError(
-                    f"Sequential: argument {i} is a {type(module).__name__}, a Module was expected"
+                    f"Sequential: argument {i} is {module!r}; a Module or a function was expected"
                 )
-        self._modules = list(modules)
+        self._modules = [m if isinstance(m, Module) else Lambda(m) for m in modules]
 
     def children(self) -> Iterator[tuple[str, Module]]:
         return ((str(i), module) for i, module in enumerate(self._modules))

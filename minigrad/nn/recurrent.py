@@ -137,7 +137,9 @@ class _Recurrent(_Gated):
         final: list[list[GraphNode]] = []
         for k in range(self.num_layers):
             if k and self.dropout:
-                x = ops.dropout(x, self.dropout, self.training, seed=self.stream)
+                rows = ops.swapaxes(x, 0, 1)  # a mask keeps samples apart along the first axis
+                rows = ops.dropout(rows, self.dropout, self.training, seed=self.stream)
+                x = ops.swapaxes(rows, 0, 1)
             outputs = []
             for suffix in self._suffixes(k):
                 start = [kind[len(final)] for kind in starts]

@@ -106,7 +106,7 @@ def test_embedding_keeps_integer_ids():
         (lambda: nn.GRU(3.0, 4), "GRU: input_size=3.0"),
         (
             lambda: nn.GRU(3, 4, 2, dropout=2)(np.ones((2, 1, 3))),
-            "dropout: shapes (2, 1, 4); p=2; a number from 0 to 1 was expected",
+            "dropout: shapes (1, 2, 4); p=2; a number from 0 to 1 was expected",
         ),
         (
             lambda: nn.Conv2d(3, 4, 3, (1, 2), padding="same"),

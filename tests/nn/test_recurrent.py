@@ -5,6 +5,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
+from minigrad.run.batch import separable
 
 LAYERS = {
     "tanh": nn.RNN,
@@ -219,6 +220,15 @@ def test_lengths_that_are_nodes_are_fed_and_checked():
     lengths.value = np.array([5, 5, 5, 9])
     with pytest.raises(IndexError, match="length 9 is out of range"):
         graph.forward()
+
+
+def test_samples_keep_apart_with_dropout_and_lengths():
+    layer = nn.LSTM(3, 4, 2, bidirectional=True, batch_first=True, dropout=0.5, seed=0)
+    x = mg.Constant(np.swapaxes(padded(0), 0, 1))
+    lengths, target = mg.Constant(LENGTHS, dtype=np.int64), mg.Constant(np.zeros((4, 8)))
+    output, _ = layer(x, lengths=lengths)
+    loss = mg.mse_loss(mg.mean(output, axis=1), target)
+    assert separable(mg.topological_sort(loss), {x, lengths, target})
 
 
 @pytest.mark.parametrize("kind", ["RNNCell", "LSTMCell", "GRUCell"])

@@ -10,7 +10,8 @@ NAMES = {
         forward backward Graph no_grad default_dtype gradcheck exp log sqrt sin cos tanh sigmoid
         relu leaky_relu softplus gelu abs maximum minimum where clip sum mean max min logsumexp
         softmax log_softmax reshape transpose concatenate stack pad flatten broadcast_to matmul
-        conv1d conv2d max_pool1d max_pool2d avg_pool1d avg_pool2d embedding rnn lstm gru dropout
+        conv1d conv2d conv_transpose1d conv_transpose2d reverse_sequence
+        max_pool1d max_pool2d avg_pool1d avg_pool2d embedding rnn lstm gru dropout
         batch_norm layer_norm mse_loss cross_entropy binary_cross_entropy
         binary_cross_entropy_with_logits Trainer save load operator grad jvp jacobian tan arcsin
         arccos arctan sinh cosh arcsinh arccosh arctanh expm1 log1p log2 log10 square reciprocal
@@ -24,7 +25,9 @@ NAMES = {
     mg.nn: """
         Module Sequential Linear Conv1d Conv2d MaxPool1d MaxPool2d AvgPool1d AvgPool2d Flatten
         Embedding RNN LSTM GRU ReLU Tanh Sigmoid BatchNorm1d BatchNorm2d LayerNorm Dropout
-        Buffer init
+        Buffer init RNNCell LSTMCell GRUCell ConvTranspose1d ConvTranspose2d Upsample
+        AdaptiveAvgPool1d AdaptiveAvgPool2d GroupNorm MultiheadAttention GELU LeakyReLU SiLU ELU
+        Softmax Identity Lambda CrossEntropyLoss MSELoss BCELoss BCEWithLogitsLoss
     """,
     mg.optim: "SGD Adam AdamW RMSprop lr_scheduler",
     mg.random: "normal uniform bernoulli",

@@ -77,13 +77,27 @@ COMPOSED: dict[str, Callable[..., Any]] = {
 def _window(node: Operator) -> dict[str, Any]:
     d, unused = node.plan, 4 - node.ndim
     before, kernel = [d.ph, d.pw], [d.kh, d.kw]
-    sizes = zip((d.h, d.w), kernel, (d.oh, d.ow), (d.sh, d.sw), before, strict=True)
-    after = [max(p, (o - 1) * s + k - n - p) for n, k, o, s, p in sizes]  # the last window's end
+    sizes = zip((d.h, d.w), kernel, (d.oh, d.ow), (d.sh, d.sw), before, (d.dh, d.dw), strict=True)
+    # up to the last window's end
+    after = [max(p, (o - 1) * s + (k - 1) * e + 1 - n - p) for n, k, o, s, p, e in sizes]
     return {
         "kernel_shape": kernel[unused:],
         "strides": [d.sh, d.sw][unused:],
         "pads": before[unused:] + after[unused:],
     }
+
+
+def _dilations(node: Operator) -> list[int]:
+    return [node.plan.dh, node.plan.dw][4 - node.ndim :]
+
+
+def _transposed(node: Operator) -> dict[str, Any]:
+    """The plan is that of the convolution from the result to x."""
+    d, unused = node.plan, 4 - node.ndim
+    sizes = zip((d.h, d.w), (d.kh, d.kw), (d.sh, d.sw), (d.ph, d.pw), (d.dh, d.dw), strict=True)
+    more = [(n + 2 * p - e * (k - 1) - 1) % s for n, k, s, p, e in sizes]
+    window = {**_window(node), "pads": [d.ph, d.pw][unused:] * 2}
+    return {**window, "dilations": _dilations(node), "output_padding": more[unused:]}
 
 
 #: the places of ONNX's gates among ours: GRU z, r, h of r, z, new; LSTM i, o, f, c of i, f, g, o
@@ -157,8 +171,10 @@ class Converter(GraphBuilder):
             case "concatenate":
                 return self.op("Concat", *xs, axis=plan.axis)
             case "conv1d" | "conv2d":
-                dilations = [plan.dh, plan.dw][4 - node.ndim :]
-                return self.op("Conv", *xs, **_window(node), dilations=dilations, group=plan.groups)
+                options = {**_window(node), "dilations": _dilations(node)}
+                return self.op("Conv", *xs, **options, group=plan.groups)
+            case "conv_transpose1d" | "conv_transpose2d":
+                return self.op("ConvTranspose", *xs, **_transposed(node), group=plan.groups)
             case "cross_entropy":
                 ids = self.cast(more[0], node.inputs[1], np.int64)
                 return self.op("SoftmaxCrossEntropyLoss", x, ids, reduction="mean")
@@ -178,7 +194,7 @@ class Converter(GraphBuilder):
             case "log_softmax":
                 return self.op("LogSoftmax", x, axis=plan)
             case "max_pool1d" | "max_pool2d":
-                return self.op("MaxPool", x, **_window(node))
+                return self.op("MaxPool", x, **_window(node), dilations=_dilations(node))
             case "pad":
                 widths = self.integers(np.transpose(plan).ravel())
                 return self.op("Pad", x, widths, self.constant(node.dtype.type(options["value"])))

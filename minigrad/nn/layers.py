@@ -6,7 +6,8 @@ or float64, `seed` an integer or a generator for the layer's own initial weights
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -78,11 +79,26 @@ class Linear(Module):
         return f"{self.in_features}, {self.out_features}{bias}"
 
 
+def per_axis(layer: str, axes: int, least: int = 1, /, **named: Any) -> tuple[int, ...]:
+    """An option, one integer ≥ `least` or one per axis, as a tuple; else `ValueError`."""
+    ((name, value),) = named.items()
+    sizes = tuple(value) if isinstance(value, Sequence) else (value,) * axes
+    if isinstance(value, str) or len(sizes) != axes:
+        raise ValueError(f"{layer}: {name}={value!r}; an integer or {axes} of them were expected")
+    for size in sizes:
+        positive(layer, least, **{name: size})
+    return sizes
+
+
 class _Conv(Module):
-    """Base of the convolutions: a weight (out, in / groups, *kernel_size) and an operator."""
+    """Base of the convolutions: a weight and an operator.
+
+    The weight is (out, in / groups, *kernel_size), for transposed ones (in, out / groups, …).
+    """
 
     axes: ClassVar[int]
     operator: ClassVar[Callable[..., GraphNode]]
+    transposed: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -90,7 +106,7 @@ class _Conv(Module):
         out_channels: int,
         kernel_size: Size,
         stride: Size = 1,
-        padding: Size = 0,
+        padding: Size | str = 0,
         dilation: Size = 1,
         groups: int = 1,
         bias: bool = True,
@@ -100,43 +116,47 @@ class _Conv(Module):
     ) -> None:
         name = type(self).__name__
         positive(name, in_channels=in_channels, out_channels=out_channels, groups=groups)
-        if isinstance(kernel_size, Sequence):
-            size = tuple(kernel_size)
-        else:
-            size = (kernel_size,) * self.axes
-        if len(size) != self.axes:
-            raise ValueError(
-                f"{name}: kernel_size={kernel_size!r}; an integer or {self.axes} of them were "
-                f"expected"
-            )
-        for k in size:
-            positive(name, kernel_size=k)
+        size = per_axis(name, self.axes, kernel_size=kernel_size)
         if in_channels % groups or out_channels % groups:
             channels = f"in_channels={in_channels} and out_channels={out_channels}"
             raise ValueError(f"{name}: groups={groups} must divide {channels}")
-        self.weight = weight((out_channels, in_channels // groups, *size), dtype, seed)
+        first, second = (in_channels, out_channels)[:: 1 if self.transposed else -1]
+        self.weight = weight((first, second // groups, *size), dtype, seed)
         self.bias = zeros(out_channels, dtype) if bias else None
         self.options = {
             "stride": stride,
-            "padding": padding,
+            "padding": 0 if padding == "valid" else padding,
             "dilation": dilation,
             "groups": groups,
         }
         self._sizes = f"{in_channels}, {out_channels}, kernel_size={kernel_size}"
+        self._same, self._more = dict[str, Any](), list[tuple[int, int]]()
+        if padding == "same":
+            if per_axis(name, self.axes, stride=stride) != (1,) * self.axes:
+                raise ValueError(f"{name}: padding='same' with stride={stride!r}; 1 was expected")
+            every = zip(size, per_axis(name, self.axes, dilation=dilation), strict=True)
+            around = [(k - 1) * d for k, d in every]
+            self._same["padding"] = tuple(n // 2 for n in around)
+            if any(n % 2 for n in around):  # what both sides cannot share goes to the end
+                self._more = [(0, 0), (0, 0), *((0, n % 2) for n in around)]
 
     def forward(self, x: ArrayLike) -> GraphNode:
-        return type(self).operator(x, self.weight, self.bias, **self.options)
+        node = as_node(type(self).__name__, x, self.weight.dtype)
+        if self._more:
+            node = ops.pad(node, self._more)
+        return type(self).operator(node, self.weight, self.bias, **{**self.options, **self._same})
 
     def extra_repr(self) -> str:
-        usual = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
-        options = [f"{name}={x}" for name, x in self.options.items() if x != usual[name]]
+        usual = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "output_padding": 0}
+        options = [f"{name}={x!r}" for name, x in self.options.items() if x != usual[name]]
         return ", ".join([self._sizes, *options])
 
 
 class Conv1d(_Conv):
     """Convolution of (N, in_channels, L): (N, out_channels, OL); see `mg.conv1d`.
 
-    Parameters: `weight` (out, in / groups, K), `bias` (out,) or None.
+    With padding="same" and a stride of 1 OL is L. Parameters: `weight` (out, in / groups, K),
+    `bias` (out,) or None.
 
     >>> mg.nn.Conv1d(3, 8, kernel_size=5, padding=2)(np.ones((2, 3, 20))).shape
     (2, 8, 20)
@@ -148,13 +168,56 @@ class Conv1d(_Conv):
 class Conv2d(_Conv):
     """Convolution of (N, in_channels, H, W): (N, out_channels, OH, OW); see `mg.conv2d`.
 
-    Parameters: `weight` (out, in / groups, KH, KW), `bias` (out,) or None.
+    With padding="same" and a stride of 1 the size stays. Parameters: `weight` (out, in / groups,
+    KH, KW), `bias` (out,) or None.
 
-    >>> mg.nn.Conv2d(3, 8, kernel_size=5, padding=2)(np.ones((2, 3, 28, 28))).shape
+    >>> mg.nn.Conv2d(3, 8, kernel_size=5, padding="same")(np.ones((2, 3, 28, 28))).shape
     (2, 8, 28, 28)
     """
 
     axes, operator = 2, ops.conv2d
+
+
+class _ConvTranspose(_Conv):
+    transposed = True
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Size,
+        stride: Size = 1,
+        padding: Size = 0,
+        output_padding: Size = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: Size = 1,
+        *,
+        dtype: Dtype = None,
+        seed: Seed = None,
+    ) -> None:
+        channels, window = (in_channels, out_channels), (kernel_size, stride, padding, dilation)
+        super().__init__(*channels, *window, groups, bias, dtype=dtype, seed=seed)
+        self.options["output_padding"] = output_padding
+
+
+class ConvTranspose1d(_ConvTranspose):
+    """Transposed convolution of (N, in_channels, L): (N, out_channels, OL).
+
+    See `mg.conv_transpose1d`. Parameters: `weight` (in, out / groups, K), `bias` (out,) or None.
+    """
+
+    axes, operator = 1, ops.conv_transpose1d
+
+
+class ConvTranspose2d(_ConvTranspose):
+    """Transposed convolution of (N, in_channels, H, W): (N, out_channels, OH, OW).
+
+    See `mg.conv_transpose2d`. Parameters: `weight` (in, out / groups, KH, KW), `bias` (out,) or
+    None.
+    """
+
+    axes, operator = 2, ops.conv_transpose2d
 
 
 class _Pool(Module):
@@ -171,7 +234,7 @@ class _Pool(Module):
         ceil_mode: bool = False,
     ) -> None:
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
-        self.options = {"ceil_mode": ceil_mode}
+        self.options: dict[str, Any] = {"ceil_mode": ceil_mode}
 
     def forward(self, x: ArrayLike) -> GraphNode:
         return type(self).operator(x, self.kernel_size, self.stride, self.padding, **self.options)
@@ -194,7 +257,21 @@ class _AvgPool(_Pool):
         self.options["count_include_pad"] = count_include_pad
 
 
-class MaxPool1d(_Pool):
+class _MaxPool(_Pool):
+    def __init__(
+        self,
+        kernel_size: Size,
+        stride: Size | None = None,
+        padding: Size = 0,
+        dilation: Size = 1,
+        *,
+        ceil_mode: bool = False,
+    ) -> None:
+        super().__init__(kernel_size, stride, padding, ceil_mode=ceil_mode)
+        self.options["dilation"] = dilation
+
+
+class MaxPool1d(_MaxPool):
     """Largest entry of each window of (N, C, L); see `mg.max_pool1d`.
 
     >>> mg.nn.MaxPool1d(2)(np.ones((2, 3, 20))).shape
@@ -204,7 +281,7 @@ class MaxPool1d(_Pool):
     operator = ops.max_pool1d
 
 
-class MaxPool2d(_Pool):
+class MaxPool2d(_MaxPool):
     """Largest entry of each window of (N, C, H, W); see `mg.max_pool2d`.
 
     >>> mg.nn.MaxPool2d(2)(np.ones((2, 3, 28, 28))).shape
@@ -282,34 +359,171 @@ class Flatten(Module):
         return ops.flatten(x, start_axis=1)
 
 
-class ReLU(Module):
+class Identity(Module):
+    """x itself.
+
+    >>> mg.nn.Identity()([-1.0, 2.0]).value
+    array([-1.,  2.], dtype=float32)
+    """
+
+    def forward(self, x: ArrayLike) -> GraphNode:
+        return as_node("Identity", x, None)
+
+
+class _Function(Module):
+    """Base of layers that are one operator, by its name, on x and `options`."""
+
+    operator: ClassVar[str]
+    options: Mapping[str, Any] = MappingProxyType({})
+
+    def forward(self, x: ArrayLike) -> GraphNode:
+        result: GraphNode = getattr(ops, self.operator)(x, *self.options.values())
+        return result
+
+    def extra_repr(self) -> str:
+        return ", ".join(f"{name}={value!r}" for name, value in self.options.items())
+
+
+class ReLU(_Function):
     """max(x, 0).
 
     >>> mg.nn.ReLU()([-1.0, 2.0]).value
     array([0., 2.], dtype=float32)
     """
 
-    def forward(self, x: ArrayLike) -> GraphNode:
-        return ops.relu(x)
+    operator = "relu"
 
 
-class Tanh(Module):
+class Tanh(_Function):
     """Hyperbolic tangent.
 
     >>> mg.nn.Tanh()([0.0, 100.0]).value
     array([0., 1.], dtype=float32)
     """
 
-    def forward(self, x: ArrayLike) -> GraphNode:
-        return ops.tanh(x)
+    operator = "tanh"
 
 
-class Sigmoid(Module):
+class Sigmoid(_Function):
     """Logistic function.
 
     >>> mg.nn.Sigmoid()([0.0, 100.0]).value
     array([0.5, 1. ], dtype=float32)
     """
 
-    def forward(self, x: ArrayLike) -> GraphNode:
-        return ops.sigmoid(x)
+    operator = "sigmoid"
+
+
+class GELU(_Function):
+    """x · Φ(x), Φ being the distribution function of the normal distribution; see `mg.gelu`.
+
+    >>> mg.nn.GELU()([-1.0, 2.0]).value.round(3)
+    array([-0.159,  1.954], dtype=float32)
+    """
+
+    operator = "gelu"
+
+
+class SiLU(_Function):
+    """x · sigmoid(x), also called swish.
+
+    >>> mg.nn.SiLU()([-1.0, 2.0]).value.round(3)
+    array([-0.269,  1.762], dtype=float32)
+    """
+
+    operator = "silu"
+
+
+class LeakyReLU(_Function):
+    """x where it is positive, negative_slope · x elsewhere.
+
+    >>> mg.nn.LeakyReLU(0.25)([-1.0, 2.0]).value
+    array([-0.25,  2.  ], dtype=float32)
+    """
+
+    operator = "leaky_relu"
+
+    def __init__(self, negative_slope: float = 0.01) -> None:
+        self.options = {"negative_slope": negative_slope}
+
+
+class ELU(_Function):
+    """x where it is positive, alpha · (exp(x) - 1) elsewhere.
+
+    >>> mg.nn.ELU()([-1.0, 2.0]).value.round(3)
+    array([-0.632,  2.   ], dtype=float32)
+    """
+
+    operator = "elu"
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        self.options = {"alpha": alpha}
+
+
+class Softmax(_Function):
+    """Positive numbers along the axis `dim` that add up to 1; see `mg.softmax`.
+
+    >>> mg.nn.Softmax()([0.0, 0.0]).value
+    array([0.5, 0.5], dtype=float32)
+    """
+
+    operator = "softmax"
+
+    def __init__(self, dim: int = -1) -> None:
+        self.options = {"dim": dim}
+
+
+# ---------------- losses
+class _Loss(_Function):
+    """Base of the losses, functions of output and target, which get the options by their names."""
+
+    def __init__(self, **options: Any) -> None:
+        self.options = options
+
+    def forward(self, output: Any, target: Any) -> GraphNode:  # type: ignore[override]
+        loss: GraphNode = getattr(ops, self.operator)(output, target, **self.options)
+        return loss
+
+
+class CrossEntropyLoss(_Loss):
+    """`mg.cross_entropy` of logits and targets; takes its options by name.
+
+    >>> loss = mg.nn.CrossEntropyLoss(reduction="sum")([[0.0, 0.0], [0.0, 9.0]], [0, 1])
+    >>> f"{loss:.3f}"
+    '0.693'
+    """
+
+    operator = "cross_entropy"
+
+
+class MSELoss(_Loss):
+    """`mg.mse_loss` of predictions and targets; takes its options by name.
+
+    >>> loss = mg.nn.MSELoss()([1.0, 2.0], [1.0, 4.0])
+    >>> f"{loss:.3f}"
+    '2.000'
+    """
+
+    operator = "mse_loss"
+
+
+class BCELoss(_Loss):
+    """`mg.binary_cross_entropy` of probabilities and targets; takes its options by name.
+
+    >>> loss = mg.nn.BCELoss()([0.5, 0.9], [1.0, 1.0])
+    >>> f"{loss:.3f}"
+    '0.399'
+    """
+
+    operator = "binary_cross_entropy"
+
+
+class BCEWithLogitsLoss(_Loss):
+    """`mg.binary_cross_entropy_with_logits` of logits and targets; takes its options by name.
+
+    >>> loss = mg.nn.BCEWithLogitsLoss()([0.0, 9.0], [1.0, 1.0])
+    >>> f"{loss:.3f}"
+    '0.347'
+    """
+
+    operator = "binary_cross_entropy_with_logits"

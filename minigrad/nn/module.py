@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
 import numpy as np
@@ -332,21 +332,40 @@ def load_leaves(owner: str, leaves: Mapping[str, GraphNode], state: Mapping[str,
         leaf.value = arrays[name]
 
 
+class Lambda(Module):
+    """A function as a module: a call of the module is a call of the function.
+
+    >>> mg.nn.Lambda(lambda x: x * 2)(3.0)
+    <ScalarOperator multiply () float32>
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def forward(self, *inputs: Any, **options: Any) -> Any:
+        return self.function(*inputs, **options)
+
+    def extra_repr(self) -> str:
+        return getattr(self.function, "__name__", repr(self.function))
+
+
 class Sequential(Module):
     """Modules in a chain: each gets the output of the one before. A slice is a Sequential, too.
 
-    >>> model = mg.nn.Sequential(mg.nn.Linear(4, 8), mg.nn.Tanh(), mg.nn.Linear(8, 1))
+    A function (`mg.relu`, a lambda) among them becomes a `Lambda`.
+
+    >>> model = mg.nn.Sequential(mg.nn.Linear(4, 8), mg.tanh, mg.nn.Linear(8, 1))
     >>> model(np.ones((5, 4))).shape
     (5, 1)
     """
 
-    def __init__(self, *modules: Module) -> None:
+    def __init__(self, *modules: Module | Callable[..., Any]) -> None:
         for i, module in enumerate(modules):
-            if not isinstance(module, Module):
+            if isinstance(module, type) or not callable(module):
                 raise TypeError(
-                    f"Sequential: argument {i} is a {type(module).__name__}, a Module was expected"
+                    f"Sequential: argument {i} is {module!r}; a Module or a function was expected"
                 )
-        self._modules = list(modules)
+        self._modules = [m if isinstance(m, Module) else Lambda(m) for m in modules]
 
     def _inner(self) -> Iterator[tuple[str, Module]]:
         return ((str(i), module) for i, module in enumerate(self._modules))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import ClassVar
@@ -130,6 +131,52 @@ class LayerNorm(Module):
     def extra_repr(self) -> str:
         affine = "" if self.weight is not None else ", elementwise_affine=False"
         return f"{self.normalized_shape}{affine}"
+
+
+class GroupNorm(Module):
+    """Normalisation of (N, C, …) in groups of channels (Wu & He 2018).
+
+    Each group of a sample gets mean 0 and variance 1, times `weight` (C,), ones, plus `bias` (C,),
+    zeros. Nothing is random, `seed` has no effect.
+
+    >>> mg.nn.GroupNorm(2, 4)(np.ones((3, 4, 5, 5))).shape
+    (3, 4, 5, 5)
+    """
+
+    def __init__(
+        self,
+        num_groups: int,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        *,
+        dtype: Dtype = None,
+        seed: Seed = None,
+    ) -> None:
+        positive("GroupNorm", num_groups=num_groups, num_channels=num_channels)
+        if num_channels % num_groups:
+            raise ValueError(
+                f"GroupNorm: num_groups={num_groups} must divide num_channels={num_channels}"
+            )
+        self.num_groups, self.num_channels, self.eps = num_groups, num_channels, eps
+        self.weight, self.bias = _affine(num_channels, affine, dtype)
+
+    def forward(self, x: ArrayLike) -> GraphNode:
+        node = as_node("GroupNorm", x, None if self.weight is None else self.weight.dtype)
+        if node.ndim < 2 or node.shape[1] != self.num_channels:
+            expected = f"(N, {self.num_channels}, …) was expected"
+            raise ShapeError(f"GroupNorm: x has shape {node.shape}; {expected}")
+        entries = math.prod(node.shape[1:]) // self.num_groups
+        groups = node.reshape(node.shape[0], self.num_groups, entries)
+        normal = ops.layer_norm(groups, entries, eps=self.eps).reshape(node.shape)
+        if self.weight is None or self.bias is None:
+            return normal
+        wide = (-1, *(1,) * (node.ndim - 2))
+        return normal * self.weight.reshape(wide) + self.bias.reshape(wide)
+
+    def extra_repr(self) -> str:
+        affine = "" if self.weight is not None else ", affine=False"
+        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}{affine}"
 
 
 def _affine(

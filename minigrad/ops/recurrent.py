@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +17,7 @@ from ..graph.registry import by_name, public
 from ..graph.rule import Grads, Operand, Operator, Rule, register
 from ..graph.settings import inside
 from .elementwise import sigmoid, tanh
+from .indexing import Indexed, Limit
 from .kernel import add_parts, in_parts, launch, shards
 from .kinds import Axes, NotSeparable
 from .linalg import linear
@@ -364,3 +367,45 @@ class Gru(Recurrent):
 
 
 gru = register(Gru())
+
+
+# ---------------- sequences of different lengths
+class ReverseSequence(Indexed):
+    """The first lengths[n] steps of each sample n of x (…, T, N, width) in reverse order, then 0.
+
+    So it does for each sample what [::-1] does for all; twice, it sets to 0 what follows the end
+    of a sample, and its first step is the last valid one of each. lengths (N,) are integers from 1
+    to T, else `IndexError`; an array or a node, which may come with each batch. Raises `ShapeError`
+    and `DTypeError` for what does not fit.
+    """
+
+    name, symbol, multilinear = "reverse_sequence", "reverse", sys.maxsize
+    formula = "apply('reverse', x, lengths)"
+    vjp_formulas = ("apply('reverse', g, lengths)", None)
+    index_input, flops = 1, 0
+
+    def plan(self, x: Operand, lengths: Operand) -> tuple[int, ...]:
+        x, lengths = inputs = self.given(x, lengths)
+        if x.ndim < 3 or lengths.shape != x.shape[-2:-1]:
+            raise self.error(inputs, "x (…, T, N, width) and lengths (N,) were expected")
+        self.check_dtypes("lengths", lengths, x)
+        return x.shape
+
+    def limits(self, node: Operator) -> Sequence[Limit]:
+        return [Limit(1, 1, node.inputs[0].shape[-3] + 1, "length")]
+
+    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
+        shape = math.prod(out.shape[:-3]), *out.shape[-3:]
+        launch(node, kernels.recurrent.reverse, xs[0].reshape(shape), xs[1], out.reshape(shape))
+
+    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
+        assert grads[0] is not None
+        self.forward(node, grads[0], g, xs[1])
+
+    def batch_axis(self, node: Operator, axes: Axes) -> int:
+        if tuple(axes) != (node.ndim - 2, 0):
+            raise NotSeparable
+        return node.ndim - 2
+
+
+reverse_sequence = register(ReverseSequence())

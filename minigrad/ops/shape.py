@@ -197,6 +197,12 @@ class Pad(Move):
         shape = node.inputs[0].shape
         return tuple(n + sum(width) for n, width in zip(shape, node.plan, strict=True))
 
+    def batch_axis(self, node: Operator, axes: Axes) -> int:
+        (axis,) = axes
+        if axis is None or axis == MEAN or any(node.plan[axis]):
+            raise NotSeparable
+        return axis
+
     def places(self, node: Operator, whole: Array) -> list[Array]:
         ends = zip(whole.shape, node.plan, strict=True)
         return [whole[tuple(slice(a, n - b) for n, (a, b) in ends)]]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import kernels, ops
+from .. import kernels
 from ..errors import GraphError, ShapeError
 from ..graph.autodiff import topological_sort
 from ..graph.conversion import Array
@@ -183,6 +183,8 @@ def correct(outputs: Any, y: Samples, loss: Loss) -> Array:
     y = y.reshape(len(y), -1)
     if not np.isin(y, (0, 1)).all() or output.size != y.size:
         return np.full(len(y), np.nan)
-    threshold = 0.0 if loss is ops.binary_cross_entropy_with_logits else 0.5
+    # a function, or a module for one
+    name = getattr(loss, "operator", getattr(loss, "__name__", ""))
+    threshold = 0.0 if name == "binary_cross_entropy_with_logits" else 0.5
     right = (output.reshape(y.shape) > threshold) == (y > 0.5)
     return np.asarray(right.mean(1))

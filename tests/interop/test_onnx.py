@@ -77,6 +77,16 @@ def batches(x, axis=0):
 
 
 # ---------------- models and layers
+class Attention(nn.Module):
+    """Causal self-attention, and its weights."""
+
+    def __init__(self):
+        self.attention = nn.MultiheadAttention(6, 2, batch_first=True)
+
+    def forward(self, x):
+        return self.attention(x, x, x, attn_mask=np.triu(np.ones((5, 5), bool), 1))
+
+
 MODELS = {
     "mlp": (lambda: models.mlp("tanh", clipped=True), real(3, 2)),
     "cnn_five": (models.cnn_five, real(2, 1, 28, 28)),
@@ -90,6 +100,17 @@ MODELS = {
     "rnn, unrolled": (lambda: models.RowRNN(7, 5, unroll=True), real(3, 4, 7)),
 }
 LAYERS = {
+    "resized": (
+        lambda: nn.Sequential(
+            nn.ConvTranspose2d(2, 4, 3, stride=2, padding=1, output_padding=1),
+            nn.GroupNorm(2, 4),
+            nn.Upsample(scale_factor=1.5, mode="bilinear"),
+            nn.Conv2d(4, 3, 2, padding="same"),
+            nn.AdaptiveAvgPool2d((2, 5)),
+        ),
+        real(2, 2, 4, 5),
+    ),
+    "attention": (Attention, real(2, 5, 6)),
     "Linear": (lambda: nn.Linear(3, 4), real(2, 3)),
     "Linear, no bias": (lambda: nn.Linear(3, 4, bias=False), real(2, 3)),
     "Linear, 3 axes": (lambda: nn.Linear(3, 4), real(2, 5, 3)),
@@ -143,7 +164,9 @@ def test_models_and_layers_run_in_onnxruntime_on_batches_of_any_size(name, tmp_p
         agrees(model, tmp_path / "m.onnx", batch)
 
 
-@pytest.mark.parametrize("options", [{}, {"num_layers": 2}, {"unroll": True}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"num_layers": 2, "bidirectional": True}, {"unroll": True}], ids=str
+)
 @pytest.mark.parametrize("name", RECURRENT)
 def test_recurrent_layers_keep_time_first(name, options, tmp_path):
     model, x = shaken(lambda: RECURRENT[name](**options)), real(5, 2, 3)
@@ -179,7 +202,11 @@ class Call(nn.Module):
 
 
 DRAWN = {"random.normal", "random.uniform"}
-WITHOUT = {"lstm", "dropout", "argsort", "loss.one_hot", "loss.mean_inverse", *DRAWN}
+#: ONNX keeps what stands in the padding of a sequence that it reverses
+WITHOUT = {
+    *("lstm", "dropout", "reverse_sequence", "argsort", "loss.one_hot", "loss.mean_inverse"),
+    *DRAWN,
+}
 
 
 def usable(case):
@@ -242,6 +269,7 @@ class Function(nn.Module):
             mg.log1p(mg.square(x)),
         ),
         lambda x: mg.max_pool1d(mg.expand_dims(x, 1), 4, ceil_mode=True),
+        lambda x: mg.max_pool1d(mg.expand_dims(x, 1), 2, 3, dilation=3, ceil_mode=True),
         lambda x: mg.avg_pool1d(
             mg.expand_dims(x, 1), 4, 3, 1, ceil_mode=True, count_include_pad=False
         ),

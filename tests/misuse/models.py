@@ -112,9 +112,9 @@ TABLE = [  # (what is done, the error, its message, the module if it is noted)
     ),
     (lambda u: nn.Dropout(2), ValueError, "Dropout: p=2; a number from 0 to 1 was expected"),
     (
-        lambda u: nn.Sequential(nn.Linear(2, 3, seed=0), mg.relu),
+        lambda u: nn.Sequential(nn.Linear(2, 3, seed=0), "relu"),
         TypeError,
-        "Sequential: argument 1 is a Elementwise, a Module was expected",
+        "Sequential: argument 1 is 'relu'; a Module or a function was expected",
     ),
     (
         lambda u: nn.Sequential(nn.Linear(2, 3, seed=0), nn.Tanh())[2],

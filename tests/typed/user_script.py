@@ -179,6 +179,9 @@ def operators(x: mg.GraphNode, y: mg.GraphNode) -> None:
     assert_type(mg.einsum("ij,kj->ik", x, y), mg.GraphNode)
     assert_type(mg.conv1d(x, y, stride=2, padding=1), mg.GraphNode)
     assert_type(mg.conv2d(x, y, None, dilation=(1, 2), groups=2), mg.GraphNode)
+    assert_type(mg.conv_transpose1d(x, y, stride=2, output_padding=1), mg.GraphNode)
+    assert_type(mg.conv_transpose2d(x, y, None, padding=(1, 2)), mg.GraphNode)
+    assert_type(mg.reverse_sequence(x, [1, 2]), mg.GraphNode)
     assert_type(mg.max_pool1d(x, 2), mg.GraphNode)
     assert_type(mg.max_pool2d(x, (2, 3), stride=1), mg.GraphNode)
     assert_type(mg.avg_pool1d(x, 2, padding=1), mg.GraphNode)
@@ -234,12 +237,43 @@ def layers(x: mg.GraphNode, array: Array) -> None:
     assert_type(nn.ReLU()(x), mg.GraphNode)
     assert_type(nn.Tanh()(x), mg.GraphNode)
     assert_type(nn.Sigmoid()(x), mg.GraphNode)
+    for layer in (
+        nn.GELU(),
+        nn.SiLU(),
+        nn.LeakyReLU(0.2),
+        nn.ELU(alpha=0.5),
+        nn.Softmax(dim=1),
+        nn.Identity(),
+        nn.Upsample(scale_factor=1.5, mode="bilinear"),
+        nn.AdaptiveAvgPool1d(3),
+        nn.AdaptiveAvgPool2d((1, None)),
+        nn.GroupNorm(2, 4, affine=False),
+        nn.ConvTranspose1d(2, 3, 3, output_padding=1),
+        nn.ConvTranspose2d(2, 3, (3, 2), stride=2),
+        nn.Conv2d(2, 3, 3, padding="same"),
+    ):
+        assert_type(layer(x), mg.GraphNode)
+    for loss in (
+        nn.CrossEntropyLoss(label_smoothing=0.1),
+        nn.MSELoss(),
+        nn.BCELoss(),
+        nn.BCEWithLogitsLoss(),
+    ):
+        assert_type(loss(x, array), mg.GraphNode)
+    attended, weights = nn.MultiheadAttention(8, 2, batch_first=True)(x, x, x, attn_mask=array)
+    assert_type(attended, mg.GraphNode)
+    assert_type(weights, mg.GraphNode | None)
+    assert_type(nn.RNNCell(3, 4, nonlinearity="relu")(x, array), mg.GraphNode)
+    assert_type(nn.GRUCell(3, 4)(x), mg.GraphNode)
+    assert_type(nn.LSTMCell(3, 4)(x, (array, array)), tuple[mg.GraphNode, mg.GraphNode])
+    gru = nn.GRU(3, 4, bidirectional=True, batch_first=True, dropout=0.1)
+    assert_type(gru(x, lengths=[2, 1]), tuple[mg.GraphNode, mg.GraphNode])
     assert_type(nn.RNN(3, 4, nonlinearity="relu")(x, array), tuple[mg.GraphNode, mg.GraphNode])
     assert_type(nn.GRU(3, 4, num_layers=2)(x), tuple[mg.GraphNode, mg.GraphNode])
     output, (h, c) = nn.LSTM(3, 4, unroll=True)(x, (array, array))
     assert_type((output, h, c), tuple[mg.GraphNode, mg.GraphNode, mg.GraphNode])
     assert_type(Net()(x, scale=2.0), tuple[mg.GraphNode, mg.GraphNode])
-    model = nn.Sequential(nn.Linear(2, 3), nn.Tanh())
+    model = nn.Sequential(nn.Linear(2, 3), mg.tanh, nn.Lambda(mg.relu))
     assert_type(model(x), mg.GraphNode)
     assert_type(model[0], nn.Module)
     assert_type(model[1:], nn.Sequential)

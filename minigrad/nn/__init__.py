@@ -2,32 +2,34 @@
 
 from ..graph.node import Buffer
 from . import init
-from .attention import MultiheadAttention
-from .layers import (
+from .activations import (
     ELU,
     GELU,
-    AvgPool1d,
-    AvgPool2d,
     BCELoss,
     BCEWithLogitsLoss,
-    Conv1d,
-    Conv2d,
-    ConvTranspose1d,
-    ConvTranspose2d,
     CrossEntropyLoss,
-    Embedding,
-    Flatten,
     Identity,
     LeakyReLU,
-    Linear,
-    MaxPool1d,
-    MaxPool2d,
     MSELoss,
     ReLU,
     Sigmoid,
     SiLU,
     Softmax,
     Tanh,
+)
+from .attention import MultiheadAttention
+from .layers import (
+    AvgPool1d,
+    AvgPool2d,
+    Conv1d,
+    Conv2d,
+    ConvTranspose1d,
+    ConvTranspose2d,
+    Embedding,
+    Flatten,
+    Linear,
+    MaxPool1d,
+    MaxPool2d,
 )
 from .module import Lambda, Module, Sequential
 from .norm import BatchNorm1d, BatchNorm2d, Dropout, GroupNorm, LayerNorm

@@ -336,7 +336,7 @@ class Lambda(Module):
     """A function as a module: a call of the module is a call of the function.
 
     >>> mg.nn.Lambda(lambda x: x * 2)(3.0)
-    <ScalarOperator multiply () float32>
+    6.0
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:

@@ -187,6 +187,9 @@ class ConvTranspose2d(Conv2d):
     + dilation·(KH - 1) + output_padding + 1, and OW likewise. As several sizes give H when they are
     convolved, `output_padding`, less than the stride, says which one is meant. Raises `ShapeError`
     and `ValueError` as `conv2d` does.
+
+    >>> mg.conv_transpose2d(np.ones((2, 3, 7, 7)), np.ones((3, 8, 4, 4)), stride=2, padding=1).shape
+    (2, 8, 14, 14)
     """
 
     # the plan is that of the convolution from the result to x
@@ -245,7 +248,11 @@ class ConvTranspose2d(Conv2d):
 
 
 class ConvTranspose1d(ConvTranspose2d):
-    """`conv_transpose2d` for x (N, C, L) and w (C, O / groups, K): (N, O, OL)."""
+    """`conv_transpose2d` for x (N, C, L) and w (C, O / groups, K): (N, O, OL).
+
+    >>> mg.conv_transpose1d(np.ones((2, 3, 7)), np.ones((3, 8, 4)), stride=2, padding=1).shape
+    (2, 8, 14)
+    """
 
     name, axes, layout = "conv_transpose1d", 1, "(N, C, L)"
 

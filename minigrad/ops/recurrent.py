@@ -377,6 +377,10 @@ class ReverseSequence(Indexed):
     of a sample, and its first step is the last valid one of each. lengths (N,) are integers from 1
     to T, else `IndexError`; an array or a node, which may come with each batch. Raises `ShapeError`
     and `DTypeError` for what does not fit.
+
+    >>> x = np.arange(1.0, 4.0).reshape(3, 1, 1)  # three steps of one sample
+    >>> mg.reverse_sequence(x, [2]).value.ravel()  # of which two are valid
+    array([2., 1., 0.], dtype=float32)
     """
 
     name, symbol, multilinear = "reverse_sequence", "reverse", sys.maxsize

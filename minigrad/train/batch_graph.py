@@ -45,7 +45,7 @@ class BatchGraph:
             self.y = _targets(self.output, y)
             fed = self.inputs.values()
             with settings.rerun(None if changing is None else {*changing, *fed}):
-                head = _need_node("loss", loss(self.output, self.y))
+                head = _need_node("loss", self._lost(loss))
             if head.shape:
                 raise ShapeError(
                     f"Trainer: the loss has shape {head.shape}; a single number was expected "
@@ -53,6 +53,15 @@ class BatchGraph:
                 )
             head.name = head.name or "loss"
         self.graph = Graph(head)
+
+    def _lost(self, loss: Loss) -> Any:
+        try:
+            return loss(self.output, self.y)
+        except Exception as error:
+            if not isinstance(self.output, GraphNode):
+                kind = type(self.output).__name__
+                error.add_note(f"the model returned a {kind} of {len(self.output)} for the loss")
+            raise
 
     @property
     def inputs(self) -> dict[str, Constant]:

@@ -409,8 +409,8 @@ TABLE = [  # (what is done, the error, its message, the module if it is noted)
     ),
     (
         lambda u: train(nn.RNN(2, 3, seed=0)).fit(np.ones((6, 4, 2)), Y, **FIT),
-        GRAPH,
-        "Trainer: the model returned a tuple; one node was expected",
+        SHAPE,
+        "stack: shapes (2, 4, 3) and (1, 4, 3); axis 0: all input arrays must have the same shape",
     ),
     (
         lambda u: train(words(), mode="compiled").fit(

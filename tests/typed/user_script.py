@@ -336,7 +336,12 @@ def training(folder: Path) -> None:
     assert_type(history.epoch_loss, list[float])
     assert_type(trainer.fit([(data.x_train, data.y_train)], epochs=3, resume=True), History)
     assert_type(trainer.evaluate(data.x_test, data.y_test), dict[str, float])
-    assert_type(trainer.predict(data.x_test), Array)
+    assert_type(trainer.predict(data.x_test), Any)
+
+    def loss(x: mg.GraphNode, y: mg.GraphNode) -> mg.GraphNode:
+        return mg.mse_loss(trainer.model(x), y)
+
+    assert_type(mg.compile(loss, trainer.optimizer).optimizer, optim.Optimizer | None)
     assert_type(trainer.compile(data.x_train, data.y_train, batch_size=8).source, str)
     mg.save(trainer, folder / "t.safetensors")
     mg.load(trainer, str(folder / "t.safetensors"))

@@ -339,7 +339,8 @@ def training(folder: Path) -> None:
     assert_type(trainer.predict(data.x_test), Any)
 
     def loss(x: mg.GraphNode, y: mg.GraphNode) -> mg.GraphNode:
-        return mg.mse_loss(trainer.model(x), y)
+        output: mg.GraphNode = model(x)
+        return mg.mse_loss(output, y)
 
     assert_type(mg.compile(loss, trainer.optimizer).optimizer, optim.Optimizer | None)
     assert_type(trainer.compile(data.x_train, data.y_train, batch_size=8).source, str)

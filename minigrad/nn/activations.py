@@ -135,8 +135,9 @@ class _Loss(_Function):
     def __init__(self, **options: Any) -> None:
         self.options = options
 
-    def forward(self, output: Any, target: Any) -> GraphNode:  # type: ignore[override]
-        loss: GraphNode = getattr(ops, self.operator)(output, target, **self.options)
+    def forward(self, output: Any, target: Any, **more: Any) -> GraphNode:  # type: ignore[override]
+        options = {**self.options, **more}
+        loss: GraphNode = getattr(ops, self.operator)(output, target, **options)
         return loss
 
 

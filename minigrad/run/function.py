@@ -183,8 +183,8 @@ def compile(function: Function, optimizer: Optimizer | None = None) -> CompiledF
     `function(*inputs)` gets nodes and returns the loss, a single number, or a tuple that begins
     with it. `step = compile(function, optimizer)` is called with arrays: `step(x, y)` computes the
     loss, updates the optimiser's parameters and returns a float, or a tuple of the loss and of
-    arrays. Without an optimiser the gradients are in the `.grad` of the variables that the loss
-    depends on, as after `loss.backward()`. Floats become the dtype of the parameters. Inputs of
+    arrays. Without an optimiser the gradients replace the `.grad` of the variables that the loss
+    depends on. Floats become the dtype of the parameters. Inputs of
     floats are variables: `mg.grad(u, x, create_graph=True)` differentiates by them within the
     function. Where the loss is a mean over samples along the first axis of all inputs, threads
     share them.

@@ -112,7 +112,13 @@ class Weighted:
 
     def __call__(self, output: Any, target: Any) -> GraphNode:
         y, weights = target
-        values = self.loss(output, y, reduction="none")
+        try:
+            values = self.loss(output, y, reduction="none")
+        except TypeError as error:
+            raise GraphError(
+                f'Trainer: sample_weight needs a loss that takes reduction="none", as '
+                f"mg.cross_entropy does ({error})"
+            ) from error
         return ops.mean(values * weights.reshape((len(weights), *(1,) * (values.ndim - 1))))
 
 
@@ -134,7 +140,7 @@ def _targets(output: Any, y: Samples) -> Any:
     """Each target as a node, like the output at its place, or like the first."""
     names, made = each(lambda _: 0, y), each(lambda _: 0, output)
     if names == made:  # the same structure
-        return each(target_for, output, y)
+        return each(lambda one, like: target_for(like, one), y, output)  # in the order of y
     return each(partial(target_for, arrays(output)[0]), y)
 
 

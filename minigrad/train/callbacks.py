@@ -1,7 +1,8 @@
 """Callbacks for a `Trainer`: stopping early, keeping the best model, lines and files of numbers.
 
 `monitor` names a number of `History.last`: "loss" is that of the validation data, where there are
-some. Losses and errors (names with "loss" or "error") are better when smaller, others when larger.
+some. `mode` says whether smaller ("min") or larger ("max") numbers are better; None does where the
+name tells: losses and errors, or accuracies and scores.
 """
 
 from __future__ import annotations
@@ -12,11 +13,16 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
-from ..checks import number, positive
+from ..checks import number, one_of, positive
 from ..files import as_path
 from .checkpoint import save
 from .history import History
 from .trainer import Trainer
+
+_TELLING = {
+    "min": ("loss", "err", "mae", "mse", "deviation", "nll", "perplexity"),
+    "max": ("accuracy", "f1", "top", "auc", "precision", "recall", "score", "r2"),
+}
 
 
 class _Best:
@@ -24,13 +30,21 @@ class _Best:
 
     only_looks = True
     monitor: str
+    mode: str | None
     min_delta = 0.0
     best = math.inf
 
+    def _choose(self) -> None:
+        """Set `mode` by the name of the number. Raises `ValueError` where that does not tell."""
+        owner, named = type(self).__name__, self.monitor.lower()
+        if self.mode is None:
+            kinds = {mode for mode, parts in _TELLING.items() if any(x in named for x in parts)}
+            self.mode = kinds.pop() if len(kinds) == 1 else None
+        one_of(f"{owner}: monitor={self.monitor!r}", "mode", self.mode, ("min", "max"))
+
     def improved(self, trainer: Trainer, history: History) -> bool:
         """Is the present number the best one, by more than `min_delta`?"""
-        smaller = "loss" in self.monitor or "error" in self.monitor
-        found = history.watched(self.monitor) * (1 if smaller else -1)
+        found = history.watched(self.monitor) * (-1 if self.mode == "max" else 1)
         if math.isnan(found):
             where = f"{self.monitor} is nan in epoch {trainer.state.epoch}"
             raise ValueError(f"{type(self).__name__}: {where}; a number was expected")
@@ -45,7 +59,8 @@ class _Best:
 class EarlyStopping(_Best):
     """Ends a training whose number has not improved, by `min_delta` at least, for some epochs.
 
-    These are `patience` epochs. With `restore_best` the model then has the parameters of its best
+    These are `patience` epochs. Of the number `monitor` smaller ones are better with `mode="min"`,
+    larger ones with "max"; None goes by its name, or is a `ValueError`. With `restore_best` the model then has the parameters of its best
     epoch; so it has where the training comes to its end before. The best epoch is not kept in
     checkpoints: a training that another process resumes looks for it anew.
 
@@ -62,8 +77,10 @@ class EarlyStopping(_Best):
     min_delta: float = 0.0
     monitor: str = "loss"
     restore_best: bool = True
+    mode: str | None = None
 
     def __post_init__(self) -> None:
+        self._choose()
         positive("EarlyStopping", patience=self.patience)
         number("EarlyStopping", "≥ 0", lambda x: x >= 0, min_delta=self.min_delta)
         self._waited, self._state = 0, dict[str, Any]()
@@ -83,6 +100,8 @@ class EarlyStopping(_Best):
 class SaveBest(_Best):
     """Saves the model to a file after each epoch that is the best one so far; see `mg.save`.
 
+    Of the number `monitor` smaller ones are better with `mode="min"`, larger ones with "max".
+
     >>> import os, tempfile
     >>> x, model = np.ones((10, 1)), mg.nn.Linear(1, 1)
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -96,6 +115,10 @@ class SaveBest(_Best):
 
     path: str | PathLike[str]
     monitor: str = "loss"
+    mode: str | None = None
+
+    def __post_init__(self) -> None:
+        self._choose()
 
     def __call__(self, trainer: Trainer, history: History) -> None:
         if self.improved(trainer, history) and trainer.ranks.first:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +31,12 @@ EVALUATION_BATCH = 250
 #: numbers that operators compute for all samples, from which on machine code is worth compiling:
 #: replay takes about 0.05 s for them
 WORTH_COMPILING = 10_000_000
+#: from which output on a prediction is class 1, by the loss
+_THRESHOLDS = {
+    "binary_cross_entropy_with_logits": 0.0,
+    "binary_cross_entropy": 0.5,
+    "mse_loss": 0.5,
+}
 FEW = 2  # samples of the graph that tells whether a model has changed since the last call
 #: a slice has so many samples that operators compute more bytes for it than there are parameters,
 #: and about these, which stay in the cache
@@ -183,8 +190,12 @@ def correct(outputs: Any, y: Samples, loss: Loss) -> Array:
     y = y.reshape(len(y), -1)
     if not np.isin(y, (0, 1)).all() or output.size != y.size:
         return np.full(len(y), np.nan)
+    while isinstance(loss, partial):
+        loss = loss.func
     # a function, or a module for one
     name = getattr(loss, "operator", getattr(loss, "__name__", ""))
-    threshold = 0.0 if name == "binary_cross_entropy_with_logits" else 0.5
+    if name not in _THRESHOLDS and not ((output >= 0) & (output <= 1)).all():
+        return np.full(len(y), np.nan)  # logits, perhaps, of a loss of the user's own
+    threshold = _THRESHOLDS.get(name, 0.5)
     right = (output.reshape(y.shape) > threshold) == (y > 0.5)
     return np.asarray(right.mean(1))

@@ -159,10 +159,10 @@ class Trainer:
         """
         loss = self.loss
         if sample_weight is not None:
-            if y is None or self.ranks.size > 1:
+            if y is None or isinstance(y, tuple | dict) or self.ranks.size > 1:
                 raise ValueError(
-                    "Trainer: sample_weight is for arrays x and y on one rank; give an iterable's "
-                    "weights to the loss as a second target"
+                    "Trainer: sample_weight is for one array y on one rank; otherwise give the "
+                    "weights to the loss as a target"
                 )
             y, loss = (y, sample_weight), Weighted(self.loss)
         data = training_data(x, y, batch_size, self.dtype, drop_last)
@@ -182,8 +182,9 @@ class Trainer:
 
         A prediction is right if the largest of several outputs is at the class id, or if a single
         output is on the right side of 0.5 (of 0 for a loss on logits); the accuracy is NaN for
-        targets that are no classes, and for several outputs or targets. A metric gets the outputs
-        and the targets of all samples, as arrays; one that is named "accuracy" takes its place.
+        targets that are no classes, for several outputs or targets, and for a loss of one's own
+        with a single output that is not between 0 and 1. A metric gets the outputs and the targets
+        of all samples, as arrays; one that is named "accuracy" takes its place.
         """
         return self._scores(x, y, self.metrics)
 

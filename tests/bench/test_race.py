@@ -56,7 +56,7 @@ def test_all_take_their_turn_and_each_round_begins_with_another():
     assert [turn for _, turn, _ in turns] == [0, 0, 0, 1, 1, 1, 2, 2, 2]  # the same batches for all
     assert rows["a"]["rounds"] == pytest.approx([0.05] * 3)
     assert rows["a"]["loss"] == 0.5
-    assert rows["a"]["bytes"] == 8 * 3  # the median of 2, 3 and 4: one measure found the steps
+    assert rows["a"]["bytes"] == 8 * 4  # the median of 3, 4 and 5: two measures found the steps
 
 
 @pytest.mark.parametrize(("seconds", "steps"), [(1e-6, 100_000), (0.03, 4), (5.0, 1)])
@@ -75,7 +75,7 @@ def test_one_that_fails_has_its_reason_and_the_others_go_on(when):
 
 def test_ctrl_c_leaves_the_rounds_that_all_have_made():
     interrupt = KeyboardInterrupt()
-    rows = run(Script("a", 0.05, []), Script("b", 0.05, [], 4, interrupt), rounds=5)
+    rows = run(Script("a", 0.05, []), Script("b", 0.05, [], 5, interrupt), rounds=5)
     assert rows["interrupted"]
     assert [len(rows[name]["rounds"]) for name in "ab"] == [2, 2]  # of the third, a made its part
     rows = run(Script("a", 0.05, [], 1, interrupt))
@@ -151,4 +151,4 @@ def test_ratios_are_taken_round_by_round():
 def test_a_round_has_as_many_steps_as_the_check_at_least():
     log = []
     run(Script("a", 5.0, log), least=10)
-    assert [steps for *_, steps in log] == [10] * 4
+    assert [steps for *_, steps in log] == [10] * 5

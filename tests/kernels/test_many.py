@@ -17,6 +17,7 @@ from kernels import (
     test_lookup_conv,
     test_norm,
     test_pool,
+    test_random,
     test_recurrent,
     test_rows,
     test_scan,
@@ -79,7 +80,9 @@ def norm(rng, threads):
 
 def mask(rng, threads):
     seed, draw = (int(n) for n in rng.integers(0, 2**62, 2))
-    test_norm.test_masks_are_those_of_the_reference_in_either_dtype(float(rng.random()), seed, draw)
+    test_random.test_masks_are_those_of_the_reference_in_either_dtype(
+        float(rng.random()), seed, draw
+    )
 
 
 def gemm(rng, threads):

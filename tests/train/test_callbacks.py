@@ -289,3 +289,18 @@ def test_a_fit_leaves_the_model_in_the_mode_in_which_it_was(mode, training):
     run.model.train(training)
     run.fit(X, Y, epochs=1, validation=(X, Y), **FIT)
     assert [module.training for module in run.model.modules()] == [training] * 4
+
+
+@pytest.mark.parametrize(
+    ("monitor", "mode"),
+    [("loss", "min"), ("mae", "min"), ("rmse", "min"), ("accuracy", "max"), ("f1", "max")],
+)
+def test_names_of_numbers_tell_which_are_better(monitor, mode):
+    assert mg.train.EarlyStopping(3, monitor=monitor).mode == mode
+    assert mg.train.SaveBest("x", monitor=monitor).mode == mode
+    assert mg.train.EarlyStopping(3, monitor="gain", mode="max").mode == "max"
+
+
+def test_a_name_that_does_not_tell_is_refused():
+    with pytest.raises(ValueError, match="monitor='gain': mode=None; one of min, max was expected"):
+        mg.train.EarlyStopping(3, monitor="gain")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numba
 import numpy as np
@@ -407,3 +408,15 @@ def test_a_loss_that_is_a_module_knows_what_its_function_classifies_by():
     for loss in (mg.binary_cross_entropy_with_logits, nn.BCEWithLogitsLoss()):
         trainer = mg.Trainer(model, loss, mg.optim.SGD(model.parameters(), lr=0.1))
         assert trainer.evaluate(x, y)["accuracy"] == 1
+
+
+def test_the_accuracy_of_a_loss_of_ones_own_is_not_guessed():
+    """Its single outputs may be logits."""
+    x, y = RNG.normal(size=(50, 3)), RNG.integers(0, 2, (50, 1)).astype(float)
+    model = nn.Linear(3, 1, seed=0)
+    logits = mg.binary_cross_entropy_with_logits
+    found = []
+    for loss in (logits, partial(logits, reduction="mean"), lambda a, b: logits(a, b)):
+        trainer = mg.Trainer(model, loss, mg.optim.SGD(model.parameters(), lr=0.1), mode="replay")
+        found.append(trainer.evaluate(x, y)["accuracy"])
+    assert found[0] == found[1] > 0.2 and np.isnan(found[2])

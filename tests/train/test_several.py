@@ -159,5 +159,37 @@ def test_weights_that_do_not_fit():
     trainer = mg.Trainer(model, mg.mse_loss, mg.optim.SGD(model.parameters(), lr=0.1))
     with pytest.raises(mg.ShapeError, match="the same number of samples was expected"):
         trainer.fit(A, TARGET, sample_weight=np.ones(5), **FIT)
-    with pytest.raises(ValueError, match="^Trainer: sample_weight is for arrays x and y on one"):
+    with pytest.raises(ValueError, match="^Trainer: sample_weight is for one array y on one rank"):
         trainer.fit([(A, TARGET)], epochs=1, sample_weight=np.ones(70))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_names_decide_in_whatever_order_they_come(mode):
+    """Targets of equal shapes, in another order than the outputs."""
+
+    class Both(nn.Module):
+        def __init__(self):
+            self.p, self.q = nn.Linear(3, 1, seed=0), nn.Linear(3, 1, seed=1)
+
+        def forward(self, x):
+            return {"p": self.p(x), "q": self.q(x)}
+
+    def loss(output, target):
+        return sum(mg.mse_loss(output[name], target[name]) for name in output)
+
+    model = Both()
+    trainer = mg.Trainer(model, loss, mg.optim.SGD(model.parameters(), lr=0.3), mode=mode)
+    y = {"q": -A[:, :1], "p": A[:, :1]}
+    trainer.fit(A, y, epochs=60, batch_size=16, progress=False)
+    np.testing.assert_allclose(model.p.weight.value[0, 0], 1, atol=0.05)
+    np.testing.assert_allclose(model.q.weight.value[0, 0], -1, atol=0.05)
+    assert trainer.evaluate(A, y)["loss"] < 0.01
+
+
+def test_weights_need_a_loss_that_gives_its_values():
+    model = nn.Linear(3, 1, seed=0)
+    trainer = mg.Trainer(model, nn.MSELoss(), mg.optim.SGD(model.parameters(), lr=0.1))
+    assert trainer.fit(A, TARGET, sample_weight=np.ones(70), **FIT).batch_loss
+    trainer.loss = lambda output, target: mg.mse_loss(output, target)
+    with pytest.raises(mg.GraphError, match="^Trainer: sample_weight needs a loss that takes redu"):
+        trainer.fit(A, TARGET, sample_weight=np.ones(70), **FIT)

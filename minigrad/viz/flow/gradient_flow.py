@@ -27,6 +27,7 @@ from ..draw import Drawing, inked
 from ..inspection import HasParameters
 from ..scene.heads import GraphLike, order_of
 from ..scene.measure import Stats, measure
+from ..scene.picture import Key
 from ..scene.readings import Reading
 from ..scene.text import alarm, count, gradient_line
 from ..scene.words import stats_words
@@ -322,7 +323,7 @@ class GradientFlow:
             if (stats := record.nodes.get(name)) is not None:
                 words = f"gradient {stats_words(stats)} at step {record.step}"
                 readings[id(node)] = Reading(gradient_line(stats), stats.state, stats.step, words)
-        return inked(graph, readings, title=f"Gradients at step {record.step}")
+        return inked(graph, readings, title=f"Gradients at step {record.step}", key=Key())
 
     def _at(self, step: int | None) -> Record:
         if not self.records:

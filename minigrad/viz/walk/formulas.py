@@ -38,34 +38,13 @@ def _over_axis(name: str, x: Any, axis: Any = None) -> Symbol:
     return apply(name, x) if axis is None else apply(name, x, word(f"axis={axis}"))
 
 
+_CALLS = """
+exp log where softmax onehot broadcast scatter unpool spread corr crop put part pad
+stack concat reshape transpose slope σ mask
+"""
 #: the functions that formulas of rules may call
 FUNCTIONS: dict[str, Callable[..., Symbol]] = {
-    **{
-        name: partial(apply, name)
-        for name in (
-            "exp",
-            "log",
-            "where",
-            "softmax",
-            "onehot",
-            "broadcast",
-            "scatter",
-            "unpool",
-            "spread",
-            "corr",
-            "crop",
-            "put",
-            "part",
-            "pad",
-            "stack",
-            "concat",
-            "reshape",
-            "transpose",
-            "slope",
-            "σ",
-            "mask",
-        )
-    },
+    **{name: partial(apply, name) for name in _CALLS.split()},
     "sum": partial(_over_axis, "Σ"),
     "mean": partial(_over_axis, "mean"),
     "max": partial(_over_axis, "max"),

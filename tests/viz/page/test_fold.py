@@ -33,7 +33,7 @@ def layouts(head, width):
     """The picture, and its folded layout by both engines."""
     picture = draw(head).picture
     yield picture, fold(lay_out(picture, dot_source(picture)), picture, width)
-    yield picture, fold(Layout("layers", *layered(picture)), picture, width)
+    yield picture, fold(Layout("layers", *layered(picture), {}), picture, width)
 
 
 def area(picture, layout):

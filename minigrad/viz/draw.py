@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
+from .. import checks
 from ..graph.node import GraphNode
 from .page.geometry import Layout
 from .page.layout import dot_source, lay_out
@@ -174,24 +175,11 @@ def picture_of(
 
 def _check(values: Any, grads: Any, depth: Any, focus: Any, radius: Any, title: Any) -> None:
     """Raise `TypeError` or `ValueError` for an option of the wrong type or out of range."""
-    kinds = {
-        "values": bool,
-        "grads": bool,
-        "depth": int,
-        "focus": GraphNode,
-        "radius": int,
-        "title": str,
-    }
-    given = (values, grads, depth, focus, radius, title)
-    for (name, kind), value in zip(kinds.items(), given, strict=True):
+    kinds = {"values": bool, "grads": bool, "focus": GraphNode, "title": str}
+    for (name, kind), value in zip(kinds.items(), (values, grads, focus, title), strict=True):
         if value is not None and not isinstance(value, kind):
-            found = type(value).__name__
-            raise TypeError(
-                f"draw: {name}={value!r} is a {found}; {kind.__name__} or None was expected"
-            )
-    for name, value in (("depth", depth), ("radius", 0 if radius is None else radius)):
-        if isinstance(value, bool) or (value is not None and value < 0):
-            raise ValueError(f"draw: {name}={value!r}; 0, 1, 2, … was expected")
+            raise TypeError(f"draw: {name}={value!r}; {kind.__name__} or None was expected")
+    checks.positive("draw", 0, depth=depth or 0, radius=radius or 0)
 
 
 def _check_choices(unroll: Any, width: Any, theme: Any) -> None:
@@ -200,10 +188,8 @@ def _check_choices(unroll: Any, width: Any, theme: Any) -> None:
         raise ValueError(
             f"draw: unroll={unroll!r}; 'rolled', 'all', a number of steps ≥ 1 or None was expected"
         )
-    if width is not None and (
-        isinstance(width, bool) or not isinstance(width, int | float) or not width >= 200
-    ):
-        raise ValueError(f"draw: width={width!r}; a number of pixels ≥ 200 or None was expected")
+    if width is not None:
+        checks.number("draw", "≥ 200", lambda pixels: pixels >= 200, width=width)
     check_theme("draw", theme)
 
 

@@ -150,6 +150,10 @@ class _Builder:
             f"{count(len(self.whole), 'node')}, {count(links, 'edge')}. "
             f"{self._around()}{self.alarms.note}"
         )
+        if any(part is None for part in self.parts.values()) and not self.options.loops:
+            note += (
+                " Along some lines gradients are not known: values or passes have changed since."
+            )
         return Picture(
             *(title, len(self.whole), links, note.strip()),
             *(tuple(boxes), self._edges(), self._clusters(boxes)),

@@ -117,5 +117,5 @@ def test_what_fits_stays_as_it_is():
 
 @pytest.mark.parametrize("width", [0, 100, "wide", True, float("nan")])
 def test_a_width_that_makes_no_sense(width):
-    with pytest.raises(ValueError, match="width="):
+    with pytest.raises(TypeError if width == "wide" else ValueError, match="width="):
         draw(mlp(), width=width)

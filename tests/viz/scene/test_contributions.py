@@ -78,6 +78,7 @@ def test_after_a_change_of_values_only_the_gradients_of_nodes_are_told(change):
     assert told["n0"] == ([""], "∇ 20") and told["n1"] == (["∇ 4"], "5")
     assert told["n2"] == (["∇ 2"], "10")  # the product would now be another
     assert told["n3"] == (["1"], "20") and told["g3n0"] == ([""], "↗ w")
+    assert "Along some lines gradients are not known" in draw(y).picture.note
 
 
 def test_contributions_add_up_to_the_gradients_of_all_nodes():

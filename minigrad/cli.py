@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from tqdm import tqdm
 
-from . import distribution, experiments, kernels
+from . import __version__, distribution, experiments, kernels
 from .bench.jobs import JOBS
 from .bench.machine import cores
 from .bench.report import bench
@@ -148,6 +148,7 @@ def parser() -> argparse.ArgumentParser:
         prog="minigrad",
         description="Automatic differentiation to read, to teach with, and to train with.",
     )
+    top.add_argument("--version", action="version", version=f"minigrad {__version__}")
     commands = top.add_subparsers(required=True, metavar="command")
     for name, (run, told, *options) in COMMANDS.items():
         command = commands.add_parser(name, help=told, description=told)

@@ -117,6 +117,7 @@ def train_once(
         batch_size=batch_size or experiment.batch_size,
         validation=held_out if follow else None,
     )
+    trainer.model.eval()  # as it is drawn and checked
     return TrainedRun(trainer, history, trainer.evaluate(x, y), trainer.evaluate(*held_out))
 
 

@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import ops, optim, seeds
 from .checks import one_of
-from .errors import DataError, DTypeError, ShapeError
+from .errors import DataError, DTypeError, GraphError, ShapeError
 from .files import as_path, write_atomically
 from .graph.conversion import Array
 from .graph.node import Constant, GraphNode
@@ -26,6 +26,7 @@ from .train import Trainer
 from .train.checkpoint import read_arrays
 
 OPTIMIZERS = {"sgd": optim.SGD, "adam": optim.Adam, "adamw": optim.AdamW, "rmsprop": optim.RMSprop}
+MODULE = "module__"  # before the names of make_model's arguments
 MOST_METADATA = 1 << 24  # characters; as Python lists and strings they take far more memory
 MOST_LABELS = 1 << 24  # bytes of an array of labels, whose room a file only claims
 Task = tuple[Callable[..., GraphNode], Array]
@@ -43,7 +44,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        make_model: Callable[[], Module],
+        make_model: Callable[..., Module],
         *,
         optimizer: str = "adam",
         lr: float = 1e-3,
@@ -51,9 +52,26 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         batch_size: int = 64,
         seed: int = 0,
         mode: str = "compiled",
+        **module: Any,
     ) -> None:
+        for name in module:
+            if not name.startswith(MODULE):
+                expected = f"{MODULE}… was expected for an argument of make_model"
+                raise TypeError(f"{type(self).__name__}: there is no option {name}; {expected}")
+        self.__dict__.update(module)
         self.make_model, self.optimizer, self.lr, self.epochs = make_model, optimizer, lr, epochs
         self.batch_size, self.seed, self.mode = batch_size, seed, mode
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The options by name, those of the model as module__name."""
+        return {**super().get_params(deep), **_of_module(self.__dict__)}
+
+    def set_params(self, **params: Any) -> Self:
+        """Set options by name, those of the model as module__name."""
+        own = _of_module(params)
+        self.__dict__.update(own)
+        super().set_params(**{name: params[name] for name in params.keys() - own})
+        return self
 
     # ---------------- fitting and predicting
     def _fit(self, x: Array, y: Array) -> Self:
@@ -73,16 +91,17 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
                 seed=self.seed,
                 progress=False,
             )
-        self.model_, self.history_ = model, history
+        self.model_, self.history_ = model.eval(), history
         if history.interrupted:
             raise KeyboardInterrupt
         return self
 
     def _new_model(self) -> Module:
         usable = callable(self.make_model) and not isinstance(self.make_model, Module)
-        model = self.make_model() if usable else None
+        own = {name.removeprefix(MODULE): x for name, x in _of_module(self.__dict__).items()}
+        model = self.make_model(**own) if usable else None
         if not isinstance(model, Module):
-            expected = "a function without arguments that returns a new Module was expected"
+            expected = "a function that returns a new Module was expected"
             raise TypeError(f"{type(self).__name__}: make_model={self.make_model!r}; {expected}")
         return model
 
@@ -98,7 +117,13 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
     def _outputs(self, model: Module, x: Array) -> Array:
         """The model's outputs for samples, in evaluation mode."""
         unused = optim.SGD(model.parameters(), lr=1.0)
-        return Trainer(model, ops.mse_loss, unused, mode="replay").predict(x)
+        outputs = Trainer(model, ops.mse_loss, unused, mode="replay").predict(x)
+        if not isinstance(outputs, np.ndarray):
+            raise GraphError(
+                f"{type(self).__name__}: the model returned a {type(outputs).__name__}; one node "
+                f"was expected"
+            )
+        return outputs
 
     def _predict(self, X: ArrayLike) -> Array:
         """The fitted model's outputs for all samples."""
@@ -184,15 +209,28 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
             self.feature_names_in_ = names.reshape(self.n_features_in_)
 
 
+def _of_module(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name.startswith(MODULE)}
+
+
 class MinigradClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]  # as above
     """A classifier for scikit-learn.
 
     `make_model()` returns a new `Module` that gives a logit per class (N, classes), or, of two
-    classes, that of the second alone (N, 1). `optimizer` is "sgd", "adam", "adamw" or "rmsprop";
-    `lr`, `epochs`, `batch_size` and `mode` are as in the optimiser and the `Trainer`; `seed`
-    decides the initial weights and the order of the samples. Floats enter the model in the dtype of
-    its parameters; integers stay integers where the model takes them (token ids), and become floats
-    where it does not. `fit` sets `classes_`, `model_`, `history_` and `n_features_in_`.
+    classes, that of the second alone (N, 1). Options `module__x=…` are its arguments, in searches
+    too: `GridSearchCV(MinigradClassifier(make_model), {"module__hidden": [8, 32]})`. `optimizer`
+    is "sgd", "adam", "adamw" or "rmsprop"; `lr`, `epochs`, `batch_size` and `mode` are as in the
+    optimiser and the `Trainer`; `seed` decides the initial weights and the order of the samples.
+    Floats enter the model in the dtype of its parameters; integers stay integers where the model
+    takes them (token ids), and become floats where it does not. `fit` sets `classes_`, `model_`,
+    `history_` and `n_features_in_`.
+
+    >>> data = mg.data.circle(200)
+    >>> def make():
+    ...     return mg.nn.Sequential(mg.nn.Linear(2, 8), mg.nn.Tanh(), mg.nn.Linear(8, 2))
+    >>> model = mg.sklearn.MinigradClassifier(make, lr=0.02, epochs=2, mode="eager")
+    >>> model.fit(data.x_train, data.y_train).predict(data.x_test).shape
+    (40,)
     """
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
@@ -262,6 +300,11 @@ class MinigradRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]  # as
 
     `make_model()` returns a new `Module` that gives predictions (N, 1) or (N,) for targets (N,),
     and (N, targets) for targets (N, targets); everything else is as in `MinigradClassifier`.
+
+    >>> x = np.linspace(0, 1, 40).reshape(-1, 1)
+    >>> model = mg.sklearn.MinigradRegressor(lambda: mg.nn.Linear(1, 1), lr=0.1, mode="eager")
+    >>> bool(model.fit(x, 2 * x[:, 0]).score(x, 2 * x[:, 0]) > 0.5)
+    True
     """
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:

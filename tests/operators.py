@@ -77,8 +77,62 @@ def jax_pool(
     return y, int(np.prod(k))
 
 
-def jax_max_pool(x: Any, **options: Any) -> Any:
+def jax_conv_transpose(
+    x: Any,
+    w: Any,
+    b: Any = None,
+    *,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Any:
+    """The gradient of a convolution of what has the result's size."""
+    n = x.ndim - 2
+    given = ((v,) * n if np.isscalar(v) else v for v in (stride, padding, output_padding, dilation))
+    s, p, more, d = map(np.array, given)
+    size = (np.array(x.shape[2:]) - 1) * s - 2 * p + d * (np.array(w.shape[2:]) - 1) + more + 1
+    options = {"stride": tuple(s), "padding": tuple(p), "dilation": tuple(d), "groups": groups}
+    whole = jnp.zeros((x.shape[0], w.shape[1] * groups, *size))
+    (y,) = jax.vjp(lambda z: jax_conv(z, w, **options), whole)[1](x)
+    return y if b is None else y + b.reshape(-1, *(1,) * n)
+
+
+def lengths(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """From 1 to 4 steps; the last sample has most."""
+    found = rng.integers(1, 5, shape)
+    found[-1:] = 4
+    return found
+
+
+def jax_reverse_sequence(x: Any, lengths: Any) -> Any:
+    t = jnp.arange(x.shape[-3])[:, None]
+    source = lengths - 1 - t
+    turned = x[..., jnp.maximum(source, 0), jnp.arange(len(lengths)), :]
+    return jnp.where((source >= 0)[..., None], turned, 0)
+
+
+def jax_max_pool(x: Any, dilation: Any = None, **options: Any) -> Any:
+    if dilation is not None:  # JAX has no gradient of it
+        return jax_dilated_pool(x, dilation, **options)
     return jax_pool(x, -jnp.inf, lax.max, **options)[0]
+
+
+def jax_dilated_pool(
+    x: Any, dilation: Any, kernel_size: Any, stride: Any = None, padding: Any = 0
+) -> Any:
+    """Each window as so many pictures, strides apart, of which the largest entries are taken."""
+    n = x.ndim - 2
+    given = (kernel_size, kernel_size if stride is None else stride, padding, dilation)
+    k, s, p, d = (v if isinstance(v, tuple) else (v,) * n for v in given)
+    padded = jnp.pad(x, [(0, 0), (0, 0), *zip(p, p, strict=True)], constant_values=-jnp.inf)
+    pictures = []
+    for place in np.ndindex(*k):
+        axes = zip(padded.shape[2:], place, k, s, d, strict=True)
+        ends = [slice(i * e, m - (j - 1 - i) * e, t) for m, i, j, t, e in axes]
+        pictures.append(padded[(..., *ends)])
+    return jnp.max(jnp.stack(pictures), axis=0)
 
 
 def jax_avg_pool(x: Any, **options: Any) -> Any:
@@ -114,7 +168,7 @@ def jax_layer_norm(
 
 
 def jax_dropout(x: Any, p: float = 0.5, *, seed: int) -> Any:
-    return x * mg.kernels.norm.mask_reference(x.size, seed, 1, p).reshape(x.shape)
+    return x * mg.kernels.random.mask_reference(x.size, seed, 1, p).reshape(x.shape)
 
 
 def jax_lstm(x: Any, h: Any, c: Any, w: Any, v: Any, b: Any, d: Any) -> Any:
@@ -171,9 +225,10 @@ ELEMENTWISE = [
     Row(
         "leaky_relu",
         mg.leaky_relu,
-        lambda x, slope=0.01: jax.nn.leaky_relu(x, slope),
-        each(ONE, {}, {"slope": 0.3}),
+        lambda x, negative_slope=0.01: jax.nn.leaky_relu(x, negative_slope),
+        each(ONE, {}, {"negative_slope": 0.3}),
     ),
+    Row("silu", mg.silu, jax.nn.silu, each(ONE)),
     Row("softplus", mg.softplus, jax.nn.softplus, each(ONE)),
     Row("gelu", mg.gelu, lambda x: jax.nn.gelu(x, approximate=False), each(ONE)),
     Row(
@@ -220,12 +275,49 @@ FUNCTIONS = [
         )
     ),
     Row("arccosh", mg.arccosh, lambda x: jnp.arccosh(x), FEW, (above_one,)),
+    Row("elu", mg.elu, jax.nn.elu, each(ONE, {}, {"alpha": 0.3})),
+    Row("remainder", mg.remainder, jnp.remainder, each(PAIRS[1:6]), (real, positive)),
 ]
 STEPS = [
     Row(name, getattr(mg, name), getattr(jnp, name), each(PAIRS), (few,))
     for name in ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
 ] + [Row("sign", mg.sign, jnp.sign, each(ONE), (few,))]
 MORE_STEPS = [
+    Row("detach", mg.detach, lax.stop_gradient, FEW),
+    Row("floor_divide", mg.floor_divide, jnp.floor_divide, each(PAIRS[1:6]), (real, positive)),
+    Row(
+        "argsort",
+        mg.argsort,
+        jnp.argsort,
+        each([((2, 3, 4),), ((5, 0),)], {}, {"axis": 0}, {"axis": None}),
+        (few,),
+    ),
+    *(
+        Row(
+            f"random.{name}",
+            lambda x, seed=0, draw=draw: draw(x.shape, dtype=x.dtype, seed=seed),
+            lambda x, seed=0, reference=reference: reference(x.size, seed, 1).reshape(x.shape),
+            each([((7,),), ((2, 3, 4),), ((0, 3),)], {"seed": 3}),
+        )
+        for name, draw, reference in (
+            ("normal", mg.random.normal, mg.kernels.random.normal_reference),
+            ("uniform", mg.random.uniform, mg.kernels.random.uniform_reference),
+        )
+    ),
+    Row(
+        "loss.one_hot",
+        lambda i: by_name("loss.one_hot")(i, 3, 1),
+        lambda i: jax.nn.one_hot(jnp.where(i == 1, 3, i), 3, dtype=bool),
+        each([((5,),), ((2, 3),)]),
+        (ids(3),),
+    ),
+    Row(
+        "loss.mean_inverse",
+        by_name("loss.mean_inverse"),
+        lambda x: jnp.broadcast_to(1 / x.mean(), x.shape),
+        each([((5,),), ((2, 3),)]),
+        (positive,),
+    ),
     *(
         Row(name, getattr(mg, name), getattr(jnp, name), FEW)
         for name in ("floor", "ceil", "trunc", "rint")
@@ -386,6 +478,12 @@ SHAPE = [
         ),
     ),
     Row(
+        "astype",
+        lambda x: by_name("astype")(by_name("astype")(x, np.float64), x.dtype),
+        lambda x: x,
+        each(ONE),
+    ),
+    Row(
         "broadcast_to",
         mg.broadcast_to,
         jnp.broadcast_to,
@@ -505,6 +603,28 @@ CONV = [
             (((2, 1, 4), (1, 1, 4), (1,)), {}),
         ],
     ),
+    Row(
+        "conv_transpose2d",
+        mg.conv_transpose2d,
+        jax_conv_transpose,
+        [
+            (((2, 3, 4, 3), (3, 2, 3, 2), (2,)), {}),
+            (((2, 3, 3, 4), (3, 4, 3, 2)), {"stride": (2, 1), "padding": (1, 0)}),
+            (((1, 2, 3, 2), (2, 1, 3, 4), (1,)), {"stride": (3, 2), "output_padding": (2, 1)}),
+            (((2, 4, 3, 2), (4, 3, 2, 2), (6,)), {"groups": 2, "dilation": (2, 1)}),
+            (((0, 3, 4, 3), (3, 2, 3, 2), (2,)), {}),
+        ],
+    ),
+    Row(
+        "conv_transpose1d",
+        mg.conv_transpose1d,
+        jax_conv_transpose,
+        [
+            (((2, 3, 5), (3, 4, 3), (4,)), {}),
+            (((2, 4, 4), (4, 1, 3)), {"stride": 2, "padding": 1, "output_padding": 1, "groups": 2}),
+            (((1, 2, 4), (2, 3, 2), (3,)), {"dilation": 3}),
+        ],
+    ),
 ]
 WINDOWS_2D = [
     # overlapping
@@ -515,18 +635,23 @@ WINDOWS_2D = [
     (((2, 1, 3, 3),), {"kernel_size": 1, "stride": 2}),
     (((0, 2, 4, 4),), {"kernel_size": 2}),
 ]
+DILATED_2D = [
+    (((2, 1, 6, 7),), {"kernel_size": (3, 2), "stride": (1, 2), "dilation": (2, 3)}),
+    (((1, 2, 5, 6),), {"kernel_size": 2, "padding": 1, "dilation": 2}),
+]
+DILATED_1D = [(((1, 2, 8),), {"kernel_size": 3, "stride": 1, "padding": 1, "dilation": 2})]
 WINDOWS_1D = [
     (((2, 3, 7),), {"kernel_size": 2}),
     (((1, 2, 8),), {"kernel_size": 3, "stride": 1, "padding": 1}),
     (((1, 1, 5),), {"kernel_size": 5}),
 ]
 POOL = [
-    Row("max_pool2d", mg.max_pool2d, jax_max_pool, WINDOWS_2D),
+    Row("max_pool2d", mg.max_pool2d, jax_max_pool, [*WINDOWS_2D, *DILATED_2D]),
     Row(
         "max_pool2d", mg.max_pool2d, jax_max_pool, WINDOWS_2D, (few,)
     ),  # at ties the first wins, as in JAX
     Row("avg_pool2d", mg.avg_pool2d, jax_avg_pool, WINDOWS_2D),
-    Row("max_pool1d", mg.max_pool1d, jax_max_pool, WINDOWS_1D),
+    Row("max_pool1d", mg.max_pool1d, jax_max_pool, [*WINDOWS_1D, *DILATED_1D]),
     Row("avg_pool1d", mg.avg_pool1d, jax_avg_pool, WINDOWS_1D),
 ]
 RNN = [
@@ -560,6 +685,13 @@ LAYERS = [
     # h and c of all steps; `mg.lstm` hands out parts
     Row("lstm", by_name("lstm"), jax_lstm, each(recurrent(2, 4))),
     Row("gru", mg.gru, jax_gru, each(recurrent(1, 3))),
+    Row(
+        "reverse_sequence",
+        mg.reverse_sequence,
+        jax_reverse_sequence,
+        each([((4, 3, 2), (3,)), ((2, 5, 2, 3), (2,)), ((4, 0, 2), (0,)), ((5, 4, 1), (4,))]),
+        (real, lengths),
+    ),
 ]
 RUNNING = np.array([0.5, -1.0, 2.0]), np.array([0.25, 1.0, 3.0])
 AFFINE = [

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+import minigrad
 from minigrad import cli
 from minigrad.experiments import EXPERIMENTS
 
@@ -44,6 +45,13 @@ def test_help_everywhere(arguments, capsys):
         cli.main(arguments)
     assert ended.value.code == 0
     assert "usage: minigrad" in capsys.readouterr().out
+
+
+def test_the_version(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"minigrad {minigrad.__version__}\n"
 
 
 def test_train_prints_and_saves(tmp_path, capsys):

@@ -105,20 +105,19 @@ def test_the_wheel_holds_the_package_and_the_chapters_only(built):
     names = set(ZipFile(built[0]).namelist())
     files = [path.relative_to(ROOT) for path in (ROOT / "minigrad").rglob("*") if path.is_file()]
     package = {path.as_posix() for path in files if "__pycache__" not in path.parts}
+    notebooks = [path.relative_to(ROOT) for path in (ROOT / "notebooks").rglob("*") if path.suffix]
+    left_out = {".ipynb_checkpoints", "__pycache__"}
     chapters = {
-        f"minigrad/chapters/notebooks/{path.name}"
-        for path in (ROOT / "notebooks").iterdir()
-        if path.suffix
+        f"minigrad/chapters/{path.as_posix()}"
+        for path in notebooks
+        if not left_out & {*path.parts} and path.name not in left_out
     }
     read = {
         f"minigrad/chapters/figures/{name}.json"
         for name in ("bench", "bench-distributed", "results")
     }
     info = {name for name in names if name.split("/")[0].endswith(".dist-info")}
-    assert (
-        names - info
-        == package | {name for name in chapters if ".ipynb_checkpoints" not in name} | read
-    )
+    assert names - info == package | chapters | read
 
 
 def test_the_source_distribution_holds_the_files_under_version_control(built):

@@ -11,7 +11,11 @@ SECTION = '''
 
 @elementwise("softsign", backward=(lambda g, y, x: g * np.square(1 - np.absolute(y)),))
 def softsign(x: Any) -> Any:
-    """x / (1 + |x|), a sigmoid that saturates slowly (Turian et al. 2009)."""
+    """x / (1 + |x|), a sigmoid that saturates slowly (Turian et al. 2009).
+
+    >>> mg.softsign([-1.0, 0.0, 3.0]).value
+    array([-0.5 ,  0.  ,  0.75], dtype=float32)
+    """
     return x / (1 + np.absolute(x))
 '''
 RELU = '    Row("relu", mg.relu, jax.nn.relu, each(ONE)),\n'

@@ -30,7 +30,8 @@ def _laps(measure: Measure, answers: list[Answer], unit: float, least: int) -> I
     steps = enough = least
     took = 0.0
     while took < unit / 2:
-        answer = measure(steps, 1000)
+        # twice, because the first of so many steps may compile
+        answer = min((measure(steps, seed) for seed in (998, 999)), key=lambda a: a["seconds"])
         took = answer["seconds"] * answer["steps"]
         enough = max(least, math.ceil(unit / max(answer["seconds"], 1e-9)))
         steps = max(steps + 1, min(enough, 16 * steps))

@@ -16,7 +16,15 @@ from .transforms import array_gradients, called
 
 
 class GradientError(AssertionError):
-    """A gradient that disagrees with central differences; the message shows the worst entry."""
+    """A gradient that disagrees with central differences; the message shows the worst entry.
+
+    >>> wrong = mg.operator(np.sin, lambda g, y, x: g * np.sin(x), name="wrong")
+    >>> try:
+    ...     mg.gradcheck(wrong, [0.5])
+    ... except mg.GradientError as error:
+    ...     print("found")
+    found
+    """
 
 
 def gradcheck(
@@ -36,6 +44,9 @@ def gradcheck(
     raises `GradientError` that names the worst entry, its gradient and its slope. An error of 0.1 %
     in a gradient is found. Meanwhile buffers stay as they are, and a dropout layer draws the same
     mask every time.
+
+    >>> mg.gradcheck(lambda x: mg.sin(x) * x, [np.array([0.5, 2.0])])
+    True
     """
     checks.number("gradcheck", "> 0", lambda x: x > 0, step=step)
     with settings.default_dtype(np.float64), settings.state_kept():

@@ -32,6 +32,11 @@ def grad(output: GraphNode, inputs: Any, grad: Any = None, *, create_graph: bool
     constant's derivative. Raises `GraphError` for an input that records no gradient (a constant, a
     frozen variable) or, with `create_graph`, where an operator on the way has no graph for its
     gradient; `ShapeError` for a `grad` of another shape.
+
+    >>> x = mg.Variable(2.0)
+    >>> slope = mg.grad(x**3, x, create_graph=True)
+    >>> slope.item(), mg.grad(slope, x).item()
+    (12.0, 12.0)
     """
     several = isinstance(inputs, tuple | list)
     wrt = list(inputs) if several else [inputs]
@@ -41,12 +46,12 @@ def grad(output: GraphNode, inputs: Any, grad: Any = None, *, create_graph: bool
     for x in wrt:
         if not x.requires_grad:
             raise GraphError(
-                f"grad with respect to {x!r}: no gradient is recorded for it; a Variable was "
+                f"grad with respect to {x.brief}: no gradient is recorded for it; a Variable was "
                 f"expected"
             )
     if not output.requires_grad and not settings.recording():
         raise GraphError(
-            f"grad of {output!r}: within no_grad nothing is recorded, so there is no gradient "
+            f"grad of {output.brief}: within no_grad nothing is recorded, so there is no gradient "
             f"to find"
         )
     if create_graph:
@@ -68,6 +73,10 @@ def jvp(
     arrays of the result's shape. Forward mode is reverse mode twice: the VJP is linear in its
     cotangent, and its gradient is the JVP (Townsend 2017, "A new trick for calculating Jacobian
     vector products"). Raises `ShapeError` or `DTypeError` where tangents do not fit the inputs.
+
+    >>> y, dy = mg.jvp(lambda x: x * x, [np.array([1.0, 3.0])], [np.array([1.0, 0.0])])
+    >>> y, dy
+    (array([1., 9.], dtype=float32), array([2., 0.], dtype=float32))
     """
     xs, y = called("jvp", fn, inputs)
     if len(tangents) != len(xs):
@@ -91,6 +100,10 @@ def jacobian(
     needs fewer where the result has fewer entries than the inputs, as a loss has. `inputs` is an
     array, a number or a node; a tuple or list holds one for each argument of `fn` and gives a
     tuple.
+
+    >>> mg.jacobian(lambda x: x * x, np.array([1.0, 3.0]))
+    array([[2., 0.],
+           [0., 6.]], dtype=float32)
     """
     if mode not in ("reverse", "forward"):
         raise ValueError(f'jacobian: mode={mode!r}; "reverse" or "forward" was expected')

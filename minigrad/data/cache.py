@@ -20,7 +20,11 @@ CLIENT_SECONDS = 300
 
 
 def cache_dir() -> Path:
-    """The folder for downloads, which may not exist yet: `$MINIGRAD_DATA`, or the user's cache."""
+    """The folder for downloads, which may not exist yet: `$MINIGRAD_DATA`, or the user's cache.
+
+    >>> mg.data.cache_dir().is_absolute()
+    True
+    """
     chosen = os.environ.get("MINIGRAD_DATA") or platformdirs.user_cache_dir("minigrad")
     return Path(chosen).expanduser().absolute()
 

@@ -31,6 +31,10 @@ def circle(n: int = 10_000, seed: int = 0) -> Dataset:
     ------
     ValueError : fewer than 5 points, which would leave a part empty; a negative seed
     TypeError : n or seed is not an integer
+
+    >>> data = mg.data.circle(1000, seed=1)
+    >>> data.x_train.shape, data.y_test.shape
+    ((800, 2), (200,))
     """
     n = integer("circle", "n", n, 5, " so that both parts hold a point")
     x = generator(seed, "circle").random((n, 2)).astype(np.float32)

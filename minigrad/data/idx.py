@@ -36,6 +36,14 @@ def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     ------
     DataError : the file is not IDX, cut short, too long or damaged; the message names it
     OSError : the file cannot be opened
+
+    >>> import os, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "three.idx")
+    ...     with open(path, "wb") as file:
+    ...         _ = file.write(bytes([0, 0, 8, 1, 0, 0, 0, 3, 5, 6, 7]))
+    ...     mg.data.read_idx(path)
+    array([5, 6, 7], dtype=uint8)
     """
     path = as_path("read_idx", path)
     content = path.read_bytes()

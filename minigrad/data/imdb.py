@@ -67,7 +67,11 @@ def imdb(vocabulary: int = 12_849, length: int = 130) -> Dataset:
 
 
 def tokenise(text: str) -> list[str]:
-    """Split a text into words: runs of a-z and apostrophes, in lower case, without line breaks."""
+    """Split a text into words: runs of a-z and apostrophes, in lower case, without line breaks.
+
+    >>> mg.data.tokenise("A <br />GREAT film, isn't it?")
+    ['a', 'great', 'film', "isn't", 'it']
+    """
     if not isinstance(text, str):
         raise TypeError(f"tokenise: a {type(text).__name__}; a text was expected")
     return re.findall(r"[a-z']+", text.lower().replace("<br />", " "))
@@ -85,6 +89,10 @@ def encode_reviews(
     Raises
     ------
     ValueError, TypeError : length below 1, or texts that are not a list of texts
+
+    >>> vocabulary = ["", "?", "good", "film"]
+    >>> mg.data.encode_reviews(["A good film"], vocabulary, length=4)
+    array([[0, 1, 2, 3]], dtype=int32)
     """
     length = integer("encode_reviews", "length", length)
     if isinstance(texts, str) or not isinstance(texts, Sequence):
@@ -103,6 +111,9 @@ def decode_review(ids: Iterable[int], vocabulary: Sequence[str]) -> list[str]:
     """The words of one row of ids, without padding; an unknown word reads `<other>`.
 
     Raises `IndexError` for an id beyond the vocabulary.
+
+    >>> mg.data.decode_review([0, 1, 2, 3], ["", "?", "good", "film"])
+    ['?', 'good', 'film']
     """
     words = []
     for id in ids:

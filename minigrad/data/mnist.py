@@ -86,6 +86,10 @@ def mnist_sample() -> Dataset:
     Raises
     ------
     DataError : the file is missing or damaged
+
+    >>> digits = mg.data.mnist_sample()
+    >>> digits.x_train.shape, digits.y_train[:5]
+    ((4000, 28, 28), array([5, 0, 4, 1, 9]))
     """
     if problem := SAMPLE.problem():
         raise DataError(f"{problem}; reinstall minigrad")

@@ -43,6 +43,10 @@ def topological_sort(head: N, known: Iterable[N] = ()) -> list[N]:
 
     The order is that of a depth-first search over the inputs from left to right, so the same graph
     gives the same list. The search stops at nodes that are `known`, which are left out.
+
+    >>> x = mg.Variable(2.0, name="x")
+    >>> [node.name or node.rule.name for node in mg.topological_sort(mg.exp(x * x))]
+    ['x', 'multiply', 'exp']
     """
     if not hasattr(head, "inputs"):
         got = type(head).__name__
@@ -67,6 +71,12 @@ def forward(order: Sequence[Any]) -> np.ndarray[Any, Any]:
     """Recompute every operator of the order, in place, from the present values of its leaves.
 
     Returns the value of the last node.
+
+    >>> x = mg.Variable(2.0)
+    >>> order = mg.topological_sort(x * x)
+    >>> x.value = 3.0
+    >>> mg.forward(order)
+    array(9., dtype=float32)
     """
     try:
         for node in order:
@@ -85,10 +95,15 @@ def forward(order: Sequence[Any]) -> np.ndarray[Any, Any]:
 def backward(order: Sequence[Any], grad: Any = None) -> None:
     """Propagate gradients along the order, from its last node to its leaves.
 
-    `grad` is the gradient of the last node (1 by default if that is a single number). Gradients of
-    leaves add up over calls, those of operators are recomputed. Raises `GraphError` where a leaf of
-    the graph has been given another value (`x.value = …`, `x.value -= …`) since the last node was
-    computed; writing into `x.value[…]` is not noticed.
+    `grad` is the gradient of the last node (1 by default if that holds a single number). Gradients
+    of leaves add up over calls, those of operators are recomputed. Raises `GraphError` where a leaf
+    of the graph has been given another value (`x.value = …`, `x.value -= …`) since the last node
+    was computed; writing into `x.value[…]` is not noticed.
+
+    >>> x = mg.Variable(2.0)
+    >>> mg.backward(mg.topological_sort(x * x))
+    >>> x.grad
+    array(4., dtype=float32)
     """
     head = order[-1]
     seed, number = seed_of(head, grad), Versions.next_pass()
@@ -98,7 +113,7 @@ def backward(order: Sequence[Any], grad: Any = None) -> None:
             node.grad_pass = number
         elif node.version > head.version:
             raise GraphError(
-                f"backward from {head!r}: {node!r} has been given another value since; "
+                f"backward from {head.brief}: {node.brief} has been given another value since; "
                 "run forward again, or rebuild the graph"
             )
         else:
@@ -121,20 +136,21 @@ def seed_of(head: Any, grad: Any) -> np.ndarray[Any, Any]:
     """The gradient of `head` to start from: `grad` as an array, or 1 for a single number."""
     if not head.requires_grad:
         raise GraphError(
-            f"backward from {head!r}: it depends on no Variable, so there is no gradient"
+            f"backward from {head.brief}: it depends on no Variable, so there is no gradient"
         )
-    if grad is None and head.shape != ():
+    if grad is None and head.size != 1:
         raise GraphError(
-            f"backward from {head!r}: shape {head.shape} is not a single number; "
+            f"backward from {head.brief}: shape {head.shape} is not a single number; "
             "reduce it (mean, sum) or give grad, an array of that shape"
         )
-    return array_like(head, 1 if grad is None else grad, "backward from {node!r}: grad")
+    given = np.ones(head.shape) if grad is None else grad
+    return array_like(head, given, "backward from {node.brief}: grad")
 
 
 def array_like(node: Any, value: Any, what: str) -> np.ndarray[Any, Any]:
     """A copy of an array or of a node's value, in the dtype of `node`, whose shape it must have.
 
-    `what` names it in errors; `{node!r}` in it is filled in only there, because repr takes time.
+    `what` names it in errors; `{node.brief}` in it is filled in only there, because it takes time.
     """
     array = np.asarray(getattr(value, "_data", value))
     if array.shape != node.shape:

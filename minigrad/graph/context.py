@@ -34,5 +34,5 @@ def add_node_context(error: BaseException, node: Any) -> None:
     """Note the node, and the module in which it was made."""
     tell_line(error)
     if not noted(error, NODE):
-        error.add_note(f"{NODE}{node!r}")
+        error.add_note(f"{NODE}{node.brief}")
         add_module_context(error, node.scope)

@@ -93,9 +93,9 @@ def assignable(node: Any, new: Any, what: str = "a value") -> Array:
     array = np.asarray(getattr(new, "_data", new))
     if array.shape != node.shape:
         raise ShapeError(
-            f"{node!r} cannot take {what} of shape {array.shape}; a node keeps its shape"
+            f"{node.brief} cannot take {what} of shape {array.shape}; a node keeps its shape"
         )
     if array.dtype.kind not in "biuf" or (node.dtype.kind != "f" and array.dtype.kind == "f"):
-        raise DTypeError(f"{node!r} cannot take {what} of dtype {array.dtype}")
+        raise DTypeError(f"{node.brief} cannot take {what} of dtype {array.dtype}")
     check_exact(array, node.dtype)
     return array

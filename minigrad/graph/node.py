@@ -16,6 +16,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import ArrayLike, DTypeLike
 
 from ..errors import DTypeError, GraphError
+from ..names import OF_NODES, Elsewhere
 from . import registry, settings
 from .autodiff import Versions, backward, topological_sort
 from .conversion import Array, as_array, assignable
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _binary
         __truediv__ = __rtruediv__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = _binary
         __lt__ = __le__ = __gt__ = __ge__ = _binary
+        __mod__ = __rmod__ = __floordiv__ = __rfloordiv__ = _binary
         __neg__ = __abs__ = _unary
 
 else:
@@ -44,6 +46,12 @@ class GraphNode(Readable, _Operators):
 
     Attributes: `value` (ndarray), `grad` (ndarray of the same shape and dtype, or None), `inputs`
     (tuple of nodes), `shape`, `dtype`, `ndim`, `size`, `name` (str or None).
+
+    >>> x = mg.Variable([1.0, 2.0], name="x")
+    >>> y = (x * x).sum()
+    >>> y.backward()
+    >>> y.item(), x.grad, isinstance(y, mg.GraphNode)
+    (5.0, array([2., 4.], dtype=float32), True)
     """
 
     __slots__ = (
@@ -85,7 +93,8 @@ class GraphNode(Readable, _Operators):
     @value.setter
     def value(self, new: ArrayLike) -> None:
         raise GraphError(
-            f"{self!r} is computed; set the value of a Constant or Variable and run forward again"
+            f"{self.brief} is computed; set the value of a Constant or Variable and run forward "
+            "again"
         )
 
     @property
@@ -106,20 +115,13 @@ class GraphNode(Readable, _Operators):
 
     def __len__(self) -> int:
         if not self.shape:
-            raise TypeError(f"len() of {self!r}, which has no axes")
+            raise TypeError(f"len() of {self.brief}, which has no axes")
         return self.shape[0]
 
     def __iter__(self) -> Iterator[GraphNode]:
         if not self.shape:  # indexing would raise IndexError, which Python takes for the end
-            raise TypeError(f"iteration over {self!r}, which has no axes")
+            raise TypeError(f"iteration over {self.brief}, which has no axes")
         return (self[i] for i in range(self.shape[0]))
-
-    def __repr__(self) -> str:
-        name = f" {self.name!r}" if self.name else ""
-        return f"<{self._kind()}{name} {self.shape} {self.dtype}>"
-
-    def _kind(self) -> str:
-        return type(self).__name__
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """A notebook shows the graph of a computed node, and the `repr` of a leaf."""
@@ -237,7 +239,8 @@ class GraphNode(Readable, _Operators):
             raise
 
     def __getitem__(self, key: Any) -> GraphNode:
-        return _operator("getitem", self, key)
+        found: GraphNode = registry.by_name("getitem")(self, key)
+        return found
 
     @property
     def T(self) -> GraphNode:
@@ -260,6 +263,40 @@ class GraphNode(Readable, _Operators):
         """Smallest entry along `axis` (all axes by default); ties share the gradient."""
         return _operator("min", self, axis, keepdims)
 
+    def var(self, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> GraphNode:
+        """Variance over `axis` (all axes by default), with n - `ddof` as divisor."""
+        return _operator("var", self, axis, ddof, keepdims)
+
+    def std(self, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> GraphNode:
+        """Standard deviation over `axis`, the root of `var`."""
+        return _operator("std", self, axis, ddof, keepdims)
+
+    def exp(self) -> GraphNode:
+        """e to the power of each entry."""
+        return _operator("exp", self)
+
+    def log(self) -> GraphNode:
+        """Natural logarithm of each entry."""
+        return _operator("log", self)
+
+    def tanh(self) -> GraphNode:
+        """Hyperbolic tangent of each entry."""
+        return _operator("tanh", self)
+
+    def abs(self) -> GraphNode:
+        """Absolute value of each entry."""
+        return _operator("abs", self)
+
+    def detach(self) -> GraphNode:
+        """The node without a way back: it is recomputed with its graph, and passes no gradient."""
+        return _operator("detach", self)
+
+    def astype(self, dtype: DTypeLike) -> GraphNode:
+        """The node in float32 or float64; itself if that is its dtype."""
+        if settings.float_dtype(dtype) == self.dtype:
+            return self
+        return _operator("astype", self, dtype)
+
     def reshape(self, *shape: Any) -> GraphNode:
         """The same numbers in another shape; one entry may be -1."""
         return _operator("reshape", self, shape[0] if len(shape) == 1 else shape)
@@ -274,8 +311,12 @@ class GraphNode(Readable, _Operators):
         return _operator("reshape", self, -1)
 
 
+for _name in OF_NODES:
+    setattr(GraphNode, _name, Elsewhere(_name))
+
+
 def _operator(name: str, *arguments: Any) -> GraphNode:
-    node: GraphNode = registry.by_name(name)(*arguments)
+    node: GraphNode = registry.operators[name](*arguments)
     return node
 
 
@@ -284,9 +325,16 @@ class Leaf(GraphNode):
 
     __slots__ = ()
 
+    def __repr__(self) -> str:
+        array = self._data if self.ndim < 3 or self.size <= 16 else self._data.ravel()
+        edge = 3 if array.ndim < 2 else 1
+        options: Any = {"precision": 4, "separator": ", ", "threshold": 16, "edgeitems": edge}
+        value = " ".join(np.array2string(array, **options).split()).replace("[ ", "[")
+        return f"{self.brief[:-1]}: {value}>"
+
     def _give(self, value: Any, dtype: DTypeLike | None, integers: bool) -> Array:
         if isinstance(value, GraphNode):
-            raise DTypeError(f"{value!r} is a node already; use it as it is, or its .value")
+            raise DTypeError(f"{value.brief} is a node already; use it as it is, or its .value")
         if holds_nodes(value):
             raise DTypeError(
                 "a list with nodes in it has gradients that would be lost; "
@@ -307,6 +355,11 @@ class Constant(Leaf):
     `value` is copied and becomes the default dtype unless `dtype` says otherwise; integer and
     boolean dtypes are allowed too (token ids, class ids, masks). Raises `DTypeError` for complex,
     text or object values.
+
+    >>> mg.Constant([1, 2])
+    <Constant (2,) float32: [1., 2.]>
+    >>> mg.Constant([1, 2], dtype=np.int64)
+    <Constant (2,) int64: [1, 2]>
     """
 
     __slots__ = ()
@@ -326,6 +379,15 @@ class Buffer(Constant):
     It is used and fed like a `Constant`. A `Module` finds it among its attributes and saves it; a
     rule that has it among its attributes may change it whenever it runs (but not within
     `settings.state_kept`). `persistent=False` leaves it out of `state_dict()`, as in PyTorch.
+
+    >>> class Scale(mg.nn.Module):
+    ...     def __init__(self):
+    ...         self.mean = mg.nn.Buffer([1.0, 2.0])
+    ...
+    ...     def forward(self, x):
+    ...         return x - self.mean
+    >>> list(Scale().state_dict()), Scale().parameters()
+    (['mean'], [])
     """
 
     __slots__ = ("persistent",)
@@ -351,8 +413,8 @@ def _in_place(symbol: str, function: Callable[..., Any]) -> Callable[[Any, Any],
     def update(self: Variable, other: Any) -> Variable:
         if settings.recording():
             raise GraphError(
-                f"{self!r} {symbol} …: a Variable changes in place only within `with mg.no_grad():`"
-                f"; w = w {symbol[:-1]} … makes a new node"
+                f"{self.brief} {symbol} …: a Variable changes in place only within "
+                f"`with mg.no_grad():`; w = w {symbol[:-1]} … makes a new node"
             )
         refuse_frozen(self)
         self.refill(function(self._data, getattr(other, "_data", other)))
@@ -368,6 +430,13 @@ class Variable(Leaf):
     writable: `w.value -= lr * w.grad` is a training step, and so is `w -= lr * w.grad` within
     `no_grad`; outside of it that is a `GraphError`. `requires_grad = False` freezes the variable in
     graphs built from then on: it gets no gradient.
+
+    >>> w = mg.Variable([1.0, 2.0])
+    >>> (w * w).sum().backward()
+    >>> with mg.no_grad():
+    ...     w -= 0.25 * w.grad
+    >>> w
+    <Variable (2,) float32: [0.5, 1. ]>
     """
 
     __slots__ = ("requires_grad",)

@@ -17,11 +17,27 @@ from .conversion import Array
 
 
 class Readable:
-    """Conversion of a node into Python numbers and NumPy arrays."""
+    """Conversion of a node into text, Python numbers and NumPy arrays."""
 
     __slots__ = ()
     _data: Array
     requires_grad: bool
+    name: str | None
+
+    @property
+    def brief(self) -> str:
+        """Kind, name, shape and dtype, for messages: the `repr` without the value of a leaf."""
+        name = f" {self.name!r}" if self.name else ""
+        return f"<{self._kind()}{name} {self._data.shape} {self._data.dtype}>"
+
+    def _kind(self) -> str:
+        return type(self).__name__
+
+    def __repr__(self) -> str:
+        return self.brief
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else repr(self)
 
     def __float__(self) -> float:
         number = float(self.item())
@@ -33,13 +49,13 @@ class Readable:
 
     def __bool__(self) -> bool:
         if self._data.size != 1:
-            raise GraphError(f"the truth of {self!r} is not one yes or no; compare its .value")
+            raise GraphError(f"the truth of {self.brief} is not one yes or no; compare its .value")
         return bool(self.item())
 
     def item(self) -> Any:
         """The single number that the node holds, as a Python scalar."""
         if self._data.size != 1:
-            raise ShapeError(f"{self!r} holds {self._data.size} numbers, not one; use .value")
+            raise ShapeError(f"{self.brief} holds {self._data.size} numbers, not one; use .value")
         refuse_frozen(self)
         return self._data.item()
 
@@ -62,10 +78,10 @@ def refuse_frozen(node: Any) -> None:
         seen.add(source)
         stack += source.inputs
         if source.changes(changing):
-            computed = f" (computed from {source!r})" if source is not node else ""
+            computed = f" (computed from {source.brief})" if source is not node else ""
             raise GraphError(
-                f"{node!r}{computed} is read as a number while its graph is built to run again: "
-                "Python code would see the number of the first batch for ever; "
+                f"{node.brief}{computed} is read as a number while its graph is built to run "
+                "again: Python code would see the number of the first batch for ever; "
                 'use an operator (mg.where for a choice), or mode="eager"'
             )
 
@@ -73,7 +89,7 @@ def refuse_frozen(node: Any) -> None:
 def _warn_detached(node: Any, how: str, instead: str) -> None:
     if node.requires_grad and settings.recording() and settings.changing() is None:
         warn_user(
-            f"{how} of {node!r} gives plain numbers, through which no gradient flows; use an "
+            f"{how} of {node.brief} gives plain numbers, through which no gradient flows; use an "
             f"operator ({instead}), or .item() and .value where the numbers are meant",
             GradientWarning,
         )

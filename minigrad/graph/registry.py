@@ -16,8 +16,10 @@ _by_numpy: dict[Any, Callable[..., Any]] = {}
 
 
 def register(name: str, rule: Any) -> None:
-    """Make a rule known by its name."""
-    _by_name[name] = operators[name] = rule
+    """Make a rule known by its name; one with a dot, of a module, is called by its functions."""
+    _by_name[name] = rule
+    if name.isidentifier():
+        operators[name] = rule
 
 
 def by_name(name: str) -> Any:

@@ -17,7 +17,7 @@ import inspect
 from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from operator import attrgetter
-from typing import Any, ParamSpec, Protocol, cast
+from typing import Any, ParamSpec, Protocol, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -44,6 +44,10 @@ class Operator(GraphNode):
 
     `plan` is what the rule worked out from the shapes; `work` holds the named arrays that its
     kernel fills on the way (the winners of a pooling window, the hidden states of an RNN).
+
+    >>> y = mg.exp(mg.Variable(0.0)) * 3
+    >>> y.rule.name, [x.shape for x in y.inputs]
+    ('multiply', [(), ()])
     """
 
     __slots__ = ("attributes", "inputs", "plan", "requires_grad", "rule", "work")
@@ -80,13 +84,21 @@ class Operator(GraphNode):
 
 
 class ScalarOperator(Operator):
-    """An operator between single numbers: operands and result have no axes."""
+    """An operator between single numbers: operands and result have no axes.
+
+    >>> mg.Variable(2.0) * 3
+    <ScalarOperator multiply () float32>
+    """
 
     __slots__ = ()
 
 
 class BroadcastedOperator(Operator):
-    """An operator with at least one array; gradients are summed over broadcast axes."""
+    """An operator with at least one array; gradients are summed over broadcast axes.
+
+    >>> mg.Variable([1.0, 2.0]) * 3
+    <BroadcastedOperator multiply (2,) float32>
+    """
 
     __slots__ = ()
 
@@ -148,6 +160,9 @@ class Rule:
         return None
 
     # ---------------- building a graph
+    def __get__(self, instance: object, owner: Any = None) -> Self:
+        return self  # what has this, `help` shows as a function, with its signature
+
     @property
     def __name__(self) -> str:
         return self.name
@@ -380,6 +395,7 @@ def register(rule: Planned[P], *numpy: Any) -> Callable[P, GraphNode]:
 
     Returns the rule itself, typed as a function with the parameters of its plan.
     """
+    rule.__doc__ = f"{rule.__doc__ or ''}\n"  # `help` leaves out what is said of the class, too
     registry.register(cast(Rule, rule).name, rule)
     registry.implements(*numpy)(cast(Callable[..., Any], rule))
     return cast(Callable[P, GraphNode], rule)

@@ -63,6 +63,11 @@ def default_dtype(dtype: Any) -> _GeneratorContextManager[None]:
     """Within the block (or the decorated function), values that enter a graph become `dtype`.
 
     `dtype` is float32 or float64; anything else raises `DTypeError`.
+
+    >>> with mg.default_dtype(np.float64):
+    ...     x = mg.Variable([0.1])
+    >>> x.dtype
+    dtype('float64')
     """
     return _within(_dtype, float_dtype(dtype))
 
@@ -76,6 +81,12 @@ def no_grad() -> _GeneratorContextManager[None]:
     """Within the block (or the decorated function), operators compute but record nothing.
 
     Their results are `Constant`s: no inputs, no gradient.
+
+    >>> w = mg.Variable(2.0)
+    >>> with mg.no_grad():
+    ...     y = w * 3
+    >>> y
+    <Constant () float32: 6.>
     """
     return recorded(False)
 

@@ -103,7 +103,8 @@ class GraphBuilder:
         if (sample == data).all() and (sample == other).all():
             return self.op("Expand", self.constant(sample, name), self.shape(node))
         raise GraphError(
-            f"export_onnx: {node!r} has other numbers for another batch; the file would fix them"
+            f"export_onnx: {node.brief} has other numbers for another batch; the file would fix "
+            "them"
         )
 
     def shape(self, node: GraphNode, one_unknown: bool = False) -> str:
@@ -119,7 +120,8 @@ class GraphBuilder:
         fixed = sizes - BATCHES[0] * times
         if (fixed * times).any():
             raise GraphError(
-                f"export_onnx: {node!r} has a size that does not grow in proportion to the batch"
+                f"export_onnx: {node.brief} has a size that does not grow in proportion to the "
+                "batch"
             )
         start = self.batch_axis
         batch = self.op("Shape", "input", start=start, end=start + 1)
@@ -158,4 +160,6 @@ class GraphBuilder:
 
 def no_converter(node: Any, why: str = "") -> GraphError:
     """The error for an operator that cannot be exported."""
-    return GraphError(f"export_onnx: the operator {node.rule.name} has no ONNX form{why}: {node!r}")
+    return GraphError(
+        f"export_onnx: the operator {node.rule.name} has no ONNX form{why}: {node.brief}"
+    )

@@ -24,7 +24,12 @@ from ..ops.reduce import Reduction
 from ..run import rebuild
 from .builder import OPSET, GraphBuilder, no_converter
 
-OPEN_SHAPES = ("reshape", "broadcast_to")  # their shape may depend on the batch
+OPEN_SHAPES = (
+    "reshape",
+    "broadcast_to",
+    "random.normal",
+    "random.uniform",
+)  # their shape may depend on the batch
 INT64 = np.iinfo(np.int64)
 
 #: ONNX's names where they differ from ours; those of the other functions entry by entry do not
@@ -53,6 +58,7 @@ NAMES = {
 #: keep.
 COMPOSED: dict[str, Callable[..., Any]] = {
     "expm1": lambda x: np.exp(x) - 1,
+    "floor_divide": lambda a, b: np.floor(a / b),
     "isfinite": lambda x: (x < math.inf) & (x > -math.inf),
     "isinf": lambda x: (x == math.inf) | (x == -math.inf),
     "isnan": lambda x: x != x,
@@ -61,6 +67,7 @@ COMPOSED: dict[str, Callable[..., Any]] = {
     "log1p": lambda x: np.log(x + 1),
     "log2": lambda x: np.log(x) / math.log(2),
     "not_equal": lambda a, b: ~(a == b),
+    "remainder": lambda a, b: a - b * np.floor(a / b),
     "square": lambda x: x * x,
     "stack": lambda *xs, axis: np.concatenate([np.expand_dims(x, axis) for x in xs], axis),
     "trunc": lambda x: np.sign(x) * np.floor(np.abs(x)),
@@ -70,13 +77,27 @@ COMPOSED: dict[str, Callable[..., Any]] = {
 def _window(node: Operator) -> dict[str, Any]:
     d, unused = node.plan, 4 - node.ndim
     before, kernel = [d.ph, d.pw], [d.kh, d.kw]
-    sizes = zip((d.h, d.w), kernel, (d.oh, d.ow), (d.sh, d.sw), before, strict=True)
-    after = [max(p, (o - 1) * s + k - n - p) for n, k, o, s, p in sizes]  # the last window's end
+    sizes = zip((d.h, d.w), kernel, (d.oh, d.ow), (d.sh, d.sw), before, (d.dh, d.dw), strict=True)
+    # up to the last window's end
+    after = [max(p, (o - 1) * s + (k - 1) * e + 1 - n - p) for n, k, o, s, p, e in sizes]
     return {
         "kernel_shape": kernel[unused:],
         "strides": [d.sh, d.sw][unused:],
         "pads": before[unused:] + after[unused:],
     }
+
+
+def _dilations(node: Operator) -> list[int]:
+    return [node.plan.dh, node.plan.dw][4 - node.ndim :]
+
+
+def _transposed(node: Operator) -> dict[str, Any]:
+    """The plan is that of the convolution from the result to x."""
+    d, unused = node.plan, 4 - node.ndim
+    sizes = zip((d.h, d.w), (d.kh, d.kw), (d.sh, d.sw), (d.ph, d.pw), (d.dh, d.dw), strict=True)
+    more = [(n + 2 * p - e * (k - 1) - 1) % s for n, k, s, p, e in sizes]
+    window = {**_window(node), "pads": [d.ph, d.pw][unused:] * 2}
+    return {**window, "dilations": _dilations(node), "output_padding": more[unused:]}
 
 
 #: the places of ONNX's gates among ours: GRU z, r, h of r, z, new; LSTM i, o, f, c of i, f, g, o
@@ -102,7 +123,7 @@ class Converter(GraphBuilder):
             raise no_converter(node)
         if rule.name not in OPEN_SHAPES and not rebuild.equal(node.attributes, twin.attributes):
             raise GraphError(
-                f"export_onnx: {node!r} has other options for another batch size: "
+                f"export_onnx: {node.brief} has other options for another batch size: "
                 f"{node.attributes} and {twin.attributes}"
             )
         names = [self.whole(x) for x in node.inputs]
@@ -130,6 +151,8 @@ class Converter(GraphBuilder):
                     x, axes = self.op("Reshape", x, self.integers([-1])), (0,)
                 place = self.op(NAMES[node.rule.name], x, axis=axes[0], keepdims=0)
                 return self._reshaped(node, place)
+            case "astype":
+                return self.cast(x, node.inputs[0], node.dtype)
             case "avg_pool1d" | "avg_pool2d":
                 mean = self.op("AveragePool", x, **_window(node), count_include_pad=1)
                 rule: Any = node.rule
@@ -148,8 +171,10 @@ class Converter(GraphBuilder):
             case "concatenate":
                 return self.op("Concat", *xs, axis=plan.axis)
             case "conv1d" | "conv2d":
-                dilations = [plan.dh, plan.dw][4 - node.ndim :]
-                return self.op("Conv", *xs, **_window(node), dilations=dilations, group=plan.groups)
+                options = {**_window(node), "dilations": _dilations(node)}
+                return self.op("Conv", *xs, **options, group=plan.groups)
+            case "conv_transpose1d" | "conv_transpose2d":
+                return self.op("ConvTranspose", *xs, **_transposed(node), group=plan.groups)
             case "cross_entropy":
                 ids = self.cast(more[0], node.inputs[1], np.int64)
                 return self.op("SoftmaxCrossEntropyLoss", x, ids, reduction="mean")
@@ -169,10 +194,13 @@ class Converter(GraphBuilder):
             case "log_softmax":
                 return self.op("LogSoftmax", x, axis=plan)
             case "max_pool1d" | "max_pool2d":
-                return self.op("MaxPool", x, **_window(node))
+                return self.op("MaxPool", x, **_window(node), dilations=_dilations(node))
             case "pad":
                 widths = self.integers(np.transpose(plan).ravel())
                 return self.op("Pad", x, widths, self.constant(node.dtype.type(options["value"])))
+            case "random.normal" | "random.uniform":
+                kind = node.rule.name.partition(".")[2].capitalize()
+                return self.op(f"Random{kind}Like", self.op("Expand", x, self.shape(node)))
             case "reshape":
                 return self._reshaped(node, x)
             case "rnn" | "gru" | "lstm":

@@ -44,6 +44,13 @@ def export_onnx(
 
     Raises `GraphError` that names an operator without an ONNX form, or what depends on the numbers
     or the size of a batch; `ImportError` where the package `onnx` is missing.
+
+    >>> import os, tempfile
+    >>> model = mg.nn.Sequential(mg.nn.Linear(4, 3), mg.nn.ReLU())
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     mg.export_onnx(model, f"{folder}/model.onnx", np.ones((2, 4)))
+    ...     os.listdir(folder)
+    ['model.onnx']
     """
     try:
         import onnx

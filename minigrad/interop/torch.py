@@ -19,6 +19,10 @@ def to_torch(model: Module) -> dict[str, Any]:
     """Copy the state of a model to PyTorch tensors, for `load_state_dict` of the same architecture.
 
     Raises `ImportError` where PyTorch is missing.
+
+    >>> state = mg.interop.to_torch(mg.nn.Linear(3, 2))
+    >>> state["weight"].shape
+    torch.Size([2, 3])
     """
     try:
         import torch
@@ -32,6 +36,11 @@ def from_torch(model: Module, state_dict: Mapping[str, Any]) -> None:
 
     Raises the errors of `Module.load_state_dict` where names or shapes differ; the model is
     unchanged then.
+
+    >>> model = mg.nn.Linear(2, 1)
+    >>> mg.interop.from_torch(model, {"weight": [[1.0, 2.0]], "bias": [0.5]})
+    >>> model.weight
+    <Variable (1, 2) float32: [[1., 2.]]>
     """
     model.load_state_dict({name: _array(tensor) for name, tensor in state_dict.items()})
 

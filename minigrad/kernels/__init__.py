@@ -25,6 +25,7 @@ __all__ = [
     "matmul",
     "norm",
     "pool",
+    "random",
     "recurrent",
     "rows",
     "scan",

@@ -83,11 +83,11 @@ def clear(ids, grad):
 
 
 @jit
-def mark_outside(ids, low, high, mark):
-    """mark[0] = NaN where one of the ids lies outside of [low, high)."""
+def mark_outside(ids, low, high, but, mark):
+    """mark[0] = NaN where one of the ids lies outside of [low, high) and is not `but`."""
     wrong = 0
     for i in range(ids.size):
-        wrong += (ids[i] < low) | (ids[i] >= high)
+        wrong += ((ids[i] < low) | (ids[i] >= high)) & (ids[i] != but)
     if wrong:
         mark[0] = np.nan
 

@@ -1,4 +1,4 @@
-"""Normalisation of groups of numbers to mean 0 and variance 1, and the masks of dropout.
+"""Normalisation of groups of numbers to mean 0 and variance 1.
 
 Arrays are (n, groups, length): a group is everything at one place of the middle axis. For batch
 normalisation groups are channels, and n and length run over samples and places; for layer
@@ -14,13 +14,7 @@ import numpy as np
 from .jit import jit
 from .simd import shaped
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd
-_MIX1, _MIX2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_S30, _S27, _S31, _S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
-_UNIT = 2.0**53
 
-
-# ---------------- normalisation
 def normalise_reference(x, eps, mean=None, var=None):
     """(x - mean) / sqrt(var + eps) of each group, with its own mean and (biased) variance unless
     they are given.
@@ -207,39 +201,3 @@ def follow(running_mean, running_var, mean, var, momentum, count):
 def advance(counter):
     """Count one more pass; counter (1,)."""
     counter[0] += 1
-
-
-# ---------------- dropout
-def _mixed(z):
-    """64 bits, thoroughly mixed: the output function of SplitMix64 (Steele, Lea & Flood 2014)."""
-    z = (z ^ (z >> _S30)) * _MIX1
-    z = (z ^ (z >> _S27)) * _MIX2
-    return z ^ (z >> _S31)
-
-
-_mix = jit(_mixed)
-
-
-def mask_reference(size, seed, draw, p):
-    """The mask of the draw with this number: 0 with probability p, else 1 / (1 - p)."""
-    key = _mixed(_mixed(np.array([seed]).astype(np.uint64)) + np.array([draw]).astype(np.uint64))
-    bits = _mixed(key + np.arange(1, size + 1, dtype=np.uint64) * _GOLDEN)
-    return np.where((bits >> _S11) / _UNIT >= p, 1 / (1 - p) if p < 1 else 0.0, 0.0)
-
-
-@jit
-def draw_mask(stream, p, mask, first):
-    """Fill mask (size,) with 0, with probability p, and 1 / (1 - p) for stream (2,), a seed and the
-    number of the draw; its entries are those from number `first` (1,) on.
-
-    Entry i is a function of seed, draw and i alone (SplitMix64 started from a mixture of the first
-    two), so that threads may compute it in any order (counter-based random numbers, Salmon et al.
-    2011).
-    """
-    key = _mix(_mix(np.uint64(stream[0])) + np.uint64(stream[1])) + np.uint64(first[0]) * _GOLDEN
-    limit = np.uint64(np.ceil(p * _UNIT))  # of 53 bits
-    dropped = mask.dtype.type(0)
-    kept = mask.dtype.type(1 / (1 - p)) if p < 1 else dropped
-    for i in range(mask.size):
-        bits = _mix(key + np.uint64(i + 1) * _GOLDEN)
-        mask[i] = kept if (bits >> _S11) >= limit else dropped

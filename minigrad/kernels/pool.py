@@ -28,6 +28,8 @@ class PoolDims(NamedTuple):
     sw: int
     ph: int  # padding, on both sides
     pw: int
+    dh: int = 1  # dilation
+    dw: int = 1
 
 
 def winners_dtype(d):
@@ -39,7 +41,8 @@ def _windows(x, d, fill):
     """The place of each result, and the window of the padded picture that it is computed from."""
     padded = np.pad(x, ((0, 0), (d.ph, d.ph), (d.pw, d.pw)), constant_values=fill)
     for p, i, j in np.ndindex(d.planes, d.oh, d.ow):
-        yield (p, i, j), padded[p, i * d.sh : i * d.sh + d.kh, j * d.sw : j * d.sw + d.kw]
+        rows = slice(i * d.sh, i * d.sh + d.kh * d.dh, d.dh)
+        yield (p, i, j), padded[p, rows, j * d.sw : j * d.sw + d.kw * d.dw : d.dw]
 
 
 def max_pool_reference(x, d):
@@ -49,7 +52,8 @@ def max_pool_reference(x, d):
     for (p, i, j), window in _windows(x, d, -np.inf):
         row, column = np.unravel_index(np.argmax(window), window.shape)
         y[p, i, j] = window[row, column]
-        winners[p, i, j] = (i * d.sh + row - d.ph) * d.w + j * d.sw + column - d.pw
+        row, column = i * d.sh + row * d.dh - d.ph, j * d.sw + column * d.dw - d.pw
+        winners[p, i, j] = row * d.w + column
     return y, winners
 
 
@@ -97,6 +101,21 @@ def _max_plane_two(x, y, winners, d):
             at[j] = at.dtype.type(2 * j) + place
 
 
+@jit
+def _max_plane_apart(x, y, winners, d):
+    """The same for windows with gaps between their entries."""
+    for i in range(d.oh):
+        for j in range(d.ow):
+            top, left, best, at = i * d.sh - d.ph, j * d.sw - d.pw, x.dtype.type(-np.inf), -1
+            for r in range(top, top + d.kh * d.dh, d.dh):
+                for c in range(left, left + d.kw * d.dw, d.dw):
+                    if 0 <= r < d.h and 0 <= c < d.w:
+                        v = x[r, c]
+                        if v > best or v != v or at < 0:
+                            best, at = v, r * d.w + c
+            y[i, j], winners[i, j] = best, max(at, 0)  # of padding alone it is -inf
+
+
 @jit(parallel=True)
 def max_forward(x, y, winners, d):
     """Write the maxima into y and the winning positions (row * w + column) into winners.
@@ -105,11 +124,14 @@ def max_forward(x, y, winners, d):
     """
     two = d.kh == d.kw == d.sh == d.sw == 2 and d.ph == d.pw == 0
     two = two and 2 * d.oh <= d.h and 2 * d.ow <= d.w  # no window reaches over an edge
+    apart = d.dh > 1 or d.dw > 1
     # views of which no references are counted
     rows = d.planes * d.oh, d.ow
     numbers, best, at = flat(x), shaped(y, rows), shaped(winners, rows)
     for p in prange(d.planes):
-        if two:
+        if apart:
+            _max_plane_apart(x[p], y[p], winners[p], d)
+        elif two:
             _max_plane_two(x[p], y[p], winners[p], d)
         else:
             _max_plane(numbers, best, at, d, p)

@@ -211,3 +211,20 @@ def backward(g, x, w, v, h0, c0, y, gates, q, dy, gx, gw, gv, gb, gc, gh0, gc0, 
         _backward_shard(
             g, x, w, v, h0, c0, y, gates, q, dy, gx, gw, gv, gb, gc, gh0, gc0, dpre, drest, d, s
         )
+
+
+# ---------------- sequences of different lengths
+@jit
+def reverse(x, lengths, y):
+    """y[:, t, n] = x[:, lengths[n] - 1 - t, n], and 0 where there is no such step.
+
+    x and y are (planes, steps, n, width), lengths (n,) integers.
+    """
+    for p in range(x.shape[0]):
+        for t in range(x.shape[1]):
+            for n in range(lengths.size):
+                source = np.int64(lengths[n]) - 1 - t
+                if 0 <= source < x.shape[1]:
+                    y[p, t, n] = x[p, source, n]
+                else:
+                    y[p, t, n] = 0

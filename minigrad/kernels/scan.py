@@ -1,4 +1,4 @@
-"""Running sums and products along an axis, and the places of extremes.
+"""Running sums and products along an axis, and the places of extremes and in order.
 
 All arrays are (outer, n, inner), the axis in the middle; one thread.
 """
@@ -69,3 +69,14 @@ def argmax(x, places, sign):
                 if not sign * x[o, i, j] <= sign * x[o, best, j] and x[o, best, j] == x[o, best, j]:
                     best = i
             places[o, j] = best
+
+
+@jit
+def argsort(x, places):
+    """places[:, i] = where along the axis the entry is that comes i-th in rising order; equal ones
+    in their own order, NaN last, as `np.argsort` with kind="stable".
+    """
+    outer, _, inner = x.shape
+    for o in range(outer):
+        for j in range(inner):
+            places[o, :, j] = np.argsort(x[o, :, j].copy(), kind="mergesort")

@@ -50,6 +50,10 @@ class Linear(Module):
     """y = x Wᵀ + b for x (…, in_features): (…, out_features).
 
     Parameters: `weight` (out, in), `bias` (out,) or None.
+
+    >>> layer = mg.nn.Linear(4, 3)
+    >>> layer(np.ones((5, 4))).shape, layer.weight.shape
+    ((5, 3), (3, 4))
     """
 
     def __init__(
@@ -74,11 +78,26 @@ class Linear(Module):
         return f"{self.in_features}, {self.out_features}{bias}"
 
 
+def per_axis(layer: str, axes: int, least: int = 1, /, **named: Any) -> tuple[int, ...]:
+    """An option, one integer ≥ `least` or one per axis, as a tuple; else `ValueError`."""
+    ((name, value),) = named.items()
+    sizes = tuple(value) if isinstance(value, Sequence) else (value,) * axes
+    if isinstance(value, str) or len(sizes) != axes:
+        raise ValueError(f"{layer}: {name}={value!r}; an integer or {axes} of them were expected")
+    for size in sizes:
+        positive(layer, least, **{name: size})
+    return sizes
+
+
 class _Conv(Module):
-    """Base of the convolutions: a weight (out, in / groups, *kernel_size) and an operator."""
+    """Base of the convolutions: a weight and an operator.
+
+    The weight is (out, in / groups, *kernel_size), for transposed ones (in, out / groups, …).
+    """
 
     axes: ClassVar[int]
     operator: ClassVar[Callable[..., GraphNode]]
+    transposed: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -86,7 +105,7 @@ class _Conv(Module):
         out_channels: int,
         kernel_size: Size,
         stride: Size = 1,
-        padding: Size = 0,
+        padding: Size | str = 0,
         dilation: Size = 1,
         groups: int = 1,
         bias: bool = True,
@@ -96,43 +115,50 @@ class _Conv(Module):
     ) -> None:
         name = type(self).__name__
         positive(name, in_channels=in_channels, out_channels=out_channels, groups=groups)
-        if isinstance(kernel_size, Sequence):
-            size = tuple(kernel_size)
-        else:
-            size = (kernel_size,) * self.axes
-        if len(size) != self.axes:
-            raise ValueError(
-                f"{name}: kernel_size={kernel_size!r}; an integer or {self.axes} of them were "
-                f"expected"
-            )
-        for k in size:
-            positive(name, kernel_size=k)
+        size = per_axis(name, self.axes, kernel_size=kernel_size)
         if in_channels % groups or out_channels % groups:
             channels = f"in_channels={in_channels} and out_channels={out_channels}"
             raise ValueError(f"{name}: groups={groups} must divide {channels}")
-        self.weight = weight((out_channels, in_channels // groups, *size), dtype, seed)
+        first, second = (in_channels, out_channels)[:: 1 if self.transposed else -1]
+        self.weight = weight((first, second // groups, *size), dtype, seed)
         self.bias = zeros(out_channels, dtype) if bias else None
         self.options = {
             "stride": stride,
-            "padding": padding,
+            "padding": 0 if padding == "valid" else padding,
             "dilation": dilation,
             "groups": groups,
         }
         self._sizes = f"{in_channels}, {out_channels}, kernel_size={kernel_size}"
+        self._same, self._more = dict[str, Any](), list[tuple[int, int]]()
+        if padding == "same":
+            if per_axis(name, self.axes, stride=stride) != (1,) * self.axes:
+                raise ValueError(f"{name}: padding='same' with stride={stride!r}; 1 was expected")
+            every = zip(size, per_axis(name, self.axes, dilation=dilation), strict=True)
+            around = [(k - 1) * d for k, d in every]
+            self._same["padding"] = tuple(n // 2 for n in around)
+            if any(n % 2 for n in around):  # what both sides cannot share goes to the end
+                self._more = [(0, 0), (0, 0), *((0, n % 2) for n in around)]
 
     def forward(self, x: ArrayLike) -> GraphNode:
-        return type(self).operator(x, self.weight, self.bias, **self.options)
+        node = as_node(type(self).__name__, x, self.weight.dtype)
+        if self._more:
+            node = ops.pad(node, self._more)
+        return type(self).operator(node, self.weight, self.bias, **{**self.options, **self._same})
 
     def extra_repr(self) -> str:
-        usual = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
-        options = [f"{name}={x}" for name, x in self.options.items() if x != usual[name]]
+        usual = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "output_padding": 0}
+        options = [f"{name}={x!r}" for name, x in self.options.items() if x != usual[name]]
         return ", ".join([self._sizes, *options])
 
 
 class Conv1d(_Conv):
     """Convolution of (N, in_channels, L): (N, out_channels, OL); see `mg.conv1d`.
 
-    Parameters: `weight` (out, in / groups, K), `bias` (out,) or None.
+    With padding="same" and a stride of 1 OL is L. Parameters: `weight` (out, in / groups, K),
+    `bias` (out,) or None.
+
+    >>> mg.nn.Conv1d(3, 8, kernel_size=5, padding=2)(np.ones((2, 3, 20))).shape
+    (2, 8, 20)
     """
 
     axes, operator = 1, ops.conv1d
@@ -141,10 +167,62 @@ class Conv1d(_Conv):
 class Conv2d(_Conv):
     """Convolution of (N, in_channels, H, W): (N, out_channels, OH, OW); see `mg.conv2d`.
 
-    Parameters: `weight` (out, in / groups, KH, KW), `bias` (out,) or None.
+    With padding="same" and a stride of 1 the size stays. Parameters: `weight` (out, in / groups,
+    KH, KW), `bias` (out,) or None.
+
+    >>> mg.nn.Conv2d(3, 8, kernel_size=5, padding="same")(np.ones((2, 3, 28, 28))).shape
+    (2, 8, 28, 28)
     """
 
     axes, operator = 2, ops.conv2d
+
+
+class _ConvTranspose(_Conv):
+    transposed = True
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Size,
+        stride: Size = 1,
+        padding: Size = 0,
+        output_padding: Size = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: Size = 1,
+        *,
+        dtype: Dtype = None,
+        seed: Seed = None,
+    ) -> None:
+        channels, window = (in_channels, out_channels), (kernel_size, stride, padding, dilation)
+        super().__init__(*channels, *window, groups, bias, dtype=dtype, seed=seed)
+        self.options["output_padding"] = output_padding
+
+
+class ConvTranspose1d(_ConvTranspose):
+    """Transposed convolution of (N, in_channels, L): (N, out_channels, OL).
+
+    See `mg.conv_transpose1d`. Parameters: `weight` (in, out / groups, K), `bias` (out,) or None.
+
+    >>> mg.nn.ConvTranspose1d(3, 8, kernel_size=4, stride=2, padding=1)(np.ones((2, 3, 10))).shape
+    (2, 8, 20)
+    """
+
+    axes, operator = 1, ops.conv_transpose1d
+
+
+class ConvTranspose2d(_ConvTranspose):
+    """Transposed convolution of (N, in_channels, H, W): (N, out_channels, OH, OW).
+
+    See `mg.conv_transpose2d`. Parameters: `weight` (in, out / groups, KH, KW), `bias` (out,) or
+    None.
+
+    >>> mg.nn.ConvTranspose2d(3, 8, 4, stride=2, padding=1)(np.ones((2, 3, 7, 7))).shape
+    (2, 8, 14, 14)
+    """
+
+    axes, operator = 2, ops.conv_transpose2d
 
 
 class _Pool(Module):
@@ -161,7 +239,7 @@ class _Pool(Module):
         ceil_mode: bool = False,
     ) -> None:
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
-        self.options = {"ceil_mode": ceil_mode}
+        self.options: dict[str, Any] = {"ceil_mode": ceil_mode}
 
     def forward(self, x: ArrayLike) -> GraphNode:
         return type(self).operator(x, self.kernel_size, self.stride, self.padding, **self.options)
@@ -184,26 +262,56 @@ class _AvgPool(_Pool):
         self.options["count_include_pad"] = count_include_pad
 
 
-class MaxPool1d(_Pool):
-    """Largest entry of each window of (N, C, L); see `mg.max_pool1d`."""
+class _MaxPool(_Pool):
+    def __init__(
+        self,
+        kernel_size: Size,
+        stride: Size | None = None,
+        padding: Size = 0,
+        dilation: Size = 1,
+        *,
+        ceil_mode: bool = False,
+    ) -> None:
+        super().__init__(kernel_size, stride, padding, ceil_mode=ceil_mode)
+        self.options["dilation"] = dilation
+
+
+class MaxPool1d(_MaxPool):
+    """Largest entry of each window of (N, C, L); see `mg.max_pool1d`.
+
+    >>> mg.nn.MaxPool1d(2)(np.ones((2, 3, 20))).shape
+    (2, 3, 10)
+    """
 
     operator = ops.max_pool1d
 
 
-class MaxPool2d(_Pool):
-    """Largest entry of each window of (N, C, H, W); see `mg.max_pool2d`."""
+class MaxPool2d(_MaxPool):
+    """Largest entry of each window of (N, C, H, W); see `mg.max_pool2d`.
+
+    >>> mg.nn.MaxPool2d(2)(np.ones((2, 3, 28, 28))).shape
+    (2, 3, 14, 14)
+    """
 
     operator = ops.max_pool2d
 
 
 class AvgPool1d(_AvgPool):
-    """Mean of each window of (N, C, L); see `mg.avg_pool1d`."""
+    """Mean of each window of (N, C, L); see `mg.avg_pool1d`.
+
+    >>> mg.nn.AvgPool1d(2)(np.ones((2, 3, 20))).shape
+    (2, 3, 10)
+    """
 
     operator = ops.avg_pool1d
 
 
 class AvgPool2d(_AvgPool):
-    """Mean of each window of (N, C, H, W); see `mg.avg_pool2d`."""
+    """Mean of each window of (N, C, H, W); see `mg.avg_pool2d`.
+
+    >>> mg.nn.AvgPool2d(2)(np.ones((2, 3, 28, 28))).shape
+    (2, 3, 14, 14)
+    """
 
     operator = ops.avg_pool2d
 
@@ -213,6 +321,9 @@ class Embedding(Module):
 
     Parameters: `weight` (num_embeddings, embedding_dim). The row `padding_idx` starts as zeros and
     gets no gradient.
+
+    >>> mg.nn.Embedding(1000, 16, padding_idx=0)([[0, 3, 5], [0, 0, 7]]).shape
+    (2, 3, 16)
     """
 
     def __init__(
@@ -243,28 +354,11 @@ class Embedding(Module):
 
 
 class Flatten(Module):
-    """(N, …) becomes (N, everything else)."""
+    """(N, …) becomes (N, everything else).
+
+    >>> mg.nn.Flatten()(np.ones((2, 3, 28, 28))).shape
+    (2, 2352)
+    """
 
     def forward(self, x: ArrayLike) -> GraphNode:
         return ops.flatten(x, start_axis=1)
-
-
-class ReLU(Module):
-    """max(x, 0)."""
-
-    def forward(self, x: ArrayLike) -> GraphNode:
-        return ops.relu(x)
-
-
-class Tanh(Module):
-    """Hyperbolic tangent."""
-
-    def forward(self, x: ArrayLike) -> GraphNode:
-        return ops.tanh(x)
-
-
-class Sigmoid(Module):
-    """Logistic function."""
-
-    def forward(self, x: ArrayLike) -> GraphNode:
-        return ops.sigmoid(x)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
 import numpy as np
@@ -14,6 +14,7 @@ from ..graph import settings
 from ..graph.context import add_module_context
 from ..graph.hooks import Handle, Hook, Hooks, fire
 from ..graph.node import Buffer, GraphNode, Variable
+from ..names import Guiding
 
 STRIDE = 50  # levels of modules that a copy or a pickle recurses through at a time
 Leaf = TypeVar("Leaf", Variable, Buffer)
@@ -27,7 +28,7 @@ class Forward(Protocol[P, Output]):
     def forward(self, *inputs: P.args, **options: P.kwargs) -> Output: ...
 
 
-class Module:
+class Module(Guiding):
     """Base of layers and models.
 
     A subclass makes its parameters (`Variable`s), buffers (`nn.Buffer`s: state that is not trained)
@@ -35,6 +36,16 @@ class Module:
     Attributes that are variables, buffers or modules, or lists, tuples and dicts of modules, are
     found automatically, in the order of their assignment, under PyTorch's names
     (`layers.0.weight`).
+
+    >>> class Net(mg.nn.Module):
+    ...     def __init__(self):
+    ...         self.hidden, self.out = mg.nn.Linear(4, 8), mg.nn.Linear(8, 3)
+    ...
+    ...     def forward(self, x):
+    ...         return self.out(mg.relu(self.hidden(x)))
+    >>> model = Net()
+    >>> model(np.ones((5, 4))).shape, [name for name, p in model.named_parameters()]
+    ((5, 3), ['hidden.weight', 'hidden.bias', 'out.weight', 'out.bias'])
     """
 
     training = True
@@ -70,9 +81,9 @@ class Module:
         return output
 
     # ---------------- inner modules, parameters and buffers
-    def children(self) -> Iterator[tuple[str, Module]]:
-        """(name, module) of each inner module, one level deep."""
-        for name, value in vars(self).items():
+    def _inner(self) -> Iterator[tuple[str, Module]]:
+        """(name, module) of each inner module, one level deep; shared ones under every name."""
+        for name, value in [*vars(self).items()]:  # `forward` may add a stream meanwhile
             if isinstance(value, Module):
                 yield name, value
             elif isinstance(value, list | tuple | dict):
@@ -80,6 +91,17 @@ class Module:
                 yield from (
                     (f"{name}.{key}", inner) for key, inner in pairs if isinstance(inner, Module)
                 )
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """(name, module) of each inner module, one level deep and each once."""
+        first: dict[int, tuple[str, Module]] = {}
+        for name, module in self._inner():
+            first.setdefault(id(module), (name, module))
+        return iter(first.values())
+
+    def children(self) -> Iterator[Module]:
+        """The inner modules, one level deep and each once."""
+        return (module for _, module in self.named_children())
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
         """(dotted name, module) of this module, named `prefix`, and of all inside it.
@@ -209,7 +231,7 @@ class Module:
                 path.popitem()
                 lines.append(f"{indent})")
                 continue
-            kind, children = type(module), list(module.children())
+            kind, children = type(module), list(module._inner())
             if id(module) in path:
                 text = f"{kind.__name__}(…)"
             elif module is not self and kind.__repr__ is not Module.__repr__:
@@ -237,7 +259,7 @@ class Module:
         below = [self]
         seen = {id(self): self}
         for _ in range(STRIDE):
-            inner = {id(child): child for module in below for _, child in module.children()}
+            inner = {id(child): child for module in below for _, child in module._inner()}
             below = [child for key, child in inner.items() if key not in seen]
             seen.update(inner)
         if not below or isinstance(reduced, str):
@@ -253,7 +275,7 @@ def _walk(root: Module, prefix: str, every_name: bool) -> Iterator[tuple[str, Mo
     left out.
     """
     left_out = {id(root)}
-    path = [(prefix, root, root.children())]
+    path = [(prefix, root, root._inner())]
     yield prefix, root
     while path:
         above, module, children = path[-1]
@@ -265,7 +287,7 @@ def _walk(root: Module, prefix: str, every_name: bool) -> Iterator[tuple[str, Mo
         elif id(child) not in left_out:
             left_out.add(id(child))
             name = f"{above}.{name}" if above else name
-            path.append((name, child, child.children()))
+            path.append((name, child, child._inner()))
             yield name, child
 
 
@@ -310,18 +332,42 @@ def load_leaves(owner: str, leaves: Mapping[str, GraphNode], state: Mapping[str,
         leaf.value = arrays[name]
 
 
+class Lambda(Module):
+    """A function as a module: a call of the module is a call of the function.
+
+    >>> mg.nn.Lambda(lambda x: x * 2)(3.0)
+    6.0
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def forward(self, *inputs: Any, **options: Any) -> Any:
+        return self.function(*inputs, **options)
+
+    def extra_repr(self) -> str:
+        return getattr(self.function, "__name__", repr(self.function))
+
+
 class Sequential(Module):
-    """Modules in a chain: each gets the output of the one before. A slice is a Sequential, too."""
+    """Modules in a chain: each gets the output of the one before. A slice is a Sequential, too.
 
-    def __init__(self, *modules: Module) -> None:
+    A function (`mg.relu`, a lambda) among them becomes a `Lambda`.
+
+    >>> model = mg.nn.Sequential(mg.nn.Linear(4, 8), mg.tanh, mg.nn.Linear(8, 1))
+    >>> model(np.ones((5, 4))).shape
+    (5, 1)
+    """
+
+    def __init__(self, *modules: Module | Callable[..., Any]) -> None:
         for i, module in enumerate(modules):
-            if not isinstance(module, Module):
+            if isinstance(module, type) or not callable(module):
                 raise TypeError(
-                    f"Sequential: argument {i} is a {type(module).__name__}, a Module was expected"
+                    f"Sequential: argument {i} is {module!r}; a Module or a function was expected"
                 )
-        self._modules = list(modules)
+        self._modules = [m if isinstance(m, Module) else Lambda(m) for m in modules]
 
-    def children(self) -> Iterator[tuple[str, Module]]:
+    def _inner(self) -> Iterator[tuple[str, Module]]:
         return ((str(i), module) for i, module in enumerate(self._modules))
 
     def forward(self, x: ArrayLike) -> GraphNode:

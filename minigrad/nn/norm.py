@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import ClassVar
@@ -13,7 +14,7 @@ from .. import ops
 from ..checks import positive
 from ..errors import ShapeError
 from ..graph.node import Buffer, GraphNode, Variable
-from ..ops.norm import stream_of
+from ..ops.random import stream_of
 from ..seeds import Seed
 from .layers import Dtype, as_node, zeros
 from .module import Module
@@ -74,13 +75,25 @@ class BatchNorm1d(_BatchNorm):
     Each channel gets mean 0 and variance 1, times `weight` (C,) plus `bias` (C,). Training uses the
     statistics of the batch, and moves `running_mean` and `running_var` towards them; evaluation
     uses these. Starts with weight 1 and bias 0; nothing is random, `seed` has no effect.
+
+    >>> layer = mg.nn.BatchNorm1d(1)
+    >>> layer([[1.0], [3.0]]).value.round(2)
+    array([[-1.],
+           [ 1.]], dtype=float32)
+    >>> layer.running_mean.value
+    array([0.2], dtype=float32)
     """
 
     axes = MappingProxyType({2: "(N, C)", 3: "(N, C, L)"})
 
 
 class BatchNorm2d(_BatchNorm):
-    """Batch normalisation of the channels of (N, C, H, W); see `BatchNorm1d`."""
+    """Batch normalisation of the channels of (N, C, H, W); see `BatchNorm1d`.
+
+    >>> layer = mg.nn.BatchNorm2d(3)
+    >>> layer(np.ones((2, 3, 8, 8))).shape
+    (2, 3, 8, 8)
+    """
 
     axes = MappingProxyType({4: "(N, C, H, W)"})
 
@@ -90,6 +103,9 @@ class LayerNorm(Module):
 
     Each sample gets mean 0 and variance 1 over the last axes. `weight` (ones) and `bias` (zeros)
     have the normalised shape. Nothing is random, `seed` has no effect.
+
+    >>> mg.nn.LayerNorm(2)([[1.0, 3.0]]).value.round(2)
+    array([[-1.,  1.]], dtype=float32)
     """
 
     def __init__(
@@ -117,6 +133,52 @@ class LayerNorm(Module):
         return f"{self.normalized_shape}{affine}"
 
 
+class GroupNorm(Module):
+    """Normalisation of (N, C, …) in groups of channels (Wu & He 2018).
+
+    Each group of a sample gets mean 0 and variance 1, times `weight` (C,), ones, plus `bias` (C,),
+    zeros. Nothing is random, `seed` has no effect.
+
+    >>> mg.nn.GroupNorm(2, 4)(np.ones((3, 4, 5, 5))).shape
+    (3, 4, 5, 5)
+    """
+
+    def __init__(
+        self,
+        num_groups: int,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        *,
+        dtype: Dtype = None,
+        seed: Seed = None,
+    ) -> None:
+        positive("GroupNorm", num_groups=num_groups, num_channels=num_channels)
+        if num_channels % num_groups:
+            raise ValueError(
+                f"GroupNorm: num_groups={num_groups} must divide num_channels={num_channels}"
+            )
+        self.num_groups, self.num_channels, self.eps = num_groups, num_channels, eps
+        self.weight, self.bias = _affine(num_channels, affine, dtype)
+
+    def forward(self, x: ArrayLike) -> GraphNode:
+        node = as_node("GroupNorm", x, None if self.weight is None else self.weight.dtype)
+        if node.ndim < 2 or node.shape[1] != self.num_channels:
+            expected = f"(N, {self.num_channels}, …) was expected"
+            raise ShapeError(f"GroupNorm: x has shape {node.shape}; {expected}")
+        entries = math.prod(node.shape[1:]) // self.num_groups
+        groups = node.reshape(node.shape[0], self.num_groups, entries)
+        normal = ops.layer_norm(groups, entries, eps=self.eps).reshape(node.shape)
+        if self.weight is None or self.bias is None:
+            return normal
+        wide = (-1, *(1,) * (node.ndim - 2))
+        return normal * self.weight.reshape(wide) + self.bias.reshape(wide)
+
+    def extra_repr(self) -> str:
+        affine = "" if self.weight is not None else ", affine=False"
+        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}{affine}"
+
+
 def _affine(
     shape: int | tuple[int, ...], affine: bool, dtype: Dtype
 ) -> tuple[Variable | None, Variable | None]:
@@ -132,6 +194,11 @@ class Dropout(Module):
     Every forward pass draws a new mask. `seed` (an integer, a generator to draw one on, or None for
     the library's own generator) and the number of masks drawn before decide it: `stream` holds the
     two, is saved with a `Trainer`, and is not in `state_dict()`.
+
+    >>> layer = mg.nn.Dropout(0.5, seed=0)
+    >>> y = layer(np.ones(1000)).value
+    >>> sorted(set(y.tolist())), layer.eval()([1.0, 1.0]).value
+    ([0.0, 2.0], array([1., 1.], dtype=float32))
     """
 
     def __init__(self, p: float = 0.5, *, seed: Seed = None) -> None:

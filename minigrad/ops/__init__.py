@@ -7,11 +7,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ..graph.registry import operators
+from .arrange import *
 from .conv import *
 from .elementwise import *
 from .indexing import *
 from .linalg import *
 from .loss import *
+from .masks import *
 from .norm import *
 from .recurrent import *
 from .reduce import *

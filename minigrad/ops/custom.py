@@ -139,6 +139,12 @@ def operator(
 
         cube = mg.operator(lambda x: x**3, lambda g, y, x: g * 3 * x**2, name="cube", symbol="x³")
         mg.gradcheck(cube, [np.array([1.0, -2.0])])
+
+    >>> cube = mg.operator(lambda x: x**3, lambda g, y, x: 3 * g * x**2, name="cube")
+    >>> x = mg.Variable(2.0)
+    >>> cube(x).backward()
+    >>> x.grad
+    array(12., dtype=float32)
     """
     for what, function in (("forward", forward), ("backward", backward)):
         if not callable(function):

@@ -21,12 +21,16 @@ from .kinds import MEAN, Axes, NotSeparable
 
 
 class Limit(NamedTuple):
-    """The range of the indices in an input: ≥ `low` and < `high`; `what` names them in errors."""
+    """The range of the indices in an input: ≥ `low` and < `high`, or `but`, if it is not None.
+
+    `what` names them in errors.
+    """
 
     input: int
     low: int
     high: int
     what: str
+    but: int | None = None
 
 
 class Indexed(Rule):
@@ -40,8 +44,8 @@ class Indexed(Rule):
 
     def check(self, node: Operator, *xs: Array) -> None:
         """Raise `IndexError` for an index out of range (NumPy would count negative ones back)."""
-        for i, low, high, what in self.limits(node):
-            ids = xs[i]
+        for i, low, high, what, but in self.limits(node):
+            ids = xs[i] if but is None else xs[i][xs[i] != but]
             if ids.size and (ids.min() < low or ids.max() >= high):
                 wrong = ids[(ids < low) | (ids >= high)].flat[0]
                 expected = f"{what} {wrong} is out of range, {low} to {high - 1} were expected"
@@ -81,6 +85,12 @@ class Embedding(Indexed):
     Rows that are looked up more than once collect their gradients; the row `padding_idx` gets none.
     Raises `DTypeError` for ids that are not integers, `IndexError` for ids that are negative or too
     large.
+
+    >>> table = mg.Variable([[0.0, 0.0], [1.0, 2.0], [3.0, 4.0]])
+    >>> mg.embedding([2, 1, 2], table).value
+    array([[3., 4.],
+           [1., 2.],
+           [3., 4.]], dtype=float32)
     """
 
     name, symbol, multilinear = "embedding", "lookup", 2
@@ -270,15 +280,26 @@ class GetItem(Indexed):
 
     def batch_axis(self, node: Operator, axes: Axes) -> int:
         axis, x = axes[0], node.inputs[0]
-        arrays = any(isinstance(part, np.ndarray) for part in node.plan.key)
-        if len(axes) > 1 or axis is None or axis == MEAN or arrays:
+        if len(axes) > 1 and {*axes} == {0} and self._by_sample(node):
+            return 0
+        if len(axes) > 1 or axis is None or axis == MEAN:
             raise NotSeparable
-        along = np.arange(x.shape[axis]).reshape(-1, *(1,) * (x.ndim - axis - 1))
-        marked = np.broadcast_to(along, x.shape)[node.plan.key]
-        found = [i for i, stride in enumerate(marked.strides) if stride]
-        if len(found) != 1 or marked.shape[found[0]] != x.shape[axis]:
-            raise NotSeparable
-        return found[0]
+        along = np.arange(x.shape[axis])
+        marked = np.broadcast_to(along.reshape(-1, *(1,) * (x.ndim - axis - 1)), x.shape)
+        picked = marked[node.plan.key]
+        for place, n in enumerate(picked.shape):
+            if n == len(along) and (np.moveaxis(picked, place, -1) == along).all():
+                return place
+        raise NotSeparable
+
+    def _by_sample(self, node: Operator) -> bool:
+        """Does it pick from each sample with indices of its own? `take_along_axis` does."""
+        x, *indices = node.inputs
+        first, n = node.plan.key[0], x.shape[0]
+        if not isinstance(first, np.ndarray) or first.shape[:1] != (n,):
+            return False
+        aligned = all(i.ndim == first.ndim and i.shape[0] == n for i in indices)
+        return aligned and np.array_equal(first.reshape(-1), np.arange(n))
 
     def bytes(self, node: Operator) -> int:
         return 2 * node._data.nbytes  # of x only the entries that are picked
@@ -292,5 +313,9 @@ def getitem(x: Any, key: Any) -> GraphNode:
     """x[key] with integers, slices, ellipsis, newaxis, integer or boolean arrays, as in NumPy.
 
     Raises `IndexError` outside of x.
+
+    >>> x = mg.Variable([[1.0, 2.0], [3.0, 4.0]])
+    >>> x[:, 0].value
+    array([1., 3.], dtype=float32)
     """
     return _rule(x, key)

@@ -57,7 +57,8 @@ def launch(node: Operator, kernel: Callable[..., Any], *args: Any) -> None:
 def constant(node: Operator, name: str, values: Array, each: int = 0) -> Array:
     """Numbers for a kernel that never change, which a compiled run stores once.
 
-    Where the batch is split, part k gets k · `each` more.
+    Where the batch is split, and samples lie along the node's first axis, part k gets k · `each`
+    more.
     """
     store = getattr(node, "store", None)
     return values if store is None else store(name, values, each)
@@ -129,9 +130,13 @@ def kernel_info(node: GraphNode) -> dict[str, Any]:
     Always `flops` and `bytes`; some kernels know more: the winners of pooling, hidden states and
     their gradients, the share that dropout kept. Arrays are read-only, and some are overwritten by
     the next pass: copy what is to last. Raises `GraphError` for a leaf.
+
+    >>> y = mg.max_pool1d([[[1.0, 4.0, 2.0, 3.0]]], 2)
+    >>> mg.kernel_info(y)["winners"].ravel().tolist()
+    [1, 3]
     """
     if not isinstance(node, Operator):
-        raise GraphError(f"kernel_info: {node!r} is not computed; an operator was expected")
+        raise GraphError(f"kernel_info: {node.brief} is not computed; an operator was expected")
     declared = getattr(node.rule, "kernel_info", None)
     found = {"flops": flops(node), "bytes": moved_bytes(node)} | (
         declared(node) if declared else {}

@@ -7,6 +7,7 @@ A rule may declare how the samples of a batch keep apart (`run/batch.py` reads i
 * or `batch_axis(node, axes)`: along which axis of the result the samples lie, from where they lie
   in each input (None: nowhere, which is not so for all of them; `MEAN`: it is a mean over samples).
   It raises `NotSeparable` where the result for a sample depends on other samples of the batch.
+* or `draws`: it draws numbers, for each sample its own if the first axis is as long as the batch.
 """
 
 from __future__ import annotations

@@ -49,6 +49,10 @@ class MatMul(Rule):
     """Matrix product a @ b of (…, m, k) and (…, k, n); leading axes broadcast.
 
     As in NumPy, a vector is a row on the left and a column on the right.
+
+    >>> a, b = mg.Variable([[1.0, 2.0], [3.0, 4.0]]), mg.Constant([1.0, 1.0])
+    >>> (a @ b).value
+    array([3., 7.], dtype=float32)
     """
 
     name, symbol, multilinear = "matmul", "@", 2
@@ -123,6 +127,10 @@ class Linear(Rule):
     """x Wᵀ + b for x (…, in), weight (out, in) and bias (out,) or None; the result is (…, out).
 
     One node instead of three, with the weight as PyTorch stores it.
+
+    >>> w, b = mg.Variable([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]]), mg.Variable(np.zeros(3))
+    >>> mg.linear([[3.0, 4.0]], w, b).value
+    array([[3., 8., 7.]], dtype=float32)
     """
 
     name, symbol, multilinear = "linear", "x Wᵀ + b", 2
@@ -133,6 +141,9 @@ class Linear(Rule):
     def plan(self, x: Operand, w: Operand, b: Operand | None = None) -> tuple[int, ...]:
         x, w, *bias = inputs = self.given(x, w, b)
         rows, weight = x._data.shape, w._data.shape
+        if len(weight) == 2 and rows and rows[-1] != weight[1]:
+            expected = f"x has {rows[-1]} features, the layer takes {weight[1]}"
+            raise self.error(inputs, expected)
         if len(weight) != 2 or rows[-1:] != weight[1:] or any(b.shape != weight[:1] for b in bias):
             raise self.error(inputs, "x (…, in), weight (out, in) and bias (out,) were expected")
         self.floats(*inputs)
@@ -277,6 +288,10 @@ def einsum(subscripts: str, *xs: Operand) -> GraphNode:
 
     "ii" is a trace, "...ij->...ji" a transpose; without "->" the letters that occur once are the
     result's, in alphabetical order. Axes of one letter are equally long (or 1), else `ShapeError`.
+
+    >>> a, b = np.ones((2, 3)), np.ones((3, 4))
+    >>> mg.einsum("ij,jk->ik", a, b).shape
+    (2, 4)
     """
     if not isinstance(subscripts, str):
         raise GraphError("np.einsum: subscripts as a text were expected, the arrays after it")

@@ -17,9 +17,9 @@ from ..graph.node import Buffer, GraphNode
 from ..graph.registry import public
 from ..graph.rule import Grads, Operand, Operator, Rule, register
 from ..graph.settings import advancing
-from ..seeds import generator
-from .kernel import batch_parts, constant, launch, sum_over_parts
+from .kernel import batch_parts, launch, sum_over_parts
 from .kinds import SameShape, check_number
+from .random import Drawing, kept_stream
 
 
 class Normalise(SameShape):
@@ -240,7 +240,7 @@ def _scaled(z: Any, weight: Any = 1, bias: Any = 0) -> Any:
     return z * weight + bias
 
 
-class Dropout(SameShape):
+class Dropout(Drawing, SameShape):
     """`node.work["mask"]` has the shape of x: 0 where an entry is dropped, else 1 / (1 - p)."""
 
     name, symbol = "dropout", "dropout"
@@ -249,19 +249,11 @@ class Dropout(SameShape):
     batch_axes = 1  # the masks of the parts, one after the other, are the whole batch's
 
     def plan(self, x: Operand, p: float, stream: Buffer) -> None:
-        inputs = self.floats(x)
-        if stream.shape != (2,) or stream.dtype != np.int64:
-            raise self.error(
-                inputs, f"seed={stream!r}; a Buffer of two int64 was expected", ValueError
-            )
+        self.check_stream(self.floats(x), stream)
 
     def forward(self, node: Operator, out: Array, *xs: Array) -> None:
         mask = node.buffer("mask", xs[0].shape, xs[0].dtype)
-        stream, p = node.attributes["stream"]._data, node.attributes["p"]
-        if advancing():
-            launch(node, kernels.norm.advance, stream[1:])
-        first = constant(node, "first", np.zeros(1, np.int64), each=mask.size)
-        launch(node, kernels.norm.draw_mask, stream, p, mask.reshape(-1), first)
+        self.draw(node, kernels.random.mask, mask, node.attributes["p"])
         np.multiply(xs[0], mask, out=out)
 
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
@@ -308,6 +300,10 @@ def batch_norm(
     `ShapeError` also for one value per channel in training, whose variance says nothing;
     `ValueError` for missing statistics or numbers out of range; `TypeError` for statistics in
     training that are no `nn.Buffer`. (Ioffe & Szegedy 2015)
+
+    >>> mg.batch_norm([[1.0], [3.0]], training=True).value.round(2)
+    array([[-1.],
+           [ 1.]], dtype=float32)
     """
     inputs = _inputs(_batch_norm, x, weight, bias)
     statistics: dict[str, Any] = {"running_mean": running_mean, "running_var": running_var}
@@ -342,6 +338,9 @@ def layer_norm(
     `normalized_shape` is the size of the last axis or the sizes of the last axes; mean and (biased)
     variance are taken over them. weight and bias have that shape, None for 1 and 0. Raises
     `ShapeError` where shapes do not fit. (Ba, Kiros & Hinton 2016)
+
+    >>> mg.layer_norm([[1.0, 3.0]], 2).value.round(2)
+    array([[-1.,  1.]], dtype=float32)
     """
     inputs = _inputs(_layer_norm, x, weight, bias)
     several = isinstance(normalized_shape, tuple | list)
@@ -358,21 +357,17 @@ def layer_norm(
 def dropout(x: Operand, p: float = 0.5, training: bool = True, *, seed: Any = None) -> GraphNode:
     """Set each entry of x to 0 with probability p and divide the others by 1 - p.
 
-    The expected value stays that of x. `seed` is an integer, the same for the same mask, a
-    `numpy.random.Generator` to draw one on, None for the library's own generator; or the buffer
-    (2,) of a `nn.Dropout`, seed and number of the last draw. A graph that runs again draws another
-    mask for each forward pass; backward uses that of its forward. With `training=False` the result
+    The expected value stays that of x. `seed` as in `mg.random`, or the `stream` of a
+    `nn.Dropout`. A graph that runs again draws another mask for each forward pass, and so does a
+    module that is called again; backward uses that of its forward. With `training=False` the result
     is x itself. Raises `ValueError` for p outside of [0, 1]. (Srivastava et al. 2014)
+
+    >>> y = mg.dropout(np.ones(1000), p=0.5, seed=0).value
+    >>> sorted(set(y.tolist())), bool(400 < (y == 0).sum() < 600)
+    ([0.0, 2.0], True)
     """
     (node,) = _dropout.floats(*_dropout.operands((x,)))
     p = check_number(_dropout, (node,), "p", p, 1)
     if not training:
         return node
-    return _dropout(node, p, seed if isinstance(seed, Buffer) else stream_of(seed))
-
-
-def stream_of(seed: Any = None) -> Buffer:
-    """A stream of masks, as a buffer (2,) of integers: the seed, and how many masks were drawn."""
-    whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
-    first = int(seed) % 2**63 if whole else int(generator(seed).integers(2**63))
-    return Buffer(np.array([first, 0]), "stream", np.int64, persistent=False)
+    return _dropout(node, p, kept_stream(seed))

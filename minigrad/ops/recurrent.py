@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +17,7 @@ from ..graph.registry import by_name, public
 from ..graph.rule import Grads, Operand, Operator, Rule, register
 from ..graph.settings import inside
 from .elementwise import sigmoid, tanh
+from .indexing import Indexed, Limit
 from .kernel import add_parts, in_parts, launch, shards
 from .kinds import Axes, NotSeparable
 from .linalg import linear
@@ -191,6 +194,11 @@ class Rnn(Recurrent):
     (Werbos 1990). w (hidden, in) and b belong to the input, v (hidden, hidden) and c to the state,
     as in PyTorch; `nonlinearity` is "tanh" or "relu". Raises `ShapeError` when shapes do not fit
     together.
+
+    >>> x, h0 = np.ones((5, 2, 3)), np.zeros((2, 4))
+    >>> w, v, b, c = np.ones((4, 3)), np.ones((4, 4)), np.zeros(4), np.zeros(4)
+    >>> mg.rnn(x, h0, w, v, b, c).shape
+    (5, 2, 4)
     """
 
     name, symbol = "rnn", "RNN"
@@ -294,6 +302,12 @@ def lstm(
     It starts from h0 and c0 (N, hidden). w (4 hidden, in) and the bias b (4 hidden,) belong to the
     input, v (4 hidden, hidden) and d to the state; their blocks of rows are those of the gates i,
     f, g, o, as in PyTorch. Raises `ShapeError` when shapes do not fit together.
+
+    >>> x, h0, c0 = np.ones((5, 2, 3)), np.zeros((2, 4)), np.zeros((2, 4))
+    >>> w, v, b, c = np.ones((16, 3)), np.ones((16, 4)), np.zeros(16), np.zeros(16)
+    >>> h, last = mg.lstm(x, h0, c0, w, v, b, c)
+    >>> h.shape, last.shape
+    ((5, 2, 4), (2, 4))
     """
     both = _lstm(x, h0, c0, w, v, b, d)
     return both[0], both[1, -1] if both.shape[1] else _lstm.operands((both, c0))[1]
@@ -321,6 +335,11 @@ class Gru(Recurrent):
 
     w (3 hidden, in) and the bias b (3 hidden,) belong to the input, v (3 hidden, hidden) and c to
     the state, as in PyTorch. Raises `ShapeError` when shapes do not fit together.
+
+    >>> x, h0 = np.ones((5, 2, 3)), np.zeros((2, 4))
+    >>> w, v, b, c = np.ones((12, 3)), np.ones((12, 4)), np.zeros(12), np.zeros(12)
+    >>> mg.gru(x, h0, w, v, b, c).shape
+    (5, 2, 4)
     """
 
     name, symbol, gates, splits = "gru", "GRU", 3, True
@@ -348,3 +367,49 @@ class Gru(Recurrent):
 
 
 gru = register(Gru())
+
+
+# ---------------- sequences of different lengths
+class ReverseSequence(Indexed):
+    """The first lengths[n] steps of each sample n of x (…, T, N, width) in reverse order, then 0.
+
+    So it does for each sample what [::-1] does for all; twice, it sets to 0 what follows the end
+    of a sample, and its first step is the last valid one of each. lengths (N,) are integers from 1
+    to T, else `IndexError`; an array or a node, which may come with each batch. Raises `ShapeError`
+    and `DTypeError` for what does not fit.
+
+    >>> x = np.arange(1.0, 4.0).reshape(3, 1, 1)  # three steps of one sample
+    >>> mg.reverse_sequence(x, [2]).value.ravel()  # of which two are valid
+    array([2., 1., 0.], dtype=float32)
+    """
+
+    name, symbol, multilinear = "reverse_sequence", "reverse", sys.maxsize
+    formula = "apply('reverse', x, lengths)"
+    vjp_formulas = ("apply('reverse', g, lengths)", None)
+    index_input, flops = 1, 0
+
+    def plan(self, x: Operand, lengths: Operand) -> tuple[int, ...]:
+        x, lengths = inputs = self.given(x, lengths)
+        if x.ndim < 3 or lengths.shape != x.shape[-2:-1]:
+            raise self.error(inputs, "x (…, T, N, width) and lengths (N,) were expected")
+        self.check_dtypes("lengths", lengths, x)
+        return x.shape
+
+    def limits(self, node: Operator) -> Sequence[Limit]:
+        return [Limit(1, 1, node.inputs[0].shape[-3] + 1, "length")]
+
+    def forward(self, node: Operator, out: Array, *xs: Array) -> None:
+        shape = math.prod(out.shape[:-3]), *out.shape[-3:]
+        launch(node, kernels.recurrent.reverse, xs[0].reshape(shape), xs[1], out.reshape(shape))
+
+    def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
+        assert grads[0] is not None
+        self.forward(node, grads[0], g, xs[1])
+
+    def batch_axis(self, node: Operator, axes: Axes) -> int:
+        if tuple(axes) != (node.ndim - 2, 0):
+            raise NotSeparable
+        return node.ndim - 2
+
+
+reverse_sequence = register(ReverseSequence())

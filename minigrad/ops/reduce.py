@@ -78,7 +78,11 @@ class Reduction(ClosedForm):
 
 
 class Sum(Reduction):
-    """Sum over `axis`."""
+    """Sum over `axis`.
+
+    >>> mg.sum([[1.0, 2.0], [3.0, 4.0]], axis=0).value
+    array([4., 6.], dtype=float32)
+    """
 
     name, symbol = "sum", "Σ"
     formula = "sum(x, axis)"
@@ -87,7 +91,12 @@ class Sum(Reduction):
 
 
 class Mean(Reduction):
-    """Mean over `axis`; of no entries it is NaN."""
+    """Mean over `axis`; of no entries it is NaN.
+
+    >>> mg.mean([[1.0, 2.0], [3.0, 4.0]], axis=1, keepdims=True).value
+    array([[1.5],
+           [3.5]], dtype=float32)
+    """
 
     name, symbol = "mean", "mean"
     formula = "mean(x, axis)"
@@ -108,7 +117,13 @@ def _tied(g: Any, y: Any, x: Any, plan: Reduced) -> Any:
 
 
 class Max(Reduction):
-    """Largest entry along `axis`; ties share the gradient equally."""
+    """Largest entry along `axis`; ties share the gradient equally.
+
+    >>> x = mg.Variable([1.0, 3.0, 3.0])
+    >>> x.max().backward()
+    >>> x.grad
+    array([0. , 0.5, 0.5], dtype=float32)
+    """
 
     name, symbol, needs_entries = "max", "max", True
     formula = "max(x, axis)"
@@ -117,14 +132,22 @@ class Max(Reduction):
 
 
 class Min(Max):
-    """Smallest entry along `axis`; ties share the gradient equally."""
+    """Smallest entry along `axis`; ties share the gradient equally.
+
+    >>> mg.min([[1.0, 2.0], [3.0, 0.0]], axis=1).value
+    array([1., 0.], dtype=float32)
+    """
 
     name, symbol = "min", "min"
     formula = "min(x, axis)"
 
 
 class LogSumExp(Reduction):
-    """log Σ exp(x) over `axis`, without overflow: a smooth maximum."""
+    """log Σ exp(x) over `axis`, without overflow: a smooth maximum.
+
+    >>> mg.logsumexp([1000.0, 1000.0]).value
+    array(1000.6932, dtype=float32)
+    """
 
     name, symbol, needs_entries, flops = "logsumexp", "log Σ exp", True, 4
     formula = "log(sum(exp(x), axis))"
@@ -169,7 +192,12 @@ def _shift(x: Array, axis: int, out: Array) -> None:
 
 
 class Softmax(ClosedForm, AlongAxis):
-    """exp(x) / Σ exp(x) along `axis`: positive numbers that add up to 1, of the shape of x."""
+    """exp(x) / Σ exp(x) along `axis`: positive numbers that add up to 1, of the shape of x.
+
+    >>> mg.softmax([[0.0, 0.0], [0.0, 2.0]]).value.round(4)
+    array([[0.5   , 0.5   ],
+           [0.1192, 0.8808]], dtype=float32)
+    """
 
     name, symbol = "softmax", "softmax"
     formula = "exp(x) / sum(exp(x), axis)"
@@ -185,7 +213,11 @@ class Softmax(ClosedForm, AlongAxis):
 
 
 class LogSoftmax(ClosedForm, AlongAxis):
-    """Logarithm of the softmax along `axis`, exact where the softmax itself underflows."""
+    """Logarithm of the softmax along `axis`, exact where the softmax itself underflows.
+
+    >>> mg.log_softmax([0.0, 1000.0]).value
+    array([-1000.,     0.], dtype=float32)
+    """
 
     name, symbol = "log_softmax", "log softmax"
     formula = "x - log(sum(exp(x), axis))"
@@ -219,7 +251,11 @@ like_numpy(min, np.min, np.amin)
 
 # ---------------- lengths, products, running totals, places
 class Norm(Reduction):
-    """Euclidean length √Σx² over `axis`; its slope at 0 is 0, as in PyTorch."""
+    """Euclidean length √Σx² over `axis`; its slope at 0 is 0, as in PyTorch.
+
+    >>> mg.norm([[3.0, 4.0], [6.0, 8.0]], axis=1).value
+    array([ 5., 10.], dtype=float32)
+    """
 
     name, symbol, flops = "norm", "‖ ‖", 2
     formula = "root(sum(x ** 2, axis))"
@@ -245,7 +281,11 @@ def _others(x: Array, axes: tuple[int, ...], count: int) -> Array:
 
 
 class Prod(Reduction):
-    """Product over `axis` (of no entries 1); the gradient is exact where entries are 0."""
+    """Product over `axis` (of no entries 1); the gradient is exact where entries are 0.
+
+    >>> mg.prod([1.0, 2.0, 4.0]).value
+    array(8., dtype=float32)
+    """
 
     name, symbol = "prod", "Π"
     formula = "apply('Π', x)"
@@ -271,6 +311,9 @@ class ArgMax(Reduction):
     """The place of the largest entry along `axis`, an integer; of equal ones the first.
 
     Without an axis it counts in C order. No gradient passes.
+
+    >>> mg.argmax([[1.0, 5.0, 2.0]], axis=1).value
+    array([1])
     """
 
     name, symbol, needs_entries, differentiable = "argmax", "arg max", True, False
@@ -290,7 +333,11 @@ class ArgMax(Reduction):
 
 
 class ArgMin(ArgMax):
-    """The place of the smallest entry along `axis`; see `argmax`."""
+    """The place of the smallest entry along `axis`; see `argmax`.
+
+    >>> mg.argmin([[1.0, 5.0, 0.0]], axis=1).value
+    array([2])
+    """
 
     name, symbol = "argmin", "arg min"
     formula = "apply('argmin', x)"
@@ -312,7 +359,11 @@ class Running(AlongAxis):
 
 
 class CumSum(Running):
-    """Sums of the entries up to each along `axis`; without one, of all entries in C order."""
+    """Sums of the entries up to each along `axis`; without one, of all entries in C order.
+
+    >>> mg.cumsum([1.0, 2.0, 3.0]).value
+    array([1., 3., 6.], dtype=float32)
+    """
 
     name, symbol, multilinear = "cumsum", "Σ so far", 1
     formula = "apply('cumsum', x)"
@@ -327,6 +378,9 @@ class CumProd(Running):
     """Products of the entries up to each along `axis`; without one, of all entries in C order.
 
     The gradient is exact at zeros.
+
+    >>> mg.cumprod([1.0, 2.0, 3.0]).value
+    array([1., 2., 6.], dtype=float32)
     """
 
     name, symbol = "cumprod", "Π so far"
@@ -382,6 +436,9 @@ def var(x: Operand, axis: Axis = None, ddof: float = 0, keepdims: bool = False) 
     """Variance Σ(x - mean)² / (n - ddof) over `axis`, as in NumPy; NaN where n ≤ ddof.
 
     PyTorch's default is ddof=1.
+
+    >>> mg.var([1.0, 2.0, 3.0, 4.0]).value
+    array(1.25, dtype=float32)
     """
     deviations, freedom = _deviations(x, axis, ddof)
     return divide(sum(multiply(deviations, deviations), axis, keepdims), freedom)
@@ -389,7 +446,11 @@ def var(x: Operand, axis: Axis = None, ddof: float = 0, keepdims: bool = False) 
 
 @public()
 def std(x: Operand, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> GraphNode:
-    """Standard deviation, the root of `var`; its slope at constant data is 0, as in PyTorch."""
+    """Standard deviation, the root of `var`; its slope at constant data is 0, as in PyTorch.
+
+    >>> mg.std([2.0, 4.0], axis=0).value
+    array(1., dtype=float32)
+    """
     deviations, freedom = _deviations(x, axis, ddof)
     return divide(norm(deviations, axis, keepdims), freedom**0.5)
 

@@ -43,6 +43,10 @@ class Reshape(ClosedForm):
     """The numbers of x in another shape, in C order; one entry may be -1.
 
     The result shares the memory of x in every run. Raises `ShapeError` if the numbers do not fit.
+
+    >>> mg.reshape(np.arange(6.0), (2, -1)).value
+    array([[0., 1., 2.],
+           [3., 4., 5.]], dtype=float32)
     """
 
     name, symbol, is_view = "reshape", "reshape", True
@@ -80,7 +84,11 @@ class Reshape(ClosedForm):
 
 
 class Transpose(Move):
-    """The axes of x in the order `axes`, reversed by default."""
+    """The axes of x in the order `axes`, reversed by default.
+
+    >>> mg.transpose(np.zeros((2, 3, 4)), (0, 2, 1)).shape
+    (2, 4, 3)
+    """
 
     name, symbol = "transpose", "transpose"
     formula = "transpose(x, say(axes)) if axes else x.T"
@@ -159,6 +167,9 @@ class Pad(Move):
     """x with `value` around it.
 
     `pad_width` as for `np.pad`: one number, (before, after), or a pair per axis.
+
+    >>> mg.pad([1.0, 2.0], (1, 2)).value
+    array([0., 1., 2., 0., 0.], dtype=float32)
     """
 
     name, symbol = "pad", "pad"
@@ -186,6 +197,12 @@ class Pad(Move):
         shape = node.inputs[0].shape
         return tuple(n + sum(width) for n, width in zip(shape, node.plan, strict=True))
 
+    def batch_axis(self, node: Operator, axes: Axes) -> int:
+        (axis,) = axes
+        if axis is None or axis == MEAN or any(node.plan[axis]):
+            raise NotSeparable
+        return axis
+
     def places(self, node: Operator, whole: Array) -> list[Array]:
         ends = zip(whole.shape, node.plan, strict=True)
         return [whole[tuple(slice(a, n - b) for n, (a, b) in ends)]]
@@ -196,7 +213,12 @@ class Pad(Move):
 
 
 class BroadcastTo(Rule):
-    """x repeated to `shape` as NumPy broadcasts; the gradient is summed back."""
+    """x repeated to `shape` as NumPy broadcasts; the gradient is summed back.
+
+    >>> mg.broadcast_to([1.0, 2.0], (2, 2)).value
+    array([[1., 2.],
+           [1., 2.]], dtype=float32)
+    """
 
     name, symbol, multilinear, flops = "broadcast_to", "broadcast", 1, 0
     formula = "broadcast(x)"
@@ -212,6 +234,14 @@ class BroadcastTo(Rule):
     def backward(self, node: Operator, grads: Grads, g: Array, y: Array, *xs: Array) -> None:
         np.copyto(grads[0], sum_to(g, xs[0].shape))  # type: ignore[arg-type]
 
+    def batch_axis(self, node: Operator, axes: Axes) -> int:
+        (axis,), x = axes, node.inputs[0]
+        assert axis is not None
+        place = axis + node.ndim - x.ndim
+        if axis == MEAN or node.shape[place] != x.shape[axis]:
+            raise NotSeparable
+        return place
+
 
 reshape = register(Reshape(), np.reshape)
 transpose = register(Transpose(), np.transpose)
@@ -226,7 +256,11 @@ implements(np.size)(lambda x, axis=None: np.size(x._data, axis))
 
 @public()
 def flatten(x: Operand, start_axis: int = 0) -> GraphNode:
-    """All axes from `start_axis` on as one: (N, C, H, W) becomes (N, C·H·W) with start_axis=1."""
+    """All axes from `start_axis` on as one: (N, C, H, W) becomes (N, C·H·W) with start_axis=1.
+
+    >>> mg.flatten(np.zeros((2, 3, 4)), start_axis=1).shape
+    (2, 12)
+    """
     node = _node(x)
     (start,) = normalise_axes("flatten", node, start_axis) if node.ndim else (0,)
     return reshape(node, (*node.shape[:start], math.prod(node.shape[start:])))
@@ -237,13 +271,21 @@ def concatenate(xs: Sequence[Operand], axis: int = 0) -> GraphNode:
     """The arrays one after the other along an axis that exists.
 
     The other axes must agree, else `ShapeError`.
+
+    >>> mg.concatenate([[1.0, 2.0], [3.0]]).value
+    array([1., 2., 3.], dtype=float32)
     """
     return _concatenate(*_several("concatenate", xs), axis=axis)
 
 
 @public(np.stack)
 def stack(xs: Sequence[Operand], axis: int = 0) -> GraphNode:
-    """The arrays, all of one shape, along a new axis."""
+    """The arrays, all of one shape, along a new axis.
+
+    >>> mg.stack([[1.0, 2.0], [3.0, 4.0]], axis=1).value
+    array([[1., 3.],
+           [2., 4.]], dtype=float32)
+    """
     return _stack(*_several("stack", xs), axis=axis)
 
 
@@ -270,26 +312,42 @@ def _moved(function: Callable[..., Any], x: Any, *axes: Any) -> GraphNode:
 
 @public(np.moveaxis)
 def moveaxis(x: Any, source: Any, destination: Any) -> GraphNode:
-    """x with the axes `source` at the places `destination`, the others in their order."""
+    """x with the axes `source` at the places `destination`, the others in their order.
+
+    >>> mg.moveaxis(np.zeros((2, 3, 4)), 0, -1).shape
+    (3, 4, 2)
+    """
     return _moved(np.moveaxis, x, source, destination)
 
 
 @public(np.swapaxes)
 def swapaxes(x: Any, axis1: int, axis2: int) -> GraphNode:
-    """x with two axes exchanged."""
+    """x with two axes exchanged.
+
+    >>> mg.swapaxes(np.zeros((2, 3, 4)), 0, 2).shape
+    (4, 3, 2)
+    """
     return _moved(np.swapaxes, x, axis1, axis2)
 
 
 @public(np.squeeze)
 def squeeze(x: Any, axis: Any = None) -> GraphNode:
-    """x without axes of length 1: all of them, or those of `axis`, which must be such."""
+    """x without axes of length 1: all of them, or those of `axis`, which must be such.
+
+    >>> mg.squeeze(np.zeros((1, 3, 1))).shape
+    (3,)
+    """
     node = _node(x)
     return reshape(node, _shape(np.squeeze, node, node.shape, axis))
 
 
 @public(np.expand_dims)
 def expand_dims(x: Any, axis: Any) -> GraphNode:
-    """x with axes of length 1 at the places `axis` of the result."""
+    """x with axes of length 1 at the places `axis` of the result.
+
+    >>> mg.expand_dims(np.zeros(3), axis=0).shape
+    (1, 3)
+    """
     node = _node(x)
     return reshape(node, _shape(np.expand_dims, node, node.shape, axis))
 
@@ -305,6 +363,9 @@ def split(x: Any, sections: Any, axis: int = 0) -> list[GraphNode]:
     [:2], [2:5] and [5:].
 
     Raises `ShapeError` for parts that are not equal.
+
+    >>> [part.value.tolist() for part in mg.split([1.0, 2.0, 3.0, 4.0], 2)]
+    [[1.0, 2.0], [3.0, 4.0]]
     """
     node = _node(x)
     (at,) = normalise_axes("split", node, axis)

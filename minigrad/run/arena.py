@@ -24,11 +24,12 @@ class Arena:
 
     P holds the parameters, each from the beginning of a cache line on, those that are trained first
     (`trained` numbers with the zeros that fill up the lines); G their gradients at the same places,
-    a row for each part of the batch; M the optimiser's memory. S holds the model's buffers, an
-    array for each dtype, whose rows stay equal: each part changes its own. Computed arrays share
-    the rows of V (an array for each dtype): memory is reused after the last statement that needs
-    it. `groups` are the statements, those of a group in one loop nest; `dtype` is that of all
-    floats. Without an optimizer nothing is trained.
+    a row for each part of the batch; M the optimiser's memory. `stretches` are the ranges in them
+    of the optimiser's groups of parameters. S holds the model's buffers, an array for each dtype,
+    whose rows stay equal: each part changes its own. Computed arrays share the rows of V (an array
+    for each dtype): memory is reused after the last statement that needs it. `groups` are the
+    statements, those of a group in one loop nest; `dtype` is that of all floats. Without an
+    optimizer nothing is trained.
     """
 
     def __init__(
@@ -38,12 +39,20 @@ class Arena:
         dtype: np.dtype[Any],
         parts: int,
         optimizer: Any = None,
+        together: bool = False,
     ) -> None:
         values, gradients = trace.values, trace.gradients
         trained = [p for p in optimizer.params if p in gradients] if optimizer else []
-        frozen = [x for x in values if isinstance(x, Variable) and x not in gradients]
+        fixed = {*gradients, *inputs.values()}
+        frozen = [x for x in values if isinstance(x, Variable) and x not in fixed]
         self.dtype, self.optimizer = dtype, optimizer
+        self._views: dict[tuple[Any, ...], Any] = {}  # of the places of variables and the others
         self.trained = sum(_lines(p.size) for p in trained)
+        self.stretches: list[tuple[int, int]] = []
+        for group in optimizer.param_groups if optimizer else ():
+            begin = self.stretches[-1][1] if self.stretches else 0
+            own = (_lines(p.size) for p in group["params"] if p in gradients)
+            self.stretches.append((begin, begin + sum(own)))
         self.starts: dict[Variable, int] = {}
         size = 0
         for variable in (*trained, *frozen):
@@ -57,7 +66,7 @@ class Arena:
         self.fed: dict[str, tuple[View, Assign | None]] = {}  # samples, and how they are swapped
         for name, node in inputs.items():
             samples = values[node]
-            swap = swapped_input(statements, samples)
+            swap = None if together else swapped_input(statements, samples)
             if swap:
                 samples = swap.target
                 samples.storage.kind, samples.storage.name = "input", name
@@ -179,15 +188,23 @@ class Arena:
         numbers = {p: i for i, p in enumerate(self.optimizer.params)}
         for variable, start in self.starts.items():
             place = slice(start, start + variable.size)
-            variable._data = _adopted(variable._data, self.P[place])
+            variable._data = self._adopted((variable,), variable._data, self.P[place])
             if start < self.trained:
                 memory = self.optimizer._of(numbers[variable])
                 for name, whole in zip(self.optimizer.memory, self.M, strict=True):
-                    memory[name] = _adopted(memory[name], whole[place])
+                    memory[name] = self._adopted((variable, name), memory[name], whole[place])
         for buffer, storage in self.buffers:
-            row = self.S[storage.array][0]
-            buffer._data = _adopted(buffer._data, row[storage.start : storage.end])
+            place = self.S[storage.array][0][storage.start : storage.end]
+            buffer._data = self._adopted((buffer,), buffer._data, place)
         self._share_state()
+
+    def _adopted(self, key: tuple[Any, ...], array: Any, place: Any) -> Any:
+        """The place as an array of this shape, with the same numbers."""
+        mine = self._views.get(key)
+        if array is not mine:  # not there yet, or another step's
+            place[...] = array.reshape(-1)
+            mine = self._views[key] = place.reshape(array.shape)
+        return mine
 
 
 def _place(view: View, array: str, start: int) -> None:
@@ -234,11 +251,3 @@ def _zeros(shape: Any, dtype: Any) -> Any:
     memory = np.zeros(size + LINE, np.uint8)
     start = -memory.ctypes.data % LINE
     return memory[start : start + size].view(dtype).reshape(shape)
-
-
-def _adopted(array: Any, place: Any) -> Any:
-    """The place as an array of this shape, with the same numbers."""
-    if array.ctypes.data != place.ctypes.data:
-        place[...] = array.reshape(-1)
-        return place.reshape(array.shape)
-    return array

@@ -65,12 +65,25 @@ def sample_axes(
     Raises `NotSeparable` also where samples meet in sums, unless `meeting`.
     """
     axes: dict[GraphNode, int | None] = {**leaves}
+    sizes = {x.shape[axis] for x, axis in leaves.items()}
     for node in order:
         if isinstance(node, Operator):
             if not meeting and samples_meet(node):
                 raise NotSeparable
-            axes[node] = batch_axis(node, [axes.get(x) for x in node.inputs])
+            drawn = getattr(node.rule, "draws", False) and not sizes.isdisjoint(node.shape[:1])
+            axes[node] = 0 if drawn else batch_axis(node, [axes.get(x) for x in node.inputs])
     return axes
+
+
+def axes_of(order: Sequence[GraphNode], inputs: Collection[GraphNode]) -> list[int | None]:
+    """`sample_axes` where samples lie along the first axis of the inputs and may meet in sums.
+
+    Empty where the graph is not separable. Otherwise that of the last node comes last.
+    """
+    try:
+        return [*sample_axes(order, dict.fromkeys(inputs, 0), meeting=True).values()]
+    except NotSeparable:
+        return []
 
 
 def samples_meet(node: GraphNode) -> bool:
@@ -84,10 +97,7 @@ def separable(order: Sequence[GraphNode], inputs: Collection[GraphNode]) -> bool
 
     They may meet in sums on the way.
     """
-    try:
-        return sample_axes(order, dict.fromkeys(inputs, 0), meeting=True).get(order[-1]) == MEAN
-    except NotSeparable:
-        return False
+    return axes_of(order, inputs)[-1:] == [MEAN]
 
 
 def parts_of(

@@ -20,6 +20,8 @@ _FORMULAS = {
     "subtract": "({} - {})",
     "multiply": "({} * {})",
     "divide": "({} / {})",
+    "remainder": "np.remainder({}, {})",
+    "floor_divide": "np.floor_divide({}, {})",
     "negative": "(-{})",
     "positive": "{}",
     "square": "square({})",

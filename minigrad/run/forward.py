@@ -13,7 +13,6 @@ from ..graph.conversion import Array
 from ..graph.node import GraphNode
 from .arena import Arena
 from .generated import Generated, check_samples
-from .symbolic import FIRST
 from .trace import trace
 
 
@@ -32,10 +31,7 @@ class CompiledForward(Generated):
             self.trace = trace(order, {"x": x}, floats=dtype)
         kinds = {"X": x.dtype, "order": np.dtype(np.intp), "out": order[-1].dtype}
         self.given = {name: self.array(name, dtype) for name, dtype in kinds.items()}
-        out, width = self.given["out"].whole(), order[-1].size // self.size
-        program, result = self.trace.program, self.trace.output.reshape(-1)
-        program.note = "the results of this slice"
-        program.call(kernels.update.put, out, FIRST, width, result)
+        self.trace.give([self.given["out"].whole()], order[-1].size // self.size)
         self.arena = Arena(self.trace, {"x": x}, dtype, self.parts)
         self.generate(f"The forward pass of a graph of {len(order)} nodes on {self.size} samples.")
 

@@ -94,6 +94,12 @@ def extreme(sign: int) -> Callable[..., View]:
     return find
 
 
+def argsort(x: SymbolicArray, axis: int, kind: str) -> View:
+    places, sizes = x.program.allocate("places", x.shape, np.int64), _around(x, axis)
+    x.program.call(kernels.scan.argsort, x.reshape(sizes), places.reshape(sizes))
+    return places
+
+
 def _around(x: SymbolicArray, axis: int) -> Shape:
     """How many entries come before an axis, along it and after it."""
     axis %= x.ndim
@@ -200,6 +206,7 @@ FUNCTIONS.update(
         "cumprod": cumulative("cumprod"),
         "argmax": extreme(1),
         "argmin": extreme(-1),
+        "argsort": argsort,
         "pick": pick,
         "add.at": add_at,
     }

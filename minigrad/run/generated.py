@@ -58,7 +58,7 @@ def need_compilable(order: Sequence[GraphNode]) -> None:
     for node in order:
         if any(hooks.forward or hooks.backward for hooks in node.hooks or ()):
             raise GraphError(
-                f'{node!r} has a hook, which no compiled step calls; use mode="replay"'
+                f'{node.brief} has a hook, which no compiled step calls; use mode="replay"'
             )
         if not isinstance(node, Operator) or hasattr(node.rule, "limits"):
             continue
@@ -107,7 +107,8 @@ class Generated:
         programs = [pieces, [update]] if update else [pieces]
         self.codes = [Code(program, entries) for program in programs]
         self.table = np.zeros((self.parts, 2 * len(entries)), np.intp)
-        self.places = {name: 2 * entries[storage] for name, storage in self.given.items()}
+        used = {name: entries[s] for name, s in self.given.items() if s in entries}
+        self.places = {name: 2 * i for name, i in used.items()}
         for s, row in enumerate(self.table):
             arrays = self.arena.arrays(s)
             addresses = {name: array.ctypes.data for name, array in arrays.items()}
@@ -133,9 +134,8 @@ class Generated:
     def give(self, **arrays: Array) -> tuple[Array, ...]:
         """Describe arrays that are given. They are returned: they must live as long as the run."""
         held = []
-        for name, array in arrays.items():
-            held.append(np.ascontiguousarray(array, self.given[name].dtype))
-            i = self.places[name]
+        for name, i in self.places.items():
+            held.append(np.ascontiguousarray(arrays[name], self.given[name].dtype))
             self.table[:, i : i + 2] = held[-1].ctypes.data, held[-1].size
         return tuple(held)
 

@@ -37,9 +37,8 @@ def first_difference(
         if not same:
             module = module_path(a.scope)
             made = f" made in module {module}" if module else ""
-            return (
-                f"node number {i}{made}, {a!r}{_number(a)}, was {b!r}{_number(b)} the second time"
-            )
+            was = f"{b.brief}{_number(b)} the second time"
+            return f"node number {i}{made}, {a.brief}{_number(a)}, was {was}"
         pairs[a] = b
     if len(first) != len(second):
         return f"it had {len(first)} nodes, and {len(second)} the second time"

@@ -20,6 +20,15 @@ class Graph:
 
     Only nodes are recomputed: a number that Python code read while it built the graph (`x.item()`,
     `float(x)`) stays the same. A `Trainer` detects that; a `Graph` cannot.
+
+    >>> x, w = mg.Constant([1.0, 2.0]), mg.Variable(3.0)
+    >>> graph = mg.Graph((w * x).sum())
+    >>> x.value = [10.0, 20.0]
+    >>> graph.forward()
+    array(90., dtype=float32)
+    >>> graph.backward()
+    >>> w.grad
+    array(30., dtype=float32)
     """
 
     #: `mg.viz.snapshot` and `mg.viz.diff`; set by the drawings, which this package does not import
@@ -78,4 +87,4 @@ class Graph:
         return Graph.diff_by(other, self)
 
     def __repr__(self) -> str:
-        return f"<Graph of {len(self.order)} nodes, head {self.head!r}>"
+        return f"<Graph of {len(self.order)} nodes, head {self.head.brief}>"

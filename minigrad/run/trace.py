@@ -14,23 +14,34 @@ from ..errors import GraphError
 from ..graph.node import Buffer, Constant, GraphNode, Variable
 from ..graph.rule import Elementwise, Operator
 from . import functions, products  # noqa: F401 - which symbolic arrays look up
-from .symbolic import Expr, Program, Shape, SumOverParts, View
+from .batch import sample_axes
+from .symbolic import FIRST, Expr, Program, Shape, SumOverParts, View
 
 
 @dataclass
 class Trace:
     """A program, and where the values and gradients of a graph's leaves are in it.
 
-    `gradients` are those of the trained variables that the loss depends on. `output` is the value
-    of the last node; `result` is the loss, or 0 without a backward pass, or NaN where a computed
-    index is out of range.
+    `gradients` are those of the trained variables that the loss depends on. `outputs` are the
+    values of the last node and of `results`; `result` is the loss, or 0 without a backward pass, or
+    NaN where a computed index is out of range.
     """
 
     program: Program
-    output: View
+    outputs: list[View]
     result: View
     values: dict[GraphNode, View]
     gradients: dict[GraphNode, View]
+
+    def give(self, arrays: Sequence[View], width: int | None = None) -> None:
+        """Write the last of the outputs into arrays that are given with each run.
+
+        `width` is how many numbers there are for each sample.
+        """
+        self.program.note = "what is returned"
+        for out, view in zip(arrays, self.outputs[-len(arrays) :], strict=False):
+            args = out, FIRST, width or view.size, view.reshape(-1)
+            self.program.call(kernels.update.put, *args)
 
 
 class _Tracer(Operator):
@@ -46,6 +57,7 @@ class _Tracer(Operator):
         self.name, self.inputs, self.work = node.name, (), {}
         self._grad = self._spare = None
         self.borrowed = False  # is the gradient an array of another node?
+        self.samples: int | None = None  # the axis along which they lie, where a batch is split
 
     # ---------------- gradient
     def target(self) -> Any:
@@ -85,6 +97,7 @@ class _Tracer(Operator):
         return self.work[name]
 
     def store(self, name: str, values: Any, each: int = 0) -> Any:
+        each = each if self.samples == 0 else 0
         options = {"kind": "constant", "initial": values, "each": each}
         return self.buffer(name, values.shape, values.dtype, **options)
 
@@ -106,6 +119,7 @@ def trace(
     parameters: Sequence[Variable] = (),
     parts: int = 1,
     floats: np.dtype[Any] | None = None,
+    results: Sequence[GraphNode] = (),
 ) -> Trace:
     """Run every rule of the order on symbolic arrays: forward, then backward.
 
@@ -119,19 +133,21 @@ def trace(
         tracers[node] = _leaf(program, node, name, "input")
     for i, buffer in enumerate(_buffers(order)):
         tracers[buffer] = _leaf(program, buffer, f"s{i}", "state")
+    leading = dict.fromkeys(inputs.values(), 0)
+    axes = sample_axes(order, leading, meeting=True) if parts > 1 else {}
     trained = {p for p in parameters if p.requires_grad}
     outside: View | None = None
     dtype = floats or order[-1].dtype
     for i, node in enumerate(order):
         program.note = f"n{i} {_describe(node)}"
         if isinstance(node, Operator):
-            for x, low, high in _unchecked(node, inputs):
+            for x, *limits in _unchecked(node, inputs):
                 if outside is None:
                     outside = program.allocate("outside", (1,), dtype)
                     outside[...] = 0
                 indices = tracers[x]._data.reshape(-1)
-                program.call(kernels.embedding.mark_outside, indices, low, high, outside)
-            tracers[node] = _operator(program, node, tracers, f"n{i}")
+                program.call(kernels.embedding.mark_outside, indices, *limits, outside)
+            tracers[node] = _operator(program, node, tracers, f"n{i}", axes.get(node))
         elif node not in tracers:
             kind = "parameter" if isinstance(node, Variable) else "constant"
             tracers[node] = _leaf(program, node, f"n{i}", kind, node in trained)
@@ -152,22 +168,23 @@ def trace(
     gradients = {
         node: x._grad for node, x in leaves.items() if x.requires_grad and x._grad is not None
     }
-    return Trace(program, head._data, result, values, gradients)
+    outputs = [tracers[node]._data for node in (order[-1], *results)]
+    return Trace(program, outputs, result, values, gradients)
 
 
 def _unchecked(
     node: Operator, inputs: dict[str, GraphNode]
-) -> Iterator[tuple[GraphNode, int, int]]:
-    """The computed indices of an operator, with their limits.
+) -> Iterator[tuple[GraphNode, int, int, int]]:
+    """The computed indices of an operator, with their limits, and one that may lie outside.
 
     Indices that are fed are checked before the first step (`CompiledStep.check`), constants when
     the graph is built.
     """
     limits = getattr(node.rule, "limits", None)
-    for i, low, high, _ in limits(node) if limits else ():
+    for i, low, high, _, but in limits(node) if limits else ():
         x = node.inputs[i]
         if type(x) is not Constant and all(x is not given for given in inputs.values()):
-            yield x, low, high
+            yield x, low, high, low if but is None else but
 
 
 def leaves_of(order: Sequence[GraphNode]) -> list[Buffer | Variable]:
@@ -203,9 +220,14 @@ def _leaf(
 
 
 def _operator(
-    program: Program, node: Operator, tracers: dict[GraphNode, _Tracer], label: str
+    program: Program,
+    node: Operator,
+    tracers: dict[GraphNode, _Tracer],
+    label: str,
+    samples: int | None,
 ) -> _Tracer:
     tracer, rule = _Tracer(program, node, label), node.rule
+    tracer.samples = samples
     inputs = tuple([tracers[x] for x in node.inputs])
     tracer.rule, tracer.plan, tracer.inputs = rule, node.plan, inputs
     buffers = {name: tracers[buffer] for name, buffer in node.buffers().items()}

@@ -15,7 +15,14 @@ from ..graph.autodiff import topological_sort
 
 
 class NotYet(AssertionError):
-    """Raised for a wrong answer; the message is a hint."""
+    """Raised for a wrong answer; the message is a hint.
+
+    >>> try:
+    ...     mg.teach.check("3/steepest", 1.0)
+    ... except mg.teach.NotYet as hint:
+    ...     print(hint)
+    3/steepest: That is the slope of tanh.
+    """
 
     def _render_traceback_(self) -> list[str]:
         return [f"NotYet: {self}"]  # what IPython shows in place of a traceback
@@ -26,6 +33,12 @@ def predict(question: str, options: Sequence[str], mine: str | None = None) -> N
 
     The cells that follow show the answer. Raises `ValueError` for a choice that does not exist, and
     for fewer than 2 or more than 26 options.
+
+    >>> mg.teach.predict("Which is steeper at 0?", ["sigmoid", "tanh"], mine="b")
+    Which is steeper at 0?
+      a) sigmoid
+      b) tanh
+    You chose b. Run on and see.
     """
     letters = list("abcdefghijklmnopqrstuvwxyz"[: len(options)])
     if not 2 <= len(options) == len(letters):
@@ -45,6 +58,9 @@ def check(name: str, answer: Any) -> None:
     """Print `✓ name` for a right answer to an exercise; raise `NotYet` with a hint for a wrong one.
 
     Raises `ValueError` for an exercise that does not exist.
+
+    >>> mg.teach.check("3/steepest", 0.25)
+    ✓ 3/steepest
     """
     told = hint(name, answer)
     if told is not None:

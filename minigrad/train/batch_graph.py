@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from functools import partial, reduce
+from typing import Any
 
+from .. import ops
 from ..errors import GraphError, ShapeError
 from ..graph import settings
 from ..graph.conversion import Array
@@ -11,6 +14,7 @@ from ..graph.node import Constant, GraphNode
 from ..nn import Module
 from ..run import rebuild
 from ..run.replay import Graph
+from ..run.samples import Samples, arrays, call, each, named
 
 Loss = Callable[..., GraphNode]
 
@@ -26,21 +30,22 @@ class BatchGraph:
         self,
         model: Module,
         loss: Loss,
-        x: Array,
-        y: Array | None,
+        x: Samples,
+        y: Samples | None,
         changing: Collection[GraphNode] | None,
     ) -> None:
         self._made_from = model, loss, changing
         self._verified = False
-        self.x = Constant(x, name="x", dtype=x.dtype)
-        self.y: Constant | None = None
-        with settings.rerun(None if changing is None else {*changing, self.x}):
-            self.output = _need_node("model", model(self.x))
-        head = self.output
+        self.x = each(lambda array: Constant(array, name="x", dtype=array.dtype), x)
+        self.y: Any = None
+        with settings.rerun(None if changing is None else {*changing, *arrays(self.x)}):
+            self.output = _called(model, self.x)
+            head = _head(self.output) if y is None else self.output
         if y is not None:
-            self.y = target_for(self.output, y)
-            with settings.rerun(None if changing is None else {*changing, self.x, self.y}):
-                head = _need_node("loss", loss(self.output, self.y))
+            self.y = _targets(self.output, y)
+            fed = self.inputs.values()
+            with settings.rerun(None if changing is None else {*changing, *fed}):
+                head = _need_node("loss", self._lost(loss))
             if head.shape:
                 raise ShapeError(
                     f"Trainer: the loss has shape {head.shape}; a single number was expected "
@@ -49,16 +54,30 @@ class BatchGraph:
             head.name = head.name or "loss"
         self.graph = Graph(head)
 
-    def feed(self, x: Array, y: Array | None) -> None:
+    def _lost(self, loss: Loss) -> Any:
+        try:
+            return loss(self.output, self.y)
+        except Exception as error:
+            if not isinstance(self.output, GraphNode):
+                kind = type(self.output).__name__
+                error.add_note(f"the model returned a {kind} of {len(self.output)} for the loss")
+            raise
+
+    @property
+    def inputs(self) -> dict[str, Constant]:
+        """The nodes that are fed with samples, by name."""
+        return named(x=self.x) if self.y is None else named(x=self.x, y=self.y)
+
+    def feed(self, x: Samples, y: Samples | None) -> None:
         """Compute the graph on another batch of the same shape."""
         if not self._verified:
             self.verify(x, y)
-        self.x.value = x
-        if self.y is not None and y is not None:
-            self.y.value = y.reshape(self.y.shape)
+        given = named(x=x) if self.y is None else named(x=x, y=y)
+        for name, node in self.inputs.items():
+            node.value = given[name].reshape(node.shape)
         self.graph.forward()
 
-    def verify(self, x: Array, y: Array | None) -> None:
+    def verify(self, x: Samples, y: Samples | None) -> None:
         """Build the graph again, on other samples, and compare the two.
 
         Raises `GraphError` where the model or the loss depends on more than its inputs. Buffers
@@ -72,15 +91,51 @@ class BatchGraph:
             before = rebuild.python_state(named)
             with settings.state_kept():
                 again = BatchGraph(model, loss, x, y, changing)
-            fed: list[tuple[GraphNode, GraphNode]] = [(self.x, again.x)]
-            if self.y is not None and again.y is not None:
-                fed.append((self.y, again.y))
+            fed = [*zip(self.inputs.values(), again.inputs.values(), strict=True)]
             rebuild.refuse(what, rebuild.first_difference(self.graph.order, again.graph.order, fed))
             name = rebuild.changed(before, rebuild.python_state(named))
             if not name:
                 break
         rebuild.refuse(what, f"it has changed {name}" if name else "")
         self._verified = True
+
+
+class Weighted:
+    """The mean of a loss over samples of different weights; the target is (target, weights).
+
+    The loss is asked for its values with `reduction="none"`, as the losses of this library take it.
+    The weighted values are divided by their number, so the mean weight should be 1.
+    """
+
+    def __init__(self, loss: Loss) -> None:
+        self.loss = loss
+
+    def __call__(self, output: Any, target: Any) -> GraphNode:
+        y, weights = target
+        values = self.loss(output, y, reduction="none")
+        return ops.mean(values * weights.reshape((len(weights), *(1,) * (values.ndim - 1))))
+
+
+def _called(model: Module, x: Samples) -> Any:
+    """What a model returns: a node, or a tuple or dict of nodes."""
+    made = call(model, x)
+    several = isinstance(made, tuple | dict) and made
+    return each(partial(_need_node, "model"), made if several else _need_node("model", made))
+
+
+def _head(output: Any) -> GraphNode:
+    """A node that depends on all outputs."""
+    if isinstance(output, GraphNode):
+        return output
+    return reduce(ops.add, (ops.sum(node) for node in arrays(output)))
+
+
+def _targets(output: Any, y: Samples) -> Any:
+    """Each target as a node, like the output at its place, or like the first."""
+    names, made = each(lambda _: 0, y), each(lambda _: 0, output)
+    if names == made:  # the same structure
+        return each(target_for, output, y)
+    return each(partial(target_for, arrays(output)[0]), y)
 
 
 def _need_node(maker: str, made: object) -> GraphNode:

@@ -18,6 +18,7 @@ from ..errors import DTypeError, ShapeError
 from ..graph.conversion import Array
 from ..graph.node import GraphNode
 from ..graph.settings import native
+from ..run.samples import Samples, arrays, count, each, kinds, take
 from .prefetch import Prefetcher
 
 PIECE = 2**22  # bytes of samples that are handed over at a time
@@ -50,8 +51,8 @@ class Chunk(NamedTuple):
     `usual` is the size of full batches; 0 if there is none.
     """
 
-    x: Data
-    y: Data
+    x: Samples
+    y: Samples
     order: Array
     size: int
     first: int
@@ -74,7 +75,16 @@ def is_mapped(data: Any) -> bool:
     return isinstance(data, mmap.mmap)
 
 
-def as_array(name: str, data: Any, dtype: np.dtype[Any]) -> Data:
+def as_arrays(name: str, data: Any, dtype: np.dtype[Any]) -> Samples:
+    """Data as `_as_array` makes it: all arrays of a tuple or a dict."""
+    if isinstance(data, dict):
+        return {key: _as_array(f"{name}[{key!r}]", one, dtype) for key, one in data.items()}
+    if isinstance(data, tuple):
+        return tuple(_as_array(f"{name}[{i}]", one, dtype) for i, one in enumerate(data))
+    return _as_array(name, data, dtype)
+
+
+def _as_array(name: str, data: Any, dtype: np.dtype[Any]) -> Data:
     """Data as an array, or as `Mapped` where it is in a file; floats become `dtype`, integers stay.
 
     The byte order becomes this machine's. Raises `ShapeError` for rows of different lengths and
@@ -97,29 +107,36 @@ def as_array(name: str, data: Any, dtype: np.dtype[Any]) -> Data:
     return Mapped(array, dtype) if is_mapped(array) else array.astype(dtype, copy=False)
 
 
-def as_pair(x: Any, y: Any, dtype: np.dtype[Any], which: str = "") -> tuple[Data, Data]:
-    """Return x and y as `as_array` makes them; `which` stands before their names in messages.
+def as_pair(x: Any, y: Any, dtype: np.dtype[Any], which: str = "") -> tuple[Samples, Samples]:
+    """Return x and y as `as_arrays` makes them; `which` stands before their names in messages.
 
-    Raises `ShapeError` unless they have the same number of samples, at least one.
+    Raises `ShapeError` unless all arrays have the same number of samples, at least one.
     """
-    x, y = as_array(f"{which}x", x, dtype), as_array(f"{which}y", y, dtype)
-    if x.ndim < 1 or y.ndim < 1 or len(x) != len(y) or not len(x):
-        shapes = f"{which}x and y have shapes {x.shape} and {y.shape}"
-        raise ShapeError(
-            f"Trainer: {shapes}; the same number of samples was expected, at least one"
-        )
+    x, y = as_arrays(f"{which}x", x, dtype), as_arrays(f"{which}y", y, dtype)
+    shapes = f"{which}x and y have shapes {_shapes(x)} and {_shapes(y)}"
+    _need_samples(shapes, "the same number of samples was expected, at least one", x, y)
     return x, y
 
 
-def as_samples(x: Any, dtype: np.dtype[Any]) -> Data:
-    """Return x as `as_array` makes it. Raises `ShapeError` unless it has at least one sample."""
-    data = as_array("x", x, dtype)
-    if not data.ndim or not len(data):
-        raise ShapeError(f"Trainer: x has shape {data.shape}; at least one sample was expected")
-    return data
+def as_samples(x: Any, dtype: np.dtype[Any]) -> Samples:
+    """Return x as `as_arrays` makes it. Raises `ShapeError` unless there is at least one sample."""
+    x = as_arrays("x", x, dtype)
+    _need_samples(f"x has shape {_shapes(x)}", "at least one sample was expected", x)
+    return x
 
 
-def validation_data(pair: Any, dtype: np.dtype[Any]) -> tuple[Data, Data] | None:
+def _need_samples(found: str, expected: str, *samples: Samples) -> None:
+    every = [array for some in samples for array in arrays(some)]
+    sizes = {len(array) if array.ndim else 0 for array in every}
+    if len(sizes) != 1 or 0 in sizes or not all(map(arrays, samples)):
+        raise ShapeError(f"Trainer: {found}; {expected}")
+
+
+def _shapes(samples: Samples) -> Any:
+    return each(lambda array: array.shape, samples)
+
+
+def validation_data(pair: Any, dtype: np.dtype[Any]) -> tuple[Samples, Samples] | None:
     """The argument `validation` of `Trainer.fit`, checked before the training starts."""
     if pair is None:
         return None
@@ -130,8 +147,8 @@ def validation_data(pair: Any, dtype: np.dtype[Any]) -> tuple[Data, Data] | None
 
 
 def training_data(
-    x: Any, y: Any, batch_size: int | None, dtype: np.dtype[Any]
-) -> Samples | Batches:
+    x: Any, y: Any, batch_size: int | None, dtype: np.dtype[Any], drop_last: bool = False
+) -> Arrays | Batches:
     """The arguments of `Trainer.fit` as data, checked; floats become `dtype`."""
     if y is None:
         if batch_size is not None:
@@ -139,23 +156,34 @@ def training_data(
                 f"Trainer: batch_size={batch_size!r} without y; an iterable of batches decides "
                 f"their size"
             )
+        if drop_last:
+            raise ValueError("Trainer: drop_last=True without y; an iterable decides its batches")
         return Batches(x, dtype)
     x, y = as_pair(x, y, dtype)
     positive("Trainer", batch_size=batch_size)
     assert batch_size is not None
-    return Samples(x, y, int(batch_size))
+    if drop_last and batch_size > count(x):
+        raise ValueError(
+            f"Trainer: drop_last=True, batch_size={batch_size} and {count(x)} samples; at least "
+            f"one full batch was expected"
+        )
+    return Arrays(x, y, int(batch_size), drop_last)
 
 
-class Samples:
-    """Samples along the first axis of x and y, cut into batches; the last may be smaller."""
+class Arrays:
+    """Samples along the first axis of x and y, cut into batches.
 
-    def __init__(self, x: Data, y: Data, batch_size: int) -> None:
-        self.x, self.y, self.batch_size, self.length = x, y, batch_size, len(x)
-        self.steps = -(-len(x) // batch_size)
+    The last one may be smaller; with `drop_last` it is left out.
+    """
+
+    def __init__(self, x: Samples, y: Samples, batch_size: int, drop_last: bool = False) -> None:
+        self.x, self.y, self.batch_size, self.length = x, y, batch_size, count(x)
+        self.drop_last = drop_last
+        self.steps = self.length // batch_size if drop_last else -(-self.length // batch_size)
 
     def chunks(self, order: Array, first: int) -> Generator[Chunk, None, None] | Prefetcher[Chunk]:
         """All samples once, in this order, from batch `first` on; to be closed by the caller."""
-        if isinstance(self.x, Mapped) or isinstance(self.y, Mapped):
+        if any(isinstance(array, Mapped) for array in (*arrays(self.x), *arrays(self.y))):
             return Prefetcher(self._pieces(order, first))
         return self._whole(order, first)
 
@@ -164,22 +192,24 @@ class Samples:
 
     def _pieces(self, order: Array, first: int) -> Generator[Chunk, None, None]:
         size = self.batch_size
-        sample = sum(
-            data.dtype.itemsize * int(np.prod(data.shape[1:])) for data in (self.x, self.y)
-        )
+        every = *arrays(self.x), *arrays(self.y)
+        sample = sum(data.dtype.itemsize * int(np.prod(data.shape[1:])) for data in every)
         together = max(1, PIECE // max(1, sample * size))  # batches
         for number in range(first, self.steps, together):
             chosen = order[number * size : (number + together) * size]
-            yield from self._cut(self.x[chosen], self.y[chosen], np.arange(len(chosen)), number)
+            x, y = take(self.x, chosen), take(self.y, chosen)
+            yield from self._cut(x, y, np.arange(len(chosen)), number)
 
-    def _cut(self, x: Data, y: Data, order: Array, first: int) -> Generator[Chunk, None, None]:
+    def _cut(
+        self, x: Samples, y: Samples, order: Array, first: int
+    ) -> Generator[Chunk, None, None]:
         """The full batches as one chunk, and a smaller last one."""
         size = self.batch_size
         full = len(order) // size
         usual = size if size <= self.length else 0
         if full:
             yield Chunk(x, y, order[: full * size], size, first, usual)
-        if rest := len(order) % size:
+        if (rest := len(order) % size) and not self.drop_last:
             yield Chunk(x, y, order[full * size :], rest, first + full, usual)
 
 
@@ -201,7 +231,7 @@ class Batches:
             raise ShapeError("Trainer: there are no batches; at least one was expected")
         self._batches, self._dtype = batches, dtype
         self.steps = self.length = len(batches)
-        self._kinds: list[tuple[Any, Any]] = []  # shape and dtype of the samples of x, and of y
+        self._kinds: Any = None  # of the samples of x, and of y
 
     def chunks(self, order: Array, first: int) -> Prefetcher[Chunk]:
         """All batches once, in the iterable's order; those before `first` are read and left out.
@@ -217,18 +247,19 @@ class Batches:
 
         Batches smaller than an earlier one of the epoch, left out or not, are not full.
         """
-        held: list[tuple[Array, Array]] = []
+        held: list[tuple[Samples, Samples]] = []
         number, largest, since, error = 0, 0, time.monotonic(), None
         try:
             for number, (x, y) in enumerate(self._read(), 1):
-                if held and len(x) != len(held[0][0]):
+                if held and count(x) != count(held[0][0]):
                     yield _join(held, number - 1, largest)
                     held = []
-                largest = max(largest, len(x))
+                largest = max(largest, count(x))
                 if number <= first:
                     continue
                 held.append((x, y))
-                if (x.nbytes + y.nbytes) * len(held) >= PIECE or time.monotonic() - since > PAUSE:
+                size = sum(array.nbytes for array in (*arrays(x), *arrays(y)))
+                if size * len(held) >= PIECE or time.monotonic() - since > PAUSE:
                     yield _join(held, number, largest)
                     held, since = [], time.monotonic()
         except Exception as caught:  # batches read before the error are trained on first
@@ -238,7 +269,7 @@ class Batches:
         if error is not None:
             raise error
 
-    def _read(self) -> Generator[tuple[Array, Array], None, None]:
+    def _read(self) -> Generator[tuple[Samples, Samples], None, None]:
         number, end = 0, object()
         batches: Any = None
         while True:
@@ -263,31 +294,33 @@ class Batches:
                 f"Trainer: the data has the length {self.steps}, and gave {number} batches"
             )
 
-    def _pair(self, batch: Any) -> tuple[Array, Array]:
+    def _pair(self, batch: Any) -> tuple[Samples, Samples]:
         """x and y of a batch, copied: a loader may fill the same memory for the next one."""
         pair = isinstance(batch, tuple | list)
         if not pair or len(batch) != 2:
             what = f"{len(batch)} things" if pair else type(batch).__name__
             raise TypeError(f"Trainer: a batch of {what}; a pair (x, y) was expected")
         x, y = as_pair(batch[0], batch[1], self._dtype)
-        return np.array(x), np.array(y)
+        return each(np.array, x), each(np.array, y)
 
-    def _check(self, x: Array, y: Array, number: int) -> None:
+    def _check(self, x: Samples, y: Samples, number: int) -> None:
         name = f"Trainer: batch {number} of the data"
-        kinds = [(data.shape[1:], data.dtype) for data in (x, y)]
-        self._kinds = self._kinds or kinds
-        for (shape, dtype), (first_shape, first_dtype) in zip(kinds, self._kinds, strict=True):
+        (x_names, *x_kinds), (y_names, *y_kinds) = found = kinds(x), kinds(y)
+        (first_x, *first_x_kinds), (first_y, *first_y_kinds) = self._kinds = self._kinds or found
+        if (x_names, y_names) != (first_x, first_y):
+            raise TypeError(f"{name} has other arrays than batch 1")
+        pairs = zip([*x_kinds, *y_kinds], [*first_x_kinds, *first_y_kinds], strict=True)
+        for (shape, dtype), (first_shape, first_dtype) in pairs:
             if shape != first_shape:
                 expected = f"samples of shape {first_shape} were expected, as in batch 1"
-                raise ShapeError(f"{name} has shapes {x.shape} and {y.shape}; {expected}")
+                raise ShapeError(f"{name} has shapes {_shapes(x)} and {_shapes(y)}; {expected}")
             if dtype != first_dtype:
-                raise DTypeError(
-                    f"{name} is {x.dtype} and {y.dtype}; {first_dtype} was expected, as in batch 1"
-                )
+                dtypes = " and ".join(str(array.dtype) for array in (*arrays(x), *arrays(y)))
+                raise DTypeError(f"{name} is {dtypes}; {first_dtype} was expected, as in batch 1")
 
 
-def _join(held: list[tuple[Array, Array]], end: int, largest: int) -> Chunk:
+def _join(held: list[tuple[Samples, Samples]], end: int, largest: int) -> Chunk:
     """Batches of one size, the last of them number `end` counted from 1, as one chunk."""
-    x, y = (np.concatenate(parts) for parts in zip(*held, strict=True))
-    size = len(held[0][0])
-    return Chunk(x, y, np.arange(len(x)), size, end - len(held), largest)
+    x, y = (each(lambda *parts: np.concatenate(parts), *parts) for parts in zip(*held, strict=True))
+    size = count(held[0][0])
+    return Chunk(x, y, np.arange(count(x)), size, end - len(held), largest)

@@ -22,6 +22,12 @@ def save(what: Module | Trainer, path: str | PathLike[str]) -> None:
     the same way, and `fit(…, resume=True)` continues to the bit. The file appears under its name
     only when it is complete; an older one stays until then. Any tool that reads safetensors reads
     it, PyTorch for one. Called on all ranks of a distributed training, it writes on rank 0.
+
+    >>> import tempfile
+    >>> model = mg.nn.Linear(3, 2)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     mg.save(model, f"{folder}/model.safetensors")
+    ...     mg.load(mg.nn.Linear(3, 2), f"{folder}/model.safetensors")
     """
     from safetensors.numpy import save as to_bytes
 
@@ -46,6 +52,14 @@ def load(what: Module | Trainer, path: str | PathLike[str]) -> None:
     PyTorch's function is `safetensors.torch.save_file`. Raises `OSError` for a file that cannot be
     opened, `DataError` for one that is no safetensors file, `GraphError`, `ShapeError` or
     `DTypeError` where names, shapes or kinds of numbers differ; nothing is changed then.
+
+    >>> import tempfile
+    >>> one, other = mg.nn.Linear(3, 2, seed=0), mg.nn.Linear(3, 2, seed=1)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     mg.save(one, f"{folder}/model.safetensors")
+    ...     mg.load(other, f"{folder}/model.safetensors")
+    >>> np.array_equal(one.weight.value, other.weight.value)
+    True
     """
     _check_kind("load", what)
     path = as_path("load", path)

@@ -134,12 +134,17 @@ class Ranks:
             array[...] = part.reshape(array.shape)
         return float(self._flat[-2])
 
+    def any(self, said: Iterable[object]) -> bool:
+        """Is one of these things true on one of the ranks?"""
+        here = any(said)
+        return here if self.size == 1 else any(self._comm.allgather(here))
+
     # ---------------- the end
     def finish(self) -> None:
         """After the last step, tell all ranks of a Ctrl-C since the last exchange."""
         if isinstance(self.guard, RankGuard):
             with self.guard:
-                self.guard.agreed = any(self._comm.allgather(self.guard.waiting))
+                self.guard.agreed = self.any([self.guard.waiting])
 
     @contextmanager
     def together(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..checks import one_of
+
 
 @dataclass
 class History:
@@ -12,7 +14,12 @@ class History:
 
     `batch_loss` has one number per step, the others one per epoch: `epoch_loss` (mean over the
     samples, as the parameters moved), `epoch_seconds`, and, where validation data was given,
-    `validation_loss` and `accuracy` on it. `interrupted` says that Ctrl-C ended it early.
+    `validation_loss`, `accuracy` and, by name, the trainer's `metrics` on it. `interrupted` says
+    that Ctrl-C ended it early, `stopped` that a callback did.
+
+    >>> history = mg.train.History(epoch_loss=[0.5, 0.25])
+    >>> history
+    <History of 2 epochs, 0 steps, last loss 0.25>
     """
 
     batch_loss: list[float] = field(default_factory=list)
@@ -20,7 +27,9 @@ class History:
     epoch_seconds: list[float] = field(default_factory=list)
     validation_loss: list[float] = field(default_factory=list)
     accuracy: list[float] = field(default_factory=list)
+    metrics: dict[str, list[float]] = field(default_factory=dict)
     interrupted: bool = False
+    stopped: bool = False
 
     def close_epoch(self, loss: float, seconds: float, scores: dict[str, float] | None) -> None:
         """Record an epoch that is done; `scores` are those of the validation data."""
@@ -29,6 +38,30 @@ class History:
         if scores is not None:
             self.validation_loss.append(scores["loss"])
             self.accuracy.append(scores["accuracy"])
+            for name, score in scores.items():
+                if name not in ("loss", "accuracy"):
+                    self.metrics.setdefault(name, []).append(score)
+
+    @property
+    def last(self) -> dict[str, float]:
+        """The numbers of the last epoch: loss, validation_loss, accuracy, metrics, seconds."""
+        lists = {
+            "loss": self.epoch_loss,
+            "validation_loss": self.validation_loss,
+            "accuracy": self.accuracy,
+            **self.metrics,
+            "seconds": self.epoch_seconds,
+        }
+        return {name: numbers[-1] for name, numbers in lists.items() if numbers}
+
+    def watched(self, monitor: str) -> float:
+        """A number of the last epoch; "loss" is the loss of the validation where there is one.
+
+        Raises `ValueError` for a name that is not in `last`.
+        """
+        last = self.last
+        one_of("History", "monitor", monitor, last)
+        return last.get(f"validation_{monitor}", last[monitor])
 
     def plot(self, title: str = "") -> Any:
         """Loss and accuracy curves as a matplotlib figure."""

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable
+from contextlib import suppress
 from typing import TypeVar
 
 import numpy as np
 
 from .. import kernels
 from ..checks import positive
-from ..errors import GraphError
+from ..errors import GraphError, ShapeError
 from ..graph.context import module_path
-from ..graph.conversion import Array
-from ..graph.node import Constant
 from ..graph.settings import state_kept
 from ..nn import Module
 from ..ops.kernel import without_threads
 from ..optim import Optimizer
-from ..run.batch import parts_of
+from ..run.batch import axes_of, parts_of
 from ..run.compiled import CompiledStep
 from ..run.rebuild import refuse, users_rules
 from ..run.replay import Graph
+from ..run.samples import Samples, count, kinds, take
 from .batch_graph import BatchGraph, Loss
-from .batches import Data
 
 T = TypeVar("T")
 FEW_PIECES = 4  # that the step of a smaller batch may have for itself
@@ -47,7 +46,9 @@ class StepRunner:
         self._trains = False
 
     # ---------------- eager and replay
-    def gradients(self, x: Array, y: Array, where: str, keep: bool = True) -> tuple[float, Graph]:
+    def gradients(
+        self, x: Samples, y: Samples, where: str, keep: bool = True
+    ) -> tuple[float, Graph]:
         """The loss on a batch and its graph, after the backward pass.
 
         Raises `GraphError` that begins with `where` for a loss that is not finite, and where the
@@ -66,20 +67,21 @@ class StepRunner:
         graph.backward()
         return loss, graph
 
-    def _graph(self, x: Array, y: Array, keep: bool) -> BatchGraph:
+    def _graph(self, x: Samples, y: Samples, keep: bool) -> BatchGraph:
         """The graph of this batch, computed up to the loss."""
-        key = x.shape, x.dtype, y.shape, y.dtype
+        key = count(x), kinds(x), kinds(y)
         graph = self._graphs.get(key)
         if graph is not None:
             graph.feed(x, y)
             return graph
         graph = self._build(x, y)
         if self.mode != "eager" and keep:
-            graph.verify(x[::-1], y[::-1])
+            backwards = slice(None, None, -1)
+            graph.verify(take(x, backwards), take(y, backwards))
             _remember(self._graphs, key, graph)
         return graph
 
-    def _build(self, x: Array, y: Array) -> BatchGraph:
+    def _build(self, x: Samples, y: Samples) -> BatchGraph:
         changing = None if self.mode == "eager" else [*self.optimizer.params]
         return BatchGraph(self.model, self.loss, x, y, changing)
 
@@ -96,48 +98,52 @@ class StepRunner:
         self._trains = True
 
     # ---------------- compiled
-    def compiled(self, x: Array, y: Array, batch_size: int, usual: int) -> CompiledStep | None:
+    def compiled(self, x: Samples, y: Samples, batch_size: int, usual: int) -> CompiledStep | None:
         """The compiled step for batches like these; compiled at the first call.
 
         For batches smaller than usual it is None if they need other machine code than usual ones.
         """
-        key = batch_size, usual, x.shape[1:], x.dtype, y.shape[1:], y.dtype
+        key = batch_size, usual, kinds(x), kinds(y)
         if key not in self._compiled:
             like = None
             if batch_size != usual:
-                some = np.arange(usual) % len(x)
-                like = self.compiled(x[some], y[some], usual, usual)
+                some = np.arange(usual) % count(x)
+                like = self.compiled(take(x, some), take(y, some), usual, usual)
             step = self.compile(x, y, batch_size)
             new = set(step.texts) - set(like.texts) if like else ()
             _remember(self._compiled, key, step if len(new) <= FEW_PIECES else None)
         return self._compiled[key]
 
-    def compile(self, x: Data, y: Data, batch_size: int) -> CompiledStep:
+    def compile(self, x: Samples, y: Samples, batch_size: int) -> CompiledStep:
         """Compile the training step for batches of this size of data like (x, y).
 
         Raises `GraphError` that names the operator for what cannot be compiled, `ValueError` for
         fewer samples than a batch has.
         """
         positive("Trainer", batch_size=batch_size)
-        if batch_size > len(x):
+        if batch_size > count(x):
             raise ValueError(
-                f"Trainer: batch_size={batch_size} and {len(x)} samples; at least one full batch "
+                f"Trainer: batch_size={batch_size} and {count(x)} samples; at least one full batch "
                 f"was expected"
             )
         threads = kernels.jit.threads(batch_size)
         # the graphs are only read: they run the kernels that the step will call, and no others
         # are compiled
         with state_kept(), without_threads(), kernels.blas.blas_threads(1):
-            part = self._build(x[:batch_size], y[:batch_size])
-            parts = parts_of(batch_size, part.graph.order, (*_inputs(part).values(),), threads)
-            size = batch_size // parts
+            part = whole = self._build(*(take(some, slice(batch_size)) for some in (x, y)))
+            parts = parts_of(batch_size, whole.graph.order, whole.inputs.values(), threads)
             if parts > 1:
-                part = self._build(x[:size], y[:size])
-            part.verify(x[-size:], y[-size:])
+                size = batch_size // parts
+                with suppress(ShapeError, IndexError):  # of a shape that the model holds fast
+                    part = self._build(*(take(some, slice(size)) for some in (x, y)))
+                if part is whole or _axes(part) != _axes(whole):
+                    part, parts = whole, 1
+            size = batch_size // parts
+            part.verify(*(take(some, slice(-size, None)) for some in (x, y)))
 
         def step() -> CompiledStep:
             order = part.graph.order
-            return CompiledStep(order, {**_inputs(part)}, self.optimizer, parts, self.updates)
+            return CompiledStep(order, {**part.inputs}, self.optimizer, parts, self.updates)
 
         made, own = step(), users_rules(part.graph.order)
         if own and step().source != made.source:
@@ -148,9 +154,11 @@ class StepRunner:
         return made
 
 
-def _inputs(graph: BatchGraph) -> dict[str, Constant]:
-    assert graph.y is not None
-    return {"x": graph.x, "y": graph.y}
+def _axes(graph: BatchGraph) -> list[int | None]:
+    """Where samples lie in all nodes: not the same in a part where numbers are drawn in a shape
+    that does not come from the batch.
+    """
+    return axes_of(graph.graph.order, graph.inputs.values())
 
 
 def _remember(cache: dict[Hashable, T], key: Hashable, thing: T) -> T:
@@ -166,7 +174,7 @@ def first_nonfinite_node(graph: Graph) -> str:
     for i, node in enumerate(graph.order):
         if node.dtype.kind == "f" and not np.isfinite(node.value).all():
             place = module_path(node.scope)
-            made = f"{node!r} in module {place}" if place else repr(node)
+            made = f"{node.brief} in module {place}" if place else node.brief
             nans, infinite = np.isnan(node.value).sum(), np.isinf(node.value).sum()
             return (
                 f"first bad node: number {i} of the graph, {made}, with {nans} NaN and "

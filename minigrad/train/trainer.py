@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -14,26 +15,29 @@ from ..errors import GraphError
 from ..graph.conversion import Array
 from ..nn import Module
 from ..optim import Optimizer
+from ..optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from ..run.compiled import CompiledStep
-from .batch_graph import BatchGraph, Loss
+from ..run.samples import Samples, count, each, take
+from .alignment import align
+from .batch_graph import BatchGraph, Loss, Weighted
 from .batches import (
+    Arrays,
     Batches,
     Chunk,
-    Data,
-    Samples,
     as_pair,
     as_samples,
     training_data,
     validation_data,
 )
 from .distributed import Ranks
-from .evaluation import Evaluator, batch_graphs, correct, in_mode
+from .evaluation import Evaluator, Metric, batch_graphs, correct, in_mode, measured
 from .history import History
 from .progress import described, progress_bar
 from .runner import StepRunner
 from .state import TrainingState, collect, restore
 
 MODES = ("eager", "replay", "compiled")
+TAKEN = {"loss", "validation_loss", "seconds"}  # names that no metric may have
 
 
 class Trainer:
@@ -50,8 +54,18 @@ class Trainer:
 
     `callbacks` are called after each epoch as `callback(trainer, history)`; a method `on_batch` of
     one is called after each backward pass, before the step, as `on_batch(trainer, graph)` (in
-    "eager" and "replay" only). Floats enter the model in the dtype of its parameters, integers stay
-    integers; a target (N,) is a column for an output (N, 1). `state` is the progress made.
+    "eager" and "replay" only). One that returns `True` ends the training, after the epoch or after
+    the step. Those that only look say so by an attribute `only_looks`, and cost a compiled training
+    no new graphs. `metrics` are functions of outputs and targets by name: what they give for all
+    samples together stands in `evaluate` and in the `History`.
+
+    A `scheduler` of the optimiser's learning rates is stepped after each epoch, or, with
+    `scheduler_step="batch"` and for `OneCycleLR`, after each batch; it goes on in the next fit.
+    `ReduceLROnPlateau` is given the loss of the validation data, or of the training where there are
+    none.
+
+    Floats enter the model in the dtype of its parameters, integers stay integers; a target (N,) is
+    a column for an output (N, 1). `state` is the progress made.
 
     `distributed=True` trains on all processes that `mpiexec -n 4 python script.py` starts; `ranks`
     has this one's number. Each is given all data, begins with the state of rank 0 and takes its
@@ -60,6 +74,13 @@ class Trainer:
     and dropout draws other masks on each rank. `History` and `evaluate` give the same numbers on
     every rank. `save` writes on rank 0, callbacks are called on all. Ctrl-C on one rank ends the
     training on all after the same step; an error on one ends the job.
+
+    >>> x = np.random.default_rng(0).normal(size=(200, 2))
+    >>> model = mg.nn.Linear(2, 1)
+    >>> trainer = mg.Trainer(model, mg.mse_loss, mg.optim.Adam(model.parameters(), lr=0.1))
+    >>> history = trainer.fit(x, x @ [[1.0], [-2.0]], epochs=30, batch_size=20, progress=False)
+    >>> model.weight.value.round(1)
+    array([[ 1., -2.]], dtype=float32)
     """
 
     def __init__(
@@ -69,6 +90,9 @@ class Trainer:
         optimizer: Optimizer,
         *,
         mode: str = "compiled",
+        scheduler: LRScheduler | None = None,
+        scheduler_step: str | None = None,
+        metrics: Mapping[str, Metric] | None = None,
         callbacks: Iterable[Any] = (),
         distributed: bool = False,
     ) -> None:
@@ -79,32 +103,52 @@ class Trainer:
         _need("callbacks", callbacks, Iterable, "a list of functions")
         self.model, self.loss, self.optimizer = model, loss, optimizer
         self.mode, self.callbacks = mode, list(callbacks)
+        self.metrics = dict(metrics or {})
+        for name, metric in self.metrics.items():
+            _need(f"the metric {name}", metric, Callable, "a function of output and target")
+        if taken := TAKEN & self.metrics.keys():
+            raise ValueError(
+                f"Trainer: a metric has the name {taken.pop()}, which stands for another"
+            )
+        self.scheduler, self.scheduler_step = scheduler, "epoch"
+        if scheduler is not None:
+            _need("scheduler", scheduler, LRScheduler, "a schedule of mg.optim.lr_scheduler")
+            units = ("epoch",) if isinstance(scheduler, ReduceLROnPlateau) else ("epoch", "batch")
+            self.scheduler_step = scheduler_step or scheduler.unit
+            one_of("Trainer", "scheduler_step", self.scheduler_step, units)
         self.state, self.ranks = TrainingState(), Ranks(distributed)
         self._evaluator = Evaluator()
         self._check_callbacks()
 
     def fit(
         self,
-        x: ArrayLike | Iterable[Any],
-        y: ArrayLike | None = None,
+        x: Samples | Iterable[Any],
+        y: Samples | None = None,
         *,
         epochs: int,
         batch_size: int | None = None,
-        validation: tuple[ArrayLike, ArrayLike] | None = None,
-        seed: int | None = 0,
+        validation: tuple[Samples, Samples] | None = None,
+        seed: int | None = None,
         shuffle: bool = True,
+        drop_last: bool = False,
+        sample_weight: ArrayLike | None = None,
         progress: bool = True,
         resume: bool = False,
     ) -> History:
         """Go through (x, y) `epochs` times in batches of `batch_size`; the last may be smaller.
 
-        x and y are arrays, in memory or, larger than that, in files (`np.load(path,
-        mmap_mode="r")`). Or x is an iterable of batches (x, y) that has a length, without y and
-        `batch_size`; each epoch iterates over it again, in its order. Maps and iterables are read
-        ahead in a background thread, which also runs an iterable's own code. `shuffle` orders the
-        samples of each epoch by a generator started from `seed`. `validation` is (x, y) to evaluate
-        after each epoch. A loss that is not finite is a `GraphError` that names the epoch, the
-        batch and the first bad node; the step is not made.
+        With `drop_last` it is left out then. x and y are arrays, in memory or, larger than that, in
+        files (`np.load(path, mmap_mode="r")`); or tuples or dicts of arrays: the model is called as
+        `model(*x)` or `model(**x)`, and the loss gets all of y, and all that the model returns. Or
+        x is an iterable of batches (x, y) that has a length, without y and `batch_size`; each epoch
+        iterates over it again, in its order. Maps and iterables are read ahead in a background
+        thread, which also runs an iterable's own code. `shuffle` orders the samples of each epoch
+        by a generator started from `seed`; without one, the first fit starts it from 0, and each
+        later one goes on with new orders. `sample_weight` (N,) are factors of the losses of the
+        samples, which the loss gives with `reduction="none"`; their mean over a batch is trained
+        (factors for classes: `functools.partial(mg.cross_entropy, weight=…)`). `validation` is
+        (x, y) to evaluate after each epoch. A loss that is not finite is a `GraphError` that names
+        the epoch, the batch and the first bad node; the step is not made.
 
         Ctrl-C ends the training after the present step (a second one at once), or after the
         function that is being compiled, and leaves a usable model. `resume=True` continues there,
@@ -113,52 +157,71 @@ class Trainer:
         the bit. The `History` begins with the first new step. An iterable is read from the start of
         the epoch, batches already done are skipped: it must give the same ones.
         """
-        data = training_data(x, y, batch_size, self.dtype)
+        loss = self.loss
+        if sample_weight is not None:
+            if y is None or self.ranks.size > 1:
+                raise ValueError(
+                    "Trainer: sample_weight is for arrays x and y on one rank; give an iterable's "
+                    "weights to the loss as a second target"
+                )
+            y, loss = (y, sample_weight), Weighted(self.loss)
+        data = training_data(x, y, batch_size, self.dtype, drop_last)
         positive("Trainer", epochs=epochs)
         self._check_callbacks()
         checked = validation_data(validation, self.dtype)
         if self.ranks.size > 1:
             call = {"seed": seed, "epochs": epochs, "shuffle": shuffle, "resume": resume}
-            seed = _align(self, data, seed, call)
-        state = self.state if resume and self.state.length else TrainingState(seed)
+            align(self, data, call | {"drop_last": drop_last})
+        state = self.state if resume and self.state.length else TrainingState(seed, self.state)
         state.enter(data.length, data.batch_size)
-        self.state = state
-        return _Fit(self, data, checked, shuffle).run(epochs, progress)
+        self.state, state.epochs = state, epochs
+        return _Fit(self, data, checked, shuffle, loss).run(epochs, progress)
 
-    def evaluate(self, x: ArrayLike, y: ArrayLike) -> dict[str, float]:
-        """Mean loss and accuracy over all samples, as {"loss": …, "accuracy": …}.
+    def evaluate(self, x: Samples, y: Samples) -> dict[str, float]:
+        """Mean loss and accuracy over all samples, as {"loss": …, "accuracy": …}, and the metrics.
 
         A prediction is right if the largest of several outputs is at the class id, or if a single
         output is on the right side of 0.5 (of 0 for a loss on logits); the accuracy is NaN for
-        targets that are no classes.
+        targets that are no classes, and for several outputs or targets. A metric gets the outputs
+        and the targets of all samples, as arrays; one that is named "accuracy" takes its place.
         """
+        return self._scores(x, y, self.metrics)
+
+    def _scores(self, x: Samples, y: Samples, metrics: Mapping[str, Metric]) -> dict[str, float]:
         inputs, targets = as_pair(x, y, self.dtype)
-        loss = right = 0.0
+        loss, right, outputs = 0.0, 0.0, list[Any]()
         with in_mode(self.model, training=False):
             for chosen, batch in self._graphs(inputs, targets):
                 loss += batch.graph.head.item() * len(chosen)
-                right += float(correct(batch.output.value, targets[chosen], self.loss).sum())
-        return {"loss": loss / len(inputs), "accuracy": right / len(inputs)}
+                right += float(correct(batch.output, take(targets, chosen), self.loss).sum())
+                if metrics:
+                    outputs.append(each(lambda node: node.value.copy(), batch.output))
+        scores = {"loss": loss / count(inputs), "accuracy": right / count(inputs)}
+        if metrics:
+            together = each(lambda *parts: np.concatenate(parts), *outputs)
+            scores |= measured(metrics, together, each(np.asarray, targets))
+        return scores
 
-    def predict(self, x: ArrayLike) -> Array:
-        """The model's outputs for all samples, concatenated."""
+    def predict(self, x: Samples) -> Any:
+        """The model's outputs for all samples, concatenated: an array, or a tuple or dict."""
         inputs = as_samples(x, self.dtype)
         with in_mode(self.model, training=False):
             graphs = self._graphs(inputs, None)
-            return np.concatenate([batch.output.value.copy() for _, batch in graphs])
+            outputs = [each(lambda node: node.value.copy(), batch.output) for _, batch in graphs]
+        return each(lambda *parts: np.concatenate(parts), *outputs)
 
-    def compile(self, x: ArrayLike, y: ArrayLike, *, batch_size: int) -> CompiledStep:
+    def compile(self, x: Samples, y: Samples, *, batch_size: int) -> CompiledStep:
         """Compile the training step that `mode="compiled"` runs, for batches of data like (x, y).
 
         Its `source` is the generated code. Raises `GraphError` that names the operator for what
         cannot be compiled.
         """
         inputs, targets = as_pair(x, y, self.dtype)
-        return self._runner().compile(inputs, targets, batch_size)
+        return self._runner(self.loss).compile(inputs, targets, batch_size)
 
     def state_dict(self) -> dict[str, Array]:
         """Copies of all that resuming needs, as arrays by name; `mg.save` writes them."""
-        return collect(self.model, self.optimizer, self.state)
+        return collect(self.model, self.optimizer, self.state, self.scheduler)
 
     def load_state_dict(self, arrays: Mapping[str, Array]) -> None:
         """Restore what `state_dict` returned.
@@ -166,21 +229,21 @@ class Trainer:
         Raises `GraphError`, `ShapeError` or `DTypeError` where something differs; nothing is
         changed then.
         """
-        self.state = restore(self.model, self.optimizer, arrays)
+        self.state = restore(self.model, self.optimizer, self.scheduler, arrays)
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The dtype of the parameters, and of all floats that enter the model."""
         return self.optimizer.params[0].dtype
 
-    def _graphs(self, x: Data, y: Data | None) -> Iterator[tuple[Array, BatchGraph]]:
+    def _graphs(self, x: Samples, y: Samples | None) -> Iterator[tuple[Array, BatchGraph]]:
         if self.mode == "compiled":
             return self._evaluator.graphs(self.model, self.loss, x, y, self.dtype)
         return batch_graphs(self.model, self.loss, x, y, eager=self.mode == "eager")
 
-    def _runner(self) -> StepRunner:
+    def _runner(self, loss: Loss) -> StepRunner:
         single = self.ranks.size == 1
-        return StepRunner(self.model, self.loss, self.optimizer, self.mode, updates=single)
+        return StepRunner(self.model, loss, self.optimizer, self.mode, updates=single)
 
     def _check_callbacks(self) -> None:
         for callback in self.callbacks:
@@ -192,29 +255,49 @@ class Trainer:
                     f"Trainer: {callback!r} has on_batch, which no compiled step calls; use "
                     f'mode="replay"'
                 )
+        if self.scheduler is not None and self.scheduler.optimizer is not self.optimizer:
+            raise ValueError(
+                "Trainer: the scheduler is another optimiser's; this one's was expected"
+            )
+
+
+class _Stop(Exception):
+    """A callback ends the training."""
 
 
 class _Fit:
     """One call of `Trainer.fit`: the loop over epochs and batches."""
 
     def __init__(
-        self, trainer: Trainer, data: Samples | Batches, validation: Any, shuffle: bool
+        self,
+        trainer: Trainer,
+        data: Arrays | Batches,
+        validation: Any,
+        shuffle: bool,
+        loss: Loss,
     ) -> None:
+        self.loss = loss
         self.trainer, self.data, self.validation, self.shuffle = trainer, data, validation, shuffle
         self.state, self.ranks, self.guard = trainer.state, trainer.ranks, trainer.ranks.guard
         self.history = History()
+        self.each_batch = trainer.scheduler if trainer.scheduler_step == "batch" else None
         self._renew()
 
     def _renew(self) -> None:
         """Drop graphs and compiled steps: model, loss or optimiser may have changed."""
-        self.runner, self.buffers = self.trainer._runner(), self.trainer.model.buffers()
+        self.runner = self.trainer._runner(self.loss)
+        self.buffers = self.trainer.model.buffers()
 
     def run(self, epochs: int, progress: bool) -> History:
         """The epochs that are left, until all are done or Ctrl-C."""
         data, state = self.data, self.state
         done = state.epoch * data.steps + state.batch
         # of the optimiser, so that many short fits are compiled, and one that is resumed as before
-        self.steps = self.trainer.optimizer.steps + epochs * data.steps - done
+        left = epochs * data.steps - done
+        self.steps = self.trainer.optimizer.steps + left
+        if schedule := self.trainer.scheduler:  # raises what it would raise in the end
+            last = schedule.last_epoch + (left if self.each_batch else epochs - state.epoch)
+            schedule.numbers(np.array([last]), 0.0)
         with self.ranks.together(), self.guard.installed():
             with self.guard:  # Ctrl-C within tqdm would leave its lock taken
                 self.bar = progress_bar(
@@ -225,7 +308,7 @@ class _Fit:
                     desc="" if self.trainer.mode == "compiled" else self.trainer.mode,
                 )
             try:
-                with in_mode(self.trainer.model, training=True):
+                with in_mode(self.trainer.model, training=True), suppress(_Stop):
                     while state.epoch < epochs:
                         self._epoch()
                 self.ranks.finish()
@@ -235,7 +318,6 @@ class _Fit:
             finally:
                 with self.guard:
                     self.bar.close()
-            self.trainer.model.eval()
         return self.history
 
     def _epoch(self) -> None:
@@ -247,21 +329,35 @@ class _Fit:
         with self.guard:
             self.history.close_epoch(state.total / state.seen, seconds, scores)
             state.end_epoch()
-            self.bar.set_postfix(epoch=state.epoch, loss=f"{self.history.epoch_loss[-1]:.4f}")
+            self._end_schedule()
+            last, shown = self.history.last, ("loss", *self.trainer.metrics)
+            found = {name: f"{last[name]:.4f}" for name in shown if name in last}
+            self.bar.set_postfix(epoch=state.epoch, **found)
         self._call(
             [callback for callback in self.trainer.callbacks if callable(callback)], self.history
         )
+        if self.history.stopped:
+            raise _Stop
+
+    def _end_schedule(self) -> None:
+        """Step a schedule that is stepped after each epoch."""
+        schedule = self.trainer.scheduler
+        if isinstance(schedule, ReduceLROnPlateau):
+            schedule.step(self.history.watched("loss"))
+        elif schedule and not self.each_batch:
+            schedule.step()
 
     def _call(self, callbacks: Sequence[Callable[..., object]], argument: object) -> None:
-        """Call callbacks, which may change anything.
+        """Call callbacks, which may change anything, or end the training.
 
         A checkpoint that they load restores model and optimiser; `fit` keeps counting its epochs.
         """
-        for callback in callbacks:
-            callback(self.trainer, argument)
-        if callbacks:
+        said = [callback(self.trainer, argument) for callback in callbacks]
+        if not all(getattr(callback, "only_looks", False) for callback in callbacks):
             self.trainer.state = self.state
             self._renew()
+        if callbacks:
+            self.history.stopped = self.ranks.any(one is True or one is np.True_ for one in said)
 
     def _batches(self) -> None:
         """The batches of the epoch that are left; Ctrl-C never parts a step from its record."""
@@ -289,7 +385,7 @@ class _Fit:
         watching = [c.on_batch for c in self.trainer.callbacks if hasattr(c, "on_batch")]
         try:
             loss, graph = self.runner.gradients(
-                chunk.x[mine], chunk.y[mine], where, keep=not watching
+                take(chunk.x, mine), take(chunk.y, mine), where, keep=not watching
             )
             if self.ranks.size > 1:
                 grads = [p.grad for p in self.runner.optimizer.params if p.grad is not None]
@@ -301,13 +397,15 @@ class _Fit:
                 buffer._data[...] = kept
             raise
         self._record([loss], len(batch))
+        if self.history.stopped:
+            raise _Stop
 
     def _compiled_steps(self, chunk: Chunk) -> None:
         """A chunk's batches, a few at a time, so that the bar moves and Ctrl-C works.
 
         Of smaller batches than usual none, unless the compiled step serves them, too.
         """
-        state, x, y = self.state, np.ascontiguousarray(chunk.x), np.ascontiguousarray(chunk.y)
+        state, (x, y) = self.state, (each(np.ascontiguousarray, d) for d in (chunk.x, chunk.y))
         if self.ranks.size > 1 and chunk.size < chunk.usual:  # shares may differ in size
             return
         with described(self.bar, "compiling the step …", self.guard):
@@ -335,11 +433,11 @@ class _Fit:
             if self.ranks.size == 1:
                 steps = max(1, int(steps * 0.1 / (time.perf_counter() - started)))
 
-    def _run(self, step: CompiledStep, x: Array, y: Array, chunk: Chunk, losses: Array) -> int:
+    def _run(self, step: CompiledStep, x: Samples, y: Samples, chunk: Chunk, losses: Array) -> int:
         """Make compiled steps, with several ranks only one; returns how many were made."""
         rest = chunk.rest(self.state.batch)
         if self.ranks.size == 1:
-            return step.run(x, y, rest, losses)
+            return step.run(x, y, rest, losses, self.each_batch)
         if not step.run(x, y, self.ranks.share(rest[: chunk.size]), losses):
             return 0
         gradient = step.arena.G.sum(0)  # a copy: the step clears only the rows that it has written
@@ -351,65 +449,13 @@ class _Fit:
         """Record steps that were made, each on this many samples."""
         self.history.batch_loss += losses
         self.state.record(losses, samples)
+        if self.each_batch:
+            self.each_batch.advance(len(losses))
         self.bar.update(len(losses))
 
     def _statistics(self) -> list[Array]:
         """The running statistics of batch norm."""
         return [buffer._data for buffer in self.buffers if buffer.dtype.kind == "f"]
-
-
-# ---------------- several ranks
-def _align(
-    trainer: Trainer, data: Samples | Batches, seed: int | None, call: dict[str, Any]
-) -> int | None:
-    """Give all ranks the state and the seed of rank 0, and different dropout masks.
-
-    Returns the seed. On all ranks alike, raises `ValueError` where they were called differently or
-    get no sample of a full batch, `TypeError` for an iterable, and `GraphError` for a loss that is
-    no mean over the samples: shares of it could not be averaged.
-    """
-    ranks, optimizer = trainer.ranks, trainer.optimizer
-    about = {
-        "data": [data.x.shape, data.y.shape] if isinstance(data, Samples) else "an iterable",
-        "batch_size": data.batch_size,
-        "mode": trainer.mode,
-        "dtype": str(trainer.dtype),
-        "optimizer": type(optimizer).__name__,
-        "lr": optimizer.lr,
-        "options": {**optimizer.options, "max_grad_norm": optimizer.max_grad_norm},
-    }
-    ranks.check_same({**about, **call})
-    if isinstance(data, Batches):
-        raise TypeError(
-            "Trainer: distributed=True and an iterable of batches; arrays were expected, to be "
-            "shared out"
-        )
-    if data.batch_size < ranks.size:
-        raise ValueError(
-            f"Trainer: batch_size={data.batch_size} on {ranks.size} ranks; at least one sample "
-            f"each was expected"
-        )
-    if seed is None:
-        seed = ranks.broadcast(int(np.random.default_rng().integers(2**63)))
-    trainer.load_state_dict(ranks.broadcast(trainer.state_dict()))
-    _check_mean(trainer, data)
-    ranks.separate_streams(trainer.model.buffers())
-    return seed
-
-
-def _check_mean(trainer: Trainer, data: Samples) -> None:
-    """Raise `GraphError` unless the loss on two samples is the mean of the losses on each."""
-    if data.length < 2:
-        return
-    both, *each = (
-        trainer.evaluate(data.x[a:b], data.y[a:b])["loss"] for a, b in ((0, 2), (0, 1), (1, 2))
-    )
-    if np.isfinite(both) and not np.isclose(both, np.mean(each), rtol=1e-3):
-        losses = f"{both:.6g} for two samples, {each[0]:.6g} and {each[1]:.6g} for each"
-        raise GraphError(
-            f"Trainer: distributed=True needs a loss that is the mean over the samples; it "
-            f"is {losses}"
-        )
 
 
 def _need(name: str, value: object, kind: Any, expected: str) -> None:

@@ -57,7 +57,7 @@ class Snapshot:
         self.head = self.order[-1]
 
     def __repr__(self) -> str:
-        return f"<Snapshot of {count(len(self.order), 'node')}, head {self.head!r}>"
+        return f"<Snapshot of {count(len(self.order), 'node')}, head {self.head.brief}>"
 
 
 def _copy(node: GraphNode, inputs: tuple[GraphNode, ...]) -> GraphNode:
@@ -80,6 +80,10 @@ def snapshot(graph: GraphLike) -> Snapshot:
     """Copy all values, gradients and names of a graph (its head, or a `Graph`), to compare later.
 
     It takes as much memory as the graph. Raises `TypeError` for anything but a graph.
+
+    >>> w = mg.Variable(2.0, name="w")
+    >>> mg.viz.snapshot(w * w)
+    <Snapshot of 2 nodes, head <ScalarOperator multiply () float32>>
     """
     return Snapshot(order_of(graph, "snapshot"))
 
@@ -368,6 +372,15 @@ def diff(
     0.1. What was added is marked, what was removed is named in the note. `names` are those of the
     two graphs in the title; `depth` and `theme` as in `draw`. Graphs that are too large
     to draw are shown as the table. Raises `TypeError` for anything but a graph.
+
+    >>> w = mg.Variable(2.0, name="w")
+    >>> graph = mg.Graph(w * w)
+    >>> before = graph.snapshot()
+    >>> w.value = 5.0
+    >>> graph.forward()
+    array(25., dtype=float32)
+    >>> mg.viz.diff(before, graph)
+    <Diff: 2 of 2 nodes changed>
     """
     orders = order_of(a, "diff"), order_of(b, "diff")
     if (

@@ -32,6 +32,17 @@ class Drawing(SvgPicture):
 
     A notebook shows it. `svg` is the picture, `source` the graph in DOT, `describe()` the same in
     words, `save()` writes a file.
+
+    >>> picture = mg.draw(mg.Variable(2.0, name="w") * 3)
+    >>> picture
+    <Drawing of 3 nodes, 2 edges>
+    >>> print(picture.describe())
+    Computation graph of ×. 3 nodes, 2 edges.
+      n0, variable w; shape (), float32; value 2
+      n1, constant 3; shape (), float32; value 3
+      n2, operator × (multiply); shape (), float32; value 6
+        n0 (w) to n2 (×), input 1: value 2
+        n1 (3) to n2 (×), input 2: value 3
     """
 
     def __init__(
@@ -125,6 +136,13 @@ def draw(
       JupyterLab.
     * `title`: the heading of the picture.
     * `legend`: a strip at the foot with the marks that occur?
+
+    >>> x = mg.Variable(2.0, name="x")
+    >>> y = mg.sin(x) * x
+    >>> y.backward()
+    >>> picture = mg.draw(y, title="x sin x")
+    >>> picture.title, picture.svg[:4]
+    ('x sin x', '<svg')
     """
     _check(values, grads, depth, focus, radius, title)
     _check_choices(unroll, width, theme)
@@ -149,7 +167,7 @@ def inked(
     """
     _check(None, None, depth, None, None, title)
     _check_choices(None, None, theme)
-    options = Options(depth=depth, title=title, readings=readings, pool=pool, key=key)
+    options = Options(depth=depth, title=title, readings=readings, pool=pool, key=key or Key())
     return Drawing(picture_of(graph, None, options), theme)
 
 
@@ -159,7 +177,7 @@ def picture_of(
     """The picture of a graph, its fused recurrent nodes opened if that is asked for."""
     heads, order = heads_of(graph, "draw", several=True), order_of(graph, "draw", several=True)
     if options.focus is not None and not any(node is options.focus for node in order):
-        raise ValueError(f"draw: focus={options.focus!r} is not part of the graph")
+        raise ValueError(f"draw: focus={options.focus.brief} is not part of the graph")
     loops: list[tuple[GraphNode, GraphNode]] = []
     flow = Flowed(order, heads)
     if unroll is not None:

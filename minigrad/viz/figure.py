@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from base64 import b64encode
 from io import BytesIO
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as MatplotlibFigure
 
+from ..files import write_atomically
 from .scene.text import shorten
 
 #: where each kind of file keeps the description; in an SVG it becomes the <title>, which screen
@@ -33,6 +36,10 @@ class Figure(MatplotlibFigure):
         FigureCanvasAgg(self)
         self.description, self.numbers, self._settings = "", {}, settings
 
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write a `.svg`, `.png` or `.pdf` file. Raises `ValueError` for any other name."""
+        write(self, path, self._settings)
+
     def _repr_png_(self) -> bytes:
         return encode(self, "png", 100, self._settings)
 
@@ -54,3 +61,14 @@ def encode(figure: MatplotlibFigure, kind: str, dpi: int, settings: dict[Any, An
     with rc_context(settings):
         figure.savefig(data, format=kind, dpi=dpi, metadata=metadata)
     return data.getvalue()
+
+
+def write(figure: MatplotlibFigure, path: str | PathLike[str], settings: dict[Any, Any]) -> None:
+    """Write a figure as `.svg`, `.png` or `.pdf`, the same bytes for the same figure."""
+    target = Path(path)
+    kind = target.suffix.lower().removeprefix(".")
+    if kind not in _UNDATED:
+        raise ValueError(
+            f"save: {target.name!r}; a name that ends in .{', .'.join(_DESCRIBED)} was expected"
+        )
+    write_atomically(target, encode(figure, kind, 150, settings))

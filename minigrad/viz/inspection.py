@@ -83,12 +83,12 @@ def need_rule(function: str, node: Any, names: tuple[str, ...]) -> Operator:
     expected = f"a node of {', '.join(names)} was expected"
     if not isinstance(node, Operator):
         raise TypeError(
-            f"{function}: {node!r} is no operator; {expected}"
+            f"{function}: {node.brief} is no operator; {expected}"
             if isinstance(node, GraphNode)
             else f"{function}: a {type(node).__name__}; {expected}"
         )
     if node.rule.name not in names:
-        raise ValueError(f"{function}: {node!r}; {expected}")
+        raise ValueError(f"{function}: {node.brief}; {expected}")
     return node
 
 

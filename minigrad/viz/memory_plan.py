@@ -92,6 +92,12 @@ def memory_plan(step: CompiledStep, *, theme: str | None = None) -> MemoryPlan:
 
     Arrays that stand side by side share memory. `theme` as in `draw`. Raises `TypeError` for
     anything but a compiled step, `ValueError` for an unknown theme.
+
+    >>> model = mg.nn.Linear(4, 1)
+    >>> trainer = mg.Trainer(model, mg.mse_loss, mg.optim.SGD(model.parameters(), lr=0.1))
+    >>> step = trainer.compile(np.ones((8, 4)), np.ones((8, 1)), batch_size=8)
+    >>> mg.viz.memory_plan(step).title.split(":")[0]
+    'Memory of a compiled step'
     """
     memory = getattr(step, "memory", None)
     if memory is None or not hasattr(memory, "statements"):

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..files import write_atomically
 from .page.palette import LIGHT
 from .scene.text import count, number, shorten
 
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#8a6d00", "#CC79A7", "#56B4E9")
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 _MOST_POINTS = 500  # of the line of batch losses; more are averaged in groups, for small files
-_FORMATS = ("svg", "png", "pdf")
 #: the stops of the colour maps, weak to strong; blue and orange differ for any colour vision
 _STOPS = {
     "diverging": ("#5c2300", "#b34700", "#f0a868", LIGHT["bg"], "#7db8de", "#0072B2", "#00304d"),
@@ -35,7 +32,11 @@ _STOPS = {
 
 
 def style() -> dict[str, Any]:
-    """Matplotlib settings that match the drawings: `with matplotlib.rc_context(style()): …`."""
+    """Matplotlib settings that match the drawings: `with matplotlib.rc_context(style()): …`.
+
+    >>> mg.viz.style()["figure.facecolor"]
+    '#ffffff'
+    """
     from cycler import cycler
 
     return {
@@ -115,6 +116,11 @@ def training_curves(histories: Mapping[str, Any], title: str | None = None) -> F
     `histories` maps names to objects with the lists `batch_loss`, `epoch_loss` and `accuracy`, of
     which any may be empty or missing. Raises `TypeError` for anything but a mapping, `ValueError`
     for an empty one.
+
+    >>> history = mg.train.History(epoch_loss=[0.5, 0.25])
+    >>> figure = mg.viz.training_curves({"first try": history})
+    >>> figure.description
+    'Training curves. first try: loss from 0.5 to 0.25 in 2 epochs.'
     """
     if not isinstance(histories, Mapping):
         raise TypeError(
@@ -199,14 +205,14 @@ def save_figure(figure: MatplotlibFigure, path: str | PathLike[str]) -> None:
     """Write a figure as `.svg`, `.png` or `.pdf`, the same bytes for the same figure.
 
     Raises `ValueError` for any other name.
-    """
-    from .figure import encode
 
-    target = Path(path)
-    kind = target.suffix.lower().removeprefix(".")
-    if kind not in _FORMATS:
-        raise ValueError(
-            f"save_figure: {target.name!r}; a name that ends in .{', .'.join(_FORMATS)} was "
-            f"expected"
-        )
-    write_atomically(target, encode(figure, kind, 150, style()))
+    >>> import os, tempfile
+    >>> figure = mg.viz.filters(mg.nn.Conv2d(1, 4, 5))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     mg.viz.save_figure(figure, f"{folder}/filters.svg")  # or figure.save(…)
+    ...     os.listdir(folder)
+    ['filters.svg']
+    """
+    from .figure import write
+
+    write(figure, path, style())

@@ -148,6 +148,21 @@ def test_a_seed_takes_the_dtype_of_its_node(seed):
     assert x.grad.dtype == np.float32
 
 
+@pytest.mark.parametrize("shape", [(1,), (1, 1)])
+def test_a_single_number_with_axes_needs_no_seed(shape):
+    x = mg.Variable(np.full(shape, 3.0))
+    y = x * x
+    y.backward()
+    assert x.grad.shape == shape and x.grad.item() == 6
+    (slope,) = mg.grad(y, [x], create_graph=True)
+    assert slope.shape == shape and slope.item() == 6
+    graph = mg.Graph(y)
+    graph.zero_grad()
+    graph.forward()
+    graph.backward()
+    assert x.grad.item() == 6
+
+
 def test_what_cannot_be_pulled():
     x = mg.Variable([1.0, 2.0])
     y = x * 2

@@ -14,7 +14,7 @@ from minigrad.graph.settings import state_kept
 def test_it_is_a_constant_with_a_name_of_its_own():
     table = nn.Buffer([1.0, 2.0], "table")
     assert isinstance(table, mg.Constant) and not table.requires_grad and table.persistent
-    assert repr(table) == "<Buffer 'table' (2,) float32>"
+    assert repr(table) == "<Buffer 'table' (2,) float32: [1., 2.]>"
     x = mg.Variable([3.0, 4.0])
     y = mg.sum(x * table)
     y.backward()

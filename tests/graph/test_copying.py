@@ -22,7 +22,7 @@ def network():
     h = mg.tanh(x @ w)
     h.name = "hidden"
     return mg.cross_entropy(
-        mg.leaky_relu(h[:, ::-1], slope=0.3) + h.mean(axis=0, keepdims=True), [0, 2]
+        mg.leaky_relu(h[:, ::-1], negative_slope=0.3) + h.mean(axis=0, keepdims=True), [0, 2]
     )
 
 

@@ -113,14 +113,34 @@ def test_kinds_of_operator():
 @pytest.mark.parametrize(
     ("node", "text"),
     [
-        (mg.Variable([1, 2], "w"), "<Variable 'w' (2,) float32>"),
-        (mg.Constant(1, dtype=np.float64), "<Constant () float64>"),
+        (mg.Variable([1, 2], "w"), "<Variable 'w' (2,) float32: [1., 2.]>"),
+        (mg.Constant(1, dtype=np.float64), "<Constant () float64: 1.>"),
+        (mg.Constant([True, False], dtype=bool), "<Constant (2,) bool: [True, False]>"),
+        (mg.Variable([[1, 2], [3, 4]]), "<Variable (2, 2) float32: [[1., 2.], [3., 4.]]>"),
+        (
+            mg.Constant(np.arange(99.0)),
+            "<Constant (99,) float32: [0., 1., 2., ..., 96., 97., 98.]>",
+        ),
+        (mg.Variable(np.eye(9)), "<Variable (9, 9) float32: [[1., ..., 0.], ..., [0., ..., 1.]]>"),
+        (
+            mg.Constant(np.arange(64.0).reshape(4, 4, 4)),
+            "<Constant (4, 4, 4) float32: [0., 1., 2., ..., 61., 62., 63.]>",
+        ),
         (mg.exp(mg.Variable(1)), "<ScalarOperator exp () float32>"),
         (mg.Variable([1, 2]) + 1, "<BroadcastedOperator add (2,) float32>"),
     ],
 )
 def test_repr(node, text):
-    assert repr(node) == text
+    assert repr(node) == f"{node}" == text
+
+
+def test_numbers_take_format_specifications():
+    loss = mg.mean(mg.Variable([1.0, 2.0]))
+    assert (
+        f"{loss:.3f} {mg.Variable([[0.25]]):.0%} {mg.Constant(7, dtype=int):03d}" == "1.500 25% 007"
+    )
+    with pytest.raises(mg.ShapeError, match=r"<Variable \(2,\) float32> holds 2 numbers, not one"):
+        f"{mg.Variable([1.0, 2.0]):.3f}"
 
 
 def test_one_number_out():

@@ -51,7 +51,7 @@ def test_a_new_operator_is_one_definition(registry):
     np.testing.assert_allclose(y.value, [2, 3])
     y.backward([1, 1])
     np.testing.assert_allclose(x.grad, [1 / 12, 1 / 27], rtol=1e-6)
-    assert y.rule is cube_root is by_name("cube_root") and cube_root.__doc__ == "Cube root."
+    assert y.rule is cube_root is by_name("cube_root") and cube_root.__doc__.strip() == "Cube root."
     assert mg.gradcheck(cube_root, [np.array([8.0, 1.5])])
 
 

@@ -1,4 +1,4 @@
-"""The kernels of normalisation and dropout give what their references say; nothing cancels far from
+"""The kernels of normalisation give what their references say; nothing cancels far from
 zero.
 """
 
@@ -102,41 +102,3 @@ def test_running_statistics_follow_without_bias():
     norm.follow(mean, var, np.array([1.0, 1.0]), np.array([3.0, 3.0]), 0.25, 4)
     np.testing.assert_allclose(mean, [0.25, 1.75])
     np.testing.assert_allclose(var, [1.75, 4.0])  # 3 · 4 / 3 = 4 is the unbiased variance
-
-
-# ---------------- masks
-def mask(size, seed, draw, p, dtype=np.float32, first=0):
-    made = np.full(size, 66, dtype)
-    norm.draw_mask(np.array([seed, draw]), p, made, np.array([first]))
-    return made
-
-
-@pytest.mark.parametrize("p", [0.0, 0.1, 0.5, 0.9, 1.0])
-@pytest.mark.parametrize(("seed", "draw"), [(0, 0), (1, 7), (2**63 - 1, 2**40)])
-def test_masks_are_those_of_the_reference_in_either_dtype(p, seed, draw):
-    expected = norm.mask_reference(1003, seed, draw, p)
-    np.testing.assert_array_equal(mask(1003, seed, draw, p, np.float64), expected)
-    np.testing.assert_array_equal(mask(1003, seed, draw, p), expected.astype(np.float32))
-    np.testing.assert_array_equal(mask(10, seed, draw, p), mask(1003, seed, draw, p)[:10])
-    np.testing.assert_array_equal(
-        mask(10, seed, draw, p, first=700), mask(1003, seed, draw, p)[700:710]
-    )
-
-
-def test_the_generator_is_splitmix64():
-    """The first numbers from seed 1234567, as Vigna's program prints them."""
-    bits = norm._mixed(
-        np.array([1234567], np.uint64) + np.arange(1, 4, dtype=np.uint64) * norm._GOLDEN
-    )
-    assert bits.tolist() == [6457827717110365317, 3203168211198807973, 9817491932198370423]
-
-
-@pytest.mark.parametrize("p", [0.1, 0.5, 0.8])
-def test_the_share_kept_and_neighbours_seeds_and_draws_are_independent(p):
-    """Within five standard deviations of what independent coins would give."""
-    n = 100_000
-    one, later, other = (mask(n, *which, p) > 0 for which in ((3, 1), (3, 2), (4, 1)))
-    limit = 5 * np.sqrt(p * (1 - p) / n)
-    assert abs(one.mean() - (1 - p)) < limit
-    for a, b in ((one, later), (one, other), (one[1:], one[:-1]), (one[64:], one[:-64])):
-        assert abs(np.mean((a - (1 - p)) * (b - (1 - p)))) < 5 * p * (1 - p) / np.sqrt(len(a))

@@ -29,11 +29,16 @@ SPECIAL = [
     pool.PoolDims(2, 5, 41, 3, 3, 3, 21, 2, 2, 1, 1),  # more windows than fit into a vector
     pool.PoolDims(2, 5, 41, 3, 3, 3, 39, 1, 1, 0, 0),
 ]
+DILATED = [
+    pool.PoolDims(2, 5, 9, 2, 3, 3, 3, 1, 2, 0, 0, 2, 2),
+    pool.PoolDims(3, 6, 8, 3, 2, 4, 3, 1, 3, 1, 1, 2, 4),
+    pool.PoolDims(1, 7, 8, 2, 2, 4, 3, 2, 3, 0, 0, 2, 1),  # reaching over an edge
+]
 DIMS = [*SPECIAL, *map(random_dims, range(40))]
 EVERY = pytest.mark.parametrize("d", DIMS, ids=lambda d: ",".join(map(str, d)))
 
 
-@EVERY
+@pytest.mark.parametrize("d", [*DIMS, *DILATED], ids=lambda d: ",".join(map(str, d)))
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_max(d, ties, dtype):

@@ -162,3 +162,14 @@ def test_without_the_inputs_gradient():
 
 def test_a_shard_has_at_least_four_samples():
     assert [recurrent.groups_of(n) for n in (0, 1, 4, 5, 8, 9)] == [0, 1, 1, 2, 2, 3]
+
+
+@pytest.mark.parametrize("lengths", [[3, 1, 4], [4, 4, 4], [0, 2, 7]])
+def test_sequences_are_reversed_up_to_their_lengths(lengths):
+    """A length beyond the steps, which the rule refuses, reads nothing beyond them either."""
+    x = np.random.default_rng(0).normal(size=(2, 4, 3, 5))
+    (y,) = poisoned(x.shape)
+    recurrent.reverse(x, np.array(lengths), y)
+    for (p, t, n), row in zip(np.ndindex(x.shape[:3]), y.reshape(-1, 5), strict=True):
+        source = lengths[n] - 1 - t
+        np.testing.assert_array_equal(row, x[p, source, n] if 0 <= source < 4 else 0)

@@ -42,3 +42,12 @@ def test_places_of_extremes(odd, shape, dtype):
     for sign, name in ((1, "argmax"), (-1, "argmin")):
         scan.argmax(x, places, sign)
         np.testing.assert_array_equal(places, getattr(np, name)(x, 1))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_places_in_order_are_numpys_stable_ones(dtype):
+    x = np.random.default_rng(0).integers(0, 4, (3, 9, 2)).astype(dtype)
+    x[0, [1, 5], 0], x[1, 2, 1], x[2, 3] = np.nan, -np.inf, np.inf
+    places = np.full(x.shape, -1)
+    scan.argsort(x, places)
+    np.testing.assert_array_equal(places, np.argsort(x, axis=1, kind="stable"))

@@ -75,8 +75,20 @@ def test_sequential_is_a_list_whose_slices_share_their_modules():
         "2.weight",
         "2.bias",
     ]
-    with pytest.raises(TypeError, match="argument 1 is a function"):
-        nn.Sequential(nn.ReLU(), mg.data.circle)
+
+
+def test_functions_in_a_sequential():
+    model = nn.Sequential(nn.Linear(2, 3, seed=0), mg.tanh, lambda x: x * 2)
+    plain = nn.Sequential(model[0], nn.Tanh())
+    x = np.ones((1, 2))
+    np.testing.assert_array_equal(model(x).value, 2 * plain(x).value)
+    assert repr(model[1:]) == "Sequential(\n  (0): Lambda(tanh)\n  (1): Lambda(<lambda>)\n)"
+    for wrong, words in ((3, "3"), (nn.ReLU, "<class '.*ReLU'>")):
+        with pytest.raises(
+            TypeError,
+            match=f"Sequential: argument 1 is {words}; a Module or a function was expected",
+        ):
+            nn.Sequential(nn.ReLU(), wrong)
 
 
 def test_training_mode_reaches_every_module():
@@ -255,6 +267,16 @@ def test_two_parameters_of_one_name_are_refused():
         model.state_dict()
     model.parts["1"] = model.parts[1]
     assert list(model.state_dict()) == ["parts.1.weight", "parts.1.bias"]
+
+
+def test_children_are_modules_and_named_children_pairs():
+    one, two = nn.ReLU(), nn.Tanh()
+    model = nn.Sequential(one, nn.Sequential(two), one)
+    assert list(model.children()) == [one, model[1]]  # each once, as in PyTorch
+    assert [name for name, _ in model.named_children()] == ["0", "1"]
+    assert [name for name, _ in Pair().named_children()] == ["layers.0", "layers.1", "head"]
+    assert list(one.children()) == []
+    assert repr(model).count("ReLU") == 2
 
 
 def test_an_error_names_its_module():

@@ -5,6 +5,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
+from minigrad.run.batch import separable
 
 LAYERS = {
     "tanh": nn.RNN,
@@ -127,7 +128,8 @@ def test_each_gate_gets_its_own_initial_weights():
 def test_wrong_shapes_are_named(kind, x):
     with pytest.raises(mg.ShapeError) as caught:
         getattr(nn, kind)(3, 4)(x)
-    assert str(caught.value) == f"{kind}: shape {x.shape}; (T, N, 3) was expected"
+    wanted = "(T, N, 3) was expected" if x.ndim == 2 else "x has 2 features, the layer takes 3"
+    assert str(caught.value) == f"{kind}: shape {x.shape}; {wanted}"
 
 
 def test_wrong_states_are_named():
@@ -148,3 +150,100 @@ def test_wrong_states_are_named():
         TypeError, match=r"LSTM: a state of type ndarray; a pair \(h0, c0\) was expected"
     ):
         nn.LSTM(3, 4)(x, right)
+
+
+# ---------------- sequences of different lengths
+LENGTHS = np.array([2, 5, 1, 3])
+
+
+def padded(padding):
+    x = np.random.default_rng(0).normal(size=(5, 4, 3))
+    x[np.arange(5)[:, None] >= LENGTHS] = padding
+    return x
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.parametrize("unroll", [False, True])
+def test_padding_has_no_part_in_numbers_and_gradients(kind, unroll):
+    found = []
+    for padding in (0, 7, np.nan):
+        options = {"unroll": unroll, "bidirectional": True, "dtype": np.float64, "seed": 1}
+        layer = LAYERS[kind](3, 4, 2, **options)
+        x = mg.Variable(padded(padding), dtype=np.float64)
+        output, states = layer(x, lengths=LENGTHS)
+        states = states if isinstance(states, tuple) else (states,)
+        sum((y * y).sum() for y in (output, *states)).backward()
+        assert not x.grad[np.arange(5)[:, None] >= LENGTHS].any()
+        assert not output.value[np.arange(5)[:, None] >= LENGTHS].any()
+        found.append([output.value, x.grad, *(p.grad for p in layer.parameters())])
+    for a, b, c in zip(*found, strict=True):
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(a, c)
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_fused_equals_unrolled_with_lengths_and_two_directions(kind):
+    found = []
+    for unroll in (False, True):
+        options = {"unroll": unroll, "bidirectional": True, "dtype": np.float64, "seed": 1}
+        layer = LAYERS[kind](3, 4, 2, **options)
+        for lengths in (None, LENGTHS):
+            output, states = layer(padded(0), lengths=lengths)
+            states = states if isinstance(states, tuple) else (states,)
+            found.append([output.value, *(state.value for state in states)])
+    for a, b in zip(found[:2], found[2:], strict=True):
+        for left, right in zip(a, b, strict=True):
+            np.testing.assert_allclose(left, right, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "error", "words"),
+    [
+        ([2, 6, 1, 3], IndexError, "length 6 is out of range, 1 to 5 were expected"),
+        ([2, 0, 1, 3], IndexError, "length 0 is out of range, 1 to 5 were expected"),
+        ([2.0, 5, 1, 3], mg.DTypeError, "lengths are float32, integers were expected"),
+        ([2, 5], mg.ShapeError, "x (…, T, N, width) and lengths (N,) were expected"),
+    ],
+)
+def test_wrong_lengths_are_named(lengths, error, words):
+    with pytest.raises(error) as caught:
+        nn.GRU(3, 4)(padded(0), lengths=lengths)
+    assert str(caught.value).startswith("reverse_sequence: shapes (5, 4, 3) and ")
+    assert words in str(caught.value)
+
+
+def test_lengths_that_are_nodes_are_fed_and_checked():
+    layer, lengths = nn.LSTM(3, 4, seed=0), mg.Constant(LENGTHS, dtype=np.int64)
+    graph = mg.Graph(layer(padded(0), lengths=lengths)[1][0])
+    lengths.value = np.array([5, 5, 5, 5])
+    expected = layer(padded(0))[1][0]
+    np.testing.assert_allclose(graph.forward(), expected.value, rtol=1e-6)
+    lengths.value = np.array([5, 5, 5, 9])
+    with pytest.raises(IndexError, match="length 9 is out of range"):
+        graph.forward()
+
+
+def test_samples_keep_apart_with_dropout_and_lengths():
+    layer = nn.LSTM(3, 4, 2, bidirectional=True, batch_first=True, dropout=0.5, seed=0)
+    x = mg.Constant(np.swapaxes(padded(0), 0, 1))
+    lengths, target = mg.Constant(LENGTHS, dtype=np.int64), mg.Constant(np.zeros((4, 8)))
+    output, _ = layer(x, lengths=lengths)
+    loss = mg.mse_loss(mg.mean(output, axis=1), target)
+    assert separable(mg.topological_sort(loss), {x, lengths, target})
+
+
+@pytest.mark.parametrize("kind", ["RNNCell", "LSTMCell", "GRUCell"])
+def test_a_cell_is_a_step_of_its_layer(kind):
+    cell = getattr(nn, kind)(3, 4, seed=1)
+    layer = getattr(nn, kind.removesuffix("Cell"))(3, 4)
+    layer.load_state_dict({f"{name}_l0": array for name, array in cell.state_dict().items()})
+    x, state = padded(0), None
+    for row in x:
+        state = cell(row, state)
+    h = state[0] if isinstance(state, tuple) else state
+    np.testing.assert_allclose(h.value, layer(x)[0].value[-1], rtol=1e-5, atol=1e-6)
+    with pytest.raises(mg.ShapeError, match=rf"{kind}: shape \(2, 2\); \(N, 3\) was expected"):
+        cell(np.zeros((2, 2)))
+    wrong = np.zeros((2, 3))
+    with pytest.raises(mg.ShapeError, match=rf"{kind}: shapes \(2, 3\) and .*; h0"):
+        cell(np.zeros((2, 3)), (wrong, wrong) if kind == "LSTMCell" else wrong)

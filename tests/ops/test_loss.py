@@ -52,6 +52,7 @@ def test_mean_over_nothing_is_not_a_number():
     for loss in (
         mg.mse_loss(np.zeros(0), np.zeros(0)),
         mg.cross_entropy(np.zeros((0, 3)), []),
+        mg.cross_entropy(np.zeros((0, 3)), [], weight=[1.0, 2.0, 3.0]),
         mg.binary_cross_entropy(np.zeros(0), np.zeros(0)),
     ):
         assert np.isnan(loss.item())
@@ -63,10 +64,39 @@ def test_a_column_against_a_row_is_refused():
         mg.mse_loss(np.zeros((3, 1)), np.zeros(3))
 
 
-@pytest.mark.parametrize("ids", [[[0], [1]], np.eye(2)], ids=["column", "one-hot"])
-def test_class_ids_are_one_number_each(ids):
-    with pytest.raises(mg.ShapeError, match="cross_entropy"):
-        mg.cross_entropy(np.zeros((2, 2)), ids)
+@pytest.mark.parametrize("options", [{}, {"weight": [1.0, 2.0]}])
+@pytest.mark.parametrize("ids", [[[0], [1]], np.eye(2, dtype=int)], ids=["column", "one-hot"])
+def test_class_ids_are_one_number_each(ids, options):
+    with pytest.raises(mg.ShapeError, match=r"cross_entropy: shapes \(2, 2\) and \(2, [12]\); "):
+        mg.cross_entropy(np.zeros((2, 2)), ids, **options)
+
+
+def test_options_that_do_not_fit_are_named():
+    x, ids = np.zeros((2, 3)), [0, 1]
+    with pytest.raises(mg.ShapeError, match=r"nll_loss: shapes \(2, 3\) and \(2,\); .*3 classes"):
+        mg.nll_loss(x, ids, weight=[1.0, 2.0])
+    for loss in (mg.cross_entropy, mg.nll_loss):
+        with pytest.raises(ValueError, match=r"reduction='average'; one of mean, sum, none"):
+            loss(x, ids, reduction="average")
+    with pytest.raises(ValueError, match="kl_div: reduction='batch'; one of mean, .*, batchmean"):
+        mg.kl_div(x, x, reduction="batch")
+    with pytest.raises(mg.DTypeError, match=r"nll_loss: shapes \(2, 3\); .*int64, floats"):
+        mg.nll_loss(mg.Constant(x, dtype=int), ids)
+    with pytest.raises(ValueError, match="smooth_l1_loss: beta=-1; a number ≥ 0"):
+        mg.smooth_l1_loss(x, x, beta=-1)
+    with pytest.raises(mg.ShapeError, match=r"hinge_loss: shapes \(2, 3\) and \(2,\); equal"):
+        mg.hinge_loss(x, ids)
+    with pytest.raises(mg.ShapeError, match=r"^log_softmax: shapes \(\); an array and one axis"):
+        mg.cross_entropy(0.0, 0, reduction="sum")
+
+
+def test_hinge_loss_is_0_beyond_the_margin():
+    x = mg.Variable([2.0, 0.5, -1.0])
+    loss = mg.hinge_loss(x, [1.0, 1.0, 1.0])
+    loss.backward()
+    assert loss.item() == pytest.approx(2.5 / 3)
+    np.testing.assert_allclose(x.grad, [0, -1 / 3, -1 / 3], rtol=1e-6)
+    assert mg.hinge_loss([-2.0], [-1.0]).item() == 0
 
 
 @pytest.mark.parametrize("wrong", [2, -1])
@@ -88,13 +118,25 @@ def test_label_smoothing_is_the_loss_against_softened_targets(share):
         mg.cross_entropy(x, ids, label_smoothing=2)
 
 
-def test_ids_to_ignore_are_left_out_before_the_loss():
-    """PyTorch's ignore_index is not offered: the id is refused; a mask leaves rows out, and of none
-    the mean is NaN.
-    """
+def test_ids_to_ignore_do_not_count_and_of_none_the_mean_is_not_a_number():
     x, ids = mg.Variable(np.random.default_rng(0).normal(size=(4, 3))), np.array([0, -100, 2, -100])
-    with pytest.raises(IndexError, match="class id -100 is out of range"):
-        mg.cross_entropy(x, ids)
-    mg.cross_entropy(x[ids >= 0], ids[ids >= 0]).backward()
+    loss = mg.cross_entropy(x, ids)
+    loss.backward()
     assert not x.grad[[1, 3]].any() and x.grad[[0, 2]].any()
-    assert np.isnan(mg.cross_entropy(x[ids > 5], ids[ids > 5]).item())
+    kept = mg.cross_entropy(x[ids >= 0], ids[ids >= 0])
+    assert loss.item() == pytest.approx(kept.item(), rel=1e-6)
+    assert np.isnan(mg.cross_entropy(x, [7, 7, 7, 7], ignore_index=7).item())
+
+
+@pytest.mark.parametrize("wrong", [3, -1, -100])
+def test_other_ids_of_no_class_are_refused(wrong):
+    with pytest.raises(IndexError, match=rf"class id {wrong} is out of range, 0 to 2"):
+        mg.cross_entropy(np.zeros((2, 3)), [7, wrong], ignore_index=7)
+
+
+def test_classes_that_do_not_count_may_have_no_probability():
+    """A class that is masked out has the logit -inf, which is 0 · inf in a sum over all classes."""
+    x = mg.Variable([[0.0, -np.inf, 0.0], [0.0, 0.0, -np.inf]])
+    with np.errstate(invalid="ignore"):
+        loss = mg.cross_entropy(x, [0, 1], weight=[1.0, 2.0, 3.0])
+    assert loss.item() == pytest.approx(np.log(2))

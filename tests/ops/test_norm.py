@@ -7,7 +7,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.kernels.norm import mask_reference
+from minigrad.kernels.random import mask_reference
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(2, 3, size=(6, 3, 4, 5)).astype(np.float32)

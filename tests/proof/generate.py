@@ -90,7 +90,7 @@ def elementwise(draw: Draw, row: Row) -> Any:
     return draw(shapes).input_shapes, options
 
 
-OPTIONS = {"leaky_relu": ["slope"], "clip": ["low", "high"]}
+OPTIONS = {"leaky_relu": ["negative_slope"], "elu": ["alpha"], "clip": ["low", "high"]}
 
 
 def reduction(draw: Draw, row: Row) -> Any:
@@ -215,6 +215,27 @@ def conv(draw: Draw, row: Row) -> Any:
     return shapes[: size(draw, 2)], {**options, "groups": groups}
 
 
+def conv_transpose(draw: Draw, row: Row) -> Any:
+    sizes, kernel, options = windows(draw, int(row.name[-2]), pooled=False)
+    # none less than the kernel reaches beyond the padding
+    options["padding"] = tuple(
+        min(p, (k - 1) // 2) for p, k in zip(options["padding"], kernel, strict=True)
+    )
+    groups, inputs, outputs = size(draw, 1, 2), size(draw, 1, 2), size(draw, 1, 2)
+    more = tuple(draw(st.integers(0, s - 1)) for s in options["stride"])
+    shapes = (
+        (size(draw, 0), groups * inputs, *sizes),
+        (groups * inputs, outputs, *kernel),
+        (groups * outputs,),
+    )
+    return shapes[: size(draw, 2)], {**options, "output_padding": more, "groups": groups}
+
+
+def reverse_sequence(draw: Draw, row: Row) -> Any:
+    n = size(draw, 0)
+    return ((*shape(draw, most=1), size(draw, 4, 5), n, size(draw)), (n,)), {}
+
+
 def pool(draw: Draw, row: Row) -> Any:
     sizes, kernel, options = windows(draw, int(row.name[-2]), pooled=True)
     options.pop("dilation")
@@ -282,10 +303,11 @@ def cross_entropy(draw: Draw, row: Row) -> Any:
 
 STRATEGIES: dict[str, Callable[[Draw, Row], Any]] = {
     **dict.fromkeys(["sum", "mean", "max", "min", "logsumexp", "prod", "norm"], reduction),
-    **dict.fromkeys(["softmax", "log_softmax", "cumsum", "cumprod"], along_axis),
+    **dict.fromkeys(["softmax", "log_softmax", "cumsum", "cumprod", "argsort"], along_axis),
     **dict.fromkeys(["argmax", "argmin"], position),
     **dict.fromkeys(["concatenate", "stack"], join),
     **dict.fromkeys(["conv1d", "conv2d"], conv),
+    **dict.fromkeys(["conv_transpose1d", "conv_transpose2d"], conv_transpose),
     **dict.fromkeys(["max_pool1d", "max_pool2d", "avg_pool1d", "avg_pool2d"], pool),
     **dict.fromkeys(["rnn", "lstm", "gru"], recurrent),
     **dict.fromkeys(["mse_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits"], pair),
@@ -297,6 +319,7 @@ STRATEGIES: dict[str, Callable[[Draw, Row], Any]] = {
     "matmul": matmul,
     "linear": linear,
     "embedding": embedding,
+    "reverse_sequence": reverse_sequence,
     "batch_norm": batch_norm,
     "layer_norm": layer_norm,
     "dropout": dropout,

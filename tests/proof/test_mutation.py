@@ -84,11 +84,12 @@ def test_every_number_of_every_optimiser_matters(make):
     """Each number that it hands to its kernel, wrong in each of its cases until one tells."""
     cases = [case for case in test_optim.CASES if case[0] is make]
     honest, p = make.scalars, test_optim.mg.Variable(0.0)
-    count = max(len(make([p], lr=0.1, **options).scalars(1)) for *_, options in cases)
+    count = max(len(make([p], lr=0.1, **options).ahead(1)) for *_, options in cases)
     for i in range(count):
 
-        def scalars(self, step, i=i):
-            return tuple(wrong(x) if j == i else x for j, x in enumerate(honest(self, step)))
+        def scalars(self, step, group, i=i):
+            numbers = enumerate(honest(self, step, group))
+            return tuple(wrong(x) if j == i else x for j, x in numbers)
 
         with mock.patch.object(make, "scalars", scalars):
             assert any(map(deviates, cases)), (

@@ -8,6 +8,7 @@ import types
 
 import numpy as np
 import pytest
+from arranged import CALLS
 from generated_source import in_python, nothing, plain_python
 from operators import TABLE
 from oracle import assert_close, cases
@@ -54,6 +55,16 @@ def test_the_source_of_every_operator_without_a_gradient(case):
         loss = mg.sum(weight[y] if y.dtype.kind == "i" else weight[: y.size].reshape(y.shape) * y)
         loss.backward()
         assert_source_agrees(loss, [weight])
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_the_source_of_what_is_copied_turned_picked_and_ordered(call):
+    rng = np.random.default_rng(0)
+    x = mg.Variable(rng.normal(size=(2, 3, 4)), dtype=np.float64)
+    y = call(mg, x)
+    loss = mg.sum(y * rng.normal(size=y.shape))
+    loss.backward()
+    assert_source_agrees(loss, [x])
 
 
 @pytest.mark.parametrize("case", ONE_EACH, ids=str)
@@ -114,6 +125,20 @@ def small_step(optimizer, parts=1, **options):
 
 
 X, Y = np.random.default_rng(0).normal(size=(18, 3)), np.random.default_rng(1).normal(size=(18, 1))
+
+
+def in_groups(make):
+    """An optimiser with a group for the weights and one for each bias."""
+
+    def grouped(params, **options):
+        first, second, third, last = params
+        groups = [first, third], [second], [last]
+        own = {}, {"lr": 0.02, "weight_decay": 0.1}, {"weight_decay": 0.2}
+        return make([{"params": p, **o} for p, o in zip(groups, own, strict=True)], **options)
+
+    return grouped
+
+
 OPTIMIZERS = [
     (mg.optim.SGD, {"lr": 0.1}),
     (mg.optim.SGD, {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.01}),
@@ -122,6 +147,9 @@ OPTIMIZERS = [
     (mg.optim.AdamW, {"lr": 0.1}),
     (mg.optim.RMSprop, {"lr": 0.01}),
     (mg.optim.Adam, {"lr": 0.1, "max_grad_norm": 0.1}),
+    (in_groups(mg.optim.SGD), {"lr": 0.1}),
+    (in_groups(mg.optim.SGD), {"lr": 0.1, "momentum": 0.9, "max_grad_norm": 0.1}),
+    (in_groups(mg.optim.AdamW), {"lr": 0.1}),
 ]
 
 
@@ -134,6 +162,30 @@ def test_the_source_of_every_optimiser_trains_as_it_does(optimizer, options, par
     np.testing.assert_allclose(losses, history.batch_loss, rtol=1e-12)
     for p, q in zip(model.parameters(), twin.model.parameters(), strict=True):
         np.testing.assert_allclose(p.value, q.value, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("clip", [None, 0.5])
+def test_groups_are_updated_in_stretches_and_by_threads(clip):
+    """A group ends within a stretch of parameters; frozen ones belong to none."""
+    found, rng = [], np.random.default_rng(2)
+    x, y = rng.normal(size=(64, 70)), rng.normal(size=(64, 5))
+    for mode in ("replay", "compiled"):
+        model = nn.Sequential(nn.Linear(70, 300, seed=0), nn.Tanh(), nn.Linear(300, 5, seed=1)).to(
+            np.float64
+        )
+        first, second, third, last = model.parameters()
+        second.requires_grad = False
+        groups = [
+            {"params": [first]},
+            {"params": [second], "lr": 1.0},
+            {"params": [last, third], "lr": 0.003, "weight_decay": 0.1},
+        ]
+        adam = mg.optim.Adam(groups, lr=0.01, max_grad_norm=clip)
+        run = mg.Trainer(model, mg.mse_loss, adam, mode=mode)
+        losses = run.fit(x, y, epochs=3, batch_size=32, progress=False).batch_loss
+        found.append([losses, *(p.value for p in model.parameters())])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-8, atol=1e-12)
 
 
 class Gated(nn.Module):
@@ -577,11 +629,11 @@ def test_a_step_that_only_machine_code_refuses_is_made_in_replay(monkeypatch):
     t, run = trainer(), CompiledStep.run
     refused = []
 
-    def refuse_once(step, x, y, order, losses):
+    def refuse_once(step, x, y, order, losses, schedule):
         if len(losses) and not refused:
             refused.append(losses[0])
             return 0
-        return run(step, x, y, order, losses)
+        return run(step, x, y, order, losses, schedule)
 
     monkeypatch.setattr(CompiledStep, "run", refuse_once)
     twin = trainer()

@@ -7,7 +7,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import kernels, nn
-from minigrad.kernels.norm import mask_reference
+from minigrad.kernels.random import mask_reference
 from minigrad.run.batch import separable
 from minigrad.run.compiled import CompiledStep
 

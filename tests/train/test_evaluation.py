@@ -397,3 +397,13 @@ def test_few_samples_and_little_work_are_not_compiled(monkeypatch, runs):
     assert not runs
     trainer.predict(x)
     assert runs == [300]
+
+
+def test_a_loss_that_is_a_module_knows_what_its_function_classifies_by():
+    """Logits by their sign."""
+    x, y = np.array([[-1.0], [0.2], [0.4], [1.0]]), np.array([[0.0], [1], [1], [1]])
+    model = nn.Linear(1, 1)
+    model.load_state_dict({"weight": [[1.0]], "bias": [0.0]})
+    for loss in (mg.binary_cross_entropy_with_logits, nn.BCEWithLogitsLoss()):
+        trainer = mg.Trainer(model, loss, mg.optim.SGD(model.parameters(), lr=0.1))
+        assert trainer.evaluate(x, y)["accuracy"] == 1

@@ -271,7 +271,7 @@ def story(mode, mutations, fresh=False):
     for name in (*mutations, "nothing"):
         if fresh:
             t = mg.Trainer(t.model, t.loss, t.optimizer, mode=mode)
-        told += fit(t, 2, shuffle=True).batch_loss
+        told += fit(t, 2, shuffle=True, seed=0).batch_loss
         MUTATIONS[name](t)
         t = mg.Trainer(t.model, t.loss, t.optimizer, mode=mode) if fresh else t
         told += [t.evaluate(X, Y)["loss"], *t.predict(X).ravel()[:4]]

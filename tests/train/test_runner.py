@@ -82,10 +82,10 @@ def test_a_training_resumes_at_the_last_batch_to_the_same_bits(monkeypatch, tmp_
     np.save(tmp_path / "x.npy", X)
     expected, run = fit(whole), CompiledStep.run
 
-    def interrupted(self, x, y, order, losses):
+    def interrupted(self, x, y, order, losses, schedule):
         if self.batch == 6 and len(losses):
             raise KeyboardInterrupt
-        return run(self, x, y, order, losses)
+        return run(self, x, y, order, losses, schedule)
 
     with monkeypatch.context() as patch:
         patch.setattr(CompiledStep, "run", interrupted)

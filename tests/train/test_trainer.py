@@ -171,7 +171,7 @@ def test_a_long_compilation_is_announced_and_the_message_disappears(
         def load(self):
             time.sleep(0.05)
 
-        def run(self, x, y, order, losses):
+        def run(self, x, y, order, losses, schedule):
             losses[:] = 1
             return len(losses)
 

@@ -84,6 +84,6 @@ def test_dir_shows_the_public_names_and_nothing_else():
     assert set(mg.__all__) <= set(dir(mg))
     modules = {name for name in dir(mg) if isinstance(getattr(mg, name), ModuleType)}
     assert modules == {
-        "data", "interop", "nn", "ops", "optim", "sklearn", "teach", "train", "viz",
+        "data", "interop", "nn", "ops", "optim", "random", "sklearn", "teach", "train", "viz",
     }  # fmt: skip
     assert not [name for name in dir(mg) if name.startswith("_") and name != "__version__"]

@@ -117,6 +117,15 @@ def operators(x: mg.GraphNode, y: mg.GraphNode) -> None:
     assert_type(mg.sigmoid(x), mg.GraphNode)
     assert_type(mg.softplus(x), mg.GraphNode)
     assert_type(mg.gelu(x), mg.GraphNode)
+    assert_type(mg.elu(x, alpha=0.5), mg.GraphNode)
+    assert_type(mg.silu(x), mg.GraphNode)
+    assert_type(x % 2, mg.GraphNode)
+    assert_type(7 // x, mg.GraphNode)
+    assert_type(mg.remainder(x, y), mg.GraphNode)
+    assert_type(mg.floor_divide(x, y), mg.GraphNode)
+    assert_type(mg.detach(x), mg.GraphNode)
+    assert_type(mg.astype(x, np.float64), mg.GraphNode)
+    assert_type(x.exp().log().tanh().abs().std(axis=0).var().detach(), mg.GraphNode)
     assert_type(mg.clip(x, 0.0, 1.0), mg.GraphNode)
     assert_type(mg.where(x > 0, x, y), mg.GraphNode)
     assert_type(mg.sum(x, axis=0), mg.GraphNode)
@@ -141,6 +150,25 @@ def operators(x: mg.GraphNode, y: mg.GraphNode) -> None:
     assert_type(mg.concatenate([x, y], axis=1), mg.GraphNode)
     assert_type(mg.stack([x, y]), mg.GraphNode)
     assert_type(mg.pad(x, ((0, 1), (0, 0))), mg.GraphNode)
+    assert_type(mg.repeat(x, 2, axis=1), mg.GraphNode)
+    assert_type(mg.tile(x, (2, 1)), mg.GraphNode)
+    assert_type(mg.hstack([x, y]), mg.GraphNode)
+    assert_type(mg.vstack([x, y]), mg.GraphNode)
+    assert_type(mg.outer(x, y), mg.GraphNode)
+    assert_type(mg.diag(x, 1), mg.GraphNode)
+    assert_type(mg.tril(x), mg.GraphNode)
+    assert_type(mg.triu(x, k=1), mg.GraphNode)
+    assert_type(mg.flip(x, (0, 1)), mg.GraphNode)
+    assert_type(mg.roll(x, 1, axis=0), mg.GraphNode)
+    assert_type(mg.take(x, [0, 1], axis=1), mg.GraphNode)
+    assert_type(mg.take_along_axis(x, mg.argsort(x), axis=1), mg.GraphNode)
+    assert_type(mg.sort(x, axis=0), mg.GraphNode)
+    assert_type(mg.zeros_like(x), mg.GraphNode)
+    assert_type(mg.ones_like(x, dtype=np.float64), mg.GraphNode)
+    assert_type(mg.full_like(x, 7.0), mg.GraphNode)
+    assert_type(mg.random.normal((2, 3), x, 0.5), mg.GraphNode)
+    assert_type(mg.random.uniform(3, seed=1), mg.GraphNode)
+    assert_type(mg.random.bernoulli((2, 3), 0.3, dtype=np.float64), mg.GraphNode)
     assert_type(mg.moveaxis(x, 0, 1), mg.GraphNode)
     assert_type(mg.swapaxes(x, 0, 1), mg.GraphNode)
     assert_type(mg.squeeze(x), mg.GraphNode)
@@ -151,6 +179,9 @@ def operators(x: mg.GraphNode, y: mg.GraphNode) -> None:
     assert_type(mg.einsum("ij,kj->ik", x, y), mg.GraphNode)
     assert_type(mg.conv1d(x, y, stride=2, padding=1), mg.GraphNode)
     assert_type(mg.conv2d(x, y, None, dilation=(1, 2), groups=2), mg.GraphNode)
+    assert_type(mg.conv_transpose1d(x, y, stride=2, output_padding=1), mg.GraphNode)
+    assert_type(mg.conv_transpose2d(x, y, None, padding=(1, 2)), mg.GraphNode)
+    assert_type(mg.reverse_sequence(x, [1, 2]), mg.GraphNode)
     assert_type(mg.max_pool1d(x, 2), mg.GraphNode)
     assert_type(mg.max_pool2d(x, (2, 3), stride=1), mg.GraphNode)
     assert_type(mg.avg_pool1d(x, 2, padding=1), mg.GraphNode)
@@ -162,7 +193,11 @@ def operators(x: mg.GraphNode, y: mg.GraphNode) -> None:
     assert_type(mg.batch_norm(x, training=True), mg.GraphNode)
     assert_type(mg.layer_norm(x, 3), mg.GraphNode)
     assert_type(mg.mse_loss(x, y), mg.GraphNode)
-    assert_type(mg.cross_entropy(x, [0, 1]), mg.GraphNode)
+    assert_type(mg.cross_entropy(x, [0, 1], weight=[1.0, 2.0, 3.0]), mg.GraphNode)
+    assert_type(mg.nll_loss(x, [0, 1], reduction="sum"), mg.GraphNode)
+    assert_type(mg.kl_div(x, y, log_target=True), mg.GraphNode)
+    assert_type(mg.smooth_l1_loss(x, y, beta=0.5), mg.GraphNode)
+    assert_type(mg.hinge_loss(x, y), mg.GraphNode)
     assert_type(mg.binary_cross_entropy(x, y), mg.GraphNode)
     assert_type(mg.binary_cross_entropy_with_logits(x, y), mg.GraphNode)
     assert_type(mg.split(x, 2), list[mg.GraphNode])
@@ -202,18 +237,52 @@ def layers(x: mg.GraphNode, array: Array) -> None:
     assert_type(nn.ReLU()(x), mg.GraphNode)
     assert_type(nn.Tanh()(x), mg.GraphNode)
     assert_type(nn.Sigmoid()(x), mg.GraphNode)
+    for layer in (
+        nn.GELU(),
+        nn.SiLU(),
+        nn.LeakyReLU(0.2),
+        nn.ELU(alpha=0.5),
+        nn.Softmax(dim=1),
+        nn.Identity(),
+        nn.Upsample(scale_factor=1.5, mode="bilinear"),
+        nn.AdaptiveAvgPool1d(3),
+        nn.AdaptiveAvgPool2d((1, None)),
+        nn.GroupNorm(2, 4, affine=False),
+        nn.ConvTranspose1d(2, 3, 3, output_padding=1),
+        nn.ConvTranspose2d(2, 3, (3, 2), stride=2),
+        nn.Conv2d(2, 3, 3, padding="same"),
+    ):
+        assert_type(layer(x), mg.GraphNode)
+    for loss in (
+        nn.CrossEntropyLoss(label_smoothing=0.1),
+        nn.MSELoss(),
+        nn.BCELoss(),
+        nn.BCEWithLogitsLoss(),
+    ):
+        assert_type(loss(x, array), mg.GraphNode)
+    attended, weights = nn.MultiheadAttention(8, 2, batch_first=True)(x, x, x, attn_mask=array)
+    assert_type(attended, mg.GraphNode)
+    assert_type(weights, mg.GraphNode | None)
+    assert_type(nn.RNNCell(3, 4, nonlinearity="relu")(x, array), mg.GraphNode)
+    assert_type(nn.GRUCell(3, 4)(x), mg.GraphNode)
+    assert_type(nn.LSTMCell(3, 4)(x, (array, array)), tuple[mg.GraphNode, mg.GraphNode])
+    gru = nn.GRU(3, 4, bidirectional=True, batch_first=True, dropout=0.1)
+    assert_type(gru(x, lengths=[2, 1]), tuple[mg.GraphNode, mg.GraphNode])
     assert_type(nn.RNN(3, 4, nonlinearity="relu")(x, array), tuple[mg.GraphNode, mg.GraphNode])
     assert_type(nn.GRU(3, 4, num_layers=2)(x), tuple[mg.GraphNode, mg.GraphNode])
     output, (h, c) = nn.LSTM(3, 4, unroll=True)(x, (array, array))
     assert_type((output, h, c), tuple[mg.GraphNode, mg.GraphNode, mg.GraphNode])
     assert_type(Net()(x, scale=2.0), tuple[mg.GraphNode, mg.GraphNode])
-    model = nn.Sequential(nn.Linear(2, 3), nn.Tanh())
+    model = nn.Sequential(nn.Linear(2, 3), mg.tanh, nn.Lambda(mg.relu))
     assert_type(model(x), mg.GraphNode)
     assert_type(model[0], nn.Module)
     assert_type(model[1:], nn.Sequential)
     assert_type(model.train().eval().to("float64"), nn.Sequential)
     assert_type(model.parameters(), list[mg.Variable])
     assert_type(model.named_buffers(), list[tuple[str, nn.Buffer]])
+    assert_type(list(model.children()), list[nn.Module])
+    assert_type(list(model.named_children()), list[tuple[str, nn.Module]])
+    assert_type(mg.summary(model, (5, 2))[-1].flops, int)
     model.load_state_dict(model.state_dict())
     model.zero_grad()
     assert_type(nn.init.kaiming_uniform_(model.parameters()[0], seed=1), mg.Variable)
@@ -241,7 +310,24 @@ def training(folder: Path) -> None:
     def report(trainer: mg.Trainer, history: History) -> None:
         print(trainer.state.epoch, history.epoch_loss[-1])
 
-    trainer = mg.Trainer(model, mg.mse_loss, adam, mode="replay", callbacks=[report])
+    looking = [
+        mg.train.EarlyStopping(3, min_delta=1e-3),
+        mg.train.SaveBest(folder / "best.safetensors", monitor="accuracy"),
+        mg.train.LogEpochs(),
+        mg.train.CSVLogger(folder / "log.csv"),
+    ]
+    schedule = optim.lr_scheduler.OneCycleLR(adam, 0.1, epochs=3, steps_per_epoch=5)
+    assert_type(schedule.get_last_lr(), list[float])
+    optim.SGD([{"params": parameters[:2]}, {"params": parameters[2:], "lr": 0.01}], lr=0.1)
+    trainer = mg.Trainer(
+        model,
+        mg.mse_loss,
+        adam,
+        mode="replay",
+        scheduler=schedule,
+        metrics={"f1": mg.train.metrics.f1},
+        callbacks=[report, *looking],
+    )
     assert_type(trainer, mg.Trainer)
     history = trainer.fit(
         data.x_train, data.y_train, epochs=2, batch_size=32, validation=(data.x_test, data.y_test)
@@ -250,7 +336,13 @@ def training(folder: Path) -> None:
     assert_type(history.epoch_loss, list[float])
     assert_type(trainer.fit([(data.x_train, data.y_train)], epochs=3, resume=True), History)
     assert_type(trainer.evaluate(data.x_test, data.y_test), dict[str, float])
-    assert_type(trainer.predict(data.x_test), Array)
+    assert_type(trainer.predict(data.x_test), Any)
+
+    def loss(x: mg.GraphNode, y: mg.GraphNode) -> mg.GraphNode:
+        output: mg.GraphNode = model(x)
+        return mg.mse_loss(output, y)
+
+    assert_type(mg.compile(loss, trainer.optimizer).optimizer, optim.Optimizer | None)
     assert_type(trainer.compile(data.x_train, data.y_train, batch_size=8).source, str)
     mg.save(trainer, folder / "t.safetensors")
     mg.load(trainer, str(folder / "t.safetensors"))

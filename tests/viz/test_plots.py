@@ -65,6 +65,8 @@ def test_the_same_figure_gives_the_same_bytes(kind, tmp_path):
         save_figure(small(), tmp_path / f"x.{kind}")
         written.append((tmp_path / f"x.{kind}").read_bytes())
     assert written[0] == written[1]
+    small().save(tmp_path / f"x.{kind}")
+    assert (tmp_path / f"x.{kind}").read_bytes() == written[0]
 
 
 def test_matplotlibs_settings_are_left_alone():

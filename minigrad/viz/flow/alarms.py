@@ -72,14 +72,13 @@ class Alarms:
         for i, y, kind in activations(self.order):
             share = float(np.mean(y == 0 if kind == "relu" else slopes(y, kind) < LEAST_SLOPE))
             told = f"{self.name(i)}, {number(100 * share)} %."
-            cell = any(isinstance(module, Step) for module in self.order[i].scope)
-            if values[i] is None:
+            gate = kind != "relu" and any(isinstance(part, Step) for part in self.order[i].scope)
+            if values[i] is None or gate:  # gates are meant to be open or shut
                 continue
             if kind == "relu" and (share == 1 or silent(self.order[i], y)):
                 dead = True
                 self.texts.append(f"Dead ReLU: {told}")
-            between = i < last and not cell and y.size >= LEAST_PLACES
-            if kind != "relu" and share > MOST_SATURATED and between:
+            elif kind != "relu" and share > MOST_SATURATED and i < last and y.size >= LEAST_PLACES:
                 self.texts.append(f"Saturated: {told}")
         return dead
 
@@ -104,7 +103,7 @@ class Alarms:
             names = ", ".join(cancelled[:3]) + ", …" * (len(cancelled) > 3)
             self.remarks.append(f"Cancelled by the batch norm behind it: the gradient of {names}.")
         if zeros:
-            cause = ", behind dead ReLUs" if dead else ""
+            cause = ", behind dead ReLUs" * dead
             self.texts.append(f"{count(zeros, 'gradient')} exactly zero{cause}.")
 
     def _trend(self, layers: Sequence[int]) -> None:

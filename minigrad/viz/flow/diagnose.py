@@ -62,6 +62,11 @@ def diagnose(
 
     Raises `TypeError` for a model without `named_parameters()` or outputs that are no node,
     `ShapeError` for no samples, and passes on errors of model and loss.
+
+    >>> model = mg.nn.Sequential(mg.nn.Linear(2, 1, seed=0), mg.nn.Sigmoid())
+    >>> data = mg.data.circle(50)
+    >>> mg.viz.diagnose(model, data.x_train, data.y_train.reshape(-1, 1)).healthy
+    True
     """
     if not callable(model) or not isinstance(model, HasParameters):
         raise TypeError(

@@ -27,7 +27,6 @@ from ..draw import Drawing, inked
 from ..inspection import HasParameters
 from ..scene.heads import GraphLike, order_of
 from ..scene.measure import Stats, measure
-from ..scene.picture import Key
 from ..scene.readings import Reading
 from ..scene.text import alarm, count, gradient_line
 from ..scene.words import stats_words
@@ -78,6 +77,14 @@ class GradientFlow:
     far), `first_bad` (the first node whose value or gradient was not finite, in words, or None). A
     Trainer stops at a loss that is not finite before it calls callbacks. Raises `ValueError` unless
     `every` ≥ 1 and `keep` ≥ 2.
+
+    >>> w = mg.Variable([1.0, 2.0], name="w")
+    >>> flow = mg.viz.GradientFlow(every=1)
+    >>> loss = (w * w).sum()
+    >>> loss.backward()
+    >>> flow.record(loss)
+    >>> flow.steps, flow.first_bad
+    (1, None)
     """
 
     def __init__(self, every: int = 10, keep: int = 500) -> None:
@@ -120,7 +127,7 @@ class GradientFlow:
             )
         if head.grad is None:
             raise GraphError(
-                f"GradientFlow.record: {head!r} has no gradient; call its backward() first"
+                f"GradientFlow.record: {head.brief} has no gradient; call its backward() first"
             )
         self._pass(head, lambda: order_of(loss, "GradientFlow.record"), model)
 
@@ -323,7 +330,7 @@ class GradientFlow:
             if (stats := record.nodes.get(name)) is not None:
                 words = f"gradient {stats_words(stats)} at step {record.step}"
                 readings[id(node)] = Reading(gradient_line(stats), stats.state, stats.step, words)
-        return inked(graph, readings, title=f"Gradients at step {record.step}", key=Key())
+        return inked(graph, readings, title=f"Gradients at step {record.step}")
 
     def _at(self, step: int | None) -> Record:
         if not self.records:

@@ -34,6 +34,12 @@ def gradient_ruler(loss_or_model: GraphLike | HasParameters) -> Figure:
     at most 1/4, costs 0.6 decades and more on the way back, so that norms grow with the layer.
     Norms depend on sizes: compare layers of about the same size. Raises `GraphError` if no
     parameter has a gradient, `TypeError` for anything but a graph or a model.
+
+    >>> model = mg.nn.Sequential(mg.nn.Linear(3, 3), mg.nn.Tanh(), mg.nn.Linear(3, 1))
+    >>> loss = mg.mean(model(np.ones((2, 3))))
+    >>> loss.backward()
+    >>> list(mg.viz.gradient_ruler(loss).numbers["norm"])
+    ['0', '2']
     """
     found, kinds = _found(loss_or_model)
     names = [f"{layer} · {kinds[layer]}" if layer in kinds else layer for layer in found]

@@ -43,6 +43,11 @@ def gradient_through_time(rnn_node_or_graph: GraphLike) -> Figure:
     (Frobenius norms), with δ_t = ∂L/∂(W x_t + b). The matrices of the steps add up to ∂L/∂W; their
     norms do not, because contributions may cancel. Raises `GraphError` unless there is exactly one
     fused recurrent node, and a backward pass; `TypeError` for anything but a graph.
+
+    >>> output, h = mg.nn.RNN(3, 4)(np.ones((5, 2, 3)))
+    >>> output[-1].sum().backward()
+    >>> sorted(mg.viz.gradient_through_time(output).numbers)
+    ['bound', 'last', 'linear', 'norm', 'rho', 'share', 'sigma', 'slope']
     """
     node = _rnn(rnn_node_or_graph)
     numbers = through_time(node)
@@ -78,10 +83,11 @@ def _rnn(thing: Any) -> Operator:
     node = found[0][1]
     if node.grad is None or "dh" not in node.work:
         raise GraphError(
-            f"gradient_through_time: {node!r} has no gradient; call backward() on the loss first"
+            f"gradient_through_time: {node.brief} has no gradient; call backward() on the loss "
+            "first"
         )
     if not len(node.inputs[0].value):
-        raise GraphError(f"gradient_through_time: {node!r} has no time steps")
+        raise GraphError(f"gradient_through_time: {node.brief} has no time steps")
     return node
 
 

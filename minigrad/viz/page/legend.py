@@ -17,7 +17,7 @@ _ICON, _GAP, _SPACE = 24.0, 5.0, 16.0  # of a mark; to its words; to the next on
 _STEP = 13.0  # of the ramp
 
 #: what each mark means, in the order in which they are listed
-_MEANINGS = """
+_MEANINGS = """\
 constant    constant
 variable    variable
 ghost       variable, again
@@ -38,7 +38,7 @@ exploded    △ exploded
 nan         ✖ NaN
 inf         ▲ infinite
 """
-MEANINGS = {line[:12].strip(): line[12:] for line in _MEANINGS.strip().splitlines()}
+MEANINGS = {line[:12].strip(): line[12:] for line in _MEANINGS.splitlines()}
 #: those whose lines and shapes are styled by the class of the group around them
 _STYLED = {*list(MEANINGS)[:7], "focus", "back", *GLYPHS}
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 
 #: light, dark and, for print, black on white: there shapes, line styles and glyphs say everything
-_COLOURS = """
+_COLOURS = """\
 bg             #ffffff  #11151c  #ffffff
 fg             #1a1a1a  #e8eaed  #000000
 muted          #5b6470  #a8b0ba  #333333
@@ -30,7 +30,7 @@ g3             #3b496c  #c3b369  #3b496c
 g4             #123570  #e1cc55  #123570
 g5             #00224e  #fee838  #00224e
 """
-_ROWS = [line.split() for line in _COLOURS.strip().splitlines()]
+_ROWS = [line.split() for line in _COLOURS.splitlines()]
 LIGHT, DARK, PRINT = ({name: row[i] for name, *row in _ROWS} for i in range(3))
 THEMES = {"light": LIGHT, "dark": DARK, "print": PRINT}
 

@@ -219,8 +219,8 @@ class _Builder:
         self.wires += wires.values()
         for a, b in self.options.loops:
             j, i = self.index[id(a)], self.index[id(b)]
-            told = f"{self._at(i)} of the next step"
-            self.wires.append(_Wire([j], [], self.homes[j], self.homes[i], told, True))
+            ends = self.homes[j], self.homes[i], f"{self._at(i)} of the next step"
+            self.wires.append(_Wire([j], [], *ends, True))
 
     def _skipped(self, j: int) -> bool:
         call = self.calls[j]
@@ -284,8 +284,7 @@ class _Builder:
             if left := self.seen.onward.get(n, 0):
                 told = f"{count(left, 'further user')} of {self._name(n)} left out"
                 self.further.append(Box(f"a{n}", "more", ("⋯",), told, ()))
-                told = "users that are left out"
-                self.wires.append(_Wire([i], [], self.homes[i], f"a{n}", told))
+                self.wires.append(_Wire([i], [], self.homes[i], f"a{n}", "further users"))
 
     # ---------------- what is written
     def _value(self, nodes: Sequence[int]) -> Stats | None:
@@ -325,9 +324,9 @@ class _Builder:
     def _gradient(self, stats: Stats, nodes: Sequence[int], mark: str = "") -> Reading:
         """Of what has come back for these nodes."""
         states = [self.alarms.states[self.numbers[j]] for j in nodes]
-        state = next((s for s in states if s in ("vanished", "exploded")), stats.state)
-        state = state if stats.state == "normal" else stats.state
-        told = f" ({state})" if state in ("vanished", "exploded") else ""
+        judged = [state for state in states if state in ("vanished", "exploded")]
+        state = (judged or ["normal"])[0] if stats.state == "normal" else stats.state
+        told = f" ({state})" if state in judged else ""
         line = f"{mark}{gradient_line(stats, state)}"
         return Reading(line, state, stats.step, f"gradient {words.stats_words(stats)}{told}")
 

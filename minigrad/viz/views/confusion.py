@@ -37,6 +37,10 @@ def confusion_matrix(
     `"counts"` (classes, classes) and `"accuracy"`. Raises `DTypeError` for anything but class ids,
     `ShapeError` where labels and predictions do not match, `ValueError` for too many classes or too
     few names.
+
+    >>> figure = mg.viz.confusion_matrix([0, 1, 1], [0, 1, 0])
+    >>> sorted(figure.numbers)
+    ['accuracy', 'counts']
     """
     from sklearn import metrics
 

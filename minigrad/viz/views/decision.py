@@ -39,6 +39,11 @@ def decision_map(
     model (empty for a single one) its `"output"` on the grid, a row for each y, and its
     `"accuracy"`. Raises `TypeError` if the model cannot be called, `ShapeError` and `ValueError`
     for other points, labels or outputs.
+
+    >>> model, data = mg.nn.Sequential(mg.nn.Linear(2, 1), mg.nn.Sigmoid()), mg.data.circle(50)
+    >>> figure = mg.viz.decision_map(model, data.x_test, data.y_test)
+    >>> sorted(figure.numbers)
+    ['accuracy', 'output', 'x', 'y']
     """
     models = (
         {str(name): m for name, m in model.items()} if isinstance(model, Mapping) else {"": model}

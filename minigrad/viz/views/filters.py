@@ -57,6 +57,9 @@ def filters(layer: object) -> Figure:
     or (out, C, K), drawn as a map (C, K) for each filter. At most 32 filters and 16 channels are
     drawn. `.numbers["weight"]` is the whole array. Raises `TypeError` without a weight,
     `ShapeError` for a weight of another shape.
+
+    >>> sorted(mg.viz.filters(mg.nn.Conv2d(1, 4, 5)).numbers)
+    ['weight']
     """
     weight = _weight(layer)
     shown, note, single = weight[:_MOST], "", weight.shape[1] == 1
@@ -107,10 +110,15 @@ def feature_maps(node: GraphNode, sample: int = 0) -> Figure:
     that is zero everywhere is marked ∅. Of many pictures the first are drawn. `.numbers` has the
     whole `"maps"` (C, …) and `"input"`. Raises `TypeError` or `ValueError` for another kind of
     node, `ShapeError` for other axes, `ValueError` for a sample out of range.
+
+    >>> model = mg.nn.Sequential(mg.nn.Conv2d(1, 4, 3), mg.nn.ReLU())
+    >>> figure = mg.viz.feature_maps(model(np.ones((1, 1, 8, 8))))
+    >>> sorted(figure.numbers)
+    ['input', 'maps']
     """
     node = need_rule("feature_maps", node, _MAPS)
     if node.ndim not in (3, 4) or not node.size:
-        raise ShapeError(f"feature_maps: {node!r}; (N, C, H, W) or (N, C, L) was expected")
+        raise ShapeError(f"feature_maps: {node.brief}; (N, C, H, W) or (N, C, L) was expected")
     at = need_index("feature_maps", "sample", sample, len(node.value))
     source: GraphNode = node
     while isinstance(source, Operator) and source.rule.name in _MAPS:

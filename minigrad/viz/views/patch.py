@@ -80,6 +80,10 @@ def patch_product(
     groups, KH, KW), `"bias"`, `"sum"`, and `"output"`, the number in the graph. Raises `TypeError`
     or `ValueError` for another node or a place out of range, `GraphError` if the inputs changed
     since the forward pass.
+
+    >>> y = mg.conv2d(np.ones((1, 1, 4, 4)), np.ones((1, 1, 3, 3)))
+    >>> mg.viz.patch_product(y, (0, 1)).numbers["sum"]
+    9.0
     """
     node = need_rule("patch_product", node, ("conv1d", "conv2d"))
     at = _position(node, position)

@@ -42,6 +42,10 @@ def pooling_winners(node: GraphNode, sample: int = 0, channel: int = 0) -> Figur
     of zeros. `.numbers` has the channel of the input, `"input"`, the places `"rows"` and
     `"columns"` of the winners in it, `"tied"` and the result, `"pooled"`. Raises `TypeError` or
     `ValueError` for another node, `ValueError` for a sample or channel out of range.
+
+    >>> y = mg.max_pool2d(np.arange(16.0).reshape(1, 1, 4, 4), 2)
+    >>> mg.viz.pooling_winners(y).numbers["rows"].tolist()
+    [[1, 1], [3, 3]]
     """
     node = need_rule("pooling_winners", node, ("max_pool1d", "max_pool2d"))
     n = need_index("pooling_winners", "sample", sample, node.shape[0])

@@ -39,6 +39,10 @@ def review(
     does (Kim 2014), the words behind the pooled number with the largest value × gradient are
     bracketed. The model runs in evaluation mode and is not changed. `theme` as in `draw`. Raises
     `TypeError`, `ShapeError` or `ValueError` where model, ids and vocabulary do not fit together.
+
+    >>> model = mg.nn.Sequential(mg.nn.Embedding(4, 2), mg.nn.Flatten(), mg.nn.Linear(6, 1))
+    >>> mg.viz.review(model, [2, 3, 2], ["", "?", "good", "film"]).words
+    ('good', 'film', 'good')
     """
     need_model("review", model)
     row = _row(ids, vocabulary)

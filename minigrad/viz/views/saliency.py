@@ -38,6 +38,10 @@ def saliency(
     has its own scale, from 0 to the largest, which is written above it. `.numbers` has
     `"gradient"` and `"input"` (n, …) and `"score"` (n,), each s. The model runs in evaluation mode
     and is not changed. Raises `TypeError` or `ShapeError` for data that does not fit the model.
+
+    >>> figure = mg.viz.saliency(mg.nn.Linear(4, 3), np.ones((2, 4)))
+    >>> figure.numbers["gradient"].shape
+    (2, 4)
     """
     need_model("saliency", model)
     samples = numbers("saliency", "x", x)

@@ -47,6 +47,11 @@ class Review(SvgPicture):
     word with its number, `save()` writes a file. `gradient` (length, width) is ∂s/∂e for the vector
     e of each word, `size` (length,) its norm, `score` is s; the three are in `numbers`, too. `gram`
     has the words behind the pooled number that contributes most, or is None.
+
+    >>> model = mg.nn.Sequential(mg.nn.Embedding(4, 2), mg.nn.Flatten(), mg.nn.Linear(6, 1))
+    >>> review = mg.viz.review(model, [2, 3, 2], ["", "?", "good", "film"])
+    >>> review.words, review.size.shape
+    (('good', 'film', 'good'), (3,))
     """
 
     def __init__(

@@ -123,8 +123,13 @@ class TraceRows:
 class EvaluationTrace:
     """The trace of a graph as of the call of `trace`; `forward` and `reverse` are its rows.
 
-    A notebook shows Markdown with LaTeX, `print` plain text. Of more than
-    200 nodes the first and the last are shown.
+    A notebook shows Markdown with LaTeX, `print` plain text. Of more than 200 nodes the first and
+    the last are shown.
+
+    >>> w = mg.Variable(2.0, name="w")
+    >>> trace = mg.viz.trace(w * w)
+    >>> trace
+    <Trace of v₁: 2 rows, 0 back>
     """
 
     def __init__(self, order: Sequence[GraphNode], heads: Collection[GraphNode]) -> None:
@@ -192,6 +197,20 @@ def trace(graph: GraphLike | Sequence[GraphNode]) -> EvaluationTrace:
     Formulas are those of the rules; Σ( ) sums over axes, in an adjoint over broadcast axes.
     Adjoints are those of the last backward pass of the graph, even of a variable whose `grad` is
     the sum over several passes. Raises `TypeError` for anything else.
+
+    >>> x = mg.Variable(2.0, name="x")
+    >>> y = x * x
+    >>> y.backward()
+    >>> print(mg.viz.trace(y))
+    Forward primal trace
+      node  formula      value
+      x     variable     2
+      v₁    x²           4
+    <BLANKLINE>
+    Reverse adjoint trace
+      node  formula      value
+      v̄₁    1            1
+      x̄     v̄₁·x + v̄₁·x  4
     """
     return EvaluationTrace(
         order_of(graph, "trace", several=True), heads_of(graph, "trace", several=True)

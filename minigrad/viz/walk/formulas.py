@@ -46,10 +46,7 @@ stack concat reshape transpose slope σ mask
 FUNCTIONS: dict[str, Callable[..., Symbol]] = {
     **{name: partial(apply, name) for name in _CALLS.split()},
     "sum": partial(_over_axis, "Σ"),
-    "mean": partial(_over_axis, "mean"),
-    "max": partial(_over_axis, "max"),
-    "min": partial(_over_axis, "min"),
-    "var": partial(_over_axis, "var"),
+    **{name: partial(_over_axis, name) for name in ("mean", "max", "min", "var")},
     "root": np.sqrt,
     "scaled": lambda x, w: x if w is None else x * w,
     "maxpool": partial(apply, "maxpool"),

@@ -61,6 +61,11 @@ class Player:
 
     It shows the graph as of the call of `play`. A notebook shows it; `html` is a fragment for any
     page, `save()` writes a page. `steps` are the steps, without the start, before any computation.
+
+    >>> w = mg.Variable(2.0, name="w")
+    >>> player = mg.viz.play(w * w)
+    >>> player
+    <Player of 2 nodes, 2 steps>
     """
 
     def __init__(self, drawing: Drawing, tracer: TraceRows) -> None:
@@ -145,6 +150,12 @@ def play(
     space to play and to pause. The options are those of `draw`. The graph is not changed. Raises
     `GraphError` for a graph that is too large to draw box by box, `TypeError` and `ValueError` as
     `draw` does.
+
+    >>> w = mg.Variable(2.0, name="w")
+    >>> y = w * w
+    >>> y.backward()
+    >>> mg.viz.play(y)
+    <Player of 2 nodes, 4 steps>
     """
     order = order_of(graph, "play", several=True)
     options: dict[str, Any] = {

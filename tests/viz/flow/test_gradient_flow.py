@@ -191,6 +191,7 @@ def test_watching_a_graph_sees_what_the_loop_sees():
     handle.remove()
     by_hand.settle()
     assert by_hooks.to_dict() == by_hand.to_dict()
+    graph.forward()
     graph.backward()
     assert by_hooks.steps == 5
 

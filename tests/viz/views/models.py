@@ -74,7 +74,7 @@ def after_a_step(model: nn.Module, x: Any) -> nn.Module:
         mg.sum(model(x) ** 2).backward()
     model.parameters()[0].requires_grad = False
     model.train()
-    next(iter(model.children()))[1].training = False
+    next(model.children()).training = False
     return model
 
 

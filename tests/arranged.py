@@ -1,0 +1,51 @@
+"""Calls of NumPy's functions that copy, turn, pick and order the entries of x (2, 3, 4), for `m` as
+NumPy or minigrad.
+"""
+
+import numpy as np
+
+PLACES = np.array([[[0, 2, 1, 1]], [[2, 2, 0, 1]]])
+CALLS = [
+    lambda m, x: m.repeat(x, 3),
+    lambda m, x: m.repeat(x, 2, axis=1),
+    lambda m, x: m.repeat(x, [2, 0, 1], axis=1),
+    lambda m, x: m.tile(x, 2),
+    lambda m, x: m.tile(x, (2, 1, 3)),
+    lambda m, x: m.tile(x, (2, 1, 2, 1)),
+    lambda m, x: m.tile(x[0, 0], (2, 0)),
+    lambda m, x: m.hstack([x, x]),
+    lambda m, x: m.hstack([x[0, 0], x[0, 0, 0]]),
+    lambda m, x: m.hstack([x[0, 0, 0], np.ones(2)]),
+    lambda m, x: m.vstack([x, x]),
+    lambda m, x: m.vstack([x[0, 0], x[1, 0], x[0]]),
+    lambda m, x: m.outer(x[0], x[1, 0]),
+    lambda m, x: m.diag(x[0]),
+    lambda m, x: m.diag(x[0], 2),
+    lambda m, x: m.diag(x[0], -1),
+    lambda m, x: m.diag(x[0, 0]),
+    lambda m, x: m.diag(x[0, 0], 2),
+    lambda m, x: m.diag(x[0, 0], -1),
+    lambda m, x: m.tril(x),
+    lambda m, x: m.tril(x, -1),
+    lambda m, x: m.tril(x[0, 0], 1),
+    lambda m, x: m.triu(x),
+    lambda m, x: m.triu(x, 2),
+    lambda m, x: m.flip(x),
+    lambda m, x: m.flip(x, 1),
+    lambda m, x: m.flip(x, (0, -1)),
+    lambda m, x: m.roll(x, 5),
+    lambda m, x: m.roll(x, -1, axis=2),
+    lambda m, x: m.roll(x, (1, 5), axis=(0, 2)),
+    lambda m, x: m.roll(x, 2, axis=(1, 2)),
+    lambda m, x: m.take(x, [5, 0, -1]),
+    lambda m, x: m.take(x, 1, axis=1),
+    lambda m, x: m.take(x, [[2, 0], [1, 1]], axis=-1),
+    lambda m, x: m.take(x, [True, False], axis=-1),
+    lambda m, x: m.take_along_axis(x, PLACES, 1),
+    lambda m, x: m.take_along_axis(x, PLACES[:1], axis=1),
+    lambda m, x: m.take_along_axis(x, PLACES[0, 0], axis=None),
+    lambda m, x: m.take_along_axis(x, m.argsort(x, axis=2), axis=2),
+    lambda m, x: m.sort(x),
+    lambda m, x: m.sort(x, axis=0),
+    lambda m, x: m.sort(x, axis=None),
+]

@@ -83,10 +83,12 @@ def test_the_help_of_draw_says_that_it_runs_the_script(capsys):
 
 
 def test_draw_writes_a_picture_with_gradients_on_request(tmp_path):
-    for options, gradients in (([], 0), (["--gradients"], 17)):
+    for options, gradients in (([], 0), (["--gradients"], 18)):
         assert cli.main(["draw", "mlp", "-o", str(tmp_path / "mlp.svg"), *options]) == 0
         texts = ElementTree.parse(tmp_path / "mlp.svg").iter("{http://www.w3.org/2000/svg}text")
-        assert sum(text.get("class") == "d" for text in texts) == gradients
+        assert (
+            sum(text.get("class") == "d" for text in texts) == gradients
+        )  # with "gradient below" in the legend
 
 
 SCRIPT = """

@@ -1,4 +1,4 @@
-"""`diff`: two graphs, or one graph at two times, side by side, with the changes inked.
+"""`diff`: what changed from one graph to another, or in one over time, marked in place.
 
 `snapshot` keeps a graph as it is now, for a later comparison.
 """
@@ -9,7 +9,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,14 +17,13 @@ from ..graph.conversion import Array
 from ..graph.node import GraphNode, Variable
 from ..graph.rule import Operator
 from ..run.replay import Graph
-from .draw import WIDTH, Drawing, inked
-from .page.geometry import Layout, Point, Rectangle, footprint
-from .page.svg import extent
+from .draw import Drawing, inked
+from .scene.flowed import made
 from .scene.heads import GraphLike, order_of
 from .scene.measure import STEPS, Stats, measure
 from .scene.modules import parameter_names, paths_of
-from .scene.picture import Cluster, Picture
-from .scene.readings import Reading, Readings
+from .scene.picture import Key, Picture
+from .scene.readings import Reading
 from .scene.steps import scopes
 from .scene.text import alarm, count, number, shape, shorten
 from .scene.words import node_label
@@ -36,11 +34,6 @@ _MOST_ROWS = 40  # changed nodes in a table; `rows` has them all
 #: two graphs are matched node by node, apart from equal beginnings and ends, up to this product of
 #: their sizes
 _MOST_PAIRS = 10_000_000
-_LEGEND = (
-    "Δ is the change of a value, Δ∇ of a gradient, = none; the stronger the line, the larger "
-    "it is relative to before."
-)
-_FRAME, _HEADING, _GAP = 14.0, 24.0, 24.0
 
 
 # ---------------- snapshots
@@ -69,16 +62,17 @@ class Snapshot:
 
 def _copy(node: GraphNode, inputs: tuple[GraphNode, ...]) -> GraphNode:
     """A node with copies of the arrays; nothing is computed, for values may be out of date."""
-    copied = type(node).__new__(type(node))
     shared = bool(inputs) and np.may_share_memory(node._data, node.inputs[0]._data)  # a reshape
-    GraphNode.__init__(copied, inputs[0]._data.reshape(node.shape) if shared else node._data.copy())
+    data = inputs[0]._data.reshape(node.shape) if shared else node._data.copy()
+    if isinstance(node, Operator):
+        copied: GraphNode = made(node, inputs, data, node.plan)
+    else:
+        copied = type(node).__new__(type(node))
+        GraphNode.__init__(copied, data)
+        if isinstance(copied, Variable):
+            copied.requires_grad = node.requires_grad
+    copied.version = node.version
     copied.grad, copied.grad_pass = None if node.grad is None else node.grad.copy(), node.grad_pass
-    if isinstance(node, Operator) and isinstance(copied, Operator):
-        copied.rule, copied.inputs = node.rule, inputs
-        copied.attributes, copied.plan = node.attributes, node.plan
-        copied.work = {name: array.copy() for name, array in node.work.items()}
-    if isinstance(copied, Operator | Variable):
-        copied.requires_grad = node.requires_grad
     return copied
 
 
@@ -100,12 +94,13 @@ class Delta:
     """The change of an array: `kind` is `same`, `changed`, `reshaped`, `new`, `gone` or `none`.
 
     `none`: there is no array in either graph. `stats` measures the difference; `relative` is its
-    rms divided by that of the array before.
+    rms divided by that of the array before; `moved` says from which number to which.
     """
 
     kind: str
     stats: Stats | None = None
     relative: float = math.nan
+    moved: str = ""
 
     @property
     def rms(self) -> float:
@@ -116,12 +111,12 @@ class Delta:
 
     @property
     def text(self) -> str:
-        """`rms 0.01`, the difference itself of single numbers, or the kind."""
+        """`rms 0.01`, of single numbers `1.15 → 1.01`, or the kind."""
         if self.stats is None:
             return {"same": "=", "none": "–"}.get(self.kind, self.kind)
         if self.stats.state in ("nan", "inf"):
             return alarm(self.stats)
-        return number(self.stats.mean) if self.stats.size == 1 else f"rms {number(self.stats.rms)}"
+        return self.moved or f"rms {number(self.stats.rms)}"
 
     @classmethod
     def between(cls, a: Array | None, b: Array | None) -> Delta:
@@ -135,7 +130,8 @@ class Delta:
         with np.errstate(all="ignore"):
             stats = measure(b.astype(np.float64) - a.astype(np.float64))
         was = measure(a).rms
-        return cls("changed", stats, stats.rms / was if was else math.inf)
+        moved = f"{number(float(a.item()))} → {number(float(b.item()))}" if a.size == 1 else ""
+        return cls("changed", stats, stats.rms / was if was else math.inf, moved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +165,7 @@ class Change:
         if self.kind == "same":
             return Reading("=", "normal", 0, "the same in both")
         if value.kind == "changed":
-            return Reading(f"Δ {value.text}", *_ink(value), words)
+            return Reading(value.moved or f"Δ {value.text}", *_ink(value), words)
         if value.kind == "same":
             text = f"Δ∇ {grad.text}" if grad.kind == "changed" else f"∇ {grad.text}"
             return Reading(text, *_ink(grad), words)
@@ -273,82 +269,32 @@ def _wiring(order: Sequence[GraphNode]) -> list[tuple[int, ...]]:
 
 # ---------------- the result
 class Diff(Drawing):
-    """What `diff` returns: a drawing of both graphs, and `rows`, a `Change` for each node.
+    """What `diff` returns: a drawing of the second graph with what changed since the first, and
+    `rows`, a `Change` for each node of both.
 
     `changed` has the rows that differ. Printed, it is a table of them; `markdown` is that table for
     a page.
     """
 
     def __init__(
-        self,
-        halves: Sequence[Drawing],
-        rows: Sequence[Change],
-        names: Sequence[str],
-        theme: str | None,
+        self, picture: Picture, rows: Sequence[Change], names: Sequence[str], theme: str | None
     ) -> None:
-        self.rows, self.names, self._halves = tuple(rows), tuple(names), halves
-        super().__init__(self._whole(), theme)
+        self.rows, self.names = tuple(rows), tuple(names)
+        added = {f"n{row.after}" for row in rows if row.kind == "added"}
+        gone = ", ".join(row.name for row in rows if row.kind == "removed")
+        boxes = tuple(
+            replace(box, lines=(*box.lines, "added"), focus=True) if box.id in added else box
+            for box in picture.boxes
+        )
+        if picture.rows:  # too large to draw
+            picture, boxes = replace(picture, rows=(_HEADER, *self._cells()), edges=()), ()
+        note = f"Removed: {shorten(gone, 300)}. {picture.note}" if gone else picture.note
+        super().__init__(replace(picture, title=self._verdict(), note=note, boxes=boxes), theme)
 
     @property
     def changed(self) -> tuple[Change, ...]:
         """The rows that differ, in the order of computation."""
         return tuple(row for row in self.rows if row.kind != "same")
-
-    # ---------------- as a drawing
-    def _whole(self) -> Picture:
-        """Both graphs as one picture, each in a frame."""
-        pictures = [half.picture for half in self._halves]
-        title, sizes = (
-            self._verdict(),
-            (sum(p.nodes for p in pictures), sum(p.links for p in pictures)),
-        )
-        large = any(p.rows for p in pictures)
-        first = f"{title}." if large else _LEGEND
-        note = " ".join(
-            [first, *(f"{name}: {p.note}" for name, p in zip(self.names, pictures, strict=True))]
-        )
-        if large:
-            return Picture(title, *sizes, note, rows=(_HEADER, *self._cells()))
-        boxes, edges, clusters = [], [], []
-        for key, name, p in zip("ab", self.names, pictures, strict=True):
-            clusters += [
-                Cluster(key, name, None),
-                *(replace(c, id=key + c.id, parent=key + (c.parent or "")) for c in p.clusters),
-            ]
-            edges += [
-                replace(
-                    e,
-                    id=key + e.id,
-                    source=key + e.source,
-                    target=key + e.target,
-                    title=f"{name}: {e.title}",
-                )
-                for e in p.edges
-            ]
-            for box in p.boxes:
-                flows = tuple(replace(flow, id=key + flow.id) for flow in box.flows)
-                home, words = key + (box.cluster or ""), f"{name}: {box.title}"
-                boxes.append(replace(box, id=key + box.id, cluster=home, title=words, flows=flows))
-        return Picture(title, *sizes, note, tuple(boxes), tuple(edges), tuple(clusters))
-
-    @cached_property
-    def layout(self) -> Layout:
-        """Both graphs laid out separately, side by side if they fit, else one above the other."""
-        if not self.picture.boxes:
-            return super().layout
-        plain = [_Half(Drawing(half.picture, width=None)) for half in self._halves]
-        beside = sum(half.width for half in plain) + _GAP <= WIDTH
-        halves = plain if beside else [_Half(half) for half in self._halves]
-        halves[1].dx, halves[1].dy = (
-            (halves[0].width + _GAP, 0.0) if beside else (0.0, halves[0].height + _GAP)
-        )
-        for half in halves:  # frames side by side have one height, else one width
-            half.height = max(h.height for h in halves) if beside else half.height
-            half.width = half.width if beside else max(h.width for h in halves)
-        whole = Layout(halves[0].layout.engine, {}, {}, {})
-        for key, half in zip("ab", halves, strict=True):
-            half.into(whole, key)
-        return whole
 
     # ---------------- as a table
     def _counted(self) -> str:
@@ -405,37 +351,6 @@ def _relative(delta: Delta) -> str:
     )
 
 
-class _Half:
-    """A drawing in its frame; `dx`, `dy` are the coordinates of the frame's corner."""
-
-    def __init__(self, drawing: Drawing) -> None:
-        self.layout = drawing.layout
-        sizes = {box.id: footprint(box) for box in drawing.picture.boxes}
-        left, top, right, bottom = extent(self.layout, sizes)
-        self.left, self.top = left - _FRAME, top - _FRAME - _HEADING
-        self.width, self.height = right + _FRAME - self.left, bottom + _FRAME - self.top
-        self.dx = self.dy = 0.0
-
-    def into(self, whole: Layout, key: str) -> None:
-        """Add everything to the whole layout, under its name in the whole picture."""
-        dx, dy = self.dx - self.left, self.dy - self.top
-
-        def moved(points: Sequence[Point]) -> tuple[Point, ...]:
-            return tuple((x + dx, y + dy) for x, y in points)
-
-        def frame(area: Rectangle) -> Rectangle:
-            return area[0] + dx, area[1] + dy, area[2] + dx, area[3] + dy
-
-        whole.frames[key] = (self.dx, self.dy, self.dx + self.width, self.dy + self.height)
-        whole.frames.update((key + name, frame(area)) for name, area in self.layout.frames.items())
-        whole.places.update(
-            (key + name, moved([place])[0]) for name, place in self.layout.places.items()
-        )
-        whole.curves.update(
-            (key + name, moved(points)) for name, points in self.layout.curves.items()
-        )
-
-
 def diff(
     a: GraphLike,
     b: GraphLike,
@@ -451,10 +366,11 @@ def diff(
         mg.viz.diff(before, graph)        # or graph.diff(before)
 
     Nodes of graphs with the same structure are paired by their place in the topological order; else
-    those of the same kind and name along that order are paired, and the others were added or
-    removed. Below each line stands the root mean square of the change, `=` where there is none; the
-    ink shows it relative to the value before, a step for each decade from below 1e-4 to above 0.1.
-    `names` stand above the two graphs; `depth` and `theme` as in `draw`. Graphs that are too large
+    those of the same kind and name along that order are paired. Drawn is `b`: below each line
+    stands `1.15 → 1.01`, of an array the root mean square of the change, `=` where there is none;
+    the ink shows it relative to the value before, a step for each decade from below 1e-4 to above
+    0.1. What was added is marked, what was removed is named in the note. `names` are those of the
+    two graphs in the title; `depth` and `theme` as in `draw`. Graphs that are too large
     to draw are shown as the table. Raises `TypeError` for anything but a graph.
 
     >>> w = mg.Variable(2.0, name="w")
@@ -474,23 +390,10 @@ def diff(
     ):
         raise TypeError(f"diff: names={names!r}; two texts were expected")
     rows = _changes(*orders)
-    places = [[row.before for row in rows], [row.after for row in rows]]
-    halves = []
-    for graph, order, mine in zip((a, b), orders, places, strict=True):
-        known = [(i, row) for i, row in zip(mine, rows, strict=True) if i is not None]
-        readings: Readings = {id(order[i]): row.reading for i, row in known}
-        unpaired = {f"n{i}": row.kind for i, row in known if row.kind in ("added", "removed")}
-        halves.append(_marked(inked(graph, readings, depth=depth, theme=theme), unpaired))
-    return Diff(halves, rows, [shorten(name, 60) for name in names], theme)
-
-
-def _marked(drawing: Drawing, kinds: dict[str, str]) -> Drawing:
-    """The drawing with a thick outline and a word on unpaired boxes."""
-    boxes = tuple(
-        replace(box, lines=(*box.lines, kinds[box.id]), focus=True) if box.id in kinds else box
-        for box in drawing.picture.boxes
-    )
-    return Drawing(replace(drawing.picture, boxes=boxes), drawing.theme)
+    readings = {id(orders[1][row.after]): row.reading for row in rows if row.after is not None}
+    key = Key("change", "below 1e-4 of it", "above 0.1")
+    drawing = inked(b, readings, depth=depth, theme=theme, key=key)
+    return Diff(drawing.picture, rows, [shorten(name, 60) for name in names], theme)
 
 
 Graph.snapshot_by = staticmethod(snapshot)

@@ -7,14 +7,16 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
+from .. import checks
 from ..graph.node import GraphNode
 from .page.geometry import Layout
 from .page.layout import dot_source, lay_out
 from .page.svg import render
-from .scene.build import Options, build
-from .scene.flowed import flowed, of_last_pass
+from .scene.build import build
+from .scene.flowed import Flowed
 from .scene.heads import GraphLike, heads_of, order_of
-from .scene.picture import Picture
+from .scene.opening import Options
+from .scene.picture import Key, Picture
 from .scene.readings import Pool, Readings
 from .scene.steps import Opened
 from .scene.text import count
@@ -73,6 +75,11 @@ class Drawing(SvgPicture):
         """The description, for it begins with the title here."""
         return self.description
 
+    @property
+    def alarms(self) -> list[str]:
+        """What is marked as wrong, in words."""
+        return list(self.picture.alarms)
+
     @cached_property
     def svg(self) -> str:
         """The picture as SVG."""
@@ -104,13 +111,15 @@ def draw(
     width: float | None = WIDTH,
     theme: str | None = None,
     title: str | None = None,
+    legend: bool = True,
 ) -> Drawing:
     """Draw the computation of a node, a `Graph`, or a tuple of nodes (the outputs of a model).
 
-    Above each line stands the value that flows along it, below it the gradient that flowed back;
-    the stronger the line, the larger the gradient. Operators are ellipses (thin: between single
-    numbers, thick: between arrays), variables rounded boxes, constants dashed ones; `↗ W` repeats
-    W. The graph is not changed.
+    Above each line stands the value that flows along it, below it the gradient that flowed back
+    along it; the stronger the line, the larger the gradient. Where several meet, the node has their
+    sum, `∇ 7`. They are those of the last backward pass of this graph. Operators are ellipses
+    (thin: between single numbers, thick: between arrays), variables rounded boxes, constants dashed
+    ones; `↗ W` repeats W. The graph is not changed.
 
     * `values`: write values? By default up to 60 boxes.
     * `grads`: write gradients? By default where there are any.
@@ -126,6 +135,7 @@ def draw(
     * `theme`: `"light"`, `"dark"` or `"print"`; by default the setting of the reader's system or of
       JupyterLab.
     * `title`: the heading of the picture.
+    * `legend`: a strip at the foot with the marks that occur?
 
     >>> x = mg.Variable(2.0, name="x")
     >>> y = mg.sin(x) * x
@@ -136,9 +146,8 @@ def draw(
     """
     _check(values, grads, depth, focus, radius, title)
     _check_choices(unroll, width, theme)
-    return Drawing(
-        _picture(graph, unroll, Options(values, grads, depth, title, focus, radius)), theme, width
-    )
+    options = Options(values, grads, depth, title, focus, radius, key=Key() if legend else None)
+    return Drawing(picture_of(graph, unroll, options), theme, width)
 
 
 def inked(
@@ -149,60 +158,46 @@ def inked(
     depth: int | None = None,
     theme: str | None = None,
     title: str | None = None,
+    key: Key | None = None,
 ) -> Drawing:
     """Draw a graph with `readings` (by `id(node)`) below its lines in place of gradients.
 
-    `pool` combines the readings of the nodes of a closed module. Other options as in `draw`.
+    `pool` combines the readings of the nodes of a closed module; `key` says in the legend what they
+    are. Other options as in `draw`.
     """
     _check(None, None, depth, None, None, title)
     _check_choices(None, None, theme)
-    return Drawing(
-        _picture(graph, None, Options(depth=depth, title=title, readings=readings, pool=pool)),
-        theme,
-    )
+    options = Options(depth=depth, title=title, readings=readings, pool=pool, key=key or Key())
+    return Drawing(picture_of(graph, None, options), theme)
 
 
-def _picture(
+def picture_of(
     graph: GraphLike | Sequence[GraphNode], unroll: int | str | None, options: Options
 ) -> Picture:
+    """The picture of a graph, its fused recurrent nodes opened if that is asked for."""
     heads, order = heads_of(graph, "draw", several=True), order_of(graph, "draw", several=True)
     if options.focus is not None and not any(node is options.focus for node in order):
         raise ValueError(f"draw: focus={options.focus.brief} is not part of the graph")
     loops: list[tuple[GraphNode, GraphNode]] = []
-    gradients = flowed(order, heads)
+    flow = Flowed(order, heads)
     if unroll is not None:
         opened = Opened(order, unroll == "rolled")
         order, loops = opened.order, opened.loops
         heads = tuple(opened.twins[id(head)] for head in heads)
-        gradients |= of_last_pass(order, heads)
+        flow = Flowed(order, heads, flow.nodes)
         if options.focus is not None:
             options = replace(options, focus=opened.twins[id(options.focus)])
     steps = None if unroll is None else unroll if isinstance(unroll, int) else 0
-    return build(
-        order, replace(options, steps=steps, heads=heads, loops=loops, gradients=gradients)
-    )
+    return build(order, replace(options, steps=steps, heads=heads, loops=loops, flow=flow))
 
 
 def _check(values: Any, grads: Any, depth: Any, focus: Any, radius: Any, title: Any) -> None:
     """Raise `TypeError` or `ValueError` for an option of the wrong type or out of range."""
-    kinds = {
-        "values": bool,
-        "grads": bool,
-        "depth": int,
-        "focus": GraphNode,
-        "radius": int,
-        "title": str,
-    }
-    given = (values, grads, depth, focus, radius, title)
-    for (name, kind), value in zip(kinds.items(), given, strict=True):
+    kinds = {"values": bool, "grads": bool, "focus": GraphNode, "title": str}
+    for (name, kind), value in zip(kinds.items(), (values, grads, focus, title), strict=True):
         if value is not None and not isinstance(value, kind):
-            found = type(value).__name__
-            raise TypeError(
-                f"draw: {name}={value!r} is a {found}; {kind.__name__} or None was expected"
-            )
-    for name, value in (("depth", depth), ("radius", 0 if radius is None else radius)):
-        if isinstance(value, bool) or (value is not None and value < 0):
-            raise ValueError(f"draw: {name}={value!r}; 0, 1, 2, … was expected")
+            raise TypeError(f"draw: {name}={value!r}; {kind.__name__} or None was expected")
+    checks.positive("draw", 0, depth=depth or 0, radius=radius or 0)
 
 
 def _check_choices(unroll: Any, width: Any, theme: Any) -> None:
@@ -211,10 +206,8 @@ def _check_choices(unroll: Any, width: Any, theme: Any) -> None:
         raise ValueError(
             f"draw: unroll={unroll!r}; 'rolled', 'all', a number of steps ≥ 1 or None was expected"
         )
-    if width is not None and (
-        isinstance(width, bool) or not isinstance(width, int | float) or not width >= 200
-    ):
-        raise ValueError(f"draw: width={width!r}; a number of pixels ≥ 200 or None was expected")
+    if width is not None:
+        checks.number("draw", "≥ 200", lambda pixels: pixels >= 200, width=width)
     check_theme("draw", theme)
 
 

@@ -23,7 +23,7 @@ from .flow.naming import node_names, parameters_in
 from .scene.heads import GraphLike, order_of
 from .scene.measure import STEPS
 from .scene.modules import paths_of
-from .scene.picture import Picture
+from .scene.picture import Key, Picture
 from .scene.readings import Reading
 from .scene.steps import scopes
 from .scene.text import count, quantity, shape
@@ -189,7 +189,8 @@ class Profile:
         title = (
             f"Profile: {what}, {quantity(sum(getattr(row, by) for row in self.rows), unit)} in all"
         )
-        drawing = inked(self._graph, readings, pool, depth=depth, theme=theme, title=title)
+        key = Key("cost and share", "0.32 %", "32 %")
+        drawing = inked(self._graph, readings, pool, depth=depth, theme=theme, title=title, key=key)
         if drawing.picture.rows:  # too large to draw
             table = (_HEADER, *self._cells())
             drawing.picture = Picture(

@@ -616,7 +616,11 @@ TABLE = [  # (what is done, the error, its message, the module if it is noted)
         TypeError,
         "draw: a Sequential; a node, a Graph or a tuple of nodes was expected (call a model first)",
     ),
-    (lambda u: mg.draw(u.graph, depth=-1), ValueError, "draw: depth=-1; 0, 1, 2, … was expected"),
+    (
+        lambda u: mg.draw(u.graph, depth=-1),
+        ValueError,
+        "draw: depth=-1; an integer ≥ 0 was expected",
+    ),
     (
         lambda u: mg.draw(u.graph, unroll="none"),
         ValueError,

@@ -82,9 +82,9 @@ def test_in_words():
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"values": 1}, TypeError, "values=1 is a int; bool or None was expected"),
-        ({"grads": "yes"}, TypeError, "grads='yes' is a str"),
-        ({"depth": 1.0}, TypeError, "depth=1.0 is a float"),
+        ({"values": 1}, TypeError, "values=1; bool or None was expected"),
+        ({"grads": "yes"}, TypeError, "grads='yes'; bool or None"),
+        ({"depth": 1.0}, ValueError, "depth=1.0; an integer ≥ 0 was expected"),
         ({"depth": -1}, ValueError, "depth=-1"),
         ({"depth": True}, ValueError, "depth=True"),
         (
@@ -92,7 +92,7 @@ def test_in_words():
             ValueError,
             "theme='pink'; 'light', 'dark', 'print' or None was expected",
         ),
-        ({"title": 3}, TypeError, "title=3 is a int"),
+        ({"title": 3}, TypeError, "title=3; str or None"),
     ],
 )
 def test_wrong_options(options, error, message):

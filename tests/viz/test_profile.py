@@ -274,7 +274,7 @@ def test_wrong_things():
         profile(mg.Variable([1.0]))
     with pytest.raises(ValueError, match="by='time'; 'seconds', 'forward'"):
         profile(sine()).draw("time")
-    with pytest.raises(ValueError, match="draw: depth=True; 0, 1, 2"):
+    with pytest.raises(ValueError, match="draw: depth=True; an integer ≥ 0"):
         profile(sine()).draw(depth=True)
     with pytest.raises(ValueError, match="draw: theme='pink'"):
         profile(sine()).draw(theme="pink")

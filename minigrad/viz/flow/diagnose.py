@@ -19,8 +19,8 @@ from ...graph.conversion import Array
 from ...graph.node import Constant, GraphNode, Variable
 from ...graph.rule import Operator
 from ..inspection import HasParameters, Loss, named, rule_of
-from ..scene.alarms import Alarms
-from ..scene.measure import EXPLODED, Stats, measure
+from ..scene.alarms import first_bad
+from ..scene.measure import Stats, measure
 from ..scene.text import number, shorten
 from .diagnosis import Diagnosis, Finding
 from .naming import layers, node_names, norm, slope
@@ -138,11 +138,7 @@ class _Run:
 
 
 def _forward(
-    model: Any,
-    parameters: Mapping[str, Variable],
-    x: Array,
-    y: Array,
-    loss: Loss | None,
+    model: Any, parameters: Mapping[str, Variable], x: Array, y: Array, loss: Loss | None
 ) -> _Run:
     dtype = next((p.dtype for p in parameters.values()), None)
     data = Constant(x, name="x", dtype=dtype if x.dtype.kind == "f" else x.dtype)
@@ -213,14 +209,13 @@ class _Case:
     # ---------------- values
     def not_finite(self) -> Iterator[Finding]:
         """NaN and inf: the first node in the order of computation."""
-        values: list[Stats | None] = [measure(node.value) for node in self.order]
-        alarms = Alarms(self.order, [_if_bad(s) for s in values], [_if_bad(s) for s in self.grads])
-        if alarms.bad is not None:
-            i = alarms.bad
-            evidence = [alarms.note(self.names.__getitem__)]
+        values = [measure(node.value) for node in self.order]
+        i, what = first_bad(self.order, values, self.grads)
+        if i is not None:
+            evidence = [f"First bad node: {self.names[i]}, {what}."]
             for x in self.order[i].inputs:
                 given = values[self.index[id(x)]]
-                if given is not None and given.size:
+                if given.size:
                     evidence.append(
                         f"Input {self.names[self.index[id(x)]]}: {number(given.low)} to "
                         f"{number(given.high)}."
@@ -229,30 +224,21 @@ class _Case:
 
     def dead(self) -> Iterator[Finding]:
         """ReLU layers most of whose units give 0 for every sample."""
-        for i, y, kind in self._activations():
-            if kind != "relu":
-                continue
-            axis = _unit_axis(self.order[i])
-            units = np.moveaxis(y, axis, 0).reshape(y.shape[axis], -1)
-            silent = int((~units.any(axis=1)).sum())
-            if units.shape[1] >= LEAST_PLACES and silent >= MOST_DEAD * len(units):
-                evidence = (
-                    f"{silent} of {len(units)} units give 0 at all {units.shape[1]} places "
-                    f"of the batch."
-                )
+        for i, y, kind in activations(self.order):
+            if kind == "relu" and (evidence := silent(self.order[i], y)):
                 yield Finding("dead ReLU", self._where(i), evidence)
 
     def saturated(self) -> Iterator[Finding]:
         """Sigmoids and tanhs with most outputs near their limits, where the slope is small."""
-        for i, y, kind in self._activations():
-            if kind not in ("sigmoid", "tanh"):
-                continue
-            slopes = 4 * y * (1 - y) if kind == "sigmoid" else 1 - y * y
-            stuck = slopes < LEAST_SLOPE
+        for i, y, kind in activations(self.order):
+            steepness = slopes(y, kind)
+            stuck = steepness < LEAST_SLOPE
             if self.order[i] is self.run.output and self.run.target.shape == y.shape:
                 stuck = stuck & (np.abs(y - self.run.target.value) > 0.5)
             if stuck.mean() > MOST_SATURATED:
-                share, middle = (number(100 * float(f)) for f in (stuck.mean(), np.median(slopes)))
+                share, middle = (
+                    number(100 * float(f)) for f in (stuck.mean(), np.median(steepness))
+                )
                 evidence = (
                     f"{share} % of the outputs of {kind} are near its limits, where its slope "
                     f"is below "
@@ -260,19 +246,10 @@ class _Case:
                 )
                 yield Finding("saturation", self._where(i), evidence)
 
-    def _activations(self) -> Iterator[tuple[int, Array, str]]:
-        """(index, output, kind) of every node; the kind of an RNN is that of its activation."""
-        for i, node in enumerate(self.order):
-            kind = rule_of(node)
-            if isinstance(node, Operator) and kind == "rnn":
-                kind = node.attributes.get("nonlinearity", "tanh")
-            if node.size and node.ndim >= 1:
-                yield i, np.asarray(node.value), kind
-
     # ---------------- gradients
     def depth(self) -> dict[str, Stats]:
         """Layer -> gradient of its output (where it is last used), from the first layer on."""
-        met = self._meeting()
+        met = meeting(self.order)
         places = {
             layer: max(
                 (
@@ -287,36 +264,11 @@ class _Case:
         rows = sorted((i, layer) for layer, i in places.items() if i >= 0)
         return {layer: stats for i, layer in rows if (stats := self.grads[i]) is not None}
 
-    def _meeting(self) -> dict[int, int]:
-        """id(parameter) -> the last node that combines it, or a function of it (Wᵀ), with data."""
-        met: dict[int, int] = {}
-        fed = {id(self.run.data)}
-        owners = {id(parameter): {id(parameter)} for parameter in self.parameters.values()}
-        for i, node in enumerate(self.order):
-            brought = set().union(*(owners.get(id(x), set()) for x in node.inputs))
-            if any(id(x) in fed for x in node.inputs):
-                fed.add(id(node))
-                met.update(dict.fromkeys(brought, i))
-            elif node.inputs:
-                owners[id(node)] = brought
-        return met
-
     def exploding(self) -> Iterator[Finding]:
-        """Gradients that grow towards the input, or that are huge."""
+        """Gradients that grow towards the input."""
         profile = self.depth()
         if len(profile) > 1 and (found := _ratio(profile)) and found[1] > MOST_RATIO:
             yield Finding("exploding gradient", f"layer {found[0]}", _course(profile, found))
-        sizes = {
-            name: measure(p.grad).rms for name, p in self.parameters.items() if p.grad is not None
-        }
-        huge = {name: rms for name, rms in sizes.items() if rms > EXPLODED}
-        if huge:
-            name = max(huge, key=lambda key: huge[key])
-            evidence = (
-                f"In {name} the rms of the gradient is {number(huge[name])}; above {EXPLODED:g} "
-                f"counts as exploded."
-            )
-            yield Finding("exploding gradient", ", ".join(huge), evidence)
 
     def vanishing(self, blocked: bool) -> Iterator[Finding]:
         """Gradients that shrink towards the input, or are exactly 0 though no layer is blocked."""
@@ -368,13 +320,51 @@ class _Case:
                 )
 
 
-def _if_bad(stats: Stats | None) -> Stats | None:
-    return stats if stats is not None and stats.state in ("nan", "inf") else None
+def meeting(order: Sequence[GraphNode]) -> dict[int, int]:
+    """id(variable) -> the last node that combines it, or a function of it alone (Wᵀ, 2 W), with
+    anything else.
+    """
+    met: dict[int, int] = {}
+    owner: dict[int, int] = {}
+    for i, node in enumerate(order):
+        if isinstance(node, Variable):
+            owner[id(node)] = id(node)
+        given = [x for x in node.inputs if x.ndim or x.inputs or isinstance(x, Variable)]
+        mine = {owner[id(x)] for x in given if id(x) in owner}
+        if len(mine) == 1 and all(id(x) in owner for x in given):
+            owner[id(node)] = mine.pop()
+        met.update(dict.fromkeys(mine, i))
+    return met
 
 
-def _unit_axis(node: GraphNode) -> int:
-    """The axis of units: channels of (N, C, …), features of (N, features) and (T, N, features)."""
-    return node.ndim - 1 if node.ndim < 3 or rule_of(node) == "rnn" else 1
+def activations(order: Sequence[GraphNode]) -> Iterator[tuple[int, Array, str]]:
+    """(index, output, kind) of every node that limits; of an RNN the kind is its activation's."""
+    for i, node in enumerate(order):
+        kind = rule_of(node)
+        if isinstance(node, Operator) and kind == "rnn":
+            kind = node.attributes.get("nonlinearity", "tanh")
+        if kind in ("relu", "sigmoid", "tanh") and node.size:
+            yield i, node.value, kind
+
+
+def slopes(y: Array, kind: str) -> Array:
+    """The slope of an activation at each output, 1 being its largest; of a relu 1."""
+    return 4 * y * (1 - y) if kind == "sigmoid" else 1 - y * y if kind == "tanh" else np.ones(1)
+
+
+def silent(node: GraphNode, y: Array) -> str:
+    """How many units of a dead layer give 0 everywhere, in words; empty for a layer that lives.
+
+    Units are channels of (N, C, …), features of (N, features) and (T, N, features).
+    """
+    if not node.ndim:
+        return ""
+    axis = node.ndim - 1 if node.ndim < 3 or rule_of(node) == "rnn" else 1
+    units = np.moveaxis(y, axis, 0).reshape(y.shape[axis], -1)
+    dead = int((~units.any(axis=1)).sum())
+    if units.shape[1] < LEAST_PLACES or dead < MOST_DEAD * len(units):
+        return ""
+    return f"{dead} of {len(units)} units give 0 at all {units.shape[1]} places of the batch."
 
 
 def _ratio(profile: Mapping[str, Stats], smallest: bool = False) -> tuple[str, float] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,7 +43,7 @@ def heat(records: Sequence[Record], kinds: Mapping[str, str]) -> Figure:
     }
     labels = [f"{layer} · {kinds[layer]}" if layer in kinds else layer for layer in rows]
     norms = np.array([[norm(cell) if cell else np.nan for cell in row] for row in rows.values()])
-    states = [[cell.state if cell else "none" for cell in row] for row in rows.values()]
+    states = [[cell.judged if cell else "none" for cell in row] for row in rows.values()]
     height = min(14.0, 1.45 + max(1.0, 0.44 * len(rows)))
     with plots.figure(9.6, height, "Gradient norm of each layer over training") as made:
         ax = made.subplots()
@@ -220,27 +220,26 @@ def ratios(records: Sequence[Record]) -> Figure:
     with plots.figure(9.6, height, "Update / weight of each parameter") as made:
         ax: Any = made.subplots()
         _band(ax)
-        ends: list[tuple[float, float, str, str]] = []
         looks = _looks(records, names)
-        for name, y in drawn.items():
-            last = int(np.flatnonzero(np.isfinite(y))[-1])
-            ends.append((float(steps[last]), float(y[last]), name, looks[name]["color"]))
-        ends = _fewer(ends)
-        named = {name for _, _, name, _ in ends}
-        for name, y in drawn.items():
+        last = {name: float(y[np.isfinite(y)][-1]) for name, y in drawn.items()}
+        ranked = sorted(drawn, key=lambda name: (-last[name], name))
+        named = (
+            ranked
+            if len(ranked) <= _LABELS
+            else [*ranked[: _LABELS // 2], *ranked[-_LABELS // 2 :]]
+        )
+        for name in ranked:
             look = looks[name] if name in named else {"color": LIGHT["frame"], "ls": "-", "lw": 0.5}
-            ax.plot(
-                steps,
-                y,
-                marker="o" if np.isfinite(y).sum() == 1 else None,
-                zorder=3 if name in named else 2,
-                **look,
-            )
+            if name in named:
+                look["label"] = f"{plots.plain(name)}  {number(last[name], 2)}"
+            marker = "o" if np.isfinite(drawn[name]).sum() == 1 else None
+            ax.plot(steps, drawn[name], marker=marker, zorder=2 + (name in named), **look)
         ax.set_yscale("log")
         ax.set_xlabel("step")
         ax.set_ylabel("‖update‖ / ‖weights‖")
         ax.xaxis.get_major_locator().set_params(integer=True)
-        _end_labels(ax, ends)
+        if named:  # in the order of the last values, as the lines end
+            made.legend(loc="outside right upper", fontsize=8.5)
         made.description = _ratio_words(steps, drawn, len(series))
         made.numbers = {"step": steps, **series}
     return made
@@ -268,43 +267,6 @@ def _band(ax: Any) -> None:
     ax.axhline(middle, color=LIGHT["muted"], lw=1, ls=(0, (2, 3)), zorder=1)
     items = "thick: matrices, thin: biases; grey: the rule of thumb, about 1e-3 (Karpathy, CS231n)"
     ax.set_title(items, loc="left", fontsize=8.5, fontweight="normal", color=LIGHT["muted"])
-
-
-def _fewer(ends: list[Any]) -> list[Any]:
-    """The lines that get a label: all, or the largest and the smallest."""
-    ends = sorted(ends, key=lambda end: (-end[1], end[2]))
-    return ends if len(ends) <= _LABELS else ends[: _LABELS // 2] + ends[-_LABELS // 2 :]
-
-
-def _end_labels(ax: Any, ends: Sequence[Any]) -> None:
-    """A name at the right end of each line; names of close ends are moved apart."""
-    if not ends:
-        return
-    low, high = (math.log10(x) for x in ax.get_ylim())
-    wanted = [(math.log10(y) - low) / (high - low) for _, y, _, _ in ends]
-    right = ax.get_xlim()[1]
-    for (x, y, name, colour), place in zip(
-        ends, list(_apart(wanted, 0.2 / 4.4 if len(ends) > 12 else 0.055)), strict=True
-    ):
-        at = 10 ** (low + place * (high - low))
-        ax.plot([x, right], [y, at], color=colour, lw=0.8, ls=(0, (1, 2)), zorder=2, clip_on=False)
-        text = f" {plots.plain(name)}  {number(y, 2)}"
-        ax.text(right, at, text, va="center", fontsize=8.5, color=LIGHT["fg"], clip_on=False)
-    ax.set_ylim(10**low, 10**high)
-    ax.set_xlim(right=right)
-
-
-def _apart(wanted: Sequence[float], gap: float) -> Iterator[float]:
-    """Decreasing places at least `gap` apart, near the wanted ones, within 0 … 1 if they fit."""
-    gap = min(gap, 1 / max(1, len(wanted) - 1))
-    places: list[float] = []
-    for place in wanted:
-        places.append(min(place, places[-1] - gap) if places else min(place, 1.0))
-    lowest = 0.0
-    for i in reversed(range(len(places))):
-        places[i] = max(places[i], lowest)
-        lowest = places[i] + gap
-    yield from places
 
 
 def _ratio_words(steps: Any, drawn: Mapping[str, Any], all_: int) -> str:

@@ -9,18 +9,8 @@ from ..scene.measure import Stats
 from .naming import norm
 
 #: columns of `GradientFlow.to_csv`
-COLUMNS = (
-    "step",
-    "kind",
-    "name",
-    "size",
-    "norm",
-    "rms",
-    "zeros",
-    "nans",
-    "infs",
-    "weight_norm",
-    "update_ratio",
+COLUMNS = tuple(
+    "step kind name size norm rms zeros nans infs weight_norm update_ratio".split()  # noqa: SIM905
 )
 _MEASURED, _OF_WEIGHTS = COLUMNS[3:9], COLUMNS[9:]
 

@@ -48,7 +48,7 @@ def gradient_ruler(loss_or_model: GraphLike | HasParameters) -> Figure:
     height = min(14.0, 1.5 + 0.34 * len(found))
     with plots.figure(7.6, height, "Gradient norm of each layer, after one backward pass") as made:
         ax = made.subplots()
-        _marks(ax, names, norms, [stats.state for stats in found.values()])
+        _marks(ax, names, norms, [stats.judged for stats in found.values()])
         _line(ax, norms, steepness)
         slope_words = _slope_words(steepness)
         ax.set_title(slope_words, loc="left", fontsize=9, fontweight="normal", color=LIGHT["muted"])

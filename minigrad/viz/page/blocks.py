@@ -5,6 +5,7 @@ put in its place.
 from __future__ import annotations
 
 from dataclasses import replace
+from graphlib import TopologicalSorter
 
 from ..scene.picture import Box, Edge, Picture
 from .columns import Column, Columns, UnrolledLayer
@@ -82,20 +83,7 @@ class Blocks:
             source, target = (self.block.get(box, box) for box in (edge.source, edge.target))
             if source != target and not edge.back:
                 feeds[target][source] = None
-        order: dict[str, Box] = {}
-        stack = [(key, iter([*feeds[key], key])) for key in reversed(boxes)]
-        seen: set[str] = set()
-        while stack:
-            key, todo = stack[-1]
-            read = next(todo, None)
-            if read is None:
-                stack.pop()
-            elif read == key:
-                order.setdefault(key, boxes[key])
-            elif read not in seen:
-                seen.add(read)
-                stack.append((read, iter([*feeds[read], read])))
-        return tuple(order.values())
+        return tuple(boxes[key] for key in TopologicalSorter(feeds).static_order())
 
     def size(self, block: str) -> Point:
         """Width and height of a block."""

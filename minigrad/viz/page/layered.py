@@ -2,21 +2,21 @@
 
 A box's column is the longest way that leads to it; within a column boxes are sorted by the mean
 height of what feeds them. Linear in the size of the picture. Lines may cross boxes that stand
-between their ends.
+between their ends, and modules have no frames.
 """
 
 from __future__ import annotations
 
 from ..scene.picture import Picture
-from .geometry import Point, Rectangle, footprint
+from .geometry import Point, footprint
 
-COLUMN_GAP, ROW_GAP, MARGIN, HEADING = 34.0, 18.0, 10.0, 18.0
+COLUMN_GAP, ROW_GAP = 34.0, 18.0
 
 
 def layered(
     picture: Picture,
-) -> tuple[dict[str, Point], dict[str, tuple[Point, ...]], dict[str, Rectangle]]:
-    """Centres of footprints, Bézier points of edges, frames of clusters."""
+) -> tuple[dict[str, Point], dict[str, tuple[Point, ...]]]:
+    """Centres of footprints and Bézier points of edges."""
     columns = _columns(picture)
     places = _places(picture, columns)
     sizes = {box.id: footprint(box) for box in picture.boxes}
@@ -26,7 +26,7 @@ def layered(
         x0, x1 = x0 + sizes[edge.source].width / 2, x1 - sizes[edge.target].width / 2
         bend = (x1 - x0) / 2 if x1 > x0 else 20.0
         curves[edge.id] = ((x0, y0), (x0 + bend, y0), (x1 - bend, y1), (x1, y1))
-    return places, curves, _frames(picture, places)
+    return places, curves
 
 
 def _columns(picture: Picture) -> dict[str, int]:
@@ -68,46 +68,3 @@ def _places(picture: Picture, columns: dict[str, int]) -> dict[str, Point]:
             y += sizes[key].height + ROW_GAP
         left += wide + COLUMN_GAP
     return places
-
-
-def _frames(picture: Picture, places: dict[str, Point]) -> dict[str, Rectangle]:
-    """Around the boxes of each cluster and of those inside it; a frame that would catch a stranger
-    is left out.
-    """
-    sizes = {box.id: footprint(box) for box in picture.boxes}
-    corners = {
-        key: (
-            x - sizes[key].width / 2,
-            y - sizes[key].height / 2,
-            x + sizes[key].width / 2,
-            y + sizes[key].height / 2,
-        )
-        for key, (x, y) in places.items()
-    }
-    members: dict[str, set[str]] = {cluster.id: set() for cluster in picture.clusters}
-    depth: dict[str, int] = {}
-    parents = {cluster.id: cluster.parent for cluster in picture.clusters}
-    for box in picture.boxes:
-        around, level = box.cluster, 0
-        while around is not None:
-            members[around].add(box.id)
-            depth[around] = max(depth.get(around, 0), level)
-            around, level = parents[around], level + 1
-    frames = {}
-    for key, inside in members.items():
-        lefts, tops, rights, bottoms = zip(*(corners[box] for box in inside), strict=True)
-        room = MARGIN * (1 + depth[key])
-        heading = HEADING * (1 + depth[key])
-        frame = (
-            min(lefts) - room,
-            min(tops) - room - heading,
-            max(rights) + room,
-            max(bottoms) + room,
-        )
-        if not any(_meet(frame, corners[box]) for box in corners.keys() - inside):
-            frames[key] = frame
-    return frames
-
-
-def _meet(a: Rectangle, b: Rectangle) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

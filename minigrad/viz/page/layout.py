@@ -162,7 +162,9 @@ def lay_out(picture: Picture, source: str, width: float | None = None) -> Layout
     blocks = Blocks(picture)
     answer = _ask(source) if picture.boxes else None
     layout = (
-        Layout("layers", *layered(blocks.small)) if answer is None else _read(answer, blocks.small)
+        Layout("layers", *layered(blocks.small), {})
+        if answer is None
+        else _read(answer, blocks.small)
     )
     layout = blocks.docked(layout)
     return blocks.expanded(

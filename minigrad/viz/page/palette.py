@@ -6,68 +6,32 @@ from __future__ import annotations
 
 import re
 
-LIGHT = {
-    "bg": "#ffffff",
-    "fg": "#1a1a1a",
-    "muted": "#5b6470",
-    "line": "#6b7280",
-    "frame": "#87909b",
-    "tint": "#f7f8fa",
-    "variable": "#0072B2",
-    "variable-fill": "#eaf4fb",
-    "constant": "#8a6d00",
-    "constant-fill": "#fcf8e6",
-    "operator": "#6b7280",
-    "operator-fill": "#ffffff",
-    "gradient": "#A63F00",
-    "bad": "#A63F00",
-    "faint": "#8a8678",
-    "g0": "#8a8678",
-    "g1": "#707173",
-    "g2": "#575d6d",
-    "g3": "#3b496c",
-    "g4": "#123570",
-    "g5": "#00224e",
-}
-DARK = {
-    "bg": "#11151c",
-    "fg": "#e8eaed",
-    "muted": "#a8b0ba",
-    "line": "#9aa4b2",
-    "frame": "#606b7a",
-    "tint": "#171d27",
-    "variable": "#56B4E9",
-    "variable-fill": "#12283a",
-    "constant": "#F0E442",
-    "constant-fill": "#29280f",
-    "operator": "#9aa4b2",
-    "operator-fill": "#11151c",
-    "gradient": "#E69F00",
-    "bad": "#E69F00",
-    "faint": "#707173",
-    "g0": "#707173",
-    "g1": "#8a8678",
-    "g2": "#a59c74",
-    "g3": "#c3b369",
-    "g4": "#e1cc55",
-    "g5": "#fee838",
-}
-#: black on white: shapes, line styles and glyphs say everything
-PRINT = {
-    **LIGHT,
-    "fg": "#000000",
-    "muted": "#333333",
-    "line": "#333333",
-    "frame": "#808080",
-    "tint": "#ffffff",
-    "variable": "#000000",
-    "variable-fill": "#ffffff",
-    "constant": "#000000",
-    "constant-fill": "#ffffff",
-    "operator": "#000000",
-    "gradient": "#000000",
-    "bad": "#000000",
-}
+#: light, dark and, for print, black on white: there shapes, line styles and glyphs say everything
+_COLOURS = """\
+bg             #ffffff  #11151c  #ffffff
+fg             #1a1a1a  #e8eaed  #000000
+muted          #5b6470  #a8b0ba  #333333
+line           #6b7280  #9aa4b2  #333333
+frame          #87909b  #606b7a  #808080
+tint           #f7f8fa  #171d27  #ffffff
+variable       #0072B2  #56B4E9  #000000
+variable-fill  #eaf4fb  #12283a  #ffffff
+constant       #8a6d00  #F0E442  #000000
+constant-fill  #fcf8e6  #29280f  #ffffff
+operator       #6b7280  #9aa4b2  #000000
+operator-fill  #ffffff  #11151c  #ffffff
+gradient       #A63F00  #E69F00  #000000
+bad            #A63F00  #E69F00  #000000
+faint          #8a8678  #707173  #8a8678
+g0             #8a8678  #707173  #8a8678
+g1             #707173  #8a8678  #707173
+g2             #575d6d  #a59c74  #575d6d
+g3             #3b496c  #c3b369  #3b496c
+g4             #123570  #e1cc55  #123570
+g5             #00224e  #fee838  #00224e
+"""
+_ROWS = [line.split() for line in _COLOURS.splitlines()]
+LIGHT, DARK, PRINT = ({name: row[i] for name, *row in _ROWS} for i in range(3))
 THEMES = {"light": LIGHT, "dark": DARK, "print": PRINT}
 
 _FONT = "system-ui,-apple-system,'Segoe UI',Roboto,Helvetica,Arial,'DejaVu Sans',sans-serif"

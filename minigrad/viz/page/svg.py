@@ -29,6 +29,7 @@ from .geometry import (
     rounded,
     side,
 )
+from .legend import ROW, legend
 from .palette import line_width, plain_style, style
 
 MARGIN = 16.0
@@ -86,11 +87,14 @@ class _Canvas:
         ]
         wide = max(right - left, sum(self.columns), 260.0)
         self.heading = shorten(picture.title, max(20, int(wide / 9)))
-        self.notes = wrap(picture.note, wide)
+        self.notes, self.wide = wrap(picture.note, wide), wide
+        self.foot = ROW * legend(picture, "", 0, 0, wide)[1]
         self.top = MARGIN + TITLE + 12
-        self.table = self.top + (bottom - top + 24 if picture.rows and picture.boxes else 0)
-        tall = max(bottom - top, self.table - self.top + 20.0 * len(picture.rows))
-        self.size = (wide + 2 * MARGIN, self.top + tall + 18 + 15 * len(self.notes) + MARGIN / 2)
+        tall = max(bottom - top, 20.0 * len(picture.rows))
+        self.size = (
+            wide + 2 * MARGIN,
+            self.top + tall + self.foot + 18 + 15 * len(self.notes) + MARGIN / 2,
+        )
         dx, dy = MARGIN - left + (wide - (right - left)) / 2, self.top - top
         self.places = {key: (x + dx, y + dy) for key, (x, y) in layout.places.items()}
         self.frames = {
@@ -99,6 +103,7 @@ class _Canvas:
         curves = {
             key: tuple((x + dx, y + dy) for x, y in points) for key, points in layout.curves.items()
         }
+        self.slots = self._slots(curves)
         self.curves = self._docked(curves)
 
     # ---------------- in reading order
@@ -123,6 +128,7 @@ class _Canvas:
             yield from self._headings(cluster)
         yield from self._table()
         bottom = self.size[1] - MARGIN / 2 - 15 * len(self.notes) + 8
+        yield from legend(self.picture, key, MARGIN, bottom - 14 - self.foot, self.wide)[0]
         for i, line in enumerate(self.notes):
             yield (
                 f'<text class="note" x="{px(MARGIN)}" '
@@ -153,7 +159,7 @@ class _Canvas:
 
     def _table(self) -> Iterator[str]:
         for r, row in enumerate(self.picture.rows):
-            y, x = self.table + 14 + 20 * r, MARGIN
+            y, x = self.top + 14 + 20 * r, MARGIN
             cells = []
             for c, (cell, wide) in enumerate(zip(row, self.columns, strict=True)):
                 at, anchor = (x, "start") if c == 0 else (x + wide, "end")
@@ -243,6 +249,22 @@ class _Canvas:
             f'id="{key}-{edge.id}">{title}{line}{_tip((tx, ty), way, half)}</g>'
         )
 
+    def _slots(self, curves: dict[str, tuple[Point, ...]]) -> dict[str, int]:
+        """The place of each flow at its box: from above to below, as their lines lead on."""
+        heights: dict[str, tuple[float, float]] = {}
+        for edge in self.picture.edges:
+            points = curves[edge.id]  # those of two lines to one box differ before its side only
+            heights[f"{edge.source}f{edge.port}"] = points[:4][-1][1], points[-2][1]
+        return {
+            key: place
+            for box in self.picture.boxes
+            for place, key in enumerate(
+                sorted(
+                    (flow.id for flow in box.flows), key=lambda key: heights.get(key, (0.0, 0.0))
+                )
+            )
+        }
+
     def _docked(self, curves: dict[str, tuple[Point, ...]]) -> dict[str, tuple[Point, ...]]:
         """Every curve from its own stub to its own place on the left side of its target."""
         boxes = {box.id: box for box in self.picture.boxes}
@@ -284,7 +306,11 @@ class _Canvas:
         right side to the right.
         """
         _, _, size = self._shape(box)
-        start, stop, dy = size.shape_width / 2, size.width - size.shape_width / 2, size.ports[port]
+        start, stop, dy = (
+            size.shape_width / 2,
+            size.width - size.shape_width / 2,
+            size.ports[self.slots[box.flows[port].id]],
+        )
         return self.stubs.get(box.flows[port].id) or Stub(((start, dy), (stop, dy)))
 
     def _in_column(self, box: Box) -> bool:

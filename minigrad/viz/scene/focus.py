@@ -13,15 +13,13 @@ class Excerpt:
     """The nodes to show, in topological order, with the numbers that they have in the whole graph.
 
     `cut` are the numbers of nodes that are only hinted at, because a shown node reads them;
-    `onward` counts, by number, the users of a shown node that are left out. `uses` counts all users
-    of each node, by number.
+    `onward` counts, by number, the users of a shown node that are left out.
     """
 
     nodes: list[GraphNode]
     numbers: list[int]
     cut: frozenset[int]
     onward: dict[int, int]
-    uses: list[int]
 
 
 def view(order: Sequence[GraphNode], focus: GraphNode | None = None, radius: int = 0) -> Excerpt:
@@ -34,9 +32,8 @@ def view(order: Sequence[GraphNode], focus: GraphNode | None = None, radius: int
     for i, given in enumerate(inputs):
         for j in given:
             users[j].append(i)
-    uses = [len(mine) for mine in users]
     if focus is None:
-        return Excerpt(list(order), list(range(len(order))), frozenset(), {}, uses)
+        return Excerpt(list(order), list(range(len(order))), frozenset(), {})
     near = ring = {index[id(focus)]}
     for _ in range(radius):
         ring = {j for i in ring for j in (*inputs[i], *users[i])} - near
@@ -44,4 +41,4 @@ def view(order: Sequence[GraphNode], focus: GraphNode | None = None, radius: int
     cut = {j for i in near for j in inputs[i]} - near
     numbers = sorted(near | cut)
     onward = {i: left for i in near if (left := sum(user not in near for user in users[i]))}
-    return Excerpt([order[i] for i in numbers], numbers, frozenset(cut), onward, uses)
+    return Excerpt([order[i] for i in numbers], numbers, frozenset(cut), onward)

@@ -35,23 +35,30 @@ class Stats:
 
     @property
     def state(self) -> str:
-        """`nan`, `inf`, `zero`, `vanished`, `exploded` or `normal`: the first that holds."""
+        """`nan`, `inf`, `zero` or `normal`: the first that holds."""
         if self.nans:
             return "nan"
         if self.infs:
             return "inf"
-        if self.size and self.rms == 0:
-            return "zero"
-        if self.size and self.rms < VANISHED:
-            return "vanished"
-        return "exploded" if self.rms > EXPLODED else "normal"
+        return "zero" if self.size and self.rms == 0 else "normal"
+
+    @property
+    def judged(self) -> str:
+        """`state`, where a normal size may also be `vanished` or `exploded`: of a layer that is
+        looked at alone.
+        """
+        if self.state != "normal" or not self.size:
+            return self.state
+        return (
+            "vanished" if self.rms < VANISHED else "exploded" if self.rms > EXPLODED else "normal"
+        )
 
     @property
     def step(self) -> int:
         """Which of the six inks, weak to strong, belongs to the rms; -1 where there is no size to
         speak of.
         """
-        if self.state in ("nan", "inf", "zero") or not self.size:
+        if self.state != "normal" or not self.size:
             return -1
         low, high = math.log10(VANISHED), math.log10(EXPLODED)
         place = (math.log10(self.rms) - low) / (high - low)

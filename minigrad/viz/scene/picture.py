@@ -75,12 +75,22 @@ class Cluster:
 
 
 @dataclass(frozen=True, slots=True)
+class Key:
+    """What the legend says of the marks below lines, and of the weakest and the strongest ink."""
+
+    below: str = "gradient"
+    low: str = "1e-6"
+    high: str = "100"
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """Everything a drawing shows. `rows` is the table that stands in for boxes where a graph is too
     big to draw.
 
     `runs` are the unrolled layers: the frames of a layer's time steps, from first to last; a box
-    where steps are left out.
+    where steps are left out. `alarms` are what is marked as wrong, in words. Without a `key` there
+    is no legend.
     """
 
     title: str
@@ -92,3 +102,5 @@ class Picture:
     clusters: tuple[Cluster, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
     runs: tuple[tuple[str, ...], ...] = field(default=(), repr=False)
+    alarms: tuple[str, ...] = ()
+    key: Key | None = None

@@ -68,10 +68,11 @@ class Opened:
         self.twins: dict[int, GraphNode] = {}
         self.loops: list[tuple[GraphNode, GraphNode]] = []
         self._states: dict[int, list[_States]] = {}  # by id of a node with several states
-        self._pass = 0  # that the gradient of the node that is being opened comes from
+        self._pass = self._version = 0  # of the node that is being opened
         read_whole = _read_whole(order)
         for node in order:
-            inputs, self._pass = tuple(self.twins[id(x)] for x in node.inputs), node.grad_pass
+            inputs = tuple(self.twins[id(x)] for x in node.inputs)
+            self._pass, self._version = node.grad_pass, node.version
             if (
                 isinstance(node, Operator)
                 and isinstance(node.rule, Recurrent)
@@ -134,12 +135,8 @@ class Opened:
             None,
             {},
         )
-        node.requires_grad, node.grad, node.grad_pass, node.scope = (
-            grad is not None,
-            grad,
-            self._pass,
-            scope,
-        )
+        node.requires_grad, node.grad, node.scope = grad is not None, grad, scope
+        node.grad_pass, node.version = self._pass, self._version
         self._add(node)
         return node
 

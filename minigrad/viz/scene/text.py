@@ -14,50 +14,50 @@ import unicodedata
 from .measure import Stats
 
 #: hundredths of the font size -> the characters that are so wide
-_WIDTHS = {
-    28: "'ijl",
-    30: "IJ",
-    32: " ,.·",
-    34: "/:;\\|",
-    36: "f",
-    37: "-",
-    39: "ᵀ",
-    40: "()[]t",
-    41: "!²",
-    42: "r",
-    46: '"',
-    50: "*_`–",
-    52: "∂",
-    53: "sz",
-    54: "?",
-    55: "c",
-    56: "L",
-    58: "Fk",
-    60: "vxy",
-    61: "P",
-    62: "TYaeo",
-    64: "$0123456789ESbdghnpqu{}σΣ√",
-    66: "K",
-    67: "∇",
-    69: "ABVXZ",
-    70: "CR",
-    74: "U",
-    75: "N",
-    76: "H",
-    77: "▽△▲",
-    78: "&DG",
-    79: "OQ",
-    82: "w",
-    84: "#+<=>^~↗✖±×∗−÷≤≥",
-    87: "M",
-    88: "∅",
-    96: "%",
-    97: "½",
-    98: "m",
-    99: "W",
-    100: "@…",
-}
-_WIDTH = {character: width for width, characters in _WIDTHS.items() for character in characters}
+_WIDTHS = r"""
+ 28 'ijl
+ 30 IJ
+ 32  ,.·
+ 34 /:;\|
+ 36 f
+ 37 -
+ 39 ᵀ
+ 40 ()[]t
+ 41 !²
+ 42 r
+ 46 "
+ 50 *_`–
+ 52 ∂
+ 53 sz
+ 54 ?
+ 55 c
+ 56 L
+ 58 Fk
+ 60 vxy
+ 61 P
+ 62 TYaeo
+ 64 $0123456789ESbdghnpqu{}σΣ√
+ 66 K
+ 67 ∇
+ 69 ABVXZ
+ 70 CR
+ 74 U
+ 75 N
+ 76 H
+ 77 ▽△▲
+ 78 &DG
+ 79 OQ
+ 82 w
+ 84 #+<=>^~↗✖±×∗−÷≤≥
+ 87 M
+ 88 ∅
+ 96 %
+ 97 ½
+ 98 m
+ 99 W
+100 @…
+"""
+_WIDTH = {c: int(line[:3]) for line in _WIDTHS.splitlines() for c in line[4:]}
 _UNKNOWN = 80
 _FORBIDDEN = "\ufffe\uffff"
 _PREFIXES = {-3: "n", -2: "µ", -1: "m", 0: "", 1: "k", 2: "M", 3: "G", 4: "T"}
@@ -103,16 +103,17 @@ def value_lines(stats: Stats) -> tuple[str, ...]:
     )  # a third digit would be noise, and wide
 
 
-def gradient_line(stats: Stats) -> str:
-    """What stands below an edge: the number, or the root mean square of an array, with a glyph if
-    it is an alarm.
+def gradient_line(stats: Stats, state: str = "") -> str:
+    """What stands below an edge: the number, or the root mean square of an array, with the glyph of
+    a `state` that is an alarm.
     """
     if not stats.size:
         return "empty"
     if stats.state in ("nan", "inf"):
         return alarm(stats)
     text = number(stats.mean) if stats.size == 1 or not stats.rms else f"rms {number(stats.rms)}"
-    return f"{GLYPHS[stats.state]} {text}" if stats.state in GLYPHS else text
+    glyph = GLYPHS.get(state or stats.state)
+    return f"{glyph} {text}" if glyph else text
 
 
 def alarm(stats: Stats) -> str:

@@ -12,8 +12,6 @@ from .measure import Stats
 from .picture import Picture
 from .text import alarm, number, shape, shorten
 
-_STATES = {"zero": "exactly zero", "vanished": "vanished", "exploded": "exploded"}
-
 
 def node_label(node: GraphNode, known: str | None = None) -> str:
     """What a node is called: the symbol of an operator, the name of a leaf, the number of a
@@ -61,10 +59,8 @@ def node_lines(node: GraphNode, label: str, value: Stats | None) -> tuple[str, .
     return lines
 
 
-def node_words(
-    name: str, label: str, node: GraphNode, value: Stats | None, gradient: Stats | None
-) -> str:
-    """The title of a node: kind, rule, shape, what is known of its value and of its gradient."""
+def node_words(name: str, label: str, node: GraphNode, value: Stats | None) -> str:
+    """The title of a node: kind, rule, shape, what is known of its value."""
     kinds: dict[type, str] = {Constant: "constant", Buffer: "buffer", Variable: "variable"}
     kind = kinds.get(type(node), "operator")
     parts = [f"{name}, {kind} {label}"]
@@ -74,8 +70,6 @@ def node_words(
     parts.append(f"shape {shape(node.shape)}, {node.dtype}")
     if value is not None:
         parts.append(f"value {stats_words(value)}")
-    if gradient is not None:
-        parts.append(f"gradient {stats_words(gradient)}")
     return "; ".join(parts)
 
 
@@ -86,7 +80,7 @@ def stats_words(stats: Stats) -> str:
     if stats.state in ("nan", "inf"):
         counted = f" ({stats.nans} NaN, {stats.infs} inf of {stats.size})" if stats.shape else ""
         return f"{alarm(stats)}{counted}"
-    state = f" ({_STATES[stats.state]})" if stats.state == "zero" else ""
+    state = " (exactly zero)" if stats.state == "zero" else ""
     if not stats.shape:
         return number(stats.mean) + state
     return (
@@ -94,20 +88,6 @@ def stats_words(stats: Stats) -> str:
         f"{number(stats.low)} to "
         f"{number(stats.high)}, rms {number(stats.rms)}, zeros {number(100 * stats.zeros)} %{state}"
     )
-
-
-def flow_words(label: str, value: Stats | None, gradient: Stats | None, uses: int) -> str:
-    """The title of what leaves a node: its value and its gradient, a sum where it is used several
-    times.
-    """
-    parts = [f"{label}:"]
-    if value is not None:
-        parts.append(f"value {stats_words(value)}" + (";" if gradient is not None else ""))
-    if gradient is not None:
-        summed = f" (summed over its {uses} uses)" if uses > 1 else ""
-        state = _STATES.get(gradient.state) if gradient.state != "zero" else None
-        parts.append(f"gradient {stats_words(gradient)}{f' ({state})' if state else ''}{summed}")
-    return " ".join(parts) if len(parts) > 1 else label
 
 
 def _attributes(node: Operator) -> str:

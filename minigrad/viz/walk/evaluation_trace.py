@@ -17,12 +17,12 @@ from typing import Any
 from ...graph.conversion import Array
 from ...graph.node import Constant, GraphNode
 from ...graph.rule import Operator
-from ..scene.flowed import flowed
+from ..scene.flowed import Flowed
 from ..scene.heads import GraphLike, heads_of, order_of
 from ..scene.measure import measure
 from ..scene.modules import parameter_names, paths_of
 from ..scene.steps import scopes
-from ..scene.text import count, escape, gradient_line, number, shorten, value_lines
+from ..scene.text import count, gradient_line, number, shorten, value_lines
 from ..tables import aligned
 from .formulas import adjoint, formula
 from .symbols import Symbol, as_symbol, bar, named, variable, word
@@ -33,14 +33,6 @@ _MOST_TERMS = 6  # of a sum of contributions
 _WIDEST = 60  # longer cells of text do not widen their column
 _HEADER = ("node", "formula", "value")
 _TITLES = ("Forward primal trace", "Reverse adjoint trace")
-_STYLE = (
-    ".mg-trace{border-collapse:collapse;font-size:.92em;line-height:1.5}"
-    ".mg-trace caption{text-align:left;font-weight:bold;padding:.3em 0}"
-    ".mg-trace th,.mg-trace td{text-align:left;padding:.15em .9em .15em 0;border-bottom:1px solid "
-    "#8886;font-weight:normal}"
-    ".mg-trace thead th,.mg-trace th[scope=rowgroup]{font-weight:bold}.mg-trace "
-    "td:last-child{white-space:nowrap}"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +48,7 @@ class TraceRows:
     """Makes the rows of a graph one by one; nodes are given by their index in the order."""
 
     def __init__(self, order: Sequence[GraphNode], heads: Collection[GraphNode]) -> None:
-        self.order, self.gradients = order, flowed(order, heads)
+        self.order, self.gradients = order, Flowed(order, heads).nodes
         self.index = {id(node): i for i, node in enumerate(order)}
         self.users: list[list[tuple[int, int]]] = [[] for _ in order]
         for i, node in enumerate(order):
@@ -131,8 +123,8 @@ class TraceRows:
 class EvaluationTrace:
     """The trace of a graph as of the call of `trace`; `forward` and `reverse` are its rows.
 
-    A notebook shows Markdown with LaTeX, `print` plain text; `html` is a table for any page. Of
-    more than 200 nodes the first and the last are shown.
+    A notebook shows Markdown with LaTeX, `print` plain text. Of more than 200 nodes the first and
+    the last are shown.
 
     >>> w = mg.Variable(2.0, name="w")
     >>> trace = mg.viz.trace(w * w)
@@ -180,29 +172,6 @@ class EvaluationTrace:
             for (title, _), half in zip(self._halves, halves, strict=True)
         ]
         return "\n\n".join([*parts, *filter(None, [self.note])])
-
-    @cached_property
-    def html(self) -> str:
-        """One HTML table with plain text formulas; it needs no styles or scripts of the page."""
-        head = "".join(f'<th scope="col">{title}</th>' for title in _HEADER)
-        parts = [
-            f"<style>{_STYLE}</style>\n<table "
-            f'class="mg-trace">\n<caption>{escape(self._caption)}</caption>'
-        ]
-        parts.append(f"<thead><tr>{head}</tr></thead>")
-        for title, rows in self._halves:
-            parts.append(f'<tbody>\n<tr><th scope="rowgroup" colspan="3">{title}</th></tr>')
-            for row in rows:
-                cells = "".join(
-                    f"<td>{escape(cell)}</td>" for cell in (row.formula.text, row.number)
-                )
-                parts.append(f'<tr><th scope="row">{escape(row.name.text)}</th>{cells}</tr>')
-            parts.append("</tbody>")
-        return "\n".join([*parts, "</table>\n"])
-
-    @property
-    def _caption(self) -> str:
-        return ". ".join(filter(None, [f"Trace of {self.forward[-1].name.text}", self.note]))
 
     def _repr_markdown_(self) -> str:
         return self.markdown

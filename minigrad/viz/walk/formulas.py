@@ -38,39 +38,15 @@ def _over_axis(name: str, x: Any, axis: Any = None) -> Symbol:
     return apply(name, x) if axis is None else apply(name, x, word(f"axis={axis}"))
 
 
+_CALLS = """
+exp log where softmax onehot broadcast scatter unpool spread corr crop put part pad
+stack concat reshape transpose slope σ mask
+"""
 #: the functions that formulas of rules may call
 FUNCTIONS: dict[str, Callable[..., Symbol]] = {
-    **{
-        name: partial(apply, name)
-        for name in (
-            "exp",
-            "log",
-            "where",
-            "softmax",
-            "onehot",
-            "broadcast",
-            "scatter",
-            "unpool",
-            "spread",
-            "corr",
-            "crop",
-            "put",
-            "part",
-            "pad",
-            "stack",
-            "concat",
-            "reshape",
-            "transpose",
-            "slope",
-            "σ",
-            "mask",
-        )
-    },
+    **{name: partial(apply, name) for name in _CALLS.split()},
     "sum": partial(_over_axis, "Σ"),
-    "mean": partial(_over_axis, "mean"),
-    "max": partial(_over_axis, "max"),
-    "min": partial(_over_axis, "min"),
-    "var": partial(_over_axis, "var"),
+    **{name: partial(_over_axis, name) for name in ("mean", "max", "min", "var")},
     "root": np.sqrt,
     "scaled": lambda x, w: x if w is None else x * w,
     "maxpool": partial(apply, "maxpool"),

@@ -22,8 +22,8 @@ from ...files import write_atomically
 from ...graph.node import Constant, GraphNode
 from ..draw import Drawing, draw
 from ..page.html import ALIVE, still
-from ..scene.build import MOST
 from ..scene.heads import GraphLike, heads_of, order_of
+from ..scene.opening import MOST
 from ..scene.picture import Box, Picture
 from ..scene.text import count, escape
 from .evaluation_trace import TraceRow, TraceRows
@@ -68,12 +68,10 @@ class Player:
     <Player of 2 nodes, 2 steps>
     """
 
-    def __init__(self, drawing: Drawing, bare: Picture, valued: Picture, tracer: TraceRows) -> None:
+    def __init__(self, drawing: Drawing, tracer: TraceRows) -> None:
         self.drawing = drawing
         walk = _Walk(drawing.picture, tracer)
         self.steps = tuple(walk.steps())
-        #: the titles of elements before their value is known, and before their gradient is
-        self._titles = [dict(_titles(picture)) for picture in (bare, valued)]
         self._complete = walk.complete(self.steps)
 
     @cached_property
@@ -106,9 +104,6 @@ class Player:
             "steps": [[step.box, step.phase, step.lines, step.text] for step in self.steps],
             "owners": dict(_owners(picture)),
             "complete": self._complete,
-            "titles": {
-                key: [first, self._titles[1][key]] for key, first in self._titles[0].items()
-            },
         }
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -178,10 +173,7 @@ def play(
             f"module), focus=node for the surroundings of a node, or play an inner node; trace and "
             f"draw take graphs of any size"
         )
-    bare, valued = (
-        draw(graph, values=values, grads=False, **options).picture for values in (False, None)
-    )
-    return Player(drawing, bare, valued, TraceRows(order, heads_of(graph, "play", several=True)))
+    return Player(drawing, TraceRows(order, heads_of(graph, "play", several=True)))
 
 
 class _Walk:
@@ -280,13 +272,6 @@ def _owners(picture: Picture) -> Iterator[tuple[str, str]]:
         yield box.id, own[box.id]
         yield from ((flow.id, own[box.id]) for flow in box.flows)
     yield from ((edge.id, own[edge.source]) for edge in picture.edges)
-
-
-def _titles(picture: Picture) -> Iterator[tuple[str, str]]:
-    for box in picture.boxes:
-        yield box.id, box.title
-        yield from ((flow.id, flow.title) for flow in box.flows)
-    yield from ((edge.id, edge.title) for edge in picture.edges)
 
 
 def _controls(last: int) -> str:

@@ -2,6 +2,7 @@
   "use strict";
   const PAUSE = 1400; // milliseconds from step to step while playing
   /* ALIVE */
+  const until = (title, words) => title.split(new RegExp("[;:] (?:" + words + ") "))[0]; // what is not known yet
   const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
 
   // The same player may be on the page twice: each script takes what no other has taken yet.
@@ -9,7 +10,7 @@
 
   function start(root) {
     const find = (name) => root.querySelector(".mgp-" + name);
-    const { steps, owners, complete, titles } = JSON.parse(find("data").textContent);
+    const { steps, owners, complete } = JSON.parse(find("data").textContent);
     const stage = find("stage"), slider = find("slider"), svg = alive(find("still"));
     find("still").replaceWith(svg);
     const elements = new Map();
@@ -18,9 +19,8 @@
       if (!element) continue; // a line too short to be drawn
       const title = element.querySelector("title");
       elements.set(id, { element, title, full: title.textContent });
-      if (element.classList.contains("module"))
-        for (const line of element.querySelectorAll(".small"))
-          if (line.textContent.startsWith("∇")) line.classList.add("mgp-gradient");
+      for (const line of element.querySelectorAll(".small"))
+        if (line.textContent.startsWith("∇")) line.classList.add("mgp-gradient");
     }
     const when = { forward: new Map(), backward: new Map() }; // box -> the step at which it is reached
     steps.forEach(([box, phase], i) => when[phase].set(box, i + 1));
@@ -42,7 +42,7 @@
         mark("noalarm", id in complete && now < complete[id]);
         mark("now", owner === box && !element.classList.contains("edge"));
         mark("lit", lit.has(id));
-        title.textContent = later ? titles[id][0] : pending ? titles[id][1] : full;
+        title.textContent = later ? until(full, "value|gradient") : pending ? until(full, "gradient") : full;
       }
       say(phase, text);
       follow(box);

@@ -201,11 +201,8 @@ def test_no_line_runs_over_the_heading_of_a_frame():
         assert not list(crossings(drawing, headings))
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_a_frame_is_as_wide_as_its_heading(engine, monkeypatch):
-    if engine == "layers":
-        monkeypatch.setattr(layout, "engines", lambda: [])
-    found = marks(draw(long_module_name()).svg)
+def test_a_frame_is_as_wide_as_its_heading():
+    found = marks(draw(long_module_name(), legend=False).svg)
     (text,) = (mark for mark in found if mark.kind == "caption")
     (frame,) = (mark for mark in found if mark.kind == "frame")
     assert inside(text.box, frame.box) and inside(frame.box, found[0].box)

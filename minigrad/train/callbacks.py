@@ -60,9 +60,10 @@ class EarlyStopping(_Best):
     """Ends a training whose number has not improved, by `min_delta` at least, for some epochs.
 
     These are `patience` epochs. Of the number `monitor` smaller ones are better with `mode="min"`,
-    larger ones with "max"; None goes by its name, or is a `ValueError`. With `restore_best` the model then has the parameters of its best
-    epoch; so it has where the training comes to its end before. The best epoch is not kept in
-    checkpoints: a training that another process resumes looks for it anew.
+    larger ones with "max"; None goes by its name, or is a `ValueError`. With `restore_best` the
+    model then has the parameters of its best epoch; so it has where the training comes to its end
+    before. The best epoch is not kept in checkpoints: a training that another process resumes looks
+    for it anew.
 
     >>> x, model = np.linspace(0, 1, 40).reshape(-1, 1), mg.nn.Linear(1, 1)
     >>> stop = mg.train.EarlyStopping(patience=3)

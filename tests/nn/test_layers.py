@@ -216,9 +216,7 @@ def test_losses_pass_their_options_on():
         assert kind()(x, x).item() == function(x, x).item()
     p = np.full((2, 2), 0.25)
     assert nn.BCELoss()(p, p).item() == mg.binary_cross_entropy(p, p).item()
-    with pytest.raises(
-        TypeError, match=r"mse_loss\(\) got an unexpected keyword argument 'smooth'"
-    ):
+    with pytest.raises(TypeError, match=r"mse_loss\(\) got an unexpected keyword argument"):
         nn.MSELoss(smooth=0.1)(p, p)
 
 

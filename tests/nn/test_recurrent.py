@@ -242,9 +242,7 @@ def test_a_cell_is_a_step_of_its_layer(kind):
         state = cell(row, state)
     h = state[0] if isinstance(state, tuple) else state
     np.testing.assert_allclose(h.value, layer(x)[0].value[-1], rtol=1e-5, atol=1e-6)
-    with pytest.raises(
-        mg.ShapeError, match=rf"{kind}: shape \(2, 2\); x has 2 features, the layer"
-    ):
+    with pytest.raises(mg.ShapeError, match=rf"{kind}: shape \(2, 2\); x has 2 features"):
         cell(np.zeros((2, 2)))
     wrong = np.zeros((2, 3))
     with pytest.raises(mg.ShapeError, match=rf"{kind}: shapes \(2, 3\) and .*; h0"):

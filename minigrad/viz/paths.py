@@ -33,6 +33,12 @@ class Paths(Drawing):
 
     `shares` has (path, contribution), the strongest way first; the contributions add up to `size`,
     the norm of the gradient, which is its projection on itself.
+
+    >>> w = mg.Variable(2.0, name="w")
+    >>> y = w * w
+    >>> y.backward()
+    >>> mg.viz.paths(y, w).size
+    4.0
     """
 
     def __init__(
@@ -55,12 +61,22 @@ def paths(loss: GraphLike, w: GraphNode, *, theme: str | None = None) -> Paths:
 
     Raises `GraphError` without a backward pass, where `w` is no part of it, and where values have
     changed since; `TypeError` for anything but a graph.
+
+    >>> a, b = mg.Variable(2.0, name="a"), mg.Variable(3.0, name="b")
+    >>> y = (a + b) * a
+    >>> y.backward()
+    >>> for path, share in mg.viz.paths(y, a).shares:
+    ...     print(f"{share:g}", *path)
+    5 n0 (a) n3 (×)
+    2 n0 (a) n2 (+) n3 (×)
     """
     (head,), order = heads_of(loss, "paths"), order_of(loss, "paths")
     nodes = Flowed(order, [head]).nodes
     recurrent = any(rule_of(node) in ("rnn", "lstm", "gru") for node in order)
     if id(w) not in nodes:
-        raise GraphError(f"paths: {w!r} has no gradient from {head!r}; call its backward() first")
+        raise GraphError(
+            f"paths: {w!r} has no gradient from {head.brief}; call its backward() first"
+        )
     if recurrent:
         opened = Opened(order, rolled=False)
         order, head, w = opened.order, opened.twins[id(head)], opened.twins[id(w)]
@@ -68,7 +84,9 @@ def paths(loss: GraphLike, w: GraphNode, *, theme: str | None = None) -> Paths:
     walk = _Walk(order, nodes, w)
     shares, strongest = walk.shares()
     if not math.isclose(walk.total, walk.size, rel_tol=1e-3):
-        raise GraphError(f"paths: values have changed since {head!r} was pulled back; run it again")
+        raise GraphError(
+            f"paths: values have changed since {head.brief} was pulled back; run it again"
+        )
 
     def lit(uses: Uses) -> Reading:
         found = [walk.lines[use] for use in uses if use in walk.lines]
@@ -105,7 +123,9 @@ class _Walk:
         self.start, g = index[id(start)], nodes[id(start)]
         self.size = float(np.linalg.norm(g.astype(np.float64)))
         if not 0 < self.size < math.inf:
-            raise GraphError(f"paths: the gradient of {start!r} has norm {self.size}, no direction")
+            raise GraphError(
+                f"paths: the gradient of {start.brief} has norm {self.size}, no direction"
+            )
         pushed = {self.start: g / self.size}
         self.unit = pushed[self.start]
         self.lines: dict[Use, float] = {}

@@ -41,7 +41,7 @@ NAMES = {
     """,
     mg.train.metrics: "accuracy confusion f1 mean_absolute_error top_k",
     mg.data: "circle mnist imdb read_idx",
-    mg.viz: "draw",
+    mg.viz: "draw paths",
     mg.interop: "export_onnx to_torch from_torch",
     mg.sklearn: "MinigradClassifier MinigradRegressor",
     mg.teach: "predict check NotYet",

@@ -84,7 +84,7 @@ def jvp(
             f"jvp: {len(tangents)} tangents for {len(xs)} inputs; one for each was expected"
         )
     along = [array_like(x, t, "jvp: tangent") for x, t in zip(xs, tangents, strict=True)]
-    push = _forward_mode(y, xs)
+    push = forward_mode(y, xs)
     total = sum(map(push, xs, along), np.zeros(y.shape, y.dtype))
     return y._data.copy(), np.asarray(total)
 
@@ -114,7 +114,7 @@ def jacobian(
         rows = [array_gradients(order, seed, xs) for seed in _basis(y)]
         found = [np.array([row[i] for row in rows], x.dtype) for i, x in enumerate(xs)]
     else:
-        push, passes = _forward_mode(y, xs), sum(x.size for x in xs)
+        push, passes = forward_mode(y, xs), sum(x.size for x in xs)
         columns = (np.array([push(x, tangent) for tangent in _basis(x)], x.dtype) for x in xs)
         found = [block.reshape(x.size, y.size).T for block, x in zip(columns, xs, strict=True)]
     pairs = zip(found, xs, strict=True)
@@ -152,7 +152,7 @@ def called(
     return xs, y
 
 
-def _forward_mode(y: GraphNode, xs: Sequence[Variable]) -> Callable[[Variable, Array], Array]:
+def forward_mode(y: GraphNode, xs: Sequence[Variable]) -> Callable[[Variable, Array], Array]:
     """A function (x, tangent of x) -> tangent of y, for each x of `xs`."""
     g = Variable(np.ones(y.shape), dtype=y.dtype if y.requires_grad else None)
     back = _node_gradients(y, g, xs)

@@ -7,6 +7,7 @@ from .flow.gradient_flow import GradientFlow
 from .flow.ruler import gradient_ruler
 from .flow.through_time import gradient_through_time
 from .memory_plan import MemoryPlan, memory_plan
+from .paths import Paths, paths
 from .plots import save_figure, style, training_curves
 from .profile import Cost, Profile, profile
 from .views.confusion import confusion_matrix
@@ -27,6 +28,7 @@ __all__ = [
     "Drawing",
     "GradientFlow",
     "MemoryPlan",
+    "Paths",
     "Player",
     "Profile",
     "Review",
@@ -43,6 +45,7 @@ __all__ = [
     "gradient_through_time",
     "memory_plan",
     "patch_product",
+    "paths",
     "play",
     "pooling_winners",
     "profile",

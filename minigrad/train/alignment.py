@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import GraphError
-from ..run.samples import kinds, take
+from ..run.samples import each, take
 from .batches import Arrays, Batches
 
 
@@ -25,7 +25,7 @@ def align(trainer: Any, data: Arrays | Batches, call: dict[str, Any]) -> None:
         for name, x in group.items()
     }
     about = {
-        "data": [data.length, kinds(data.x), kinds(data.y)]
+        "data": [each(lambda array: array.shape, some) for some in (data.x, data.y)]
         if isinstance(data, Arrays)
         else "an iterable",
         "batch_size": data.batch_size,
@@ -55,12 +55,12 @@ def _check_mean(trainer: Any, data: Arrays) -> None:
     """Raise `GraphError` unless the loss on two samples is the mean of the losses on each."""
     if data.length < 2:
         return
-    both, *each = (
+    both, *alone = (
         trainer._scores(take(data.x, slice(a, b)), take(data.y, slice(a, b)), {})["loss"]
         for a, b in ((0, 2), (0, 1), (1, 2))
     )
-    if np.isfinite(both) and not np.isclose(both, np.mean(each), rtol=1e-3):
-        losses = f"{both:.6g} for two samples, {each[0]:.6g} and {each[1]:.6g} for each"
+    if np.isfinite(both) and not np.isclose(both, np.mean(alone), rtol=1e-3):
+        losses = f"{both:.6g} for two samples, {alone[0]:.6g} and {alone[1]:.6g} for each"
         raise GraphError(
             f"Trainer: distributed=True needs a loss that is the mean over the samples; it "
             f"is {losses}"

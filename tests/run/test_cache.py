@@ -27,6 +27,7 @@ from minigrad.run.step_module import load
 ROOT = Path(__file__).parents[2]
 TRAINING = """
 import numpy as np, minigrad as mg
+mg.run.compiled.LOADING = 0  # few steps are compiled, too
 class Scale(mg.nn.Module):
     def __init__(self):
         self.w = mg.Variable(np.full(3, 0.5))

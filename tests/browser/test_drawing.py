@@ -118,7 +118,7 @@ def test_the_description_is_not_part_of_the_name(show):
 
 def test_every_part_has_a_tooltip(show):
     page = show(PAGE.format(draw(EXAMPLES["mlp"]()).svg))
-    counted = page.run("""[...document.querySelectorAll('svg.mg g[id]:not(.legend)')].map(
+    counted = page.run("""[...document.querySelectorAll('svg.mg g[id]:not(.key)')].map(
         g => [...g.children].filter(e => e.tagName == 'title' && e.textContent.trim()).length)""")
     assert len(counted) > 20 and set(counted) == {1}
 

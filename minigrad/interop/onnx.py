@@ -23,12 +23,11 @@ from ..graph import settings
 from ..graph.autodiff import topological_sort
 from ..graph.conversion import Array
 from ..graph.node import Constant, GraphNode
-from ..nn import Module
+from ..nn.module import Module, in_mode
 from ..ops.kinds import NotSeparable
 from ..ops.recurrent import Recurrent, Step
 from ..run import rebuild
 from ..run.batch import sample_axes
-from ..train.evaluation import in_mode
 
 
 def export_onnx(

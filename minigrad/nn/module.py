@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
 import numpy as np
@@ -330,6 +331,18 @@ def load_leaves(owner: str, leaves: Mapping[str, GraphNode], state: Mapping[str,
             raise kind(f"{owner}: the state does not fit: {'; '.join(differing)}")
     for name, leaf in leaves.items():
         leaf.value = arrays[name]
+
+
+@contextmanager
+def in_mode(model: Module, training: bool) -> Iterator[None]:
+    """Within the block the model is in training or evaluation mode; each module's mode returns."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        model.train(training)
+        yield
+    finally:
+        for module, before in modes:
+            module.training = before
 
 
 class Lambda(Module):

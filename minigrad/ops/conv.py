@@ -82,7 +82,6 @@ class Conv2d(Windows):
     batch_axes = 1
 
     weights = "(out, C / groups, kernel size)"
-    fits = "the weight must have C / groups channels and out must be a multiple"
     transposed = False
 
     def plan(
@@ -123,7 +122,8 @@ class Conv2d(Windows):
             expected = f"x has {x.shape[1]} channels, the layer takes {c}"
             raise self.error(inputs, expected)
         if w.shape[0] % groups:
-            raise self.error(inputs, f"with groups={groups} {self.fits}")
+            expected = f"the first axis of the weight must be a multiple of groups={groups}"
+            raise self.error(inputs, expected)
         if any(b.shape != (o,) for b in bias):
             raise self.error(inputs, f"a bias of shape {(o,)} was expected")
         options = [
@@ -198,7 +198,6 @@ class ConvTranspose2d(Conv2d):
     vjp_formulas = ("conv(g, w)", "corr(g, x)", "sum(g)")
 
     weights = "(C, out / groups, kernel size)"
-    fits = "the weight must have C rows, a multiple"
     transposed = True
 
     def plan(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
 
 from .. import kernels
+from ..errors import ShapeError
 from ..graph.node import GraphNode
 from ..graph.rule import Elementwise, Operator
 from ..ops.kernel import flops
@@ -98,6 +101,22 @@ def separable(order: Sequence[GraphNode], inputs: Collection[GraphNode]) -> bool
     They may meet in sums on the way.
     """
     return axes_of(order, inputs)[-1:] == [MEAN]
+
+
+def divided(whole: Any, batch: int, build: Callable[[int], Any]) -> tuple[Any, int]:
+    """The graph of a part of the batch, `build(samples)`, and the number of equal parts.
+
+    A graph has its `order` and the nodes that are `fed`. It is that of the whole batch, and 1,
+    where parts are not worth it, or where samples lie elsewhere in the graph of a part: numbers may
+    be drawn, say, in a shape that does not come from the batch.
+    """
+    parts = parts_of(batch, whole.order, whole.fed, kernels.jit.threads(batch))
+    if parts > 1:
+        with suppress(ShapeError, IndexError):  # of a shape that the model holds fast
+            part = build(batch // parts)
+            if axes_of(part.order, part.fed) == axes_of(whole.order, whole.fed):
+                return part, parts
+    return whole, 1
 
 
 def parts_of(

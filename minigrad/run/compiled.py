@@ -42,12 +42,11 @@ class CompiledStep(Generated):
 
     `order` is the graph of one part of the batch, `inputs` its constants by name, such as `x` and
     `y`, which are fed with each batch; the batch has `parts` of them. `together` feeds whole arrays
-    that need not have samples.
-    Parameters and the optimiser's memory move into the arena: the variables' arrays become views of
-    it. Without `updates` a step ends with the gradients in the rows of `arena.G`; `update` does the
-    rest. The values of `results` are given, too, if there is one part. `source` is the generated
-    source. Raises `GraphError` that names the operator for a graph that cannot be compiled, or for
-    an optimiser that steps in Python.
+    that need not have samples. Parameters and the optimiser's memory move into the arena: the
+    variables' arrays become views of it. Without `updates` a step ends with the gradients in the
+    rows of `arena.G`; `update` does the rest. The values of `results` are given, too, if there is
+    one part. `source` is the generated source. Raises `GraphError` that names the operator for a
+    graph that cannot be compiled, or for an optimiser that steps in Python.
     """
 
     def __init__(

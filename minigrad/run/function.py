@@ -16,9 +16,9 @@ from ..graph.node import Constant, GraphNode, Variable
 from ..graph.settings import float_dtype, rerun, state_kept
 from ..ops.kernel import without_threads
 from ..optim import Optimizer
-from .batch import axes_of, parts_of
+from .batch import divided
 from .compiled import CompiledStep
-from .rebuild import changed, first_difference, python_state, refuse, users_rules
+from .rebuild import changed, first_difference, python_state, refuse, written_alike
 from .samples import named
 
 KEPT = 8  # steps for different shapes
@@ -29,7 +29,7 @@ Function = Callable[..., Any]
 class _Built(NamedTuple):
     """The graph of one call: the nodes of the inputs, and what the function returned."""
 
-    inputs: list[GraphNode]
+    fed: list[GraphNode]
     loss: GraphNode
     others: list[GraphNode]
 
@@ -38,11 +38,6 @@ class _Built(NamedTuple):
         """All nodes, the loss at the end."""
         every = dict.fromkeys(node for one in self.others for node in topological_sort(one))
         return [*every, *(node for node in topological_sort(self.loss) if node not in every)]
-
-    @property
-    def samples(self) -> tuple[list[GraphNode], list[GraphNode]]:
-        """What `axes_of` takes."""
-        return self.order, self.inputs
 
 
 class _Kept(NamedTuple):
@@ -97,12 +92,9 @@ class CompiledFunction:
         self._kept[key] = kept
         step = self._last = kept.step
         step.check(tuple(xs), ())
-        loss, results = (
-            np.zeros(1, step.arena.dtype),
-            [np.empty(x.shape, x.dtype) for x in step.results],
-        )
-        order = np.arange(step.batch)
-        if not step.run(tuple(xs), (), order, loss, results=results):
+        loss = np.zeros(1, step.arena.dtype)
+        results = [np.empty(x.shape, x.dtype) for x in step.results]
+        if not step.run(tuple(xs), (), np.arange(step.batch), loss, results=results):
             raise GraphError(f"{self.name}: the loss is {loss[0]}; nothing is updated")
         if self.optimizer is None:
             step.give_gradients()
@@ -147,23 +139,18 @@ class CompiledFunction:
             self._verify(built, xs)
             parts = 1
             if alike and not built.others:
-                parts = parts_of(batch, built.order, built.inputs, kernels.jit.threads(batch))
-            if parts > 1:
-                part, axes = self._built([x[: batch // parts] for x in xs]), axes_of(*built.samples)
-                built, parts = (part, parts) if axes_of(*part.samples) == axes else (built, 1)
+                built, parts = divided(built, batch, lambda n: self._built([x[:n] for x in xs]))
         order = built.order
-        given = {*built.inputs}
+        given = {*built.fed}
         trained = [x for x in order if isinstance(x, Variable) and x not in given]
         optimizer = self.optimizer or optim.SGD(trained or [Variable(0.0)], 1.0)
 
         def step() -> CompiledStep:
-            fed, updates = named(x=tuple(built.inputs)), self.optimizer is not None
-            together = not alike  # arrays that have no samples are given as one
-            return CompiledStep(order, fed, optimizer, parts, updates, built.others, together)
+            fed, updates = named(x=tuple(built.fed)), self.optimizer is not None
+            # arrays that have no samples are given as a whole
+            return CompiledStep(order, fed, optimizer, parts, updates, built.others, not alike)
 
-        made, own = step(), users_rules(order)
-        if own and step().source != made.source:
-            refuse(f"{self.name}: one of the operators {', '.join(own)}", "it has another formula")
+        made = written_alike(step, order, self.name)
         modules = {module for node in order for module in node.scope}
         training = {m: m.training for m in modules if hasattr(m, "training")}
         return _Kept(made, {p: p.requires_grad for p in trained}, training)
@@ -172,7 +159,7 @@ class CompiledFunction:
         """Call the function again, on the numbers in another order, and compare the graphs."""
         before = python_state([])
         again = self._built([x[::-1] if x.ndim else x for x in xs])
-        fed = [*zip(built.inputs, again.inputs, strict=True)]
+        fed = [*zip(built.fed, again.fed, strict=True)]
         refuse(self.name, first_difference(built.order, again.order, fed))
         refuse(self.name, changed(before, python_state([])))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from types import FunctionType
 from typing import Any
 
@@ -87,6 +87,14 @@ def users_rules(order: Sequence[GraphNode]) -> list[str]:
         for rule in rules
         if isinstance(rule, Custom) or not type(rule).__module__.startswith("minigrad.")
     )
+
+
+def written_alike(make: Callable[[], Any], order: Sequence[GraphNode], owner: str) -> Any:
+    """What `make` gives; refused if a user's operators write another `source` the second time."""
+    made, own = make(), users_rules(order)
+    if own and made.source != make().source:
+        refuse(f"{owner}: one of the operators {', '.join(own)}", "it has another formula")
+    return made
 
 
 # ---------------- what else a call may change

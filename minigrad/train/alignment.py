@@ -8,10 +8,10 @@ import numpy as np
 
 from ..errors import GraphError
 from ..run.samples import each, take
-from .batches import Arrays, Batches
+from .batches import Batches, SampleArrays
 
 
-def align(trainer: Any, data: Arrays | Batches, call: dict[str, Any]) -> None:
+def align(trainer: Any, data: SampleArrays | Batches, call: dict[str, Any]) -> None:
     """Give all ranks the state of rank 0, and different dropout masks.
 
     On all ranks alike, raises `ValueError` where they were called differently or get no sample of a
@@ -26,7 +26,7 @@ def align(trainer: Any, data: Arrays | Batches, call: dict[str, Any]) -> None:
     }
     about = {
         "data": [each(lambda array: array.shape, some) for some in (data.x, data.y)]
-        if isinstance(data, Arrays)
+        if isinstance(data, SampleArrays)
         else "an iterable",
         "batch_size": data.batch_size,
         "mode": trainer.mode,
@@ -51,7 +51,7 @@ def align(trainer: Any, data: Arrays | Batches, call: dict[str, Any]) -> None:
     ranks.separate_streams(trainer.model.buffers())
 
 
-def _check_mean(trainer: Any, data: Arrays) -> None:
+def _check_mean(trainer: Any, data: SampleArrays) -> None:
     """Raise `GraphError` unless the loss on two samples is the mean of the losses on each."""
     if data.length < 2:
         return

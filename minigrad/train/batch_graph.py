@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import partial, reduce
 from typing import Any
 
@@ -68,6 +68,16 @@ class BatchGraph:
         """The nodes that are fed with samples, by name."""
         return named(x=self.x) if self.y is None else named(x=self.x, y=self.y)
 
+    @property
+    def order(self) -> Sequence[GraphNode]:
+        """All nodes, the head at the end."""
+        return self.graph.order
+
+    @property
+    def fed(self) -> Collection[GraphNode]:
+        """The nodes that are fed."""
+        return self.inputs.values()
+
     def feed(self, x: Samples, y: Samples | None) -> None:
         """Compute the graph on another batch of the same shape."""
         if not self._verified:
@@ -125,8 +135,9 @@ class Weighted:
 def _called(model: Module, x: Samples) -> Any:
     """What a model returns: a node, or a tuple or dict of nodes."""
     made = call(model, x)
-    several = isinstance(made, tuple | dict) and made
-    return each(partial(_need_node, "model"), made if several else _need_node("model", made))
+    if isinstance(made, tuple | dict) and not made:
+        made = None  # no outputs at all
+    return each(partial(_need_node, "model"), made)
 
 
 def _head(output: Any) -> GraphNode:

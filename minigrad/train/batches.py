@@ -148,7 +148,7 @@ def validation_data(pair: Any, dtype: np.dtype[Any]) -> tuple[Samples, Samples] 
 
 def training_data(
     x: Any, y: Any, batch_size: int | None, dtype: np.dtype[Any], drop_last: bool = False
-) -> Arrays | Batches:
+) -> SampleArrays | Batches:
     """The arguments of `Trainer.fit` as data, checked; floats become `dtype`."""
     if y is None:
         if batch_size is not None:
@@ -167,10 +167,10 @@ def training_data(
             f"Trainer: drop_last=True, batch_size={batch_size} and {count(x)} samples; at least "
             f"one full batch was expected"
         )
-    return Arrays(x, y, int(batch_size), drop_last)
+    return SampleArrays(x, y, int(batch_size), drop_last)
 
 
-class Arrays:
+class SampleArrays:
     """Samples along the first axis of x and y, cut into batches.
 
     The last one may be smaller; with `drop_last` it is left out.

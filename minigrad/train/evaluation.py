@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -156,18 +155,6 @@ def _compiled(
     if users_rules(order) or sample_axes(order, {part.x: 0})[order[-1]] != 0:
         raise NotSeparable
     return CompiledForward(order, part.x, dtype)
-
-
-@contextmanager
-def in_mode(model: Module, training: bool) -> Iterator[None]:
-    """Within the block the model is in training or evaluation mode; each module's mode returns."""
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        model.train(training)
-        yield
-    finally:
-        for module, before in modes:
-            module.training = before
 
 
 def measured(metrics: Mapping[str, Metric], output: Any, target: Any) -> dict[str, float]:

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable
-from contextlib import suppress
 from typing import TypeVar
 
 import numpy as np
 
 from .. import kernels
 from ..checks import positive
-from ..errors import GraphError, ShapeError
+from ..errors import GraphError
 from ..graph.context import module_path
 from ..graph.settings import state_kept
 from ..nn import Module
 from ..ops.kernel import without_threads
 from ..optim import Optimizer
-from ..run.batch import axes_of, parts_of
+from ..run.batch import divided
 from ..run.compiled import CompiledStep
-from ..run.rebuild import refuse, users_rules
+from ..run.rebuild import written_alike
 from ..run.replay import Graph
 from ..run.samples import Samples, count, kinds, take
 from .batch_graph import BatchGraph, Loss
@@ -126,39 +125,22 @@ class StepRunner:
                 f"Trainer: batch_size={batch_size} and {count(x)} samples; at least one full batch "
                 f"was expected"
             )
-        threads = kernels.jit.threads(batch_size)
+
+        def build(size: int) -> BatchGraph:
+            return self._build(take(x, slice(size)), take(y, slice(size)))
+
         # the graphs are only read: they run the kernels that the step will call, and no others
         # are compiled
         with state_kept(), without_threads(), kernels.blas.blas_threads(1):
-            part = whole = self._build(*(take(some, slice(batch_size)) for some in (x, y)))
-            parts = parts_of(batch_size, whole.graph.order, whole.inputs.values(), threads)
-            if parts > 1:
-                size = batch_size // parts
-                with suppress(ShapeError, IndexError):  # of a shape that the model holds fast
-                    part = self._build(*(take(some, slice(size)) for some in (x, y)))
-                if part is whole or _axes(part) != _axes(whole):
-                    part, parts = whole, 1
-            size = batch_size // parts
-            part.verify(*(take(some, slice(-size, None)) for some in (x, y)))
+            part, parts = divided(build(batch_size), batch_size, build)
+            last = slice(-(batch_size // parts), None)
+            part.verify(take(x, last), take(y, last))
 
         def step() -> CompiledStep:
-            order = part.graph.order
-            return CompiledStep(order, {**part.inputs}, self.optimizer, parts, self.updates)
+            return CompiledStep(part.order, {**part.inputs}, self.optimizer, parts, self.updates)
 
-        made, own = step(), users_rules(part.graph.order)
-        if own and step().source != made.source:
-            refuse(
-                f"Trainer: one of the operators {', '.join(own)}",
-                "it has written down another formula",
-            )
+        made: CompiledStep = written_alike(step, part.order, "Trainer")
         return made
-
-
-def _axes(graph: BatchGraph) -> list[int | None]:
-    """Where samples lie in all nodes: not the same in a part where numbers are drawn in a shape
-    that does not come from the batch.
-    """
-    return axes_of(graph.graph.order, graph.inputs.values())
 
 
 def _remember(cache: dict[Hashable, T], key: Hashable, thing: T) -> T:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from ..checks import one_of, positive
 from ..errors import GraphError
 from ..graph.conversion import Array
-from ..nn import Module
+from ..nn.module import Module, in_mode
 from ..optim import Optimizer
 from ..optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from ..run.compiled import CompiledStep
@@ -21,16 +21,16 @@ from ..run.samples import Samples, count, each, take
 from .alignment import align
 from .batch_graph import BatchGraph, Loss, Weighted
 from .batches import (
-    Arrays,
     Batches,
     Chunk,
+    SampleArrays,
     as_pair,
     as_samples,
     training_data,
     validation_data,
 )
 from .distributed import Ranks
-from .evaluation import Evaluator, Metric, batch_graphs, correct, in_mode, measured
+from .evaluation import Evaluator, Metric, batch_graphs, correct, measured
 from .history import History
 from .progress import described, progress_bar
 from .runner import StepRunner
@@ -272,7 +272,7 @@ class _Fit:
     def __init__(
         self,
         trainer: Trainer,
-        data: Arrays | Batches,
+        data: SampleArrays | Batches,
         validation: Any,
         shuffle: bool,
         loss: Loss,

@@ -161,6 +161,19 @@ def test_samples_of_all_inputs_are_shared_by_threads(monkeypatch):
     assert step._last.parts == 2
 
 
+def test_a_function_that_holds_a_shape_fast_is_not_shared(monkeypatch):
+    """Half of the batch does not fit the noise, which is drawn for all of it."""
+    monkeypatch.setattr("minigrad.run.batch.WORTH_THREADS", 0)
+    monkeypatch.setattr("minigrad.kernels.jit.threads", lambda *_: 2)
+    w = mg.Variable([1.0, 2.0, 3.0])
+
+    def noisy(x):
+        return mg.mean((x * w + mg.random.normal(X.shape, seed=1)) ** 2)
+
+    step = mg.compile(noisy, mg.optim.SGD([w], lr=0.1))
+    assert step(X) > 0 and step._last.parts == 1
+
+
 def test_integers_single_numbers_and_no_input_at_all():
     table = mg.Variable(RNG.normal(size=(5, 2)))
     step = mg.compile(lambda ids, scale: mg.sum(mg.embedding(ids, table)) * scale)

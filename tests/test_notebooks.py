@@ -35,6 +35,16 @@ def cells(path: Path, kind: str | None = None) -> list[Cell]:
     return [cell for cell in found if kind in (None, cell["cell_type"])]
 
 
+def number(path: Path) -> str:
+    """The chapter's number, or an appendix's letter."""
+    return path.name.split("-")[0].lstrip("0") or "0"
+
+
+def name(cell: Cell) -> str:
+    """The cell's name without the chapter's number."""
+    return str(cell["id"]).split("-", 1)[1]
+
+
 def source(cell: Cell) -> str:
     return "".join(cell["source"])
 
@@ -102,10 +112,8 @@ def test_errors_stand_where_they_are_meant_and_nowhere_else(path: Path) -> None:
 
 @each_chapter
 def test_every_check_came_out_true(path: Path) -> None:
-    checks = {cell["id"][3:]: "".join(texts(cell)) for cell in cells(path, "code")}
-    ignored = {
-        cell["id"][3:] for cell in cells(path, "code") if "nbval-ignore-output" in tags(cell)
-    }
+    checks = {name(cell): "".join(texts(cell)) for cell in cells(path, "code")}
+    ignored = {name(cell) for cell in cells(path, "code") if "nbval-ignore-output" in tags(cell)}
     assert not ignored & {"validate", "check"}
     assert ": True" in checks["validate"], "validate checks nothing"
     assert "✓ " in checks["check"] or ": True" in checks["check"], "check checks nothing"
@@ -127,8 +135,7 @@ def test_everything_after_the_validations_heading_says_something(path: Path) -> 
 @each_chapter
 def test_has_the_parts_of_a_chapter(path: Path) -> None:
     text = "\n".join(map(source, cells(path, "markdown")))
-    number = int(path.name[:2])
-    assert re.match(rf"# {number} · \S", text)
+    assert re.match(rf"# {number(path)} · \S", text)
     for part in ("**Goal.**", "## Is it right?", "## Exercise", "## What can go wrong"):
         assert part in text, part
     assert any("mg.teach.predict(" in source(cell) for cell in cells(path, "code"))
@@ -146,7 +153,7 @@ def test_exercises_are_asked_marked_and_checked(path: Path) -> None:
         if "exercise" in tags(cell):
             assert "mg.teach.check(" in source(cell), cell["id"]
     assert asked and sorted(asked) == [
-        name for name in sorted(exercises()) if name.startswith(f"{int(path.name[:2])}/")
+        name for name in sorted(exercises()) if name.startswith(f"{number(path)}/")
     ]
 
 
@@ -195,7 +202,8 @@ def test_nothing_is_said_twice(path: Path) -> None:
 def test_cells_have_lasting_names(path: Path) -> None:
     names = [cell["id"] for cell in cells(path)]
     assert len(set(names)) == len(names)
-    odd = [name for name in names if not re.fullmatch(rf"{path.name[:2]}-[a-z]+(-[a-z]+)*", name)]
+    prefix = path.name.split("-")[0]
+    odd = [name for name in names if not re.fullmatch(rf"{prefix}-[a-z]+(-[a-z]+)*", name)]
     assert not odd
 
 
@@ -226,10 +234,10 @@ def test_cleaning_would_change_nothing(path: Path) -> None:
 def test_the_table_names_the_chapters_as_they_name_themselves() -> None:
     table = (FOLDER / "README.md").read_text("utf-8")
     assert book.chosen() == CHAPTERS
-    for path, (number, title, file, _) in zip(CHAPTERS, book.rows(), strict=True):
-        assert source(cells(path)[0]).splitlines()[0] == f"# {number} · {title}"
-        assert f"| {number} | [{title}]({file}) |" in table
-        assert f"### {number} · {title}\n" in table, "a page for teachers"
+    for path, (n, title, file, _) in zip(CHAPTERS, book.rows(), strict=True):
+        assert source(cells(path)[0]).splitlines()[0] == f"# {n} · {title}"
+        assert f"| {n} | [{title}]({file}) |" in table
+        assert f"### {n} · {title}\n" in table, "a page for teachers"
 
 
 def test_all_chapters_together_are_small() -> None:

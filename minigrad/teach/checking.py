@@ -18,10 +18,10 @@ class NotYet(AssertionError):
     """Raised for a wrong answer; the message is a hint.
 
     >>> try:
-    ...     mg.teach.check("3/steepest", 1.0)
+    ...     mg.teach.check("5/steepest", 1.0)
     ... except mg.teach.NotYet as hint:
     ...     print(hint)
-    3/steepest: That is the slope of tanh.
+    5/steepest: That is the slope of tanh.
     """
 
     def _render_traceback_(self) -> list[str]:
@@ -59,8 +59,8 @@ def check(name: str, answer: Any) -> None:
 
     Raises `ValueError` for an exercise that does not exist.
 
-    >>> mg.teach.check("3/steepest", 0.25)
-    ✓ 3/steepest
+    >>> mg.teach.check("5/steepest", 0.25)
+    ✓ 5/steepest
     """
     told = hint(name, answer)
     if told is not None:

@@ -8,7 +8,7 @@ from viz.examples import diamonds, neuron
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.teach.chapter10 import layers, patients
+from minigrad.teach.clinic import layers, patients
 from minigrad.viz import draw
 
 CIRCLE = mg.data.circle()
@@ -35,7 +35,7 @@ def pulled(model, x=X, y=Y, loss=mg.mse_loss):
         ("E", ["Dead ReLU", "Dead ReLU", "12 gradients exactly zero, behind dead ReLUs."]),
     ],
 )
-def test_the_patients_of_chapter_10(letter, kinds):
+def test_the_patients_of_the_clinic(letter, kinds):
     """Before, two of the five (A and D) had no alarm, the others as many kinds as now."""
     model, scale = patients()[letter]
     for depth in (None, 1):

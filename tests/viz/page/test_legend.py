@@ -10,7 +10,7 @@ from viz.examples import EXAMPLES, diamonds, mlp, neuron, sine
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.teach.chapter10 import patients
+from minigrad.teach.clinic import patients
 from minigrad.viz import draw
 
 SVG = "{http://www.w3.org/2000/svg}"

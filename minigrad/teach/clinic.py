@@ -1,4 +1,4 @@
-"""The patients of chapter 10, The clinic, whose diseases the chapter must not give away."""
+"""The patients of the chapter "The clinic", whose diseases the chapter must not give away."""
 
 from __future__ import annotations
 

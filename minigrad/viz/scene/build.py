@@ -68,9 +68,12 @@ class Scene:
         self.plain = options.readings is None and options.lit is None
         self.parts: dict[int, list[Array | None] | None] = {}
 
-    def picture(self, depth: int) -> Picture:
-        """The tree opened to a depth: so many levels of groups are drawn with their insides."""
-        return _Builder(self, depth).picture()
+    def picture(self, depth: int, folded: bool = False) -> Picture:
+        """The tree opened to a depth: so many levels of groups are drawn with their insides.
+
+        `folded` opens those, too, that only an interactive drawing opens.
+        """
+        return _Builder(self, depth, folded).picture()
 
     @cached_property
     def sizes(self) -> list[int]:
@@ -167,8 +170,8 @@ def _head_name(head: GraphNode) -> str:
 class _Builder:
     """The boxes, edges and clusters of one picture, in execution order."""
 
-    def __init__(self, scene: Scene, depth: int) -> None:
-        self.scene, self.options, self.depth = scene, scene.options, depth
+    def __init__(self, scene: Scene, depth: int, folded: bool) -> None:
+        self.scene, self.options, self.depth, self.folded = scene, scene.options, depth, folded
         self.order, self.numbers = scene.order, scene.numbers
         self.heads = {id(head) for head in scene.heads}
         self.connector = Connector(self.order, self.numbers, scene.tree)
@@ -220,7 +223,8 @@ class _Builder:
 
     # ---------------- lines
     def _opened(self, part: Part, level: int) -> bool:
-        return isinstance(part, Group) and level < self.depth and not part.folded
+        closed = not isinstance(part, Group) or (part.folded and not self.folded)
+        return level < self.depth and not closed
 
     def _connect(self, inside: Inside, entries: list[list[int]], exits: list[Port]) -> None:
         """Connect an inside and those within it."""

@@ -33,7 +33,7 @@ BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 TURN = "your turn"
 _SOLUTION = re.compile(rf"(?ms)^( *){BEGIN}\n(.*?)^ *{END}$")
 _READ = re.compile(r'"(\.\./[\w./-]+)"')
-_ROW = re.compile(r"(?m)^\| (\d+) \| \[(.+?)\]\((.+?)\) \|.*\| (\d+) \|$")
+_ROW = re.compile(r"(?m)^\| (\w+) \| \[(.+?)\]\((.+?)\) \|.*\| (\d+) \|$")
 
 
 def folder() -> Path:
@@ -61,14 +61,12 @@ def rows() -> list[tuple[str, str, str, str]]:
     return _ROW.findall((folder() / "README.md").read_text(encoding="utf-8"))
 
 
-def chosen(numbers: Sequence[int] = ()) -> list[Path]:
-    """The notebooks of these chapters, or of all. Raises `ValueError` for an unknown number."""
-    paths = {int(number): folder() / file for number, _, file, _ in rows()}
+def chosen(numbers: Sequence[str] = ()) -> list[Path]:
+    """The notebooks of these chapters, or of all. Raises `ValueError` for an unknown one."""
+    paths = {number: folder() / file for number, _, file, _ in rows()}
     for number in numbers:
         if number not in paths:
-            raise ValueError(
-                f"chapters: there is no chapter {number}; there is {', '.join(map(str, paths))}"
-            )
+            raise ValueError(f"chapters: there is no chapter {number}; there is {', '.join(paths)}")
     return [paths[number] for number in numbers or paths]
 
 
@@ -134,7 +132,7 @@ def write(version: Callable[[Path], Any], paths: Iterable[Path], out: Path) -> N
 
 
 # ---------------- the command
-def chapters(action: str, numbers: list[int], out: Path) -> int | None:
+def chapters(action: str, numbers: list[str], out: Path) -> int | None:
     """Do an action of `ACTIONS` with these chapters, or all. Returns an exit code."""
     if action in PROGRAMS:
         return _run(action, numbers, out)
@@ -146,7 +144,7 @@ def chapters(action: str, numbers: list[int], out: Path) -> int | None:
     return None
 
 
-def _run(action: str, numbers: list[int], out: Path) -> int:
+def _run(action: str, numbers: list[str], out: Path) -> int:
     """Run a program with chapters; returns its exit code.
 
     The chapters of an installed package are copied to `out` to be opened, except those already

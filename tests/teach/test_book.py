@@ -83,7 +83,7 @@ def test_a_students_version_has_no_solution_and_no_output_and_is_still_python(pa
             ast.parse(re.sub("(?m)^%.*", "", cell.source))  # still Python
 
 
-@pytest.mark.parametrize("number", [0, 2])
+@pytest.mark.parametrize("number", ["0", "1", "4"])
 def test_a_student_who_runs_all_is_stopped_in_the_exercises_only_and_told_why(number, tmp_path):
     nbclient = pytest.importorskip("nbclient")
     made = book.student_version(book.chosen([number])[0])
@@ -93,7 +93,10 @@ def test_a_student_who_runs_all_is_stopped_in_the_exercises_only_and_told_why(nu
     failed = 0
     for cell in made.cells:
         errors = [output for output in cell.get("outputs", ()) if output.output_type == "error"]
-        assert bool(errors) == ("exercise" in cell.metadata.get("tags", ())), cell.id
+        tags = cell.metadata.get("tags", ())
+        if "needs-answer" in tags:
+            continue
+        assert bool(errors) == ("exercise" in tags), cell.id
         for error in errors:
             failed += 1
             assert error.ename == "NotYet" and "your turn" in error.evalue
@@ -107,12 +110,12 @@ def test_versions_are_written_to_a_folder(tmp_path, capsys):
     assert capsys.readouterr().out.count("wrote ") == 3
     assert sorted(p.name[:2] for p in (tmp_path / "s").iterdir()) == ["00", "01"]
     (instructor,) = (tmp_path / "i").iterdir()
-    assert instructor.read_bytes() == book.chosen([0])[0].read_bytes()
+    assert instructor.read_bytes() == book.chosen(["0"])[0].read_bytes()
     assert "BEGIN SOLUTION" not in (tmp_path / "s" / instructor.name).read_text("utf-8")
 
 
 def test_what_a_chapter_reads_goes_with_it(tmp_path):
-    (source,) = book.chosen([3])
+    (source,) = book.chosen(["5"])
     book.write(book.student_version, [source], tmp_path / "class")
     assert (tmp_path / "class" / "results.json").read_bytes() == (
         book.folder().parent / "figures/results.json"
@@ -127,10 +130,10 @@ def test_the_chapters_themselves_are_never_written_over(capsys):
     assert "would overwrite the chapters" in capsys.readouterr().err
 
 
-def test_the_list_has_twelve_lines(capsys):
+def test_the_list_has_a_line_for_each_chapter(capsys):
     assert cli.main(["chapters"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [int(line.split()[0]) for line in lines] == list(range(12))
+    assert [line.split()[0] for line in lines] == [number for number, *_ in book.rows()]
     assert all("minutes" in line for line in lines)
 
 
@@ -158,7 +161,7 @@ def test_open_and_check_hand_the_right_file_on(monkeypatch):
     )
     assert cli.main(["chapters", "open", "1"]) == 3
     assert cli.main(["chapters", "check", "1"]) == 3
-    one = str(book.chosen([1])[0])
+    one = str(book.chosen(["1"])[0])
     assert calls[0][-2:] == ["jupyterlab", one] and calls[1][-1] == one and "--nbval" in calls[1]
 
 
@@ -180,7 +183,7 @@ def test_installed_chapters_are_copied_to_be_opened_and_never_changed(
     work.mkdir()
     (work / "00-a-graph-is-a-recipe.ipynb").write_text("my own work", encoding="utf-8")
     assert cli.main(["chapters", "open", "1", "--out", str(work)]) == 0
-    assert opened == [str(work / book.chosen([1])[0].name)]
+    assert opened == [str(work / book.chosen(["1"])[0].name)]
     assert {path.name for path in book.chosen()} < {path.name for path in work.iterdir()}
     assert (work / "00-a-graph-is-a-recipe.ipynb").read_text(encoding="utf-8") == "my own work"
     assert cli.main(["chapters", "clean", "0"]) == 2
@@ -200,10 +203,12 @@ def test_what_is_missing_is_named(monkeypatch, capsys):
 
 def test_the_readmes_pictures_are_the_chapters_own():
     shown = {}
-    for number, name in ((1, "01-draw"), (2, "02-three"), (4, "04-dead")):
-        (cell,) = (c for c in book.read(*book.chosen([number])).cells if c.id == name)
+    shown_at = {"01-draw": "two-uses", "04-three": "three-cubes", "06-dead": "dead-relu"}
+    for name, figure in shown_at.items():
+        chapter = name.split("-")[0].lstrip("0")
+        (cell,) = (c for c in book.read(*book.chosen([chapter])).cells if c.id == name)
         (svg,) = (o.data["image/svg+xml"] for o in cell.outputs if "data" in o)
-        shown[f"chapter-{number}.svg"] = svg
+        shown[f"chapter-{figure}.svg"] = svg
     readme = (book.folder().parent / "README.md").read_text("utf-8")
     for name, svg in shown.items():
         assert (book.folder().parent / "figures" / name).read_text("utf-8") == svg, (

@@ -115,13 +115,13 @@ def test_versions_are_written_to_a_folder(tmp_path, capsys):
 
 
 def test_what_a_chapter_reads_goes_with_it(tmp_path):
-    (source,) = book.chosen(["5"])
+    (source,) = book.chosen(["A"])
     book.write(book.student_version, [source], tmp_path / "class")
-    assert (tmp_path / "class" / "results.json").read_bytes() == (
-        book.folder().parent / "figures/results.json"
+    assert (tmp_path / "class" / "bench-distributed.json").read_bytes() == (
+        book.folder().parent / "figures/bench-distributed.json"
     ).read_bytes()
     sources = "\n".join(cell.source for cell in book.read(tmp_path / "class" / source.name).cells)
-    assert '"results.json"' in sources and "../" not in sources
+    assert '"bench-distributed.json"' in sources and "../" not in sources
     assert sorted(file.name for file in tmp_path.iterdir()) == ["class"]
 
 

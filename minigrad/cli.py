@@ -250,7 +250,7 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
             "write without solutions (student) or with them (instructor)",
             "?",
         ),
-        ("numbers", int, (), "only these chapters", "*"),
+        ("numbers", str.upper, (), "only these chapters: 0, 1, …, A", "*"),
         (
             "--out",
             Path,

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ..distribution import install_hint
+from ..distribution import NAME, install_hint
 from ..files import write_atomically
 
 #: actions of `minigrad chapters` that run a Python module: the module, its extra, and options
@@ -29,11 +29,22 @@ PROGRAMS = {
     ),
 }
 ACTIONS = ("list", "student", "instructor", *PROGRAMS)
+INSTALL = f"""\
+# Installs minigrad where it is missing: from the folder around this one, or from the index.
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+if find_spec("minigrad") is None:
+    around = [p for p in Path.cwd().parents if (p / "minigrad/PACKAGE.md").is_file()]
+    what = f"{{around[0]}}[notebooks]" if around else "{NAME}[notebooks]"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", what], check=True)"""
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 TURN = "your turn"
 _SOLUTION = re.compile(rf"(?ms)^( *){BEGIN}\n(.*?)^ *{END}$")
 _READ = re.compile(r'"(\.\./[\w./-]+)"')
-_ROW = re.compile(r"(?m)^\| (\d+) \| \[(.+?)\]\((.+?)\) \|.*\| (\d+) \|$")
+_ROW = re.compile(r"(?m)^\| (\w+) \| \[(.+?)\]\((.+?)\) \|.*\| (\d+) \|$")
 
 
 def folder() -> Path:
@@ -61,14 +72,12 @@ def rows() -> list[tuple[str, str, str, str]]:
     return _ROW.findall((folder() / "README.md").read_text(encoding="utf-8"))
 
 
-def chosen(numbers: Sequence[int] = ()) -> list[Path]:
-    """The notebooks of these chapters, or of all. Raises `ValueError` for an unknown number."""
-    paths = {int(number): folder() / file for number, _, file, _ in rows()}
+def chosen(numbers: Sequence[str] = ()) -> list[Path]:
+    """The notebooks of these chapters, or of all. Raises `ValueError` for an unknown one."""
+    paths = {number: folder() / file for number, _, file, _ in rows()}
     for number in numbers:
         if number not in paths:
-            raise ValueError(
-                f"chapters: there is no chapter {number}; there is {', '.join(map(str, paths))}"
-            )
+            raise ValueError(f"chapters: there is no chapter {number}; there is {', '.join(paths)}")
     return [paths[number] for number in numbers or paths]
 
 
@@ -81,11 +90,14 @@ def read(path: Path) -> Any:
 
 
 def student_version(path: Path) -> Any:
-    """The notebook without solutions and outputs."""
+    """The notebook without solutions and outputs; its first cell installs minigrad if need be."""
+    import nbformat
+
     notebook = read(path)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.update(source=without_solutions(cell.source), outputs=[], execution_count=None)
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(INSTALL, id="install"))
     return notebook
 
 
@@ -134,7 +146,7 @@ def write(version: Callable[[Path], Any], paths: Iterable[Path], out: Path) -> N
 
 
 # ---------------- the command
-def chapters(action: str, numbers: list[int], out: Path) -> int | None:
+def chapters(action: str, numbers: list[str], out: Path) -> int | None:
     """Do an action of `ACTIONS` with these chapters, or all. Returns an exit code."""
     if action in PROGRAMS:
         return _run(action, numbers, out)
@@ -146,7 +158,7 @@ def chapters(action: str, numbers: list[int], out: Path) -> int | None:
     return None
 
 
-def _run(action: str, numbers: list[int], out: Path) -> int:
+def _run(action: str, numbers: list[str], out: Path) -> int:
     """Run a program with chapters; returns its exit code.
 
     The chapters of an installed package are copied to `out` to be opened, except those already

@@ -22,7 +22,7 @@ from typing import Any
 from ..scene.picture import Picture
 from .arrange import arrange
 from .geometry import Layout, Point, footprint
-from .plan import BORDER, Part, Plan, is_leaf, parts_of, plan_of, start_of, stop_of
+from .plan import BORDER, Part, Plan, face_outwards, is_leaf, parts_of, plan_of, start_of, stop_of
 
 #: seconds for which we wait for an engine; then the drawing is made without it
 TIME_LIMIT = 8.0
@@ -35,13 +35,20 @@ def lay_out(picture: Picture, room: float | None = None, engine: bool = True) ->
     """Coordinates for a picture, in rows of at most `room` pixels; without `engine` by our own
     simple plans, which need no other process.
     """
+    plans, name = plans_of(picture, engine)
+    return arrange(picture, plans, room, name)
+
+
+def plans_of(picture: Picture, engine: bool = True) -> tuple[dict[str | None, Plan], str]:
+    """By cluster the plan of its inside, and which engine made them."""
     parts = parts_of(picture)
     answer = _ask(tuple(map(_dot, parts.values()))) if engine and picture.boxes else None
     found = map(_read, answer, parts.values()) if answer else [None] * len(parts)
     plans = {
         key: plan_of(part, plan) for (key, part), plan in zip(parts.items(), found, strict=True)
     }
-    return arrange(picture, plans, room, "graphviz" if answer else "simple")
+    face_outwards(plans, picture)
+    return plans, "graphviz" if answer else "simple"
 
 
 # ---------------- DOT

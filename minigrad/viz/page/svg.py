@@ -36,7 +36,7 @@ def render(
     """The SVG of a picture. `plain` is for converters, which know no CSS variables: then `theme`
     must be given.
     """
-    content = _Canvas(picture, layout)
+    content = Canvas(picture, layout)
     key = "mg-" + hashlib.sha256(repr((picture, layout, theme)).encode()).hexdigest()[:8]
     sheet = plain_style(theme or "light") if plain else style(theme)
     body = "\n".join(content.elements(key))
@@ -65,7 +65,7 @@ def document(
     )
 
 
-class _Canvas:
+class Canvas:
     """Moves everything into place and writes it down in reading order: frames, then box by box what
     leads to it.
     """
@@ -114,12 +114,14 @@ class _Canvas:
             for port, flow in enumerate(box.flows):
                 yield self._flow(box, flow, key, (box.id, port) in used)
         bottom = self.size[1] - MARGIN / 2 - 15 * len(self.notes) + 8
+        yield '<g class="foot">'
         yield from legend(self.picture, key, MARGIN, bottom - 14 - self.foot, self.wide)[0]
         for i, line in enumerate(self.notes):
             yield (
                 f'<text class="note" x="{px(MARGIN)}" '
                 f'y="{px(bottom + 15 * i)}">{escape(line)}</text>'
             )
+        yield "</g>"
 
     def _frame(self, cluster: Cluster, key: str) -> str:
         a, b, c, d = self.frames[cluster.id]
@@ -144,7 +146,7 @@ class _Canvas:
             parts += [
                 _outline(False, x + shift, y - shift, wide, tall, 8, "shape") for shift in (6, 3)
             ]
-        corner = {"variable": 9, "ghost": 8, "module": 8, "more": 10}.get(box.kind, 0)
+        corner = {"variable": 9, "ghost": 8, "module": 8, "more": 10, "fork": 2}.get(box.kind, 0)
         parts.append(_outline(ellipse, x, y, wide, tall, corner, "shape"))
         if box.head:
             parts.append(_outline(ellipse, x, y, wide - 7, tall - 7, max(0, corner - 3), "inner"))
@@ -219,8 +221,8 @@ def _outline(
 
 def _inscription(box: Box, x: float, y: float, tall: float) -> Iterator[str]:
     """The lines of a box, and a ReLU's bar of dead outputs under them."""
-    if box.kind in ("ghost", "more"):
-        yield _text("small", x, y + SMALL * 0.35, box.lines[0])
+    if box.kind in ("ghost", "more", "fork"):
+        yield from (_text("small", x, y + SMALL * 0.35, line) for line in box.lines)
         return
     lift = 5.0 if box.dead is not None else 0.0
     y0 = y + LABEL * 0.35 - LINE * (len(box.lines) - 1) / 2 - lift

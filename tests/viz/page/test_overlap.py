@@ -4,6 +4,7 @@ graphs small and large.
 
 from __future__ import annotations
 
+import contextlib
 import re
 
 import numpy as np
@@ -93,12 +94,12 @@ def long_module_name() -> GraphNode:
 def deep() -> GraphNode:
     """Frames in frames, the innermost around very wide boxes, beside a way that skips them all."""
     x = mg.Variable(np.ones((2, 2)), name="x")
-    y, nets = x, [Layer() for _ in range(5)]
-    for net in nets:
-        with within(*nets[: nets.index(net) + 1]):
+    y: GraphNode = x
+    with contextlib.ExitStack() as nets:
+        for _ in range(5):
+            nets.enter_context(within(Layer()))
             y = mg.sin(y)
-            y.name = f"{'wide' * 5}"
-    with within(*nets):
+            y.name = "wide" * 5
         y = mg.cos(mg.relu(y) + mg.Variable(np.ones((2, 2)), name="W" * 24))
     loss = mg.sum(y * x)
     loss.backward()
@@ -206,7 +207,7 @@ def test_what_the_page_promises(made, request):
 
 def test_the_check_finds_lines_that_cross():
     """A text, a shape and a frame, moved onto lines."""
-    made = draw(GRAPHS["mlp"][0]())
+    made = drawn("mlp", None, "graphviz")
     assert made.picture.clusters and not crossings(made)
     lines = {edge.id: edge for edge in made.picture.edges}
     far = max(made.layout.curves, key=lambda key: len(made.layout.curves[key]))

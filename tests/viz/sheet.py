@@ -105,7 +105,7 @@ def _walk(element, matcher, outer, variables, group, classes, found) -> None:
         key: _resolve(value, variables) for key, value in style.items() if not key.startswith("--")
     }
     if tag == "g":
-        group, classes = node.get("id", "").rpartition("-")[2], tuple(node.get("class", "").split())
+        group, classes = node.get("id", "").split("-", 2)[-1], tuple(node.get("class", "").split())
     if tag not in ("svg", "g"):
         text = "".join(node.itertext()) if tag == "text" else ""
         found.append(
@@ -186,7 +186,7 @@ def curve(path: str) -> list[tuple[float, float]]:
 def groups(svg: str, kind: str) -> dict[str, ET.Element]:
     """The groups of a class, by the end of their id."""
     found = [g for g in ET.fromstring(svg).iter(f"{SVG}g") if kind in g.get("class", "").split()]
-    return {g.get("id", "").rpartition("-")[2]: g for g in found}
+    return {g.get("id", "").split("-", 2)[-1]: g for g in found}
 
 
 def overlaps(some: list[Mark], others: list[Mark], slack: float = 0.05) -> list[tuple[Mark, Mark]]:

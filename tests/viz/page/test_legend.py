@@ -61,7 +61,7 @@ def drawn(svg):
     for group in ET.fromstring(svg).iter(f"{SVG}g"):
         kinds = group.get("class", "").split()
         if kinds and kinds[0] == "key":
-            listed.append(group.get("id").rpartition("-")[2])
+            listed.append(group.get("id").split("-", 2)[-1])
             continue
         occurs |= {*KINDS, *STATES, "focus", "back"}.intersection(kinds)
         occurs |= {"ramp"} if any(kind in [f"g{i}" for i in range(6)] for kind in kinds) else set()

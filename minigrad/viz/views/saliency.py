@@ -34,10 +34,12 @@ def saliency(
     `x` holds samples (N, …) of at most three axes each: images, sequences or rows of numbers; the
     first 8 are drawn. s is the largest output of the model (the logit, where it ends in a sigmoid
     or softmax), or with targets `y` the loss `loss(output, target)` of the single sample, by
-    default cross entropy for class ids. Of several channels the largest gradient is drawn. Each map
-    has its own scale, from 0 to the largest, which is written above it. `.numbers` has
-    `"gradient"` and `"input"` (n, …) and `"score"` (n,), each s. The model runs in evaluation mode
-    and is not changed. Raises `TypeError` or `ShapeError` for data that does not fit the model.
+    default cross entropy for class ids. Above each sample stand the predicted class with its
+    probability, where the outputs are of classes, and the true one. Of several channels the largest
+    gradient is drawn. Each map has its own scale, from 0 to the largest, which is written above it.
+    `.numbers` has `"gradient"` and `"input"` (n, …) and `"score"` (n,), each s. The model runs in
+    evaluation mode and is not changed. Raises `TypeError` or `ShapeError` for data that does not
+    fit the model.
 
     >>> figure = mg.viz.saliency(mg.nn.Linear(4, 3), np.ones((2, 4)))
     >>> figure.numbers["gradient"].shape
@@ -68,8 +70,8 @@ def saliency(
         for i in range(len(samples))
     ]
     gradient, scores = np.stack([g for g, _, _ in found]), np.array([s for _, s, _ in found])
-    what = "loss" if targets is not None else "output" if found[0][2] is None else "largest output"
-    names = [f"{what} {number(s)}" if c is None else f"class {c}: {number(s)}" for _, s, c in found]
+    what = "loss" if targets is not None else "output" if not found[0][2] else "largest output"
+    names = [name or f"{what} {number(s)}" for _, s, name in found]
     largest = [number(float(np.abs(g).max())) for g in gradient]
     with figure(*_size(samples)) as made:
         _columns(made, samples, np.abs(gradient), names)
@@ -87,16 +89,18 @@ def saliency(
 
 def _gradient(
     model: Model, sample: Array, target: Array | None, loss: Loss | None
-) -> tuple[Array, float, int | None]:
-    """∂s/∂x of one sample (without the sample axis), s, and the class of the output s."""
+) -> tuple[Array, float, str]:
+    """∂s/∂x of one sample (without the sample axis), s, and what was predicted."""
     with evaluating(model):
         x = Variable(sample, name="x", dtype=model_dtype(model))
-        head, chosen = score("saliency", model, x, target, loss)
+        head, words = score("saliency", model, x, target, loss)
         if not head.requires_grad:
             raise ShapeError("saliency: the output of the model does not depend on x")
         head.backward()
+    if words and target is not None and target.size == 1:
+        words += f", true {number(target.item())}"
     grad = x.grad if x.grad is not None else np.zeros_like(x.value)
-    return grad[0].copy(), float(head.item()), chosen
+    return grad[0].copy(), float(head.item()), words
 
 
 def _flat(sample: Array) -> Array:

@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as MatplotlibFigure
 
 from ..files import write_atomically
-from .scene.text import shorten
+from .scene.text import escape, shorten
 
 #: where each kind of file keeps the description; in an SVG it becomes the <title>, which screen
 #: readers read
@@ -21,20 +21,33 @@ _DESCRIBED = {"svg": "Title", "png": "Description", "pdf": "Subject"}
 _UNDATED = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}
 
 
+#: A page turns light figures dark: lightness is inverted, and the hue, which that changes, is put
+#: back. What is far from the background stays far from it.
+_DARK = ".mg-figure-auto{filter:invert(.93) hue-rotate(180deg)}"
+_RULES = (
+    f"<style>@media(prefers-color-scheme:dark){{{_DARK}}}"
+    f'[data-jp-theme-light="false"] {_DARK}'
+    '[data-jp-theme-light="true"] .mg-figure-auto{filter:none}</style>'
+)
+
+
 class Figure(MatplotlibFigure):
     """A matplotlib figure that shows itself in a notebook, whatever pyplot is set to.
 
-    `description` says in a sentence or two what the figure shows: it is the alt text in a notebook
-    and the description in files. `numbers` maps names to the data that was drawn.
+    Without a `theme` it is light, and dark where the page is. `description` says in a sentence or
+    two what the figure shows: it is the alt text in a notebook and the description in files.
+    `numbers` maps names to the data that was drawn.
     """
 
     description: str
     numbers: dict[str, Any]
 
-    def __init__(self, width: float, height: float, settings: dict[str, Any]) -> None:
+    def __init__(
+        self, width: float, height: float, settings: dict[str, Any], theme: str | None = None
+    ) -> None:
         super().__init__(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(self)
-        self.description, self.numbers, self._settings = "", {}, settings
+        self.description, self.numbers, self._settings, self.theme = "", {}, settings, theme
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write a `.svg`, `.png` or `.pdf` file. Raises `ValueError` for any other name."""
@@ -46,9 +59,17 @@ class Figure(MatplotlibFigure):
     def _repr_mimebundle_(
         self, include: Any = None, exclude: Any = None
     ) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
-        """The picture and, where nbconvert looks for it, the alt text."""
+        """The picture, alone and for a page, with the alt text where each looks for it."""
         picture = b64encode(self._repr_png_()).decode()
-        return {"image/png": picture}, {"image/png": {"alt": shorten(self.description, 2000)}}
+        alt = shorten(self.description, 2000)
+        page = (
+            f'{_RULES}<img class="mg-figure-{self.theme or "auto"}" style="max-width:100%" '
+            f'alt="{escape(alt)}" src="data:image/png;base64,{picture}">'
+        )
+        return (
+            {"image/png": picture, "text/html": page},
+            {"image/png": {"alt": alt}},
+        )
 
 
 def encode(figure: MatplotlibFigure, kind: str, dpi: int, settings: dict[Any, Any]) -> bytes:

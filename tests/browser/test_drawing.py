@@ -160,6 +160,20 @@ def test_jupyters_theme_counts_more_than_the_systems(jupyter, system, page, show
     assert page.run(COLOURS) == [rgb(other["bg"]), rgb(other["fg"])]
 
 
+@pytest.mark.parametrize("jupyter", [None, "true", "false"])
+@pytest.mark.parametrize("system", ["light", "dark"])
+@pytest.mark.parametrize("theme", [None, "light", "dark"])
+def test_a_figure_is_no_white_rectangle_in_the_dark(theme, system, jupyter, page, show):
+    page.prefer(prefers_color_scheme=system)
+    history = mg.train.History(epoch_loss=[2.0, 1.0])
+    figure = mg.viz.training_curves({"": history}, theme=theme)._repr_mimebundle_()[0]["text/html"]
+    attribute = f" data-jp-theme-light={jupyter}" if jupyter else ""
+    show(f"<!doctype html><body style='margin:0'{attribute}>{figure}")
+    pixel = imread(BytesIO(page.screenshot()))[2, 2, :3]
+    followed = {"true": "light", "false": "dark", None: system}[jupyter]
+    assert (pixel.mean() < 0.1) == ((theme or followed) == "dark")
+
+
 def test_two_themes_on_one_page_do_not_mix(show):
     light, dark = (draw(EXAMPLES["sine"](), theme=theme).svg for theme in ("light", "dark"))
     page = show(PAGE.format(light + dark))

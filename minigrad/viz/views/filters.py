@@ -49,14 +49,14 @@ _MAPS = (
 )
 
 
-def filters(layer: object) -> Figure:
+def filters(layer: object, *, theme: str | None = None) -> Figure:
     """Draw the filters of a convolution in one scale around 0: blue positive, orange (−) negative.
 
     `layer` is a layer with a `.weight`, or the weight itself (node or array): (out, C, KH, KW),
     drawn as pictures, of several channels with a column for each filter and a row for each channel;
     or (out, C, K), drawn as a map (C, K) for each filter. At most 32 filters and 16 channels are
-    drawn. `.numbers["weight"]` is the whole array. Raises `TypeError` without a weight,
-    `ShapeError` for a weight of another shape.
+    drawn. `.numbers["weight"]` is the whole array. `theme` as in `draw`. Raises `TypeError` without
+    a weight, `ShapeError` for a weight of another shape.
 
     >>> sorted(mg.viz.filters(mg.nn.Conv2d(1, 4, 5)).numbers)
     ['weight']
@@ -81,7 +81,9 @@ def filters(layer: object) -> Figure:
         note += f"{'; ' * bool(note)}the first {shown.shape[0]} × {shown.shape[1]} shown"
     scale = Scale.of(shown, -np.abs(shown))
     wide, tall = max(mosaic.size[0], room(title, note) - BAR), max(mosaic.size[1], 1.2)
-    with figure(wide + BAR + 2 * MARGIN, tall + 2 * MARGIN + (0.5 if note else 0.32)) as made:
+    with figure(
+        wide + BAR + 2 * MARGIN, tall + 2 * MARGIN + (0.5 if note else 0.32), theme=theme
+    ) as made:
         page = sheet(made)
         top = heading(page, MARGIN, MARGIN, title, note)
         image = mosaic.draw(page, MARGIN, top, scale)
@@ -102,14 +104,14 @@ def filters(layer: object) -> Figure:
     return made
 
 
-def feature_maps(node: GraphNode, sample: int = 0) -> Figure:
+def feature_maps(node: GraphNode, sample: int = 0, *, theme: str | None = None) -> Figure:
     """Draw the channels of a convolution, an activation or a pooling for one sample, and its input.
 
     `node` holds (N, C, H, W), drawn as pictures, or (N, C, L), drawn as one map with a row for each
     channel. The input is that of the whole chain of such nodes, for example the image. A channel
     that is zero everywhere is marked ∅. Of many pictures the first are drawn. `.numbers` has the
-    whole `"maps"` (C, …) and `"input"`. Raises `TypeError` or `ValueError` for another kind of
-    node, `ShapeError` for other axes, `ValueError` for a sample out of range.
+    whole `"maps"` (C, …) and `"input"`. `theme` as in `draw`. Raises `TypeError` or `ValueError`
+    for another kind of node, `ShapeError` for other axes, `ValueError` for a sample out of range.
 
     >>> model = mg.nn.Sequential(mg.nn.Conv2d(1, 4, 3), mg.nn.ReLU())
     >>> figure = mg.viz.feature_maps(model(np.ones((1, 1, 8, 8))))
@@ -125,7 +127,8 @@ def feature_maps(node: GraphNode, sample: int = 0) -> Figure:
         source = source.inputs[0]
     maps, given = node.value[at], source.value[at]
     draw = _beside if node.ndim == 4 else _above
-    made = draw(maps, given, f"{node.rule.name}: {' × '.join(map(str, maps.shape))}")
+    title = f"{node.rule.name}: {' × '.join(map(str, maps.shape))}"
+    made = draw(maps, given, title, theme)
     dead = [i for i, channel in enumerate(maps) if not channel.any()]
     made.description = (
         f"Feature maps of {node.rule.name} for sample {at}, "
@@ -138,7 +141,7 @@ def feature_maps(node: GraphNode, sample: int = 0) -> Figure:
     return made
 
 
-def _beside(maps: Array, given: Array, title: str) -> Figure:
+def _beside(maps: Array, given: Array, title: str, theme: str | None) -> Figure:
     """Pictures: the channels of the input in a column on the left, the maps on the right."""
     inputs = Mosaic.fit(given[:4], _numbers(given[:4]), wide=2.2, tall=4.2, columns=1)
     outputs = Mosaic.fit(maps[:_MOST], _numbers(maps[:_MOST]), wide=5.6, tall=4.2)
@@ -147,7 +150,9 @@ def _beside(maps: Array, given: Array, title: str) -> Figure:
     middle = MARGIN + max(inputs.size[0] + BAR, room(caption)) + 0.2
     wide = max(outputs.size[0], room(title) - BAR)
     with figure(
-        middle + wide + BAR + MARGIN, max(inputs.size[1], outputs.size[1]) + 0.32 + 2 * MARGIN
+        middle + wide + BAR + MARGIN,
+        max(inputs.size[1], outputs.size[1]) + 0.32 + 2 * MARGIN,
+        theme=theme,
     ) as made:
         page = sheet(made)
         for name, x, mosaic in ((caption, MARGIN, inputs), (title, middle, outputs)):
@@ -164,11 +169,13 @@ def _beside(maps: Array, given: Array, title: str) -> Figure:
     return made
 
 
-def _above(maps: Array, given: Array, title: str) -> Figure:
+def _above(maps: Array, given: Array, title: str, theme: str | None) -> Figure:
     """Sequences: the input above, the maps below, with a row for each channel."""
     wide, left = 7.6, MARGIN + 0.2
     talls = [min(1.8, max(0.5, 0.16 * len(array))) for array in (given, maps)]
-    with figure(wide + BAR + 2 * MARGIN + 0.2, sum(talls) + 2 * 0.32 + 0.2 + 2 * MARGIN) as made:
+    with figure(
+        wide + BAR + 2 * MARGIN + 0.2, sum(talls) + 2 * 0.32 + 0.2 + 2 * MARGIN, theme=theme
+    ) as made:
         page, y = sheet(made), MARGIN
         for name, array, tall in zip(("input", title), (given, maps), talls, strict=True):
             y = heading(page, MARGIN, y, name)

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...graph.conversion import Array
-from ..page.palette import LIGHT
-from ..plots import colours, plain
+from ..plots import INK, colours, plain
 from ..scene.text import number, width
 
 Cell = tuple[float, float]  # width and height of one number, in inches
@@ -43,7 +42,7 @@ class Scale:
 
     def ink(self, x: float) -> str:
         """The colour of text on a cell with value `x`."""
-        return LIGHT["bg" if abs(x) > 0.6 * self.high else "fg"]
+        return INK["bg" if abs(x) > 0.6 * self.high else "fg"]
 
 
 def sheet(figure: Any) -> Any:
@@ -61,7 +60,7 @@ def heading(ax: Any, x: float, y: float, title: str, note: str = "") -> float:
     """Write a title and a smaller line below it; returns where the content begins."""
     ax.text(x, y, plain(title, 120), fontsize=TITLE, fontweight="bold", va="top")
     if note:
-        ax.text(x, y + 0.23, plain(note, 160), fontsize=NOTE, color=LIGHT["muted"], va="top")
+        ax.text(x, y + 0.23, plain(note, 160), fontsize=NOTE, color=INK["muted"], va="top")
     return y + (0.5 if note else 0.32)
 
 
@@ -82,7 +81,7 @@ def tile(ax: Any, array: Array, x: float, y: float, scale: Scale, cell: Cell) ->
         extent=(x, x + wide, y + tall, y),
         aspect="auto",
     )
-    outline(ax, x, y, wide, tall, color=LIGHT["line"], linewidth=0.6)
+    outline(ax, x, y, wide, tall, color=INK["line"], linewidth=0.6)
     figure = ax.figure.get_size_inches()
     ax.set_xlim(0, figure[0])  # imshow moves the limits
     ax.set_ylim(figure[1], 0)
@@ -125,7 +124,7 @@ def scale_bar(figure: Any, image: Any, x: float, y: float, tall: float, label: s
     bar = figure.colorbar(
         image, cax=figure.add_axes((x / wide, 1 - (y + tall) / high, 0.12 / wide, tall / high))
     )
-    bar.outline.set_edgecolor(LIGHT["frame"])
+    bar.outline.set_edgecolor(INK["frame"])
     bar.set_label(label, fontsize=SMALL + 0.5)
     bar.ax.tick_params(labelsize=SMALL)
     bar.ax.grid(False)
@@ -203,7 +202,7 @@ class Mosaic:
         """Draw all maps with the corner at (x, y); returns an image, for the colour bar."""
         for i, (array, label) in enumerate(zip(self.maps, self.labels, strict=True)):
             left, top = (a + b for a, b in zip(self._place(i), (x, y), strict=True))
-            ax.text(left, top - 0.03, label, fontsize=SMALL, color=LIGHT["muted"], va="bottom")
+            ax.text(left, top - 0.03, label, fontsize=SMALL, color=INK["muted"], va="bottom")
             image = tile(ax, array, left, top, scale, self.cell)
             if min(self.cell) >= READABLE:
                 write(ax, array, left, top, scale, self.cell)

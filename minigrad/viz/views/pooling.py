@@ -10,8 +10,7 @@ from ...graph.conversion import Array
 from ...graph.node import GraphNode
 from ...graph.rule import Operator
 from ..inspection import need_index, need_rule
-from ..page.palette import LIGHT
-from ..plots import COLOURS, figure
+from ..plots import INK, figure
 from ..scene.text import count, number
 from .maps import (
     BAR,
@@ -34,14 +33,17 @@ if TYPE_CHECKING:
 _PICTURE = 3.6  # inches
 
 
-def pooling_winners(node: GraphNode, sample: int = 0, channel: int = 0) -> Figure:
+def pooling_winners(
+    node: GraphNode, sample: int = 0, channel: int = 0, *, theme: str | None = None
+) -> Figure:
     """Draw the input of a max pooling with its windows and their winners, and the result.
 
     `node` is a max_pool2d or max_pool1d node. A ring (in 1-D a triangle) marks the largest entry of
     a window, which gets its gradient; a dot marks the first of several equal ones, as in a window
     of zeros. `.numbers` has the channel of the input, `"input"`, the places `"rows"` and
-    `"columns"` of the winners in it, `"tied"` and the result, `"pooled"`. Raises `TypeError` or
-    `ValueError` for another node, `ValueError` for a sample or channel out of range.
+    `"columns"` of the winners in it, `"tied"` and the result, `"pooled"`. `theme` as in `draw`.
+    Raises `TypeError` or `ValueError` for another node, `ValueError` for a sample or channel out of
+    range.
 
     >>> y = mg.max_pool2d(np.arange(16.0).reshape(1, 1, 4, 4), 2)
     >>> mg.viz.pooling_winners(y).numbers["rows"].tolist()
@@ -55,7 +57,9 @@ def pooling_winners(node: GraphNode, sample: int = 0, channel: int = 0) -> Figur
     pooled = node.value.reshape(-1, d.oh, d.ow)[n * node.shape[1] + c]
     rows, columns = np.divmod(node.work["winners"][n * node.shape[1] + c], d.w)
     tied = _tied(given, pooled, d)
-    made = (_strip if node.ndim == 3 else _planes)(node, given, pooled, (rows, columns, tied))
+    made = (_strip if node.ndim == 3 else _planes)(
+        node, given, pooled, (rows, columns, tied), theme
+    )
     windows = f"{d.kh} × {d.kw}" if node.ndim == 4 else str(d.kw)
     made.description = (
         f"Max pooling of sample {n}, channel {c}: {' × '.join(map(str, node.inputs[0].shape[2:]))} "
@@ -94,7 +98,11 @@ def _tied(given: Array, pooled: Array, d: Any) -> Array:
 
 
 def _planes(
-    node: Operator, given: Array, pooled: Array, winners: tuple[Array, Array, Array]
+    node: Operator,
+    given: Array,
+    pooled: Array,
+    winners: tuple[Array, Array, Array],
+    theme: str | None,
 ) -> Figure:
     d, scale, (rows, columns, tied) = node.plan, Scale.of(given), winners
     side = _PICTURE / max(given.shape)
@@ -102,7 +110,9 @@ def _planes(
     right = MARGIN + given.shape[1] * side + 0.5
     tall = max(given.shape[0] * side, pooled.shape[0] * small)
     with figure(
-        right + max(pooled.shape[1] * small, 1.6) + BAR + MARGIN, tall + 0.32 + 0.3 + 2 * MARGIN
+        right + max(pooled.shape[1] * small, 1.6) + BAR + MARGIN,
+        tall + 0.32 + 0.3 + 2 * MARGIN,
+        theme=theme,
     ) as made:
         page = sheet(made)
         top = heading(page, MARGIN, MARGIN, "input, its windows and their winners")
@@ -111,9 +121,7 @@ def _planes(
             mark_negative(page, given, MARGIN, top, scale, (side, side))
         for a, b, l, r in _windows(d):
             corner = MARGIN + l * side, top + a * side
-            outline(
-                page, *corner, (r - l) * side, (b - a) * side, color=LIGHT["line"], linewidth=0.5
-            )
+            outline(page, *corner, (r - l) * side, (b - a) * side, color=INK["line"], linewidth=0.5)
         x, y = MARGIN + (columns + 0.5) * side, top + (rows + 0.5) * side
         size = min(7.0, side * 72 * 0.75)
         page.plot(
@@ -122,7 +130,7 @@ def _planes(
             linestyle="none",
             marker=".",
             markersize=size * 0.45,
-            color=LIGHT["muted"],
+            color=INK["muted"],
         )
         page.plot(
             x[~tied],
@@ -130,13 +138,13 @@ def _planes(
             linestyle="none",
             marker="o",
             markersize=size,
-            color=LIGHT["bg"],
-            markeredgecolor=COLOURS[1],
+            color=INK["bg"],
+            markeredgecolor=INK["gradient"],
             markeredgewidth=min(1.6, size / 4),
             fillstyle="none",
         )
         note = "○ winner of its window; · the first of equals, as in a window of zeros"
-        page.text(MARGIN, top + tall + 0.1, note, fontsize=NOTE, color=LIGHT["muted"], va="top")
+        page.text(MARGIN, top + tall + 0.1, note, fontsize=NOTE, color=INK["muted"], va="top")
         heading(page, right, MARGIN, "pooled")
         image = tile(page, pooled, right, top, scale, (small, small))
         if small >= READABLE:
@@ -146,31 +154,35 @@ def _planes(
 
 
 def _strip(
-    node: Operator, given: Array, pooled: Array, winners: tuple[Array, Array, Array]
+    node: Operator,
+    given: Array,
+    pooled: Array,
+    winners: tuple[Array, Array, Array],
+    theme: str | None,
 ) -> Figure:
     """A sequence as bars with windows as stripes, winners under triangles; the result below."""
     _, columns, tied = (a[0] for a in winners)
     values, largest = given[0], pooled[0]
     span = float(np.ptp(values)) or 1.0
-    with figure(9.4, 4.2) as made:
+    with figure(9.4, 4.2, theme=theme) as made:
         upper, lower = made.subplots(2, 1, height_ratios=(2, 1))
         for i, (_, _, left, right) in enumerate(_windows(node.plan)):
             upper.axvspan(
                 left - 0.5,
                 right - 0.5,
-                color=LIGHT["frame"],
+                color=INK["frame"],
                 alpha=0.35 if i % 2 else 0.1,
                 linewidth=0,
             )
-        upper.bar(np.arange(values.size), values, width=0.8, color=LIGHT["line"])
-        upper.bar(columns[~tied], values[columns[~tied]], width=0.8, color=COLOURS[0])
+        upper.bar(np.arange(values.size), values, width=0.8, color=INK["line"])
+        upper.bar(columns[~tied], values[columns[~tied]], width=0.8, color=INK["variable"])
         over = values[columns] + 0.06 * span
         dots: dict[str, Any] = {"linestyle": "none"}
         upper.plot(
             columns[~tied],
             over[~tied],
             marker="v",
-            color=COLOURS[0],
+            color=INK["variable"],
             label="winner of its window",
             **dots,
         )
@@ -179,13 +191,13 @@ def _strip(
                 columns[tied],
                 over[tied],
                 marker=".",
-                color=LIGHT["muted"],
+                color=INK["muted"],
                 label="the first of equals",
                 **dots,
             )
         upper.set_title("input, its windows and their winners")
         upper.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
-        lower.bar(np.arange(largest.size), largest, width=0.8, color=COLOURS[0])
+        lower.bar(np.arange(largest.size), largest, width=0.8, color=INK["variable"])
         lower.set_title("pooled")
         for ax, size in ((upper, values.size), (lower, largest.size)):
             ax.set_xlim(-0.5, size - 0.5)

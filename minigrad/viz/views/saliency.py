@@ -15,8 +15,7 @@ from ...errors import DTypeError, ShapeError
 from ...graph.conversion import Array
 from ...graph.node import Variable
 from ..inspection import Loss, Model, evaluating, model_dtype, need_model, numbers, score
-from ..page.palette import LIGHT
-from ..plots import figure
+from ..plots import INK, figure
 from ..scene.text import count, number
 from .maps import LABEL, MARGIN, NOTE, SMALL, Scale, scale_bar, sheet, tile
 
@@ -27,7 +26,12 @@ _MOST, _PICTURE, _GAP = 8, 1.5, 0.2
 
 
 def saliency(
-    model: Model, x: ArrayLike, y: ArrayLike | None = None, loss: Loss | None = None
+    model: Model,
+    x: ArrayLike,
+    y: ArrayLike | None = None,
+    loss: Loss | None = None,
+    *,
+    theme: str | None = None,
 ) -> Figure:
     """Draw how much each number of an input matters: |∂s/∂x| below the input of each sample.
 
@@ -38,8 +42,8 @@ def saliency(
     probability, where the outputs are of classes, and the true one. Of several channels the largest
     gradient is drawn. Each map has its own scale, from 0 to the largest, which is written above it.
     `.numbers` has `"gradient"` and `"input"` (n, …) and `"score"` (n,), each s. The model runs in
-    evaluation mode and is not changed. Raises `TypeError` or `ShapeError` for data that does not
-    fit the model.
+    evaluation mode and is not changed. `theme` as in `draw`. Raises `TypeError` or `ShapeError` for
+    data that does not fit the model.
 
     >>> figure = mg.viz.saliency(mg.nn.Linear(4, 3), np.ones((2, 4)))
     >>> figure.numbers["gradient"].shape
@@ -73,7 +77,7 @@ def saliency(
     what = "loss" if targets is not None else "output" if not found[0][2] else "largest output"
     names = [name or f"{what} {number(s)}" for _, s, name in found]
     largest = [number(float(np.abs(g).max())) for g in gradient]
-    with figure(*_size(samples)) as made:
+    with figure(*_size(samples), theme=theme) as made:
         _columns(made, samples, np.abs(gradient), names)
         made.description = (
             f"Saliency: {count(len(samples), 'sample')}, and below each the size of the gradient "
@@ -136,7 +140,7 @@ def _columns(made: Any, samples: Array, sizes: Array, names: list[str]) -> None:
     for i, (sample, size) in enumerate(zip(samples, sizes, strict=True)):
         left = MARGIN + 1.0 + i * (max(w * cell[0], 1.2) + _GAP)
         tile(page, _flat(sample), left, upper, inputs, cell)
-        page.text(left, upper - 0.03, names[i], fontsize=SMALL, color=LIGHT["muted"], va="bottom")
+        page.text(left, upper - 0.03, names[i], fontsize=SMALL, color=INK["muted"], va="bottom")
         shown, largest = _flat(size), float(size.max())
         image = tile(page, shown / (largest or 1.0), left, lower, Scale("gradient", 0.0, 1.0), cell)
         page.text(
@@ -144,7 +148,7 @@ def _columns(made: Any, samples: Array, sizes: Array, names: list[str]) -> None:
             lower - 0.03,
             f"largest {number(largest)}",
             fontsize=SMALL,
-            color=LIGHT["muted"],
+            color=INK["muted"],
             va="bottom",
         )
         _shape_of(page, _flat(sample), left, lower, cell)
@@ -158,4 +162,4 @@ def _shape_of(page: Any, sample: Array, x: float, y: float, cell: tuple[float, f
         return
     right = x + (np.arange(sample.shape[1]) + 0.5) * cell[0]
     down = y + (np.arange(sample.shape[0]) + 0.5) * cell[1]
-    page.contour(right, down, sample, levels=[level], colors=LIGHT["gradient"], linewidths=0.7)
+    page.contour(right, down, sample, levels=[level], colors=INK["gradient"], linewidths=0.7)

@@ -24,7 +24,6 @@ from .scene.measure import STEPS, Stats, measure
 from .scene.modules import parameter_names, paths_of
 from .scene.picture import Key, Picture
 from .scene.readings import Reading
-from .scene.steps import scopes
 from .scene.text import alarm, count, number, shape, shorten
 from .scene.words import node_label
 from .tables import aligned, markdown_table
@@ -44,7 +43,7 @@ class Snapshot:
     """
 
     def __init__(self, order: Sequence[GraphNode]) -> None:
-        paths = paths_of(order, scopes(order))
+        paths = paths_of(order)
         names = parameter_names(paths)
         copies: dict[int, GraphNode] = {}
         for node in order:
@@ -222,7 +221,7 @@ def _changes(a: Sequence[GraphNode], b: Sequence[GraphNode]) -> list[Change]:
 
 def _names(order: Sequence[GraphNode]) -> list[str | None]:
     """The name of each node; parameters without one have the name within their module."""
-    known = parameter_names(paths_of(order, scopes(order)))
+    known = parameter_names(paths_of(order))
     return [node.name or known.get(id(node)) for node in order]
 
 
@@ -286,8 +285,6 @@ class Diff(Drawing):
             replace(box, lines=(*box.lines, "added"), focus=True) if box.id in added else box
             for box in picture.boxes
         )
-        if picture.rows:  # too large to draw
-            picture, boxes = replace(picture, rows=(_HEADER, *self._cells()), edges=()), ()
         note = f"Removed: {shorten(gone, 300)}. {picture.note}" if gone else picture.note
         super().__init__(replace(picture, title=self._verdict(), note=note, boxes=boxes), theme)
 

@@ -10,12 +10,12 @@ from typing import Any
 from .. import checks
 from ..graph.node import GraphNode
 from .page.geometry import Layout
-from .page.layout import dot_source, lay_out
+from .page.layout import lay_out, source
 from .page.svg import render
-from .scene.build import build
+from .scene.build import Scene
 from .scene.flowed import Flowed
 from .scene.heads import GraphLike, heads_of, order_of
-from .scene.opening import Options
+from .scene.options import Options
 from .scene.picture import Key, Picture
 from .scene.readings import Pool, Readings
 from .scene.steps import Opened
@@ -23,8 +23,10 @@ from .scene.text import count
 from .scene.words import describe
 from .svg_picture import SvgPicture, check_theme
 
-#: pixels: a row of a drawing is about as wide as a notebook
-WIDTH = 1200
+#: pixels: a drawing is as wide as a notebook, and about as high as a screen
+WIDTH, HEIGHT = 1200, 1000
+#: so many boxes are drawn at most
+MOST = 400
 
 
 class Drawing(SvgPicture):
@@ -52,13 +54,13 @@ class Drawing(SvgPicture):
 
     @cached_property
     def source(self) -> str:
-        """The graph in DOT, with fixed sizes, as Graphviz gets it."""
-        return dot_source(self.picture)
+        """What is drawn as a graph in DOT, modules as clusters, for Graphviz and its kin."""
+        return source(self.picture)
 
     @cached_property
     def layout(self) -> Layout:
         """All coordinates; the layout engine runs when they are first needed."""
-        return lay_out(self.picture, self.source, self.width)
+        return lay_out(self.picture, self.width)
 
     @property
     def title(self) -> str:
@@ -188,7 +190,23 @@ def picture_of(
         if options.focus is not None:
             options = replace(options, focus=opened.twins[id(options.focus)])
     steps = None if unroll is None else unroll if isinstance(unroll, int) else 0
-    return build(order, replace(options, steps=steps, heads=heads, loops=loops, flow=flow))
+    scene = Scene(order, replace(options, steps=steps, heads=heads, loops=loops, flow=flow))
+    return _fitting(scene, WIDTH, HEIGHT)
+
+
+def _fitting(scene: Scene, width: float, height: float) -> Picture:
+    """The picture opened as deep as was asked for, or as fits the page."""
+    deepest = len(scene.sizes) - 1
+    depth = min(deepest if scene.options.depth is None else scene.options.depth, deepest)
+    while depth and scene.sizes[depth] > MOST:
+        depth -= 1
+    picture = scene.picture(depth)
+    if scene.options.depth is None:
+        least = scene.tree.steps if scene.options.steps is not None else 0
+        while depth > least and lay_out(picture, width, engine=False).size[1] > height:
+            depth -= 1
+            picture = scene.picture(depth)
+    return picture
 
 
 def _check(values: Any, grads: Any, depth: Any, focus: Any, radius: Any, title: Any) -> None:

@@ -17,10 +17,11 @@ from .inspection import rule_of
 from .scene.build import NOTHING
 from .scene.flowed import Array, Flowed, stand_in
 from .scene.heads import GraphLike, heads_of, order_of
-from .scene.opening import FEW, Options, Uses
+from .scene.options import Options, Uses
 from .scene.picture import Key, Picture
 from .scene.readings import Reading
 from .scene.steps import Opened
+from .scene.tree import FEW
 
 #: the names of nodes from the variable to the loss; `⋯` last stands for all ways on from there
 Path = tuple[str, ...]

@@ -17,7 +17,7 @@ from .scene.flowed import Flowed
 from .scene.heads import GraphLike, heads_of, order_of
 from .scene.options import Options
 from .scene.picture import Key, Picture
-from .scene.readings import Pool, Readings
+from .scene.readings import Bars, Readings
 from .scene.steps import Opened
 from .scene.text import count
 from .scene.words import describe
@@ -155,7 +155,7 @@ def draw(
 def inked(
     graph: GraphLike,
     readings: Readings,
-    pool: Pool | None = None,
+    bars: Bars | None = None,
     *,
     depth: int | None = None,
     theme: str | None = None,
@@ -164,12 +164,11 @@ def inked(
 ) -> Drawing:
     """Draw a graph with `readings` (by `id(node)`) below its lines in place of gradients.
 
-    `pool` combines the readings of the nodes of a closed module; `key` says in the legend what they
-    are. Other options as in `draw`.
+    `bars` are drawn in boxes; `key` says in the legend what they are. Other options as in `draw`.
     """
     _check(None, None, depth, None, None, title)
     _check_choices(None, None, theme)
-    options = Options(depth=depth, title=title, readings=readings, pool=pool, key=key or Key())
+    options = Options(depth=depth, title=title, readings=readings, bars=bars, key=key or Key())
     return Drawing(picture_of(graph, None, options), theme)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ...graph.node import GraphNode
 from .flowed import Flowed
 from .picture import Key
-from .readings import Pool, Reading, Readings
+from .readings import Bars, Reading, Readings
 
 #: inputs of nodes: the number of the user, and which of its inputs
 Uses = list[tuple[int, int]]
@@ -33,7 +33,7 @@ class Options:
     heads: tuple[GraphNode, ...] = ()
     loops: Sequence[tuple[GraphNode, GraphNode]] = ()
     readings: Readings | None = None
-    pool: Pool | None = None
+    bars: Bars | None = None
     flow: Flowed = field(default_factory=lambda: Flowed((), ()))
     lit: Callable[[Uses], Reading] | None = None
     key: Key | None = Key()  # noqa: RUF009

@@ -27,5 +27,6 @@ class Reading:
 
 #: by `id(node)`; a node without one has no ink
 Readings = Mapping[int, Reading]
-#: what the nodes of a module that is drawn as one box read together
-Pool = Callable[[Sequence[GraphNode]], Reading]
+#: of a node, or of all nodes in a group: the length of a bar in its box, what stands there beside
+#: it, and the same in words; None where there is none
+Bars = Callable[[Sequence[GraphNode]], tuple[float, str, str] | None]

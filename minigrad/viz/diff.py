@@ -22,7 +22,7 @@ from .scene.flowed import made
 from .scene.heads import GraphLike, order_of
 from .scene.measure import STEPS, Stats, measure
 from .scene.modules import parameter_names, paths_of
-from .scene.picture import Key, Picture
+from .scene.picture import Key
 from .scene.readings import Reading
 from .scene.text import alarm, count, number, shape, shorten
 from .scene.words import node_label
@@ -275,10 +275,9 @@ class Diff(Drawing):
     a page.
     """
 
-    def __init__(
-        self, picture: Picture, rows: Sequence[Change], names: Sequence[str], theme: str | None
-    ) -> None:
+    def __init__(self, drawing: Drawing, rows: Sequence[Change], names: Sequence[str]) -> None:
         self.rows, self.names = tuple(rows), tuple(names)
+        picture = drawing.picture
         added = {f"n{row.after}" for row in rows if row.kind == "added"}
         gone = ", ".join(row.name for row in rows if row.kind == "removed")
         boxes = tuple(
@@ -286,7 +285,8 @@ class Diff(Drawing):
             for box in picture.boxes
         )
         note = f"Removed: {shorten(gone, 300)}. {picture.note}" if gone else picture.note
-        super().__init__(replace(picture, title=self._verdict(), note=note, boxes=boxes), theme)
+        picture = replace(picture, title=self._verdict(), note=note, boxes=boxes)
+        super().__init__(drawing.scene, picture, drawing.theme)
 
     @property
     def changed(self) -> tuple[Change, ...]:
@@ -390,7 +390,7 @@ def diff(
     readings = {id(orders[1][row.after]): row.reading for row in rows if row.after is not None}
     key = Key("change", "below 1e-4 of it", "above 0.1")
     drawing = inked(b, readings, depth=depth, theme=theme, key=key)
-    return Diff(drawing.picture, rows, [shorten(name, 60) for name in names], theme)
+    return Diff(drawing, rows, [shorten(name, 60) for name in names])
 
 
 Graph.snapshot_by = staticmethod(snapshot)

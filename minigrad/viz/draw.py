@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from .. import checks
+from ..files import write_atomically
 from ..graph.node import GraphNode
+from .explorer.explorer import IN_FILES, IN_NOTEBOOKS, Limits, fragment, page
 from .page.geometry import Layout
 from .page.layout import lay_out, source
 from .page.svg import render
 from .scene.build import Scene
 from .scene.flowed import Flowed
 from .scene.heads import GraphLike, heads_of, order_of
-from .scene.options import Options
+from .scene.options import Dress, Options
 from .scene.picture import Key, Picture
-from .scene.readings import Bars, Readings
+from .scene.readings import Readings
 from .scene.steps import Opened
 from .scene.text import count
 from .scene.words import describe
@@ -48,9 +53,9 @@ class Drawing(SvgPicture):
     """
 
     def __init__(
-        self, picture: Picture, theme: str | None = None, width: float | None = WIDTH
+        self, scene: Scene, picture: Picture, theme: str | None = None, width: float | None = WIDTH
     ) -> None:
-        self.picture, self.theme, self.width = picture, theme, width
+        self.scene, self.picture, self.theme, self.width = scene, picture, theme, width
 
     @cached_property
     def source(self) -> str:
@@ -90,6 +95,26 @@ class Drawing(SvgPicture):
     def render(self, theme: str | None, plain: bool = False) -> str:
         """The SVG in a theme; `plain` is for converters, which do not know CSS variables."""
         return render(self.picture, self.layout, theme, plain=plain)
+
+    @property
+    def html(self) -> str:
+        """The picture for a page: boxes that open, a search, arrays under the pointer."""
+        return self._explorer(IN_NOTEBOOKS)
+
+    def _explorer(self, limits: Limits) -> str:
+        return fragment(
+            *(self.scene, self.picture, self.svg, self.alt_text),
+            *(self.theme, self.width or math.inf, limits),
+        )
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write a `.svg`, `.png`, `.pdf` or `.html` file; the last is interactive and needs no
+        network. Raises `ValueError` for any other name.
+        """
+        if Path(path).suffix.lower() != ".html":
+            return super().save(path)
+        text = page(self._explorer(IN_FILES), self.title, self.theme)
+        write_atomically(Path(path), text.encode())
 
     def describe(self) -> str:
         """The picture in words, a line for each node and edge, in the order of computation."""
@@ -149,13 +174,13 @@ def draw(
     _check(values, grads, depth, focus, radius, title)
     _check_choices(unroll, width, theme)
     options = Options(values, grads, depth, title, focus, radius, key=Key() if legend else None)
-    return Drawing(picture_of(graph, unroll, options), theme, width)
+    return Drawing(*picture_of(graph, unroll, options), theme, width)
 
 
 def inked(
     graph: GraphLike,
     readings: Readings,
-    bars: Bars | None = None,
+    dress: Dress | None = None,
     *,
     depth: int | None = None,
     theme: str | None = None,
@@ -164,18 +189,18 @@ def inked(
 ) -> Drawing:
     """Draw a graph with `readings` (by `id(node)`) below its lines in place of gradients.
 
-    `bars` are drawn in boxes; `key` says in the legend what they are. Other options as in `draw`.
+    `dress` changes boxes; `key` says in the legend what they show. Other options as in `draw`.
     """
     _check(None, None, depth, None, None, title)
     _check_choices(None, None, theme)
-    options = Options(depth=depth, title=title, readings=readings, bars=bars, key=key or Key())
-    return Drawing(picture_of(graph, None, options), theme)
+    options = Options(depth=depth, title=title, readings=readings, dress=dress, key=key or Key())
+    return Drawing(*picture_of(graph, None, options), theme)
 
 
 def picture_of(
     graph: GraphLike | Sequence[GraphNode], unroll: int | str | None, options: Options
-) -> Picture:
-    """The picture of a graph, its fused recurrent nodes opened if that is asked for."""
+) -> tuple[Scene, Picture]:
+    """The scene and the picture of a graph; fused recurrent nodes are opened if asked for."""
     heads, order = heads_of(graph, "draw", several=True), order_of(graph, "draw", several=True)
     if options.focus is not None and not any(node is options.focus for node in order):
         raise ValueError(f"draw: focus={options.focus.brief} is not part of the graph")
@@ -190,7 +215,7 @@ def picture_of(
             options = replace(options, focus=opened.twins[id(options.focus)])
     steps = None if unroll is None else unroll if isinstance(unroll, int) else 0
     scene = Scene(order, replace(options, steps=steps, heads=heads, loops=loops, flow=flow))
-    return _fitting(scene, WIDTH, HEIGHT)
+    return scene, _fitting(scene, WIDTH, HEIGHT)
 
 
 def _fitting(scene: Scene, width: float, height: float) -> Picture:

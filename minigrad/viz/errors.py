@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import combinations
@@ -17,7 +18,9 @@ from ..graph.node import GraphNode
 from ..graph.rule import BroadcastedOperator, Rule
 from ..graph.settings import state_kept
 from ..nn.module import Module
-from .draw import Drawing, draw
+from .draw import Drawing, picture_of
+from .scene.options import Options
+from .scene.picture import Box
 from .scene.text import shorten
 
 _NODES = 40  # of a larger graph only what lies around the culprit is drawn
@@ -71,17 +74,21 @@ def drawn(error: Located) -> Drawing | None:
         return None
     notes = [note for note in getattr(error, "__notes__", ()) if note.startswith(LINE)]
     title = ": ".join([type(error).__name__, *(note.split(": ", 1)[-1] for note in notes)])
-    drawing = draw(head, title=title, focus=culprit if len(order) > _NODES else None, radius=3)
-    name = next((f"n{i}" for i, node in enumerate(order) if node is culprit), "")
-    look: dict[str, Any] = {"bad": True, "title": f"{name}: {error}"}
+    look: dict[str, Any] = {"bad": True}
     words = ""
     if isinstance(head, _Failed):
         short, words = head.unfit(error)
         look |= {"lines": (shorten(head.rule.symbol), short), "flows": (), "head": False}
-    picture = drawing.picture
-    boxes = tuple(replace(box, **look) if box.id == name else box for box in picture.boxes)
-    drawing.picture = replace(picture, boxes=boxes, note=f"{error}.{words}")
-    return drawing
+
+    def dress(box: Box, nodes: Sequence[GraphNode]) -> Box:
+        if len(nodes) > 1 or nodes[0] is not culprit:
+            return box
+        return replace(box, title=f"{box.id}: {error}", **look)
+
+    focus = culprit if len(order) > _NODES else None
+    options = Options(title=title, focus=focus, radius=3, dress=dress)
+    scene, picture = picture_of(head, None, options)
+    return Drawing(scene, replace(picture, note=f"{error}.{words}"))
 
 
 def _culprit(trace: TracebackType | None) -> tuple[GraphNode | None, GraphNode | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import median
 from time import perf_counter_ns
 from typing import Any
@@ -22,7 +22,7 @@ from .draw import Drawing, inked
 from .flow.naming import node_names, parameters_in
 from .scene.heads import GraphLike, order_of
 from .scene.modules import paths_of
-from .scene.picture import Key
+from .scene.picture import Box, Key
 from .scene.text import count, quantity, shape
 from .tables import aligned, markdown_table
 
@@ -177,20 +177,24 @@ class Profile:
         unit, what = _MEASURES[by]
         rows = {id(self._order[row.place]): row for row in self.rows}
 
-        def bar(nodes: Sequence[GraphNode]) -> tuple[float, str, str] | None:
-            """The cost of one operator, or of all in a closed box."""
+        def dress(box: Box, nodes: Sequence[GraphNode]) -> Box:
+            """The box with the cost of its operator, or of all that are in it."""
             costs = [rows[id(node)] for node in nodes if id(node) in rows]
             if not costs:
-                return None
+                return box
             share, total = sum(self.share(cost, by) for cost in costs), self._numbers(costs)
             amount = quantity(sum(getattr(cost, by) for cost in costs), unit)
             words = f"forward {total[0]}, backward {total[1]}, {total[3]}, {total[5]}"
-            line = f"{amount} · {percent(share)}"
-            return share, line, f"{words}; {percent(share)} of the {what}"
+            return replace(
+                box,
+                bar=share,
+                lines=(*box.lines, f"{amount} · {percent(share)}"),
+                title=f"{box.title}; {words}; {percent(share)} of the {what}",
+            )
 
         whole = quantity(sum(getattr(row, by) for row in self.rows), unit)
         title, key = f"Profile: {what}, {whole} in all", Key(bar=f"share of the {what}")
-        return inked(self._graph, {}, bar, depth=depth, theme=theme, title=title, key=key)
+        return inked(self._graph, {}, dress, depth=depth, theme=theme, title=title, key=key)
 
 
 class _Clock:

@@ -199,7 +199,9 @@ def test_names_are_inert(shell, capsys):
     assert "<script>alert" not in bundle["image/svg+xml"] + bundle["text/html"]
 
 
-@pytest.mark.parametrize("what", ["draw", "_of_user", "replace", "_culprit", "topological_sort"])
+@pytest.mark.parametrize(
+    "what", ["picture_of", "_of_user", "replace", "_culprit", "topological_sort"]
+)
 @pytest.mark.parametrize("trouble", [ZeroDivisionError, RecursionError, KeyboardInterrupt])
 def test_no_trouble_hides_the_error(what, trouble, shell, capsys, monkeypatch):
     def broken(*_, **__):

@@ -72,6 +72,14 @@ def arrange(
     return Layout(engine, block.places, block.curves, block.frames, ports, size)
 
 
+def settled(part: Part, plan: Plan) -> list[dict[str, float]]:
+    """The heights in each column of an inside in which everything is closed."""
+    inside = _Inside(None, {None: part}, {None: plan}, {}, float("inf"))
+    return [
+        {key: inside.heights[c, key] for key in column} for c, column in enumerate(plan.columns)
+    ]
+
+
 class _Inside:
     """The arrangement of one inside."""
 

@@ -35,13 +35,19 @@ def lay_out(picture: Picture, room: float | None = None, engine: bool = True) ->
     """Coordinates for a picture, in rows of at most `room` pixels; without `engine` by our own
     simple plans, which need no other process.
     """
+    plans, name = plans_of(picture, engine)
+    return arrange(picture, plans, room, name)
+
+
+def plans_of(picture: Picture, engine: bool = True) -> tuple[dict[str | None, Plan], str]:
+    """By cluster the plan of its inside, and which engine made them."""
     parts = parts_of(picture)
     answer = _ask(tuple(map(_dot, parts.values()))) if engine and picture.boxes else None
     found = map(_read, answer, parts.values()) if answer else [None] * len(parts)
     plans = {
         key: plan_of(part, plan) for (key, part), plan in zip(parts.items(), found, strict=True)
     }
-    return arrange(picture, plans, room, "graphviz" if answer else "simple")
+    return plans, "graphviz" if answer else "simple"
 
 
 # ---------------- DOT

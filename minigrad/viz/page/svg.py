@@ -36,7 +36,7 @@ def render(
     """The SVG of a picture. `plain` is for converters, which know no CSS variables: then `theme`
     must be given.
     """
-    content = _Canvas(picture, layout)
+    content = Canvas(picture, layout)
     key = "mg-" + hashlib.sha256(repr((picture, layout, theme)).encode()).hexdigest()[:8]
     sheet = plain_style(theme or "light") if plain else style(theme)
     body = "\n".join(content.elements(key))
@@ -65,7 +65,7 @@ def document(
     )
 
 
-class _Canvas:
+class Canvas:
     """Moves everything into place and writes it down in reading order: frames, then box by box what
     leads to it.
     """
@@ -114,12 +114,14 @@ class _Canvas:
             for port, flow in enumerate(box.flows):
                 yield self._flow(box, flow, key, (box.id, port) in used)
         bottom = self.size[1] - MARGIN / 2 - 15 * len(self.notes) + 8
+        yield '<g class="foot">'
         yield from legend(self.picture, key, MARGIN, bottom - 14 - self.foot, self.wide)[0]
         for i, line in enumerate(self.notes):
             yield (
                 f'<text class="note" x="{px(MARGIN)}" '
                 f'y="{px(bottom + 15 * i)}">{escape(line)}</text>'
             )
+        yield "</g>"
 
     def _frame(self, cluster: Cluster, key: str) -> str:
         a, b, c, d = self.frames[cluster.id]

@@ -5,7 +5,6 @@ and at each line.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cached_property
 
 from ...graph.node import Constant, GraphNode, Variable
@@ -69,9 +68,12 @@ class Scene:
         self.plain = options.readings is None and options.lit is None
         self.parts: dict[int, list[Array | None] | None] = {}
 
-    def picture(self, depth: int) -> Picture:
-        """The tree opened to a depth: so many levels of groups are drawn with their insides."""
-        return _Builder(self, depth).picture()
+    def picture(self, depth: int, folded: bool = False) -> Picture:
+        """The tree opened to a depth: so many levels of groups are drawn with their insides.
+
+        `folded` opens those, too, that only an interactive drawing opens.
+        """
+        return _Builder(self, depth, folded).picture()
 
     @cached_property
     def sizes(self) -> list[int]:
@@ -168,8 +170,8 @@ def _head_name(head: GraphNode) -> str:
 class _Builder:
     """The boxes, edges and clusters of one picture, in execution order."""
 
-    def __init__(self, scene: Scene, depth: int) -> None:
-        self.scene, self.options, self.depth = scene, scene.options, depth
+    def __init__(self, scene: Scene, depth: int, folded: bool) -> None:
+        self.scene, self.options, self.depth, self.folded = scene, scene.options, depth, folded
         self.order, self.numbers = scene.order, scene.numbers
         self.heads = {id(head) for head in scene.heads}
         self.connector = Connector(self.order, self.numbers, scene.tree)
@@ -221,7 +223,8 @@ class _Builder:
 
     # ---------------- lines
     def _opened(self, part: Part, level: int) -> bool:
-        return isinstance(part, Group) and level < self.depth and not part.folded
+        closed = not isinstance(part, Group) or (part.folded and not self.folded)
+        return level < self.depth and not closed
 
     def _connect(self, inside: Inside, entries: list[list[int]], exits: list[Port]) -> None:
         """Connect an inside and those within it."""
@@ -354,18 +357,14 @@ class _Builder:
         bar = value.zeros if relu and value is not None else None
         head, bad = id(node) in self.heads and bool(node.inputs), scene.alarms.bad == n
         kind, focus = words.node_kind(node), node is self.options.focus
-        return self._barred(
+        return self._dressed(
             Box(name, kind, lines, title, flows, cluster, head, bad, bar, focus), [i]
         )
 
-    def _barred(self, box: Box, nodes: Sequence[int]) -> Box:
-        """The box with the bar that the caller asked for."""
-        bars = self.options.bars
-        told = None if bars is None else bars([self.order[i] for i in nodes])
-        if told is None:
-            return box
-        bar, line, said = told
-        return replace(box, bar=bar, lines=(*box.lines, line), title=f"{box.title}; {said}")
+    def _dressed(self, box: Box, nodes: Sequence[int]) -> Box:
+        """The box as the caller wants it."""
+        dress = self.options.dress
+        return dress(box, [self.order[i] for i in nodes]) if dress is not None else box
 
     def _sum(self, inside: Inside, i: int) -> tuple[str, ...]:
         """The gradient of a node at which other things meet than what stands at its lines."""
@@ -399,7 +398,7 @@ class _Builder:
         bad, flows = scene.alarms.bad in members, self._flows(inside, group.id, group=group)
         told = tuple(dict.fromkeys(lines))
         face = Box(group.id, "module", told, title, flows, cluster, head, bad)
-        return self._barred(face, group.nodes)
+        return self._dressed(face, group.nodes)
 
     # ---------------- what is written at lines
     def _back(self, wire: Wire, *others: Wire) -> Reading:

@@ -7,10 +7,8 @@ step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-
-from ...graph.node import GraphNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +25,3 @@ class Reading:
 
 #: by `id(node)`; a node without one has no ink
 Readings = Mapping[int, Reading]
-#: of a node, or of all nodes in a group: the length of a bar in its box, what stands there beside
-#: it, and the same in words; None where there is none
-Bars = Callable[[Sequence[GraphNode]], tuple[float, str, str] | None]

@@ -74,16 +74,16 @@ def drawn(error: Located) -> Drawing | None:
         return None
     notes = [note for note in getattr(error, "__notes__", ()) if note.startswith(LINE)]
     title = ": ".join([type(error).__name__, *(note.split(": ", 1)[-1] for note in notes)])
-    look: dict[str, Any] = {"bad": True}
-    words = ""
+    near: dict[str, Any] = {"bad": True}
+    look, words = dict(near), ""
     if isinstance(head, _Failed):
         short, words = head.unfit(error)
         look |= {"lines": (shorten(head.rule.symbol), short), "flows": (), "head": False}
 
     def dress(box: Box, nodes: Sequence[GraphNode]) -> Box:
-        if len(nodes) > 1 or nodes[0] is not culprit:
+        if not any(node is culprit for node in nodes):
             return box
-        return replace(box, title=f"{box.id}: {error}", **look)
+        return replace(box, title=f"{box.title}; {error}", **(look if len(nodes) == 1 else near))
 
     focus = culprit if len(order) > _NODES else None
     options = Options(title=title, focus=focus, radius=3, dress=dress)

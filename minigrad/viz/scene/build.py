@@ -333,7 +333,12 @@ class _Builder:
         title = self.scene.told(wire.values, f"{self.scene.called(wire.values)} to {to}", reading)
         ends = (wire.source, wire.port, wire.target, wire.slot, cluster)
         ink = self.scene.ink(wire.values, reading)
-        return Edge(f"e{len(self.edges)}", *ends, *ink, title, self._ends(wire), wire.back)
+        # the same id in every picture of the graph, whatever is open
+        number = wire.slot if wire.last is None else wire.last[1]
+        start, stop = wire.source or cluster, wire.target or cluster
+        key = f"e{start}.{wire.port}.{stop}.{number}{'b' * wire.back}"
+        uses = tuple((self.numbers[i], slot) for i, slot in wire.uses)
+        return Edge(key, *ends, *ink, title, self._ends(wire), wire.back, uses)
 
     def _ghost(self, inside: Inside, ghost: str, j: int, cluster: str | None) -> Box:
         label = self.scene.label(j)

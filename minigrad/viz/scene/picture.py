@@ -7,7 +7,7 @@ coordinates, no colours.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,8 @@ class Edge:
     A line that leads out of a group, or into one, has a piece in each. Where `source` is "", the
     piece begins at entry number `port` of its own `cluster`; where `target` is "", it ends at exit
     number `slot`. `ends` says that the line ends with this piece, `state` and `step` are as in
-    `Flow`. `back` marks the line of a rolled cell that leads from one time step to the next.
+    `Flow`. `back` marks the line of a rolled cell that leads from one time step to the next. `uses`
+    are the inputs that it feeds: (number of the user, which of its inputs).
     """
 
     id: str
@@ -69,6 +70,7 @@ class Edge:
     title: str
     ends: bool = True
     back: bool = False
+    uses: tuple[tuple[int, int], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

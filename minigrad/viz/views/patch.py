@@ -22,13 +22,13 @@ from .maps import (
     TITLE,
     Cell,
     Scale,
+    fill,
     mark_negative,
     minus,
     outline,
     room,
     sheet,
     tile,
-    write,
 )
 
 if TYPE_CHECKING:
@@ -318,4 +318,4 @@ def _cells(
         place = x + column * cell[0], y + row * cell[1]
         hatch = "////" if padded[row, column] else None
         outline(page, *place, *cell, edgecolor=INK["frame"], linewidth=0.5, hatch=hatch)
-    write(page, values, x, y, scale, cell)
+    fill(page, values, x, y, scale, cell)

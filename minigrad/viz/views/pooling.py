@@ -12,20 +12,7 @@ from ...graph.rule import Operator
 from ..inspection import need_index, need_rule
 from ..plots import INK, figure
 from ..scene.text import count, number
-from .maps import (
-    BAR,
-    MARGIN,
-    NOTE,
-    READABLE,
-    Scale,
-    heading,
-    mark_negative,
-    outline,
-    scale_bar,
-    sheet,
-    tile,
-    write,
-)
+from .maps import NOTE, Scale, cells, fill, mark_negative, outline
 
 if TYPE_CHECKING:
     from ..figure import Figure
@@ -107,49 +94,28 @@ def _planes(
     d, scale, (rows, columns, tied) = node.plan, Scale.of(given), winners
     side = _PICTURE / max(given.shape)
     small = min(_PICTURE / max(pooled.shape), side * max(d.sh, d.sw))
-    right = MARGIN + given.shape[1] * side + 0.5
-    tall = max(given.shape[0] * side, pooled.shape[0] * small)
-    with figure(
-        right + max(pooled.shape[1] * small, 1.6) + BAR + MARGIN,
-        tall + 0.32 + 0.3 + 2 * MARGIN,
-        theme=theme,
-    ) as made:
-        page = sheet(made)
-        top = heading(page, MARGIN, MARGIN, "input, its windows and their winners")
-        tile(page, given, MARGIN, top, scale, (side, side))
-        if scale.kind == "diverging":
-            mark_negative(page, given, MARGIN, top, scale, (side, side))
+    widths = given.shape[1] * side + 0.3, max(pooled.shape[1] * small, 1.6) + 0.8
+    tall = max(given.shape[0] * side, pooled.shape[0] * small) + 0.9
+    with figure(sum(widths), max(tall, 1.8), theme=theme) as made:
+        left, right = made.subplots(1, 2, width_ratios=widths)
+        cells(left, given, scale, "input, its windows and their winners")
+        image = cells(right, pooled, scale, "pooled")
+        mark_negative(left, given, 0, 0, scale, (1, 1), (side, side))
+        fill(right, pooled, 0, 0, scale, (1, 1), (small, small))
+        for ax in (left, right):
+            ax.set(aspect="equal", anchor="NW")
+            ax.axis("off")
         for a, b, l, r in _windows(d):
-            corner = MARGIN + l * side, top + a * side
-            outline(page, *corner, (r - l) * side, (b - a) * side, color=INK["line"], linewidth=0.5)
-        x, y = MARGIN + (columns + 0.5) * side, top + (rows + 0.5) * side
+            outline(left, l, a, r - l, b - a, color=INK["line"], linewidth=0.5)
         size = min(7.0, side * 72 * 0.75)
-        page.plot(
-            x[tied],
-            y[tied],
-            linestyle="none",
-            marker=".",
-            markersize=size * 0.45,
-            color=INK["muted"],
-        )
-        page.plot(
-            x[~tied],
-            y[~tied],
-            linestyle="none",
-            marker="o",
-            markersize=size,
-            color=INK["bg"],
-            markeredgecolor=INK["gradient"],
-            markeredgewidth=min(1.6, size / 4),
-            fillstyle="none",
-        )
+        first: dict[str, Any] = {"marker": ".", "markersize": size * 0.45, "color": INK["muted"]}
+        ring = {"marker": "o", "markersize": size, "fillstyle": "none", "color": INK["gradient"]}
+        ring |= {"markeredgewidth": min(1.6, size / 4)}
+        for chosen, look in ((tied, first), (~tied, ring)):
+            left.plot(columns[chosen] + 0.5, rows[chosen] + 0.5, linestyle="none", **look)
+        made.colorbar(image, ax=right, shrink=0.6, anchor=(0, 1), panchor=False).ax.grid(False)
         note = "○ winner of its window; · the first of equals, as in a window of zeros"
-        page.text(MARGIN, top + tall + 0.1, note, fontsize=NOTE, color=INK["muted"], va="top")
-        heading(page, right, MARGIN, "pooled")
-        image = tile(page, pooled, right, top, scale, (small, small))
-        if small >= READABLE:
-            write(page, pooled, right, top, scale, (small, small))
-        scale_bar(made, image, right + pooled.shape[1] * small + 0.15, top, min(tall, 2.2), "")
+        made.supxlabel(note, fontsize=NOTE, color=INK["muted"], x=0.01, ha="left")
     return made
 
 

@@ -22,7 +22,7 @@ _BAR, _ALPHA = 9.0, 0.32
 _RULES = """\
 .mg .word{font-size:13px;fill:var(--fg)}
 .mg .aside{font-size:10px;font-style:italic;fill:var(--fg)}
-.mg .ground,.mg .size{fill:var(--variable)}
+.mg .token .ground,.mg .token .size{fill:var(--variable)}
 .mg .against .ground{fill:var(--gradient)}
 .mg .against .size{fill:none;stroke:var(--gradient);stroke-width:1.2}
 .mg .base{stroke:var(--frame);stroke-width:.8}

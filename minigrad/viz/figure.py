@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as MatplotlibFigure
 
 from ..files import write_atomically
-from .scene.text import escape, shorten
+from .scene.text import shorten
 
 #: where each kind of file keeps the description; in an SVG it becomes the <title>, which screen
 #: readers read
@@ -22,12 +22,14 @@ _UNDATED = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Softw
 
 
 #: A page turns light figures dark: lightness is inverted, and the hue, which that changes, is put
-#: back. What is far from the background stays far from it.
-_DARK = ".mg-figure-auto{filter:invert(.93) hue-rotate(180deg)}"
-_RULES = (
+#: back. What is far from the background stays far from it. The style is an output of its own, for
+#: where chapters are tested, pictures are left out, because they differ between machines.
+_LIGHT = "img.jp-needs-light-background"  # the class that Jupyter gives them
+_DARK = f"{_LIGHT}{{filter:invert(.93) hue-rotate(180deg)}}"
+STYLE = (
     f"<style>@media(prefers-color-scheme:dark){{{_DARK}}}"
     f'[data-jp-theme-light="false"] {_DARK}'
-    '[data-jp-theme-light="true"] .mg-figure-auto{filter:none}</style>'
+    f'[data-jp-theme-light="true"] {_LIGHT}{{filter:none}}</style>'
 )
 
 
@@ -58,18 +60,23 @@ class Figure(MatplotlibFigure):
 
     def _repr_mimebundle_(
         self, include: Any = None, exclude: Any = None
-    ) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
-        """The picture, alone and for a page, with the alt text where each looks for it."""
+    ) -> tuple[dict[str, str], dict[str, Any]]:
+        """The picture and, where nbconvert looks for it, the alt text."""
         picture = b64encode(self._repr_png_()).decode()
-        alt = shorten(self.description, 2000)
-        page = (
-            f'{_RULES}<img class="mg-figure-{self.theme or "auto"}" style="max-width:100%" '
-            f'alt="{escape(alt)}" src="data:image/png;base64,{picture}">'
-        )
-        return (
-            {"image/png": picture, "text/html": page},
-            {"image/png": {"alt": alt}},
-        )
+        about = {"image/png": {"alt": shorten(self.description, 2000)}}
+        follows = {} if self.theme else {"needs_background": "light"}
+        return {"image/png": picture}, {**about, **follows}
+
+    def _ipython_display_(self) -> None:
+        from IPython import get_ipython
+
+        shell: Any = get_ipython()
+        if shell is None:
+            raise NotImplementedError  # IPython then takes the picture alone
+        if self.theme is None:
+            shell.display_pub.publish({"text/html": STYLE})
+        data, about = self._repr_mimebundle_()
+        shell.display_pub.publish({"text/plain": repr(self), **data}, about)
 
 
 def encode(figure: MatplotlibFigure, kind: str, dpi: int, settings: dict[Any, Any]) -> bytes:

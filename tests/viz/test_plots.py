@@ -18,6 +18,7 @@ from matplotlib.image import imread
 import minigrad as mg
 from minigrad import viz
 from minigrad.viz import save_figure, training_curves
+from minigrad.viz.figure import STYLE
 from minigrad.viz.page.palette import THEMES
 from minigrad.viz.plots import colours, figure, plain
 
@@ -37,10 +38,25 @@ def test_a_figure_brings_its_alt_text_into_the_notebook():
 
     data, about = DisplayFormatter().format(small('Two <points> & a "line".'))
     assert data["image/png"].startswith("iVBORw0KGgo")
-    assert 'alt="Two &lt;points&gt; &amp; a &quot;line&quot;."' in data["text/html"]
-    assert f'src="data:image/png;base64,{data["image/png"].strip()}"' in data["text/html"]
     assert about["image/png"] == {"alt": 'Two <points> & a "line".'}
     assert data["text/plain"] == "<Figure size 300x200 with 1 Axes>"
+
+
+@pytest.mark.parametrize("theme", [None, "light"])
+def test_a_notebook_gets_the_style_and_the_picture(theme, monkeypatch):
+    import IPython
+
+    shown = []
+    shell = types.SimpleNamespace(
+        display_pub=types.SimpleNamespace(publish=lambda *args: shown.append(args))
+    )
+    monkeypatch.setattr(IPython, "get_ipython", lambda: shell)
+    with figure(1.0, 1.0, theme=theme) as made:
+        made.description = "Nothing."
+    made._ipython_display_()
+    *styles, (data, about) = shown
+    assert styles == ([({"text/html": STYLE},)] if theme is None else [])
+    assert set(data) == {"text/plain", "image/png"} and about["image/png"] == {"alt": "Nothing."}
 
 
 def test_the_alt_text_stays_where_pyplot_has_taken_figures_over():
@@ -116,7 +132,7 @@ def test_a_figure_in_a_theme_has_its_colours_and_no_others(theme, tmp_path):
     made.save(tmp_path / "x.svg")
     found = set(re.findall("#[0-9a-f]{6}", (tmp_path / "x.svg").read_text()))
     assert THEMES[theme]["bg"].lower() in found and not found & (others - ours - {"#000000"})
-    assert made._repr_mimebundle_()[0]["text/html"].count(f'class="mg-figure-{theme}"') == 1
+    assert "needs_background" not in made._repr_mimebundle_()[1]
     assert colours("plain")(0.0)[0] == 1.0, "the theme ends with the figure"
 
 

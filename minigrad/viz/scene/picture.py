@@ -31,9 +31,10 @@ class Box:
     """A node, a closed group of nodes, or the ghost of a leaf that is drawn elsewhere.
 
     `kind` is `constant`, `variable`, `scalar` or `broadcasted` (the two kinds of operator),
-    `module`, `ghost`, or `more` for what is left out. `flows` are the values that leave it, one for
-    a node. `cluster` is the open group that it lies in. `bar` is the length of its bar, from 0
-    to 1: of a ReLU the share of zeros. `focus` marks the node that the picture is about.
+    `module`, `ghost`, `fork` (of a value that enters a group), or `more` for what is left out.
+    `flows` are the values that leave it, one for a node. `cluster` is the open group that it lies
+    in. `bar` is the length of its bar, from 0 to 1: of a ReLU the share of zeros. `focus` marks the
+    node that the picture is about.
     """
 
     id: str
@@ -122,6 +123,8 @@ class Picture:
             if not last.source and last.cluster is not None:
                 face, slot = frames[last.cluster], last.port
                 found += [e for e in self.edges if (e.target, e.slot) == (face, slot)]
+            elif last.source.startswith("f"):  # a fork
+                found += [e for e in self.edges if e.target == last.source]
             elif last.source in faces:
                 inside, slot = faces[last.source], last.port
                 found += [

@@ -10,7 +10,7 @@ from viz.examples import EXAMPLES, diamonds, mlp, neuron, sine
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.teach.chapter10 import patients
+from minigrad.teach.clinic import patients
 from minigrad.viz import draw
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -40,7 +40,7 @@ def focused():
 
 DRAWN = {
     **{name: lambda make=make: draw(make()) for name, make in EXAMPLES.items()},
-    **{f"patient {letter}": lambda letter=letter: draw(sick(letter)) for letter in "ABCDE"},
+    **{f"patient {letter}": lambda letter=letter: draw(sick(letter)) for letter in patients()},
     "closed": lambda: draw(mlp(), depth=0),
     "focus": focused,
     "rolled": lambda: rnn(unroll="rolled"),

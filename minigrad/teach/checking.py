@@ -133,9 +133,9 @@ def _judge(record: dict[str, Any], answer: Any) -> str | None:
         if told is None:
             continue
         for code, better in record.get("mistakes", ()):
-            other = [_tried(each["ask"], run(code)) for each in cases]
-            if _same(given, other, 1e-4):
+            if _same(given, [_tried(each["ask"], run(code)) for each in cases], 1e-4):
                 told = better
+                break
         with np.printoptions(precision=4, threshold=20):
             wanted = f", {case['right']} was expected" if "right" in case else ""
             return f"{case['ask'].strip()} gives {found}{wanted}: {told}"

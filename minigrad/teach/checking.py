@@ -168,4 +168,4 @@ def _same(answer: Any, expected: Any, rtol: float = 0) -> bool:
     except ValueError:  # rows of different lengths
         return False
     comparable = given.dtype.kind in "biuf" and given.shape == right.shape
-    return comparable and np.allclose(given, right, rtol=rtol, atol=1e-6)
+    return comparable and np.allclose(given, right, rtol, 1e-6, equal_nan=True)

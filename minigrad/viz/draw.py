@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from .. import checks
+from ..files import write_atomically
 from ..graph.node import GraphNode
+from .explorer.explorer import IN_FILES, IN_NOTEBOOKS, Limits, fragment, page
 from .page.geometry import Layout
-from .page.layout import dot_source, lay_out
+from .page.layout import lay_out, source
 from .page.svg import render
-from .scene.build import build
+from .scene.build import Scene
 from .scene.flowed import Flowed
 from .scene.heads import GraphLike, heads_of, order_of
-from .scene.opening import Options
+from .scene.options import Options
 from .scene.picture import Key, Picture
 from .scene.readings import Pool, Readings
 from .scene.steps import Opened
@@ -23,8 +28,10 @@ from .scene.text import count
 from .scene.words import describe
 from .svg_picture import SvgPicture, check_theme
 
-#: pixels: a row of a drawing is about as wide as a notebook
-WIDTH = 1200
+#: pixels: a drawing is as wide as a notebook, and about as high as a screen
+WIDTH, HEIGHT = 1200, 1000
+#: so many boxes are drawn at most
+MOST = 400
 
 
 class Drawing(SvgPicture):
@@ -46,19 +53,19 @@ class Drawing(SvgPicture):
     """
 
     def __init__(
-        self, picture: Picture, theme: str | None = None, width: float | None = WIDTH
+        self, scene: Scene, picture: Picture, theme: str | None = None, width: float | None = WIDTH
     ) -> None:
-        self.picture, self.theme, self.width = picture, theme, width
+        self.scene, self.picture, self.theme, self.width = scene, picture, theme, width
 
     @cached_property
     def source(self) -> str:
-        """The graph in DOT, with fixed sizes, as Graphviz gets it."""
-        return dot_source(self.picture)
+        """What is drawn as a graph in DOT, modules as clusters, for Graphviz and its kin."""
+        return source(self.picture)
 
     @cached_property
     def layout(self) -> Layout:
         """All coordinates; the layout engine runs when they are first needed."""
-        return lay_out(self.picture, self.source, self.width)
+        return lay_out(self.picture, self.width)
 
     @property
     def title(self) -> str:
@@ -88,6 +95,26 @@ class Drawing(SvgPicture):
     def render(self, theme: str | None, plain: bool = False) -> str:
         """The SVG in a theme; `plain` is for converters, which do not know CSS variables."""
         return render(self.picture, self.layout, theme, plain=plain)
+
+    @property
+    def html(self) -> str:
+        """The picture for a page: boxes that open, a search, arrays under the pointer."""
+        return self._explorer(IN_NOTEBOOKS)
+
+    def _explorer(self, limits: Limits) -> str:
+        return fragment(
+            *(self.scene, self.picture, self.svg, self.alt_text),
+            *(self.theme, self.width or math.inf, limits),
+        )
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write a `.svg`, `.png`, `.pdf` or `.html` file; the last is interactive and needs no
+        network. Raises `ValueError` for any other name.
+        """
+        if Path(path).suffix.lower() != ".html":
+            return super().save(path)
+        text = page(self._explorer(IN_FILES), self.title, self.theme)
+        write_atomically(Path(path), text.encode())
 
     def describe(self) -> str:
         """The picture in words, a line for each node and edge, in the order of computation."""
@@ -147,7 +174,7 @@ def draw(
     _check(values, grads, depth, focus, radius, title)
     _check_choices(unroll, width, theme)
     options = Options(values, grads, depth, title, focus, radius, key=Key() if legend else None)
-    return Drawing(picture_of(graph, unroll, options), theme, width)
+    return Drawing(*picture_of(graph, unroll, options), theme, width)
 
 
 def inked(
@@ -168,13 +195,13 @@ def inked(
     _check(None, None, depth, None, None, title)
     _check_choices(None, None, theme)
     options = Options(depth=depth, title=title, readings=readings, pool=pool, key=key or Key())
-    return Drawing(picture_of(graph, None, options), theme)
+    return Drawing(*picture_of(graph, None, options), theme)
 
 
 def picture_of(
     graph: GraphLike | Sequence[GraphNode], unroll: int | str | None, options: Options
-) -> Picture:
-    """The picture of a graph, its fused recurrent nodes opened if that is asked for."""
+) -> tuple[Scene, Picture]:
+    """The scene and the picture of a graph; fused recurrent nodes are opened if asked for."""
     heads, order = heads_of(graph, "draw", several=True), order_of(graph, "draw", several=True)
     if options.focus is not None and not any(node is options.focus for node in order):
         raise ValueError(f"draw: focus={options.focus.brief} is not part of the graph")
@@ -188,7 +215,23 @@ def picture_of(
         if options.focus is not None:
             options = replace(options, focus=opened.twins[id(options.focus)])
     steps = None if unroll is None else unroll if isinstance(unroll, int) else 0
-    return build(order, replace(options, steps=steps, heads=heads, loops=loops, flow=flow))
+    scene = Scene(order, replace(options, steps=steps, heads=heads, loops=loops, flow=flow))
+    return scene, _fitting(scene, WIDTH, HEIGHT)
+
+
+def _fitting(scene: Scene, width: float, height: float) -> Picture:
+    """The picture opened as deep as was asked for, or as fits the page."""
+    deepest = len(scene.sizes) - 1
+    depth = min(deepest if scene.options.depth is None else scene.options.depth, deepest)
+    while depth and scene.sizes[depth] > MOST:
+        depth -= 1
+    picture = scene.picture(depth)
+    if scene.options.depth is None:
+        least = scene.tree.steps if scene.options.steps is not None else 0
+        while depth > least and lay_out(picture, width, engine=False).size[1] > height:
+            depth -= 1
+            picture = scene.picture(depth)
+    return picture
 
 
 def _check(values: Any, grads: Any, depth: Any, focus: Any, radius: Any, title: Any) -> None:

@@ -21,7 +21,6 @@ from ..scene.flowed import Flowed
 from ..scene.heads import GraphLike, heads_of, order_of
 from ..scene.measure import measure
 from ..scene.modules import parameter_names, paths_of
-from ..scene.steps import scopes
 from ..scene.text import count, gradient_line, number, shorten, value_lines
 from ..tables import aligned
 from .formulas import adjoint, formula
@@ -54,7 +53,7 @@ class TraceRows:
         for i, node in enumerate(order):
             for slot, x in enumerate(node.inputs):
                 self.users[self.index[id(x)]].append((i, slot))
-        self._parameters = parameter_names(paths_of(order, scopes(order)))
+        self._parameters = parameter_names(paths_of(order))
         self._shared = Counter(filter(None, map(self._own, order)))
 
     def name(self, i: int) -> Symbol:

@@ -17,13 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import GraphError
 from ...files import write_atomically
 from ...graph.node import Constant, GraphNode
 from ..draw import Drawing, draw
 from ..page.html import ALIVE, still
 from ..scene.heads import GraphLike, heads_of, order_of
-from ..scene.opening import MOST
 from ..scene.picture import Box, Picture
 from ..scene.text import count, escape
 from .evaluation_trace import TraceRow, TraceRows
@@ -166,13 +164,6 @@ def play(
         "title": title,
     }
     drawing = draw(graph, **options)
-    if drawing.picture.rows:
-        nodes = count(len(order), "node")
-        raise GraphError(
-            f"play: {nodes} do not fit into {MOST} boxes; use depth=0 (a box for each outermost "
-            f"module), focus=node for the surroundings of a node, or play an inner node; trace and "
-            f"draw take graphs of any size"
-        )
     return Player(drawing, TraceRows(order, heads_of(graph, "play", several=True)))
 
 

@@ -197,7 +197,8 @@
 
     function fit() {
       view = [0, 0, ...size];
-      svg.setAttribute("height", Math.min(size[1], (size[1] / size[0]) * (stage.clientWidth || size[0])));
+      const most = data.steps || data.frames ? 0.7 * window.innerHeight : Infinity; // the slider stays in sight
+      svg.setAttribute("height", Math.min(most, size[1], (size[1] / size[0]) * (stage.clientWidth || size[0])));
       look();
     }
 
@@ -437,10 +438,138 @@
     svg.setAttribute("tabindex", "0");
     svg.setAttribute("role", "group");
     svg.removeAttribute("width");
+    svg.setAttribute("preserveAspectRatio", "xMinYMin");
     find("bar").hidden = false;
     if (data.svg) draw();
     else fit();
-    /* MORE */
+    if (data.steps) timeline(root, data.steps.length, stepping(data, elements, find, svg), calm);
+    if (data.frames) timeline(root, data.frames.steps.length - 1, inking(data, elements, find), calm);
+  }
+
+  // ---------------- a slider over steps
+  const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
+
+  function timeline(root, last, show, calm) {
+    const find = (name) => root.querySelector(".mgx-" + name), slider = find("slider");
+    let now = 0, timer = null;
+
+    function go(step) {
+      now = Math.min(Math.max(step, 0), last);
+      root.dataset.step = now;
+      slider.value = now;
+      find("count").textContent = now + " / " + last;
+      slider.setAttribute("aria-valuetext", show(now));
+      // not `disabled`: a button that loses the focus takes the keyboard away with it
+      for (const [name, end] of [["first", 0], ["back", 0], ["forward", last], ["last", last]])
+        find(name).setAttribute("aria-disabled", now === end);
+      if (now === last) halt();
+    }
+
+    function halt() {
+      clearInterval(timer);
+      timer = null;
+      root.classList.remove("mgx-playing");
+      label("Play");
+    }
+
+    function label(text) {
+      find("play").setAttribute("aria-label", text);
+      find("play").title = text;
+    }
+
+    function toggle() {
+      if (calm.matches) return go(now + 1); // nothing moves by itself for who asked for that
+      if (timer !== null) return halt();
+      go(now === last ? 0 : now + 1);
+      if (now === last) return;
+      timer = setInterval(() => (root.isConnected ? go(now + 1) : halt()), PAUSE);
+      root.classList.add("mgx-playing");
+      label("Pause");
+    }
+
+    const jump = (step) => (halt(), go(step));
+    const keys = { ArrowRight: () => jump(now + 1), ArrowLeft: () => jump(now - 1), Home: () => jump(0), End: () => jump(last), " ": toggle };
+    root.addEventListener("keydown", (event) => {
+      const action = keys[event.key], typing = event.target.closest(".mgx-search");
+      const pressing = event.key === " " && event.target.closest("button"); // a button takes the space bar itself
+      if (!action || typing || pressing || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+      event.preventDefault();
+      event.stopPropagation();
+      action();
+    }, { capture: true });
+    const clicks = { first: () => jump(0), back: () => jump(now - 1), play: toggle, forward: () => jump(now + 1), last: () => jump(last) };
+    for (const [name, action] of Object.entries(clicks)) find(name).addEventListener("click", action);
+    slider.addEventListener("input", () => jump(Number(slider.value)));
+    calm.addEventListener("change", () => calm.matches && halt());
+    find("controls").hidden = false;
+    find("status").hidden = false;
+    go(0);
+  }
+
+  /* Forward a box at a time, backward a line at a time: what is not computed yet is not shown. */
+  function stepping({ steps, known, reached, alarms }, elements, find, svg) {
+    const titles = new Map();
+    for (const [id, item] of elements) {
+      titles.set(id, [item.querySelector("title"), item.querySelector("title")?.textContent]);
+      for (const line of item.querySelectorAll(".small")) if (line.textContent.startsWith("∇")) line.classList.add("mgx-gradient");
+    }
+    const until = (text, names) => text.split(new RegExp("[;:] (?:" + names + ") "))[0];
+    const arrow = document.createElementNS(svg.namespaceURI, "polygon");
+    arrow.setAttribute("class", "mgx-arrow");
+    arrow.setAttribute("points", "0,0 11,-6 11,6");
+    svg.append(arrow);
+    return (now) => {
+      const [current, phase, lines, text] = now ? steps[now - 1] : [null, "start", [], "Nothing is computed yet."];
+      const root = find("status").closest(".mgx"), lit = new Set(lines);
+      root.dataset.phase = phase;
+      svg.classList.toggle("mgx-walking", now < steps.length);
+      for (const [id, item] of elements) {
+        const later = now < (known[id] ?? 0), pending = now < (reached[id] ?? 0), [title, full] = titles.get(id);
+        item.classList.toggle("mgx-later", later);
+        item.classList.toggle("mgx-nograd", pending);
+        item.classList.toggle("mgx-noalarm", now < (alarms[id] ?? 0));
+        item.classList.toggle("mgx-now", id === current);
+        item.classList.toggle("mgx-onway", lit.has(id));
+        if (title) title.textContent = later ? until(full, "value|gradient") : pending ? until(full, "gradient") : full;
+      }
+      const line = phase === "backward" ? elements.get(lines[0])?.querySelector(".line") : null;
+      arrow.style.display = line ? "" : "none";
+      if (line) { // on the way back arrows point the other way
+        const at = line.getPointAtLength(line.getTotalLength() * 0.4);
+        arrow.setAttribute("transform", `translate(${at.x - 5} ${at.y})`);
+      }
+      const name = phase[0].toUpperCase() + phase.slice(1), badge = made("b", name);
+      find("status").replaceChildren(badge, " " + text);
+      return `${name}, step ${now} of ${steps.length}`;
+    };
+  }
+
+  /* The same drawing at every recorded step of a training, with the loss beside it. */
+  function inking({ frames, origins }, elements, find) {
+    const curve = find("curve"), { steps, losses, nodes, widths } = frames;
+    const finite = losses.filter(Number.isFinite), low = Math.min(...finite), high = Math.max(...finite);
+    const x = (k) => (300 * k) / Math.max(1, steps.length - 1), y = (loss) => 55 - (50 * (loss - low)) / (high - low || 1);
+    const points = losses.map((loss, k) => (Number.isFinite(loss) ? `${x(k)},${y(loss)}` : "")).filter(Boolean);
+    curve.querySelector("polyline").setAttribute("points", points.join(" "));
+    curve.toggleAttribute("hidden", !finite.length);
+    return (now) => {
+      for (const [id, item] of elements) {
+        const reading = nodes[origins[id]]?.[now];
+        if (!reading) continue;
+        const [text, state, ink] = reading;
+        item.classList.remove("g0", "g1", "g2", "g3", "g4", "g5", "none", "zero", "vanished", "exploded", "nan", "inf", "normal");
+        item.classList.add(state, ...(ink < 0 ? [] : ["g" + ink]));
+        item.querySelector(".line")?.setAttribute("stroke-width", ink < 0 ? widths[state] ?? 1.2 : widths[ink]);
+        const below = item.querySelector(".d");
+        if (below) below.textContent = text;
+      }
+      const dot = curve.querySelector("circle"), loss = losses[now];
+      dot.setAttribute("cx", x(now));
+      dot.setAttribute("cy", Number.isFinite(loss) ? y(loss) : 0);
+      const text = `step ${steps[now]}` + (loss === null ? "" : `, loss ${Number(loss).toPrecision(4)}`);
+      find("status").replaceChildren(text);
+      return text;
+    };
   }
 
   // ---------------- geometry

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -32,6 +33,21 @@ from ..scene.text import escape, width
 
 #: rows and columns of an array that are kept
 SIDE = 64
+_ICONS = {
+    "first": "M3 3h2v10H3zM13 3v10L6 8z",
+    "back": "M11 3v10L4 8z",
+    "play": "M4 2.5v11L13 8z",
+    "pause": "M4 3h3v10H4zM9 3h3v10H9z",
+    "forward": "M5 3v10l7-5z",
+    "last": "M3 3v10l7-5zM11 3h2v10h-2z",
+}
+_BUTTONS = (
+    ("first", "First step", ("first",)),
+    ("back", "One step back", ("back",)),
+    ("play", "Play", ("play", "pause")),
+    ("forward", "One step forward", ("forward",)),
+    ("last", "Last step", ("last",)),
+)
 
 
 @dataclass(frozen=True)
@@ -55,15 +71,18 @@ def fragment(
     theme: str | None,
     room: float,
     limits: Limits,
+    more: Mapping[str, Any],
 ) -> str:
     """HTML that shows a picture of the scene, whose SVG is `svg`, as an explorer.
 
-    `words` are for who cannot see it, `room` is the width in pixels after which rows wrap.
+    `words` are for who cannot see it, `room` is the width in pixels after which rows wrap, `more`
+    are data of the modes with a slider: `steps` of a computation or `frames` of a training.
     """
-    data = _data(scene, shown, theme, room, limits.boxes)
+    data = {**_data(scene, shown, theme, room, limits.boxes), **more}
     data["arrays"] = arrays(scene, limits.entries)
-    key = _key(data["svg"] or svg)
-    script = _file("explorer.js").replace("EXPLORER_ID", f"{key}x").replace("/* ALIVE */", ALIVE)
+    digest = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:8]
+    key = f"mgx-{digest}"
+    script = _file("explorer.js").replace("EXPLORER_ID", key).replace("/* ALIVE */", ALIVE)
     bar = (
         '<button type="button" class="mgx-in" aria-label="zoom in">+</button>'
         '<button type="button" class="mgx-out" aria-label="zoom out">−</button>'
@@ -74,10 +93,13 @@ def fragment(
     text = json.dumps(data, separators=(",", ":")).encode()
     code = base64.b64encode(gzip.compress(text, mtime=0)).decode()
     return (
-        f'<div class="mgx mg-{theme or "auto"}" id="{key}x">\n'
+        f'<div class="mgx mg-{theme or "auto"}" id="{key}" role="group" '
+        # Lumino's attribute: JupyterLab leaves keys that are pressed in here to the script
+        f'data-lm-suppress-shortcuts="true" aria-label="{escape(shown.title)}">\n'
         f"<style>{_file('explorer.css')}</style>\n"
         f'<div class="mgx-bar" hidden>{bar}</div>\n'
         f'<div class="mgx-stage">{still(svg, words, "mgx-still")}</div>\n'
+        f"{_controls()}"
         f'<div class="mgx-panel" aria-live="polite" hidden></div>\n'
         f'<script type="text/plain" class="mgx-data">{code}</script>\n'
         f"<script>{script}</script>\n</div>\n"
@@ -135,10 +157,23 @@ def _data(
         "drawn": {key: list(canvas.places[key]) for key in boxes},
         "flows": flows,
         "owners": {flow: box for box, several in flows.items() for flow in several},
+        "origins": _origins(whole, flows),
         "targets": {key: edge.target for key, edge in ends.items()},
         "within": {box.id: box.cluster or "" for box in everything.boxes},
         "order": {key: k for k, key in enumerate([*reading, *faces])},
-        "moving": [*boxes, *(f for several in flows.values() for f in several), *ends] + clusters,
+        "moving": [*boxes, *(f for several in flows.values() for f in several), *ends, *clusters],
+    }
+
+
+def _origins(whole: Picture, flows: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """By line the box of the node whose value it carries; of a ghost that of the leaf."""
+    found = {flow: box for box, several in flows.items() for flow in several}
+    for edge in whole.edges:
+        sources = [piece.source for piece in whole.pieces(edge) if piece.source]
+        found[edge.id] = sources[-1] if sources else ""
+    return {
+        key: f"n{box.rpartition('n')[2]}" if box.startswith("g") else box
+        for key, box in found.items()
     }
 
 
@@ -209,9 +244,27 @@ def packed(shape: Sequence[int], array: Array) -> list[Any]:
     return [list(shape), scale, code, list(array.shape)]
 
 
-def _key(svg: str) -> str:
-    """The id of an SVG of ours."""
-    return svg.partition(' id="')[2].partition('"')[0]
+def _controls() -> str:
+    """Buttons, a slider and what is said of a step; the script shows them where there are steps."""
+    buttons = "".join(
+        f'<button type="button" class="mgx-button mgx-{name}" aria-label="{label}" '
+        f'title="{label}">{"".join(map(_icon, icons))}</button>'
+        for name, label, icons in _BUTTONS
+    )
+    return (
+        f'<div class="mgx-controls" hidden>{buttons}<input type="range" class="mgx-slider" min="0" '
+        f'value="0" step="1" aria-label="Step"><span class="mgx-count" aria-hidden="true"></span>'
+        f'</div>\n<svg class="mgx-curve" viewBox="0 0 300 60" role="img" aria-label="loss" hidden>'
+        f'<polyline/><circle r="4"/></svg>\n<p class="mgx-status" aria-live="polite" '
+        f'aria-atomic="true" hidden></p>\n'
+    )
+
+
+def _icon(name: str) -> str:
+    return (
+        f'<svg class="mgx-icon mgx-icon-{name}" viewBox="0 0 16 16" width="16" height="16" '
+        f'aria-hidden="true"><path d="{_ICONS[name]}"/></svg>'
+    )
 
 
 def _file(name: str) -> str:

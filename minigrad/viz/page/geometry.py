@@ -118,6 +118,8 @@ def text_width(flow: Flow) -> float:
 
 
 def _shape(box: Box) -> tuple[float, float]:
+    if box.kind == "fork":
+        return 4.0, 4.0
     first, *others = box.lines
     if box.kind in ("ghost", "more"):
         return width(first, SMALL) + 14, 20.0

@@ -22,7 +22,7 @@ from typing import Any
 from ..scene.picture import Picture
 from .arrange import arrange
 from .geometry import Layout, Point, footprint
-from .plan import BORDER, Part, Plan, is_leaf, parts_of, plan_of, start_of, stop_of
+from .plan import BORDER, Part, Plan, face_outwards, is_leaf, parts_of, plan_of, start_of, stop_of
 
 #: seconds for which we wait for an engine; then the drawing is made without it
 TIME_LIMIT = 8.0
@@ -47,6 +47,7 @@ def plans_of(picture: Picture, engine: bool = True) -> tuple[dict[str | None, Pl
     plans = {
         key: plan_of(part, plan) for (key, part), plan in zip(parts.items(), found, strict=True)
     }
+    face_outwards(plans, picture)
     return plans, "graphviz" if answer else "simple"
 
 

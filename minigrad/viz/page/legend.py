@@ -25,6 +25,7 @@ scalar      operator on numbers
 broadcasted operator on arrays
 module      closed group
 more        left out
+fork        one value, several lines
 frame       open group
 inner       result
 focus       in focus
@@ -41,7 +42,7 @@ inf         ▲ infinite
 """
 MEANINGS = {line[:12].strip(): line[12:] for line in _MEANINGS.splitlines()}
 #: those whose lines and shapes are styled by the class of the group around them
-_STYLED = {*list(MEANINGS)[:7], "focus", "back", *GLYPHS}
+_STYLED = {*list(MEANINGS)[:8], "focus", "back", *GLYPHS}
 
 
 def found(picture: Picture) -> list[str]:
@@ -121,6 +122,8 @@ def _mark(name: str, x: float, y: float) -> Iterator[str]:
             yield f'<g class="g{step}">{line}</g>'
     elif name in ("edge", "back", *GLYPHS):
         yield _line(x, y, _ICON, line_width(name if name in GLYPHS else "none", -1))
+    elif name == "fork":
+        yield f'<rect class="shape" x="{x + 10:.1f}" y="{y - 6:.1f}" width="4" height="12" rx="2"/>'
     elif name not in ("sum", "face"):
         corner = {"variable": 7, "ghost": 7, "module": 3, "frame": 3}.get(name, 0)
         yield f'<rect class="{"frame" if name == "frame" else "shape"}" {box} rx="{corner}"/>'

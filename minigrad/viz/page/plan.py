@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from graphlib import TopologicalSorter
-from itertools import pairwise
+from itertools import combinations, pairwise
 from statistics import fmean
 
 from ..scene.picture import Box, Edge, Picture
@@ -116,6 +116,23 @@ def plan_of(part: Part, answer: Plan | None) -> Plan:
     _straighten(plan, boxes)
     _ends(part, plan, boxes)
     return plan
+
+
+def face_outwards(plans: dict[str | None, Plan], picture: Picture) -> None:
+    """Turn insides upside down where lines would cross less at their borders."""
+    for cluster in picture.clusters:  # outer ones first
+        plan, around = plans[cluster.id], plans[cluster.parent]
+        inner = {key: y for column in plan.columns for key, y in column.items() if key[0] in "<>"}
+        outer = {f">{k}": around.outs[flow.id] for k, flow in enumerate(cluster.face.flows)}
+        for edge in picture.edges:
+            if edge.target == cluster.face.id:
+                outer[f"<{edge.slot}"] = around.ins[edge.id]
+        pairs = [(a, b) for a, b in combinations(inner, 2) if a[0] == b[0]]
+        agree = sum((inner[a] - inner[b]) * (outer[a] - outer[b]) > 0 for a, b in pairs)
+        if 2 * agree < len(pairs):
+            plan.columns = [{key: -y for key, y in column.items()} for column in plan.columns]
+            plan.outs = {key: -dy for key, dy in plan.outs.items()}
+            plan.ins = {key: -dy for key, dy in plan.ins.items()}
 
 
 # ---------------- without an engine

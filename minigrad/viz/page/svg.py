@@ -146,7 +146,7 @@ class Canvas:
             parts += [
                 _outline(False, x + shift, y - shift, wide, tall, 8, "shape") for shift in (6, 3)
             ]
-        corner = {"variable": 9, "ghost": 8, "module": 8, "more": 10}.get(box.kind, 0)
+        corner = {"variable": 9, "ghost": 8, "module": 8, "more": 10, "fork": 2}.get(box.kind, 0)
         parts.append(_outline(ellipse, x, y, wide, tall, corner, "shape"))
         if box.head:
             parts.append(_outline(ellipse, x, y, wide - 7, tall - 7, max(0, corner - 3), "inner"))
@@ -221,8 +221,8 @@ def _outline(
 
 def _inscription(box: Box, x: float, y: float, tall: float) -> Iterator[str]:
     """The lines of a box, and a ReLU's bar of dead outputs under them."""
-    if box.kind in ("ghost", "more"):
-        yield _text("small", x, y + SMALL * 0.35, box.lines[0])
+    if box.kind in ("ghost", "more", "fork"):
+        yield from (_text("small", x, y + SMALL * 0.35, line) for line in box.lines)
         return
     lift = 5.0 if box.dead is not None else 0.0
     y0 = y + LABEL * 0.35 - LINE * (len(box.lines) - 1) / 2 - lift

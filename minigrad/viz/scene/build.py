@@ -28,6 +28,8 @@ APART = 4
 #: in larger graphs contributions, each of which computes an operator again, are not looked for
 LARGE = 5000
 
+#: the first letter of the id of a fork
+FORK = "f"
 #: what stands below the line of a node that nothing is read of
 NOTHING = Reading("", "none", -1, "")
 
@@ -232,6 +234,7 @@ class _Builder:
         self.connector.connect(inside, entries, exits)
         self._further(inside)
         self._loop(inside)
+        self._fork(inside)
         self._leave(inside)
         for part in inside.group.parts:
             if not isinstance(part, Group) or not self._opened(part, inside.level):
@@ -245,7 +248,7 @@ class _Builder:
                 self.lines.setdefault(wire.values[0], []).append(wire)
 
     def _ends(self, wire: Wire) -> bool:
-        return bool(wire.target) and wire.target not in self.insides
+        return wire.target[:1] not in ("", FORK) and wire.target not in self.insides
 
     def _further(self, inside: Inside) -> None:
         """Lines to the users of a shown node that are left out."""
@@ -266,6 +269,22 @@ class _Builder:
             j, i = self.scene.index[id(a)], self.scene.index[id(b)]
             if j in where and i in where and where[j] != where[i]:
                 inside.wires.append(Wire([j], [], where[j], where[i], (i, 0), back=True))
+
+    def _fork(self, inside: Inside) -> None:
+        """Where a value that enters a group takes several lines, a fork for what came back along
+        each.
+        """
+        entering: dict[int, list[Wire]] = {}
+        for wire in inside.wires:
+            if not wire.source:
+                entering.setdefault(wire.port, []).append(wire)
+        for port, wires in entering.items():
+            if 1 < len(wires) <= APART and all(map(self._apart, wires)):
+                fork = f"{FORK}{inside.group.frame}.{port}"
+                uses = [use for wire in wires for use in wire.uses]
+                inside.wires.append(Wire(wires[0].values, uses, "", fork, port=port))
+                for wire in wires:
+                    wire.source = fork
 
     def _leave(self, inside: Inside) -> None:
         """The place where each line leaves its box: one for each value, or for each line where it
@@ -314,6 +333,10 @@ class _Builder:
             else:
                 self.boxes.append(face)
         for wire in inside.wires:
+            if wire.target.startswith(FORK):
+                told = f"{self.scene.called(wire.values)} in several places"
+                flows = self._flows(inside, wire.target, again=True)
+                self.boxes.append(Box(wire.target, "fork", (), told, flows, cluster))
             if wire.target.startswith("a"):
                 i = wire.values[0]
                 left = count(self.scene.seen.onward[self.numbers[i]], "further user")
@@ -333,7 +356,12 @@ class _Builder:
         title = self.scene.told(wire.values, f"{self.scene.called(wire.values)} to {to}", reading)
         ends = (wire.source, wire.port, wire.target, wire.slot, cluster)
         ink = self.scene.ink(wire.values, reading)
-        return Edge(f"e{len(self.edges)}", *ends, *ink, title, self._ends(wire), wire.back)
+        # the same id in every picture of the graph, whatever is open
+        number = wire.slot if wire.last is None else wire.last[1]
+        start, stop = wire.source or cluster, wire.target or cluster
+        key = f"e{start}.{wire.port}.{stop}.{number}{'b' * wire.back}"
+        uses = tuple((self.numbers[i], slot) for i, slot in wire.uses)
+        return Edge(key, *ends, *ink, title, self._ends(wire), wire.back, uses)
 
     def _ghost(self, inside: Inside, ghost: str, j: int, cluster: str | None) -> Box:
         label = self.scene.label(j)

@@ -7,7 +7,7 @@ coordinates, no colours.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,10 @@ class Box:
     """A node, a closed group of nodes, or the ghost of a leaf that is drawn elsewhere.
 
     `kind` is `constant`, `variable`, `scalar` or `broadcasted` (the two kinds of operator),
-    `module`, `ghost`, or `more` for what is left out. `flows` are the values that leave it, one for
-    a node. `cluster` is the open group that it lies in. `dead` is the share of zeros that a ReLU
-    put out. `focus` marks the node that the picture is about.
+    `module`, `ghost`, `fork` (of a value that enters a group), or `more` for what is left out.
+    `flows` are the values that leave it, one for a node. `cluster` is the open group that it lies
+    in. `dead` is the share of zeros that a ReLU put out. `focus` marks the node that the picture is
+    about.
     """
 
     id: str
@@ -55,7 +56,8 @@ class Edge:
     A line that leads out of a group, or into one, has a piece in each. Where `source` is "", the
     piece begins at entry number `port` of its own `cluster`; where `target` is "", it ends at exit
     number `slot`. `ends` says that the line ends with this piece, `state` and `step` are as in
-    `Flow`. `back` marks the line of a rolled cell that leads from one time step to the next.
+    `Flow`. `back` marks the line of a rolled cell that leads from one time step to the next. `uses`
+    are the inputs that it feeds: (number of the user, which of its inputs).
     """
 
     id: str
@@ -69,6 +71,7 @@ class Edge:
     title: str
     ends: bool = True
     back: bool = False
+    uses: tuple[tuple[int, int], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,8 @@ class Picture:
             if not last.source and last.cluster is not None:
                 face, slot = frames[last.cluster], last.port
                 found += [e for e in self.edges if (e.target, e.slot) == (face, slot)]
+            elif last.source.startswith("f"):  # a fork
+                found += [e for e in self.edges if e.target == last.source]
             elif last.source in faces:
                 inside, slot = faces[last.source], last.port
                 found += [

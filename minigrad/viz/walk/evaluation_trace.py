@@ -98,14 +98,7 @@ class TraceRows:
             if len(terms) == _MOST_TERMS:
                 left += 1
                 continue
-            user = self.order[j]
-            assert isinstance(user, Operator)
-            xs = list(map(self._as_input, user.inputs))
-            term = (
-                None
-                if id(user) not in self.gradients
-                else adjoint(user, slot, bar(self.name(j)), self.name(j), xs)
-            )
+            term = self.term(j, slot)
             terms += [] if term is None else [term]
         if left:
             terms.append(word(f"… {count(left, 'further use')}"))
@@ -117,6 +110,14 @@ class TraceRows:
             else word("seed")
         )
         return TraceRow(bar(self.name(i)), total, _gradient(grad))
+
+    def term(self, j: int, slot: int) -> Symbol | None:
+        """What node j gives to the adjoint of one of its inputs; None without a gradient."""
+        user = self.order[j]
+        if not isinstance(user, Operator) or id(user) not in self.gradients:
+            return None
+        xs = list(map(self._as_input, user.inputs))
+        return adjoint(user, slot, bar(self.name(j)), self.name(j), xs)
 
 
 class EvaluationTrace:

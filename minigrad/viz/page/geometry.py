@@ -137,7 +137,7 @@ def _shape(box: Box) -> tuple[float, float]:
 
 def _around(box: Box, height: float) -> float:
     """How wide an ellipse around lines of text is: the corners of each lie within it."""
-    base = LABEL * 0.35 - LINE * (len(box.lines) - 1) / 2 - (5.0 if box.dead is not None else 0.0)
+    base = LABEL * 0.35 - LINE * (len(box.lines) - 1) / 2 - (5.0 if box.bar is not None else 0.0)
     wide = 0.0
     for i, line in enumerate(box.lines):
         size, low = (SMALL if i else LABEL), base + (LINE + 1) * i

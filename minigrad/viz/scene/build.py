@@ -471,8 +471,8 @@ class _Builder:
             value = self.scene.value(values) if self.scene.show_values else None
             repeated = again or values in known
             shaped = group is not None
-            bare = repeated or crowded or value is None
-            above = () if bare else value_lines(value, shaped)
+            bare = repeated or crowded
+            above = () if bare or value is None else value_lines(value, shaped)
             reading = self._back(*wires) if wires else self._below(values)
             hidden = crowded or (again and not self._apart(wires[0]))
             below = "" if hidden else reading.below

@@ -19,7 +19,8 @@ FOLDER = Path(__file__).parents[1] / "notebooks"
 CHAPTERS = sorted(FOLDER.glob("*.ipynb"))
 MOST_BYTES = 500_000
 MOST_IN_ALL = 5_000_000
-TAGS = {"exercise", "raises-exception", "nbval-ignore-output"}
+#: `needs-answer`: a cell that fails until the student has done the exercises before it
+TAGS = {"exercise", "needs-answer", "raises-exception", "nbval-ignore-output"}
 MAGIC = {"%matplotlib inline"}
 LOCAL = re.compile(
     r"(?<![\w.])/(?:home|root|tmp|work|Users|private|mnt|opt|usr|var)/|\b[A-Z]:\\|\b0x[0-9a-f]{6,}"
@@ -155,6 +156,31 @@ def test_exercises_are_asked_marked_and_checked(path: Path) -> None:
     assert asked and sorted(asked) == [
         name for name in sorted(exercises()) if name.startswith(f"{number(path)}/")
     ]
+
+
+@each_chapter
+def test_only_marked_cells_need_what_the_student_writes(path: Path) -> None:
+    missing: set[str] = set()
+    for cell in book.student_version(path).cells:
+        if cell.cell_type != "code":
+            continue
+        tree = ast.parse(re.sub(r"(?m)^%.*$", "", cell.source))
+        names = [n for n in ast.walk(tree) if isinstance(n, ast.Name)]
+        bound = {n.id for n in names if isinstance(n.ctx, ast.Store)}
+        used = {n.id for n in names if isinstance(n.ctx, ast.Load)} & missing - bound
+        if "exercise" in tags(cell):
+            parts = [(part, ast.get_source_segment(cell.source, part)) for part in tree.body]
+            missing |= bound | {
+                part.name
+                for part, text in parts
+                if isinstance(part, ast.FunctionDef | ast.ClassDef) and book.TURN in str(text)
+            }
+        elif "needs-answer" in tags(cell):
+            assert used, f"{cell.id}: nothing is needed"
+            missing |= bound
+        else:
+            assert not used, f"{cell.id} needs {used}"
+            missing -= bound
 
 
 @each_chapter

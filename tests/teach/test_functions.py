@@ -35,21 +35,10 @@ def unroll(x, k):
     return patches.reshape(-1, k * k).T
 
 
-def logsumexp(shift, factor):
-    """The operator "logsumexp", or a wrong one."""
-
-    def forward(x):
-        m = x.max() * shift
-        return m + np.log(np.exp(x - m).sum())
-
-    return mg.operator(forward, lambda g, y, x: factor(g) * np.exp(x - y), name="mine")
-
-
 a = mg.Variable(2.0)
 b = mg.Variable(3.0)
 RIGHT = {
     "0/graph": a * b + mg.sin(a),
-    "4/logsumexp": logsumexp(1, lambda g: g),
     "8/unroll": unroll,
     "9/rows": rows,
     "10/touched": np.unique,
@@ -69,13 +58,9 @@ def test_the_right_answer_passes(name):
 
 WRONG = [
     ("0/graph", 6.9, "f must be a node"),
-    ("0/graph", 6.9092974, "could not be tried"),
-    ("0/graph", a * b + mg.sin(mg.Variable(2.0)), "the graph has 6 nodes"),
+    ("0/graph", 6.9092974, "AttributeError.*f must be a node"),
+    ("0/graph", a * b + mg.sin(mg.Variable(2.0)), "gives 6, 5 was expected: a must be one"),
     ("0/graph", a * b + mg.cos(a), "f must be a node.*a · b"),
-    ("4/logsumexp", logsumexp(0, lambda g: g), "Subtract the largest"),
-    ("4/logsumexp", logsumexp(1, lambda g: 1), "the gradient is not.*Is g in it"),
-    ("4/logsumexp", mg.exp, "one number was expected"),
-    ("4/logsumexp", mg.sum, r"2\.24.* was expected: one number"),
     ("8/unroll", lambda x, k: unroll(x, k).T, r"one \.T is missing"),
     ("8/unroll", lambda x, k: unroll(x, k)[::-1], "each column is one patch"),
     ("9/rows", lambda n, k, s, p, d: n - k, r"n - k \+ 1 places"),
@@ -85,7 +70,11 @@ WRONG = [
     ("10/touched", lambda ids: ids, "only one row"),
     ("10/touched", lambda ids: np.unique(ids)[1:], "padding has a row"),
     ("10/touched", lambda ids: [3, 99], r"\[0, 3, 5, 7\] was expected"),
-    ("10/words", {"rare words": 2}.get, "for rare words it gives 2: the network sees <other>"),
+    (
+        "10/words",
+        {"rare words": 2}.get,
+        r"answer\('rare words'\) gives 2: the network sees <other>",
+    ),
     ("10/words", {"rare words": 0, "praise": 0.7}.get, "gives 0.7: more than 0.8 is needed"),
     ("10/words", {"rare words": 0, "praise": 0.9, "blame": 0.3}.get, "less than 0.2 is needed"),
     ("11/bound", lambda s, T: s**T, "not T"),
@@ -96,11 +85,11 @@ WRONG = [
     (
         "13/names",
         RIGHT_NAMES | {"A": "vanishing gradient"},
-        "for A it gives vanishing.*after the first tanh",
+        r"answer\['A'\] gives vanishing.*after the first tanh",
     ),
-    ("13/names", RIGHT_NAMES | {"C": "a cold"}, "for C .*double ring"),
+    ("13/names", RIGHT_NAMES | {"C": "a cold"}, "'C'.*double ring"),
     ("13/names", {"A": "saturation"}, "KeyError: 'B'"),
-    ("13/cure", lambda: "unused parameter", "it gives unused parameter: it is still ill"),
+    ("13/cure", lambda: "unused parameter", "gives unused parameter: it is still ill"),
     ("A/step", lambda p, C, n: C / p + 2 * p * (50e-6 + n / p / 125e6), "nobody to talk to"),
     ("A/step", lambda p, C, n: C / p, "50 µs each"),
     ("A/step", lambda p, C, n: C / p + 2 * (p - 1) * (50e-6 + n / 125e6), "p-th part"),

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ..distribution import install_hint
+from ..distribution import NAME, install_hint
 from ..files import write_atomically
 
 #: actions of `minigrad chapters` that run a Python module: the module, its extra, and options
@@ -29,6 +29,17 @@ PROGRAMS = {
     ),
 }
 ACTIONS = ("list", "student", "instructor", *PROGRAMS)
+INSTALL = f"""\
+# Installs minigrad where it is missing: from the folder around this one, or from the index.
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+if find_spec("minigrad") is None:
+    around = [p for p in Path.cwd().parents if (p / "minigrad/PACKAGE.md").is_file()]
+    what = f"{{around[0]}}[notebooks]" if around else "{NAME}[notebooks]"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", what], check=True)"""
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 TURN = "your turn"
 _SOLUTION = re.compile(rf"(?ms)^( *){BEGIN}\n(.*?)^ *{END}$")
@@ -79,11 +90,14 @@ def read(path: Path) -> Any:
 
 
 def student_version(path: Path) -> Any:
-    """The notebook without solutions and outputs."""
+    """The notebook without solutions and outputs; its first cell installs minigrad if need be."""
+    import nbformat
+
     notebook = read(path)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.update(source=without_solutions(cell.source), outputs=[], execution_count=None)
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(INSTALL, id="install"))
     return notebook
 
 

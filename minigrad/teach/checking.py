@@ -138,7 +138,8 @@ def _judge(record: dict[str, Any], answer: Any) -> str | None:
                 break
         with np.printoptions(precision=4, threshold=20):
             wanted = f", {case['right']} was expected" if "right" in case else ""
-            return f"{case['ask'].strip()} gives {found}{wanted}: {told}"
+            asked = "; ".join(case["ask"].strip().split("\n"))
+            return f"{asked} gives {found}{wanted}: {told}"
     return None if cases else _compare(record, answer)
 
 

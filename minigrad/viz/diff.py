@@ -22,9 +22,8 @@ from .scene.flowed import made
 from .scene.heads import GraphLike, order_of
 from .scene.measure import STEPS, Stats, measure
 from .scene.modules import parameter_names, paths_of
-from .scene.picture import Key, Picture
+from .scene.picture import Key
 from .scene.readings import Reading
-from .scene.steps import scopes
 from .scene.text import alarm, count, number, shape, shorten
 from .scene.words import node_label
 from .tables import aligned, markdown_table
@@ -44,7 +43,7 @@ class Snapshot:
     """
 
     def __init__(self, order: Sequence[GraphNode]) -> None:
-        paths = paths_of(order, scopes(order))
+        paths = paths_of(order)
         names = parameter_names(paths)
         copies: dict[int, GraphNode] = {}
         for node in order:
@@ -222,7 +221,7 @@ def _changes(a: Sequence[GraphNode], b: Sequence[GraphNode]) -> list[Change]:
 
 def _names(order: Sequence[GraphNode]) -> list[str | None]:
     """The name of each node; parameters without one have the name within their module."""
-    known = parameter_names(paths_of(order, scopes(order)))
+    known = parameter_names(paths_of(order))
     return [node.name or known.get(id(node)) for node in order]
 
 
@@ -276,20 +275,18 @@ class Diff(Drawing):
     a page.
     """
 
-    def __init__(
-        self, picture: Picture, rows: Sequence[Change], names: Sequence[str], theme: str | None
-    ) -> None:
+    def __init__(self, drawing: Drawing, rows: Sequence[Change], names: Sequence[str]) -> None:
         self.rows, self.names = tuple(rows), tuple(names)
+        picture = drawing.picture
         added = {f"n{row.after}" for row in rows if row.kind == "added"}
         gone = ", ".join(row.name for row in rows if row.kind == "removed")
         boxes = tuple(
             replace(box, lines=(*box.lines, "added"), focus=True) if box.id in added else box
             for box in picture.boxes
         )
-        if picture.rows:  # too large to draw
-            picture, boxes = replace(picture, rows=(_HEADER, *self._cells()), edges=()), ()
         note = f"Removed: {shorten(gone, 300)}. {picture.note}" if gone else picture.note
-        super().__init__(replace(picture, title=self._verdict(), note=note, boxes=boxes), theme)
+        picture = replace(picture, title=self._verdict(), note=note, boxes=boxes)
+        super().__init__(drawing.scene, picture, drawing.theme)
 
     @property
     def changed(self) -> tuple[Change, ...]:
@@ -393,7 +390,7 @@ def diff(
     readings = {id(orders[1][row.after]): row.reading for row in rows if row.after is not None}
     key = Key("change", "below 1e-4 of it", "above 0.1")
     drawing = inked(b, readings, depth=depth, theme=theme, key=key)
-    return Diff(drawing.picture, rows, [shorten(name, 60) for name in names], theme)
+    return Diff(drawing, rows, [shorten(name, 60) for name in names])
 
 
 Graph.snapshot_by = staticmethod(snapshot)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from .. import checks
+from ..files import write_atomically
 from ..graph.node import GraphNode
+from .explorer.explorer import IN_FILES, IN_NOTEBOOKS, Limits, fragment
+from .explorer.explorer import page as page_of
 from .page.geometry import Layout
-from .page.layout import dot_source, lay_out
+from .page.layout import lay_out, source
 from .page.svg import render
-from .scene.build import build
+from .scene.build import Scene
 from .scene.flowed import Flowed
 from .scene.heads import GraphLike, heads_of, order_of
-from .scene.opening import Options
+from .scene.options import Options
 from .scene.picture import Key, Picture
 from .scene.readings import Pool, Readings
 from .scene.steps import Opened
@@ -23,8 +29,15 @@ from .scene.text import count
 from .scene.words import describe
 from .svg_picture import SvgPicture, check_theme
 
-#: pixels: a row of a drawing is about as wide as a notebook
-WIDTH = 1200
+#: pixels: a drawing is as wide as a notebook, and about as high as a screen
+WIDTH, HEIGHT = 1200, 1000
+#: the same for pages on which the smallest text, of 10 pixels, prints at 7 pt: a column of 85 mm, a
+#: page of text 170 mm wide, a slide of 16:9
+PAGES = {"column": (312, 900), "text": (654, 900), "slide": (1334, 680)}
+#: points of a printed page for each pixel of such a drawing
+POINTS = 0.7
+#: so many boxes are drawn at most
+MOST = 400
 
 
 class Drawing(SvgPicture):
@@ -46,19 +59,26 @@ class Drawing(SvgPicture):
     """
 
     def __init__(
-        self, picture: Picture, theme: str | None = None, width: float | None = WIDTH
+        self,
+        scene: Scene,
+        picture: Picture,
+        theme: str | None = None,
+        width: float | None = WIDTH,
+        points: float = 1.0,
     ) -> None:
-        self.picture, self.theme, self.width = picture, theme, width
+        self.scene, self.picture, self.theme, self.width = scene, picture, theme, width
+        #: points of a page for each pixel, in a PDF
+        self.points = points
 
     @cached_property
     def source(self) -> str:
-        """The graph in DOT, with fixed sizes, as Graphviz gets it."""
-        return dot_source(self.picture)
+        """What is drawn as a graph in DOT, modules as clusters, for Graphviz and its kin."""
+        return source(self.picture)
 
     @cached_property
     def layout(self) -> Layout:
         """All coordinates; the layout engine runs when they are first needed."""
-        return lay_out(self.picture, self.source, self.width)
+        return lay_out(self.picture, self.width)
 
     @property
     def title(self) -> str:
@@ -89,6 +109,28 @@ class Drawing(SvgPicture):
         """The SVG in a theme; `plain` is for converters, which do not know CSS variables."""
         return render(self.picture, self.layout, theme, plain=plain)
 
+    @property
+    def html(self) -> str:
+        """The picture for a page: boxes that open, a search, arrays under the pointer."""
+        return self.explorer()
+
+    def explorer(self, limits: Limits = IN_NOTEBOOKS, **more: Any) -> str:
+        """The same with other limits, and more data for its script."""
+        return fragment(
+            *(self.scene, self.picture, self.svg, self.alt_text),
+            *(self.theme, self.width or math.inf, limits),
+            more,
+        )
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write a `.svg`, `.png`, `.pdf` or `.html` file; the last is interactive and needs no
+        network. Raises `ValueError` for any other name.
+        """
+        if Path(path).suffix.lower() != ".html":
+            return super().save(path)
+        text = page_of(self.explorer(IN_FILES), self.title, self.theme)
+        write_atomically(Path(path), text.encode())
+
     def describe(self) -> str:
         """The picture in words, a line for each node and edge, in the order of computation."""
         return describe(self.picture)
@@ -109,6 +151,7 @@ def draw(
     radius: int = 2,
     unroll: int | str | None = None,
     width: float | None = WIDTH,
+    page: str | None = None,
     theme: str | None = None,
     title: str | None = None,
     legend: bool = True,
@@ -119,19 +162,20 @@ def draw(
     along it; the stronger the line, the larger the gradient. Where several meet, the node has their
     sum, `∇ 7`. They are those of the last backward pass of this graph. Operators are ellipses
     (thin: between single numbers, thick: between arrays), variables rounded boxes, constants dashed
-    ones; `↗ W` repeats W. The graph is not changed.
+    ones; `↗ W` repeats W. Modules, time steps, runs of alike parts and stretches of long graphs are
+    boxes that open: in a notebook, and in a file `x.html`, with a click. The graph is not changed.
 
-    * `values`: write values? By default up to 60 boxes.
-    * `grads`: write gradients? By default where there are any.
-    * `depth`: levels of modules to open; modules below are drawn as one box (0: all of them). By
-      default as many as give a picture of 60 boxes; a graph that does not become small enough is
-      drawn as a table by kind of operator.
+    * `values`, `grads`: write them? By default yes, where there are any.
+    * `depth`: levels of boxes to open (0: all are closed). By default as many as fit a page of
+      1,200 × 1,000 pixels.
     * `focus`, `radius`: draw only the nodes within `radius` edges of this node.
     * `unroll`: open fused recurrent nodes: `"rolled"` (one cell for all steps), a number k (the
       first and the last k steps), `"all"`. The gradients of the steps are those that the kernel
       computed. A layer that was built step by step is drawn with three steps at either end where it
       is too long.
     * `width`: pixels after which the picture continues in another row (None: never).
+    * `page`: `"column"`, `"text"` or `"slide"`, in place of `width`: a picture that prints there
+      with text of 7 pt or more; a PDF has the size of that page.
     * `theme`: `"light"`, `"dark"` or `"print"`; by default the setting of the reader's system or of
       JupyterLab.
     * `title`: the heading of the picture.
@@ -145,9 +189,11 @@ def draw(
     ('x sin x', '<svg')
     """
     _check(values, grads, depth, focus, radius, title)
-    _check_choices(unroll, width, theme)
+    _check_choices(unroll, width, page, theme)
     options = Options(values, grads, depth, title, focus, radius, key=Key() if legend else None)
-    return Drawing(picture_of(graph, unroll, options), theme, width)
+    room, height = PAGES[page] if page else (width, HEIGHT)
+    found = picture_of(graph, unroll, options, room or math.inf, height)
+    return Drawing(*found, theme, room, POINTS if page else 1.0)
 
 
 def inked(
@@ -166,15 +212,19 @@ def inked(
     are. Other options as in `draw`.
     """
     _check(None, None, depth, None, None, title)
-    _check_choices(None, None, theme)
+    _check_choices(None, None, None, theme)
     options = Options(depth=depth, title=title, readings=readings, pool=pool, key=key or Key())
-    return Drawing(picture_of(graph, None, options), theme)
+    return Drawing(*picture_of(graph, None, options), theme)
 
 
 def picture_of(
-    graph: GraphLike | Sequence[GraphNode], unroll: int | str | None, options: Options
-) -> Picture:
-    """The picture of a graph, its fused recurrent nodes opened if that is asked for."""
+    graph: GraphLike | Sequence[GraphNode],
+    unroll: int | str | None,
+    options: Options,
+    width: float = WIDTH,
+    height: float = HEIGHT,
+) -> tuple[Scene, Picture]:
+    """The scene and the picture of a graph; fused recurrent nodes are opened if asked for."""
     heads, order = heads_of(graph, "draw", several=True), order_of(graph, "draw", several=True)
     if options.focus is not None and not any(node is options.focus for node in order):
         raise ValueError(f"draw: focus={options.focus.brief} is not part of the graph")
@@ -188,7 +238,23 @@ def picture_of(
         if options.focus is not None:
             options = replace(options, focus=opened.twins[id(options.focus)])
     steps = None if unroll is None else unroll if isinstance(unroll, int) else 0
-    return build(order, replace(options, steps=steps, heads=heads, loops=loops, flow=flow))
+    scene = Scene(order, replace(options, steps=steps, heads=heads, loops=loops, flow=flow))
+    return scene, _fitting(scene, width, height)
+
+
+def _fitting(scene: Scene, width: float, height: float) -> Picture:
+    """The picture opened as deep as was asked for, or as fits the page."""
+    deepest = len(scene.sizes) - 1
+    depth = min(deepest if scene.options.depth is None else scene.options.depth, deepest)
+    while depth and scene.sizes[depth] > MOST:
+        depth -= 1
+    picture = scene.picture(depth)
+    if scene.options.depth is None:
+        least = scene.tree.steps if scene.options.steps is not None else 0
+        while depth > least and lay_out(picture, width, engine=False).size[1] > height:
+            depth -= 1
+            picture = scene.picture(depth)
+    return picture
 
 
 def _check(values: Any, grads: Any, depth: Any, focus: Any, radius: Any, title: Any) -> None:
@@ -200,12 +266,15 @@ def _check(values: Any, grads: Any, depth: Any, focus: Any, radius: Any, title: 
     checks.positive("draw", 0, depth=depth or 0, radius=radius or 0)
 
 
-def _check_choices(unroll: Any, width: Any, theme: Any) -> None:
+def _check_choices(unroll: Any, width: Any, page: Any, theme: Any) -> None:
     counted = isinstance(unroll, int) and not isinstance(unroll, bool) and unroll > 0
     if unroll is not None and not counted and unroll not in ("rolled", "all"):
         raise ValueError(
             f"draw: unroll={unroll!r}; 'rolled', 'all', a number of steps ≥ 1 or None was expected"
         )
+    if page is not None and page not in PAGES:
+        expected = ", ".join(map(repr, PAGES))
+        raise ValueError(f"draw: page={page!r}; {expected} or None was expected")
     if width is not None:
         checks.number("draw", "≥ 200", lambda pixels: pixels >= 200, width=width)
     check_theme("draw", theme)

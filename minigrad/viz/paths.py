@@ -14,13 +14,14 @@ from ..graph.node import GraphNode, Variable
 from .draw import Drawing, picture_of
 from .flow.naming import node_names, parameters_in
 from .inspection import rule_of
-from .scene.build import NOTHING
+from .scene.build import NOTHING, Scene
 from .scene.flowed import Array, Flowed, stand_in
 from .scene.heads import GraphLike, heads_of, order_of
-from .scene.opening import FEW, Options, Uses
+from .scene.options import Options, Uses
 from .scene.picture import Key, Picture
 from .scene.readings import Reading
 from .scene.steps import Opened
+from .scene.tree import FEW
 
 #: the names of nodes from the variable to the loss; `⋯` last stands for all ways on from there
 Path = tuple[str, ...]
@@ -42,9 +43,14 @@ class Paths(Drawing):
     """
 
     def __init__(
-        self, picture: Picture, theme: str | None, shares: list[tuple[Path, float]], size: float
+        self,
+        scene: Scene,
+        picture: Picture,
+        theme: str | None,
+        shares: list[tuple[Path, float]],
+        size: float,
     ) -> None:
-        super().__init__(picture, theme)
+        super().__init__(scene, picture, theme)
         self.shares, self.size = shares, size
 
 
@@ -101,10 +107,10 @@ def paths(loss: GraphLike, w: GraphNode, *, theme: str | None = None) -> Paths:
         lit=lit,
         key=Key("share of the gradient", "other paths", "the strongest"),
     )
-    picture = picture_of(loss, FEW if recurrent else None, options)
+    scene, picture = picture_of(loss, FEW if recurrent else None, options)
     way, part = shares[0]
     note = f"The strongest path, {100 * part / walk.size:.0f} %: {' → '.join(way)}. {picture.note}"
-    return Paths(replace(picture, note=note), theme, shares, walk.size)
+    return Paths(scene, replace(picture, note=note), theme, shares, walk.size)
 
 
 class _Walk:

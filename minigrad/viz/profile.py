@@ -23,9 +23,8 @@ from .flow.naming import node_names, parameters_in
 from .scene.heads import GraphLike, order_of
 from .scene.measure import STEPS
 from .scene.modules import paths_of
-from .scene.picture import Key, Picture
+from .scene.picture import Key
 from .scene.readings import Reading
-from .scene.steps import scopes
 from .scene.text import count, quantity, shape
 from .tables import aligned, markdown_table
 
@@ -190,13 +189,7 @@ class Profile:
             f"Profile: {what}, {quantity(sum(getattr(row, by) for row in self.rows), unit)} in all"
         )
         key = Key("cost and share", "0.32 %", "32 %")
-        drawing = inked(self._graph, readings, pool, depth=depth, theme=theme, title=title, key=key)
-        if drawing.picture.rows:  # too large to draw
-            table = (_HEADER, *self._cells())
-            drawing.picture = Picture(
-                title, drawing.picture.nodes, drawing.picture.links, "", rows=table
-            )
-        return drawing
+        return inked(self._graph, readings, pool, depth=depth, theme=theme, title=title, key=key)
 
     def _reading(self, rows: Sequence[Cost], by: str, unit: str) -> Reading:
         """The reading of one operator, or of all operators of a closed module."""
@@ -257,7 +250,7 @@ def profile(graph: GraphLike, repeats: int = 5) -> Profile:
         raise ValueError(
             f"profile: {order[-1]!r} was computed from nothing; a graph with operators was expected"
         )
-    names, paths = node_names(order, parameters_in(order)), paths_of(order, scopes(order))
+    names, paths = node_names(order, parameters_in(order)), paths_of(order)
     rows = []
     for i, (node, clock) in enumerate(zip(order, _timed(order, int(repeats)), strict=True)):
         if clock is not None and isinstance(node, Operator):

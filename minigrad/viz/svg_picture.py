@@ -30,6 +30,7 @@ class SvgPicture:
     """
 
     theme: str | None
+    points: float = 1.0
 
     @property
     def title(self) -> str:
@@ -62,9 +63,8 @@ class SvgPicture:
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write a `.svg`, `.png` or `.pdf` file. Raises `ValueError` for any other name."""
-        export.save(
-            path, self.svg, lambda: self.render(self.theme or "light", plain=True), self.title
-        )
+        plain = self.render(self.theme or "light", plain=True)
+        export.save(path, self.svg, plain, self.title, self.points)
 
     def _repr_svg_(self) -> str:
         return self.svg

@@ -7,11 +7,15 @@ from __future__ import annotations
 import ast
 import re
 import shutil
+import subprocess
+import sys
+import venv
 from argparse import Namespace
 
 import nbformat
 import pytest
 
+import minigrad
 from minigrad import cli
 from minigrad.teach import book
 
@@ -73,8 +77,10 @@ def test_marks_that_do_not_come_in_pairs(source):
 def test_a_students_version_has_no_solution_and_no_output_and_is_still_python(path):
     made, source = book.student_version(path), book.read(path)
     nbformat.validate(made)
-    assert [cell.id for cell in made.cells] == [cell.id for cell in source.cells]
-    for cell, full in zip(made.cells, source.cells, strict=True):
+    first, *others = made.cells
+    assert first.source == book.INSTALL
+    assert [cell.id for cell in others] == [cell.id for cell in source.cells]
+    for cell, full in zip(others, source.cells, strict=True):
         if cell.cell_type == "code":
             assert not cell.outputs and cell.execution_count is None
             assert book.BEGIN not in cell.source and book.END not in cell.source
@@ -83,7 +89,7 @@ def test_a_students_version_has_no_solution_and_no_output_and_is_still_python(pa
             ast.parse(re.sub("(?m)^%.*", "", cell.source))  # still Python
 
 
-@pytest.mark.parametrize("number", ["0", "1", "4"])
+@pytest.mark.parametrize("number", ["0", "1", "2", "4"])
 def test_a_student_who_runs_all_is_stopped_in_the_exercises_only_and_told_why(number, tmp_path):
     nbclient = pytest.importorskip("nbclient")
     made = book.student_version(book.chosen([number])[0])
@@ -104,6 +110,28 @@ def test_a_student_who_runs_all_is_stopped_in_the_exercises_only_and_told_why(nu
     assert failed
 
 
+def test_the_stored_versions_for_students_are_those_of_the_chapters(tmp_path, capsys):
+    """`minigrad chapters student --out notebooks/student` makes them."""
+    book.write(book.student_version, book.chosen(), tmp_path)
+    stored = book.folder() / "student"
+    assert {p.name for p in stored.iterdir()} == {p.name for p in tmp_path.iterdir()}
+    for file in tmp_path.iterdir():
+        assert (stored / file.name).read_bytes() == file.read_bytes(), file.name
+
+
+@pytest.mark.processes
+@pytest.mark.slow
+def test_the_first_cell_installs_minigrad_into_an_environment_that_has_only_jupyter(tmp_path):
+    venv.create(tmp_path / "env", with_pip=True)
+    python = tmp_path / "env" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+    file = tmp_path / "cell.py"
+    file.write_text(f"{book.INSTALL}\nimport minigrad\nprint(minigrad.__version__)\n", "utf-8")
+    done = subprocess.run(
+        [python, "-P", file], cwd=book.folder() / "student", capture_output=True, text=True
+    )
+    assert done.stdout.strip() == minigrad.__version__, done.stderr
+
+
 def test_versions_are_written_to_a_folder(tmp_path, capsys):
     assert cli.main(["chapters", "student", "0", "1", "--out", str(tmp_path / "s")]) == 0
     assert cli.main(["chapters", "instructor", "0", "--out", str(tmp_path / "i")]) == 0
@@ -115,13 +143,13 @@ def test_versions_are_written_to_a_folder(tmp_path, capsys):
 
 
 def test_what_a_chapter_reads_goes_with_it(tmp_path):
-    (source,) = book.chosen(["5"])
+    (source,) = book.chosen(["A"])
     book.write(book.student_version, [source], tmp_path / "class")
-    assert (tmp_path / "class" / "results.json").read_bytes() == (
-        book.folder().parent / "figures/results.json"
+    assert (tmp_path / "class" / "bench-distributed.json").read_bytes() == (
+        book.folder().parent / "figures/bench-distributed.json"
     ).read_bytes()
     sources = "\n".join(cell.source for cell in book.read(tmp_path / "class" / source.name).cells)
-    assert '"results.json"' in sources and "../" not in sources
+    assert '"bench-distributed.json"' in sources and "../" not in sources
     assert sorted(file.name for file in tmp_path.iterdir()) == ["class"]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
@@ -33,6 +34,7 @@ from ..scene.words import stats_words
 from . import figures
 from .naming import layer_kinds, models_of, node_names, parameters_in
 from .record import COLUMNS, Record, json_number
+from .scrubber import Scrubber
 
 if TYPE_CHECKING:
     from ..figure import Figure
@@ -97,6 +99,7 @@ class GradientFlow:
         self._parameters: dict[str, Variable] = {}
         self._names: dict[int, str] = {}
         self._latest = Record(0)
+        self._head: GraphNode | None = None  # of the latest recorded graph
         #: the parameters at the latest record, until its update is known
         self._before: dict[str, Array] = {}
         self._open: Record | None = None  # the record of the current pass
@@ -162,6 +165,7 @@ class GradientFlow:
         if not self._begin(head):
             return
         nodes = order()
+        self._head = nodes[-1]
         self._take(parameters_in(nodes, model))
         self._kinds.update(layer_kinds([model] if model is not None else models_of(nodes)))
         names = node_names(nodes, self._parameters)
@@ -175,7 +179,8 @@ class GradientFlow:
         self.settle()
         step, self.steps = self.steps, self.steps + 1
         new = self._bad_step is None and head.size == 1 and not np.isfinite(head.value).all()
-        self._open = Record(step) if new or step % self.every == 0 else None
+        loss = float(head.item()) if head.size == 1 else math.nan
+        self._open = Record(step, loss) if new or step % self.every == 0 else None
         return self._open is not None
 
     def _take(self, parameters: dict[str, Variable]) -> None:
@@ -331,6 +336,22 @@ class GradientFlow:
                 words = f"gradient {stats_words(stats)} at step {record.step}"
                 readings[id(node)] = Reading(gradient_line(stats), stats.state, stats.step, words)
         return inked(graph, readings, title=f"Gradients at step {record.step}")
+
+    def play(self, graph: GraphLike | None = None) -> Scrubber:
+        """Draw `graph`, by default the latest that was recorded, with a slider over all records.
+
+        Each step has its gradients as ink and below the lines; beside them is the loss. Raises
+        `GraphError` without records, and where only hooks on modules recorded.
+        """
+        graph = self._head if graph is None else graph
+        if graph is None or not self.records:
+            raise GraphError(
+                "GradientFlow.play: no graph was recorded; use record(loss) or the Trainer's "
+                "callbacks, or give the graph"
+            )
+        order = order_of(graph, "GradientFlow.play")
+        names = node_names(order, parameters_in(order) | self._parameters)
+        return Scrubber(self.draw(graph), self.records, names)
 
     def _at(self, step: int | None) -> Record:
         if not self.records:

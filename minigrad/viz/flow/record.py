@@ -21,11 +21,12 @@ Numbers = dict[str, float | None]
 class Record:
     """One backward pass: the gradients of `parameters` and `nodes`, the norms of the `weights`.
 
-    `ratios` holds ‖update‖ / ‖weight‖ of the next step of the optimiser; it is filled in after that
-    step.
+    `loss` is the value of the head, NaN where that is not a single number. `ratios` holds
+    ‖update‖ / ‖weight‖ of the next step of the optimiser; it is filled in after that step.
     """
 
     step: int
+    loss: float = math.nan
     parameters: dict[str, Stats] = field(default_factory=dict)
     nodes: dict[str, Stats] = field(default_factory=dict)
     weights: dict[str, float] = field(default_factory=dict)

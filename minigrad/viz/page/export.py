@@ -20,16 +20,19 @@ from .palette import EXPORT_FONT
 _ZOOM = 2  # pixels per unit of a PNG: sharp on the screens of today
 
 
-def save(path: str | os.PathLike[str], svg: str, plain: Callable[[], str], title: str) -> None:
-    """Write a picture in the format that the name asks for; `plain` gives its SVG for converters.
+def save(
+    path: str | os.PathLike[str], svg: str, plain: str, title: str, points: float = 1.0
+) -> None:
+    """Write a picture in the format that the name asks for; `plain` is its SVG for converters,
+    `points` how many points of a PDF a pixel takes.
 
     Raises `ValueError` for a name that asks for another format.
     """
     target = Path(path)
     makers: dict[str, Callable[[], bytes]] = {
         ".svg": svg.encode,
-        ".png": lambda: _png(plain()),
-        ".pdf": lambda: _pdf(plain(), title),
+        ".png": lambda: _png(plain),
+        ".pdf": lambda: _pdf(plain, title, points),
     }
     maker = makers.get(target.suffix.lower())
     if maker is None:
@@ -69,7 +72,7 @@ def _png(plain: str) -> bytes:
     return bytes(image)
 
 
-def _pdf(plain: str, title: str) -> bytes:
+def _pdf(plain: str, title: str, points: float) -> bytes:
     from reportlab.graphics import renderPDF
     from reportlab.pdfgen.canvas import Canvas
     from svglib.fonts import register_font
@@ -78,8 +81,10 @@ def _pdf(plain: str, title: str) -> bytes:
     for (weight, slant), file in _font_files().items():
         register_font(EXPORT_FONT, str(file), weight, slant)
     page: Any = svg2rlg(BytesIO(plain.encode()))
+    page.scale(points, points)
     data = BytesIO()
-    canvas = Canvas(data, pagesize=(page.width, page.height), invariant=1)  # no date, no random id
+    size = page.width * points, page.height * points
+    canvas = Canvas(data, pagesize=size, invariant=1)  # no date, no random id
     canvas.setTitle(title)
     renderPDF.draw(page, canvas, 0, 0)
     canvas.save()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 from ..scene.picture import Box, Flow
@@ -41,48 +41,23 @@ class Footprint:
     ports: tuple[float, ...]  # where each stub leaves, measured from the vertical middle
 
 
-@dataclass(frozen=True, slots=True)
-class Stub:
-    """The line on which a value leaves its box, in points measured from the middle of the shape.
-
-    Its `texts` stand above and below its last piece ("around") or to the right of it ("beside");
-    without `texts` they are in its title only.
-    """
-
-    points: tuple[Point, ...]
-    texts: str = "around"
-
-
 @dataclass(frozen=True)
 class Layout:
     """Centres of footprints, Bézier points of edges, frames (left, top, right, bottom) of clusters;
-    y grows down.
-
-    `stubs` says, by flow, where a value does not leave its box to the right: in columns
-    (`columns.py`). There the place of a box is the middle of its shape, and edges end where they
-    should.
+    y grows down. `ports` has the heights at which values leave a box, measured from its middle.
     """
 
     engine: str
     places: dict[str, Point]
     curves: dict[str, tuple[Point, ...]]
     frames: dict[str, Rectangle]
-    stubs: dict[str, Stub] = field(default_factory=dict, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Sized(Box):
-    """A box that stands for a part of the picture that has been laid out already."""
-
-    width: float = 0.0
-    height: float = 0.0
+    ports: dict[str, float]
+    size: Point
 
 
 @lru_cache(maxsize=4096)
 def footprint(box: Box) -> Footprint:
     """The room that a box takes."""
-    if isinstance(box, Sized):
-        return Footprint(box.width, box.height, box.width, box.height, ())
     shape_width, shape_height = (side + RINGS * box.bad for side in _shape(box))
     above = max((len(flow.above) for flow in box.flows), default=0)
     below = any(flow.below for flow in box.flows)
@@ -102,12 +77,6 @@ def footprint(box: Box) -> Footprint:
     )
 
 
-def bare(box: Box) -> Footprint:
-    """The room that its shape alone takes."""
-    size = footprint(box)
-    return replace(size, width=size.shape_width, height=size.shape_height)
-
-
 def side(box: Box, dy: float) -> float:
     """How far the left and right sides of its shape are from the middle, at height `dy`."""
     size = footprint(box)
@@ -115,25 +84,6 @@ def side(box: Box, dy: float) -> float:
     if box.kind not in ("scalar", "broadcasted"):
         return half
     return half * math.sqrt(max(0.0, 1 - (2 * dy / size.shape_height) ** 2))
-
-
-def end(box: Box, dx: float) -> float:
-    """How far top and bottom of its shape are from the middle, `dx` beside it."""
-    size = footprint(box)
-    half = size.shape_height / 2
-    if box.kind not in ("scalar", "broadcasted"):
-        return half
-    return half * math.sqrt(max(0.0, 1 - (2 * dx / size.shape_width) ** 2))
-
-
-def bend(points: tuple[Point, ...], start: Point, stop: Point) -> tuple[Point, ...]:
-    """The curve with new ends; the handles next to them move along, so that it stays smooth."""
-    moved = list(points)
-    for near, handle, new in ((0, 1, start), (-1, -2, stop)):
-        dx, dy = new[0] - points[near][0], new[1] - points[near][1]
-        moved[near] = new
-        moved[handle] = (points[handle][0] + dx, points[handle][1] + dy)
-    return tuple(moved)
 
 
 def rounded(corners: Sequence[Point], radius: float) -> tuple[Point, ...]:
@@ -168,6 +118,8 @@ def text_width(flow: Flow) -> float:
 
 
 def _shape(box: Box) -> tuple[float, float]:
+    if box.kind == "fork":
+        return 4.0, 4.0
     first, *others = box.lines
     if box.kind in ("ghost", "more"):
         return width(first, SMALL) + 14, 20.0

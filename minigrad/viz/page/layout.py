@@ -1,8 +1,8 @@
-"""Where everything goes: coordinates from Graphviz if it answers in time, else from a plain layered
-layout of our own.
+"""Plans from Graphviz, which runs in a process of its own; if it does not answer in time, plans of
+ours (`plan.py`).
 
-Only coordinates come from the engine. Sizes are ours (`geometry.py`), and so is every line of the
-SVG.
+Only the order of things comes from the engine. Sizes are ours (`geometry.py`), and so are all
+coordinates (`arrange.py`) and every line of the SVG.
 """
 
 from __future__ import annotations
@@ -14,16 +14,15 @@ import shutil
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
-from itertools import pairwise
+from statistics import median
 from typing import Any
 
-from ..scene.picture import Box, Cluster, Picture
-from ..scene.text import width
-from .blocks import Blocks
-from .fold import fold
-from .geometry import SMALL, Layout, Point, Sized, footprint
-from .layered import layered
+from ..scene.picture import Picture
+from .arrange import arrange
+from .geometry import Layout, Point, footprint
+from .plan import BORDER, Part, Plan, face_outwards, is_leaf, parts_of, plan_of, start_of, stop_of
 
 #: seconds for which we wait for an engine; then the drawing is made without it
 TIME_LIMIT = 8.0
@@ -32,180 +31,120 @@ _TOO_SLOW = "too slow"
 _PACKAGES = "libexpat1 libglib2.0-0 libx11-6 libxext6 libxrender1"
 
 
-def dot_source(picture: Picture) -> str:
-    """The picture in DOT: fixed sizes, no texts but the names; an unrolled layer is one box."""
+def lay_out(picture: Picture, room: float | None = None, engine: bool = True) -> Layout:
+    """Coordinates for a picture, in rows of at most `room` pixels; without `engine` by our own
+    simple plans, which need no other process.
+    """
+    plans, name = plans_of(picture, engine)
+    return arrange(picture, plans, room, name)
+
+
+def plans_of(picture: Picture, engine: bool = True) -> tuple[dict[str | None, Plan], str]:
+    """By cluster the plan of its inside, and which engine made them."""
+    parts = parts_of(picture)
+    answer = _ask(tuple(map(_dot, parts.values()))) if engine and picture.boxes else None
+    found = map(_read, answer, parts.values()) if answer else [None] * len(parts)
+    plans = {
+        key: plan_of(part, plan) for (key, part), plan in zip(parts.items(), found, strict=True)
+    }
+    face_outwards(plans, picture)
+    return plans, "graphviz" if answer else "simple"
+
+
+# ---------------- DOT
+def _dot(part: Part) -> str:
+    """An inside in DOT: fixed sizes, no texts but the names."""
     import graphviz
 
-    blocks = Blocks(picture)
-    picture = blocks.small
-    graph = graphviz.Digraph("minigrad")
+    graph = graphviz.Digraph("inside")
     graph.attr(rankdir="LR", nodesep="0.2", ranksep="0.36")
     graph.attr("node", shape="box", fixedsize="true", label="")
     graph.attr("edge", arrowhead="none", tailport="e", headport="w")
-    for cluster in picture.clusters:
-        if cluster.parent is None:
-            graph.subgraph(_cluster_dot(graphviz, blocks, cluster))
-    for box in picture.boxes:
-        if box.cluster is None:
-            graph.node(box.id, **_size(box, blocks))
-    boxes = {box.id: box for box in picture.boxes}
-    gates = _gates(picture)
-    for edge in picture.edges:  # what is computed runs straight, what is given joins from the side
-        weight = "1" if _leaf(boxes[edge.source]) else "100"
-        stops = [edge.source, *([_gate(edge.id)] if edge.id in gates else []), edge.target]
-        for i, (y, direction) in enumerate(zip(blocks.ends(edge), "ew", strict=True)):
-            stops[-i] += f":{round(y)}:{direction}" if y is not None else ""
-        for i, (tail, head) in enumerate(pairwise(stops)):
-            graph.edge(
-                tail,
-                head,
-                id=f"{edge.id}.{i}",
-                weight=weight,
-                **({"constraint": "false"} if edge.back else {}),
-            )
+    boxes = {box.id: box for box in part.boxes}
+    for box in part.boxes:
+        size = footprint(box)
+        graph.node(box.id, width=f"{size.width / 72:.4f}", height=f"{size.height / 72:.4f}")
+    ends = [end for edge in part.ahead for end in (start_of(edge), stop_of(edge))]
+    for mark, rank in (("<", "source"), (">", "sink")):
+        border = graphviz.Digraph(rank, graph_attr={"rank": rank})
+        for key in sorted({end for end in ends if end[0] == mark}):
+            border.node(key, width="0.01", height=f"{2 * BORDER / 72:.4f}")
+        graph.subgraph(border)
+    begun: set[str] = set()
+    for edge in part.ahead:  # what is computed runs straight, what is given joins from the side
+        source = boxes.get(edge.source)
+        weight = "1" if part.trunks[edge.id] in begun or (source and is_leaf(source)) else "100"
+        begun.add(part.trunks[edge.id])
+        graph.edge(start_of(edge), stop_of(edge), id=edge.id, weight=weight)
     return str(graph.source)
 
 
-def _cluster_dot(graphviz: Any, blocks: Blocks, cluster: Cluster) -> Any:
-    """A cluster with an empty table in place of its label, which keeps room for it without asking a
-    font.
-    """
-    sub, picture = graphviz.Digraph(f"cluster_{cluster.id}"), blocks.small
-    table = (
-        '<<TABLE BORDER="0" FIXEDSIZE="TRUE" WIDTH="{:.0f}" HEIGHT="14"><TR><TD></TD></TR></TABLE>>'
-    )
-    sub.attr(
-        id=cluster.id,
-        margin="9",
-        label=table.format(width(cluster.label, SMALL) + 8),
-        labeljust="l",
-    )
-    for inner in picture.clusters:
-        if inner.parent == cluster.id:
-            sub.subgraph(_cluster_dot(graphviz, blocks, inner))
+def source(picture: Picture) -> str:
+    """The picture as a graph in DOT to go on with: boxes with their words, groups as clusters."""
+    import graphviz
+
+    graph = graphviz.Digraph("minigrad", graph_attr={"rankdir": "LR"})
+    inner: dict[str | None, Any] = {None: graph}
+    for cluster in picture.clusters:
+        attributes = {"label": cluster.label}
+        inner[cluster.id] = graphviz.Digraph(f"cluster_{cluster.id}", graph_attr=attributes)
     for box in picture.boxes:
-        if box.cluster == cluster.id:
-            sub.node(box.id, **_size(box, blocks))
-    for edge, frame in _gates(picture).items():
-        if frame == cluster.id:
-            sub.node(_gate(edge), width="0.02", height="0.1")
-    return sub
-
-
-def _gates(picture: Picture) -> dict[str, str]:
-    """By edge that enters a frame in which leaves feed its target: that frame.
-
-    Such an edge gets a point to pass through in the leaves' column. Without it the frame would lie
-    beside the one before it, or the edge would have to run around the leaves, for Graphviz lets no
-    line through a frame.
-    """
-    boxes = {box.id: box for box in picture.boxes}
-    ends = [(edge, boxes[edge.source], boxes[edge.target]) for edge in picture.edges]
-    fed = {
-        target.id
-        for _, source, target in ends
-        if _leaf(source) and source.cluster == target.cluster
-    }
-    return {
-        edge.id: target.cluster
-        for edge, source, target in ends
-        if target.cluster
-        and source.cluster != target.cluster
-        and target.id in fed
-        and not edge.back
-    }
-
-
-def _gate(edge: str) -> str:
-    return f"{edge}.gate"
-
-
-def _leaf(box: Box) -> bool:
-    """A parameter or a literal number; data has two lines and runs with what is computed."""
-    return box.kind in ("variable", "ghost") or (box.kind == "constant" and len(box.lines) == 1)
-
-
-def _size(box: Box, blocks: Blocks) -> dict[str, str]:
-    size = footprint(box)
-    if isinstance(box, Sized):
-        return {"shape": "plain", "fixedsize": "false", "label": _ports(box, blocks)}
-    return {"width": f"{size.width / 72:.4f}", "height": f"{size.height / 72:.4f}"}
-
-
-def _ports(box: Sized, blocks: Blocks) -> str:
-    """A label of empty cells that has the size of a block, with a thin one at each height at which
-    lines come and go.
-    """
-    wide, tall, y, rows = round(box.width), round(box.height), 0, []
-    cell = f'<TR><TD FIXEDSIZE="TRUE" WIDTH="{wide}" HEIGHT="{{}}"{{}}></TD></TR>'
-    ends = (
-        zip(blocks.ends(edge), (edge.source, edge.target), strict=True)
-        for edge in blocks.small.edges
-    )
-    for at in sorted(
-        {round(at) for pair in ends for at, key in pair if at is not None and key == box.id}
-    ):
-        if at - 1 > y:
-            rows.append(cell.format(at - 1 - y, ""))
-        rows.append(cell.format(2, f' PORT="{at}"'))
-        y = max(y, at - 1) + 2
-    rows.append(cell.format(max(1, tall - y), ""))
-    size = f'FIXEDSIZE="TRUE" WIDTH="{wide}" HEIGHT="{tall}"'
-    return (
-        f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0" '
-        f"{size}>{''.join(rows)}</TABLE>>"
-    )
-
-
-def lay_out(picture: Picture, source: str, width: float | None = None) -> Layout:
-    """Coordinates for a picture, whose DOT is `source`, in lines of about `width` pixels."""
-    blocks = Blocks(picture)
-    answer = _ask(source) if picture.boxes else None
-    layout = (
-        Layout("layers", *layered(blocks.small), {})
-        if answer is None
-        else _read(answer, blocks.small)
-    )
-    layout = blocks.docked(layout)
-    return blocks.expanded(
-        layout if width is None else fold(layout, blocks.small, width)
-    )  # a block is not cut
+        shape = "ellipse" if box.kind in ("scalar", "broadcasted") else "box"
+        inner[box.cluster].node(box.id, graphviz.escape("\n".join(box.lines)), shape=shape)
+    for cluster in reversed(picture.clusters):
+        inner[cluster.parent].subgraph(inner[cluster.id])
+    flows = {(box.id, k): flow for box in picture.boxes for k, flow in enumerate(box.flows)}
+    for edge in picture.edges:
+        for piece in picture.pieces(edge) if edge.ends else ():
+            flow = flows.get((piece.source, piece.port))
+            if flow is not None:
+                label = graphviz.escape(" ".join((*flow.above, flow.below)).strip())
+                graph.edge(piece.source, edge.target, label)
+    return str(graph.source)
 
 
 # ---------------- the engine
 def engines() -> list[list[str]]:
-    """The commands that can lay out a graph here, best first."""
+    """The commands that can lay out graphs here, best first."""
     own = [sys.executable, "-P", os.path.join(os.path.dirname(__file__), "engine.py")]
     system = shutil.which("dot")
     return ([own] if sys.executable else []) + ([[system, "-Tjson"]] if system else [])
 
 
-def _ask(source: str) -> str | None:
-    """The engine's JSON, None if no engine answers. Warns where pygraphviz does not load."""
+def _ask(graphs: tuple[str, ...]) -> list[dict[str, Any]] | None:
+    """The engine's answers, None if no engine answers. Warns where pygraphviz does not load."""
     not_loaded = ""
     for command in engines():
-        answer, failure = _run(tuple(command), source, TIME_LIMIT)
+        answer, failure = _run(tuple(command), graphs, TIME_LIMIT)
         if failure == _TOO_SLOW:
             return None  # the next engine would be as slow
         if answer:
-            return answer
+            return list(_values(answer))
         not_loaded = not_loaded or failure
     if not_loaded:
         _warn_of_plain_layouts(not_loaded)
     return None
 
 
+def _values(text: str) -> Iterator[Any]:
+    """JSON values that stand one after the other."""
+    decoder, at = json.JSONDecoder(), 0
+    while at < len(text):
+        value, at = decoder.raw_decode(text, at)
+        yield value
+        at += len(text[at:]) - len(text[at:].lstrip())
+
+
 @lru_cache(maxsize=64)
-def _run(command: tuple[str, ...], source: str, limit: float) -> tuple[str, str]:
+def _run(command: tuple[str, ...], graphs: tuple[str, ...], limit: float) -> tuple[str, str]:
     """One run of an engine: its answer, "" if it does not work here, and the reason if it is known:
     too slow, or the message of an ImportError. Remembered, the time-outs too.
 
     What else it says on stderr (about fonts, for a picture without text) is of no use to anyone.
     """
     try:
-        done = subprocess.run(
-            command, input=source.encode(), capture_output=True, timeout=limit, check=True
-        )
+        text = "\n".join(graphs).encode()
+        done = subprocess.run(command, input=text, capture_output=True, timeout=limit, check=True)
     except subprocess.TimeoutExpired:
         return "", _TOO_SLOW
     except OSError:
@@ -229,27 +168,46 @@ def _warn_of_plain_layouts(reason: str) -> None:
     )
 
 
-def _read(answer: str, picture: Picture) -> Layout:
-    """The engine's JSON as a layout; there y grows upwards."""
-    data = json.loads(answer)
-    top = float(data["bb"].split(",")[3])
-    places, frames = {}, {}
-    for item in data.get("objects", ()):
-        if "pos" in item:
-            places[item["name"]] = _points(item["pos"], top)[0]
-        elif "bb" in item:
-            left, low, right, high = (float(x) for x in item["bb"].split(","))
-            frames[item["id"]] = (left, top - high, right, top - low)
-    curves: dict[str, tuple[Point, ...]] = {}
-    for item in sorted(
-        data.get("edges", ()), key=lambda item: str(item["id"])
-    ):  # the parts before and after a gate
-        name, points = item["id"].partition(".")[0], _points(item["pos"], top)
-        curves[name] = (*curves[name], *points[1:]) if name in curves else points
-    places = {box.id: places[box.id] for box in picture.boxes}
-    return Layout("graphviz", places, curves, frames)
+def _read(answer: dict[str, Any], part: Part) -> Plan:
+    """The engine's JSON as a plan; there y grows upwards."""
+    places = {
+        item["name"]: _points(item["pos"])[0] for item in answer.get("objects", ()) if "pos" in item
+    }
+    middles = sorted({round(x, 1) for x, _ in places.values()})
+    columns: list[dict[str, float]] = [{} for _ in middles]
+    where = {key: middles.index(round(x, 1)) for key, (x, _) in places.items()}
+    for key, (_, y) in places.items():
+        columns[where[key]][key] = y
+    curves = {item["id"]: _points(item["pos"]) for item in answer.get("edges", ())}
+    heights: dict[tuple[int, str], list[float]] = {}
+    for edge in part.ahead:
+        for c in range(where[start_of(edge)] + 1, where[stop_of(edge)]):
+            height = _height(curves[edge.id], middles[c])
+            heights.setdefault((c, part.trunks[edge.id]), []).append(height)
+    for (c, key), several in heights.items():
+        columns[c][key] = median(several)
+    return Plan(columns)
 
 
-def _points(text: str, top: float) -> tuple[Point, ...]:
+def _height(points: Sequence[Point], x: float) -> float:
+    """Where a chain of Bézier curves has reached x."""
+    for k in range(0, len(points) - 1, 3):
+        if x > points[k + 3][0] and k + 4 < len(points):
+            continue
+        low, high = 0.0, 1.0
+        for _ in range(24):
+            t = (low + high) / 2
+            low, high = (t, high) if _at(points[k : k + 4], t, 0) < x else (low, t)
+        return _at(points[k : k + 4], low, 1)
+    return points[-1][1]
+
+
+def _at(points: Sequence[Point], t: float, axis: int) -> float:
+    a, b, c, d = (point[axis] for point in points)
+    s = 1 - t
+    return s * s * s * a + 3 * s * s * t * b + 3 * s * t * t * c + t * t * t * d
+
+
+def _points(text: str) -> tuple[Point, ...]:
     pairs = (pair.split(",") for pair in text.split())
-    return tuple((float(x), top - float(y)) for x, y in pairs)
+    return tuple((float(x), -float(y)) for x, y in pairs)

@@ -20,18 +20,20 @@ _STEP = 13.0  # of the ramp
 _MEANINGS = """\
 constant    constant
 variable    variable
-ghost       variable, again
+ghost       leaf, again
 scalar      operator on numbers
 broadcasted operator on arrays
-module      closed module
+module      closed group
 more        left out
-frame       module
+fork        one value, several lines
+frame       open group
 inner       result
 focus       in focus
 back        to the next step
 dead        share of zeros
 ring        first bad node
 sum         ∇ all that comes back to a node
+face        ∇ rms of the parameters' gradients
 zero        ∅ exactly zero
 vanished    ▽ vanished
 exploded    △ exploded
@@ -40,7 +42,7 @@ inf         ▲ infinite
 """
 MEANINGS = {line[:12].strip(): line[12:] for line in _MEANINGS.splitlines()}
 #: those whose lines and shapes are styled by the class of the group around them
-_STYLED = {*list(MEANINGS)[:7], "focus", "back", *GLYPHS}
+_STYLED = {*list(MEANINGS)[:8], "focus", "back", *GLYPHS}
 
 
 def found(picture: Picture) -> list[str]:
@@ -48,7 +50,9 @@ def found(picture: Picture) -> list[str]:
     boxes, flows = picture.boxes, [flow for box in picture.boxes for flow in box.flows]
     inks = {(item.state, item.step) for part in (flows, picture.edges) for item in part}
     marks = {box.kind for box in boxes} | {state for state, _ in inks}
-    told = [line for box in boxes for line in box.lines] + [flow.below for flow in flows]
+    faces = [line for box in boxes if box.kind == "module" for line in box.lines]
+    told = [line for box in boxes if box.kind != "module" for line in box.lines]
+    told += [flow.below for flow in flows]
     occurs = {
         "frame": picture.clusters,
         "inner": [box for box in boxes if box.head],
@@ -57,6 +61,7 @@ def found(picture: Picture) -> list[str]:
         "dead": [box for box in boxes if box.dead is not None],
         "back": [edge for edge in picture.edges if edge.back],
         "sum": [line for line in told if line.startswith("∇ ")],
+        "face": [line for line in faces if line.startswith("∇ ")],
         "edge": [flow for flow in flows if flow.above or flow.below],
         "ramp": [step for _, step in inks if step >= 0],
     }
@@ -72,7 +77,7 @@ def legend(
     x, row = left, 0
     for name in found(picture) if picture.key is not None else ():
         texts = _words(picture, name)
-        icon = {"sum": -_GAP, "ramp": 6 * _STEP}.get(name, _ICON)
+        icon = {"sum": -_GAP, "face": -_GAP, "ramp": 6 * _STEP}.get(name, _ICON)
         wide = icon + sum(_GAP + width(text, EDGE) for _, text in texts)
         if x > left and x + wide > left + room:
             x, row = left, row + 1
@@ -117,7 +122,9 @@ def _mark(name: str, x: float, y: float) -> Iterator[str]:
             yield f'<g class="g{step}">{line}</g>'
     elif name in ("edge", "back", *GLYPHS):
         yield _line(x, y, _ICON, line_width(name if name in GLYPHS else "none", -1))
-    elif name != "sum":
+    elif name == "fork":
+        yield f'<rect class="shape" x="{x + 10:.1f}" y="{y - 6:.1f}" width="4" height="12" rx="2"/>'
+    elif name not in ("sum", "face"):
         corner = {"variable": 7, "ghost": 7, "module": 3, "frame": 3}.get(name, 0)
         yield f'<rect class="{"frame" if name == "frame" else "shape"}" {box} rx="{corner}"/>'
 

@@ -58,6 +58,7 @@ fill:var(--variable-fill);stroke:var(--variable);stroke-width:2.4}}
 .mg .ghost .shape{{stroke-width:1.4}}
 .mg .constant .shape{{fill:var(--constant-fill);stroke:var(--constant);stroke-dasharray:4 3}}
 .mg .more .shape{{stroke-dasharray:1.5 3;stroke-linecap:round}}
+.mg .fork .shape{{fill:var(--line);stroke:none}}
 .mg .focus .shape{{stroke-width:4}}
 .mg .back .line{{stroke-dasharray:9 4}}
 .mg .ring{{fill:none;stroke:var(--bad);stroke-width:1.6}}

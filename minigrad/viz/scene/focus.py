@@ -26,14 +26,14 @@ def view(order: Sequence[GraphNode], focus: GraphNode | None = None, radius: int
     """All of the order, or what lies at most `radius` edges from `focus`, along or against the
     flow.
     """
+    if focus is None:
+        return Excerpt(list(order), list(range(len(order))), frozenset(), {})
     index = {id(node): i for i, node in enumerate(order)}
     inputs = [[index[id(x)] for x in node.inputs] for node in order]
     users: list[list[int]] = [[] for _ in order]
     for i, given in enumerate(inputs):
         for j in given:
             users[j].append(i)
-    if focus is None:
-        return Excerpt(list(order), list(range(len(order))), frozenset(), {})
     near = ring = {index[id(focus)]}
     for _ in range(radius):
         ring = {j for i in ring for j in (*inputs[i], *users[i])} - near

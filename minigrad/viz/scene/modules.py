@@ -6,14 +6,14 @@ Nothing here imports `minigrad.nn`: a module is any object that a node's `scope`
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ...graph.node import GraphNode, Variable
 from ...ops.recurrent import Step
-from .steps import Rolled, Scope, Skipped
-from .text import count, shorten
+from .steps import Rolled, Scope
+from .text import shorten
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -28,35 +28,21 @@ class ModuleCall:
     name: str
     parameters: int
 
-    @property
-    def frame(self) -> str:
-        """The id of its frame, where it is drawn as one."""
-        return f"c{self.id[1:]}"
-
-    @property
-    def label(self) -> str:
-        """`fc1 · Linear · 7,850 parameters`"""
-        return (
-            f"{self.name} · {count(self.parameters, 'parameter')}" if self.parameters else self.name
-        )
-
 
 Path = tuple[ModuleCall, ...]
 
 
-def paths_of(order: Sequence[GraphNode], scopes: Mapping[int, Scope]) -> dict[int, Path]:
-    """By `id(node)`: the calls that the node belongs to, outermost first; `scopes` say which
-    modules it was made in.
-    """
+def paths_of(order: Sequence[GraphNode]) -> dict[int, Path]:
+    """By `id(node)`: the calls that the node belongs to, outermost first."""
     finder = _Finder()
     paths: dict[int, Path] = {}
     for node in order:
         if node.inputs:
-            paths[id(node)] = finder.path(node, scopes[id(node)])
+            paths[id(node)] = finder.path(node, node.scope)
     for node in order:  # a leaf lies where it is first used
         for x in node.inputs:
             if not x.inputs and id(x) not in paths:
-                paths[id(x)] = _leaf_path(x, scopes.get(id(x), ()), paths[id(node)])
+                paths[id(x)] = _leaf_path(x, x.scope, paths[id(node)])
     return {id(node): paths.get(id(node), ()) for node in order}
 
 
@@ -140,8 +126,6 @@ def _name(module: object, root: object) -> str:
     """
     if isinstance(module, Step):
         return f"step {module.t + 1}"
-    if isinstance(module, Skipped):
-        return f"⋯ steps {module.first + 1} to {module.last + 1}"
     if isinstance(module, Rolled):
         return f"× {module.total} steps"
     ask = getattr(root, "named_modules", None)

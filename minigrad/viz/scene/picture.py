@@ -1,8 +1,8 @@
 """What is drawn, as plain data: boxes, edges and clusters with their words. No arrays, no
 coordinates, no colours.
 
-`build.py` makes a `Picture` from a graph, `layout.py` gives it coordinates, `svg.py` ink,
-`words.py` sentences.
+`tree.py` makes a tree of boxes from a graph, `build.py` a `Picture` of those that are open,
+`arrange.py` gives it coordinates, `svg.py` ink, `words.py` sentences.
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A node, a collapsed module, or the ghost of a parameter that is drawn elsewhere.
+    """A node, a closed group of nodes, or the ghost of a leaf that is drawn elsewhere.
 
     `kind` is `constant`, `variable`, `scalar` or `broadcasted` (the two kinds of operator),
-    `module`, `ghost`, or `more` for what is left out. `flows` are the values that leave it, one for
-    a node. `dead` is the share of zeros that a ReLU put out. `focus` marks the node that the
-    picture is about.
+    `module`, `ghost`, `fork` (of a value that enters a group), or `more` for what is left out.
+    `flows` are the values that leave it, one for a node. `cluster` is the open group that it lies
+    in. `dead` is the share of zeros that a ReLU put out. `focus` marks the node that the picture is
+    about.
     """
 
     id: str
@@ -50,28 +51,39 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A line from flow number `port` of one box to another; `state` and `step` as in `Flow`.
+    """A line within one group, from flow number `port` of one box to entry `slot` of another.
 
-    `back` marks the line of a rolled cell that leads from one time step to the next.
+    A line that leads out of a group, or into one, has a piece in each. Where `source` is "", the
+    piece begins at entry number `port` of its own `cluster`; where `target` is "", it ends at exit
+    number `slot`. `ends` says that the line ends with this piece, `state` and `step` are as in
+    `Flow`. `back` marks the line of a rolled cell that leads from one time step to the next. `uses`
+    are the inputs that it feeds: (number of the user, which of its inputs).
     """
 
     id: str
     source: str
     port: int
     target: str
+    slot: int
+    cluster: str | None
     state: str
     step: int
     title: str
+    ends: bool = True
     back: bool = False
+    uses: tuple[tuple[int, int], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A module drawn as a frame around its nodes; `parent` is the frame that it lies in."""
+    """An open group, drawn as a frame around its boxes. `face` is how it looks when it is closed:
+    edges name it by the id of its face. `parent` is the cluster that it lies in.
+    """
 
     id: str
     label: str
     parent: str | None
+    face: Box
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +97,8 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Everything a drawing shows. `rows` is the table that stands in for boxes where a graph is too
-    big to draw.
-
-    `runs` are the unrolled layers: the frames of a layer's time steps, from first to last; a box
-    where steps are left out. `alarms` are what is marked as wrong, in words. Without a `key` there
-    is no legend.
+    """Everything a drawing shows. `alarms` are what is marked as wrong, in words. Without a `key`
+    there is no legend.
     """
 
     title: str
@@ -100,7 +108,23 @@ class Picture:
     boxes: tuple[Box, ...] = ()
     edges: tuple[Edge, ...] = ()
     clusters: tuple[Cluster, ...] = ()
-    rows: tuple[tuple[str, ...], ...] = ()
-    runs: tuple[tuple[str, ...], ...] = field(default=(), repr=False)
     alarms: tuple[str, ...] = ()
     key: Key | None = None
+
+    def pieces(self, edge: Edge) -> list[Edge]:
+        """The edge and, where it begins at a border, the pieces of the line before it."""
+        frames = {cluster.id: cluster.face.id for cluster in self.clusters}
+        faces = {face: frame for frame, face in frames.items()}
+        found = [edge]
+        for last in found:
+            if not last.source and last.cluster is not None:
+                face, slot = frames[last.cluster], last.port
+                found += [e for e in self.edges if (e.target, e.slot) == (face, slot)]
+            elif last.source.startswith("f"):  # a fork
+                found += [e for e in self.edges if e.target == last.source]
+            elif last.source in faces:
+                inside, slot = faces[last.source], last.port
+                found += [
+                    e for e in self.edges if (e.cluster, e.target, e.slot) == (inside, "", slot)
+                ]
+        return found

@@ -1,5 +1,4 @@
-"""Recurrence in a drawing: a fused node opened into its cells, step by step or rolled up; long runs
-of steps left out.
+"""Recurrence in a drawing: a fused node opened into its cells, step by step or rolled up.
 
 Opening runs nothing step by step. The cell is evaluated once, with the states of all steps that the
 kernel exposes as one large batch; pulled back once, from the kernel's ∂L/∂h_t, it gives the
@@ -23,35 +22,11 @@ Array = np.ndarray[Any, Any]
 Scope = tuple[Any, ...]
 
 
-class Skipped:
-    """In a scope it stands for all the steps, `first` to `last`, that a drawing leaves out."""
-
-    def __init__(self, first: int, last: int) -> None:
-        self.first, self.last = first, last
-
-
 class Rolled:
     """In a scope it stands for all steps at once."""
 
     def __init__(self, total: int) -> None:
         self.total = total
-
-
-def scopes(order: Sequence[GraphNode], few: int | None = None) -> dict[int, Scope]:
-    """By `id(node)`: its scope, where all steps but the first and the last `few` have become one
-    `Skipped`.
-    """
-    runs: dict[int, Skipped] = {}
-
-    def told(module: Any) -> Any:
-        if few is None or not isinstance(module, Step):
-            return module
-        total = module.steps.total
-        if total <= 2 * few + 1 or not few <= module.t < total - few:
-            return module
-        return runs.setdefault(id(module.steps), Skipped(few, total - few - 1))
-
-    return {id(node): tuple(map(told, node.scope)) for node in order}
 
 
 class Opened:

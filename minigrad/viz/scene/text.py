@@ -84,11 +84,11 @@ def count(n: int, noun: str) -> str:
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
-def value_lines(stats: Stats) -> tuple[str, ...]:
-    """What stands above an edge: the number, or shape and mean±std (smallest…largest for whole
-    numbers).
+def value_lines(stats: Stats, shaped: bool = True) -> tuple[str, ...]:
+    """What stands above an edge: the number, or mean±std (smallest…largest for whole numbers); of
+    an array also its shape, if the box does not say it (`shaped`).
     """
-    lines = (shape(stats.shape),) if stats.shape else ()
+    lines = (shape(stats.shape),) if stats.shape and shaped else ()
     if stats.state in ("nan", "inf"):
         return (*lines, alarm(stats))
     if stats.size == 1:

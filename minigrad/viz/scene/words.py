@@ -18,6 +18,9 @@ def node_label(node: GraphNode, known: str | None = None) -> str:
     constant without one.
     """
     if isinstance(node, Operator):
+        if node.rule.name == "getitem":
+            x = node.inputs[0]
+            return shorten(f"{x.name or ''}[{_key(node.attributes.get('key'))}]", 16)
         return shorten(node.rule.symbol)
     name = node.name or known
     if name:
@@ -45,10 +48,9 @@ def node_lines(node: GraphNode, label: str, value: Stats | None) -> tuple[str, .
         second = number(value.mean)
     if isinstance(node, Operator):
         steps = f"×{node.inputs[0].shape[0]}" if isinstance(node.rule, Recurrent) else ""
-        second = " ".join(
-            filter(None, [shorten(node.name, 16) if node.name else "", steps, second])
-        )
-    lines = (label, second) if second and second != label else (label,)
+        second = " ".join(filter(None, [shorten(node.name or "", 16), steps, second]))
+    told = _told(node) if isinstance(node, Operator) else ""
+    lines = tuple(dict.fromkeys(filter(None, (label, told, second))))
     if (
         isinstance(node, Operator)
         and node.rule.name == "dropout"
@@ -57,6 +59,33 @@ def node_lines(node: GraphNode, label: str, value: Stats | None) -> tuple[str, .
     ):
         return (*lines, f"kept {100 * kernel_info(node)['kept']:.0f} %")
     return lines
+
+
+def _told(node: Operator) -> str:
+    """The attributes that a reader wants to see at once: `3×3 /2`, `bid,bjd→bij`, `axis 1`."""
+    attributes = node.attributes
+    if "subscripts" in attributes:
+        return shorten(str(attributes["subscripts"]).replace("->", "→"))
+    if "stride" in attributes:
+        window = attributes.get("kernel_size") or (*node.inputs, node)[1].shape[2:]
+        sizes = window if isinstance(window, tuple) else (window,)
+        stride = attributes["stride"]
+        steps = "" if stride in (1, None, (1, 1), window) else f" /{_key(stride)}"
+        return ("×".join(map(str, sizes)) if len(sizes) > 1 else f"window {sizes[0]}") + steps
+    axis = attributes.get("axis")
+    return "" if axis is None else f"axis {_key(axis)}"
+
+
+def _key(key: Any) -> str:
+    """An index as it is written: `3`, `:, 1:`."""
+    if isinstance(key, tuple):
+        return ", ".join(map(_key, key))
+    if isinstance(key, slice):
+        ends = ["" if part is None else str(part) for part in (key.start, key.stop, key.step)]
+        return ":".join(ends if ends[2] else ends[:2])
+    if key is Ellipsis:
+        return "…"
+    return str(key) if isinstance(key, int) or key is None else "array"
 
 
 def node_words(name: str, label: str, node: GraphNode, value: Stats | None) -> str:
@@ -111,12 +140,4 @@ def describe(picture: Picture) -> str:
         where = f" [in {frames[box.cluster].label}]" if box.cluster else ""
         lines.append(f"  {box.title}{where}")
         lines += [f"    {edge.title}" for edge in picture.edges if edge.target == box.id]
-    if picture.rows:
-        widths = [max(len(row[i]) for row in picture.rows) for i in range(len(picture.rows[0]))]
-        for row in picture.rows:
-            cells = [
-                cell.rjust(w) if i else cell.ljust(w)
-                for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-            ]
-            lines.append(("  " + "  ".join(cells)).rstrip())
     return "\n".join(lines)

@@ -21,7 +21,6 @@ from ..scene.flowed import Flowed
 from ..scene.heads import GraphLike, heads_of, order_of
 from ..scene.measure import measure
 from ..scene.modules import parameter_names, paths_of
-from ..scene.steps import scopes
 from ..scene.text import count, gradient_line, number, shorten, value_lines
 from ..tables import aligned
 from .formulas import adjoint, formula
@@ -54,7 +53,7 @@ class TraceRows:
         for i, node in enumerate(order):
             for slot, x in enumerate(node.inputs):
                 self.users[self.index[id(x)]].append((i, slot))
-        self._parameters = parameter_names(paths_of(order, scopes(order)))
+        self._parameters = parameter_names(paths_of(order))
         self._shared = Counter(filter(None, map(self._own, order)))
 
     def name(self, i: int) -> Symbol:
@@ -99,14 +98,7 @@ class TraceRows:
             if len(terms) == _MOST_TERMS:
                 left += 1
                 continue
-            user = self.order[j]
-            assert isinstance(user, Operator)
-            xs = list(map(self._as_input, user.inputs))
-            term = (
-                None
-                if id(user) not in self.gradients
-                else adjoint(user, slot, bar(self.name(j)), self.name(j), xs)
-            )
+            term = self.term(j, slot)
             terms += [] if term is None else [term]
         if left:
             terms.append(word(f"… {count(left, 'further use')}"))
@@ -118,6 +110,14 @@ class TraceRows:
             else word("seed")
         )
         return TraceRow(bar(self.name(i)), total, _gradient(grad))
+
+    def term(self, j: int, slot: int) -> Symbol | None:
+        """What node j gives to the adjoint of one of its inputs; None without a gradient."""
+        user = self.order[j]
+        if not isinstance(user, Operator) or id(user) not in self.gradients:
+            return None
+        xs = list(map(self._as_input, user.inputs))
+        return adjoint(user, slot, bar(self.name(j)), self.name(j), xs)
 
 
 class EvaluationTrace:

@@ -40,7 +40,7 @@ def focused():
 
 DRAWN = {
     **{name: lambda make=make: draw(make()) for name, make in EXAMPLES.items()},
-    **{f"patient {letter}": lambda letter=letter: draw(sick(letter)) for letter in "ABCDE"},
+    **{f"patient {letter}": lambda letter=letter: draw(sick(letter)) for letter in patients()},
     "closed": lambda: draw(mlp(), depth=0),
     "focus": focused,
     "rolled": lambda: rnn(unroll="rolled"),

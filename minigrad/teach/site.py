@@ -217,9 +217,13 @@ def reference(page: str) -> Iterator[str]:
     text = plain_text((module.__doc__ or "").strip())
     yield from (page, "=" * len(page), "", f".. py:module:: {page}", "", text)
     for name, thing in names(page):
-        kind = "class" if isinstance(thing, type) else "function"
+        kind, place = "class" if isinstance(thing, type) else "function", addresses()[name]
+        if kind == "class" and place != f"{page}.{name}":
+            yield from ("", f":py:class:`{page}.{name} <{place}>`")
+            continue
         yield from ("", f".. auto{kind}:: {page}.{name}", *["   :members:"] * (kind == "class"))
-        yield from ("", f"   .. autolink-examples:: {page}.{name}", "      :collapse:")
+        used = f"{thing.__module__}.{thing.__qualname__}" if kind == "class" else f"{page}.{name}"
+        yield from ("", f".. autolink-examples:: {used}", "   :collapse:")
 
 
 def names(page: str) -> Iterator[tuple[str, Any]]:
@@ -239,8 +243,9 @@ def addresses() -> dict[str, str]:
 
 # ---------------- docstrings
 def plain(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
-    """Make a docstring what Sphinx reads."""
-    lines[:] = plain_text("\n".join(lines)).split("\n")
+    """Make a docstring what Sphinx reads; those of other libraries are for their own pages."""
+    ours = str(getattr(thing, "__module__", "minigrad")).startswith("minigrad")
+    lines[:] = plain_text("\n".join(lines)).split("\n") if ours else []
 
 
 def plain_text(text: str) -> str:

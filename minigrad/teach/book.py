@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from base64 import b64decode
 from collections.abc import Callable, Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,7 +29,7 @@ PROGRAMS = {
         "--to=notebook --execute --inplace --config=nbconvert_config.py",
     ),
 }
-ACTIONS = ("list", "student", "instructor", *PROGRAMS)
+ACTIONS = ("list", "student", "instructor", "figures", *PROGRAMS)
 INSTALL = f"""\
 # Installs minigrad where it is missing: from the folder around this one, or from the index.
 import subprocess
@@ -44,6 +45,7 @@ BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 TURN = "your turn"
 _SOLUTION = re.compile(rf"(?ms)^( *){BEGIN}\n(.*?)^ *{END}$")
 _READ = re.compile(r'"(\.\./[\w./-]+)"')
+_CAPTION = re.compile(r"\*Figure (\d+)\. ")
 _ROW = re.compile(r"(?m)^\| (\w+) \| \[(.+?)\]\((.+?)\) \|.*\| (\d+) \|$")
 
 
@@ -145,6 +147,28 @@ def write(version: Callable[[Path], Any], paths: Iterable[Path], out: Path) -> N
         print(f"wrote {out / path.name}")
 
 
+def write_figures(paths: Iterable[Path], out: Path) -> None:
+    """Write the figures that chapters have stored, as SVG or PNG, named by chapter and figure."""
+    for path in paths:
+        waiting: list[tuple[str, bytes]] = []
+        for cell in read(path).cells:
+            for output in cell.get("outputs", ()):
+                data = output.get("data", {})
+                if "image/svg+xml" in data:
+                    waiting.append((".svg", data["image/svg+xml"].encode()))
+                elif "image/png" in data:
+                    waiting.append((".png", b64decode(data["image/png"])))
+            caption = _CAPTION.match(cell.source) if cell.cell_type == "markdown" else None
+            if caption is None:
+                continue
+            for k, (suffix, image) in enumerate(waiting):
+                part = "abcdefgh"[k] if len(waiting) > 1 else ""
+                name = f"{path.stem.partition('-')[0]}-figure-{caption[1]}{part}{suffix}"
+                write_atomically(out / name, image)
+                print(f"wrote {out / name}")
+            waiting = []
+
+
 # ---------------- the command
 def chapters(action: str, numbers: list[str], out: Path) -> int | None:
     """Do an action of `ACTIONS` with these chapters, or all. Returns an exit code."""
@@ -153,6 +177,8 @@ def chapters(action: str, numbers: list[str], out: Path) -> int | None:
     if action == "list":
         for number, title, file, minutes in rows():
             print(f"{number:>2}  {title:30}{minutes:>4} minutes  {folder() / file}")
+    elif action == "figures":
+        write_figures(chosen(numbers), out)
     else:
         write(student_version if action == "student" else read, chosen(numbers), out)
     return None

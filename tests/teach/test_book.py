@@ -142,6 +142,20 @@ def test_versions_are_written_to_a_folder(tmp_path, capsys):
     assert "BEGIN SOLUTION" not in (tmp_path / "s" / instructor.name).read_text("utf-8")
 
 
+def test_figures_are_written_under_their_numbers(tmp_path, capsys):
+    assert cli.main(["chapters", "figures", "0", "5", "--out", str(tmp_path)]) == 0
+    names = {file.name for file in tmp_path.iterdir()}
+    assert {"00-figure-1.svg", "00-figure-2.svg", "05-figure-2.png"} <= names
+    assert capsys.readouterr().out.count("wrote ") == len(names)
+    captions = re.findall(
+        r"(?m)^\*Figure (\d+)\. ",
+        "\n".join(c.source for c in book.read(book.chosen(["0"])[0]).cells),
+    )
+    assert {re.sub("[a-h]?[.].*", "", name[10:]) for name in names if name[:2] == "00"} == set(
+        captions
+    )
+
+
 def test_what_a_chapter_reads_goes_with_it(tmp_path):
     (source,) = book.chosen(["A"])
     book.write(book.student_version, [source], tmp_path / "class")

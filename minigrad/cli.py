@@ -247,7 +247,8 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
             book.ACTIONS,
             "list",
             "open in JupyterLab; check the outputs against the stored ones; clean (run and store); "
-            "write without solutions (student) or with them (instructor)",
+            "write without solutions (student) or with them (instructor); write the pictures "
+            "(figures)",
             "?",
         ),
         ("numbers", str.upper, (), "only these chapters: 0, 1, …, A", "*"),
@@ -255,8 +256,8 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
             "--out",
             Path,
             "chapters",
-            "folder for student and instructor, and for open where minigrad is installed without "
-            "a checkout",
+            "folder for student, instructor and figures, and for open where minigrad is installed "
+            "without a checkout",
         ),
     ),
     "data": (

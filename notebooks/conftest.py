@@ -9,6 +9,7 @@ import matplotlib.font_manager  # noqa: F401  # making the list takes seconds on
 import minigrad as mg
 
 collect_ignore: list[str] = []
+collect_ignore_glob = ["student/*"]  # without outputs; tests/teach/test_book.py runs them
 _lines: list[str] = []
 
 try:

@@ -7,11 +7,15 @@ from __future__ import annotations
 import ast
 import re
 import shutil
+import subprocess
+import sys
+import venv
 from argparse import Namespace
 
 import nbformat
 import pytest
 
+import minigrad
 from minigrad import cli
 from minigrad.teach import book
 
@@ -73,8 +77,10 @@ def test_marks_that_do_not_come_in_pairs(source):
 def test_a_students_version_has_no_solution_and_no_output_and_is_still_python(path):
     made, source = book.student_version(path), book.read(path)
     nbformat.validate(made)
-    assert [cell.id for cell in made.cells] == [cell.id for cell in source.cells]
-    for cell, full in zip(made.cells, source.cells, strict=True):
+    first, *others = made.cells
+    assert first.source == book.INSTALL
+    assert [cell.id for cell in others] == [cell.id for cell in source.cells]
+    for cell, full in zip(others, source.cells, strict=True):
         if cell.cell_type == "code":
             assert not cell.outputs and cell.execution_count is None
             assert book.BEGIN not in cell.source and book.END not in cell.source
@@ -104,6 +110,28 @@ def test_a_student_who_runs_all_is_stopped_in_the_exercises_only_and_told_why(nu
     assert failed
 
 
+def test_the_stored_versions_for_students_are_those_of_the_chapters(tmp_path, capsys):
+    """`minigrad chapters student --out notebooks/student` makes them."""
+    book.write(book.student_version, book.chosen(), tmp_path)
+    stored = book.folder() / "student"
+    assert {p.name for p in stored.iterdir()} == {p.name for p in tmp_path.iterdir()}
+    for file in tmp_path.iterdir():
+        assert (stored / file.name).read_bytes() == file.read_bytes(), file.name
+
+
+@pytest.mark.processes
+@pytest.mark.slow
+def test_the_first_cell_installs_minigrad_into_an_environment_that_has_only_jupyter(tmp_path):
+    venv.create(tmp_path / "env", with_pip=True)
+    python = tmp_path / "env" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+    file = tmp_path / "cell.py"
+    file.write_text(f"{book.INSTALL}\nimport minigrad\nprint(minigrad.__version__)\n", "utf-8")
+    done = subprocess.run(
+        [python, "-P", file], cwd=book.folder() / "student", capture_output=True, text=True
+    )
+    assert done.stdout.strip() == minigrad.__version__, done.stderr
+
+
 def test_versions_are_written_to_a_folder(tmp_path, capsys):
     assert cli.main(["chapters", "student", "0", "1", "--out", str(tmp_path / "s")]) == 0
     assert cli.main(["chapters", "instructor", "0", "--out", str(tmp_path / "i")]) == 0
@@ -112,6 +140,20 @@ def test_versions_are_written_to_a_folder(tmp_path, capsys):
     (instructor,) = (tmp_path / "i").iterdir()
     assert instructor.read_bytes() == book.chosen(["0"])[0].read_bytes()
     assert "BEGIN SOLUTION" not in (tmp_path / "s" / instructor.name).read_text("utf-8")
+
+
+def test_figures_are_written_under_their_numbers(tmp_path, capsys):
+    assert cli.main(["chapters", "figures", "0", "5", "--out", str(tmp_path)]) == 0
+    names = {file.name for file in tmp_path.iterdir()}
+    assert {"00-figure-1.svg", "00-figure-2.svg", "05-figure-2.png"} <= names
+    assert capsys.readouterr().out.count("wrote ") == len(names)
+    captions = re.findall(
+        r"(?m)^\*Figure (\d+)\. ",
+        "\n".join(c.source for c in book.read(book.chosen(["0"])[0]).cells),
+    )
+    assert {re.sub("[a-h]?[.].*", "", name[10:]) for name in names if name[:2] == "00"} == set(
+        captions
+    )
 
 
 def test_what_a_chapter_reads_goes_with_it(tmp_path):

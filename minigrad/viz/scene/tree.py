@@ -260,6 +260,8 @@ def _runs(kinds: list[str], least: int) -> Iterator[tuple[int, int, int]]:
     while start < len(kinds):
         best = (1, 1)
         for period in range(1, min(PERIOD, (len(kinds) - start) // least) + 1):
+            if kinds[start + period] != kinds[start]:
+                continue
             first, times = kinds[start : start + period], 1
             while kinds[start + times * period : start + (times + 1) * period] == first:
                 times += 1

@@ -324,10 +324,8 @@ def test_names_roles_and_focus_for_who_cannot_see_it(show):
     assert page.run(style) == "solid"
     focus(page)
     press(page, "ArrowRight")
-    assert (
-        page.run("getComputedStyle(document.querySelector('.mgx-chosen .shape')).strokeWidth")
-        == "4px"
-    )
+    width = "getComputedStyle(document.querySelector('.mgx-chosen .shape')).strokeWidth"
+    wait(lambda: page.run(width) == "4px", 2, "an outline")  # it grows
 
 
 def test_two_drawings_do_not_know_of_each_other(show):
@@ -408,7 +406,7 @@ def test_a_drawing_fits_its_window(wide, page, show):
 
 # ---------------- the scrubber
 def test_the_scrubber_inks_lines_and_moves_the_point(show):
-    flow = mg.viz.GradientFlow()
+    flow = mg.viz.GradientFlow(every=1)
     model = nn.Sequential(nn.Linear(2, 3, seed=0), nn.Tanh(), nn.Linear(3, 1, seed=1))
     optimizer = mg.optim.SGD(model.parameters(), 0.5)
     for _ in range(4):
@@ -427,3 +425,5 @@ def test_the_scrubber_inks_lines_and_moves_the_point(show):
     last = page.run(look)
     assert first[0].startswith("step 0, loss ") and last[0].startswith("step 3, loss ")
     assert (first[1], last[1]) == ("0", "300") and first[2] != last[2]
+    slider = "(s => [s.max, s.value, s.getAttribute('aria-valuetext')])"
+    assert page.run(f"{slider}(document.querySelector('.mgx-slider'))") == ["3", "3", last[0]]

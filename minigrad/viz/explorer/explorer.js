@@ -459,6 +459,7 @@
   function timeline(root, last, show, calm) {
     const find = (name) => root.querySelector(".mgx-" + name), slider = find("slider");
     let now = 0, timer = null;
+    slider.max = last;
 
     function go(step) {
       now = Math.min(Math.max(step, 0), last);

@@ -151,7 +151,7 @@
     // ---------------- what is seen
     function draw() {
       const room = stage.clientWidth; // asked before anything changes, so that the page is laid out once
-      const block = inside("", data.room), [left, top] = data.origin;
+      const block = inside("", Math.min(data.room, Math.max(room || data.room, data.least))), [left, top] = data.origin;
       visible.clear();
       for (const [id, [x, y]] of Object.entries(block.places)) {
         if (open.has(data.groups[id]?.[0])) continue;
@@ -343,7 +343,9 @@
       canvas.setAttribute("role", "img");
       canvas.setAttribute("aria-label", `${name}: orange is positive, blue negative`);
       paint();
-      part.append(canvas, told, histogram([...numbers.keys()].map(value).filter(Number.isFinite)));
+      part.append(canvas, told);
+      const finite = [...numbers.keys()].map(value).filter(Number.isFinite);
+      if (finite.length > 1) part.append(histogram(finite));
       if (kept.join() !== shape.join()) part.append(made("small", `shown are the first ${kept.join(" × ")}`));
       return part;
     }

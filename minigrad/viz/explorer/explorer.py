@@ -225,7 +225,7 @@ def arrays(scene: Scene, most: int) -> dict[str, dict[str, Any]]:
         for name, array in _shown(scene, node)
         if array.size and array.dtype.kind in "fiub"
     ]
-    for _, n, name, array in sorted(wanted, key=lambda item: item[:3]):
+    for _, n, name, array in sorted(wanted, key=lambda item: item[:2]):
         kept = (
             array[..., :SIDE, :SIDE]
             if array.ndim > 1

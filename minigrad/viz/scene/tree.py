@@ -98,7 +98,7 @@ class Tree:
             group.nodes.append(i)
             group.parts.append(i)
         for group in (self.root, *calls.values()):
-            group.parts = self._shortened(self._sorted(group.parts))
+            group.parts = self._shortened(self._ahead(group.parts))
         self.homes: dict[int, Group] = {}
         self.parents: dict[Group, Group] = {}
         for group in self.walk():
@@ -131,6 +131,26 @@ class Tree:
     def _group(self, name: str, call: ModuleCall | None = None, **options: Any) -> Group:
         self.groups += 1
         return Group(f"m{self.groups - 2}", name, call, **options)
+
+    def _ahead(self, parts: list[Part]) -> list[Part]:
+        """The parts, sorted; groups that feed each other are dissolved until none does."""
+        while True:
+            parts = self._sorted(parts)
+            owner = {i: part for part in parts for i in nodes_of(part)}
+            place = {part: k for k, part in enumerate(parts)}
+            loops = (
+                (part, owner[j])
+                for part in parts
+                for i in nodes_of(part)
+                for j in self.inputs[i]
+                if j in owner and place[owner[j]] > place[part]
+            )
+            one, other = next(loops, (None, None))
+            if one is None:
+                return parts
+            gone = one if isinstance(one, Group) else other
+            assert isinstance(gone, Group)
+            parts = [p for part in parts for p in (gone.parts if part is gone else [part])]
 
     def _sorted(self, parts: list[Part]) -> list[Part]:
         """Inputs before users; else in the order in which the last node of each is computed."""

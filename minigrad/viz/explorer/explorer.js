@@ -21,6 +21,7 @@
     const words = new Map([...elements].map(([id, item]) => [id, item.querySelector("title")?.textContent ?? ""]));
     const open = new Set(data.open), faces = new Map(Object.entries(data.groups).map(([face, [cluster]]) => [cluster, face]));
     let size = [ground.width.baseVal.value, ground.height.baseVal.value], view = [0, 0, ...size], chosen = null;
+    const visible = new Set(elements.keys());
 
     // ---------------- where everything goes: as arrange.py does it, box by box
     function inside(cluster, room) {
@@ -149,56 +150,56 @@
 
     // ---------------- what is seen
     function draw() {
-      const block = inside("", data.room), [left, top] = data.origin;
-      for (const id of data.moving) elements.get(id)?.style.setProperty("display", "none");
-      const show = (id, transform) => {
-        const item = elements.get(id);
-        if (!item) return;
-        item.style.display = "";
-        if (transform) item.setAttribute("transform", transform);
-      };
+      const room = stage.clientWidth; // asked before anything changes, so that the page is laid out once
+      const block = inside("", Math.min(data.room, Math.max(room || data.room, data.least))), [left, top] = data.origin;
+      visible.clear();
       for (const [id, [x, y]] of Object.entries(block.places)) {
-        const shift = `translate(${x + left - data.drawn[id][0]} ${y + top - data.drawn[id][1]})`;
         if (open.has(data.groups[id]?.[0])) continue;
-        show(id, shift);
-        for (const flow of data.flows[id] ?? []) show(flow, shift);
+        for (const part of [id, ...(data.flows[id] ?? [])])
+          show(part, `translate(${x + left - data.drawn[id][0]} ${y + top - data.drawn[id][1]})`);
       }
       for (const [cluster, [x, y, width, height]] of Object.entries(block.frames)) {
-        const item = elements.get(cluster), rect = item.querySelector("rect"), text = item.querySelector("text");
-        for (const [name, value] of Object.entries({ x: x + left, y: y + top, width, height })) rect.setAttribute(name, value);
-        text.setAttribute("x", x + left + 12);
-        text.setAttribute("y", y + top + 16);
+        const item = elements.get(cluster), text = item.querySelector("text");
+        change(item.querySelector("rect"), { x: x + left, y: y + top, width, height });
+        change(text, { x: x + left + 12, y: y + top + 16 });
         show(cluster);
       }
-      for (const [id, points] of Object.entries(block.curves)) trace(id, points.map(([x, y]) => [x + left, y + top]), show);
-      size = [Math.max(block.width, 260) + 2 * left, block.height + data.rest];
-      foot.setAttribute("transform", `translate(0 ${block.height - data.height})`);
-      ground.setAttribute("width", size[0]);
-      ground.setAttribute("height", size[1]);
-      fit();
-      mark();
+      for (const [id, points] of Object.entries(block.curves)) trace(id, points.map(([x, y]) => [x + left, y + top]));
+      for (const id of data.moving) {
+        const item = elements.get(id);
+        if (item && visible.has(id) === (item.style.display === "none")) item.style.display = visible.has(id) ? "" : "none";
+      }
+      size = [Math.max(block.width, data.least) + 2 * left, block.height + data.rest];
+      change(foot, { transform: `translate(0 ${block.height - data.height})` });
+      change(ground, { width: size[0], height: size[1] });
+      fit(room);
     }
 
-    function trace(id, points, show) {
-      const item = elements.get(id), tip = item.querySelector(".tip"), line = item.querySelector(".line");
-      const ends = tip && !open.has(data.groups[data.targets[id]]?.[0]), last = points[points.length - 1];
-      if (tip) tip.style.display = ends ? "" : "none";
+    function show(id, transform) {
+      visible.add(id);
+      if (transform && elements.has(id)) change(elements.get(id), { transform });
+    }
+
+    function trace(id, points) {
+      const item = elements.get(id), tip = item.querySelector(".tip"), last = points[points.length - 1];
+      const ends = tip && !open.has(data.groups[data.targets[id]]?.[0]);
       const drawn = points.map((point) => [...point]);
+      if (tip) change(tip, { display: ends ? "inline" : "none" });
       if (ends) {
         tip.dataset.x ??= tip.points[0].x;
         tip.dataset.y ??= tip.points[0].y;
-        tip.setAttribute("transform", `translate(${last[0] - tip.dataset.x} ${last[1] - tip.dataset.y})`);
+        change(tip, { transform: `translate(${last[0] - tip.dataset.x} ${last[1] - tip.dataset.y})` });
         drawn[drawn.length - 1][0] -= ARROW;
       }
       const [start, ...rest] = drawn;
-      line.setAttribute("d", `M${start}${rest.length > 1 ? "C" : "L"}${rest.join(" ")}`);
+      change(item.querySelector(".line"), { d: `M${start}${rest.length > 1 ? "C" : "L"}${rest.join(" ")}` });
       show(id);
     }
 
-    function fit() {
+    function fit(room = stage.clientWidth) {
       view = [0, 0, ...size];
       const most = data.steps || data.frames ? 0.7 * window.innerHeight : Infinity; // the slider stays in sight
-      svg.setAttribute("height", Math.min(most, size[1], (size[1] / size[0]) * (stage.clientWidth || size[0])));
+      svg.setAttribute("height", Math.min(most, size[1], (size[1] / size[0]) * (room || size[0])));
       look();
     }
 
@@ -214,17 +215,18 @@
 
     function centre(id) {
       const box = elements.get(id).getBoundingClientRect(), frame = svg.getBoundingClientRect();
-      if (box.left >= frame.left && box.right <= frame.right && box.top >= frame.top && box.bottom <= frame.bottom) return;
       const scale = view[2] / frame.width;
-      view[0] += ((box.left + box.right - frame.left - frame.right) / 2) * scale;
-      view[1] += ((box.top + box.bottom - frame.top - frame.bottom) / 2) * scale;
-      look();
+      if (box.left < frame.left || box.right > frame.right || box.top < frame.top || box.bottom > frame.bottom) {
+        view[0] += ((box.left + box.right - frame.left - frame.right) / 2) * scale;
+        view[1] += ((box.top + box.bottom - frame.top - frame.bottom) / 2) * scale;
+        look();
+      }
+      elements.get(id).scrollIntoView({ block: "nearest", inline: "nearest" });
     }
 
     // ---------------- opening and choosing
     const parent = (id) => data.within[id] ?? ""; // the cluster that a box or a cluster's face lies in
-    const shown = (id) => elements.get(id)?.style.display !== "none";
-    const boxes = () => Object.keys(data.drawn).filter(shown);
+    const boxes = () => Object.keys(data.drawn).filter((id) => visible.has(id));
 
     function toggle(face, wanted = null) {
       const [cluster] = data.groups[face] ?? [];
@@ -247,9 +249,9 @@
       if (closed.length) draw();
     }
 
-    function choose(id) {
+    function choose(id, follow = false) {
       chosen = id;
-      mark();
+      mark(follow);
       tell(id);
       if (id) {
         elements.get(id).focus({ preventScroll: true });
@@ -262,7 +264,7 @@
       const lines = [];
       for (const [cluster, { edges }] of Object.entries(data.insides))
         for (const { id, source, port, target, slot, back } of edges) {
-          if (back || !shown(id)) continue;
+          if (back || !visible.has(id)) continue;
           const from = data.groups[source]?.[0], to = data.groups[target]?.[0];
           const start = source === "" ? cluster + "<" + port : open.has(from) ? from + ">" + port : source;
           const stop = target === "" ? cluster + ">" + slot : open.has(to) ? to + "<" + slot : target;
@@ -272,9 +274,9 @@
       return lines;
     }
 
-    function mark() {
+    function mark(follow) {
       const lit = new Set();
-      for (const [from, to] of chosen && !open.has(chosen) ? [[1, 2], [2, 1]] : []) {
+      for (const [from, to] of follow && chosen && !open.has(chosen) ? [[1, 2], [2, 1]] : []) {
         const lines = joined(), seen = new Set([chosen]), waiting = [chosen];
         while (waiting.length) {
           const at = waiting.pop();
@@ -286,11 +288,12 @@
         }
       }
       if (lit.size) lit.add(chosen);
-      svg.classList.toggle("mgx-choice", lit.size > 0);
-      for (const [id, item] of elements) {
-        item.classList.toggle("mgx-lit", lit.has(id) || lit.has(data.owners[id]));
-        item.classList.toggle("mgx-chosen", id === chosen);
+      for (const id of data.moving) {
+        const far = lit.size && !faces.has(id) && !lit.has(id) && !lit.has(data.owners[id]);
+        elements.get(id)?.classList.toggle("mgx-far", far);
       }
+      svg.querySelector(".mgx-chosen")?.classList.remove("mgx-chosen");
+      elements.get(chosen)?.classList.add("mgx-chosen");
     }
 
     // ---------------- the panel
@@ -340,7 +343,9 @@
       canvas.setAttribute("role", "img");
       canvas.setAttribute("aria-label", `${name}: orange is positive, blue negative`);
       paint();
-      part.append(canvas, told, histogram([...numbers.keys()].map(value).filter(Number.isFinite)));
+      part.append(canvas, told);
+      const finite = [...numbers.keys()].map(value).filter(Number.isFinite);
+      if (finite.length > 1) part.append(histogram(finite));
       if (kept.join() !== shape.join()) part.append(made("small", `shown are the first ${kept.join(" × ")}`));
       return part;
     }
@@ -367,7 +372,7 @@
     });
 
     function step(by) { // along the drawing, in the order of computation
-      const order = [...elements.keys()].filter((id) => (id in data.drawn && shown(id)) || (faces.has(id) && open.has(id)));
+      const order = [...elements.keys()].filter((id) => visible.has(id) && (id in data.drawn || faces.has(id)));
       order.sort((a, b) => data.order[a] - data.order[b]);
       const at = order.indexOf(chosen);
       choose(order[(at + by + order.length) % order.length]);
@@ -375,9 +380,13 @@
 
     const keys = {
       ArrowRight: () => step(1), ArrowDown: () => step(1), ArrowLeft: () => step(chosen ? -1 : 0), ArrowUp: () => step(chosen ? -1 : 0),
-      Enter: () => chosen && toggle(data.groups[chosen] ? chosen : faces.get(chosen)),
+      Enter: () => {
+        const face = data.groups[chosen] ? chosen : faces.get(chosen);
+        if (face) toggle(face);
+        else if (chosen) choose(chosen, true);
+      },
       Escape: () => choose(null), "/": () => find("search").focus(),
-      "+": () => zoom(0.8), "-": () => zoom(1.25), 0: fit,
+      "+": () => zoom(0.8), "-": () => zoom(1.25), 0: () => fit(),
     };
     svg.addEventListener("keydown", (event) => {
       const action = keys[event.key];
@@ -392,7 +401,7 @@
       const id = data.owners[at(event)] ?? at(event);
       if (!id) return choose(null);
       if (data.groups[id] || (faces.has(id) && event.target.closest("text"))) return toggle(data.groups[id] ? id : faces.get(id));
-      choose(faces.has(id) || id in data.drawn ? id : null);
+      choose(faces.has(id) || id in data.drawn ? id : null, true);
       if (words.has(at(event)) && !(id in data.drawn) && !faces.has(id)) tell(id);
     });
     const pointers = new Map();
@@ -425,7 +434,7 @@
       event.preventDefault();
       zoom(Math.exp(event.deltaY / 500), ...place(event.clientX, event.clientY));
     }, { passive: false });
-    for (const [name, action] of Object.entries({ in: () => zoom(0.8), out: () => zoom(1.25), fit }))
+    for (const [name, action] of Object.entries({ in: () => zoom(0.8), out: () => zoom(1.25), fit: () => fit() }))
       find(name).addEventListener("click", action);
 
     for (const id of [...Object.keys(data.drawn), ...faces.keys()]) {
@@ -452,6 +461,7 @@
   function timeline(root, last, show, calm) {
     const find = (name) => root.querySelector(".mgx-" + name), slider = find("slider");
     let now = 0, timer = null;
+    slider.max = last;
 
     function go(step) {
       now = Math.min(Math.max(step, 0), last);
@@ -645,6 +655,11 @@
 
   function parsed(text) {
     return document.importNode(new DOMParser().parseFromString(text, "image/svg+xml").documentElement, true);
+  }
+
+  function change(item, values) { // only what differs, for each change costs a new layout
+    for (const [name, value] of Object.entries(values))
+      if (item.getAttribute(name) !== String(value)) item.setAttribute(name, value);
   }
 
   function made(name, text = "") {

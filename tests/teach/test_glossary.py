@@ -14,7 +14,8 @@ ENTRY = re.compile(r"- \*\*(.+?)\*\*(?: \(\*(.+?)\*\))?: (.+) \[(.+?)\]\((.+?\.i
 #: bold that structures a page: sentences, labels and questions; the beginning of a point in a list;
 #: a line of its own
 STRUCTURE = re.compile(
-    r"(?m)\*\*[^*]+[.:?!]\*\*|^ *(?:\d+\.|-) \*\*[^*]+\*\*|^\*\*[^*]+\*\*$|\*\*The picture to rem[^*]+\*\*"
+    r"(?m)\*\*[^*]+[.:?!]\*\*|^ *(?:\d+\.|-) \*\*[^*]+\*\*|^\*\*[^*]+\*\*$|"
+    r"\*\*The picture to remember\*\*"
 )
 LONGEST = 5  # words; what has more is a sentence
 

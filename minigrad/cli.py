@@ -24,6 +24,7 @@ from .errors import DataError, GraphError
 from .experiments import EXPERIMENTS, prepare, train_once
 from .gallery import gallery
 from .teach import book
+from .teach.site import site
 from .train import History, Trainer, save
 from .train.distributed import Ranks
 from .train.trainer import MODES
@@ -233,7 +234,7 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         ("--peers", (*PEERS, "none"), (), "default: all", "+"),
         ("--json", Path, None, "file for all numbers; its other jobs stay"),
         ("--plots", Path, None, "folder for pictures"),
-        ("--readme", Path, None, "file whose tables, between markers, are replaced"),
+        ("--page", Path, None, "file whose tables, between markers, are replaced"),
     ),
     "warmup": (
         _warmup,
@@ -259,6 +260,11 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
             "folder for student, instructor and figures, and for open where minigrad is installed "
             "without a checkout",
         ),
+    ),
+    "site": (
+        site,
+        "make the site of the book, the gallery and the reference",
+        ("--out", Path, "minigrad-site", "folder for the pages, which begin with index.html"),
     ),
     "data": (
         _data,

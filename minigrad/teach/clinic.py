@@ -75,7 +75,7 @@ def courses(seed: int = 0) -> dict[str, dict[str, list[float]]]:
     return {letter: course(answers(seed)[letter]) for letter in "IJKLM"}
 
 
-def course(bug: str, epochs: int = 30) -> dict[str, list[float]]:
+def course(bug: str) -> dict[str, list[float]]:
     """Train a network for handwritten digits, with a bug; its loss and accuracies by epoch."""
     rng = np.random.default_rng(0)
     x, y = load_digits(return_X_y=True)
@@ -91,7 +91,7 @@ def course(bug: str, epochs: int = 30) -> dict[str, list[float]]:
     net = Sequential(Linear(64, 64), ReLU(), Linear(64, 10))
     optimizer = optim.SGD(net.parameters(), lr=0.3)
     log: dict[str, list[float]] = {"loss": [], "training": [], "held out": [], "in use": []}
-    for _ in range(epochs):
+    for _ in range(30):
         losses = []
         for batch in np.array_split(rng.permutation(len(x)), len(x) // 30):
             scores = net(x[batch])

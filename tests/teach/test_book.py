@@ -89,7 +89,7 @@ def test_a_students_version_has_no_solution_and_no_output_and_is_still_python(pa
             ast.parse(re.sub("(?m)^%.*", "", cell.source))  # still Python
 
 
-@pytest.mark.parametrize("number", ["0", "1", "2", "4"])
+@pytest.mark.parametrize("number", ["0", "1", "2", "3", "4"])
 def test_a_student_who_runs_all_is_stopped_in_the_exercises_only_and_told_why(number, tmp_path):
     nbclient = pytest.importorskip("nbclient")
     made = book.student_version(book.chosen([number])[0])

@@ -25,6 +25,8 @@ from .wires import Connector, Inside, Port, Wire
 
 #: up to so many lines leave a node each at a place of its own, with what came back along it
 APART = 4
+#: a closed group that more values leave has no texts at its lines
+CROWD = 8
 #: in larger graphs contributions, each of which computes an operator again, are not looked for
 LARGE = 5000
 
@@ -382,10 +384,17 @@ class _Builder:
             return Box(name, "more", ("⋯",), title, flows, cluster)
         lines = (*words.node_lines(node, label, value if scene.show_values else None), *total)
         relu = node.inputs and node.rule.name == "relu"  # type: ignore[attr-defined]
-        dead = value.zeros if relu and value is not None else None
+        bar = value.zeros if relu and value is not None else None
         head, bad = id(node) in self.heads and bool(node.inputs), scene.alarms.bad == n
         kind, focus = words.node_kind(node), node is self.options.focus
-        return Box(name, kind, lines, title, flows, cluster, head, bad, dead, focus)
+        return self._dressed(
+            Box(name, kind, lines, title, flows, cluster, head, bad, bar, focus), [i]
+        )
+
+    def _dressed(self, box: Box, nodes: Sequence[int]) -> Box:
+        """The box as the caller wants it."""
+        dress = self.options.dress
+        return dress(box, [self.order[i] for i in nodes]) if dress is not None else box
 
     def _sum(self, inside: Inside, i: int) -> tuple[str, ...]:
         """The gradient of a node at which other things meet than what stands at its lines."""
@@ -417,9 +426,9 @@ class _Builder:
         )
         head = any(id(self.order[i]) in self.heads for i in group.nodes)
         bad, flows = scene.alarms.bad in members, self._flows(inside, group.id, group=group)
-        return Box(
-            group.id, "module", tuple(dict.fromkeys(lines)), title, flows, cluster, head, bad
-        )
+        told = tuple(dict.fromkeys(lines))
+        face = Box(group.id, "module", told, title, flows, cluster, head, bad)
+        return self._dressed(face, group.nodes)
 
     # ---------------- what is written at lines
     def _back(self, wire: Wire, *others: Wire) -> Reading:
@@ -437,13 +446,11 @@ class _Builder:
             return NOTHING  # there is a sum, but it is not known which part of it came here
         return self._below(wire.values, "∇ " if wire.uses else "")
 
-    def _below(self, nodes: Sequence[int], mark: str = "", group: Group | None = None) -> Reading:
+    def _below(self, nodes: Sequence[int], mark: str = "") -> Reading:
         """All that has come back for these nodes, or what the caller reads in its place."""
         scene, readings = self.scene, self.options.readings
         if self.options.lit is not None:
             return NOTHING
-        if self.options.pool is not None and group is not None:
-            return self.options.pool([self.order[i] for i in group.nodes])
         if readings is not None:
             return readings.get(id(self.order[nodes[0]]), NOTHING) if len(nodes) == 1 else NOTHING
         grads = [g for g in (scene.grads[j] for j in nodes) if g is not None]
@@ -458,16 +465,17 @@ class _Builder:
         """What stands at the places where values leave a box; a ghost repeats no values."""
         flows: list[Flow] = []
         known: list[list[int]] = []
-        for values, wires in inside.ports.get(box, ()):
+        places = inside.ports.get(box, ())
+        crowded = group is not None and len(places) > CROWD
+        for values, wires in places:
             value = self.scene.value(values) if self.scene.show_values else None
             repeated = again or values in known
             shaped = group is not None
-            above = () if repeated or value is None else value_lines(value, shaped)
-            if group is not None and self.options.pool is not None:
-                reading = self._below(values, group=group)
-            else:
-                reading = self._back(*wires) if wires else self._below(values)
-            below = "" if again and not self._apart(wires[0]) else reading.below
+            bare = repeated or crowded
+            above = () if bare or value is None else value_lines(value, shaped)
+            reading = self._back(*wires) if wires else self._below(values)
+            hidden = crowded or (again and not self._apart(wires[0]))
+            below = "" if hidden else reading.below
             title = self.scene.told(values, self.scene.called(values), reading)
             ink = self.scene.ink(values, reading)
             flows.append(Flow(f"{box}f{len(flows)}", above, below, *ink, title))

@@ -61,8 +61,8 @@ def test_kinds_of_operators_and_the_bar_of_a_dead_relu():
     found = boxes(draw(neuron()).picture)
     kinds = {box.lines[0]: box.kind for box in found.values()}
     assert (kinds["@"], kinds["W"], kinds["x"]) == ("broadcasted", "variable", "constant")
-    assert [box.dead for box in found.values() if box.lines[0] == "relu"] == [1.0]
-    assert all(box.dead is None for box in found.values() if box.lines[0] != "relu")
+    assert [box.bar for box in found.values() if box.lines[0] == "relu"] == [1.0]
+    assert all(box.bar is None for box in found.values() if box.lines[0] != "relu")
     assert draw(neuron()).alarms[0] == "Dead ReLU: n5 (relu), 100 %."
 
 

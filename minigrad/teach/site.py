@@ -71,6 +71,7 @@ CONFIG = {
 }
 STYLE = """\
 .content { width: 51em }
+details:not([class]) { margin: 0 0 1.5rem 2rem; font-size: .9em }
 div.math { overflow-x: auto; overflow-y: hidden }
 .cell_output pre { white-space: pre-wrap; overflow-wrap: anywhere }
 .sphinx-codeautolink-a { border-bottom: 1px dotted var(--color-foreground-muted) }

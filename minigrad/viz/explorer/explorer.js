@@ -19,7 +19,8 @@
     for (const item of svg.querySelectorAll("g[id]")) elements.set(item.id.slice(prefix.length), item);
     const foot = svg.querySelector(".foot"), ground = svg.querySelector(".bg");
     const words = new Map([...elements].map(([id, item]) => [id, item.querySelector("title")?.textContent ?? ""]));
-    const open = new Set(data.open), faces = new Map(Object.entries(data.groups).map(([face, [cluster]]) => [cluster, face]));
+    const open = new Set(data.open); // clusters
+    const faces = new Map(Object.entries(data.groups).map(([face, [cluster]]) => [cluster, face]));
     let size = [ground.width.baseVal.value, ground.height.baseVal.value], view = [0, 0, ...size], chosen = null;
     const visible = new Set(elements.keys());
 
@@ -63,7 +64,8 @@
             (moved[next] ??= []).push(c + 1 < b ? shift : shift - outer(edge, false));
           }
         }
-        const all = row.flatMap((c) => Object.entries(heights[c]).map(([key, y]) => [y - things[key].above, y + things[key].below]));
+        const reach = ([key, y]) => [y - things[key].above, y + things[key].below];
+        const all = row.flatMap((c) => Object.entries(heights[c]).map(reach));
         const high = Math.min(...all.map(([a]) => a)), low = Math.max(...all.map(([, b]) => b));
         for (const c of row) for (const key in heights[c]) heights[c][key] += top - high;
         bounds.push([x, top + low - high]);
@@ -112,7 +114,8 @@
       loops.forEach((edge, k) => {
         const a = column[edge.source], b = column[edge.target], y0 = height(a, edge), y1 = height(b, edge);
         const low = block.height + MARGIN + LANE * k, right = lefts[a] + wide[a] + MARGIN, near = lefts[b] - MARGIN;
-        block.curves[edge.id] = rounded([[begin(edge, a), y0]], [[right, y0], [right, low], [near, low], [near, y1], [stop(edge, b), y1]]);
+        const corners = [[right, y0], [right, low], [near, low], [near, y1], [stop(edge, b), y1]];
+        block.curves[edge.id] = rounded([[begin(edge, a), y0]], corners);
       });
       block.height += loops.length ? MARGIN + LANE * loops.length : 0;
       for (const c in heights)
@@ -166,8 +169,8 @@
       }
       for (const [id, points] of Object.entries(block.curves)) trace(id, points.map(([x, y]) => [x + left, y + top]));
       for (const id of data.moving) {
-        const item = elements.get(id);
-        if (item && visible.has(id) === (item.style.display === "none")) item.style.display = visible.has(id) ? "" : "none";
+        const style = elements.get(id)?.style, wanted = visible.has(id) ? "" : "none";
+        if (style && style.display !== wanted) style.display = wanted;
       }
       size = [Math.max(block.width, data.least) + 2 * left, block.height + data.rest];
       change(foot, { transform: `translate(0 ${block.height - data.height})` });
@@ -337,8 +340,11 @@
         }
       }
       canvas.addEventListener("pointermove", (event) => {
-        const x = Math.floor((event.offsetX / canvas.clientWidth) * wide), y = Math.floor((event.offsetY / canvas.clientHeight) * tall);
-        if (x < wide && y < tall) told.textContent = `[${[...at, y, x].slice(-Math.max(shape.length, 1))}] = ${value(start() + y * wide + x).toPrecision(4)}`;
+        const x = Math.floor((event.offsetX / canvas.clientWidth) * wide);
+        const y = Math.floor((event.offsetY / canvas.clientHeight) * tall);
+        if (x >= wide || y >= tall) return;
+        const index = [...at, y, x].slice(-Math.max(shape.length, 1));
+        told.textContent = `[${index}] = ${value(start() + y * wide + x).toPrecision(4)}`;
       });
       canvas.setAttribute("role", "img");
       canvas.setAttribute("aria-label", `${name}: orange is positive, blue negative`);
@@ -374,12 +380,12 @@
     function step(by) { // along the drawing, in the order of computation
       const order = [...elements.keys()].filter((id) => visible.has(id) && (id in data.drawn || faces.has(id)));
       order.sort((a, b) => data.order[a] - data.order[b]);
-      const at = order.indexOf(chosen);
+      const at = chosen === null && by < 0 ? 0 : order.indexOf(chosen);
       choose(order[(at + by + order.length) % order.length]);
     }
 
     const keys = {
-      ArrowRight: () => step(1), ArrowDown: () => step(1), ArrowLeft: () => step(chosen ? -1 : 0), ArrowUp: () => step(chosen ? -1 : 0),
+      ArrowRight: () => step(1), ArrowDown: () => step(1), ArrowLeft: () => step(-1), ArrowUp: () => step(-1),
       Enter: () => {
         const face = data.groups[chosen] ? chosen : faces.get(chosen);
         if (face) toggle(face);
@@ -400,7 +406,8 @@
       if (moved) return;
       const id = data.owners[at(event)] ?? at(event);
       if (!id) return choose(null);
-      if (data.groups[id] || (faces.has(id) && event.target.closest("text"))) return toggle(data.groups[id] ? id : faces.get(id));
+      if (data.groups[id]) return toggle(id);
+      if (faces.has(id) && event.target.closest("text")) return toggle(faces.get(id));
       choose(faces.has(id) || id in data.drawn ? id : null, true);
       if (words.has(at(event)) && !(id in data.drawn) && !faces.has(id)) tell(id);
     });
@@ -408,18 +415,20 @@
     let moved = false;
     const place = (x, y) => {
       const frame = svg.getBoundingClientRect();
-      return [view[0] + ((x - frame.left) / frame.width) * view[2], view[1] + ((y - frame.top) / frame.height) * view[3]];
+      const [across, down] = [(x - frame.left) / frame.width, (y - frame.top) / frame.height];
+      return [view[0] + across * view[2], view[1] + down * view[3]];
     };
     svg.addEventListener("pointerdown", (event) => ((moved = false), pointers.set(event.pointerId, event)));
     svg.addEventListener("pointermove", (event) => {
       const before = pointers.get(event.pointerId);
       if (!before) return;
       const others = [...pointers.values()].filter((other) => other.pointerId !== event.pointerId);
-      if (!moved && !others.length && Math.hypot(event.clientX - before.clientX, event.clientY - before.clientY) < 4) return;
+      const far = (a, b) => Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY);
+      if (!moved && !others.length && far(event, before) < 4) return;
       moved = true;
       if (others.length) { // two fingers
-        const far = (one) => Math.hypot(one.clientX - others[0].clientX, one.clientY - others[0].clientY);
-        zoom(far(before) / (far(event) || 1), ...place((event.clientX + others[0].clientX) / 2, (event.clientY + others[0].clientY) / 2));
+        const [other] = others, x = (event.clientX + other.clientX) / 2, y = (event.clientY + other.clientY) / 2;
+        zoom(far(before, other) / (far(event, other) || 1), ...place(x, y));
       } else {
         const [x0, y0] = place(before.clientX, before.clientY), [x1, y1] = place(event.clientX, event.clientY);
         view[0] += x0 - x1;
@@ -428,7 +437,8 @@
       }
       pointers.set(event.pointerId, event);
     });
-    for (const name of ["pointerup", "pointercancel", "pointerleave"]) svg.addEventListener(name, (event) => pointers.delete(event.pointerId));
+    for (const name of ["pointerup", "pointercancel", "pointerleave"])
+      svg.addEventListener(name, (event) => pointers.delete(event.pointerId));
     svg.addEventListener("wheel", (event) => { // the page scrolls unless the drawing has been clicked
       if (!event.ctrlKey && !root.contains(document.activeElement)) return;
       event.preventDefault();
@@ -498,17 +508,20 @@
     }
 
     const jump = (step) => (halt(), go(step));
-    const keys = { ArrowRight: () => jump(now + 1), ArrowLeft: () => jump(now - 1), Home: () => jump(0), End: () => jump(last), " ": toggle };
+    const actions = {
+      first: () => jump(0), last: () => jump(last), play: toggle,
+      back: () => jump(now - 1), forward: () => jump(now + 1),
+    };
+    const keys = { ArrowRight: "forward", ArrowLeft: "back", Home: "first", End: "last", " ": "play" };
     root.addEventListener("keydown", (event) => {
-      const action = keys[event.key], typing = event.target.closest(".mgx-search");
+      const action = actions[keys[event.key]], typing = event.target.closest(".mgx-search");
       const pressing = event.key === " " && event.target.closest("button"); // a button takes the space bar itself
       if (!action || typing || pressing || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();
       event.stopPropagation();
       action();
     }, { capture: true });
-    const clicks = { first: () => jump(0), back: () => jump(now - 1), play: toggle, forward: () => jump(now + 1), last: () => jump(last) };
-    for (const [name, action] of Object.entries(clicks)) find(name).addEventListener("click", action);
+    for (const [name, action] of Object.entries(actions)) find(name).addEventListener("click", action);
     slider.addEventListener("input", () => jump(Number(slider.value)));
     calm.addEventListener("change", () => calm.matches && halt());
     find("controls").hidden = false;
@@ -521,7 +534,8 @@
     const titles = new Map();
     for (const [id, item] of elements) {
       titles.set(id, [item.querySelector("title"), item.querySelector("title")?.textContent]);
-      for (const line of item.querySelectorAll(".small")) if (line.textContent.startsWith("∇")) line.classList.add("mgx-gradient");
+      for (const line of item.querySelectorAll(".small"))
+        if (line.textContent.startsWith("∇")) line.classList.add("mgx-gradient");
     }
     const until = (text, names) => text.split(new RegExp("[;:] (?:" + names + ") "))[0];
     const arrow = document.createElementNS(svg.namespaceURI, "polygon");
@@ -556,9 +570,11 @@
 
   /* The same drawing at every recorded step of a training, with the loss beside it. */
   function inking({ frames, origins }, elements, find) {
+    const INKS = "g0 g1 g2 g3 g4 g5 none zero vanished exploded nan inf normal".split(" ");
     const curve = find("curve"), { steps, losses, nodes, widths } = frames;
     const finite = losses.filter(Number.isFinite), low = Math.min(...finite), high = Math.max(...finite);
-    const x = (k) => (300 * k) / Math.max(1, steps.length - 1), y = (loss) => 55 - (50 * (loss - low)) / (high - low || 1);
+    const x = (k) => (300 * k) / Math.max(1, steps.length - 1);
+    const y = (loss) => 55 - (50 * (loss - low)) / (high - low || 1);
     const points = losses.map((loss, k) => (Number.isFinite(loss) ? `${x(k)},${y(loss)}` : "")).filter(Boolean);
     curve.querySelector("polyline").setAttribute("points", points.join(" "));
     curve.toggleAttribute("hidden", !finite.length);
@@ -567,7 +583,7 @@
         const reading = nodes[origins[id]]?.[now];
         if (!reading) continue;
         const [text, state, ink] = reading;
-        item.classList.remove("g0", "g1", "g2", "g3", "g4", "g5", "none", "zero", "vanished", "exploded", "nan", "inf", "normal");
+        item.classList.remove(...INKS);
         item.classList.add(state, ...(ink < 0 ? [] : ["g" + ink]));
         item.querySelector(".line")?.setAttribute("stroke-width", ink < 0 ? widths[state] ?? 1.2 : widths[ink]);
         const below = item.querySelector(".d");
@@ -602,8 +618,10 @@
   }
 
   function inRows(wide, gaps, room, columns, edges, column) {
-    const loops = edges.filter((edge) => edge.back).map((edge) => [column[edge.source], column[edge.target]].sort((a, b) => a - b));
-    const bare = (c) => (c === 0 && columns[0].every(([key]) => key[0] === "<")) || (c === wide.length - 2 && columns[c + 1].every(([key]) => key[0] === ">"));
+    const ends = (edge) => [column[edge.source], column[edge.target]].sort((a, b) => a - b);
+    const loops = edges.filter((edge) => edge.back).map(ends);
+    const only = (c, sign) => columns[c].every(([key]) => key[0] === sign); // nothing but the border
+    const bare = (c) => (c === 0 && only(0, "<")) || (c === wide.length - 2 && only(c + 1, ">"));
     const rows = [[]];
     let x = 0, last = -1;
     wide.forEach((width, c) => {
@@ -643,7 +661,8 @@
 
   function add(block, other, dx, dy) {
     for (const [key, [x, y]] of Object.entries(other.places)) block.places[key] = [x + dx, y + dy];
-    for (const [key, points] of Object.entries(other.curves)) block.curves[key] = points.map(([x, y]) => [x + dx, y + dy]);
+    for (const [key, points] of Object.entries(other.curves))
+      block.curves[key] = points.map(([x, y]) => [x + dx, y + dy]);
     for (const [key, [x, y, w, h]] of Object.entries(other.frames)) block.frames[key] = [x + dx, y + dy, w, h];
   }
 
@@ -683,7 +702,8 @@
   }
 
   function histogram(numbers) {
-    const canvas = Object.assign(made("canvas"), { width: 256, height: 48 }), pen = canvas.getContext("2d"), bins = Array(32).fill(0);
+    const canvas = Object.assign(made("canvas"), { width: 256, height: 48 });
+    const pen = canvas.getContext("2d"), bins = Array(32).fill(0);
     const low = Math.min(...numbers), high = Math.max(...numbers);
     for (const v of numbers) bins[Math.min(31, Math.floor((32 * (v - low)) / (high - low || 1)))]++;
     const most = Math.max(...bins);

@@ -155,22 +155,24 @@ class Tree:
     def _sorted(self, parts: list[Part]) -> list[Part]:
         """Inputs before users; else in the order in which the last node of each is computed."""
         owner = {i: part for part in parts for i in nodes_of(part)}
-        done: set[Part] = set()
-        found: list[Part] = []
-
-        def visit(part: Part) -> None:
-            if part in done:
-                return
-            done.add(part)
-            for i in nodes_of(part):
-                for j in self.inputs[i]:
-                    if j in owner:
-                        visit(owner[j])
-            found.append(part)
-
+        found: dict[Part, bool] = {}
         for part in sorted(parts, key=lambda part: nodes_of(part)[-1]):
-            visit(part)
-        return found
+            self._visit(part, owner, set(), found)
+        return list(found)
+
+    def _visit(
+        self, part: Part, owner: Mapping[int, Part], above: set[Part], found: dict[Part, bool]
+    ) -> None:
+        """Find what comes before a part, then the part; `above` are those that wait for it."""
+        if part in found or part in above:
+            return
+        above.add(part)
+        for i in nodes_of(part):
+            for j in self.inputs[i]:
+                if j in owner:
+                    self._visit(owner[j], owner, above, found)
+        above.remove(part)
+        found[part] = True
 
     # ---------------- what is too long
     def _shortened(self, parts: list[Part]) -> list[Part]:

@@ -14,7 +14,6 @@ from browser.chromium import Page, wait
 from viz.examples import broken, mlp, neuron, shared, sine
 
 import minigrad as mg
-from minigrad.graph.node import GraphNode
 from minigrad.viz import draw, play
 
 PAGE = "<!doctype html><meta charset=utf-8><body style='margin:8px'>{}"

@@ -24,6 +24,7 @@ from .errors import DataError, GraphError
 from .experiments import EXPERIMENTS, prepare, train_once
 from .gallery import gallery
 from .teach import book
+from .teach.site import site
 from .train import History, Trainer, save
 from .train.distributed import Ranks
 from .train.trainer import MODES
@@ -233,7 +234,7 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         ("--peers", (*PEERS, "none"), (), "default: all", "+"),
         ("--json", Path, None, "file for all numbers; its other jobs stay"),
         ("--plots", Path, None, "folder for pictures"),
-        ("--readme", Path, None, "file whose tables, between markers, are replaced"),
+        ("--page", Path, None, "file whose tables, between markers, are replaced"),
     ),
     "warmup": (
         _warmup,
@@ -247,17 +248,23 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
             book.ACTIONS,
             "list",
             "open in JupyterLab; check the outputs against the stored ones; clean (run and store); "
-            "write without solutions (student) or with them (instructor)",
+            "write without solutions (student) or with them (instructor); write the pictures "
+            "(figures)",
             "?",
         ),
-        ("numbers", int, (), "only these chapters", "*"),
+        ("numbers", str.upper, (), "only these chapters: 0, 1, …, A", "*"),
         (
             "--out",
             Path,
             "chapters",
-            "folder for student and instructor, and for open where minigrad is installed without "
-            "a checkout",
+            "folder for student, instructor and figures, and for open where minigrad is installed "
+            "without a checkout",
         ),
+    ),
+    "site": (
+        site,
+        "make the site of the book, the gallery and the reference",
+        ("--out", Path, "minigrad-site", "folder for the pages, which begin with index.html"),
     ),
     "data": (
         _data,

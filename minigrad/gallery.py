@@ -61,12 +61,20 @@ def made(section: str) -> Iterator[tuple[str, Any]]:
 
 
 def keep(thing: Any, path: Path) -> str:
-    """Save a picture; returns the Markdown that shows it (of a table, the table)."""
+    """Save a picture; returns the Markdown that shows it (of a table, the table).
+
+    A page is saved with a still of it, which links to it.
+    """
     if hasattr(thing, "_repr_markdown_"):
         return str(thing._repr_markdown_())
+    still = getattr(thing, "drawing", thing)
+    safe = " ".join(still.description.replace("[", "(").replace("]", ")").split())
     if hasattr(thing, "savefig"):
         viz.save_figure(thing, path)
     else:
         thing.save(path)
-    safe = thing.description.replace("[", "(").replace("]", ")")
-    return f"![{' '.join(safe.split())}]({path.name})"
+    if path.suffix != ".html":
+        return f"![{safe}]({path.name})"
+    image = path.with_suffix(".svg")
+    still.save(image)
+    return f"[![{safe}]({image.name})]({path.name})"

@@ -25,6 +25,8 @@ from .nn import Module
 from .train import Trainer
 from .train.checkpoint import read_arrays
 
+__all__ = ["MinigradClassifier", "MinigradRegressor"]
+
 OPTIMIZERS = {"sgd": optim.SGD, "adam": optim.Adam, "adamw": optim.AdamW, "rmsprop": optim.RMSprop}
 MODULE = "module__"  # before the names of make_model's arguments
 MOST_METADATA = 1 << 24  # characters; as Python lists and strings they take far more memory

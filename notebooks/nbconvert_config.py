@@ -5,7 +5,8 @@ nothing but what is read; and the drawings of them that the README shows.
 from pathlib import Path
 
 FIGURES = Path(__file__).parents[1] / "figures"
-SHOWN = ("01-draw", "02-three", "04-dead")  # the cells that draw figures/chapter-1.svg and so on
+#: cells, and the picture that each draws: figures/chapter-….svg
+SHOWN = {"01-draw": "two-uses", "04-three": "three-cubes", "06-dead": "dead-relu"}
 
 
 def store_drawings(notebook, resources):
@@ -13,7 +14,7 @@ def store_drawings(notebook, resources):
     for cell in notebook.cells:
         for output in cell.outputs if cell.get("id") in SHOWN else ():
             if "image/svg+xml" in output.get("data", ()):
-                file = FIGURES / f"chapter-{int(cell.id[:2])}.svg"
+                file = FIGURES / f"chapter-{SHOWN[cell.id]}.svg"
                 file.write_text(output.data["image/svg+xml"], encoding="utf-8", newline="\n")
     return notebook, resources
 

@@ -19,7 +19,8 @@ FOLDER = Path(__file__).parents[1] / "notebooks"
 CHAPTERS = sorted(FOLDER.glob("*.ipynb"))
 MOST_BYTES = 500_000
 MOST_IN_ALL = 5_000_000
-TAGS = {"exercise", "raises-exception", "nbval-ignore-output"}
+#: `needs-answer`: a cell that fails until the student has done the exercises before it
+TAGS = {"exercise", "needs-answer", "raises-exception", "nbval-ignore-output"}
 MAGIC = {"%matplotlib inline"}
 LOCAL = re.compile(
     r"(?<![\w.])/(?:home|root|tmp|work|Users|private|mnt|opt|usr|var)/|\b[A-Z]:\\|\b0x[0-9a-f]{6,}"
@@ -33,6 +34,16 @@ each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.s
 def cells(path: Path, kind: str | None = None) -> list[Cell]:
     found: list[Cell] = json.loads(path.read_text("utf-8"))["cells"]
     return [cell for cell in found if kind in (None, cell["cell_type"])]
+
+
+def number(path: Path) -> str:
+    """The chapter's number, or an appendix's letter."""
+    return path.name.split("-")[0].lstrip("0") or "0"
+
+
+def name(cell: Cell) -> str:
+    """The cell's name without the chapter's number."""
+    return str(cell["id"]).split("-", 1)[1]
 
 
 def source(cell: Cell) -> str:
@@ -102,10 +113,8 @@ def test_errors_stand_where_they_are_meant_and_nowhere_else(path: Path) -> None:
 
 @each_chapter
 def test_every_check_came_out_true(path: Path) -> None:
-    checks = {cell["id"][3:]: "".join(texts(cell)) for cell in cells(path, "code")}
-    ignored = {
-        cell["id"][3:] for cell in cells(path, "code") if "nbval-ignore-output" in tags(cell)
-    }
+    checks = {name(cell): "".join(texts(cell)) for cell in cells(path, "code")}
+    ignored = {name(cell) for cell in cells(path, "code") if "nbval-ignore-output" in tags(cell)}
     assert not ignored & {"validate", "check"}
     assert ": True" in checks["validate"], "validate checks nothing"
     assert "✓ " in checks["check"] or ": True" in checks["check"], "check checks nothing"
@@ -127,8 +136,7 @@ def test_everything_after_the_validations_heading_says_something(path: Path) -> 
 @each_chapter
 def test_has_the_parts_of_a_chapter(path: Path) -> None:
     text = "\n".join(map(source, cells(path, "markdown")))
-    number = int(path.name[:2])
-    assert re.match(rf"# {number} · \S", text)
+    assert re.match(rf"# {number(path)} · \S", text)
     for part in ("**Goal.**", "## Is it right?", "## Exercise", "## What can go wrong"):
         assert part in text, part
     assert any("mg.teach.predict(" in source(cell) for cell in cells(path, "code"))
@@ -146,8 +154,33 @@ def test_exercises_are_asked_marked_and_checked(path: Path) -> None:
         if "exercise" in tags(cell):
             assert "mg.teach.check(" in source(cell), cell["id"]
     assert asked and sorted(asked) == [
-        name for name in sorted(exercises()) if name.startswith(f"{int(path.name[:2])}/")
+        name for name in sorted(exercises()) if name.startswith(f"{number(path)}/")
     ]
+
+
+@each_chapter
+def test_only_marked_cells_need_what_the_student_writes(path: Path) -> None:
+    missing: set[str] = set()
+    for cell in book.student_version(path).cells:
+        if cell.cell_type != "code":
+            continue
+        tree = ast.parse(re.sub(r"(?m)^%.*$", "", cell.source))
+        names = [n for n in ast.walk(tree) if isinstance(n, ast.Name)]
+        bound = {n.id for n in names if isinstance(n.ctx, ast.Store)}
+        used = {n.id for n in names if isinstance(n.ctx, ast.Load)} & missing - bound
+        if "exercise" in tags(cell):
+            parts = [(part, ast.get_source_segment(cell.source, part)) for part in tree.body]
+            missing |= bound | {
+                part.name
+                for part, text in parts
+                if isinstance(part, ast.FunctionDef | ast.ClassDef) and book.TURN in str(text)
+            }
+        elif "needs-answer" in tags(cell):
+            assert used, f"{cell.id}: nothing is needed"
+            missing |= bound
+        else:
+            assert not used, f"{cell.id} needs {used}"
+            missing -= bound
 
 
 @each_chapter
@@ -195,7 +228,8 @@ def test_nothing_is_said_twice(path: Path) -> None:
 def test_cells_have_lasting_names(path: Path) -> None:
     names = [cell["id"] for cell in cells(path)]
     assert len(set(names)) == len(names)
-    odd = [name for name in names if not re.fullmatch(rf"{path.name[:2]}-[a-z]+(-[a-z]+)*", name)]
+    prefix = path.name.split("-")[0]
+    odd = [name for name in names if not re.fullmatch(rf"{prefix}-[a-z]+(-[a-z]+)*", name)]
     assert not odd
 
 
@@ -226,10 +260,10 @@ def test_cleaning_would_change_nothing(path: Path) -> None:
 def test_the_table_names_the_chapters_as_they_name_themselves() -> None:
     table = (FOLDER / "README.md").read_text("utf-8")
     assert book.chosen() == CHAPTERS
-    for path, (number, title, file, _) in zip(CHAPTERS, book.rows(), strict=True):
-        assert source(cells(path)[0]).splitlines()[0] == f"# {number} · {title}"
-        assert f"| {number} | [{title}]({file}) |" in table
-        assert f"### {number} · {title}\n" in table, "a page for teachers"
+    for path, (n, title, file, _) in zip(CHAPTERS, book.rows(), strict=True):
+        assert source(cells(path)[0]).splitlines()[0] == f"# {n} · {title}"
+        assert f"| {n} | [{title}]({file}) |" in table
+        assert f"### {n} · {title}\n" in table, "a page for teachers"
 
 
 def test_all_chapters_together_are_small() -> None:

@@ -65,7 +65,7 @@ class Network:
         return min(ring, doublings * whole + beyond, halving + beyond)
 
 
-#: the tables and chapter 11 assume an ordinary cluster: 10 Gbit/s, and 50 µs between two programs
+#: the tables and appendix A assume an ordinary cluster: 10 Gbit/s, and 50 µs between two programs
 CLUSTER = Network(latency=50e-6, bandwidth=1.25e9)
 
 

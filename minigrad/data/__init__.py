@@ -1,6 +1,6 @@
-"""Data to learn from: points around a circle, handwritten digits, film reviews.
+"""Data to learn from: points around a circle, handwritten digits, film reviews, a novel.
 
-Each loader returns a `Dataset`, four named arrays and a sentence about their source:
+Each loader but `novel` returns a `Dataset`, four named arrays and a sentence about their source:
 
     x_train, y_train, x_test, y_test = minigrad.data.circle()
     digits = minigrad.data.mnist()
@@ -17,6 +17,7 @@ from .dataset import Dataset
 from .idx import read_idx
 from .imdb import decode_review, encode_reviews, imdb, tokenise
 from .mnist import mnist, mnist_sample
+from .novel import novel
 
 __all__ = [
     "Dataset",
@@ -27,6 +28,7 @@ __all__ = [
     "imdb",
     "mnist",
     "mnist_sample",
+    "novel",
     "read_idx",
     "tokenise",
 ]

@@ -2,7 +2,7 @@
 
 The exercises are in `minigrad/teach/exercises.toml`:
 
-    ["3/steepest"]
+    ["5/steepest"]
     right = 0.25
     hint = "σ' = σ · (1 - σ); where is it largest?"
 """

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from base64 import b64decode
 from collections.abc import Callable, Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ..distribution import install_hint
+from ..distribution import NAME, install_hint
 from ..files import write_atomically
 
 #: actions of `minigrad chapters` that run a Python module: the module, its extra, and options
@@ -28,12 +29,24 @@ PROGRAMS = {
         "--to=notebook --execute --inplace --config=nbconvert_config.py",
     ),
 }
-ACTIONS = ("list", "student", "instructor", *PROGRAMS)
+ACTIONS = ("list", "student", "instructor", "figures", *PROGRAMS)
+INSTALL = f"""\
+# Installs minigrad where it is missing: from the folder around this one, or from the index.
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+if find_spec("minigrad") is None:
+    around = [p for p in Path.cwd().parents if (p / "minigrad/PACKAGE.md").is_file()]
+    what = f"{{around[0]}}[notebooks]" if around else "{NAME}[notebooks]"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", what], check=True)"""
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 TURN = "your turn"
 _SOLUTION = re.compile(rf"(?ms)^( *){BEGIN}\n(.*?)^ *{END}$")
 _READ = re.compile(r'"(\.\./[\w./-]+)"')
-_ROW = re.compile(r"(?m)^\| (\d+) \| \[(.+?)\]\((.+?)\) \|.*\| (\d+) \|$")
+_CAPTION = re.compile(r"\*Figure (\d+)\. ")
+_ROW = re.compile(r"(?m)^\| (\w+) \| \[(.+?)\]\((.+?)\) \|.*\| (\d+) \|$")
 
 
 def folder() -> Path:
@@ -61,14 +74,12 @@ def rows() -> list[tuple[str, str, str, str]]:
     return _ROW.findall((folder() / "README.md").read_text(encoding="utf-8"))
 
 
-def chosen(numbers: Sequence[int] = ()) -> list[Path]:
-    """The notebooks of these chapters, or of all. Raises `ValueError` for an unknown number."""
-    paths = {int(number): folder() / file for number, _, file, _ in rows()}
+def chosen(numbers: Sequence[str] = ()) -> list[Path]:
+    """The notebooks of these chapters, or of all. Raises `ValueError` for an unknown one."""
+    paths = {number: folder() / file for number, _, file, _ in rows()}
     for number in numbers:
         if number not in paths:
-            raise ValueError(
-                f"chapters: there is no chapter {number}; there is {', '.join(map(str, paths))}"
-            )
+            raise ValueError(f"chapters: there is no chapter {number}; there is {', '.join(paths)}")
     return [paths[number] for number in numbers or paths]
 
 
@@ -81,11 +92,14 @@ def read(path: Path) -> Any:
 
 
 def student_version(path: Path) -> Any:
-    """The notebook without solutions and outputs."""
+    """The notebook without solutions and outputs; its first cell installs minigrad if need be."""
+    import nbformat
+
     notebook = read(path)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.update(source=without_solutions(cell.source), outputs=[], execution_count=None)
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(INSTALL, id="install"))
     return notebook
 
 
@@ -133,20 +147,44 @@ def write(version: Callable[[Path], Any], paths: Iterable[Path], out: Path) -> N
         print(f"wrote {out / path.name}")
 
 
+def write_figures(paths: Iterable[Path], out: Path) -> None:
+    """Write the figures that chapters have stored, as SVG or PNG, named by chapter and figure."""
+    for path in paths:
+        waiting: list[tuple[str, bytes]] = []
+        for cell in read(path).cells:
+            for output in cell.get("outputs", ()):
+                data = output.get("data", {})
+                if "image/svg+xml" in data:
+                    waiting.append((".svg", data["image/svg+xml"].encode()))
+                elif "image/png" in data:
+                    waiting.append((".png", b64decode(data["image/png"])))
+            caption = _CAPTION.match(cell.source) if cell.cell_type == "markdown" else None
+            if caption is None:
+                continue
+            for k, (suffix, image) in enumerate(waiting):
+                part = "abcdefgh"[k] if len(waiting) > 1 else ""
+                name = f"{path.stem.partition('-')[0]}-figure-{caption[1]}{part}{suffix}"
+                write_atomically(out / name, image)
+                print(f"wrote {out / name}")
+            waiting = []
+
+
 # ---------------- the command
-def chapters(action: str, numbers: list[int], out: Path) -> int | None:
+def chapters(action: str, numbers: list[str], out: Path) -> int | None:
     """Do an action of `ACTIONS` with these chapters, or all. Returns an exit code."""
     if action in PROGRAMS:
         return _run(action, numbers, out)
     if action == "list":
         for number, title, file, minutes in rows():
             print(f"{number:>2}  {title:30}{minutes:>4} minutes  {folder() / file}")
+    elif action == "figures":
+        write_figures(chosen(numbers), out)
     else:
         write(student_version if action == "student" else read, chosen(numbers), out)
     return None
 
 
-def _run(action: str, numbers: list[int], out: Path) -> int:
+def _run(action: str, numbers: list[str], out: Path) -> int:
     """Run a program with chapters; returns its exit code.
 
     The chapters of an installed package are copied to `out` to be opened, except those already

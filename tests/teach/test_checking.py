@@ -4,18 +4,23 @@ every chapter.
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
 import minigrad as mg
 from minigrad.teach import NotYet, check, predict
-from minigrad.teach.checking import _compare, exercises, hint
+from minigrad.teach.checking import _compare, exercises, hint, run
 
 RECORDS = [
     (name, {**record, **case})
     for name, record in exercises().items()
     for case in record.get("cases", [{}])
+    if isinstance(case, dict)
 ]
+WRITTEN = [name for name, record in exercises().items() if "solution" in record]
+MISTAKES = [(name, *pair) for name in WRITTEN for pair in exercises()[name]["mistakes"]]
 
 
 def test_predict_shows_letters_and_reveals_nothing(capsys):
@@ -79,9 +84,10 @@ def test_a_wrong_answer_gets_the_hint_that_fits(counting, answer, hint):
 
 
 def test_an_answer_that_breaks_is_wrong_and_the_error_is_told(monkeypatch):
-    cases = [{"given": [1], "right": 2, "hint": "no"}]
+    cases = [{"ask": "answer(1)", "right": 2, "hint": "Two."}]
     monkeypatch.setitem(exercises(), "77/function", {"cases": cases})
-    with pytest.raises(NotYet, match="could not be tried: ZeroDivisionError"):
+    said = r"answer\(1\) gives ZeroDivisionError: division by zero, 2 was expected: Two\."
+    with pytest.raises(NotYet, match=said):
         check("77/function", lambda x: x / 0)
     with pytest.raises(NotYet, match="your turn: the function has no body yet"):
         check("77/function", lambda x: (_ for _ in ()).throw(NotImplementedError))
@@ -103,9 +109,50 @@ def test_an_exercise_that_does_not_exist(name):
 def test_every_hint_is_for_a_wrong_answer_and_is_given(name, record):
     for wrong, told in record.get("wrong", ()):
         assert _compare(record, wrong) == told, wrong
-    if "nodes" not in record:
+    if {"right", "words", "least", "most"} & record.keys():
         edge = record.get("least", record.get("most"))
         assert _compare(record, record.get("words", [record.get("right", edge)])[0]) is None
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_the_solution_of_a_written_exercise_passes(name):
+    assert hint(name, run(exercises()[name]["solution"])) is None
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize(("name", "code", "told"), MISTAKES, ids=lambda value: str(value)[:40])
+def test_every_listed_mistake_gets_its_own_hint(name, code, told):
+    assert str(hint(name, run(code))).endswith(f": {told}")
+
+
+PAIR = {
+    "solution": "def pair(x):\n    return x + 1, [np.ones(2), 'Yes']",
+    "cases": ["answer(1.0)", "one = normal(2)\nreturn answer(one + normal(2))"],
+    "mistakes": [
+        ["lambda x: (x, [np.ones(2), 'yes'])", "One more."],
+        ["lambda x: x.shape", "No shape was asked for."],
+    ],
+    "hint": "A pair.",
+}
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (lambda x: (1 + x, [[1, 1], "yes"]), "None"),
+        (lambda x: (x, [np.ones(2), "yes"]), r"answer\(1\.0\) gives \(1\.0, .* expected: One more"),
+        (lambda x: (x if np.ndim(x) else 2, [np.ones(2), "yes"]), "normal.*: A pair"),
+        (lambda x: x.shape, "AttributeError.*: No shape"),
+        (lambda x: (1 + x, [np.ones(3), "yes"]), ": A pair"),
+        (lambda x: (1 + x,), ": A pair"),
+        (lambda x: 1 + x, ": A pair"),
+    ],
+)
+def test_a_written_answer_is_compared_with_the_solution_and_with_mistakes(
+    answer, told, monkeypatch
+):
+    monkeypatch.setitem(exercises(), "77/pair", PAIR)
+    assert re.search(told, str(hint("77/pair", answer)), re.S)
 
 
 def kind(value):

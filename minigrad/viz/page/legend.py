@@ -25,11 +25,12 @@ scalar      operator on numbers
 broadcasted operator on arrays
 module      closed group
 more        left out
+fork        one value, several lines
 frame       open group
 inner       result
 focus       in focus
 back        to the next step
-dead        share of zeros
+bar         share
 ring        first bad node
 sum         ∇ all that comes back to a node
 face        ∇ rms of the parameters' gradients
@@ -41,7 +42,7 @@ inf         ▲ infinite
 """
 MEANINGS = {line[:12].strip(): line[12:] for line in _MEANINGS.splitlines()}
 #: those whose lines and shapes are styled by the class of the group around them
-_STYLED = {*list(MEANINGS)[:7], "focus", "back", *GLYPHS}
+_STYLED = {*list(MEANINGS)[:8], "focus", "back", *GLYPHS}
 
 
 def found(picture: Picture) -> list[str]:
@@ -57,7 +58,7 @@ def found(picture: Picture) -> list[str]:
         "inner": [box for box in boxes if box.head],
         "focus": [box for box in boxes if box.focus],
         "ring": [box for box in boxes if box.bad],
-        "dead": [box for box in boxes if box.dead is not None],
+        "bar": [box for box in boxes if box.bar is not None],
         "back": [edge for edge in picture.edges if edge.back],
         "sum": [line for line in told if line.startswith("∇ ")],
         "face": [line for line in faces if line.startswith("∇ ")],
@@ -99,7 +100,8 @@ def _words(picture: Picture, name: str) -> list[tuple[str, str]]:
     if name == "edge":
         told = [("v", "value above")] * any(flow.above for flow in flows)
         return told + [("d", f"{key.below} below")] * any(flow.below for flow in flows)
-    return [("say", f"{key.low} … {key.high}" if name == "ramp" else MEANINGS[name])]
+    said = {**MEANINGS, "ramp": f"{key.low} … {key.high}", "bar": key.bar}
+    return [("say", said[name])]
 
 
 def _mark(name: str, x: float, y: float) -> Iterator[str]:
@@ -111,8 +113,8 @@ def _mark(name: str, x: float, y: float) -> Iterator[str]:
         ):
             size = f'rx="{_ICON / 2 - 1 - 3 * ring:g}" ry="{6 - 2.5 * ring:g}"'
             yield f'<ellipse class="{kind}" cx="{x + _ICON / 2:.1f}" cy="{y:.1f}" {size}/>'
-    elif name == "dead":
-        for kind, share in (("dead", 0.6), ("track", 1)):
+    elif name == "bar":
+        for kind, share in (("bar", 0.6), ("track", 1)):
             size = f'width="{_ICON * share:g}" height="4"'
             yield f'<rect class="{kind}" x="{x:.1f}" y="{y - 2:.1f}" {size}/>'
     elif name == "ramp":
@@ -121,6 +123,8 @@ def _mark(name: str, x: float, y: float) -> Iterator[str]:
             yield f'<g class="g{step}">{line}</g>'
     elif name in ("edge", "back", *GLYPHS):
         yield _line(x, y, _ICON, line_width(name if name in GLYPHS else "none", -1))
+    elif name == "fork":
+        yield f'<rect class="shape" x="{x + 10:.1f}" y="{y - 6:.1f}" width="4" height="12" rx="2"/>'
     elif name not in ("sum", "face"):
         corner = {"variable": 7, "ghost": 7, "module": 3, "frame": 3}.get(name, 0)
         yield f'<rect class="{"frame" if name == "frame" else "shape"}" {box} rx="{corner}"/>'

@@ -58,11 +58,12 @@ fill:var(--variable-fill);stroke:var(--variable);stroke-width:2.4}}
 .mg .ghost .shape{{stroke-width:1.4}}
 .mg .constant .shape{{fill:var(--constant-fill);stroke:var(--constant);stroke-dasharray:4 3}}
 .mg .more .shape{{stroke-dasharray:1.5 3;stroke-linecap:round}}
+.mg .fork .shape{{fill:var(--line);stroke:none}}
 .mg .focus .shape{{stroke-width:4}}
 .mg .back .line{{stroke-dasharray:9 4}}
 .mg .ring{{fill:none;stroke:var(--bad);stroke-width:1.6}}
 .mg .track{{fill:none;stroke:var(--muted);stroke-width:.8}}
-.mg .dead{{fill:var(--muted)}}
+.mg .bar{{fill:var(--muted)}}
 .mg .frame{{fill:var(--tint);stroke:var(--frame);stroke-width:1.2}}
 .mg .rule{{stroke:var(--frame);stroke-width:1}}
 .mg .line{{fill:none;stroke:var(--line)}}

@@ -4,8 +4,8 @@ and at each line.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from functools import cached_property, partial
 
 from ...graph.node import Constant, GraphNode, Variable
 from ...ops.recurrent import Step
@@ -25,9 +25,13 @@ from .wires import Connector, Inside, Port, Wire
 
 #: up to so many lines leave a node each at a place of its own, with what came back along it
 APART = 4
+#: a closed group that more values leave has no texts at its lines
+CROWD = 8
 #: in larger graphs contributions, each of which computes an operator again, are not looked for
 LARGE = 5000
 
+#: the first letter of the id of a fork
+FORK = "f"
 #: what stands below the line of a node that nothing is read of
 NOTHING = Reading("", "none", -1, "")
 
@@ -59,7 +63,10 @@ class Scene:
         grads = [
             measure(self.flowed[id(node)]) if id(node) in self.flowed else None for node in order
         ]
-        self.alarms = Alarms(order, values, grads, self.name)
+        called = partial(
+            _called, order, self.names
+        )  # not a method: that would keep the graph alive
+        self.alarms = Alarms(order, values, grads, called)
         self.values, self.grads = ([stats[n] for n in self.numbers] for stats in (values, grads))
         self.show_values = options.values is not False
         self.show_grads = (
@@ -100,7 +107,7 @@ class Scene:
     # ---------------- what nodes are called
     def name(self, n: int) -> str:
         """What the node with that number in the whole graph is called."""
-        return f"n{n} ({words.node_label(self.whole[n], self.names.get(id(self.whole[n])))})"
+        return _called(self.whole, self.names, n)
 
     def at(self, i: int) -> str:
         """The same of a node that is shown."""
@@ -161,6 +168,10 @@ class Scene:
         told = [f"value {words.stats_words(value)}"] if value is not None else []
         told += [reading.words] if reading.words else []
         return f"{label}: {'; '.join(told)}" if told else label
+
+
+def _called(order: Sequence[GraphNode], names: Mapping[int, str], n: int) -> str:
+    return f"n{n} ({words.node_label(order[n], names.get(id(order[n])))})"
 
 
 def _head_name(head: GraphNode) -> str:
@@ -232,6 +243,7 @@ class _Builder:
         self.connector.connect(inside, entries, exits)
         self._further(inside)
         self._loop(inside)
+        self._fork(inside)
         self._leave(inside)
         for part in inside.group.parts:
             if not isinstance(part, Group) or not self._opened(part, inside.level):
@@ -245,7 +257,7 @@ class _Builder:
                 self.lines.setdefault(wire.values[0], []).append(wire)
 
     def _ends(self, wire: Wire) -> bool:
-        return bool(wire.target) and wire.target not in self.insides
+        return wire.target[:1] not in ("", FORK) and wire.target not in self.insides
 
     def _further(self, inside: Inside) -> None:
         """Lines to the users of a shown node that are left out."""
@@ -266,6 +278,22 @@ class _Builder:
             j, i = self.scene.index[id(a)], self.scene.index[id(b)]
             if j in where and i in where and where[j] != where[i]:
                 inside.wires.append(Wire([j], [], where[j], where[i], (i, 0), back=True))
+
+    def _fork(self, inside: Inside) -> None:
+        """Where a value that enters a group takes several lines, a fork for what came back along
+        each.
+        """
+        entering: dict[int, list[Wire]] = {}
+        for wire in inside.wires:
+            if not wire.source:
+                entering.setdefault(wire.port, []).append(wire)
+        for port, wires in entering.items():
+            if 1 < len(wires) <= APART and all(map(self._apart, wires)):
+                fork = f"{FORK}{inside.group.frame}.{port}"
+                uses = [use for wire in wires for use in wire.uses]
+                inside.wires.append(Wire(wires[0].values, uses, "", fork, port=port))
+                for wire in wires:
+                    wire.source = fork
 
     def _leave(self, inside: Inside) -> None:
         """The place where each line leaves its box: one for each value, or for each line where it
@@ -314,6 +342,10 @@ class _Builder:
             else:
                 self.boxes.append(face)
         for wire in inside.wires:
+            if wire.target.startswith(FORK):
+                told = f"{self.scene.called(wire.values)} in several places"
+                flows = self._flows(inside, wire.target, again=True)
+                self.boxes.append(Box(wire.target, "fork", (), told, flows, cluster))
             if wire.target.startswith("a"):
                 i = wire.values[0]
                 left = count(self.scene.seen.onward[self.numbers[i]], "further user")
@@ -359,10 +391,17 @@ class _Builder:
             return Box(name, "more", ("⋯",), title, flows, cluster)
         lines = (*words.node_lines(node, label, value if scene.show_values else None), *total)
         relu = node.inputs and node.rule.name == "relu"  # type: ignore[attr-defined]
-        dead = value.zeros if relu and value is not None else None
+        bar = value.zeros if relu and value is not None else None
         head, bad = id(node) in self.heads and bool(node.inputs), scene.alarms.bad == n
         kind, focus = words.node_kind(node), node is self.options.focus
-        return Box(name, kind, lines, title, flows, cluster, head, bad, dead, focus)
+        return self._dressed(
+            Box(name, kind, lines, title, flows, cluster, head, bad, bar, focus), [i]
+        )
+
+    def _dressed(self, box: Box, nodes: Sequence[int]) -> Box:
+        """The box as the caller wants it."""
+        dress = self.options.dress
+        return dress(box, [self.order[i] for i in nodes]) if dress is not None else box
 
     def _sum(self, inside: Inside, i: int) -> tuple[str, ...]:
         """The gradient of a node at which other things meet than what stands at its lines."""
@@ -394,9 +433,9 @@ class _Builder:
         )
         head = any(id(self.order[i]) in self.heads for i in group.nodes)
         bad, flows = scene.alarms.bad in members, self._flows(inside, group.id, group=group)
-        return Box(
-            group.id, "module", tuple(dict.fromkeys(lines)), title, flows, cluster, head, bad
-        )
+        told = tuple(dict.fromkeys(lines))
+        face = Box(group.id, "module", told, title, flows, cluster, head, bad)
+        return self._dressed(face, group.nodes)
 
     # ---------------- what is written at lines
     def _back(self, wire: Wire, *others: Wire) -> Reading:
@@ -414,13 +453,11 @@ class _Builder:
             return NOTHING  # there is a sum, but it is not known which part of it came here
         return self._below(wire.values, "∇ " if wire.uses else "")
 
-    def _below(self, nodes: Sequence[int], mark: str = "", group: Group | None = None) -> Reading:
+    def _below(self, nodes: Sequence[int], mark: str = "") -> Reading:
         """All that has come back for these nodes, or what the caller reads in its place."""
         scene, readings = self.scene, self.options.readings
         if self.options.lit is not None:
             return NOTHING
-        if self.options.pool is not None and group is not None:
-            return self.options.pool([self.order[i] for i in group.nodes])
         if readings is not None:
             return readings.get(id(self.order[nodes[0]]), NOTHING) if len(nodes) == 1 else NOTHING
         grads = [g for g in (scene.grads[j] for j in nodes) if g is not None]
@@ -435,16 +472,17 @@ class _Builder:
         """What stands at the places where values leave a box; a ghost repeats no values."""
         flows: list[Flow] = []
         known: list[list[int]] = []
-        for values, wires in inside.ports.get(box, ()):
+        places = inside.ports.get(box, ())
+        crowded = group is not None and len(places) > CROWD
+        for values, wires in places:
             value = self.scene.value(values) if self.scene.show_values else None
             repeated = again or values in known
             shaped = group is not None
-            above = () if repeated or value is None else value_lines(value, shaped)
-            if group is not None and self.options.pool is not None:
-                reading = self._below(values, group=group)
-            else:
-                reading = self._back(*wires) if wires else self._below(values)
-            below = "" if again and not self._apart(wires[0]) else reading.below
+            bare = repeated or crowded
+            above = () if bare or value is None else value_lines(value, shaped)
+            reading = self._back(*wires) if wires else self._below(values)
+            hidden = crowded or (again and not self._apart(wires[0]))
+            below = "" if hidden else reading.below
             title = self.scene.told(values, self.scene.called(values), reading)
             ink = self.scene.ink(values, reading)
             flows.append(Flow(f"{box}f{len(flows)}", above, below, *ink, title))

@@ -34,6 +34,8 @@ Path = tuple[ModuleCall, ...]
 
 def paths_of(order: Sequence[GraphNode]) -> dict[int, Path]:
     """By `id(node)`: the calls that the node belongs to, outermost first."""
+    if not any(node.scope for node in order):
+        return {id(node): () for node in order}
     finder = _Finder()
     paths: dict[int, Path] = {}
     for node in order:

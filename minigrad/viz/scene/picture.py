@@ -31,9 +31,10 @@ class Box:
     """A node, a closed group of nodes, or the ghost of a leaf that is drawn elsewhere.
 
     `kind` is `constant`, `variable`, `scalar` or `broadcasted` (the two kinds of operator),
-    `module`, `ghost`, or `more` for what is left out. `flows` are the values that leave it, one for
-    a node. `cluster` is the open group that it lies in. `dead` is the share of zeros that a ReLU
-    put out. `focus` marks the node that the picture is about.
+    `module`, `ghost`, `fork` (of a value that enters a group), or `more` for what is left out.
+    `flows` are the values that leave it, one for a node. `cluster` is the open group that it lies
+    in. `bar` is the length of its bar, from 0 to 1: of a ReLU the share of zeros. `focus` marks the
+    node that the picture is about.
     """
 
     id: str
@@ -44,7 +45,7 @@ class Box:
     cluster: str | None = None
     head: bool = False
     bad: bool = False
-    dead: float | None = None
+    bar: float | None = None
     focus: bool = False
 
 
@@ -87,11 +88,14 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What the legend says of the marks below lines, and of the weakest and the strongest ink."""
+    """What the legend says of the marks below lines, of the weakest and the strongest ink, and of
+    bars in boxes.
+    """
 
     below: str = "gradient"
     low: str = "1e-6"
     high: str = "100"
+    bar: str = "share of zeros"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,8 @@ class Picture:
             if not last.source and last.cluster is not None:
                 face, slot = frames[last.cluster], last.port
                 found += [e for e in self.edges if (e.target, e.slot) == (face, slot)]
+            elif last.source.startswith("f"):  # a fork
+                found += [e for e in self.edges if e.target == last.source]
             elif last.source in faces:
                 inside, slot = faces[last.source], last.port
                 found += [

@@ -8,7 +8,7 @@ from viz.examples import diamonds, neuron
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.teach.chapter10 import layers, patients
+from minigrad.teach.clinic import ill, layers
 from minigrad.viz import draw
 
 CIRCLE = mg.data.circle()
@@ -26,18 +26,17 @@ def pulled(model, x=X, y=Y, loss=mg.mse_loss):
 
 
 @pytest.mark.parametrize(
-    ("letter", "kinds"),
+    ("disease", "kinds"),
     [
-        ("A", ["Saturated"]),
-        ("B", ["Gradients have exploded"]),
-        ("C", ["First bad node"]),
-        ("D", ["Gradients have vanished"]),
-        ("E", ["Dead ReLU", "Dead ReLU", "12 gradients exactly zero, behind dead ReLUs."]),
+        ("saturation", ["Saturated"]),
+        ("exploding gradient", ["Gradients have exploded"]),
+        ("NaN or inf", ["First bad node"]),
+        ("vanishing gradient", ["Gradients have vanished"]),
+        ("dead ReLU", ["Dead ReLU", "Dead ReLU", "12 gradients exactly zero, behind dead ReLUs."]),
     ],
 )
-def test_the_patients_of_chapter_10(letter, kinds):
-    """Before, two of the five (A and D) had no alarm, the others as many kinds as now."""
-    model, scale = patients()[letter]
+def test_the_patients_of_the_clinic(disease, kinds):
+    model, scale = ill()[disease]
     for depth in (None, 1):
         drawing = draw(pulled(model, scale * X), depth=depth)
         assert [alarm.partition(":")[0] for alarm in drawing.alarms] == kinds
@@ -104,7 +103,7 @@ def test_marks_follow_the_trend_and_not_a_size():
     """What is small everywhere is well; D fades towards the input and is marked there."""
     head = pulled(layers(nn.Tanh, 3), loss=lambda a, b: mg.mse_loss(a, b) * 1e-6)
     assert {edge.state for edge in draw(head).picture.edges} == {"normal", "none"}
-    picture = draw(pulled(patients()["D"][0])).picture
+    picture = draw(pulled(ill()["vanishing gradient"][0]), depth=9).picture
     faded = {edge.title.partition(" ")[0] for edge in picture.edges if edge.state == "vanished"}
     assert faded == {"n1", "n2", "n3"}  # the first layer's parameters and its result
     assert any("▽" in flow.below for box in picture.boxes for flow in box.flows)

@@ -51,7 +51,8 @@ CROSSINGS = r"""(() => {
       const i = Math.min(Math.floor(k / 32), (n.length - 2) / size - 1) * size
       const t = k / 32 - i / size, u = 1 - t
       const weights = size == 6 ? [u ** 3, 3 * u * u * t, 3 * u * t * t, t ** 3] : [u, t]
-      return [0, 1].map(axis => weights.reduce((sum, w, j) => sum + w * n[i + 2 * j + axis], 0)) }) }
+      const along = axis => weights.reduce((sum, w, j) => sum + w * n[i + 2 * j + axis], 0)
+      return [along(0), along(1)] }) }
   const apart = (a, b, by) =>
     a[2] <= b[0] + by || b[2] <= a[0] + by || a[3] <= b[1] + by || b[3] <= a[1] + by
   const texts = [...svg.querySelectorAll('text')].filter(seen).map(e => [e.textContent, rect(e)])

@@ -8,8 +8,10 @@ import math
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cssselect2
+import numpy as np
 import tinycss2
 
 from minigrad.viz.scene.text import width
@@ -103,7 +105,7 @@ def _walk(element, matcher, outer, variables, group, classes, found) -> None:
         key: _resolve(value, variables) for key, value in style.items() if not key.startswith("--")
     }
     if tag == "g":
-        group, classes = node.get("id", "").rpartition("-")[2], tuple(node.get("class", "").split())
+        group, classes = node.get("id", "").split("-", 2)[-1], tuple(node.get("class", "").split())
     if tag not in ("svg", "g"):
         text = "".join(node.itertext()) if tag == "text" else ""
         found.append(
@@ -179,3 +181,63 @@ def curve(path: str) -> list[tuple[float, float]]:
                 (math.fsum(w * p[0] for w, p in near), math.fsum(w * p[1] for w, p in near))
             )
     return walked
+
+
+def groups(svg: str, kind: str) -> dict[str, ET.Element]:
+    """The groups of a class, by the end of their id."""
+    found = [g for g in ET.fromstring(svg).iter(f"{SVG}g") if kind in g.get("class", "").split()]
+    return {g.get("id", "").split("-", 2)[-1]: g for g in found}
+
+
+def overlaps(some: list[Mark], others: list[Mark], slack: float = 0.05) -> list[tuple[Mark, Mark]]:
+    """The pairs of two different marks whose rectangles share area."""
+    a, b = (np.array([m.box for m in each]).reshape(-1, 4) for each in (some, others))
+    a, b = a[:, None], b[None]
+    shared = (a[..., :2] + slack < b[..., 2:]) & (b[..., :2] + slack < a[..., 2:])
+    pairs = np.argwhere(shared.all(axis=-1))
+    return [(some[i], others[j]) for i, j in pairs if some[i] is not others[j]]
+
+
+def crossings(drawing, found: list[Mark] | None = None) -> list[tuple[str, Mark]]:
+    """(line, what it runs through) for every line that runs through a text, through a shape that is
+    not at one of its ends, or into an open group that it does not lie in.
+    """
+    picture, found = drawing.picture, found or marks(drawing.svg)
+    parents = {cluster.id: cluster.parent for cluster in picture.clusters}
+    homes = {edge.id: edge.cluster for edge in picture.edges}
+    ends = {edge.id: {edge.source, edge.target} for edge in picture.edges}
+    for box in picture.boxes:
+        homes |= {flow.id: box.cluster for flow in box.flows}
+        ends |= {flow.id: {box.id} for flow in box.flows}
+    solid = [
+        mark
+        for mark in found
+        if "key" not in mark.classes and (mark.tag == "text" or mark.kind in ("shape", "frame"))
+    ]
+    # above and below its letters a font keeps air; lines end at the borders of frames
+    rims = np.array([2.0 if mark.tag == "text" else 0.6 for mark in solid])
+    left, top, right, bottom = np.array([mark.box for mark in solid]).T
+    crossed = []
+    for kind in ("edge", "flow"):
+        for key, group in groups(drawing.svg, kind).items():
+            x, y = np.array(dense(curve(group.find(f"{SVG}path").get("d")))).T[:, :, None]
+            hit = (left + 0.6 < x) & (x < right - 0.6) & (top + rims < y) & (y < bottom - rims)
+            around, cluster = set(ends[key]), homes[key]
+            while cluster is not None:
+                around.add(cluster)
+                cluster = parents[cluster]
+            crossed += [
+                (key, solid[i])
+                for i in np.flatnonzero(hit.any(axis=0))
+                if solid[i].tag == "text" or solid[i].group not in around
+            ]
+    return crossed
+
+
+def dense(points: list[tuple[float, float]], step: float = 2.0) -> list[tuple[float, float]]:
+    """Points along straight pieces, each at most `step` from the next."""
+    found = points[:1]
+    for (a, b), (c, d) in pairwise(points):
+        n = max(1, math.ceil(math.dist((a, b), (c, d)) / step))
+        found += [(a + (c - a) * k / n, b + (d - b) * k / n) for k in range(1, n + 1)]
+    return found

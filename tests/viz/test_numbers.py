@@ -86,7 +86,7 @@ def made(request):
 def groups(svg: str, kind: str) -> dict[str, ET.Element]:
     """The groups of a class, by the end of their id."""
     found = [g for g in ET.fromstring(svg).iter(f"{SVG}g") if kind in g.get("class", "").split()]
-    return {g.get("id", "").rpartition("-")[2]: g for g in found}
+    return {g.get("id", "").split("-", 2)[-1]: g for g in found}
 
 
 def texts(group: ET.Element, *kinds: str) -> list[str]:

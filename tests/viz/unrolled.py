@@ -4,8 +4,6 @@ hand.
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
-
 import numpy as np
 
 import minigrad as mg
@@ -13,12 +11,6 @@ from minigrad import models, nn
 from minigrad.graph.node import GraphNode
 from minigrad.graph.settings import inside
 from minigrad.ops.recurrent import Step, Steps
-from minigrad.viz import draw
-from minigrad.viz.page import layout
-from minigrad.viz.page.blocks import Blocks
-
-ENGINES = ("graphviz", "layers")
-SVG = "{http://www.w3.org/2000/svg}"
 
 
 def rows(steps: int = 28, unroll: bool = False, hidden: int = 3) -> GraphNode:
@@ -116,47 +108,20 @@ def gated(steps: int = 3) -> GraphNode:
     return loss
 
 
-#: name -> (graph, options, number of blocks)
+#: name -> (graph, options)
 PICTURES = {
-    "3 and 3": (rows, {"unroll": 3}, 1),
-    "all 28": (rows, {"unroll": "all"}, 1),
-    "one and one": (rows, {"unroll": 1}, 1),
-    "three steps": (lambda: rows(3), {"unroll": "all"}, 1),
-    "a single step": (lambda: rows(1), {"unroll": "all"}, 1),
-    "built unrolled": (lambda: rows(28, True), {}, 1),
-    "bare": (rows, {"unroll": 3, "values": False, "grads": False}, 1),
-    "wide": (lambda: rows(28, hidden=300), {"unroll": 2, "values": True}, 1),
-    "two layers": (stacked, {"unroll": 2}, 2),
-    "started": (lambda: started(True), {"unroll": "all"}, 1),
-    "wider ghosts": (lambda: started(False), {"unroll": "all"}, 1),
-    "long memory": (long_memory, {"depth": 9, "values": True}, 1),
-    "lstm": (lstm, {"unroll": "all", "values": True}, 1),
-    "gated": (gated, {"depth": 9, "values": True}, 1),
+    "3 and 3": (rows, {"unroll": 3}),
+    "all 28": (rows, {"unroll": "all"}),
+    "one and one": (rows, {"unroll": 1}),
+    "three steps": (lambda: rows(3), {"unroll": "all"}),
+    "a single step": (lambda: rows(1), {"unroll": "all"}),
+    "built unrolled": (lambda: rows(28, True), {}),
+    "bare": (rows, {"unroll": 3, "values": False, "grads": False}),
+    "wide": (lambda: rows(28, hidden=300), {"unroll": 2, "values": True}),
+    "two layers": (stacked, {"unroll": 2}),
+    "started": (lambda: started(True), {"unroll": "all"}),
+    "wider ghosts": (lambda: started(False), {"unroll": "all"}),
+    "long memory": (long_memory, {"depth": 9, "values": True}),
+    "lstm": (lstm, {"unroll": "all", "values": True}),
+    "gated": (gated, {"depth": 9, "values": True}),
 }
-GRAPHS = {name: make() for name, (make, _, _) in PICTURES.items()}
-
-
-def drawn(name, width=None):
-    return draw(GRAPHS[name], **PICTURES[name][1], width=width)
-
-
-def drawn_by(engine, name, monkeypatch):
-    """Drawn with or without an engine; every layer must have found its place."""
-    if engine == "layers":
-        monkeypatch.setattr(layout, "engines", lambda: [])
-    made = drawn(name)
-    assert made.layout.engine == engine
-    assert len(Blocks(made.picture).tracks) == PICTURES[name][2] == len(made.picture.runs)
-    return made
-
-
-def columns(drawing):
-    """By run and column: the operators in the frame, or the box, in execution order."""
-    for run in drawing.picture.runs:
-        boxes = [[box for box in drawing.picture.boxes if box.cluster == key] for key in run]
-        yield [[box for box in inner if box.kind in ("scalar", "broadcasted")] for inner in boxes]
-
-
-def groups(svg, kind):
-    found = [g for g in ET.fromstring(svg).iter(f"{SVG}g") if kind in g.get("class").split()]
-    return {g.get("id").rpartition("-")[2]: g for g in found}

@@ -94,10 +94,6 @@ class _Inside:
         self.part, self.plan, self.opened = parts[cluster], plans[cluster], opened
         self.boxes = {box.id: box for box in self.part.boxes}
         self.block = Block()
-        self.things: dict[str, _Thing] = {}
-        for column in self.plan.columns:
-            for key in column:
-                self.things[key] = self._thing(key, parts, plans, room)
         self.columns = {
             key: c
             for c, column in enumerate(self.plan.columns)
@@ -111,13 +107,28 @@ class _Inside:
         self.crossing = [
             [edge for edge, a, b in self.spans if a <= c < b] for c in range(len(self.plan.columns))
         ]
-        self._place(room)
+        lanes = MARGIN + 2 * LANE if len(self.plan.columns) > 1 else 0.0
+        for _ in range(2):  # open groups leave room for lines that return beside them
+            self.things = {
+                key: self._thing(key, parts, plans, room, room - 2 * lanes)
+                for column in self.plan.columns
+                for key in column
+            }
+            returning = self._place(room)
+            if self.block.width <= room or returning <= lanes:
+                break
+            lanes = returning
         for edge, a, b in self.spans:
             self.block.curves[edge.id] = self._way(edge, a, b)
         self._loops()
 
     def _thing(
-        self, key: str, parts: dict[str | None, Part], plans: dict[str | None, Plan], room: float
+        self,
+        key: str,
+        parts: dict[str | None, Part],
+        plans: dict[str | None, Plan],
+        room: float,
+        whole: float,
     ) -> _Thing:
         heavy = weight(key, self.boxes)
         if key not in self.opened:
@@ -125,8 +136,7 @@ class _Inside:
             wide = footprint(self.boxes[key]).width if key in self.boxes else 0.0
             return _Thing(wide, tall, tall, heavy)
         cluster = self.opened[key]
-        lanes = 2 * (MARGIN + 2 * LANE) * (len(self.plan.columns) > 1)
-        whole, beside = room - 2 * FRAME - lanes, self._beside(key, room) - 2 * FRAME
+        whole, beside = whole - 2 * FRAME, self._beside(key, room) - 2 * FRAME
         inner = _Inside(cluster.id, parts, plans, self.opened, whole).block
         if room / 2 < beside < inner.width:
             narrow = _Inside(cluster.id, parts, plans, self.opened, beside).block
@@ -156,17 +166,21 @@ class _Inside:
         return room - sum(wide) - len(others) * BESIDE
 
     # ---------------- places
-    def _place(self, room: float) -> None:
+    def _place(self, room: float) -> float:
+        """Put everything into rows; how much room lines that return take at either side."""
         plan, things = self.plan, self.things
         self.wide = [
             max((things[key].width for key in column), default=0.0) for column in plan.columns
         ]
         self.gaps = [GAP + MORE * min(CROWD, len(lines)) for lines in self.crossing]
-        left, returns = 0.0, [0]
-        for _ in range(3):  # lines that return need room, too
+        left = 0.0
+        while True:  # lines that return need room, too
             self.rows = self._rows(room - 2 * left)
             returns = [self._trunks(row[-1]) for row in self.rows[:-1]]
-            left = MARGIN + LANE * max(returns) if returns else 0.0
+            needed = MARGIN + LANE * max(returns) if returns else 0.0
+            if needed <= left:
+                break
+            left = needed
         self.left: dict[int, float] = {}
         self.heights: dict[tuple[int, str], float] = {}
         self.row_of: dict[int, int] = {}
@@ -198,6 +212,7 @@ class _Inside:
                 self._put(key, self.left[c] + self.wide[c] / 2, y)
             elif key[0] in "<>":
                 self.block.borders[key] = y
+        return left
 
     def _heights(self, row: list[int]) -> dict[int, dict[str, float]]:
         """The heights in the columns of a row: those of the plan, moved with the lines that arrive,

@@ -129,8 +129,20 @@ def _shape(box: Box) -> tuple[float, float]:
     if box.kind == "module":
         return text + 28, height + 8
     if box.kind in ("scalar", "broadcasted"):
-        return max(text + 26, 46.0), height + 4 + (8 if box.dead is not None else 0)
+        height += 4 + (8 if box.dead is not None else 0)
+        return max(text + 26, _around(box, height), 46.0), height
     return max(text + 20, 40.0), height
+
+
+def _around(box: Box, height: float) -> float:
+    """How wide an ellipse around lines of text is: the corners of each lie within it."""
+    base = LABEL * 0.35 - LINE * (len(box.lines) - 1) / 2 - (5.0 if box.dead is not None else 0.0)
+    wide = 0.0
+    for i, line in enumerate(box.lines):
+        size, low = (SMALL if i else LABEL), base + (LINE + 1) * i
+        far = 2 * max(low, 0.75 * size - low) / height
+        wide = max(wide, (width(line, size) + 2) / math.sqrt(1 - far * far))
+    return wide
 
 
 def _stub(flow: Flow) -> float:

@@ -25,6 +25,8 @@ from .wires import Connector, Inside, Port, Wire
 
 #: up to so many lines leave a node each at a place of its own, with what came back along it
 APART = 4
+#: a closed group that more values leave has no texts at its lines
+CROWD = 8
 #: in larger graphs contributions, each of which computes an operator again, are not looked for
 LARGE = 5000
 
@@ -458,16 +460,20 @@ class _Builder:
         """What stands at the places where values leave a box; a ghost repeats no values."""
         flows: list[Flow] = []
         known: list[list[int]] = []
-        for values, wires in inside.ports.get(box, ()):
+        places = inside.ports.get(box, ())
+        crowded = group is not None and len(places) > CROWD
+        for values, wires in places:
             value = self.scene.value(values) if self.scene.show_values else None
             repeated = again or values in known
             shaped = group is not None
-            above = () if repeated or value is None else value_lines(value, shaped)
+            bare = repeated or crowded or value is None
+            above = () if bare else value_lines(value, shaped)
             if group is not None and self.options.pool is not None:
                 reading = self._below(values, group=group)
             else:
                 reading = self._back(*wires) if wires else self._below(values)
-            below = "" if again and not self._apart(wires[0]) else reading.below
+            hidden = crowded or (again and not self._apart(wires[0]))
+            below = "" if hidden else reading.below
             title = self.scene.told(values, self.scene.called(values), reading)
             ink = self.scene.ink(values, reading)
             flows.append(Flow(f"{box}f{len(flows)}", above, below, *ink, title))

@@ -4,19 +4,24 @@ graphs small and large.
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
+import contextlib
+import re
 
 import numpy as np
 import pytest
 from viz.examples import EXAMPLES, Layer, diamonds
-from viz.sheet import SVG, apart, curve, inside, marks
+from viz.large import LARGE
+from viz.sheet import crossings, inside, marks, overlaps
+from viz.unrolled import PICTURES
 
 import minigrad as mg
 from minigrad import models
 from minigrad.graph.node import GraphNode
 from minigrad.graph.settings import inside as within
 from minigrad.viz import draw
+from minigrad.viz.draw import HEIGHT, WIDTH
 from minigrad.viz.page import layout
+from minigrad.viz.page.svg import MARGIN
 
 
 def trained(model, x, loss, target) -> GraphNode:
@@ -86,119 +91,134 @@ def long_module_name() -> GraphNode:
         return mg.sin(x)
 
 
+def deep() -> GraphNode:
+    """Frames in frames, the innermost around very wide boxes, beside a way that skips them all."""
+    x = mg.Variable(np.ones((2, 2)), name="x")
+    y: GraphNode = x
+    with contextlib.ExitStack() as nets:
+        for _ in range(5):
+            nets.enter_context(within(Layer()))
+            y = mg.sin(y)
+            y.name = "wide" * 5
+        y = mg.cos(mg.relu(y) + mg.Variable(np.ones((2, 2)), name="W" * 24))
+    loss = mg.sum(y * x)
+    loss.backward()
+    return loss
+
+
+#: name -> (graph, options, depths); "next" is one level deeper than by default
 GRAPHS = {
-    **{name: make() for name, make in EXAMPLES.items()},
-    **chapters(),
-    "wide names": wide_names(),
-    "fan": fan(),
-    "table": diamonds(700),
+    **{name: (make, {}, (None, 0)) for name, make in EXAMPLES.items()},
+    **{name: (head, {}, (None, 0, 1)) for name, head in chapters().items()},
+    "wide names": (wide_names, {}, (None,)),
+    "fan": (fan, {}, (None, 0)),
+    "deep": (deep, {}, (None, 1, 9)),
+    "diamonds": (lambda: diamonds(130), {}, (None,)),
+    **{name: (make, options, (None, "next")) for name, (make, options) in LARGE.items()},
+    **{f"steps, {name}": (make, options, (None,)) for name, (make, options) in PICTURES.items()},
+    "steps, open": (PICTURES["lstm"][0], {"unroll": 2}, (9,)),
 }
-ENGINES = ("graphviz", "layers")
 
 
-@pytest.fixture(
-    params=[
-        (name, depth, engine) for name in GRAPHS for depth in (None, 0, 1) for engine in ENGINES
-    ],
-    ids=str,
-)
-def drawing(request, monkeypatch):
-    """Every graph in every layout, open and with its modules collapsed."""
-    name, depth, engine = request.param
-    if engine == "layers":
-        monkeypatch.setattr(layout, "engines", lambda: [])
-    made = draw(GRAPHS[name], depth=depth)
-    assert made.layout.engine == engine or not made.picture.boxes
+def drawn(name: str, depth: int | str | None, engine: str):
+    make, options, _ = GRAPHS[name]
+    head = make() if callable(make) else make
+    options = {"depth": depth, **options}
+    if depth == "next":
+        note = draw(head, **{**options, "depth": None}).picture.note
+        options["depth"] = int((re.findall(r"depth=(\d+)", note) or [9])[0])
+    made = draw(head, **options)
+    with pytest.MonkeyPatch.context() as patch:
+        if engine == "simple":
+            patch.setattr(layout, "engines", lambda: [])
+        assert made.layout.engine == engine
     return made
 
 
-def test_every_text_has_its_own_place(drawing):
-    found = marks(drawing.svg)
+@pytest.fixture(
+    scope="module",
+    params=[
+        (name, depth, engine)
+        for name, (_, _, depths) in GRAPHS.items()
+        for depth in depths
+        for engine in ("graphviz", "simple")
+    ],
+    ids=lambda param: "-".join(map(str, param)),
+)
+def made(request):
+    """Every graph in every layout, open and with its modules collapsed, and what it paints."""
+    drawing = drawn(*request.param)
+    return drawing, marks(drawing.svg)
+
+
+def test_every_text_has_its_own_place(made):
+    _, found = made
     page, texts = found[0].box, [mark for mark in found if mark.tag == "text"]
     assert found[0].kind == "bg" and len(texts) > 1
-    for i, text in enumerate(texts):
-        assert inside(text.box, page), (text, page)
-        for other in texts[:i]:
-            assert apart(text.box, other.box), (text, other)
+    assert [text for text in texts if not inside(text.box, page)] == []
+    assert overlaps(texts, texts) == []
 
 
-def test_every_text_lies_on_its_own_shape_and_no_other(drawing):
-    found = marks(drawing.svg)
+def test_every_text_lies_on_its_own_shape_and_no_other(made):
+    _, found = made
     shapes = [mark for mark in found if mark.kind in ("shape", "ring", "frame")]
     front = {
         mark.group: mark.box for mark in found if mark.kind in ("shape", "frame")
     }  # of a module's pile the last
-    for text in (mark for mark in found if mark.tag == "text"):
+    texts = [mark for mark in found if mark.tag == "text"]
+    for text in texts:
         assert text.group not in front or inside(text.box, front[text.group]), text
-        for shape in (shape for shape in shapes if shape.group != text.group):
-            around = shape.kind == "frame" and inside(text.box, shape.box)
-            assert around or apart(text.box, shape.box), (text, shape)
+    for text, shape in overlaps(texts, shapes):
+        around = shape.kind == "frame" and inside(text.box, shape.box)
+        assert around or text.group == shape.group, (text, shape)
 
 
-def test_shapes_lie_in_their_frames_and_not_on_each_other(drawing):
-    found = marks(drawing.svg)
-    shapes: dict[str, tuple[float, float, float, float]] = {}
-    for mark in found:
-        if mark.kind in ("shape", "ring") and "node" in mark.classes:
-            a, b = shapes.get(mark.group, mark.box), mark.box
-            shapes[mark.group] = (
-                min(a[0], b[0]),
-                min(a[1], b[1]),
-                max(a[2], b[2]),
-                max(a[3], b[3]),
-            )
-    frames = {mark.group: mark.box for mark in found if mark.kind == "frame"}
-    for i, (key, box) in enumerate(shapes.items()):
-        assert all(apart(box, other) for other in list(shapes.values())[:i]), key
-        assert all(inside(box, frame) or apart(box, frame) for frame in frames.values()), key
-    for box in (
-        drawing.picture.boxes
-    ):  # a frame that goes on in the next row has a part there: c0, c0.1, c0.2
-        parts = [frame for key, frame in frames.items() if key.partition(".")[0] == box.cluster]
-        assert not parts or any(inside(shapes[box.id], frame) for frame in parts), box.id
+def test_shapes_lie_in_their_frames_and_not_on_each_other(made):
+    drawing, found = made
+    shapes = [m for m in found if m.kind in ("shape", "ring") and "node" in m.classes]
+    frames = {mark.group: mark for mark in found if mark.kind == "frame"}
+    assert [pair for pair in overlaps(shapes, shapes) if pair[0].group != pair[1].group] == []
+    for shape, frame in overlaps(shapes, list(frames.values())):
+        assert inside(shape.box, frame.box), (shape, frame)
+    homes = {box.id: box.cluster for box in drawing.picture.boxes}
+    for shape in shapes:
+        home = homes[shape.group]
+        assert home is None or inside(shape.box, frames[home].box), shape
+    parents = {cluster.id: cluster.parent for cluster in drawing.picture.clusters}
+    for one, other in overlaps(list(frames.values()), list(frames.values())):
+        assert inside(one.box, other.box) or inside(other.box, one.box), (one, other)
+    for key, parent in parents.items():
+        assert parent is None or inside(frames[key].box, frames[parent].box), key
 
 
-def crossings(drawing, texts, shapes=()):
-    """(edge, text or shape that is not one of its ends) wherever the edge's line runs through
-    it.
-    """
-    ends = {edge.id: (edge.source, edge.target) for edge in drawing.picture.edges}
-    for group in ET.fromstring(drawing.svg).iter(f"{SVG}g"):
-        key = group.get("id", "").rpartition("-")[2]
-        if key not in ends:
-            continue
-        way = curve(group.find(f"{SVG}path").get("d"))
-        for mark in (*texts, *(shape for shape in shapes if shape.group not in ends[key])):
-            left, top, right, bottom = mark.box
-            rim = 2.0 if mark.tag == "text" else 0.0  # above and below its letters a font keeps air
-            if any(left < x < right and top + rim < y < bottom - rim for x, y in way):
-                yield key, mark
+def test_no_line_runs_through_a_text_a_foreign_shape_or_a_foreign_frame(made):
+    assert crossings(*made) == []
 
 
-def test_no_line_runs_through_a_text_or_a_foreign_shape(drawing):
-    """Where an engine finds the ways; the plain layout of `layers.py` does not promise it.
-    Headings: see below.
-    """
-    if drawing.layout.engine == "layers":
-        pytest.skip("the plain layout lets lines cross boxes")
-    found = marks(drawing.svg)
-    texts = [mark for mark in found if mark.tag == "text" and mark.kind != "caption"]
-    shapes = [mark for mark in found if mark.kind == "shape" and "node" in mark.classes]
-    assert not list(crossings(drawing, texts, shapes))
+def test_what_the_page_promises(made, request):
+    """Never wider than asked for, unless a single box is; about as high as a screen by default."""
+    name, depth, _ = request.node.callspec.params["made"]
+    drawing, found = made
+    wide, tall = drawing.layout.size
+    assert wide <= WIDTH and found[0].box[2] <= WIDTH + 2 * MARGIN
+    options = GRAPHS[name][1]
+    if depth is None and "depth" not in options and options.get("unroll") in (None, "rolled"):
+        assert tall <= 1.3 * HEIGHT
 
 
-def test_no_line_runs_over_the_heading_of_a_frame():
-    """A heading that is written after the lines, with a halo, may lie where they run."""
-    for head in GRAPHS.values():
-        drawing = draw(head)
-        found = marks(drawing.svg)
-        last = max((i for i, mark in enumerate(found) if mark.kind == "line"), default=-1)
-        headings = [
-            mark
-            for i, mark in enumerate(found)
-            if mark.kind == "caption" and not (i > last and "paint-order" in mark.style)
-        ]
-        assert not list(crossings(drawing, headings))
+def test_the_check_finds_lines_that_cross():
+    """A text, a shape and a frame, moved onto lines."""
+    made = drawn("mlp", None, "graphviz")
+    assert made.picture.clusters
+    lines = {edge.id: edge for edge in made.picture.edges}
+    far = max(made.layout.curves, key=lambda key: len(made.layout.curves[key]))
+    x, y = made.layout.curves[far][len(made.layout.curves[far]) // 6 * 3]
+    box = next(
+        box.id for box in made.picture.boxes if box.id not in (lines[far].source, lines[far].target)
+    )
+    made.layout.places[box] = x, y
+    found = {(key, mark.tag) for key, mark in crossings(made)}
+    assert {tag for key, tag in found if key == far} >= {"text"} and len(found) > 1
 
 
 def test_a_frame_is_as_wide_as_its_heading():
@@ -208,8 +228,8 @@ def test_a_frame_is_as_wide_as_its_heading():
     assert inside(text.box, frame.box) and inside(frame.box, found[0].box)
 
 
-def test_a_text_stays_within_its_ellipse(drawing):
-    found = marks(drawing.svg)
+def test_a_text_stays_within_its_ellipse(made):
+    _, found = made
     ellipses = {
         mark.group: mark.box for mark in found if mark.tag == "ellipse" and mark.kind == "shape"
     }

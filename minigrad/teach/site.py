@@ -71,6 +71,7 @@ CONFIG = {
 }
 STYLE = """\
 .content { width: 51em }
+details:not([class]) { margin: 0 0 1.5rem 2rem; font-size: .9em }
 div.math { overflow-x: auto; overflow-y: hidden }
 .cell_output pre { white-space: pre-wrap; overflow-wrap: anywhere }
 .sphinx-codeautolink-a { border-bottom: 1px dotted var(--color-foreground-muted) }
@@ -148,6 +149,7 @@ def site(out: Path) -> None:
             )
             app.connect("autodoc-process-docstring", plain)
             app.connect("autodoc-skip-member", foreign)
+            app.connect("html-page-context", back)
             app.build()
     print(f"the site begins with {out / 'index.html'}")
 
@@ -271,3 +273,15 @@ def foreign(app: Any, what: str, name: str, thing: Any, skip: bool, options: Any
     inside = "." in getattr(thing, "__qualname__", "." if isinstance(thing, property) else "")
     own = getattr(thing, "__module__", "minigrad").startswith("minigrad")
     return None if inside and own else True
+
+
+def back(app: Any, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
+    """Mend the links from a source to the reference, where its names belong to several pages."""
+
+    def right(found: re.Match[str]) -> str:
+        wrong = max((p for p in PAGES if found["place"].startswith(f"{p}.")), key=len)
+        return f"{found['page']}.html#{found['page']}{found['place'].removeprefix(wrong)}"
+
+    if page.startswith("_modules/"):
+        link = r"(?<=reference/)(?P<page>[\w.]+)\.html#(?P<place>[\w.]+)"
+        context["body"] = re.sub(link, right, context["body"])

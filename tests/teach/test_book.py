@@ -5,6 +5,7 @@ who runs one.
 from __future__ import annotations
 
 import ast
+import os
 import re
 import shutil
 import subprocess
@@ -125,9 +126,16 @@ def test_the_first_cell_installs_minigrad_into_an_environment_that_has_only_jupy
     venv.create(tmp_path / "env", with_pip=True)
     python = tmp_path / "env" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
     file = tmp_path / "cell.py"
-    file.write_text(f"{book.INSTALL}\nimport minigrad\nprint(minigrad.__version__)\n", "utf-8")
+    file.write_text(
+        f"{book.INSTALL}\nimport minigrad\nprint(minigrad.__version__)\n", encoding="utf-8"
+    )
+    bare = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
-        [python, "-P", file], cwd=book.folder() / "student", capture_output=True, text=True
+        [python, "-P", file],
+        cwd=book.folder() / "student",
+        env=bare,
+        capture_output=True,
+        text=True,
     )
     assert done.stdout.strip() == minigrad.__version__, done.stderr
 

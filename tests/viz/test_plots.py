@@ -130,7 +130,7 @@ def test_a_figure_in_a_theme_has_its_colours_and_no_others(theme, tmp_path):
         ax.imshow(np.eye(3), cmap=colours("plain"))
         ax.set(xlabel="x", title="y")
     made.save(tmp_path / "x.svg")
-    found = set(re.findall("#[0-9a-f]{6}", (tmp_path / "x.svg").read_text()))
+    found = set(re.findall("#[0-9a-f]{6}", (tmp_path / "x.svg").read_text("utf-8")))
     assert THEMES[theme]["bg"].lower() in found and not found & (others - ours - {"#000000"})
     assert "needs_background" not in made._repr_mimebundle_()[1]
     assert colours("plain")(0.0)[0] == 1.0, "the theme ends with the figure"

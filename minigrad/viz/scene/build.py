@@ -4,8 +4,8 @@ and at each line.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from functools import cached_property, partial
 
 from ...graph.node import Constant, GraphNode, Variable
 from ...ops.recurrent import Step
@@ -63,7 +63,10 @@ class Scene:
         grads = [
             measure(self.flowed[id(node)]) if id(node) in self.flowed else None for node in order
         ]
-        self.alarms = Alarms(order, values, grads, self.name)
+        called = partial(
+            _called, order, self.names
+        )  # not a method: that would keep the graph alive
+        self.alarms = Alarms(order, values, grads, called)
         self.values, self.grads = ([stats[n] for n in self.numbers] for stats in (values, grads))
         self.show_values = options.values is not False
         self.show_grads = (
@@ -104,7 +107,7 @@ class Scene:
     # ---------------- what nodes are called
     def name(self, n: int) -> str:
         """What the node with that number in the whole graph is called."""
-        return f"n{n} ({words.node_label(self.whole[n], self.names.get(id(self.whole[n])))})"
+        return _called(self.whole, self.names, n)
 
     def at(self, i: int) -> str:
         """The same of a node that is shown."""
@@ -165,6 +168,10 @@ class Scene:
         told = [f"value {words.stats_words(value)}"] if value is not None else []
         told += [reading.words] if reading.words else []
         return f"{label}: {'; '.join(told)}" if told else label
+
+
+def _called(order: Sequence[GraphNode], names: Mapping[int, str], n: int) -> str:
+    return f"n{n} ({words.node_label(order[n], names.get(id(order[n])))})"
 
 
 def _head_name(head: GraphNode) -> str:

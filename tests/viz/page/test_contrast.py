@@ -110,7 +110,7 @@ def test_every_line_and_shape_stands_out(theme, dark):
             if mark.tag != "text" and mark.kind != "bg":
                 what = f"{mark.kind} of {' '.join(mark.classes)}"
                 seen.update({(paint, ground): what for ground in grounds(found, i)})
-    assert kinds >= {"shape", "inner", "ring", "track", "bar", "frame", "rule", "line", "tip"}
+    assert kinds >= {"shape", "inner", "ring", "track", "bar", "frame", "line", "tip"}
     weak = {
         (paint, ground, what): contrast(paint, ground) for (paint, ground), what in seen.items()
     }

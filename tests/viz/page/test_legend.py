@@ -60,6 +60,8 @@ def drawn(svg):
     occurs, listed = set(), []
     for group in ET.fromstring(svg).iter(f"{SVG}g"):
         kinds = group.get("class", "").split()
+        if kinds == ["foot"]:
+            continue
         if kinds and kinds[0] == "key":
             listed.append(group.get("id").split("-", 2)[-1])
             continue

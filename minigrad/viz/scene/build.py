@@ -368,7 +368,7 @@ class _Builder:
         # the same id in every picture of the graph, whatever is open
         number = wire.slot if wire.last is None else wire.last[1]
         start, stop = wire.source or cluster, wire.target or cluster
-        key = f"e{start}.{wire.port}.{stop}.{number}{'b' * wire.back}"
+        key = f"e{start}.{wire.port}.{stop}.{max(number, 0)}{'b' * wire.back}"
         uses = tuple((self.numbers[i], slot) for i, slot in wire.uses)
         return Edge(key, *ends, *ink, title, self._ends(wire), wire.back, uses)
 

@@ -21,6 +21,8 @@ from .text import count, shorten
 
 #: an inside holds at most so many boxes; stretches of a longer one hold about as many
 MOST, STRETCH = 60, 20
+#: so many stretches are seen at once: between all pairs of more there would be too many lines
+FEW_SLICES = 12
 #: so many repetitions of a module become one box; in an inside that is too long, of anything
 MODULES, FEWEST = 8, 4
 #: the longest part that is looked for in repetitions, in operators
@@ -214,6 +216,7 @@ class Tree:
         """At most `MOST` parts: longer lists in slices, and slices of slices."""
         while len(parts) > MOST:
             slices = -(-len(parts) // STRETCH)
+            slices = min(slices, FEW_SLICES) if len(parts) <= FEW_SLICES * MOST else slices
             size = -(-len(parts) // slices)
             pieces = [parts[k : k + size] for k in range(0, len(parts), size)]
             parts = [self._collect(_stretch_name(piece), piece) for piece in pieces]

@@ -20,7 +20,8 @@ CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PAGES = [
     *pages.PAGES,
     *sorted(ROOT.glob(".github/*.md")),
-    ROOT / "notebooks" / "README.md",
+    *sorted(ROOT.glob("notebooks/*.md")),
+    *sorted(ROOT.glob("notebooks/teaching/*.md")),
     ROOT / "figures" / "README.md",
 ]
 

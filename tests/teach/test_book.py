@@ -151,9 +151,11 @@ def test_versions_are_written_to_a_folder(tmp_path, capsys):
 
 
 def test_figures_are_written_under_their_numbers(tmp_path, capsys):
-    assert cli.main(["chapters", "figures", "0", "5", "--out", str(tmp_path)]) == 0
+    assert cli.main(["chapters", "figures", "0", "5", "9", "11", "--out", str(tmp_path)]) == 0
     names = {file.name for file in tmp_path.iterdir()}
     assert {"00-figure-1.svg", "00-figure-2.svg", "05-figure-2.png"} <= names
+    assert {"09-figure-7a.png", "09-figure-7b.png"} <= names, "two pictures with one caption"
+    assert {"11-figure-2.svg", "11-figure-3.svg"} <= names, "two captions in one cell"
     assert capsys.readouterr().out.count("wrote ") == len(names)
     captions = re.findall(
         r"(?m)^\*Figure (\d+)\. ",

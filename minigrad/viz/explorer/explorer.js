@@ -3,7 +3,7 @@
   /* ALIVE */
   const PAUSE = 1400; // milliseconds from step to step while playing
   const SIDE = 64; // rows and columns of tiles that are shown at once
-  const GAP = 24, SPACE = 8, MARGIN = 10, LANE = 7, GUTTER = 16, FRAME = 10, CAPTION = 24, TURN = 6, ARROW = 6;
+  const GAP = 22, SPACE = 8, MARGIN = 10, LANE = 7, GUTTER = 16, FRAME = 10, CAPTION = 24, TURN = 6, ARROW = 6;
 
   // The same drawing may be on a page twice: each script takes what no other has taken yet.
   for (const root of document.querySelectorAll('[id="EXPLORER_ID"]:not([data-alive])')) explore(root);

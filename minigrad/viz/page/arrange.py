@@ -4,7 +4,7 @@ insides in them.
 An inside is a row of columns. Opening a group makes its box larger; the things in its column move
 apart, and what no longer fits into a row goes into the next. Between two columns lines bend; in a
 column they run straight between boxes, so no line crosses a box or a text.
-`explorer.js` does the same on a screen; a test holds the two together.
+`explorer.js` does the same on a screen when a box is opened, without what makes lines straighter.
 """
 
 from __future__ import annotations

@@ -234,7 +234,7 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
         ("--peers", (*PEERS, "none"), (), "default: all", "+"),
         ("--json", Path, None, "file for all numbers; its other jobs stay"),
         ("--plots", Path, None, "folder for pictures"),
-        ("--readme", Path, None, "file whose tables, between markers, are replaced"),
+        ("--page", Path, None, "file whose tables, between markers, are replaced"),
     ),
     "warmup": (
         _warmup,

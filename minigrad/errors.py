@@ -12,8 +12,9 @@ import os
 import sys
 import traceback
 import warnings
+from collections.abc import Callable
 from types import FrameType
-from typing import TypeVar
+from typing import Any, ClassVar, TypeVar
 
 __all__ = ["DTypeError", "DataError", "GradientWarning", "GraphError", "ShapeError"]
 
@@ -21,25 +22,31 @@ E = TypeVar("E", bound=BaseException)
 LINE = "in your line "
 
 
-class _Located(Exception):
+class Located(Exception):
+    """An error that knows the user's line."""
+
+    shown = False  # in a notebook, with a picture
+    #: what IPython shows of it; set by the drawings, which this module does not import
+    _render_traceback_: ClassVar[Callable[[Any], list[str]]]
+
     def __init__(self, *args: object) -> None:
         super().__init__(*args)
         tell_line(self)
 
 
-class ShapeError(_Located, ValueError):
+class ShapeError(Located, ValueError):
     """Arrays whose shapes do not fit together, or do not fit the operator that received them."""
 
 
-class DTypeError(_Located, TypeError):
+class DTypeError(Located, TypeError):
     """An element type that an operator cannot take, such as integers where a gradient is needed."""
 
 
-class GraphError(_Located, RuntimeError):
+class GraphError(Located, RuntimeError):
     """A graph that cannot do what was asked, such as a gradient for an unconnected variable."""
 
 
-class DataError(_Located, RuntimeError):
+class DataError(Located, RuntimeError):
     """A data set or file that is missing or damaged; the message says which one and what to do."""
 
 
@@ -51,7 +58,7 @@ def warn_user(message: str, category: type[Warning]) -> None:
     """Warn at the innermost line of the user's code."""
     depth = 2
     for frame, _ in traceback.walk_stack(sys._getframe(1)):
-        if _own(frame):
+        if of_user(frame):
             break
         depth += 1
     warnings.warn(message, category, stacklevel=depth)
@@ -68,10 +75,10 @@ def tell_line(error: E) -> E:
     import linecache
 
     raised = list(traceback.walk_tb(error.__traceback__))
-    if noted(error, LINE) or (raised and _own(raised[-1][0])):
+    if noted(error, LINE) or (raised and of_user(raised[-1][0])):
         return error
     for frame, number in (*reversed(raised), *traceback.walk_stack(sys._getframe(1))):
-        if _own(frame):
+        if of_user(frame):
             file = frame.f_code.co_filename
             if text := linecache.getline(file, number, frame.f_globals).strip():
                 name = "of the cell" if "ipykernel_" in file else f"of {os.path.basename(file)}"
@@ -85,7 +92,7 @@ def noted(error: BaseException, start: str) -> bool:
     return any(note.startswith(start) for note in getattr(error, "__notes__", ()))
 
 
-def _own(frame: FrameType) -> bool:
+def of_user(frame: FrameType) -> bool:
     """Is this the user's code, not a part of minigrad, of Python or of an installed package?"""
     file, module = frame.f_code.co_filename, frame.f_globals.get("__name__") or ""
     installed = "-packages" in os.path.dirname(file)  # site-packages, dist-packages

@@ -1,5 +1,5 @@
 """What happens where functions have kinks and poles, asked of minigrad, PyTorch and JAX: the table
-of the README.
+of the page `numerics.md`.
 
 `python tests/kinks.py` writes it anew; the column of a library that is not installed stays as it
 is.
@@ -11,12 +11,12 @@ import importlib.util
 import re
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pages import SITE
 
-README = Path(__file__).parents[1] / "README.md"
+PAGE = SITE / "numerics.md"
 BEGIN, END = "<!-- kinks -->\n", "<!-- end of kinks -->"
 INF, NAN = np.inf, np.nan
 WINDOW = [[[[1.0, 1.0], [1.0, 1.0]]]]
@@ -225,7 +225,7 @@ def installed() -> list[str]:
 
 
 def stored(text: str) -> dict[str, dict[str, str]]:
-    """The README's table: words of a row -> library -> answer."""
+    """The page's table: words of a row -> library -> answer."""
     table = text.partition(BEGIN)[2].partition(END)[0]
     rows = [
         [cell.strip() for cell in line.strip("| ").split(" | ")]
@@ -236,7 +236,7 @@ def stored(text: str) -> dict[str, dict[str, str]]:
 
 
 def table(text: str) -> str:
-    """The table as it should be in that README."""
+    """The table as it should be on that page."""
     known, ask = stored(text) if BEGIN in text else {}, installed()
     head = " | ".join(["slope of, or value where it says so", *LIBRARIES])
     lines = [f"| {head} |", "| --- |" + " --- |" * len(LIBRARIES)]
@@ -250,8 +250,8 @@ def table(text: str) -> str:
 
 
 if __name__ == "__main__":
-    text = README.read_text(encoding="utf-8")
-    README.write_text(
+    text = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(
         re.sub(f"{BEGIN}.*?{END}", lambda _: f"{BEGIN}{table(text)}{END}", text, flags=re.S),
         encoding="utf-8",
     )

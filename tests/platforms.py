@@ -1,4 +1,5 @@
-"""Run slices of the tests in the settings that this machine can take, and print the README's table.
+"""Run slices of the tests in the settings that this machine can take, and print the table of
+the page `platforms.md`.
 
     python tests/platforms.py                  all rows; minutes each where kernels must be compiled
     python tests/platforms.py workqueue TBB    only rows whose name holds one of these words

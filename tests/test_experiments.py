@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pages import README, SITE
 
 import minigrad as mg
 from minigrad import data, demo
@@ -102,12 +103,16 @@ def test_the_same_run_leaves_the_same_bytes(tmp_path):
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
 
 
-def test_the_committed_results_are_those_of_the_experiments_and_of_the_readme():
+def test_the_committed_results_are_those_of_the_experiments_and_of_the_pages():
     rows = json.loads(
         (Path(__file__).parents[1] / "figures" / "results.json").read_text(encoding="utf-8")
     )
-    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-    assert [row["measured"] for row in rows if row["measured"] not in readme] == []
+    page = (SITE / "results.md").read_text("utf-8")
+    assert [row for row in rows if f"| {' | '.join(row.values())} |" not in page] == []
+    short = README.read_text("utf-8").partition("## Results")[2].partition("\n[")[0]
+    told = [line.strip("| ").split(" | ") for line in short.splitlines() if line.startswith("| ")]
+    found = {(row["experiment"], row["measured"], row["paper"]) for row in rows}
+    assert {tuple(line) for line in told[2:]} <= found
     assert {experiment.title for experiment in EXPERIMENTS.values()} <= {
         row["experiment"] for row in rows
     }

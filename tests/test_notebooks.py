@@ -17,8 +17,8 @@ from minigrad.teach.checking import exercises
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 CHAPTERS = sorted(FOLDER.glob("*.ipynb"))
-MOST_BYTES = 600_000  # a drawing that opens and closes brings 50,000 bytes of script
-MOST_IN_ALL = 5_000_000
+MOST_BYTES = 800_000  # a drawing that opens and closes brings 50,000 bytes of script
+MOST_IN_ALL = 8_000_000  # with the versions for students and the pages for teachers
 #: `needs-answer`: a cell that fails until the student has done the exercises before it
 TAGS = {"exercise", "needs-answer", "raises-exception", "nbval-ignore-output"}
 MAGIC = {"%matplotlib inline"}
@@ -263,7 +263,6 @@ def test_the_table_names_the_chapters_as_they_name_themselves() -> None:
     for path, (n, title, file, _) in zip(CHAPTERS, book.rows(), strict=True):
         assert source(cells(path)[0]).splitlines()[0] == f"# {n} · {title}"
         assert f"| {n} | [{title}]({file}) |" in table
-        assert f"### {n} · {title}\n" in table, "a page for teachers"
 
 
 def test_all_chapters_together_are_small() -> None:

@@ -1,5 +1,5 @@
-"""Threads and processes, as the README tells of them: each threading layer and each process
-computes the same bits.
+"""Threads and processes, as the page `limits.md` tells of them: each threading layer and each
+process computes the same bits.
 """
 
 import multiprocessing

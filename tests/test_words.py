@@ -12,17 +12,18 @@ import sys
 import unicodedata
 from pathlib import Path
 
+import pages
 import pytest
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PAGES = [
-    *sorted(ROOT.glob("*.md")),
+    *pages.PAGES,
     *sorted(ROOT.glob(".github/*.md")),
-    ROOT / "notebooks" / "README.md",
+    *sorted(ROOT.glob("notebooks/*.md")),
+    *sorted(ROOT.glob("notebooks/teaching/*.md")),
     ROOT / "figures" / "README.md",
 ]
-LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)")
 
 
 def words(path: Path) -> str:
@@ -76,7 +77,7 @@ def anchors(text: str) -> set[str]:
 def dead(path: Path, text: str) -> list[str]:
     """The links of a page that lead nowhere; those to other sites are not followed."""
     found = []
-    for link in LINK.findall(re.sub(r"(?ms)^```.*?^```", "", text)):
+    for link in pages.LINK.findall(re.sub(r"(?ms)^```.*?^```", "", text)):
         where, _, anchor = link.partition("#")
         if re.match(r"[a-z]+:", link):
             continue

@@ -1,7 +1,7 @@
 """Other programs at work: how much of the machine they take while something is measured.
 
-What is measured beside them is measured again; numbers that stay disturbed do not get into the
-README.
+What is measured beside them is measured again; numbers that stay disturbed do not get onto
+the page about speed.
 """
 
 from __future__ import annotations

@@ -78,13 +78,13 @@ def _by_job(report: Report) -> dict[tuple[str, str], list[Record]]:
     return found
 
 
-def update_readme(report: Report, path: Path) -> None:
-    """Replace the README's tables, which stand between two markers; `ValueError` without them.
+def update_page(report: Report, path: Path) -> None:
+    """Replace the tables of a page, which stand between two markers; `ValueError` without them.
 
     Raises `Disturbed` where other programs were at work while the numbers were taken.
     """
     text = path.read_text(encoding="utf-8")
-    block = f"{BEGIN}\n\n{tables.readme(report)}\n\n{END}"
+    block = f"{BEGIN}\n\n{tables.page(report)}\n\n{END}"
     text, found = re.subn(f"{BEGIN}.*{END}", lambda _: block, text, flags=re.DOTALL)
     if not found:
         raise ValueError(
@@ -99,12 +99,12 @@ def bench(
     *,
     json_path: Path | None = None,
     plots: Path | None = None,
-    readme: Path | None = None,
+    page: Path | None = None,
 ) -> None:
-    """Measure sections, print their tables, and write numbers, figures and the README's tables.
+    """Measure sections, print their tables, and write numbers, figures and a page's tables.
 
-    What `json_path` has of other jobs stays, and goes into figures and README, too.
-    The README stays as it is after a run that was interrupted, which raises `KeyboardInterrupt` at
+    What `json_path` has of other jobs stays, and goes into figures and page, too.
+    The page stays as it is after a run that was interrupted, which raises `KeyboardInterrupt` at
     its end, or disturbed: `Disturbed`, and there are no figures either.
     """
     report = measure(sections, session)
@@ -114,9 +114,9 @@ def bench(
         report = joined(report, json_path)
         write_json(report, json_path)
         session.say(f"wrote {json_path}")
-    if readme is not None and not interrupted:
-        update_readme(report, readme)
-        session.say(f"wrote {readme}")
+    if page is not None and not interrupted:
+        update_page(report, page)
+        session.say(f"wrote {page}")
     if plots is not None:
         from .charts import draw
 

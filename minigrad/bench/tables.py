@@ -1,4 +1,4 @@
-"""The report in words: circumstances, a table for each section, and those of the README."""
+"""The report in words: circumstances, a table for each section, and those of the page."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ TABLES: Mapping[str, tuple[str, ...]] = {
 
 
 _STARTS = ("minigrad compiled", "torch eager", "torch compile", "jax step")
-#: the sections in the README, and the columns there
-README: Mapping[str, tuple[str, ...]] = {
+#: the sections on the page about speed, and the columns there
+PAGE: Mapping[str, tuple[str, ...]] = {
     "jobs": (*LIBRARIES, *TABLES["jobs"][1:]),
     "looking": tuple(
         column
@@ -161,27 +161,27 @@ def _listed(pairs: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in pairs.items() if value)
 
 
-def readme(report: Report) -> str:
-    """The README's tables, each library in its fastest mode; and where they were measured.
+def page(report: Report) -> str:
+    """The page's tables, each library in its fastest mode; and where they were measured.
 
     Raises `Disturbed` where other programs were at work, `ValueError` without one of the sections.
     """
-    records = [record for record in report["records"] if record["section"] in README]
+    records = [record for record in report["records"] if record["section"] in PAGE]
     worst = most_disturbed(records)
     if worst.get("others", 0.0) >= DISTURBED:
         raise Disturbed(
             f"bench: {_disturbance([worst])} during {worst['section']}, {worst['job']}; less than "
-            f"{DISTURBED:.0%} was expected. README and figures stay as they are: close the other "
+            f"{DISTURBED:.0%} was expected. Page and figures stay as they are: close the other "
             "programs and measure this again"
         )
-    found = {name: rows_of(records, name) for name in README}
+    found = {name: rows_of(records, name) for name in PAGE}
     if missing := [name for name, rows in found.items() if not rows]:
         raise ValueError(
-            f"bench: no numbers for {', '.join(missing)}, which the README has, too; --json with a "
+            f"bench: no numbers for {', '.join(missing)}, which the page has, too; --json with a "
             "file that has them was expected"
         )
     found["looking"], found["changed"] = side_by_side(found["looking"]), longest(found["changed"])
-    tables = [cells(TABLES[name][0], found[name], columns) for name, columns in README.items()]
+    tables = [cells(TABLES[name][0], found[name], columns) for name, columns in PAGE.items()]
     texts = [unescape(markdown_table(lines, 1)) for lines in tables]  # the words hold no markup
     m, s = report["machine"], report["settings"]
     where = f"{m['cores']} cores of {m['processor']} ({m['vectors']})"

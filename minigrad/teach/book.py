@@ -45,7 +45,7 @@ BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 TURN = "your turn"
 _SOLUTION = re.compile(rf"(?ms)^( *){BEGIN}\n(.*?)^ *{END}$")
 _READ = re.compile(r'"(\.\./[\w./-]+)"')
-_CAPTION = re.compile(r"\*Figure (\d+)\. ")
+_CAPTION = re.compile(r"(?m)^\*Figure (\d+)\. ")
 _ROW = re.compile(r"(?m)^\| (\w+) \| \[(.+?)\]\((.+?)\) \|.*\| (\d+) \|$")
 
 
@@ -158,12 +158,13 @@ def write_figures(paths: Iterable[Path], out: Path) -> None:
                     waiting.append((".svg", data["image/svg+xml"].encode()))
                 elif "image/png" in data:
                     waiting.append((".png", b64decode(data["image/png"])))
-            caption = _CAPTION.match(cell.source) if cell.cell_type == "markdown" else None
-            if caption is None:
+            figures = _CAPTION.findall(cell.source) if cell.cell_type == "markdown" else []
+            if not figures:
                 continue
-            for k, (suffix, image) in enumerate(waiting):
-                part = "abcdefgh"[k] if len(waiting) > 1 else ""
-                name = f"{path.stem.partition('-')[0]}-figure-{caption[1]}{part}{suffix}"
+            if len(figures) != len(waiting):
+                figures = [f"{figures[0]}{part}" for part in "abcdefgh"]
+            for (suffix, image), figure in zip(waiting, figures, strict=False):
+                name = f"{path.stem.partition('-')[0]}-figure-{figure}{suffix}"
                 write_atomically(out / name, image)
                 print(f"wrote {out / name}")
             waiting = []

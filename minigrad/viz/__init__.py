@@ -2,6 +2,7 @@
 
 from .diff import Diff, Snapshot, diff, snapshot
 from .draw import Drawing, draw
+from .errors import told as _told
 from .flow.diagnose import diagnose
 from .flow.gradient_flow import GradientFlow
 from .flow.ruler import gradient_ruler

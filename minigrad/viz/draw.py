@@ -21,9 +21,9 @@ from .page.svg import render
 from .scene.build import Scene
 from .scene.flowed import Flowed
 from .scene.heads import GraphLike, heads_of, order_of
-from .scene.options import Options
+from .scene.options import Dress, Options
 from .scene.picture import Key, Picture
-from .scene.readings import Pool, Readings
+from .scene.readings import Readings
 from .scene.steps import Opened
 from .scene.text import count
 from .scene.words import describe
@@ -199,7 +199,7 @@ def draw(
 def inked(
     graph: GraphLike,
     readings: Readings,
-    pool: Pool | None = None,
+    dress: Dress | None = None,
     *,
     depth: int | None = None,
     theme: str | None = None,
@@ -208,12 +208,11 @@ def inked(
 ) -> Drawing:
     """Draw a graph with `readings` (by `id(node)`) below its lines in place of gradients.
 
-    `pool` combines the readings of the nodes of a closed module; `key` says in the legend what they
-    are. Other options as in `draw`.
+    `dress` changes boxes; `key` says in the legend what they show. Other options as in `draw`.
     """
     _check(None, None, depth, None, None, title)
     _check_choices(None, None, None, theme)
-    options = Options(depth=depth, title=title, readings=readings, pool=pool, key=key or Key())
+    options = Options(depth=depth, title=title, readings=readings, dress=dress, key=key or Key())
     return Drawing(*picture_of(graph, None, options), theme)
 
 

@@ -21,20 +21,35 @@ _DESCRIBED = {"svg": "Title", "png": "Description", "pdf": "Subject"}
 _UNDATED = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}
 
 
+#: A page turns light figures dark: lightness is inverted, and the hue, which that changes, is put
+#: back. What is far from the background stays far from it. The style is an output of its own, for
+#: where chapters are tested, pictures are left out, because they differ between machines.
+_LIGHT = "img.jp-needs-light-background"  # the class that Jupyter gives them
+_DARK = f"{_LIGHT}{{filter:invert(.93) hue-rotate(180deg)}}"
+STYLE = (
+    f"<style>@media(prefers-color-scheme:dark){{{_DARK}}}"
+    f'[data-jp-theme-light="false"] {_DARK}'
+    f'[data-jp-theme-light="true"] {_LIGHT}{{filter:none}}</style>'
+)
+
+
 class Figure(MatplotlibFigure):
     """A matplotlib figure that shows itself in a notebook, whatever pyplot is set to.
 
-    `description` says in a sentence or two what the figure shows: it is the alt text in a notebook
-    and the description in files. `numbers` maps names to the data that was drawn.
+    Without a `theme` it is light, and dark where the page is. `description` says in a sentence or
+    two what the figure shows: it is the alt text in a notebook and the description in files.
+    `numbers` maps names to the data that was drawn.
     """
 
     description: str
     numbers: dict[str, Any]
 
-    def __init__(self, width: float, height: float, settings: dict[str, Any]) -> None:
+    def __init__(
+        self, width: float, height: float, settings: dict[str, Any], theme: str | None = None
+    ) -> None:
         super().__init__(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(self)
-        self.description, self.numbers, self._settings = "", {}, settings
+        self.description, self.numbers, self._settings, self.theme = "", {}, settings, theme
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write a `.svg`, `.png` or `.pdf` file. Raises `ValueError` for any other name."""
@@ -45,10 +60,23 @@ class Figure(MatplotlibFigure):
 
     def _repr_mimebundle_(
         self, include: Any = None, exclude: Any = None
-    ) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+    ) -> tuple[dict[str, str], dict[str, Any]]:
         """The picture and, where nbconvert looks for it, the alt text."""
         picture = b64encode(self._repr_png_()).decode()
-        return {"image/png": picture}, {"image/png": {"alt": shorten(self.description, 2000)}}
+        about = {"image/png": {"alt": shorten(self.description, 2000)}}
+        follows = {} if self.theme else {"needs_background": "light"}
+        return {"image/png": picture}, {**about, **follows}
+
+    def _ipython_display_(self) -> None:
+        from IPython import get_ipython
+
+        shell: Any = get_ipython()
+        if shell is None:
+            raise NotImplementedError  # IPython then takes the picture alone
+        if self.theme is None:
+            shell.display_pub.publish({"text/html": STYLE})
+        data, about = self._repr_mimebundle_()
+        shell.display_pub.publish({"text/plain": repr(self), **data}, about)
 
 
 def encode(figure: MatplotlibFigure, kind: str, dpi: int, settings: dict[Any, Any]) -> bytes:

@@ -117,10 +117,10 @@ def model_dtype(model: Model) -> np.dtype[Any]:
 
 def score(
     function: str, model: Model, x: Constant | Variable, y: ArrayLike | None, loss: Loss | None
-) -> tuple[GraphNode, int | None]:
+) -> tuple[GraphNode, str]:
     """The number to differentiate, of one sample: the loss, or without `y` the largest output.
 
-    Also the class of that output, if there are several.
+    Also the predicted class with its probability in words, if the outputs tell classes.
 
     A sigmoid or softmax at the end is skipped, since it flattens the gradient where the model is
     sure (Simonyan, Vedaldi and Zisserman 2014, section 3: "the unnormalised class scores").
@@ -135,13 +135,20 @@ def score(
         raise ShapeError(
             f"{function}: the model gave {got}; outputs (N, classes) or (N, 1) were expected"
         )
-    if y is None:
-        if isinstance(output, Operator) and output.rule.name in _SQUASHING:
-            inner = output.inputs[0]
-            output = inner if inner.shape == output.shape else output
-        best = int(output.value[0].argmax())
-        return output[0, best], best if output.size > 1 else None
-    return _loss(function, output, np.asarray(y), loss), None
+    chances, told = output.value[0].astype(float), rule_of(output)
+    if output.size == 1:
+        chances = np.array([1 - chances[0], chances[0]])
+    elif told != "softmax":  # also of their logarithms
+        chances = np.exp(chances - chances.max())
+    best = int(chances.argmax())
+    share = f"{100 * chances[best] / chances.sum():.0f} %"
+    words = f"predicted {best} ({share})" if output.size > 1 or told == "sigmoid" else ""
+    if y is not None:
+        return _loss(function, output, np.asarray(y), loss), words
+    if isinstance(output, Operator) and told in _SQUASHING:
+        inner = output.inputs[0]
+        output = inner if inner.shape == output.shape else output
+    return output[0, int(output.value[0].argmax())], words
 
 
 def _loss(function: str, output: GraphNode, y: Array, loss: Loss | None) -> GraphNode:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .page.palette import LIGHT
+from .page.palette import THEMES
 from .scene.text import count, number, shorten
+from .svg_picture import check_theme
 
 if TYPE_CHECKING:
     from matplotlib.colors import Colormap
@@ -23,15 +25,24 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#8a6d00", "#CC79A7", "#56B4E9")
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 _MOST_POINTS = 500  # of the line of batch losses; more are averaged in groups, for small files
-#: the stops of the colour maps, weak to strong; blue and orange differ for any colour vision
+#: of the diverging colour maps, by theme; blue and orange differ for any colour vision
 _STOPS = {
-    "diverging": ("#5c2300", "#b34700", "#f0a868", LIGHT["bg"], "#7db8de", "#0072B2", "#00304d"),
-    "gradient": (LIGHT["bg"], *(LIGHT[f"g{step}"] for step in range(6))),
-    "plain": (LIGHT["bg"], "#8d949e", LIGHT["fg"]),
+    "light": ("#5c2300", "#b34700", "#f0a868", "#ffffff", "#7db8de", "#0072B2", "#00304d"),
+    "dark": ("#ffd9a0", "#E69F00", "#6e4c00", "#11151c", "#1f5478", "#56B4E9", "#cfeaff"),
+    "print": ("#000000", "#555555", "#aaaaaa", "#ffffff", "#aaaaaa", "#555555", "#000000"),
 }
+_theme: ContextVar[str] = ContextVar("theme", default="light")
 
 
-def style() -> dict[str, Any]:
+class _Inks:
+    def __getitem__(self, name: str) -> str:
+        return THEMES[_theme.get()][name]
+
+
+INK = _Inks()  # the colours of the figure that is being drawn, as the palette names them
+
+
+def style(theme: str | None = None) -> dict[str, Any]:
     """Matplotlib settings that match the drawings: `with matplotlib.rc_context(style()): …`.
 
     >>> mg.viz.style()["figure.facecolor"]
@@ -39,28 +50,34 @@ def style() -> dict[str, Any]:
     """
     from cycler import cycler
 
+    check_theme("style", theme)
+    ink = THEMES[theme or "light"]
+    lines = [ink["variable"], *COLOURS[1:3], ink["constant"], *COLOURS[4:]]
+    if theme == "print":
+        lines = [ink["fg"]] * len(COLOURS)
     return {
-        "axes.prop_cycle": cycler(color=COLOURS) + cycler(linestyle=_DASHES),
+        "axes.prop_cycle": cycler(color=lines) + cycler(linestyle=_DASHES),
         "axes.spines.top": False,
         "axes.spines.right": False,
-        "axes.edgecolor": LIGHT["frame"],
-        "axes.labelcolor": LIGHT["muted"],
+        "axes.edgecolor": ink["frame"],
+        "axes.labelcolor": ink["muted"],
         "axes.titlelocation": "left",
         "axes.titleweight": "bold",
         "axes.titlesize": 11.0,
-        "axes.titlecolor": LIGHT["fg"],
+        "axes.titlecolor": ink["fg"],
         "axes.grid": True,
         "axes.axisbelow": True,
-        "grid.color": "#e6e9ed",
+        "grid.color": ink["frame"],
+        "grid.alpha": 0.2,
         "grid.linewidth": 0.8,
-        "xtick.color": LIGHT["muted"],
-        "ytick.color": LIGHT["muted"],
-        "text.color": LIGHT["fg"],
+        "xtick.color": ink["muted"],
+        "ytick.color": ink["muted"],
+        "text.color": ink["fg"],
         "font.family": "sans-serif",
         "font.sans-serif": ["DejaVu Sans"],
         "font.size": 9.5,
-        "figure.facecolor": LIGHT["bg"],
-        "axes.facecolor": LIGHT["bg"],
+        "figure.facecolor": ink["bg"],
+        "axes.facecolor": ink["bg"],
         "lines.linewidth": 1.8,
         "legend.frameon": False,
         "svg.hashsalt": "minigrad",
@@ -71,15 +88,18 @@ def style() -> dict[str, Any]:
 def colours(kind: str) -> Colormap:
     """A colour map: `"diverging"`, `"gradient"` or `"plain"`.
 
-    Diverging: orange is negative, white 0, blue positive. Gradient: the ramp of gradients in
-    drawings, from 0. Plain: white to black. In each, lightness alone shows the distance from 0; NaN
-    is left blank.
+    Diverging: orange is negative, 0 the background, blue positive. Gradient: the ramp of gradients
+    in drawings, from 0. Plain: from the background to the ink of text. In each, lightness alone
+    shows the distance from 0; NaN is left blank.
     """
     from matplotlib.colors import LinearSegmentedColormap
 
+    ends = {"gradient": [f"g{step}" for step in range(6)], "plain": ["fg"]}
+    named = [INK[name] for name in ("bg", *ends.get(kind, ()))]
+    stops = _STOPS[_theme.get()] if kind == "diverging" else named
     return LinearSegmentedColormap.from_list(
-        f"minigrad {kind}", _STOPS[kind], N=257
-    )  # odd, so that 0 is exactly white
+        f"minigrad {kind}", stops, N=257
+    )  # odd, so that 0 is exactly the background
 
 
 def plain(text: Any, most: int = 40) -> str:
@@ -88,7 +108,9 @@ def plain(text: Any, most: int = 40) -> str:
 
 
 @contextmanager
-def figure(width: float, height: float, title: str | None = None) -> Iterator[Figure]:
+def figure(
+    width: float, height: float, title: str | None = None, theme: str | None = None
+) -> Iterator[Figure]:
     """Draw a new figure of `width` × `height` inches in the house style within the block.
 
     with figure(6.0, 3.4, "Loss") as fig:
@@ -101,21 +123,27 @@ def figure(width: float, height: float, title: str | None = None) -> Iterator[Fi
 
     from .figure import Figure
 
-    settings: Any = style()  # matplotlib names its settings in a type of 300 literals
-    with rc_context(settings):
-        made = Figure(width, height, settings)
-        if title:
-            made.suptitle(plain(title, 100), x=0.01, ha="left", fontweight="bold")
-        yield made
+    settings: Any = style(theme)  # matplotlib names its settings in a type of 300 literals
+    before = _theme.set(theme or "light")
+    try:
+        with rc_context(settings):
+            made = Figure(width, height, settings, theme)
+            if title:
+                made.suptitle(plain(title, 100), x=0.01, ha="left", fontweight="bold")
+            yield made
+    finally:
+        _theme.reset(before)
 
 
-def training_curves(histories: Mapping[str, Any], title: str | None = None) -> Figure:
+def training_curves(
+    histories: Mapping[str, Any], title: str | None = None, *, theme: str | None = None
+) -> Figure:
     """Loss and, where it was measured, accuracy of one training run or several.
 
     Thin lines are the losses of batches, dots those of epochs; the x axis counts epochs.
     `histories` maps names to objects with the lists `batch_loss`, `epoch_loss` and `accuracy`, of
-    which any may be empty or missing. Raises `TypeError` for anything but a mapping, `ValueError`
-    for an empty one.
+    which any may be empty or missing. `theme` as in `draw`. Raises `TypeError` for anything but a
+    mapping, `ValueError` for an empty one.
 
     >>> history = mg.train.History(epoch_loss=[0.5, 0.25])
     >>> figure = mg.viz.training_curves({"first try": history})
@@ -130,7 +158,7 @@ def training_curves(histories: Mapping[str, Any], title: str | None = None) -> F
     if not histories:
         raise ValueError("training_curves: no histories; at least one was expected")
     scored = any(_series(history, "accuracy").size for history in histories.values())
-    with figure(9.6 if scored else 6.0, 3.4, title) as made:
+    with figure(9.6 if scored else 6.0, 3.4, title, theme) as made:
         axes = made.subplots(1, 2 if scored else 1, squeeze=False)[0]
         for name, history in histories.items():
             _loss(axes[0], plain(name), history)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import median
 from time import perf_counter_ns
 from typing import Any
@@ -21,10 +21,8 @@ from ..ops.kernel import flops, moved_bytes
 from .draw import Drawing, inked
 from .flow.naming import node_names, parameters_in
 from .scene.heads import GraphLike, order_of
-from .scene.measure import STEPS
 from .scene.modules import paths_of
-from .scene.picture import Key
-from .scene.readings import Reading
+from .scene.picture import Box, Key
 from .scene.text import count, quantity, shape
 from .tables import aligned, markdown_table
 
@@ -167,12 +165,10 @@ class Profile:
     def draw(
         self, by: str = "seconds", *, depth: int | None = None, theme: str | None = None
     ) -> Drawing:
-        """Draw the graph with each operator's cost below its line.
+        """Draw the graph with a bar in each box: its share of the total cost.
 
         `by` is `"seconds"`, `"forward"`, `"backward"`, `"flops"` or `"bytes"`; `depth` and `theme`
-        as in `draw`. The stronger the line, the larger the share of the total: each of the six inks
-        stands for half a decade, from below 0.32 % to above 32 %. A graph that is too large to draw
-        is shown as the table.
+        as in `draw`. A closed box has the cost of all that is in it.
         """
         if by not in _MEASURES:
             raise ValueError(
@@ -180,32 +176,25 @@ class Profile:
             )
         unit, what = _MEASURES[by]
         rows = {id(self._order[row.place]): row for row in self.rows}
-        readings = {key: self._reading([row], by, unit) for key, row in rows.items()}
 
-        def pool(nodes: Sequence[GraphNode]) -> Reading:
-            return self._reading([rows[id(node)] for node in nodes if id(node) in rows], by, unit)
+        def dress(box: Box, nodes: Sequence[GraphNode]) -> Box:
+            """The box with the cost of its operator, or of all that are in it."""
+            costs = [rows[id(node)] for node in nodes if id(node) in rows]
+            if not costs:
+                return box
+            share, total = sum(self.share(cost, by) for cost in costs), self._numbers(costs)
+            amount = quantity(sum(getattr(cost, by) for cost in costs), unit)
+            words = f"forward {total[0]}, backward {total[1]}, {total[3]}, {total[5]}"
+            return replace(
+                box,
+                bar=share,
+                lines=(*box.lines, f"{amount} · {percent(share)}"),
+                title=f"{box.title}; {words}; {percent(share)} of the {what}",
+            )
 
-        title = (
-            f"Profile: {what}, {quantity(sum(getattr(row, by) for row in self.rows), unit)} in all"
-        )
-        key = Key("cost and share", "0.32 %", "32 %")
-        return inked(self._graph, readings, pool, depth=depth, theme=theme, title=title, key=key)
-
-    def _reading(self, rows: Sequence[Cost], by: str, unit: str) -> Reading:
-        """The reading of one operator, or of all operators of a closed module."""
-        part = sum(self.share(row, by) for row in rows)
-        step = max(0, STEPS - 1 + math.ceil(2 * math.log10(part))) if part else 0
-
-        def total(measure: str) -> float:
-            return float(sum(getattr(row, measure) for row in rows))
-
-        words = (
-            f"forward {quantity(total('forward'), 's')}, backward "
-            f"{quantity(total('backward'), 's')}, "
-            f"{quantity(total('flops'), 'flop')}, {quantity(total('bytes'), 'B')}; {percent(part)} "
-            f"of the {_MEASURES[by][1]}"
-        )
-        return Reading(f"{quantity(total(by), unit)} · {percent(part)}", "normal", step, words)
+        whole = quantity(sum(getattr(row, by) for row in self.rows), unit)
+        title, key = f"Profile: {what}, {whole} in all", Key(bar=f"share of the {what}")
+        return inked(self._graph, {}, dress, depth=depth, theme=theme, title=title, key=key)
 
 
 class _Clock:

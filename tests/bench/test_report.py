@@ -1,4 +1,4 @@
-"""A whole run: sections in order, Ctrl-C, files, and the README's table."""
+"""A whole run: sections in order, Ctrl-C, files, and the page's tables."""
 
 import json
 from dataclasses import replace
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from bench import given
+from pages import SITE
 
 from minigrad import cli
 from minigrad.bench import report as module
@@ -13,7 +14,7 @@ from minigrad.bench import sections, tables
 from minigrad.bench.disturbance import Disturbed
 from minigrad.bench.jobs import AXES, JOBS
 from minigrad.bench.records import agree, middle, rows_of
-from minigrad.bench.report import bench, measure, update_readme
+from minigrad.bench.report import bench, measure, update_page
 from minigrad.bench.session import Session
 from minigrad.errors import DataError
 
@@ -57,44 +58,44 @@ def read(path):
 
 
 def test_ctrl_c_leaves_and_tells_what_was_measured(sectioned, tmp_path, capsys):
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before {module.BEGIN} {module.END} after", encoding="utf-8")
+    page = tmp_path / "speed.md"
+    page.write_text(f"before {module.BEGIN} {module.END} after", encoding="utf-8")
     with pytest.raises(KeyboardInterrupt):
-        paths = {"json_path": tmp_path / "b.json", "plots": tmp_path, "readme": readme}
+        paths = {"json_path": tmp_path / "b.json", "plots": tmp_path, "page": page}
         bench(["jobs", "modes"], Session(say=quiet), **paths)
     found, said = read(tmp_path / "b.json"), capsys.readouterr().out
     assert found["interrupted"]
     assert {record["section"] for record in found["records"]} > {"jobs", "modes"}
     assert "interrupted" in said and "60 µs" in said and (tmp_path / "bench-jobs.svg").exists()
-    assert readme.read_text(encoding="utf-8") == f"before {module.BEGIN} {module.END} after"
+    assert page.read_text(encoding="utf-8") == f"before {module.BEGIN} {module.END} after"
 
 
 def test_a_run_writes_what_was_asked_for(sectioned, tmp_path):
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n\n{module.BEGIN}\nold\n{module.END}\n\nafter\n", encoding="utf-8")
-    paths = {"json_path": tmp_path / "b.json", "readme": readme}
+    page = tmp_path / "speed.md"
+    page.write_text(f"before\n\n{module.BEGIN}\nold\n{module.END}\n\nafter\n", encoding="utf-8")
+    paths = {"json_path": tmp_path / "b.json", "page": page}
     bench(["jobs"], Session(say=quiet), **paths)
     found = read(tmp_path / "b.json")
-    expected = f"before\n\n{module.BEGIN}\n\n{tables.readme(found)}\n\n{module.END}\n\nafter\n"
-    assert readme.read_text(encoding="utf-8") == expected
-    assert {path.name for path in tmp_path.iterdir()} == {"README.md", "b.json"}
+    expected = f"before\n\n{module.BEGIN}\n\n{tables.page(found)}\n\n{module.END}\n\nafter\n"
+    assert page.read_text(encoding="utf-8") == expected
+    assert {path.name for path in tmp_path.iterdir()} == {"speed.md", "b.json"}
 
 
-def test_a_readme_does_not_lose_a_table(tmp_path):
-    (tmp_path / "README.md").write_text(f"{module.BEGIN}old{module.END}", encoding="utf-8")
+def test_a_page_does_not_lose_a_table(tmp_path):
+    (tmp_path / "speed.md").write_text(f"{module.BEGIN}old{module.END}", encoding="utf-8")
     report = given.report() | {"records": [*given.job("jobs", "J1a"), *given.looking("J5")]}
-    with pytest.raises(ValueError, match="no numbers for first fit, changed, which the README"):
-        update_readme(report, tmp_path / "README.md")
-    assert "old" in (tmp_path / "README.md").read_text(encoding="utf-8")
+    with pytest.raises(ValueError, match="no numbers for first fit, changed, which the page"):
+        update_page(report, tmp_path / "speed.md")
+    assert "old" in (tmp_path / "speed.md").read_text(encoding="utf-8")
 
 
-def test_a_readme_without_a_place_for_it_stays(tmp_path):
-    (tmp_path / "README.md").write_text("nothing", encoding="utf-8")
+def test_a_page_without_a_place_for_it_stays(tmp_path):
+    (tmp_path / "speed.md").write_text("nothing", encoding="utf-8")
     with pytest.raises(ValueError, match="has no place for the tables"):
-        update_readme(given.report(), tmp_path / "README.md")
+        update_page(given.report(), tmp_path / "speed.md")
 
 
-def test_disturbed_numbers_do_not_get_into_a_readme(sectioned, tmp_path, monkeypatch):
+def test_disturbed_numbers_do_not_get_onto_a_page(sectioned, tmp_path, monkeypatch):
     """The numbers are written, so that what was measured is not lost, but no figures."""
 
     def disturbed(session):
@@ -103,14 +104,14 @@ def test_disturbed_numbers_do_not_get_into_a_readme(sectioned, tmp_path, monkeyp
         session.add("memory", "J9", "minigrad", rounds=[1.0], others=0.9)
 
     monkeypatch.setattr(module, "SECTIONS", {"jobs": disturbed})
-    readme, numbers = tmp_path / "README.md", tmp_path / "b.json"
-    readme.write_text(f"{module.BEGIN}{module.END}", encoding="utf-8")
+    page, numbers = tmp_path / "speed.md", tmp_path / "b.json"
+    page.write_text(f"{module.BEGIN}{module.END}", encoding="utf-8")
     with pytest.raises(
         Disturbed, match=r"at most 34% of the machine during jobs, J9; less than 5%"
     ):
-        bench(["jobs"], Session(say=quiet), json_path=numbers, readme=readme, plots=tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"README.md", "b.json"}
-    assert readme.read_text(encoding="utf-8") == f"{module.BEGIN}{module.END}"
+        bench(["jobs"], Session(say=quiet), json_path=numbers, page=page, plots=tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"speed.md", "b.json"}
+    assert page.read_text(encoding="utf-8") == f"{module.BEGIN}{module.END}"
     assert len(read(numbers)["records"]) == 3
 
 
@@ -217,7 +218,7 @@ def test_a_real_run_of_one_job(tmp_path, capsys):
     assert (tmp_path / "bench-jobs.svg").exists()
 
 
-def test_the_committed_numbers_are_those_of_the_readme_and_cover_every_section():
+def test_the_committed_numbers_are_those_of_the_page_and_cover_every_section():
     committed = json.loads((ROOT / "figures" / "bench.json").read_text(encoding="utf-8"))
     found = {record["section"] for record in committed["records"]}
     assert (
@@ -227,12 +228,9 @@ def test_the_committed_numbers_are_those_of_the_readme_and_cover_every_section()
     )
     assert list(rows_of(committed["records"], "jobs")) == [job.label for job in JOBS.values()]
     block = (
-        (ROOT / "README.md")
-        .read_text(encoding="utf-8")
-        .partition(module.BEGIN)[2]
-        .partition(module.END)[0]
+        (SITE / "speed.md").read_text("utf-8").partition(module.BEGIN)[2].partition(module.END)[0]
     )
-    assert block.strip() == tables.readme(committed)
+    assert block.strip() == tables.page(committed)
     assert all(
         (ROOT / "figures" / f"bench-{name}.svg").exists()
         for name in ("jobs", "scaling", "roofline")

@@ -158,9 +158,9 @@ def test_what_a_system_does_not_say_is_left_out():
     assert text.startswith("processor Abacus 3, cores 2, vectors AVX2, system Linux 6\nmeasured")
 
 
-def test_the_readme_has_each_library_once():
+def test_the_page_has_each_library_once():
     report = given.report()
-    text = tables.readme(report)
+    text = tables.page(report)
     assert text.endswith(
         "Measured on 2 cores of Abacus 3 (AVX2) with 2 threads, 3 rounds: minigrad 0.1.0, "
         "torch 2.0; other programs took at most 2% of the machine."

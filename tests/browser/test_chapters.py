@@ -26,14 +26,15 @@ def test_an_exported_chapter_shows_its_pictures_and_plays(number, show):
         for cell in nbformat.read(path, as_version=4).cells
         for o in cell.get("outputs", ())
     ]
-    players = sum("mgp-data" in each.get("text/html", "") for each in data)
+    alive = sum("mgx-data" in each.get("text/html", "") for each in data)
     pictures = sum("image/svg+xml" in each or "image/png" in each for each in data)
     page = show(nbconvert.HTMLExporter(template_name="lab").from_filename(str(path))[0])
-    wait(lambda: page.run(SEEN) >= pictures + players, what=f"{pictures + players} pictures")
-    assert page.run("document.querySelectorAll('.mgp').length") == players
-    for i in range(players):
-        player = f"document.querySelectorAll('.mgp')[{i}]"
-        before = page.run(f"{player}.querySelector('.mgp-status').textContent")
-        page.run(f"{player}.querySelector('.mgp-forward').click()")
+    wait(lambda: page.run(SEEN) >= max(pictures, alive), what=f"{pictures} pictures")
+    ready = "document.querySelectorAll('.mgx-stage > svg').length"
+    wait(lambda: page.run(ready) == alive, what=f"{alive} explorers")
+    for i in range(page.run("document.querySelectorAll('.mgx[data-step]').length")):
+        player = f"document.querySelectorAll('.mgx[data-step]')[{i}]"
+        before = page.run(f"{player}.querySelector('.mgx-status').textContent")
+        page.run(f"{player}.querySelector('.mgx-forward').click()")
         assert page.run(f"{player}.dataset.step") == "1"
-        assert page.run(f"{player}.querySelector('.mgp-status').textContent") != before
+        assert page.run(f"{player}.querySelector('.mgx-status').textContent") != before

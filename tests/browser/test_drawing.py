@@ -4,6 +4,7 @@ whatever its fonts are.
 
 from __future__ import annotations
 
+import re
 from io import BytesIO
 
 import numpy as np
@@ -14,6 +15,7 @@ from viz.sheet import BOLD, apart, inside
 
 import minigrad as mg
 from minigrad.viz import draw
+from minigrad.viz.figure import STYLE
 from minigrad.viz.page.palette import DARK, LIGHT
 from minigrad.viz.scene.text import width
 
@@ -158,6 +160,25 @@ def test_jupyters_theme_counts_more_than_the_systems(jupyter, system, page, show
     )
     other = DARK if jupyter == "true" else LIGHT
     assert page.run(COLOURS) == [rgb(other["bg"]), rgb(other["fg"])]
+
+
+@pytest.mark.parametrize("jupyter", [None, "true", "false"])
+@pytest.mark.parametrize("system", ["light", "dark"])
+@pytest.mark.parametrize("theme", [None, "light", "dark"])
+def test_a_figure_is_no_white_rectangle_in_the_dark(theme, system, jupyter, page, show):
+    page.prefer(prefers_color_scheme=system)
+    nbformat = pytest.importorskip("nbformat")
+    converter = pytest.importorskip("nbconvert").HTMLExporter(template_name="lab")
+    history = mg.train.History(epoch_loss=[2.0, 1.0])
+    data, about = mg.viz.training_curves({"": history}, theme=theme)._repr_mimebundle_()
+    output = nbformat.v4.new_output("display_data", data, metadata=about)
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(outputs=[output])])
+    image = re.search("<img[^>]*>", converter.from_notebook_node(book)[0])[0]
+    attribute = f" data-jp-theme-light={jupyter}" if jupyter else ""
+    show(f"<!doctype html><body style='margin:0'{attribute}>{STYLE}{image}")
+    pixel = imread(BytesIO(page.screenshot()))[2, 2, :3]
+    followed = {"true": "light", "false": "dark", None: system}[jupyter]
+    assert (pixel.mean() < 0.1) == ((theme or followed) == "dark")
 
 
 def test_two_themes_on_one_page_do_not_mix(show):

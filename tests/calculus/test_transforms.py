@@ -2,9 +2,6 @@
 refuse.
 """
 
-import re
-from pathlib import Path
-
 import numpy as np
 import pytest
 from oracle import assert_close, jax
@@ -24,18 +21,6 @@ def variable(value, **options):
 def network(np_, w, x):
     """Three numbers from four, through a bit of everything; the same text for minigrad and JAX."""
     return np_.tanh(w @ x) * np_.sin(x).sum() + np_.exp(x[:3] * 0.5)
-
-
-def test_the_readmes_example_runs(capsys):
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    text = readme.split("## Forward mode and higher derivatives")[1]
-    exec(re.search(r"```python\n(.*?)```", text, re.S).group(1), {})
-    assert capsys.readouterr().out.split("\n") == [
-        "12.0 12.0",
-        "(array(0., dtype=float32), array(1., dtype=float32))",
-        "3 passes",
-        "",
-    ]
 
 
 # ---------------- grad

@@ -1,8 +1,6 @@
 """Operators of the user's own."""
 
 import math
-import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -153,12 +151,3 @@ def test_a_gradient_with_an_axis_more_is_summed_in_every_mode():
     )
     for mode in ("replay", "compiled"):
         np.testing.assert_allclose(losses(wider, mode), losses(lambda x: 2 * x, mode), rtol=1e-4)
-
-
-def test_the_readmes_example_runs(capsys):
-    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    code, said = re.search(
-        r"```python\n([^`]*mg\.operator\([^`]*)```\s*```text\n([^`]*)```", text
-    ).groups()
-    exec(compile(code, "README.md", "exec"), {})
-    assert capsys.readouterr().out == said

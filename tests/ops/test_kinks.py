@@ -1,16 +1,16 @@
-"""The README's table of kinks says what the libraries do: those that are installed are asked.
+"""The page's table of kinks says what the libraries do: those that are installed are asked.
 
 minigrad is asked in every mode.
 """
 
 import numpy as np
 import pytest
-from kinks import README, ROWS, answers_of, installed, stored
+from kinks import PAGE, ROWS, answers_of, installed, stored
 
 import minigrad as mg
 from minigrad import nn
 
-TABLE = stored(README.read_text(encoding="utf-8"))
+TABLE = stored(PAGE.read_text(encoding="utf-8"))
 # rows without an answer, and the error that says so when the graph is built, in every mode
 REFUSED = {
     "max of nothing": mg.ShapeError,

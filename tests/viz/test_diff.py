@@ -254,12 +254,8 @@ def test_large_graphs_have_an_answer_in_time():
     found = diff(a, b)
     assert {row.before for row in found.rows} >= set(range(901))
     assert {row.after for row in found.rows} >= set(range(3001))
-    assert (
-        found.picture.rows
-        and not found.picture.boxes
-        and found.svg
-        and str(found).splitlines()[-1].endswith("more")
-    )
+    assert len(found.picture.boxes) <= 60 and found.svg
+    assert str(found).splitlines()[-1].endswith("more")
     found = diff(diamonds(400), diamonds(500))  # equal beginnings and ends
     assert Counter(row.kind for row in found.rows)["added"] == 300
     assert time.perf_counter() - start < 30  # about 1 s

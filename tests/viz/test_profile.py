@@ -15,6 +15,8 @@ import minigrad as mg
 from minigrad.viz.profile import percent, profile
 from minigrad.viz.scene.text import quantity
 
+SVG = "{http://www.w3.org/2000/svg}"
+
 
 def convolution():
     x = mg.Constant(np.random.default_rng(0).normal(size=(2, 1, 8, 8)), name="x")
@@ -126,7 +128,7 @@ def test_a_graph_without_a_backward_pass():
     found = profile(mg.Constant([1.0, 2.0]) + 1.0)
     assert found.rows[0].forward > 0 == found.rows[0].backward
     assert found.share(found.rows[0], "backward") == 0
-    assert "0 s · 0 %" in found.draw("backward").describe() + found.draw("backward").svg
+    assert "0 s · 0 %" in found.draw("backward").svg
 
 
 def test_ready_for_json():
@@ -175,37 +177,39 @@ def test_the_markdown_table_is_safe():
 def test_the_drawing_says_what_the_rows_say(by):
     found = profile(mlp())
     drawing = found.draw(by)
-    flows = {box.id: box.flows for box in drawing.picture.boxes}
+    boxes = {box.id: box for box in drawing.picture.boxes}
     whole = sum(getattr(row, by) for row in found.rows)
     unit = {"flops": "flop", "bytes": "B"}.get(by, "s")
     for row in found.rows:
-        flow, share = flows[f"n{row.place}"][0], getattr(row, by) / whole
-        assert flow.below == f"{quantity(getattr(row, by), unit)} · {percent(share)}"
-        assert flow.state == "normal"
-        step = sum(share > limit for limit in (10**-2.5, 1e-2, 10**-1.5, 1e-1, 10**-0.5))
-        assert flow.step == step
-        assert (
-            quantity(row.backward, "s") in flow.title and quantity(row.flops, "flop") in flow.title
-        )
+        box, share = boxes[f"n{row.place}"], getattr(row, by) / whole
+        assert box.lines[-1] == f"{quantity(getattr(row, by), unit)} · {percent(share)}"
+        assert box.bar == pytest.approx(share)
+        assert quantity(row.backward, "s") in box.title and quantity(row.flops, "flop") in box.title
+    assert {box.bar for box in boxes.values() if box.kind in ("constant", "variable")} == {None}
+    assert {flow.step for box in boxes.values() for flow in box.flows} == {-1}, "no ink on edges"
     assert drawing.picture.title.endswith(f"{quantity(whole, unit)} in all")
-    texts = [
-        e.text for e in ElementTree.fromstring(drawing.svg).iter("{http://www.w3.org/2000/svg}text")
-    ]
-    assert all(flows[f"n{row.place}"][0].below in texts for row in found.rows)
+    texts = [e.text for e in ElementTree.fromstring(drawing.svg).iter(f"{SVG}text")]
+    assert all(boxes[f"n{row.place}"].lines[-1] in texts for row in found.rows)
+    (entry,) = [text for text in texts if text and text.startswith("share of ")]
+    assert entry.removeprefix("share of the ") in drawing.picture.title
 
 
-def test_a_graph_too_large_to_draw_is_shown_as_the_table():
+def test_the_bars_are_as_long_as_the_shares():
+    found = profile(mlp())
+    drawing = found.draw("flops")
+    root = ElementTree.fromstring(drawing.svg)
+    for box in drawing.picture.boxes:
+        (group,) = [g for g in root.iter(f"{SVG}g") if g.get("id", "").endswith(f"-{box.id}")]
+        bars = {e.get("class"): float(e.get("width")) for e in group.iter(f"{SVG}rect")}
+        assert (box.bar is None) == ("track" not in bars)
+        if box.bar is not None:
+            assert bars["bar"] / bars["track"] == pytest.approx(box.bar, abs=0.01)
+
+
+def test_of_a_large_graph_the_closed_boxes_have_the_cost_of_all_in_them():
     found = profile(diamonds(200), repeats=1)
-    drawing = found.draw()
-    texts = [
-        e.text for e in ElementTree.fromstring(drawing.svg).iter("{http://www.w3.org/2000/svg}text")
-    ]
-    costliest = max(found.rows, key=lambda row: row.seconds)
-    assert (
-        not drawing.picture.boxes
-        and costliest.name in texts
-        and quantity(costliest.forward, "s") in texts
-    )
+    boxes = found.draw(depth=0).picture.boxes
+    assert len(boxes) < 60 and sum(box.bar for box in boxes if box.bar) == pytest.approx(1)
 
 
 def test_drawn_in_a_theme_and_with_modules_closed():
@@ -261,10 +265,11 @@ def test_a_closed_module_is_read_as_the_sum_of_its_operators():
     found = profile(mlp())
     drawing = found.draw("flops", depth=1)
     rows = [row for row in found.rows if row.module.startswith("first")]
-    flow = next(box for box in drawing.picture.boxes if box.lines[0].startswith("first")).flows[0]
+    box = next(box for box in drawing.picture.boxes if box.lines[0].startswith("first"))
     share = sum(found.share(row, "flops") for row in rows)
     assert len(rows) > 1
-    assert flow.below == f"{quantity(sum(row.flops for row in rows), 'flop')} · {percent(share)}"
+    flops = quantity(sum(row.flops for row in rows), "flop")
+    assert box.lines[-1] == f"{flops} · {percent(share)}" and box.bar == pytest.approx(share)
 
 
 def test_wrong_things():

@@ -19,8 +19,10 @@
     for (const item of svg.querySelectorAll("g[id]")) elements.set(item.id.slice(prefix.length), item);
     const foot = svg.querySelector(".foot"), ground = svg.querySelector(".bg");
     const words = new Map([...elements].map(([id, item]) => [id, item.querySelector("title")?.textContent ?? ""]));
-    const open = new Set(data.open), faces = new Map(Object.entries(data.groups).map(([face, [cluster]]) => [cluster, face]));
+    const open = new Set(data.open); // clusters
+    const faces = new Map(Object.entries(data.groups).map(([face, [cluster]]) => [cluster, face]));
     let size = [ground.width.baseVal.value, ground.height.baseVal.value], view = [0, 0, ...size], chosen = null;
+    const visible = new Set(elements.keys());
 
     // ---------------- where everything goes: as arrange.py does it, box by box
     function inside(cluster, room) {
@@ -62,7 +64,8 @@
             (moved[next] ??= []).push(c + 1 < b ? shift : shift - outer(edge, false));
           }
         }
-        const all = row.flatMap((c) => Object.entries(heights[c]).map(([key, y]) => [y - things[key].above, y + things[key].below]));
+        const reach = ([key, y]) => [y - things[key].above, y + things[key].below];
+        const all = row.flatMap((c) => Object.entries(heights[c]).map(reach));
         const high = Math.min(...all.map(([a]) => a)), low = Math.max(...all.map(([, b]) => b));
         for (const c of row) for (const key in heights[c]) heights[c][key] += top - high;
         bounds.push([x, top + low - high]);
@@ -111,7 +114,8 @@
       loops.forEach((edge, k) => {
         const a = column[edge.source], b = column[edge.target], y0 = height(a, edge), y1 = height(b, edge);
         const low = block.height + MARGIN + LANE * k, right = lefts[a] + wide[a] + MARGIN, near = lefts[b] - MARGIN;
-        block.curves[edge.id] = rounded([[begin(edge, a), y0]], [[right, y0], [right, low], [near, low], [near, y1], [stop(edge, b), y1]]);
+        const corners = [[right, y0], [right, low], [near, low], [near, y1], [stop(edge, b), y1]];
+        block.curves[edge.id] = rounded([[begin(edge, a), y0]], corners);
       });
       block.height += loops.length ? MARGIN + LANE * loops.length : 0;
       for (const c in heights)
@@ -149,56 +153,56 @@
 
     // ---------------- what is seen
     function draw() {
-      const block = inside("", data.room), [left, top] = data.origin;
-      for (const id of data.moving) elements.get(id)?.style.setProperty("display", "none");
-      const show = (id, transform) => {
-        const item = elements.get(id);
-        if (!item) return;
-        item.style.display = "";
-        if (transform) item.setAttribute("transform", transform);
-      };
+      const room = stage.clientWidth; // asked before anything changes, so that the page is laid out once
+      const block = inside("", Math.min(data.room, Math.max(room || data.room, data.least))), [left, top] = data.origin;
+      visible.clear();
       for (const [id, [x, y]] of Object.entries(block.places)) {
-        const shift = `translate(${x + left - data.drawn[id][0]} ${y + top - data.drawn[id][1]})`;
         if (open.has(data.groups[id]?.[0])) continue;
-        show(id, shift);
-        for (const flow of data.flows[id] ?? []) show(flow, shift);
+        for (const part of [id, ...(data.flows[id] ?? [])])
+          show(part, `translate(${x + left - data.drawn[id][0]} ${y + top - data.drawn[id][1]})`);
       }
       for (const [cluster, [x, y, width, height]] of Object.entries(block.frames)) {
-        const item = elements.get(cluster), rect = item.querySelector("rect"), text = item.querySelector("text");
-        for (const [name, value] of Object.entries({ x: x + left, y: y + top, width, height })) rect.setAttribute(name, value);
-        text.setAttribute("x", x + left + 12);
-        text.setAttribute("y", y + top + 16);
+        const item = elements.get(cluster), text = item.querySelector("text");
+        change(item.querySelector("rect"), { x: x + left, y: y + top, width, height });
+        change(text, { x: x + left + 12, y: y + top + 16 });
         show(cluster);
       }
-      for (const [id, points] of Object.entries(block.curves)) trace(id, points.map(([x, y]) => [x + left, y + top]), show);
-      size = [Math.max(block.width, 260) + 2 * left, block.height + data.rest];
-      foot.setAttribute("transform", `translate(0 ${block.height - data.height})`);
-      ground.setAttribute("width", size[0]);
-      ground.setAttribute("height", size[1]);
-      fit();
-      mark();
+      for (const [id, points] of Object.entries(block.curves)) trace(id, points.map(([x, y]) => [x + left, y + top]));
+      for (const id of data.moving) {
+        const style = elements.get(id)?.style, wanted = visible.has(id) ? "" : "none";
+        if (style && style.display !== wanted) style.display = wanted;
+      }
+      size = [Math.max(block.width, data.least) + 2 * left, block.height + data.rest];
+      change(foot, { transform: `translate(0 ${block.height - data.height})` });
+      change(ground, { width: size[0], height: size[1] });
+      fit(room);
     }
 
-    function trace(id, points, show) {
-      const item = elements.get(id), tip = item.querySelector(".tip"), line = item.querySelector(".line");
-      const ends = tip && !open.has(data.groups[data.targets[id]]?.[0]), last = points[points.length - 1];
-      if (tip) tip.style.display = ends ? "" : "none";
+    function show(id, transform) {
+      visible.add(id);
+      if (transform && elements.has(id)) change(elements.get(id), { transform });
+    }
+
+    function trace(id, points) {
+      const item = elements.get(id), tip = item.querySelector(".tip"), last = points[points.length - 1];
+      const ends = tip && !open.has(data.groups[data.targets[id]]?.[0]);
       const drawn = points.map((point) => [...point]);
+      if (tip) change(tip, { display: ends ? "inline" : "none" });
       if (ends) {
         tip.dataset.x ??= tip.points[0].x;
         tip.dataset.y ??= tip.points[0].y;
-        tip.setAttribute("transform", `translate(${last[0] - tip.dataset.x} ${last[1] - tip.dataset.y})`);
+        change(tip, { transform: `translate(${last[0] - tip.dataset.x} ${last[1] - tip.dataset.y})` });
         drawn[drawn.length - 1][0] -= ARROW;
       }
       const [start, ...rest] = drawn;
-      line.setAttribute("d", `M${start}${rest.length > 1 ? "C" : "L"}${rest.join(" ")}`);
+      change(item.querySelector(".line"), { d: `M${start}${rest.length > 1 ? "C" : "L"}${rest.join(" ")}` });
       show(id);
     }
 
-    function fit() {
+    function fit(room = stage.clientWidth) {
       view = [0, 0, ...size];
       const most = data.steps || data.frames ? 0.7 * window.innerHeight : Infinity; // the slider stays in sight
-      svg.setAttribute("height", Math.min(most, size[1], (size[1] / size[0]) * (stage.clientWidth || size[0])));
+      svg.setAttribute("height", Math.min(most, size[1], (size[1] / size[0]) * (room || size[0])));
       look();
     }
 
@@ -214,17 +218,18 @@
 
     function centre(id) {
       const box = elements.get(id).getBoundingClientRect(), frame = svg.getBoundingClientRect();
-      if (box.left >= frame.left && box.right <= frame.right && box.top >= frame.top && box.bottom <= frame.bottom) return;
       const scale = view[2] / frame.width;
-      view[0] += ((box.left + box.right - frame.left - frame.right) / 2) * scale;
-      view[1] += ((box.top + box.bottom - frame.top - frame.bottom) / 2) * scale;
-      look();
+      if (box.left < frame.left || box.right > frame.right || box.top < frame.top || box.bottom > frame.bottom) {
+        view[0] += ((box.left + box.right - frame.left - frame.right) / 2) * scale;
+        view[1] += ((box.top + box.bottom - frame.top - frame.bottom) / 2) * scale;
+        look();
+      }
+      elements.get(id).scrollIntoView({ block: "nearest", inline: "nearest" });
     }
 
     // ---------------- opening and choosing
     const parent = (id) => data.within[id] ?? ""; // the cluster that a box or a cluster's face lies in
-    const shown = (id) => elements.get(id)?.style.display !== "none";
-    const boxes = () => Object.keys(data.drawn).filter(shown);
+    const boxes = () => Object.keys(data.drawn).filter((id) => visible.has(id));
 
     function toggle(face, wanted = null) {
       const [cluster] = data.groups[face] ?? [];
@@ -247,9 +252,9 @@
       if (closed.length) draw();
     }
 
-    function choose(id) {
+    function choose(id, follow = false) {
       chosen = id;
-      mark();
+      mark(follow);
       tell(id);
       if (id) {
         elements.get(id).focus({ preventScroll: true });
@@ -262,7 +267,7 @@
       const lines = [];
       for (const [cluster, { edges }] of Object.entries(data.insides))
         for (const { id, source, port, target, slot, back } of edges) {
-          if (back || !shown(id)) continue;
+          if (back || !visible.has(id)) continue;
           const from = data.groups[source]?.[0], to = data.groups[target]?.[0];
           const start = source === "" ? cluster + "<" + port : open.has(from) ? from + ">" + port : source;
           const stop = target === "" ? cluster + ">" + slot : open.has(to) ? to + "<" + slot : target;
@@ -272,9 +277,9 @@
       return lines;
     }
 
-    function mark() {
+    function mark(follow) {
       const lit = new Set();
-      for (const [from, to] of chosen && !open.has(chosen) ? [[1, 2], [2, 1]] : []) {
+      for (const [from, to] of follow && chosen && !open.has(chosen) ? [[1, 2], [2, 1]] : []) {
         const lines = joined(), seen = new Set([chosen]), waiting = [chosen];
         while (waiting.length) {
           const at = waiting.pop();
@@ -286,11 +291,12 @@
         }
       }
       if (lit.size) lit.add(chosen);
-      svg.classList.toggle("mgx-choice", lit.size > 0);
-      for (const [id, item] of elements) {
-        item.classList.toggle("mgx-lit", lit.has(id) || lit.has(data.owners[id]));
-        item.classList.toggle("mgx-chosen", id === chosen);
+      for (const id of data.moving) {
+        const far = lit.size && !faces.has(id) && !lit.has(id) && !lit.has(data.owners[id]);
+        elements.get(id)?.classList.toggle("mgx-far", far);
       }
+      svg.querySelector(".mgx-chosen")?.classList.remove("mgx-chosen");
+      elements.get(chosen)?.classList.add("mgx-chosen");
     }
 
     // ---------------- the panel
@@ -334,13 +340,18 @@
         }
       }
       canvas.addEventListener("pointermove", (event) => {
-        const x = Math.floor((event.offsetX / canvas.clientWidth) * wide), y = Math.floor((event.offsetY / canvas.clientHeight) * tall);
-        if (x < wide && y < tall) told.textContent = `[${[...at, y, x].slice(-Math.max(shape.length, 1))}] = ${value(start() + y * wide + x).toPrecision(4)}`;
+        const x = Math.floor((event.offsetX / canvas.clientWidth) * wide);
+        const y = Math.floor((event.offsetY / canvas.clientHeight) * tall);
+        if (x >= wide || y >= tall) return;
+        const index = [...at, y, x].slice(-Math.max(shape.length, 1));
+        told.textContent = `[${index}] = ${value(start() + y * wide + x).toPrecision(4)}`;
       });
       canvas.setAttribute("role", "img");
       canvas.setAttribute("aria-label", `${name}: orange is positive, blue negative`);
       paint();
-      part.append(canvas, told, histogram([...numbers.keys()].map(value).filter(Number.isFinite)));
+      part.append(canvas, told);
+      const finite = [...numbers.keys()].map(value).filter(Number.isFinite);
+      if (finite.length > 1) part.append(histogram(finite));
       if (kept.join() !== shape.join()) part.append(made("small", `shown are the first ${kept.join(" × ")}`));
       return part;
     }
@@ -367,17 +378,21 @@
     });
 
     function step(by) { // along the drawing, in the order of computation
-      const order = [...elements.keys()].filter((id) => (id in data.drawn && shown(id)) || (faces.has(id) && open.has(id)));
+      const order = [...elements.keys()].filter((id) => visible.has(id) && (id in data.drawn || faces.has(id)));
       order.sort((a, b) => data.order[a] - data.order[b]);
-      const at = order.indexOf(chosen);
+      const at = chosen === null && by < 0 ? 0 : order.indexOf(chosen);
       choose(order[(at + by + order.length) % order.length]);
     }
 
     const keys = {
-      ArrowRight: () => step(1), ArrowDown: () => step(1), ArrowLeft: () => step(chosen ? -1 : 0), ArrowUp: () => step(chosen ? -1 : 0),
-      Enter: () => chosen && toggle(data.groups[chosen] ? chosen : faces.get(chosen)),
+      ArrowRight: () => step(1), ArrowDown: () => step(1), ArrowLeft: () => step(-1), ArrowUp: () => step(-1),
+      Enter: () => {
+        const face = data.groups[chosen] ? chosen : faces.get(chosen);
+        if (face) toggle(face);
+        else if (chosen) choose(chosen, true);
+      },
       Escape: () => choose(null), "/": () => find("search").focus(),
-      "+": () => zoom(0.8), "-": () => zoom(1.25), 0: fit,
+      "+": () => zoom(0.8), "-": () => zoom(1.25), 0: () => fit(),
     };
     svg.addEventListener("keydown", (event) => {
       const action = keys[event.key];
@@ -391,26 +406,29 @@
       if (moved) return;
       const id = data.owners[at(event)] ?? at(event);
       if (!id) return choose(null);
-      if (data.groups[id] || (faces.has(id) && event.target.closest("text"))) return toggle(data.groups[id] ? id : faces.get(id));
-      choose(faces.has(id) || id in data.drawn ? id : null);
+      if (data.groups[id]) return toggle(id);
+      if (faces.has(id) && event.target.closest("text")) return toggle(faces.get(id));
+      choose(faces.has(id) || id in data.drawn ? id : null, true);
       if (words.has(at(event)) && !(id in data.drawn) && !faces.has(id)) tell(id);
     });
     const pointers = new Map();
     let moved = false;
     const place = (x, y) => {
       const frame = svg.getBoundingClientRect();
-      return [view[0] + ((x - frame.left) / frame.width) * view[2], view[1] + ((y - frame.top) / frame.height) * view[3]];
+      const [across, down] = [(x - frame.left) / frame.width, (y - frame.top) / frame.height];
+      return [view[0] + across * view[2], view[1] + down * view[3]];
     };
     svg.addEventListener("pointerdown", (event) => ((moved = false), pointers.set(event.pointerId, event)));
     svg.addEventListener("pointermove", (event) => {
       const before = pointers.get(event.pointerId);
       if (!before) return;
       const others = [...pointers.values()].filter((other) => other.pointerId !== event.pointerId);
-      if (!moved && !others.length && Math.hypot(event.clientX - before.clientX, event.clientY - before.clientY) < 4) return;
+      const far = (a, b) => Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY);
+      if (!moved && !others.length && far(event, before) < 4) return;
       moved = true;
       if (others.length) { // two fingers
-        const far = (one) => Math.hypot(one.clientX - others[0].clientX, one.clientY - others[0].clientY);
-        zoom(far(before) / (far(event) || 1), ...place((event.clientX + others[0].clientX) / 2, (event.clientY + others[0].clientY) / 2));
+        const [other] = others, x = (event.clientX + other.clientX) / 2, y = (event.clientY + other.clientY) / 2;
+        zoom(far(before, other) / (far(event, other) || 1), ...place(x, y));
       } else {
         const [x0, y0] = place(before.clientX, before.clientY), [x1, y1] = place(event.clientX, event.clientY);
         view[0] += x0 - x1;
@@ -419,13 +437,14 @@
       }
       pointers.set(event.pointerId, event);
     });
-    for (const name of ["pointerup", "pointercancel", "pointerleave"]) svg.addEventListener(name, (event) => pointers.delete(event.pointerId));
+    for (const name of ["pointerup", "pointercancel", "pointerleave"])
+      svg.addEventListener(name, (event) => pointers.delete(event.pointerId));
     svg.addEventListener("wheel", (event) => { // the page scrolls unless the drawing has been clicked
       if (!event.ctrlKey && !root.contains(document.activeElement)) return;
       event.preventDefault();
       zoom(Math.exp(event.deltaY / 500), ...place(event.clientX, event.clientY));
     }, { passive: false });
-    for (const [name, action] of Object.entries({ in: () => zoom(0.8), out: () => zoom(1.25), fit }))
+    for (const [name, action] of Object.entries({ in: () => zoom(0.8), out: () => zoom(1.25), fit: () => fit() }))
       find(name).addEventListener("click", action);
 
     for (const id of [...Object.keys(data.drawn), ...faces.keys()]) {
@@ -452,6 +471,7 @@
   function timeline(root, last, show, calm) {
     const find = (name) => root.querySelector(".mgx-" + name), slider = find("slider");
     let now = 0, timer = null;
+    slider.max = last;
 
     function go(step) {
       now = Math.min(Math.max(step, 0), last);
@@ -488,17 +508,20 @@
     }
 
     const jump = (step) => (halt(), go(step));
-    const keys = { ArrowRight: () => jump(now + 1), ArrowLeft: () => jump(now - 1), Home: () => jump(0), End: () => jump(last), " ": toggle };
+    const actions = {
+      first: () => jump(0), last: () => jump(last), play: toggle,
+      back: () => jump(now - 1), forward: () => jump(now + 1),
+    };
+    const keys = { ArrowRight: "forward", ArrowLeft: "back", Home: "first", End: "last", " ": "play" };
     root.addEventListener("keydown", (event) => {
-      const action = keys[event.key], typing = event.target.closest(".mgx-search");
+      const action = actions[keys[event.key]], typing = event.target.closest(".mgx-search");
       const pressing = event.key === " " && event.target.closest("button"); // a button takes the space bar itself
       if (!action || typing || pressing || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();
       event.stopPropagation();
       action();
     }, { capture: true });
-    const clicks = { first: () => jump(0), back: () => jump(now - 1), play: toggle, forward: () => jump(now + 1), last: () => jump(last) };
-    for (const [name, action] of Object.entries(clicks)) find(name).addEventListener("click", action);
+    for (const [name, action] of Object.entries(actions)) find(name).addEventListener("click", action);
     slider.addEventListener("input", () => jump(Number(slider.value)));
     calm.addEventListener("change", () => calm.matches && halt());
     find("controls").hidden = false;
@@ -511,7 +534,8 @@
     const titles = new Map();
     for (const [id, item] of elements) {
       titles.set(id, [item.querySelector("title"), item.querySelector("title")?.textContent]);
-      for (const line of item.querySelectorAll(".small")) if (line.textContent.startsWith("∇")) line.classList.add("mgx-gradient");
+      for (const line of item.querySelectorAll(".small"))
+        if (line.textContent.startsWith("∇")) line.classList.add("mgx-gradient");
     }
     const until = (text, names) => text.split(new RegExp("[;:] (?:" + names + ") "))[0];
     const arrow = document.createElementNS(svg.namespaceURI, "polygon");
@@ -546,9 +570,11 @@
 
   /* The same drawing at every recorded step of a training, with the loss beside it. */
   function inking({ frames, origins }, elements, find) {
+    const INKS = "g0 g1 g2 g3 g4 g5 none zero vanished exploded nan inf normal".split(" ");
     const curve = find("curve"), { steps, losses, nodes, widths } = frames;
     const finite = losses.filter(Number.isFinite), low = Math.min(...finite), high = Math.max(...finite);
-    const x = (k) => (300 * k) / Math.max(1, steps.length - 1), y = (loss) => 55 - (50 * (loss - low)) / (high - low || 1);
+    const x = (k) => (300 * k) / Math.max(1, steps.length - 1);
+    const y = (loss) => 55 - (50 * (loss - low)) / (high - low || 1);
     const points = losses.map((loss, k) => (Number.isFinite(loss) ? `${x(k)},${y(loss)}` : "")).filter(Boolean);
     curve.querySelector("polyline").setAttribute("points", points.join(" "));
     curve.toggleAttribute("hidden", !finite.length);
@@ -557,7 +583,7 @@
         const reading = nodes[origins[id]]?.[now];
         if (!reading) continue;
         const [text, state, ink] = reading;
-        item.classList.remove("g0", "g1", "g2", "g3", "g4", "g5", "none", "zero", "vanished", "exploded", "nan", "inf", "normal");
+        item.classList.remove(...INKS);
         item.classList.add(state, ...(ink < 0 ? [] : ["g" + ink]));
         item.querySelector(".line")?.setAttribute("stroke-width", ink < 0 ? widths[state] ?? 1.2 : widths[ink]);
         const below = item.querySelector(".d");
@@ -592,8 +618,10 @@
   }
 
   function inRows(wide, gaps, room, columns, edges, column) {
-    const loops = edges.filter((edge) => edge.back).map((edge) => [column[edge.source], column[edge.target]].sort((a, b) => a - b));
-    const bare = (c) => (c === 0 && columns[0].every(([key]) => key[0] === "<")) || (c === wide.length - 2 && columns[c + 1].every(([key]) => key[0] === ">"));
+    const ends = (edge) => [column[edge.source], column[edge.target]].sort((a, b) => a - b);
+    const loops = edges.filter((edge) => edge.back).map(ends);
+    const only = (c, sign) => columns[c].every(([key]) => key[0] === sign); // nothing but the border
+    const bare = (c) => (c === 0 && only(0, "<")) || (c === wide.length - 2 && only(c + 1, ">"));
     const rows = [[]];
     let x = 0, last = -1;
     wide.forEach((width, c) => {
@@ -633,7 +661,8 @@
 
   function add(block, other, dx, dy) {
     for (const [key, [x, y]] of Object.entries(other.places)) block.places[key] = [x + dx, y + dy];
-    for (const [key, points] of Object.entries(other.curves)) block.curves[key] = points.map(([x, y]) => [x + dx, y + dy]);
+    for (const [key, points] of Object.entries(other.curves))
+      block.curves[key] = points.map(([x, y]) => [x + dx, y + dy]);
     for (const [key, [x, y, w, h]] of Object.entries(other.frames)) block.frames[key] = [x + dx, y + dy, w, h];
   }
 
@@ -645,6 +674,11 @@
 
   function parsed(text) {
     return document.importNode(new DOMParser().parseFromString(text, "image/svg+xml").documentElement, true);
+  }
+
+  function change(item, values) { // only what differs, for each change costs a new layout
+    for (const [name, value] of Object.entries(values))
+      if (item.getAttribute(name) !== String(value)) item.setAttribute(name, value);
   }
 
   function made(name, text = "") {
@@ -668,7 +702,8 @@
   }
 
   function histogram(numbers) {
-    const canvas = Object.assign(made("canvas"), { width: 256, height: 48 }), pen = canvas.getContext("2d"), bins = Array(32).fill(0);
+    const canvas = Object.assign(made("canvas"), { width: 256, height: 48 });
+    const pen = canvas.getContext("2d"), bins = Array(32).fill(0);
     const low = Math.min(...numbers), high = Math.max(...numbers);
     for (const v of numbers) bins[Math.min(31, Math.floor((32 * (v - low)) / (high - low || 1)))]++;
     const most = Math.max(...bins);

@@ -33,6 +33,8 @@ from ..scene.text import escape, width
 
 #: rows and columns of an array that are kept
 SIDE = 64
+#: pixels: heading and legend are no wider than this
+FOOT = 600.0
 _ICONS = {
     "first": "M3 3h2v10H3zM13 3v10L6 8z",
     "back": "M11 3v10L4 8z",
@@ -126,6 +128,8 @@ def _data(
     whole = replace(scene.picture(depth, folded=True), title=shown.title, note=shown.note)
     plans, engine = plans_of(whole)
     layout = arrange(whole, plans, room, engine)
+    least = min(layout.size[0], FOOT)  # words above and below fit, whatever is closed
+    layout = replace(layout, size=(least, layout.size[1]))
     faces = {cluster.face.id: cluster for cluster in whole.clusters}
     everything = replace(
         whole,
@@ -135,8 +139,15 @@ def _data(
     canvas = Canvas(everything, layout)
     boxes = {box.id: box for box in everything.boxes}
     flows = {box.id: [flow.id for flow in box.flows] for box in everything.boxes}
-    clusters = [cluster.id for cluster in whole.clusters]
-    reading = [*(box.id for box in whole.boxes), *clusters]
+    clusters = {cluster.id: cluster for cluster in whole.clusters}
+    reading: dict[str, int] = {}  # a group before what is in it
+    for box in whole.boxes:
+        around, at = [box.id], box.cluster
+        while at is not None:
+            around += [clusters[at].face.id, at]
+            at = clusters[at].parent
+        for key in reversed(around):
+            reading.setdefault(key, len(reading))
     parts = parts_of(whole)
     ends = {edge.id: edge for edge in whole.edges}
     return {
@@ -145,6 +156,7 @@ def _data(
         "room": room if math.isfinite(room) else 1e9,
         "origin": [MARGIN, canvas.top],
         "height": layout.size[1],
+        "least": canvas.wide,
         "rest": canvas.size[1] - layout.size[1],
         "insides": {key or "": _inside(part, plans[key]) for key, part in parts.items()},
         "things": {key: _thing(box) for key, box in boxes.items()},
@@ -160,7 +172,7 @@ def _data(
         "origins": _origins(whole, flows),
         "targets": {key: edge.target for key, edge in ends.items()},
         "within": {box.id: box.cluster or "" for box in everything.boxes},
-        "order": {key: k for k, key in enumerate([*reading, *faces])},
+        "order": reading,
         "moving": [*boxes, *(f for several in flows.values() for f in several), *ends, *clusters],
     }
 
@@ -213,7 +225,7 @@ def arrays(scene: Scene, most: int) -> dict[str, dict[str, Any]]:
         for name, array in _shown(scene, node)
         if array.size and array.dtype.kind in "fiub"
     ]
-    for _, n, name, array in sorted(wanted, key=lambda item: item[:3]):
+    for _, n, name, array in sorted(wanted, key=lambda item: item[:2]):
         kept = (
             array[..., :SIDE, :SIDE]
             if array.ndim > 1

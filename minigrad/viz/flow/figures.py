@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import plots
-from ..page.palette import LIGHT
+from ..plots import INK
 from ..scene.measure import EXPLODED, VANISHED, Stats, pooled
 from ..scene.text import GLYPHS, count, number
 from .naming import layers, norm
@@ -32,7 +32,7 @@ _GLYPHS = 40  # at most for a layer: of more steps, neighbours share one
 _LABELS = 24  # of lines, at most
 
 
-def heat(records: Sequence[Record], kinds: Mapping[str, str]) -> Figure:
+def heat(records: Sequence[Record], kinds: Mapping[str, str], theme: str | None) -> Figure:
     """See `GradientFlow.heat`; `kinds` maps a layer to its class."""
     steps = [record.step for record in records]
     names = {name: None for record in records for name in record.weights}
@@ -45,14 +45,14 @@ def heat(records: Sequence[Record], kinds: Mapping[str, str]) -> Figure:
     norms = np.array([[norm(cell) if cell else np.nan for cell in row] for row in rows.values()])
     states = [[cell.judged if cell else "none" for cell in row] for row in rows.values()]
     height = min(14.0, 1.45 + max(1.0, 0.44 * len(rows)))
-    with plots.figure(9.6, height, "Gradient norm of each layer over training") as made:
+    with plots.figure(9.6, height, "Gradient norm of each layer over training", theme) as made:
         ax = made.subplots()
         strips = _strips(ax, steps, norms)
         _lanes(ax, steps, states)
         _sides(ax, labels, norms, states)
         if strips is not None:
             _scale(made, ax, strips)
-        made.supxlabel(_legend(states), fontsize=9, color=LIGHT["muted"], x=0.01, ha="left")
+        made.supxlabel(_legend(states), fontsize=9, color=INK["muted"], x=0.01, ha="left")
         made.description = _heat_words(labels, steps, norms, states)
         made.numbers = {"step": np.array(steps), **dict(zip(rows, norms, strict=True))}
     return made
@@ -101,7 +101,7 @@ def _strips(ax: Any, steps: Sequence[int], norms: np.ndarray[Any, Any]) -> Any:
         ax.plot(
             edges[[0, -1, -1, 0, 0]],
             [i, i, i + 0.62, i + 0.62, i],
-            color=LIGHT["frame"],
+            color=INK["frame"],
             lw=0.8,
             ls="-",
             zorder=3,
@@ -125,7 +125,7 @@ def _lanes(ax: Any, steps: Sequence[int], states: Sequence[Sequence[str]]) -> No
                     ha="center",
                     va="center",
                     fontsize=8,
-                    color=LIGHT["bad"],
+                    color=INK["bad"],
                 )
 
 
@@ -140,7 +140,7 @@ def _sides(
         [i + 0.31 for i in shown],
         [plots.plain(labels[i]) for i in shown],
         fontsize=size,
-        color=LIGHT["fg"],
+        color=INK["fg"],
     )
     ax.tick_params(axis="y", length=0)
     for i in shown:
@@ -161,7 +161,7 @@ def _sides(
         transform=ax.get_yaxis_transform(),
         va="bottom",
         fontsize=8,
-        color=LIGHT["muted"],
+        color=INK["muted"],
     )
     ax.set_xlabel("step")
     ax.xaxis.get_major_locator().set_params(integer=True)
@@ -177,7 +177,7 @@ def _scale(made: Any, ax: Any, strips: Any) -> None:
     ticks = range(high, low - 1, -gap)
     bar.set_ticks(list(ticks), labels=[f"$10^{{{tick}}}$" for tick in ticks])
     bar.ax.set_ylim(low if low < high else low - 1, high)
-    bar.outline.set_edgecolor(LIGHT["frame"])
+    bar.outline.set_edgecolor(INK["frame"])
     bar.set_label("‖∂L/∂(layer)‖")
 
 
@@ -207,7 +207,7 @@ def _heat_words(
 
 
 # ---------------- update / weight
-def ratios(records: Sequence[Record]) -> Figure:
+def ratios(records: Sequence[Record], theme: str | None) -> Figure:
     """See `GradientFlow.ratios`."""
     steps = np.array([record.step for record in records])
     names = {name: None for record in records for name in record.weights}
@@ -217,7 +217,7 @@ def ratios(records: Sequence[Record]) -> Figure:
     usable = {name: np.where(np.isfinite(y) & (y > 0), y, np.nan) for name, y in series.items()}
     drawn = {name: y for name, y in usable.items() if np.isfinite(y).any()}
     height = max(3.4, min(9.0, 1.3 + 0.2 * min(len(drawn), _LABELS)))
-    with plots.figure(9.6, height, "Update / weight of each parameter") as made:
+    with plots.figure(9.6, height, "Update / weight of each parameter", theme) as made:
         ax: Any = made.subplots()
         _band(ax)
         looks = _looks(records, names)
@@ -229,7 +229,7 @@ def ratios(records: Sequence[Record]) -> Figure:
             else [*ranked[: _LABELS // 2], *ranked[-_LABELS // 2 :]]
         )
         for name in ranked:
-            look = looks[name] if name in named else {"color": LIGHT["frame"], "ls": "-", "lw": 0.5}
+            look = looks[name] if name in named else {"color": INK["frame"], "ls": "-", "lw": 0.5}
             if name in named:
                 look["label"] = f"{plots.plain(name)}  {number(last[name], 2)}"
             marker = "o" if np.isfinite(drawn[name]).sum() == 1 else None
@@ -263,10 +263,10 @@ def _looks(records: Sequence[Record], names: Iterable[str]) -> dict[str, dict[st
 
 def _band(ax: Any) -> None:
     low, middle, high = RULE_OF_THUMB
-    ax.axhspan(low, high, color=LIGHT["frame"], alpha=0.22, lw=0, zorder=0)
-    ax.axhline(middle, color=LIGHT["muted"], lw=1, ls=(0, (2, 3)), zorder=1)
+    ax.axhspan(low, high, color=INK["frame"], alpha=0.22, lw=0, zorder=0)
+    ax.axhline(middle, color=INK["muted"], lw=1, ls=(0, (2, 3)), zorder=1)
     items = "thick: matrices, thin: biases; grey: the rule of thumb, about 1e-3 (Karpathy, CS231n)"
-    ax.set_title(items, loc="left", fontsize=8.5, fontweight="normal", color=LIGHT["muted"])
+    ax.set_title(items, loc="left", fontsize=8.5, fontweight="normal", color=INK["muted"])
 
 
 def _ratio_words(steps: Any, drawn: Mapping[str, Any], all_: int) -> str:

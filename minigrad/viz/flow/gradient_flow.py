@@ -295,16 +295,16 @@ class GradientFlow:
         )
 
     # ---------------- pictures
-    def heat(self) -> Figure:
+    def heat(self, *, theme: str | None = None) -> Figure:
         """Layer × step: the darker, the larger the gradient norm; below each layer its alarms.
 
         A layer is a module with parameters of its own (or a single parameter), its gradient that of
         all of them. Glyphs: ∅ exactly zero, ▽ vanished (rms below 1e-6), △ exploded (rms above
-        100), ✖ NaN, ▲ inf. Raises `GraphError` without records.
+        100), ✖ NaN, ▲ inf. `theme` as in `draw`. Raises `GraphError` without records.
         """
-        return figures.heat(self._shown("heat"), self._kinds)
+        return figures.heat(self._shown("heat"), self._kinds, theme)
 
-    def ratios(self) -> Figure:
+    def ratios(self, *, theme: str | None = None) -> Figure:
         """‖update‖ / ‖weights‖ of each parameter over the steps, on a log scale.
 
         Updates are those that the optimiser made. The band from 1e-4 to 1e-2 is the rule of thumb:
@@ -312,7 +312,7 @@ class GradientFlow:
         course notes, "Neural Networks Part 3: Ratio of weights:updates"). Raises `GraphError`
         without records.
         """
-        return figures.ratios(self._shown("ratios"))
+        return figures.ratios(self._shown("ratios"), theme)
 
     def draw(self, graph: GraphLike, step: int | None = None) -> Drawing:
         """Draw `graph` with the gradients of a recorded step, by default the latest.

@@ -12,7 +12,7 @@ from ...errors import GraphError
 from ...graph.node import GraphNode, Variable
 from .. import plots
 from ..inspection import HasParameters
-from ..page.palette import LIGHT
+from ..plots import INK
 from ..scene.heads import GraphLike, order_of
 from ..scene.measure import Stats, measure, pooled
 from ..scene.text import GLYPHS, number
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..figure import Figure
 
 
-def gradient_ruler(loss_or_model: GraphLike | HasParameters) -> Figure:
+def gradient_ruler(loss_or_model: GraphLike | HasParameters, *, theme: str | None = None) -> Figure:
     """Draw the gradient norm of each layer on a logarithmic ruler, and the slope along the depth.
 
     Call it after a backward pass with its head (or the `Graph`), or with a model. A layer is a
@@ -32,8 +32,8 @@ def gradient_ruler(loss_or_model: GraphLike | HasParameters) -> Figure:
     slope is that of the least-squares line through log10 of the norms, in decades per layer: 0 is
     the aim of Glorot and Bengio's (2010) initial weights; a layer of sigmoids, whose derivative is
     at most 1/4, costs 0.6 decades and more on the way back, so that norms grow with the layer.
-    Norms depend on sizes: compare layers of about the same size. Raises `GraphError` if no
-    parameter has a gradient, `TypeError` for anything but a graph or a model.
+    Norms depend on sizes: compare layers of about the same size. `theme` as in `draw`. Raises
+    `GraphError` if no parameter has a gradient, `TypeError` for anything but a graph or a model.
 
     >>> model = mg.nn.Sequential(mg.nn.Linear(3, 3), mg.nn.Tanh(), mg.nn.Linear(3, 1))
     >>> loss = mg.mean(model(np.ones((2, 3))))
@@ -46,12 +46,14 @@ def gradient_ruler(loss_or_model: GraphLike | HasParameters) -> Figure:
     norms = [norm(stats) for stats in found.values()]
     steepness = slope(range(len(norms)), norms)
     height = min(14.0, 1.5 + 0.34 * len(found))
-    with plots.figure(7.6, height, "Gradient norm of each layer, after one backward pass") as made:
+    with plots.figure(
+        7.6, height, "Gradient norm of each layer, after one backward pass", theme
+    ) as made:
         ax = made.subplots()
         _marks(ax, names, norms, [stats.judged for stats in found.values()])
         _line(ax, norms, steepness)
         slope_words = _slope_words(steepness)
-        ax.set_title(slope_words, loc="left", fontsize=9, fontweight="normal", color=LIGHT["muted"])
+        ax.set_title(slope_words, loc="left", fontsize=9, fontweight="normal", color=INK["muted"])
         items = "; ".join(f"{name} {number(x)}" for name, x in zip(names, norms, strict=True))
         made.description = (
             f"Gradient norms in forward order, after one backward pass: {items}. {slope_words}"
@@ -123,8 +125,8 @@ def _marks(ax: Any, names: Sequence[str], norms: Sequence[float], states: Sequen
         sized = math.isfinite(x) and x > 0
         at = x if sized else 10.0**low
         if sized:
-            ax.plot([10.0**low, x], [i, i], color=LIGHT["frame"], lw=1.2, ls="-", zorder=2)
-            ax.plot([x], [i], marker="o", color=LIGHT["g4"], markersize=6, zorder=3)
+            ax.plot([10.0**low, x], [i, i], color=INK["frame"], lw=1.2, ls="-", zorder=2)
+            ax.plot([x], [i], marker="o", color=INK["g4"], markersize=6, zorder=3)
         glyph = f"{GLYPHS[state]} " if state in GLYPHS else ""
         words = number(x) if sized else ALARMS.get(state, "")
         ax.annotate(
@@ -135,13 +137,13 @@ def _marks(ax: Any, names: Sequence[str], norms: Sequence[float], states: Sequen
             va="center",
             fontsize=8.5,
             zorder=4,
-            bbox={"facecolor": LIGHT["bg"], "edgecolor": "none", "pad": 1.2},
+            bbox={"facecolor": INK["bg"], "edgecolor": "none", "pad": 1.2},
         )
     every = -(-len(names) // 60)
     ax.set_yticks(
         range(0, len(names), every),
         [plots.plain(name) for name in names[::every]],
-        color=LIGHT["fg"],
+        color=INK["fg"],
     )
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="y", visible=False)
@@ -156,4 +158,4 @@ def _line(ax: Any, norms: Sequence[float], steepness: float) -> None:
     logs = np.log10([norms[i] for i in places])
     ends = np.array([places[0], places[-1]])
     fitted = logs.mean() + steepness * (ends - places.mean())
-    ax.plot(10.0**fitted, ends, color=LIGHT["gradient"], lw=1.3, ls=(0, (5, 3)), zorder=2.5)
+    ax.plot(10.0**fitted, ends, color=INK["gradient"], lw=1.3, ls=(0, (5, 3)), zorder=2.5)

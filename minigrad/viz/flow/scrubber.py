@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..draw import Drawing
@@ -24,6 +25,8 @@ class Scrubber(Interactive):
 
     def __init__(self, drawing: Drawing, records: Sequence[Record], names: Sequence[str]) -> None:
         self.steps = [record.step for record in records]
+        picture = replace(drawing.picture, title="Gradients, step by step")
+        drawing = Drawing(drawing.scene, picture, drawing.theme)
         nodes: dict[str, list[Any]] = {}
         for n, name in enumerate(names):
             measured = [record.nodes.get(name) for record in records]

@@ -13,7 +13,7 @@ from ...graph.rule import Operator
 from ...ops.kernel import kernel_info
 from ...ops.recurrent import Recurrent
 from .. import plots
-from ..page.palette import LIGHT
+from ..plots import INK
 from ..scene.heads import GraphLike, order_of
 from ..scene.text import number
 from .naming import slope
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..figure import Figure
 
 
-def gradient_through_time(rnn_node_or_graph: GraphLike) -> Figure:
+def gradient_through_time(rnn_node_or_graph: GraphLike, *, theme: str | None = None) -> Figure:
     """Draw ‖∂L/∂h_t‖ over the steps of a fused recurrent node, and each step's share in ∂L/∂W.
 
     Call it after a backward pass with the node, or with a graph (or its head) that has one such
@@ -41,8 +41,9 @@ def gradient_through_time(rnn_node_or_graph: GraphLike) -> Figure:
 
     Below, the share of step t in the gradient of the input weights: ‖δ_tᵀ x_t‖ / Σ_s ‖δ_sᵀ x_s‖
     (Frobenius norms), with δ_t = ∂L/∂(W x_t + b). The matrices of the steps add up to ∂L/∂W; their
-    norms do not, because contributions may cancel. Raises `GraphError` unless there is exactly one
-    fused recurrent node, and a backward pass; `TypeError` for anything but a graph.
+    norms do not, because contributions may cancel. `theme` as in `draw`. Raises `GraphError` unless
+    there is exactly one fused recurrent node, and a backward pass; `TypeError` for anything but a
+    graph.
 
     >>> output, h = mg.nn.RNN(3, 4)(np.ones((5, 2, 3)))
     >>> output[-1].sum().backward()
@@ -51,11 +52,11 @@ def gradient_through_time(rnn_node_or_graph: GraphLike) -> Figure:
     """
     node = _rnn(rnn_node_or_graph)
     numbers = through_time(node)
-    with plots.figure(7.6, 5.4, "Gradient through time") as made:
+    with plots.figure(7.6, 5.4, "Gradient through time", theme) as made:
         above, below = made.subplots(2, 1, sharex=True, height_ratios=(3, 1.6))
         _norms(above, numbers)
         t = np.arange(1, len(numbers["norm"]) + 1)
-        below.bar(t, numbers["share"], color=LIGHT["g3"], width=0.8, zorder=2)
+        below.bar(t, numbers["share"], color=INK["g3"], width=0.8, zorder=2)
         below.set_ylabel("share in ∂L/∂W")
         below.yaxis.set_major_formatter(lambda x, _: f"{100 * x:g} %")
         below.set_xlabel("time step t")
@@ -157,16 +158,16 @@ def _recursion(direct: Array, factor: float) -> Array:
 def _norms(ax: Any, numbers: dict[str, Any]) -> None:
     steps = np.arange(1, len(numbers["norm"]) + 1)
     marker = "o" if len(steps) <= 60 else None
-    lines = [("norm", f"measured: {_decades(numbers['slope'])}", LIGHT["g4"], "-", marker)]
+    lines = [("norm", f"measured: {_decades(numbers['slope'])}", INK["g4"], "-", marker)]
     if "cells" in numbers:
-        lines.insert(0, ("cells", "cells, ‖∂L/∂$c_t$‖", LIGHT["g3"], "--", None))
+        lines.insert(0, ("cells", "cells, ‖∂L/∂$c_t$‖", INK["g3"], "--", None))
     if "bound" in numbers:
         lines = [
-            ("bound", f"bound, σ = {_theory(numbers, 'sigma')}", LIGHT["gradient"], "--", None),
+            ("bound", f"bound, σ = {_theory(numbers, 'sigma')}", INK["gradient"], "--", None),
             (
                 "linear",
                 f"linear network, ρ = {_theory(numbers, 'rho')}",
-                LIGHT["constant"],
+                INK["constant"],
                 ":",
                 None,
             ),

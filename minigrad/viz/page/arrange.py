@@ -24,6 +24,7 @@ FRAME, CAPTION = 10.0, 24.0  # inside a frame: at the sides, above
 BESIDE = 40.0  # reserved between two columns
 ROWS = 150.0  # what the rows before and after a group that fills the page take
 OPEN = 100.0  # an open group is so many times harder to move
+PASSES = 3  # lines are brought near to boxes so many times, for they wait for each other
 FULL = 0.6  # a row is filled to this part at least before it may end
 
 
@@ -256,7 +257,8 @@ class _Inside:
         def side(key: str) -> float:
             return fmean(found[c][key] - middles[c] for c in passed[key])
 
-        for key in sorted(passed, key=lambda key: abs(side(key))):
+        inwards = sorted(passed, key=lambda key: abs(side(key)))
+        for key in inwards * PASSES:
             down = 1 if side(key) > 0 else -1
             heights = []
             for c in passed[key]:

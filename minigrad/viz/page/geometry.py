@@ -126,17 +126,18 @@ def _shape(box: Box) -> tuple[float, float]:
     bold = 1.12 if box.kind == "module" else 1.0
     text = max(width(first, LABEL) * bold, *(width(line, SMALL) for line in others), 0.0)
     height = 18 + LINE * len(others) + 8
+    bar = 0 if box.bar is None else 8
     if box.kind == "module":
-        return text + 28, height + 8
+        return text + 28, height + 8 + bar
     if box.kind in ("scalar", "broadcasted"):
-        height += 4 + (8 if box.dead is not None else 0)
+        height += 4 + bar
         return max(text + 26, _around(box, height), 46.0), height
     return max(text + 20, 40.0), height
 
 
 def _around(box: Box, height: float) -> float:
     """How wide an ellipse around lines of text is: the corners of each lie within it."""
-    base = LABEL * 0.35 - LINE * (len(box.lines) - 1) / 2 - (5.0 if box.dead is not None else 0.0)
+    base = LABEL * 0.35 - LINE * (len(box.lines) - 1) / 2 - (5.0 if box.bar is not None else 0.0)
     wide = 0.0
     for i, line in enumerate(box.lines):
         size, low = (SMALL if i else LABEL), base + (LINE + 1) * i

@@ -86,7 +86,7 @@ def source(picture: Picture) -> str:
     graph = graphviz.Digraph("minigrad", graph_attr={"rankdir": "LR"})
     inner: dict[str | None, Any] = {None: graph}
     for cluster in picture.clusters:
-        attributes = {"label": cluster.label}
+        attributes = {"label": graphviz.escape(cluster.label)}
         inner[cluster.id] = graphviz.Digraph(f"cluster_{cluster.id}", graph_attr=attributes)
     for box in picture.boxes:
         shape = "ellipse" if box.kind in ("scalar", "broadcasted") else "box"

@@ -30,7 +30,7 @@ frame       open group
 inner       result
 focus       in focus
 back        to the next step
-dead        share of zeros
+bar         share
 ring        first bad node
 sum         ∇ all that comes back to a node
 face        ∇ rms of the parameters' gradients
@@ -58,7 +58,7 @@ def found(picture: Picture) -> list[str]:
         "inner": [box for box in boxes if box.head],
         "focus": [box for box in boxes if box.focus],
         "ring": [box for box in boxes if box.bad],
-        "dead": [box for box in boxes if box.dead is not None],
+        "bar": [box for box in boxes if box.bar is not None],
         "back": [edge for edge in picture.edges if edge.back],
         "sum": [line for line in told if line.startswith("∇ ")],
         "face": [line for line in faces if line.startswith("∇ ")],
@@ -100,7 +100,8 @@ def _words(picture: Picture, name: str) -> list[tuple[str, str]]:
     if name == "edge":
         told = [("v", "value above")] * any(flow.above for flow in flows)
         return told + [("d", f"{key.below} below")] * any(flow.below for flow in flows)
-    return [("say", f"{key.low} … {key.high}" if name == "ramp" else MEANINGS[name])]
+    said = {**MEANINGS, "ramp": f"{key.low} … {key.high}", "bar": key.bar}
+    return [("say", said[name])]
 
 
 def _mark(name: str, x: float, y: float) -> Iterator[str]:
@@ -112,8 +113,8 @@ def _mark(name: str, x: float, y: float) -> Iterator[str]:
         ):
             size = f'rx="{_ICON / 2 - 1 - 3 * ring:g}" ry="{6 - 2.5 * ring:g}"'
             yield f'<ellipse class="{kind}" cx="{x + _ICON / 2:.1f}" cy="{y:.1f}" {size}/>'
-    elif name == "dead":
-        for kind, share in (("dead", 0.6), ("track", 1)):
+    elif name == "bar":
+        for kind, share in (("bar", 0.6), ("track", 1)):
             size = f'width="{_ICON * share:g}" height="4"'
             yield f'<rect class="{kind}" x="{x:.1f}" y="{y - 2:.1f}" {size}/>'
     elif name == "ramp":

@@ -63,7 +63,7 @@ fill:var(--variable-fill);stroke:var(--variable);stroke-width:2.4}}
 .mg .back .line{{stroke-dasharray:9 4}}
 .mg .ring{{fill:none;stroke:var(--bad);stroke-width:1.6}}
 .mg .track{{fill:none;stroke:var(--muted);stroke-width:.8}}
-.mg .dead{{fill:var(--muted)}}
+.mg .bar{{fill:var(--muted)}}
 .mg .frame{{fill:var(--tint);stroke:var(--frame);stroke-width:1.2}}
 .mg .rule{{stroke:var(--frame);stroke-width:1}}
 .mg .line{{fill:none;stroke:var(--line)}}

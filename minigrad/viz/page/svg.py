@@ -220,18 +220,18 @@ def _outline(
 
 
 def _inscription(box: Box, x: float, y: float, tall: float) -> Iterator[str]:
-    """The lines of a box, and a ReLU's bar of dead outputs under them."""
+    """The lines of a box, and a bar under them."""
     if box.kind in ("ghost", "more", "fork"):
         yield from (_text("small", x, y + SMALL * 0.35, line) for line in box.lines)
         return
-    lift = 5.0 if box.dead is not None else 0.0
+    lift = 5.0 if box.bar is not None else 0.0
     y0 = y + LABEL * 0.35 - LINE * (len(box.lines) - 1) / 2 - lift
     for i, line in enumerate(box.lines):
         yield _text("label" if i == 0 else "small", x, y0 + (LINE + 1) * i, line)
-    if box.dead is not None:
+    if box.bar is not None:
         wide, top = 24.0, y + tall / 2 - 10
         place = f'x="{px(x - wide / 2)}" y="{px(top)}" height="4"'
-        yield f'<rect class="dead" {place} width="{px(wide * box.dead)}"/>'
+        yield f'<rect class="bar" {place} width="{px(wide * box.bar)}"/>'
         yield f'<rect class="track" {place} width="{px(wide)}"/>'
 
 

@@ -4,8 +4,8 @@ and at each line.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from functools import cached_property, partial
 
 from ...graph.node import Constant, GraphNode, Variable
 from ...ops.recurrent import Step
@@ -63,7 +63,10 @@ class Scene:
         grads = [
             measure(self.flowed[id(node)]) if id(node) in self.flowed else None for node in order
         ]
-        self.alarms = Alarms(order, values, grads, self.name)
+        called = partial(
+            _called, order, self.names
+        )  # not a method: that would keep the graph alive
+        self.alarms = Alarms(order, values, grads, called)
         self.values, self.grads = ([stats[n] for n in self.numbers] for stats in (values, grads))
         self.show_values = options.values is not False
         self.show_grads = (
@@ -104,7 +107,7 @@ class Scene:
     # ---------------- what nodes are called
     def name(self, n: int) -> str:
         """What the node with that number in the whole graph is called."""
-        return f"n{n} ({words.node_label(self.whole[n], self.names.get(id(self.whole[n])))})"
+        return _called(self.whole, self.names, n)
 
     def at(self, i: int) -> str:
         """The same of a node that is shown."""
@@ -165,6 +168,10 @@ class Scene:
         told = [f"value {words.stats_words(value)}"] if value is not None else []
         told += [reading.words] if reading.words else []
         return f"{label}: {'; '.join(told)}" if told else label
+
+
+def _called(order: Sequence[GraphNode], names: Mapping[int, str], n: int) -> str:
+    return f"n{n} ({words.node_label(order[n], names.get(id(order[n])))})"
 
 
 def _head_name(head: GraphNode) -> str:
@@ -361,7 +368,7 @@ class _Builder:
         # the same id in every picture of the graph, whatever is open
         number = wire.slot if wire.last is None else wire.last[1]
         start, stop = wire.source or cluster, wire.target or cluster
-        key = f"e{start}.{wire.port}.{stop}.{number}{'b' * wire.back}"
+        key = f"e{start}.{wire.port}.{stop}.{max(number, 0)}{'b' * wire.back}"
         uses = tuple((self.numbers[i], slot) for i, slot in wire.uses)
         return Edge(key, *ends, *ink, title, self._ends(wire), wire.back, uses)
 
@@ -384,10 +391,17 @@ class _Builder:
             return Box(name, "more", ("⋯",), title, flows, cluster)
         lines = (*words.node_lines(node, label, value if scene.show_values else None), *total)
         relu = node.inputs and node.rule.name == "relu"  # type: ignore[attr-defined]
-        dead = value.zeros if relu and value is not None else None
+        bar = value.zeros if relu and value is not None else None
         head, bad = id(node) in self.heads and bool(node.inputs), scene.alarms.bad == n
         kind, focus = words.node_kind(node), node is self.options.focus
-        return Box(name, kind, lines, title, flows, cluster, head, bad, dead, focus)
+        return self._dressed(
+            Box(name, kind, lines, title, flows, cluster, head, bad, bar, focus), [i]
+        )
+
+    def _dressed(self, box: Box, nodes: Sequence[int]) -> Box:
+        """The box as the caller wants it."""
+        dress = self.options.dress
+        return dress(box, [self.order[i] for i in nodes]) if dress is not None else box
 
     def _sum(self, inside: Inside, i: int) -> tuple[str, ...]:
         """The gradient of a node at which other things meet than what stands at its lines."""
@@ -419,9 +433,9 @@ class _Builder:
         )
         head = any(id(self.order[i]) in self.heads for i in group.nodes)
         bad, flows = scene.alarms.bad in members, self._flows(inside, group.id, group=group)
-        return Box(
-            group.id, "module", tuple(dict.fromkeys(lines)), title, flows, cluster, head, bad
-        )
+        told = tuple(dict.fromkeys(lines))
+        face = Box(group.id, "module", told, title, flows, cluster, head, bad)
+        return self._dressed(face, group.nodes)
 
     # ---------------- what is written at lines
     def _back(self, wire: Wire, *others: Wire) -> Reading:
@@ -439,13 +453,11 @@ class _Builder:
             return NOTHING  # there is a sum, but it is not known which part of it came here
         return self._below(wire.values, "∇ " if wire.uses else "")
 
-    def _below(self, nodes: Sequence[int], mark: str = "", group: Group | None = None) -> Reading:
+    def _below(self, nodes: Sequence[int], mark: str = "") -> Reading:
         """All that has come back for these nodes, or what the caller reads in its place."""
         scene, readings = self.scene, self.options.readings
         if self.options.lit is not None:
             return NOTHING
-        if self.options.pool is not None and group is not None:
-            return self.options.pool([self.order[i] for i in group.nodes])
         if readings is not None:
             return readings.get(id(self.order[nodes[0]]), NOTHING) if len(nodes) == 1 else NOTHING
         grads = [g for g in (scene.grads[j] for j in nodes) if g is not None]
@@ -466,12 +478,9 @@ class _Builder:
             value = self.scene.value(values) if self.scene.show_values else None
             repeated = again or values in known
             shaped = group is not None
-            bare = repeated or crowded or value is None
-            above = () if bare else value_lines(value, shaped)
-            if group is not None and self.options.pool is not None:
-                reading = self._below(values, group=group)
-            else:
-                reading = self._back(*wires) if wires else self._below(values)
+            bare = repeated or crowded
+            above = () if bare or value is None else value_lines(value, shaped)
+            reading = self._back(*wires) if wires else self._below(values)
             hidden = crowded or (again and not self._apart(wires[0]))
             below = "" if hidden else reading.below
             title = self.scene.told(values, self.scene.called(values), reading)

@@ -33,8 +33,8 @@ class Box:
     `kind` is `constant`, `variable`, `scalar` or `broadcasted` (the two kinds of operator),
     `module`, `ghost`, `fork` (of a value that enters a group), or `more` for what is left out.
     `flows` are the values that leave it, one for a node. `cluster` is the open group that it lies
-    in. `dead` is the share of zeros that a ReLU put out. `focus` marks the node that the picture is
-    about.
+    in. `bar` is the length of its bar, from 0 to 1: of a ReLU the share of zeros. `focus` marks the
+    node that the picture is about.
     """
 
     id: str
@@ -45,7 +45,7 @@ class Box:
     cluster: str | None = None
     head: bool = False
     bad: bool = False
-    dead: float | None = None
+    bar: float | None = None
     focus: bool = False
 
 
@@ -88,11 +88,14 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What the legend says of the marks below lines, and of the weakest and the strongest ink."""
+    """What the legend says of the marks below lines, of the weakest and the strongest ink, and of
+    bars in boxes.
+    """
 
     below: str = "gradient"
     low: str = "1e-6"
     high: str = "100"
+    bar: str = "share of zeros"
 
 
 @dataclass(frozen=True, slots=True)

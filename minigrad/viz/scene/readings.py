@@ -7,10 +7,8 @@ step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-
-from ...graph.node import GraphNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,5 +25,3 @@ class Reading:
 
 #: by `id(node)`; a node without one has no ink
 Readings = Mapping[int, Reading]
-#: what the nodes of a module that is drawn as one box read together
-Pool = Callable[[Sequence[GraphNode]], Reading]

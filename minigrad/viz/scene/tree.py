@@ -21,6 +21,8 @@ from .text import count, shorten
 
 #: an inside holds at most so many boxes; stretches of a longer one hold about as many
 MOST, STRETCH = 60, 20
+#: so many stretches are seen at once: between all pairs of more there would be too many lines
+FEW_SLICES = 12
 #: so many repetitions of a module become one box; in an inside that is too long, of anything
 MODULES, FEWEST = 8, 4
 #: the longest part that is looked for in repetitions, in operators
@@ -98,7 +100,7 @@ class Tree:
             group.nodes.append(i)
             group.parts.append(i)
         for group in (self.root, *calls.values()):
-            group.parts = self._shortened(self._sorted(group.parts))
+            group.parts = self._shortened(self._ahead(group.parts))
         self.homes: dict[int, Group] = {}
         self.parents: dict[Group, Group] = {}
         for group in self.walk():
@@ -132,25 +134,47 @@ class Tree:
         self.groups += 1
         return Group(f"m{self.groups - 2}", name, call, **options)
 
+    def _ahead(self, parts: list[Part]) -> list[Part]:
+        """The parts, sorted; groups that feed each other are dissolved until none does."""
+        while True:
+            parts = self._sorted(parts)
+            owner = {i: part for part in parts for i in nodes_of(part)}
+            place = {part: k for k, part in enumerate(parts)}
+            loops = (
+                (part, owner[j])
+                for part in parts
+                for i in nodes_of(part)
+                for j in self.inputs[i]
+                if j in owner and place[owner[j]] > place[part]
+            )
+            one, other = next(loops, (None, None))
+            if one is None:
+                return parts
+            gone = one if isinstance(one, Group) else other
+            assert isinstance(gone, Group)
+            parts = [p for part in parts for p in (gone.parts if part is gone else [part])]
+
     def _sorted(self, parts: list[Part]) -> list[Part]:
         """Inputs before users; else in the order in which the last node of each is computed."""
         owner = {i: part for part in parts for i in nodes_of(part)}
-        done: set[Part] = set()
-        found: list[Part] = []
-
-        def visit(part: Part) -> None:
-            if part in done:
-                return
-            done.add(part)
-            for i in nodes_of(part):
-                for j in self.inputs[i]:
-                    if j in owner:
-                        visit(owner[j])
-            found.append(part)
-
+        found: dict[Part, bool] = {}
         for part in sorted(parts, key=lambda part: nodes_of(part)[-1]):
-            visit(part)
-        return found
+            self._visit(part, owner, set(), found)
+        return list(found)
+
+    def _visit(
+        self, part: Part, owner: Mapping[int, Part], above: set[Part], found: dict[Part, bool]
+    ) -> None:
+        """Find what comes before a part, then the part; `above` are those that wait for it."""
+        if part in found or part in above:
+            return
+        above.add(part)
+        for i in nodes_of(part):
+            for j in self.inputs[i]:
+                if j in owner:
+                    self._visit(owner[j], owner, above, found)
+        above.remove(part)
+        found[part] = True
 
     # ---------------- what is too long
     def _shortened(self, parts: list[Part]) -> list[Part]:
@@ -192,6 +216,7 @@ class Tree:
         """At most `MOST` parts: longer lists in slices, and slices of slices."""
         while len(parts) > MOST:
             slices = -(-len(parts) // STRETCH)
+            slices = min(slices, FEW_SLICES) if len(parts) <= FEW_SLICES * MOST else slices
             size = -(-len(parts) // slices)
             pieces = [parts[k : k + size] for k in range(0, len(parts), size)]
             parts = [self._collect(_stretch_name(piece), piece) for piece in pieces]

@@ -134,7 +134,7 @@ def _brief(value: Any) -> str:
 
 def describe(picture: Picture) -> str:
     """The picture as plain text, line by line in the order in which values are computed."""
-    lines = [f"{picture.title}. {picture.note}"]
+    lines = [f"{shorten(picture.title, 1000)}. {picture.note}"]
     frames = {cluster.id: cluster for cluster in picture.clusters}
     for box in picture.boxes:
         where = f" [in {frames[box.cluster].label}]" if box.cluster else ""

@@ -13,8 +13,7 @@ from ...graph.conversion import Array
 from ...graph.node import Constant, GraphNode
 from ...graph.settings import no_grad
 from ..inspection import Model, evaluating, model_dtype, need_model, numbers
-from ..page.palette import LIGHT
-from ..plots import COLOURS, colours, figure, plain
+from ..plots import INK, colours, figure, plain
 from ..scene.text import number
 
 if TYPE_CHECKING:
@@ -23,22 +22,27 @@ if TYPE_CHECKING:
     from ..figure import Figure
 
 _GRID, _POINTS, _COLUMNS = 160, 300, 3
-_MARKS = (("o", COLOURS[1], "class 0"), ("^", COLOURS[0], "class 1"))
+_MARKS = (("o", "gradient", "class 0"), ("^", "variable", "class 1"))
 
 
 def decision_map(
-    model: Model | Mapping[str, Model], x: ArrayLike, y: ArrayLike, threshold: float = 0.5
+    model: Model | Mapping[str, Model],
+    x: ArrayLike,
+    y: ArrayLike,
+    threshold: float = 0.5,
+    *,
+    theme: str | None = None,
 ) -> Figure:
     """Colour the plane by the output of a model of two inputs, with its decision line and mistakes.
 
     `model` maps points (N, 2) to (N, 1) or (N,); a dict from names to models is drawn side by side,
-    in one scale. White is `threshold`, where the decision line lies (0.5 for probabilities, 0 for
-    logits); the scale reaches 0.5 to both sides of it. `x` (N, 2) are points of classes `y` (N,), 0
-    (circles) or 1 (triangles); the first 300 are drawn, mistakes with a cross. The accuracy counts
-    all points. `.numbers` has the coordinates of the grid, `"x"` and `"y"`, and by name of the
-    model (empty for a single one) its `"output"` on the grid, a row for each y, and its
-    `"accuracy"`. Raises `TypeError` if the model cannot be called, `ShapeError` and `ValueError`
-    for other points, labels or outputs.
+    in one scale. In the middle of the scale is `threshold`, where the decision line lies (0.5 for
+    probabilities, 0 for logits); it reaches as far to both sides as the outputs do. `x` (N, 2) are
+    points of classes `y` (N,), 0 (circles) or 1 (triangles); the first 300 are drawn, mistakes with
+    a cross. The accuracy counts all points. `.numbers` has the coordinates of the grid, `"x"` and
+    `"y"`, and by name of the model (empty for a single one) its `"output"` on the grid, a row for
+    each y, and its `"accuracy"`. `theme` as in `draw`. Raises `TypeError` if the model cannot be
+    called, `ShapeError` and `ValueError` for other points, labels or outputs.
 
     >>> model, data = mg.nn.Sequential(mg.nn.Linear(2, 1), mg.nn.Sigmoid()), mg.data.circle(50)
     >>> figure = mg.viz.decision_map(model, data.x_test, data.y_test)
@@ -59,17 +63,20 @@ def decision_map(
     )
     columns = min(_COLUMNS, len(models))
     rows = -(-len(models) // columns)
-    with figure(3.1 * columns + 1.3, 3.1 * rows + 0.6) as made:
+    with figure(3.1 * columns + 1.3, 3.1 * rows + 0.6, theme=theme) as made:
         axes = made.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
         for ax in axes.flat[len(models) :]:
             ax.set_axis_off()
-        outputs = {}
+        planes = {}
         for ax, (name, m) in zip(axes.flat, models.items(), strict=False):
-            plane = _plane(ax, m, points, threshold)
-            outputs[name] = plane.response
+            planes[name] = _plane(ax, m, points, threshold)
             _scatter(ax, points, labels, right[name])
             share = f"{number(100 * right[name].mean())} % right"
             ax.set_title(f"{plain(name, 24)}: {share}" if name else share)
+        outputs = {name: plane.response for name, plane in planes.items()}
+        reach = max(np.nanmax(np.abs(output - threshold)) for output in outputs.values()) or 0.5
+        for plane in planes.values():
+            plane.surface_.set_clim(threshold - reach, threshold + reach)
         _key(made, plane.surface_, axes)
         xs, ys = plane.xx0[0], plane.xx1[:, 0]
         made.description = (
@@ -120,13 +127,11 @@ def _plane(ax: Any, model: Model, points: Array, threshold: float) -> DecisionBo
         plot_method="pcolormesh",
         ax=ax,
         cmap=colours("diverging"),
-        vmin=threshold - 0.5,
-        vmax=threshold + 0.5,
         shading="gouraud",
         rasterized=True,
     )
     if plane.response.min() < threshold < plane.response.max():
-        line = {"levels": [threshold], "colors": LIGHT["fg"], "linewidths": 2.0}
+        line = {"levels": [threshold], "colors": INK["fg"], "linewidths": 2.0}
         ax.contour(plane.xx0, plane.xx1, plane.response, **line)
     ax.grid(False)
     return plane
@@ -152,18 +157,16 @@ def _scatter(ax: Any, points: Array, labels: Array, right: Array) -> None:
     shown = slice(0, _POINTS)
     for value, (marker, colour, name) in enumerate(_MARKS):
         chosen = points[shown][labels[shown] == value]
-        look = {"linestyle": "none", "markeredgecolor": LIGHT["bg"], "markeredgewidth": 0.6}
-        ax.plot(*chosen.T, marker=marker, markersize=5, color=colour, label=name, **look)
+        look = {"linestyle": "none", "markeredgecolor": INK["bg"], "markeredgewidth": 0.6}
+        ax.plot(*chosen.T, marker=marker, markersize=5, color=INK[colour], label=name, **look)
     wrong = points[shown][~right[shown]]
-    cross = {"marker": "x", "markersize": 8, "markeredgewidth": 1.6, "color": LIGHT["fg"]}
+    cross = {"marker": "x", "markersize": 8, "markeredgewidth": 1.6, "color": INK["fg"]}
     ax.plot(*wrong.T, linestyle="none", label="mistake", **cross)
 
 
 def _key(made: Figure, image: Any, axes: Any) -> None:
     """The colour bar and the legend of the marks."""
-    bar = made.colorbar(
-        image, ax=axes, shrink=0.8, extend="both", label="output (white: the decision line)"
-    )
-    bar.outline.set_edgecolor(LIGHT["frame"])
+    bar = made.colorbar(image, ax=axes, shrink=0.8, label="output; in the middle the decision line")
+    bar.outline.set_edgecolor(INK["frame"])
     bar.ax.grid(False)
     made.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside lower left", ncols=4)

@@ -13,20 +13,7 @@ from ...graph.rule import Operator
 from ..inspection import named, need_index, need_rule
 from ..plots import figure
 from ..scene.text import GLYPHS, count, number
-from .maps import (
-    BAR,
-    LABEL,
-    MARGIN,
-    SMALL,
-    Mosaic,
-    Scale,
-    heading,
-    mark_negative,
-    room,
-    scale_bar,
-    sheet,
-    tile,
-)
+from .maps import NOTE, SMALL, Scale, cells, mark_negative, mosaic, room
 
 if TYPE_CHECKING:
     from ..figure import Figure
@@ -49,14 +36,14 @@ _MAPS = (
 )
 
 
-def filters(layer: object) -> Figure:
+def filters(layer: object, *, theme: str | None = None) -> Figure:
     """Draw the filters of a convolution in one scale around 0: blue positive, orange (−) negative.
 
     `layer` is a layer with a `.weight`, or the weight itself (node or array): (out, C, KH, KW),
     drawn as pictures, of several channels with a column for each filter and a row for each channel;
     or (out, C, K), drawn as a map (C, K) for each filter. At most 32 filters and 16 channels are
-    drawn. `.numbers["weight"]` is the whole array. Raises `TypeError` without a weight,
-    `ShapeError` for a weight of another shape.
+    drawn. `.numbers["weight"]` is the whole array. `theme` as in `draw`. Raises `TypeError` without
+    a weight, `ShapeError` for a weight of another shape.
 
     >>> sorted(mg.viz.filters(mg.nn.Conv2d(1, 4, 5)).numbers)
     ['weight']
@@ -64,35 +51,27 @@ def filters(layer: object) -> Figure:
     weight = _weight(layer)
     shown, note, single = weight[:_MOST], "", weight.shape[1] == 1
     title = f"{count(len(weight), 'filter')} of {' × '.join(map(str, weight.shape[1:]))}"
+    size, columns, stretch = (9.0, 4.4), 0, 1.0
     if weight.ndim == 4 and not single:
         shown, note = shown[:, : _MOST // 2], "a column for each filter, a row for each channel"
-        maps, columns = shown.swapaxes(0, 1).reshape(-1, *weight.shape[2:]), len(shown)
+        maps, columns, size = (
+            shown.swapaxes(0, 1).reshape(-1, *weight.shape[2:]),
+            len(shown),
+            (9, 8),
+        )
         labels = [str(i) if i < columns else "" for i in range(len(maps))]
-        mosaic = Mosaic.fit(maps, labels, wide=9.0, tall=8.0, columns=columns, gap=0.05)
     else:
         maps, stretch = (shown[:, 0], 1.0) if weight.ndim == 4 else (shown, 1.0 if single else 2.0)
-        mosaic = Mosaic.fit(maps, _numbers(maps), wide=9.0, tall=4.4, stretch=stretch)
-        note = (
-            ""
-            if weight.ndim == 4 or single
-            else "in each a row per channel, a column per place in the window"
-        )
+        labels = _numbers(maps)
+        if weight.ndim == 3 and not single:
+            note = "in each a row per channel, a column per place in the window"
     if shown.size < weight.size:
         note += f"{'; ' * bool(note)}the first {shown.shape[0]} × {shown.shape[1]} shown"
-    scale = Scale.of(shown, -np.abs(shown))
-    wide, tall = max(mosaic.size[0], room(title, note) - BAR), max(mosaic.size[1], 1.2)
-    with figure(wide + BAR + 2 * MARGIN, tall + 2 * MARGIN + (0.5 if note else 0.32)) as made:
-        page = sheet(made)
-        top = heading(page, MARGIN, MARGIN, title, note)
-        image = mosaic.draw(page, MARGIN, top, scale)
-        scale_bar(
-            made,
-            image,
-            MARGIN + mosaic.size[0] + 0.15,
-            top + LABEL,
-            min(tall - LABEL, 3.0),
-            "weight",
-        )
+    with figure(*size, title, theme) as made:
+        ax, scale = made.subplots(), Scale.of(shown, -np.abs(shown))
+        wide, tall = mosaic(ax, maps, labels, scale, size, columns, stretch)
+        made.set_size_inches(max(wide + 1.2, room(title, note) + 0.4), max(tall, 1.2) + 0.7)
+        ax.set_title(f"{note}\n" if note else "\n", fontsize=NOTE, fontweight="normal")
         span = f"from {number(float(shown.min()))} to {number(float(shown.max()))}"
         made.description = (
             f"{title}{f' ({note})' if note else ''}. Weights {span}, one scale for "
@@ -102,14 +81,14 @@ def filters(layer: object) -> Figure:
     return made
 
 
-def feature_maps(node: GraphNode, sample: int = 0) -> Figure:
+def feature_maps(node: GraphNode, sample: int = 0, *, theme: str | None = None) -> Figure:
     """Draw the channels of a convolution, an activation or a pooling for one sample, and its input.
 
     `node` holds (N, C, H, W), drawn as pictures, or (N, C, L), drawn as one map with a row for each
     channel. The input is that of the whole chain of such nodes, for example the image. A channel
     that is zero everywhere is marked ∅. Of many pictures the first are drawn. `.numbers` has the
-    whole `"maps"` (C, …) and `"input"`. Raises `TypeError` or `ValueError` for another kind of
-    node, `ShapeError` for other axes, `ValueError` for a sample out of range.
+    whole `"maps"` (C, …) and `"input"`. `theme` as in `draw`. Raises `TypeError` or `ValueError`
+    for another kind of node, `ShapeError` for other axes, `ValueError` for a sample out of range.
 
     >>> model = mg.nn.Sequential(mg.nn.Conv2d(1, 4, 3), mg.nn.ReLU())
     >>> figure = mg.viz.feature_maps(model(np.ones((1, 1, 8, 8))))
@@ -125,7 +104,8 @@ def feature_maps(node: GraphNode, sample: int = 0) -> Figure:
         source = source.inputs[0]
     maps, given = node.value[at], source.value[at]
     draw = _beside if node.ndim == 4 else _above
-    made = draw(maps, given, f"{node.rule.name}: {' × '.join(map(str, maps.shape))}")
+    title = f"{node.rule.name}: {' × '.join(map(str, maps.shape))}"
+    made = draw(maps, given, title, theme)
     dead = [i for i, channel in enumerate(maps) if not channel.any()]
     made.description = (
         f"Feature maps of {node.rule.name} for sample {at}, "
@@ -138,54 +118,37 @@ def feature_maps(node: GraphNode, sample: int = 0) -> Figure:
     return made
 
 
-def _beside(maps: Array, given: Array, title: str) -> Figure:
+def _beside(maps: Array, given: Array, title: str, theme: str | None) -> Figure:
     """Pictures: the channels of the input in a column on the left, the maps on the right."""
-    inputs = Mosaic.fit(given[:4], _numbers(given[:4]), wide=2.2, tall=4.2, columns=1)
-    outputs = Mosaic.fit(maps[:_MOST], _numbers(maps[:_MOST]), wide=5.6, tall=4.2)
     title += f", the first {_MOST} shown" * (len(maps) > _MOST)
     caption = "input" + f", the first 4 of {count(len(given), 'channel')}" * (len(given) > 4)
-    middle = MARGIN + max(inputs.size[0] + BAR, room(caption)) + 0.2
-    wide = max(outputs.size[0], room(title) - BAR)
-    with figure(
-        middle + wide + BAR + MARGIN, max(inputs.size[1], outputs.size[1]) + 0.32 + 2 * MARGIN
-    ) as made:
-        page = sheet(made)
-        for name, x, mosaic in ((caption, MARGIN, inputs), (title, middle, outputs)):
-            top = heading(page, x, MARGIN, name)
-            image = mosaic.draw(page, x, top, Scale.of(mosaic.maps))
-            scale_bar(
-                made,
-                image,
-                x + mosaic.size[0] + 0.12,
-                top + mosaic.top,
-                min(mosaic.size[1] - mosaic.top, 2.2),
-                "",
-            )
+    maps, given = maps[:_MOST], given[:4]
+    with figure(9.6, 4.6, theme=theme) as made:
+        left, right = made.subplots(1, 2)
+        inputs = mosaic(left, given, _numbers(given), Scale.of(given), (2.2, 4.2), 1)
+        outputs = mosaic(right, maps, _numbers(maps), Scale.of(maps), (5.6, 4.2))
+        widths = max(inputs[0] + 0.8, room(caption) + 0.3), max(outputs[0] + 0.8, room(title) + 0.3)
+        left.get_gridspec().set_width_ratios(widths)
+        made.set_size_inches(sum(widths) + 0.3, max(inputs[1], outputs[1], 1.2) + 0.6)
+        for ax, name in ((left, caption), (right, title)):
+            ax.set_title(f"{name}\n")  # above the labels of the maps
     return made
 
 
-def _above(maps: Array, given: Array, title: str) -> Figure:
+def _above(maps: Array, given: Array, title: str, theme: str | None) -> Figure:
     """Sequences: the input above, the maps below, with a row for each channel."""
-    wide, left = 7.6, MARGIN + 0.2
     talls = [min(1.8, max(0.5, 0.16 * len(array))) for array in (given, maps)]
-    with figure(wide + BAR + 2 * MARGIN + 0.2, sum(talls) + 2 * 0.32 + 0.2 + 2 * MARGIN) as made:
-        page, y = sheet(made), MARGIN
-        for name, array, tall in zip(("input", title), (given, maps), talls, strict=True):
-            y = heading(page, MARGIN, y, name)
-            cell, scale = (wide / array.shape[1], tall / len(array)), Scale.of(array)
-            image = tile(page, array, left, y, scale, cell)
-            mark_negative(page, array, left, y, scale, cell)
-            for i, label in enumerate(_numbers(array) if len(array) <= _MOST // 2 else ()):
-                page.text(
-                    left - 0.05,
-                    y + (i + 0.5) * cell[1],
-                    label,
-                    fontsize=SMALL,
-                    ha="right",
-                    va="center",
-                )
-            scale_bar(made, image, left + wide + 0.12, y, tall, "")
-            y += tall + 0.2
+    with figure(8.6, sum(talls) + 1.2, theme=theme) as made:
+        axes = made.subplots(2, 1, height_ratios=talls)
+        for ax, name, array, tall in zip(axes, ("input", title), (given, maps), talls, strict=True):
+            scale, (rows, columns) = Scale.of(array), array.shape
+            image = cells(ax, array, scale, name)
+            mark_negative(ax, array, 0, 0, scale, (1, 1), (7.6 / columns, tall / rows))
+            names = _numbers(array) if rows <= _MOST // 2 else []
+            ax.set_yticks(np.arange(len(names)) + 0.5, names, fontsize=SMALL)
+            ax.set_xticks([])
+            ax.tick_params(length=0)
+            made.colorbar(image, ax=ax).ax.grid(False)
     return made
 
 

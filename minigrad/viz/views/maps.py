@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 
 from ...graph.conversion import Array
-from ..page.palette import LIGHT
-from ..plots import colours, plain
+from ..plots import INK, colours
 from ..scene.text import number, width
 
 Cell = tuple[float, float]  # width and height of one number, in inches
 
 READABLE = 0.24  # inches: in smaller cells a number cannot be read
+_LARGEST = 0.31  # inches of a cell
 _SIGN, _SIGNS = 0.04, 6000  # inches of the smallest cell, and how many cells at most get a sign
 LABEL = 0.15  # inches above a map for its label
-MARGIN, BAR = 0.2, 0.85  # inches around everything, and for a scale
+MARGIN = 0.2  # inches around everything
 TITLE, NOTE, SMALL = 11.0, 8.5, 7.0  # font sizes in points
 
 
@@ -43,7 +43,7 @@ class Scale:
 
     def ink(self, x: float) -> str:
         """The colour of text on a cell with value `x`."""
-        return LIGHT["bg" if abs(x) > 0.6 * self.high else "fg"]
+        return INK["bg" if abs(x) > 0.6 * self.high else "fg"]
 
 
 def sheet(figure: Any) -> Any:
@@ -52,17 +52,8 @@ def sheet(figure: Any) -> Any:
     wide, tall = figure.get_size_inches()
     ax = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     ax.axis("off")
-    ax.set_xlim(0, wide)
-    ax.set_ylim(tall, 0)
+    ax.set(xlim=(0, wide), ylim=(tall, 0), autoscale_on=False)
     return ax
-
-
-def heading(ax: Any, x: float, y: float, title: str, note: str = "") -> float:
-    """Write a title and a smaller line below it; returns where the content begins."""
-    ax.text(x, y, plain(title, 120), fontsize=TITLE, fontweight="bold", va="top")
-    if note:
-        ax.text(x, y + 0.23, plain(note, 160), fontsize=NOTE, color=LIGHT["muted"], va="top")
-    return y + (0.5 if note else 0.32)
 
 
 def room(title: str, note: str = "") -> float:
@@ -82,11 +73,16 @@ def tile(ax: Any, array: Array, x: float, y: float, scale: Scale, cell: Cell) ->
         extent=(x, x + wide, y + tall, y),
         aspect="auto",
     )
-    outline(ax, x, y, wide, tall, color=LIGHT["line"], linewidth=0.6)
-    figure = ax.figure.get_size_inches()
-    ax.set_xlim(0, figure[0])  # imshow moves the limits
-    ax.set_ylim(figure[1], 0)
+    outline(ax, x, y, wide, tall, color=INK["line"], linewidth=0.6)
     return image
+
+
+def cells(ax: Any, array: Array, scale: Scale, title: str) -> Any:
+    """Draw a map in axes of its own, which count its cells; returns the image."""
+    rows, columns = array.shape
+    ax.set(xlim=(0, columns), ylim=(rows, 0), autoscale_on=False, title=title)
+    ax.grid(False)
+    return tile(ax, array, 0, 0, scale, (1, 1))
 
 
 def outline(ax: Any, x: float, y: float, wide: float, tall: float, **look: Any) -> None:
@@ -96,9 +92,17 @@ def outline(ax: Any, x: float, y: float, wide: float, tall: float, **look: Any) 
     ax.add_patch(Rectangle((x, y), wide, tall, fill=False, **look))
 
 
-def write(ax: Any, array: Array, x: float, y: float, scale: Scale, cell: Cell) -> None:
-    """Write the numbers of a map into its cells."""
-    size = min(9.0, cell[0] * 72 * 0.33, cell[1] * 72 * 0.6)
+def fill(
+    ax: Any, array: Array, x: float, y: float, scale: Scale, cell: Cell, inches: Cell | None = None
+) -> None:
+    """Write the numbers of a map into its cells, or a minus sign where there is no room for them.
+
+    `inches` is the size of a cell on paper, if that is not its size in `ax`.
+    """
+    wide, tall = inches or cell
+    if min(wide, tall) < READABLE:
+        return mark_negative(ax, array, x, y, scale, cell, inches)
+    size = min(9.0, wide * 72 * 0.33, tall * 72 * 0.6)
     for (row, column), value in np.ndenumerate(array):
         at = x + (column + 0.5) * cell[0], y + (row + 0.5) * cell[1]
         ax.text(
@@ -106,110 +110,53 @@ def write(ax: Any, array: Array, x: float, y: float, scale: Scale, cell: Cell) -
         )
 
 
-def mark_negative(ax: Any, array: Array, x: float, y: float, scale: Scale, cell: Cell) -> None:
+def mark_negative(
+    ax: Any, array: Array, x: float, y: float, scale: Scale, cell: Cell, inches: Cell | None = None
+) -> None:
     """Write a minus sign into each clearly negative cell, if cells are large enough."""
-    inches = min(cell)
-    if inches < _SIGN or array.size > _SIGNS:
+    small = min(inches or cell)
+    if small < _SIGN or array.size > _SIGNS or scale.low >= 0:
         return
     rows, columns = np.nonzero(array < -0.04 * scale.high)
     inks = [scale.ink(v) for v in array[rows, columns]]
     places = x + (columns + 0.5) * cell[0], y + (rows + 0.5) * cell[1]
     ax.scatter(
-        *places, s=(inches * 72 * 0.5) ** 2, marker="_", c=inks, linewidths=min(0.9, inches * 6)
+        *places, s=(small * 72 * 0.5) ** 2, marker="_", c=inks, linewidths=min(0.9, small * 6)
     )
 
 
-def scale_bar(figure: Any, image: Any, x: float, y: float, tall: float, label: str) -> None:
-    """Draw the colour bar of an image with its corner at (x, y); it is about 0.8 inches wide."""
-    wide, high = figure.get_size_inches()
-    bar = figure.colorbar(
-        image, cax=figure.add_axes((x / wide, 1 - (y + tall) / high, 0.12 / wide, tall / high))
-    )
-    bar.outline.set_edgecolor(LIGHT["frame"])
-    bar.set_label(label, fontsize=SMALL + 0.5)
-    bar.ax.tick_params(labelsize=SMALL)
-    bar.ax.grid(False)
+def mosaic(
+    ax: Any,
+    maps: Array,
+    labels: Sequence[str],
+    scale: Scale,
+    size: Cell,
+    columns: int = 0,
+    stretch: float = 1.0,
+) -> tuple[float, float]:
+    """Draw maps (count, rows, columns) in a grid, as large as fits `size`, in inches; returns its
+    width and height.
 
-
-@dataclass(frozen=True)
-class Mosaic:
-    """Maps of one size (count, rows, columns) in a grid, whose size in inches is known in advance.
-
-    Labels stand above the maps; rows without labels take no room for them, except the first.
+    Axes count cells, which are `stretch` times as wide as high. Labels stand above the maps.
     """
-
-    maps: Array
-    labels: Sequence[str]
-    columns: int
-    cell: Cell
-    gap: float
-
-    @classmethod
-    def fit(
-        cls,
-        maps: Array,
-        labels: Sequence[str],
-        *,
-        wide: float,
-        tall: float,
-        columns: int | None = None,
-        most: float = 0.31,
-        stretch: float = 1.0,
-        gap: float = 0.09,
-    ) -> Mosaic:
-        """The largest mosaic in `wide` × `tall` inches.
-
-        Cells have at most `most` inches and are `stretch` times as wide as high. The default of
-        `columns` makes the mosaic largest, with few rows.
-        """
-        _, h, w = maps.shape
-
-        def rank(n: int) -> tuple[float, int, int]:
-            rows = -(-len(maps) // n)
-            side = min(
-                most,
-                (wide / n - gap) / (w * stretch),
-                (tall / rows - gap - LABEL * any(labels)) / h,
-            )
-            return round(max(side, 0.01), 6), -rows, -n
-
-        best = columns or max(range(1, len(maps) + 1), key=rank)
-        side = rank(best)[0]
-        return cls(maps, labels, best, (side * stretch, side), gap)
-
-    @property
-    def size(self) -> tuple[float, float]:
-        """Width and height in inches, labels included."""
-        wide = self._pitch * min(self.columns, len(self.maps)) - self.gap
-        return wide, self._place(len(self.maps) - 1)[1] + self.maps.shape[1] * self.cell[1]
-
-    @property
-    def top(self) -> float:
-        """The top of the first row of maps, below its labels."""
-        return LABEL * any(self.labels)
-
-    @property
-    def _pitch(self) -> float:
-        return float(self.maps.shape[2] * self.cell[0] + self.gap)
-
-    def _place(self, i: int) -> tuple[float, float]:
-        row, column = divmod(i, self.columns)
-        down = (
-            self.maps.shape[1] * self.cell[1] + self.gap + LABEL * any(self.labels[self.columns :])
-        )
-        return column * self._pitch, self.top + row * down
-
-    def draw(self, ax: Any, x: float, y: float, scale: Scale) -> Any:
-        """Draw all maps with the corner at (x, y); returns an image, for the colour bar."""
-        for i, (array, label) in enumerate(zip(self.maps, self.labels, strict=True)):
-            left, top = (a + b for a, b in zip(self._place(i), (x, y), strict=True))
-            ax.text(left, top - 0.03, label, fontsize=SMALL, color=LIGHT["muted"], va="bottom")
-            image = tile(ax, array, left, top, scale, self.cell)
-            if min(self.cell) >= READABLE:
-                write(ax, array, left, top, scale, self.cell)
-            elif scale.kind == "diverging":
-                mark_negative(ax, array, left, top, scale, self.cell)
-        return image
+    count, h, w = maps.shape
+    if not columns:
+        columns = min(count, max(1, round((count * size[0] / size[1] * h / (w * stretch)) ** 0.5)))
+    across, down = w + max(1, w // 8), h + max(1, h // (4 if any(labels[columns:]) else 8))
+    wide, tall = across * columns, down * -(-count // columns)
+    side = min(_LARGEST, size[0] / (wide * stretch), size[1] / tall)
+    ax.set(xlim=(-0.2, wide), ylim=(tall, -0.2), autoscale_on=False)
+    for i, (array, label) in enumerate(zip(maps, labels, strict=True)):
+        x, y = i % columns * across, i // columns * down
+        note = {"fontsize": SMALL, "color": INK["muted"], "va": "bottom"}
+        ax.text(x, y - 0.03 / side, label, **note)
+        tile(ax, array, x, y, scale, (1, 1))
+        fill(ax, array, x, y, scale, (1, 1), (side * stretch, side))
+    ax.set(aspect=1 / stretch, anchor="NW")
+    ax.axis("off")
+    bar = ax.figure.colorbar(ax.images[0], ax=ax, shrink=0.6, anchor=(0, 1), panchor=False)
+    bar.ax.grid(False)
+    return wide * side * stretch, tall * side
 
 
 def minus(x: float) -> str:

@@ -13,8 +13,7 @@ from ...graph.conversion import Array
 from ...graph.node import GraphNode
 from ...graph.rule import Operator
 from ..inspection import need_index, need_rule
-from ..page.palette import LIGHT
-from ..plots import figure
+from ..plots import INK, figure
 from ..scene.text import count, number
 from .maps import (
     MARGIN,
@@ -23,13 +22,13 @@ from .maps import (
     TITLE,
     Cell,
     Scale,
+    fill,
     mark_negative,
     minus,
     outline,
     room,
     sheet,
     tile,
-    write,
 )
 
 if TYPE_CHECKING:
@@ -69,7 +68,12 @@ class Patch:
 
 
 def patch_product(
-    node: GraphNode, position: int | Sequence[int], sample: int = 0, filter: int = 0
+    node: GraphNode,
+    position: int | Sequence[int],
+    sample: int = 0,
+    filter: int = 0,
+    *,
+    theme: str | None = None,
 ) -> Figure:
     """Draw one number of a convolution as a sum of products: patch · filter + bias.
 
@@ -77,9 +81,9 @@ def patch_product(
     a single index. The patch is laid out as a row, channel by channel, as in the unrolling of
     Chellapilla et al. (2006); of a long row the first three lines are drawn, the rest is only
     summed. Hatched cells are padding. `.numbers` has `"patch"`, `"filter"` and `"products"` (C /
-    groups, KH, KW), `"bias"`, `"sum"`, and `"output"`, the number in the graph. Raises `TypeError`
-    or `ValueError` for another node or a place out of range, `GraphError` if the inputs changed
-    since the forward pass.
+    groups, KH, KW), `"bias"`, `"sum"`, and `"output"`, the number in the graph. `theme` as in
+    `draw`. Raises `TypeError` or `ValueError` for another node or a place out of range,
+    `GraphError` if the inputs changed since the forward pass.
 
     >>> y = mg.conv2d(np.ones((1, 1, 4, 4)), np.ones((1, 1, 3, 3)))
     >>> mg.viz.patch_product(y, (0, 1)).numbers["sum"]
@@ -109,7 +113,7 @@ def patch_product(
     wide = max(
         _LEFT + cells * _SIDE + 0.9 + MARGIN, upper, room("", sentence) * TITLE / NOTE + 2 * MARGIN
     )
-    with figure(wide, _UPPER + 1.35 * len(lines) + 0.4) as made:
+    with figure(wide, _UPPER + 1.35 * len(lines) + 0.4, theme=theme) as made:
         page = sheet(made)
         _pictures(page, node, patch, at, n, o)
         y = _UPPER
@@ -205,7 +209,7 @@ def _pictures(page: Any, node: Operator, patch: Patch, at: tuple[int, int], n: i
     cell, x0, y0 = _whole(page, f"input{part}", given, x, scales[0], padding)
     whole = (d.dh, d.dw) == (1, 1)  # one outline, or one for each tap of a dilated filter
     width, height = (d.kw, d.kh) if whole else (1, 1)
-    look: dict[str, Any] = {"color": LIGHT["gradient"], "linewidth": 2.0 if whole else 1.3}
+    look: dict[str, Any] = {"color": INK["gradient"], "linewidth": 2.0 if whole else 1.3}
     for r in patch.rows[:1] if whole else patch.rows:
         for c in patch.columns[:1] if whole else patch.columns:
             size = width * cell[0], (len(given) if flat else height) * cell[1]
@@ -225,11 +229,11 @@ def _pictures(page: Any, node: Operator, patch: Patch, at: tuple[int, int], n: i
         if drawn < len(values):
             note = f"{drawn} of {count(len(values), 'channel')}"
             y = MARGIN + 0.36 + len(grid) * square
-            page.text(x, y, note, fontsize=SMALL, color=LIGHT["muted"], va="top")
+            page.text(x, y, note, fontsize=SMALL, color=INK["muted"], va="top")
         x += _width(d.kw) + _GAP
     cell, x0, y0 = _whole(page, f"result, filter {o}", result, x, scales[2], (0, 0))
     corner = x0 + at[1] * cell[0], y0 + (0 if flat else at[0]) * cell[1]
-    outline(page, *corner, *cell, color=LIGHT["gradient"], linewidth=2.0)
+    outline(page, *corner, *cell, color=INK["gradient"], linewidth=2.0)
 
 
 def _whole(
@@ -252,7 +256,7 @@ def _whole(
             MARGIN + 0.3,
             wide * cell[0],
             tall * cell[1],
-            color=LIGHT["line"],
+            color=INK["line"],
             linestyle="--",
             linewidth=0.7,
         )
@@ -292,7 +296,7 @@ def _line(page: Any, patch: Patch, start: int, stop: int, y: float) -> None:
         _cells(page, values.ravel()[None, start:stop], hatched, _LEFT, top, scale, (_SIDE, _SIDE))
         for edge in range(start // taps * taps + taps, stop, taps):  # between channels
             page.vlines(
-                _LEFT + (edge - start) * _SIDE, top, top + _SIDE, color=LIGHT["fg"], linewidth=1.6
+                _LEFT + (edge - start) * _SIDE, top, top + _SIDE, color=INK["fg"], linewidth=1.6
             )
     total = float(patch.products.ravel()[start:stop].sum())
     page.text(
@@ -313,5 +317,5 @@ def _cells(
     for row, column in np.ndindex(values.shape):
         place = x + column * cell[0], y + row * cell[1]
         hatch = "////" if padded[row, column] else None
-        outline(page, *place, *cell, edgecolor=LIGHT["frame"], linewidth=0.5, hatch=hatch)
-    write(page, values, x, y, scale, cell)
+        outline(page, *place, *cell, edgecolor=INK["frame"], linewidth=0.5, hatch=hatch)
+    fill(page, values, x, y, scale, cell)

@@ -30,15 +30,17 @@ def review(
     *,
     theme: str | None = None,
 ) -> Review:
-    """Tint each word of a text by how much the output depends on it: ‖∂s/∂e‖ for its vector e.
+    """Tint each word of a text by what it adds to the output: ∂s/∂e · e for its vector e.
 
     `model` takes ids (1, length) and looks them up with `embedding`; `ids` are those of one text,
     `vocabulary[id]` its words; 0 is padding and 1 an unknown word, as in `mg.data.imdb`. s is the
     largest output (the logit, where the model ends in a sigmoid or softmax), or with a target `y`
-    the loss `loss(output, target)`. Where the model convolves and max-pools the words, as `TextCNN`
-    does (Kim 2014), the words behind the pooled number with the largest value × gradient are
-    bracketed. The model runs in evaluation mode and is not changed. `theme` as in `draw`. Raises
-    `TypeError`, `ShapeError` or `ValueError` where model, ids and vocabulary do not fit together.
+    the loss `loss(output, target)`. What raises s is blue with a solid bar, what
+    lowers it orange with a hollow one. Where the model convolves and max-pools the words, as
+    `TextCNN` does (Kim 2014), the words behind the pooled number with the largest value × gradient
+    are bracketed. The model runs in evaluation mode and is not changed. `theme` as in `draw`.
+    Raises `TypeError`, `ShapeError` or `ValueError` where model, ids and vocabulary do not fit
+    together.
 
     >>> model = mg.nn.Sequential(mg.nn.Embedding(4, 2), mg.nn.Flatten(), mg.nn.Linear(6, 1))
     >>> mg.viz.review(model, [2, 3, 2], ["", "?", "good", "film"]).words
@@ -58,11 +60,12 @@ def review(
                 "expected"
             )
         head.backward()
-        gradient = np.concatenate([_gradient(node)[0] for node in tables], axis=1)
+        parts = zip(*((_gradient(node)[0], node.value[0]) for node in tables), strict=True)
+        gradient, vector = (np.concatenate(part, axis=1) for part in parts)
         gram = _strongest(order, len(row))
     what = "score" if y is None else "loss"
     text = [vocabulary[i] for i in row], row
-    return Review(text, gradient, float(head.item()), what, gram, theme)
+    return Review(text, (gradient, vector), float(head.item()), what, gram, theme)
 
 
 def _row(ids: Any, vocabulary: Any) -> Array:

@@ -1,4 +1,4 @@
-"""The picture of a review: words in lines, tinted by the size of their gradient."""
+"""The picture of a review: words in lines, tinted by what they add to the score."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ from ..svg_picture import SvgPicture
 
 _WIDE = 720.0  # of the text
 _SPACE, _LINE = 6.0, 36.0  # between words, and from one line to the next
-#: height of the bar and opacity of the background of the largest gradient; the contrast of the
+#: height of the bar and opacity of the background of the largest contribution; the contrast of the
 #: text stays above 4.5
 _BAR, _ALPHA = 9.0, 0.32
 _RULES = """\
 .mg .word{font-size:13px;fill:var(--fg)}
 .mg .aside{font-size:10px;font-style:italic;fill:var(--fg)}
-.mg .ground,.mg .size{fill:var(--g5)}
+.mg .token .ground,.mg .token .size{fill:var(--variable)}
+.mg .against .ground{fill:var(--gradient)}
+.mg .against .size{fill:none;stroke:var(--gradient);stroke-width:1.2}
 .mg .base{stroke:var(--frame);stroke-width:.8}
 .mg .bracket{fill:none;stroke:var(--fg);stroke-width:1.6}
 """
@@ -41,48 +43,52 @@ class Gram:
 
 
 class Review(SvgPicture):
-    """A text whose words are tinted by the size of their gradient, as of the call of `review`.
+    """A text whose words are tinted by what they add to the score, as of the call of `review`.
 
     A notebook shows it. `svg` is the picture, `description` its message, `describe()` lists every
-    word with its number, `save()` writes a file. `gradient` (length, width) is ∂s/∂e for the vector
-    e of each word, `size` (length,) its norm, `score` is s; the three are in `numbers`, too. `gram`
-    has the words behind the pooled number that contributes most, or is None.
+    word with its number, `save()` writes a file. `numbers` has `"gradient"` (length, width), ∂s/∂e
+    for the vector e of each word, its norm `"size"` (length,), `"contribution"` (length,), its
+    product with e, and `"score"`, s. `gram` has the words behind the pooled number that contributes
+    most, or is None.
 
     >>> model = mg.nn.Sequential(mg.nn.Embedding(4, 2), mg.nn.Flatten(), mg.nn.Linear(6, 1))
     >>> review = mg.viz.review(model, [2, 3, 2], ["", "?", "good", "film"])
-    >>> review.words, review.size.shape
+    >>> review.words, review.numbers["contribution"].shape
     (('good', 'film', 'good'), (3,))
     """
 
     def __init__(
         self,
         text: tuple[Sequence[str], Array],
-        gradient: Array,
+        vectors: tuple[Array, Array],
         score: float,
         what: str,
         gram: Gram | None,
         theme: str | None,
     ) -> None:
-        words, self.ids = text
+        (words, self.ids), (gradient, vector) = text, vectors
         self.words, self.what, self.gram, self.theme = tuple(words), what, gram, theme
-        self.gradient, self.size, self.score = gradient, np.linalg.norm(gradient, axis=1), score
-        self.numbers = {"gradient": gradient, "size": self.size, "score": score}
+        self.added = (gradient * vector).sum(1)
+        self.numbers = {"gradient": gradient, "size": np.linalg.norm(gradient, axis=1)}
+        self.numbers |= {"contribution": self.added, "score": score}
         #: how many ids at the start are padding
         self.padding = int(np.argmax(self.ids != PAD)) if (self.ids != PAD).any() else len(self.ids)
 
     @property
     def title(self) -> str:
         """The score or the loss."""
-        return f"{self.what} {number(self.score)}"
+        return f"{self.what} {number(self.numbers['score'])}"
 
     @property
     def description(self) -> str:
         """How to read the picture, and its message."""
-        top = int(self.size.argmax())
+        ends = [
+            f"“{self.name(place)}” {self.added[place]:+.3g}"
+            for place in map(int, (self.added.argmax(), self.added.argmin()))
+        ]
         text = (
-            f"The taller the bar below a word and the darker its background, the more the "
-            f"{self.what} depends on it: the norm of the gradient of the word's vector, at most "
-            f"{number(float(self.size[top]))} at “{self.name(top)}”."
+            f"A word with a solid bar raises the {self.what}, one with a hollow bar lowers it: the "
+            f"gradient of its vector times the vector, from {' to '.join(ends)}."
         )
         if self.gram is not None:
             words, adds = " ".join(map(self.name, self.gram.places)), number(self.gram.contribution)
@@ -101,15 +107,23 @@ class Review(SvgPicture):
 
     def describe(self) -> str:
         """The picture in words, a line for each word; all padding at the start is one line."""
-        lines = [self.alt_text]
-        if self.padding:
-            largest = number(float(self.size[: self.padding].max()))
-            lines.append(f"  {self.padding} × padding: at most {largest}")
         inside = () if self.gram is None else self.gram.places
-        for i in range(self.padding, len(self.ids)):
-            size = number(float(self.size[i]))
-            lines.append(f"  {i}, {self.name(i)}: {size}{', bracketed' * (i in inside)}")
-        return "\n".join(lines)
+        told = [
+            f"  {self._called(i)} {self._added(i):+.3g}{', bracketed' * (i in inside)}"
+            for i in range(max(0, self.padding - 1), len(self.ids))
+        ]
+        return "\n".join([self.alt_text, *told])
+
+    def _called(self, place: int) -> str:
+        if place < self.padding:
+            return f"{self.padding} × padding:"
+        return f"{self.name(place)}, place {place}:"
+
+    def _added(self, place: int) -> float:
+        """What the word adds to the score, or all padding before and including it."""
+        return float(
+            self.added[: self.padding].sum() if place < self.padding else self.added[place]
+        )
 
     def __repr__(self) -> str:
         return f"<Review of {count(len(self.ids) - self.padding, 'word')}, {self.title}>"
@@ -143,20 +157,15 @@ class Review(SvgPicture):
         return places, y + _LINE + 6
 
     def _words(self, places: dict[int, tuple[float, float, float]]) -> Iterator[str]:
-        skipped, largest = self.padding, float(self.size.max())
+        largest = max(abs(self._added(place)) for place in places)
         for place, (x, y, wide) in places.items():
-            size = float(self.size[:skipped].max() if place < skipped else self.size[place])
-            share = size / largest if largest > 0 else 0.0  # NaN has neither background nor bar
-            text, kind, _ = self._label(place)
-            name = (
-                f"{count(skipped, 'id')} of padding, at most"
-                if place < skipped
-                else f"{self.name(place)}, place {place}:"
-            )
+            added, (text, kind, _) = self._added(place), self._label(place)
+            share = abs(added) / largest if largest > 0 else 0.0  # of NaN neither ground nor bar
             box = f'x="{px(x - 2)}" y="{px(y)}" width="{px(wide + 4)}" height="17" rx="3"'
             bar = f'x="{px(x)}" y="{px(y + 19)}" width="{px(wide)}" height="{px(_BAR * share)}"'
+            title = escape(f"{self._called(place)} {added:+.3g}")
             yield (
-                f'<g class="token"><title>{escape(f"{name} {number(size)}")}</title>'
+                f'<g class="token{" against" * (added < 0)}"><title>{title}</title>'
                 f'<rect class="ground" {box} fill-opacity="{_ALPHA * share:.2f}"/>'
                 f'<text class="{kind}" x="{px(x + wide / 2)}" y="{px(y + 13)}" '
                 f'text-anchor="middle">{escape(text)}</text>'

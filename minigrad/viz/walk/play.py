@@ -92,6 +92,7 @@ class _Walk:
         self.boxes = [
             box for box in self.picture.boxes if box.kind != "ghost" and box.id[0] in "nm"
         ]
+        self.faces = [cluster.face for cluster in self.picture.clusters]
         self.places = {n: i for i, n in enumerate(self.scene.numbers)}
         self.arriving: dict[str, list[Edge]] = {}
         for edge in self.picture.edges:
@@ -133,8 +134,8 @@ class _Walk:
         for number_, step in enumerate(steps, 1):
             if step.phase == "forward":
                 known[step.box] = number_
-            for name in step.lines if step.phase == "backward" else (step.box,):
-                reached[name] = number_
+            else:
+                reached |= dict.fromkeys(step.lines or (step.box,), number_)
         for box in self.picture.boxes:
             own = f"n{box.id.rpartition('n')[2]}" if box.kind == "ghost" else box.id
             for flow in box.flows:
@@ -144,6 +145,12 @@ class _Walk:
             reached[box.id] = max([reached.get(box.id, 0), *(reached[f.id] for f in box.flows)])
         for edge in self.picture.edges:
             known[edge.id] = max(known.get(e.source, 0) for e in self.picture.pieces(edge))
+        for cluster in reversed(self.picture.clusters):  # inner ones first
+            face, inside = cluster.face, [*self.picture.boxes, *self.faces]
+            names = [box.id for box in inside if box.cluster == cluster.id]
+            for key in (face.id, *[flow.id for flow in face.flows]):
+                known[key] = max(known.get(name, 0) for name in names)
+                reached[key] = max(reached.get(name, 0) for name in names)
         alarms = {}
         for box in self.boxes:
             if box.bad:

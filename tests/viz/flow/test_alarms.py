@@ -103,7 +103,7 @@ def test_marks_follow_the_trend_and_not_a_size():
     """What is small everywhere is well; D fades towards the input and is marked there."""
     head = pulled(layers(nn.Tanh, 3), loss=lambda a, b: mg.mse_loss(a, b) * 1e-6)
     assert {edge.state for edge in draw(head).picture.edges} == {"normal", "none"}
-    picture = draw(pulled(ill()["vanishing gradient"][0])).picture
+    picture = draw(pulled(ill()["vanishing gradient"][0]), depth=9).picture
     faded = {edge.title.partition(" ")[0] for edge in picture.edges if edge.state == "vanished"}
     assert faded == {"n1", "n2", "n3"}  # the first layer's parameters and its result
     assert any("▽" in flow.below for box in picture.boxes for flow in box.flows)

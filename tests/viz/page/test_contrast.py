@@ -69,7 +69,7 @@ def grounds(found: list[Mark], i: int) -> list[str]:
         found[i],
         [m for m in found[:i] if m.tag in ("rect", "ellipse") and m.style["fill"] != "none"],
     )
-    below = [m for m in areas if m.kind != "dead"]  # a bar and the outline around it are one thing
+    below = [m for m in areas if m.kind != "bar"]  # a bar and the outline around it are one thing
     if "paint-order" in mark.style:  # a halo of its own
         return [mark.style["stroke"]]
     left, top, right, bottom = mark.box
@@ -106,11 +106,11 @@ def test_every_line_and_shape_stands_out(theme, dark):
         found = marks(svg, dark)
         kinds |= {mark.kind for mark in found}
         for i, mark in enumerate(found):
-            paint = mark.style["fill" if mark.kind in ("tip", "dead") else "stroke"]
+            paint = mark.style["fill" if mark.kind in ("tip", "bar") else "stroke"]
             if mark.tag != "text" and mark.kind != "bg":
                 what = f"{mark.kind} of {' '.join(mark.classes)}"
                 seen.update({(paint, ground): what for ground in grounds(found, i)})
-    assert kinds >= {"shape", "inner", "ring", "track", "dead", "frame", "rule", "line", "tip"}
+    assert kinds >= {"shape", "inner", "ring", "track", "bar", "frame", "line", "tip"}
     weak = {
         (paint, ground, what): contrast(paint, ground) for (paint, ground), what in seen.items()
     }

@@ -60,13 +60,15 @@ def drawn(svg):
     occurs, listed = set(), []
     for group in ET.fromstring(svg).iter(f"{SVG}g"):
         kinds = group.get("class", "").split()
+        if kinds == ["foot"]:
+            continue
         if kinds and kinds[0] == "key":
             listed.append(group.get("id").split("-", 2)[-1])
             continue
         occurs |= {*KINDS, *STATES, "focus", "back"}.intersection(kinds)
         occurs |= {"ramp"} if any(kind in [f"g{i}" for i in range(6)] for kind in kinds) else set()
         for shape in group:
-            occurs |= {shape.get("class")} & {"frame", "inner", "ring", "dead"}
+            occurs |= {shape.get("class")} & {"frame", "inner", "ring", "bar"}
             text = shape.text if shape.tag == f"{SVG}text" else None
             if text and text.startswith("∇ "):
                 occurs.add("face" if "module" in kinds else "sum")
@@ -91,11 +93,12 @@ def test_it_can_be_left_out():
     assert 'class="key' not in draw(sine(), legend=False).svg
 
 
-def test_what_stands_below_lines_is_named():
+def test_what_stands_below_lines_and_what_bars_are_is_named():
     x = mg.Variable(np.ones(3), name="x")
     graph = mg.Graph(mg.sum(x * 2))
     assert "change below" in graph.diff(graph).svg
-    assert "cost and share below" in mg.viz.profile(graph, repeats=1).draw().svg
+    assert ">share of the time of both passes<" in mg.viz.profile(graph, repeats=1).draw().svg
+    assert ">share of zeros<" in draw(mg.relu(x)).svg
 
 
 @pytest.mark.parametrize("theme", ["light", "dark", "print"])

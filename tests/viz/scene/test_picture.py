@@ -28,19 +28,27 @@ def test_every_node_edge_value_and_gradient_is_there(name):
     found = boxes(picture)
     for i, node in enumerate(order):
         flow = found[f"n{i}"].flows[0]
-        assert flow.above == value_lines(measure(node.value))
+        assert flow.above == value_lines(measure(node.value), False)
+        assert not node.shape or str(node.shape) in " ".join(found[f"n{i}"].lines)
         told = "" if node.grad is None else gradient_line(measure(node.grad))
         meet = sum(x is node for user in order for x in user.inputs) > 1 and told
         assert (found[f"n{i}"].lines[-1] if meet else flow.below) == f"{'∇ ' * bool(meet)}{told}"
     index = {id(node): i for i, node in enumerate(order)}
     expected = sorted((index[id(x)], index[id(node)]) for node in order for x in node.inputs)
-    assert sorted((origin(e.source), origin(e.target)) for e in picture.edges) == expected
+    assert lines_of(picture) == expected
     assert (picture.nodes, picture.links) == (len(order), len(expected))
 
 
-def origin(box):
-    """The number of the node that a box or a ghost stands for."""
-    return int(box.rpartition("n")[2])
+def lines_of(picture):
+    """(from, to) by the numbers of nodes, of every line, whatever borders it crosses."""
+    own = {box.id for box in picture.boxes}
+    return sorted(
+        (int(piece.source.rpartition("n")[2]), int(edge.target.rpartition("n")[2]))
+        for edge in picture.edges
+        if edge.ends
+        for piece in picture.pieces(edge)
+        if piece.source in own
+    )
 
 
 def test_sine_of_a_square():
@@ -51,8 +59,8 @@ def test_sine_of_a_square():
         ("n2", "scalar", ("^", "4")),
         ("n3", "scalar", ("sin", "-0.757")),
     ]
-    edges = [(edge.id, edge.source, edge.target) for edge in picture.edges]
-    assert edges == [("e0", "n0", "n2"), ("e1", "n1", "n2"), ("e2", "n2", "n3")]
+    edges = [(edge.source, edge.target) for edge in picture.edges]
+    assert edges == [("n0", "n2"), ("n1", "n2"), ("n2", "n3")]
     assert picture.boxes[0].flows[0].below == number(4 * np.cos(4))
     assert [box.head for box in picture.boxes] == [False, False, False, True]
 
@@ -61,8 +69,8 @@ def test_kinds_of_operators_and_the_bar_of_a_dead_relu():
     found = boxes(draw(neuron()).picture)
     kinds = {box.lines[0]: box.kind for box in found.values()}
     assert (kinds["@"], kinds["W"], kinds["x"]) == ("broadcasted", "variable", "constant")
-    assert [box.dead for box in found.values() if box.lines[0] == "relu"] == [1.0]
-    assert all(box.dead is None for box in found.values() if box.lines[0] != "relu")
+    assert [box.bar for box in found.values() if box.lines[0] == "relu"] == [1.0]
+    assert all(box.bar is None for box in found.values() if box.lines[0] != "relu")
     assert draw(neuron()).alarms[0] == "Dead ReLU: n5 (relu), 100 %."
 
 
@@ -147,11 +155,11 @@ def test_two_calls_of_one_module_are_two_boxes():
         "x",
         "Dense",
         "tanh",
-        "↗ weight",
-        "↗ bias",
         "Dense",
         "Σ",
     ]
+    ghosts = [box.lines[0] for box in draw(y).picture.boxes if box.kind == "ghost"]
+    assert ghosts == ["↗ weight", "↗ bias"]
 
 
 def test_a_module_that_says_nothing_of_itself():
@@ -171,7 +179,8 @@ def test_middle_sized_graphs_collapse_by_themselves():
         for layer in vars(net).values():
             y = mg.tanh(layer(y))
     assert len(mg.topological_sort(y)) > 60
-    assert len(draw(y).picture.boxes) == 41
+    assert [box.lines[0] for box in draw(y, depth=0).picture.boxes] == ["x", "Layer"]
+    assert len(draw(y).picture.boxes) < 41
     assert len(draw(y, depth=9).picture.boxes) == 101
 
 
@@ -194,23 +203,17 @@ def calls(function):
 
 def test_diamonds_take_no_more_visits_than_their_nodes():
     picture = draw(diamonds(60)).picture
-    assert (picture.nodes, len(picture.boxes)) == (181, 182)  # x has a ghost
+    assert picture.nodes == 181 and len(picture.boxes) <= 61
     few, many = (calls(lambda n=n: draw(diamonds(n)).picture) for n in (30, 60))
     assert few < many < 2.2 * few
 
 
-def test_a_huge_graph_gets_a_table():
+def test_a_huge_graph_is_a_few_boxes():
     drawing = draw(diamonds(6667))
-    assert "20,002 nodes" in drawing.picture.note
-    assert drawing.svg and drawing.describe()
+    assert "20,002 nodes" in drawing.picture.note and "depth=" in drawing.picture.note
+    assert 1 <= len(drawing.picture.boxes) <= 60 and drawing.svg and drawing.describe()
     few, many = (calls(lambda n=n: draw(diamonds(n)).svg) for n in (1000, 2000))
-    assert few < many < 2.2 * few
-    assert [row[:2] for row in drawing.picture.rows[1:]] == [
-        ("add", "6,667"),
-        ("cos", "6,667"),
-        ("sin", "6,667"),
-        ("variables", "1"),
-    ]
+    assert few < many < 2.5 * few
 
 
 def test_a_chain_of_100_000_nodes_is_drawn_as_a_summary_and_freed(no_gc):
@@ -223,17 +226,6 @@ def test_a_chain_of_100_000_nodes_is_drawn_as_a_summary_and_freed(no_gc):
     first = weakref.ref(mg.topological_sort(y)[0])
     del y, drawing
     assert first() is None
-
-
-def test_the_table_counts_alarms_and_parameters():
-    w = mg.Variable(np.full(3, 1e-30), name="w")
-    y = mg.sum(w)
-    for _ in range(450):
-        y = mg.tanh(y)
-    (y * 1e-9).backward()
-    rows = {row[0]: row for row in draw(y).picture.rows}
-    assert rows["variables"][2] == rows["sum"][2] == "3"
-    assert rows["tanh"][-1] == "–"  # one layer has no trend
 
 
 def test_drawing_changes_nothing():

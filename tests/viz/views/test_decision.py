@@ -32,7 +32,8 @@ def test_the_map_is_the_models_output_and_the_line_where_it_crosses():
     n, ax = made.numbers, made.axes[0]
     assert np.allclose(n["output"][""], np.broadcast_to(n["x"], (160, 160)), atol=1e-6)
     assert np.array_equal(plane(ax).get_array(), n["output"][""])
-    assert (plane(ax).norm.vmin, plane(ax).norm.vmax) == (0.0, 1.0)
+    reach = np.abs(n["output"][""] - 0.5).max()
+    assert (plane(ax).norm.vmin, plane(ax).norm.vmax) == (0.5 - reach, 0.5 + reach)
     (line,) = [c for c in ax.collections if type(c).__name__ == "QuadContourSet"]
     assert np.allclose(line.get_paths()[0].vertices[:, 0], 0.5, atol=1e-6)
     assert n["accuracy"][""] == 1.0 and ax.get_title("left") == "100 % right"
@@ -63,7 +64,8 @@ def test_several_models_side_by_side_in_one_scale():
     titles = [ax.get_title("left") for ax in made.axes[:5]]
     assert [title.split(":")[0] for title in titles] == [*models, r"\$\frac"]
     scales = [plane(ax).norm for ax in made.axes[:5]]
-    assert {(scale.vmin, scale.vmax) for scale in scales} == {(0.0, 1.0)}
+    reach = max(np.abs(output - 0.5).max() for output in made.numbers["output"].values())
+    assert {(scale.vmin, scale.vmax) for scale in scales} == {(0.5 - reach, 0.5 + reach)}
     assert set(made.numbers["output"]) == {*models, r"$\frac"}
     assert made._repr_png_()
 
@@ -74,6 +76,11 @@ def test_models_are_left_as_they_were():
     before = state(model)
     decision_map(model, POINTS, LABELS[:, None])
     assert state(model) == before
+
+
+def test_the_scale_follows_the_outputs():
+    far = decision_map(lambda x: (x[:, 0] - 0.5) * 80.0, POINTS, LABELS, 0.0)
+    assert plane(far.axes[0]).norm.vmax == np.abs(far.numbers["output"][""]).max() > 30
 
 
 def test_logits_and_constant_outputs_and_equal_points():

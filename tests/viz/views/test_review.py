@@ -41,17 +41,20 @@ def parsed(made):
 
 
 def tokens(made):
-    """(text, title, opacity of the ground, height of the bar) of each word that is shown"""
+    """(text, title, opacity of the ground, height of the bar, is it hollow) of each word that is
+    shown
+    """
     found = []
     for group in parsed(made).iter(f"{SVG}g"):
-        if group.get("class") == "token":
+        if group.get("class") in ("token", "token against"):
             ground, bar = group.findall(f"{SVG}rect")
             texts = group.find(f"{SVG}text").text, group.find(f"{SVG}title").text
-            found.append((*texts, float(ground.get("fill-opacity")), float(bar.get("height"))))
+            numbers = float(ground.get("fill-opacity")), float(bar.get("height"))
+            found.append((*texts, *numbers, group.get("class") != "token"))
     return found
 
 
-def test_the_sizes_are_those_of_the_gradient_of_each_words_vector():
+def test_sizes_and_contributions_are_those_of_each_words_vector():
     model = text_model(probability=False).to(np.float64)
     made = review(model, TEXT, WORDS)
     vectors = model.embedding.weight.value[TEXT].copy()
@@ -69,6 +72,7 @@ def test_the_sizes_are_those_of_the_gradient_of_each_words_vector():
         numeric[place] = (score(up) - score(down)) / 2e-6
     assert np.allclose(made.numbers["gradient"], numeric, atol=1e-8)
     assert np.allclose(made.numbers["size"], np.linalg.norm(numeric, axis=1), atol=1e-8)
+    assert np.allclose(made.numbers["contribution"], (numeric * vectors).sum(1), atol=1e-8)
 
 
 def test_the_bracketed_words_are_those_of_the_winning_window():
@@ -88,9 +92,9 @@ def test_the_bracketed_words_are_those_of_the_winning_window():
     assert len([e for e in parsed(made).iter(f"{SVG}path") if e.get("class") == "bracket"]) >= 1
 
 
-def test_tint_and_bar_follow_the_size_and_every_word_is_there():
+def test_tint_bar_and_sign_follow_the_contribution_and_every_word_is_there():
     made = review(text_model(), TEXT, WORDS)
-    shown, sizes = tokens(made), made.numbers["size"]
+    shown, added = tokens(made), made.numbers["contribution"]
     assert [text for text, *_ in shown] == [
         "2 × padding",
         "zug",
@@ -104,12 +108,16 @@ def test_tint_and_bar_follow_the_size_and_every_word_is_there():
         "föhn",
         "zug",
     ]
-    share = sizes[2:] / sizes.max()
-    assert np.allclose([bar for *_, bar in shown[1:]], 9 * share, atol=0.051)
-    assert np.allclose([ground for *_, ground, _ in shown[1:]], 0.32 * share, atol=0.0051)
-    assert shown[1][1] == f"zug, place 2: {sizes[2]:.3g}"
+    added = np.array([added[:2].sum(), *added[2:]])
+    share = np.abs(added) / np.abs(added).max()
+    assert np.allclose([bar for *_, bar, _ in shown], 9 * share, atol=0.051)
+    assert np.allclose([ground for *_, ground, _, _ in shown], 0.32 * share, atol=0.0051)
+    assert [against for *_, against in shown] == list(added < 0)
+    assert len({against for *_, against in shown}) == 2
+    assert shown[1][1] == f"zug, place 2: {added[1]:+.3g}"
     assert shown[3][1].startswith("(unknown), place 4: ")
-    assert shown[0][1] == f"2 ids of padding, at most {sizes[:2].max():.3g}"
+    assert shown[0][1] == f"2 × padding: {added[0]:+.3g}"
+    assert ".against .size{fill:none" in made.svg  # a sign without colour
 
 
 def test_it_is_a_picture_with_a_name_and_a_description():
@@ -122,9 +130,12 @@ def test_it_is_a_picture_with_a_name_and_a_description():
     assert root.find(f"{SVG}title").text == made.title == f"score {made.numbers['score']:.3g}"
     lines = made.describe().splitlines()
     assert len(lines) == 2 + 10
-    assert lines[1].startswith("  2 × padding: at most ")
+    top = int(made.numbers["contribution"].argmax())
+    assert f"from “{made.name(top)}” {made.numbers['contribution'][top]:+.3g} to “" in lines[0]
+    assert lines[1].startswith("  2 × padding: ")
     assert sum(line.endswith(", bracketed") for line in lines) == sum(
-        p >= 2 for p in made.gram.places
+        p >= 1
+        for p in made.gram.places  # all padding is one line
     )
     assert repr(made) == f"<Review of 10 words, score {made.numbers['score']:.3g}>"
     bundle = made._repr_mimebundle_()
@@ -160,7 +171,7 @@ def test_without_pooling_there_is_no_bracket_and_with_zeros_no_bar():
     assert made.gram is None and made.title.startswith("loss ")
     assert not [e for e in parsed(made).iter(f"{SVG}path") if e.get("class") == "bracket"]
     model[2].weight.value[:] = 0
-    assert {bar for *_, bar in tokens(review(model, [2, 3, 4], WORDS))} == {0.0}
+    assert {bar for *_, bar, _ in tokens(review(model, [2, 3, 4], WORDS))} == {0.0}
 
 
 def test_only_padding():

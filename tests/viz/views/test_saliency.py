@@ -21,11 +21,14 @@ def test_the_gradient_is_that_of_the_largest_output():
         output[0, best].backward()
         assert np.array_equal(made.numbers["gradient"][i], leaf.grad[0])
         assert made.numbers["score"][i] == output.value[0, best]
-        assert f"class {best}" in made.description
-    page = made.axes[0]
-    size = np.abs(made.numbers["gradient"][0, 0])
-    assert np.allclose(page.images[1].get_array(), size / size.max())
-    assert np.array_equal(page.images[0].get_array(), x[0, 0])
+        share = np.exp(output.value[0] - output.value.max())
+        told = f"predicted {best} ({100 * share.max() / share.sum():.0f} %)"
+        assert f"{told}, at most" in made.description
+        size = np.abs(made.numbers["gradient"][i, 0])
+        above, below = made.axes[i], made.axes[3 + i]
+        assert above.get_title("left") == told
+        assert np.array_equal(above.images[0].get_array(), x[i, 0])
+        assert np.allclose(below.images[0].get_array(), size / size.max())
 
 
 def test_the_gradient_of_the_loss_agrees_with_central_differences():
@@ -44,6 +47,28 @@ def test_the_gradient_of_the_loss_agrees_with_central_differences():
         assert gradient[(i, *place)] == pytest.approx(
             (loss(1e-6) - loss(-1e-6)) / 2e-6, rel=1e-5, abs=1e-9
         )
+
+
+@pytest.mark.parametrize("last", [mg.softmax, mg.log_softmax, mg.sin])
+def test_prediction_and_truth_stand_above_each_sample(last):
+    linear = nn.Linear(2, 2, seed=0)
+    linear.weight.value[:] = [[0, 0], [0.5, 0]]
+    chance = np.exp(0.5) / (1 + np.exp(0.5))
+    if last is mg.sin:  # outputs are taken for scores
+        chance = np.exp(np.sin(0.5)) / (1 + np.exp(np.sin(0.5)))
+    x = np.array([[1.0, 0.0], [-1.0, 0.0]], np.float32)
+    made = saliency(lambda x: last(linear(x)), x, np.array([1, 1]))
+    shown = [ax.get_title("left") for ax in made.axes[:2]]
+    share = f"({100 * chance:.0f} %)"
+    assert shown == [f"predicted 1 {share}, true 1", f"predicted 0 {share}, true 1"]
+
+
+def test_a_single_output_has_classes_where_it_is_a_probability():
+    x, linear = np.ones((1, 2), np.float32), nn.Linear(2, 1, seed=0)
+    linear.weight.value[:] = [[0, -np.log(4)]]
+    made = saliency(nn.Sequential(linear, nn.Sigmoid()), x, [[1.0]], mg.binary_cross_entropy)
+    assert "predicted 0 (80 %), true 1, at most" in made.description
+    assert "output -1.39, at most" in saliency(linear, x).description
 
 
 def test_a_sigmoid_is_stepped_over():

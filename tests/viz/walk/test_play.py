@@ -5,6 +5,7 @@ browser.
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import re
 import subprocess
@@ -16,14 +17,14 @@ import pytest
 from viz.examples import EXAMPLES, diamonds, mlp, neuron, shared, sine
 
 import minigrad as mg
-from minigrad.viz import draw, play, trace
+from minigrad.viz import draw, play
 
 VOID = {"input", "meta", "path", "br", "link"}
 
 
 def alive(html):
     """The fragment as it is once its script has put the drawing in the place of its image."""
-    image = r'<img class="mgp-still" alt="[^"]+" src="data:image/svg\+xml;base64,([^"]*)">'
+    image = r'<img class="mgx-still" alt="[^"]+" src="data:image/svg\+xml;base64,([^"]*)">'
     assert len(re.findall(image, html)) == 1
     return re.sub(image, lambda found: base64.b64decode(found[1]).decode(), html)
 
@@ -60,56 +61,60 @@ class Fragment(HTMLParser):
 
 
 def data(player):
-    return json.loads(Fragment(player.html).texts["mgp-data"])
+    code = Fragment(player.html).texts["mgx-data"]
+    return json.loads(gzip.decompress(base64.b64decode(code)))
 
 
-def test_the_steps_are_the_forward_pass_and_the_way_back():
+def test_the_steps_are_the_forward_pass_and_the_way_back_line_by_line():
     assert [(step.box, step.phase, step.text) for step in play(sine()).steps] == [
         ("n0", "forward", "Variable x = 2"),
         ("n1", "forward", "Constant v₁ = 2"),
         ("n2", "forward", "v₂ = x² = 4"),
         ("n3", "forward", "v₃ = sin(v₂) = -0.757"),
-        ("n3", "backward", "v̄₃ = 1"),
-        ("n2", "backward", "v̄₂ = v̄₃·cos(v₂) = -0.654"),
-        ("n0", "backward", "x̄ = 2·v̄₂·x = -2.61"),
+        ("n3", "backward", "Begin with v̄₃ = 1"),
+        ("n3", "backward", "v̄₂ gets v̄₃·cos(v₂) = 1 × -0.654 = -0.654"),
+        ("n2", "backward", "x̄ gets 2·v̄₂·x = -0.654 × 4 = -2.61"),
+    ]
+
+
+def test_contributions_add_up_where_lines_meet():
+    texts = [step.text for step in play(shared()).steps if step.text.startswith("x̄ gets")]
+    assert [text.rpartition(" = ")[2] for text in texts] == [
+        "1.45",
+        "0.79",
+        "0.5",
+        "0.5. All 4 together: 3.24",
     ]
 
 
 @pytest.mark.parametrize("example", EXAMPLES.values(), ids=EXAMPLES.keys())
-def test_every_step_says_what_the_trace_says(example):
-    head = example()
-    player, table = play(head), trace(head)
-    rows = [*table.forward, *table.reverse]
-    assert len(player.steps) == len(rows)
-    for step, row in zip(player.steps, rows, strict=True):
-        assert row.name.text in step.text and step.text.endswith(row.number)
-        assert row.formula.text in step.text or row.formula.text in ("variable", "constant")
+def test_each_line_with_a_gradient_is_pulled_once(example):
+    player = play(example())
+    picture, scene = player.drawing.picture, player.drawing.scene
+    pulled = [step.lines[0] for step in player.steps if step.phase == "backward" and step.lines]
+    with_gradient = [e.id for e in picture.edges if e.ends and scene.given(e.uses) is not None]
+    assert sorted(pulled) == sorted(with_gradient)
 
 
-def test_the_lines_of_a_step_lead_to_its_box_or_away_from_it():
+def test_the_lines_of_a_step_lead_to_its_box():
     edges = {edge.id: edge for edge in draw(shared()).picture.edges}
     for step in play(shared()).steps:
-        for edge in (edges[line] for line in step.lines if line in edges):
-            assert (
-                step.box == edge.target
-                if step.phase == "forward"
-                else edge.source in (step.box, f"g{edge.target[1:]}n0")
-            )
-    last = play(shared()).steps[-1]
-    assert sum(line in edges for line in last.lines) == 4  # x is used four times, from ghosts too
+        assert all(edges[line].target == step.box for line in step.lines if line in edges)
+
+
+def test_a_number_waits_for_its_step():
+    told = data(play(sine()))
+    assert [told["known"][f"n{i}f0"] for i in range(4)] == [1, 2, 3, 4]
+    assert [told["reached"][f"n{i}f0"] for i in (3, 2, 0)] == [5, 6, 7]
 
 
 @pytest.mark.parametrize("example", EXAMPLES.values(), ids=EXAMPLES.keys())
 def test_everything_the_script_looks_for_is_in_the_fragment(example):
     player = play(example())
     fragment, told = Fragment(player.html), data(player)
-    ids = {attrs["id"] for _, attrs in fragment.elements if "id" in attrs}
-    key = next(attrs["id"] for tag, attrs in fragment.elements if tag == "svg")
-    drawn = {f"{key}-{name}" for name in told["owners"]}
-    assert {
-        name for name in drawn if "f" not in name.rpartition("-")[2]
-    } <= ids  # a stub may be too short to be drawn
-    assert {line for step in player.steps for line in step.lines} <= set(told["owners"])
+    ids = {attrs["id"].rpartition("-")[2] for _, attrs in fragment.elements if "id" in attrs}
+    assert {step[0] for step in told["steps"]} <= ids
+    assert {line for step in player.steps for line in step.lines if line[0] == "e"} <= ids
     for name in (
         "stage",
         "controls",
@@ -122,9 +127,9 @@ def test_everything_the_script_looks_for_is_in_the_fragment(example):
         "forward",
         "last",
     ):
-        assert len(fragment.having(f"mgp-{name}")) == 1
-    (_, slider), (_, status) = fragment.having("mgp-slider")[0], fragment.having("mgp-status")[0]
-    assert slider["max"] == str(len(player.steps)) and slider["aria-label"]
+        assert len(fragment.having(f"mgx-{name}")) == 1
+    (_, slider), (_, status) = fragment.having("mgx-slider")[0], fragment.having("mgx-status")[0]
+    assert slider["aria-label"]
     assert status["aria-live"] == "polite"
     assert all(
         attrs["aria-label"] and attrs["type"] == "button"
@@ -137,7 +142,7 @@ def test_without_the_script_the_whole_drawing_is_there():
     player = play(neuron())
     assert player.drawing.svg in alive(player.html)
     assert player.drawing.svg == draw(neuron()).svg
-    (_, controls), *_ = Fragment(player.html).having("mgp-controls")
+    (_, controls), *_ = Fragment(player.html).having("mgx-controls")
     assert "hidden" in controls
 
 
@@ -149,31 +154,18 @@ def test_nothing_is_fetched_and_nothing_can_leave_a_script():
 
 
 @pytest.mark.parametrize(
-    "name",
-    [
-        "</script><script>alert(1)</script>",
-        "<!--<script>",
-        "a & b",
-        "'\"",
-        "\u2028\u2029",
-        "]]>",
-        "PLAYER_ID",
-        "\ud800",
-    ],
+    "name", ["</script><script>alert(1)</script>", "a & b", "'\"", "]]>", "EXPLORER_ID", "\ud800"]
 )
 def test_a_name_is_harmless(name):
-    x = mg.Variable(2.0, name=name)
-    y = mg.sin(x)
+    y = mg.sin(mg.Variable(2.0, name=name))
     y.backward()
     player = play(y)
     fragment = Fragment(player.html)
     assert [tag for tag, _ in fragment.elements].count("script") == 2
-    raw = fragment.texts["mgp-data"]
-    assert not set(raw) & set("<>&\u2028\u2029")
-    assert json.loads(raw)["steps"][0][3] == player.steps[0].text
-    player.html.encode()
+    assert re.fullmatch("[A-Za-z0-9+/=]+", fragment.texts["mgx-data"])
+    assert data(player)["steps"][0][3] == player.steps[0].text
     scripts = re.findall(r"<script>(.*?)</script>", player.html, re.S)
-    assert len(scripts) == 1 and "PLAYER_ID" not in scripts[0]
+    assert len(scripts) == 1 and "EXPLORER_ID" not in scripts[0]
 
 
 def test_a_graph_without_gradients_is_walked_forward():
@@ -183,14 +175,11 @@ def test_a_graph_without_gradients_is_walked_forward():
 
 def test_collapsed_modules_are_one_step_each():
     steps = [step for step in play(mlp(), depth=1).steps if step.box.startswith("m")]
-    assert [step.phase for step in steps] == ["forward", "forward", "backward", "backward"]
+    assert [step.phase for step in steps] == ["forward", "forward", "backward"]
     assert steps[0].text.startswith(
         "Module first · Dense · 24 parameters: 4 nodes, n1 to n4. Its result: (10, 8)"
     )
-    assert (
-        steps[-1].text.startswith("Module first · Dense. Gradient of its result: rms")
-        and "∇ rms" in steps[-1].text
-    )
+    assert steps[-1].text == "Out of n5 (tanh) to n7 (@), input 1 come rms 0.255"
 
 
 def test_a_focus_keeps_the_numbers_of_the_whole_graph():
@@ -203,24 +192,20 @@ def test_a_focus_keeps_the_numbers_of_the_whole_graph():
     assert len(steps) < len(play(head).steps)
 
 
-def test_a_graph_too_big_to_draw_is_refused_with_a_way_out():
-    with pytest.raises(
-        mg.GraphError,
-        match=r"play: 3,001 nodes do not fit into 400 boxes; use depth=0 .* focus=node",
-    ):
-        play(diamonds(1000))
+def test_a_long_graph_is_walked_box_by_box():
+    assert len(play(diamonds(1000)).steps) < 100
 
 
 def test_an_alarm_waits_for_its_step():
     player = play(EXAMPLES["broken"]())
     bad = next(box for box in player.drawing.picture.boxes if box.bad)
     first = next(i for i, step in enumerate(player.steps, 1) if step.box == bad.id)
-    assert data(player)["complete"] == {bad.id: first}  # a value that is infinite
+    assert data(player)["alarms"] == {bad.id: first}  # a value that is infinite
     x = mg.Variable(0.0, name="x")
     with np.errstate(all="ignore"):
         y = mg.sqrt(x)
         y.backward()
-    assert data(play(y))["complete"] == {"n0": 4}  # a gradient that is: the last step
+    assert data(play(y))["alarms"] == {"n0": 4}  # a gradient that is: the last step
 
 
 def test_showing_and_saving(tmp_path, monkeypatch):
@@ -274,7 +259,7 @@ def test_the_same_graph_gives_the_same_bytes_and_another_one_another_id():
         for seed in ("1", "2")
     ]
     assert runs[0] == runs[1]
-    ids = [Fragment(play(graph()).html).having("mgp")[0][1]["id"] for graph in EXAMPLES.values()]
+    ids = [Fragment(play(graph()).html).having("mgx")[0][1]["id"] for graph in EXAMPLES.values()]
     assert len(set(ids)) == len(ids)
 
 

@@ -24,6 +24,8 @@ from ..distribution import install_hint
 from ..gallery import START
 from . import book
 
+#: the pages of the handbook; their links lead out of a folder that lies as deep in the site
+HANDBOOK = Path(minigrad.__file__).with_name("site")
 #: the public modules: each is a page of the reference
 PAGES = (
     "minigrad",
@@ -95,7 +97,9 @@ mg.draw(y, title="sin(x²)")
 
 ![sin(x²): a value above each line, a gradient below it](figures/gallery-sin-x2.svg)
 
-- [The book](notebooks/README.md): {count} chapters to run, with exercises
+- [The book](notebooks/README.md): {count} chapters to run, with exercises; a
+  [glossary](notebooks/glossary.md)
+- [The handbook](minigrad/site/contents.md): training, reach, results, speed, limits
 - [Examples](examples.md): whole trainings, each in one file
 - [The gallery](figures/README.md): every kind of picture, with the lines that draw it
 - [The reference](reference/minigrad.rst): every public name
@@ -107,12 +111,23 @@ mg.draw(y, title="sin(x²)")
 
 notebooks/README
 {chapters}
+notebooks/glossary
 ```
 ```{{toctree}}
 :hidden:
-:caption: More
+:caption: For teachers
 :titlesonly:
+:glob:
 
+notebooks/teaching/*
+```
+```{{toctree}}
+:hidden:
+:caption: The handbook
+:titlesonly:
+:glob:
+
+minigrad/site/*
 examples
 figures/README
 ```
@@ -176,8 +191,9 @@ def lay_out(source: Path) -> None:
         shutil.copytree(
             notebooks.parent / name,
             source / name,
-            ignore=shutil.ignore_patterns("*.py", ".*", "*.ipynb", "*.json"),
+            ignore=shutil.ignore_patterns(".*", "*.ipynb", "student", "__pycache__"),
         )
+    shutil.copytree(HANDBOOK, source / "minigrad" / "site")
     paths = book.chosen()
     for path in paths:
         notebook = book.read(path)

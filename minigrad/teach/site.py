@@ -107,6 +107,15 @@ mg.draw(y, title="sin(x²)")
 
 notebooks/README
 {chapters}
+notebooks/glossary
+```
+```{{toctree}}
+:hidden:
+:glob:
+:caption: For teachers
+:titlesonly:
+
+notebooks/teaching/*
 ```
 ```{{toctree}}
 :hidden:

@@ -90,7 +90,7 @@ def test_the_installed_wheel_is_used_from_another_folder(site, tmp_path):
 def test_the_installed_command_has_the_chapters(site, tmp_path):
     command = shutil.which("minigrad", path=str(site / "bin"))
     lines = run(command, "chapters", cwd=tmp_path, PYTHONPATH=str(site)).splitlines()
-    assert len(lines) == len([*(ROOT / "notebooks").glob("*.ipynb")])
+    assert len(lines) == len(list((ROOT / "notebooks").glob("*.ipynb")))
     assert all(
         Path(line.split("minutes", 1)[1].strip()).is_relative_to(site / "minigrad" / "chapters")
         for line in lines

@@ -138,8 +138,13 @@ figures/README
 def site(out: Path) -> None:
     """Make the site in a folder; `index.html` is where it begins.
 
-    Raises `FileNotFoundError` where a part of the extra `site` is missing.
+    Raises `FileNotFoundError` where a part of the extra `site` is missing, or the gallery, which an
+    installed package does not have.
     """
+    if book.installed():
+        raise FileNotFoundError(
+            "the pictures of the gallery are not installed; a checkout has them"
+        )
     for needed in ("sphinx", "furo", "myst_nb", "sphinx_codeautolink", "sphinx-mathjax-offline"):
         if find_spec(needed) is None:
             raise FileNotFoundError(f"{needed} is not installed; {install_hint('site')} brings it")

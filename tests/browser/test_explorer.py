@@ -51,7 +51,8 @@ CROSSINGS = r"""(() => {
       const i = Math.min(Math.floor(k / 32), (n.length - 2) / size - 1) * size
       const t = k / 32 - i / size, u = 1 - t
       const weights = size == 6 ? [u ** 3, 3 * u * u * t, 3 * u * t * t, t ** 3] : [u, t]
-      return [0, 1].map(axis => weights.reduce((sum, w, j) => sum + w * n[i + 2 * j + axis], 0)) }) }
+      const along = axis => weights.reduce((sum, w, j) => sum + w * n[i + 2 * j + axis], 0)
+      return [along(0), along(1)] }) }
   const apart = (a, b, by) =>
     a[2] <= b[0] + by || b[2] <= a[0] + by || a[3] <= b[1] + by || b[3] <= a[1] + by
   const texts = [...svg.querySelectorAll('text')].filter(seen).map(e => [e.textContent, rect(e)])
@@ -132,33 +133,33 @@ def busy(page: Page) -> float:
     return 1000 * float(metrics["TaskDuration"])
 
 
-def walk(page: Page, key: str, wanted: bool, every: int = 1) -> tuple[list[str], list[float]]:
-    """Go once around with a key and press Enter wherever it opens (`wanted`) or closes a box; what
-    was opened or closed, and the milliseconds of each. `every` says how often to look for crossings.
-    """
-    seen, done, took = set(), [], []
-    while True:
-        press(page, key)
-        name, is_open, focussed = chosen(page)
-        assert focussed, name
-        if name in seen:
-            return done, took
-        seen.add(name)
-        if is_open == (not wanted):
-            before = busy(page)
-            press(page, "Enter")
-            page.run("new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
-            took.append(busy(page) - before)
-            now, is_open, focussed = chosen(page)
-            assert is_open == wanted and focussed and now != name
-            if len(done) % every == 0:
-                assert page.run(CROSSINGS) == [], (name, now)
-            seen.add(now)
-            done.append(now if wanted else name)
+def enter(page: Page, wanted: bool) -> tuple[str, float]:
+    """Open (`wanted`) or close the chosen box; what is chosen then, and the milliseconds."""
+    before = busy(page)
+    press(page, "Enter")
+    page.run("new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
+    took, (now, is_open, focussed) = busy(page) - before, chosen(page)
+    assert is_open is wanted and focussed
+    return now, took
 
 
-@pytest.mark.parametrize(("make", "every"), [(resnet, 1), (deep, 40)], ids=["resnet", "deep"])
-def test_every_box_is_opened_and_closed_by_keyboard_alone(make, every, page, tmp_path):
+def visit(page: Page, within: dict[str, str | None], found: dict[str, tuple[float, float]]) -> None:
+    """Open the chosen box, then all boxes in it, and close it: with arrows and Enter."""
+    cluster, opening = enter(page, True)
+    if len(found) < 20 or len(found) % 10 == 0:
+        assert page.run(CROSSINGS) == [], cluster
+    press(page, "ArrowRight")
+    while within[(at := chosen(page))[0]] == cluster:
+        if at[1] is False:
+            visit(page, within, found)
+        press(page, "ArrowRight")
+    while chosen(page)[0] != cluster:
+        press(page, "ArrowLeft")
+    found[cluster] = opening, enter(page, False)[1]
+
+
+@pytest.mark.parametrize("make", [resnet, deep], ids=lambda make: make.__name__)
+def test_every_box_is_opened_and_closed_by_keyboard_alone(make, page, tmp_path):
     drawing = mg.draw(make())
     drawing.save(tmp_path / "x.html")
     page.call("Performance.enable", timeDomain="threadTicks")
@@ -166,12 +167,23 @@ def test_every_box_is_opened_and_closed_by_keyboard_alone(make, every, page, tmp
     wait(lambda: page.run("!!document.querySelector('.mgx-stage svg')"), what="explorer")
     while page.run("document.activeElement.tagName") != "svg":
         press(page, "Tab")
-    walk(page, "ArrowLeft", False, every)
-    boxes, opening = walk(page, "ArrowRight", True, every)
-    again, closing = walk(page, "ArrowLeft", False, every)
-    inside = drawing.scene.picture(len(drawing.scene.sizes) - 1, folded=True).clusters
-    assert sorted(boxes) == sorted(again) == sorted(cluster.id for cluster in inside)
-    for what, took in (("opened", opening), ("closed", closing)):
+    inside = drawing.scene.picture(len(drawing.scene.sizes) - 1, folded=True)
+    boxes = [*inside.boxes, *(cluster.face for cluster in inside.clusters)]
+    within = {box.id: box.cluster for box in boxes}
+    within |= {cluster.id: cluster.parent for cluster in inside.clusters}
+    seen: set[str] = set()
+    found: dict[str, tuple[float, float]] = {}
+    press(page, "ArrowRight")
+    while (at := chosen(page))[0] not in seen:
+        seen.add(at[0])
+        if at[1]:  # the drawing begins with some open
+            enter(page, False)
+        if at[1] is not None:
+            visit(page, within, found)
+            seen.add(chosen(page)[0])
+        press(page, "ArrowRight")
+    assert set(found) == {cluster.id for cluster in inside.clusters}
+    for what, took in zip(("opened", "closed"), zip(*found.values(), strict=True), strict=True):
         print(f"{what} {len(took)} boxes, at most {max(took):.0f} ms, {np.mean(took):.0f} ms each")
     assert page.run("performance.getEntriesByType('resource').length") == 0
 

@@ -129,6 +129,9 @@ def test_what_is_missing_is_named(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(site, "find_spec", lambda name: None)
     assert cli.main(["site", "--out", str(tmp_path)]) == 1
     assert 'pip install "minigrad-numba[site]"' in capsys.readouterr().err
+    monkeypatch.setattr(book, "installed", lambda: True)
+    assert cli.main(["site", "--out", str(tmp_path)]) == 1
+    assert "a checkout has them" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("wide", [1400, 390])

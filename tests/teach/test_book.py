@@ -135,7 +135,7 @@ def test_the_first_cell_installs_minigrad_into_an_environment_that_has_only_jupy
         cwd=book.folder() / "student",
         env=bare,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
     )
     assert done.stdout.strip() == minigrad.__version__, done.stderr
 

@@ -338,10 +338,10 @@ def test_saving(suffix, tmp_path):
 
 
 def test_in_a_notebook():
-    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.core.formatters import DisplayFormatter
 
     found = diff(*trained())
-    bundle, _ = InteractiveShell.instance().display_formatter.format(found)
+    bundle, _ = DisplayFormatter().format(found)
     assert bundle == {"text/plain": str(found), "image/svg+xml": found.svg}
     assert (
         json.dumps(bundle)

@@ -175,7 +175,7 @@
       size = [Math.max(block.width, data.least) + 2 * left, block.height + data.rest];
       change(foot, { transform: `translate(0 ${block.height - data.height})` });
       change(ground, { width: size[0], height: size[1] });
-      fit(room);
+      fit();
     }
 
     function show(id, transform) {
@@ -199,10 +199,10 @@
       show(id);
     }
 
-    function fit(room = stage.clientWidth) {
+    function fit() {
       view = [0, 0, ...size];
       const most = data.steps || data.frames ? 0.7 * window.innerHeight : Infinity; // the slider stays in sight
-      svg.setAttribute("height", Math.min(most, size[1], (size[1] / size[0]) * (room || size[0])));
+      svg.style.maxWidth = Math.min(size[0], (most * size[0]) / size[1]) + "px"; // and no larger than drawn
       look();
     }
 
@@ -456,7 +456,7 @@
     }
     svg.setAttribute("tabindex", "0");
     svg.setAttribute("role", "group");
-    svg.removeAttribute("width");
+    for (const name of ["width", "height"]) svg.removeAttribute(name); // the view box has the shape
     svg.setAttribute("preserveAspectRatio", "xMinYMin");
     find("bar").hidden = false;
     if (data.svg) draw();

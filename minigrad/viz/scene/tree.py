@@ -24,7 +24,7 @@ MOST, STRETCH = 60, 20
 #: so many stretches are seen at once: between all pairs of more there would be too many lines
 FEW_SLICES = 12
 #: so many repetitions of a module become one box; in an inside that is too long, of anything
-MODULES, FEWEST = 8, 4
+MODULES, FEWEST = 12, 4
 #: the longest part that is looked for in repetitions, in operators
 PERIOD = 16
 #: so many time steps at either end of a layer are boxes of their own, where not all fit

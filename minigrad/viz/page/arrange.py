@@ -65,9 +65,8 @@ def arrange(
     picture: Picture, plans: dict[str | None, Plan], room: float | None, engine: str
 ) -> Layout:
     """The layout of a picture, in rows of at most `room` pixels."""
-    parts = parts_of(picture)
     opened = {cluster.face.id: cluster for cluster in picture.clusters}
-    block = _Inside(None, parts, plans, opened, room or float("inf")).block
+    block = _Page(parts_of(picture), plans, opened).block(None, room or float("inf"))
     ports = {flow: dy for plan in plans.values() for flow, dy in plan.outs.items()}
     size = block.width, block.height
     return Layout(engine, block.places, block.curves, block.frames, ports, size)
@@ -75,24 +74,34 @@ def arrange(
 
 def settled(part: Part, plan: Plan) -> list[dict[str, float]]:
     """The heights in each column of an inside in which everything is closed."""
-    inside = _Inside(None, {None: part}, {None: plan}, {}, float("inf"))
+    inside = _Inside(None, _Page({None: part}, {None: plan}, {}), float("inf"))
     return [
         {key: inside.heights[c, key] for key in column} for c, column in enumerate(plan.columns)
     ]
 
 
+@dataclass
+class _Page:
+    """What all insides of a picture have in common, and their blocks by the room that they had."""
+
+    parts: dict[str | None, Part]
+    plans: dict[str | None, Plan]
+    opened: dict[str, Cluster]
+    blocks: dict[tuple[str | None, float], Block] = field(default_factory=dict)
+
+    def block(self, cluster: str | None, room: float) -> Block:
+        """The block of an inside, made once: without this, the tries of each level multiply."""
+        if (cluster, room) not in self.blocks:
+            self.blocks[cluster, room] = _Inside(cluster, self, room).block
+        return self.blocks[cluster, room]
+
+
 class _Inside:
     """The arrangement of one inside."""
 
-    def __init__(
-        self,
-        cluster: str | None,
-        parts: dict[str | None, Part],
-        plans: dict[str | None, Plan],
-        opened: dict[str, Cluster],
-        room: float,
-    ) -> None:
-        self.part, self.plan, self.opened = parts[cluster], plans[cluster], opened
+    def __init__(self, cluster: str | None, page: _Page, room: float) -> None:
+        self.page, self.opened = page, page.opened
+        self.part, self.plan = page.parts[cluster], page.plans[cluster]
         self.boxes = {box.id: box for box in self.part.boxes}
         self.block = Block()
         self.columns = {
@@ -111,7 +120,7 @@ class _Inside:
         lanes = MARGIN + 2 * LANE if len(self.plan.columns) > 1 else 0.0
         for _ in range(2):  # open groups leave room for lines that return beside them
             self.things = {
-                key: self._thing(key, parts, plans, room, room - 2 * lanes)
+                key: self._thing(key, room, room - 2 * lanes)
                 for column in self.plan.columns
                 for key in column
             }
@@ -123,14 +132,7 @@ class _Inside:
             self.block.curves[edge.id] = self._way(edge, a, b)
         self._loops()
 
-    def _thing(
-        self,
-        key: str,
-        parts: dict[str | None, Part],
-        plans: dict[str | None, Plan],
-        room: float,
-        whole: float,
-    ) -> _Thing:
+    def _thing(self, key: str, room: float, whole: float) -> _Thing:
         heavy = weight(key, self.boxes)
         if key not in self.opened:
             tall = half(key, self.boxes)
@@ -138,9 +140,9 @@ class _Inside:
             return _Thing(wide, tall, tall, heavy)
         cluster = self.opened[key]
         whole, beside = whole - 2 * FRAME, self._beside(key, room) - 2 * FRAME
-        inner = _Inside(cluster.id, parts, plans, self.opened, whole).block
+        inner = self.page.block(cluster.id, whole)
         if room / 2 < beside < inner.width:
-            narrow = _Inside(cluster.id, parts, plans, self.opened, beside).block
+            narrow = self.page.block(cluster.id, beside)
             fits = narrow.width <= beside and narrow.height < inner.height + ROWS
             inner = narrow if fits else inner
         wide = max(inner.width, width(cluster.label, SMALL) + 8) + 2 * FRAME
@@ -149,7 +151,7 @@ class _Inside:
         above = CAPTION + next(iter(borders.values()), inner.height / 2)
         block = Block(wide, tall, borders={k: y + CAPTION - above for k, y in borders.items()})
         block.add(inner, (wide - inner.width) / 2, CAPTION)
-        for edge in parts[cluster.id].edges:  # from border to border of the frame
+        for edge in self.page.parts[cluster.id].edges:  # from border to border of the frame
             points = block.curves[edge.id]
             if not edge.source:
                 border = (0.0, points[0][1])

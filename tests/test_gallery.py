@@ -39,7 +39,9 @@ def test_every_picture_of_the_page_is_there_and_has_words():
     pictures = re.findall(r"!\[([^\]]*)\]\(([^)]+)\)", STORED)
     assert len(pictures) >= 25
     assert all(len(words) > 20 and (FIGURES / file).stat().st_size for words, file in pictures)
-    assert {file for _, file in pictures} == {file.name for file in FIGURES.glob("gallery-*")}
+    assert {file for _, file in pictures} == {file.name for file in FIGURES.glob("gallery-*.svg")}
+    pages = re.findall(r"\]\(([\w-]+\.html)\)", STORED)
+    assert set(pages) == {file.name for file in FIGURES.glob("gallery-*.html")} and len(pages) == 3
 
 
 def test_a_part_of_the_gallery_leaves_the_page_alone(tmp_path, capsys):

@@ -247,11 +247,14 @@ def _shown(scene: Scene, node: GraphNode) -> list[tuple[str, Array]]:
 
 
 def packed(shape: Sequence[int], array: Array) -> list[Any]:
-    """An array in 16 bits an entry, from -32,767 to 32,767 times the largest; NaN is -32,768."""
+    """An array in 16 bits an entry: 32,767 is the largest size. What is not finite is -32,768,
+    which the script draws crossed.
+    """
     x = array.astype(np.float64)
-    finite = np.abs(x[np.isfinite(x)])
-    scale = float(finite.max()) if finite.size else 0.0
-    whole = np.nan_to_num(np.clip(x / (scale or 1.0), -1, 1) * 32767, nan=-32768).round()
+    finite = np.isfinite(x)
+    scale = float(np.abs(x[finite]).max(initial=0.0))
+    shares = np.where(finite, x, 0.0) / (scale or 1.0)
+    whole = np.where(finite, (shares * 32767).round(), -32768)
     code = base64.b64encode(whole.astype("<i2").tobytes()).decode()
     return [list(shape), scale, code, list(array.shape)]
 

@@ -105,10 +105,7 @@ class _Inside:
         self.boxes = {box.id: box for box in self.part.boxes}
         self.block = Block()
         self.columns = {
-            key: c
-            for c, column in enumerate(self.plan.columns)
-            for key in column
-            if key in self.boxes or key[0] in "<>"
+            key: c for c, column in enumerate(self.plan.columns) for key in column if ":" not in key
         }
         self.spans = [
             (edge, self.columns[start_of(edge)], self.columns[stop_of(edge)])
@@ -388,7 +385,7 @@ class _Inside:
 
     def _way(self, edge: Edge, a: int, b: int) -> tuple[Point, ...]:
         heights = [self._height(c, edge) for c in range(a, b + 1)]
-        start = self.left[a] + (self.wide[a] + self._far(edge.source)) / 2 if edge.source else 0.0
+        start = self._begin(edge, a) if edge.source else 0.0
         points: tuple[Point, ...] = ((start, heights[0]),)
         for c, (y0, y1) in zip(range(a, b), pairwise(heights), strict=True):
             points = (*points, *_line(points[-1], (self.left[c] + self.wide[c], y0)))
@@ -403,8 +400,9 @@ class _Inside:
         )
         return (*points, *_line(points[-1], (stop, heights[-1])))
 
-    def _far(self, key: str) -> float:
-        return self.things[key].width
+    def _begin(self, edge: Edge, c: int) -> float:
+        """Where the right end of the source is."""
+        return self.left[c] + (self.wide[c] + self.things[edge.source].width) / 2
 
     def _side(self, edge: Edge, middle: float) -> float:
         """Where the left side of the target is."""
@@ -441,7 +439,7 @@ class _Inside:
             low = self.block.height + MARGIN + LANE * k
             right = self.left[a] + self.wide[a] + MARGIN
             left = self.left[b] - MARGIN
-            start = self.left[a] + (self.wide[a] + self._far(edge.source)) / 2
+            start = self._begin(edge, a)
             stop = self._side(edge, self.left[b] + self.wide[b] / 2)
             corners = [(start, y0), (right, y0), (right, low), (left, low), (left, y1), (stop, y1)]
             self.block.curves[edge.id] = rounded(corners, TURN)

@@ -59,8 +59,8 @@ class Plan:
     """Columns from left to right: what stands in each, with the height of its middle.
 
     A key is the id of a box, `<2` or `>2` for an entry or exit of the group, or the `trunk` of
-    edges that pass the column. `outs` and `ins` are the
-    heights at which edges leave a box and arrive, measured from its middle.
+    edges that pass the column. `outs` and `ins` are the heights at which edges leave a box and
+    arrive, measured from its middle.
     """
 
     columns: list[dict[str, float]]
@@ -226,9 +226,7 @@ def _straighten(plan: Plan, boxes: dict[str, Box]) -> None:
 # ---------------- where lines leave and arrive
 def _ends(part: Part, plan: Plan, boxes: dict[str, Box]) -> None:
     """Each line its own height at both ends, in the order in which lines come and go."""
-    columns = {key: c for c, column in enumerate(plan.columns) for key in column if key in boxes}
-    ends = {key: c for c, column in enumerate(plan.columns) for key in column if key[0] in "<>"}
-    columns |= ends
+    columns = {key: c for c, column in enumerate(plan.columns) for key in column if ":" not in key}
 
     def near(edge: Edge, ahead: bool) -> float:
         if edge.back:  # below all others

@@ -17,7 +17,7 @@ class Wire:
     for, and the inputs that it feeds, however far away they are.
 
     `source` and `target` are ids of boxes; "" is the border of the group. `port` and `slot` are as
-    in `Edge`. `last` is the node that the line ends at, None where it goes on.
+    in `Edge`. `last` is the input that the line ends at, None where it ends at a group or goes on.
     """
 
     values: list[int]

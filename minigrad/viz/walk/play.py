@@ -214,7 +214,7 @@ class _Walk:
         if scalar and upstream is not None and upstream.mean:
             local = given.mean / upstream.mean
             parts.append(f"{number(upstream.mean)} × {number(local)}")
-        return " = ".join([f"{name} gets {' = '.join([*parts, contribution])}"])
+        return f"{name} gets {' = '.join([*parts, contribution])}"
 
     def _total(self, n: int) -> str:
         stats = self.scene.grads[self.places[n]] if n in self.places else None
